@@ -97,7 +97,7 @@ class Workspace:
         from relnox.commands.shared.project import open_project
 
         if "project" in options:
-            raise Blocked("unknown-option", "project is no option of a plan", fix="open another workspace")
+            raise Blocked("option-unknown", "project is no option of a plan", fix="open another workspace")
         with ExitStack() as stack:
             reporter = _Events()
             project = stack.enter_context(open_project(self.root))
@@ -235,7 +235,7 @@ def _task_name(task: str) -> str:
     }
     names |= {name.replace("-", "_"): name for name in names.values()}
     if task not in names:
-        raise Blocked("unknown-task", f"unknown task {task}", fix=did_you_mean(task, list(names.values())))
+        raise Blocked("task-unknown", f"unknown task {task}", fix=did_you_mean(task, list(names.values())))
     return names[task]
 
 
@@ -249,7 +249,7 @@ def _checked(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
     for name, value in options.items():
         option = declared.get(name) or declared.get(f"{name}_")
         if option is None:
-            raise Blocked("unknown-option", f"{task} has no option {name}", fix=did_you_mean(name, list(declared)))
+            raise Blocked("option-unknown", f"{task} has no option {name}", fix=did_you_mean(name, list(declared)))
         checked[option.name] = _checked_value(option, value)
     return checked
 

@@ -30,8 +30,8 @@ class _Parser(argparse.ArgumentParser):
         unknown = message.removeprefix("unrecognized arguments: ").split()[:1] or [""]
         flags = [flag for action in self._actions for flag in action.option_strings]
         if message.startswith("unrecognized"):
-            raise Blocked("unknown-option", f"{self.prog}: {message}", fix=did_you_mean(unknown[0], flags))
-        raise Blocked("invalid-option", f"{self.prog}: {message}", fix=f"{self.prog} --help")
+            raise Blocked("option-unknown", f"{self.prog}: {message}", fix=did_you_mean(unknown[0], flags))
+        raise Blocked("option-invalid", f"{self.prog}: {message}", fix=f"{self.prog} --help")
 
 
 def parser_of(task: str, program: str) -> argparse.ArgumentParser:

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
                 return perform(task, arguments.parse(task, rest, f"relnox {task}"))
             case _:
-                return _print_error(Blocked("unknown-task", f"unknown task {words[0]}", fix=_nearest(words[0])))
+                return _print_error(Blocked("task-unknown", f"unknown task {words[0]}", fix=_nearest(words[0])))
     except Blocked as error:
         return _print_error(error)
     except ENVIRONMENT_ERRORS as error:

@@ -139,7 +139,7 @@ def environment_error(error: BaseException) -> Failed | None:
     message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if str(error.strerror).startswith(_NO_TEMPORARY_FOLDER):
         return Failed(
-            "no-temporary-folder", message, fix="set TMPDIR to a writable folder, then rerun the command"
+            "temporary-folder-missing", message, fix="set TMPDIR to a writable folder, then rerun the command"
         )
     if error.errno in _PERMISSION_ERRORS:
         return Failed(

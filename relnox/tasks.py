@@ -120,7 +120,7 @@ def _flags(option: Field) -> list[_Flag]:
 def _contradiction(option: Field) -> Blocked:
     """Return the error for both flags of an option: invoke keeps no order, so the last one cannot win."""
     return Blocked(
-        "contradicting-options",
+        "options-conflict",
         f"{option.flag} and {option.negative} exclude each other",
         fix=f"remove {option.flag} or {option.negative}",
     )

@@ -41,6 +41,10 @@ FINDINGS = {
     "warning": "0, a warning; 2 from `build-all --strict`",
 }
 """How checks of archives end, by the function in `building.findings` that reports what they find."""
+ADJECTIVES = frozenset(
+    {"ambiguous", "duplicate", "invalid", "missing", "unknown", "unreadable", "unsafe", "wrong"}
+)
+"""What a code ends with, so that codes are sorted by their objects: `manifest-invalid`, `manifest-missing`."""
 _KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -85,8 +89,12 @@ def main(arguments: list[str]) -> int:
         for line, code, entry in _entries(module, usable, constants | _constants([module])):
             if path.parent != EMBEDDED:
                 entries[code].add(entry)
+            where = f"{path.relative_to(ROOT)}:{line}"
             if code == PLACEHOLDER or not _KEBAB.fullmatch(code):
-                faults.append(f"{path.relative_to(ROOT)}:{line}: {code!r} is not a code in kebab-case")
+                faults.append(f"{where}: {code!r} is not a code in kebab-case")
+            first, _, rest = code.partition("-")
+            if first in ADJECTIVES:
+                faults.append(f"{where}: {code!r} begins with what is wrong instead of the object: {rest}-{first}")
     page = _page(entries)
     if "--check" not in arguments:
         PAGE.write_text(page, encoding="utf-8")
@@ -307,7 +315,7 @@ def _is_text(node: ast.expr) -> bool:
             return _is_text(body) and _is_text(orelse)
         case ast.BinOp(left=left, right=right, op=ast.Add()):
             return _is_text(left) or _is_text(right)
-        case ast.Call(func=ast.Name(id="command" | "install")):
+        case ast.Call(func=ast.Name(id="command" | "install") | ast.Attribute(attr="command" | "install")):
             return True
         case _:
             return False
@@ -345,12 +353,12 @@ def _template(node: ast.expr, variables: dict[str, ast.expr]) -> str:  # noqa: C
             return _template(left, variables) + _template(right, variables)
         case ast.BoolOp(op=ast.Or(), values=[first, *_]):
             return _template(first, variables)
-        case ast.Call(func=ast.Name(id="command"), args=[first, *words]):
-            return " ".join(
-                ["relnox", _template(first, variables), *(_template(word, variables) for word in words)]
-            )
-        case ast.Call(func=ast.Name(id="install"), args=[first, *_]):
+        case ast.Call(func=ast.Name(id="command") | ast.Attribute(attr="command"), args=words):
+            return " ".join(["relnox", *(_template(word, variables) for word in words)])
+        case ast.Call(func=ast.Name(id="install") | ast.Attribute(attr="install"), args=[first, *_]):
             return f"pip install {_template(first, variables)}"
+        case ast.Call(func=ast.Name(id="did_you_mean")):
+            return "did you mean {name}?"
         case ast.Call(
             func=ast.Attribute(value=ast.Constant(value=str()), attr="join"), args=[ast.List(elts=parts)]
         ):

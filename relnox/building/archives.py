@@ -163,7 +163,7 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
             f"is not a valid file name of a wheel or an sdist ({error})",
             "build it again instead of renaming it (PEP 427, PEP 625)",
             file=path.name,
-            code="invalid-file-name",
+            code="file-name-invalid",
         ) from error
     try:
         entries, findings, metadata = _read_wheel(path, limits) if kind == "wheel" else _read_sdist(path, limits)

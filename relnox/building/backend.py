@@ -209,14 +209,14 @@ def _unpack(sdist: Path, into: Path) -> Path:
             archive.extractall(into, filter="data")
     except (tarfile.TarError, OSError) as error:
         raise Failed(
-            "unreadable-archive",
+            "archive-unreadable",
             f"{sdist.name} cannot be unpacked ({error})",
             fix="fix what the build configuration includes in the sdist, then build it again",
         ) from error
     folders = list(into.iterdir())
     if len(folders) != 1:
         raise Failed(
-            "wrong-top-level-folder",
+            "top-level-folder-wrong",
             f"{sdist.name} has {len(folders)} top-level entries instead of one folder",
             fix="configure the build backend to put all files into one folder (PEP 625)",
         )

@@ -143,7 +143,7 @@ class EnvironmentCache:
         """
         if (paths := self.content()) and (reason := why_unsafe(self.folder)) is not None:
             raise Blocked(
-                "unsafe-cache-folder",
+                "cache-folder-unsafe",
                 f"cached environments cannot be removed ({reason})",
                 fix=f"make the folder private: chmod 700 {self.folder}",
             )

@@ -56,7 +56,7 @@ class ArchiveError(Failed):
     """
 
     def __init__(
-        self, message: str, fix: str = REBUILD, *, file: str = "", code: str = "unreadable-archive"
+        self, message: str, fix: str = REBUILD, *, file: str = "", code: str = "archive-unreadable"
     ) -> None:
         super().__init__(code, f"{file} {message}".lstrip(), fix=fix)
         self.reason = message

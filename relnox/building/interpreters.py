@@ -51,7 +51,7 @@ def find_interpreter(version: str) -> Interpreter:
 def _search(version: str, path: str) -> Interpreter:
     if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", version, re.ASCII):
         raise Blocked(
-            "python-version-invalid",
+            "value-invalid",
             f"{version!r} is not a Python version",
             fix="write the major and minor version, such as 3.12",
         )

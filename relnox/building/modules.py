@@ -71,7 +71,7 @@ def scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
         parser.read(entry_points, encoding="utf-8")
     except (ConfigError, UnicodeError) as error:
         raise Failed(
-            "invalid-entry-points",
+            "entry-point-invalid",
             f"{entry_points.parent.name}/{entry_points.name} cannot be parsed: {error}",
             fix=REBUILD,
         ) from error

@@ -88,7 +88,7 @@ def listing(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[F
         record = records[number]
         quoted_name = _display(record.name)
         if record.start != expected and not entries:
-            findings.append(error("ambiguous-zip", "has bytes before the archive", REBUILD))
+            findings.append(error("zip-ambiguous", "has bytes before the archive", REBUILD))
         data, more = _local(file, record)
         findings += more
         entries[number] = _entry(record, data, findings)
@@ -99,7 +99,7 @@ def listing(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[F
             raise ArchiveError(f"has entries that overlap: {quoted_name} and the next one")
         if expected < next_start:
             findings.append(
-                error("ambiguous-zip", f"has bytes after {quoted_name} that belong to no file", REBUILD)
+                error("zip-ambiguous", f"has bytes after {quoted_name} that belong to no file", REBUILD)
             )
             expected = next_start
     return [entries[number] for number in range(count)], findings
@@ -225,11 +225,11 @@ def _local(file: IO[bytes], record: _Record) -> tuple[int, list[Finding]]:
     actual = (*_resolve_zip64((size, packed_size), fields64, quoted_name), crc)
     if (flags ^ record.flags) & _COMPARED_FLAGS or method != record.method:
         findings.append(
-            error("ambiguous-zip", f"has contradicting headers for {quoted_name} (flags, compression)", REBUILD)
+            error("zip-ambiguous", f"has contradicting headers for {quoted_name} (flags, compression)", REBUILD)
         )
     if name != record.name:
         findings.append(
-            error("ambiguous-zip", f"has two names for one file: {quoted_name} and {_display(name)}", REBUILD)
+            error("zip-ambiguous", f"has two names for one file: {quoted_name} and {_display(name)}", REBUILD)
         )
     if record.flags & _STREAMED:
         findings.append(
@@ -242,9 +242,9 @@ def _local(file: IO[bytes], record: _Record) -> tuple[int, list[Finding]]:
         # Zeros mean that the values follow the content.
         expected = tuple(here and there for here, there in zip(actual, expected, strict=True))
     if actual[:-1] != expected[:-1]:
-        findings.append(error("ambiguous-zip", f"has two sizes for {quoted_name}", REBUILD))
+        findings.append(error("zip-ambiguous", f"has two sizes for {quoted_name}", REBUILD))
     elif actual != expected:
-        findings.append(error("ambiguous-zip", f"has two checksums for {quoted_name}", REBUILD))
+        findings.append(error("zip-ambiguous", f"has two checksums for {quoted_name}", REBUILD))
     return record.start + _LOCAL_FIELDS.size + names + extras, findings
 
 
@@ -267,7 +267,7 @@ def _entry(record: _Record, data: int, findings: list[Finding]) -> Entry:
     except UnicodeDecodeError:
         name = record.name.decode("utf-8", "replace")
         findings.append(
-            error("unsafe-member-name", f"member name is not UTF-8, or not marked as UTF-8: {name!r}", _FIX)
+            error("member-name-unsafe", f"member name is not UTF-8, or not marked as UTF-8: {name!r}", _FIX)
         )
     quoted_name = repr(name)
     kind: Literal["file", "directory", "symlink"] = "directory" if name.endswith("/") else "file"
@@ -283,10 +283,10 @@ def _entry(record: _Record, data: int, findings: list[Finding]) -> Entry:
         )
     elif type_ == _FOLDER and kind == "file":
         findings.append(
-            error("ambiguous-zip", f"contains a folder with the name of a file: {quoted_name}", REBUILD)
+            error("zip-ambiguous", f"contains a folder with the name of a file: {quoted_name}", REBUILD)
         )
     if kind == "directory" and record.size:
-        findings.append(error("ambiguous-zip", f"has content for a folder: {quoted_name}", REBUILD))
+        findings.append(error("zip-ambiguous", f"has content for a folder: {quoted_name}", REBUILD))
     if record.flags & _ENCRYPTED:
         raise ArchiveError(f"contains an encrypted file: {quoted_name}", "build it again without encryption")
     if record.method not in (_STORED, _DEFLATED):
@@ -339,7 +339,7 @@ def _zip64_field(extra: bytes, name: bytes, findings: list[Finding]) -> bytes:
         elif kind == _UNICODE_PATH and value[5:] != name:
             findings.append(
                 error(
-                    "ambiguous-zip",
+                    "zip-ambiguous",
                     f"has two names for one file: {_display(name)} and {_display(value[5:])}",
                     REBUILD,
                 )

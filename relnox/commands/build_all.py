@@ -501,7 +501,7 @@ def _platform_wheels(snapshot: Snapshot, name: str, options: Options) -> Plan:
     jobs = {job.name: job for job in _jobs(snapshot)}
     if name not in jobs:
         raise Blocked(
-            "unknown-wheel-job",
+            "wheel-job-unknown",
             f"job {name} is not in the matrix of platform wheels",
             fix=f"use one of {', '.join(jobs)}" if jobs else "list packages in [tool.relnox.wheels] first",
         )
@@ -588,7 +588,7 @@ def _uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
     }
     if changed := sorted(decisive_files.intersection(snapshot.state.dirty)):
         yield core.plan.Problem(
-            code="uncommitted-changes",
+            code="tree-dirty",
             message=f"{', '.join(changed)}: changed since the present commit (only committed files are built)",
             fix=f"commit the changes; to build the working tree: {core.fixes.command('build-all', '--from-tree')}",
         )

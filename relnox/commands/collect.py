@@ -380,7 +380,7 @@ def _foreign_files(job: Job, workspace_packages: frozenset[str]) -> Iterator[Pro
     for name in job.manifest.packages:
         if name not in workspace_packages:
             yield core.plan.Problem(
-                code="unknown-package",
+                code="package-unknown",
                 message=f"{job.folder} has files of {name}, which is not a package of this checkout",
                 fix="pass --from only the folders of this project's jobs",
             )

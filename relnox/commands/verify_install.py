@@ -338,7 +338,7 @@ def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -
                 name, version, _, _ = parse_wheel_filename(path.name)
             except InvalidWheelFilename as error:
                 raise Blocked(
-                    "invalid-file-name",
+                    "file-name-invalid",
                     f"{folder}/{path.name} is not a valid file name of a wheel ({error})",
                     fix="remove the file",
                 ) from error
@@ -367,7 +367,7 @@ def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -
 def _check_python(python: str) -> None:
     if not _PYTHON.fullmatch(python):
         raise Blocked(
-            "python-version-invalid",
+            "value-invalid",
             f"{python} is not a Python version",
             fix="write the major and minor version, such as 3.12",
         )

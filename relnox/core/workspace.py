@@ -104,7 +104,7 @@ class Workspace(Record):
 
                 matches = difflib.get_close_matches(name, names, n=1)
                 fix = f"did you mean {matches[0]}?" if matches else f"choose one of {', '.join(self.by_name)}"
-                raise Blocked("package-not-found", f"no package {name} in this workspace", fix=fix)
+                raise Blocked("package-unknown", f"no package {name} in this workspace", fix=fix)
             case packages:
                 folders = ", ".join(package.folder for package in packages)
                 raise Blocked(

@@ -60,7 +60,7 @@ def check_archives(paths: Sequence[Path], step: Build, run: Run) -> list[Distrib
     if errors:
         lines = "\n".join(f"  {finding.file}: {finding.message} [{finding.code}]" for finding in errors)
         fixes = "; ".join(dict.fromkeys(finding.fix for finding in errors))
-        raise Failed("invalid-archive", f"{step.package}: built archives are invalid:\n{lines}", fix=fixes)
+        raise Failed("archive-invalid", f"{step.package}: built archives are invalid:\n{lines}", fix=fixes)
     wheels = [archive for archive in release if archive.kind == "wheel"]
     run.wheel_requires[step.package] = tuple(
         dict.fromkeys(requirement for wheel in wheels for requirement in wheel.requires)

@@ -282,7 +282,7 @@ class WritingManifest:
         path = self.run.root / self.step.output / MANIFEST_JSON
         if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
             raise Failed(
-                "file-changed-after-write",
+                "file-changed",
                 f"{path} differs from what was written",
                 fix="stop other processes that write into that folder, then rerun the command",
             )

@@ -47,7 +47,7 @@ class WritingMatrix:
         """Check that the file reads back as written."""
         if (self.run.root / self.step.file).read_bytes() != self.step.text.encode():
             raise Failed(
-                "file-changed-after-write",
+                "file-changed",
                 f"{self.step.file} differs from what was written",
                 fix="stop other processes that write this file, then rerun the command",
             )

@@ -109,7 +109,7 @@ def resolve(name: str, config: Config) -> Target:
     predefined = {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
     if name not in predefined:
         raise UnknownIndex(
-            "unknown-index",
+            "index-unknown",
             f"unknown index {name}",
             fix=did_you_mean(name, [*predefined, EMBEDDED, *config.indexes]),
         )
@@ -164,7 +164,7 @@ def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None
         index = next(_matching_indexes(config.targets, tag, version), None)
         if index is None:
             raise Blocked(
-                "no-target-rule",
+                "target-rule-missing",
                 f"no rule of [tool.relnox.targets] matches {tag}",
                 fix='add one, such as prerelease = "testpypi", or name the index: --index NAME',
             )
@@ -278,7 +278,7 @@ def _checked_url(url: str, key: str) -> str:
         or not _has_valid_port(parts)
     ):
         raise Blocked(
-            "index-url-invalid",
+            "value-invalid",
             f"{key} is not a valid URL of an index",
             fix='set it to a URL such as "https://packages.example.org/"',
         )

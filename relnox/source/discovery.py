@@ -146,7 +146,7 @@ def _match_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key
             "**" in part and part != "**" for part in normalize_path(glob).split("/")
         ):  # Python 3.13 takes it for a single *
             raise Blocked(
-                "pattern-invalid",
+                "value-invalid",
                 f"{glob!r} of {key or '[tool.uv.workspace]'} is not a valid glob (** must stand alone)",
                 fix="write it like libs/*",
             )
@@ -185,7 +185,7 @@ def _read_packages(root: Path, folders: Sequence[str], warnings: list[str]) -> l
         package = _parse_package(root, document, folder)
         if (other := packages.get(package.name)) is not None:
             raise Blocked(
-                "package-name-duplicate",
+                "package-name-twice",
                 f"two packages are named {package.name}: {other.pyproject} and {package.pyproject}",
                 fix=f'rename one, or exclude one: [tool.relnox] exclude = ["{package.folder}"]',
             )

@@ -95,13 +95,13 @@ def test_a_plan_runs_once(root: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "options", "code"),
     [
-        ("bmp", {}, "unknown-task"),
-        ("bump", {"prt": "minor"}, "unknown-option"),
-        ("bump", {"part": "minr"}, "invalid-value"),
-        ("bump", {"commit": "yes"}, "invalid-value"),
-        ("bump", {"package": ["demo", 1]}, "invalid-value"),
-        ("bump", {"part": ("minor", "major")}, "invalid-value"),
-        ("status", {"project": "."}, "unknown-option"),
+        ("bmp", {}, "task-unknown"),
+        ("bump", {"prt": "minor"}, "option-unknown"),
+        ("bump", {"part": "minr"}, "value-invalid"),
+        ("bump", {"commit": "yes"}, "value-invalid"),
+        ("bump", {"package": ["demo", 1]}, "value-invalid"),
+        ("bump", {"part": ("minor", "major")}, "value-invalid"),
+        ("status", {"project": "."}, "option-unknown"),
     ],
 )
 def test_what_is_wrong_is_an_exception_with_a_code(

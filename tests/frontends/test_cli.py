@@ -84,23 +84,23 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "error", "fix"),
     [
-        ("publsh", "unknown task publsh [unknown-task]", "did you mean publish?"),
-        ("testpypi", "unknown task testpypi [unknown-task]", "did you mean publish-test?"),
-        ("version_bump", "unknown task version_bump [unknown-task]", "did you mean bump?"),
+        ("publsh", "unknown task publsh [task-unknown]", "did you mean publish?"),
+        ("testpypi", "unknown task testpypi [task-unknown]", "did you mean publish-test?"),
+        ("version_bump", "unknown task version_bump [task-unknown]", "did you mean bump?"),
         (
             "bump --parts minor",
-            "relnox bump: unrecognized arguments: --parts minor [unknown-option]",
+            "relnox bump: unrecognized arguments: --parts minor [option-unknown]",
             "did you mean --part?",
         ),
         (
             "bump --part",
-            "relnox bump: argument --part: expected one argument [invalid-option]",
+            "relnox bump: argument --part: expected one argument [option-invalid]",
             "relnox bump --help",
         ),
-        ("bump --pre alpa", "--pre = 'alpa' is not one of alpha, beta, rc [invalid-value]", "did you mean alpha?"),
+        ("bump --pre alpa", "--pre = 'alpa' is not one of alpha, beta, rc [value-invalid]", "did you mean alpha?"),
         (
             "verify-install --wait -1",
-            "--wait = '-1' is not a whole number [invalid-value]",
+            "--wait = '-1' is not a whole number [value-invalid]",
             "set --wait to a whole number",
         ),
     ],
@@ -282,12 +282,12 @@ def test_explain_runs_nothing(project: Path) -> None:
     [
         (
             '[tool.relnox]\nbrnch = "main"',
-            "tool.relnox has no key 'brnch' [unknown-setting]",
+            "tool.relnox has no key 'brnch' [setting-unknown]",
             "did you mean branch?",
         ),
         (
             "[tool.relnox.build]\nstrct = true",
-            "tool.relnox.build has no key 'strct' [unknown-setting]",
+            "tool.relnox.build has no key 'strct' [setting-unknown]",
             "did you mean strict?",
         ),
         (
@@ -297,7 +297,7 @@ def test_explain_runs_nothing(project: Path) -> None:
         ),
         (
             '[tool.relnox]\nversions = "lock-step"',
-            "tool.relnox.versions = 'lock-step' is not one of lockstep, independent [invalid-value]",
+            "tool.relnox.versions = 'lock-step' is not one of lockstep, independent [value-invalid]",
             "did you mean lockstep?",
         ),
     ],
@@ -312,8 +312,8 @@ def test_an_invalid_setting_is_an_error(project: Path, text: str, error: str, fi
 @pytest.mark.parametrize(
     ("variable", "value", "error"),
     [
-        ("RELNOX_STRICT", "maybe", "RELNOX_STRICT = 'maybe' is not true or false [invalid-value]"),
-        ("RELNOX_INSTALLER", "uw", "RELNOX_INSTALLER = 'uw' is not one of auto, uv, pip [invalid-value]"),
+        ("RELNOX_STRICT", "maybe", "RELNOX_STRICT = 'maybe' is not true or false [value-invalid]"),
+        ("RELNOX_INSTALLER", "uw", "RELNOX_INSTALLER = 'uw' is not one of auto, uv, pip [value-invalid]"),
         (
             "RELNOX_DRY_RUN",
             "1",

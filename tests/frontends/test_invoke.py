@@ -233,18 +233,18 @@ def test_a_switch_has_three_states(
             "bump --part minro",
             (
                 "--part = 'minro' is not one of major, minor, patch, release, pre, phase, post, dev, auto "
-                "[invalid-value]"
+                "[value-invalid]"
             ),
             "did you mean minor?",
         ),
         (
             "verify-install --wait long",
-            "--wait = 'long' is not a whole number [invalid-value]",
+            "--wait = 'long' is not a whole number [value-invalid]",
             "set --wait to a whole number",
         ),
         (
             "build-all --strict --no-strict",
-            "--strict and --no-strict exclude each other [contradicting-options]",
+            "--strict and --no-strict exclude each other [options-conflict]",
             "remove --strict or --no-strict",
         ),
     ],

@@ -277,7 +277,7 @@ def test_typing_errors_are_printed_without_a_traceback(shared: Path) -> None:
 
     assert done.returncode == 1
     assert (
-        "nox -s publish --: unrecognized arguments: --indx embedded [unknown-option]\nfix: did you mean --index?"
+        "nox -s publish --: unrecognized arguments: --indx embedded [option-unknown]\nfix: did you mean --index?"
         in done.stderr
     )
     assert "Traceback" not in done.stderr
@@ -364,7 +364,7 @@ def test_an_option_that_no_session_has_is_unknown(shared: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert (
-        "error: nox -s status --: unrecognized arguments: --verbos [unknown-option]\nfix: did you mean --verbose?"
+        "error: nox -s status --: unrecognized arguments: --verbos [option-unknown]\nfix: did you mean --verbose?"
         in done.stderr
     )
 

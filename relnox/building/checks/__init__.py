@@ -160,7 +160,7 @@ def _resolved(findings: Iterator[Finding], archive: Archive, *, private: bool) -
         results.append(Finding("error", problem.code, problem.reason, problem.fix or "", file=file))
     except UNREADABLE as problem:
         message = f"cannot be read completely ({problem})"
-        results.append(resolve(error("unreadable-archive", message, REBUILD), file=file, private=private))
+        results.append(resolve(error("archive-unreadable", message, REBUILD), file=file, private=private))
     return tuple(results)
 
 

@@ -40,7 +40,7 @@ def check(classifiers: Iterable[str], *, private: bool) -> Iterator[Finding]:
         if classifier.startswith("Private ::"):
             if not private:
                 yield rejected(
-                    "private-classifier",
+                    "classifier-private",
                     f"classifier {classifier!r} prevents publishing to the public index",
                     "to publish the package, remove the classifier from project.classifiers, or from the code "
                     "that adds it to the metadata",
@@ -48,13 +48,13 @@ def check(classifiers: Iterable[str], *, private: bool) -> Iterator[Finding]:
         elif classifier in deprecated:
             successors = " or ".join(map(repr, deprecated[classifier]))
             yield rejected(
-                "deprecated-classifier",
+                "classifier-deprecated",
                 f"classifier {classifier!r} is deprecated",
                 f"replace it with {successors}" if successors else "remove it",
             )
         elif (valid is not None and classifier not in valid) or _FORM.fullmatch(classifier) is None:
             yield rejected(
-                "unknown-classifier",
+                "classifier-unknown",
                 f"classifier {classifier!r} is not known to the public index",
                 "use one of those that `python -m trove_classifiers` prints "
                 f"({fixes.install('trove-classifiers')})",

@@ -39,12 +39,12 @@ def check(archive: Archive) -> Iterator[Finding]:
         parser.read_string(text)
     except ConfigError as problem:
         first_line = str(problem).splitlines()[0]
-        yield error("invalid-entry-points", f"entry_points.txt cannot be parsed: {first_line}", _FIX)
+        yield error("entry-point-invalid", f"entry_points.txt cannot be parsed: {first_line}", _FIX)
         return
     for group in parser.sections():
         if _GROUP.fullmatch(group) is None:
             yield error(
-                "invalid-entry-point-group",
+                "entry-point-invalid",
                 f"entry point group {group!r} has an invalid name",
                 "use only letters, digits, _ and dots",
             )
@@ -62,9 +62,9 @@ def _entry(group: str, name: str, value: str) -> Iterator[Finding]:
         )
     if reference is None:
         yield error(
-            "invalid-entry-point",
+            "entry-point-invalid",
             f"entry point {name} = {value!r} is not an object reference (module:object)",
             _FIX,
         )
     elif group in _SCRIPTS and reference["attribute"] is None:
-        yield error("invalid-entry-point", f"script {name} = {value!r} names no function", _FIX)
+        yield error("entry-point-invalid", f"script {name} = {value!r} names no function", _FIX)

@@ -115,7 +115,7 @@ def _specified(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[
     """Find violations of the core metadata specification."""
     for field in sorted(unparsed):
         yield rejected(
-            "invalid-metadata-field",
+            "metadata-field-invalid",
             f"metadata field {field} is unknown or malformed",
             _FIXES.get(field, _DEFAULT_FIX),
         )
@@ -126,7 +126,7 @@ def _specified(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[
         for problem in sorted(problems, key=lambda problem: (problem.field, str(problem))):
             if problem.field not in _CHECKED_ELSEWHERE:
                 fix = _FIXES.get(problem.field, _DEFAULT_FIX)
-                yield rejected("invalid-metadata-field", f"metadata is invalid: {problem}", fix)
+                yield rejected("metadata-field-invalid", f"metadata is invalid: {problem}", fix)
 
 
 def _version(archive: Archive) -> Iterator[Finding]:
@@ -155,7 +155,9 @@ def _addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
         addresses = [address for _, address in getaddresses([fields.get(key, "")]) if address]
         for address in addresses:
             if not _is_address(address):
-                finding = rejected("invalid-email", f"{field} {address!r} is not a valid email address", fix)
+                finding = rejected(
+                    "metadata-field-invalid", f"{field} {address!r} is not a valid email address", fix
+                )
                 yield finding if len(addresses) == 1 else replace(finding, level="warning")
 
 
@@ -168,10 +170,10 @@ def _links(fields: Mapping[str, Any]) -> Iterator[Finding]:
     fix = 'write it as in [project.urls] Homepage = "https://example.org"'
     for key, field in (("home_page", "Home-page"), ("download_url", "Download-URL")):
         if key in fields and not _is_link(fields[key]):
-            yield rejected("invalid-url", f"{field} {fields[key]!r} is not a valid web address", fix)
+            yield rejected("metadata-field-invalid", f"{field} {fields[key]!r} is not a valid web address", fix)
     for label, link in fields.get("project_urls", {}).items():
         if not label:
-            yield rejected("invalid-url", f"Project-URL {link!r} has no label", fix)
+            yield rejected("metadata-field-invalid", f"Project-URL {link!r} has no label", fix)
         elif len(label) > _MAX_LABEL:
             yield rejected(
                 "url-label-too-long",
@@ -179,7 +181,9 @@ def _links(fields: Mapping[str, Any]) -> Iterator[Finding]:
                 "shorten the key in [project.urls]",
             )
         elif not _is_link(link):
-            yield rejected("invalid-url", f"Project-URL {label} = {link!r} is not a valid web address", fix)
+            yield rejected(
+                "metadata-field-invalid", f"Project-URL {label} = {link!r} is not a valid web address", fix
+            )
 
 
 def _is_link(text: str) -> bool:
@@ -200,7 +204,7 @@ def _requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
             except InvalidRequirement:
                 if key != "requires_dist":
                     yield rejected(
-                        "invalid-metadata-field",
+                        "metadata-field-invalid",
                         f"metadata is invalid: {text!r} is not a valid requirement",
                         _FIXES["requires-dist"],
                     )

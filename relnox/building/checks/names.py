@@ -36,7 +36,7 @@ def check(archive: Archive) -> Iterator[Finding]:
     """Find names that are unsafe, and names that collide when the archive is unpacked."""
     for entry in archive.entries:
         if (problem := _problem(entry.name)) is not None:
-            yield error("unsafe-member-name", f"{problem}: {entry.name!r}", _FIX)
+            yield error("member-name-unsafe", f"{problem}: {entry.name!r}", _FIX)
         if entry.mode & _SET_ID and entry.kind == "file":
             yield error(
                 "setuid-file",

@@ -34,14 +34,14 @@ def check(archive: Archive) -> Iterator[Finding]:
     tops = {parts[0] for member in archive.members if (parts := path_of(member).parts)}
     if len(tops) > 1:
         yield rejected(
-            "wrong-top-level-folder",
+            "top-level-folder-wrong",
             f"top-level entries are {', '.join(sorted(tops))} instead of the single folder {top} "
             "(rejected by the public index)",
             "configure the build backend to put all files into that folder (PEP 625)",
         )
     elif tops != {top}:
         yield warning(
-            "wrong-top-level-folder",
+            "top-level-folder-wrong",
             f"top-level folder is {', '.join(tops)} instead of {top}",
             "build with a current version of the build backend (PEP 625)",
         )
@@ -57,15 +57,15 @@ def _links(entries: Sequence[Entry]) -> Iterator[Finding]:
     for entry in entries:
         parts = _parts(entry.name)
         if links and any(parts[:length] in links for length in range(1, len(parts))):
-            yield error("unsafe-link", f"contains an entry below a link: {entry.name!r}", _LINK_FIX)
+            yield error("link-unsafe", f"contains an entry below a link: {entry.name!r}", _LINK_FIX)
         if entry.kind == "hardlink" and _parts(entry.target) not in files:
             yield error(
-                "unsafe-link",
+                "link-unsafe",
                 f"contains a hard link to a file that is not in the sdist: {_arrow(entry)}",
                 _LINK_FIX,
             )
         elif entry.kind == "symlink" and not _stays_inside(parts, links):
-            yield error("unsafe-link", f"contains a link that leads out of the sdist: {_arrow(entry)}", _LINK_FIX)
+            yield error("link-unsafe", f"contains a link that leads out of the sdist: {_arrow(entry)}", _LINK_FIX)
         elif entry.kind in ("hardlink", "symlink"):
             yield warning("link-in-sdist", f"contains a link: {_arrow(entry)}", _LINK_FIX)
 

@@ -62,7 +62,7 @@ def _folder(archive: Archive) -> Iterator[Finding]:
     }
     if unknown := schemes - _SCHEMES:
         yield error(
-            "unknown-data-scheme",
+            "data-scheme-unknown",
             f"has files for install schemes that do not exist: .data/{abbreviate(unknown)}",
             _REBUILD,
         )
@@ -70,10 +70,10 @@ def _folder(archive: Archive) -> Iterator[Finding]:
     expected = "-".join(archive.path.name.split("-")[:2]) + ".dist-info"
     message = f"metadata folder is {', '.join(sorted(folders))}, expected {expected}"
     if {canonicalize_name(folder) for folder in folders} != {canonicalize_name(expected)}:
-        yield error("wrong-metadata-folder", message, "build it again, in an empty folder")
+        yield error("metadata-folder-wrong", message, "build it again, in an empty folder")
     elif folders != {expected}:
         yield rejected(
-            "wrong-metadata-folder",
+            "metadata-folder-wrong",
             f"{message} (rejected by the public index)",
             "build it again, and do not rename the file",
         )
@@ -89,7 +89,7 @@ def _record(archive: Archive) -> Iterator[Finding]:
         try:
             rows = yield from _rows(file_content(archive, name, _MAX_RECORD))
         except (csv.Error, UnicodeDecodeError, ArchiveError) as problem:
-            yield error("invalid-record", f"RECORD cannot be read: {problem}", _REBUILD)
+            yield error("record-invalid", f"RECORD cannot be read: {problem}", _REBUILD)
     sizes = {entry.name: entry.size for entry in archive.entries if entry.kind != "directory"}
     for signature in _SIGNATURES:
         sizes.pop(f"{(name or '').rpartition('/')[0]}/{signature}", None)
@@ -111,7 +111,7 @@ def _rows(content: bytes) -> Generator[Finding, None, dict[str, list[str]]]:
     rows: dict[str, list[str]] = {}
     for row in csv.reader(io.StringIO(content.decode())):
         if row and row[0] in rows:
-            yield error("invalid-record", f"file is listed twice in RECORD: {row[0]}", _REBUILD)
+            yield error("record-invalid", f"file is listed twice in RECORD: {row[0]}", _REBUILD)
         elif row:
             rows[row[0]] = row[1:]
     if any(_HEXADECIMAL.fullmatch(cell) for row in rows.values() for cell in row[:1]):
@@ -134,7 +134,7 @@ def _hash(row: list[str]) -> hashlib._Hash | None:
 def _check_row(member: str, row: list[str], size: int, digest: hashlib._Hash | None) -> Iterator[Finding]:
     """Compare a file with its row in RECORD: the hash in base64 or hexadecimal, and the size."""
     if digest is None:
-        yield error("invalid-record", f"{member} has no secure hash in RECORD", _REBUILD)
+        yield error("record-invalid", f"{member} has no secure hash in RECORD", _REBUILD)
         return
     encoded = base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=")
     if row[0].partition("=")[2].rstrip("=") not in (encoded, digest.hexdigest()):

@@ -111,7 +111,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
         core.levels.check_tag_format_fits(observation.history, observation.state.tags)
     if options.part == "auto" and (options.to or options.always_increment):
         raise Blocked(
-            "contradicting-options",
+            "options-conflict",
             "--part auto takes neither --to nor --always-increment",
             fix="leave --to and --always-increment out",
         )

@@ -52,9 +52,7 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
             "bump-missing", "no interrupted bump to undo", fix="to revert the last finished bump: --undo"
         )
     if request_of(options) != ("--undo",):
-        raise Blocked(
-            "contradicting-options", "--undo takes no other options of bump", fix=command("bump", "--undo")
-        )
+        raise Blocked("options-conflict", "--undo takes no other options of bump", fix=command("bump", "--undo"))
     if earlier.undo_target is None:
         raise Blocked("bump-missing", "no bump on this machine to undo", fix="git log -1 shows the last commit")
     return _undo_plan(earlier.undo_target, earlier)

@@ -71,7 +71,7 @@ def check_branch(present: str | None, required: str | None) -> Iterator[Problem]
     """Check that the present branch is the one that releases are made from."""
     if present is not None and required is not None and present != required:
         yield Problem(
-            code="wrong-branch",
+            code="branch-wrong",
             message=f"on branch {present}, but releases are made from {required} ([tool.relnox] branch)",
             fix=f"git switch {required}",
         )

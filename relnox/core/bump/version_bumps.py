@@ -163,7 +163,7 @@ def plan_bumps(
     }
     if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
         raise Blocked(
-            "invalid-setting",
+            "value-invalid",
             f"{own[0]} is a package of this workspace, but [tool.relnox] dependency-updates is for others",
             fix="remove it from dependency-updates; to bump packages together, add a group: [tool.relnox.groups]",
         )

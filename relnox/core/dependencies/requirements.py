@@ -202,7 +202,7 @@ def _pep508_clauses(text: str) -> Sequence[_Clause]:
     try:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
-        raise Blocked("invalid-requirement", f"{text!r} is not a valid requirement (PEP 508)") from error
+        raise Blocked("requirement-invalid", f"{text!r} is not a valid requirement (PEP 508)") from error
     name = _BEFORE_CLAUSES.match(text)
     if requirement.url or not requirement.specifier or name is None:
         return ()
@@ -215,7 +215,7 @@ def _poetry_clauses(text: str) -> Sequence[_Clause]:
     edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
     between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
     if not clauses or not all(_BETWEEN_POETRY_CLAUSES.fullmatch(gap) for gap in between):
-        raise Blocked("invalid-requirement", f"{text!r} is not a valid Poetry version constraint")
+        raise Blocked("requirement-invalid", f"{text!r} is not a valid Poetry version constraint")
     return clauses
 
 
@@ -231,7 +231,7 @@ def _allows(clause: _Clause, version: Version) -> bool:
         return SpecifierSet(_limits(clause)).contains(version, prereleases=True)
     except ValueError as error:
         raise Blocked(
-            "invalid-requirement", f"{clause.lead}{clause.version} is not a valid version range (PEP 440)"
+            "requirement-invalid", f"{clause.lead}{clause.version} is not a valid version range (PEP 440)"
         ) from error
 
 

@@ -199,7 +199,7 @@ def _parse_entry(where: str, line: str, packages: Sequence[str]) -> tuple[str, L
     name = normalized(entry["name"])
     if name not in packages:
         raise Blocked(
-            "package-not-found", f"{where}: unknown package {entry['name']!r}", fix=did_you_mean(name, packages)
+            "package-unknown", f"{where}: unknown package {entry['name']!r}", fix=did_you_mean(name, packages)
         )
     if entry["level"] not in _LEVEL_BY_WORD:
         raise Blocked(

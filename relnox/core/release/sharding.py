@@ -45,7 +45,7 @@ def _parse(part: str) -> tuple[int, int]:
     match = _PART.fullmatch(part)
     if match is None or int(match[1]) > int(match[2]):
         raise Blocked(
-            "invalid-shard",
+            "value-invalid",
             f"{part!r} is not a valid shard (number/total)",
             fix="write it as in 2/5, the second of five shards",
         )

@@ -243,7 +243,7 @@ def jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
     ]
     if not result:
         raise Blocked(
-            "empty-wheel-matrix",
+            "wheel-matrix-empty",
             f"no platform wheel of {package.name} is left for CPython {PYTHONS[0]} to {PYTHONS[-1]} "
             f"(requires-python is {package.python or 'not set'!r})",
             fix="change requires-python, the classifiers, or systems, architectures and skip in "
@@ -317,7 +317,7 @@ def _admits(package: Package, python: str) -> bool:
         return poetry_allows(package.python, last)
     except Blocked as error:
         raise Blocked(
-            "invalid-requires-python",
+            "requires-python-invalid",
             f"{package.pyproject}: requires-python = {package.python!r} is invalid",
             fix='write a range, such as requires-python = ">=3.10"',
         ) from error

@@ -95,7 +95,7 @@ class Kind(Record):
 
     def _invalid(self, value: Any, key: str) -> Blocked:
         return Blocked(
-            "invalid-value",
+            "value-invalid",
             f"{key} = {_shown(value)} is not {self.expected}",
             fix=f"set {key} to {self.expected}",
         )
@@ -136,7 +136,7 @@ class Number(Kind):
             raise self._invalid(value, key)
         if value > self.maximum:
             raise Blocked(
-                "invalid-value",
+                "value-invalid",
                 f"{key} = {_shown(value)} is greater than {self.maximum}",
                 fix=f"use a number from 0 to {self.maximum}",
             )
@@ -178,18 +178,18 @@ class Text(Kind):
         """Validate and convert a string; `what` names it in messages."""
         if "\0" in text:
             raise Blocked(
-                "invalid-value",
+                "value-invalid",
                 f"{what} is not valid: it contains a NUL character",
                 fix="remove the NUL character",
             )
         if self.choices and text not in self.choices:
             raise Blocked(
-                "invalid-value",
+                "value-invalid",
                 f"{what} is not one of {', '.join(self.choices)}",
                 fix=did_you_mean(text, self.choices),
             )
         if self.rule is not None and (invalid := self.rule(text)) is not None:
-            raise Blocked("invalid-value", f"{what} is not valid: {invalid.why}", fix=invalid.fix)
+            raise Blocked("value-invalid", f"{what} is not valid: {invalid.why}", fix=invalid.fix)
         return self.convert(text)
 
     def schema(self) -> dict[str, Any]:
@@ -252,7 +252,7 @@ class TableOf(Kind):
             converted = self.keys.check_text(name, f"the key {_shown(name)} of {key}")
             if (other := names.setdefault(converted, name)) != name:
                 raise Blocked(
-                    "duplicate-setting",
+                    "setting-twice",
                     f"{key} names {other} twice, as {name} too",
                     fix=f"remove {name} from {key}",
                 )
@@ -288,7 +288,7 @@ class Table(Kind):
         keys = self.keys
         for name in value:
             if name not in keys:
-                raise Blocked("unknown-setting", f"{key} has no key {name!r}", fix=did_you_mean(name, keys))
+                raise Blocked("setting-unknown", f"{key} has no key {name!r}", fix=did_you_mean(name, keys))
             if "file" not in keys[name].sources:
                 raise Blocked(
                     "command-line-only",
@@ -298,7 +298,7 @@ class Table(Kind):
         for name, field in keys.items():
             if field.is_required and name not in value:
                 raise Blocked(
-                    "missing-setting", f"{key} requires the key {name!r}", fix=f"add {name} = … to [{key}]"
+                    "setting-missing", f"{key} requires the key {name!r}", fix=f"add {name} = … to [{key}]"
                 )
         checked = {keys[name].name: keys[name].kind.check(item, f"{key}.{name}") for name, item in value.items()}
         own = {name: checked.pop(name) for name in names_of(self.settings) if name in checked}

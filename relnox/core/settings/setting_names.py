@@ -32,14 +32,14 @@ def check(config: Config, workspace: Workspace) -> None:
         for glob in globs:
             if not any(is_named(name, (glob,)) for name in packages):
                 raise Blocked(
-                    "unknown-package",
+                    "package-unknown",
                     f"[tool.relnox] {key} names {glob!r}, which matches no package of this workspace",
                     fix=did_you_mean(glob, packages),
                 )
     for where, name in _names(config):
         if name not in workspace.by_name:
             raise Blocked(
-                "unknown-package",
+                "package-unknown",
                 f"{where} names {name}, which is not a package of this workspace",
                 fix=did_you_mean(name, packages),
             )

@@ -117,7 +117,7 @@ def from_semver(text: str) -> Version:
         parsed = semver.Version.parse(text)
     except ValueError:  # not SemVer, or a number longer than Python converts
         raise Blocked(
-            "invalid-version",
+            "version-invalid",
             f"{text!r} is not a valid version (SemVer 2.0.0)",
             fix="write it like 1.2.3 or 1.2.3-alpha.0",
         ) from None
@@ -127,13 +127,13 @@ def from_semver(text: str) -> Version:
         return Version(f"{parsed.major}.{parsed.minor}.{parsed.patch}{segment}{build}")
     except InvalidVersion:
         raise Blocked(
-            "invalid-version",
+            "version-invalid",
             f"{text!r}: build metadata {parsed.build!r} is not a valid local segment (PEP 440)",
             fix="leave it out, or use letters, digits and single dots",
         ) from None
     except ValueError:
         raise Blocked(
-            "invalid-version", f"a number in {text[:20]}… has too many digits", fix="use smaller numbers"
+            "version-invalid", f"a number in {text[:20]}… has too many digits", fix="use smaller numbers"
         ) from None
 
 
@@ -177,7 +177,7 @@ def _segment(text: str, prerelease: str) -> str:
             fix="release a patch instead, or use -alpha.N, -beta.N, -rc.N or -dev.N",
         )
     raise Blocked(
-        "invalid-version",
+        "version-invalid",
         f"{text!r}: prerelease {prerelease!r} has no equivalent in PEP 440",
         fix="use -alpha.N, -beta.N, -rc.N or -dev.N",
     )

@@ -92,13 +92,13 @@ def parse(text: str, *, where: str = "") -> Version:
         return Version(text)
     except InvalidVersion:
         raise Blocked(
-            "invalid-version",
+            "version-invalid",
             f"{location}{text!r} is not a valid version (PEP 440)",
             fix="write it like 1.2.3, 1.2.3a1, 1.2.3rc1, 1.2.3.post1 or 1.2.3.dev1",
         ) from None
     except ValueError:  # Python converts no numbers of thousands of digits
         raise Blocked(
-            "invalid-version", f"{location}a number in {text[:20]}… has too many digits", fix="use smaller numbers"
+            "version-invalid", f"{location}a number in {text[:20]}… has too many digits", fix="use smaller numbers"
         ) from None
 
 
@@ -144,7 +144,7 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
     _check_request(bump)
     if prerelease_start not in (0, 1):
         raise Blocked(
-            "invalid-setting",
+            "value-invalid",
             f"prerelease-start is {prerelease_start}, not 0 or 1",
             fix="set prerelease-start = 0",
         )
@@ -203,10 +203,10 @@ def _check_request(bump: Bump) -> None:
     """Check that the options are valid, sufficient and without contradiction."""
     if bump.part is not None and bump.part not in get_args(Part):
         raise Blocked(
-            "invalid-option", f"--part {bump.part} is invalid", fix=f"choose one of {', '.join(get_args(Part))}"
+            "option-invalid", f"--part {bump.part} is invalid", fix=f"choose one of {', '.join(get_args(Part))}"
         )
     if bump.pre is not None and bump.pre not in _LETTERS:
-        raise Blocked("invalid-option", f"--pre {bump.pre} is invalid", fix=_ANY_PHASE)
+        raise Blocked("option-invalid", f"--pre {bump.pre} is invalid", fix=_ANY_PHASE)
     if bump.allow_lower and bump.to is None:
         raise Blocked(
             "option-missing", "--allow-lower needs --to", fix="add --to VERSION, or leave --allow-lower out"
@@ -217,7 +217,7 @@ def _check_request(bump: Bump) -> None:
         raise Blocked("option-missing", "no bump requested", fix=f"{_ANY_LEVEL}; {_ANY_PHASE}; or --to VERSION")
     elif bump.pre is not None and bump.part not in (None, "pre", *_LEVELS):
         raise Blocked(
-            "contradicting-options",
+            "options-conflict",
             f"--part {bump.part} and --pre {bump.pre} contradict each other",
             fix=f"give one of them; --pre goes with {_ANY_LEVEL}",
         )
@@ -233,7 +233,7 @@ def _check_alone(bump: Bump) -> None:
     others = {"--part": bump.part, "--pre": bump.pre, "--always-increment": bump.always_increment}
     if flags := [flag for flag, value in others.items() if value]:
         raise Blocked(
-            "contradicting-options",
+            "options-conflict",
             f"--to {bump.to} cannot be combined with {' and '.join(flags)}",
             fix=f"give --to {bump.to} alone, or leave it out",
         )
@@ -300,7 +300,7 @@ class _Parts(Record):
             return Version(text)
         except ValueError:  # Python converts no numbers of thousands of digits
             raise Blocked(
-                "invalid-version", "the next number has too many digits", fix="set the version: --to VERSION"
+                "version-invalid", "the next number has too many digits", fix="set the version: --to VERSION"
             ) from None
 
 
@@ -357,7 +357,7 @@ class _Calendar(Record):
                 return cls(today, (today.year,))
             case _:
                 raise Blocked(
-                    "invalid-setting",
+                    "value-invalid",
                     f"unknown calver-format: {calver_format!r}",
                     fix="use YYYY.MM.MICRO or YYYY.MINOR",
                 )
