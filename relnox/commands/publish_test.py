@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands import verify_install
-from relnox.commands.publish import attesting, inspection, ordering, preflight, resolving
-from relnox.commands.shared import consistency
+from relnox.commands.publish import inspection, ordering, preflight
+from relnox.commands.publish.options import PublishingOptions
+from relnox.commands.shared.manifests import read_public_part
 from relnox.core.records import replace
-from relnox.core.settings.options import CommonOptions, option
+from relnox.core.settings.options import option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from relnox.commands.publish.snapshot import Snapshot as PublishingSnapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
@@ -32,18 +34,10 @@ _VERIFY_TIME = 600
 """Seconds to wait for installable files."""
 
 
-class Options(CommonOptions):
+class Options(PublishingOptions):
     """Options of `publish-test`."""
 
     index: str = option("testpypi", "The index to publish to.", metavar="NAME", anywhere=False)
-    package: tuple[str, ...] = option(
-        (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
-    )
-    dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
-    attestations: str = option("auto", attesting.HELP, choices=attesting.CHOICES, metavar="POLICY")
-    compare_limit: int = option(ordering.COMPARE_LIMIT, ordering.COMPARE_HELP, metavar="MIB")
-    check_requirements: bool = option(True, resolving.HELP)
-    allow_mismatch: bool = option(False, consistency.HELP, anywhere=False)
     verify: bool = option(True, "Install from the index afterwards.")
     pypi_rules: bool = option(False, "Enforce the rules of PyPI on the embedded index.", anywhere=False)
     clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
@@ -55,7 +49,7 @@ class Options(CommonOptions):
 class Snapshot(NamedTuple):
     """The snapshot for publishing, and the settings for verification."""
 
-    publishing: inspection.Snapshot
+    publishing: PublishingSnapshot
     verify: VerifyConfig
 
 
@@ -76,7 +70,7 @@ def observe(options: Options, project: Project) -> Snapshot:
                 f"index {options.index} cannot be emptied (only the embedded index)",
                 fix="use --clear with --index embedded",
             )
-        manifest, _ = inspection.read_manifest(options.dist, options.package, project)
+        manifest, _ = read_public_part(options.dist, options.package, project)
         files = {file.filename: file.sha256 for file in manifest.distributions}
         will_be_cleared = not project.indexes.embedded.holds_only(files)
     if options.pypi_rules:
@@ -85,15 +79,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         validator = partial(_archive_errors, limits=project.config.archives)
         project.indexes.embedded.rules = Rules(validator=validator)
     publishing = inspection.inspect(
-        options.index,
-        options.dist,
-        options.package,
-        project,
-        options.attestations,
-        pypi_rules=options.pypi_rules,
-        check_requirements=options.check_requirements,
-        lock=not options.dry_run,
-        will_be_cleared=will_be_cleared,
+        options.index, options, project, pypi_rules=options.pypi_rules, will_be_cleared=will_be_cleared
     )
     return Snapshot(publishing, verify)
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.publish import attesting, inspection, ordering, preflight, resolving
-from relnox.commands.shared import consistency
-from relnox.core.settings.options import CommonOptions, option
+from relnox.commands.publish import inspection, ordering, preflight
+from relnox.commands.publish.options import PublishingOptions
+from relnox.commands.shared.manifests import read_public_part
+from relnox.core.settings.options import option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.commands.publish.inspection import Snapshot
+    from relnox.commands.publish.snapshot import Snapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "observe", "plan", "summarize"]
 
 
-class Options(CommonOptions):
+class Options(PublishingOptions):
     """Options of `publish`."""
 
     index: str | None = option(
@@ -33,29 +34,13 @@ class Options(CommonOptions):
         metavar="NAME",
         anywhere=False,
     )
-    package: tuple[str, ...] = option(
-        (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
-    )
-    dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
-    attestations: str = option("auto", attesting.HELP, choices=attesting.CHOICES, metavar="POLICY")
-    compare_limit: int = option(ordering.COMPARE_LIMIT, ordering.COMPARE_HELP, metavar="MIB")
-    check_requirements: bool = option(True, resolving.HELP)
-    allow_mismatch: bool = option(False, consistency.HELP, anywhere=False)
     yes: bool = option(False, "Publish without confirmation.", anywhere=False)
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest, hash its files, request the listings of the index, and find credentials."""
     index = options.index or _index_for_tags(options, project)
-    return inspection.inspect(
-        index,
-        options.dist,
-        options.package,
-        project,
-        options.attestations,
-        check_requirements=options.check_requirements,
-        lock=not options.dry_run,
-    )
+    return inspection.inspect(index, options, project)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -90,7 +75,7 @@ def _index_for_tags(options: Options, project: Project) -> str:
 
     if not project.config.targets:
         return targets.PRODUCTION
-    manifest, _ = inspection.read_manifest(options.dist, options.package, project)
+    manifest, _ = read_public_part(options.dist, options.package, project)
     tags = project.state.tags if project.state is not None else {}
     tags_at_commit = sorted(name for name, commit in tags.items() if commit == manifest.commit)
     return targets.select_by_tags(

@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from relnox.core.release.publishers import Policy, Publisher
     from relnox.core.steps import Attest, CheckProvenance, Step
 
-__all__ = ["CHOICES", "HELP", "NO_ATTESTATIONS", "AttestationPlan", "plan_attestations"]
+__all__ = ["NO_ATTESTATIONS", "AttestationPlan", "plan_attestations"]
 
 S = TypeVar("S", bound="Step")
 
-CHOICES = ("auto", "required", "best-effort", "off")
-HELP = "Whether to publish attestations; auto: required if the identity of the job uploads and can sign."
 _RETRY_TIME: dict[Policy, int] = {"required": 3600, "best-effort": 60, "off": 0}
 """Seconds to retry signing: the public service was once unavailable for 45 minutes."""
 _TIME_PER_FILE = 10
@@ -103,7 +101,7 @@ def plan_attestations(  # noqa: PLR0913 - parameters of the decision
     """Decide how attestations are handled on this machine, for an index.
 
     Args:
-        choice: The value of the option, one of `CHOICES`.
+        choice: The value of the option, one of its choices.
         index: The index to publish to.
         missing: Files of the manifest that are not public yet.
         public: Names of the others, by package.

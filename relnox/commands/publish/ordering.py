@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.publish import attesting
+from relnox.commands.publish.options import COMPARE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from relnox.commands.publish.attesting import AttestationPlan
-    from relnox.commands.publish.inspection import Snapshot
+    from relnox.commands.publish.snapshot import Snapshot
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.core.steps import Step
 
@@ -19,13 +20,6 @@ __all__ = ["publication", "steps"]
 
 _LISTING_TIME = 2700
 """Seconds to wait for the listing: caches of indexes have been outdated for more than half an hour."""
-
-
-COMPARE_LIMIT = 64
-"""MiB up to which published files are downloaded and hashed."""
-COMPARE_HELP = (
-    "Download and hash published files up to this size in MiB; of larger ones compare the length and the last MiB."
-)
 
 
 def steps(snapshot: Snapshot, dist: str, compare_limit: int = COMPARE_LIMIT) -> Iterator[Step]:

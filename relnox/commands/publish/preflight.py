@@ -12,7 +12,7 @@ from relnox.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.publish.inspection import Snapshot
+    from relnox.commands.publish.snapshot import Snapshot
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution
 

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.core.tagging.tags import TagFormat
 
-__all__ = ["HELP", "allowed_notes", "check_build", "check_manifest"]
-
-HELP = "Continue even if tag, version, commit and manifest contradict each other."
+__all__ = ["allowed_notes", "check_build", "check_manifest"]
 
 
 def check_build(

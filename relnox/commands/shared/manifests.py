@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.release.manifest import Manifest
 
-__all__ = ["private_notes", "public_part", "read_manifest", "read_release"]
+__all__ = ["private_notes", "public_part", "read_manifest", "read_public_part", "read_release"]
 
 _REBUILD = f"rebuild: {command('build-all')}"
 _SIZE_LIMIT = 64 << 20
@@ -89,3 +89,22 @@ def private_notes(private: Sequence[str]) -> Iterator[str]:
     """Yield a note for each package that is not published."""
     for name in private:
         yield f"{name} is private (a Private :: classifier) and is not published"
+
+
+def read_public_part(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifest, tuple[str, ...]]:
+    """Return the manifest of the selected public packages, and the names of private ones.
+
+    Raises:
+        Blocked: It cannot be released (`read_release`), or lacks packages that could not be built.
+    """
+    packages = frozenset(package.name for package in project.workspace.select(names))
+    manifest = read_release(project.root, dist, packages)
+    if manifest.missing and not packages:
+        options = " ".join(f"--package {name}" for name in manifest.packages)
+        names_missing = ", ".join(manifest.missing)
+        raise Blocked(
+            "manifest-incomplete",
+            f"{dist}/{core.manifest.MANIFEST_JSON} is incomplete ({names_missing} could not be built)",
+            fix=f"build them: {command('build-all')}; or publish only the others: {options}",
+        )
+    return public_part(manifest.only(packages or frozenset(manifest.packages)), project)

@@ -2,82 +2,95 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.core.names import normalized
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
     from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.commands.publish.inspection import Snapshot
+    from relnox.commands.publish.index_state import IndexState
     from relnox.commands.shared.project import Project
     from relnox.core.dependencies.availability import RequiredProject
     from relnox.core.planning.plan import Problem
 
-__all__ = ["HELP", "requirements"]
+__all__ = ["NOT_CHECKED", "RequirementCheck", "check_requirements"]
 
-HELP = "Check before publishing that the requirements of packages are available on the indexes."
 _MAX_PROJECTS = 500
 """Required projects that are checked."""
 
 
-def requirements(
-    snapshot: Snapshot, project: Project, folder: Path
-) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-    """Return problems of requirements that are not available, and warnings.
+class RequirementCheck(NamedTuple):
+    """What is known of the requirements: those that users could not install, and warnings."""
+
+    unavailable: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+
+
+NOT_CHECKED = RequirementCheck((), ())
+
+
+def check_requirements(
+    state: IndexState, project: Project, folder: Path, *, invalid_files: Container[str]
+) -> RequirementCheck:
+    """Check that the requirements of packages are available.
 
     Packages with public files are not checked, so that their release can be finished.
 
     Args:
-        snapshot: The release and the state of the index.
+        state: The release and its files on the index.
         project: The project.
         folder: The folder with the archives.
+        invalid_files: Archives that cannot be read.
     """
     by_project: dict[str, list[RequiredProject]] = {}
-    for requirement in _required_projects(snapshot, project, folder):
+    for requirement in _required_projects(state, project, folder, invalid_files):
         by_project.setdefault(requirement.name, []).append(requirement)
     checked = dict(list(by_project.items())[:_MAX_PROJECTS])
     if not checked:
-        return (), ()
+        return NOT_CHECKED
+    production = project.indexes.is_production(state.name)
     # Do not disclose names of packages of this checkout to an index that they are not published to.
-    trusted = {name for name, of_name in checked.items() if not (snapshot.production and of_name[0].sibling)}
-    available = project.indexes.available(snapshot.target, checked, trusted=trusted)
+    trusted = {name for name, of_name in checked.items() if not (production and of_name[0].sibling)}
+    available = project.indexes.available(state.name, checked, trusted=trusted)
     flat = [requirement for of_name in checked.values() for requirement in of_name]
-    released = {name: snapshot.manifest.version(name) for name in snapshot.manifest.packages}
+    released = {name: state.manifest.version(name) for name in state.manifest.packages}
     warnings = [
         *core.availability.unsatisfied_extras(flat, available, released),
         *core.availability.unchecked_warnings(available, flat),
     ]
     if len(by_project) > len(checked):
         warnings.append(f"only the first {len(checked)} of {len(by_project)} requirements were checked")
-    task, default = ("publish", "pypi") if snapshot.production else ("publish-test", "testpypi")
-    index = "" if snapshot.target == default else f" --index {snapshot.target}"
+    task, default = ("publish", "pypi") if production else ("publish-test", "testpypi")
+    index = "" if state.name == default else f" --index {state.name}"
     command = f"relnox {task}{index}"
-    return tuple(core.availability.unsatisfied(flat, available, released, command)), tuple(warnings)
+    unavailable = core.availability.unsatisfied(flat, available, released, command)
+    return RequirementCheck(tuple(unavailable), tuple(warnings))
 
 
-def _required_projects(snapshot: Snapshot, project: Project, folder: Path) -> Iterator[RequiredProject]:
+def _required_projects(
+    state: IndexState, project: Project, folder: Path, invalid_files: Container[str]
+) -> Iterator[RequiredProject]:
     """Yield the requirements of packages that are new on the index, except those that this run satisfies."""
     from packaging.specifiers import SpecifierSet
 
     from relnox.building import archives
 
-    manifest = snapshot.manifest
+    manifest = state.manifest
     siblings = project.workspace.by_name
     for package in manifest.packages:
-        files = manifest.files_of(package)
-        if any(file.filename in snapshot.index_hashes.get(package, {}) for file in files):
+        if state.hashes[package]:
             continue
+        files = manifest.files_of(package)
         wheels = [file for file in files if file.kind == "wheel"]
         paths = [folder / file.filename for file in wheels or files]
-        invalid = {violation.file for violation in snapshot.violations}
         package_archives = (
             archives.read(path, project.config.archives)
             for path in paths
-            if archives.is_in(folder, path) and path.name not in invalid
+            if archives.is_in(folder, path) and path.name not in invalid_files
         )
         texts: set[str] = set()
         for name, text, specifier, extra in _requirements(package_archives):

@@ -1,0 +1,136 @@
+"""The state of an index before publishing, by its listings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox.errors import Blocked, ExitCode, RelnoxError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from packaging.version import Version
+
+    from relnox.commands.shared.project import Project
+    from relnox.core.release.manifest import Distribution, Manifest
+    from relnox.indexes.client import Listing
+
+__all__ = [
+    "IndexState",
+    "first_uploads",
+    "frozen_projects",
+    "listing_warnings",
+    "read_index",
+    "unowned_projects",
+]
+
+_FROZEN = ("archived", "quarantined")
+
+
+class IndexState(NamedTuple):
+    """Which files of a release an index has.
+
+    Attributes:
+        name: Name of the index.
+        manifest: The release.
+        hashes: SHA-256 by name of the manifest's files that the index lists, for each package.
+        public: Names of the files that it lists with the hashes of the manifest.
+        missing: The files that it does not list.
+    """
+
+    name: str
+    manifest: Manifest
+    hashes: Mapping[str, Mapping[str, str]]
+    public: tuple[str, ...]
+    missing: tuple[Distribution, ...]
+
+
+def read_index(index: str, manifest: Manifest, project: Project, *, will_be_cleared: bool = False) -> IndexState:
+    """Read which files of a release an index has; none if the plan empties it first.
+
+    Raises:
+        RelnoxError: The index cannot be read. It may have files of an earlier run, so the exit code is not one of
+            those for "nothing is public".
+    """
+    indexes, files = project.indexes, manifest.distributions
+    try:
+        indexes.fetch_listings(index, manifest.packages)
+        hashes = {
+            name: indexes.hashes(index, name, [file.filename for file in manifest.files_of(name)], refresh=False)
+            for name in manifest.packages
+        }
+    except RelnoxError as error:
+        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED):
+            error.exit_code = ExitCode.TRY_LATER
+        raise
+    if will_be_cleared:
+        hashes = {name: {} for name in hashes}
+    return IndexState(
+        name=index,
+        manifest=manifest,
+        hashes=hashes,
+        public=tuple(file.filename for file in files if hashes[file.package].get(file.filename) == file.sha256),
+        missing=tuple(file for file in files if file.filename not in hashes[file.package]),
+    )
+
+
+def listing_warnings(state: IndexState, project: Project) -> Iterator[str]:
+    """Yield warnings about yanked files (PEP 592), and about the status of projects (PEP 792)."""
+    index = state.name
+    for package in state.manifest.packages:
+        listing, files = project.indexes.cached_listing(index, package), state.manifest.files_of(package)
+        for file in files:
+            if file.filename in listing and listing[file.filename].yanked:
+                yield f"{file.filename} is yanked on {index}: installers ignore it"
+        is_incomplete = any(file.filename not in listing for file in files)
+        if listing.status != "active" and not (is_incomplete and listing.status in _FROZEN):
+            reason = f": {listing.reason}" if listing.reason else ""
+            yield f"project {package} is {listing.status} on {index}{reason}"
+
+
+def frozen_projects(state: IndexState, project: Project) -> Iterator[tuple[str, Listing]]:
+    """Yield the archived and quarantined projects with missing files, with their listings (PEP 792)."""
+    for package in dict.fromkeys(file.package for file in state.missing):
+        listing = project.indexes.cached_listing(state.name, package)
+        if listing.status in _FROZEN:
+            yield package, listing
+
+
+def unowned_projects(state: IndexState, project: Project) -> Iterator[tuple[str, tuple[Version, ...]]]:
+    """Yield the projects that may belong to another account, with their versions on the index.
+
+    Indexes do not publish who may upload. A project is taken for ours if the index has one of the built files, or
+    if one of its versions is tagged in this repository.
+    """
+    for package in dict.fromkeys(file.package for file in state.missing):
+        built = {file.sha256 for file in state.manifest.files_of(package)}
+        index_files = project.indexes.cached_listing(state.name, package).values()
+        versions = {file.version for file in index_files if file.version is not None}
+        if versions and built.isdisjoint(file.sha256 for file in index_files):
+            tagged = _tagged_versions(package, project)
+            if tagged is not None and versions.isdisjoint(tagged):
+                yield package, tuple(sorted(versions))
+
+
+def _tagged_versions(package: str, project: Project) -> set[Version] | None:
+    """Return the tagged versions of a package; None if the tags are incomplete or cannot be parsed."""
+    if project.state is None or project.state.shallow:
+        return None
+    try:
+        return {version for _, version in project.tag_formats[package].matches(project.state.tags)}
+    except Blocked:  # invalid settings of tag formats, which publishing does not need
+        return None
+
+
+def first_uploads(state: IndexState, project: Project) -> Iterator[tuple[str, datetime]]:
+    """Yield the time of the first file of each package's version, if the index lists upload times."""
+    for package in state.manifest.packages:
+        version = state.manifest.version(package)
+        times = [
+            file.upload_time
+            for file in project.indexes.cached_listing(state.name, package).values()
+            if file.upload_time is not None and file.version == version
+        ]
+        if times:
+            yield package, min(times)

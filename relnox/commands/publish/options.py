@@ -1,0 +1,37 @@
+"""Options that `publish` and `publish-test` share."""
+
+from __future__ import annotations
+
+from relnox.core.settings.options import CommonOptions, option
+
+__all__ = ["COMPARE_LIMIT", "PublishingOptions"]
+
+COMPARE_LIMIT = 64
+"""MiB up to which published files are downloaded and hashed."""
+
+
+class PublishingOptions(CommonOptions):
+    """Options of `publish` and `publish-test`."""
+
+    package: tuple[str, ...] = option(
+        (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
+    )
+    dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
+    attestations: str = option(
+        "auto",
+        "Whether to publish attestations; auto: required if the identity of the job uploads and can sign.",
+        choices=("auto", "required", "best-effort", "off"),
+        metavar="POLICY",
+    )
+    compare_limit: int = option(
+        COMPARE_LIMIT,
+        "Download and hash published files up to this size in MiB; of larger ones compare the length and the last "
+        "MiB.",
+        metavar="MIB",
+    )
+    check_requirements: bool = option(
+        True, "Check before publishing that the requirements of packages are available on the indexes."
+    )
+    allow_mismatch: bool = option(
+        False, "Continue even if tag, version, commit and manifest contradict each other.", anywhere=False
+    )
