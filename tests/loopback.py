@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from relnox.indexes.embedded import EmbeddedIndex
 
 JSON = "application/vnd.pypi.simple.v1+json"
-HTML = "application/vnd.pypi.simple.v1+html"
 BOUNDARY = "5f0c0a9d"
 END = f"--{BOUNDARY}--\r\n"
 BACKEND = """

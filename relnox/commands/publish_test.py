@@ -6,7 +6,6 @@ account. Production indexes are blocked.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
@@ -19,14 +18,13 @@ from relnox.core.settings.options import option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from relnox.commands.publish.snapshot import Snapshot as PublishingSnapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
-    from relnox.core.settings.config import ArchiveLimits, VerifyConfig
+    from relnox.core.settings.config import VerifyConfig
 
 __all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 
@@ -76,20 +74,11 @@ def observe(options: Options, project: Project) -> Snapshot:
     if options.pypi_rules:
         from relnox.indexes.embedded.rules import Rules
 
-        validator = partial(_archive_errors, limits=project.config.archives)
-        project.indexes.embedded.rules = Rules(validator=validator)
+        project.indexes.embedded.rules = Rules()
     publishing = inspection.inspect(
         options.index, options, project, pypi_rules=options.pypi_rules, will_be_cleared=will_be_cleared
     )
     return Snapshot(publishing, verify)
-
-
-def _archive_errors(path: Path, limits: ArchiveLimits) -> Iterator[str]:
-    """Return why PyPI would reject an archive."""
-    from relnox.building import checks
-
-    findings = checks.errors(path, public=True, limits=limits, may_be_empty=True, optional_extensions=True)
-    return (finding.message for finding in findings)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:

@@ -167,8 +167,6 @@ def test_an_upload_is_on_the_disk_before_the_embedded_index_has_it(tmp_path: Pat
             assert incoming.store("home-1.0.tar.gz")
         assert store.find("home-1.0.tar.gz") is not None
     assert log.place("sync upload/file") < log.place("sync upload/upload.json") < log.place("sync index/files")
-    assert any(entry.startswith("rename hashes/") for entry in log[: log.place("sync index/files")])
-    assert log.place("sync index/hashes") < log.place("sync index/files")
 
 
 # --- what may be left -----------------------------------------------------------------------------------------

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -16,7 +13,7 @@ from loopback import ask, declared, make_sdist, make_wheel, page, post
 from relnox.indexes.embedded.rules import Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from loopback import StoppedClock
@@ -150,31 +147,6 @@ def test_of_many_names_for_the_same_bytes_at_once_one_is_taken(tmp_path: Path) -
 # --- names
 
 
-@pytest.mark.parametrize(
-    ("filename", "says"),
-    [
-        ("demo_pkg-1.0.0.tar.gz", "Filename 'demo_pkg-1.0.0.tar.gz' is invalid, should be 'demo_pkg-1.0.tar.gz'"),
-        ("demo-pkg-1.0.tar.gz", "should be 'demo_pkg-1.0.tar.gz'"),
-        ("Demo_Pkg-1.0.tar.gz", "should be 'demo_pkg-1.0.tar.gz'"),
-        ("demo_pkg-1.0.zip", "should be 'demo_pkg-1.0.tar.gz'"),
-    ],
-)
-def test_a_source_distribution_has_the_one_name(
-    filename: str, says: str, index: ControlledIndex, tmp_path: Path
-) -> None:
-    """PEP 625."""
-    answer = post(index, declared(make_sdist(tmp_path, "demo-pkg", "1.0"), filename=filename))
-    assert answer.status == 400
-    assert says in answer.text
-
-
-@pytest.mark.parametrize("filename", ["Demo_Pkg-1.0-py3-none-any.whl", "demo.pkg-1.0-py3-none-any.whl"])
-def test_the_name_of_a_wheel_is_normalized(filename: str, index: ControlledIndex, tmp_path: Path) -> None:
-    answer = post(index, declared(make_wheel(tmp_path, "demo-pkg", "1.0"), filename=filename))
-    assert answer.status == 400
-    assert "should contain the normalized project name 'demo_pkg'" in answer.text
-
-
 @pytest.mark.parametrize("name", ["json", "Unittest", "concurrent"])
 def test_names_of_the_standard_library_are_taken(name: str, index: ControlledIndex, tmp_path: Path) -> None:
     status, text = send(index, make_wheel(tmp_path, name.lower(), "1.0"), name=name)
@@ -188,151 +160,7 @@ def test_a_name_that_looks_like_another_one_is_refused(index: ControlledIndex, t
     assert (status, text) == (400, "The name 'he1l0' is too similar to an existing project.\n")
 
 
-@pytest.mark.parametrize("name", ["demo-", "-demo", "démo", "de mo", ""])
-def test_an_impossible_name_is_refused(name: str, index: ControlledIndex, tmp_path: Path) -> None:
-    status, text = send(index, make_wheel(tmp_path, "demo", "1.0"), name=name)
-    assert status == 400
-    assert "is an invalid value for Name" in text
-
-
-@pytest.mark.parametrize(
-    ("make", "kind"),
-    [(make_wheel, ("sdist", "source")), (make_sdist, ("bdist_wheel", "py3"))],
-    ids=["wheel", "sdist"],
-)
-def test_the_extension_is_that_of_the_kind(
-    make: Callable[[Path, str, str], Path], kind: tuple[str, str], index: ControlledIndex, tmp_path: Path
-) -> None:
-    status, text = send(index, make(tmp_path, "demo", "1.0"), filetype=kind[0], pyversion=kind[1])
-    assert (status, "Invalid file extension" in text) == (400, True)
-
-
-# --- metadata
-
-
-@pytest.mark.parametrize(
-    ("header", "says"),
-    [
-        ("Requires-Dist: other @ https://example.invalid/other.whl", "Can't have direct dependency: other @"),
-        ("Provides-Dist: other @ https://example.invalid/other.whl", "Can't have direct dependency: other @"),
-        ("Requires-Dist: no requirement", "'no requirement' is invalid for 'requires-dist'"),
-        ("Classifier: Nonsense :: Of Mine", "'Nonsense :: Of Mine' is not a valid classifier"),
-        ("Classifier: Private :: Do Not Upload", "'Private :: Do Not Upload' is not a valid classifier"),
-        ("Classifier: Natural Language :: Ukranian", "has been deprecated, use one of ['Natural Language ::"),
-        (f"Summary: {'x' * 513}", "'summary' field must be 512 characters or less"),
-        ("Description-Content-Type: text/html", "description-content-type"),
-        ("License-Expression: Nonsense", "license"),
-        ("License-File: ../LICENSE", "license-file"),
-        ("Provides-Extra: -x-", "provides-extra"),
-        ("Dynamic: name", "dynamic"),
-    ],
-)
-def test_metadata_that_the_public_index_refuses(
-    header: str, says: str, index: ControlledIndex, tmp_path: Path
-) -> None:
-    status, text = send(index, make_wheel(tmp_path, "demo", "1.0", headers=[header], stated="2.4"))
-    assert status == 400
-    assert says in text
-    assert filenames(index) == []
-
-
-def test_a_license_is_declared_once(index: ControlledIndex, tmp_path: Path) -> None:
-    """PEP 639."""
-    both = ["License: MIT", "License-Expression: MIT"]
-    status, text = send(index, make_wheel(tmp_path, "demo", "1.0", headers=both, stated="2.4"))
-    assert (status, "Only License-Expression should be present" in text) == (400, True)
-    one = make_wheel(tmp_path, "demo", "1.1", headers=["License-Expression: MIT"], stated="2.4")
-    assert send(index, one)[0] == 200
-
-
-def test_a_local_version_is_refused(index: ControlledIndex, tmp_path: Path) -> None:
-    status, text = send(index, make_wheel(tmp_path, "demo", "1.0+g123"))
-    assert (status, text) == (400, "The use of local versions in '1.0+g123' is not allowed.\n")
-
-
-@pytest.mark.parametrize(("stated", "status"), [("1.2", 200), ("2.0", 400), ("2.5", 200), ("2.6", 400)])
-def test_metadata_versions_up_to_2_5_are_taken(
-    stated: str, status: int, index: ControlledIndex, tmp_path: Path
-) -> None:
-    assert send(index, make_wheel(tmp_path, "demo", "1.0", stated=stated))[0] == status
-
-
-@pytest.mark.parametrize(
-    ("changed", "says"),
-    [
-        ({"filetype": "bdist_egg"}, "Invalid value for filetype. Error: Use a known file type."),
-        ({"filetype": None}, "Invalid value for filetype. Error: Use a known file type."),
-        ({"pyversion": None}, "Python version is required for binary distribution uploads"),
-        ({"filetype": "sdist"}, "Use 'source' as Python version for an sdist"),
-        ({"sha256_digest": None}, "Include at least one message digest"),
-        ({"metadata_version": None}, "None is not a valid metadata version"),
-        ({"summary": "x" * 513}, "must be 512 characters or less"),
-        ({"requires_python": "three"}, "requires-python"),
-        ({"protocol_version": "2"}, "unsupported upload protocol '2'"),
-    ],
-    ids=str,
-)
-def test_a_form_that_the_public_index_refuses(
-    changed: dict[str, str | None], says: str, index: ControlledIndex, tmp_path: Path
-) -> None:
-    status, text = send(index, make_wheel(tmp_path, "demo", "1.0"), **changed)
-    assert status == 400
-    assert says in text
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("metadata_version", "2.2"),
-        ("requires_python", ">=3.9"),
-        ("requires_python", None),
-        ("requires_dist", "another"),
-        ("provides_extra", "extra"),
-    ],
-)
-@pytest.mark.parametrize("make", [make_wheel, make_sdist], ids=["wheel", "sdist"])
-def test_the_form_says_what_the_file_says(
-    field: str, value: str | None, make: Callable[[Path, str, str], Path], index: ControlledIndex, tmp_path: Path
-) -> None:
-    path = make(tmp_path, "demo", "1.0")
-    status, text = send(index, path, **{field: value})
-    assert status == 400
-    assert f"The form says {field.replace('_', '-')} " in text
-    assert send(index, path, requires_python=">= 3.8", name="Demo")[0] == 200
-
-
-# --- archives
-
-
-def test_an_archive_without_metadata_is_refused(index: ControlledIndex, tmp_path: Path) -> None:
-    wheel, sdist = make_wheel(tmp_path, "demo", "1.0"), make_sdist(tmp_path, "demo", "1.0")
-    empty = io.BytesIO()
-    with zipfile.ZipFile(empty, "w") as archive:
-        archive.writestr("demo.py", "")
-    for path, content, says in (
-        (wheel, empty.getvalue(), "required METADATA file: demo-1.0.dist-info/METADATA"),
-        (wheel, b"no archive", "required METADATA file: demo-1.0.dist-info/METADATA"),
-        (sdist, gzip.compress(bytes(1024)), "PKG-INFO not found at demo-1.0/PKG-INFO"),
-        (sdist, b"no archive either", "PKG-INFO not found at demo-1.0/PKG-INFO"),
-    ):
-        answer = post(index, declared(path, content=content))
-        assert answer.status == 400
-        assert says in answer.text
-
-
-def test_the_validator_checks_the_content(tmp_path: Path) -> None:
-    checked: list[str] = []
-
-    def validate(path: Path) -> list[str]:
-        checked.append(path.name)
-        return ["RECORD is wrong", "so is METADATA"] if zipfile.is_zipfile(path) else []
-
-    wheel, sdist = make_wheel(tmp_path, "demo", "1.0"), make_sdist(tmp_path, "demo", "1.0")
-    with ControlledIndex(tmp_path / "index", rules=Rules(validator=validate)) as index:
-        assert send(index, wheel) == (400, "Invalid distribution file. RECORD is wrong; so is METADATA\n")
-        assert send(index, sdist)[0] == 200
-    assert checked == [wheel.name, sdist.name]
-    assert list((tmp_path / "index/incoming").iterdir()) == []
+# --- uploads
 
 
 def test_the_digest_is_compared_before_anything_is_judged(index: ControlledIndex, tmp_path: Path) -> None:

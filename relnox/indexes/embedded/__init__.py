@@ -2,8 +2,7 @@
 
 - `server` has the index and its server socket.
 - `handler` answers HTTP requests, `multipart` parses upload forms, `pages` renders listings.
-- `upload` checks and stores an upload, `rules` has the rules of PyPI.
-- `store` stores the files, `contents` reads their metadata.
+- `upload` checks and stores an upload, `rules` has the rules of PyPI, `store` has the files.
 """
 
 from __future__ import annotations

@@ -266,9 +266,6 @@ class Handler(BaseHTTPRequestHandler):
     def _send_page(self, render: Callable[[Format], str]) -> None:
         """Send a page in the format that the client prefers."""
         format_ = negotiate(self.headers.get("Accept"))
-        if format_ is None:
-            self.send_text(Response(HTTPStatus.NOT_ACCEPTABLE, f"available formats: {', '.join(Format)}"))
-            return
         charset = "" if format_ is Format.JSON else "; charset=utf-8"
         headers = {"Content-Type": f"{format_}{charset}", "Vary": "Accept"}
         self.send_content(HTTPStatus.OK, render(format_).encode(), headers)

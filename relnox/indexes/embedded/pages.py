@@ -19,52 +19,19 @@ __all__ = ["Format", "negotiate", "project_list", "project_page"]
 
 
 class Format(StrEnum):
-    """Media types of pages; the first is the default."""
+    """Media types of pages."""
 
-    TEXT_HTML = "text/html"
+    HTML = "text/html"
     JSON = "application/vnd.pypi.simple.v1+json"
-    HTML = "application/vnd.pypi.simple.v1+html"
 
 
-_LATEST = {
-    "application/vnd.pypi.simple.latest+json": Format.JSON.value,
-    "application/vnd.pypi.simple.latest+html": Format.HTML.value,
-}
-
-
-def negotiate(accept: str | None) -> Format | None:
-    """Return the format that a client prefers (RFC 9110, section 12.5.1); None if it accepts none of them.
-
-    Of formats with the same weight, one that is named precedes one that a wildcard covers.
+def negotiate(accept: str | None) -> Format:
+    """Return the format for a client: JSON if it names that type, as installers do; otherwise HTML.
 
     Args:
         accept: The `Accept` header.
     """
-    weights = _weights(accept or "*/*")
-
-    def preference(format_: Format) -> tuple[float, int]:
-        kind = format_.value.partition("/")[0]
-        ranges = ("*/*", f"{kind}/*", format_.value)
-        return next(
-            ((weights[ranges[rank]], rank) for rank in (2, 1, 0) if ranges[rank] in weights),
-            (0.0, 0),
-        )
-
-    best = max(Format, key=preference)
-    return best if preference(best)[0] > 0 else None
-
-
-def _weights(accept: str) -> dict[str, float]:
-    """Parse an `Accept` header into media ranges and their weights."""
-    weights: dict[str, float] = {}
-    for part in accept.split(","):
-        media, *parameters = (word.strip().lower() for word in part.split(";"))
-        weight = next((word[2:] for word in parameters if word.startswith("q=")), "1")
-        try:
-            weights[_LATEST.get(media, media)] = float(weight)
-        except ValueError:
-            continue  # ignore ranges with invalid weights
-    return weights
+    return Format.JSON if Format.JSON in (accept or "").lower() else Format.HTML
 
 
 def project_list(projects: Sequence[str], format_: Format) -> str:

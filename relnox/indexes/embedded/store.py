@@ -2,7 +2,6 @@
 
     FOLDER/files/<file name>/       an upload: the file, metadata of a wheel, and `upload.json`
     FOLDER/incoming/<random>/       an upload in progress
-    FOLDER/hashes/<sha256>          the name under which a file with this content is stored, or is being stored
 
 An upload is prepared and fsynced in `incoming` and then renamed as a whole, so that it is atomic. The first of two
 uploads wins: a folder cannot be renamed to one that is not empty.
@@ -18,6 +17,8 @@ import re
 import shutil
 import threading
 import time
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -27,8 +28,7 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from relnox.core.planning import fixes
 from relnox.errors import Blocked, Conflict
-from relnox.files import make_private, replace_file, sync_folder
-from relnox.indexes.embedded.contents import wheel_metadata
+from relnox.files import make_private, sync_folder
 from relnox.temporary_folders import TemporaryFolder, remove_leftovers
 
 if TYPE_CHECKING:
@@ -45,10 +45,19 @@ _FILE = "file"
 _METADATA = "metadata"
 _RECORD = "upload.json"
 _MARKER = "relnox-embedded-index"
-_CONTENT = {_MARKER, "files", "incoming", "hashes"}
+_CONTENT = {_MARKER, "files", "incoming"}
 """Content of the folder of an index; a folder with anything else is never cleared."""
 # `packaging` accepts any characters in tags of wheels, even slashes. These need no quoting in paths or URLs.
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+_METADATA_LIMIT = 1 << 24
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # encrypted, or an unsupported compression
+    ValueError,
+)
 _NAME_HINT = f"build the file with `{fixes.command('build-all')}`, and do not rename it"
 
 
@@ -139,14 +148,13 @@ class Store:
         self.clock: Callable[[], float] = time.time
         self._files = folder / "files"
         self._incoming = folder / "incoming"
-        self._hashes = folder / "hashes"
         self._marker = folder / _MARKER
         self._locks: dict[str, threading.Lock] = {}
         try:
             make_private(folder)
             if {path.name for path in folder.iterdir()} <= _CONTENT:
                 self._marker.touch()
-            for subfolder in (self._files, self._incoming, self._hashes):
+            for subfolder in (self._files, self._incoming):
                 subfolder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise Blocked(
@@ -190,16 +198,10 @@ class Store:
             return None
         return StoredFile(**asdict(record), filename=filename, project=project, version=version)
 
-    def holder(self, sha256: str) -> str | None:
-        """Return the name of a file with this content, in any project; None if there is none."""
-        name = _text(self._hashes / sha256)
-        stored = self.find(name) if name is not None else None
-        return name if stored is not None and stored.sha256 == sha256 else None
-
-    def record_holder(self, sha256: str, filename: str) -> None:
-        """Record the name under which this content is about to be stored, unless it has one."""
-        if self.holder(sha256) is None:
-            replace_file(self._hashes / sha256, filename.encode(), mode=0o600)
+    def find_content(self, sha256: str) -> StoredFile | None:
+        """Return a file with this content, of any project; None if there is none."""
+        stored = (self.find(filename) for filename, _, _ in self._entries())
+        return next((file for file in stored if file is not None and file.sha256 == sha256), None)
 
     def open_file(self, filename: str) -> BinaryIO | None:
         """Open a file; return None if there is none of that name."""
@@ -241,8 +243,6 @@ class Store:
                     entry.rename(trash.path / entry.name)
         for leftover in self._incoming.iterdir():
             shutil.rmtree(leftover, ignore_errors=True)
-        for hash_ in self._hashes.iterdir():
-            hash_.unlink(missing_ok=True)
 
     def _entries(self) -> Iterator[tuple[str, str, Version]]:
         """Yield file name, project and version of all files."""
@@ -308,19 +308,6 @@ class Incoming:
         """Hex digests of the bytes so far: `sha256`, `blake2_256` and `md5`."""
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
-    @contextlib.contextmanager
-    def with_name(self, filename: str) -> Iterator[Path]:
-        """Provide the file under its own name inside a `with` statement."""
-        identify(filename)
-        self._content.flush()
-        with TemporaryFolder(self._temporary.path) as folder:
-            path = folder.path / filename
-            try:
-                os.link(self._folder / _FILE, path)
-            except OSError:  # a file system without links
-                shutil.copyfile(self._folder / _FILE, path)
-            yield path
-
     def store(self, filename: str, *, requires_python: str | None = None) -> bool:
         """Move the file into the store.
 
@@ -338,7 +325,7 @@ class Incoming:
         identify(filename)
         _sync(self._content)
         self._content.close()
-        metadata = wheel_metadata(self._folder / _FILE) if filename.endswith(".whl") else None
+        metadata = _wheel_metadata(self._folder / _FILE) if filename.endswith(".whl") else None
         if metadata is not None:
             self._write(_METADATA, metadata)
         digests = self.digests
@@ -352,7 +339,6 @@ class Incoming:
         )
         self._write(_RECORD, json.dumps(asdict(record), indent=2).encode())
         sync_folder(self._folder)
-        self._store.record_holder(record.sha256, filename)
         try:
             self._folder.rename(self._files / filename)
         except OSError:
@@ -376,10 +362,17 @@ class Incoming:
             _sync(file)
 
 
-def _text(path: Path) -> str | None:
+def _wheel_metadata(wheel: Path) -> bytes | None:
+    """Return the `METADATA` of a wheel; None if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+        with zipfile.ZipFile(wheel) as archive:
+            entries = [
+                entry for entry in archive.infolist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", entry.filename)
+            ]
+            if len(entries) != 1 or entries[0].file_size > _METADATA_LIMIT:
+                return None
+            return archive.read(entries[0])
+    except _UNREADABLE:
         return None
 
 

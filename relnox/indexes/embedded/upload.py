@@ -43,8 +43,6 @@ class Upload:
             Conflict: The store has a different file of that name.
         """
         _check_protocol(self.form)
-        if self.rules is not None:
-            self.rules.check_form(self.form)
         filename = _checked_filename(self.form)
         project = identify(filename)[0]
         with self.store.lock(project):  # rules depend on existing files
@@ -77,7 +75,7 @@ class Upload:
             Blocked: It breaks a rule.
         """
         if self.rules is not None:
-            self.rules.check_file(self.form, filename, self.incoming, self.store)
+            self.rules.check_file(filename, self.incoming, self.store)
 
 
 def _check_protocol(form: Form) -> None:
