@@ -339,14 +339,15 @@ def _dependency_updates(
         for need in package.dependencies:
             if need.name in after and need.key:
                 cache_key = (need.name, need.text, need.poetry)
-                if cache_key not in rewritten:
+                is_first = cache_key not in rewritten
+                if is_first:
                     rewritten[cache_key] = _rewrite(need, after[need.name], config)
                 if (changed := rewritten[cache_key]) is None:
                     continue
                 if config.update_requirements == "never":
                     _check_not_excluded(package, need, after[need.name])
                     continue
-                if config.dependency_updates.get(need.name, need.name) not in lowered:
+                if is_first and config.dependency_updates.get(need.name, need.name) not in lowered:
                     _check_not_ahead(package, need, after[need.name])
                 updates.setdefault(package.name, []).append((need, changed))
     for name, need, changed in _sibling_bounds(workspace, bumps, dict(present) | after, config):

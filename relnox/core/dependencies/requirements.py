@@ -10,6 +10,7 @@ needs dependents that accept `2.0.0a1`.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -198,6 +199,7 @@ _POETRY_CLAUSE = re.compile(r"(?P<operator>\^|==?|~=?|!=|<=?|>=?|)\s*(?P<version
 _BETWEEN_POETRY_CLAUSES = re.compile(r"[\s,|]*")
 
 
+@lru_cache(maxsize=1024)  # a workspace repeats its requirements
 def _pep508_clauses(text: str) -> Sequence[_Clause]:
     try:
         requirement = Requirement(text)
