@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from relnox.core.planning.fixes import FrontEnd, Start
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
@@ -91,13 +93,18 @@ def help_of(name: str) -> tuple[str, str]:
     return summary, rest.strip()
 
 
-def options_by_table() -> dict[str, tuple[Field, ...]]:
-    """Return the options of tasks by the table of `[tool.relnox]` that has their defaults."""
+def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Field, ...]]:
+    """Return the options of tasks by the table of `[tool.relnox]` that has their defaults.
+
+    Args:
+        tables: The tables of interest, so that other tasks are not imported; None for all.
+    """
     from relnox.core.settings.schema import fields_of
 
     fields: dict[str, tuple[Field, ...]] = {}
     for task in TASKS.values():
-        fields[task.table] = (*fields.get(task.table, ()), *fields_of(load(task.name).Options))
+        if tables is None or task.table in tables:
+            fields[task.table] = (*fields.get(task.table, ()), *fields_of(load(task.name).Options))
     return fields
 
 

@@ -86,7 +86,8 @@ class Committing:
     def verify(self) -> str:
         """Check that the commit has the planned content; formatting by a commit hook is accepted."""
         git = _git(self.run)
-        if not git.matches_head(self._files):
+        head = git.commit_with(self._files)
+        if head is None:
             raise Failed(
                 "hook-changed-files",
                 "files in the commit differ from the planned content (changed by a commit hook)",
@@ -96,8 +97,8 @@ class Committing:
         if changed:
             self._accept(None)
             git.reset_index(self._files)  # git keeps the files from before the hook there
-        head = (git.head() or "")[:10]
-        return f"{head}, {listing(changed)} as a commit hook reformatted {_it(changed)}" if changed else head
+        reformatted = f", {listing(changed)} as a commit hook reformatted {_it(changed)}" if changed else ""
+        return f"{head[:10]}{reformatted}"
 
     def _reformatted(self) -> list[str]:
         """Return the files that a commit hook changed."""
@@ -137,33 +138,37 @@ class Tagging:
     def __init__(self, step: CreateTags, run: Run) -> None:
         self.step = step
         self.run = run
+        self.head = ""
+        self.missing: list[Tag] = []
         self.stale: list[str] = []
 
     def check(self) -> str | None:
         """Done if every tag is on the present commit."""
-        return None if self._missing() else "the tags already exist on this commit"
+        self._inspect()
+        return None if self.missing else "the tags already exist on this commit"
 
     def apply(self) -> None:
         """Create the missing tags, all or none."""
         git = _git(self.run)
-        missing = self._missing()
         git.delete_tags(self.stale)
-        git.create_tags(missing, git.head() or "")
-        self.run.undo.callback(git.delete_tags, [tag.name for tag in missing])
+        git.create_tags(self.missing, self.head)
+        self.run.undo.callback(git.delete_tags, [tag.name for tag in self.missing])
 
     def verify(self) -> str:
         """Check that every tag is on the present commit."""
-        if missing := self._missing():
+        self._inspect()
+        if self.missing:
             raise Failed(
-                "tag-missing", f"tag {missing[0].name} does not exist after tagging", fix="git tag --list"
+                "tag-missing", f"tag {self.missing[0].name} does not exist after tagging", fix="git tag --list"
             )
         first = self.step.tags[0].name
         return first if len(self.step.tags) == 1 else f"{len(self.step.tags)} tags"
 
-    def _missing(self) -> list[Tag]:
+    def _inspect(self) -> None:
+        """Find the present commit, the tags that it lacks, and those of them that are on another commit."""
         git = _git(self.run)
-        head, present = git.head(), git.tags()
-        self.stale = []
+        head, present = git.head_and_tags()
+        self.head, self.stale = head or "", []
         for tag in self.step.tags:
             if present.get(tag.name, head) != head:
                 # A tag of the interrupted run, if its commit was rebased since: it was never pushed.
@@ -175,7 +180,7 @@ class Tagging:
                     f"tag {tag.name} already exists on another commit ({present[tag.name][:10]})",
                     fix=f"choose a higher version, or delete the tag: git tag -d {tag.name}",
                 )
-        return [tag for tag in self.step.tags if tag.name not in present or tag.name in self.stale]
+        self.missing = [tag for tag in self.step.tags if tag.name not in present or tag.name in self.stale]
 
 
 class UndoingBump:

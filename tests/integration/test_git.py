@@ -202,7 +202,8 @@ def test_git_variables_of_another_repository_are_ignored(
     monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
     here = checkout(root)
     assert here.state().dirty == ("README.md",)
-    commit = here.commit("Change", ["README.md"])
+    here.commit("Change", ["README.md"])
+    commit = here.head()
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_LITERAL_PATHSPECS"):
         monkeypatch.delenv(name)
     assert git(root, "rev-parse", "main") == commit
@@ -232,11 +233,23 @@ def test_the_time_of_a_signed_commit_is_read(root: Path, tmp_path: Path) -> None
         git(root, "config", name, value)
     write(root, {"README.md": "signed\n"})
     here = checkout(root)
-    commit = here.commit("Signed", ["README.md"])
+    here.commit("Signed", ["README.md"])
+    commit = git(root, "rev-parse", "HEAD")
     here.create_tag(tag(), commit)
     assert "SSH SIGNATURE" in git(root, "cat-file", "tag", "v2")
     assert here.commit_time() == int(git(root, "log", "-1", "--no-show-signature", "--format=%ct"))
     assert here.tags() == {"v2": commit}
+    assert here.head_and_tags() == (commit, {"v2": commit})
+
+
+def test_a_staged_change_that_the_checkout_does_not_have_differs_in_no_file(root: Path) -> None:
+    before = (root / "README.md").read_text()
+    write(root, {"README.md": "staged\n"})
+    git(root, "add", "README.md")
+    write(root, {"README.md": before, "ignored.log": ""})
+    here = checkout(root)
+    assert here.commit_with(["README.md"]) == here.head()
+    assert here.commit_with(["README.md", "ignored.log"]) is None
 
 
 # --- commit -------------------------------------------------------------------------------------------------
@@ -249,8 +262,10 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     git(root, "add", "staged.txt", "new.txt", "with space.txt")
     here = checkout(root)
     assert not here.matches_head(ODD)
-    commit = here.commit("Release\n\n# no comment: a body", ODD)
-    assert commit == git(root, "rev-parse", "HEAD")
+    assert here.commit_with(ODD) is None
+    here.commit("Release\n\n# no comment: a body", ODD)
+    commit = git(root, "rev-parse", "HEAD")
+    assert here.commit_with(ODD) == here.head() == commit
     assert git(root, "rev-parse", "HEAD~1") == before
     assert set(git(root, "diff", "--name-only", "-z", "HEAD~1", "HEAD").split("\0")) - {""} == set(ODD)
     assert git(root, "log", "-1", "--format=%B") == "Release\n\n# no comment: a body"
@@ -405,7 +420,8 @@ def test_changes_in_a_temporary_clone_do_not_reach_the_repository(tmp_path: Path
     assert (clone / "README.md").read_text() == "# demo\n"
     assert there.state().branch == "main"
     write(clone, {"README.md": "rehearsed\n"})
-    there.create_tag(tag(), there.commit("Rehearsed", ["README.md"]))
+    there.commit("Rehearsed", ["README.md"])
+    there.create_tag(tag(), git(clone, "rev-parse", "HEAD"))
     there.push("origin", "main", ["v2"])
     assert there.remote_tags("origin") == there.tags()
     here = checkout(top / "python")

@@ -179,4 +179,6 @@ def _foreign_locks(workspace: Workspace) -> Iterator[str]:
 
 def _ignored_files(locks: Sequence[str], project: Project) -> set[str]:
     """Return the lock files that git ignores: they belong to this checkout only and are not committed."""
-    return project.git.ignored_files(locks) if project.git is not None and locks else set()
+    # git ignores no tracked file.
+    untracked = [name for name in locks if name not in project.tracked_files] if locks else []
+    return project.git.ignored_files(untracked) if project.git is not None and untracked else set()

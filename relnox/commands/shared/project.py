@@ -68,8 +68,13 @@ class Project(Record):
         """Packages of the checkout that are neither in the project nor excluded."""
         if self.git is None:
             return ()
-        files = self.git.tracked_files_named("pyproject.toml")
+        files = [name for name in self.tracked_files if not name.endswith(".lock")]
         return discovery.unlisted(files, self.root, self.workspace, self.config)
+
+    @cached_property
+    def tracked_files(self) -> tuple[str, ...]:
+        """The tracked pyproject.toml and lock files of the whole checkout, sorted, in one process of git."""
+        return self.git.tracked_files_named("pyproject.toml", "*.lock") if self.git is not None else ()
 
     @cached_property
     def known_tags(self) -> KnownTags:
@@ -109,7 +114,7 @@ class Project(Record):
     def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
         """Copy the project with the tags of its remote; cached properties that do not depend on tags are kept."""
         project = replace(self, remote_tags=tags)
-        independent = ("workspace", "unlisted", "literals", "state", "private_folder")
+        independent = ("workspace", "tracked_files", "unlisted", "literals", "state", "private_folder")
         vars(project).update({name: vars(self)[name] for name in independent if name in vars(self)})
         return project
 
@@ -225,7 +230,7 @@ def open_project(start: Path) -> Project:
     file = root / "pyproject.toml"
     data = pyproject.table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
     try:
-        config = Config.parse(data, options_by_table())
+        config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
         if config.indexes or config.trusted_index is not None or config.publish.extra_indexes:
             from relnox.indexes import targets
 
