@@ -212,13 +212,13 @@ def _remove(parent: int, name: str, folder: int) -> None:
 
 def _empty(folder: int) -> None:
     """Remove the content of a folder except for its marker."""
-    import shutil
-
     for name in os.listdir(folder):
         if name == _MARKER:
             continue
         with contextlib.suppress(OSError, RecursionError):
             if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                import shutil
+
                 shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
             else:
                 os.unlink(name, dir_fd=folder)

@@ -175,12 +175,10 @@ _VALUE = re.compile(
 )
 _QUOTES = {"multiline_basic": '"""', "multiline_literal": "'''", "basic": '"', "literal": "'"}
 
-_ESCAPE = re.compile(
-    r"""
+# Patterns that are rarely needed are compiled on first use, to start faster.
+_ESCAPE = r"""(?x)
     \\ (?: (["\\bfnrte]) | x([0-9A-Fa-f]{2}) | u([0-9A-Fa-f]{4}) | U([0-9A-Fa-f]{8}) | [ \t]*\n[ \t\n]* )
-    """,
-    re.VERBOSE,
-)
+"""
 _SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "e": "\x1b"}
 
 
@@ -305,7 +303,7 @@ def _key_parts(dotted: str) -> tuple[str, ...]:
 
 
 def _unescaped(raw: str) -> str:
-    return _ESCAPE.sub(_resolved, raw) if "\\" in raw else raw
+    return re.sub(_ESCAPE, _resolved, raw) if "\\" in raw else raw
 
 
 def _resolved(escape: re.Match[str]) -> str:
@@ -323,9 +321,9 @@ def _resolved(escape: re.Match[str]) -> str:
 _CONTROL = r"\x00-\x08\x0b-\x1f\x7f"  # all but tab and line feed
 _NEEDS_ESCAPE = re.compile(rf'["\\\n{_CONTROL}]')
 # A quote needs no escape in a multi-line string unless three follow each other, or it precedes the closing ones.
-_NEEDS_ESCAPE_MULTILINE = re.compile(rf'[\\{_CONTROL}]|"(?=""|\Z)')
-_NOT_LITERAL = re.compile(rf"['\n{_CONTROL}]")
-_NOT_MULTILINE_LITERAL = re.compile(rf"'''|[{_CONTROL}]")
+_NEEDS_ESCAPE_MULTILINE = rf'[\\{_CONTROL}]|"(?=""|\Z)'
+_NOT_LITERAL = rf"['\n{_CONTROL}]"
+_NOT_MULTILINE_LITERAL = rf"'''|[{_CONTROL}]"
 _NOT_PLAIN = re.compile(rf"""["'\\\n{_CONTROL}]""")
 _ESCAPES = {char: f"\\{name}" for name, char in _SHORT_ESCAPES.items() if name != "e"} | {
     '"': r"\"",
@@ -340,7 +338,7 @@ def _encode(value: str, span: StringSpan, text: str) -> str:
     if span.quote == "'":
         return _literal(value, _NOT_LITERAL, span)
     if span.quote == '"""':
-        escaped = _NEEDS_ESCAPE_MULTILINE.sub(_escape, value)
+        escaped = re.sub(_NEEDS_ESCAPE_MULTILINE, _escape, value)
     else:
         escaped = _literal(value, _NOT_MULTILINE_LITERAL, span)
     if escaped.startswith("\n") and text[span.start - 1] != "\n":
@@ -356,7 +354,7 @@ def _escape(match: re.Match[str]) -> str:
     return _ESCAPES.get(match[0]) or f"\\u{ord(match[0]):04x}"
 
 
-def _literal(value: str, impossible: re.Pattern[str], span: StringSpan) -> str:
-    if impossible.search(value):
+def _literal(value: str, impossible: str, span: StringSpan) -> str:
+    if re.search(impossible, value):
         raise ValueError(f"{value!r} cannot be written in {span.quote} quotes at line {span.line}")
     return value

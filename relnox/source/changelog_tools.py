@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from relnox.source.tools import run_on_copy
-
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import date
@@ -72,6 +70,8 @@ def draft_changelog(  # noqa: PLR0913 - what a changelog is made of
     Raises:
         Failed: The tool is not installed, or fails.
     """
+    from relnox.source.tools import run_on_copy
+
     command = [tool, *_arguments(tool, git.root / release.folder, release, today, changelog)]
     alternative = 'to do without it, set [tool.relnox] changelog = "none"'
     return run_on_copy(git, release.folder, command, planned={}, alternative=alternative, pass_env=pass_env)

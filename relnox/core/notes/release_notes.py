@@ -8,7 +8,6 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from relnox.core.notes import changelog, fragments
 from relnox.core.versions import versioning
 from relnox.errors import Blocked
 
@@ -106,6 +105,8 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
     for file, bumps_of_file in _bumps_by_changelog(bumps, contents, config).items():
         if not _has_unreleased(contents[file]):
             continue
+        from relnox.core.notes import changelog, fragments
+
         text = contents[file].decode("utf-8", "surrogateescape")
         first = bumps_of_file[0]
         tag, previous = tags.get(first.package.name, (None, None))
@@ -147,6 +148,8 @@ def find_empty_changelogs(
         has_fragments = any(
             fragment.levels.get(bump.package.name) for fragment in changes for bump in bumps_of_file
         )
+        from relnox.core.notes import changelog
+
         if has_fragments or not changelog.has_unreleased(text):
             continue
         try:
@@ -168,6 +171,8 @@ def update_fragments(
     released = {bump.package.name for bump in bumps if is_documented(bump, config)}
     for fragment in changes:
         if released & fragment.levels.keys():
+            from relnox.core.notes import fragments
+
             yield fragment.file, fragments.remove_packages(contents[fragment.file], released)
 
 
@@ -183,6 +188,8 @@ def _bumps_by_changelog(
 
 
 def _has_unreleased(content: bytes) -> bool:
+    from relnox.core.notes import changelog
+
     return changelog.has_unreleased(content.decode("utf-8", "surrogateescape"))
 
 

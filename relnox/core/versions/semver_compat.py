@@ -28,8 +28,9 @@ _MEANS_RC = frozenset({"c", "pre", "preview"})
 _MEANS_POST = frozenset({"", "post", "r", "rev"})
 """Words after a hyphen that PEP 440 reads as a post release, as it does a number without a word."""
 
-_PRERELEASE = re.compile(r"(?P<word>[a-z]*)(?:[.-]?(?P<number>[0-9]+))?", re.IGNORECASE)
-_DEV_OF = re.compile(r"(?P<stage>(?:a|alpha|b|beta|rc)(?:[.-]?[0-9]+)?)[.-]?dev(?:[.-]?[0-9]+)?", re.IGNORECASE)
+# Compiled on first use, to start faster.
+_PRERELEASE = r"(?i)(?P<word>[a-z]*)(?:[.-]?(?P<number>[0-9]+))?"
+_DEV_OF = r"(?i)(?P<stage>(?:a|alpha|b|beta|rc)(?:[.-]?[0-9]+)?)[.-]?dev(?:[.-]?[0-9]+)?"
 
 _LENGTH = 3
 _LARGEST = 2**53 - 1
@@ -153,14 +154,14 @@ def _prerelease(version: Version) -> str | None:
 def _segment(text: str, prerelease: str) -> str:
     """Convert a SemVer prerelease to a PEP 440 segment."""
     core = text.split("-", 1)[0]
-    if (two_stages := _DEV_OF.fullmatch(prerelease)) is not None:
+    if (two_stages := re.fullmatch(_DEV_OF, prerelease)) is not None:
         stage = two_stages["stage"]
         raise Blocked(
             "version-order-differs",
             f"{text!r} comes after {core}-{stage} in SemVer, but before it in PEP 440",
             fix=f"write {core}-{stage} or another prerelease of one stage: -alpha.N, -beta.N, -rc.N, -dev.N",
         )
-    match = _PRERELEASE.fullmatch(prerelease)
+    match = re.fullmatch(_PRERELEASE, prerelease)
     word, number = ("?", "0") if match is None else (match["word"].lower(), match["number"] or "0")
     if word in _SEGMENTS:
         return f"{_SEGMENTS[word]}{number}"
