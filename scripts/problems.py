@@ -80,8 +80,9 @@ def main(arguments: list[str]) -> int:
     modules = {
         path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "relnox").rglob("*.py"))
     }
-    callables = _callables(modules)
     constants = _constants(modules.values())
+    RETURNS.update(_returns(modules.values()))
+    callables = _callables(modules, constants)
     entries: dict[str, set[Entry]] = defaultdict(set)
     faults: list[str] = []
     for path, module in modules.items():
@@ -111,9 +112,13 @@ def _page(entries: dict[str, set[Entry]]) -> str:
         exits = sorted({text for entry in entries[code] for text in entry.exits})
         lines += [f"## {code}", "", f"Exit code: {' or '.join(exits)}.", ""]
         for message, fix in sorted({(entry.message, entry.fix) for entry in entries[code]}):
-            lines += [f"- {_code_span(message)}", *([f"  Fix: {_code_span(fix)}"] if fix else [])]
+            lines += [f"- {_shown(message, 'message')}", *([f"  Fix: {_shown(fix, 'fix')}"] if fix else [])]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _shown(text: str, what: str) -> str:
+    return f"(the {what} depends on the cause)" if _is_placeholder(text) else _code_span(text)
 
 
 def _code_span(text: str) -> str:
@@ -127,7 +132,7 @@ def _code_span(text: str) -> str:
 # --- what takes a code ---------------------------------------------------------------------------------
 
 
-def _callables(modules: dict[Path, ast.Module]) -> dict[str, Callable]:
+def _callables(modules: dict[Path, ast.Module], constants: dict[str, ast.expr]) -> dict[str, Callable]:
     """All classes and functions with a parameter `code` and one for a message, by name."""
     classes = {
         node.name: node
@@ -141,7 +146,7 @@ def _callables(modules: dict[Path, ast.Module]) -> dict[str, Callable]:
         parameters = _class_parameters(kind, classes)
         if "code" in parameters and "message" in parameters:
             exits = _exits_of_class(kind, classes, numbers)
-            callables[name] = Callable(parameters, exits, _fix_of_class(kind), _default_code(kind))
+            callables[name] = Callable(parameters, exits, _fix_of_class(kind, constants), _default_code(kind))
     for path, module in modules.items():
         for node in ast.walk(module):
             if not isinstance(node, _FUNCTION) or node.name == "__init__":
@@ -201,17 +206,33 @@ def _default_code(node: ast.ClassDef) -> ast.expr | None:
     return None
 
 
-def _fix_of_class(node: ast.ClassDef) -> str:
+def _fix_of_class(node: ast.ClassDef, constants: dict[str, ast.expr]) -> str:
     """What a class of errors gives to its base as the fix."""
-    for inner in ast.walk(node):
-        match inner:
-            case ast.Call(func=ast.Attribute(attr="__init__"), keywords=keywords):
-                return next(
-                    (_template(word.value, _variables(node)) for word in keywords if word.arg == "fix"), ""
-                )
-            case _:
-                pass
+    for method in node.body:
+        if isinstance(method, _FUNCTION) and method.name == "__init__":
+            variables = constants | _defaults(method) | _variables(method)
+            for inner in ast.walk(method):
+                match inner:
+                    case ast.Call(func=ast.Attribute(attr="__init__"), keywords=keywords):
+                        return next(
+                            (_template(word.value, variables) for word in keywords if word.arg == "fix"), ""
+                        )
+                    case _:
+                        pass
     return ""
+
+
+def _defaults(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, ast.expr]:
+    """Return the defaults of parameters."""
+    positional = function.args.args
+    defaults = function.args.defaults
+    pairs = [*zip(positional[len(positional) - len(defaults) :], defaults, strict=True)]
+    pairs += [
+        (argument, value)
+        for argument, value in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+        if value is not None
+    ]
+    return {argument.arg: value for argument, value in pairs}
 
 
 def _exits_of_class(
@@ -236,6 +257,35 @@ def _exits_in(node: ast.AST, numbers: dict[str, str], callables: dict[str, Calla
                 yield from callables[name].exits
             case _:
                 pass
+
+
+# --- texts that functions return -----------------------------------------------------------------------
+
+RETURNS: dict[str, str] = {}
+"""The texts that functions return, by name; alternatives are in braces."""
+_MAX_ALTERNATIVES = 3
+
+
+def _returns(modules: Iterable[ast.Module]) -> Iterator[tuple[str, str]]:
+    """Yield functions that return nothing but texts."""
+    for module in modules:
+        constants = _constants([module])
+        for function in ast.walk(module):
+            if not isinstance(function, _FUNCTION) or ast.unparse(function.returns or function) != "str":
+                continue
+            variables = constants | _variables(function)
+            texts = {
+                _template(node.value, variables)
+                for node in ast.walk(function)
+                if isinstance(node, ast.Return) and node.value is not None
+            }
+            if 0 < len(texts) <= _MAX_ALTERNATIVES and not any(map(_is_placeholder, texts)):
+                yield function.name, texts.pop() if len(texts) == 1 else f"{{{'|'.join(sorted(texts))}}}"
+
+
+def _is_placeholder(text: str) -> bool:
+    """Return whether nothing in a text is said before it is filled in."""
+    return not re.search("[a-z]", re.sub(r"\{[^{}|]*\}", "", text))
 
 
 # --- where a code is given -----------------------------------------------------------------------------
@@ -270,8 +320,8 @@ def _entries(
         values = dict(zip(kind.parameters, call.args, strict=False))
         values |= {word.arg: word.value for word in call.keywords if word.arg is not None}
         variables = constants | (_variables(scope) if scope is not None else {})
-        message = _template(values["message"], variables) if "message" in values else ""
-        fix = _template(values["fix"], variables) if "fix" in values else kind.fix
+        message = _text(values["message"], variables) if "message" in values else ""
+        fix = _text(values["fix"], variables) if "fix" in values else kind.fix
         exits = kind.exits
         if "exit_code" in values:
             exits = frozenset(_exits_in(values["exit_code"], numbers, {})) or exits
@@ -337,6 +387,16 @@ def _codes(node: ast.expr | None, variables: dict[str, ast.expr]) -> Iterator[st
 # --- texts ---------------------------------------------------------------------------------------------
 
 
+def _text(node: ast.expr, variables: dict[str, ast.expr]) -> str:
+    """A message or a fix; one that a function makes is the text that the function returns."""
+    text = _template(node, variables)
+    match node:
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if _is_placeholder(text):
+            return RETURNS.get(name, text)
+        case _:
+            return text
+
+
 def _template(node: ast.expr, variables: dict[str, ast.expr]) -> str:  # noqa: C901 - a case for each form
     """A text as a reader sees it, with names of what is filled in."""
     match node:
@@ -357,7 +417,7 @@ def _template(node: ast.expr, variables: dict[str, ast.expr]) -> str:  # noqa: C
             return " ".join(["relnox", *(_template(word, variables) for word in words)])
         case ast.Call(func=ast.Name(id="install") | ast.Attribute(attr="install"), args=[first, *_]):
             return f"pip install {_template(first, variables)}"
-        case ast.Call(func=ast.Name(id="did_you_mean")):
+        case ast.Call(func=ast.Name(id="did_you_mean") | ast.Attribute(attr="did_you_mean")):
             return "did you mean {name}?"
         case ast.Call(
             func=ast.Attribute(value=ast.Constant(value=str()), attr="join"), args=[ast.List(elts=parts)]
