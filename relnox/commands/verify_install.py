@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands.shared import manifests
-from relnox.core.planning.fixes import command
+from relnox.core.planning import fixes
 from relnox.core.records import replace
 from relnox.core.settings.options import CommonOptions, option
 from relnox.core.settings.schema import Number
@@ -327,7 +327,7 @@ def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -
     newest: dict[str, tuple[Version, str, list[Path]]] = {}
     for folder in folders:
         resolved = project.root / folder
-        fix = f"build the wheels in the other repository: {command('build-all')}"
+        fix = f"build the wheels in the other repository: {fixes.command('build-all')}"
         if not resolved.is_dir():
             raise Blocked("folder-missing", f"{folder} is not a folder", fix=fix)
         wheels = sorted(path for path in resolved.glob("*.whl") if is_in(resolved, path))

@@ -70,7 +70,7 @@ class Plain:
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results."""
         for table in tables:
-            self._out([*text.columns(table), ""])
+            self._out([*text.aligned_lines(table), ""])
 
     def error(self, error: RelnoxError) -> None:
         """Show the error that ends the run."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_ABORTED",
     "aborted",
-    "columns",
+    "aligned_lines",
     "detail",
     "diff_lines",
     "ending",
@@ -64,7 +64,7 @@ _FAILED_AFTERWARDS = {
 }
 
 
-def columns(table: Table) -> Iterator[str]:
+def aligned_lines(table: Table) -> Iterator[str]:
     """Format a table in columns as wide as their widest entry."""
     lines = [[escape_line(cell) for cell in line] for line in (table.columns, *table.rows)]
     widths = [max(len(line[number]) for line in lines) for number in range(len(table.columns))]

@@ -106,7 +106,7 @@ def outdated_locks(observation: Observation, updates: DependencyUpdates) -> list
 
 
 def _release(folder: str, bumps: list[VersionBump], observation: Observation) -> Release:
-    """Return what the changelog tool in a folder needs to know of the packages whose changelog it keeps."""
+    """Return the parameters of the changelog tool in a folder, for the packages whose changelog it writes."""
     from relnox.source import changelog_tools
 
     config, first = observation.config, bumps[0]

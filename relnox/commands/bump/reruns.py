@@ -216,7 +216,7 @@ def _tags_of(record: edits.Pending) -> tuple[core.steps.Tag, ...]:
 
 def _version_at(commit: str, package: Package, git: Git) -> Version | None:
     """Return the version in a package's files at a commit; None if it cannot be read."""
-    text = git.text_at(commit, package.source.file)
+    text = git.read_file_at(commit, package.source.file)
     if text is None:
         return None
     try:

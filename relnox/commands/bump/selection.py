@@ -51,7 +51,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
 
 
 def _how_to_select(packages: tuple[Package, ...], config: Config) -> str:
-    """Name the options that select packages, and the setting for packages that share one version."""
+    """Return a fix with the options that select packages, and the setting for packages that share one version."""
     options = f"name them: --package {packages[0].name}; or use --all, or --part auto"
     versions = {package.version for package in packages}
     if len(versions) > 1 or config.versions is not None:

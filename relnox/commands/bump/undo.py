@@ -8,7 +8,7 @@ from relnox import core
 from relnox.commands.bump.observation import RemoteState, observe_remote
 from relnox.commands.bump.options import request_of
 from relnox.commands.bump.snapshot import EarlierBump, UndoTarget
-from relnox.core.planning.fixes import command
+from relnox.core.planning import fixes
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["observe_earlier_bump", "resume_or_undo"]
 
-_ABORT = command("bump", "--abort")
+_ABORT = fixes.command("bump", "--abort")
 
 
 def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | None:
@@ -52,7 +52,9 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
             "bump-missing", "no interrupted bump to undo", fix="to revert the last finished bump: --undo"
         )
     if request_of(options) != ("--undo",):
-        raise Blocked("options-conflict", "--undo takes no other options of bump", fix=command("bump", "--undo"))
+        raise Blocked(
+            "options-conflict", "--undo takes no other options of bump", fix=fixes.command("bump", "--undo")
+        )
     if earlier.undo_target is None:
         raise Blocked("bump-missing", "no bump on this machine to undo", fix="git log -1 shows the last commit")
     return _undo_plan(earlier.undo_target, earlier)

@@ -132,7 +132,7 @@ def plan_attestations(  # noqa: PLR0913 - parameters of the decision
 
 
 def _obstacle(choice: str, index: str, missing: Sequence[Distribution], project: Project) -> Problem | None:
-    """Return why files cannot have attestations, by credentials and installed packages."""
+    """Return a problem if credentials or missing packages prevent attestations; None if they do not."""
     from relnox.indexes import attestations, targets
 
     if missing and not (credentials := project.indexes.credentials(index)).uses_oidc:

@@ -330,7 +330,7 @@ def resolve_options(
 
 
 def _pending(module: Any, snapshot: Any, plan: Plan, options: CommonOptions) -> Any:
-    """Return what a task records before its first step."""
+    """Return the record that a task writes before its first step, if it writes one."""
     pending: Callable[..., Any] | None = getattr(module, "pending", None)
     return pending(snapshot, plan, options) if pending is not None else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.core.planning.fixes import command
+from relnox.core.planning import fixes
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["private_notes", "public_part", "read_manifest", "read_public_part", "read_release"]
 
-_REBUILD = f"rebuild: {command('build-all')}"
+_REBUILD = f"rebuild: {fixes.command('build-all')}"
 _SIZE_LIMIT = 64 << 20
 """Bytes of a manifest."""
 
@@ -64,7 +64,9 @@ def read_manifest(root: Path, folder: str) -> Manifest:
     path = root / folder / core.manifest.MANIFEST_JSON
     where = f"{folder}/{core.manifest.MANIFEST_JSON}"
     if not path.is_file():
-        raise Blocked("manifest-missing", f"{where} does not exist: nothing was built", fix=command("build-all"))
+        raise Blocked(
+            "manifest-missing", f"{where} does not exist: nothing was built", fix=fixes.command("build-all")
+        )
     if path.stat().st_size > _SIZE_LIMIT:
         raise Blocked("manifest-invalid", f"{where} is too large for a manifest", fix=_REBUILD)
     try:
@@ -105,6 +107,6 @@ def read_public_part(dist: str, names: tuple[str, ...], project: Project) -> tup
         raise Blocked(
             "manifest-incomplete",
             f"{dist}/{core.manifest.MANIFEST_JSON} is incomplete ({names_missing} could not be built)",
-            fix=f"build them: {command('build-all')}; or publish only the others: {options}",
+            fix=f"build them: {fixes.command('build-all')}; or publish only the others: {options}",
         )
     return public_part(manifest.only(packages or frozenset(manifest.packages)), project)

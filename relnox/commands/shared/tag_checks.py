@@ -64,7 +64,7 @@ def newer_tags(project: Project) -> NewerTags:
     present = {
         package.name: version
         for package in project.workspace.packages
-        if (version := _present_version(package, project)) is not None
+        if (version := _current_version(package, project)) is not None
     }
     all_latest = _latest(project, project.tags)
     if not any(name in present and version > present[name] for name, (_, version) in all_latest.items()):
@@ -85,7 +85,7 @@ def newer_tags(project: Project) -> NewerTags:
     return NewerTags(reachable, unmerged)
 
 
-def _present_version(package: Package, project: Project) -> Version | None:
+def _current_version(package: Package, project: Project) -> Version | None:
     if package.version is not None or package.source.kind != "tags":
         return package.version
     history = project.history.get(package.name)

@@ -159,7 +159,7 @@ def plan_bumps(
     present = {
         package.name: version
         for package in workspace.packages
-        if (version := _present_version(package, released)) is not None
+        if (version := _current_version(package, released)) is not None
     }
     if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
         raise Blocked(
@@ -247,7 +247,7 @@ def _group_bumps(
         yield VersionBump(package, present.get(package.name), after, reason)
 
 
-def _present_version(package: Package, released: Mapping[str, Version]) -> Version | None:
+def _current_version(package: Package, released: Mapping[str, Version]) -> Version | None:
     """Return the version in the package's files, or that of its last tag if the version comes from tags."""
     if package.version is None and package.source.kind == "tags":
         return released.get(package.name)
@@ -440,7 +440,7 @@ def _dependents(
 
 
 def _dependents_bump(present: Version, causes: Iterable[VersionBump], config: Config) -> Bump:
-    """Return how a dependent is bumped: its next prerelease, a new prerelease, or the configured level."""
+    """Return the bump of a dependent: to its next prerelease, a new prerelease, or by the configured level."""
     if present.pre is not None:
         return Bump(part="pre")
     new_prereleases = [

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from packaging.version import Version
 
 from relnox.core.names import is_valid, normalized
-from relnox.core.planning.fixes import command
+from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.errors import Blocked
 
@@ -207,7 +207,7 @@ class Manifest(Record, kw_only=True):
             raise Blocked(
                 "manifest-invalid",
                 f"{where} is not a valid manifest ({reason})",
-                fix=f"rebuild: {command('build-all')}",
+                fix=f"rebuild: {fixes.command('build-all')}",
             ) from error
 
 

@@ -226,7 +226,7 @@ class Git:
         """Return the full id of a commit's first parent, None if it has none or is not in this clone."""
         return self._commit_id(f"{commit}^^{{commit}}")
 
-    def text_at(self, commit: str, name: str) -> str | None:
+    def read_file_at(self, commit: str, name: str) -> str | None:
         """Read a file of a commit, None if it is not in it."""
         content = self.run("cat-file", "blob", f"{commit}:{self.prefix}{name}", stderr=False)
         return content.output if content.returncode == 0 else None
