@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.events import Event, Outcome
     from relnox.core.planning.plan import Plan, Problem, Table
+    from relnox.core.planning.step import Step
     from relnox.core.settings.schema import Field, Value
-    from relnox.core.steps import Step
     from relnox.errors import RelnoxError
 
 __all__ = ["TaskPlan", "Workspace", "run"]

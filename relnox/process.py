@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Completed", "Words", "end_all", "run"]
+__all__ = ["Completed", "Words", "end_all", "processors", "run"]
 
 _TAIL = 40
 _GRACE = 5.0
@@ -247,6 +247,11 @@ def _output_lines(child: subprocess.Popen[bytes]) -> Iterator[str]:
                 break
     if waiting:
         yield waiting
+
+
+def processors() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def end_all() -> None:

@@ -1,1 +1,40 @@
-"""Environments, the build of a package in one, and what is truly inside the archives that come out."""
+"""Environments, the build of a package in one, and what is truly inside the archives that come out.
+
+Modules are imported on first use, `from relnox import building`, then `building.archives.read`: steps are planned
+without them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from relnox.building import archives as archives
+    from relnox.building import backend as backend
+    from relnox.building import backends as backends
+    from relnox.building import cache as cache
+    from relnox.building import checks as checks
+    from relnox.building import comparison as comparison
+    from relnox.building import conditions as conditions
+    from relnox.building import entries as entries
+    from relnox.building import environment_pool as environment_pool
+    from relnox.building import environments as environments
+    from relnox.building import findings as findings
+    from relnox.building import installed as installed
+    from relnox.building import installer_settings as installer_settings
+    from relnox.building import interpreters as interpreters
+    from relnox.building import modules as modules
+    from relnox.building import probing as probing
+    from relnox.building import sessions as sessions
+    from relnox.building import twine_output as twine_output
+    from relnox.building import wheels as wheels
+    from relnox.building import workers as workers
+else:
+
+    def __getattr__(name: str) -> ModuleType:
+        if name.startswith("_"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return import_module(f"{__name__}.{name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from relnox.core.records import Record, replace
-from relnox.core.steps.base import listing
+from relnox.core.text import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,34 +13,29 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from relnox import core
+from relnox import core, steps
 from relnox.commands.shared import consistency
+from relnox.core.planning.step import after
 from relnox.core.settings.options import CommonOptions, option
-from relnox.core.steps.base import listing
+from relnox.core.text import listing
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem, Table
+    from relnox.core.planning.step import Step
     from relnox.core.release.manifest import Manifest
     from relnox.core.release.wheels import WheelJob
     from relnox.core.settings.build_settings import BuildSettings, Constraints
     from relnox.core.settings.config import TestConfig, WheelsConfig
-    from relnox.core.steps import Build, RunTests, Step
     from relnox.core.versions.derived_versions import CommitTags
     from relnox.source.git import GitState
 
 __all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
-
-
-_PREPARATION = (
-    core.steps.CleanFolder | core.steps.ClearCache | core.steps.Export | core.steps.PrepareBuildEnvironment
-)
-"""Steps that the manifest does not depend on."""
 
 
 class Options(CommonOptions):
@@ -334,45 +329,37 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if options.wheels is not None:
         return _platform_wheels(snapshot, options.wheels, options)
     names = {package.name for package in snapshot.packages}
-    steps: list[Step] = []
+    preparation: list[Step] = []
     files = tuple(name for name in snapshot.existing_files if name in snapshot.removable_files)
     if options.clean and files:
-        steps.append(core.steps.CleanFolder(folder=options.output, files=files))
+        preparation.append(steps.CleanFolder(folder=options.output, files=files))
     if options.clear_cache:
-        steps.append(core.steps.ClearCache())
-    if snapshot.commit is not None:
-        steps.append(core.steps.Export(commit=snapshot.commit))
-    steps += _environments(snapshot, options)
+        preparation.append(steps.ClearCache())
+    export = steps.Export(commit=snapshot.commit) if snapshot.commit is not None else None
+    if export is not None:
+        preparation.append(export)
+    preparation += _environments(snapshot, options)
+    builds: dict[str, steps.Build] = {}
     for package in snapshot.packages:
-        build = _build(package, snapshot, options)
-        steps.append(build)
-        if options.reproducible:
-            steps.append(core.steps.CheckReproducibility(build=build, needs=(build.key,)))
-        if options.test:
-            siblings = tuple(sorted(snapshot.needs[package.name] & names))
-            steps += [
-                _tests(package, python, siblings, snapshot.test, options) for python in _pythons(options) or ("",)
-            ]
-    steps.append(core.steps.CheckDistributions(output=options.output, strict=options.strict))
+        siblings = [builds[name] for name in _siblings_for_build(package, snapshot)]
+        builds[package.name] = _build(package, snapshot, options, needs=after(export, *siblings))
+    check = steps.CheckDistributions(output=options.output, strict=options.strict)
+    work = (*_work(builds, snapshot, options), check)
     order = tuple(
         (package.name, tuple(sorted(snapshot.needs[package.name] & names))) for package in snapshot.packages
     )
     state = snapshot.state
-    steps.append(
-        core.steps.WriteManifest(
-            output=options.output,
-            commit=state.head if state is not None else None,
-            dirty=snapshot.commit is None and bool(_uncommitted(snapshot, options)),
-            order=order,
-            # With --continue-on-error, successful builds are recorded although others failed.
-            needs=()
-            if options.continue_on_error
-            else tuple(step.key for step in steps if not isinstance(step, _PREPARATION)),
-        )
+    manifest = steps.WriteManifest(
+        output=options.output,
+        commit=state.head if state is not None else None,
+        dirty=snapshot.commit is None and bool(_uncommitted(snapshot, options)),
+        order=order,
+        # With --continue-on-error, successful builds are recorded although others failed.
+        needs=() if options.continue_on_error else after(*work),
     )
     return core.plan.Plan(
         task="build-all",
-        steps=tuple(steps),
+        steps=(*preparation, *work, manifest),
         notes=(*snapshot.warnings, *_notes(snapshot, options)),
         problems=(
             *snapshot.problems,
@@ -385,7 +372,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """Return a table of the packages: how their builds ended, their files and warnings."""
-    builds = [(result, result.step) for result in outcome.results if isinstance(result.step, core.steps.Build)]
+    builds = [(result, result.step) for result in outcome.results if isinstance(result.step, steps.Build)]
     if not builds:
         return ()
     manifest = _read_manifest(folder / builds[0][1].output)
@@ -408,6 +395,18 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     return (core.plan.Table(title="", columns=columns, rows=tuple(rows)),)
 
 
+def _work(builds: Mapping[str, steps.Build], snapshot: Snapshot, options: Options) -> Iterator[Step]:
+    """Yield the builds, each followed by what is done with its archives."""
+    for package, build in builds.items():
+        yield build
+        if options.reproducible:
+            yield steps.CheckReproducibility(build=build, needs=after(build))
+        if options.test:
+            siblings = [builds[name] for name in sorted(snapshot.needs[package] & builds.keys())]
+            for python in _pythons(options) or ("",):
+                yield _tests(build, python, siblings, snapshot.test)
+
+
 def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
     """Yield a step for every environment that packages with the same requirements share."""
     from relnox.building.backends import SHAREABLE_BACKENDS
@@ -426,7 +425,7 @@ def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
         ):
             sharing.setdefault((requires, settings.constraints), []).append(package)
     for (requires, constraints), packages in sharing.items():
-        yield core.steps.PrepareBuildEnvironment(
+        yield steps.PrepareBuildEnvironment(
             requires=requires,
             backend=packages[0].backend.partition(":")[0],
             epoch=snapshot.epoch,
@@ -458,9 +457,9 @@ def _pythons(options: Options) -> tuple[str, ...]:
     return tuple(dict.fromkeys(options.python))
 
 
-def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
+def _build(package: Package, snapshot: Snapshot, options: Options, *, needs: tuple[str, ...] = ()) -> steps.Build:
     siblings = _siblings_for_build(package, snapshot)
-    return core.steps.Build(
+    return steps.Build(
         package=package.name,
         version=package.version,
         folder=package.folder,
@@ -482,7 +481,7 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         may_be_empty=package.name in snapshot.metadata_only,
         optional_extensions=package.name in snapshot.optional_extensions,
         siblings=tuple(siblings),
-        needs=(*(["export"] if snapshot.commit is not None else []), *(f"build {name}" for name in siblings)),
+        needs=needs,
     )
 
 
@@ -493,7 +492,7 @@ def _jobs(snapshot: Snapshot) -> list[WheelJob]:
 def _matrix(snapshot: Snapshot, file: str) -> Plan:
     """Plan the file with the CI jobs that build platform wheels."""
     text = json.dumps(core.wheels.github_matrix(_jobs(snapshot)), separators=(",", ":"))
-    return core.plan.Plan(task="build-all", steps=(core.steps.WriteMatrix(file=file, text=text),))
+    return core.plan.Plan(task="build-all", steps=(steps.WriteMatrix(file=file, text=text),))
 
 
 def _platform_wheels(snapshot: Snapshot, name: str, options: Options) -> Plan:
@@ -509,32 +508,30 @@ def _platform_wheels(snapshot: Snapshot, name: str, options: Options) -> Plan:
     package = next(package for package in snapshot.packages if package.name == job.package)
     build = _build(package, snapshot, options)
     abi = snapshot.wheels.abi.get(package.name, "cpython")
-    wheels = core.steps.BuildWheels(job=job, abi=abi, build=core.records.replace(build, needs=()))
-    check = core.steps.CheckDistributions(output=options.output, strict=options.strict)
-    manifest = core.steps.WriteManifest(
+    wheels = steps.BuildWheels(job=job, abi=abi, build=build)
+    check = steps.CheckDistributions(output=options.output, strict=options.strict)
+    manifest = steps.WriteManifest(
         output=options.output,
         commit=snapshot.state.head if snapshot.state is not None else None,
         dirty=False,
         order=tuple((package.name, ()) for package in snapshot.packages),
-        needs=(wheels.key, check.key),
+        needs=after(wheels, check),
     )
     return core.plan.Plan(task="build-all", steps=(wheels, check, manifest), notes=snapshot.warnings)
 
 
-def _tests(
-    package: Package, python: str, siblings: tuple[str, ...], test: TestConfig, options: Options
-) -> RunTests:
-    return core.steps.RunTests(
-        package=package.name,
+def _tests(build: steps.Build, python: str, siblings: Sequence[steps.Build], test: TestConfig) -> steps.RunTests:
+    return steps.RunTests(
+        package=build.package,
         python=python,
-        folder=package.folder,
-        output=options.output,
+        folder=build.folder,
+        output=build.output,
         command=test.command,
         requires=test.requires,
         environment=tuple(sorted(test.env.items())),
-        siblings=siblings,
-        installer=options.installer,
-        needs=tuple(f"build {name}" for name in (package.name, *siblings)),
+        siblings=tuple(sibling.package for sibling in siblings),
+        installer=build.installer,
+        needs=after(build, *siblings),
     )
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox import core
+from relnox import core, steps
 from relnox.commands.shared.manifests import read_manifest
+from relnox.core.planning.step import after
 from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked, ExitCode
 
@@ -96,8 +97,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     manifest = core.collection.merge(snapshot.jobs, snapshot.needs)
     files = core.collection.file_sources(snapshot.jobs)
     attestations = core.collection.attestation_sources(snapshot.jobs)
-    steps = [
-        core.steps.Collect(
+    copies = [
+        steps.Collect(
             package=package,
             version=manifest.version(package),
             files=tuple(files[file.filename] for file in manifest.files_of(package)),
@@ -111,12 +112,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         )
         for package in manifest.packages
     ]
-    writing = core.steps.WriteCollection(
-        output=options.output, manifest=manifest, needs=tuple(step.key for step in steps)
-    )
+    writing = steps.WriteCollection(output=options.output, manifest=manifest, needs=after(*copies))
     return core.plan.Plan(
         task="collect",
-        steps=(*steps, writing),
+        steps=(*copies, writing),
         notes=tuple(_notes(snapshot, manifest, options)),
         problems=problems,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox import core
+from relnox import core, steps
 from relnox.commands.shared import tag_checks
 from relnox.core.planning import fixes
 from relnox.core.settings.options import CommonOptions, option
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.commands.shared.project import Project
+    from relnox.core.bump.changes import Edit
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.settings.config import Config
-    from relnox.core.steps import Edit
     from relnox.core.workspace import Workspace
 
 __all__ = ["NOXFILE", "TASKS_FILE", "Options", "Snapshot", "observe", "plan", "summarize"]
@@ -127,10 +127,11 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to write the missing files, and to add the missing lines to the others."""
     edits = tuple(_edits(snapshot, options))
-    steps = (core.steps.EditFiles(edits=edits),) if edits else ()
     notes = (*snapshot.workspace.warnings, *_notes(snapshot, options))
     return core.plan.Plan(
-        task="init", steps=steps, notes=notes if edits else (*notes, "nothing to do: all files exist already")
+        task="init",
+        steps=(steps.EditFiles(edits=edits),) if edits else (),
+        notes=notes if edits else (*notes, "nothing to do: all files exist already"),
     )
 
 
@@ -162,13 +163,13 @@ def _proposed(project: Project) -> dict[str, Any]:
 
 def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
     if options.nox and snapshot.noxfile is None:
-        yield core.steps.Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
+        yield core.changes.Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
     if options.invoke and snapshot.tasks is None:
-        yield core.steps.Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
+        yield core.changes.Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
     if (after := _with_settings(snapshot, options)) is not None:
-        yield core.steps.Edit(file="pyproject.toml", before=snapshot.pyproject, after=after)
+        yield core.changes.Edit(file="pyproject.toml", before=snapshot.pyproject, after=after)
     if (after := _with_ignored(snapshot.gitignore)) is not None:
-        yield core.steps.Edit(file=".gitignore", before=snapshot.gitignore, after=after)
+        yield core.changes.Edit(file=".gitignore", before=snapshot.gitignore, after=after)
 
 
 def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:

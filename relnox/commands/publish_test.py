@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox import core
+from relnox import core, steps
 from relnox.commands import verify_install
 from relnox.commands.publish import inspection, ordering, preflight
 from relnox.commands.publish.options import PublishingOptions
 from relnox.commands.shared.manifests import read_public_part
+from relnox.core.planning.step import after
 from relnox.core.records import replace
 from relnox.core.settings.options import option
 from relnox.errors import Blocked
@@ -84,9 +85,9 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan the uploads, then the installation."""
     publishing = snapshot.publishing
-    steps = list(ordering.steps(publishing, options.dist, options.compare_limit))
+    planned = list(ordering.publish_steps(publishing, options.dist, options.compare_limit))
     if options.verify:
-        keys = {step.key for step in steps}
+        keys = {step.key for step in planned}
         verification = verify_install.verification(
             publishing.manifest,
             snapshot.verify,
@@ -95,13 +96,13 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             installer=options.installer,
         )
         # The steps of publishing wait for the index already.
-        steps += [step for step in verification if step.key not in keys]
+        planned += [step for step in verification if step.key not in keys]
     if options.clear:
-        clear = core.steps.ClearIndex(index=options.index, files=publishing.manifest.distributions)
-        steps = [clear, *(replace(step, needs=(clear.key, *step.needs)) for step in steps)]
+        clear = steps.ClearIndex(index=options.index, files=publishing.manifest.distributions)
+        planned = [clear, *(replace(step, needs=after(clear) + step.needs) for step in planned)]
     return core.plan.Plan(
         task="publish-test",
-        steps=tuple(steps),
+        steps=tuple(planned),
         notes=tuple(preflight.notes(publishing, options.index, allow_mismatch=options.allow_mismatch)),
         problems=preflight.problems(
             publishing, options.index, options.dist, allow_mismatch=options.allow_mismatch

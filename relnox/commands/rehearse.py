@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox import core
+from relnox import core, steps
 from relnox.commands import bump
 from relnox.commands.shared.manifests import read_manifest
 from relnox.core.planning import fixes
@@ -124,18 +124,16 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     publish_options = (embedded, *packages, ("pypi_rules", options.pypi_rules), ("verify", False))
     installer = () if options.installer == "auto" else (("installer", options.installer),)
     pythons = (("python", options.python),) if options.python else ()
-    steps = (
-        core.steps.CloneCheckout(commit=snapshot.state.head or "", branch=snapshot.branch),
-        core.steps.Stage(task="bump", options=bump_options),
-        core.steps.Stage(task="build-all", options=(*packages, *installer)),
-        core.steps.Stage(task="publish-test", options=publish_options),
-        core.steps.Stage(
-            task="verify-install", options=(embedded, *packages, *wheel_folders, *pythons, *installer)
-        ),
+    stages = (
+        steps.CloneCheckout(commit=snapshot.state.head or "", branch=snapshot.branch),
+        steps.Stage(task="bump", options=bump_options),
+        steps.Stage(task="build-all", options=(*packages, *installer)),
+        steps.Stage(task="publish-test", options=publish_options),
+        steps.Stage(task="verify-install", options=(embedded, *packages, *wheel_folders, *pythons, *installer)),
     )
     dirty = len(snapshot.state.dirty)
     notes = (f"{dirty} files with uncommitted changes are ignored: the last commit is rehearsed",) if dirty else ()
-    return core.plan.Plan(task="rehearse", steps=steps, notes=notes)
+    return core.plan.Plan(task="rehearse", steps=stages, notes=notes)
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:

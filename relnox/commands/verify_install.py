@@ -13,16 +13,17 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox import core
+from relnox import core, steps
 from relnox.commands.shared import manifests
 from relnox.core.planning import fixes
+from relnox.core.planning.step import after
 from relnox.core.records import replace
 from relnox.core.settings.options import CommonOptions, option
 from relnox.core.settings.schema import Number
 from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from packaging.version import Version
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem, Table
+    from relnox.core.planning.step import Step
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.config import VerifyConfig
-    from relnox.core.steps import CopyFiles, Step
 
 __all__ = [
     "Options",
@@ -107,7 +108,7 @@ class Snapshot(NamedTuple):
     verify: VerifyConfig
     problems: tuple[Problem, ...]
     unlisted: frozenset[str] = frozenset()
-    others: tuple[CopyFiles, ...] = ()
+    others: tuple[steps.CopyFiles, ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -133,23 +134,16 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     manifest = snapshot.manifest
     default = {name: _SHORT_WAIT if name in snapshot.unlisted else _LONG_WAIT for name in manifest.packages}
     deadline = default if options.wait is None else dict.fromkeys(manifest.packages, options.wait)
-    get_files = (
-        _from_folder(manifest, options.dist)
-        if options.from_ == "dist"
-        else _from_index(manifest, options.index, deadline)
-    )
+    from_index = options.from_ != "dist"
+    listings = tuple(_await_listings(manifest, options.index, deadline)) if from_index else ()
+    release = _downloads(listings) if from_index else _copies(manifest, options.dist)
+    files = (*release, *snapshot.others)
     return core.plan.Plan(
         task="verify-install",
         steps=(
-            *get_files,
-            *snapshot.others,
-            *install_checks(
-                manifest,
-                snapshot.verify,
-                options.python,
-                options.installer,
-                tuple(step.package for step in snapshot.others),
-            ),
+            *listings,
+            *files,
+            *install_checks(manifest, snapshot.verify, options.python, options.installer, files),
         ),
         notes=tuple(manifests.private_notes(snapshot.private)),
         problems=snapshot.problems,
@@ -163,7 +157,7 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     cells = {
         (step.package, str(step.version), step.python): _RESULTS[result.status.value]
         for result in outcome.results
-        if isinstance(step := result.step, core.steps.VerifyInstall)
+        if isinstance(step := result.step, steps.VerifyInstall)
     }
     pythons = tuple(dict.fromkeys(python for _, _, python in cells))
     rows = tuple(
@@ -178,8 +172,10 @@ def verification(
     manifest: Manifest, verify: VerifyConfig, *, index: str, deadline: int, installer: str
 ) -> Iterator[Step]:
     """Yield the steps that verify a published manifest with the running Python."""
-    yield from _from_index(manifest, index, dict.fromkeys(manifest.packages, deadline))
-    yield from install_checks(manifest, verify, (), installer)
+    listings = tuple(_await_listings(manifest, index, dict.fromkeys(manifest.packages, deadline)))
+    files = tuple(_downloads(listings))
+    yield from (*listings, *files)
+    yield from install_checks(manifest, verify, (), installer, files)
 
 
 def install_checks(
@@ -187,8 +183,8 @@ def install_checks(
     verify: VerifyConfig,
     pythons: Sequence[str],
     installer: str,
-    others: tuple[str, ...] = (),
-) -> Iterator[Step]:
+    files: Sequence[steps.Download | steps.CopyFiles],
+) -> Iterator[steps.VerifyInstall]:
     """Yield a step for each package and each Python, with an environment of its own.
 
     Args:
@@ -196,9 +192,11 @@ def install_checks(
         verify: The settings of `[tool.relnox.verify]`.
         pythons: The Pythons of the command line; those of the settings if empty.
         installer: Name of the installer.
-        others: Projects of other repositories whose wheels are available in a folder.
+        files: The steps that get the files of the packages, and of projects of other repositories.
     """
     needs = dict(manifest.needs)
+    available = {step.package: step for step in files}
+    others = tuple(name for name in available if name not in manifest.packages)
     for package in manifest.packages:
         siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
         supported = verify.pythons.get(package, ())
@@ -206,7 +204,7 @@ def install_checks(
             skip = verify.skip.get(package)
             if skip is None and supported and python not in supported:
                 skip = f"[tool.relnox.verify] pythons lists only {', '.join(supported)}"
-            yield core.steps.VerifyInstall(
+            yield steps.VerifyInstall(
                 package=package,
                 version=manifest.version(package),
                 python=python,
@@ -215,7 +213,7 @@ def install_checks(
                 installer=installer,
                 checks=verify.checks(package),
                 skip=skip,
-                needs=tuple(f"fetch {name}" for name in (package, *siblings, *others)),
+                needs=after(*(available[name] for name in (package, *siblings, *others))),
             )
 
 
@@ -289,32 +287,35 @@ def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str
     return frozenset(missing)
 
 
-def _from_index(manifest: Manifest, index: str, deadline: Mapping[str, int]) -> Iterator[Step]:
-    """Wait until all files are listed, then download them; `deadline` has the seconds for each package."""
+def _await_listings(manifest: Manifest, index: str, deadline: Mapping[str, int]) -> Iterator[steps.AwaitIndex]:
+    """Yield a step for each package that waits until its files are listed, for its seconds in `deadline`."""
     for package in manifest.packages:
-        yield core.steps.AwaitIndex(
+        yield steps.AwaitIndex(
             index=index,
             package=package,
             version=manifest.version(package),
             files=manifest.files_of(package),
             deadline=deadline[package],
         )
-    for package in manifest.packages:
-        yield core.steps.Download(
-            index=index,
-            package=package,
-            files=manifest.files_of(package),
-            deadline=deadline[package],
-            needs=(f"await {package}",),
+
+
+def _downloads(listings: Iterable[steps.AwaitIndex]) -> Iterator[steps.Download]:
+    for release in listings:
+        yield steps.Download(
+            index=release.index,
+            package=release.package,
+            files=release.files,
+            deadline=release.deadline,
+            needs=after(release),
         )
 
 
-def _from_folder(manifest: Manifest, folder: str) -> Iterator[Step]:
+def _copies(manifest: Manifest, folder: str) -> Iterator[steps.CopyFiles]:
     for package in manifest.packages:
-        yield core.steps.CopyFiles(folder=folder, package=package, files=manifest.files_of(package))
+        yield steps.CopyFiles(folder=folder, package=package, files=manifest.files_of(package))
 
 
-def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[CopyFiles]:
+def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[steps.CopyFiles]:
     """Copy the newest wheels of other projects in folders, without the packages of the manifest.
 
     Raises:
@@ -361,7 +362,7 @@ def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -
             )
             for path in paths
         ]
-        yield core.steps.CopyFiles(folder=folder, package=project_name, files=tuple(files))
+        yield steps.CopyFiles(folder=folder, package=project_name, files=tuple(files))
 
 
 def _check_python(python: str) -> None:

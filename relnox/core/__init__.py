@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from relnox.core import packages as packages
     from relnox.core import records as records
     from relnox.core import serialization as serialization
-    from relnox.core import steps as steps
+    from relnox.core import text as text
     from relnox.core import toml_spans as toml_spans
     from relnox.core import unlisted as unlisted
     from relnox.core import workspace as workspace
     from relnox.core.bump import bump_checks as bump_checks
+    from relnox.core.bump import changes as changes
     from relnox.core.bump import editing as editing
     from relnox.core.bump import levels as levels
     from relnox.core.bump import version_bumps as version_bumps
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from relnox.core.planning import events as events
     from relnox.core.planning import fixes as fixes
     from relnox.core.planning import plan as plan
+    from relnox.core.planning import policy as policy
+    from relnox.core.planning import step as step
     from relnox.core.release import collection as collection
     from relnox.core.release import consistency as consistency
     from relnox.core.release import manifest as manifest
@@ -61,10 +64,10 @@ if TYPE_CHECKING:
     from relnox.core.versions import versioning as versioning
 else:
     _FOLDERS = {
-        "bump": "bump_checks editing levels version_bumps",
+        "bump": "bump_checks changes editing levels version_bumps",
         "dependencies": "availability requirements siblings",
         "notes": "changelog fragments release_notes",
-        "planning": "events fixes plan",
+        "planning": "events fixes plan policy step",
         "release": "collection consistency manifest missing_modules publication publishers sharding wheels",
         "settings": "build_settings config options patterns rules schema setting_names",
         "tagging": "tag_proposals tag_survey tags",

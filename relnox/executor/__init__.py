@@ -1,99 +1,83 @@
-"""Execution of plans: each step is checked, applied and verified, and its events are emitted."""
+"""Execution of plans: each step is checked, applied and verified, and its events are emitted.
+
+It knows the order of steps, their resources, signals and events. What a plan is about stays with its steps: their
+actions, and the policies that take part in the run.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import Outcome, RunFinished, RunStarted, Status, StepFinished
-from relnox.core.records import replace
-from relnox.core.release import publication
 from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, RelnoxError, environment_error
-from relnox.executor import actions, observed, signals
+from relnox.executor import signals
 from relnox.executor.progress import BAD, Progress, groups
 from relnox.reporters.streams import STDERR
 from relnox.secrets import mask_error
-from relnox.source import edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from relnox.core.planning.plan import Plan
-    from relnox.core.release.publication import PublishedFile
-    from relnox.core.steps import Step
-    from relnox.executor.run import Run
+    from relnox.core.planning.policy import Policy
+    from relnox.core.planning.step import Step
+    from relnox.steps.run import Run
 
-__all__ = ["Action", "execute"]
+__all__ = ["execute"]
 
-
-class Action(Protocol):
-    """The implementation of a step."""
-
-    def check(self) -> str | None:
-        """Return why nothing has to be done, or None."""
-
-    def apply(self) -> None:
-        """Apply the step."""
-
-    def verify(self) -> str:
-        """Check the effect and describe it; raise an error if it is missing."""
+_POLL_INTERVAL = 0.005
 
 
 def execute(plan: Plan, run: Run) -> Outcome:
     """Execute a plan to its end, or to the first failure.
 
-    A bug is raised as it is while nothing is public. Later it ends the run like any failure, so that the public
-    files are reported.
+    A bug is raised as it is unless the outcome must be reported, because something may be public. Then it ends the
+    run like any failure.
 
     Args:
         plan: A plan without problems.
         run: The run; its `emit` gets all events.
     """
-    run.observed = observed.ObservedFiles(plan)
     begin = time.monotonic()
     progress = Progress(plan, run.emit)
+    policies = tuple(dict.fromkeys(policy for step in plan.steps if (policy := step.run_policy(run)) is not None))
     bug: BaseException | None = None
     with signals.watching(handled=run.handles_signals) as watched:
-        resumed = False
-        is_whole = run.pending is not None and plan.steps == run.pending.steps
         try:
             run.emit(RunStarted(plan))
-            resumed = _record_pending(run)
+            for policy in policies:
+                policy.begin()
             _execute_steps(plan, progress, run, watched)
-        except BaseException as error:  # a bug or an interruption: public files are reported in any case
-            if not run.observed.may_be_public:
+        except BaseException as error:  # a bug or an interruption
+            if not _must_report(policies):
                 raise
             bug = error
             progress.give_up(error)
-        settled = _settle(progress.results, run, resumed=resumed)
-        if unfinished := any(result.status in BAD for result in progress.results):
-            with _public_files_first(run):
-                progress.interrupted = observed.check_index_again(run, watched, after_signal=progress.interrupted)
-        results, files = progress.results, run.observed.files if plan.skipped is None else ()
-        exit_code = (progress.interrupted if unfinished else None) or observed.exit_code(results, files)
+        results = progress.results
+        for policy in policies:
+            policy.settle(results)
+        if unfinished := any(result.status in BAD for result in results):
+            with _outcome_first(policies):
+                progress.interrupted = _recheck(policies, watched, after_signal=progress.interrupted)
         outcome = Outcome(
             plan=plan,
             results=results,
-            exit_code=exit_code,
+            exit_code=(progress.interrupted if unfinished else None) or _exit_code(policies, results),
             seconds=time.monotonic() - begin,
             stages=tuple(run.stages),
-            publication=files,
             traceback=_traceback(bug),
         )
-        with _public_files_first(run):
-            outcome = replace(outcome, deadline=_deadline(files, run))
-        with _public_files_first(run, outcome):
+        for policy in policies:
+            outcome = policy.describe(outcome)
+        with _outcome_first(policies):
+            for policy in policies:
+                outcome = policy.complete(outcome)
+        with _outcome_first(policies, outcome):
             run.emit(RunFinished(outcome))
-        if settled and run.pending is not None:
-            from relnox.executor import editing
-
-            editing.make_durable(run)
-        # Only after RunFinished: a run that is killed before must be resumable with the same command.
-        if settled and run.pending is not None and exit_code is ExitCode.DONE and is_whole:
-            edits.complete_pending(run.private, run.pending)
-        elif settled and run.pending is not None:
-            edits.discard_pending(run.private)
+        for policy in policies:
+            policy.finish(outcome)
     return outcome
 
 
@@ -110,23 +94,64 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, watched: signals.Si
             parallel.execute(steps, lambda step: _execute_step(step, run), progress, run, watched)
 
 
-@contextlib.contextmanager
-def _public_files_first(run: Run, outcome: Outcome | None = None) -> Iterator[None]:
-    """Suppress errors after the last step if something is public, so that the public files are reported.
+def _must_report(policies: Sequence[Policy]) -> bool:
+    return any(policy.must_report for policy in policies)
+
+
+def _exit_code(policies: Sequence[Policy], results: Sequence[StepFinished]) -> ExitCode:
+    """Return the exit code that a policy decides on, otherwise that of the errors."""
+    decided = (code for policy in policies if (code := policy.exit_code(results)) is not None)
+    return next(decided, None) or ExitCode.worst(
+        [result.error.exit_code for result in results if result.error is not None]
+    )
+
+
+def _recheck(
+    policies: Sequence[Policy], watched: signals.Signals, *, after_signal: ExitCode | None
+) -> ExitCode | None:
+    """Check the world again after a failed run; a signal ends that at once.
 
     Args:
-        run: The run.
+        policies: What to check.
+        watched: The signals.
+        after_signal: The exit code of a signal that has ended the run.
+
+    Returns:
+        The exit code of that signal, or of one received meanwhile.
+    """
+    interrupted = after_signal
+    for policy in policies:
+        if (check := policy.recheck(shortly=after_signal is not None)) is None:
+            continue
+        try:
+            with watched.during(atomic=False):
+                check.start()
+                while check.is_running():
+                    time.sleep(_POLL_INTERVAL)
+                    watched.check()
+        except signals.Interruption as signal:
+            interrupted = signal.exit_code
+        check.stop()
+    return interrupted
+
+
+@contextlib.contextmanager
+def _outcome_first(policies: Sequence[Policy], outcome: Outcome | None = None) -> Iterator[None]:
+    """Suppress errors after the last step if the outcome must be reported.
+
+    Args:
+        policies: What takes part in the run.
         outcome: The outcome to print if it cannot be reported otherwise.
     """
     try:
         yield
     except BaseException:  # an interruption too: the exit code is known already
-        if not run.observed.may_be_public:
+        if not _must_report(policies):
             raise
         if outcome is not None:
-            lines = [*publication.summary(outcome.publication), f"exit code {outcome.exit_code.value}"]
+            lines = [line for policy in policies for line in policy.last_words(outcome)]
             with contextlib.suppress(Exception):  # the last resort: nothing is left to report its failure
-                for line in lines:
+                for line in (*lines, f"exit code {outcome.exit_code.value}"):
                     STDERR.line(line)  # the reporter has failed
 
 
@@ -158,41 +183,10 @@ def _execute_alone(step: Step, progress: Progress, run: Run, watched: signals.Si
     progress.end(result)
 
 
-def _record_pending(run: Run) -> bool:
-    """Record the pending edits for a later run; return whether an earlier run left its own."""
-    if run.pending is None:
-        return False
-    resumed = edits.read_pending(run.private) is not None
-    if resumed and run.git is not None:
-        run.git.recover()
-    edits.write_pending(run.private, run.pending)
-    return resumed
-
-
-def _settle(results: Sequence[StepFinished], run: Run, *, resumed: bool) -> bool:
-    """Undo the local steps after a local failure; keep them after a remote one, so that a rerun resumes.
-
-    A resumed run cannot undo the steps of the run before it, so it keeps everything too. So does one that stopped
-    in the middle of a step.
-
-    Returns:
-        Whether there is nothing left to resume.
-    """
-    stopped = next((result for result in results if result.status in BAD), None)
-    if stopped is not None and (stopped.step.remote or resumed or run.partly_applied):
-        run.undo.pop_all()
-        return False
-    if stopped is not None:
-        run.undo.close()
-        run.durable = False
-    else:
-        run.undo.pop_all()
-    return True
-
-
 def _execute_step(step: Step, run: Run) -> StepFinished:
     started = time.monotonic()
-    action = actions.action_for(step, run)
+    action = step.action(run)
+    error: RelnoxError | None = None
     try:
         reason = action.check()
         if reason is not None:
@@ -200,22 +194,11 @@ def _execute_step(step: Step, run: Run) -> StepFinished:
         else:
             action.apply()
             status, detail = Status.SUCCESS, action.verify()
-    except RelnoxError as error:
-        return StepFinished(
-            step, Status.FAILED, error.message, time.monotonic() - started, error, run.warnings.get(step.key, ())
-        )
-    except ENVIRONMENT_ERRORS as error:
-        if (failed := environment_error(error)) is None:
+    except RelnoxError as failure:
+        status, detail, error = Status.FAILED, failure.message, failure
+    except ENVIRONMENT_ERRORS as failure:
+        if (error := environment_error(failure)) is None:
             raise
-        return StepFinished(step, Status.FAILED, failed.message, time.monotonic() - started, failed)
+        status, detail = Status.FAILED, error.message
     seconds = time.monotonic() - started
-    return StepFinished(step, status, detail, seconds, warnings=run.warnings.get(step.key, ()))
-
-
-def _deadline(files: Sequence[PublishedFile], run: Run) -> str | None:
-    """Return the time until which the missing files can be uploaded, if some are public."""
-    if not files:
-        return None
-    from relnox.executor import publishing
-
-    return publishing.upload_deadline(files, run)
+    return StepFinished(step, status, detail, seconds, error, action.warnings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -17,10 +16,10 @@ from relnox.executor.signals import Interruption
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from relnox.core.steps import Step
+    from relnox.core.planning.step import Step
     from relnox.executor.progress import Progress
-    from relnox.executor.run import Run
     from relnox.executor.signals import Signals
+    from relnox.steps.run import Run
 
 __all__ = ["execute"]
 
@@ -105,14 +104,9 @@ def _interrupt(
         progress.end(StepFinished(step, Status.ABORTED, progress.why_not(step) or "", 0.0))
 
 
-def processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def default_limit() -> int:
     """Return how many steps keep all processors busy."""
-    return processors() + _EXTRA_STEPS
+    return process.processors() + _EXTRA_STEPS
 
 
 class _ResourceLimits:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from relnox.core.planning.events import Event
     from relnox.core.planning.plan import Plan
-    from relnox.core.steps import Step
+    from relnox.core.planning.step import Step
 
 __all__ = ["BAD", "Progress", "groups"]
 

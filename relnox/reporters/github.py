@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from relnox.core.planning.events import Event, Outcome
     from relnox.core.planning.plan import Table
-    from relnox.core.steps import Step
+    from relnox.core.planning.step import Step
     from relnox.errors import RelnoxError
 
 __all__ = ["GitHub", "markdown"]

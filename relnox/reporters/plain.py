@@ -14,7 +14,6 @@ from relnox.core.planning.events import (
     StepStarted,
     Waiting,
 )
-from relnox.core.steps import Stage
 from relnox.reporters import as_written, text
 from relnox.reporters.streams import STDERR, STDOUT
 
@@ -48,7 +47,7 @@ class Plain:
                 lines = (line for note in plan.notes for line in text.further_lines(f"note: {note}", ""))
                 self._log(lines, nested=nested)
             case StepStarted(step):
-                if isinstance(step, Stage):
+                if step.runs_task:
                     self._log([step.title], nested=nested)
             case OutputLine(step, line):
                 if self.verbose:

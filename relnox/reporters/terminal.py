@@ -20,7 +20,6 @@ from relnox.core.planning.events import (
     StepStarted,
     Waiting,
 )
-from relnox.core.steps import EditFiles, Stage
 from relnox.errors import ExitCode
 from relnox.reporters import as_written, text
 from relnox.reporters.streams import STDERR, STDOUT
@@ -77,7 +76,7 @@ class Terminal:
                 for note in plan.notes:
                     _labeled(self._log, indent, "note:", "dim", self._convert(note))
             case StepStarted(step):
-                if isinstance(step, Stage):
+                if step.runs_task:
                     _print(self._log, (step.title, "bold"))
                 else:
                     self._running[step.key] = step.title
@@ -101,10 +100,9 @@ class Terminal:
         for number, step in enumerate(plan.steps, 1):
             _print(self._out, f"{number:>4}. {step.title}", ("  remote" if step.remote else "", "yellow"))
         for step in plan.steps:
-            if isinstance(step, EditFiles):
-                for edit in step.edits:
-                    for line in text.diff_lines(edit):
-                        _print(self._out, (line, _DIFF_STYLES.get(line[:1], "")))
+            for edit in step.previewed_edits:
+                for line in text.diff_lines(edit):
+                    _print(self._out, (line, _DIFF_STYLES.get(line[:1], "")))
         for note in plan.notes:
             _labeled(self._out, "", "note:", "dim", self._convert(note))
         if plan.consent:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from relnox.core.escaping import escape_line, split_lines
 from relnox.core.planning.events import Notice, Status
 from relnox.core.release.publication import all_verified, summary
-from relnox.core.steps import EditFiles
 from relnox.errors import ExitCode
 from relnox.reporters import as_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from relnox.core.bump.changes import Edit
     from relnox.core.planning.events import Outcome, StepFinished, Waiting
     from relnox.core.planning.plan import Plan, Table
-    from relnox.core.steps import Edit, Step
+    from relnox.core.planning.step import Step
     from relnox.errors import RelnoxError
 
 __all__ = [
@@ -112,10 +112,9 @@ def plan_lines(plan: Plan, convert: Callable[[str], str] = as_written) -> Iterat
     for number, step in enumerate(plan.steps, 1):
         yield f"{number:>4}. {step.title}{'  [remote]' if step.remote else ''}"
     for step in plan.steps:
-        if isinstance(step, EditFiles):
-            for edit in step.edits:
-                yield ""
-                yield from diff_lines(edit)
+        for edit in step.previewed_edits:
+            yield ""
+            yield from diff_lines(edit)
     if plan.notes or plan.problems or plan.consent:
         yield ""
     for note in plan.notes:

@@ -1,72 +1,37 @@
 """Edit several files in one transaction: all or none.
 
-Half-edited files cannot be distinguished from the user's own work, so a record of the edits is written first and
-kept under git's own directory until they are complete (`Pending`). It is the only record relnox keeps.
-
-This also holds after a power failure. The record is on the disk, with the names of its file and of its folder,
-before the first edit; it has all bytes, so that the edits need not be synced one by one. They are synced together,
-with the files of git, before anything is pushed and before the record is removed.
+Half-edited files cannot be distinguished from the user's own work, so a record of the edits may be written first,
+and kept until they are complete (`steps.bump_record`). It has all bytes, so that not each edit needs to be synced.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import files
-from relnox.core import serialization
-from relnox.core.planning import fixes
-from relnox.core.records import Record
-from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, UndoBump
 from relnox.errors import Conflict, Failed
 from relnox.temporary_folders import has_leftovers, remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from relnox.core.bump.changes import Edit
+
 __all__ = [
-    "Pending",
     "apply",
-    "complete_pending",
     "content",
     "digest",
-    "discard_pending",
     "is_applied",
-    "read_last",
-    "read_pending",
     "restore",
     "reverse",
     "sync",
-    "write_pending",
 ]
 
-_PENDING, _LAST = "pending.json", "last.json"
 _SECTOR = 512
 """Bytes that a disk writes atomically, or a part of them."""
-
-LocalStep = EditFiles | Commit | CreateTags | Push | UndoBump
-
-
-class Pending(Record, kw_only=True):
-    """The record of a bump in progress.
-
-    Attributes:
-        request: The options of the bump; only a command with the same options may resume it.
-        steps: The steps.
-        head: The commit before the bump; None outside git and before the first commit.
-    """
-
-    request: tuple[str, ...]
-    steps: tuple[LocalStep, ...]
-    head: str | None = None
-
-    @property
-    def command(self) -> str:
-        """The command that resumes it."""
-        return fixes.command("bump", *self.request)
 
 
 def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
@@ -75,7 +40,7 @@ def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
     Args:
         root: What the files are relative to.
         edits: The edits.
-        recorded: Whether there is a record of them (`write_pending`). If so, files are overwritten in place: the
+        recorded: Whether there is a record of them. If so, files are overwritten in place: the
             record identifies a half-written file, and the edit is completed. Otherwise each file is replaced by a
             new one.
 
@@ -127,54 +92,9 @@ def restore(root: Path, edits: Iterable[Edit]) -> None:
 
 def reverse(edits: Iterable[Edit]) -> tuple[Edit, ...]:
     """Return the edits that undo these."""
+    from relnox.core.bump.changes import Edit
+
     return tuple(Edit(file=edit.file, before=edit.after, after=edit.before) for edit in edits)
-
-
-def write_pending(folder: Path, pending: Pending) -> None:
-    """Write the record of a bump, and flush it to the disk."""
-    files.make_private(folder)
-    document = json.dumps(serialization.encode(pending)).encode()
-    files.replace_file(folder / _PENDING, document, mode=0o600, keep_mode=False)
-
-
-def read_pending(folder: Path) -> Pending | None:
-    """Read the record of an interrupted bump; None if there is none."""
-    return _read(folder / _PENDING, "an interrupted bump")
-
-
-def read_last(folder: Path) -> Pending | None:
-    """Read the record of the last bump; None if there is none."""
-    return _read(folder / _LAST, "the last bump")
-
-
-def discard_pending(folder: Path) -> None:
-    """Remove the record of a bump that was undone or not started."""
-    (folder / _PENDING).unlink(missing_ok=True)
-
-
-def complete_pending(folder: Path, pending: Pending) -> None:
-    """Turn the record into that of the last bump; remove both if it is the record of an undo."""
-    if any(isinstance(step, UndoBump) for step in pending.steps):
-        (folder / _LAST).unlink(missing_ok=True)
-        discard_pending(folder)
-    else:
-        (folder / _PENDING).replace(folder / _LAST)
-
-
-def _read(file: Path, subject: str) -> Pending | None:
-    try:
-        document = file.read_bytes()
-    except FileNotFoundError:
-        return None
-    try:
-        pending: Pending = serialization.decode(Pending, json.loads(document))
-    except ValueError as error:
-        raise Failed(
-            "bump-record-invalid",
-            f"{file} (the record of {subject}) cannot be read: {error}",
-            fix='check "git status" and "git diff", then remove that file',
-        ) from error
-    return pending
 
 
 def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:

@@ -32,9 +32,9 @@ from releases import Package, SimulatedClock, release
 from relnox import indexes, network
 from relnox.cli import main
 from relnox.commands.publish import ordering
-from relnox.executor import publishing
 from relnox.indexes import uploader
 from relnox.network import bodies
+from relnox.steps import upload as upload_step
 
 if TYPE_CHECKING:
     import signal
@@ -60,7 +60,7 @@ PRELOADED = [
         "relnox.commands.publish",
         "relnox.commands.shared.project",
     ),
-    *("relnox.executor.publishing", "relnox.executor.parallel", "relnox.reporters.plain"),
+    *("relnox.steps.upload", "relnox.steps.await_index", "relnox.executor.parallel", "relnox.reporters.plain"),
     *(
         "relnox.indexes.twine_compat",
         "relnox.indexes.client",
@@ -189,7 +189,7 @@ def _hurry(*, slow: bool) -> None:
     }
     constants[network]["UPLOAD_RESPONSE"] = network.UPLOAD_RESPONSE._replace(seconds=whole)
     if slow:
-        constants |= {publishing: {"_RETRY_TIME": 30.0}, ordering: {"_LISTING_TIME": 30}}
+        constants |= {upload_step: {"_RETRY_TIME": 30.0}, ordering: {"_LISTING_TIME": 30}}
         assert indexes.Indexes.fetch_listings.__defaults__ == (1200.0,)
         indexes.Indexes.fetch_listings.__defaults__ = (30.0,)
     for module, values in constants.items():

@@ -35,8 +35,8 @@ from sigstore.models import ClientTrustConfig
 from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
 
 from relnox import network
-from relnox.executor import publishing
 from relnox.indexes import uploader
+from relnox.steps import await_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -527,7 +527,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     monkeypatch.setattr(network, "CLOCK", clock)
     monkeypatch.setattr("random.uniform", max)
     monkeypatch.setattr(network, "_MAX_BACKOFF", 300.0)
-    monkeypatch.setattr(publishing, "_MAX_POLL_INTERVAL", 300.0)
+    monkeypatch.setattr(await_index, "_MAX_POLL_INTERVAL", 300.0)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", TOKEN)
     monkeypatch.setenv("TWINE_CONFIG_FILE", str(tmp_path / "home" / ".pypirc"))
     root = tmp_path / "project"

@@ -16,9 +16,9 @@ from relnox.core.planning.plan import Plan
 from relnox.core.records import replace
 from relnox.core.release.publication import Observation
 from relnox.errors import ExitCode, Failed
-from relnox.executor.run import Run
-from relnox.executor.scratch import ScratchFolder
 from relnox.indexes.client import IndexFile, Listing, ServedContent
+from relnox.steps.run import Run
+from relnox.steps.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -103,9 +103,11 @@ def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:
     """Carry out what `publish` plans."""
     steps = tuple(ordering.publication(manifest, "own", "dist"))
     with ScratchFolder() as scratch:
+        plan = Plan(task="publish", steps=steps, continue_on_error=True)
         return executor.execute(
-            Plan(task="publish", steps=steps, continue_on_error=True),
+            plan,
             Run(
+                plan=plan,
                 root=root,
                 private=root,
                 git=None,

@@ -23,11 +23,12 @@ from relnox import files, process, temporary_folders
 from relnox.cli import main
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.source import edits
+from relnox.steps import bump_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.core.steps import Edit
+    from relnox.core.bump.changes import Edit
 
 __all__ = ["template"]
 
@@ -136,11 +137,11 @@ def test_what_is_undone_is_on_the_disk_before_the_record_is_dropped(
     hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     hook.chmod(0o755)
 
-    def forget(folder: Path, real: object = edits.discard_pending) -> None:
+    def forget(folder: Path, real: object = bump_record.discard_pending) -> None:
         log.append("forget")
         real(folder)  # type: ignore[operator]
 
-    monkeypatch.setattr(edits, "discard_pending", forget)
+    monkeypatch.setattr(bump_record, "discard_pending", forget)
     assert main([*BUMP, "--project", str(root)]) == 2
     edited = len(log) - 1 - log[::-1].index("edit base/pyproject.toml")
     assert edited < log.place("sync all") < log.place("forget")
@@ -192,7 +193,7 @@ def edited(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(root, "push", "--quiet")
     words = [sys.executable, "-c", KILLED_BEFORE, "commit", *BUMP]
     subprocess.run(words, cwd=root, check=False, capture_output=True)
-    assert edits.read_pending(root / ".git" / "relnox") is not None
+    assert bump_record.read_pending(root / ".git" / "relnox") is not None
     return root
 
 
@@ -200,7 +201,7 @@ def edited(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_whatever_of_the_edits_survived_the_same_command_finishes(
     edited: Path, tmp_path: Path, number: int
 ) -> None:
-    pending = edits.read_pending(edited / ".git" / "relnox")
+    pending = bump_record.read_pending(edited / ".git" / "relnox")
     assert pending is not None
     planned = pending.steps[0].edits  # type: ignore[union-attr]
     for which, contents in enumerate(itertools.product(*map(survivors, planned))):

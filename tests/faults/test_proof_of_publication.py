@@ -16,11 +16,11 @@ from releases import Package, SimulatedClock, is_whole, public, publish, publish
 
 from relnox import network
 from relnox.commands import publish as publish_task
-from relnox.executor import publishing
-from relnox.executor.scratch import ScratchFolder
 from relnox.indexes import client, uploader
 from relnox.reporters import json as json_reports
 from relnox.reporters import plain, text
+from relnox.steps.published_files import Publication
+from relnox.steps.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -339,11 +339,11 @@ BUGS = (RuntimeError("boom"), MemoryError(), RecursionError("too deep"), Keyboar
 
 PLACES: dict[str, tuple[Any, str]] = {
     "after an upload": (uploader, "parse_response"),
-    "while a listing is read": (publishing, "_check_listing"),
+    "while a listing is read": (Publication, "check_listing"),
     "while a file is compared": (client, "compare_served"),
     "while a step is reported": (plain.Plain, "event"),
     "while the end is reported": (text, "ending"),
-    "while the deadline is reckoned": (publishing, "upload_deadline"),
+    "while the deadline is reckoned": (Publication, "_upload_deadline"),
     "while results are summed up": (publish_task, "summarize"),
     "while the report is written": (json_reports, "render"),
     "when the scratch folder is removed": (ScratchFolder, "__exit__"),

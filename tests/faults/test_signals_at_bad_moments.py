@@ -37,7 +37,8 @@ if not (here / "go").exists():
 DRIVER = """\
 import os, pathlib, sys, time
 from relnox.cli import main
-from relnox.executor import actions, parallel
+from relnox import executor
+from relnox.executor import parallel
 
 number, at_once, *words = sys.argv[1:]
 
@@ -71,14 +72,14 @@ def littering(*given, **named):
 parallel.wait = littering
 """
 IN_A_STEP_BY_ITSELF = """\
-action_for = actions.action_for
+execute_step = executor._execute_step
 
 def littering(step, run):
     if not step.concurrent:
         Rubbish()
-    return action_for(step, run)
+    return execute_step(step, run)
 
-actions.action_for = littering
+executor._execute_step = littering
 """
 NOT_NOTED_YET = """\
 class Executor(parallel.ThreadPoolExecutor):

@@ -57,8 +57,8 @@ def send_signal():
 
 from relnox import executor, files
 from relnox.core.planning import events
-from relnox.executor import editing, scratch
-from relnox.source import edits, lock
+from relnox.source import edits
+from relnox.steps import bump_record, scratch, transaction
 
 def before(module, name):
     real = getattr(module, name)
@@ -68,8 +68,8 @@ def before(module, name):
         return real(*given, **named)
     setattr(module, name, striking)
 
-before(editing, "make_durable")
-before(edits, "complete_pending")
+before(transaction.Transaction, "make_durable")
+before(bump_record, "complete_pending")
 before(edits, "sync")
 before(scratch.ScratchFolder, "__exit__")
 before(executor.signals.Signals, "pass_on")

@@ -21,9 +21,10 @@ from projects import (
 )
 from running import run
 
-from relnox.core.steps import Edit, EditFiles
+from relnox.core.bump.changes import Edit
 from relnox.source import edits
-from relnox.source.edits import Pending
+from relnox.steps import EditFiles, bump_record
+from relnox.steps.bump_record import Pending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -535,7 +536,7 @@ def interrupted(root: Path, *done: str) -> Pending:
         for name, content in contents.items()
     )
     record = Pending(request=("--part", "minor"), steps=(EditFiles(edits=planned),))
-    edits.write_pending(root / ".git" / "relnox", record)
+    bump_record.write_pending(root / ".git" / "relnox", record)
     edits.apply(root, [edit for edit in planned if edit.file.split("/")[1] in done], recorded=True)
     return record
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
+from relnox.core.bump.changes import Edit, Tag
 from relnox.errors import Conflict, Failed
 from relnox.source import edits
-from relnox.source.edits import Pending
+from relnox.steps import Commit, CreateTags, EditFiles, Push, bump_record
+from relnox.steps.bump_record import Pending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -215,13 +216,13 @@ PENDING = Pending(
 
 def test_a_record_is_written_and_discarded(tmp_path: Path) -> None:
     folder = tmp_path / "git" / "relnox"
-    assert edits.read_pending(folder) is None
-    edits.write_pending(folder, PENDING)
-    assert edits.read_pending(folder) == PENDING
+    assert bump_record.read_pending(folder) is None
+    bump_record.write_pending(folder, PENDING)
+    assert bump_record.read_pending(folder) == PENDING
     assert [path.name for path in folder.iterdir()] == ["pending.json"]
-    edits.discard_pending(folder)
-    assert edits.read_pending(folder) is None
-    edits.discard_pending(folder)
+    bump_record.discard_pending(folder)
+    assert bump_record.read_pending(folder) is None
+    bump_record.discard_pending(folder)
 
 
 def test_the_command_that_resumes_can_be_pasted() -> None:
@@ -235,4 +236,4 @@ def test_the_command_that_resumes_can_be_pasted() -> None:
 def test_an_invalid_record_is_reported_with_its_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "pending.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(Failed, match=r"pending\.json \(the record of an interrupted bump\) cannot be read"):
-        edits.read_pending(tmp_path)
+        bump_record.read_pending(tmp_path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from projects import commit_all, git, remote_of, repository, single, write
 
-from relnox.core.steps import Tag
+from relnox.core.bump.changes import Tag
 from relnox.errors import Blocked, Failed
 from relnox.source.git import cloning, find
 

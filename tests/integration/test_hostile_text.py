@@ -32,8 +32,8 @@ from relnox.core.planning.events import (
     Waiting,
 )
 from relnox.core.planning.plan import Plan, Problem, Table
+from relnox.core.planning.step import Step
 from relnox.core.records import Record, fields, names_of
-from relnox.core.steps import Step
 from relnox.errors import ExitCode, Failed
 from relnox.reporters.github import GitHub
 from relnox.reporters.json import render, render_error

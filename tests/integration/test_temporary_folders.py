@@ -17,7 +17,7 @@ from projects import repository
 from running import run
 
 from relnox import process, temporary_folders
-from relnox.executor.scratch import ScratchFolder
+from relnox.steps.scratch import ScratchFolder
 from relnox.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:

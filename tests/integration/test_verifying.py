@@ -11,7 +11,7 @@ import pytest
 from packaging.tags import sys_tags
 
 from relnox.errors import Failed
-from relnox.executor.verifying import _best_archive
+from relnox.steps.verify_install import _best_archive
 
 if TYPE_CHECKING:
     from relnox.building.archives import Archive

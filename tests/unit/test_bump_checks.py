@@ -6,9 +6,9 @@ import pytest
 from packaging.version import Version
 
 from relnox.core.bump import bump_checks
+from relnox.core.bump.changes import Tag
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package, VersionSource
-from relnox.core.steps import Tag
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:

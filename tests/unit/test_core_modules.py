@@ -12,13 +12,13 @@ from relnox import core
 MODULES = {
     info.name.rpartition(".")[2]: info.name
     for info in pkgutil.walk_packages(core.__path__, "relnox.core.")
-    if not info.ispkg and not info.name.startswith("relnox.core.steps.")
+    if not info.ispkg
 }
 
 
 def test_no_two_modules_have_the_same_name() -> None:
     names = [info.name for info in pkgutil.walk_packages(core.__path__, "relnox.core.")]
-    plain = [name.rpartition(".")[2] for name in names if not name.startswith("relnox.core.steps.")]
+    plain = [name.rpartition(".")[2] for name in names]
     assert sorted(plain) == sorted(set(plain))
 
 

@@ -16,11 +16,11 @@ from relnox.core.planning import fixes
 from relnox.core.planning.events import Notice, OutputLine, RunStarted, Status, StepFinished
 from relnox.core.planning.fixes import FrontEnd, Start
 from relnox.core.planning.plan import Plan, Problem
-from relnox.core.steps import WriteMatrix
 from relnox.errors import Failed
 from relnox.reporters.github import GitHub
 from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
+from relnox.steps import WriteMatrix
 
 NOX = FrontEnd({**COMMAND_LINE.tasks, "build-all": Start("nox -s release-build-all", "--")})
 INVOKE = FrontEnd({**COMMAND_LINE.tasks, "build-all": Start("invoke release.build-all")})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from relnox.core.steps import ClearCache
 from relnox.errors import Failed
 from relnox.executor.parallel import _Queue
+from relnox.steps import ClearCache
 
 
 def test_steps_that_need_each_other_are_an_error() -> None:

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from relnox.core.bump.changes import Edit, Tag
 from relnox.core.planning.plan import Plan, Problem, Table
 from relnox.core.records import replace
-from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
 from relnox.errors import ExitCode
+from relnox.steps import Commit, CreateTags, EditFiles, Push
 
 
 def plan() -> Plan:

@@ -9,10 +9,10 @@ import pytest
 
 from relnox.core.planning.events import Status, StepFinished
 from relnox.core.planning.plan import Plan
-from relnox.core.steps import WriteMatrix
 from relnox.errors import ExitCode
 from relnox.executor.progress import Progress
 from relnox.executor.signals import Interruption
+from relnox.steps import WriteMatrix
 
 if TYPE_CHECKING:
     from relnox.core.planning.events import Event

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relnox import reporters
+from relnox.core.bump.changes import Edit
 from relnox.core.planning.events import (
     Outcome,
     OutputLine,
@@ -21,12 +22,12 @@ from relnox.core.planning.events import (
 )
 from relnox.core.planning.plan import Plan, Problem, Table
 from relnox.core.records import replace
-from relnox.core.steps import Edit, EditFiles, Push
 from relnox.errors import ExitCode, Failed
 from relnox.reporters import github, text
 from relnox.reporters.json import render
 from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
+from relnox.steps import EditFiles, Push
 
 if TYPE_CHECKING:
     from collections.abc import Callable

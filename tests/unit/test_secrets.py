@@ -22,12 +22,12 @@ from relnox import process, reporters, secrets
 from relnox.core import serialization
 from relnox.core.planning.events import OutputLine, StepFinished
 from relnox.core.planning.events import Status as Ended
-from relnox.core.steps import Push
 from relnox.errors import Failed
 from relnox.reporters import github
 from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
 from relnox.secrets import Secret, masked
+from relnox.steps import Push
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

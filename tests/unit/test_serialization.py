@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import types
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core import steps
+from relnox import steps
+from relnox.core.bump.changes import Edit, Tag
 from relnox.core.records import Record, names_of
 from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
 from relnox.core.release.publishers import Publisher
@@ -19,9 +22,10 @@ from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.core.settings.config import InstallChecks
 from relnox.core.versions.derived_versions import CommitTag, CommitTags
 from relnox.errors import ExitCode
-from relnox.source.edits import LocalStep, Pending
+from relnox.steps.bump_record import Pending, RecordedStep
 
-KINDS: tuple[type[Any], ...] = get_args(steps.Step)
+KINDS: tuple[type[Any], ...] = steps.kinds()
+ANY_STEP = functools.reduce(operator.or_, KINDS)
 
 TEXT = st.text(max_size=8)
 VERSIONS = st.sampled_from(["1.0", "1!2.0rc1", "0.1.dev3+g1234"]).map(Version)
@@ -29,7 +33,7 @@ DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
 CONTENT = st.none() | st.binary(max_size=16) | st.sampled_from([b'version = "1"\r\n', b"\xef\xbb\xbf\xff"])
 st.register_type_strategy(Version, VERSIONS)
 st.register_type_strategy(str, TEXT)
-st.register_type_strategy(steps.Edit, st.builds(steps.Edit, file=TEXT, before=CONTENT, after=CONTENT))
+st.register_type_strategy(Edit, st.builds(Edit, file=TEXT, before=CONTENT, after=CONTENT))
 st.register_type_strategy(
     steps.Stage,
     st.builds(
@@ -50,7 +54,7 @@ def records(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 
 OF_BUILDS = (Constraints, BuildSettings, CommitTag, CommitTags)
-OTHERS = (BuildInputs, Distribution, Manifest, Publisher, Target, InstallChecks, WheelJob, steps.Tag)
+OTHERS = (BuildInputs, Distribution, Manifest, Publisher, Target, InstallChecks, WheelJob, Tag)
 for each in (*OF_BUILDS, *OTHERS, *KINDS):
     if each is not steps.Stage:
         st.register_type_strategy(each, records(each))
@@ -66,7 +70,7 @@ def test_every_kind_of_step_comes_back_as_it_was(kind: type[Any]) -> None:
     @given(st.from_type(kind))
     def comes_back(step: Any) -> None:
         assert decode(kind, through_json(step)) == step
-        again = decode(steps.Step, through_json(step))
+        again = decode(ANY_STEP, through_json(step))
         assert again == step
         assert type(again) is kind
 
@@ -77,7 +81,7 @@ def test_every_kind_of_step_comes_back_as_it_was(kind: type[Any]) -> None:
 @given(records(Pending))
 def test_the_record_of_an_interrupted_bump_comes_back(pending: Pending) -> None:
     assert decode(Pending, through_json(pending)) == pending
-    assert all(isinstance(step, LocalStep) for step in decode(Pending, through_json(pending)).steps)
+    assert all(isinstance(step, RecordedStep) for step in decode(Pending, through_json(pending)).steps)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +90,8 @@ def test_the_record_of_an_interrupted_bump_comes_back(pending: Pending) -> None:
 def test_no_file_an_empty_file_and_bytes_that_are_no_text_stay_apart(
     before: bytes | None, after: bytes | None
 ) -> None:
-    edit = steps.Edit(file="f", before=before, after=after)
-    assert decode(steps.Edit, through_json(edit)) == edit
+    edit = Edit(file="f", before=before, after=after)
+    assert decode(Edit, through_json(edit)) == edit
 
 
 def test_a_yes_does_not_become_a_one() -> None:
@@ -105,7 +109,7 @@ def test_other_types_cannot_be_encoded() -> None:
     with pytest.raises(TypeError, match="set cannot be encoded"):
         encode({"a"})
     with pytest.raises(TypeError, match="type cannot be encoded"):
-        encode(steps.Tag)
+        encode(Tag)
 
 
 class Sample(Record):
@@ -113,14 +117,12 @@ class Sample(Record):
     size: int
     letter: Literal["a", "b"]
     pair: tuple[str, int]
-    edits: tuple[steps.Edit, ...]
+    edits: tuple[Edit, ...]
     version: Version | None
     code: ExitCode
 
 
-SAMPLE = Sample(
-    b"x", 1, "a", ("p", 2), (steps.Edit(file="f", before=None, after=b"y"),), Version("1.0"), ExitCode.DONE
-)
+SAMPLE = Sample(b"x", 1, "a", ("p", 2), (Edit(file="f", before=None, after=b"y"),), Version("1.0"), ExitCode.DONE)
 NOTHING = object()
 
 
@@ -181,7 +183,7 @@ JSON = st.recursive(
 @settings(deadline=None)
 @given(JSON)
 def test_foreign_json_is_a_value_or_a_value_error(document: Any) -> None:
-    for expected in (Pending, LocalStep, Distribution, tuple[str, ...], bytes | None):
+    for expected in (Pending, RecordedStep, Distribution, tuple[str, ...], bytes | None):
         try:
             value = decode(expected, document)
         except ValueError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox import core
+from relnox import core, steps
 from relnox.commands.bump.options import Options
 from relnox.errors import Blocked
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
-    from relnox.core.steps import Commit, CreateTags, EditFiles, Push
-    from relnox.source import edits
+    from relnox.core.planning.step import Step
+    from relnox.steps import bump_record
 
 __all__ = ["Options", "observe", "pending", "plan", "summarize"]
 
@@ -104,39 +104,33 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
     )
 
 
-def _steps(
-    new: NewBump, tags: tuple[core.steps.Tag, ...], options: Options
-) -> Iterator[EditFiles | Commit | CreateTags | Push]:
+def _steps(new: NewBump, tags: tuple[core.changes.Tag, ...], options: Options) -> Iterator[Step]:
     """Yield the steps in their order; those before the push change nothing outside this checkout."""
     from relnox.commands.bump import changes
 
     observation = new.observation
     if new.edits:
-        yield core.steps.EditFiles(edits=new.edits)
+        yield steps.EditFiles(edits=new.edits)
     if options.commit and new.edits:
         files = tuple((edit.file, edit.digest) for edit in new.edits)
-        yield core.steps.Commit(message=changes.commit_message(observation, new.decision.bumps), files=files)
+        yield steps.Commit(message=changes.commit_message(observation, new.decision.bumps), files=files)
     if tags:
-        yield core.steps.CreateTags(tags=tags)
+        yield steps.CreateTags(tags=tags)
     if options.push and observation.state is not None:
         branch, tag_names = observation.state.branch or "", tuple(tag.name for tag in tags)
-        yield core.steps.Push(to=observation.config.remote, branch=branch, tags=tag_names)
+        yield steps.Push(to=observation.config.remote, branch=branch, tags=tag_names)
 
 
-def pending(snapshot: Snapshot, planned: Plan, options: Options) -> edits.Pending | None:
+def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.Pending | None:
     """Return the record to write before the first step, with which a rerun of the command can resume."""
     from relnox.commands.bump.options import request_of
     from relnox.commands.bump.snapshot import EarlierBump, ExistingRelease, RepeatedBump
-    from relnox.source import edits
+    from relnox.steps import bump_record
 
     if isinstance(snapshot, EarlierBump) and snapshot.interrupted is not None:
         return snapshot.interrupted
     if planned.skipped is not None:
         return None
-    local = (
-        core.steps.EditFiles | core.steps.Commit | core.steps.CreateTags | core.steps.Push | core.steps.UndoBump
-    )
-    steps = tuple(step for step in planned.steps if isinstance(step, local))
     match snapshot:
         case RepeatedBump():
             head = snapshot.record.head
@@ -147,7 +141,7 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> edits.Pendin
         case _:
             state = snapshot.observation.state
             head = state.head if state is not None else None
-    return edits.Pending(request=request_of(options), steps=steps, head=head)
+    return bump_record.Pending(request=request_of(options), steps=bump_record.recorded(planned.steps), head=head)
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:

@@ -9,8 +9,8 @@ from relnox import core
 if TYPE_CHECKING:
     from relnox.commands.bump.observation import Observation
     from relnox.commands.bump.snapshot import Decision, GeneratedFiles
+    from relnox.core.bump.changes import Tag
     from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.steps import Tag
 
 __all__ = ["commit_message", "contents_after", "tag_names", "tags"]
 
@@ -57,7 +57,7 @@ def tags(observation: Observation, bumps: tuple[VersionBump, ...]) -> tuple[Tag,
     for bump in bumps:
         name = names[bump.package.name]
         subject = "Release" if observation.config.versions == "lockstep" else bump.package.name
-        by_name.setdefault(name, core.steps.Tag(name=name, message=f"{subject} {bump.after}"))
+        by_name.setdefault(name, core.changes.Tag(name=name, message=f"{subject} {bump.after}"))
     return tuple(by_name.values())
 
 

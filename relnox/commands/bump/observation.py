@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from relnox.core.tagging.tag_proposals import KnownTags
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
-    from relnox.source import edits
     from relnox.source.git import GitState
+    from relnox.steps import bump_record
 
 __all__ = ["FOREIGN_LOCKS", "Observation", "RemoteState", "observe_project", "observe_remote"]
 
@@ -88,10 +88,10 @@ class Observation(NamedTuple):
     literals: tuple[VersionSource, ...]
     untracked_imports: tuple[tuple[str, str], ...]
     version_mentions: Mapping[str, tuple[str, ...]]
-    previous: edits.Pending | None
+    previous: bump_record.Pending | None
 
 
-def observe_project(options: Options, project: Project, previous: edits.Pending | None) -> Observation:
+def observe_project(options: Options, project: Project, previous: bump_record.Pending | None) -> Observation:
     """Read everything that a new bump is decided from; `previous` is the last bump.
 
     Raises:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from relnox.commands.bump.observation import Observation
     from relnox.commands.bump.options import Options
     from relnox.commands.bump.snapshot import NewBump
+    from relnox.core.bump.changes import Tag
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.planning.plan import Problem
-    from relnox.core.steps import Tag
 
 __all__ = ["blocking_problems", "forcible_problems", "format_problems"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox import core
+from relnox import core, steps
 from relnox.commands.bump.observation import observe_remote
 from relnox.commands.bump.options import request_of, requested_bump
 from relnox.commands.bump.snapshot import ExistingRelease, RepeatedBump
-from relnox.core.steps.base import listing
+from relnox.core.text import listing
 from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
-    from relnox.source import edits
+    from relnox.core.planning.step import Step
     from relnox.source.git import Git
+    from relnox.steps import bump_record
 
 __all__ = [
     "existing_release_plan",
@@ -36,26 +37,26 @@ __all__ = [
 _AGAIN = "to bump once more: --again"
 
 
-def find_previous_bump(options: Options, project: Project) -> edits.Pending | None:
+def find_previous_bump(options: Options, project: Project) -> bump_record.Pending | None:
     """Return the last bump on this machine, if nothing came after it; None with `--again` and `--part auto`."""
-    from relnox.source import edits
+    from relnox.steps import bump_record
 
     if options.again or options.part == "auto":
         return None
     try:
-        record = edits.read_last(project.private_folder)
+        record = bump_record.read_last(project.private_folder)
     except Failed:  # written by another version of relnox
         return None
     return record if record is not None and _is_unchanged(record, project) else None
 
 
-def is_repeated(record: edits.Pending, options: Options) -> bool:
+def is_repeated(record: bump_record.Pending, options: Options) -> bool:
     """Whether the options request the last bump again, an additional `--push` aside."""
     request = request_of(options)
     return request == record.request or [word for word in request if word != "--push"] == list(record.request)
 
 
-def observe_repeated_bump(record: edits.Pending, options: Options, project: Project) -> RepeatedBump:
+def observe_repeated_bump(record: bump_record.Pending, options: Options, project: Project) -> RepeatedBump:
     """Read what is left of the last bump.
 
     Raises:
@@ -64,7 +65,7 @@ def observe_repeated_bump(record: edits.Pending, options: Options, project: Proj
     """
     state = project.state
     tags, head = (state.tags, state.head) if state is not None else ({}, None)
-    has_all_tags = all(tags.get(tag.name) == head for tag in _tags_of(record))
+    has_all_tags = all(tags.get(tag.name) == head for tag in record.tags)
     if not has_all_tags:
         observe_remote(options, project)
     branch = state.branch or "" if state is not None else None
@@ -73,28 +74,28 @@ def observe_repeated_bump(record: edits.Pending, options: Options, project: Proj
 
 def repeated_bump_plan(repeated: RepeatedBump, options: Options) -> Plan:
     """Plan the steps of the last bump again, of which at most a tag or the push is left to do."""
-    record, steps = repeated.record, repeated.record.steps
-    is_pushed = any(isinstance(step, core.steps.Push) for step in steps)
+    record = repeated.record
+    is_pushed = any(step.remote for step in record.steps)
     finishes = f"finishing the last bump ({record.command})"
     if options.push and not is_pushed and repeated.branch is not None:
-        tags = tuple(tag.name for tag in _tags_of(record))
-        push = core.steps.Push(to=repeated.remote_name, branch=repeated.branch, tags=tags)
-        return core.plan.Plan(task="bump", steps=(*steps, push), notes=(finishes,))
+        tags = tuple(tag.name for tag in record.tags)
+        push = steps.Push(to=repeated.remote_name, branch=repeated.branch, tags=tags)
+        return core.plan.Plan(task="bump", steps=(*record.steps, push), notes=(finishes,))
     reason = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
     if repeated.has_all_tags:
-        return core.plan.Plan(task="bump", steps=steps, notes=(reason,), skipped=reason)
-    return core.plan.Plan(task="bump", steps=steps, notes=(finishes,))
+        return core.plan.Plan(task="bump", steps=record.steps, notes=(reason,), skipped=reason)
+    return core.plan.Plan(task="bump", steps=record.steps, notes=(finishes,))
 
 
 def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
     """Plan the tags that exist, and their push if the remote does not have them yet."""
-    tags = tuple(core.steps.Tag(name=name, message=name) for name in release.tags)
-    steps: list[core.steps.CreateTags | core.steps.Push] = [core.steps.CreateTags(tags=tags)]
+    tags = tuple(core.changes.Tag(name=name, message=name) for name in release.tags)
+    planned: tuple[Step, ...] = (steps.CreateTags(tags=tags),)
     if options.push:
-        steps.append(core.steps.Push(to=release.remote_name, branch=release.branch, tags=release.tags))
+        planned = (*planned, steps.Push(to=release.remote_name, branch=release.branch, tags=release.tags))
     needs_push = options.push and not release.is_on_remote
     return core.plan.Plan(
-        task="bump", steps=tuple(steps), notes=(release.reason,), skipped=None if needs_push else release.reason
+        task="bump", steps=planned, notes=(release.reason,), skipped=None if needs_push else release.reason
     )
 
 
@@ -192,26 +193,21 @@ def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str,
     return {name: version for name, (_, version) in latest.items()}
 
 
-def _is_unchanged(record: edits.Pending, project: Project) -> bool:
+def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
     """Whether the checkout is as a bump left it."""
     from relnox.source import edits
 
-    changes = [edit for step in record.steps if isinstance(step, core.steps.EditFiles) for edit in step.edits]
-    if not edits.is_applied(project.root, changes):
+    if not edits.is_applied(project.root, record.edits):
         return False
     if project.git is None or project.state is None:
-        return record.head is None and bool(changes)
-    if not any(isinstance(step, core.steps.Commit) for step in record.steps):
+        return record.head is None and bool(record.edits)
+    if record.commit is None:
         return project.state.head == record.head
     return (
         project.state.head != record.head
         and project.git.parent() == record.head
-        and project.git.matches_head(edit.file for edit in changes)
+        and project.git.matches_head(edit.file for edit in record.edits)
     )
-
-
-def _tags_of(record: edits.Pending) -> tuple[core.steps.Tag, ...]:
-    return tuple(tag for step in record.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
 
 
 def _version_at(commit: str, package: Package, git: Git) -> Version | None:

@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from relnox.commands.bump.observation import Observation, RemoteState
+    from relnox.core.bump.changes import Edit
     from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
     from relnox.core.packages import Package
-    from relnox.core.steps import Edit
-    from relnox.source import edits
     from relnox.source.git import GitState
+    from relnox.steps import bump_record
 
 __all__ = [
     "NO_FILES",
@@ -85,7 +85,7 @@ class UndoTarget(NamedTuple):
         subject: The first line of the message of the present commit.
     """
 
-    record: edits.Pending
+    record: bump_record.Pending
     pushed_to: tuple[str, ...]
     subject: str
 
@@ -101,7 +101,7 @@ class EarlierBump(NamedTuple):
         remote_name: Its name.
     """
 
-    interrupted: edits.Pending | None
+    interrupted: bump_record.Pending | None
     undo_target: UndoTarget | None
     state: GitState | None
     remote: RemoteState
@@ -118,7 +118,7 @@ class RepeatedBump(NamedTuple):
         remote_name: The name of the remote.
     """
 
-    record: edits.Pending
+    record: bump_record.Pending
     has_all_tags: bool
     branch: str | None
     remote_name: str

@@ -9,7 +9,7 @@ from relnox.commands.bump.generated_files import outdated_locks
 from relnox.commands.bump.options import requested_bump
 from relnox.commands.bump.preflight import format_problems
 from relnox.commands.shared import tag_checks
-from relnox.core.steps.base import listing
+from relnox.core.text import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

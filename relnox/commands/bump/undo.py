@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox import core
+from relnox import core, steps
 from relnox.commands.bump.observation import RemoteState, observe_remote
 from relnox.commands.bump.options import request_of
 from relnox.commands.bump.snapshot import EarlierBump, UndoTarget
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from relnox.commands.bump.options import Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan, Problem
-    from relnox.core.steps import Edit
-    from relnox.source import edits
     from relnox.source.git import GitState
+    from relnox.steps import bump_record
 
 __all__ = ["observe_earlier_bump", "resume_or_undo"]
 
@@ -28,9 +27,9 @@ _ABORT = fixes.command("bump", "--abort")
 
 def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | None:
     """Read the bump that is resumed or undone; None if the options request a new one and none is interrupted."""
-    from relnox.source import edits
+    from relnox.steps import bump_record
 
-    interrupted = edits.read_pending(project.private_folder)
+    interrupted = bump_record.read_pending(project.private_folder)
     undoes = options.undo or options.abort
     if interrupted is None and not undoes:
         return None
@@ -60,7 +59,9 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
     return _undo_plan(earlier.undo_target, earlier)
 
 
-def _find_undo_target(options: Options, project: Project, interrupted: edits.Pending | None) -> UndoTarget | None:
+def _find_undo_target(
+    options: Options, project: Project, interrupted: bump_record.Pending | None
+) -> UndoTarget | None:
     """Return the bump whose commit or tags are to be reverted: the last or the interrupted one."""
     if interrupted is None:
         return _undo_target(project) if options.undo else None
@@ -68,11 +69,11 @@ def _find_undo_target(options: Options, project: Project, interrupted: edits.Pen
         return None
     if not _is_committed(interrupted, project):
         return None
-    has_refs = any(isinstance(step, core.steps.Commit | core.steps.CreateTags) for step in interrupted.steps)
+    has_refs = interrupted.commit is not None or interrupted.tags
     return _undo_target(project, interrupted) if has_refs else None
 
 
-def _is_committed(interrupted: edits.Pending, project: Project) -> bool:
+def _is_committed(interrupted: bump_record.Pending, project: Project) -> bool:
     """Whether the files of an interrupted bump are committed, after waiting for a git process it left running."""
     if project.git is None:
         return False
@@ -81,11 +82,12 @@ def _is_committed(interrupted: edits.Pending, project: Project) -> bool:
 
     with exclusive_lock(project.private_folder):  # blocked if the bump is still running and not interrupted
         project.git.wait_for_leftover_process()
-    changes = _edits_of(interrupted)
-    return edits.is_applied(project.root, changes) and project.git.matches_head(edit.file for edit in changes)
+    return edits.is_applied(project.root, interrupted.edits) and project.git.matches_head(
+        edit.file for edit in interrupted.edits
+    )
 
 
-def _resume(interrupted: edits.Pending, earlier: EarlierBump, options: Options) -> Plan:
+def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Options) -> Plan:
     """Plan to finish an interrupted bump, or to undo it."""
     from relnox.source import edits
 
@@ -100,7 +102,7 @@ def _resume(interrupted: edits.Pending, earlier: EarlierBump, options: Options) 
             return _undo_plan(earlier.undo_target, earlier)
         return core.plan.Plan(
             task="bump",
-            steps=(core.steps.EditFiles(edits=edits.reverse(_edits_of(interrupted))),),
+            steps=(steps.EditFiles(edits=edits.reverse(interrupted.edits)),),
             notes=(f"reverting: {interrupted.command}",),
         )
     if interrupted.request != request_of(options):
@@ -117,14 +119,14 @@ def _resume(interrupted: edits.Pending, earlier: EarlierBump, options: Options) 
     )
 
 
-def _undo_target(project: Project, interrupted: edits.Pending | None = None) -> UndoTarget | None:
+def _undo_target(project: Project, interrupted: bump_record.Pending | None = None) -> UndoTarget | None:
     """Return the interrupted bump, or else the last one, with the remotes that it was pushed to."""
-    from relnox.source import edits
+    from relnox.steps import bump_record
 
-    record = interrupted or edits.read_last(project.private_folder)
+    record = interrupted or bump_record.read_last(project.private_folder)
     if record is None or project.git is None or project.state is None or project.state.head is None:
         return None if record is None else UndoTarget(record, (), "")
-    committed = any(isinstance(step, core.steps.Commit) for step in record.steps)
+    committed = record.commit is not None
     pushed_to = project.git.remote_branches_with(project.state.head) if committed else ()
     remote, local = project.config.remote, project.state.tags
     tags = [tag for tag in _tags_of(record) if tag in local]
@@ -145,9 +147,9 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
             f"the last bump ({record.command}) is already pushed to {', '.join(target.pushed_to)}",
             fix="release a higher version" if earlier.interrupted is None else f"finish it: {record.command}",
         )
-    committed = any(isinstance(step, core.steps.Commit) for step in record.steps)
+    committed = record.commit is not None
     commit = earlier.state.head if committed and earlier.state is not None else None
-    step = core.steps.UndoBump(commit=commit, tags=_tags_of(record), edits=edits.reverse(_edits_of(record)))
+    step = steps.UndoBump(commit=commit, tags=_tags_of(record), edits=edits.reverse(record.edits))
     return core.plan.Plan(
         task="bump",
         steps=(step,),
@@ -156,7 +158,7 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
     )
 
 
-def _remote_changes(interrupted: edits.Pending, earlier: EarlierBump) -> Iterator[Problem]:
+def _remote_changes(interrupted: bump_record.Pending, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield why the push of an interrupted bump would be rejected: the remote has changed since."""
     state, remote = earlier.state, earlier.remote_name
     if state is None or earlier.remote.tags is None:
@@ -165,14 +167,13 @@ def _remote_changes(interrupted: edits.Pending, earlier: EarlierBump) -> Iterato
     for problem in core.bump_checks.check_contains_remote(state.branch, remote, is_ancestor=is_ancestor):
         fix = f"{problem.fix}, then rerun the command; or undo the bump here: {_ABORT}"
         yield core.records.replace(problem, fix=fix)
-    tags = tuple(tag for step in interrupted.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
-    yield from core.bump_checks.check_tags_free(tags, {}, earlier.remote.tags, state.head, remote)
+    yield from core.bump_checks.check_tags_free(interrupted.tags, {}, earlier.remote.tags, state.head, remote)
 
 
 def _later_changes(target: UndoTarget, state: GitState | None) -> Iterator[Problem]:
     """Yield what was committed, tagged or edited after the last bump."""
     record = target.record
-    message = next((step.message for step in record.steps if isinstance(step, core.steps.Commit)), "")
+    message = record.commit.message if record.commit is not None else ""
     if message and target.subject != message.partition("\n")[0].strip():
         yield core.plan.Problem(
             code="commits-after-bump",
@@ -188,7 +189,7 @@ def _later_changes(target: UndoTarget, state: GitState | None) -> Iterator[Probl
             message=f"tag {tags_elsewhere[0]} is on another commit than the last bump's",
             fix=f"git show {tags_elsewhere[0]}",
         )
-    dirty = [edit.file for edit in _edits_of(record) if state is not None and edit.file in state.dirty]
+    dirty = [edit.file for edit in record.edits if state is not None and edit.file in state.dirty]
     if message and dirty:
         yield core.plan.Problem(
             code="tree-dirty",
@@ -197,9 +198,5 @@ def _later_changes(target: UndoTarget, state: GitState | None) -> Iterator[Probl
         )
 
 
-def _tags_of(record: edits.Pending) -> tuple[str, ...]:
-    return tuple(tag.name for step in record.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
-
-
-def _edits_of(record: edits.Pending) -> tuple[Edit, ...]:
-    return tuple(edit for step in record.steps if isinstance(step, core.steps.EditFiles) for edit in step.edits)
+def _tags_of(record: bump_record.Pending) -> tuple[str, ...]:
+    return tuple(tag.name for tag in record.tags)

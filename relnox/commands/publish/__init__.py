@@ -46,14 +46,13 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan the uploads of missing files in dependency order, and their verification."""
     index = snapshot.target
-    steps = tuple(ordering.steps(snapshot, options.dist, options.compare_limit))
     consent = None
     if snapshot.missing and snapshot.production and not options.yes and snapshot.skip_reason is None:
         releases = ", ".join(f"{name} {snapshot.manifest.version(name)}" for name in snapshot.manifest.packages)
         consent = f"Publish {releases} to {index} ({snapshot.host})? Files cannot be replaced later."
     return core.plan.Plan(
         task="publish",
-        steps=steps,
+        steps=tuple(ordering.publish_steps(snapshot, options.dist, options.compare_limit)),
         notes=tuple(preflight.notes(snapshot, index, allow_mismatch=options.allow_mismatch)),
         problems=preflight.problems(snapshot, index, options.dist, allow_mismatch=options.allow_mismatch),
         consent=consent,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from relnox import core
+from relnox import core, steps
+from relnox.core.planning.step import after
 from relnox.core.records import replace
 from relnox.errors import ExitCode
 
@@ -14,13 +15,10 @@ if TYPE_CHECKING:
 
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Problem
-    from relnox.core.release.manifest import Distribution, Manifest
+    from relnox.core.release.manifest import Distribution
     from relnox.core.release.publishers import Policy, Publisher
-    from relnox.core.steps import Attest, CheckProvenance, Step
 
 __all__ = ["NO_ATTESTATIONS", "AttestationPlan", "plan_attestations"]
-
-S = TypeVar("S", bound="Step")
 
 _RETRY_TIME: dict[Policy, int] = {"required": 3600, "best-effort": 60, "off": 0}
 """Seconds to retry signing: the public service was once unavailable for 45 minutes."""
@@ -53,36 +51,36 @@ class AttestationPlan(NamedTuple):
         if self.public and not self.problems:
             yield f"already public WITHOUT attestations, which cannot be added: {', '.join(self.public)}"
 
-    def sign_steps(self, index: str, folder: str) -> Iterator[Attest]:
-        """Yield the step that signs files, if there are any."""
-        if self.files and self.policy != "off":
-            yield core.steps.Attest(
-                index=index,
-                files=self.files,
-                folder=folder,
-                policy=self.policy,
-                publisher=self.publisher,
-                deadline=_RETRY_TIME[self.policy] + _TIME_PER_FILE * len(self.files),
-            )
+    def sign_step(self, index: str, folder: str) -> steps.Attest | None:
+        """Return the step that signs files, if there are any."""
+        if not self.files or self.policy == "off":
+            return None
+        return steps.Attest(
+            index=index,
+            files=self.files,
+            folder=folder,
+            policy=self.policy,
+            publisher=self.publisher,
+            deadline=_RETRY_TIME[self.policy] + _TIME_PER_FILE * len(self.files),
+        )
 
-    def with_attestation(self, step: S) -> S:
-        """Add the attestation to an upload step; return other steps unchanged."""
-        if not isinstance(step, core.steps.Upload) or self.policy == "off":
+    def with_attestation(self, step: steps.Upload) -> steps.Upload:
+        """Add the attestation to an upload."""
+        if self.policy == "off":
             return step
-        needs = ("attest", *step.needs) if self.files else step.needs
-        return replace(step, attestations=self.policy, publisher=self.publisher, needs=needs)
+        return replace(step, attestations=self.policy, publisher=self.publisher)
 
-    def provenance_steps(self, index: str, manifest: Manifest, package: str) -> Iterator[CheckProvenance]:
-        """Yield the step that verifies the provenance of a package."""
+    def provenance_steps(self, listing: steps.AwaitIndex) -> Iterator[steps.CheckProvenance]:
+        """Yield the step that verifies the provenance of a package, when the index lists it."""
         if self.policy != "off":
-            yield core.steps.CheckProvenance(
-                index=index,
-                package=package,
-                version=manifest.version(package),
-                files=manifest.files_of(package),
+            yield steps.CheckProvenance(
+                index=listing.index,
+                package=listing.package,
+                version=listing.version,
+                files=listing.files,
                 policy=self.policy,
                 publisher=self.publisher,
-                needs=(f"await {package}",),
+                needs=after(listing),
             )
 
 
@@ -159,7 +157,7 @@ def _signer(
     index: str, missing: Sequence[Distribution], project: Project, folder: Path
 ) -> Publisher | Problem | None:
     """Return who signs files for an index, or why they cannot be signed; None if all are signed already."""
-    from relnox.executor.attesting import is_attested
+    from relnox.steps.attest import is_attested
 
     identity = project.indexes.identity(index)
     if isinstance(identity, str):
@@ -187,7 +185,7 @@ def _without(choice: str, obstacle: Problem) -> AttestationPlan:
 
 
 def _provenance_missing(index: str, names: Sequence[str]) -> Problem:
-    from relnox.executor.attesting import provenance_missing
+    from relnox.steps.attest import provenance_missing
 
     error = provenance_missing(index, names)
     return core.plan.Problem(

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox import core
+from relnox import steps
 from relnox.commands.publish import attesting
 from relnox.commands.publish.options import COMPARE_LIMIT
+from relnox.core.planning.step import after
+from relnox.core.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from relnox.commands.publish.attesting import AttestationPlan
     from relnox.commands.publish.snapshot import Snapshot
-    from relnox.core.release.manifest import Distribution, Manifest
-    from relnox.core.steps import Step
+    from relnox.core.planning.step import Step
+    from relnox.core.release.manifest import Manifest
 
-__all__ = ["publication", "steps"]
+__all__ = ["publication", "publish_steps"]
 
 _LISTING_TIME = 2700
 """Seconds to wait for the listing: caches of indexes have been outdated for more than half an hour."""
 
 
-def steps(snapshot: Snapshot, dist: str, compare_limit: int = COMPARE_LIMIT) -> Iterator[Step]:
+def publish_steps(snapshot: Snapshot, dist: str, compare_limit: int = COMPARE_LIMIT) -> Iterator[Step]:
     """Yield the steps that publish the missing files of a snapshot.
 
     Args:
@@ -63,44 +65,40 @@ def publication(  # noqa: PLR0913 - parameters of a release
         attestations: How attestations are handled.
         compare_limit: Bytes up to which files are downloaded and hashed afterwards.
     """
-    yield from attestations.sign_steps(index, dist)
-    login_key: tuple[str, ...] = ()
-    if tokens_for:
-        login = core.steps.LogIn(index=index, packages=tuple(tokens_for))
-        yield login
-        login_key = (login.key,)
+    attest = attestations.sign_step(index, dist)
+    login = steps.LogIn(index=index, packages=tuple(tokens_for)) if tokens_for else None
+    yield from (step for step in (attest, login) if step is not None)
     needs = dict(manifest.needs)
-    for package in manifest.packages:
-        files = manifest.files_of(package)
-        before = tuple(f"await {name}" for name in needs.get(package, ()) if name in manifest.packages)
-        uploads = [
-            attestations.with_attestation(step) for step in _uploads(files, index, dist, login_key + before)
-        ]
-        yield from uploads
-        yield core.steps.AwaitIndex(
+    listings = {
+        package: steps.AwaitIndex(
             index=index,
             package=package,
             version=manifest.version(package),
-            files=files,
+            files=manifest.files_of(package),
             deadline=_LISTING_TIME,
             compare_limit=compare_limit,
             folder=dist,
-            needs=tuple(step.key for step in uploads),
         )
-        yield from attestations.provenance_steps(index, manifest, package)
+        for package in manifest.packages
+    }
+    for package, step in listings.items():
+        dependencies = (listings[name] for name in needs.get(package, ()) if name in listings)
+        before = after(attest, login, *dependencies)
+        uploads = [attestations.with_attestation(upload) for upload in _uploads(step, dist, before)]
+        yield from uploads
+        yield replace(step, needs=after(*uploads))
+        yield from attestations.provenance_steps(step)
 
 
-def _uploads(
-    files: Sequence[Distribution], index: str, dist: str, before: tuple[str, ...]
-) -> Iterator[core.steps.Upload]:
+def _uploads(release: steps.AwaitIndex, dist: str, before: tuple[str, ...]) -> Iterator[steps.Upload]:
     """Yield the uploads of one package.
 
     The first file is uploaded alone, since it creates the project or the release, and the sdist last, so that
     installers do not build while the wheels are missing.
     """
-    keys: list[str] = []
-    for file in sorted(files, key=lambda file: file.kind == "sdist"):
-        after = tuple(keys if file.kind == "sdist" else keys[:1])
-        step = core.steps.Upload(index=index, file=file, folder=dist, needs=before + after)
-        keys.append(step.key)
+    earlier: list[steps.Upload] = []
+    for file in sorted(release.files, key=lambda file: file.kind == "sdist"):
+        needed = earlier if file.kind == "sdist" else earlier[:1]
+        step = steps.Upload(index=release.index, file=file, folder=dist, needs=before + after(*needed))
+        earlier.append(step)
         yield step

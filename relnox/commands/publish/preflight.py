@@ -85,7 +85,7 @@ def _check_index_file(file: Distribution, snapshot: Snapshot, index: str) -> Pro
     index_hash = snapshot.index_hashes.get(file.package, {}).get(file.filename)
     if index_hash is None or index_hash == file.sha256:
         return None
-    from relnox.executor.publishing import index_file_differs
+    from relnox.steps.published_files import index_file_differs
 
     error = index_file_differs(index, file, index_hash)
     return core.plan.Problem(

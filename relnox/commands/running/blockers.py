@@ -65,10 +65,10 @@ def confirm(plan: Plan, *, interactive: bool = True) -> None:
 
 def with_public_files(error: Blocked, plan: Plan) -> Blocked:
     """Add the files that an earlier run published to an error before the first upload."""
-    uploads = [step for step in plan.steps if isinstance(step, core.steps.Upload)]
+    uploads = [step.upload for step in plan.steps if step.upload is not None]
     if uploads:
-        names = [step.file.filename for step in uploads]
-        core.publication.add_public_files(error, uploads[0].index, names, plan.public)
+        names = [file.filename for _, file in uploads]
+        core.publication.add_public_files(error, uploads[0][0], names, plan.public)
     return error
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
     from relnox.core.settings.options import CommonOptions, OptionValue
     from relnox.core.settings.schema import Value
-    from relnox.core.steps import Stage
     from relnox.reporters import Reporter
+    from relnox.steps.stages import Stage
 
 __all__ = ["Preparation", "perform", "prepare", "resolve_options", "run_prepared"]
 
@@ -233,10 +233,10 @@ def _run(  # noqa: PLR0913 - a run
         interactive: Whether questions may be asked and signals are handled; not if Python code runs the plan.
     """
     from relnox import executor
-    from relnox.executor.run import Run
-    from relnox.executor.scratch import ScratchFolder
     from relnox.reporters.best_effort import BestEffortReporter
     from relnox.source.lock import exclusive_lock
+    from relnox.steps.run import Run
+    from relnox.steps.scratch import ScratchFolder
 
     blockers.check_problems(plan)
     blockers.confirm(plan, interactive=interactive)
@@ -245,10 +245,6 @@ def _run(  # noqa: PLR0913 - a run
         reporter.tables(plan.tables)
         return _not_run(plan, ExitCode.DONE)
     reporter = BestEffortReporter(reporter)
-    steps = core.steps
-    in_git = steps.EditFiles | steps.CreateTags | steps.UndoBump | steps.Export
-    in_output = steps.CleanFolder | steps.Build | steps.BuildWheels | steps.Collect
-    changes = any(isinstance(step, in_git | in_output) for step in plan.steps)
     end.enter_context(executor.signals.watching(handled=interactive))
     build_index = None
     installing: dict[str, Any] = {}
@@ -261,7 +257,7 @@ def _run(  # noqa: PLR0913 - a run
             installing = uv_settings.read_installer_settings(project.root)
             if not nested:
                 untrusted_code.protect_credentials(project, reporter, stack)
-        if changes:
+        if any(step.exclusive for step in plan.steps):
             stack.enter_context(exclusive_lock(project.private_folder))
 
         def stage(step: Stage, root: Path) -> Outcome:
@@ -269,6 +265,7 @@ def _run(  # noqa: PLR0913 - a run
 
         run = stack.enter_context(
             Run(
+                plan=plan,
                 root=project.root,
                 scratch=scratch,
                 private=project.private_folder,

@@ -16,20 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["is_executed_by", "protect_credentials"]
 
-_STEPS = (
-    *(
-        core.steps.PrepareBuildEnvironment,
-        core.steps.Build,
-        core.steps.CheckReproducibility,
-        core.steps.BuildWheels,
-    ),
-    *(core.steps.RunTests, core.steps.VerifyInstall, core.steps.Stage),
-)
-
 
 def is_executed_by(plan: Plan) -> bool:
     """Return whether a step of the plan runs untrusted code."""
-    return any(isinstance(step, _STEPS) for step in plan.steps)
+    return any(step.runs_project_code for step in plan.steps)
 
 
 def protect_credentials(project: Project, reporter: Reporter, stack: ExitStack) -> None:

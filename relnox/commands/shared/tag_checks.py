@@ -49,7 +49,7 @@ class NewerTags(NamedTuple):
             where = (
                 "not an ancestor of HEAD" if tag in local else f"only on {config.remote}; run: git fetch --tags"
             )
-            yield f"tag {tag} is newer than the present version of {core.steps.base.listing(names)} ({where})"
+            yield f"tag {tag} is newer than the present version of {core.text.listing(names)} ({where})"
         if len(by_tag) > _MAX_LISTED:
             yield f"{len(by_tag) - _MAX_LISTED} more tags are newer than the present versions of their packages"
 
@@ -149,7 +149,7 @@ def any_tag_problems(
     planned = list(dict.fromkeys(tags))
     if not readers or len(planned) < 2:  # noqa: PLR2004 - one tag is right for all of them
         return
-    names = core.steps.base.listing([package.name for package in readers])
+    names = core.text.listing([package.name for package in readers])
     settings = "\n".join(
         tag_versions.settings_for_own_tags(package, _own_prefix(package, formats, known_tags))
         for package in readers
@@ -157,7 +157,7 @@ def any_tag_problems(
     yield core.plan.Problem(
         code="backend-reads-any-tag",
         message=f"{names}: {readers[0].source.text} takes the version from any tag, and this bump creates "
-        f"{core.steps.base.listing(planned)}",
+        f"{core.text.listing(planned)}",
         fix=f"configure each backend to read its own tags; add to the files:\n{settings}",
     )
 
@@ -178,7 +178,7 @@ def any_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Itera
     bumped = {bump.package.name for bump in bumps}
     readers = [package for package in core.tags.any_tag_readers(workspace.packages) if package.name not in bumped]
     if readers and bumped:
-        names = core.steps.base.listing([package.name for package in readers])
+        names = core.text.listing([package.name for package in readers])
         yield (
             f"{names}: {readers[0].source.text} takes the version from any tag, so the next build uses the "
             "tags of this bump; to avoid it, configure the backend to read its own tags"

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
+    from relnox.core.bump.changes import Tag
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
-    from relnox.core.steps import Tag
 
 __all__ = [
     "check_above_tags",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core import toml_spans
-from relnox.core.steps import Edit
+from relnox.core.bump.changes import Edit
 from relnox.core.versions import version_locations, versioning
 from relnox.core.versions.semver_compat import to_semver
 from relnox.errors import Blocked

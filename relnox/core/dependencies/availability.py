@@ -11,7 +11,7 @@ from relnox.core.names import normalized
 from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record
-from relnox.core.steps.base import listing
+from relnox.core.text import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

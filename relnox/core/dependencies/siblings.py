@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.core.steps.base import listing
+from relnox.core.text import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

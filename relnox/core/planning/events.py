@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from relnox.core.planning.plan import Plan, Table
+    from relnox.core.planning.step import Step
     from relnox.core.release.manifest import Distribution
     from relnox.core.release.publication import PublishedFile
-    from relnox.core.steps import Step
     from relnox.errors import ExitCode, RelnoxError
 
 __all__ = [
@@ -151,15 +151,14 @@ class Outcome(Record):
     def released(self) -> tuple[Distribution, ...]:
         """The files of the plan that the index listed with their hashes, in the order of the uploads."""
         from relnox.core.release.publication import State
-        from relnox.core.steps import Upload
 
         public = {
             (file.index, file.filename)
             for file in self.publication
             if file.state in (State.VERIFIED, State.PUBLIC)
         }
-        uploads = (step for step in self.plan.steps if isinstance(step, Upload))
-        return tuple(step.file for step in uploads if (step.index, step.file.filename) in public)
+        uploads = (step.upload for step in self.plan.steps if step.upload is not None)
+        return tuple(file for index, file in uploads if (index, file.filename) in public)
 
     @property
     def warnings(self) -> int:

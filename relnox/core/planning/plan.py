@@ -10,7 +10,7 @@ from relnox.core.records import Record
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
-    from relnox.core.steps import Step
+    from relnox.core.planning.step import Step
 
 __all__ = ["SCHEMA", "Plan", "Problem", "Table"]
 

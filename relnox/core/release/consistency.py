@@ -11,7 +11,7 @@ from relnox.core.bump.levels import LOCK_FILES, owning_package
 from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record
-from relnox.core.steps.base import listing
+from relnox.core.text import listing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from relnox.core.records import Record
-from relnox.core.steps.base import listing
+from relnox.core.text import listing
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from relnox.core.steps import Tag
+    from relnox.core.bump.changes import Tag
 
 __all__ = ["NETWORK_TIMEOUT", "Git"]
 

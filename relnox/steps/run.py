@@ -1,12 +1,11 @@
-"""The state that the actions of a run share."""
+"""What the actions of a run share."""
 
 from __future__ import annotations
 
 import os
 import threading
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from relnox.core.planning.events import Notice, OutputLine, Status, StepFinished
 from relnox.core.settings.config import ArchiveLimits
@@ -24,15 +23,18 @@ if TYPE_CHECKING:
     from relnox.building.installer_settings import PackageSource
     from relnox.building.workers import ForkServer
     from relnox.core.planning.events import Event, Outcome, StepWarning
+    from relnox.core.planning.plan import Plan
+    from relnox.core.planning.step import Step
     from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
-    from relnox.core.steps import Edit, Stage, Step
-    from relnox.executor.observed import ObservedFiles
-    from relnox.executor.scratch import ScratchFolder
     from relnox.indexes import Indexes
-    from relnox.source.edits import Pending
     from relnox.source.git import Git
+    from relnox.steps.bump_record import Pending
+    from relnox.steps.scratch import ScratchFolder
+    from relnox.steps.stages import Stage
 
 __all__ = ["Run"]
+
+T = TypeVar("T")
 
 _NOT_FOR_BUILDS = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE")
 """Variables that affect `uv pip` but not `uv build`."""
@@ -42,6 +44,7 @@ class Run:
     """The state of one run of a plan.
 
     Attributes:
+        plan: The plan.
         root: The project's folder; paths of steps are relative to it.
         private: The folder for data that later runs need.
         git: The checkout, or None outside git.
@@ -59,24 +62,19 @@ class Run:
         export: The folder of the exported commit, if any.
         clone: The temporary checkout that stages run in, if any.
         stages: The outcomes of the stages of a chain.
-        undo: Undoes the local steps, the last first, if a later local one fails.
         build_index: The only index for build requirements; None for the configuration of pip and uv.
         passed: Variables that programs may see although they look like credentials.
         limits: Limits for archives.
         handles_signals: Whether SIGINT and SIGTERM are handled while the plan runs.
-        durable: Whether the result of the local steps is flushed to disk.
-        partly_applied: Whether a failed local step leaves changes, which a rerun of the command completes.
-        observed: The state of the release's files on the index.
         unsuccessful: Steps that failed or were not tried.
         rejected: Packages whose archives failed the check of all packages.
         warnings: Warnings about files that a step made, by the step's key.
     """
 
-    observed: ObservedFiles
-
     def __init__(  # noqa: PLR0913 - the parts of a run
         self,
         *,
+        plan: Plan,
         root: Path,
         private: Path,
         git: Git | None,
@@ -92,6 +90,7 @@ class Run:
         folders: Callable[[], Mapping[str, str]] = dict,
         handles_signals: bool = True,
     ) -> None:
+        self.plan = plan
         self.root = root
         self.private = private
         self.git = git
@@ -116,10 +115,7 @@ class Run:
         self._previous: dict[str, Manifest | None] = {}
         self.clone: Path | None = None
         self.stages: list[Outcome] = []
-        self.undo = ExitStack()
-        self.partly_applied = False
         self.limits = limits or ArchiveLimits()
-        self.durable = False
         self.handles_signals = handles_signals
         self._scratch = scratch
         self._build_index = build_index
@@ -128,8 +124,9 @@ class Run:
         self._folders = folders
         self._reported_installers: set[str] = set()
         self._environment_pools: dict[tuple[str, str], BuildEnvironmentPool] = {}
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
         self._twine: ForkServer | None = None
+        self._services: dict[type[Any], Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -141,32 +138,13 @@ class Run:
 
             exports.remove(self.git, self.export)
 
-    @property
-    def planned_edits(self) -> tuple[Edit, ...]:
-        """The file edits that are recorded before the first step."""
-        from relnox.core.steps import EditFiles
-
-        steps = self.pending.steps if self.pending is not None else ()
-        return tuple(edit for step in steps if isinstance(step, EditFiles) for edit in step.edits)
-
-    def amend(self, contents: Mapping[str, bytes]) -> None:
-        """Record other contents of files than planned, before a later step relies on them."""
-        from relnox.core.records import replace
-        from relnox.core.steps import EditFiles
-        from relnox.source import edits
-
-        if self.pending is None:
-            return
-        steps = tuple(
-            replace(
-                step, edits=tuple(replace(edit, after=contents.get(edit.file, edit.after)) for edit in step.edits)
-            )
-            if isinstance(step, EditFiles)
-            else step
-            for step in self.pending.steps
-        )
-        self.pending = replace(self.pending, steps=steps)
-        edits.write_pending(self.private, self.pending)
+    def service(self, kind: type[T]) -> T:
+        """Return the one object of a class that the steps of this run share; it is made on first use."""
+        with self._opening:
+            if kind not in self._services:
+                self._services[kind] = kind(self)  # type: ignore[call-arg]  # classes of services take the run
+            service: T = self._services[kind]
+            return service
 
     def end_workers(self) -> None:
         """End the worker processes, including running work."""

@@ -1,4 +1,4 @@
-"""Action of `build-all --reproducible`: a second build in another folder and environment, and its comparison."""
+"""Build a package a second time, in another folder and environment, and compare."""
 
 from __future__ import annotations
 
@@ -6,37 +6,56 @@ import contextlib
 import os
 import shutil
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from relnox.building.comparison import FIXES, differences
-from relnox.building.conditions import VARIED
+from relnox import building
+from relnox.core.planning.step import Step
 from relnox.errors import Failed
-from relnox.executor.building import build
-from relnox.source import exports
-from relnox.source.git import Git
+from relnox.steps.action import Action
+from relnox.steps.build import Build, build
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from relnox.core.steps import CheckReproducibility
-    from relnox.executor.run import Run
+    from relnox.steps.run import Run
 
-__all__ = ["CheckingReproducibility"]
+__all__ = ["CheckReproducibility"]
+
 
 _MAX_DIFFERENCES = 20
 """How many differences an error shows."""
+
+
 _exporting = threading.Lock()
 """Held during an export: the list of exports is one file."""
 
 
-@dataclass
-class CheckingReproducibility:
-    """Action that builds a package a second time and compares the archives."""
+class CheckReproducibility(Step, kw_only=True):
+    """Build a package again with another path, umask, time zone, locale and file times, and compare byte by byte.
 
-    step: CheckReproducibility
-    run: Run
+    Attributes:
+        build: The first build.
+    """
+
+    runs_project_code: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
+    build: Build
+
+    @property
+    def key(self) -> str:
+        return f"compare {self.build.package}"
+
+    @property
+    def title(self) -> str:
+        return f"build {self.build.package} again in another folder, and compare"
+
+    def action(self, run: Run) -> CheckingReproducibility:
+        return CheckingReproducibility(self, run)
+
+
+class CheckingReproducibility(Action[CheckReproducibility]):
+    """Action that builds a package a second time and compares the archives."""
 
     def check(self) -> str | None:
         """Never skip."""
@@ -48,13 +67,17 @@ class CheckingReproducibility:
         source = self._second_source(again) / self.step.build.folder
         output = again / "archives"
         output.mkdir()
-        rebuilt = {path.name: path for path in build(self.step.build, source, output, self.run, set(), VARIED)}
+        rebuilt = {
+            path.name: path
+            for path in build(self.step.build, source, output, self.run, set(), building.conditions.VARIED)
+        }
         found_differences = []
         for built in self.run.built[self.step.build.package]:
             name, first = built.filename, self.run.root / self.step.build.output / built.filename
             if name in rebuilt:
                 found_differences += [
-                    (kind, f"{name}: {detail}") for kind, detail in differences(first, rebuilt[name])
+                    (kind, f"{name}: {detail}")
+                    for kind, detail in building.comparison.differences(first, rebuilt[name])
                 ]
             else:
                 found_differences.append(
@@ -69,7 +92,7 @@ class CheckingReproducibility:
             if len(found_differences) > _MAX_DIFFERENCES:
                 details.append(f"and {len(found_differences) - _MAX_DIFFERENCES} more")
             lines = "\n".join(f"  {detail}" for detail in details)
-            fixes = "; ".join(dict.fromkeys(FIXES[kind] for kind, _ in found_differences))
+            fixes = "; ".join(dict.fromkeys(building.comparison.FIXES[kind] for kind, _ in found_differences))
             raise Failed(
                 "build-not-reproducible", f"{self.step.build.package} is not reproducible:\n{lines}", fix=fixes
             )
@@ -81,6 +104,9 @@ class CheckingReproducibility:
 
     def _second_source(self, folder: Path) -> Path:
         """Create the source in another folder, with other file times and umask: a checkout, or the copied tree."""
+        from relnox.source import exports
+        from relnox.source.git import Git
+
         checkout = folder / "checkout"
         if self.run.commit is not None and self.run.git is not None:
             with _exporting:
@@ -91,7 +117,7 @@ class CheckingReproducibility:
                 shutil.copytree(self.run.source, source, symlinks=True, ignore=self._ignored)
         for path in checkout.rglob("*"):
             if not path.is_symlink():
-                path.chmod(path.stat().st_mode & ~VARIED.umask)
+                path.chmod(path.stat().st_mode & ~building.conditions.VARIED.umask)
                 os.utime(path)
         if self.run.git is not None:  # else git reports all files as changed
             Git(source).run("update-index", "-q", "--refresh")

@@ -1,39 +1,56 @@
-"""Actions for platform wheels: write the matrix of CI jobs, and build the wheels of one job with cibuildwheel."""
+"""Platform wheels: the matrix of CI jobs that build them, and one job with cibuildwheel."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from relnox import process
-from relnox.building import archives
+from relnox import building, core, process
 from relnox.core.planning import fixes
-from relnox.core.release import wheels
+from relnox.core.planning.step import Step
+from relnox.core.release.wheels import WheelJob
+from relnox.core.settings.config import Abi
 from relnox.errors import Blocked, Failed
-from relnox.executor.archive_checks import check_archives
-from relnox.executor.building import move_to, same_bytes, staging_folder
 from relnox.files import replace_file
+from relnox.steps.action import Action
+from relnox.steps.archive_checks import check_archives
+from relnox.steps.build import Build
+from relnox.steps.output_folder import move_to, same_bytes, staging_folder
 
 if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
-    from relnox.core.steps import BuildWheels, WriteMatrix
-    from relnox.executor.run import Run
+    from relnox.core.release.wheels import Comparison
+    from relnox.steps.run import Run
 
-__all__ = ["BuildingWheels", "WritingMatrix"]
+__all__ = ["BuildWheels", "WriteMatrix"]
+
 
 _TIMEOUT = 6 * 3600.0
 
 
-@dataclass
-class WritingMatrix:
-    """Writes the jobs that build platform wheels to a file."""
+class WriteMatrix(Step, kw_only=True):
+    """Write the CI jobs that build platform wheels, as JSON."""
 
-    step: WriteMatrix
-    run: Run
+    file: str
+    text: str
+
+    @property
+    def key(self) -> str:
+        return "matrix"
+
+    @property
+    def title(self) -> str:
+        return f"write the jobs for platform wheels to {self.file}"
+
+    def action(self, run: Run) -> WritingMatrix:
+        return WritingMatrix(self, run)
+
+
+class WritingMatrix(Action[WriteMatrix]):
+    """Writes the jobs that build platform wheels to a file."""
 
     def check(self) -> str | None:
         """Return None: the file is always written."""
@@ -54,12 +71,35 @@ class WritingMatrix:
         return self.step.file
 
 
-@dataclass
-class BuildingWheels:
-    """Builds the wheels of a job from the sdist that is released; keeps all of them or none."""
+class BuildWheels(Step, kw_only=True):
+    """Build the platform wheels of one job of the matrix from the sdist in the output folder.
 
-    step: BuildWheels
-    run: Run
+    Attributes:
+        job: The wheels, and the platform to build them on.
+        abi: The ABI that they use.
+        build: The planned build of the package.
+    """
+
+    runs_project_code: ClassVar[bool] = True
+    exclusive: ClassVar[bool] = True
+    job: WheelJob
+    abi: Abi
+    build: Build
+
+    @property
+    def key(self) -> str:
+        return f"wheels {self.job.name}"
+
+    @property
+    def title(self) -> str:
+        return f"build {len(self.job.identifiers)} wheels of {self.job.name} with cibuildwheel"
+
+    def action(self, run: Run) -> BuildingWheels:
+        return BuildingWheels(self, run)
+
+
+class BuildingWheels(Action[BuildWheels]):
+    """Builds the wheels of a job from the sdist that is released; keeps all of them or none."""
 
     def check(self) -> str | None:
         """Done if the manifest of the output folder lists all of them, and they are still valid."""
@@ -70,7 +110,8 @@ class BuildingWheels:
         if comparison.missing or not all(path.is_file() for path in paths):
             return None
         if any(
-            archives.digests(path).sha256 != file.sha256 for path, file in zip(paths, fetch_listing, strict=True)
+            building.archives.digests(path).sha256 != file.sha256
+            for path, file in zip(paths, fetch_listing, strict=True)
         ):
             return None
         if check_archives(paths, self.step.build, self.run) != fetch_listing:
@@ -85,7 +126,7 @@ class BuildingWheels:
         sdist = self._sdist()
         output = self.run.root / build.output
         with staging_folder(output, build.package) as staging:
-            command = wheels.cibuildwheel_command(
+            command = core.wheels.cibuildwheel_command(
                 self.step.job, sdist=str(output / sdist.filename), output=str(staging)
             )
             search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -166,5 +207,5 @@ class BuildingWheels:
             for name in manifest.packages:
                 self.run.built.setdefault(name, list(manifest.files_of(name)))
 
-    def _compare(self, files: list[str]) -> wheels.Comparison:
-        return wheels.ExpectedFiles(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)
+    def _compare(self, files: list[str]) -> Comparison:
+        return core.wheels.ExpectedFiles(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)

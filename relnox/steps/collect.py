@@ -1,4 +1,4 @@
-"""Actions of `collect`: copy the files of many jobs, compared by hash, and write the merged manifest.
+"""Collect the archives of build jobs, compared by hash, and write the merged manifest.
 
 Attestations are copied byte by byte with their files, since a signature cannot be created a second time.
 """
@@ -7,34 +7,72 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from relnox.building.archives import digests
-from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
+from packaging.version import Version
+
+from relnox import building
+from relnox.core.planning.step import Step
+from relnox.core.release.manifest import (
+    MANIFEST_JSON,
+    MANIFEST_TEXT,
+    Distribution,
+    Manifest,
+)
+from relnox.core.text import listing
 from relnox.errors import Failed
 from relnox.files import make_output, replace_file, sync_folder
+from relnox.steps.action import Action
 from relnox.temporary_folders import TemporaryFolder, has_leftovers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.core.steps import Collect, WriteCollection
-    from relnox.executor.run import Run
+    from relnox.steps.run import Run
 
-__all__ = ["Collecting", "WritingCollection"]
+__all__ = ["Collect", "WriteCollection"]
+
 
 _CHUNK = 1 << 20
+
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
 _READABLE = 0o644
 
 
-@dataclass
-class Collecting:
-    """Action that copies one package's files to the output folder."""
+class Collect(Step, kw_only=True):
+    """Copy one package's files from the folders of build jobs, unless they are already there.
 
-    step: Collect
-    run: Run
+    Attributes:
+        files: Pairs of a folder and a file in it.
+        attestations: The attestations beside them (PEP 740): folder, name and SHA-256.
+    """
+
+    exclusive: ClassVar[bool] = True
+    package: str
+    version: Version
+    files: tuple[tuple[str, Distribution], ...]
+    attestations: tuple[tuple[str, str, str], ...] = ()
+    output: str
+
+    @property
+    def key(self) -> str:
+        return f"collect {self.package}"
+
+    @property
+    def title(self) -> str:
+        files = listing([file.filename for _, file in self.files])
+        signed = f", and {len(self.attestations)} attestations" if self.attestations else ""
+        return f"collect {self.package} {self.version} into {self.output}: {files}{signed}"
+
+    def action(self, run: Run) -> Collecting:
+        return Collecting(self, run)
+
+
+class Collecting(Action[Collect]):
+    """Action that copies one package's files to the output folder."""
 
     def check(self) -> str | None:
         """Skip if all files exist with the right content."""
@@ -81,12 +119,27 @@ class Collecting:
         ]
 
 
-@dataclass
-class WritingCollection:
-    """Action that writes the merged manifest, in JSON and text form."""
+class WriteCollection(Step, kw_only=True):
+    """Write the manifest of the collected files."""
 
-    step: WriteCollection
-    run: Run
+    exclusive: ClassVar[bool] = True
+    output: str
+    manifest: Manifest
+
+    @property
+    def key(self) -> str:
+        return "manifest"
+
+    @property
+    def title(self) -> str:
+        return f"write the manifest of {len(self.manifest.distributions)} files into {self.output}"
+
+    def action(self, run: Run) -> WritingCollection:
+        return WritingCollection(self, run)
+
+
+class WritingCollection(Action[WriteCollection]):
+    """Action that writes the merged manifest, in JSON and text form."""
 
     def check(self) -> str | None:
         """Skip if both forms are up to date and a killed run left no temporary files."""
@@ -119,7 +172,7 @@ class WritingCollection:
 
 
 def _has_content(path: Path, sha256: str) -> bool:
-    return path.is_file() and digests(path).sha256 == sha256
+    return path.is_file() and building.archives.digests(path).sha256 == sha256
 
 
 def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from relnox.building import archives, checks
+from relnox import building, core
 from relnox.core.planning.events import StepWarning
 from relnox.core.release.manifest import Distribution
-from relnox.core.versions import derived_versions
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -16,10 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.core.steps import Build
-    from relnox.executor.run import Run
+    from relnox.building.findings import Finding
+    from relnox.steps.build import Build
+    from relnox.steps.run import Run
 
 __all__ = ["check_archives"]
+
 
 _IGNORE_FILES = (".gitignore", ".hgignore")
 
@@ -31,9 +32,9 @@ def check_archives(paths: Sequence[Path], step: Build, run: Run) -> list[Distrib
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
             lists all problems.
     """
-    release = [archives.read(path, run.limits) for path in paths]
+    release = [building.archives.read(path, run.limits) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
-    expected = checks.Expected(
+    expected = building.checks.Expected(
         name=step.package,
         version=step.version,
         requires=step.requires,
@@ -43,14 +44,14 @@ def check_archives(paths: Sequence[Path], step: Build, run: Run) -> list[Distrib
         may_be_empty=step.may_be_empty,
         optional_extensions=step.optional_extensions,
     )
-    findings = [finding for archive in release for finding in checks.verify(archive, expected)]
+    findings = [finding for archive in release for finding in building.checks.verify(archive, expected)]
     findings += [finding for archive in release for finding in _compare_with_tags(archive, step)]
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     for archive in release:
         if sdist is not None and archive.kind == "wheel":
-            findings += checks.verify_pair(sdist, archive)
+            findings += building.checks.verify_pair(sdist, archive)
     if not step.optional_extensions:
-        findings += checks.verify_extensions(release)
+        findings += building.checks.verify_extensions(release)
     errors = [finding for finding in findings if finding.level == "error" or step.strict]
     run.warnings[step.key] = tuple(
         StepWarning(finding.code, finding.file, finding.message, finding.fix)
@@ -68,18 +69,18 @@ def check_archives(paths: Sequence[Path], step: Build, run: Run) -> list[Distrib
     return [_distribution(archive) for archive in release]
 
 
-def _compare_with_tags(archive: Archive, step: Build) -> Iterator[checks.Finding]:
+def _compare_with_tags(archive: Archive, step: Build) -> Iterator[Finding]:
     """Compare a version that the backend derived with the tags of the commit."""
     if step.tags is None or step.version is not None:
         return
-    if (mismatch := derived_versions.find_mismatch(step.package, archive.version, step.tags)) is not None:
-        yield checks.Finding(
+    if (mismatch := core.derived_versions.find_mismatch(step.package, archive.version, step.tags)) is not None:
+        yield building.checks.Finding(
             mismatch.level, "version-differs-from-tag", mismatch.message, mismatch.fix, file=archive.path.name
         )
 
 
 def _distribution(archive: Archive) -> Distribution:
-    digests = archives.digests(archive.path)
+    digests = building.archives.digests(archive.path)
     return Distribution(
         package=archive.name,
         version=archive.version,

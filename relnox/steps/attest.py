@@ -1,4 +1,4 @@
-"""Signing steps, and verification of the provenance that an index serves.
+"""Sign files, and verify the provenance that an index serves.
 
 Files are signed before anything is uploaded, since an index accepts no attestations later. The signing service may
 be unavailable for an hour; attestations are stored next to the files, so that a rerun reuses them, even on another
@@ -7,38 +7,73 @@ machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from relnox import network
-from relnox.core.release.publishers import SUFFIX
+from packaging.version import Version
+
+from relnox.core.planning.step import Step
+from relnox.core.release.manifest import Distribution
+from relnox.core.release.publishers import SUFFIX, Policy, Publisher
+from relnox.core.text import listing
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
-from relnox.network import Deadline, TransientError
+from relnox.steps.action import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from relnox.core.release.manifest import Distribution
-    from relnox.core.release.publishers import Publisher
-    from relnox.core.steps import Attest, CheckProvenance, Upload
-    from relnox.executor.run import Run
     from relnox.indexes.attestations import Signatory
+    from relnox.network import Deadline
+    from relnox.steps.run import Run
+    from relnox.steps.upload import Upload
 
-__all__ = ["Attesting", "CheckingProvenance", "attestations_of", "is_attested", "provenance_missing"]
+__all__ = ["Attest", "CheckProvenance", "attestations_of", "is_attested", "provenance_missing"]
+
 
 _CONCURRENT_SIGNATURES = 4
+
+
 _POLL_INTERVAL = 0.05
 
 
-@dataclass
-class Attesting:
+class Attest(Step, kw_only=True):
+    """Sign files as the job that publishes them (PEP 740), and store the attestations next to them.
+
+    Attributes:
+        files: Files that are not public yet: indexes accept no attestations later.
+        policy: Whether the run fails if a file cannot be signed.
+        publisher: Who signs; None where that is unknown, and existing attestations are used.
+        deadline: Seconds to retry while the signing service is unavailable.
+    """
+
+    publishes: ClassVar[bool] = True
+    index: str
+    files: tuple[Distribution, ...]
+    folder: str
+    policy: Policy
+    publisher: Publisher | None
+    deadline: int
+
+    @property
+    def key(self) -> str:
+        return "attest"
+
+    @property
+    def title(self) -> str:
+        by = f" as {self.publisher.description}" if self.publisher is not None else ""
+        return f"sign {listing([file.filename for file in self.files])}{by} ({self.policy})"
+
+    def action(self, run: Run) -> Attesting:
+        return Attesting(self, run)
+
+
+class Attesting(Action[Attest]):
     """Signs files, unless they have valid attestations."""
 
-    step: Attest
-    run: Run
-    _signed: set[str] = field(default_factory=set)
-    _error: str = ""
+    def __init__(self, step: Attest, run: Run) -> None:
+        super().__init__(step, run)
+        self._signed: set[str] = set()
+        self._error = ""
 
     def check(self) -> str | None:
         """Return why nothing is to do: each file has a valid attestation next to it."""
@@ -55,6 +90,8 @@ class Attesting:
             TryLater: The signing service is unavailable, and attestations are required.
             RelnoxError: The service refuses to sign, and attestations are required.
         """
+        from relnox.network import Deadline
+
         deadline = Deadline(self.step.deadline)
         signatory = self.run.indexes.signatory(self.step.index)
         try:
@@ -77,6 +114,8 @@ class Attesting:
 
     def _sign_all(self, files: list[Distribution], signatory: Signatory, deadline: Deadline) -> None:
         from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+        from relnox import network
 
         with ThreadPoolExecutor(_CONCURRENT_SIGNATURES, thread_name_prefix="sign") as pool:
             futures = [pool.submit(self._sign, file, signatory, deadline) for file in files]
@@ -110,6 +149,8 @@ class Attesting:
 
 
 def _retrying(sign: Callable[[], bytes], file: Distribution, deadline: Deadline) -> bytes:
+    from relnox.network import TransientError
+
     while True:
         try:
             return sign()
@@ -125,12 +166,41 @@ def _retrying(sign: Callable[[], bytes], file: Distribution, deadline: Deadline)
                 ) from end
 
 
-@dataclass
-class CheckingProvenance:
-    """Verifies the provenance of published files offline."""
+class CheckProvenance(Step, kw_only=True):
+    """Verify the provenance that an index serves for files (PEP 740).
 
-    step: CheckProvenance
-    run: Run
+    Attributes:
+        policy: Whether the run fails if a file has no provenance.
+        publisher: Who published them; None where that is unknown, and the index is trusted to name the publisher.
+    """
+
+    concurrent: ClassVar[bool] = True
+    index: str
+    package: str
+    version: Version
+    files: tuple[Distribution, ...]
+    policy: Policy
+    publisher: Publisher | None
+
+    @property
+    def key(self) -> str:
+        return f"provenance {self.package}"
+
+    @property
+    def title(self) -> str:
+        by = f" by {self.publisher.description}" if self.publisher is not None else ""
+        return f"verify the provenance of {self.package} {self.version} on {self.index}{by}"
+
+    @property
+    def resources(self) -> tuple[tuple[str, int | None], ...]:
+        return ((f"listings of {self.index}", 32),)
+
+    def action(self, run: Run) -> CheckingProvenance:
+        return CheckingProvenance(self, run)
+
+
+class CheckingProvenance(Action[CheckProvenance]):
+    """Verifies the provenance of published files offline."""
 
     def check(self) -> str | None:
         """Return None: the step itself is a check."""

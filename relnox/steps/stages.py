@@ -1,30 +1,42 @@
-"""Actions of steps that run other tasks, in the checkout or in a temporary clone."""
+"""Tasks that run other tasks, in the checkout or in a temporary clone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from relnox.core.planning.events import Status
+from relnox.core.planning.step import Step
 from relnox.errors import ExitCode, Failed
-from relnox.source import git
-from relnox.source.git import cloning
+from relnox.steps.action import Action
 
 if TYPE_CHECKING:
     from relnox.core.planning.events import Outcome
-    from relnox.core.steps import CloneCheckout, Stage
     from relnox.errors import RelnoxError
-    from relnox.executor.run import Run
+    from relnox.steps.run import Run
 
-__all__ = ["Cloning", "RunningStage"]
+__all__ = ["CloneCheckout", "Stage"]
 
 
-@dataclass
-class Cloning:
+class CloneCheckout(Step, kw_only=True):
+    """Clone the checkout and a remote for it to a temporary folder."""
+
+    commit: str
+    branch: str
+
+    @property
+    def key(self) -> str:
+        return "clone"
+
+    @property
+    def title(self) -> str:
+        return f"clone commit {self.commit[:10]} and a remote for it to a temporary folder"
+
+    def action(self, run: Run) -> Cloning:
+        return Cloning(self, run)
+
+
+class Cloning(Action[CloneCheckout]):
     """Clones the checkout, with a bare repository as its remote, so that the push is rehearsed as well."""
-
-    step: CloneCheckout
-    run: Run
 
     def check(self) -> str | None:
         """Never skip: every rehearsal needs a new clone."""
@@ -32,6 +44,8 @@ class Cloning:
 
     def apply(self) -> None:
         """Clone the checkout to the remote, and the remote to the working clone."""
+        from relnox.source.git import cloning
+
         if self.run.git is None:
             raise Failed("not-a-git-repository", f"{self.run.root} is not in a git repository", fix="git init")
         step = self.step
@@ -39,18 +53,36 @@ class Cloning:
 
     def verify(self) -> str:
         """Check that the clone is at the commit."""
+        from relnox.source import git
+
         clone = git.find(self.run.clone) if self.run.clone is not None else None
         if clone is None or clone.head() != self.step.commit:
             raise Failed("clone-failed", f"the clone is not at commit {self.step.commit[:10]}", fix="git fsck")
         return f"at {self.step.commit[:10]}"
 
 
-@dataclass
-class RunningStage:
-    """Runs another task, whose own steps are verified by themselves."""
+class Stage(Step, kw_only=True):
+    """Run another task, which is planned when the step starts."""
 
-    step: Stage
-    run: Run
+    runs_project_code: ClassVar[bool] = True
+    runs_task: ClassVar[bool] = True
+    task: str
+    options: tuple[tuple[str, str | bool | int | tuple[str, ...]], ...]
+
+    @property
+    def key(self) -> str:
+        return self.task
+
+    @property
+    def title(self) -> str:
+        return " ".join([self.task, *(flag for name, value in self.options for flag in _flags(name, value))])
+
+    def action(self, run: Run) -> RunningStage:
+        return RunningStage(self, run)
+
+
+class RunningStage(Action[Stage]):
+    """Runs another task, whose own steps are verified by themselves."""
 
     def check(self) -> str | None:
         """Never skip: the task decides for each of its steps whether it is done."""
@@ -69,6 +101,19 @@ class RunningStage:
         done = sum(result.status is Status.SUCCESS for result in results)
         skipped = sum(result.status is Status.SKIPPED for result in results)
         return f"{done} steps" + (f", {skipped} skipped" if skipped else "")
+
+
+def _flags(name: str, value: str | bool | int | tuple[str, ...]) -> list[str]:  # noqa: FBT001 - an option's value
+    flag = f"--{name.rstrip('_').replace('_', '-')}"
+    match value:
+        case True:
+            return [flag]
+        case False:
+            return [f"--no-{flag.removeprefix('--')}"]
+        case tuple():
+            return [word for item in value for word in (flag, item)]
+        case _:
+            return [flag, str(value)]
 
 
 def _failure(task: str, outcome: Outcome) -> RelnoxError:

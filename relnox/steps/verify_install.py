@@ -1,25 +1,21 @@
-"""Actions of `verify-install`: get the files of a release, install them in fresh environments, and check them."""
+"""Install a package in a fresh environment, and check that it is complete and works."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building import archives, checks, installed, modules, probing
-from relnox.building.interpreters import find_interpreter
+from relnox import building
 from relnox.core.planning import fixes
-from relnox.errors import Conflict, Failed, TryLater
-from relnox.executor.publishing import index_file_differs
-from relnox.indexes import client
-from relnox.network import Deadline
+from relnox.core.planning.step import Step
+from relnox.core.settings.config import InstallChecks
+from relnox.core.text import listing
+from relnox.errors import Failed, TryLater
+from relnox.steps.action import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,139 +28,81 @@ if TYPE_CHECKING:
     from relnox.building.installed import InstalledDistribution
     from relnox.building.interpreters import Interpreter
     from relnox.building.probing import ProbeFailure, ProbeResult
-    from relnox.core.release.manifest import Distribution
-    from relnox.core.steps import CopyFiles, Download, VerifyInstall
     from relnox.errors import RelnoxError
-    from relnox.executor.run import Run
     from relnox.process import Completed
+    from relnox.steps.run import Run
 
-__all__ = ["CopyingFiles", "Downloading", "Verifying"]
+__all__ = ["VerifyInstall"]
 
-_MIN_WAIT = 0.5
-_MAX_WAIT = 15.0
+
 _NO_RESPONSE = (
     *("error sending request", "request failed after", "dns error", "connection refused", "operation timed out"),
     *("newconnectionerror", "temporary failure in name resolution", "read timed out", "connection aborted"),
 )
 """Output of installers when an index does not respond."""
+
+
 _NOT_AVAILABLE = ("no solution found", "could not find a version", "no matching distribution", "was not found in")
 """Output of installers when an index does not have a requirement."""
 
 
-@dataclass
-class Downloading:
-    """Action that downloads the release's files from the index; only files with the right hash are used."""
+class VerifyInstall(Step, kw_only=True):
+    """Install a package in a fresh environment, and check that it is complete and works.
 
-    step: Download
-    run: Run
+    Attributes:
+        python: The Python, such as `3.12`; empty for the running one.
+        siblings: Packages of the same release that it needs; installed from the release's files too.
+        others: Projects whose wheels are available in a folder; installed from there if required.
+        checks: The checks to run.
+        skip: The reason to skip it; None to run it.
+    """
 
-    def check(self) -> str | None:
-        """Never skip: every run downloads the files again."""
-        return None
+    runs_project_code: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
+    package: str
+    version: Version
+    python: str
+    siblings: tuple[str, ...]
+    installer: str
+    checks: InstallChecks
+    skip: str | None = None
+    others: tuple[str, ...] = ()
 
-    def apply(self) -> None:
-        """Download and compare, with retries: an index may list a file before it serves it."""
-        folder = self.run.folder(self.step.key)
-        deadline = Deadline(self.step.deadline)
-        wait = _MIN_WAIT
-        while True:
-            try:
-                downloads = [self._download(file, folder, deadline) for file in self.step.files]
-            except TryLater as transient_error:
-                if not (left := deadline.left()):
-                    raise
-                deadline.wait(min(wait, left), transient_error.message)
-            else:
-                self.run.downloads[self.step.package] = downloads
-                return
-            wait = min(wait * 2, _MAX_WAIT)
+    @property
+    def key(self) -> str:
+        return f"verify {self.package}{f' on {self.python}' if self.python else ''}"
 
-    def verify(self) -> str:
-        """Report the hashes, which were compared with each download."""
-        return _hashes(self.step.files)
+    @property
+    def title(self) -> str:
+        python = f"Python {self.python}" if self.python else "this Python"
+        siblings = f" (with {listing(self.siblings)} of this release)" if self.siblings else ""
+        smoke = f", run {listing(self.checks.smoke)}" if self.checks.smoke else ""
+        return (
+            f"install {self.package} {self.version}{siblings} on {python} in a fresh environment, check it{smoke}"
+        )
 
-    def _download(self, file: Distribution, folder: Path, deadline: Deadline) -> Archive:
-        index = self.step.index
-        index_file = self.run.indexes.fetch_listing(index, self.step.package, deadline).get(file.filename)
-        if index_file is None:
-            raise TryLater(
-                "file-not-listed",
-                f"{index} does not list {file.filename}",
-                fix=f"publish it, or try again later: {fixes.command('verify-install')}",
-            )
-        if index_file.yanked:
-            raise Failed(
-                "file-yanked",
-                f"{index} lists {file.filename} as yanked (installers skip it)",
-                fix=f"unyank it on the index, or release a new version: {fixes.command('bump')}",
-            )
-        path = folder / file.filename
-        sha256 = client.download(index_file, path, deadline)
-        if sha256 != file.sha256:
-            raise index_file_differs(index, file, sha256)
-        return checks.open_checked(path, self.run.limits)
+    def action(self, run: Run) -> Verifying:
+        return Verifying(self, run)
 
 
-@dataclass
-class CopyingFiles:
-    """Action that copies built files, so that the files that were compared are the ones that are installed."""
-
-    step: CopyFiles
-    run: Run
-
-    def check(self) -> str | None:
-        """Never skip: every run copies the files again."""
-        return None
-
-    def apply(self) -> None:
-        """Copy and compare."""
-        folder = self.run.folder(self.step.key)
-        self.run.downloads[self.step.package] = [self._copy(file, folder) for file in self.step.files]
-
-    def verify(self) -> str:
-        """Report the hashes, which were compared with each copy."""
-        return _hashes(self.step.files)
-
-    def _copy(self, file: Distribution, folder: Path) -> Archive:
-        source, path = self.run.root / self.step.folder / file.filename, folder / file.filename
-        if not archives.is_in(source.parent, source):
-            raise Failed(
-                "archive-missing",
-                f"{self.step.folder}/{file.filename} is missing, although the manifest lists it",
-                fix=f"rebuild: {fixes.command('build-all')}",
-            )
-        shutil.copyfile(source, path)
-        if (sha256 := archives.digests(path).sha256) != file.sha256:
-            raise Conflict(
-                "archive-changed",
-                f"{self.step.folder}/{file.filename} differs from the file that was built:\n"
-                f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
-                fix=f"rebuild: {fixes.command('build-all')}",
-            )
-        return checks.open_checked(path, self.run.limits)
-
-
-@dataclass
-class Verifying:
+class Verifying(Action[VerifyInstall]):
     """Action that installs one package for one Python from compared files, and checks it.
 
     The installer never sees the index that was published to, so that no name can come from two indexes.
     """
 
-    step: VerifyInstall
-    run: Run
-    files: dict[str, Archive] = field(init=False)
-    others: dict[str, Archive] = field(init=False)
-    environment: Environment = field(init=False)
-    installed: Mapping[str, InstalledDistribution] = field(init=False)
-    scripts: Mapping[str, tuple[str, tuple[str, ...]]] = field(init=False)
-    result: ProbeResult = field(init=False)
+    files: dict[str, Archive]
+    others: dict[str, Archive]
+    environment: Environment
+    installed: Mapping[str, InstalledDistribution]
+    scripts: Mapping[str, tuple[str, tuple[str, ...]]]
+    result: ProbeResult
 
     def check(self) -> str | None:
         """Skip if the settings say so, or if the package does not support this Python."""
         if self.step.skip is not None:
             return self.step.skip
-        supported = modules.requires_python(self._archive(self.step.package))
+        supported = building.modules.requires_python(self._archive(self.step.package))
         if self.interpreter.version not in supported:
             return f"{self._release} requires Python {supported}, and this is {self.interpreter.version}"
         return None
@@ -175,9 +113,9 @@ class Verifying:
         self.others = self._required_others()
         with self._environment_folder() as folder:
             self._install(folder)
-            self.installed = installed.read_installed(self.environment)
+            self.installed = building.installed.read_installed(self.environment)
             if failures := (*self._wrong_origins(), *self._changed_files()):  # foreign code must not run
-                raise self._broken(failures, probing.ProbeResult())
+                raise self._broken(failures, building.probing.ProbeResult())
             self.scripts = self._scripts() if self.step.checks.scripts else {}
             self.result = self._probe_package()
             if failures := (*self._wrong_versions(), *self.result.failures):
@@ -230,7 +168,7 @@ class Verifying:
     @property
     def interpreter(self) -> Interpreter:
         """The Python to verify with."""
-        return find_interpreter(self.step.python)
+        return building.interpreters.find_interpreter(self.step.python)
 
     @property
     def _release(self) -> str:
@@ -248,7 +186,7 @@ class Verifying:
         ]
         while queue and self.step.checks.requirements:
             archive, extras = queue.pop()
-            for name, required_extras in modules.requirements(archive, self.interpreter.version, extras):
+            for name, required_extras in building.modules.requirements(archive, self.interpreter.version, extras):
                 if name in self.step.others and name not in others:
                     others[name] = self._archive(name)
                     queue.append((others[name], required_extras))
@@ -306,14 +244,18 @@ class Verifying:
     def _modules(self) -> tuple[str, ...]:
         archive = self.files[self.step.package]
         if archive.kind == "wheel":
-            return modules.import_names(archive)
+            return building.modules.import_names(archive)
         distribution = self.installed.get(archive.name)
-        return modules.import_names(archive, distribution.record if distribution is not None else ())
+        return building.modules.import_names(archive, distribution.record if distribution is not None else ())
 
     def _scripts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Map the installed scripts to their functions, and the missing extras that they need."""
+        from packaging.utils import canonicalize_name
+
         distribution = self.installed.get(self.step.package)
-        scripts = modules.scripts(distribution.info / "entry_points.txt") if distribution is not None else {}
+        scripts = (
+            building.modules.scripts(distribution.info / "entry_points.txt") if distribution is not None else {}
+        )
         present = set(map(canonicalize_name, self.step.checks.extras))
         return {
             name: (target, tuple(extra for extra in extras if canonicalize_name(extra) not in present))
@@ -321,7 +263,7 @@ class Verifying:
         }
 
     def _probe(self, request: Mapping[str, Any]) -> ProbeResult:
-        return probing.run_probe(
+        return building.probing.run_probe(
             self.environment,
             request,
             folder=self.run.folder("probe"),
@@ -335,12 +277,12 @@ class Verifying:
         for name, archive in {**self.files, **self.others}.items():
             distribution = self.installed.get(name)
             if distribution is None:
-                yield probing.ProbeFailure(
+                yield building.probing.ProbeFailure(
                     message=f"{name} is not installed, although {archive.path.name} was passed to the installer"
                 )
             elif _path(distribution.origin.get("url", "")) != _path(archive.path.as_uri()):
                 origin = distribution.origin.get("url") or "the trusted index"
-                yield probing.ProbeFailure(
+                yield building.probing.ProbeFailure(
                     message=f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}"
                 )
 
@@ -348,20 +290,20 @@ class Verifying:
         """Find installed files that differ from RECORD; the archives themselves were checked when opened."""
         for name, archive in self.files.items():
             if name in self.installed:
-                wheel_record = modules.record_hashes(archive) if archive.kind == "wheel" else {}
-                for change in installed.changed_files(self.installed[name], wheel_record):
-                    yield probing.ProbeFailure(message=f"{name}: {change}")
+                wheel_record = building.modules.record_hashes(archive) if archive.kind == "wheel" else {}
+                for change in building.installed.changed_files(self.installed[name], wheel_record):
+                    yield building.probing.ProbeFailure(message=f"{name}: {change}")
 
     def _wrong_versions(self) -> Iterator[ProbeFailure]:
         """Find versions other than the release's, in the metadata and in `__version__`."""
         distribution = self.installed.get(self.step.package)
         if distribution is not None and not _is_version(distribution.version, self.step.version):
-            yield probing.ProbeFailure(
+            yield building.probing.ProbeFailure(
                 message=f"{distribution.version} is installed, but the release is {self.step.version}"
             )
         for name, version in self.result.versions.items():
             if version is not None and not _is_version(version, self.step.version):
-                yield probing.ProbeFailure(
+                yield building.probing.ProbeFailure(
                     message=f"{name}.__version__ is {version!r}, but the release is {self.step.version}"
                 )
 
@@ -448,7 +390,7 @@ class Verifying:
                 f"{module}.".startswith(f"{provided}.")
                 for archive in downloads
                 if archive.kind == "wheel"
-                for provided in modules.import_names(archive)
+                for provided in building.modules.import_names(archive)
             )
         ]
 
@@ -511,11 +453,9 @@ def _tags(python: str) -> Iterator[Tag]:
         yield from tags.compatible_tags((major, minor), f"cp{major}{minor}")
 
 
-def _hashes(files: Iterable[Distribution]) -> str:
-    return "; ".join(f"{file.filename} sha256 {file.sha256[:16]}…" for file in files)
-
-
 def _path(url: str) -> str:
+    from urllib.parse import unquote, urlsplit
+
     return unquote(urlsplit(url).path)
 
 

@@ -1,0 +1,74 @@
+"""What the executor leaves to others: records, undoing, and what the exit code depends on besides errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from relnox.core.planning.events import Outcome, StepFinished
+    from relnox.errors import ExitCode
+
+__all__ = ["Policy", "Recheck"]
+
+
+class Recheck(Protocol):
+    """Another check of the world after a failed run, which a signal ends at once."""
+
+    def start(self) -> None:
+        """Begin in the background."""
+
+    def is_running(self) -> bool:
+        """Return whether it has neither ended nor exceeded its time."""
+
+    def stop(self) -> None:
+        """End what still runs."""
+
+
+class Policy:
+    """Takes part in the run of a plan whose steps name it (`Step.run_policy`).
+
+    The methods are called in this order.
+    """
+
+    def begin(self) -> None:
+        """Prepare the first step."""
+
+    @property
+    def must_report(self) -> bool:
+        """Whether the outcome must be reported whatever fails, because something may be public."""
+        return False
+
+    def settle(self, results: Sequence[StepFinished]) -> None:
+        """Undo or keep what the steps did, when all of them have ended."""
+
+    def recheck(self, *, shortly: bool) -> Recheck | None:
+        """Return another check of the world after a failed run, if one is useful.
+
+        Args:
+            shortly: Whether a signal has ended the run, and the user waits for its end.
+        """
+        del shortly
+        return None
+
+    def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
+        """Return the exit code of a run that was not interrupted; None if its errors decide it."""
+        del results
+        return None
+
+    def describe(self, outcome: Outcome) -> Outcome:
+        """Add what is known to the outcome; this cannot fail."""
+        return outcome
+
+    def complete(self, outcome: Outcome) -> Outcome:
+        """Add to the outcome what may fail to be computed."""
+        return outcome
+
+    def last_words(self, outcome: Outcome) -> Iterator[str]:
+        """Yield the lines to print if the reporter fails to show the outcome."""
+        del outcome
+        return iter(())
+
+    def finish(self, outcome: Outcome) -> None:
+        """Conclude, when the outcome was reported."""

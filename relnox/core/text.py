@@ -1,0 +1,17 @@
+"""Texts for users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["listing"]
+
+
+def listing(names: Iterable[str], limit: int = 4) -> str:
+    """Join names to a text such as `a, b, c and 7 more`."""
+    names = list(names)
+    text = ", ".join(names[:limit])
+    return f"{text} and {len(names) - limit} more" if len(names) > limit else text

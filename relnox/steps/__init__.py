@@ -1,0 +1,83 @@
+"""The steps of plans: what each is, when it is done, how it is done, and how that is verified.
+
+There is a module for each topic. A step (`core.planning.step.Step`) is a record, made when a task is planned; its
+action (`steps.action.Action`) is made when the plan runs. Classes are imported on first use, `steps.Upload` from
+`relnox.steps.upload`, and modules of steps import what is slow in the methods that use it: plans are made before
+anything runs, and most tasks have few kinds of steps.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from relnox.core.planning.step import Step
+    from relnox.steps.attest import Attest as Attest
+    from relnox.steps.attest import CheckProvenance as CheckProvenance
+    from relnox.steps.await_index import AwaitIndex as AwaitIndex
+    from relnox.steps.build import Build as Build
+    from relnox.steps.build_environment import PrepareBuildEnvironment as PrepareBuildEnvironment
+    from relnox.steps.check_distributions import CheckDistributions as CheckDistributions
+    from relnox.steps.clean_folder import CleanFolder as CleanFolder
+    from relnox.steps.clear_cache import ClearCache as ClearCache
+    from relnox.steps.clear_index import ClearIndex as ClearIndex
+    from relnox.steps.collect import Collect as Collect
+    from relnox.steps.collect import WriteCollection as WriteCollection
+    from relnox.steps.edit_files import EditFiles as EditFiles
+    from relnox.steps.export import Export as Export
+    from relnox.steps.fetch import CopyFiles as CopyFiles
+    from relnox.steps.fetch import Download as Download
+    from relnox.steps.git import Commit as Commit
+    from relnox.steps.git import CreateTags as CreateTags
+    from relnox.steps.git import Push as Push
+    from relnox.steps.log_in import LogIn as LogIn
+    from relnox.steps.platform_wheels import BuildWheels as BuildWheels
+    from relnox.steps.platform_wheels import WriteMatrix as WriteMatrix
+    from relnox.steps.reproducibility import CheckReproducibility as CheckReproducibility
+    from relnox.steps.run_tests import RunTests as RunTests
+    from relnox.steps.stages import CloneCheckout as CloneCheckout
+    from relnox.steps.stages import Stage as Stage
+    from relnox.steps.undo_bump import UndoBump as UndoBump
+    from relnox.steps.upload import Upload as Upload
+    from relnox.steps.verify_install import VerifyInstall as VerifyInstall
+    from relnox.steps.write_manifest import WriteManifest as WriteManifest
+
+_TOPICS = {
+    "attest": "Attest CheckProvenance",
+    "await_index": "AwaitIndex",
+    "build": "Build",
+    "build_environment": "PrepareBuildEnvironment",
+    "check_distributions": "CheckDistributions",
+    "clean_folder": "CleanFolder",
+    "clear_cache": "ClearCache",
+    "clear_index": "ClearIndex",
+    "collect": "Collect WriteCollection",
+    "edit_files": "EditFiles",
+    "export": "Export",
+    "fetch": "CopyFiles Download",
+    "git": "Commit CreateTags Push",
+    "log_in": "LogIn",
+    "platform_wheels": "BuildWheels WriteMatrix",
+    "reproducibility": "CheckReproducibility",
+    "run_tests": "RunTests",
+    "stages": "CloneCheckout Stage",
+    "undo_bump": "UndoBump",
+    "upload": "Upload",
+    "verify_install": "VerifyInstall",
+    "write_manifest": "WriteManifest",
+}
+_MODULES = {name: topic for topic, names in _TOPICS.items() for name in names.split()}
+
+
+def kinds() -> tuple[type[Step], ...]:
+    """Return the classes of all steps; this imports all modules of steps."""
+    return tuple(getattr(import_module(f"{__name__}.{topic}"), name) for name, topic in _MODULES.items())
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,0 +1,225 @@
+"""Wait until an index lists the files of a package with their hashes, and serves their bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from packaging.version import Version
+
+from relnox import waits
+from relnox.core.planning import fixes
+from relnox.core.planning.step import Step
+from relnox.core.release.manifest import Distribution
+from relnox.core.release.publication import Observation
+from relnox.errors import Conflict, TryLater
+from relnox.steps.action import Action
+from relnox.steps.published_files import Publication
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relnox.indexes.client import ServedContent
+    from relnox.network import Deadline
+    from relnox.steps.run import Run
+
+__all__ = ["AwaitIndex"]
+
+
+_MIN_POLL_INTERVAL = 0.2
+
+
+_MAX_POLL_INTERVAL = 15.0
+
+
+_CONCURRENT_DOWNLOADS = 8
+"""Per package."""
+
+
+_PROPOSED_WAIT = 600
+"""Seconds for `--wait` in a fix, for a release that another job has just uploaded."""
+
+
+_MISMATCH_TIME = 30.0
+"""Seconds that an index may serve different bytes than it lists: a proxy may return an error page for a while."""
+
+
+class AwaitIndex(Step, kw_only=True):
+    """Wait until an index lists files with the hashes of the manifest, and serves them.
+
+    Attributes:
+        deadline: Seconds.
+        compare_limit: Files up to so many bytes are downloaded and hashed; of larger ones the length and the
+            last MiB are compared. None: the served bytes are not compared here.
+        folder: The folder with the built files.
+    """
+
+    concurrent: ClassVar[bool] = True
+    publishes: ClassVar[bool] = True
+    index: str
+    package: str
+    version: Version
+    files: tuple[Distribution, ...]
+    deadline: int
+    compare_limit: int | None = None
+    folder: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"await {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"wait until {self.index} lists and serves {self.package} {self.version} with the built hashes"
+
+    @property
+    def resources(self) -> tuple[tuple[str, int | None], ...]:
+        # A waiting step must not block uploads, nor other waiting steps.
+        return ((f"listings of {self.index}", 32),)
+
+    def action(self, run: Run) -> Awaiting:
+        return Awaiting(self, run)
+
+
+class Awaiting(Action[AwaitIndex]):
+    """Waits until the index lists all files of a release with their hashes, and serves their bytes."""
+
+    def check(self) -> str | None:
+        """Return None: the step itself is a check."""
+        return None
+
+    def apply(self) -> None:
+        """Poll until all files are listed and downloadable.
+
+        Raises:
+            Conflict: The index lists a file with a different hash, or serves different bytes than it lists.
+            TryLater: Not all files could be verified.
+        """
+        from relnox import network
+        from relnox.network import Deadline, TransientError
+
+        deadline = Deadline(self.step.deadline)
+        pause = _MIN_POLL_INTERVAL
+        self._served: dict[str, ServedContent] = {}
+        mismatch_since: float | None = None
+        while True:
+            transient_error, names = "", set[str]()
+            try:
+                names = self._publication.check_listing(
+                    self.step.index, self.step.files, deadline=deadline, uploaded=self._uploads
+                )
+                self._compare([file for file in self.step.files if file.filename in names], deadline)
+            except TransientError as error:
+                transient_error = f" ({error.message})"
+            if len(self._verified) == len(self.step.files):
+                return
+            mismatches = [
+                name for name, served in self._served.items() if served.observation is Observation.MISMATCH
+            ]
+            if mismatches:
+                mismatch_since = network.CLOCK.now() if mismatch_since is None else mismatch_since
+                if network.CLOCK.now() - mismatch_since >= _MISMATCH_TIME:
+                    raise self._content_differs(mismatches)
+            self._stop_if_quarantined(transient_error)
+            if not (left := deadline.left()):
+                raise self._not_verified(names, transient_error)
+            deadline.wait(min(pause, left), f"{self.step.index} does not list and serve the whole release yet")
+            pause = min(pause * 2, _MAX_POLL_INTERVAL)
+
+    def verify(self) -> str:
+        """Summarize what was verified."""
+        count = len(self.step.files)
+        listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
+        ends = sum("end" in served.detail for served in self._served.values())
+        text = f"{count} file{'s' * (count > 1)} listed with the built hashes, and downloadable"
+        if self.step.compare_limit is not None:
+            text += ", with the built bytes"
+        if ends:
+            text += f" (of {ends} the length and the end were compared)"
+        if yanked := [name for name in self._served if name in listing and listing[name].yanked]:
+            text += f"; YANKED, ignored by installers: {', '.join(yanked)}"
+        if listing.status != "active":
+            text += f"; the project is {listing.status}{f' ({listing.reason})' if listing.reason else ''}"
+        return text
+
+    @property
+    def _publication(self) -> Publication:
+        return self.run.service(Publication)
+
+    @property
+    def _uploads(self) -> bool:
+        """Whether this run uploads the files."""
+        return bool(self.step.needs)
+
+    @property
+    def _verified(self) -> set[str]:
+        return {name for name, served in self._served.items() if served.observation is Observation.MATCH}
+
+    def _compare(self, files: Sequence[Distribution], deadline: Deadline) -> None:
+        """Download and compare the files that are not verified yet, concurrently."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        unverified = [file for file in files if file.filename not in self._verified]
+        listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
+
+        def compare(file: Distribution) -> None:
+            step, name = self.step, file.filename
+            path = self.run.root / step.folder / name if step.folder else None
+            served = self._publication.compare_served(
+                listing[name], file, deadline, limit=step.compare_limit, path=path
+            )
+            self._served[name] = served
+            self._publication.record_download(step.index, name, served.observation)
+
+        if not unverified:
+            return
+        if len(unverified) == 1:
+            compare(unverified[0])
+            return
+        threads = min(_CONCURRENT_DOWNLOADS, len(unverified)) - 1
+        with ThreadPoolExecutor(threads, thread_name_prefix="download") as pool:
+            rest = pool.map(compare, unverified[1:])
+            compare(unverified[0])  # in this thread
+            list(rest)
+
+    def _stop_if_quarantined(self, transient_error: str) -> None:
+        """Do not wait for files of a quarantined project, which cannot be downloaded (PEP 792)."""
+        listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
+        if not transient_error and listing.status == "quarantined":
+            raise TryLater(
+                "project-quarantined",
+                f"project {self.step.package} is quarantined on {self.step.index}, and cannot be installed"
+                f"{f' ({listing.reason})' if listing.reason else ''}",
+                fix="contact the index operator, and rerun the command when the quarantine has ended",
+            )
+
+    def _content_differs(self, names: Sequence[str]) -> Conflict:
+        built = {file.filename: file.sha256 for file in self.step.files}
+        lines = "".join(f"\n  {name} {self._served[name].detail}, built {built[name]}" for name in names)
+        return Conflict(
+            "served-content-differs",
+            f"{self.step.index} lists {self.step.package} {self.step.version} with the built hashes, but serves "
+            f"different content:{lines}",
+            fix="report it to the index operator, or check for a proxy or login page in front of the index",
+        )
+
+    def _not_verified(self, listed_names: set[str], transient_error: str) -> TryLater:
+        step = self.step
+        unverified = [file.filename for file in step.files if file.filename not in self._verified]
+        details = {name: served.detail for name, served in self._served.items()}
+        states = {
+            "not listed": [name for name in unverified if name not in listed_names],
+            "listed, but not downloadable": [
+                f"{name} ({details.get(name, 'no response')})" for name in unverified if name in listed_names
+            ],
+        }
+        lines = "".join(f"\n  {state}: {', '.join(names)}" for state, names in states.items() if names)
+        index = "" if step.index == "pypi" else f" --index {step.index}"
+        return TryLater(
+            "release-not-verified",
+            f"{step.package} {step.version} could not be verified on {step.index} "
+            f"within {waits.span(step.deadline)}{transient_error}:{lines}",
+            fix="check the status page of the index, and rerun the command later (it uploads only missing files)"
+            if self._uploads
+            else f"publish it: {fixes.command('publish')}{index}; if another job has just uploaded it: "
+            f"{fixes.command('verify-install')}{index} --wait {_PROPOSED_WAIT}",
+        )

@@ -1,0 +1,255 @@
+"""Build a package's sdist and wheels, check them, and move them to the output folder."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import shutil
+from contextlib import closing
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from packaging.version import Version
+
+from relnox import building, process
+from relnox.core.planning.step import Step
+from relnox.core.release.manifest import BuildInputs
+from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
+from relnox.core.settings.build_settings import BuildSettings
+from relnox.core.versions.derived_versions import CommitTags
+from relnox.errors import Failed
+from relnox.steps import build_inputs
+from relnox.steps.action import Action
+from relnox.steps.archive_checks import check_archives
+from relnox.steps.output_folder import move_to, same_bytes, staging_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from relnox.building.conditions import Conditions
+    from relnox.building.sessions import BuildSession
+    from relnox.steps.run import Run
+
+__all__ = ["Build", "build"]
+
+
+_COMMAND_TIMEOUT = 4 * 3600.0
+
+
+class Build(Step, kw_only=True):
+    """Build a package's sdist, and its wheel from that sdist, in isolation.
+
+    Attributes:
+        siblings: Packages of the same plan that the build requires: their new wheels are installed.
+        epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970.
+        strict: Whether warnings about the archives are errors.
+        isolation: Whether environments and processes may be shared where that changes no byte of the archives.
+        inputs: A digest of the package's inputs; None to build even if nothing changed.
+        keep_environments: Whether to use environments of earlier runs, and to cache those of this one.
+        pythons: The Pythons to build platform wheels for, such as `3.12`; empty for the running one.
+        sdist_only: Whether its wheels are built by other jobs, for several platforms.
+        requires: The expected requirements in the metadata; None if the backend decides.
+        private: Whether it is never published to the public index, so that the rules of this index do not apply.
+        declarative: Whether the build runs no code but the backend's, so that one process may build both archives.
+        command: The project's own build command; empty for the build backend.
+        tags: The tags of the commit; None if the version does not come from tags.
+        settings: The project's settings for the build besides `[build-system]`.
+        may_be_empty: Whether its wheel may have no module, script or data: a package that only has requirements.
+        optional_extensions: Whether its wheel may lack the native modules that the source declares.
+    """
+
+    runs_project_code: ClassVar[bool] = True
+    exclusive: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
+    package: str
+    version: Version | None
+    folder: str
+    output: str
+    siblings: tuple[str, ...] = ()
+    epoch: int | None
+    strict: bool
+    installer: str
+    isolation: Literal["fast", "strict"]
+    inputs: str | None
+    keep_environments: bool
+    pythons: tuple[str, ...] = ()
+    sdist_only: bool = False
+    requires: tuple[str, ...] | None
+    private: bool
+    declarative: bool = False
+    command: tuple[str, ...] = ()
+    tags: CommitTags | None = None
+    settings: BuildSettings = DEFAULT_SETTINGS
+    may_be_empty: bool = False
+    optional_extensions: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"build {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"build {self.package} {self.version or '(version from its backend)'}: sdist, then wheel from sdist"
+
+    def action(self, run: Run) -> Building:
+        return Building(self, run)
+
+
+class Building(Action[Build]):
+    """Builds a package into a staging folder, checks the archives, and moves them to the output folder."""
+
+    def check(self) -> str | None:
+        """Done if it was built from the same inputs before, and its archives exist and are still valid."""
+        manifest = self.run.previous(self.step.output)
+        inputs = build_inputs.previous_inputs(self.run, self.step.output).get(self.step.package)
+        if self.step.inputs is None or manifest is None or inputs is None:
+            return None
+        files = list(manifest.files_of(self.step.package))
+        paths = [self.run.root / self.step.output / file.filename for file in files]
+        try:
+            same = inputs.digest == self._digest(inputs.requires)
+            if not same or not all(path.is_file() for path in paths):
+                return None
+            if check_archives(paths, self.step, self.run) != files:
+                return None
+        except Failed:  # an archive is invalid, or a build requirement is no longer available
+            return None
+        self.run.reused.add(self.step.package)
+        self.run.built[self.step.package] = files
+        self.run.inputs[self.step.package] = inputs
+        return f"unchanged: archives of commit {(inputs.commit or '')[:10]} are still valid"
+
+    def apply(self) -> None:
+        """Build, check the archives, and move them to the output folder."""
+        self.run.warm_twine()
+        output = self.run.root / self.step.output
+        with staging_folder(output, self.step.package) as staging:
+            requirement_sets: set[tuple[str, ...]] = set()
+            source = self.run.source / self.step.folder
+            with _fix_names_sibling(self.step, self.run):
+                paths = build(self.step, source, staging, self.run, requirement_sets)
+            distributions = check_archives(paths, self.step, self.run)
+            move_to(output, paths)
+        self.run.built[self.step.package] = distributions
+        if self.step.inputs is not None:
+            requires = tuple(sorted(requirement_sets))
+            self.run.inputs[self.step.package] = BuildInputs(
+                package=self.step.package,
+                digest=self._digest(requires),
+                requires=requires,
+                commit=self.run.commit,
+            )
+
+    def verify(self) -> str:
+        """Check that the archives in the output folder are the checked ones."""
+        for built in self.run.built[self.step.package]:
+            same_bytes(self.run.root / self.step.output / built.filename, built)
+        return ", ".join(built.filename for built in self.run.built[self.step.package])
+
+    def _digest(self, requires: Iterable[tuple[str, ...]]) -> str:
+        step = self.step
+        pool = self.run.environment_pool(step.installer, "", keep_environments=step.keep_environments)
+        return build_inputs.digest(
+            step.inputs, requires, pool, step.pythons, step.command, constraints=step.settings.constraints
+        )
+
+
+@contextlib.contextmanager
+def _fix_names_sibling(step: Build, run: Run) -> Iterator[None]:
+    """Name the sibling in the fix if a build fails because a module of that sibling is missing."""
+    from relnox.source import module_owners
+
+    try:
+        yield
+    except building.backend.MissingModule as error:
+        others = {name: folder for name, folder in run.folders.items() if name != step.package}
+        module, owners = module_owners.nearest(run.source, others, error.modules)
+        if owners:
+            error.fix = (
+                f'add "{owners[0]}" to requires in [build-system] of {step.package}, so that it is built first '
+                f"({module} is in {' and '.join(owners)}, in this project)"
+            )
+        raise
+
+
+def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
+    step: Build,
+    source: Path,
+    into: Path,
+    run: Run,
+    requirement_sets: set[tuple[str, ...]],
+    conditions: Conditions | None = None,
+) -> list[Path]:
+    """Build a package's sdist, and from it a wheel, or one for each Python that no earlier wheel supports.
+
+    Args:
+        step: What to build.
+        source: The package's folder.
+        into: An empty folder for the archives.
+        run: The run.
+        requirement_sets: Collects the sets of build requirements.
+        conditions: The umask, time zone and locale.
+    """
+    conditions = conditions or building.conditions.DEFAULT
+    variables = run.variables(more=conditions.variables(step.epoch))
+    if step.command:
+        return _run_command(step, source, into, run, variables, conditions)
+    siblings = {
+        name: run.root / step.output / built.filename
+        for name in step.siblings
+        for built in run.built.get(name, ())
+        if built.kind == "wheel"
+    }
+    context = building.sessions.HookContext(
+        variables=variables,
+        umask=conditions.umask,
+        siblings=siblings,
+        on_line=run.on_line(step),
+        constraints=step.settings.constraints,
+    )
+
+    isolation = step.isolation if conditions is building.conditions.DEFAULT else "strict"
+    both = step.declarative and isolation == "fast"
+
+    def session(source: Path, python: str) -> BuildSession:
+        pool = run.environment_pool(step.installer, python, keep_environments=step.keep_environments)
+        return pool.session(source, isolation, context, both=both)
+
+    with closing(session(source, "")) as first:
+        sdist = building.backend.build_sdist(step.package, source, into, first, step.settings)
+        requirement_sets.update(first.requirement_sets)
+        paths = [sdist]
+        pythons = () if step.sdist_only else sorted(step.pythons, key=Version) or ("",)
+        for python in pythons:
+            if python and any(building.wheels.supports(wheel.name, python) for wheel in paths[1:]):
+                continue
+            scratch = run.folder("build")
+            with closing(first if both and not python else session(source, python)) as current:
+                wheel = building.backend.build_wheel(step.package, sdist, into, scratch, current, step.settings)
+            shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
+            requirement_sets.update(current.requirement_sets)
+            paths.append(building.wheels.repair(wheel, into, variables, run.on_line(step)))
+        return paths
+
+
+def _run_command(  # noqa: PLR0913, PLR0917 - as above
+    step: Build, source: Path, into: Path, run: Run, variables: Mapping[str, str], conditions: Conditions
+) -> list[Path]:
+    """Build the archives with the project's own build command."""
+    arguments = [argument.replace("{output}", str(into)) for argument in step.command]
+    process.run(
+        arguments,
+        cwd=source,
+        env=variables,
+        umask=conditions.umask,
+        timeout=_COMMAND_TIMEOUT,
+        on_line=run.on_line(step),
+    ).check(f"{step.package}: build command", fix=f"run it yourself in {step.folder}: {shlex.join(step.command)}")
+    paths = sorted(path for path in into.iterdir() if path.name.endswith((".tar.gz", ".whl")))
+    if not paths:
+        raise Failed(
+            "build-command-without-archives",
+            f"{step.package}: build command wrote no archives",
+            fix="make it write the sdist and the wheels into the folder that replaces {output}",
+        )
+    return paths

@@ -1,0 +1,112 @@
+"""Prepare the environment that packages with the same build requirements share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from relnox import building
+from relnox.core.planning import fixes
+from relnox.core.planning.step import Step
+from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
+from relnox.errors import Failed
+from relnox.steps import build_inputs
+from relnox.steps.action import Action
+
+if TYPE_CHECKING:
+    from relnox.building.environment_pool import BuildEnvironmentPool
+    from relnox.steps.run import Run
+
+__all__ = ["PrepareBuildEnvironment"]
+
+
+_INSTALLATIONS = 8
+"""Environments that are created at once: they mostly wait for the index or the disk."""
+
+
+class PrepareBuildEnvironment(Step, kw_only=True):
+    """Create the environment shared by all packages with the same build requirements, or take it from the cache.
+
+    Attributes:
+        requires: The build requirements, as written.
+        backend: The module of their build backend, which a warm process imports.
+        epoch: `SOURCE_DATE_EPOCH` of the builds; some backends read it when they are imported.
+        keep: Whether to use environments of earlier runs, and to cache this one.
+        constraints: Which releases may be installed.
+        output: The folder that may have archives of an earlier run.
+        inputs: The packages that use it, with a digest of their inputs; None as in `Build`.
+    """
+
+    runs_project_code: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
+    requires: tuple[str, ...]
+    backend: str
+    epoch: int | None
+    installer: str
+    keep: bool
+    output: str
+    inputs: tuple[tuple[str, str | None], ...]
+    pythons: tuple[str, ...]
+    constraints: Constraints = UNCONSTRAINED
+
+    @property
+    def resources(self) -> tuple[tuple[str, int | None], ...]:
+        return (("installing", _INSTALLATIONS),)
+
+    @property
+    def key(self) -> str:
+        return f"environment with {', '.join(self.requires)}"
+
+    @property
+    def title(self) -> str:
+        return f"prepare build environment with {', '.join(self.requires)}"
+
+    def action(self, run: Run) -> PreparingEnvironment:
+        return PreparingEnvironment(self, run)
+
+
+class PreparingEnvironment(Action[PrepareBuildEnvironment]):
+    """Creates an environment for builds, and starts the warm process of their backend."""
+
+    @property
+    def pool(self) -> BuildEnvironmentPool:
+        """The pool that the environment belongs to."""
+        return self.run.environment_pool(self.step.installer, "", keep_environments=self.step.keep)
+
+    def check(self) -> str | None:
+        """Not needed if all packages that use it are unchanged."""
+        previous = build_inputs.previous_inputs(self.run, self.step.output)
+
+        def is_unchanged(name: str, inputs: str | None) -> bool:
+            if inputs is None or name not in previous:
+                return False
+            digest = build_inputs.digest(
+                inputs, previous[name].requires, self.pool, self.step.pythons, constraints=self.step.constraints
+            )
+            return previous[name].digest == digest
+
+        try:
+            same = all(is_unchanged(name, inputs) for name, inputs in self.step.inputs)
+        except Failed:  # the builds report the problem
+            return None
+        return "not needed: its packages are unchanged" if same else None
+
+    def apply(self) -> None:
+        """Create the environment, or take it from the cache."""
+        step = self.step
+        self.environment = self.pool.prepare(
+            step.requires,
+            step.backend,
+            self.run.variables(more=building.conditions.DEFAULT.variables(step.epoch)),
+            step.constraints,
+        )
+
+    def verify(self) -> str:
+        """Check that the environment has an interpreter."""
+        if not self.environment.python.exists():
+            raise Failed(
+                "environment-without-interpreter",
+                f"{self.environment.python} does not exist",
+                fix=f"remove cached environments: {fixes.command('build-all', '--clear-cache')}",
+            )
+        problem = self.pool.cache_problem
+        return "ready" if problem is None else f"ready; {problem}"

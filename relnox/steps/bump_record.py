@@ -1,0 +1,131 @@
+"""The record of a bump, which is written before the first edit: the only one relnox keeps.
+
+Half-edited files cannot be distinguished from the user's own work. The record has all bytes of each edit, and is
+kept under git's own directory until the edits are complete; then it identifies the last bump.
+
+This also holds after a power failure: the record is on the disk, with the names of its file and of its folder,
+before the first edit. The edits are synced together, with the files of git, before anything is pushed and before
+the record is removed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from relnox import files
+from relnox.core import serialization
+from relnox.core.planning import fixes
+from relnox.core.records import Record
+from relnox.errors import Failed
+from relnox.steps.edit_files import EditFiles
+from relnox.steps.git import Commit, CreateTags, Push
+from relnox.steps.undo_bump import UndoBump
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from relnox.core.bump.changes import Edit, Tag
+    from relnox.core.planning.step import Step
+
+__all__ = [
+    "Pending",
+    "RecordedStep",
+    "complete_pending",
+    "discard_pending",
+    "read_last",
+    "read_pending",
+    "recorded",
+    "write_pending",
+]
+
+_PENDING, _LAST = "pending.json", "last.json"
+
+RecordedStep = EditFiles | Commit | CreateTags | Push | UndoBump
+
+
+class Pending(Record, kw_only=True):
+    """The record of a bump in progress.
+
+    Attributes:
+        request: The options of the bump; only a command with the same options may resume it.
+        steps: The steps.
+        head: The commit before the bump; None outside git and before the first commit.
+    """
+
+    request: tuple[str, ...]
+    steps: tuple[RecordedStep, ...]
+    head: str | None = None
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """The edits of files."""
+        return tuple(edit for step in self.steps if isinstance(step, EditFiles) for edit in step.edits)
+
+    @property
+    def commit(self) -> Commit | None:
+        """The commit, if there is one."""
+        return next((step for step in self.steps if isinstance(step, Commit)), None)
+
+    @property
+    def tags(self) -> tuple[Tag, ...]:
+        """The tags that it creates."""
+        return tuple(tag for step in self.steps if isinstance(step, CreateTags) for tag in step.tags)
+
+    @property
+    def command(self) -> str:
+        """The command that resumes it."""
+        return fixes.command("bump", *self.request)
+
+
+def recorded(steps: Iterable[Step]) -> tuple[RecordedStep, ...]:
+    """Return the steps of a plan that belong to its record."""
+    return tuple(step for step in steps if isinstance(step, RecordedStep))
+
+
+def write_pending(folder: Path, pending: Pending) -> None:
+    """Write the record of a bump, and flush it to the disk."""
+    files.make_private(folder)
+    document = json.dumps(serialization.encode(pending)).encode()
+    files.replace_file(folder / _PENDING, document, mode=0o600, keep_mode=False)
+
+
+def read_pending(folder: Path) -> Pending | None:
+    """Read the record of an interrupted bump; None if there is none."""
+    return _read(folder / _PENDING, "an interrupted bump")
+
+
+def read_last(folder: Path) -> Pending | None:
+    """Read the record of the last bump; None if there is none."""
+    return _read(folder / _LAST, "the last bump")
+
+
+def discard_pending(folder: Path) -> None:
+    """Remove the record of a bump that was undone or not started."""
+    (folder / _PENDING).unlink(missing_ok=True)
+
+
+def complete_pending(folder: Path, pending: Pending) -> None:
+    """Turn the record into that of the last bump; remove both if it is the record of an undo."""
+    if any(isinstance(step, UndoBump) for step in pending.steps):
+        (folder / _LAST).unlink(missing_ok=True)
+        discard_pending(folder)
+    else:
+        (folder / _PENDING).replace(folder / _LAST)
+
+
+def _read(file: Path, subject: str) -> Pending | None:
+    try:
+        document = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        pending: Pending = serialization.decode(Pending, json.loads(document))
+    except ValueError as error:
+        raise Failed(
+            "bump-record-invalid",
+            f"{file} (the record of {subject}) cannot be read: {error}",
+            fix='check "git status" and "git diff", then remove that file',
+        ) from error
+    return pending

@@ -1,0 +1,136 @@
+"""Check all archives with `twine check`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from relnox import building, process
+from relnox.core.planning.events import StepWarning
+from relnox.core.planning.step import Step
+from relnox.core.records import replace
+from relnox.errors import Failed
+from relnox.steps.action import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from relnox.steps.run import Run
+
+__all__ = ["CheckDistributions"]
+
+
+_CHECK_TIMEOUT = 3600.0
+
+
+_TWINE_FIX = "fix the readme, or its content type in pyproject.toml"
+
+
+_FILES_PER_PROCESS = 20
+"""Archives per twine process, at least."""
+
+
+class CheckDistributions(Step, kw_only=True):
+    """Run `twine check` on all built archives."""
+
+    output: str
+    strict: bool
+
+    @property
+    def key(self) -> str:
+        return "check"
+
+    @property
+    def title(self) -> str:
+        return f"check the archives' metadata{', warnings are errors' if self.strict else ''}"
+
+    def action(self, run: Run) -> Checking:
+        return Checking(self, run)
+
+
+class Checking(Action[CheckDistributions]):
+    """Checks all archives with `twine check`, in processes that were started during the builds."""
+
+    def check(self) -> str | None:
+        """Done if nothing is new: reused archives passed it when they were built."""
+        if not self.run.built:
+            return "nothing was built"
+        return None if self._files else "nothing new was built"
+
+    def apply(self) -> None:
+        """Run `twine check`, and report its results by file.
+
+        Archives of packages that fail are removed, like those that fail the checks of a build.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        files = self._files
+        count = min(process.processors(), 1 + len(files) // _FILES_PER_PROCESS)
+        with ThreadPoolExecutor(count) as pool:
+            processes = tuple(pool.map(self._twine, (files[start::count] for start in range(count))))
+        results = [
+            result
+            for completed in processes
+            for result in building.twine_output.results(completed.output.splitlines())
+        ]
+        failures = [
+            result for result in results if result.result == "failed" or (self.step.strict and result.messages)
+        ]
+        self.run.warnings[self.step.key] = tuple(
+            StepWarning("twine-check", result.file, message, _TWINE_FIX)
+            for result in results
+            if result not in failures
+            for message in result.messages
+        )
+        owners = {file.filename: name for name, built in self.run.built.items() for file in built}
+        for package in {owners[result.file] for result in results if result.messages} & self.run.inputs.keys():
+            self.run.inputs[package] = replace(self.run.inputs[package], has_warnings=True)
+        failed = next((completed for completed in processes if completed.returncode != 0), None)
+        if failed is None:
+            return
+        if not failures:  # twine ended before it reached the files
+            failed.check("twine check", fix=f"run it yourself: twine check {self.step.output}/*")
+        files_by_problem: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for result in failures:
+            files_by_problem.setdefault((owners[result.file], result.messages), []).append(result.file)
+        self._remove_archives({owner for owner, _ in files_by_problem})
+        lines = [
+            f"  {owner}: {', '.join(names)}: {' '.join(messages) or 'failed'}"
+            for (owner, messages), names in sorted(files_by_problem.items())
+        ]
+        raise Failed("twine-check", "\n".join(["archives fail twine check:", *lines]), fix=_TWINE_FIX)
+
+    def _remove_archives(self, packages: set[str]) -> None:
+        self.run.rejected |= packages
+        for name in packages - self.run.reused:
+            for built in self.run.built[name]:
+                (self.run.root / self.step.output / built.filename).unlink(missing_ok=True)
+
+    def _twine(self, files: Sequence[Path]) -> process.Completed:
+        arguments = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]
+        variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
+        on_line = self.run.on_line(self.step)
+        if (warm := self.run.warm_twine()) is None:
+            return process.run([sys.executable, "-m", "twine", *arguments], env=variables, on_line=on_line)
+        return building.workers.Fork(warm).run(
+            [building.workers.twine_program(), *arguments],
+            cwd=None,
+            env=variables,
+            timeout=_CHECK_TIMEOUT,
+            on_line=on_line,
+        )
+
+    def verify(self) -> str:
+        """Return the number of checked archives."""
+        return f"{len(self._files)} archives pass twine check"
+
+    @property
+    def _files(self) -> list[Path]:
+        """With --strict all archives, else the new ones and those with warnings."""
+        return [
+            self.run.root / self.step.output / file.filename
+            for name, built in self.run.built.items()
+            for file in built
+            if self.step.strict or name not in self.run.reused or self.run.inputs[name].has_warnings
+        ]

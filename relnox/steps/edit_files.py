@@ -1,0 +1,86 @@
+"""Edit files of the checkout, all or none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from relnox.core.bump.changes import Edit
+from relnox.core.planning.step import Step
+from relnox.core.text import listing
+from relnox.errors import Failed
+from relnox.steps.action import Action
+from relnox.steps.transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from relnox.steps.run import Run
+
+__all__ = ["EditFiles", "apply_edits"]
+
+
+class EditFiles(Step, kw_only=True):
+    """Edit several files of the checkout, all or none."""
+
+    atomic: ClassVar[bool] = True
+    exclusive: ClassVar[bool] = True
+    edits: tuple[Edit, ...]
+
+    @property
+    def key(self) -> str:
+        return "edit"
+
+    @property
+    def title(self) -> str:
+        return f"edit {listing([edit.file for edit in self.edits])}"
+
+    @property
+    def previewed_edits(self) -> tuple[Edit, ...]:
+        return self.edits
+
+    def run_policy(self, run: Run) -> Transaction:
+        return run.service(Transaction)
+
+    def action(self, run: Run) -> EditingFiles:
+        return EditingFiles(self, run)
+
+
+class EditingFiles(Action[EditFiles]):
+    """Edits files, all or none."""
+
+    def check(self) -> str | None:
+        """Done if every file has its new content."""
+        from relnox.source import edits
+
+        return "the files are already edited" if edits.is_applied(self.run.root, self.step.edits) else None
+
+    def apply(self) -> None:
+        """Edit the files."""
+        from relnox.source import edits
+
+        apply_edits(self.step.edits, self.run)
+        self.run.service(Transaction).undo.callback(edits.restore, self.run.root, self.step.edits)
+
+    def verify(self) -> str:
+        """Check that every file has its new content."""
+        from relnox.source import edits
+
+        if not edits.is_applied(self.run.root, self.step.edits):
+            raise Failed(
+                "file-changed",
+                "files changed while they were edited",
+                fix="stop other programs that write them, then rerun the command",
+            )
+        return f"{len(self.step.edits)} files"
+
+
+def apply_edits(planned: Iterable[Edit], run: Run) -> None:
+    """Make all edits, or none; some are left only if restoring the files fails as well."""
+    from relnox.source import edits
+
+    transaction = run.service(Transaction)
+    try:
+        edits.apply(run.root, planned, recorded=transaction.pending is not None)
+    except OSError:
+        transaction.partly_applied = True
+        raise

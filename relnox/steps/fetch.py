@@ -1,0 +1,169 @@
+"""Get the files of a release to verify: from an index, or from a folder."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, ClassVar
+
+from relnox import building
+from relnox.core.planning import fixes
+from relnox.core.planning.step import Step
+from relnox.core.release.manifest import Distribution
+from relnox.core.text import listing
+from relnox.errors import Conflict, Failed, TryLater
+from relnox.steps.action import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from relnox.building.archives import Archive
+    from relnox.network import Deadline
+    from relnox.steps.run import Run
+
+__all__ = ["CopyFiles", "Download"]
+
+
+_MIN_WAIT = 0.5
+
+
+_MAX_WAIT = 15.0
+
+
+class Download(Step, kw_only=True):
+    """Download the files of a package and compare their hashes.
+
+    Attributes:
+        deadline: How long the index may take to serve the files that it lists, in seconds.
+    """
+
+    concurrent: ClassVar[bool] = True
+    index: str
+    package: str
+    files: tuple[Distribution, ...]
+    deadline: int
+
+    @property
+    def key(self) -> str:
+        return f"fetch {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"download {listing([file.filename for file in self.files])} from {self.index}, compare hashes"
+
+    def action(self, run: Run) -> Downloading:
+        return Downloading(self, run)
+
+
+class Downloading(Action[Download]):
+    """Action that downloads the release's files from the index; only files with the right hash are used."""
+
+    def check(self) -> str | None:
+        """Never skip: every run downloads the files again."""
+        return None
+
+    def apply(self) -> None:
+        """Download and compare, with retries: an index may list a file before it serves it."""
+        from relnox.network import Deadline
+
+        folder = self.run.folder(self.step.key)
+        deadline = Deadline(self.step.deadline)
+        wait = _MIN_WAIT
+        while True:
+            try:
+                downloads = [self._download(file, folder, deadline) for file in self.step.files]
+            except TryLater as transient_error:
+                if not (left := deadline.left()):
+                    raise
+                deadline.wait(min(wait, left), transient_error.message)
+            else:
+                self.run.downloads[self.step.package] = downloads
+                return
+            wait = min(wait * 2, _MAX_WAIT)
+
+    def verify(self) -> str:
+        """Report the hashes, which were compared with each download."""
+        return _hashes(self.step.files)
+
+    def _download(self, file: Distribution, folder: Path, deadline: Deadline) -> Archive:
+        from relnox.indexes import client
+        from relnox.steps.published_files import index_file_differs
+
+        index = self.step.index
+        index_file = self.run.indexes.fetch_listing(index, self.step.package, deadline).get(file.filename)
+        if index_file is None:
+            raise TryLater(
+                "file-not-listed",
+                f"{index} does not list {file.filename}",
+                fix=f"publish it, or try again later: {fixes.command('verify-install')}",
+            )
+        if index_file.yanked:
+            raise Failed(
+                "file-yanked",
+                f"{index} lists {file.filename} as yanked (installers skip it)",
+                fix=f"unyank it on the index, or release a new version: {fixes.command('bump')}",
+            )
+        path = folder / file.filename
+        sha256 = client.download(index_file, path, deadline)
+        if sha256 != file.sha256:
+            raise index_file_differs(index, file, sha256)
+        return building.checks.open_checked(path, self.run.limits)
+
+
+class CopyFiles(Step, kw_only=True):
+    """Copy the files of a package from a folder and compare their hashes."""
+
+    concurrent: ClassVar[bool] = True
+    folder: str
+    package: str
+    files: tuple[Distribution, ...]
+
+    @property
+    def key(self) -> str:
+        return f"fetch {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"copy {listing([file.filename for file in self.files])} from {self.folder}, compare hashes"
+
+    def action(self, run: Run) -> CopyingFiles:
+        return CopyingFiles(self, run)
+
+
+class CopyingFiles(Action[CopyFiles]):
+    """Action that copies built files, so that the files that were compared are the ones that are installed."""
+
+    def check(self) -> str | None:
+        """Never skip: every run copies the files again."""
+        return None
+
+    def apply(self) -> None:
+        """Copy and compare."""
+        folder = self.run.folder(self.step.key)
+        self.run.downloads[self.step.package] = [self._copy(file, folder) for file in self.step.files]
+
+    def verify(self) -> str:
+        """Report the hashes, which were compared with each copy."""
+        return _hashes(self.step.files)
+
+    def _copy(self, file: Distribution, folder: Path) -> Archive:
+        source, path = self.run.root / self.step.folder / file.filename, folder / file.filename
+        if not building.archives.is_in(source.parent, source):
+            raise Failed(
+                "archive-missing",
+                f"{self.step.folder}/{file.filename} is missing, although the manifest lists it",
+                fix=f"rebuild: {fixes.command('build-all')}",
+            )
+        shutil.copyfile(source, path)
+        if (sha256 := building.archives.digests(path).sha256) != file.sha256:
+            raise Conflict(
+                "archive-changed",
+                f"{self.step.folder}/{file.filename} differs from the file that was built:\n"
+                f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
+                fix=f"rebuild: {fixes.command('build-all')}",
+            )
+        return building.checks.open_checked(path, self.run.limits)
+
+
+def _hashes(files: Iterable[Distribution]) -> str:
+    return "; ".join(f"{file.filename} sha256 {file.sha256[:16]}…" for file in files)

@@ -1,0 +1,72 @@
+"""Get upload tokens before the first upload."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from relnox.core.planning.step import Step
+from relnox.core.text import listing
+from relnox.errors import RelnoxError
+from relnox.steps.action import Action
+
+if TYPE_CHECKING:
+    from relnox.steps.run import Run
+
+__all__ = ["LogIn"]
+
+
+_CONCURRENT_LOGINS = 8
+
+
+class LogIn(Step, kw_only=True):
+    """Get upload tokens for all projects from an index, before any of them is uploaded.
+
+    Attributes:
+        packages: The projects.
+    """
+
+    publishes: ClassVar[bool] = True
+    index: str
+    packages: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return "log in"
+
+    @property
+    def title(self) -> str:
+        return f"get upload tokens for {listing(self.packages)} from {self.index}"
+
+    def action(self, run: Run) -> LoggingIn:
+        return LoggingIn(self, run)
+
+
+class LoggingIn(Action[LogIn]):
+    """Gets an upload token for each project, so that errors come before any upload.
+
+    Whether a project accepts this publisher is known only at its first file: an identity names no project.
+    """
+
+    def check(self) -> str | None:
+        """Return None: tokens are valid for this run only."""
+        return None
+
+    def apply(self) -> None:
+        """Get all tokens concurrently."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        credentials = self.run.indexes.credentials(self.step.index)
+        with ThreadPoolExecutor(_CONCURRENT_LOGINS, thread_name_prefix="log in") as pool:
+            futures = [pool.submit(credentials.login, package) for package in self.step.packages]
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        problems = [error for error in errors if isinstance(error, RelnoxError)]
+        if len(problems) < len(errors):
+            raise next(error for error in errors if error not in problems)
+        if problems:
+            messages = dict.fromkeys(error.message for error in problems)
+            raise type(problems[0])(problems[0].code, "\n".join(messages), fix=problems[0].fix)
+
+    def verify(self) -> str:
+        """Count the tokens."""
+        count = len(self.step.packages)
+        return f"{count} token{'s' * (count > 1)}"

@@ -1,0 +1,62 @@
+"""Archives on their way into the output folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from relnox import building
+from relnox.core.planning import fixes
+from relnox.errors import Failed
+from relnox.files import make_output
+from relnox.temporary_folders import TemporaryFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from relnox.core.release.manifest import Distribution
+
+__all__ = ["move_to", "same_bytes", "staging_folder"]
+
+
+_WRITABLE_BY_OTHERS = 0o022
+
+
+@contextlib.contextmanager
+def staging_folder(output: Path, package: str) -> Iterator[Path]:
+    """Create a temporary folder for a package's archives in the output folder; remove those of killed runs.
+
+    Its name is unique, since processes of a killed run may still write into the old one.
+    """
+    make_output(output)
+    with TemporaryFolder(output) as folder:
+        staging = folder.path / package
+        staging.mkdir()
+        yield staging
+
+
+def move_to(folder: Path, files: Iterable[Path]) -> None:
+    """Move files to a folder atomically: their content is on disk before the name exists."""
+    for path in files:
+        with path.open("rb") as content:
+            path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
+            os.fsync(content.fileno())
+        path.replace(folder / path.name)
+
+
+def same_bytes(path: Path, built: Distribution) -> None:
+    """Check that a file is the one that was checked before.
+
+    Raises:
+        Failed: Its hash differs.
+    """
+    digests = building.archives.digests(path)
+    if digests.sha256 != built.sha256:
+        raise Failed(
+            "archive-changed",
+            f"{path.name} was changed after it was built (sha256 {digests.sha256}, expected {built.sha256})",
+            fix="stop other processes that write into that folder, then build again: "
+            f"{fixes.command('build-all', '--clean')}",
+        )

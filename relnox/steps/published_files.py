@@ -1,0 +1,324 @@
+"""The files of a release as a run observes them on the index, and the exit code that follows from that.
+
+Steps record what they send and see as it happens (`Publication`); what is public decides the exit code, not which
+step failed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from relnox.core.planning.events import Status
+from relnox.core.planning.policy import Policy
+from relnox.core.records import replace
+from relnox.core.release import publication
+from relnox.core.release.publication import Observation, PublishedFile, State, UploadStatus
+from relnox.errors import Conflict, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from relnox.core.planning.events import Outcome, StepFinished
+    from relnox.core.planning.policy import Recheck
+    from relnox.core.release.manifest import Distribution
+    from relnox.indexes.client import IndexFile, ServedContent
+    from relnox.network import Deadline
+    from relnox.steps.run import Run
+
+__all__ = ["Publication", "index_file_differs"]
+
+_LISTING_TIME = 5.0
+"""Seconds for checking a listing again."""
+_RECHECK_TIME = 10.0
+"""Seconds for checking the index again after a failed run."""
+_RECHECK_TIME_AFTER_SIGNAL = 0.8
+_POLL_INTERVAL = 0.05
+_CANCEL_TIME = 0.5
+"""Seconds for canceled requests to end."""
+_CONNECTIONS = 8
+
+
+class Publication(Policy):
+    """The files of a release, with what steps did and observed."""
+
+    def __init__(self, run: Run) -> None:
+        self._plan = run.plan
+        self._run = run
+        uploads = [step.upload for step in run.plan.steps if step.upload is not None]
+        self._built = {(index, file.filename): file for index, file in uploads}
+        self._files = {
+            (index, name): PublishedFile(
+                index=index,
+                package=file.package,
+                filename=name,
+                listing=Observation.MATCH
+                if name in run.plan.public
+                else Observation.ABSENT,  # when it was planned
+            )
+            for (index, name), file in self._built.items()
+        }
+
+    @property
+    def files(self) -> tuple[PublishedFile, ...]:
+        """The files, in the order of the plan."""
+        return tuple(self._files.values())
+
+    @property
+    def must_report(self) -> bool:
+        """Whether any file is public, or was uploaded and may be."""
+        return any(file.state not in (State.NOT_UPLOADED, State.REJECTED) for file in self.files)
+
+    def record_upload(self, index: str, files: Sequence[Distribution]) -> None:
+        """Record that an upload of files begins, which makes earlier observations obsolete."""
+        for file in files:
+            self._change(
+                index,
+                file.filename,
+                upload=UploadStatus.UPLOADED,
+                listing=Observation.UNKNOWN,
+                download=Observation.UNKNOWN,
+            )
+
+    def record_rejection(self, index: str, files: Sequence[Distribution]) -> None:
+        """Record that the index rejected files, when the result of every earlier try is known."""
+        for file in files:
+            self._change(index, file.filename, upload=UploadStatus.REJECTED)
+
+    def record_listing(self, index: str, name: str, observation: Observation) -> None:
+        """Record whether the listing has a file; after a match, a page without it is taken for an outdated one."""
+        before = self._files.get((index, name))
+        if before is None:
+            return
+        if observation is not Observation.ABSENT or before.listing is not Observation.MATCH:
+            self._change(index, name, listing=observation)
+
+    def record_download(self, index: str, name: str, observation: Observation) -> None:
+        """Record whether the index serves the built bytes of a file."""
+        self._change(index, name, download=observation)
+
+    def unverified(self) -> dict[tuple[str, str], list[Distribution]]:
+        """Return the files that were uploaded and not verified, by index and package."""
+        files: dict[tuple[str, str], list[Distribution]] = {}
+        for key, file in self._files.items():
+            if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not State.VERIFIED:
+                files.setdefault((file.index, file.package), []).append(self._built[key])
+        return files
+
+    def _change(self, index: str, name: str, **changes: UploadStatus | Observation) -> None:
+        if (before := self._files.get((index, name))) is not None:
+            self._files[index, name] = replace(before, **changes)
+
+    def check_listing(
+        self,
+        index: str,
+        files: Sequence[Distribution],
+        *,
+        refresh: bool = True,
+        deadline: Deadline | None = None,
+        uploaded: bool = False,
+    ) -> set[str]:
+        """Return the names of files of a package that an index lists with the built hashes.
+
+        Args:
+            index: The index.
+            files: Files of one package.
+            refresh: Whether the listing is requested again if it is recent.
+            deadline: How long to try; by default a few seconds with `refresh`.
+            uploaded: Whether this run has uploaded them.
+
+        Raises:
+            Conflict: It lists one of them with a different hash, or twice.
+            TryLater: It does not respond.
+        """
+        from relnox.indexes.client import ContradictoryListing
+        from relnox.network import Deadline
+
+        built = {file.filename: file for file in files}
+        deadline = deadline or (Deadline(_LISTING_TIME) if refresh else None)
+        try:
+            hashes = self._run.indexes.hashes(index, files[0].package, built, refresh=refresh, deadline=deadline)
+        except ContradictoryListing as error:
+            self.record_listing(index, error.filename, Observation.MISMATCH)
+            raise
+        for name, file in built.items():
+            if name not in hashes:
+                observation = Observation.ABSENT
+            else:
+                observation = Observation.MATCH if hashes[name] == file.sha256 else Observation.MISMATCH
+            self.record_listing(index, name, observation)
+        for name, sha256 in hashes.items():
+            if sha256 != built[name].sha256:
+                raise index_file_differs(index, built[name], sha256, uploaded=uploaded)
+        return set(hashes)
+
+    def compare_served(
+        self,
+        index_file: IndexFile,
+        built: Distribution,
+        deadline: Deadline,
+        *,
+        limit: int | None,
+        path: Path | None = None,
+    ) -> ServedContent:
+        """Compare what an index serves with a built file; without a limit check only that it can be downloaded."""
+        from relnox.indexes import client
+        from relnox.indexes.client import ServedContent
+
+        if limit is None:
+            if client.is_served(index_file, deadline):
+                return ServedContent(Observation.MATCH, "")
+            return ServedContent(Observation.ABSENT, "not served")
+        local = path if path is not None and path.is_file() else None
+        return self._run.indexes.compare_served(index_file, built, limit=limit, path=local, deadline=deadline)
+
+    def observe(self, index: str, files: Sequence[Distribution], *, download: bool, seconds: float) -> None:
+        """Check files of one package on the index once, and record what is observed.
+
+        Args:
+            index: The index.
+            files: Files of one package.
+            download: Whether listed files are also downloaded and compared.
+            seconds: Approximate time limit of each request.
+
+        Raises:
+            RelnoxError: The index does not respond, or lists different files.
+        """
+        from relnox.network import Deadline
+
+        deadline = Deadline(seconds)
+        names = self.check_listing(index, files, deadline=deadline)
+        listing = self._run.indexes.cached_listing(index, files[0].package)
+        for file in (file for file in files if download and file.filename in names):
+            served = self.compare_served(listing[file.filename], file, deadline, limit=0)
+            self.record_download(index, file.filename, served.observation)
+
+    def recheck(self, *, shortly: bool) -> Recheck | None:
+        """Return a check of the uploaded files that are not verified, for a short time."""
+        files = [(index, members) for (index, _), members in self.unverified().items()]
+        return _Recheck(self, files, shortly=shortly) if files else None
+
+    def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
+        """Return the exit code of a run that publishes: by what is public."""
+        files = self._described_files
+        if not files:
+            return None
+        code = publication.exit_code(
+            files, [result.error.exit_code for result in results if result.error is not None]
+        )
+        if code is not ExitCode.DONE:
+            return code
+        later = [
+            ExitCode.TRY_LATER if result.error is None else result.error.exit_code
+            for result in results
+            if result.status in (Status.FAILED, Status.ABORTED) and not result.step.publishes
+        ]
+        if _is_embedded(files):
+            return ExitCode.worst(later)  # a folder on this machine, which is not public
+        return publication.after_publication(later)
+
+    def describe(self, outcome: Outcome) -> Outcome:
+        """Add the files and their state."""
+        return replace(outcome, publication=self._described_files)
+
+    def complete(self, outcome: Outcome) -> Outcome:
+        """Add the time until which the missing files can be uploaded, if some are public."""
+        return replace(outcome, deadline=self._upload_deadline(outcome.publication))
+
+    def last_words(self, outcome: Outcome) -> Iterator[str]:
+        """Yield the files that are public."""
+        yield from publication.summary(outcome.publication)
+
+    @property
+    def _described_files(self) -> tuple[PublishedFile, ...]:
+        return self.files if self._plan.skipped is None else ()
+
+    def _upload_deadline(self, files: Sequence[PublishedFile]) -> str | None:
+        """Return when PyPI stops accepting the rest of a release (14 days after its first file), as a date in UTC.
+
+        None if nothing is public, or everything is.
+        """
+        states = {file.state for file in files}
+        public = [file for file in files if file.state in (State.VERIFIED, State.PUBLIC)]
+        if not public or states <= {State.VERIFIED}:
+            return None
+        from relnox import network
+        from relnox.indexes.uploader import UPLOAD_WINDOW
+
+        on_index = (
+            self._run.indexes.cached_listing(file.index, file.package).get(file.filename) for file in public
+        )
+        times = [file.upload_time for file in on_index if file is not None and file.upload_time is not None]
+        first = min(times) if times else network.CLOCK.today()
+        return (first + UPLOAD_WINDOW).strftime("%Y-%m-%d %H:%M UTC")
+
+
+class _Recheck:
+    """Checks uploaded, unverified files on the index again; errors are ignored.
+
+    Args:
+        publication: Records what is observed.
+        files: The files of each package, with the index.
+        shortly: Whether a signal has ended the run: the check is short then, and downloads nothing.
+    """
+
+    def __init__(
+        self, publication: Publication, files: list[tuple[str, list[Distribution]]], *, shortly: bool
+    ) -> None:
+        self._publication = publication
+        self._files = files
+        self._seconds = _RECHECK_TIME_AFTER_SIGNAL if shortly else _RECHECK_TIME
+        self._download = not shortly
+        self._ends = time.monotonic() + self._seconds
+        self._threads = [
+            threading.Thread(target=self._check, name="check index", daemon=True)
+            for _ in range(min(_CONNECTIONS, len(files)))
+        ]
+
+    def start(self) -> None:
+        """Begin in the background."""
+        for thread in self._threads:
+            thread.start()
+
+    def is_running(self) -> bool:
+        """Return whether it has neither ended nor exceeded its time."""
+        return any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends
+
+    def stop(self) -> None:
+        """Cancel requests that still run."""
+        from relnox import network
+
+        self._ends = min(self._ends, time.monotonic())
+        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends + _CANCEL_TIME:
+            network.cancel_all()
+            time.sleep(_POLL_INTERVAL)
+
+    def _check(self) -> None:
+        while self._files and time.monotonic() < self._ends:
+            try:
+                index, files = self._files.pop()
+                self._publication.observe(index, files, download=self._download, seconds=self._seconds)
+            except BaseException:  # noqa: BLE001, S112 - SystemExit too, in this thread: keep the last observation
+                continue
+
+
+def index_file_differs(index: str, file: Distribution, sha256: str, *, uploaded: bool = False) -> Conflict:
+    """Return the error for a file that the index has with different content."""
+    from relnox.indexes.uploader import conflict_hint
+
+    after = " (damaged during the upload, or uploaded by another job first)" if uploaded else ""
+    return Conflict(
+        "index-file-differs",
+        f"{index} has a different {file.filename}{after}:\n"
+        f"  index  sha256 {sha256}\n  built  sha256 {file.sha256}",
+        fix=conflict_hint(file),
+    )
+
+
+def _is_embedded(files: Sequence[PublishedFile]) -> bool:
+    """Return whether all files are published to the embedded index."""
+    from relnox.indexes import targets
+
+    return all(file.index == targets.EMBEDDED for file in files)

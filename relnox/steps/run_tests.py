@@ -1,0 +1,118 @@
+"""Run the project's tests against the built wheels."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, ClassVar
+
+from relnox import building, core, process
+from relnox.core.planning.step import Step
+from relnox.steps.action import Action
+
+if TYPE_CHECKING:
+    from relnox.steps.run import Run
+
+__all__ = ["RunTests"]
+
+
+_TEST_TIMEOUT = 3600.0
+
+
+_NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+
+
+class RunTests(Step, kw_only=True):
+    """Run the configured tests with the built wheel in a new environment.
+
+    Attributes:
+        python: The Python to run them on, such as `3.12`; empty for the running one.
+    """
+
+    runs_project_code: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
+    package: str
+    python: str
+    folder: str
+    output: str
+    command: tuple[str, ...]
+    requires: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    siblings: tuple[str, ...]
+    installer: str
+
+    @property
+    def key(self) -> str:
+        return " ".join(["test", self.package, *filter(None, [self.python])])
+
+    @property
+    def title(self) -> str:
+        return f"{self.key}: {' '.join(self.command)}"
+
+    def action(self, run: Run) -> Testing:
+        return Testing(self, run)
+
+
+class Testing(Action[RunTests]):
+    """Runs the project's tests against the built wheel, in a fresh environment."""
+
+    def check(self) -> str | None:
+        """Return None: tests always run."""
+        return None
+
+    def apply(self) -> None:
+        """Install the wheels, and run the test command in the package's folder."""
+        installer = self.run.installer(self.step.installer)
+        folder = self.run.folder(self.step.key)
+        variables = self.run.installer_variables()
+        self.run.report_package_sources(installer.name)
+        environment = installer.create(
+            folder / "env", building.interpreters.find_interpreter(self.step.python).path, env=variables
+        )
+        python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
+        wheels = [
+            str(self.run.root / self.step.output / built.filename)
+            for package in (self.step.package, *self.step.siblings)
+            for built in self.run.built[package]
+            if built.kind == "wheel" and building.wheels.supports(built.filename, python)
+        ]
+        installer.install(
+            environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.on_line(self.step)
+        ).check(f"{self.step.package}: installing the wheel for its tests")
+        completed = process.run(
+            self.step.command,
+            cwd=self.run.source / self.step.folder,
+            env=environment.variables(self.run.variables(more=dict(self.step.environment))),
+            timeout=_TEST_TIMEOUT,
+            on_line=self.run.on_line(self.step),
+        )
+        fix = self._missing_module_fix(completed.output) or f"fix the failing tests of {self.step.package}"
+        completed.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", fix=fix)
+
+    def _missing_module_fix(self, output: str) -> str | None:
+        """Return how to get a module that the tests lack: from a sibling, an extra, or another requirement."""
+        from relnox.source import module_owners
+
+        if not (missing := _NO_MODULE.findall(output)):
+            return None
+        module, package = missing[-1], self.step.package
+        others = {name: folder for name, folder in self.run.folders.items() if name != package}
+        candidates = core.missing_modules.candidate_modules(output.splitlines(), module)
+        sibling_module, owners = module_owners.nearest(self.run.source, others, candidates)
+        if owners:
+            places = " and ".join(owners)
+            return f'add "{owners[0]}" to the dependencies of {package} ({sibling_module} is in {places})'
+        if extra := core.missing_modules.extra_providing(module, self.run.wheel_requires.get(package, ())):
+            return (
+                f'add "{package}[{extra}]" to [tool.relnox.test] requires ({module} is in the extra {extra}), '
+                f"or make the import of {module} optional"
+            )
+        distribution = core.missing_modules.distribution_for(module)
+        return (
+            f'add "{distribution}" to the dependencies of {package}, or to [tool.relnox.test] requires if only '
+            f"the tests import {module}"
+        )
+
+    def verify(self) -> str:
+        """Return the result; the command's exit status was checked."""
+        return "tests pass with the built wheel"

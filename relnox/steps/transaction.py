@@ -1,0 +1,130 @@
+"""The local steps of a bump as one transaction.
+
+Every action first checks whether it is done, so that an interrupted bump can be resumed. A local step that fails
+undoes the ones before it; a push that fails leaves them, and a rerun of the command pushes again.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from relnox.core.planning.events import Status
+from relnox.core.planning.policy import Policy
+from relnox.core.records import replace
+from relnox.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from relnox.core.bump.changes import Edit
+    from relnox.core.planning.events import Outcome, StepFinished
+    from relnox.steps.run import Run
+
+__all__ = ["Transaction"]
+
+
+class Transaction(Policy):
+    """Records local steps before the first of them, and undoes them if a later one fails.
+
+    Attributes:
+        pending: The record that resumes them; None if they are not recorded.
+        undo: Undoes the steps that were applied, the last first.
+        partly_applied: Whether a failed step leaves changes, which a rerun of the command completes.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.pending = run.pending
+        self._planned = run.pending.steps if run.pending is not None else ()
+        self.undo = ExitStack()
+        self.partly_applied = False
+        self._resumed = False
+        self._settled = False
+        self._durable = False
+
+    @property
+    def planned_edits(self) -> tuple[Edit, ...]:
+        """The file edits that were recorded before the first step."""
+        steps = self.pending.steps if self.pending is not None else ()
+        return tuple(edit for step in steps for edit in step.previewed_edits)
+
+    def begin(self) -> None:
+        """Record the steps, unless an earlier run left its own record."""
+        if self.pending is None:
+            return
+        from relnox.steps import bump_record
+
+        self._resumed = bump_record.read_pending(self._run.private) is not None
+        if self._resumed and self._run.git is not None:
+            self._run.git.recover()
+        bump_record.write_pending(self._run.private, self.pending)
+
+    def amend(self, contents: Mapping[str, bytes]) -> None:
+        """Record other contents of files than planned, before a later step relies on them."""
+        if self.pending is None:
+            return
+        from relnox.steps import bump_record
+        from relnox.steps.edit_files import EditFiles
+
+        steps = tuple(
+            replace(
+                step, edits=tuple(replace(edit, after=contents.get(edit.file, edit.after)) for edit in step.edits)
+            )
+            if isinstance(step, EditFiles)
+            else step
+            for step in self.pending.steps
+        )
+        self.pending = replace(self.pending, steps=steps)
+        bump_record.write_pending(self._run.private, self.pending)
+
+    def make_durable(self) -> None:
+        """Sync the results of the steps to disk: files, commit, tags and git's index.
+
+        It is done once, before anything is pushed and before the record is removed.
+        """
+        if self.pending is not None and not self._durable:
+            from relnox.source import edits
+            from relnox.steps.edit_files import EditFiles
+            from relnox.steps.undo_bump import UndoBump
+
+            changed = [
+                edit
+                for step in self.pending.steps
+                if isinstance(step, EditFiles | UndoBump)
+                for edit in step.edits
+            ]
+            edits.sync(self._run.root, changed, self._run.private)
+            self._durable = True
+
+    def settle(self, results: Sequence[StepFinished]) -> None:
+        """Undo the steps after a local failure; keep them after a remote one, so that a rerun resumes.
+
+        A resumed run cannot undo the steps of the run before it, so it keeps everything too. So does one that
+        stopped in the middle of a step.
+        """
+        stopped = next((result for result in results if result.status in (Status.FAILED, Status.ABORTED)), None)
+        if stopped is not None and (stopped.step.remote or self._resumed or self.partly_applied):
+            self.undo.pop_all()
+            return
+        if stopped is not None:
+            self.undo.close()
+            self._durable = False
+        else:
+            self.undo.pop_all()
+        self._settled = True
+
+    def finish(self, outcome: Outcome) -> None:
+        """Remove the record, or keep it as that of the last bump.
+
+        Not before the outcome was reported: a run that is killed earlier must be resumable with the same command.
+        """
+        if not self._settled or self.pending is None:
+            return
+        from relnox.steps import bump_record
+
+        self.make_durable()
+        if outcome.exit_code is ExitCode.DONE and outcome.plan.steps == self._planned:
+            bump_record.complete_pending(self._run.private, self.pending)
+        else:
+            bump_record.discard_pending(self._run.private)

@@ -1,0 +1,89 @@
+"""Revert a bump: its tags, its commit, its edits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from relnox.core.bump.changes import Edit
+from relnox.core.planning.step import Step
+from relnox.core.text import listing
+from relnox.errors import Failed
+from relnox.steps.action import Action
+from relnox.steps.edit_files import apply_edits
+from relnox.steps.git import checkout
+from relnox.steps.transaction import Transaction
+
+if TYPE_CHECKING:
+    from relnox.steps.run import Run
+
+__all__ = ["UndoBump"]
+
+
+class UndoBump(Step, kw_only=True):
+    """Revert a bump: its tags, its commit, its edits.
+
+    Attributes:
+        commit: The commit to remove; None if the files were only edited.
+        tags: The tags to delete.
+        edits: The reverse edits.
+    """
+
+    atomic: ClassVar[bool] = True
+    exclusive: ClassVar[bool] = True
+    commit: str | None
+    tags: tuple[str, ...]
+    edits: tuple[Edit, ...]
+
+    @property
+    def key(self) -> str:
+        return "undo"
+
+    @property
+    def title(self) -> str:
+        tags = [f"tag {tag}" for tag in self.tags]
+        commit = [f"commit {self.commit[:10]}"] if self.commit is not None else []
+        return f"revert {listing([*tags, *commit, *(f'the edit of {edit.file}' for edit in self.edits)])}"
+
+    def run_policy(self, run: Run) -> Transaction:
+        return run.service(Transaction)
+
+    def action(self, run: Run) -> UndoingBump:
+        return UndoingBump(self, run)
+
+
+class UndoingBump(Action[UndoBump]):
+    """Reverts a bump: first tags and commit in one ref transaction, then the files."""
+
+    def check(self) -> str | None:
+        """Done if nothing of the bump is left."""
+        return None if self._left() else "already reverted"
+
+    def apply(self) -> None:
+        """Remove commit and tags, restore the files."""
+        self.run.service(Transaction).partly_applied = self.step.commit is not None or bool(
+            self.step.tags
+        )  # a failure cannot restore the refs
+        if self.step.commit is not None:
+            git = checkout(self.run)
+            present = git.tags()
+            tags = [tag for tag in self.step.tags if tag in present]
+            git.undo_commit(self.step.commit, tags, [edit.file for edit in self.step.edits])
+        elif self.step.tags:
+            checkout(self.run).delete_tags(self.step.tags)
+        apply_edits(self.step.edits, self.run)
+
+    def verify(self) -> str:
+        """Check that tags and commit are gone, and the files restored."""
+        if left := self._left():
+            raise Failed("undo-incomplete", f"{left} still exists", fix="git status, git log -1, git tag --list")
+        return f"{len(self.step.edits)} files restored"
+
+    def _left(self) -> str | None:
+        from relnox.source import edits
+
+        if not edits.is_applied(self.run.root, self.step.edits):
+            return "an edited file"
+        if self.step.commit is not None and checkout(self.run).head() == self.step.commit:
+            return f"commit {self.step.commit[:10]}"
+        present = checkout(self.run).tags() if self.step.tags else {}
+        return next((f"tag {tag}" for tag in self.step.tags if tag in present), None)

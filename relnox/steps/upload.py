@@ -1,0 +1,184 @@
+"""Upload a file to an index.
+
+A file is uploaded (the index accepted it), then listed (with the hash of the built file), then downloadable (the
+built bytes are served). `Upload` ends with the first; `AwaitIndex` waits for the others, for all files of a
+package with one listing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from relnox import building
+from relnox.core.planning import fixes
+from relnox.core.planning.step import Step
+from relnox.core.release.manifest import Distribution
+from relnox.core.release.publishers import Policy, Publisher
+from relnox.errors import Conflict, RelnoxError, TryLater
+from relnox.steps.action import Action
+from relnox.steps.attest import attestations_of
+from relnox.steps.published_files import Publication
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from relnox.steps.run import Run
+
+__all__ = ["Upload"]
+
+
+_RETRY_TIME = 1200.0
+"""Seconds to retry an upload: half a release is worse than a late one."""
+
+
+_MIN_RATE = 16 << 10
+"""Bytes a second, for which large files get more time."""
+
+
+class Upload(Step, kw_only=True):
+    """Upload a file to an index, unless the index has it.
+
+    Attributes:
+        attestations: Whether the attestation of the file is uploaded with it.
+        publisher: Who must have signed that; None where it is unknown.
+    """
+
+    remote: ClassVar[bool] = True
+    publishes: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
+    index: str
+    file: Distribution
+    folder: str
+    attestations: Policy = "off"
+    publisher: Publisher | None = None
+
+    @property
+    def key(self) -> str:
+        return f"upload {self.file.filename}"
+
+    @property
+    def title(self) -> str:
+        return f"upload {self.file.filename} ({self.file.size:,} bytes) to {self.index}"
+
+    @property
+    def resources(self) -> tuple[tuple[str, int | None], ...]:
+        # The public index locks all releases of a project for each of its files.
+        return ((f"uploads to {self.index}", 8), (f"{self.file.package} on {self.index}", 2))
+
+    @property
+    def upload(self) -> tuple[str, Distribution]:
+        return self.index, self.file
+
+    def run_policy(self, run: Run) -> Publication:
+        return run.service(Publication)
+
+    def action(self, run: Run) -> Uploading:
+        return Uploading(self, run)
+
+
+class Uploading(Action[Upload]):
+    """Uploads a file, unless the index has it."""
+
+    def check(self) -> str | None:
+        """Return why nothing is to do: the file is in the last listing, with the same hash.
+
+        Raises:
+            Conflict: The index lists it with another hash.
+        """
+        return self._check_listing(refresh=False)
+
+    def apply(self) -> None:
+        """Upload with retries; before each retry check the listing, since the response may have been lost."""
+        from relnox.indexes.uploader import AttestationsRejected, FileExists
+        from relnox.network import Deadline, TransientError
+
+        deadline = Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)
+        self._attestations = attestations_of(self.step, self.run)
+        tries = _UploadTries(self._publication, self.step.index, [self.step.file])
+        while True:
+            path = self._unchanged_file()
+            try:
+                self._response = self.run.indexes.upload(
+                    self.step.index, path, self.step.file, self._attestations, tries.begin
+                )
+            except AttestationsRejected as error:
+                tries.fail(error)
+                if self.step.attestations == "required":
+                    raise
+                self._attestations = ()
+                self.run.on_line(self.step)(f"retrying without attestation: {error.message}")
+            except RelnoxError as error:
+                tries.fail(error)
+                if self._has_arrived():
+                    self._response = "no valid response, but the index lists it"
+                    return
+                if isinstance(error, FileExists):  # not listed yet: `AwaitIndex` compares its hash
+                    self._response = error.message
+                    return
+                if not isinstance(error, TransientError):
+                    raise
+                deadline.back_off(error)
+            else:
+                return
+
+    def verify(self) -> str:
+        """Return the response of the index; `AwaitIndex` verifies the files of the package together."""
+        unattested = self.step.attestations != "off" and not self._attestations
+        return f"uploaded{' WITHOUT attestation' if unattested else ''}: {self._response}"
+
+    def _unchanged_file(self) -> Path:
+        """Return the path of the file, if it still is the one that was built."""
+        path = self.run.root / self.step.folder / self.step.file.filename
+        if building.archives.digests(path).sha256 != self.step.file.sha256:
+            raise Conflict(
+                "archive-changed",
+                f"{path.name} differs from the file that was built (its SHA-256 is not that of the manifest)",
+                fix=f"rebuild: {fixes.command('build-all')}",
+            )
+        return path
+
+    @property
+    def _publication(self) -> Publication:
+        return self.run.service(Publication)
+
+    def _has_arrived(self) -> bool:
+        try:
+            return self._check_listing(refresh=True) is not None
+        except TryLater:
+            return False
+
+    def _check_listing(self, *, refresh: bool) -> str | None:
+        if not self._publication.check_listing(self.step.index, [self.step.file], refresh=refresh):
+            return None
+        return f"already on {self.step.index}: sha256 {self.step.file.sha256}"
+
+
+class _UploadTries:
+    """Records the tries of uploading files.
+
+    Args:
+        publication: Where they are recorded.
+        index: The index.
+        files: The files of each try.
+    """
+
+    def __init__(self, publication: Publication, index: str, files: Sequence[Distribution]) -> None:
+        self._publication = publication
+        self._index = index
+        self._files = files
+        self._sent = False
+        self._earlier_result_unknown = False
+
+    def begin(self) -> None:
+        """Record that a try sends its first byte."""
+        self._earlier_result_unknown = self._earlier_result_unknown or self._sent
+        self._sent = True
+        self._publication.record_upload(self._index, self._files)
+
+    def fail(self, error: RelnoxError) -> None:
+        """Record that a try failed, which is a rejection only if the index cannot have stored the files."""
+        rejected = error.rejected or getattr(error, "never_connected", False)
+        if self._sent and rejected and not self._earlier_result_unknown:
+            self._sent = False
+            self._publication.record_rejection(self._index, self._files)

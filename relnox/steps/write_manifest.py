@@ -1,0 +1,112 @@
+"""Write the manifest of what was built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from relnox import core
+from relnox.core.planning.step import Step
+from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
+from relnox.errors import Failed
+from relnox.files import replace_file, sync_folder
+from relnox.steps.action import Action
+from relnox.steps.build import Build
+from relnox.steps.reproducibility import CheckReproducibility
+from relnox.steps.run_tests import RunTests
+
+if TYPE_CHECKING:
+    from relnox.steps.run import Run
+
+__all__ = ["WriteManifest"]
+
+
+class WriteManifest(Step, kw_only=True):
+    """Write the manifest of what was built, as JSON and as text."""
+
+    exclusive: ClassVar[bool] = True
+    atomic: ClassVar[bool] = True
+    output: str
+    commit: str | None
+    dirty: bool
+    order: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def key(self) -> str:
+        return "manifest"
+
+    @property
+    def title(self) -> str:
+        return f"write the manifest into {self.output}"
+
+    def action(self, run: Run) -> WritingManifest:
+        return WritingManifest(self, run)
+
+
+class WritingManifest(Action[WriteManifest]):
+    """Writes the manifest of what was built, as JSON and as text."""
+
+    manifest: Manifest
+
+    def check(self) -> str | None:
+        """Return None: the manifest is written after every build."""
+        return None
+
+    def apply(self) -> None:
+        """Write the text form first, since the JSON form is the authoritative one."""
+        from datetime import UTC, datetime
+
+        output = self.run.root / self.step.output
+        needs = self._needs()
+        missing = self._missing(set(needs))
+        if missing == set(needs):
+            raise Failed(
+                "nothing-built",
+                "no package was built completely: the manifest is not written",
+                fix="fix the first failure above, then rerun the command",
+            )
+        order = [name for wave in core.graph.waves(needs) for name in wave if name not in missing]
+        self.manifest = Manifest(
+            distributions=tuple(file for name in order for file in self.run.built.get(name, ())),
+            commit=self.step.commit,
+            dirty=self.step.dirty,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            needs=tuple((name, tuple(sorted(core.graph.closure([name], needs) - {name}))) for name in order),
+            missing=tuple(sorted(missing)),
+            inputs=tuple(self.run.inputs[name] for name in order if name in self.run.inputs),
+        )
+        sync_folder(output)  # the files have to be on disk before the manifest that names them
+        replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode(), keep_mode=False)
+        replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode(), keep_mode=False)
+
+    def _missing(self, packages: set[str]) -> set[str]:
+        """Return the packages that were not built, or whose archives failed a later step."""
+        failed = {
+            step.build.package if isinstance(step, CheckReproducibility) else step.package
+            for step in self.run.unsuccessful
+            if isinstance(step, Build | CheckReproducibility | RunTests)
+        }
+        return packages & (failed | self.run.rejected)
+
+    def _needs(self) -> dict[str, set[str]]:
+        """Return the siblings that each package requires, according to its sources and the metadata of its wheel.
+
+        Requirements that a build hook adds are in the metadata only.
+        """
+        needs = {name: set(siblings) for name, siblings in self.step.order}
+        for name in self.run.built:
+            needs[name] |= core.collection.required_names(self.run.wheel_requires.get(name, ())) & needs.keys() - {
+                name
+            }
+        return needs
+
+    def verify(self) -> str:
+        """Check that the manifest reads back as written."""
+        path = self.run.root / self.step.output / MANIFEST_JSON
+        if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
+            raise Failed(
+                "file-changed",
+                f"{path} differs from what was written",
+                fix="stop other processes that write into that folder, then rerun the command",
+            )
+        without = f", without {', '.join(self.manifest.missing)}" if self.manifest.missing else ""
+        return f"{self.step.output}/{MANIFEST_JSON}{without}"

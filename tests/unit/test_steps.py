@@ -1,0 +1,50 @@
+"""Steps are found by their names, and planning with them loads nothing that only a run needs."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from relnox import steps
+from relnox.core.planning.step import Step, after
+from relnox.steps import ClearCache, WriteMatrix
+
+SLOW = ("asyncio", "build", "concurrent.futures", "dataclasses", "logging", "requests", "rich", "tomlkit", "twine")
+ONLY_FOR_RUNS = ("relnox.building.archives", "relnox.indexes", "relnox.network", "relnox.source.git")
+TOPICS = sorted(info.name for info in pkgutil.iter_modules(steps.__path__))
+
+
+def test_every_step_is_an_attribute_of_steps() -> None:
+    declared = {
+        kind
+        for topic in TOPICS
+        for kind in vars(import_module(f"relnox.steps.{topic}")).values()
+        if isinstance(kind, type) and issubclass(kind, Step) and kind is not Step
+    }
+    assert declared == set(steps.kinds())
+    assert all(getattr(steps, kind.__name__) is kind for kind in declared)
+
+
+@pytest.mark.parametrize("kind", steps.kinds(), ids=lambda kind: kind.__name__)
+def test_every_step_says_what_it_is_and_how_it_is_done(kind: type[Step]) -> None:
+    assert all(vars(kind).get(name) is not None for name in ("key", "title", "action"))
+
+
+def test_an_unknown_step_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="nonexistent"):
+        steps.nonexistent  # type: ignore[attr-defined]  # noqa: B018 - the access is the test
+
+
+def test_steps_can_be_planned_without_what_a_run_needs() -> None:
+    code = "import sys; from relnox import steps; steps.kinds(); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(ran.stdout.split()).isdisjoint((*SLOW, *ONLY_FOR_RUNS))
+
+
+def test_a_step_needs_others_by_their_keys() -> None:
+    assert after(ClearCache(), None, WriteMatrix(file="jobs.json", text="")) == ("clear cache", "matrix")
+    assert after() == ()
