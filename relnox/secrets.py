@@ -18,7 +18,7 @@ from relnox.core.escaping import escape_json, escape_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Secret", "mask_error", "masked", "on_secret"]
+__all__ = ["Secret", "mask_error", "masked", "masked_line", "on_secret"]
 
 _MASK = "****"
 _MIN_MASKED = 4
@@ -82,6 +82,11 @@ def masked(text: str) -> str:
     for secret in sorted(secrets, key=lambda secret: len(secret.reveal()), reverse=True):
         text = secret.mask(text, simplified)
     return text
+
+
+def masked_line(text: str, limit: int = 300) -> str:
+    """Mask secrets in a text of a third party, and return its first characters on one line."""
+    return masked(" ".join(text.split()))[:limit]
 
 
 def mask_error(error: BaseException | None) -> None:

@@ -55,8 +55,8 @@ class Indexes:
         self._targets: dict[str, targets.Target] = {}
         self._credentials: dict[str, Credentials] = {}
         self._downloaded_hashes: dict[str, str] = {}
-        self._listings: dict[tuple[str, str], Listing] = {}
-        self._listing_times: dict[tuple[str, str], float] = {}
+        self._listings: dict[tuple[str, str], tuple[float, Listing]] = {}
+        """When a project of an index was requested, and the listing."""
         self._upload_token = os.urandom(32).hex()
         self._opening = threading.RLock()
         self._open = ExitStack()
@@ -81,9 +81,7 @@ class Indexes:
     def clear_embedded(self) -> None:
         """Remove all content of the embedded index."""
         self.embedded.clear()
-        for cache in (self._listings, self._listing_times):
-            for key in [key for key in cache if key[0] == targets.EMBEDDED]:
-                del cache[key]
+        self._listings = {key: listing for key, listing in self._listings.items() if key[0] != targets.EMBEDDED}
 
     @property
     def trusted_simple_url(self) -> str:
@@ -115,15 +113,15 @@ class Indexes:
         from relnox import network
         from relnox.indexes import client
 
-        self._listing_times[index, project] = network.CLOCK.now()
+        start = network.CLOCK.now()
         listing = client.fetch_listing(self.target(index).simple_url, project, deadline)
-        self._listings[index, project] = listing
+        self._listings[index, project] = start, listing
         return listing
 
     def cached_listing(self, index: str, project: str) -> Listing:
         """Return the last listing of a project in this run; request it if there is none."""
-        listing = self._listings.get((index, project))
-        return self.fetch_listing(index, project) if listing is None else listing
+        cached = self._listings.get((index, project))
+        return self.fetch_listing(index, project) if cached is None else cached[1]
 
     def fetch_listings(self, index: str, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
         """Request the listings of many projects concurrently, for `cached_listing`.
@@ -167,7 +165,9 @@ class Indexes:
         query = availability.AvailabilityQuery(network.Deadline(availability.LIMIT))
 
         def find(project: str) -> AvailableVersions:
-            more = {targets.origin(last): last} if project in trusted and last not in sources.values() else {}
+            more = (
+                {targets.host_and_port(last): last} if project in trusted and last not in sources.values() else {}
+            )
             return query.find(project, projects[project], sources | more)
 
         return dict(zip(projects, _concurrently(find, projects), strict=True))
@@ -197,11 +197,11 @@ class Indexes:
         """
         from relnox import network
 
-        age = network.CLOCK.now() - self._listing_times.get((index, project), 0.0)
-        if refresh or age > _MAX_LISTING_AGE:
+        cached = self._listings.get((index, project))
+        if refresh or cached is None or network.CLOCK.now() - cached[0] > _MAX_LISTING_AGE:
             listing = self.fetch_listing(index, project, deadline)
         else:
-            listing = self.cached_listing(index, project)
+            listing = cached[1]
         for name in filenames:
             listing.check_consistent(name)
         return {name: self._hash(listing[name], deadline) for name in filenames if name in listing}

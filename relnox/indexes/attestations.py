@@ -21,7 +21,7 @@ from relnox.core.planning import fixes
 from relnox.core.release import publishers
 from relnox.errors import Conflict, Failed
 from relnox.network import TransientError
-from relnox.secrets import masked
+from relnox.secrets import masked_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +52,6 @@ AUDIENCE = "sigstore"
 
 _REKOR_VERSION = 1
 """Version of the transparency log whose entries have the time of the signature (PEP 740 does not store it)."""
-_MAX_QUOTED = 300
 
 
 class Unverified(Conflict):
@@ -224,7 +223,7 @@ def _verify(attestation: Attestation, file: Distribution, publisher: Publisher |
     try:
         attestation.verify(policy, _subject(file), offline=True)
     except Exception as error:  # third-party code on untrusted input may raise anything
-        reason = masked(" ".join((str(error) or type(error).__name__).split()))[:_MAX_QUOTED]
+        reason = masked_line(str(error) or type(error).__name__)
         by = f" by {publisher.description}" if publisher is not None else ""
         raise Unverified(
             "attestation-invalid",
@@ -285,13 +284,13 @@ def _translate_errors() -> Iterator[None]:
     except IdentityError as error:
         raise Failed(
             "identity-invalid",
-            f"the identity token of this job cannot be used for signing: {masked(str(error))}",
+            f"the identity token of this job cannot be used for signing: {masked_line(str(error))}",
             fix="check the clock of this machine",
         ) from error
     except (AttestationError, Error) as error:
         raise Failed(
             "signature-invalid",
-            f"the response of the signing service is not valid: {masked(str(error))[:_MAX_QUOTED]}",
+            f"the response of the signing service is not valid: {masked_line(str(error))}",
             fix=f"update the keys: {fixes.install('sigstore', upgrade=True)}",
         ) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:  # an incomplete response, or not JSON
@@ -306,9 +305,9 @@ def _signing_rejected(error: Exception) -> Failed:
     response = getattr(cause, "response", None)
     without = "publish without attestations: --attestations off (they cannot be added later)"
     if response is None:
-        reason, fix = masked(str(error))[:_MAX_QUOTED], without
+        reason, fix = masked_line(str(error)), without
     else:
-        text = masked(" ".join(response.text.split()))[:_MAX_QUOTED]
+        text = masked_line(response.text)
         reason, fix = f"{response.status_code} {response.reason or ''} {text}".strip(), without
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
             fix = f"check that the CI provider is supported, and the clock of this machine; or {without}"

@@ -41,6 +41,7 @@ __all__ = [
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PROVENANCE = "application/vnd.pypi.integrity.v1+json"
+_BYPASS_CACHES = {"Cache-Control": "no-cache"}
 _PARSING_TIMEOUT = 60.0
 """Seconds for parsing HTML: the parser is slow for invalid input."""
 _JSON_LOCK = Lock()
@@ -193,7 +194,7 @@ def fetch_listing(simple_url: str, project: str, deadline: Deadline | None = Non
         Failed: The index responds with an error, or with a page that is not a listing.
     """
     page = urljoin(simple_url, f"{project}/")
-    headers = {"Accept": _ACCEPT, "Cache-Control": "no-cache"}
+    headers = {"Accept": _ACCEPT, **_BYPASS_CACHES}
     response = network.get(page, headers, deadline=deadline, limit=network.LISTING)
     # An index that redirects to another one does not have the project itself.
     if response.status_code in _NOT_FOUND or response.is_redirect:
@@ -228,9 +229,8 @@ def download(file: IndexFile, to: Path, deadline: Deadline | None = None) -> str
     Raises:
         TryLater: The index lists the file but does not serve it.
     """
-    headers = {"Cache-Control": "no-cache"}
     response = network.get(
-        file.url, headers, into=to, deadline=deadline, limit=network.file_limit(), leave_origin=True
+        file.url, _BYPASS_CACHES, into=to, deadline=deadline, limit=network.file_limit(), leave_origin=True
     )
     if response.status_code != _OK:
         raise TryLater(
@@ -244,12 +244,11 @@ def download(file: IndexFile, to: Path, deadline: Deadline | None = None) -> str
 
 def is_served(file: IndexFile, deadline: Deadline | None = None) -> bool:
     """Return whether a listed file can be downloaded, without downloading it."""
-    headers = {"Cache-Control": "no-cache"}
     response = network.get(
-        file.url, headers, method="HEAD", deadline=deadline, limit=network.PEEK, leave_origin=True
+        file.url, _BYPASS_CACHES, method="HEAD", deadline=deadline, limit=network.PEEK, leave_origin=True
     )
     if response.status_code in _NO_HEAD:
-        headers["Range"] = "bytes=0-0"
+        headers = {**_BYPASS_CACHES, "Range": "bytes=0-0"}
         response = network.get(file.url, headers, deadline=deadline, limit=network.PEEK, leave_origin=True)
     return response.status_code in _SERVED
 
@@ -270,7 +269,7 @@ def compare_served(
     Raises:
         TryLater: The index does not respond.
     """
-    headers = {"Cache-Control": "no-cache"}
+    headers = dict(_BYPASS_CACHES)
     start = max(0, built.size - _TAIL)
     if is_partial := built.size > limit and path is not None:
         headers["Range"] = f"bytes={start}-{built.size - 1}"
@@ -315,7 +314,7 @@ def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | Non
     """
     if file.provenance is None:
         return None
-    headers = {"Accept": _PROVENANCE, "Cache-Control": "no-cache"}
+    headers = {"Accept": _PROVENANCE, **_BYPASS_CACHES}
     response = network.get(file.provenance, headers, deadline=deadline)
     if response.status_code != _OK:
         raise TryLater(

@@ -27,9 +27,9 @@ __all__ = [
     "build_simple_url",
     "check_urls",
     "extra_simple_urls",
+    "host_and_port",
     "ignored_variables",
     "is_production_host",
-    "origin",
     "redacted",
     "refers_to",
     "resolve",
@@ -190,7 +190,7 @@ def extra_simple_urls(config: Config) -> dict[str, str]:
     urls = {}
     for name in config.publish.extra_indexes:
         if "://" in name:
-            urls[origin(name)] = _with_slash(name)
+            urls[host_and_port(name)] = _with_slash(name)
         else:
             urls[name] = resolve(name, config).simple_url
     return urls
@@ -218,11 +218,11 @@ def is_production_host(target: Target, config: Config) -> bool:
     from twine import utils
 
     pypi_hosts = {_host(url) for url in (utils.DEFAULT_REPOSITORY, _public_simple_url(utils.DEFAULT_REPOSITORY))}
-    production = {origin(settings.upload) for settings in config.indexes.values() if settings.production}
-    return _host(target.upload_url) in pypi_hosts or origin(target.upload_url) in production
+    production = {host_and_port(settings.upload) for settings in config.indexes.values() if settings.production}
+    return _host(target.upload_url) in pypi_hosts or host_and_port(target.upload_url) in production
 
 
-def origin(url: str) -> str:
+def host_and_port(url: str) -> str:
     """Return host and port of a URL, without user, password and default port; empty if it is not valid."""
     if not _host(url):
         return ""
@@ -240,12 +240,12 @@ def ignored_variables(target: Target, environment: Mapping[str, str]) -> Iterato
 
 def redacted(value: str) -> str:
     """Return the URL or name of an index in another tool's settings, without a password."""
-    return (origin(value) or "an invalid URL") if "://" in value else value
+    return (host_and_port(value) or "an invalid URL") if "://" in value else value
 
 
 def refers_to(value: str, target: Target) -> bool:
     """Return whether the URL or name of an index in another tool's settings means this index."""
-    return origin(value) == origin(target.upload_url) if "://" in value else value == target.name
+    return host_and_port(value) == host_and_port(target.upload_url) if "://" in value else value == target.name
 
 
 def _matching_indexes(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
@@ -285,7 +285,7 @@ def _checked_url(url: str, key: str) -> str:
     if "@" in parts.netloc:
         raise Blocked(
             "index-url-with-password",
-            f"{key} contains a user name or a password for {origin(url)}",
+            f"{key} contains a user name or a password for {host_and_port(url)}",
             fix="remove it from the URL, and store it in a variable, in .pypirc or in the keyring",
         )
     return url

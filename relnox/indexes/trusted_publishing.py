@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from relnox import network
 from relnox.errors import Blocked, Failed, TryLater
-from relnox.secrets import Secret, masked
+from relnox.secrets import Secret, masked_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,6 @@ _MAX_TIME = 1 << 40
 _DEFAULT_LIFETIME = 900.0
 """Seconds, if the index does not say."""
 _RETRY_TIME = 30.0
-_MAX_QUOTED = 300
 _MAX_TOKEN = 8192
 """Characters; servers reject longer headers."""
 _IDENTITY_TIMEOUT = 60.0
@@ -193,7 +192,7 @@ class TokenProvider:
         """Return the error for a rejected identity token."""
         descriptions = _error_descriptions(document)
         text = "; ".join(f"{code}: {description}" for code, description in descriptions.items())
-        reason = masked(" ".join((text or f"{response.status_code}").split()))[:_MAX_QUOTED]
+        reason = masked_line(text or str(response.status_code))
         for_project = f" for {project}" if project else ""
         message = f"{self._index} did not issue an upload token{for_project} ({reason})"
         if "service-unavailable" in descriptions:

@@ -19,10 +19,10 @@ import threading
 import time
 import zipfile
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
@@ -62,20 +62,8 @@ _NAME_HINT = f"build the file with `{fixes.command('build-all')}`, and do not re
 
 
 @dataclass(frozen=True, kw_only=True)
-class _UploadRecord:
-    """The content of `upload.json`."""
-
-    size: int
-    sha256: str
-    blake2_256: str
-    upload_time: str
-    requires_python: str | None
-    metadata_sha256: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredFile(_UploadRecord):
-    """A stored distribution.
+class StoredFile:
+    """A stored distribution: its file name, and what `upload.json` records.
 
     Attributes:
         filename: Its name.
@@ -92,6 +80,12 @@ class StoredFile(_UploadRecord):
     filename: str
     project: str
     version: Version
+    size: int
+    sha256: str
+    blake2_256: str
+    upload_time: str
+    requires_python: str | None
+    metadata_sha256: str | None
 
     @property
     def uploaded(self) -> float:
@@ -192,11 +186,10 @@ class Store:
         """Return a file; None if there is none of that name."""
         try:
             project, version = identify(filename)
-            folder = self._files / filename
-            record = _UploadRecord(**json.loads((folder / _RECORD).read_bytes()))
+            record = json.loads((self._files / filename / _RECORD).read_bytes())
         except (Blocked, FileNotFoundError, NotADirectoryError):
             return None
-        return StoredFile(**asdict(record), filename=filename, project=project, version=version)
+        return StoredFile(filename=filename, project=project, version=version, **record)
 
     def find_content(self, sha256: str) -> StoredFile | None:
         """Return a file with this content, of any project; None if there is none."""
@@ -258,13 +251,6 @@ class Store:
             return None
 
 
-class _Digest(Protocol):
-    """A hash object of hashlib."""
-
-    def update(self, data: bytes, /) -> None: ...
-    def hexdigest(self) -> str: ...
-
-
 class Incoming:
     """An upload in progress, created by `Store.receive`."""
 
@@ -276,11 +262,8 @@ class Incoming:
         self._store = store
         self._content = (self._folder / _FILE).open("xb")
         self.size = 0
-        self._digests: dict[str, _Digest] = {
-            "sha256": hashlib.sha256(),
-            "blake2_256": hashlib.blake2b(digest_size=32),
-            "md5": hashlib.md5(usedforsecurity=False),
-        }
+        self._sha256 = hashlib.sha256()
+        self._blake2 = hashlib.blake2b(digest_size=32)
 
     def __enter__(self) -> Self:
         return self
@@ -295,8 +278,8 @@ class Incoming:
         """Add the next bytes of the file."""
         self._content.write(piece)
         self.size += len(piece)
-        for digest in self._digests.values():
-            digest.update(piece)
+        self._sha256.update(piece)
+        self._blake2.update(piece)
 
     def write_all(self, pieces: Iterable[bytes]) -> None:
         """Add the rest of the file, in pieces."""
@@ -305,8 +288,8 @@ class Incoming:
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """Hex digests of the bytes so far: `sha256`, `blake2_256` and `md5`."""
-        return {name: digest.hexdigest() for name, digest in self._digests.items()}
+        """Hex digests of the bytes so far: `sha256` and `blake2_256`."""
+        return {"sha256": self._sha256.hexdigest(), "blake2_256": self._blake2.hexdigest()}
 
     def store(self, filename: str, *, requires_python: str | None = None) -> bool:
         """Move the file into the store.
@@ -329,15 +312,14 @@ class Incoming:
         if metadata is not None:
             self._write(_METADATA, metadata)
         digests = self.digests
-        record = _UploadRecord(
-            size=self.size,
-            sha256=digests["sha256"],
-            blake2_256=digests["blake2_256"],
-            upload_time=f"{datetime.fromtimestamp(self._store.clock(), UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
-            requires_python=requires_python,
-            metadata_sha256=None if metadata is None else hashlib.sha256(metadata).hexdigest(),
-        )
-        self._write(_RECORD, json.dumps(asdict(record), indent=2).encode())
+        record = {
+            "size": self.size,
+            **digests,
+            "upload_time": f"{datetime.fromtimestamp(self._store.clock(), UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "requires_python": requires_python,
+            "metadata_sha256": None if metadata is None else hashlib.sha256(metadata).hexdigest(),
+        }
+        self._write(_RECORD, json.dumps(record, indent=2).encode())
         sync_folder(self._folder)
         try:
             self._folder.rename(self._files / filename)
@@ -346,11 +328,11 @@ class Incoming:
             stored = self._store.find(filename)
             if stored is None:
                 raise
-            if stored.sha256 == record.sha256:
+            if stored.sha256 == digests["sha256"]:
                 return False
             raise Conflict(
                 "index-file-differs",
-                f"{file_exists_message(filename, stored.blake2_256)} The one sent has {record.blake2_256!r}.",
+                f"{file_exists_message(filename, stored.blake2_256)} The one sent has {digests['blake2_256']!r}.",
                 fix="bump the version, or clear the embedded index",
             ) from None
         sync_folder(self._files)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Upload"]
 
-_DIGEST_FIELDS = {"sha256_digest": "sha256", "blake2_256_digest": "blake2_256", "md5_digest": "md5"}
+_DIGEST_FIELDS = {"sha256_digest": "sha256", "blake2_256_digest": "blake2_256"}
 
 
 class Upload:
