@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from relnox.commands.running.perform import Preparation
     from relnox.commands.shared.project import Project
-    from relnox.core.bump.levels import ReleaseHistory
+    from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.packages import Package
     from relnox.core.planning.events import Event, Outcome
     from relnox.core.planning.plan import Plan, Problem, Table

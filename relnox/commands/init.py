@@ -108,7 +108,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         path = project.root / name
         return path.read_bytes() if path.is_file() else None
 
-    has_one_group = len(core.version_bumps.version_groups(project.workspace, project.release_config)) == 1
+    has_one_group = len(core.version_groups.version_groups(project.workspace, project.release_config)) == 1
     return Snapshot(
         workspace=project.workspace,
         config=project.config,

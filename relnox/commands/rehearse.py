@@ -99,7 +99,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 def _released(selected: tuple[Package, ...], project: Project) -> set[str]:
     """Find the packages of a release: the selected ones, and those of their version groups that they need."""
     released = {package.name for package in selected}
-    for group in core.version_bumps.version_groups(project.workspace, project.release_config):
+    for group in core.version_groups.version_groups(project.workspace, project.release_config):
         if group.kind == "fixed":
             in_group = {package.name for package in group.packages}
             for package in selected:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.commands.shared.project import Project
-    from relnox.core.bump.levels import ReleaseHistory
+    from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from relnox.core import workspace as workspace
     from relnox.core.bump import bump_checks as bump_checks
     from relnox.core.bump import changes as changes
+    from relnox.core.bump import dependency_updates as dependency_updates
     from relnox.core.bump import editing as editing
     from relnox.core.bump import levels as levels
+    from relnox.core.bump import release_history as release_history
     from relnox.core.bump import version_bumps as version_bumps
+    from relnox.core.bump import version_groups as version_groups
     from relnox.core.dependencies import availability as availability
     from relnox.core.dependencies import requirements as requirements
     from relnox.core.dependencies import siblings as siblings
@@ -64,7 +67,8 @@ if TYPE_CHECKING:
     from relnox.core.versions import versioning as versioning
 else:
     _FOLDERS = {
-        "bump": "bump_checks changes editing levels version_bumps",
+        "bump": "bump_checks changes dependency_updates editing levels release_history version_bumps "
+        "version_groups",
         "dependencies": "availability requirements siblings",
         "notes": "changelog fragments release_notes",
         "planning": "events fixes plan policy step",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.bump import levels
+from relnox.core.bump import release_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from relnox.core.bump.levels import Commit, ReleaseHistory
+    from relnox.core.bump.release_history import Commit, ReleaseHistory
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git
@@ -33,16 +33,16 @@ def histories(
     """
     history = _parents(git)
     versions = {package.name: package.version for package in workspace.packages}
-    tagged = levels.last_tags(formats, tags, history.keys(), versions)
+    tagged = release_history.last_tags(formats, tags, history.keys(), versions)
     released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
-    inside, edge = levels.tag_coverage(history, released)
+    inside, edge = release_history.tag_coverage(history, released)
     everything = len(tagged) < len(workspace.packages)
     excluded = () if everything else edge
     commits = list(_commits(git, excluded))
     if _touches_former_package(commits, workspace):
         renamed = _renamed_folders(git, excluded)
         commits = [commit._replace(renamed=tuple(renamed.get(commit.id, ()))) for commit in commits]
-    return levels.histories(workspace.packages, tagged, tags, inside, commits)
+    return release_history.histories(workspace.packages, tagged, tags, inside, commits)
 
 
 def _parents(git: Git) -> dict[str, tuple[str, ...]]:
@@ -107,4 +107,6 @@ def _commits(git: Git, excluded: tuple[str, ...] | list[str]) -> Iterator[Commit
         first = position = position + 5
         while position < len(fields) and fields[position]:
             position += 1
-        yield levels.Commit(commit, message, tuple(name.removeprefix("\n") for name in fields[first:position]))
+        yield release_history.Commit(
+            commit, message, tuple(name.removeprefix("\n") for name in fields[first:position])
+        )

@@ -9,7 +9,7 @@ from projects import HATCHLING, repository, write
 from running import here, refused
 
 from relnox.commands.shared.project import open_project
-from relnox.core.bump.version_bumps import version_groups
+from relnox.core.bump.version_groups import version_groups
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.bump.levels import (
-    Commit,
-    ReleaseHistory,
-    bump_requests,
-    histories,
-    last_tags,
-    level_of,
-    tag_coverage,
-)
+from relnox.core.bump.levels import bump_requests, level_of
+from relnox.core.bump.release_history import Commit, ReleaseHistory, histories, last_tags, tag_coverage
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.notes.fragments import Fragment
 from relnox.core.packages import Package, VersionSource

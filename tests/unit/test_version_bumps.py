@@ -14,8 +14,8 @@ from relnox.core.bump.version_bumps import (
     VersionBump,
     check_locations_agree,
     plan_bumps,
-    version_groups,
 )
+from relnox.core.bump.version_groups import version_groups
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.settings.config import Config, GroupConfig
 from relnox.core.versions.versioning import Bump

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from relnox.commands.bump.observation import Observation
     from relnox.commands.bump.snapshot import Decision
     from relnox.commands.shared.project import Project
-    from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
+    from relnox.core.bump.dependency_updates import DependencyUpdates
+    from relnox.core.bump.version_bumps import VersionBump
     from relnox.source.changelog_tools import Release
 
 __all__ = ["generate_changelogs", "generate_locks", "outdated_locks"]
@@ -111,7 +112,7 @@ def _release(folder: str, bumps: list[VersionBump], observation: Observation) ->
 
     config, first = observation.config, bumps[0]
     tag_format = observation.tag_formats[first.package.name]
-    groups = core.version_bumps.version_groups(observation.workspace, config)
+    groups = core.version_groups.version_groups(observation.workspace, config)
     names = {
         package.name: group.name if group.kind == "fixed" else package.name
         for group in groups

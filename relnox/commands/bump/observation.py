@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relnox.commands.bump.options import Options
     from relnox.commands.shared.project import Project
     from relnox.commands.shared.tag_checks import NewerTags
-    from relnox.core.bump.levels import ReleaseHistory
+    from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package, VersionSource
     from relnox.core.settings.config import Config

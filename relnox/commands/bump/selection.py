@@ -40,7 +40,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
         return packages
     if options.package:
         return project.workspace.select(options.package)
-    is_one_group = len(core.version_bumps.version_groups(project.workspace, config)) == 1
+    is_one_group = len(core.version_groups.version_groups(project.workspace, config)) == 1
     if options.all or is_one_group or options.part == "auto":
         return packages
     raise Blocked(

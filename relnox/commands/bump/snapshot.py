@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
     from relnox.commands.bump.observation import Observation, RemoteState
     from relnox.core.bump.changes import Edit
-    from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
+    from relnox.core.bump.dependency_updates import DependencyUpdates
+    from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
     from relnox.source.git import GitState
     from relnox.steps import bump_record

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
 
-    from relnox.core.bump.levels import ReleaseHistory
+    from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
     from relnox.core.tagging.tag_proposals import KnownTags

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
+    from relnox.core.bump.dependency_updates import DependencyUpdates
+    from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import VersionSource
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace

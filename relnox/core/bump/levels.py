@@ -1,4 +1,4 @@
-"""Release histories (commits since the last tag), and the levels that commits or change fragments ask for.
+"""The levels of bumps that commits or change fragments since the last release ask for.
 
 Commits are read as Conventional Commits 1.0.0. A version that was raised by hand since the tag is
 released as it is.
@@ -7,76 +7,32 @@ released as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from relnox.core.bump.release_history import ReleaseHistory
 from relnox.core.bump.version_bumps import BumpRequest
-from relnox.core.tagging.tags import latest_tags
 from relnox.core.versions import versioning
 from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from packaging.version import Version
+    from collections.abc import Collection, Mapping, Sequence
 
     from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
     from relnox.core.settings.config import CommitsConfig, Config
-    from relnox.core.tagging.tags import TagFormat
     from relnox.core.versions.versioning import Level, Phase
     from relnox.core.workspace import Workspace
 
 __all__ = [
-    "LOCK_FILES",
-    "Commit",
-    "ReleaseHistory",
     "bump_requests",
     "check_tag_format_fits",
-    "histories",
-    "last_tags",
     "level_of",
-    "owning_package",
-    "tag_coverage",
 ]
 
 _HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
 _ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
-
-
-LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
-"""Generated files: a commit that changes nothing else of a package does not count as a change of it."""
-
-
-class Commit(NamedTuple):
-    """A commit.
-
-    Attributes:
-        id: Its full id.
-        message: Its message.
-        files: The files it changed, relative to the root.
-        renamed: Folders of packages that it renamed, each with its new name.
-    """
-
-    id: str
-    message: str
-    files: tuple[str, ...]
-    renamed: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def subject(self) -> str:
-        """The first line of its message."""
-        return self.message.partition("\n")[0].strip()
-
-
-class ReleaseHistory(NamedTuple):
-    """A package's last reachable tag with its version, and the commits since then that change its files."""
-
-    tag: str | None
-    version: Version | None
-    commits: tuple[Commit, ...]
 
 
 def level_of(message: str, config: CommitsConfig) -> Level | None:
@@ -93,98 +49,6 @@ def level_of(message: str, config: CommitsConfig) -> Level | None:
     if kind in map(str.lower, config.minor):
         return "minor"
     return "patch" if kind in map(str.lower, config.patch) else None
-
-
-def last_tags(
-    formats: Mapping[str, TagFormat],
-    tags: Mapping[str, str],
-    reachable: Iterable[str],
-    versions: Mapping[str, Version | None] | None = None,
-) -> dict[str, tuple[str, Version]]:
-    """Return each package's last tag among those that the present commit contains.
-
-    That is the greatest one that is not above the package's version: higher tags may be of an abandoned version.
-    If all are above, or no file has a version, it is the greatest of all.
-
-    Args:
-        formats: The tag format of each package.
-        tags: All tags, each with its commit.
-        reachable: The present commit and its ancestors.
-        versions: The present versions of the packages.
-    """
-    ancestors = reachable if isinstance(reachable, AbstractSet) else set(reachable)
-    return latest_tags(formats, (name for name, commit in tags.items() if commit in ancestors), versions)
-
-
-def tag_coverage(
-    history: Mapping[str, Sequence[str]], tagged_commits: Iterable[str]
-) -> tuple[dict[str, int], list[str]]:
-    """Determine which of several tagged commits contain which commit.
-
-    Args:
-        history: Parents of each commit, children before their parents.
-        tagged_commits: The tagged commits.
-
-    Returns:
-        For each commit a bit mask: bit N is set if the tagged commit number N contains it; and the newest commits
-        that all tagged commits contain.
-    """
-    bits = {commit: 1 << index for index, commit in enumerate(tagged_commits)}
-    all_bits = (1 << len(bits)) - 1
-    coverage: dict[str, int] = dict.fromkeys(history, 0)
-    boundary: dict[str, None] = {}
-    for commit, parents in history.items():
-        mask = coverage[commit] = coverage[commit] | bits.get(commit, 0)
-        if mask == all_bits and commit in bits:
-            boundary[commit] = None
-        for parent in parents:
-            if parent in coverage:
-                coverage[parent] |= mask
-                if mask != all_bits and coverage[parent] | bits.get(parent, 0) == all_bits:
-                    boundary[parent] = None
-    return coverage, list(boundary) if all_bits else []
-
-
-def histories(
-    packages: Iterable[Package],
-    tagged: Mapping[str, tuple[str, Version]],
-    tags: Mapping[str, str],
-    coverage: Mapping[str, int],
-    commits: Iterable[Commit],
-) -> dict[str, ReleaseHistory]:
-    """Return the release history of each package.
-
-    Args:
-        packages: All packages of the workspace.
-        tagged: The result of `last_tags`.
-        tags: All tags, each with its commit.
-        coverage: The result of `tag_coverage` for the tagged commits, in the order of `tagged`.
-        commits: The commits that not all tagged commits contain, the newest first.
-    """
-    numbers = {
-        commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
-    }
-    owners = {package.folder: package.name for package in packages}
-    bit = {name: 1 << numbers[tags[tag]] for name, (tag, _) in tagged.items()}
-    commits_by_package: dict[str, list[Commit]] = {name: [] for name in owners.values()}
-    cache: dict[str, str | None] = {}
-    for commit in commits:
-        mask = coverage.get(commit.id, 0)
-        touched = dict.fromkeys(
-            owning_package(file, owners, cache) for file in commit.files if not file.endswith(LOCK_FILES)
-        )
-        for name in touched:
-            if name is not None and not mask & bit.get(name, 0):
-                commits_by_package[name].append(commit)
-        for old, new in commit.renamed:
-            if new in owners and old not in owners:
-                owners[old] = owners[new]
-                cache.clear()
-    untagged: tuple[str | None, Version | None] = (None, None)
-    return {
-        name: ReleaseHistory(*tagged.get(name, untagged), commits=tuple(since))
-        for name, since in commits_by_package.items()
-    }
 
 
 def check_tag_format_fits(history: Mapping[str, ReleaseHistory], tags: Collection[str]) -> None:
@@ -294,14 +158,3 @@ def _derived_request(
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def owning_package(file: str, owners: Mapping[str, str], cache: dict[str, str | None]) -> str | None:
-    """Return the package whose folder contains a file, the innermost one; `cache` is by folder."""
-    folder = file.rpartition("/")[0]
-    if folder not in cache:
-        package_folder = folder
-        while package_folder and package_folder not in owners:
-            package_folder = package_folder.rpartition("/")[0]
-        cache[folder] = owners.get(package_folder or ".")
-    return cache[folder]

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from packaging.version import Version
-
-from relnox.core.settings import patterns
+from relnox.core.bump import dependency_updates
+from relnox.core.bump.version_groups import version_groups
 from relnox.core.versions import versioning
 from relnox.core.versions.version_locations import parse_version
 from relnox.core.versions.versioning import Bump
@@ -21,29 +20,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
-    from relnox.core.packages import Dependency, Package
+    from packaging.version import Version
+
+    from relnox.core.bump.dependency_updates import DependencyUpdates
+    from relnox.core.bump.version_groups import VersionGroup
+    from relnox.core.packages import Package
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-    DependencyUpdates = Mapping[str, list[tuple[Dependency, str]]]
-    """By package: the requirements to rewrite, each with its new text."""
-
 __all__ = [
-    "ANY_TAG",
     "BumpRequest",
     "ResolvedBumps",
     "VersionBump",
-    "VersionGroup",
     "check_locations_agree",
     "describe_disagreement",
     "locations_agree",
     "plan_bumps",
-    "version_groups",
 ]
 
-ANY_TAG = "any tag gives their versions"
-"""The name of the group of packages whose backends read any tag."""
-_PUBLISHED = ("runtime", "extra")
 _MAX_LISTED = 3
 """Package names in a message."""
 
@@ -76,64 +70,6 @@ class ResolvedBumps(NamedTuple):
 
     bumps: tuple[VersionBump, ...]
     updates: DependencyUpdates
-
-
-class VersionGroup(NamedTuple):
-    """Packages whose versions belong together.
-
-    Attributes:
-        name: Its name in the settings, or that of its only package.
-        kind: `fixed`: all are bumped together; `linked`: those that are bumped get one version; `alone`.
-        packages: Its packages.
-    """
-
-    name: str
-    kind: str
-    packages: tuple[Package, ...]
-
-
-def version_groups(workspace: Workspace, config: Config) -> tuple[VersionGroup, ...]:
-    """Return one group in lockstep; otherwise the configured groups and every other package alone.
-
-    Raises:
-        Blocked: A group matches no package, or a package is in two groups.
-    """
-    if config.versions == "lockstep":
-        return (VersionGroup("lockstep", "fixed", workspace.packages),)
-    grouped: dict[str, str] = {}
-    groups = []
-    for name, group in config.groups.items():
-        members = patterns.select(group.packages, workspace.packages)
-        if not members:
-            raise Blocked(
-                "group-empty",
-                f"group {name} matches no package of this workspace ({', '.join(group.packages)})",
-                fix=f"correct packages in [tool.relnox.groups.{name}]",
-            )
-        for package in members:
-            if package.name in grouped:
-                raise Blocked(
-                    "package-in-two-groups",
-                    f"{package.name} is in two groups: {grouped[package.name]} and {name}",
-                    fix="remove it from one of them in [tool.relnox.groups]",
-                )
-            grouped[package.name] = name
-        groups.append(VersionGroup(name, group.kind, members))
-    by_tags: dict[tuple[object, ...], list[Package]] = {}
-    for package in workspace.packages:
-        if package.name not in grouped and package.source.kind == "tags":
-            by_tags.setdefault(package.source.key[:1], []).append(package)
-    for key, members_by_tag in by_tags.items():
-        if len(members_by_tag) > 1:  # their backends read the same tags, so one new tag bumps all of them
-            name = f"tags {key[0]}*" if key else ANY_TAG
-            groups.append(VersionGroup(name, "fixed", tuple(members_by_tag)))
-            grouped |= dict.fromkeys((package.name for package in members_by_tag), name)
-    alone = (
-        VersionGroup(package.name, "alone", (package,))
-        for package in workspace.packages
-        if package.name not in grouped
-    )
-    return (*groups, *alone)
 
 
 def plan_bumps(
@@ -176,7 +112,7 @@ def plan_bumps(
                 key=lambda bump: bump.package.name,
             )
         )
-        updates = _dependency_updates(workspace, bumps, present, config)
+        updates = dependency_updates.dependency_updates(workspace, bumps, present, config)
         added = dict(_dependents(workspace, bumps, updates, _base_versions(groups, present), config))
         if not added:
             return ResolvedBumps(bumps, updates)
@@ -210,9 +146,6 @@ def describe_disagreement(package: Package) -> str:
     return f"{package.name} has different versions in different files\n{lines}"
 
 
-# --- from requests to bumps ------------------------------------------------------------------------
-
-
 def _group_bumps(
     group: VersionGroup,
     bump_requests: Mapping[str, BumpRequest],
@@ -231,10 +164,10 @@ def _group_bumps(
     base = _base_version(group, bumped, present, explicit)
     candidates = [explicit] if explicit is not None else [None] if keeps_version else kinds
     try:
-        after = max(_next(base, bump, config, today) for bump in candidates)
+        after = max(_next_version(base, bump, config, today) for bump in candidates)
         for package in bumped:
             if explicit is not None and package.name in present:  # --allow-lower is checked for every package
-                _next(present[package.name], explicit, config, today)
+                _next_version(present[package.name], explicit, config, today)
     except Blocked as error:
         if len(present) == 1:
             raise
@@ -277,7 +210,7 @@ def _base_version(
     return max(versions.values(), default=None)
 
 
-def _next(base: Version | None, bump: Bump | None, config: Config, today: date) -> Version:
+def _next_version(base: Version | None, bump: Bump | None, config: Config, today: date) -> Version:
     if bump is None or base is None:
         if base is None and bump is not None and bump.to is not None:
             return versioning.parse(bump.to, where="--to")
@@ -323,97 +256,6 @@ def _check_same_version(group: VersionGroup, versions: Mapping[str, Version]) ->
         )
 
 
-# --- from bumps to requirements --------------------------------------------------------------------
-
-
-def _dependency_updates(
-    workspace: Workspace, bumps: Sequence[VersionBump], present: Mapping[str, Version], config: Config
-) -> DependencyUpdates:
-    """Return the requirements of each package that change with the bumped packages they name."""
-    lowered = {bump.package.name for bump in bumps if bump.before is not None and bump.after < bump.before}
-    after = {bump.package.name: bump.after for bump in bumps}
-    after |= {name: after[package] for name, package in config.dependency_updates.items() if package in after}
-    rewritten: dict[tuple[str, str, bool], str | None] = {}
-    updates: dict[str, list[tuple[Dependency, str]]] = {}
-    for package in workspace.packages:
-        for need in package.dependencies:
-            if need.name in after and need.key:
-                cache_key = (need.name, need.text, need.poetry)
-                is_first = cache_key not in rewritten
-                if is_first:
-                    rewritten[cache_key] = _rewrite(need, after[need.name], config)
-                if (changed := rewritten[cache_key]) is None:
-                    continue
-                if config.update_requirements == "never":
-                    _check_not_excluded(package, need, after[need.name])
-                    continue
-                if is_first and config.dependency_updates.get(need.name, need.name) not in lowered:
-                    _check_not_ahead(package, need, after[need.name])
-                updates.setdefault(package.name, []).append((need, changed))
-    for name, need, changed in _sibling_bounds(workspace, bumps, dict(present) | after, config):
-        updates.setdefault(name, []).append((need, changed))
-    return updates
-
-
-def _sibling_bounds(
-    workspace: Workspace, bumps: Sequence[VersionBump], versions: Mapping[str, Version], config: Config
-) -> Iterator[tuple[str, Dependency, str]]:
-    """Yield the requirements of bumped packages on siblings that name no version, with the bound they get."""
-    if config.sibling_bound in (None, "keep"):
-        return
-    from relnox.core.dependencies import requirements
-
-    for package in (bump.package for bump in bumps):
-        for need in package.dependencies:
-            is_sibling = need.name in workspace.by_name and need.name != package.name
-            if need.table in _PUBLISHED and need.key and is_sibling and need.name in versions:
-                changed = requirements.add_bound(
-                    need,
-                    versions[need.name],
-                    config.sibling_bound or "keep",
-                    lambda version: versioning.format_version(version, config.scheme),
-                )
-                if changed is not None:
-                    yield package.name, need, changed
-
-
-def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
-    """Check that a requirement does not ask for a version later than the new one: it must not be lowered."""
-    from relnox.core.dependencies import requirements
-
-    bound = requirements.lower_bound(need)
-    if bound is not None and Version(bound.base_version) > Version(new.base_version):
-        raise Blocked(
-            "requirement-ahead",
-            f"{package.pyproject}: {need.text!r} is ahead of {need.name} {new} and would be lowered",
-            fix=f"release {need.name} {bound.public} or higher, or lower the requirement by hand first",
-        )
-
-
-def _rewrite(need: Dependency, new: Version, config: Config) -> str | None:
-    from relnox.core.dependencies import requirements
-
-    policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
-    if need.poetry:
-        return requirements.rewrite_poetry(need.text, new, policy=policy)
-    return requirements.rewrite(
-        need.text,
-        new,
-        policy=policy,
-        format_version=lambda version: versioning.format_version(version, config.scheme),
-    )
-
-
-def _check_not_excluded(package: Package, need: Dependency, new: Version) -> None:
-    if need.table in _PUBLISHED:
-        raise Blocked(
-            "requirement-excludes-version",
-            f"{package.pyproject}: {need.text!r} excludes {need.name} {new} "
-            '([tool.relnox] update-requirements = "never")',
-            fix='widen the requirement by hand, or set update-requirements = "out-of-range"',
-        )
-
-
 def _dependents(
     workspace: Workspace,
     bumps: Sequence[VersionBump],
@@ -430,7 +272,7 @@ def _dependents(
         causes = [
             by_name[config.dependency_updates.get(need.name, need.name)]
             for need, _ in needs
-            if need.table in _PUBLISHED
+            if need.table in dependency_updates.PUBLISHED_TABLES
         ]
         if name not in present or package.private or not causes or config.dependents == "none":
             continue

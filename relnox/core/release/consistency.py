@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.bump.levels import LOCK_FILES, owning_package
+from relnox.core.bump.release_history import LOCK_FILES, owning_package
 from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from relnox.core.bump.version_bumps import version_groups
+from relnox.core.bump.version_groups import version_groups
 from relnox.core.records import Record
 from relnox.core.settings import patterns, rules
 from relnox.core.settings.config import Config

@@ -1,0 +1,124 @@
+"""Requirements that change with the versions of the packages that they name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
+
+from relnox.core.versions import versioning
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from relnox.core.bump.version_bumps import VersionBump
+    from relnox.core.packages import Dependency, Package
+    from relnox.core.settings.config import Config
+    from relnox.core.workspace import Workspace
+
+    DependencyUpdates = Mapping[str, list[tuple[Dependency, str]]]
+    """By package: the requirements to rewrite, each with its new text."""
+
+__all__ = ["PUBLISHED_TABLES", "dependency_updates"]
+
+PUBLISHED_TABLES = ("runtime", "extra")
+"""Tables of requirements that users of a package need."""
+
+
+def dependency_updates(
+    workspace: Workspace, bumps: Sequence[VersionBump], present: Mapping[str, Version], config: Config
+) -> DependencyUpdates:
+    """Return the requirements of each package that change with the bumped packages they name.
+
+    Args:
+        workspace: The packages.
+        bumps: The bumps.
+        present: The present versions of packages.
+        config: The project's settings.
+
+    Raises:
+        Blocked: The settings forbid a change that is necessary, or a requirement would be lowered.
+    """
+    lowered = {bump.package.name for bump in bumps if bump.before is not None and bump.after < bump.before}
+    after = {bump.package.name: bump.after for bump in bumps}
+    after |= {name: after[package] for name, package in config.dependency_updates.items() if package in after}
+    rewritten: dict[tuple[str, str, bool], str | None] = {}
+    updates: dict[str, list[tuple[Dependency, str]]] = {}
+    for package in workspace.packages:
+        for need in package.dependencies:
+            if need.name in after and need.key:
+                cache_key = (need.name, need.text, need.poetry)
+                is_first = cache_key not in rewritten
+                if is_first:
+                    rewritten[cache_key] = _rewritten_requirement(need, after[need.name], config)
+                if (changed := rewritten[cache_key]) is None:
+                    continue
+                if config.update_requirements == "never":
+                    _check_not_excluded(package, need, after[need.name])
+                    continue
+                if is_first and config.dependency_updates.get(need.name, need.name) not in lowered:
+                    _check_not_ahead(package, need, after[need.name])
+                updates.setdefault(package.name, []).append((need, changed))
+    for name, need, changed in _sibling_bounds(workspace, bumps, dict(present) | after, config):
+        updates.setdefault(name, []).append((need, changed))
+    return updates
+
+
+def _sibling_bounds(
+    workspace: Workspace, bumps: Sequence[VersionBump], versions: Mapping[str, Version], config: Config
+) -> Iterator[tuple[str, Dependency, str]]:
+    """Yield the requirements of bumped packages on siblings that name no version, with the bound they get."""
+    if config.sibling_bound in (None, "keep"):
+        return
+    from relnox.core.dependencies import requirements
+
+    for package in (bump.package for bump in bumps):
+        for need in package.dependencies:
+            is_sibling = need.name in workspace.by_name and need.name != package.name
+            if need.table in PUBLISHED_TABLES and need.key and is_sibling and need.name in versions:
+                changed = requirements.add_bound(
+                    need,
+                    versions[need.name],
+                    config.sibling_bound or "keep",
+                    lambda version: versioning.format_version(version, config.scheme),
+                )
+                if changed is not None:
+                    yield package.name, need, changed
+
+
+def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
+    """Check that a requirement does not ask for a version later than the new one: it must not be lowered."""
+    from relnox.core.dependencies import requirements
+
+    bound = requirements.lower_bound(need)
+    if bound is not None and Version(bound.base_version) > Version(new.base_version):
+        raise Blocked(
+            "requirement-ahead",
+            f"{package.pyproject}: {need.text!r} is ahead of {need.name} {new} and would be lowered",
+            fix=f"release {need.name} {bound.public} or higher, or lower the requirement by hand first",
+        )
+
+
+def _rewritten_requirement(need: Dependency, new: Version, config: Config) -> str | None:
+    from relnox.core.dependencies import requirements
+
+    policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
+    if need.poetry:
+        return requirements.rewrite_poetry(need.text, new, policy=policy)
+    return requirements.rewrite(
+        need.text,
+        new,
+        policy=policy,
+        format_version=lambda version: versioning.format_version(version, config.scheme),
+    )
+
+
+def _check_not_excluded(package: Package, need: Dependency, new: Version) -> None:
+    if need.table in PUBLISHED_TABLES:
+        raise Blocked(
+            "requirement-excludes-version",
+            f"{package.pyproject}: {need.text!r} excludes {need.name} {new} "
+            '([tool.relnox] update-requirements = "never")',
+            fix='widen the requirement by hand, or set update-requirements = "out-of-range"',
+        )

@@ -1,0 +1,76 @@
+"""Version groups: packages whose versions belong together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox.core.settings import patterns
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from relnox.core.packages import Package
+    from relnox.core.settings.config import Config
+    from relnox.core.workspace import Workspace
+
+__all__ = ["ANY_TAG", "VersionGroup", "version_groups"]
+
+ANY_TAG = "any tag gives their versions"
+"""The name of the group of packages whose backends read any tag."""
+
+
+class VersionGroup(NamedTuple):
+    """Packages whose versions belong together.
+
+    Attributes:
+        name: Its name in the settings, or that of its only package.
+        kind: `fixed`: all are bumped together; `linked`: those that are bumped get one version; `alone`.
+        packages: Its packages.
+    """
+
+    name: str
+    kind: str
+    packages: tuple[Package, ...]
+
+
+def version_groups(workspace: Workspace, config: Config) -> tuple[VersionGroup, ...]:
+    """Return one group in lockstep; otherwise the configured groups and every other package alone.
+
+    Raises:
+        Blocked: A group matches no package, or a package is in two groups.
+    """
+    if config.versions == "lockstep":
+        return (VersionGroup("lockstep", "fixed", workspace.packages),)
+    grouped: dict[str, str] = {}
+    groups = []
+    for name, group in config.groups.items():
+        members = patterns.select(group.packages, workspace.packages)
+        if not members:
+            raise Blocked(
+                "group-empty",
+                f"group {name} matches no package of this workspace ({', '.join(group.packages)})",
+                fix=f"correct packages in [tool.relnox.groups.{name}]",
+            )
+        for package in members:
+            if package.name in grouped:
+                raise Blocked(
+                    "package-in-two-groups",
+                    f"{package.name} is in two groups: {grouped[package.name]} and {name}",
+                    fix="remove it from one of them in [tool.relnox.groups]",
+                )
+            grouped[package.name] = name
+        groups.append(VersionGroup(name, group.kind, members))
+    by_tags: dict[tuple[object, ...], list[Package]] = {}
+    for package in workspace.packages:
+        if package.name not in grouped and package.source.kind == "tags":
+            by_tags.setdefault(package.source.key[:1], []).append(package)
+    for key, members_by_tag in by_tags.items():
+        if len(members_by_tag) > 1:  # their backends read the same tags, so one new tag bumps all of them
+            name = f"tags {key[0]}*" if key else ANY_TAG
+            groups.append(VersionGroup(name, "fixed", tuple(members_by_tag)))
+            grouped |= dict.fromkeys((package.name for package in members_by_tag), name)
+    alone = (
+        VersionGroup(package.name, "alone", (package,))
+        for package in workspace.packages
+        if package.name not in grouped
+    )
+    return (*groups, *alone)
