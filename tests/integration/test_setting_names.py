@@ -36,8 +36,16 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
     [
         ('exclude = ["lib/core"]', "'lib/core' of [tool.relnox] exclude matches no folder", "libs/core"),
         ('exclude = ["libs/intrnal-*"]', "'libs/intrnal-*' of [tool.relnox] exclude", "libs/internal-tools"),
-        ('metadata-only = ["demo-cor"]', "metadata-only names 'demo-cor', which matches no package", "demo-core"),
-        ('optional-extensions = ["demo-c*", "clie"]', "optional-extensions names 'clie'", "demo-client"),
+        (
+            'metadata-only = ["demo-cor"]',
+            "'demo-cor' in [tool.relnox] metadata-only matches no package",
+            "demo-core",
+        ),
+        (
+            'optional-extensions = ["demo-c*", "clie"]',
+            "'clie' in [tool.relnox] optional-extensions matches",
+            "demo-client",
+        ),
         ('groups.a.packages = ["demo-cor"]', "'demo-cor' in [tool.relnox.groups.a] packages", "demo-core"),
         (
             'groups.a.packages = ["libs/*", "!libs/clint"]',
@@ -45,20 +53,20 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
             "libs/client",
         ),
         ('tag-formats = { "demo-clii" = "v{version}" }', "'demo-clii' in [tool.relnox] tag-formats", "demo-cli"),
-        ('tag-names = { "demo-clii" = "cli" }', "[tool.relnox] tag-names names demo-clii", "demo-cli"),
+        ('tag-names = { "demo-clii" = "cli" }', "'demo-clii' in [tool.relnox] tag-names", "demo-cli"),
         (
             'dependency-updates = { other = "demo-croe" }',
-            "[tool.relnox] dependency-updates names demo-croe",
+            "'demo-croe' in [tool.relnox] dependency-updates",
             "demo-core",
         ),
-        ('verify.smoke = { demo-cor = ["1"] }', "[tool.relnox.verify] smoke names demo-cor", "demo-core"),
+        ('verify.smoke = { demo-cor = ["1"] }', "'demo-cor' in [tool.relnox.verify] smoke", "demo-core"),
         (
             'verify.install-without-deps = ["demo-cor"]',
-            "[tool.relnox.verify] install-without-deps names demo-cor",
+            "'demo-cor' in [tool.relnox.verify] install-without-deps",
             "demo-core",
         ),
-        ("verify.modules = { demo-cor = [] }", "[tool.relnox.verify] modules names demo-cor", "demo-core"),
-        ('build.commands = { demo-cor = ["make"] }', "[tool.relnox.build] commands names demo-cor", "demo-core"),
+        ("verify.modules = { demo-cor = [] }", "'demo-cor' in [tool.relnox.verify] modules", "demo-core"),
+        ('build.commands = { demo-cor = ["make"] }', "'demo-cor' in [tool.relnox.build] commands", "demo-core"),
         ('wheels.packages = ["demo-cor"]', "'demo-cor' in [tool.relnox.wheels] packages", "demo-core"),
     ],
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from relnox.commands import TASKS, load
 from relnox.core.records import fields
+from relnox.core.settings.json_schema import schema_of
 from relnox.core.settings.options import CommonOptions, OptionValue, option, resolve
 from relnox.core.settings.schema import Flag, ListOf, Number, Table, Text, fields_of
 from relnox.errors import Blocked
@@ -198,7 +199,7 @@ def test_text_without_choices_is_taken_as_it_is(text: str) -> None:
 
 
 def test_a_files_table_has_what_a_file_may_set() -> None:
-    assert set(TABLE.schema()["properties"]) == {
+    assert set(schema_of(TABLE)["properties"]) == {
         "colour",
         "folder",
         "count",

@@ -149,7 +149,6 @@ def test_an_invalid_requires_python_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"packages": ("fastcal",)}, r"'fastcal' in .* packages matches no package of this workspace"),
         ({"abi": {"plain": "abi3"}}, r"plain in .* abi has no platform wheels"),
         ({"skip": ("cp39-manylinx_*",)}, r"'cp39-manylinx_\*' in .* skip matches no wheel"),
         ({"skip": ("pp*",)}, r"'pp\*' in .* skip matches no wheel"),

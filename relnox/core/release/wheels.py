@@ -14,7 +14,6 @@ from packaging.version import Version
 
 from relnox.core.names import normalized
 from relnox.core.records import Record, fields
-from relnox.core.settings.schema import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -188,22 +187,15 @@ class ExpectedFiles(Record, kw_only=True):
 
 
 def check_settings(settings: WheelsConfig, names: Collection[str]) -> None:
-    """Check that names and globs in the settings match packages and wheels.
+    """Check that the settings fit the packages and the wheels.
 
     Args:
         settings: The settings.
         names: Normalized names of the workspace's packages.
 
     Raises:
-        Blocked: A name or a glob matches no package of the workspace, or no wheel of the matrix.
+        Blocked: A package has no platform wheels, or a glob matches no wheel of the matrix.
     """
-    for glob in settings.packages:
-        if not any(fnmatchcase(name, normalized(glob)) for name in names):
-            raise Blocked(
-                "pattern-without-match",
-                f"{glob!r} in [tool.relnox.wheels] packages matches no package of this workspace",
-                fix=did_you_mean(glob, names),
-            )
     for name in settings.abi:
         if name not in names or not _has_platform_wheels(name, settings):
             raise Blocked(

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from relnox.core.versions.versioning import Scheme
 
 __all__ = [
+    "PACKAGE",
+    "PACKAGE_GLOB",
+    "PACKAGE_PATTERN",
     "Abi",
     "ArchiveLimits",
     "BuildConfig",
@@ -45,27 +48,33 @@ __all__ = [
     "VersionFileConfig",
     "WheelsConfig",
     "config_table",
-    "is_named",
 ]
 
 Abi = Literal["cpython", "abi3", "none"]
 """The ABI of a platform wheel: one CPython version, the stable ABI, or none."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
-_PACKAGE = Text(rule=rules.distribution, convert=normalized)
+_DISTRIBUTION = Text(rule=rules.distribution, convert=normalized)
 _PATH = Text(rule=rules.file_path, convert=lambda path: path.replace("\\", "/"))
 _TEXTS = ListOf(Text())
+PACKAGE = Text(rule=rules.distribution, convert=normalized)
+"""The name of a package of the workspace; `setting_names` checks that there is one."""
+PACKAGE_GLOB = Text(convert=normalized)
+"""The same, or a glob."""
+PACKAGE_PATTERN = Text()
+"""The name or the folder of packages, or a glob of either; see `patterns`."""
+
 _COMMAND = ListOf(Text(), first=rules.words)
 
 
 def _by_package(kind: Kind) -> TableOf:
-    """Return the kind of a table by package, with normalized names."""
-    return TableOf(kind, keys=_PACKAGE)
+    """Return the kind of a table by package."""
+    return TableOf(kind, keys=PACKAGE)
 
 
-def is_named(package: str, globs: Iterable[str]) -> bool:
-    """Return whether a package matches one of some names or globs."""
-    return any(fnmatchcase(package, normalized(glob)) for glob in globs)
+def _is_named(package: str, globs: Iterable[str]) -> bool:
+    """Return whether a package matches one of some normalized names or globs."""
+    return any(fnmatchcase(package, glob) for glob in globs)
 
 
 # --- tables for one topic ------------------------------------------------------------------------------
@@ -74,7 +83,9 @@ def is_named(package: str, globs: Iterable[str]) -> bool:
 class GroupConfig(Settings):
     """Packages that share a version."""
 
-    packages: tuple[str, ...] = required("Names or folders of packages, or globs of them; `!` excludes.", _TEXTS)
+    packages: tuple[str, ...] = required(
+        "Names or folders of packages, or globs of them; `!` excludes.", ListOf(PACKAGE_PATTERN)
+    )
     kind: Literal["fixed", "linked"] = setting(
         "fixed",
         "`fixed`: all are bumped together; `linked`: those that are bumped get the same version.",
@@ -143,7 +154,7 @@ class WheelsConfig(Settings):
     `core.release.wheels` makes the jobs from them.
     """
 
-    packages: tuple[str, ...] = setting((), "Names of packages, or globs of names.")
+    packages: tuple[str, ...] = setting((), "Names of packages, or globs of names.", ListOf(PACKAGE_GLOB))
     systems: tuple[str, ...] = setting(
         ("manylinux", "musllinux", "macos", "windows"),
         "Operating systems.",
@@ -270,14 +281,9 @@ class VerifyConfig(TaskConfig):
     )
     skip: Mapping[str, str] = setting(_EMPTY, "Packages to skip, with the reason.", _by_package(Text()))
     install_without_deps: tuple[str, ...] = setting(
-        (), "Packages to install without their requirements.", ListOf(_PACKAGE)
+        (), "Packages to install without their requirements.", ListOf(PACKAGE)
     )
     metadata_only: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The named packages, each with a key that names it."""
-        return {name: field.key for field in fields_of(VerifyConfig) for name in getattr(self, field.name)}
 
     def checks(self, package: str) -> InstallChecks:
         """Return the checks for a package."""
@@ -288,7 +294,7 @@ class VerifyConfig(TaskConfig):
             extras=self.extras.get(package, ()),
             requirements=package not in self.install_without_deps,
             smoke=self.smoke.get(package, ()),
-            metadata_only=is_named(package, self.metadata_only),
+            metadata_only=_is_named(package, self.metadata_only),
             time_limit=self.time_limit.get(package, default.time_limit),
         )
 
@@ -346,7 +352,7 @@ class Config(Settings):
         _EMPTY,
         "Packages of other repositories that have the version of a package of this one: "
         '`{ their-name = "package" }`.',
-        _by_package(_PACKAGE),
+        TableOf(PACKAGE, keys=_DISTRIBUTION),
     )
     managed_by: str | None = setting(None, "Another tool that manages the versions; `bump` is then blocked.")
 
@@ -375,7 +381,7 @@ class Config(Settings):
     tag_formats: Mapping[str, str] = setting(
         _EMPTY,
         "Tag formats of single packages, by name or folder, or a glob of either.",
-        TableOf(Text(rule=rules.tag_format)),
+        TableOf(Text(rule=rules.tag_format), keys=PACKAGE_PATTERN),
     )
     commits: CommitsConfig = setting(CommitsConfig(), "The level of each type of Conventional Commits.")
     fragments: str | None = setting(
@@ -402,10 +408,12 @@ class Config(Settings):
     metadata_only: tuple[str, ...] = setting(
         (),
         "Packages without modules, scripts and data, such as metapackages, by name or glob.",
-        ListOf(Text(convert=normalized)),
+        ListOf(PACKAGE_GLOB),
     )
     optional_extensions: tuple[str, ...] = setting(
-        (), "Packages whose native modules are optional, by name or glob: wheels without them are allowed."
+        (),
+        "Packages whose native modules are optional, by name or glob: wheels without them are allowed.",
+        ListOf(PACKAGE_GLOB),
     )
     wheels: WheelsConfig = setting(WheelsConfig(), "Packages with platform wheels, and their platforms.")
     archives: ArchiveLimits = setting(ArchiveLimits(), "Limits for wheels and sdists; larger ones are rejected.")
@@ -472,11 +480,11 @@ class Config(Settings):
 
     def is_metadata_only(self, package: str) -> bool:
         """Return whether a package has requirements only, so that its wheel may be empty."""
-        return is_named(package, self.metadata_only)
+        return _is_named(package, self.metadata_only)
 
     def has_optional_extensions(self, package: str) -> bool:
         """Return whether wheels of a package may lack its native modules."""
-        return is_named(package, self.optional_extensions)
+        return _is_named(package, self.optional_extensions)
 
 
 def config_table(options: Mapping[str, Sequence[Field]]) -> Table:

@@ -6,15 +6,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from relnox.core.names import normalized
-from relnox.core.settings.schema import did_you_mean
-from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from relnox.core.packages import Package
 
-__all__ = ["check", "normalize_path", "select"]
+__all__ = ["matches", "normalize_path", "select"]
 
 
 def normalize_path(pattern: str) -> str:
@@ -34,34 +32,14 @@ def select(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Packag
     for package in packages:
         is_selected = starts_with_all
         for pattern in patterns:
-            if _matches(pattern.removeprefix("!"), package):
+            if matches(pattern.removeprefix("!"), package):
                 is_selected = not pattern.startswith("!")
         if is_selected:
             selected.append(package)
     return tuple(selected)
 
 
-def check(patterns: Iterable[str], packages: Sequence[Package], where: str) -> None:
-    """Check that every pattern matches a package.
-
-    Args:
-        patterns: The patterns in the settings.
-        packages: All packages of the workspace.
-        where: Their key in the settings.
-
-    Raises:
-        Blocked: A pattern matches no package.
-    """
-    for pattern in patterns:
-        if not any(_matches(pattern.removeprefix("!"), package) for package in packages):
-            names = {text for package in packages for text in (package.name, package.folder)}
-            raise Blocked(
-                "pattern-without-match",
-                f"{pattern!r} in {where} matches no package of this workspace",
-                fix=did_you_mean(normalize_path(pattern.removeprefix("!")), names),
-            )
-
-
-def _matches(pattern: str, package: Package) -> bool:
+def matches(pattern: str, package: Package) -> bool:
+    """Return whether a package has a name or a folder, or matches a glob of either."""
     path = normalize_path(pattern) or "."
     return fnmatchcase(package.name, normalized(path)) or fnmatchcase(package.folder, path)

@@ -89,10 +89,6 @@ class Kind(Record):
         """
         return self.check(text, where)
 
-    def schema(self) -> dict[str, Any]:
-        """Return the JSON schema."""
-        raise NotImplementedError
-
     def _invalid(self, value: Any, key: str) -> Blocked:
         return Blocked(
             "value-invalid",
@@ -117,10 +113,6 @@ class Flag(Kind):
         if text.lower() not in _TRUE | _FALSE:
             raise self._invalid(text, where)
         return text.lower() in _TRUE
-
-    def schema(self) -> dict[str, Any]:
-        """See `Kind`."""
-        return {"type": "boolean"}
 
 
 class Number(Kind):
@@ -147,10 +139,6 @@ class Number(Kind):
         if not text.isdecimal():
             raise self._invalid(text, where)
         return self.check(int(text[:_MAX_DIGITS]), where)
-
-    def schema(self) -> dict[str, Any]:
-        """See `Kind`."""
-        return {"type": "integer", "minimum": 0, "maximum": self.maximum}
 
 
 class Text(Kind):
@@ -192,10 +180,6 @@ class Text(Kind):
             raise Blocked("value-invalid", f"{what} is not valid: {invalid.why}", fix=invalid.fix)
         return self.convert(text)
 
-    def schema(self) -> dict[str, Any]:
-        """See `Kind`."""
-        return {"type": "string"} | ({"enum": list(self.choices)} if self.choices else {})
-
 
 class ListOf(Kind):
     """A list of values of one kind.
@@ -225,10 +209,6 @@ class ListOf(Kind):
         """See `Kind`; values are separated by commas or blanks."""
         return tuple(self.item.parse(word, where) for word in text.replace(",", " ").split())
 
-    def schema(self) -> dict[str, Any]:
-        """See `Kind`."""
-        return {"type": "array", "items": self.item.schema()}
-
 
 class TableOf(Kind):
     """A table with any keys, whose values are of one kind.
@@ -257,10 +237,6 @@ class TableOf(Kind):
                     fix=f"remove {name} from {key}",
                 )
         return {converted: self.item.check(value[name], f"{key}.{name}") for converted, name in names.items()}
-
-    def schema(self) -> dict[str, Any]:
-        """See `Kind`."""
-        return {"type": "object", "additionalProperties": self.item.schema()}
 
 
 class Table(Kind):
@@ -303,17 +279,6 @@ class Table(Kind):
         checked = {keys[name].name: keys[name].kind.check(item, f"{key}.{name}") for name, item in value.items()}
         own = {name: checked.pop(name) for name in names_of(self.settings) if name in checked}
         return self.settings(**own, options=checked) if checked else self.settings(**own)
-
-    def schema(self) -> dict[str, Any]:
-        """See `Kind`."""
-        fields = [field for field in self.keys.values() if "file" in field.sources]
-        needed = [field.key for field in fields if field.is_required]
-        return {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {field.key: field.schema() for field in fields},
-            "description": self.settings.summary(),
-        } | ({"required": needed} if needed else {})
 
 
 # --- declarations --------------------------------------------------------------------------------------
@@ -383,8 +348,9 @@ class Field:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """Its valid values; empty for any."""
-        return getattr(self.kind.item if isinstance(self.kind, ListOf) else self.kind, "choices", ())
+        """Its valid values, or those in its list or table; empty for any."""
+        choices: tuple[str, ...] = getattr(getattr(self.kind, "item", self.kind), "choices", ())
+        return choices
 
     @property
     def key(self) -> str:
@@ -421,12 +387,6 @@ class Field:
         field = Field.__new__(Field)
         vars(field).update(vars(self), kind=Table(settings, (*fields_of(settings), *options)))
         return field
-
-    def schema(self) -> dict[str, Any]:
-        """Return the JSON schema."""
-        default = list(self.default) if isinstance(self.default, tuple) else self.default
-        is_constant = bool(default) and isinstance(default, bool | int | str | list)
-        return self.kind.schema() | {"description": self.help} | ({"default": default} if is_constant else {})
 
 
 def kind_of(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> Kind:

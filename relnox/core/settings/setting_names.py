@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
 
 from relnox.core.settings import patterns
-from relnox.core.settings.config import is_named
-from relnox.core.settings.schema import did_you_mean
+from relnox.core.settings.config import PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN, Config
+from relnox.core.settings.schema import ListOf, Table, TableOf, Text, did_you_mean, fields_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.core.settings.config import Config
+    from relnox.core.settings.schema import Kind
     from relnox.core.workspace import Workspace
 
 __all__ = ["check"]
@@ -24,43 +25,48 @@ def check(config: Config, workspace: Workspace) -> None:
     Raises:
         Blocked: One matches none.
     """
-    for where, globs in _patterns(config):
-        patterns.check(globs, workspace.packages, where)
-    packages = [package.name for package in workspace.packages]
-    archive_keys = {"metadata-only": config.metadata_only, "optional-extensions": config.optional_extensions}
-    for key, globs in archive_keys.items():
-        for glob in globs:
-            if not any(is_named(name, (glob,)) for name in packages):
-                raise Blocked(
-                    "package-unknown",
-                    f"[tool.relnox] {key} names {glob!r}, which matches no package of this workspace",
-                    fix=did_you_mean(glob, packages),
-                )
-    for where, name in _names(config):
-        if name not in workspace.by_name:
+    packages = workspace.packages
+    for kind, text, where in _texts(Table(Config), config, "tool.relnox"):
+        if kind is PACKAGE or kind is PACKAGE_GLOB:
+            matches = any(fnmatchcase(package.name, text) for package in packages)
+        elif kind is PACKAGE_PATTERN:
+            matches = any(patterns.matches(text.removeprefix("!"), package) for package in packages)
+        else:
+            continue
+        if not matches:
+            names = {package.name for package in packages}
+            if kind is PACKAGE_PATTERN:
+                names |= {package.folder for package in packages}
             raise Blocked(
                 "package-unknown",
-                f"{where} names {name}, which is not a package of this workspace",
-                fix=did_you_mean(name, packages),
+                f"{text!r} in {where} matches no package of this workspace",
+                fix=did_you_mean(patterns.normalize_path(text.removeprefix("!")), names),
             )
-    if config.wheels.packages or config.wheels.abi or config.wheels.skip:
+    if config.is_set("wheels"):
         from relnox.core.release import wheels  # imported lazily: few projects have platform wheels
 
-        wheels.check_settings(config.wheels, packages)
+        wheels.check_settings(config.wheels, [package.name for package in packages])
 
 
-def _patterns(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for name, group in config.groups.items():
-        yield f"[tool.relnox.groups.{name}] packages", group.packages
-    yield "[tool.relnox] tag-formats", tuple(config.tag_formats)
-
-
-def _names(config: Config) -> Iterator[tuple[str, str]]:
-    for name in config.tag_names:
-        yield "[tool.relnox] tag-names", name
-    for name in config.dependency_updates.values():
-        yield "[tool.relnox] dependency-updates", name
-    for name in config.build.commands:
-        yield "[tool.relnox.build] commands", name
-    for name, key in config.verify.names.items():
-        yield f"[tool.relnox.verify] {key}", name
+def _texts(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:
+    """Yield each string of a setting, or of those in a table, with its kind and its position."""
+    match kind:
+        case Text():
+            yield kind, value, f"[{table}] {key}"
+        case ListOf(item=item):
+            for element in value:
+                yield from _texts(item, element, table, key)
+        case TableOf(item=item, keys=keys):
+            for name, element in value.items():
+                yield keys, name, f"[{table}] {key}"
+                if isinstance(item, Table):
+                    yield from _texts(item, element, f"{table}.{key}.{name}")
+                else:
+                    yield from _texts(item, element, table, key)
+        case Table():
+            inner = f"{table}.{key}" if key else table
+            for field in fields_of(type(value)):
+                if value.is_set(field.name):
+                    yield from _texts(field.kind, getattr(value, field.name), inner, field.key)
+        case _:
+            pass

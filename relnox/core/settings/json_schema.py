@@ -1,0 +1,44 @@
+"""The JSON schema (draft 7) of kinds of settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relnox.core.settings.schema import Flag, ListOf, Number, Table, TableOf, Text
+
+if TYPE_CHECKING:
+    from relnox.core.settings.schema import Field, Kind
+
+__all__ = ["schema_of"]
+
+
+def schema_of(kind: Kind) -> dict[str, Any]:
+    """Return the JSON schema of a kind; rules for strings are not part of it."""
+    match kind:
+        case Flag():
+            return {"type": "boolean"}
+        case Number(maximum=maximum):
+            return {"type": "integer", "minimum": 0, "maximum": maximum}
+        case Text(choices=choices):
+            return {"type": "string"} | ({"enum": list(choices)} if choices else {})
+        case ListOf(item=item):
+            return {"type": "array", "items": schema_of(item)}
+        case TableOf(item=item):
+            return {"type": "object", "additionalProperties": schema_of(item)}
+        case Table(settings=settings, keys=keys):
+            fields = [field for field in keys.values() if "file" in field.sources]
+            needed = [field.key for field in fields if field.is_required]
+            return {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {field.key: _property(field) for field in fields},
+                "description": settings.summary(),
+            } | ({"required": needed} if needed else {})
+        case _:
+            raise NotImplementedError(type(kind).__name__)
+
+
+def _property(field: Field) -> dict[str, Any]:
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    is_constant = default not in (None, [], "") and isinstance(default, bool | int | str | list)
+    return schema_of(field.kind) | {"description": field.help} | ({"default": default} if is_constant else {})
