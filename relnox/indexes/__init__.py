@@ -161,16 +161,15 @@ class Indexes:
         for name in self._config.publish.extra_indexes:
             if name in self._config.indexes:
                 self.target(name)  # sets the credentials for reading
-        last = self.trusted_simple_url
+        with_trusted = dict(sources)
+        if (url := self.trusted_simple_url) not in sources.values():
+            with_trusted[targets.host_and_port(url)] = url
         query = availability.AvailabilityQuery(network.Deadline(availability.LIMIT))
 
-        def find(project: str) -> AvailableVersions:
-            more = (
-                {targets.host_and_port(last): last} if project in trusted and last not in sources.values() else {}
-            )
-            return query.find(project, projects[project], sources | more)
+        def request(project: str) -> AvailableVersions:
+            return query.find(project, projects[project], with_trusted if project in trusted else sources)
 
-        return dict(zip(projects, _concurrently(find, projects), strict=True))
+        return dict(zip(projects, _concurrently(request, projects), strict=True))
 
     def hashes(
         self,

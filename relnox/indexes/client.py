@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from packaging.version import Version
+    from requests import Response
 
     from relnox.core.release.manifest import Distribution
     from relnox.network import Deadline
@@ -269,15 +270,14 @@ def compare_served(
     Raises:
         TryLater: The index does not respond.
     """
-    headers = dict(_BYPASS_CACHES)
     start = max(0, built.size - _TAIL)
-    if is_partial := built.size > limit and path is not None:
-        headers["Range"] = f"bytes={start}-{built.size - 1}"
+    is_partial = built.size > limit and path is not None
+    headers = {"Range": f"bytes={start}-{built.size - 1}"} if is_partial else {}
     body = _Digest()
     try:
         response = network.get(
             file.url,
-            headers,
+            {**_BYPASS_CACHES, **headers},
             into=body,
             deadline=deadline,
             limit=network.file_limit(built.size),
@@ -286,16 +286,7 @@ def compare_served(
     except network.TooLarge:
         return ServedContent(Observation.MISMATCH, f"larger than the {built.size:,} bytes that were built")
     if is_partial and path is not None and response.status_code == _PARTIAL:
-        content_range = response.headers.get("Content-Range", "")
-        if content_range.replace(" ", "") != f"bytes{start}-{built.size - 1}/{built.size}":
-            detail = f"size differs from {built.size:,} bytes (Content-Range: {content_range})"
-            return ServedContent(Observation.MISMATCH, detail)
-        with path.open("rb") as content:
-            content.seek(start)
-            if content.read() != response.content:
-                detail = f"different bytes (the last {built.size - start:,} were compared)"
-                return ServedContent(Observation.MISMATCH, detail)
-        return ServedContent(Observation.MATCH, "length and end compared")
+        return _compare_end(response, built, path, start)
     if response.status_code != _OK:
         detail = f"returned {response.status_code} {response.reason or ''}".rstrip()
         return ServedContent(Observation.ABSENT, detail)
@@ -304,6 +295,20 @@ def compare_served(
         size = f"{body.size:,} bytes, {kind}" if kind else f"{body.size:,} bytes"
         return ServedContent(Observation.MISMATCH, f"different bytes ({size}): sha256 {body.sha256}")
     return ServedContent(Observation.MATCH, "sha256 compared")
+
+
+def _compare_end(response: Response, built: Distribution, path: Path, start: int) -> ServedContent:
+    """Compare a response to a range request, from `start` to the end, with the built file."""
+    content_range = response.headers.get("Content-Range", "")
+    if content_range.replace(" ", "") != f"bytes{start}-{built.size - 1}/{built.size}":
+        detail = f"size differs from {built.size:,} bytes (Content-Range: {content_range})"
+        return ServedContent(Observation.MISMATCH, detail)
+    with path.open("rb") as content:
+        content.seek(start)
+        if content.read() != response.content:
+            detail = f"different bytes (the last {built.size - start:,} were compared)"
+            return ServedContent(Observation.MISMATCH, detail)
+    return ServedContent(Observation.MATCH, "length and end compared")
 
 
 def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | None:
