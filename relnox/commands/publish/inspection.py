@@ -6,21 +6,24 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands.publish import archive_checks, attesting, index_state, locking, requirement_checks
+from relnox.commands.publish import attesting, index_state, locking, requirement_checks
 from relnox.commands.publish.snapshot import Snapshot
-from relnox.commands.shared import consistency
+from relnox.commands.shared import archive_checks, consistency
 from relnox.commands.shared.manifests import read_public_part
 from relnox.errors import Blocked, ExitCode, RelnoxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
+    from relnox.building.checks import Finding
     from relnox.commands.publish.attesting import AttestationPlan
     from relnox.commands.publish.index_state import IndexState
     from relnox.commands.publish.options import PublishingOptions
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Problem
-    from relnox.core.release.manifest import Manifest
+    from relnox.core.release.manifest import Distribution, Manifest
+    from relnox.core.settings.config import Config
 
 __all__ = ["inspect"]
 
@@ -73,13 +76,10 @@ def _inspect(
     index, manifest, missing = state.name, state.manifest, state.missing
     is_embedded, production = index == EMBEDDED, project.indexes.is_production(index)
     folder = project.root / options.dist
+    checked_files = manifest.distributions if pypi_rules else missing
     violations = tuple(
-        archive_checks.violations(
-            folder,
-            manifest,
-            manifest.distributions if pypi_rules else missing,
-            public=production or pypi_rules or index == TEST,
-            config=project.config,
+        _violations(
+            checked_files, manifest, folder, project.config, public=production or pypi_rules or index == TEST
         )
     )
     requirements = requirement_checks.NOT_CHECKED
@@ -95,7 +95,7 @@ def _inspect(
         index_hashes=state.hashes,
         public=state.public,
         missing=missing,
-        local_hashes=archive_checks.local_hashes(folder, manifest),
+        local_hashes=_local_hashes(folder, manifest),
         host="" if is_embedded else project.indexes.target(index).host,
         production=production,
         credentials=credentials.origin,
@@ -116,6 +116,32 @@ def _inspect(
         mismatches=tuple(consistency.check_manifest(manifest, options.dist, project, production=production)),
         unavailable=requirements.unavailable,
     )
+
+
+def _violations(
+    files: Sequence[Distribution], manifest: Manifest, folder: Path, config: Config, *, public: bool
+) -> Iterator[Finding]:
+    """Check the archives on disk of some files of a manifest."""
+    from relnox.building.archives import is_in
+
+    def existing(files: Iterable[Distribution]) -> Iterator[tuple[str, Path]]:
+        paths = ((file.package, folder / file.filename) for file in files)
+        return ((package, path) for package, path in paths if is_in(folder, path))
+
+    for _, finding in archive_checks.archive_errors(existing(files), config, public=public):
+        yield finding
+    packages = {file.package for file in files}
+    all_files = (file for package in sorted(packages) for file in manifest.files_of(package))
+    for _, finding in archive_checks.extension_errors(existing(all_files), config):
+        yield finding
+
+
+def _local_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
+    """Return SHA-256 by name of the manifest's files that exist in a folder."""
+    from relnox.building.archives import digests, is_in
+
+    paths = [folder / file.filename for file in manifest.distributions]
+    return {path.name: digests(path).sha256 for path in paths if is_in(folder, path)}
 
 
 def _unbounded_siblings(manifest: Manifest, project: Project) -> Iterator[str]:

@@ -1,0 +1,137 @@
+"""Merge the output of many build jobs into one folder with one complete manifest.
+
+Each --from names the folder of a job, which holds its manifest.json and its files, or a folder of such folders.
+If a file is damaged, missing or not expected, or if two jobs built different files of one name, nothing is copied.
+The merged manifest is the one to publish. Attestations are copied with their files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox import core, steps
+from relnox.commands.collect import preflight
+from relnox.commands.collect.jobs import archive_names, check_archives, needed_packages, read_jobs
+from relnox.core.planning.step import after
+from relnox.core.settings.options import CommonOptions, option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from relnox.building.checks import Finding
+    from relnox.commands.shared.project import Project
+    from relnox.core.packages import Package
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.release.collection import Job
+    from relnox.core.release.manifest import Manifest
+    from relnox.core.settings.config import WheelsConfig
+
+__all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
+
+
+class Options(CommonOptions):
+    """Options of `collect`."""
+
+    from_: tuple[str, ...] = option(
+        (), "A job's folder, or a folder of jobs' folders (repeatable).", metavar="DIR", anywhere=False
+    )
+    package: tuple[str, ...] = option(
+        (), "Collect this package only (repeatable).", metavar="NAME", anywhere=False
+    )
+    output: str = option("dist", "The folder for the archives and the manifest.", metavar="DIR")
+    partial: bool = option(False, "Collect what exists although files are missing.", anywhere=False)
+    allow_dirty: bool = option(False, "Accept files that were all built with uncommitted changes.", anywhere=False)
+
+
+class Snapshot(NamedTuple):
+    """The state that `collect` plans from.
+
+    Attributes:
+        jobs: The output of the jobs, without packages that are not selected.
+        packages: The packages to collect, in release order.
+        workspace_packages: Names of all packages of the checkout.
+        needs: For each of them the others that installing it needs, by its sources and its wheels.
+        head: The checkout's commit; None outside git.
+        wheels: Which packages have platform wheels.
+        old_archives: Archives that exist in the output folder.
+        findings: Errors in the jobs' files, with the folder of each.
+    """
+
+    jobs: tuple[Job, ...]
+    packages: tuple[Package, ...]
+    workspace_packages: frozenset[str]
+    needs: Mapping[str, frozenset[str]]
+    head: str | None
+    wheels: WheelsConfig
+    old_archives: tuple[str, ...]
+    findings: tuple[tuple[str, Finding], ...] = ()
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Read the jobs' manifests and hash their files."""
+    selected = frozenset(package.name for package in project.workspace.select(options.package))
+    jobs = read_jobs(project.root, options.from_, selected)
+    output = project.root / options.output
+    findings = tuple(check_archives(jobs, project))
+    return Snapshot(
+        jobs=jobs,
+        findings=findings,
+        packages=project.select(options.package),
+        workspace_packages=frozenset(project.workspace.by_name),
+        needs=needed_packages(jobs, project, {finding.file for _, finding in findings}),
+        head=project.state.head if project.state is not None else None,
+        wheels=project.config.wheels,
+        old_archives=archive_names(output) if output.is_dir() else (),
+    )
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """Copy the files of each package, then write the merged manifest."""
+    problems = tuple(preflight.problems(snapshot, options))
+    manifest = core.collection.merge(snapshot.jobs, snapshot.needs)
+    files = core.collection.file_sources(snapshot.jobs)
+    attestations = core.collection.attestation_sources(snapshot.jobs)
+    copies = [
+        steps.Collect(
+            package=package,
+            version=manifest.version(package),
+            files=tuple(files[file.filename] for file in manifest.files_of(package)),
+            attestations=tuple(
+                (folder, attestation.filename, attestation.sha256)
+                for file in manifest.files_of(package)
+                if file.filename in attestations
+                for folder, attestation in [attestations[file.filename]]
+            ),
+            output=options.output,
+        )
+        for package in manifest.packages
+    ]
+    writing = steps.WriteCollection(output=options.output, manifest=manifest, needs=after(*copies))
+    return core.plan.Plan(
+        task="collect",
+        steps=(*copies, writing),
+        notes=tuple(_notes(snapshot, manifest, options)),
+        problems=problems,
+    )
+
+
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """Return no table: the manifest lists everything."""
+    del outcome, folder
+    return ()
+
+
+def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator[str]:
+    for package in snapshot.packages:
+        if options.partial and (missing := preflight.compare_with_expected(package, snapshot).missing):
+            yield f"INCOMPLETE (--partial): {package.name} lacks {preflight.enumerate_files(missing)}"
+    if manifest.dirty:
+        yield "the files were built with uncommitted changes and cannot be published to a production index"
+    for job in snapshot.jobs:
+        signed = f", {len(job.attestations)} attestations" if job.attestations else ""
+        yield f"{job.folder}: {len(job.manifest.distributions)} files{signed}"
+    names = {file.filename for file in manifest.distributions}
+    if others := [name for name in snapshot.old_archives if name not in names]:
+        yield f"not part of this release, left in {options.output}: {', '.join(others)}"

@@ -1,0 +1,148 @@
+"""Reading the output of build jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox import core
+from relnox.commands.shared import archive_checks
+from relnox.commands.shared.manifests import read_manifest
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from relnox.building.checks import Finding
+    from relnox.commands.shared.project import Project
+    from relnox.core.release.collection import Attestation, Job
+
+__all__ = ["archive_names", "check_archives", "needed_packages", "read_jobs"]
+
+_ATTESTATION_LIMIT = 1 << 20
+"""Bytes of a file with attestations."""
+
+
+def read_jobs(root: Path, names: Sequence[str], selected: frozenset[str]) -> tuple[Job, ...]:
+    """Read the manifests of jobs, and hash their files.
+
+    Args:
+        root: The project's folder.
+        names: Folders of jobs, or folders of such folders.
+        selected: The packages to collect; empty for all.
+
+    Raises:
+        Blocked: A folder does not exist, or has no manifest that can be read.
+    """
+    return tuple(_read_job(root, folder, selected) for folder in _folders(root, names))
+
+
+def _folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Resolve the jobs' folders, without duplicates."""
+    if not names:
+        raise Blocked(
+            "option-missing",
+            "--from is missing: no folder of a build job is given",
+            fix=f"{core.fixes.command('collect', '--from', 'artifacts')} (with a folder for each job in it)",
+        )
+    folders: dict[Path, str] = {}
+    for name in names:
+        folder = root / name
+        if not folder.is_dir():
+            raise Blocked(
+                "folder-missing", f"{name} is not a folder", fix="pass --from a folder with a build job's output"
+            )
+        stripped = name.rstrip("/") or name
+        inner = [f"{stripped}/{path.name}" for path in sorted(folder.iterdir())]
+        jobs = [job for job in (stripped, *inner) if (root / job / core.manifest.MANIFEST_JSON).is_file()]
+        if not jobs:
+            raise Blocked(
+                "manifest-missing",
+                f"{name} has no {core.manifest.MANIFEST_JSON}, and neither has a folder in it",
+                fix=f"upload dist/ of the job, with the manifest that {core.fixes.command('build-all')} writes",
+            )
+        for job in jobs[:1] if jobs[0] == stripped else jobs:
+            folders.setdefault((root / job).resolve(), job)
+    return tuple(folders.values())
+
+
+def _read_job(root: Path, folder: str, selected: frozenset[str]) -> Job:
+    from relnox.building.archives import digests, is_in
+
+    suffix = core.publishers.SUFFIX
+    manifest = read_manifest(root, folder)
+    listed_names = {file.filename for file in manifest.distributions}
+    manifest = manifest.only(selected) if selected else manifest
+    paths = [root / folder / file.filename for file in manifest.distributions]
+    hashes = {path.name: digests(path) for path in paths if is_in(root / folder, path)}
+    return core.collection.Job(
+        folder=folder,
+        manifest=manifest,
+        present={name: (digest.size, digest.sha256) for name, digest in hashes.items()},
+        attestations=tuple(_attestations(paths)),
+        unlisted=tuple(
+            name for name in archive_names(root / folder, suffix) if name.removesuffix(suffix) not in listed_names
+        ),
+    )
+
+
+def _attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
+    """Read the attestations beside archives."""
+    from hashlib import sha256
+
+    from relnox.building.archives import is_in
+
+    for archive in archives:
+        path = archive.with_name(f"{archive.name}{core.publishers.SUFFIX}")
+        if is_in(archive.parent, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
+            content = path.read_bytes()
+            yield core.collection.Attestation(
+                filename=path.name,
+                archive=archive.name,
+                sha256=sha256(content).hexdigest(),
+                attested_sha256=core.collection.attested_sha256(content),
+            )
+
+
+def archive_names(folder: Path, *suffixes: str) -> tuple[str, ...]:
+    """List the archives in a folder, and the files with one of the other suffixes."""
+    return tuple(
+        sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz", *suffixes)))
+    )
+
+
+def check_archives(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Finding]]:
+    """Check the files with the right hash; yield each error with the folder of the job."""
+    unique_files: dict[tuple[str, str], tuple[str, Path]] = {}
+    folder_of: dict[Path, str] = {}
+    for job in jobs:
+        for file in job.manifest.distributions:
+            path = project.root / job.folder / file.filename
+            folder_of[path] = job.folder
+            if job.present.get(file.filename) == (file.size, file.sha256):
+                unique_files.setdefault((file.filename, file.sha256), (file.package, path))
+    archives = list(unique_files.values())
+    for path, finding in archive_checks.archive_errors(archives, project.config, public=False):
+        yield folder_of[path], finding
+    for path, finding in archive_checks.extension_errors(archives, project.config):
+        yield folder_of[path], finding
+
+
+def needed_packages(
+    jobs: Sequence[Job], project: Project, invalid_files: Collection[str]
+) -> dict[str, frozenset[str]]:
+    """Find what each package needs in sources and wheels, since a job saw only its own packages."""
+    from relnox.building import archives
+
+    workspace = project.workspace
+    needs = {package.name: workspace.needed_by(package) for package in workspace.packages}
+    built = {name for job in jobs for name in job.manifest.packages}
+    for job in jobs:
+        if built == set(job.manifest.packages):
+            continue
+        for file in job.manifest.distributions:
+            readable = file.filename in job.present and file.filename not in invalid_files
+            if file.kind == "wheel" and file.package in needs and readable:
+                wheel = archives.read(project.root / job.folder / file.filename, project.config.archives)
+                needs[file.package] |= core.collection.required_names(wheel.requires) & built - {file.package}
+    return needs

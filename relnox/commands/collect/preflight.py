@@ -1,0 +1,205 @@
+"""Preflight checks of collecting: each job's files, and whether they make a complete release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox import core
+from relnox.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from relnox.commands.collect import Options, Snapshot
+    from relnox.core.packages import Package
+    from relnox.core.planning.plan import Problem
+    from relnox.core.release.collection import Job
+
+__all__ = ["compare_with_expected", "enumerate_files", "problems"]
+
+_REBUILD = f"rebuild all jobs from one commit: {core.fixes.command('build-all')}"
+_DOWNLOAD = "download the job's output again"
+
+
+def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
+    """Yield the problems of the jobs, then those of each package."""
+    core.wheels.check_settings(snapshot.wheels, snapshot.workspace_packages)
+    if not any(job.manifest.distributions for job in snapshot.jobs):
+        yield core.plan.Problem(
+            code="manifest-empty",
+            message="no file to collect: the manifests of all jobs are empty",
+            fix="check the folder passed to --from",
+        )
+    yield from _origin(snapshot, allow_dirty=options.allow_dirty)
+    for job in snapshot.jobs:
+        yield from _damaged_files(job)
+        yield from _mismatched_attestations(job)
+        yield from _foreign_files(job, snapshot.workspace_packages)
+    for folder, finding in snapshot.findings:
+        yield core.plan.Problem(
+            code=finding.code, message=f"{folder}/{finding.file}: {finding.message}", fix=finding.fix
+        )
+    for conflict in core.collection.conflicts(snapshot.jobs):
+        yield core.plan.Problem(
+            code="job-files-differ",
+            message=(
+                f"two jobs built different files named {conflict.first.filename}:\n"
+                f"  {conflict.first_folder}  sha256 {conflict.first.sha256}\n"
+                f"  {conflict.second_folder}  sha256 {conflict.second.sha256}"
+            ),
+            fix="build and sign each file in one job: the sdist once, and the wheels of every platform from it",
+            exit_code=ExitCode.CONFLICT,
+        )
+    for package in snapshot.packages:
+        yield from _version_mismatches(package, snapshot)
+        yield from _incomplete(package, snapshot, partial=options.partial)
+
+
+def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
+    """Check that all files were built from the checkout's commit."""
+    commits: dict[str | None, str] = {}
+    for job in snapshot.jobs:
+        commits.setdefault(job.manifest.commit, job.folder)
+    if len(commits) > 1:
+        lines = "\n".join(f"  {folder}  {commit or 'no commit'}" for commit, folder in commits.items())
+        yield core.plan.Problem(
+            code="job-commits-differ",
+            message=f"the jobs built different commits:\n{lines}",
+            fix="collect the jobs of one CI run, or rebuild all of them from one commit",
+        )
+    elif snapshot.head is not None and snapshot.head not in commits:
+        (commit,) = commits
+        yield core.plan.Problem(
+            code="commit-differs",
+            message=f"the jobs built {commit or 'outside git'}, but this checkout is at {snapshot.head}",
+            fix=f"git switch --detach {commit}" if commit else "build in a git checkout",
+        )
+    dirty = [job.folder for job in snapshot.jobs if job.manifest.dirty]
+    if dirty and (len(dirty) < len(snapshot.jobs) or not allow_dirty):
+        all_dirty = len(dirty) == len(snapshot.jobs)
+        yield core.plan.Problem(
+            code="build-dirty",
+            message=f"built with uncommitted changes: {', '.join(dirty)}",
+            fix="commit the changes and rebuild, or pass --allow-dirty for a test" if all_dirty else _REBUILD,
+        )
+
+
+def _damaged_files(job: Job) -> Iterator[Problem]:
+    for file in job.manifest.distributions:
+        content = job.present.get(file.filename)
+        if content is None:
+            yield core.plan.Problem(
+                code="archive-missing",
+                message=f"{job.folder}/{file.filename} is missing, although the manifest lists it",
+                fix=_DOWNLOAD,
+            )
+        elif content != (file.size, file.sha256):
+            size, sha256 = content
+            yield core.plan.Problem(
+                code="archive-changed",
+                message=(
+                    f"{job.folder}/{file.filename} differs from the file that was built:\n"
+                    f"  found  {size:,} bytes, sha256 {sha256}\n"
+                    f"  built  {file.size:,} bytes, sha256 {file.sha256}"
+                ),
+                fix=f"{_DOWNLOAD}; if it still differs, rebuild: {core.fixes.command('build-all')}",
+                exit_code=ExitCode.CONFLICT,
+            )
+        if not core.collection.has_valid_filename(file):
+            yield core.plan.Problem(
+                code="manifest-invalid",
+                message=f"{job.folder}/{file.filename} is not a file name of {file.package} {file.version}",
+                fix=f"rebuild: {core.fixes.command('build-all')}",
+            )
+
+
+def _mismatched_attestations(job: Job) -> Iterator[Problem]:
+    """Find attestations for other content. The identity of the signer is checked by `publish`."""
+    built = {file.filename: file.sha256 for file in job.manifest.distributions}
+    for attestation in job.attestations:
+        if attestation.attested_sha256 is None:
+            yield core.plan.Problem(
+                code="attestation-invalid",
+                message=f"{job.folder}/{attestation.filename} is not a valid attestation (PEP 740)",
+                fix=f"{_DOWNLOAD}, or delete this file: publish signs files without an attestation",
+                exit_code=ExitCode.CONFLICT,
+            )
+        elif attestation.attested_sha256 != built[attestation.archive]:
+            yield core.plan.Problem(
+                code="attestation-differs",
+                message=(
+                    f"{job.folder}/{attestation.filename} is an attestation for different content of "
+                    f"{attestation.archive}:\n"
+                    f"  signed  sha256 {attestation.attested_sha256}\n"
+                    f"  built   sha256 {built[attestation.archive]}"
+                ),
+                fix="sign the files after the last build, in the job that uploads them",
+                exit_code=ExitCode.CONFLICT,
+            )
+
+
+def _foreign_files(job: Job, workspace_packages: frozenset[str]) -> Iterator[Problem]:
+    for name in job.manifest.packages:
+        if name not in workspace_packages:
+            yield core.plan.Problem(
+                code="package-unknown",
+                message=f"{job.folder} has files of {name}, which is not a package of this checkout",
+                fix="pass --from only the folders of this project's jobs",
+            )
+    for name in job.unlisted:
+        yield core.plan.Problem(
+            code="archive-unlisted",
+            message=f"{job.folder}/{name} is not listed in the manifest beside it",
+            fix=f"build into an empty folder: {core.fixes.command('build-all', '--clean')}",
+        )
+
+
+def _version_mismatches(package: Package, snapshot: Snapshot) -> Iterator[Problem]:
+    """Check that all files of a package have the version of the checkout."""
+    files = {
+        file.version: f"{job.folder}/{file.filename}"
+        for job in snapshot.jobs
+        for file in job.manifest.files_of(package.name)
+    }
+    if len(files) > 1 or (package.version is not None and files.keys() - {package.version}):
+        lines = "\n".join(f"  {path}" for path in files.values())
+        yield core.plan.Problem(
+            code="version-differs",
+            message=f"{package.name} must be {package.version or 'one version'}, but the jobs built:\n{lines}",
+            fix=_REBUILD,
+        )
+
+
+def _incomplete(package: Package, snapshot: Snapshot, *, partial: bool) -> Iterator[Problem]:
+    comparison = compare_with_expected(package, snapshot)
+    if comparison.missing and not partial:
+        yield core.plan.Problem(
+            code="archives-incomplete",
+            message=f"{package.name} is incomplete: {enumerate_files(comparison.missing)} missing",
+            fix="add --from with the missing job's folder, or collect what exists: --partial",
+        )
+    if comparison.extra:
+        has_matrix = bool(core.wheels.jobs(package, snapshot.wheels))
+        yield core.plan.Problem(
+            code="archive-unexpected",
+            message=f"{package.name} has files that are not expected: {', '.join(comparison.extra)}",
+            fix=(
+                "correct [tool.relnox.wheels], or remove that job's --from"
+                if has_matrix
+                else f'if it has platform wheels, set [tool.relnox.wheels] packages = ["{package.name}"]'
+            ),
+        )
+
+
+def compare_with_expected(package: Package, snapshot: Snapshot) -> core.wheels.Comparison:
+    """Compare a package's files with the expected ones; a private package needs none."""
+    names = {file.filename for job in snapshot.jobs for file in job.manifest.files_of(package.name)}
+    if package.private and not names:
+        return core.wheels.Comparison()
+    return core.wheels.expected_files(package, snapshot.wheels).compare(names)
+
+
+def enumerate_files(names: Sequence[str], limit: int = 6) -> str:
+    """Return file names in a sentence; beyond the limit only their number."""
+    text = ", ".join(names[:limit])
+    return f"{text} and {len(names) - limit} more" if len(names) > limit else text

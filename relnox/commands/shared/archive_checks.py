@@ -1,0 +1,51 @@
+"""Checks of archives to release, which may have been built anywhere: with other settings, or by other tools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from relnox.building.checks import Finding
+    from relnox.core.settings.config import Config
+
+    Archives = Iterable[tuple[str, Path]]
+    """Existing archives: package and path."""
+
+__all__ = ["archive_errors", "extension_errors"]
+
+
+def archive_errors(archives: Archives, config: Config, *, public: bool) -> Iterator[tuple[Path, Finding]]:
+    """Check each archive.
+
+    Args:
+        archives: The archives.
+        config: The project's settings.
+        public: Whether the rules of a public index apply.
+    """
+    from relnox.building import checks
+
+    for package, path in archives:
+        for finding in checks.errors(
+            path,
+            public=public,
+            limits=config.archives,
+            may_be_empty=config.is_metadata_only(package),
+            optional_extensions=config.has_optional_extensions(package),
+        ):
+            yield path, finding
+
+
+def extension_errors(archives: Archives, config: Config) -> Iterator[tuple[Path, Finding]]:
+    """Check that wheels have the extension modules that the sdist of their package declares."""
+    from relnox.building import checks
+
+    by_package: dict[str, dict[str, Path]] = {}
+    for package, path in archives:
+        by_package.setdefault(package, {})[path.name] = path
+    for package, paths in by_package.items():
+        if not config.has_optional_extensions(package):
+            for finding in checks.extension_errors(paths.values(), config.archives):
+                yield paths[finding.file], finding
