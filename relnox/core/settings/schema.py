@@ -264,7 +264,8 @@ class Table(Kind):
         keys = self.keys
         for name in value:
             if name not in keys:
-                raise Blocked("setting-unknown", f"{key} has no key {name!r}", fix=did_you_mean(name, keys))
+                valid = [name for name, field in keys.items() if "file" in field.sources]
+                raise Blocked("setting-unknown", f"{key} has no key {name!r}", fix=did_you_mean(name, valid))
             if "file" not in keys[name].sources:
                 raise Blocked(
                     "command-line-only",
