@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from relnox.core.names import normalized
 from relnox.core.records import Record
 from relnox.core.settings import rules
+from relnox.core.settings.patterns import PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN
 from relnox.core.settings.schema import (
     Flag,
     ListOf,
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from relnox.core.versions.versioning import Scheme
 
 __all__ = [
-    "PACKAGE",
-    "PACKAGE_GLOB",
-    "PACKAGE_PATTERN",
     "Abi",
     "ArchiveLimits",
     "BuildConfig",
@@ -57,13 +55,6 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 _DISTRIBUTION = Text(rule=rules.distribution, convert=normalized)
 _PATH = Text(rule=rules.file_path, convert=lambda path: path.replace("\\", "/"))
 _TEXTS = ListOf(Text())
-PACKAGE = Text(rule=rules.distribution, convert=normalized)
-"""The name of a package of the workspace; `setting_names` checks that there is one."""
-PACKAGE_GLOB = Text(convert=normalized)
-"""The same, or a glob."""
-PACKAGE_PATTERN = Text()
-"""The name or the folder of packages, or a glob of either; see `patterns`."""
-
 _COMMAND = ListOf(Text(), first=rules.words)
 
 

@@ -6,13 +6,23 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from relnox.core.names import normalized
+from relnox.core.settings import rules
+from relnox.core.settings.schema import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from relnox.core.packages import Package
 
-__all__ = ["matches", "normalize_path", "select"]
+__all__ = ["PACKAGE", "PACKAGE_GLOB", "PACKAGE_PATTERN", "matches", "normalize_path", "select"]
+
+
+PACKAGE = Text(rule=rules.distribution, convert=normalized)
+"""The kind of a setting that names a package; `setting_names` checks that the workspace has it."""
+PACKAGE_GLOB = Text(convert=normalized)
+"""The same for a name or a glob of names."""
+PACKAGE_PATTERN = Text()
+"""The same for a name or a folder, or a glob of either; `!` excludes."""
 
 
 def normalize_path(pattern: str) -> str:

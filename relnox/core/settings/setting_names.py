@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.settings import patterns
-from relnox.core.settings.config import PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN, Config
+from relnox.core.settings.config import Config
+from relnox.core.settings.patterns import PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN
 from relnox.core.settings.schema import ListOf, Table, TableOf, Text, did_you_mean, fields_of
 from relnox.errors import Blocked
 
