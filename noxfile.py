@@ -6,18 +6,7 @@ from pathlib import Path
 import nox
 from packaging.requirements import Requirement
 
-from relnox.sessions import build_all, collect, publish, rehearse, status, testpypi, verify_install, version_bump
-
-__all__ = [
-    "build_all",
-    "collect",
-    "publish",
-    "rehearse",
-    "status",
-    "testpypi",
-    "verify_install",
-    "version_bump",
-]
+from relnox.sessions import *  # noqa: F403
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"

@@ -17,7 +17,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.core.settings.schema import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Event, Outcome
     from relnox.core.planning.plan import Plan, Problem, Table
     from relnox.core.planning.step import Step
-    from relnox.core.settings.schema import Field, Value
+    from relnox.core.settings.schema import Value
     from relnox.errors import RelnoxError
 
 __all__ = ["TaskPlan", "Workspace", "run"]
@@ -93,6 +92,7 @@ class Workspace:
         Raises:
             RelnoxError: The task or an option is unknown, or the world cannot be observed.
         """
+        from relnox import arguments
         from relnox.commands.running import perform
         from relnox.commands.shared.project import open_project
 
@@ -102,7 +102,7 @@ class Workspace:
             reporter = _Events()
             project = stack.enter_context(open_project(self.root))
             name = _task_name(task)
-            resolved, _ = perform.resolve_options(name, _checked(task, options), project)
+            resolved, _ = perform.resolve_options(name, arguments.check_values(name, options), project)
             preparation = perform.prepare(name, resolved, project, reporter, stack)
             return TaskPlan(preparation, reporter, stack.pop_all())
 
@@ -228,36 +228,9 @@ class _Events:
 
 
 def _task_name(task: str) -> str:
-    from relnox.commands import TASKS
+    from relnox.commands import nearest_task, task_named
 
-    names = {name: name for name in (*TASKS, "init")} | {
-        definition.attribute: definition.name for definition in TASKS.values()
-    }
-    names |= {name.replace("-", "_"): name for name in names.values()}
-    if task not in names:
-        raise Blocked("task-unknown", f"unknown task {task}", fix=did_you_mean(task, list(names.values())))
-    return names[task]
-
-
-def _checked(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
-    """Check names and types of options, as a command line does by its syntax."""
-    from relnox.commands import load
-    from relnox.core.settings.schema import fields_of
-
-    declared = {option.name: option for option in fields_of(load(_task_name(task)).Options)}
-    checked: dict[str, Value] = {}
-    for name, value in options.items():
-        option = declared.get(name) or declared.get(f"{name}_")
-        if option is None:
-            raise Blocked("option-unknown", f"{task} has no option {name}", fix=did_you_mean(name, list(declared)))
-        checked[option.name] = _checked_value(option, value)
-    return checked
-
-
-def _checked_value(option: Field, value: Value) -> Value:
-    if value is None and option.default is None:
-        return None
-    if option.is_list and not isinstance(value, tuple | list):
-        value = (str(value),)
-    checked: Value = option.kind.check(list(value) if isinstance(value, tuple) else value, option.name)
-    return checked
+    definition = task_named(task)
+    if definition is None:
+        raise Blocked("task-unknown", f"unknown task {task}", fix=nearest_task(task))
+    return definition.name

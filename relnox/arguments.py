@@ -5,17 +5,28 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, NoReturn
 
-from relnox.commands import help_of, load
+from relnox.commands import COMMANDS, help_of, load
 from relnox.core.settings.schema import did_you_mean, fields_of
 from relnox.errors import Blocked
 from relnox.reporters.streams import STDOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from relnox.core.settings.options import CommonOptions
     from relnox.core.settings.schema import Field, Value
 
-__all__ = ["help_text", "known_words", "parse", "parser_of", "unknown_flags"]
+__all__ = [
+    "add_completions",
+    "check_values",
+    "description",
+    "help_text",
+    "known_words",
+    "parse",
+    "parser_of",
+    "task_lines",
+    "unknown_words",
+]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,9 +55,25 @@ def parser_of(task: str, program: str) -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    for option in fields_of(load(task).Options):
+    declaration = load(task).Options
+    for option in fields_of(declaration):
         _add(parser, option)
+    if declaration.positional:
+        options = _positional_options(declaration)
+        parser.usage = f"{program.replace('%', '%%')} [{_positional_usage(options)}] [options]"
+        parser.epilog = f"{_positional_usage(options)}: {' '.join(option.help for option in options)}"
     return parser
+
+
+def add_completions(parser: argparse.ArgumentParser, task: str) -> None:
+    """Add the options of a task, and the words that it takes without a flag, to a parser for shell completion."""
+    declaration = load(task).Options
+    for option in fields_of(declaration):
+        _add(parser, option)
+    if declaration.positional:
+        choices = [choice for option in _positional_options(declaration) for choice in option.choices]
+        word = parser.add_argument("word", nargs="?")
+        word.completer = lambda **_: choices  # type: ignore[attr-defined]  # argcomplete's
 
 
 def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
@@ -56,34 +83,120 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
         Blocked: An option is unknown, or its value is not valid.
         SystemExit: Help was requested and printed.
     """
+    declaration = load(task).Options
+    positional: dict[str, Value] = {}
+    bare = [group[0] for group in _groups(task, words) if not group[0].startswith("-")]
+    if declaration.positional and len(bare) == 1:
+        words = [word for group in _groups(task, words) if group != bare for word in group]
+        positional = _positional_value(_positional_options(declaration), bare[0], program)
     values = vars(parser_of(task, program).parse_args(list(words)))
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    if twice := positional.keys() & values.keys():
+        flag = f"--{twice.pop()}"
+        raise Blocked(
+            "options-conflict", f"{program}: {bare[0]} and {flag} exclude each other", fix=f"remove {flag}"
+        )
+    return positional | {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
 
 
-def unknown_flags(task: str, words: Sequence[str]) -> tuple[str, ...]:
-    """Return the flags of a command line that a task does not have."""
-    task_flags = _flags_of(task)
-    flags = (word.partition("=")[0] for word in words if word.startswith("-"))
-    return tuple(dict.fromkeys(flag for flag in flags if flag not in task_flags))
+def unknown_words(task: str, words: Sequence[str]) -> tuple[str, ...]:
+    """Return the flags, and the words without a flag, of a command line that a task does not have."""
+    return tuple(
+        dict.fromkeys(group[0].partition("=")[0] for group in _groups(task, words) if not _has(task, group))
+    )
 
 
 def known_words(task: str, words: Sequence[str]) -> list[str]:
-    """Return the flags of a command line that a task has, each with its value."""
+    """Return the words of a command line that a task has: flags, each with its value, and positional words."""
+    return [word for group in _groups(task, words) if _has(task, group) for word in group]
+
+
+def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
+    """Check names and types of options that Python code sets, as a command line does by its syntax.
+
+    Raises:
+        Blocked: An option is unknown, or its value is not valid.
+    """
+    declared = {option.name: option for option in fields_of(load(task).Options)}
+    values: dict[str, Value] = {}
+    for name, value in options.items():
+        option = declared.get(name) or declared.get(f"{name}_")
+        if option is None:
+            raise Blocked("option-unknown", f"{task} has no option {name}", fix=did_you_mean(name, declared))
+        values[option.name] = _check_value(option, value)
+    return values
+
+
+def _check_value(option: Field, value: Value) -> Value:
+    if value is None and option.default is None:
+        return None
+    if option.is_list and not isinstance(value, tuple | list):
+        value = (str(value),)
+    checked: Value = option.kind.check(list(value) if isinstance(value, tuple) else value, option.name)
+    return checked
+
+
+def _groups(task: str, words: Sequence[str]) -> list[list[str]]:
+    """Split a command line into flags, each with its value, and words without a flag.
+
+    A flag that the task does not have is assumed to have a value if a word follows.
+    """
     flags = _flags_of(task)
-    result, is_known = [], True
+    groups: list[list[str]] = []
+    needs_value = False
     for word in words:
-        if word.startswith("-"):
-            is_known = word.partition("=")[0] in flags
-        if is_known:
-            result.append(word)
-    return result
+        if needs_value and (flags.get(groups[-1][0]) or not word.startswith("-")):
+            groups[-1].append(word)
+            needs_value = False
+        else:
+            groups.append([word])
+            is_flag = word.startswith("-") and "=" not in word and not _is_bundle(word, flags)
+            needs_value = is_flag and flags.get(word, True)
+    return groups
+
+
+def _is_bundle(word: str, flags: Mapping[str, bool]) -> bool:
+    """Return whether a word is several short flags without values, such as `-nv`."""
+    return (
+        len(word) > len("-n") and word[1] != "-" and not any(flags.get(f"-{letter}", True) for letter in word[1:])
+    )
+
+
+def _has(task: str, group: Sequence[str]) -> bool:
+    flag, flags = group[0].partition("=")[0], _flags_of(task)
+    if not flag.startswith("-"):
+        return bool(load(task).Options.positional)
+    return flag in flags or _is_bundle(flag, flags)
+
+
+def _positional_options(declaration: type[CommonOptions]) -> list[Field]:
+    by_name = {option.name: option for option in fields_of(declaration)}
+    return [by_name[name] for name in declaration.positional]
+
+
+def _positional_usage(options: Sequence[Field]) -> str:
+    return "|".join(option.metavar for option in options)
+
+
+def _positional_value(options: Sequence[Field], word: str, program: str) -> dict[str, Value]:
+    """Return the option that a word without a flag sets, with its value."""
+    without_choices = [option for option in options if not option.choices]
+    is_text = any(character.isdigit() for character in word) and without_choices
+    chosen_option = next((option for option in options if word in option.choices), None)
+    option = chosen_option or (without_choices if is_text else options)[0]
+    return {option.name: option.kind.parse(word, f"{program} {option.metavar}")}
 
 
 def help_text(task: str) -> str:
     """Return the help of a task with its options, without the usage line, which differs between front ends."""
     summary, rest = help_of(task)
     lines = [summary, "", *([rest, ""] if rest else []), "Options:"]
-    for option in fields_of(load(task).Options):
+    declaration = load(task).Options
+    if declaration.positional:
+        options = _positional_options(declaration)
+        lines += [f"  {_positional_usage(options)}", f"      {' '.join(option.help for option in options)}"]
+    for option in fields_of(declaration):
         lines += [f"  {_usage(option)}", f"      {description(option)}"]
     return "\n".join(lines)
 
@@ -98,36 +211,45 @@ def description(option: Field) -> str:
     return " ".join(words)
 
 
-def task_lines(names: Sequence[str]) -> list[str]:
-    """Format tasks with the first line of their help."""
-    width = max(len(name) for name in names)
-    return [f"  {name.ljust(width)}  {help_of(name)[0]}" for name in names]
+def task_lines(names: Iterable[str]) -> list[str]:
+    """Format tasks with their summaries."""
+    names = list(names)
+    width = max(map(len, names))
+    return [f"  {name.ljust(width)}  {COMMANDS[name].summary}" for name in names]
 
 
-def _flags_of(task: str) -> frozenset[str]:
-    options = fields_of(load(task).Options)
-    return frozenset(flag for option in options for flag in (option.flag, option.negative) if flag is not None)
+def _flags_of(task: str) -> dict[str, bool]:
+    """Return the flags of a task, each with whether a value follows it."""
+    return {
+        flag: not option.is_flag
+        for option in fields_of(load(task).Options)
+        for flag in (option.flag, option.negative, option.short)
+        if flag
+    }
 
 
 def _add(parser: argparse.ArgumentParser, option: Field) -> None:
     text = description(option).replace("%", "%%")
+    flags = [option.short, option.flag] if option.short else [option.flag]
     if option.is_flag:
         if option.negative is None:
-            parser.add_argument(option.flag, dest=option.name, action="store_true", help=text)
+            parser.add_argument(*flags, dest=option.name, action="store_true", help=text)
         else:
-            parser.add_argument(option.flag, dest=option.name, action=argparse.BooleanOptionalAction, help=text)
+            parser.add_argument(*flags, dest=option.name, action=argparse.BooleanOptionalAction, help=text)
         return
-    parser.add_argument(
-        option.flag,
+    argument = parser.add_argument(
+        *flags,
         dest=option.name,
         action="append" if option.is_list else "store",
         type=option.parse,
         metavar=option.metavar or option.name.upper(),
         help=text,
     )
+    if option.choices:
+        argument.completer = lambda **_: option.choices  # type: ignore[attr-defined]  # argcomplete's
 
 
 def _usage(option: Field) -> str:
     if option.is_flag:
-        return option.flag if option.negative is None else f"{option.flag}, {option.negative}"
+        return ", ".join(flag for flag in (option.short, option.flag, option.negative) if flag)
     return f"{option.flag} {option.metavar or option.name.upper()}"

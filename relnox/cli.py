@@ -7,8 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from relnox import arguments, reporters
-from relnox.commands import TASKS
-from relnox.core.settings.schema import did_you_mean
+from relnox.commands import COMMANDS, nearest_task, task_named
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, environment_error
 from relnox.reporters.streams import STDOUT
 
@@ -19,7 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_NAMES = (*TASKS, "init")
+_UNDERSTOOD = {"build": "build-all", "verify": "verify-install"}
+"""Words that run a task that uploads nothing."""
+
+_ANSWERED = {
+    "upload": "relnox publish",
+    "release": "relnox bump --commit --tag --push, then relnox build-all, then relnox publish",
+    "version": "relnox status shows versions, relnox bump sets them, relnox --version shows relnox's own",
+    "test": "relnox build-all --test",
+    "clean": "relnox build-all --clean",
+}
+"""Words that are answered with the commands that do what they say."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,28 +40,61 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     _open_streams()
     try:
-        match words:
-            case [] | ["-h" | "--help", *_]:
-                STDOUT.write(f"{_usage()}\n")
-                STDOUT.flush()
-                return 0
-            case ["--version", *_]:
-                from importlib.metadata import version
+        if "_ARGCOMPLETE" in os.environ:
+            from relnox import completion
 
-                STDOUT.line(f"relnox {version('relnox')}")
-                return 0
-            case [task, *rest] if task in _NAMES:
-                from relnox.commands.running.perform import perform
-
-                return perform(task, arguments.parse(task, rest, f"relnox {task}"))
-            case _:
-                return _print_error(Blocked("task-unknown", f"unknown task {words[0]}", fix=_nearest(words[0])))
+            return completion.complete()
+        return _run(words)
     except Blocked as error:
         return _print_error(error)
     except ENVIRONMENT_ERRORS as error:
         if (failed := environment_error(error)) is None:
             raise
         return _print_error(failed)
+
+
+def _run(words: Sequence[str]) -> int:
+    match words:
+        case [] | ["-h" | "--help", *_] | ["help"]:
+            STDOUT.write(f"{_usage()}\n")
+            STDOUT.flush()
+            return 0
+        case ["-V" | "--version", *_]:
+            from importlib.metadata import version
+
+            STDOUT.line(f"relnox {version('relnox')}")
+            return 0
+        case ["help", task, *_]:
+            return _run([task, "--help"])
+        case ["completion", *rest]:
+            from relnox import completion
+
+            STDOUT.write(completion.script(rest))
+            STDOUT.flush()
+            return 0
+        case [word, *rest]:
+            from relnox.commands.running.perform import perform
+
+            name = _task(word)
+            return perform(name, arguments.parse(name, rest, f"relnox {name}"))
+        case _:
+            raise AssertionError(words)
+
+
+def _task(word: str) -> str:
+    """Return the name of the task that a word names.
+
+    Raises:
+        Blocked: It names none.
+    """
+    task = task_named(_UNDERSTOOD.get(word, word))
+    if task is not None:
+        return task.name
+    if word.startswith("-"):
+        raise Blocked(
+            "task-missing", f"a task is missing before {word}", fix="relnox TASK [options]; see relnox --help"
+        )
+    raise Blocked("task-unknown", f"unknown task {word}", fix=_ANSWERED.get(word) or nearest_task(word))
 
 
 def _open_streams() -> None:
@@ -67,12 +109,6 @@ def _print_error(error: RelnoxError) -> int:
     return error.exit_code
 
 
-def _nearest(name: str) -> str:
-    """Return a fix that names the most similar task, also for an import name."""
-    by_attribute = {task.attribute: task.name for task in TASKS.values()}
-    return did_you_mean(by_attribute.get(name.replace("-", "_"), name), _NAMES)
-
-
 def _usage() -> str:
     lines = [
         "usage: relnox TASK [options]",
@@ -84,8 +120,9 @@ def _usage() -> str:
     return "\n".join(
         [
             *lines,
-            *arguments.task_lines(_NAMES),
+            *arguments.task_lines(COMMANDS),
             "",
+            "relnox completion bash, zsh or fish prints the code for shell completion.",
             "relnox TASK --help shows the options of a task; nox -s TASK and invoke TASK run the same tasks.",
         ]
     )

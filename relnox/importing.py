@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["alias_of"]
+__all__ = ["alias_of", "is_noxfile", "is_tasks_file"]
+
+
+def is_noxfile(importer: FrameType) -> bool:
+    """Return whether a frame is the top level of a noxfile, whichever entry point of nox runs it."""
+    is_module = importer.f_code.co_name == "<module>"
+    return is_module and importer.f_globals.get("__name__") in ("user_nox_module", "__main__")
+
+
+def is_tasks_file(importer: FrameType) -> bool:
+    """Return whether a frame is the top level of a tasks file."""
+    return importer.f_code.co_name == "<module>" and importer.f_globals.get("__name__") == "tasks"
 
 
 def alias_of(name: str, module: str, importer: FrameType) -> str | None:

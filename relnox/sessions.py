@@ -1,8 +1,14 @@
-"""nox sessions: `from relnox.sessions import build_all, publish` in a noxfile.
+"""nox sessions: `from relnox.sessions import *` in a noxfile, or the names of single tasks.
+
+    from relnox import sessions
+
+    sessions.add("bump", "publish", requires={"publish": ["tests"]}, defaults={"bump": {"part": "auto"}})
+
+`add` registers sessions with settings, and `run` runs a task inside a session of the project.
 
 Some entry points of nox run a noxfile twice and empty the registry in between, while this module stays loaded. So
 sessions are registered by each from-import, in `__getattr__` (PEP 562), if they are not registered yet. Only the
-sessions that a project imports are registered.
+sessions that a project imports or adds are registered, and they are listed in the order of a release.
 
 A session of the project with the same name is an error, in either order: nox itself would let the later one
 replace the other. Options after `--` go to all sessions of a command, so they are checked for all of them before
@@ -13,51 +19,70 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import nox
 import nox.registry
 
 from relnox import importing
-from relnox.commands import COMMAND_LINE, TASKS, help_of
+from relnox.commands import COMMAND_LINE, TASKS, help_of, nearest_task, task_named
 from relnox.core.planning.fixes import Start, command_line
 from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from relnox.commands import Task
+    from relnox.core.planning.events import Outcome
     from relnox.core.planning.fixes import FrontEnd
     from relnox.core.settings.schema import Value
 
     SessionFunction = Callable[[nox.Session], None]
 
     status: SessionFunction
+    bump: SessionFunction
     version_bump: SessionFunction
     build_all: SessionFunction
     collect: SessionFunction
+    publish_test: SessionFunction
     testpypi: SessionFunction
     publish: SessionFunction
     verify_install: SessionFunction
     rehearse: SessionFunction
 
+# What the star import registers: `add` and `run` are used as `sessions.add`.
 __all__ = [
     "build_all",
+    "bump",
     "collect",
     "publish",
-    "register",
+    "publish_test",
     "rehearse",
     "status",
-    "testpypi",
     "verify_install",
-    "version_bump",
 ]
 
-_BY_ATTRIBUTE = {task.attribute: task for task in TASKS.values()}
-_ATTRIBUTES = {task.name: task.attribute for task in TASKS.values()}
+_BY_SPELLING = {spelling: task for task in TASKS.values() for spelling in task.spellings}
+_ORDER = list(TASKS)
+
+
+class _Settings(NamedTuple):
+    """What `add` sets for one session.
+
+    Attributes:
+        requires: Sessions that nox runs before it.
+        defaults: Defaults of options.
+        tags: Its tags.
+    """
+
+    requires: tuple[str, ...] = ()
+    defaults: Mapping[str, Value] = MappingProxyType({})
+    tags: tuple[str, ...] = ()
 
 
 class _Registry(dict[str, Any]):
@@ -66,78 +91,187 @@ class _Registry(dict[str, Any]):
     def __setitem__(self, name: str, function: Any) -> None:
         present, task = _task_of(self.get(name)), _task_of(function)
         if present is not None and present != task:
-            raise _name_conflict(name, _ATTRIBUTES[present])
+            raise _name_conflict(name, present)
         super().__setitem__(name, function)
 
     def __copy__(self) -> dict[str, Any]:
-        return dict(self)
+        """Return what nox works with: relnox's sessions in the order of a release, and requested import names.
+
+        nox has no aliases: a second session would be in the listing, too, and `-t` and `-k` would run both. So a
+        session is also registered under an import name (`nox -s build_all`) if the command line names it.
+        """
+        by_order = sorted(
+            (name for name, function in self.items() if _task_of(function) is not None),
+            key=lambda name: _ORDER.index(str(_task_of(self[name]))),
+        )
+        names = iter(by_order)
+        ordered = [next(names) if _task_of(function) is not None else name for name, function in self.items()]
+        sessions = {name: self[name] for name in ordered}
+        for word in _requested_names():
+            task = _BY_SPELLING.get(word)
+            if task is not None and task.name in sessions and _task_of(sessions[task.name]) == task.name:
+                sessions.setdefault(word, sessions[task.name])
+        return sessions
 
 
-def register(
-    *names: str, prefix: str = "", name: str = "", tags: Iterable[str] = (), python: Iterable[str] = ()
+def add(
+    *tasks: str,
+    requires: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    defaults: Mapping[str, Mapping[str, Value]] = MappingProxyType({}),
+    names: Mapping[str, str] = MappingProxyType({}),
+    tags: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> None:
-    """Register sessions under other names, or with tags.
+    """Register sessions, with settings by task.
 
     Args:
-        *names: Import names, such as `build_all`; none for all sessions.
-        prefix: A prefix for the names of sessions.
-        name: The name of the session, if only one is registered.
-        tags: Tags of the sessions. `nox -t` runs all sessions with a tag: do not use the same tag for sessions
-            that publish and others. Before nox 2026.4.10, tags do not select sessions of relnox.
-        python: Python versions with their own session of `verify_install`, such as `verify-install-3.12`.
+        *tasks: Names of tasks (`build-all`) or import names (`build_all`); none for all tasks.
+        requires: Names of sessions that nox runs before that of a task.
+        defaults: Defaults of a task's options, by name: `{"bump": {"part": "auto", "commit": True}}`.
+            `pyproject.toml`, the environment and the command line override them. `yes` cannot have one.
+        names: Other names of sessions.
+        tags: Tags of sessions. `nox -t` runs all sessions with a tag: do not use the same tag for sessions that
+            publish and others. Before nox 2026.4.10, tags do not select sessions of relnox.
 
     Raises:
-        ValueError: A name is not that of a task, or the project has a session with that name.
+        SystemExit: A name is not that of a task, or the project has a session with that name.
     """
-    if name and (len(names) != 1 or prefix):
-        raise ValueError(f"name={name!r} requires exactly one import name, and no prefix")
-    for attribute in names:
-        if attribute not in _BY_ATTRIBUTE:
-            raise ValueError(f"unknown session {attribute} (choose one of {', '.join(sorted(_BY_ATTRIBUTE))})")
-    for attribute in names or _BY_ATTRIBUTE:
-        task = _BY_ATTRIBUTE[attribute]
-        session = name or prefix + task.name
-        _register(task, session, {}, tags)
-        if task.name == "verify-install":
-            for version in (*python, *_configured_pythons()):
-                _register(task, f"{session}-{version}", {"python": (version,)}, tags)
+    added = [_task(word) for word in tasks] or list(TASKS.values())
+    by_task = {
+        what: {_task(word).name: value for word, value in settings.items()}
+        for what, settings in (("requires", requires), ("defaults", defaults), ("names", names), ("tags", tags))
+    }
+    for what, settings in by_task.items():
+        if others := settings.keys() - {task.name for task in added}:
+            raise _error(
+                "session-not-added",
+                f"{what} names {', '.join(sorted(others))}, which this call of sessions.add does not add",
+                f"remove it from {what}, or add it",
+            )
+    for task in added:
+        options: Any = by_task["defaults"].get(task.name, {})
+        if "yes" in options:
+            raise _error(
+                "command-line-only",
+                f"defaults set yes for {task.name}, but an upload is confirmed on the command line only",
+                "remove it",
+            )
+        _register(
+            task,
+            str(by_task["names"].get(task.name, task.name)),
+            _Settings(
+                tuple(by_task["requires"].get(task.name, ())), options, tuple(by_task["tags"].get(task.name, ()))
+            ),
+        )
+
+
+def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Value) -> Outcome:
+    """Run a task inside a session of the project; the options after `--` are left to the session.
+
+    Args:
+        session: The running session.
+        task: The task's name (`build-all`) or import name (`build_all`).
+        check: Whether a failure of the task fails the session.
+        **options: Options with the names of the command line: `part="minor"`, `dry_run=True`.
+
+    Returns:
+        The outcome. If an error ended the task before its first step, it is the problem of the outcome's plan.
+    """
+    from relnox import arguments, reporters
+    from relnox.commands.running import perform
+
+    definition = task_named(task)
+    if definition is None or definition.name not in TASKS:
+        reporters.usage_error(Blocked("task-unknown", f"unknown task {task}", fix=nearest_task(task, TASKS)))
+        session.error(f"{task}: no such task, see above")
+    if _installs_only(session):
+        return _nothing_installed(session, definition)
+    try:
+        values = arguments.check_values(definition.name, options)
+    except Blocked as error:
+        reporters.usage_error(error)
+        session.error(f"{definition.name}: exit code {error.exit_code.value}, see above")
+    _silence_loggers()
+    outcome = perform.run(definition.name, values, _front_end())
+    _end(session, definition, outcome.exit_code, check=check)
+    return outcome
 
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        if name not in _BY_ATTRIBUTE:
+        importer = sys._getframe(1)  # noqa: SLF001 - the only way to find the importing file
+        task = _BY_SPELLING.get(name)
+        if task is None:
+            if not name.startswith("_") and importing.is_noxfile(importer):
+                fix = nearest_task(name, _BY_SPELLING)
+                raise _error("session-unknown", f"relnox.sessions has no session {name}", fix)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        session = _BY_ATTRIBUTE[name].name
-        if (alias := importing.alias_of(name, __name__, sys._getframe(1))) is not None:  # noqa: SLF001
+        if (alias := importing.alias_of(name, __name__, importer)) is not None:
             raise _error(
                 "session-renamed-by-import",
-                f"{name} is imported as {alias}, but its session is still named {session}",
-                f'relnox.sessions.register("{name}", name="{alias}"), or import {name} without "as"',
+                f"{name} is imported as {alias}, but its session is still named {task.name}",
+                f'sessions.add("{task.name}", names={{"{task.name}": "{alias}"}}), or import {name} without "as"',
             )
-        register(name)
-        return nox.registry.get()[session]
+        return _register(task, task.name, _Settings())
 
 
-def _register(task: Task, name: str, fixed_options: dict[str, Value], tags: Iterable[str]) -> None:
-    """Register one session, once."""
+def _task(word: str) -> Task:
+    """Return the task with a name or an import name."""
+    task = task_named(word)
+    if task is None or task.name not in TASKS:
+        raise _error("session-unknown", f"sessions.add has no session {word}", nearest_task(word, TASKS))
+    return task
+
+
+def _requested_names() -> list[str]:
+    """Return the names of sessions on nox's command line, in `NOXSESSION`, and other words."""
+    words = sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
+    return [*words, *(word.partition("=")[2] for word in words), *os.environ.get("NOXSESSION", "").split(",")]
+
+
+def _register(task: Task, name: str, settings: _Settings) -> Any:
+    """Register the sessions of a task, once, and return the first one."""
+    session = _register_one(task, name, settings, {})
+    if task.name == "verify-install":
+        for version in _configured_pythons():
+            _register_one(task, f"{name}-{version}", settings, {"python": (version,)})
+    return session
+
+
+def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Mapping[str, Value]) -> Any:
+    """Register a session, once; settings of `add` replace an import without settings."""
     _guard_registry()
-    present = nox.registry.get().get(name)
+    present: Any = nox.registry.get().get(name)
     if present is not None:
         if _task_of(present) != task.name:
-            raise _name_conflict(name, task.attribute)
-        return
+            raise _name_conflict(name, task.name)
+        if settings in (present.relnox_settings, _Settings()):
+            return present
+        if present.relnox_settings != _Settings():
+            raise _error(
+                "session-added-twice",
+                f"the session {name} is added twice with different settings",
+                "add it once",
+            )
+        del nox.registry._REGISTRY[name]  # noqa: SLF001 - nox has no way to replace a session
 
     def session_function(session: nox.Session) -> None:
-        _run(session, task, fixed_options)
+        _run(session, task, settings.defaults, fixed_options)
 
     session_function.__doc__ = _help(task)
     session_function.__name__ = task.attribute
     session_function.relnox_task = task.name  # type: ignore[attr-defined]
-    settings: dict[str, Any] = {"name": name, "python": False, "default": False, "tags": list(tags)}
+    session_function.relnox_settings = settings  # type: ignore[attr-defined]
+    words: dict[str, Any] = {
+        "name": name,
+        "python": False,
+        "default": False,
+        "tags": list(settings.tags),
+        "requires": list(settings.requires),
+    }
     if "allow_parallel" in inspect.signature(nox.session).parameters:
-        settings["allow_parallel"] = False
-    nox.session(**settings)(session_function)
+        words["allow_parallel"] = False
+    return nox.session(**words)(session_function)
 
 
 def _guard_registry() -> None:
@@ -158,17 +292,17 @@ def _task_of(function: Any) -> str | None:
     return task
 
 
-def _name_conflict(name: str, attribute: str) -> ValueError:
+def _name_conflict(name: str, task: str) -> SystemExit:
     return _error(
         "session-name-twice",
-        f"two sessions are named {name}: relnox's {attribute}, and another one in this noxfile",
-        f'rename the other one, or relnox\'s: relnox.sessions.register("{attribute}", name="release-{name}")',
+        f"two sessions are named {name}: relnox's {task}, and another one in this noxfile",
+        f'rename the other one, or relnox\'s: sessions.add("{task}", names={{"{task}": "release-{task}"}})',
     )
 
 
-def _error(code: str, message: str, fix: str) -> ValueError:
-    """Return an error of a noxfile, which nox prints with a traceback."""
-    return ValueError(f"{message} [{code}]\nfix: {fix}")
+def _error(code: str, message: str, fix: str) -> SystemExit:
+    """Return an error of a noxfile, which ends nox without a traceback."""
+    return SystemExit(f"error: {message} [{code}]\nfix: {fix}")
 
 
 def _help(task: Task) -> str:
@@ -177,22 +311,54 @@ def _help(task: Task) -> str:
         from relnox import arguments
 
         return arguments.help_text(task.name)
-    return "\n\n".join(help_of(task.name))
+    return "\n\n".join((task.summary, *help_of(task.name)))
 
 
-def _run(session: nox.Session, task: Task, fixed_options: dict[str, Value]) -> None:
+def _run(
+    session: nox.Session, task: Task, defaults: Mapping[str, Value], fixed_options: Mapping[str, Value]
+) -> None:
     if _installs_only(session):
-        session.log(f"{task.name}: nothing to install (--install-only)")
+        _nothing_installed(session, task)
         return
-    from relnox.commands.running.perform import perform
+    from relnox.commands.running import perform
 
-    for name in ("build", "urllib3"):  # nox shows all loggers, unescaped
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    exit_code = perform(task.name, {**_parsed(session, task), **fixed_options}, _front_end())
+    _silence_loggers()
+    values = {**_parsed(session, task), **fixed_options}
+    outcome = perform.run(task.name, values, _front_end(), defaults=_checked_defaults(session, task, defaults))
+    _end(session, task, outcome.exit_code, check=True)
+
+
+def _end(session: nox.Session, task: Task, exit_code: ExitCode, *, check: bool) -> None:
+    """End the session as the task ended."""
     if exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         raise KeyboardInterrupt
-    if exit_code is not ExitCode.DONE:
+    if check and exit_code is not ExitCode.DONE:
         session.error(f"{task.name}: exit code {exit_code.value}, see above")
+
+
+def _silence_loggers() -> None:
+    """Silence loggers of libraries: nox shows all of them, unescaped."""
+    for name in ("build", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _nothing_installed(session: nox.Session, task: Task) -> Outcome:
+    """Return the outcome of a task with --install-only."""
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan
+
+    session.log(f"{task.name}: nothing to install (--install-only)")
+    return Outcome(plan=Plan(task=task.name), results=(), exit_code=ExitCode.DONE, seconds=0.0)
+
+
+def _checked_defaults(session: nox.Session, task: Task, defaults: Mapping[str, Value]) -> dict[str, Value]:
+    from relnox import arguments, reporters
+
+    try:
+        return arguments.check_values(task.name, defaults)
+    except Blocked as error:
+        reporters.usage_error(error)
+        session.error(f"{task.name}: exit code {error.exit_code.value}, see above")
 
 
 def _front_end() -> FrontEnd:
@@ -211,17 +377,21 @@ def _start(name: str) -> Start:
 def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
     from relnox import arguments, reporters
 
-    words: Sequence[str] = session.posargs
     try:
-        _check_words(session)
+        words = _check_words(session)
         return arguments.parse(task.name, words, f"nox -s {session.name} --")
     except Blocked as error:
         reporters.usage_error(error)
         session.error(f"{task.name}: exit code {error.exit_code.value}, see above")
 
 
-def _check_words(session: nox.Session) -> None:
+def _check_words(session: nox.Session) -> Sequence[str]:
     """Check the options after `--` for all sessions of the command, before the first one runs.
+
+    A session that runs only because others require it takes those of the options that it has.
+
+    Returns:
+        The options of this session.
 
     Raises:
         Blocked: A session has no such option, or its value is not valid.
@@ -230,17 +400,27 @@ def _check_words(session: nox.Session) -> None:
 
     manifest = session._runner.manifest  # noqa: SLF001 - nox has no public way to see other sessions
     runners = (*manifest._consumed, *manifest._queue)  # noqa: SLF001 - in the order in which they run
+    required = _required(runners, session._runner.global_config.sessions)  # noqa: SLF001 - the requested ones
     calls = [
-        (runner.name, task, runner.posargs) for runner in runners if (task := _task_of(runner.func)) is not None
+        (
+            runner.name,
+            task,
+            arguments.known_words(task, runner.posargs) if runner.name in required else runner.posargs,
+        )
+        for runner in runners
+        if (task := _task_of(runner.func)) is not None
     ]
+    own_words = next((words for name, _, words in calls if name == session.name), session.posargs)
     if any(word in ("-h", "--help") for _, _, words in calls for word in words):
-        return
-    unknown_by_session = {name: arguments.unknown_flags(task, words) for name, task, words in calls}
-    unknown = set.intersection(*map(set, unknown_by_session.values()))
-    if any(set(flags) - unknown for flags in unknown_by_session.values()):
+        return own_words
+    unknown_by_session = {
+        name: arguments.unknown_words(task, words) for name, task, words in calls if name not in required
+    }
+    unknown = set.intersection(*map(set, unknown_by_session.values())) if unknown_by_session else set()
+    if any(set(words) - unknown for words in unknown_by_session.values()):
         commands = (command_line(_start(name), arguments.known_words(task, words)) for name, task, words in calls)
         details = ", ".join(
-            f"{name} has no {', '.join(flags)}" for name, flags in unknown_by_session.items() if flags
+            f"{name} has no {', '.join(words)}" for name, words in unknown_by_session.items() if words
         )
         raise Blocked(
             "option-not-for-every-session",
@@ -249,6 +429,13 @@ def _check_words(session: nox.Session) -> None:
         )
     for name, task, words in calls:
         arguments.parse(task, words, f"nox -s {name} --")
+    return own_words
+
+
+def _required(runners: Sequence[Any], requested: Sequence[str] | None) -> set[str]:
+    """Return the names of sessions that run only because others require them."""
+    required = {name for runner in runners for name in runner.func.requires or ()}
+    return required - set(requested or ())
 
 
 def _installs_only(session: nox.Session) -> bool:

@@ -1,4 +1,8 @@
-"""invoke tasks: `from relnox.tasks import *` in a tasks file, or `Collection.from_module(relnox.tasks)`.
+"""invoke tasks: `from relnox.tasks import *` in a tasks file, or a collection with settings.
+
+    from relnox import tasks
+
+    ns = tasks.collection(name="release", pre={"publish": [lint]}, defaults={"bump": {"part": "auto"}})
 
 `ns` is not in `__all__`: with an `ns` in a tasks file, invoke ignores the other tasks of the file.
 
@@ -10,6 +14,7 @@ detected when invoke makes a collection of the tasks file.
 from __future__ import annotations
 
 import sys
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
@@ -18,13 +23,13 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task as InvokeTask
 
 from relnox import arguments, importing, reporters
-from relnox.commands import COMMAND_LINE, TASKS, help_of, load
+from relnox.commands import COMMAND_LINE, TASKS, help_of, load, nearest_task, task_named
 from relnox.core.planning.fixes import Start
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
     from invoke.context import Context
@@ -35,32 +40,51 @@ if TYPE_CHECKING:
 
 __all__ = [
     "build_all",
+    "bump",
     "collect",
     "publish",
+    "publish_test",
     "rehearse",
     "status",
-    "testpypi",
     "verify_install",
-    "version_bump",
 ]
 
 
 class ReleaseTask(InvokeTask[Any]):
-    """A task whose flags are generated from relnox's options instead of a function's parameters."""
+    """A task whose flags are generated from relnox's options instead of a function's parameters.
 
-    def __init__(self, task: Task) -> None:
+    Args:
+        task: The task.
+        pre: Tasks that invoke runs before it.
+        post: Tasks that invoke runs after it.
+        defaults: Defaults of options, by field name.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        pre: Sequence[Any] = (),
+        post: Sequence[Any] = (),
+        defaults: Mapping[str, Value] = MappingProxyType({}),
+    ) -> None:
         self._task = task
         self.release_task = task.name
 
         def body(context: Context, **values: Any) -> None:
-            _run(context, task, values)
+            _run(context, task, values, defaults)
 
         body.__name__ = task.attribute
-        summary, rest = help_of(task.name)
-        body.__doc__ = f"{summary}\n\n{rest}" if rest else summary
-        alias = task.attribute.replace("_", "-")
-        aliases = (alias,) if alias != task.name else ()
-        super().__init__(body, name=task.name, aliases=aliases, positional=(), auto_shortflags=False)
+        body.__doc__ = "\n\n".join(filter(None, (task.summary, *help_of(task.name))))
+        super().__init__(
+            body,
+            name=task.name,
+            aliases=(task.alias.replace("_", "-"),) if task.alias else (),
+            positional=(),
+            auto_shortflags=False,
+            pre=list(pre),
+            post=list(post),
+        )
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: FBT001 - invoke's
         """Return the flags of the task."""
@@ -82,8 +106,9 @@ class _Flag(Argument):
         kind = list if option.is_list else bool if option.is_flag else str
         key = (option.negative or "").removeprefix("--") if negative else option.key
         name = f"no_{option.name}" if negative else option.name
+        short = option.short.removeprefix("-")
         super().__init__(
-            name=key,
+            names=(key, short) if short and not negative else (key,),
             kind=kind,
             default=False if kind is bool else None,
             help=f"Not {option.flag}." if negative else arguments.description(option),
@@ -126,17 +151,20 @@ def _contradiction(option: Field) -> Blocked:
     )
 
 
-def _run(context: Context, task: Task, values: dict[str, Any]) -> None:
-    from relnox.commands.running.perform import perform
+def _run(context: Context, task: Task, values: dict[str, Any], defaults: Mapping[str, Value]) -> None:
+    from relnox.commands.running import perform
 
     try:
         command_line = _command_line(task, values)
+        defaults = arguments.check_values(task.name, defaults)
     except Blocked as error:
         reporters.usage_error(error)
         raise Exit(code=error.exit_code.value) from None
     if context.config.run.dry:
         command_line["dry_run"] = True
-    exit_code = perform(task.name, command_line, _front_end())
+    if context.config.run.echo:
+        command_line.setdefault("verbose", True)
+    exit_code = perform.run(task.name, command_line, _front_end(), defaults=defaults).exit_code
     if exit_code is not ExitCode.DONE:
         raise Exit(code=exit_code.value)
 
@@ -169,13 +197,72 @@ def _command_line(task: Task, values: dict[str, Any]) -> dict[str, Value]:
     return options
 
 
-_BY_ATTRIBUTE = {task.attribute: ReleaseTask(task) for task in TASKS.values()}
+_TASKS = {name: ReleaseTask(task) for name, task in TASKS.items()}
+_BY_SPELLING = {spelling: _TASKS[name] for name, task in TASKS.items() for spelling in task.spellings}
+
+
+def collection(
+    *tasks: str,
+    name: str | None = "release",
+    pre: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+    post: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+    defaults: Mapping[str, Mapping[str, Value]] = MappingProxyType({}),
+) -> Collection:
+    """Return a collection of relnox's tasks, with settings by task.
+
+    Args:
+        *tasks: Names of tasks (`build-all`) or import names (`build_all`); none for all tasks.
+        name: The name of the collection; None for the root of a tasks file.
+        pre: Tasks of the project that invoke runs before a task.
+        post: Tasks of the project that invoke runs after a task.
+        defaults: Defaults of a task's options, by name: `{"bump": {"part": "auto", "commit": True}}`.
+            `pyproject.toml`, the environment and the command line override them. `yes` cannot have one.
+
+    Raises:
+        Exit: A name is not that of a task.
+    """
+    names = [_task_name(word) for word in tasks] or list(TASKS)
+    by_task = {
+        what: {_task_name(word): value for word, value in settings.items()}
+        for what, settings in (("pre", pre), ("post", post), ("defaults", defaults))
+    }
+    for what, settings in by_task.items():
+        if others := settings.keys() - set(names):
+            raise _blocked(
+                "task-not-added",
+                f"{what} names {', '.join(sorted(others))}, which this collection does not have",
+                f"remove it from {what}, or add it",
+            )
+    made = Collection(name)
+    for task in names:
+        options: Any = by_task["defaults"].get(task, {})
+        if "yes" in options:
+            raise _blocked(
+                "command-line-only",
+                f"defaults set yes for {task}, but an upload is confirmed on the command line only",
+                "remove it",
+            )
+        before: Any = by_task["pre"].get(task, ())
+        after: Any = by_task["post"].get(task, ())
+        made.add_task(ReleaseTask(TASKS[task], pre=before, post=after, defaults=options))
+    _collections.append(made)
+    return made
+
+
+def _task_name(word: str) -> str:
+    task = task_named(word)
+    if task is None or task.name not in TASKS:
+        raise _blocked("task-unknown", f"unknown task {word}", nearest_task(word, TASKS))
+    return task.name
+
 
 if TYPE_CHECKING:
     status: ReleaseTask
+    bump: ReleaseTask
     version_bump: ReleaseTask
     build_all: ReleaseTask
     collect: ReleaseTask
+    publish_test: ReleaseTask
     testpypi: ReleaseTask
     publish: ReleaseTask
     verify_install: ReleaseTask
@@ -183,10 +270,14 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        if name not in _BY_ATTRIBUTE:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        task = _BY_ATTRIBUTE[name]
         importer = sys._getframe(1)  # noqa: SLF001 - the only way to find the importing module
+        task = _BY_SPELLING.get(name)
+        if task is None:
+            if not name.startswith("_") and importing.is_tasks_file(importer):
+                raise _blocked(
+                    "task-unknown", f"relnox.tasks has no task {name}", nearest_task(name, _BY_SPELLING)
+                )
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if (alias := importing.alias_of(name, __name__, importer)) is not None:
             raise _blocked(
                 "task-renamed-by-import",
@@ -203,7 +294,7 @@ else:
 _imports: list[tuple[dict[str, Any], str]] = []
 """The namespaces that tasks were imported into."""
 
-ns = Collection("release", *_BY_ATTRIBUTE.values())
+ns = Collection("release", *_TASKS.values())
 
 
 _collections: list[Collection] = []
@@ -231,7 +322,7 @@ def _check_names(module: ModuleType) -> None:
     present = vars(module)
     for namespace, attribute in _imports:
         if namespace is present and _is_own(present.get(attribute)):
-            raise _name_conflict(_BY_ATTRIBUTE[attribute].name, attribute)
+            raise _name_conflict(_BY_SPELLING[attribute].name, attribute)
     if any(isinstance(present.get(name), Collection) for name in ("ns", "namespace")):
         return  # invoke uses it and ignores the rest of the file
     tasks = [task for task in present.values() if isinstance(task, InvokeTask)]
@@ -261,5 +352,5 @@ def _name_conflict(name: str, attribute: str) -> Exit:
         "task-name-twice",
         f"two tasks are named {name}: relnox's {attribute}, and another one in this tasks file",
         "rename the other one, or put relnox's tasks into their own collection: "
-        'ns = Collection(other, Collection.from_module(relnox.tasks, name="release"))',
+        'ns = Collection(other, relnox.tasks.collection(name="release"))',
     )

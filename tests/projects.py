@@ -18,9 +18,7 @@ NOXFILE = """\
 # dependencies = ["nox>=2025.2.9", "relnox"]
 # ///
 import nox
-from relnox.sessions import build_all, publish, testpypi, verify_install, version_bump
-
-__all__ = ["build_all", "publish", "testpypi", "verify_install", "version_bump"]
+from relnox.sessions import *  # noqa: F403
 
 if __name__ == "__main__":
     nox.main()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from relnox.core.planning.fixes import FrontEnd, Start
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterable
 
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
@@ -20,7 +20,20 @@ if TYPE_CHECKING:
     from relnox.core.settings.options import CommonOptions
     from relnox.core.settings.schema import Field
 
-__all__ = ["COMMAND_LINE", "TASKS", "Task", "TaskModule", "help_of", "json_schema", "load", "options_by_table"]
+__all__ = [
+    "COMMANDS",
+    "COMMAND_LINE",
+    "TASKS",
+    "UPLOADING",
+    "Task",
+    "TaskModule",
+    "help_of",
+    "json_schema",
+    "load",
+    "nearest_task",
+    "options_by_table",
+    "task_named",
+]
 
 
 class TaskModule(Protocol):
@@ -43,40 +56,82 @@ class Task(NamedTuple):
 
     Attributes:
         name: Its name: `nox -s NAME`, `invoke NAME`, `relnox NAME`.
-        attribute: Its import name in `relnox.sessions` and `relnox.tasks`.
-        module: Its module in this package.
+        summary: What it does, in at most 60 characters, for listings.
         table: The table of its options in `[tool.relnox]`; empty for none.
+        alias: Another import name; empty for none.
     """
 
     name: str
-    attribute: str
-    module: str
-    table: str
+    summary: str
+    table: str = ""
+    alias: str = ""
+
+    @property
+    def attribute(self) -> str:
+        """Its import name in `relnox.sessions` and `relnox.tasks`, which is that of its module here, too."""
+        return self.name.replace("-", "_")
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Its import names."""
+        return (self.attribute, self.alias) if self.alias else (self.attribute,)
 
 
 TASKS = {
     task.name: task
     for task in (
-        Task(name="status", attribute="status", module="status", table="status"),
-        Task(name="bump", attribute="version_bump", module="bump", table="bump"),
-        Task(name="build-all", attribute="build_all", module="build_all", table="build"),
-        Task(name="collect", attribute="collect", module="collect", table="collect"),
-        Task(name="publish-test", attribute="testpypi", module="publish_test", table="publish"),
-        Task(name="publish", attribute="publish", module="publish", table="publish"),
-        Task(name="verify-install", attribute="verify_install", module="verify_install", table="verify"),
-        Task(name="rehearse", attribute="rehearse", module="rehearse", table="rehearse"),
+        Task("status", "List packages, versions, last tags and changes", "status"),
+        Task("bump", "Set new versions; commit, tag, push", "bump", alias="version_bump"),
+        Task("build-all", "Build and check every package from the last commit", "build"),
+        Task("collect", "Merge the files of many build jobs into one folder", "collect"),
+        Task("publish-test", "Publish to a test index, install from there", "publish", alias="testpypi"),
+        Task("publish", "Publish the built files to PyPI or another index", "publish"),
+        Task("verify-install", "Install the published files, and check them", "verify"),
+        Task("rehearse", "Release a throw-away clone to a local index", "rehearse"),
     )
 }
 """All tasks by name, in the order of a release."""
 
-COMMAND_LINE = FrontEnd({name: Start(f"relnox {name}") for name in (*TASKS, "init")})
+COMMANDS = {
+    task.name: task
+    for task in (
+        *TASKS.values(),
+        Task("init", "Write noxfile, tasks file and settings"),
+    )
+}
+"""All tasks, and the commands that only `relnox` has."""
+
+UPLOADING = ("publish-test", "publish")
+"""Tasks that upload files."""
+
+COMMAND_LINE = FrontEnd({name: Start(f"relnox {name}") for name in COMMANDS})
 """The front end that is always available."""
+
+
+def task_named(word: str) -> Task | None:
+    """Return the task or command with a name (`build-all`) or an import name (`build_all`); None for any other."""
+    spellings = {spelling: task for task in COMMANDS.values() for spelling in task.spellings}
+    return spellings.get(word.replace("-", "_"))
+
+
+def nearest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
+    """Return a fix for a wrong name of a task, which never proposes to upload anything.
+
+    Args:
+        word: The wrong name.
+        names: The names to choose from.
+    """
+    from relnox.core.settings.schema import did_you_mean
+
+    choices = list(names)
+    fix = did_you_mean(word, choices)
+    uploads = {f"did you mean {name}?" for task in UPLOADING for name in (task, *TASKS[task].spellings)}
+    return f"choose one of {', '.join(choices)}" if fix in uploads else fix
 
 
 def load(name: str) -> TaskModule:
     """Import the module of a task."""
-    module = TASKS[name].module if name in TASKS else name
-    return cast("TaskModule", import_module(f"relnox.commands.{module}"))
+    return cast("TaskModule", import_module(f"relnox.commands.{COMMANDS[name].attribute}"))
 
 
 def help_of(name: str) -> tuple[str, str]:
@@ -84,8 +139,7 @@ def help_of(name: str) -> tuple[str, str]:
 
     The docstring is read without importing the module, because listing tasks needs all of them.
     """
-    module = TASKS[name].module if name in TASKS else name
-    file = Path(__file__).with_name(f"{module}.py")
+    file = Path(__file__).with_name(f"{COMMANDS[name].attribute}.py")
     if not file.exists():
         file = file.with_suffix("") / "__init__.py"
     text = file.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core, steps
+from relnox.commands import TASKS
 from relnox.commands.shared import tag_checks
 from relnox.core.planning import fixes
 from relnox.core.settings.options import CommonOptions, option
@@ -27,38 +28,24 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-__all__ = ["NOXFILE", "TASKS_FILE", "Options", "Snapshot", "observe", "plan", "summarize"]
+__all__ = ["EXPLICIT_NOXFILE", "NOXFILE", "TASKS_FILE", "Options", "Snapshot", "observe", "plan", "summarize"]
 
-NOXFILE = """\
+_NOXFILE = """\
 # /// script
 # dependencies = ["nox>=2025.2.9", "relnox"]
 # ///
 import nox
-from relnox.sessions import (
-    build_all,
-    collect,
-    publish,
-    rehearse,
-    status,
-    testpypi,
-    verify_install,
-    version_bump,
-)
-
-__all__ = [
-    "build_all",
-    "collect",
-    "publish",
-    "rehearse",
-    "status",
-    "testpypi",
-    "verify_install",
-    "version_bump",
-]
-
+{imports}
 if __name__ == "__main__":
     nox.main()
 """
+
+NOXFILE = _NOXFILE.format(imports="from relnox.sessions import *  # noqa: F403\n")
+EXPLICIT_NOXFILE = _NOXFILE.format(
+    imports="from relnox import sessions\n\nsessions.add(\n"
+    + "".join(f'    "{task}",\n' for task in TASKS)
+    + ")\n"
+)
 
 TASKS_FILE = """\
 from relnox.tasks import *  # noqa: F403
@@ -72,6 +59,7 @@ class Options(CommonOptions):
 
     nox: bool = option(True, "Write noxfile.py.")
     invoke: bool = option(True, "Write tasks.py.")
+    explicit: bool = option(False, "Name each task in noxfile.py instead of a star import.", anywhere=False)
     update: bool = option(False, "Add proposed settings to an existing [tool.relnox].", anywhere=False)
 
 
@@ -162,8 +150,9 @@ def _proposed(project: Project) -> dict[str, Any]:
 
 
 def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
+    noxfile = EXPLICIT_NOXFILE if options.explicit else NOXFILE
     if options.nox and snapshot.noxfile is None:
-        yield core.changes.Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
+        yield core.changes.Edit(file="noxfile.py", before=None, after=noxfile.encode())
     if options.invoke and snapshot.tasks is None:
         yield core.changes.Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
     if (after := _with_settings(snapshot, options)) is not None:
@@ -255,11 +244,7 @@ def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
         settings = core.tag_proposals.as_toml(missing)
         yield f"[tool.relnox] exists and is not changed; --update adds:\n{settings}"
     if options.nox and snapshot.noxfile is not None and b"relnox" not in snapshot.noxfile:
-        yield (
-            "noxfile.py exists and is not changed; add to it: "
-            "from relnox.sessions import build_all, publish, testpypi, verify_install, version_bump "
-            "(and list them in __all__, or a linter may remove the import)"
-        )
+        yield "noxfile.py exists and is not changed; add to it: from relnox.sessions import *  # noqa: F403"
     if options.invoke and snapshot.tasks is not None and b"relnox" not in snapshot.tasks:
         yield "tasks.py exists and is not changed; add to it: from relnox.tasks import *"
     package = f" --package {snapshot.example_package}" if snapshot.example_package is not None else ""

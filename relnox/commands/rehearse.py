@@ -30,6 +30,8 @@ __all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 class Options(CommonOptions):
     """Options of `rehearse`."""
 
+    positional = ("part", "to")
+
     part: str | None = bump.Options.part
     pre: str | None = bump.Options.pre
     to: str | None = bump.Options.to

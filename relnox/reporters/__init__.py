@@ -26,7 +26,7 @@ class Reporter(Protocol):
     """Shows the progress of a run on standard error, and its results on standard output.
 
     Attributes:
-        verbose: Whether the output of programs is convert.
+        verbose: Whether the output of programs is shown.
     """
 
     verbose: bool
@@ -44,7 +44,13 @@ class Reporter(Protocol):
         """Show the error that ends the run."""
 
 
-def choose(name: Any, environment: Mapping[str, str], convert: Callable[[str], str] = as_written) -> Reporter:
+def choose(
+    name: Any,
+    environment: Mapping[str, str],
+    convert: Callable[[str], str] = as_written,
+    *,
+    quiet: bool = False,
+) -> Reporter:
     """Return a reporter by name; for `auto` or no name, the one that suits the output.
 
     On GitHub Actions, the runner masks each secret from its first use on. GitLab masks only variables that are
@@ -54,7 +60,17 @@ def choose(name: Any, environment: Mapping[str, str], convert: Callable[[str], s
         name: The name of the reporter.
         environment: All environment variables.
         convert: Converts commands in messages, fixes and notes to the form that the user has to type.
+        quiet: Whether progress is not shown.
     """
+    reporter = _choose(name, environment, convert, quiet=quiet)
+    if not quiet:
+        return reporter
+    from relnox.reporters.quiet import Quiet
+
+    return Quiet(reporter)
+
+
+def _choose(name: Any, environment: Mapping[str, str], convert: Callable[[str], str], *, quiet: bool) -> Reporter:
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
     if kind == "auto":
         if environment.get("GITHUB_ACTIONS") == "true":
@@ -70,7 +86,7 @@ def choose(name: Any, environment: Mapping[str, str], convert: Callable[[str], s
         secrets.on_secret(github.mask if masks else None)
         return github
     secrets.on_secret(_add_mask if masks else None)
-    if kind == "terminal":
+    if kind == "terminal" and not quiet:
         from relnox.reporters.terminal import Terminal
 
         return Terminal(convert)

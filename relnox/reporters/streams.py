@@ -5,10 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from relnox.core.escaping import escape_line
 from relnox.secrets import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["STDERR", "STDOUT", "Stream"]
 
@@ -25,6 +29,16 @@ class Stream:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._target: Stream | None = None
+
+    @contextmanager
+    def redirected(self, target: Stream | None) -> Iterator[None]:
+        """Redirect the output to another stream inside a `with` block; None undoes an outer redirection."""
+        before, self._target = self._target, target
+        try:
+            yield
+        finally:
+            self._target = before
 
     def line(self, text: str, *, end: str = "\n") -> None:
         """Write a line of untrusted text, with secrets masked and control characters escaped."""
@@ -86,6 +100,8 @@ class Stream:
 
     @property
     def _stream(self) -> Any:
+        if self._target is not None:
+            return self._target._stream  # noqa: SLF001 - the same class
         stream = getattr(sys, self._name)
         return getattr(stream, "rich_proxied_file", stream)  # rich replaces the streams while its spinner runs
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from loopback import make_sdist
-from projects import commit_all, git, lockstep_workspace, repository, write
+from projects import git, lockstep_workspace, repository, write
 from releases import made_wheel, write_manifest
 
 from relnox.commands.init import NOXFILE
@@ -49,8 +49,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace(tmp_path: Path) -> Path:
     """A lockstep workspace of one's own, with a bare remote and the tag v3.0.0 on another branch."""
     root = repository(lockstep_workspace(tmp_path / "acme"))
-    write(root, {"noxfile.py": NOXFILE})
-    commit_all(root, "Every session")
     git(root, "tag", "v3.0.0", git(root, "commit-tree", "-m", "Elsewhere", "HEAD^{tree}"))
     return root
 

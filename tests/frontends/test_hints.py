@@ -63,7 +63,11 @@ def test_the_hinted_command_is_one_that_works(project: Path, front_end: str) -> 
 def test_a_session_is_called_as_the_noxfile_calls_it(project: Path) -> None:
     write(
         project,
-        {"noxfile.py": "import relnox.sessions\nrelnox.sessions.register('publish', 'build_all', prefix='my ')\n"},
+        {
+            "noxfile.py": "from relnox import sessions\n"
+            "names = {'publish': 'my publish', 'build-all': 'my build-all'}\n"
+            "sessions.add('publish', 'build-all', names=names)\n"
+        },
     )
     assert fix(run_front_end("nox", project, "my publish", "--index", "embedded").err) == "nox -s 'my build-all'"
 

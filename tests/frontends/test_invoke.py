@@ -129,7 +129,7 @@ def test_no_task_replaces_another(project: Path, order: str, own: str, statement
         "error: two tasks are named publish: relnox's publish, and another one in this tasks file "
         "[task-name-twice]\n"
         "fix: rename the other one, or put relnox's tasks into their own collection: "
-        'ns = Collection(other, Collection.from_module(relnox.tasks, name="release"))\n'
+        'ns = Collection(other, relnox.tasks.collection(name="release"))\n'
     )
 
 
@@ -144,7 +144,7 @@ def test_an_own_task_of_an_alias_is_seen(project: Path) -> None:
     done = invoke(project, "--list")
 
     assert done.returncode == 1
-    assert "error: two tasks are named bump: relnox's version_bump, and another one" in done.stderr
+    assert "error: two tasks are named bump: relnox's bump, and another one" in done.stderr
 
 
 def test_import_names_are_aliases(shared: Path) -> None:

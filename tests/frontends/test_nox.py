@@ -12,7 +12,7 @@ from projects import commit_all, git, python, single, write
 from running import nox_has
 
 from relnox.commands import TASKS
-from relnox.commands.init import NOXFILE
+from relnox.commands.init import EXPLICIT_NOXFILE, NOXFILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,12 +112,75 @@ def test_install_only_leaves_publishing_alone(shared: Path, tmp_path: Path) -> N
 
 
 def test_a_name_that_is_no_session_is_an_import_error(project: Path) -> None:
-    noxfile(project, "from relnox.sessions import bild_all\n")
+    noxfile(project, "from relnox.sessions import buildall\n")
+
+    done = nox(project, "-l")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: relnox.sessions has no session buildall [session-unknown]\nfix: did you mean build_all?\n"
+    )
+
+
+def test_a_wrong_name_in_a_helper_module_is_an_import_error(project: Path) -> None:
+    write(project, {"helpers.py": "from relnox.sessions import buildall\n"})
+    noxfile(project, "import helpers\n")
 
     done = nox(project, "-l")
 
     assert done.returncode != 0
-    assert "ImportError: cannot import name 'bild_all' from 'relnox.sessions'" in done.stderr
+    assert "ImportError: cannot import name 'buildall' from 'relnox.sessions'" in done.stderr
+
+
+def test_sessions_are_listed_in_the_order_of_a_release(project: Path) -> None:
+    noxfile(
+        project, f"from relnox.sessions import publish\n{OWN_TESTS}\nfrom relnox.sessions import build_all, bump\n"
+    )
+
+    assert list(listed(nox(project, "-l"))) == ["bump", "tests", "build-all", "publish"]
+
+
+def test_summaries_fit_into_a_line(project: Path) -> None:
+    noxfile(project, "from relnox.sessions import *\n")
+
+    lines = re.findall(r"^- (\S+) -> (.*)$", nox(project, "-l").stdout, re.MULTILINE)
+
+    assert [name for name, _ in lines] == list(TASKS)
+    assert all(len(summary) <= 60 for _, summary in lines)
+
+
+@pytest.mark.parametrize("name", ["version_bump", "testpypi"])
+def test_both_spellings_can_be_imported(project: Path, name: str) -> None:
+    noxfile(project, f"from relnox.sessions import {name}, bump, publish_test\n")
+
+    assert listed(nox(project, "-l")) == {"bump": False, "publish-test": False}
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "task"),
+    [
+        (("-s", "version_bump"), {}, "bump"),
+        (("--session=testpypi",), {}, "publish-test"),
+        (("-s", "build_all"), {}, "build-all"),
+        ((), {"NOXSESSION": "build_all"}, "build-all"),
+    ],
+)
+def test_a_session_can_be_called_by_its_import_names(
+    shared: Path, words: tuple[str, ...], variables: dict[str, str], task: str
+) -> None:
+    options = {"bump": ("minor",), "publish-test": ("--index", "embedded"), "build-all": ()}[task]
+
+    done = nox(shared, *words, "--", *options, "--dry-run", **variables)
+
+    assert f"Plan of {task} " in done.stdout, done.stderr
+    assert done.stderr.count("Running session") == 1
+
+
+def test_a_session_of_the_project_may_have_an_import_name(project: Path) -> None:
+    own = OWN_TESTS.replace("def tests", "def build_all")
+    noxfile(project, f"import relnox.sessions\nrelnox.sessions.add('build-all')\n{own}")
+
+    assert nox(project, "-s", "build_all").stdout == "the user's tests ran\n"
 
 
 @pytest.mark.parametrize("start", [("-m", "nox"), ("noxfile.py",)], ids=["nox", "the file itself"])
@@ -131,56 +194,198 @@ def test_one_name_imported_twice_is_one_session(project: Path, start: tuple[str,
     assert "Warning" not in done.stderr
 
 
-def test_register_gives_names_and_tags(project: Path) -> None:
+def test_add_gives_names_and_tags(project: Path) -> None:
     noxfile(
         project,
-        "from relnox.sessions import register\n"
-        'register("build_all", "publish", prefix="release-", tags=["outward"])\n'
-        'register("verify_install", python=["3.12"])\n',
+        "from relnox import sessions\n"
+        'sessions.add("build_all", "publish", names={"build-all": "make"}, tags={"publish": ["outward"]})\n',
     )
 
-    named = {"release-build-all", "release-publish", "verify-install", "verify-install-3.12"}
-    assert listed(nox(project, "-l")) == dict.fromkeys(named, False)
+    assert listed(nox(project, "-l")) == {"make": False, "publish": False}
     tagged = {name for name, runs in listed(nox(project, "-l", "-t", "outward")).items() if runs}
-    assert tagged == ({"release-build-all", "release-publish"} if nox_has("2026.4.10") else set())
+    assert tagged == ({"publish"} if nox_has("2026.4.10") else set())
 
 
-def test_register_lists_the_valid_names(project: Path) -> None:
-    noxfile(project, 'from relnox.sessions import register\nregister("build-all")\n')
+def test_add_without_names_adds_all(project: Path) -> None:
+    noxfile(project, "import relnox.sessions\nrelnox.sessions.add()\n")
 
-    done = nox(project, "-l")
-
-    assert done.returncode != 0
-    assert "ValueError: unknown session build-all (choose one of build_all, collect, publish," in done.stderr
-
-
-@pytest.mark.parametrize("words", ['prefix="release-"', ""], ids=["prefix", "nothing"])
-def test_register_without_names_registers_all(project: Path, words: str) -> None:
-    noxfile(project, f"import relnox.sessions\nrelnox.sessions.register({words})\n")
-
-    prefix = "release-" if words else ""
-    assert listed(nox(project, "-l")) == dict.fromkeys((f"{prefix}{name}" for name in TASKS), False)
-
-
-def test_register_gives_one_session_a_whole_name(project: Path) -> None:
-    noxfile(
-        project,
-        'from relnox.sessions import register\nregister("verify_install", name="prove", python=["3.12"])\n',
-    )
-
-    assert listed(nox(project, "-l")) == {"prove": False, "prove-3.12": False}
+    assert listed(nox(project, "-l")) == dict.fromkeys(TASKS, False)
 
 
 @pytest.mark.parametrize(
-    "words", ['"build_all", "publish", name="x"', 'name="x"', '"publish", name="x", prefix="y"']
+    ("call", "error", "fix"),
+    [
+        ('add("buildall")', "sessions.add has no session buildall [session-unknown]", "did you mean build-all?"),
+        (
+            'add("publsh")',
+            "sessions.add has no session publsh [session-unknown]",
+            f"choose one of {', '.join(TASKS)}",
+        ),
+        (
+            'add("bump", tags={"publish": ["x"]})',
+            "tags names publish, which this call of sessions.add does not add [session-not-added]",
+            "remove it from tags, or add it",
+        ),
+        (
+            'add("publish", defaults={"publish": {"yes": True}})',
+            (
+                "defaults set yes for publish, but an upload is confirmed on the command line only "
+                "[command-line-only]"
+            ),
+            "remove it",
+        ),
+        (
+            'add("publish", tags={"publish": ["x"]}); sessions.add("publish", tags={"publish": ["y"]})',
+            "the session publish is added twice with different settings [session-added-twice]",
+            "add it once",
+        ),
+    ],
 )
-def test_a_whole_name_is_one_sessions(project: Path, words: str) -> None:
-    noxfile(project, f"from relnox.sessions import register\nregister({words})\n")
+def test_a_wrong_call_of_add_is_a_clear_error(project: Path, call: str, error: str, fix: str) -> None:
+    noxfile(project, f"from relnox import sessions\nsessions.{call}\n")
 
     done = nox(project, "-l")
 
-    assert done.returncode != 0
-    assert done.stderr.endswith("ValueError: name='x' requires exactly one import name, and no prefix\n")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {error}\nfix: {fix}\n")
+
+
+REQUIRING = """
+from relnox.sessions import *
+from relnox import sessions
+
+sessions.add(
+    "publish",
+    requires={"publish": ["tests", "build-all"]},
+    defaults={"publish": {"index": "embedded"}},
+)
+
+@nox.session(python=False)
+def tests(session):
+    print("the user's tests ran")
+"""
+
+
+def test_what_a_session_requires_runs_before_it(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "noxfile.py").write_text(f"import nox{REQUIRING}", encoding="utf-8")
+
+    done = nox(tmp_path, "-s", "publish", "--", "--project", str(shared), "--dry-run", "--compare-limit", "1")
+
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"Running session (\S+)", done.stderr) == ["tests", "build-all", "publish"]
+    assert "Plan of build-all" in done.stdout
+    assert "Plan of publish" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "2.0.1"),
+        (("minor",), "2.1.0"),
+        (("--part", "major"), "3.0.0"),
+        (("2.5",), "2.5"),
+        (("--to", "2.6"), "2.6"),
+    ],
+)
+def test_defaults_are_below_the_command_line(workspace: Path, words: tuple[str, ...], expected: str) -> None:
+    noxfile(workspace, 'from relnox import sessions\nsessions.add("bump", defaults={"bump": {"part": "patch"}})\n')
+
+    done = nox(workspace, "-s", "bump", "--", *words, "--dry-run")
+
+    assert done.stdout.splitlines()[1].split()[2] == expected
+
+
+def test_defaults_are_below_the_environment_and_the_file(project: Path) -> None:
+    defaults = '{"build-all": {"strict": True, "output": "out"}}'
+    noxfile(project, f"from relnox import sessions\nsessions.add('build-all', defaults={defaults})\n")
+    plan = project / "plan.json"
+
+    def options(**variables: str) -> dict[str, object]:
+        words = ("-s", "build-all", "--", "--from-tree", "--dry-run", "--plan", str(plan))
+        assert nox(project, *words, **variables).returncode == 0
+        steps = json.loads(plan.read_bytes())["steps"]
+        (build,) = (step for step in steps if step["kind"] == "Build")
+        return {"strict": build["strict"], "output": build["output"]}
+
+    assert options() == {"strict": True, "output": "out"}
+    assert options(RELNOX_STRICT="0") == {"strict": False, "output": "out"}
+    with (project / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[tool.relnox.build]\noutput = "dist2"\n')
+    assert options() == {"strict": True, "output": "dist2"}
+
+
+def test_wrong_defaults_are_an_error_of_the_session(project: Path) -> None:
+    noxfile(project, 'from relnox import sessions\nsessions.add("bump", defaults={"bump": {"prt": "minor"}})\n')
+
+    done = nox(project, "-s", "bump")
+
+    assert done.returncode == 1
+    assert "error: bump has no option prt [option-unknown]\nfix: did you mean part?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+RUNNING = """
+from relnox import sessions
+
+@nox.session(python=False)
+def ours(session):
+    outcome = sessions.run(session, "version_bump", part="minor", dry_run=True, reporter="plain"{check})
+    print(type(outcome).__name__, outcome.exit_code.name, [problem.code for problem in outcome.plan.problems])
+    print(session.posargs)
+"""
+
+
+def test_a_task_runs_inside_a_session_of_the_project(workspace: Path) -> None:
+    noxfile(workspace, RUNNING.format(check=""))
+    commit_all(workspace, "A session")
+
+    done = nox(workspace, "-s", "ours", "--", "--own", "word")
+
+    assert done.returncode == 0, done.stderr
+    assert "Plan of bump " in done.stdout
+    assert done.stdout.endswith("Outcome DONE []\n['--own', 'word']\n")
+
+
+@pytest.mark.parametrize(("check", "exit_code"), [("", 1), (", check=False", 0)])
+def test_a_task_that_fails_fails_the_session(project: Path, check: str, exit_code: int) -> None:
+    noxfile(project, RUNNING.replace("dry_run", "commit").format(check=check))
+
+    done = nox(project, "-s", "ours")
+
+    assert done.returncode == exit_code
+    assert "[not-a-git-repository]" in done.stderr
+    assert ("Outcome BLOCKED ['not-a-git-repository']" in done.stdout) is (exit_code == 0)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ('"publsh"', "error: unknown task publsh [task-unknown]\nfix: choose one of "),
+        ('"bump", prt="minor"', "error: bump has no option prt [option-unknown]\nfix: did you mean part?"),
+    ],
+)
+def test_a_wrong_call_of_run_is_a_clear_error(project: Path, call: str, error: str) -> None:
+    noxfile(
+        project,
+        "from relnox import sessions\n@nox.session(python=False)\n"
+        f"def ours(session):\n    sessions.run(session, {call})\n",
+    )
+
+    done = nox(project, "-s", "ours")
+
+    assert done.returncode == 1
+    assert error in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_install_only_runs_no_task_inside_a_session(project: Path) -> None:
+    noxfile(project, RUNNING.format(check=""))
+
+    done = nox(project, "--install-only", "-s", "ours")
+
+    assert done.returncode == 0
+    assert "bump: nothing to install" in done.stderr
+    assert done.stdout.startswith("Outcome DONE []")
 
 
 @pytest.mark.parametrize("start", [("-m", "nox"), ("noxfile.py",)], ids=["nox", "the file itself"])
@@ -191,14 +396,14 @@ def test_an_alias_is_refused_with_the_form_that_renames(project: Path, start: tu
 
     assert done.returncode != 0
     assert done.stderr.endswith(
-        "ValueError: build_all is imported as make, but its session is still named build-all "
+        "error: build_all is imported as make, but its session is still named build-all "
         "[session-renamed-by-import]\n"
-        'fix: relnox.sessions.register("build_all", name="make"), or import build_all without "as"\n'
+        'fix: sessions.add("build-all", names={"build-all": "make"}), or import build_all without "as"\n'
     )
 
 
 def test_the_form_that_renames_does(project: Path) -> None:
-    noxfile(project, 'import relnox.sessions\nrelnox.sessions.register("build_all", name="make")\n')
+    noxfile(project, 'from relnox import sessions\nsessions.add("build-all", names={"build-all": "make"})\n')
 
     assert listed(nox(project, "-l")) == {"make": False}
     assert "Plan of build-all" in nox(project, "-s", "make", "--", "--from-tree", "--dry-run").stdout
@@ -224,10 +429,10 @@ def test_no_session_replaces_another(project: Path, order: str, own: str, statem
     assert done.returncode != 0
     assert done.stdout == ""
     assert done.stderr.endswith(
-        "ValueError: two sessions are named publish: relnox's publish, and another one in this noxfile "
+        "error: two sessions are named publish: relnox's publish, and another one in this noxfile "
         "[session-name-twice]\n"
         "fix: rename the other one, or relnox's: "
-        'relnox.sessions.register("publish", name="release-publish")\n'
+        'sessions.add("publish", names={"publish": "release-publish"})\n'
     )
 
 
@@ -238,17 +443,17 @@ def test_a_session_of_a_helper_module_is_not_replaced(project: Path) -> None:
     done = nox(project, "-s", "status")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert "ValueError: two sessions are named status: " in done.stderr
+    assert "error: two sessions are named status: " in done.stderr
 
 
 def test_two_tasks_cannot_share_a_name(project: Path) -> None:
     noxfile(
-        project, 'from relnox.sessions import register\nregister("status")\nregister("publish", name="status")\n'
+        project, 'from relnox import sessions\nsessions.add("status", "publish", names={"publish": "status"})\n'
     )
 
     done = nox(project, "-l")
 
-    assert "ValueError: two sessions are named status: relnox's publish, and another one" in done.stderr
+    assert "error: two sessions are named status: relnox's publish, and another one" in done.stderr
 
 
 def test_own_sessions_may_replace_each_other_as_nox_allows(project: Path) -> None:
@@ -295,9 +500,13 @@ def test_words_after_the_dashes_reach_every_session_of_the_call(shared: Path) ->
 
 
 RENAMED = """
-from relnox.sessions import register
-register("version_bump", name="raise-version", tags=["both"])
-register("build_all", name="make", tags=["both"])
+from relnox import sessions
+sessions.add(
+    "bump",
+    "build-all",
+    names={"bump": "raise-version", "build-all": "make"},
+    tags={"bump": ["both"], "build-all": ["both"]},
+)
 """
 
 
@@ -402,13 +611,16 @@ def test_help_behind_the_dashes_is_the_tasks(shared: Path) -> None:
     assert "--yes" in done.stdout
 
 
+@pytest.mark.parametrize("text", [NOXFILE, EXPLICIT_NOXFILE], ids=["star", "explicit"])
 @pytest.mark.parametrize("rules", [(), ("--select", "ALL", "--unsafe-fixes")], ids=["default", "all"])
-def test_no_linter_takes_the_imports_away(project: Path, rules: tuple[str, ...]) -> None:
-    write(project, {"noxfile.py": NOXFILE})
+def test_no_linter_takes_the_imports_away(project: Path, rules: tuple[str, ...], text: str) -> None:
+    write(project, {"noxfile.py": text})
 
     python(project, "-m", "ruff", "check", "--isolated", "--no-cache", "--fix", *rules, "noxfile.py")
 
-    assert (project / "noxfile.py").read_text(encoding="utf-8") == NOXFILE
+    # Which rules are on by default depends on ruff's version: without F403, its noqa goes.
+    assert (project / "noxfile.py").read_text(encoding="utf-8") in (text, text.replace("  # noqa: F403", ""))
+    assert listed(nox(project, "-l")) == dict.fromkeys(TASKS, False)
 
 
 def test_the_same_linter_takes_them_where_all_is_missing(project: Path) -> None:
@@ -432,13 +644,15 @@ def test_configured_pythons_have_sessions(project: Path) -> None:
 def test_a_session_of_one_python_plans_for_it_alone(shared: Path, tmp_path: Path) -> None:
     noxfile = tmp_path / "noxfile.py"
     noxfile.write_text(
-        'from relnox.sessions import register\nregister("verify_install", python=["3.12"])\n', encoding="utf-8"
+        "from relnox import sessions\n"
+        'sessions.add("verify-install", defaults={"verify-install": {"python": ["3.12"]}})\n',
+        encoding="utf-8",
     )
     plan = tmp_path / "plan.json"
-    asked = ("--index", "embedded", "--package", "core", "--python", "3.13")
+    asked = ("--index", "embedded", "--package", "core")
     words = ("--project", str(shared), *asked, "--plan", str(plan), "--dry-run")
 
-    done = nox(tmp_path, "-f", str(noxfile), "-s", "verify-install-3.12", "--", *words)
+    done = nox(tmp_path, "-f", str(noxfile), "-s", "verify-install", "--", *words)
 
     assert done.returncode == 0, done.stderr
     install_checks = [step for step in json.loads(plan.read_bytes())["steps"] if step["kind"] == "VerifyInstall"]
@@ -453,7 +667,7 @@ def test_the_listing_is_about_the_tasks_and_loads_nothing_heavy(project: Path) -
     loaded = set(re.findall(r"\| +(\S+)$", done.stderr, re.MULTILINE))
     assert "relnox.sessions" in loaded
     assert loaded.isdisjoint({"build", "requests", "rich", "semver", "tomlkit", "twine"})
-    assert "publish -> Publish the files of the manifest" in done.stdout
+    assert "publish -> Publish the built files" in done.stdout
 
 
 def test_git_sees_nothing_of_a_dry_run(shared: Path) -> None:

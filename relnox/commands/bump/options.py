@@ -34,6 +34,8 @@ _REQUEST = (
 class Options(CommonOptions):
     """Options of `bump`."""
 
+    positional = ("part", "to")
+
     part: str | None = option(
         None,
         "Part of the version to bump; auto: derived from commits or change fragments.",

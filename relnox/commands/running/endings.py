@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["interrupted", "keep_exit_code", "report_bug", "stopped"]
 
 
-def stopped(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> ExitCode:
+def stopped(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> Outcome:
     """Report an error that ended a run before its first step.
 
     Args:
@@ -28,28 +28,31 @@ def stopped(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> E
         reporter: Where it is shown.
 
     Returns:
-        The exit code.
+        The outcome, with the error as a problem of the plan.
     """
     from relnox.reporters.best_effort import BestEffortReporter
 
     BestEffortReporter(reporter).error(error)
     if report:
         reports.write_error(str(report), task, error)
-    return error.exit_code
+    return _outcome(task, error, error.exit_code)
 
 
-def interrupted(ended: list[Outcome], reporter: Reporter) -> ExitCode:
-    """Return the exit code of a run that Ctrl-C ended outside its steps: before the first, or after the last."""
+def interrupted(ended: list[Outcome], task: str, reporter: Reporter) -> Outcome:
+    """Return the outcome of a run that Ctrl-C ended outside its steps: before the first, or after the last."""
     if ended:
-        return ended[-1].exit_code
-    reporter.error(
-        Failed(
-            "interrupted",
-            "interrupted; nothing was changed",
-            fix="rerun the command",
-        )
-    )
-    return ExitCode.INTERRUPTED
+        return ended[-1]
+    error = Failed("interrupted", "interrupted; nothing was changed", fix="rerun the command")
+    reporter.error(error)
+    return _outcome(task, error, ExitCode.INTERRUPTED)
+
+
+def _outcome(task: str, error: RelnoxError, exit_code: ExitCode) -> Outcome:
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Problem
+
+    problem = Problem(code=error.code, message=error.message, fix=error.fix or "", exit_code=exit_code)
+    return Outcome(plan=Plan(task=task, problems=(problem,)), results=(), exit_code=exit_code, seconds=0.0)
 
 
 @contextlib.contextmanager

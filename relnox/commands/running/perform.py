@@ -10,6 +10,7 @@ import os
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core, exposure, waits
@@ -32,19 +33,31 @@ if TYPE_CHECKING:
     from relnox.reporters import Reporter
     from relnox.steps.stages import Stage
 
-__all__ = ["Preparation", "perform", "prepare", "resolve_options", "run_prepared"]
+__all__ = ["Preparation", "perform", "prepare", "resolve_options", "run", "run_prepared"]
 
 
 def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | None = None) -> ExitCode:
+    """Run a task and report its progress; the arguments are those of `run`."""
+    return run(task, command_line, front_end).exit_code
+
+
+def run(
+    task: str,
+    command_line: Mapping[str, Value],
+    front_end: FrontEnd | None = None,
+    *,
+    defaults: Mapping[str, Value] = MappingProxyType({}),
+) -> Outcome:
     """Run a task and report its progress.
 
     Args:
         task: The name of the task.
         command_line: Options on the command line, by field name.
         front_end: How tasks are started, for the commands in fixes; None for relnox's own command line.
+        defaults: Defaults of options that a noxfile or a tasks file sets, by field name.
 
     Returns:
-        The exit code.
+        The outcome; with the error as the plan's problem if it ended before its first step.
     """
     from relnox import reporters
     from relnox.commands.shared.project import open_project
@@ -55,26 +68,29 @@ def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | 
     reporter = reporters.choose(command_line.get("reporter"), os.environ, convert)
     report = command_line.get("report")
     ended: list[Outcome] = []
-    try:
-        project = open_project(Path(str(command_line.get("project") or ".")))
-        options, sources = resolve_options(task, command_line, project)
-        reporter = reporters.choose(options.reporter, os.environ, convert)
-        reporter.verbose = options.verbose
-        report = options.report
-        with endings.keep_exit_code(ended, reporter):
-            _perform(task, options, sources, project, reporter, ended=ended)
-        return ended[-1].exit_code
-    except RelnoxError as error:
-        return endings.stopped(error, task, report, reporter)
-    except ENVIRONMENT_ERRORS as error:
-        if (failed := environment_error(error)) is None:
+    with ExitStack() as streams:
+        streams.enter_context(reports.keep_output_for(report, command_line.get("plan")))
+        try:
+            project = open_project(Path(str(command_line.get("project") or ".")))
+            options, sources = resolve_options(task, command_line, project, defaults)
+            reporter = reporters.choose(options.reporter, os.environ, convert, quiet=options.quiet)
+            reporter.verbose = options.verbose
+            report = options.report
+            streams.enter_context(reports.keep_output_for(report, getattr(options, "json", False) and "-"))
+            with endings.keep_exit_code(ended, reporter):
+                _perform(task, options, sources, project, reporter, ended=ended)
+            return ended[-1]
+        except RelnoxError as error:
+            return endings.stopped(error, task, report, reporter)
+        except ENVIRONMENT_ERRORS as error:
+            if (failed := environment_error(error)) is None:
+                raise
+            return endings.stopped(failed, task, report, reporter)
+        except KeyboardInterrupt:
+            return endings.interrupted(ended, task, reporter)
+        except Exception as bug:  # any: its traceback is printed, and must not show a secret
+            mask_error(bug)
             raise
-        return endings.stopped(failed, task, report, reporter)
-    except KeyboardInterrupt:
-        return endings.interrupted(ended, reporter)
-    except Exception as bug:  # any: its traceback is printed, and must not show a secret
-        mask_error(bug)
-        raise
 
 
 def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[str], str]:
@@ -312,7 +328,10 @@ def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack, *, int
 
 
 def resolve_options(
-    task: str, command_line: Mapping[str, Value], project: Project
+    task: str,
+    command_line: Mapping[str, Value],
+    project: Project,
+    defaults: Mapping[str, Value] = MappingProxyType({}),
 ) -> tuple[CommonOptions, dict[str, OptionValue]]:
     """Merge the options of a task from the command line, the environment and the project's settings."""
     table = TASKS[task].table if task in TASKS else ""
@@ -323,6 +342,7 @@ def resolve_options(
         environment=os.environ,
         file=defaults,
         table=table,
+        defaults=defaults,
     )
 
 

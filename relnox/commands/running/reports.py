@@ -6,15 +6,26 @@ import contextlib
 import errno
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relnox.errors import Blocked
+from relnox.reporters.streams import STDERR, STDOUT
 from relnox.secrets import masked
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from relnox.errors import RelnoxError
 
-__all__ = ["check", "write", "write_error"]
+__all__ = ["STANDARD_OUTPUT", "check", "keep_output_for", "write", "write_error"]
+
+STANDARD_OUTPUT = "-"
+"""Instead of a path."""
+
+
+def keep_output_for(*paths: Any) -> AbstractContextManager[None]:
+    """Return a context in which standard output has nothing but a document, if one of these is written there."""
+    return STDOUT.redirected(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
 
 
 def check(path: str, what: str) -> None:
@@ -23,6 +34,8 @@ def check(path: str, what: str) -> None:
     Raises:
         Blocked: It is a folder, its parent is missing, or permissions are missing.
     """
+    if path == STANDARD_OUTPUT:
+        return
     try:
         file = Path(path)
         target = file if file.exists() else file.parent
@@ -34,11 +47,16 @@ def check(path: str, what: str) -> None:
 
 
 def write(path: str, text: str, what: str) -> None:
-    """Write a file with secrets masked.
+    """Write a file, or to standard output, with secrets masked.
 
     Raises:
         Blocked: It cannot be written.
     """
+    if path == STANDARD_OUTPUT:
+        with STDOUT.redirected(None):
+            STDOUT.write(masked(text))
+            STDOUT.flush()
+        return
     try:
         Path(path).write_text(masked(text), encoding="utf-8")
     except OSError as error:

@@ -1,12 +1,14 @@
 """Options of tasks: a class per task, whose attributes are fields (`schema`).
 
 The command line, nox's positional arguments, invoke's flags, environment variables and keys of `[tool.relnox]` are
-generated from this declaration. The precedence is default < pyproject.toml < environment < command line.
+generated from this declaration. The precedence is default < `defaults` of
+a noxfile or tasks file < pyproject.toml < environment < command line.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from relnox.core.settings.schema import Field, Settings, fields_of, kind_of
 from relnox.errors import Blocked
@@ -33,6 +35,7 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     kind: Kind | None = None,
     choices: tuple[str, ...] = (),
     metavar: str = "",
+    short: str = "",
     anywhere: bool = True,
 ) -> Any:
     """Declare an option; its kind is that of the default, a string for None.
@@ -43,6 +46,7 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
         kind: Its kind, if the default does not tell.
         choices: The valid strings.
         metavar: The placeholder for its value in help texts.
+        short: A short flag, such as `-n`.
         anywhere: Whether a file and the environment may set it. Options that choose a target or confirm an
             upload are set on the command line only.
     """
@@ -52,22 +56,37 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
         kind or kind_of(default, choices),
         sources=("file", "environment", "command line") if anywhere else ("command line",),
         metavar=metavar,
+        short=short,
     )
 
 
 class CommonOptions(Settings):
-    """Options of every task; the `Options` of each task add more."""
+    """Options of every task; the `Options` of each task add more.
 
-    dry_run: bool = option(False, "Show the plan and the problems that block it; change nothing.", anywhere=False)
+    Attributes:
+        positional: Names of options that a word without a flag sets: the first one that has it as a choice, or the
+            one without choices. At most one of them has a value.
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ()
+
+    dry_run: bool = option(
+        False, "Show the plan and the problems that block it; change nothing.", short="-n", anywhere=False
+    )
     explain: bool = option(
         False, "Show the value of each option and setting, and where it comes from; run nothing.", anywhere=False
     )
-    plan: str | None = option(None, "Write the plan as JSON to a file.", metavar="FILE", anywhere=False)
-    report: str | None = option(None, "Write a report of the run as JSON to a file.", metavar="FILE")
+    plan: str | None = option(
+        None, "Write the plan as JSON to a file; - is standard output.", metavar="FILE", anywhere=False
+    )
+    report: str | None = option(
+        None, "Write a report of the run as JSON to a file; - is standard output.", metavar="FILE"
+    )
     reporter: str = option(
         "auto", "The output format.", choices=("auto", "terminal", "plain", "github"), metavar="KIND"
     )
-    verbose: bool = option(False, "Show the output of programs.")
+    verbose: bool = option(False, "Show the output of programs.", short="-v")
+    quiet: bool = option(False, "Show only results, warnings and errors.", short="-q")
     project: str | None = option(
         None, "The folder of the project; default: the working directory.", metavar="DIR", anywhere=False
     )
@@ -76,13 +95,14 @@ class CommonOptions(Settings):
 O = TypeVar("O", bound=CommonOptions)  # noqa: E741 - O for options
 
 
-def resolve(
+def resolve(  # noqa: PLR0913 - the places that set options
     declaration: type[O],
     *,
     command_line: Mapping[str, Value],
     environment: Mapping[str, str],
     file: Mapping[str, Value],
     table: str,
+    defaults: Mapping[str, Value] = MappingProxyType({}),
 ) -> tuple[O, dict[str, OptionValue]]:
     """Merge the values of options, and record where each was set.
 
@@ -92,11 +112,13 @@ def resolve(
         environment: All environment variables.
         file: Values in the file, by field name.
         table: The name of their table in `[tool.relnox]`.
+        defaults: Defaults that a noxfile or a tasks file sets, by field name.
 
     Raises:
         Blocked: A variable has an invalid value, or may not set the option.
     """
     values: dict[str, OptionValue] = {}
+    is_positional_set = any(name in command_line for name in declaration.positional)
     for option in fields_of(declaration):
         name, variable = option.name, option.environment
         if name in command_line:
@@ -111,6 +133,8 @@ def resolve(
             values[name] = OptionValue(option.kind.parse(environment[variable], variable), variable)
         elif name in file:
             values[name] = OptionValue(file[name], f"[tool.relnox.{table}] {option.key}")
+        elif name in defaults and not (name in declaration.positional and is_positional_set):
+            values[name] = OptionValue(defaults[name], "defaults of the session or task")
         else:
             values[name] = OptionValue(option.default, "default")
     plain: dict[str, Any] = {name: value.value for name, value in values.items()}

@@ -303,6 +303,7 @@ class Field:
         sources: Where it may be set.
         otherwise: What applies without a value, for the reference.
         metavar: The placeholder for its value in help texts.
+        short: Its short flag, such as `-n`; empty for none.
     """
 
     name = ""
@@ -316,6 +317,7 @@ class Field:
         sources: tuple[Source, ...],
         otherwise: str = "",
         metavar: str = "",
+        short: str = "",
     ) -> None:
         self.default = default
         self.help = help
@@ -323,6 +325,7 @@ class Field:
         self.sources = sources
         self.otherwise = otherwise
         self.metavar = metavar
+        self.short = short
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

@@ -1,0 +1,64 @@
+"""Shell completion of `relnox`, with argcomplete, which nox requires as well."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from relnox import arguments
+from relnox.commands import COMMANDS
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["SHELLS", "complete", "script"]
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def script(words: Sequence[str]) -> str:
+    """Return the code that enables completion in a shell, for its startup file.
+
+    Args:
+        words: The name of the shell.
+
+    Raises:
+        Blocked: It is none that is supported.
+    """
+    from argcomplete.shell_integration import shellcode
+
+    match words:
+        case [shell] if shell in SHELLS:
+            return shellcode(["relnox"], shell=shell) + "\n"
+        case _:
+            raise Blocked(
+                "shell-unknown",
+                f"relnox completion needs the name of a shell: {', '.join(SHELLS)}",
+                fix='for bash, add to ~/.bashrc: eval "$(relnox completion bash)"',
+            )
+
+
+def complete() -> int:
+    """Print the completions of the command line that the shell passes in the environment, and exit."""
+    import argcomplete
+
+    argcomplete.autocomplete(_parser(), always_complete_options="long")
+    return 1  # there is no shell that waits for completions
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of all tasks, with the options of the one on the command line."""
+    parser = argparse.ArgumentParser("relnox", allow_abbrev=False)
+    tasks = parser.add_subparsers()
+    words = shlex.split(os.environ.get("COMP_LINE", "").partition(" ")[2].replace("'", "").replace('"', ""))
+    for name, task in COMMANDS.items():
+        inner = tasks.add_parser(name, help=task.summary, allow_abbrev=False)
+        if name in words:
+            arguments.add_completions(inner, name)
+    tasks.add_parser("completion", help="Print the code for shell completion").add_argument(
+        "shell", choices=SHELLS
+    )
+    return parser
