@@ -96,6 +96,7 @@ COMMANDS = {
     task.name: task
     for task in (
         *TASKS.values(),
+        Task("apply", "Run a plan that was written before, if it still holds"),
         Task("init", "Write noxfile, tasks file and settings"),
     )
 }

@@ -110,6 +110,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         continue_on_error=True,
         skipped=publishing.skip_reason,
         public=preflight.public(publishing, allow_mismatch=options.allow_mismatch),
+        resumes=bool(publishing.public),
     )
 
 

@@ -6,7 +6,7 @@ has no tags: then the remote's tags are read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core
 from relnox.commands.shared import tag_checks
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan, Table
     from relnox.network import Deadline
 
-__all__ = ["Options", "Row", "Snapshot", "observe", "plan", "summarize"]
+__all__ = ["SCHEMA", "Options", "Row", "Snapshot", "document", "observe", "plan", "summarize"]
+
+SCHEMA = 1
+"""The version of the JSON document: it changes where a program that reads it would break."""
 
 _INDEX_TIMEOUT = 10.0
 """Seconds for queries to one index, errors included."""
@@ -45,6 +48,7 @@ class Options(CommonOptions):
     index: tuple[str, ...] = option(
         (), "Show the versions on this index as well (repeatable).", metavar="NAME", anywhere=False
     )
+    json: bool = option(False, "Write JSON to standard output instead of a table.", anywhere=False)
 
 
 class Row(NamedTuple):
@@ -106,7 +110,43 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     rows = tuple(_row(row) for row in snapshot.rows)
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
     table = core.plan.Table(title="", columns=columns, rows=rows)
-    return core.plan.Plan(task="status", tables=(table,), notes=snapshot.notes)
+    return core.plan.Plan(task="status", tables=() if options.json else (table,), notes=snapshot.notes)
+
+
+def document(snapshot: Snapshot, options: Options) -> str:
+    """Return the packages as JSON: versions are strings; null is what there is none of, or is not known."""
+    return core.serialization.to_json(
+        {
+            "schema": SCHEMA,
+            "packages": [_package(row, options.index) for row in snapshot.rows],
+            "notes": list(snapshot.notes),
+        }
+    )
+
+
+def _package(row: Row, indexes: Sequence[str]) -> dict[str, Any]:
+    history, version = row.history, _version(row)
+    has_tag = history is not None and history.tag is not None
+    return {
+        "name": row.package.name,
+        "folder": row.package.folder,
+        "private": row.package.private,
+        "version": str(version) if version is not None else None,
+        "tag": history.tag if history is not None else None,
+        "commits": len(history.commits) if history is not None and has_tag else None,
+        "next": {"version": str(row.bump.after), "reason": row.bump.reason} if row.bump is not None else None,
+        "indexes": {
+            index: [str(version) for version in sorted(versions)]
+            for index, versions in zip(indexes, row.index_versions, strict=True)
+        },
+    }
+
+
+def _version(row: Row) -> Version | None:
+    """Return the version of a package, if need be from its last tag; None if its build backend computes it."""
+    package, history = row.package, row.history
+    is_tagged = package.version is None and package.source.kind == "tags" and history is not None
+    return history.version if is_tagged and history is not None else package.version
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
@@ -117,8 +157,6 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 
 def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
     """Return the bumps of `bump --part auto` by package, and notes on why there are none."""
-    from datetime import UTC, datetime
-
     if project.state is None or project.state.head is None:
         return {}, ()
     if project.state.shallow:
@@ -137,7 +175,7 @@ def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
         config = project.release_config
         bump_requests = core.levels.bump_requests(project.workspace, project.history, fragments, config)
         bumps, _ = core.version_bumps.plan_bumps(
-            project.workspace, bump_requests, released=released, config=config, today=datetime.now(UTC).date()
+            project.workspace, bump_requests, released=released, config=config, today=project.today
         )
     except Blocked as error:
         return {}, (f"cannot release: {error.message}\n  fix: {error.fix}",)
@@ -208,12 +246,7 @@ def _index_versions(index: str, package: Package, project: Project, deadline: De
 
 def _row(row: Row) -> tuple[str, ...]:
     package, history, bump = row.package, row.history, row.bump
-    if package.version is not None:
-        version = str(package.version)
-    elif package.source.kind == "tags" and history is not None and history.version is not None:
-        version = str(history.version)
-    else:
-        version = f"({package.source.text})"
+    version = str(_version(row) or f"({package.source.text})")
     tag, changed = "-", "-"
     if history is not None and history.tag is not None:
         tag, count = history.tag, len(history.commits)

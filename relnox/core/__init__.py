@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from relnox.core.notes import changelog as changelog
     from relnox.core.notes import fragments as fragments
     from relnox.core.notes import release_notes as release_notes
+    from relnox.core.planning import comparison as comparison
     from relnox.core.planning import events as events
     from relnox.core.planning import fixes as fixes
     from relnox.core.planning import plan as plan
@@ -72,7 +73,7 @@ else:
         "version_groups",
         "dependencies": "availability requirements siblings",
         "notes": "changelog fragments release_notes",
-        "planning": "events fixes plan policy step",
+        "planning": "comparison events fixes plan policy step",
         "release": "collection consistency manifest missing_modules publication publishers sharding wheels",
         "settings": "build_settings config json_schema options patterns rules schema setting_names",
         "tagging": "tag_proposals tag_survey tags",

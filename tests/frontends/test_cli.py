@@ -107,7 +107,7 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
             "bump minro",
             (
                 'relnox bump PART = "minro" is not one of major, minor, patch, release, pre, phase, post, dev, '
-                "auto [invalid-value]"
+                "auto [value-invalid]"
             ),
             "did you mean minor?",
         ),

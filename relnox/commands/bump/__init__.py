@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from relnox.core.planning.step import Step
     from relnox.steps import bump_record
 
-__all__ = ["Options", "observe", "pending", "plan", "summarize"]
+__all__ = ["DEPENDS_ON_DATE", "Options", "observe", "pending", "plan", "summarize"]
+
+DEPENDS_ON_DATE = True
+"""Calendar versions and changelogs have the date."""
 
 
 def observe(options: Options, project: Project) -> Snapshot:

@@ -98,8 +98,6 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         Blocked: The options select no packages, or the remote that they need does not exist.
         Failed: The remote does not answer, and would be pushed to.
     """
-    from datetime import UTC, datetime
-
     remote = observe_remote(options, project)
     project = project.with_remote_tags(remote.tags)
     names = [package.name for package in selection.select_packages(options, project)]
@@ -130,7 +128,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         newer_tags=tag_checks.newer_tags(project),
         unlisted=project.unlisted,
         lockstep_reason=project.lockstep_reason,
-        today=datetime.now(UTC).date(),
+        today=project.today,
         literals=project.literals.locations,
         untracked_imports=project.untracked_imports(selected),
         version_mentions=project.literals.mentions,

@@ -80,11 +80,11 @@ def repeated_bump_plan(repeated: RepeatedBump, options: Options) -> Plan:
     if options.push and not is_pushed and repeated.branch is not None:
         tags = tuple(tag.name for tag in record.tags)
         push = steps.Push(to=repeated.remote_name, branch=repeated.branch, tags=tags)
-        return core.plan.Plan(task="bump", steps=(*record.steps, push), notes=(finishes,))
+        return core.plan.Plan(task="bump", steps=(*record.steps, push), notes=(finishes,), resumes=True)
     reason = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
     if repeated.has_all_tags:
-        return core.plan.Plan(task="bump", steps=record.steps, notes=(reason,), skipped=reason)
-    return core.plan.Plan(task="bump", steps=record.steps, notes=(finishes,))
+        return core.plan.Plan(task="bump", steps=record.steps, notes=(reason,), skipped=reason, resumes=True)
+    return core.plan.Plan(task="bump", steps=record.steps, notes=(finishes,), resumes=True)
 
 
 def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
@@ -95,7 +95,11 @@ def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
         planned = (*planned, steps.Push(to=release.remote_name, branch=release.branch, tags=release.tags))
     needs_push = options.push and not release.is_on_remote
     return core.plan.Plan(
-        task="bump", steps=planned, notes=(release.reason,), skipped=None if needs_push else release.reason
+        task="bump",
+        steps=planned,
+        notes=(release.reason,),
+        skipped=None if needs_push else release.reason,
+        resumes=True,
     )
 
 

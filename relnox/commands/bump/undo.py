@@ -115,6 +115,7 @@ def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Opt
         task="bump",
         steps=interrupted.steps,
         notes=("resuming the interrupted bump",),
+        resumes=True,
         problems=tuple(_remote_changes(interrupted, earlier)) if options.push else (),
     )
 

@@ -59,6 +59,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         continue_on_error=True,
         skipped=snapshot.skip_reason,
         public=preflight.public(snapshot, allow_mismatch=options.allow_mismatch),
+        resumes=bool(snapshot.public),
     )
 
 

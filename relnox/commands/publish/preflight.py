@@ -144,7 +144,7 @@ def notes(snapshot: Snapshot, index: str, *, allow_mismatch: bool = False) -> It
     if allow_mismatch:
         yield from consistency.allowed_notes(snapshot.mismatches)
     if isinstance(snapshot.credentials, str) and snapshot.credentials:
-        yield f"credentials for {index}: {snapshot.credentials}"
+        yield f"{core.comparison.CREDENTIALS_NOTE}{index}: {snapshot.credentials}"
     if snapshot.skip_reason is not None:
         yield snapshot.skip_reason
     yield from snapshot.warnings

@@ -24,10 +24,11 @@ from relnox.secrets import mask_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from relnox.commands import TaskModule
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Event, Outcome, Waiting
     from relnox.core.planning.fixes import FrontEnd
-    from relnox.core.planning.plan import Plan
+    from relnox.core.planning.plan import Inputs, Plan
     from relnox.core.settings.options import CommonOptions, OptionValue
     from relnox.core.settings.schema import Value
     from relnox.reporters import Reporter
@@ -140,6 +141,8 @@ def _perform(  # noqa: PLR0913 - a run
             exit_code = blockers.error_of(plan).exit_code if plan.problems else ExitCode.DONE
             ended.append(_not_run(plan, exit_code))
             return
+        if preparation.document is not None:
+            reports.write(reports.STANDARD_OUTPUT, preparation.document, "status")
         outcome = run_prepared(preparation, reporter, end, ended=ended)
         ended.append(outcome)
         endings.report_bug(outcome, reporter)
@@ -160,12 +163,16 @@ class Preparation(NamedTuple):
         project: The project; open until the end of the run.
         pending: The edits to record before the first step.
         waits: The waits so far; those of the run are added.
+        is_approved: Whether the plan is confirmed by the file that it was read from.
+        document: The snapshot as JSON, if that was requested instead of tables.
     """
 
     plan: Plan
     project: Project
     pending: Any
     waits: list[Waiting]
+    is_approved: bool = False
+    document: str | None = None
 
 
 def prepare(
@@ -189,9 +196,31 @@ def prepare(
     project = stack.enter_context(replace(project, before_tools=protect))
     with waits.on_wait(_wait_callback(waited, reporter, nested=False)):
         module = load(task)
+        if getattr(module, "DEPENDS_ON_DATE", False):
+            project.today  # noqa: B018 - the same one for the whole plan
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
-    return Preparation(plan, project, _pending(module, snapshot, plan, options), waited)
+    is_approved = task == "apply"
+    if not is_approved:
+        plan = replace(plan, inputs=_inputs(module, options, project))
+    document: Callable[..., str] | None = getattr(module, "document", None)
+    return Preparation(
+        plan,
+        project,
+        _pending(module, snapshot, plan, options),
+        waited,
+        is_approved,
+        document(snapshot, options) if document is not None and getattr(options, "json", False) else None,
+    )
+
+
+def _inputs(module: TaskModule, options: CommonOptions, project: Project) -> Inputs:
+    """Return what a plan is made from, to make it again from a file."""
+    return core.plan.Inputs(
+        options=core.options.of_task(options),
+        commit=project.git.head() if project.git is not None else None,
+        date=project.today.isoformat() if getattr(module, "DEPENDS_ON_DATE", False) else None,
+    )
 
 
 def run_prepared(
@@ -212,6 +241,7 @@ def run_prepared(
             end,
             ended=ended,
             interactive=interactive,
+            is_approved=preparation.is_approved,
         )
     return replace(outcome, waits=tuple(preparation.waits))
 
@@ -232,6 +262,7 @@ def _run(  # noqa: PLR0913 - a run
     nested: bool = False,
     ended: list[Outcome] | None = None,
     interactive: bool = True,
+    is_approved: bool = False,
 ) -> Outcome:
     """Run a plan: check its problems, ask for confirmation, execute its steps, and show its tables.
 
@@ -247,6 +278,7 @@ def _run(  # noqa: PLR0913 - a run
         nested: Whether it is a stage of a chain.
         ended: Gets the outcome as soon as there is one.
         interactive: Whether questions may be asked and signals are handled; not if Python code runs the plan.
+        is_approved: Whether no confirmation is needed.
     """
     from relnox import executor
     from relnox.reporters.best_effort import BestEffortReporter
@@ -255,7 +287,8 @@ def _run(  # noqa: PLR0913 - a run
     from relnox.steps.scratch import ScratchFolder
 
     blockers.check_problems(plan)
-    blockers.confirm(plan, interactive=interactive)
+    if not is_approved:
+        blockers.confirm(plan, interactive=interactive)
     if not plan.steps:
         reporter.event(core.events.RunStarted(plan), nested=nested)
         reporter.tables(plan.tables)
@@ -335,12 +368,12 @@ def resolve_options(
 ) -> tuple[CommonOptions, dict[str, OptionValue]]:
     """Merge the options of a task from the command line, the environment and the project's settings."""
     table = TASKS[task].table if task in TASKS else ""
-    defaults = getattr(project.config, table).options if table else {}
+    in_file = getattr(project.config, table).options if table else {}
     return resolve(
         load(task).Options,
         command_line=command_line,
         environment=os.environ,
-        file=defaults,
+        file=in_file,
         table=table,
         defaults=defaults,
     )

@@ -17,6 +17,7 @@ from relnox.source import git as checkouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import date
     from typing import Self
 
     from relnox.core.bump.release_history import ReleaseHistory
@@ -114,9 +115,22 @@ class Project(Record):
     def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
         """Copy the project with the tags of its remote; cached properties that do not depend on tags are kept."""
         project = replace(self, remote_tags=tags)
-        independent = ("workspace", "tracked_files", "unlisted", "literals", "state", "private_folder")
+        independent = ("workspace", "tracked_files", "unlisted", "literals", "state", "private_folder", "today")
         vars(project).update({name: vars(self)[name] for name in independent if name in vars(self)})
         return project
+
+    @cached_property
+    def today(self) -> date:
+        """The date in UTC, for calendar versions and changelogs."""
+        from datetime import UTC, datetime
+
+        return datetime.now(UTC).date()
+
+    def set_today(self, today: str) -> None:
+        """Set the date, such as `2026-11-22`: an approved plan is made again with the date that it has."""
+        from datetime import date
+
+        vars(self)["today"] = date.fromisoformat(today)
 
     @cached_property
     def literals(self) -> Literals:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_type_hints
 
 from relnox.core import serialization
-from relnox.core.records import Record
+from relnox.core.records import Record, names_of
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from relnox.core.planning.step import Step
 
-__all__ = ["SCHEMA", "Plan", "Problem", "Table"]
+__all__ = ["SCHEMA", "Inputs", "Plan", "Problem", "Table"]
 
 SCHEMA = 1
 """The version of the JSON form of plans: it changes where a program that reads plans would break."""
@@ -42,6 +44,20 @@ class Table(Record, kw_only=True):
     rows: tuple[tuple[str, ...], ...]
 
 
+class Inputs(Record, kw_only=True):
+    """What a plan was made from, besides the files that its steps name.
+
+    Attributes:
+        options: The resolved options of the task by field name, without those of every task.
+        commit: The commit of the checkout; None outside git.
+        date: The date in UTC, such as `2026-11-22`, if the plan depends on it.
+    """
+
+    options: tuple[tuple[str, str | bool | int | tuple[str, ...] | None], ...]
+    commit: str | None
+    date: str | None
+
+
 class Plan(Record, kw_only=True):
     """Everything a task will do, complete before anything is changed.
 
@@ -55,6 +71,8 @@ class Plan(Record, kw_only=True):
         continue_on_error: Whether a failure stops only the steps that need the failed one.
         skipped: Why all steps are skipped, where the settings allow that.
         public: Names of the files to publish that the index lists already, with the same hashes.
+        resumes: Whether it finishes what an earlier run of the same task began.
+        inputs: What it was made from; None for a stage of a chain.
     """
 
     task: str
@@ -66,6 +84,39 @@ class Plan(Record, kw_only=True):
     continue_on_error: bool = False
     skipped: str | None = None
     public: tuple[str, ...] = ()
+    resumes: bool = False
+    inputs: Inputs | None = None
+
+    @classmethod
+    def from_json(cls, text: str, kinds: Iterable[type[Step]]) -> Plan:
+        """Read a plan from its JSON form.
+
+        Args:
+            text: The text.
+            kinds: The classes of all steps.
+
+        Raises:
+            ValueError: It is none, is of another schema, or was changed.
+        """
+        document = json.loads(text)
+        if not isinstance(document, dict) or "digest" not in document or "schema" not in document:
+            raise ValueError("it is not a plan")
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {document['schema']!r}, and this version reads {SCHEMA}")
+        if missing := [name for name in names_of(cls) if name not in document]:
+            raise ValueError(f"it has no {', '.join(missing)}")
+        by_name = {kind.__name__: kind for kind in kinds}
+        types = get_type_hints(cls, localns={"Step": Record})
+        values = {name: serialization.decode(types[name], document[name]) for name in types if name != "steps"}
+        steps = []
+        for entry in document["steps"]:
+            if entry["kind"] not in by_name:
+                raise ValueError(f"{entry['kind']} is no kind of step")
+            steps.append(serialization.decode(by_name[entry["kind"]], entry))
+        plan = cls(**values, steps=tuple(steps))
+        if plan.digest != document["digest"]:
+            raise ValueError("it was changed after it was written (its digest is another)")
+        return plan
 
     @property
     def digest(self) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.schema import Kind, Value
 
-__all__ = ["CommonOptions", "OptionValue", "option", "resolve"]
+__all__ = ["CommonOptions", "OptionValue", "of_task", "option", "resolve"]
 
 
 class OptionValue(NamedTuple):
@@ -93,6 +93,16 @@ class CommonOptions(Settings):
 
 
 O = TypeVar("O", bound=CommonOptions)  # noqa: E741 - O for options
+
+
+def of_task(options: CommonOptions) -> tuple[tuple[str, Value], ...]:
+    """Return the options of a task by field name, without those of every task."""
+    common = {field.name for field in fields_of(CommonOptions)}
+    return tuple(
+        (field.name, getattr(options, field.name))
+        for field in fields_of(type(options))
+        if field.name not in common
+    )
 
 
 def resolve(  # noqa: PLR0913 - the places that set options

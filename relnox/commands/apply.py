@@ -1,0 +1,174 @@
+"""Run a plan that `--plan FILE` wrote before, here or on another machine.
+
+The task is planned again with the options in the file. If the new plan is another one, nothing runs, and the
+difference is shown; otherwise the file is the confirmation. Rerunning the command finishes an interrupted run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from relnox import core, steps
+from relnox.commands import TASKS, load
+from relnox.core.records import replace
+from relnox.core.settings.options import CommonOptions, option
+from relnox.core.settings.schema import fields_of
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from relnox.commands.shared.project import Project
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Inputs, Plan, Table
+
+__all__ = ["Options", "Snapshot", "observe", "pending", "plan", "summarize"]
+
+
+class Options(CommonOptions):
+    """Options of `apply`."""
+
+    positional = ("file",)
+
+    file: str | None = option(None, "The file that --plan wrote.", metavar="PLAN", anywhere=False)
+
+
+class Snapshot(NamedTuple):
+    """An approved plan, and the present state that its task is planned from again.
+
+    Attributes:
+        file: The path of the file.
+        approved: The plan in it.
+        inputs: What the task is planned from now.
+        options: The options of the task.
+        current: The snapshot of the task.
+        is_finished: Whether the checkout is at a commit with all tags of the plan: it ran before, maybe elsewhere.
+    """
+
+    file: str
+    approved: Plan
+    inputs: Inputs
+    options: CommonOptions
+    current: Any
+    is_finished: bool
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Read the file, and everything that its task depends on."""
+    file, approved = _read(options)
+    inputs = approved.inputs
+    task_options = _options_of(file, approved, options)
+    if inputs is not None and inputs.date is not None:
+        project.set_today(inputs.date)
+    return Snapshot(
+        file=file,
+        approved=approved,
+        inputs=core.plan.Inputs(
+            options=core.options.of_task(task_options),
+            commit=project.git.head() if project.git is not None else None,
+            date=inputs.date if inputs is not None else None,
+        ),
+        options=task_options,
+        current=load(approved.task).observe(task_options, project),
+        is_finished=_is_finished(approved, project),
+    )
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """Plan the task again, with a problem if that is another plan."""
+    del options
+    approved = snapshot.approved
+    current = replace(load(approved.task).plan(snapshot.current, snapshot.options), inputs=snapshot.inputs)
+    if not current.steps and not current.problems and snapshot.is_finished:
+        reason = f"already done: the checkout has all tags of {snapshot.file}"
+        return replace(current, resumes=True, skipped=reason)
+    lines = core.comparison.differences(approved, current)
+    if not lines:
+        return current
+    words = (
+        [word for name, value in approved.inputs.options for word in _words(name, value)]
+        if approved.inputs
+        else []
+    )
+    problem = core.plan.Problem(
+        code="plan-outdated",
+        message="\n".join([f"{snapshot.file} is not the plan that the present state leads to", *lines]),
+        fix=f"plan again: {core.fixes.command(approved.task, *words, '--dry-run', '--plan', snapshot.file)}",
+    )
+    return replace(current, problems=(problem, *current.problems))
+
+
+def pending(snapshot: Snapshot, planned: Plan, options: Options) -> Any:
+    """Return what the task records before its first step."""
+    del options
+    task_pending = getattr(load(snapshot.approved.task), "pending", None)
+    return task_pending(snapshot.current, planned, snapshot.options) if task_pending is not None else None
+
+
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """Return the tables of the task."""
+    return load(outcome.plan.task).summarize(outcome, folder)
+
+
+def _read(options: Options) -> tuple[str, Plan]:
+    if options.file is None:
+        raise Blocked("plan-file-missing", "apply needs the file of a plan", fix="relnox apply FILE")
+    try:
+        text = Path(options.file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise Blocked(
+            "plan-file-missing",
+            f"{options.file} cannot be read: {reason}",
+            fix="write it: relnox TASK --dry-run --plan FILE",
+        ) from error
+    try:
+        approved = core.plan.Plan.from_json(text, steps.kinds())
+        if approved.task not in TASKS or approved.inputs is None:
+            raise ValueError(f"{approved.task} is no task")  # noqa: TRY301 - one class for all invalid files
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Blocked(
+            "plan-file-invalid",
+            f"{options.file} cannot be applied: {error}",
+            fix="write it again with this version: relnox TASK --dry-run --plan FILE",
+        ) from error
+    return options.file, approved
+
+
+def _options_of(file: str, approved: Plan, options: Options) -> CommonOptions:
+    """Return the options in a file, and those of every task from the command line."""
+    declaration = load(approved.task).Options
+    recorded = dict(approved.inputs.options) if approved.inputs is not None else {}
+    common = {field.name for field in fields_of(CommonOptions)}
+    own = {field.name: field for field in fields_of(declaration) if field.name not in common}
+    if recorded.keys() != own.keys():
+        names = ", ".join(sorted(recorded.keys() ^ own.keys()))
+        raise Blocked(
+            "plan-file-invalid",
+            f"{file} was written by another version of relnox (options: {names})",
+            fix="write it again with this version: relnox TASK --dry-run --plan FILE",
+        )
+    for name, value in recorded.items():
+        if value is not None:
+            own[name].kind.check(list(value) if isinstance(value, tuple) else value, f"{file}: {name}")
+    values: dict[str, Any] = {**recorded, **{name: getattr(options, name) for name in common}}
+    return declaration(**values)
+
+
+def _is_finished(approved: Plan, project: Project) -> bool:
+    tags = [tag.name for step in approved.steps if isinstance(step, steps.CreateTags) for tag in step.tags]
+    state = project.state
+    return state is not None and bool(tags) and all(state.tags.get(tag) == state.head for tag in tags)
+
+
+def _words(name: str, value: Any) -> list[str]:
+    """Return an option as words of a command line, if it is set."""
+    flag = f"--{name.rstrip('_').replace('_', '-')}"
+    match value:
+        case True:
+            return [flag]
+        case None | False | ():
+            return []
+        case tuple():
+            return [word for item in value for word in (flag, item)]
+        case _:
+            return [flag, str(value)]
