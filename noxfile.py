@@ -17,7 +17,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
 LOWEST = (
-    *("tests/frontends/test_nox.py", "tests/frontends/test_invoke.py", "tests/e2e/test_release.py"),
+    *("tests/frontends/test_nox.py", "tests/frontends/test_invoke.py", "tests/frontends/test_importing.py"),
+    *("tests/frontends/test_cli.py", "tests/frontends/test_apply.py", "tests/e2e/test_release.py"),
     *("tests/integration/test_bump.py", "tests/integration/test_building.py"),
     *("-k", "not linter"),  # ruff is not installed there
 )

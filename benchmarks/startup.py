@@ -1,4 +1,4 @@
-"""Start-up time that relnox adds to nox and invoke: a listing with all tasks against one without.
+"""Start-up time: listings of nox and invoke with all tasks against ones without, and the import of the API.
 
 Runs both interleaved and prints medians and their ratio. Byte code is compiled first, as installers do.
 
@@ -33,6 +33,8 @@ FILES = {
     ),
 }
 
+IMPORTS = ("import nox", "from relnox import Workspace")
+
 
 def main(runs: int) -> None:
     compileall.compile_dir(Path(relnox.__file__).parent, quiet=1)
@@ -48,6 +50,15 @@ def main(runs: int) -> None:
             pairs = [(seconds(tool, bare, environment), seconds(tool, full, environment)) for _ in range(runs)]
             without, with_all = (statistics.median(column) for column in zip(*pairs, strict=True))
             print(f"{tool:<8}{without:>10.3f}{with_all:>10.3f}{with_all / without:>8.2f}")
+    imports = [tuple(import_seconds(code, environment) for code in IMPORTS) for _ in range(runs)]
+    nox, api = (statistics.median(column) for column in zip(*imports, strict=True))
+    print(f"\n{IMPORTS[0]}: {nox:.3f}; {IMPORTS[1]}: {api:.3f}; ratio {api / nox:.2f}")
+
+
+def import_seconds(code: str, environment: dict[str, str]) -> float:
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    return time.perf_counter() - begin
 
 
 def seconds(tool: str, folder: Path, environment: dict[str, str]) -> float:

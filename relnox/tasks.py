@@ -233,7 +233,7 @@ def collection(
                 f"{what} names {', '.join(sorted(others))}, which this collection does not have",
                 f"remove it from {what}, or add it",
             )
-    made = Collection(name)
+    tasks_of_release = Collection(name)
     for task in names:
         options: Any = by_task["defaults"].get(task, {})
         if "yes" in options:
@@ -244,9 +244,9 @@ def collection(
             )
         before: Any = by_task["pre"].get(task, ())
         after: Any = by_task["post"].get(task, ())
-        made.add_task(ReleaseTask(TASKS[task], pre=before, post=after, defaults=options))
-    _collections.append(made)
-    return made
+        tasks_of_release.add_task(ReleaseTask(TASKS[task], pre=before, post=after, defaults=options))
+    _collections.append(tasks_of_release)
+    return tasks_of_release
 
 
 def _task_name(word: str) -> str:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.commands import TASKS, help_of, load
+from relnox.commands import COMMANDS, help_of, load
 from relnox.core.settings.config import Config
 from relnox.core.settings.options import CommonOptions
 from relnox.core.settings.schema import Flag, ListOf, Number, Settings, Table, TableOf, Text, fields_of
@@ -156,11 +156,10 @@ def default(field: Field) -> str:
 def reference_page() -> str:
     """Return the page of tasks, options and exit codes."""
     parts = [REFERENCE]
-    for name in (*TASKS, "init"):
+    for name, task in COMMANDS.items():
         summary, rest = help_of(name)
         own = [field for field in fields_of(load(name).Options) if field not in fields_of(CommonOptions)]
-        table = TASKS[name].table if name in TASKS else ""
-        parts.append("\n\n".join(filter(None, (f"## {name}", summary, rest, options_table(own, table)))))
+        parts.append("\n\n".join(filter(None, (f"## {name}", summary, rest, options_table(own, task.table)))))
     parts.append(f"## Options of every task\n\n{options_table(fields_of(CommonOptions), 'TASK')}")
     parts.append(f"{EXIT_CODES}\n{markdown_table(('code', 'meaning'), exit_codes())}")
     return "\n".join(parts)
@@ -171,6 +170,8 @@ def options_table(fields: Iterable[Field], table: str) -> str:
     rows = []
     for field in fields:
         flags = f"`{field.flag}`" if field.is_flag else f"`{field.flag} {field.metavar or field.name.upper()}`"
+        if field.short:
+            flags = f"`{field.short}`, {flags}"
         if field.negative is not None:
             flags += f", `{field.negative}`"
         choices = f" One of {', '.join(f'`{choice}`' for choice in field.choices)}." if field.choices else ""

@@ -80,15 +80,13 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     current = replace(load(approved.task).plan(snapshot.current, snapshot.options), inputs=snapshot.inputs)
     if not current.steps and not current.problems and snapshot.is_finished:
         reason = f"already done: the checkout has all tags of {snapshot.file}"
-        return replace(current, resumes=True, skipped=reason)
+        return replace(current, resumes=True, notes=(reason, *current.notes))
     lines = core.comparison.differences(approved, current)
     if not lines:
         return current
-    words = (
-        [word for name, value in approved.inputs.options for word in _words(name, value)]
-        if approved.inputs
-        else []
-    )
+    defaults = {field.name: field.default for field in fields_of(type(snapshot.options))}
+    changed = [(name, value) for name, value in snapshot.inputs.options if value != defaults[name]]
+    words = [word for name, value in changed for word in _words(name, value)]
     problem = core.plan.Problem(
         code="plan-outdated",
         message="\n".join([f"{snapshot.file} is not the plan that the present state leads to", *lines]),
@@ -166,7 +164,9 @@ def _words(name: str, value: Any) -> list[str]:
     match value:
         case True:
             return [flag]
-        case None | False | ():
+        case False:
+            return [f"--no-{flag.removeprefix('--')}"]
+        case None | ():
             return []
         case tuple():
             return [word for item in value for word in (flag, item)]

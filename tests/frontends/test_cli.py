@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from projects import git, python, repository, single, write
+from projects import commit_all, git, python, repository, single, write
 
 from relnox.commands import COMMANDS
-from relnox.commands.init import NOXFILE, TASKS_FILE
+from relnox.commands.init import EXPLICIT_NOXFILE, NOXFILE, TASKS_FILE
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -106,7 +109,7 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
         (
             "bump minro",
             (
-                'relnox bump PART = "minro" is not one of major, minor, patch, release, pre, phase, post, dev, '
+                "relnox bump PART = 'minro' is not one of major, minor, patch, release, pre, phase, post, dev, "
                 "auto [value-invalid]"
             ),
             "did you mean minor?",
@@ -456,3 +459,160 @@ def test_what_init_writes_works_at_every_front_end(bare: Path) -> None:
     for words in (("nox", "-s", "status"), ("invoke", "status"), ("relnox", "status")):
         done = python(bare, "-m", *words)
         assert done.stdout.splitlines()[1].split() == expected
+
+
+# manners
+
+
+@pytest.mark.parametrize(
+    ("words", "version"),
+    [
+        ("bump minor", "1.3.0"),
+        ("bump 1.4.0", "1.4.0"),
+        ("version_bump --verbose minor", "1.3.0"),
+        ("bump -nv major", "2.0.0"),
+    ],
+)
+def test_bump_takes_a_part_or_a_version(project: Path, words: str, version: str) -> None:
+    done = relnox(project, *words.split(), "--dry-run")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split()[2] == version
+
+
+def test_a_positional_word_makes_the_plan_of_the_flag(project: Path) -> None:
+    assert planned(project, "bump", "minor") == planned(project, "bump", "--part", "minor")
+    assert planned(project, "bump", "1.4") == planned(project, "bump", "--to", "1.4")
+
+
+@pytest.mark.parametrize(
+    ("words", "task"),
+    [("build -n --from-tree", "build-all"), ("build_all -n --from-tree", "build-all"), ("rehearse minor -n", "")],
+)
+def test_words_that_people_type_are_understood(project: Path, words: str, task: str) -> None:
+    done = relnox(project, *words.split())
+
+    assert (f"Plan of {task} " in done.stdout) if task else ("[not-a-git-repository]" in done.stderr)
+
+
+def test_help_of_a_task_shows_its_word(project: Path) -> None:
+    done = relnox(project, "help", "bump")
+
+    assert done.stdout.startswith("usage: relnox bump [PART|VERSION] [options]\n")
+    assert "-n, --dry-run" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--plan", "--report"])
+def test_documents_go_to_standard_output(shared: Path, tmp_path: Path, option: str) -> None:
+    file = tmp_path / "document.json"
+    words = ("bump", "minor", "--dry-run") if option == "--plan" else ("status",)
+    assert relnox(shared, *words, option, str(file)).returncode == 0
+
+    done = relnox(shared, *words, option, "-")
+
+    assert done.returncode == 0
+    assert (shared / "-").exists() is False
+    written, expected = json.loads(done.stdout), json.loads(file.read_bytes())
+    for document in (written, expected):
+        document.pop("seconds", None)
+    assert written == expected
+    assert "acme-core" in done.stderr
+
+
+def test_a_report_on_standard_output_has_the_error(project: Path) -> None:
+    done = relnox(project, "publish", "--index", "embedded", "--report", "-")
+
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["code"] == "manifest-missing"
+    assert "error: dist/manifest.json does not exist" in done.stderr
+
+
+def test_status_as_json_has_typed_fields(workspace: Path) -> None:
+    git(workspace, "tag", "v2.0.0")
+    write(workspace, {"packages/core/new.py": "NEW = 1\n"})
+    commit_all(workspace, "feat: new")
+
+    done = relnox(workspace, "status", "--json", "--package", "core", "--index", "embedded")
+
+    document = json.loads(done.stdout)
+    assert document["schema"] == 1
+    assert document["packages"] == [
+        {
+            "name": "acme-core",
+            "folder": "packages/core",
+            "private": False,
+            "version": "2.0.0",
+            "tag": "v2.0.0",
+            "commits": 1,
+            "next": {"version": "2.1.0", "reason": document["packages"][0]["next"]["reason"]},
+            "indexes": {"embedded": []},
+        }
+    ]
+    assert isinstance(document["notes"], list)
+
+
+def test_quiet_shows_results_and_errors_only(workspace: Path) -> None:
+    loud = relnox(workspace, "bump", "minor", "--commit")
+    assert "ok " in loud.stderr
+    quiet = relnox(workspace, "bump", "patch", "-q", "--commit")
+
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    assert "2.1.1" in quiet.stdout
+    failed = relnox(workspace, "publish", "--quiet")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: ")
+
+
+def test_quiet_shows_failed_steps(project: Path) -> None:
+    write(project, {"pyproject.toml": '[project]\nname = "demo"\nversion = "1"\n[build-system]\nrequires = []\n'})
+    write(project, {"pyproject.toml": (project / "pyproject.toml").read_text() + 'build-backend = "nothing"\n'})
+
+    done = relnox(project, "build-all", "--from-tree", "-q")
+
+    assert done.returncode == 2
+    assert "FAILED" in done.stderr
+    assert "\nok " not in f"\n{done.stderr}"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_there_is_completion_for_shells(tmp_path: Path, shell: str) -> None:
+    done = relnox(tmp_path, "completion", shell)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "relnox" in done.stdout
+    program = shutil.which(shell)
+    if program is not None:
+        subprocess.run([program, "-n"], input=done.stdout, text=True, check=True)
+
+
+def test_bash_completes_tasks_flags_and_choices(tmp_path: Path) -> None:
+    def completed(line: str) -> set[str]:
+        code = f"""
+            eval "$({sys.executable} -m relnox completion bash)"
+            relnox() {{ {sys.executable} -m relnox "$@"; }}
+            COMP_LINE={line!r} COMP_POINT={len(line)} COMP_TYPE=9
+            _python_argcomplete relnox
+            printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+        done = subprocess.run(["bash", "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
+        return set(done.stdout.split())
+
+    assert completed("relnox re") == {"rehearse"}
+    assert {"--package", "--part"} <= completed("relnox bump --pa")
+    assert {"major", "minor", "patch"} <= completed("relnox bump --part ")
+    assert {"major", "minor", "patch"} <= completed("relnox bump ")
+
+
+def test_an_unknown_shell_is_an_error(tmp_path: Path) -> None:
+    done = relnox(tmp_path, "completion", "tcsh")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "error: relnox completion needs the name of a shell: bash, zsh, fish [shell-unknown]"
+    )
+
+
+def test_init_names_each_task_if_wanted(bare: Path) -> None:
+    relnox(bare, "init", "--explicit")
+
+    assert (bare / "noxfile.py").read_text(encoding="utf-8") == EXPLICIT_NOXFILE

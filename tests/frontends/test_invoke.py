@@ -283,3 +283,125 @@ def test_a_listing_loads_nothing_heavy(shared: Path) -> None:
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "relnox.tasks" in loaded
     assert loaded.isdisjoint({"build", "nox", "requests", "rich", "semver", "tomlkit", "twine"})
+
+
+def test_short_flags_are_understood(shared: Path) -> None:
+    done = invoke(shared, "bump", "-n", "-q", "--part", "minor")
+
+    assert done.returncode == 0
+    assert "Plan of bump " in done.stdout
+
+
+def test_a_wrong_name_is_answered_with_the_right_one(project: Path) -> None:
+    write(project, {"tasks.py": "from relnox.tasks import buildall\n"})
+
+    done = invoke(project, "--list")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: relnox.tasks has no task buildall [task-unknown]\nfix: did you mean build_all?\n"
+
+
+@pytest.mark.parametrize("name", ["bump", "version_bump", "publish_test", "testpypi"])
+def test_both_spellings_can_be_imported(project: Path, name: str) -> None:
+    write(project, {"tasks.py": f"from relnox.tasks import {name}\n"})
+
+    assert names(collection(project)) == {"publish-test" if "test" in name else "bump"}
+
+
+COLLECTION = """
+from invoke.collection import Collection
+from invoke.tasks import task
+from relnox import tasks
+
+@task
+def before(context):
+    print("before")
+
+@task
+def after(context):
+    print("after")
+
+ns = Collection(before, after, tasks.collection({arguments}))
+"""
+
+
+def test_a_collection_has_settings(workspace: Path) -> None:
+    arguments = (
+        '"version_bump", "build_all", name="rel", pre={"bump": [before]}, post={"bump": [after]}, '
+        'defaults={"bump": {"part": "minor"}, "build-all": {"strict": True}}'
+    )
+    write(workspace, {"tasks.py": COLLECTION.format(arguments=arguments)})
+    found = collection(workspace)
+
+    done = invoke(workspace, "--dry", "rel.bump")
+
+    (release,) = found["collections"]
+    assert (release["name"], names(release)) == ("rel", {"bump", "build-all"})
+    lines = done.stdout.splitlines()
+    assert (lines[0], lines[-1]) == ("before", "after")
+    assert "2.1.0" in done.stdout
+    major = invoke(workspace, "rel.bump", "--part", "major", "--dry-run")
+    assert "3.0.0" in major.stdout
+
+
+def test_a_failed_task_runs_nothing_after_it(project: Path) -> None:
+    arguments = 'name="rel", post={"publish": [after]}'
+    write(project, {"tasks.py": COLLECTION.format(arguments=arguments)})
+
+    done = invoke(project, "rel.publish")
+
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ('"buildall"', "error: unknown task buildall [task-unknown]\nfix: did you mean build-all?\n"),
+        (
+            '"bump", pre={"publish": [before]}',
+            (
+                "error: pre names publish, which this collection does not have [task-not-added]\n"
+                "fix: remove it from pre, or add it\n"
+            ),
+        ),
+        (
+            'defaults={"publish": {"yes": True}}',
+            (
+                "error: defaults set yes for publish, but an upload is confirmed on the command line only "
+                "[command-line-only]\nfix: remove it\n"
+            ),
+        ),
+    ],
+)
+def test_a_wrong_collection_is_a_clear_error(project: Path, arguments: str, error: str) -> None:
+    write(project, {"tasks.py": COLLECTION.format(arguments=arguments)})
+
+    done = invoke(project, "--list")
+
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", error)
+
+
+def test_echo_shows_the_output_of_programs(project: Path) -> None:
+    write(
+        project,
+        {
+            "tasks.py": "from relnox.tasks import *\n",
+            "noise.py": "print('noise')\n",
+        },
+    )
+    explained = invoke(project, "-e", "build-all", "--explain")
+
+    assert "verbose true command line" in " ".join(explained.stdout.split())
+
+
+def test_flags_are_completed(shared: Path) -> None:
+    done = invoke(shared, "--complete", "--", "inv", "bump", "--al")
+
+    assert done.returncode == 0
+    assert {"--all", "--allow-lower", "--always-increment"} <= set(done.stdout.split())
+
+
+def test_choices_are_in_the_help(shared: Path) -> None:
+    done = invoke(shared, "--help", "bump")
+
+    assert "One of major, minor, patch," in " ".join(done.stdout.split())

@@ -35,7 +35,7 @@ class Options(CommonOptions):
 TABLE = Table(Options)
 BY_NAME = {each.name: each for each in fields_of(Options)}
 OWN = ("colour", "folder", "count", "loud", "quick", "name", "consent", "from_")
-COMMON = ("dry_run", "explain", "plan", "report", "reporter", "verbose", "project")
+COMMON = ("dry_run", "explain", "plan", "report", "reporter", "verbose", "quiet", "project")
 
 
 def resolved(**given: Any) -> tuple[Options, dict[str, OptionValue]]:
@@ -209,6 +209,7 @@ def test_a_files_table_has_what_a_file_may_set() -> None:
         "report",
         "reporter",
         "verbose",
+        "quiet",
     }
 
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from relnox.core import serialization
+from relnox.core.escaping import split_lines
 from relnox.core.records import fields
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _rows(plan: Plan) -> list[str]:
 
 
 def _problems(plan: Plan) -> list[str]:
-    return [f"{problem.message} [{problem.code}]" for problem in plan.problems]
+    return [f"{split_lines(problem.message)[0]} [{problem.code}]" for problem in plan.problems]
 
 
 def _consent(plan: Plan) -> list[str]:

@@ -1,0 +1,5 @@
+"""Sessions of widget."""
+
+import acme_release
+
+acme_release.register()
