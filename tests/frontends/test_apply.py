@@ -17,7 +17,7 @@ from projects import commit_all, everything, git, lockstep_workspace, repository
 from releases import Package, release
 from running import run
 
-from relnox import Workspace
+from relnox import Workspace, steps
 from relnox.commands.shared.project import Project
 from relnox.core.planning.plan import Plan
 from relnox.errors import Blocked, ExitCode
@@ -157,7 +157,7 @@ def test_the_date_is_that_of_the_plan(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         (lambda text: text.replace("2.1.0", "2.1.1", 1), "it was changed after it was written"),
         (lambda text: text.replace('"schema": 1', '"schema": 2', 1), "its schema is 2, and this version reads 1"),
-        (lambda text: text.replace('"EditFiles"', '"EraseFiles"', 1), "is not one of"),
+        (lambda text: text.replace('"EditFiles"', '"EraseFiles"', 1), "EraseFiles is no kind of step"),
         (lambda _: "{}", "it is not a plan"),
         (lambda _: "nothing", "Expecting value"),
         (lambda _: "[" * 100_000, "recursion"),
@@ -201,7 +201,7 @@ def test_every_plan_can_be_read_back(shared: Path, tmp_path: Path, task: str, fl
     assert ran.code == exit_code
     text = file.read_text(encoding="utf-8")
 
-    plan = Plan.from_json(text)
+    plan = Plan.from_json(text, steps.kinds())
 
     assert plan.to_json() == text
     with Workspace.open(shared).plan("apply", file=str(file)) as again:
@@ -290,8 +290,8 @@ def test_credentials_may_be_other_ones(tmp_path: Path, index: Index, monkeypatch
     root = released(tmp_path / "project", index)
     planned(root, tmp_path / "plan.json", "publish", "--index", "own")
     monkeypatch.delenv("RELNOX_OWN_TOKEN")
-    content = f"[distutils]\nindex-servers = own\n\n[own]\nrepository = {index.upload_url}\nusername = me\npassword = secret\n"
-    write(tmp_path, {"own.pypirc": content})
+    content = f"[own]\nrepository = {index.upload_url}\nusername = me\npassword = secret\n"
+    write(tmp_path, {"own.pypirc": f"[distutils]\nindex-servers = own\n\n{content}"})
     monkeypatch.setenv("TWINE_CONFIG_FILE", str(tmp_path / "own.pypirc"))
 
     ran = apply(root, tmp_path / "plan.json", "--dry-run")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "company-defaults"
 BLOCK = re.compile(
-    r"^## (?P<heading>.*)$|^```(?P<kind>python|console)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^## (?P<heading>[^\n]*)$|^```(?P<kind>python|console)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 
 

@@ -59,7 +59,9 @@ def _is_rest(approved: Plan, current: Plan) -> bool:
 def _is_part(step: Step, whole: Step) -> bool:
     """Return whether a step does what another one does, or a part of it."""
     return type(step) is type(whole) and all(
-        name == "needs" or value == fields(whole)[name] or (name in _PARTS and _is_subset(value, fields(whole)[name]))
+        name == "needs"
+        or value == fields(whole)[name]
+        or (name in _PARTS and _is_subset(value, fields(whole)[name]))
         for name, value in fields(step).items()
     )
 

@@ -107,7 +107,9 @@ class Plan(Record, kw_only=True):
             raise ValueError(f"it has no {', '.join(missing)}")
         by_name = {kind.__name__: kind for kind in kinds}
         types = get_type_hints(cls, localns={"Step": Record})
-        values = {name: serialization.decode(types[name], document[name]) for name in types if name != "steps"}
+        values = {
+            name: serialization.decode(types[name], document[name]) for name in names_of(cls) if name != "steps"
+        }
         steps = []
         for entry in document["steps"]:
             if entry["kind"] not in by_name:
