@@ -25,14 +25,16 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the seconds that a server wants clients to wait; None if it does not say.
 
     `Retry-After` (RFC 9110: seconds or a date) goes first, then the rate limit's headers: `RateLimit` with its
-    `t=` and `RateLimit-Reset` of the drafts at the IETF, and `X-RateLimit-Reset` of those before them.
+    `t=` and `RateLimit-Reset` of the drafts at the IETF, and `X-RateLimit-Reset` of those before them. Some
+    servers send the latter two with every response: they count once no requests remain.
     """
     if (after := headers.get("Retry-After", "").strip()) and (seconds := _seconds(after, now)) is not None:
         return seconds
     if limit := re.search(r";\s*t=(\d+)", headers.get("RateLimit", "")):
         return min(float(limit[1]), MAX_RETRY_AFTER)
     for name in ("RateLimit-Reset", "X-RateLimit-Reset"):
-        if (seconds := _seconds(headers.get(name, "").strip(), now)) is not None:
+        remaining = headers.get(name.replace("Reset", "Remaining"), "0").strip()
+        if remaining == "0" and (seconds := _seconds(headers.get(name, "").strip(), now)) is not None:
             return seconds
     return None
 

@@ -96,6 +96,8 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
         ({"RateLimit": '"default";r=0;t=50'}, 50),
         ({"X-RateLimit-Reset": str(int(NOW.timestamp()) + 60)}, 60),
         ({"Retry-After": "5", "RateLimit-Reset": "40"}, 5),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(NOW.timestamp()) + 60)}, 60),
+        ({"X-RateLimit-Remaining": "4990", "X-RateLimit-Reset": str(int(NOW.timestamp()) + 60)}, None),
         ({}, None),
     ],
 )

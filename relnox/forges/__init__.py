@@ -1,0 +1,55 @@
+"""Forges, GitHub and GitLab, behind one protocol: refs, commits, pull requests and runs of CI workflows.
+
+`forge_of` detects the forge of a git remote. `values` has the protocol and its values, `remotes` the detection,
+`requests` the requests that both forges share; `github` and `gitlab` have what differs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from relnox.errors import Blocked
+from relnox.forges.remotes import locate
+from relnox.forges.values import Commit, FileChange, Forge, PullRequest, PullRequestState, Run, RunStatus
+from relnox.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "Commit",
+    "FileChange",
+    "Forge",
+    "PullRequest",
+    "PullRequestState",
+    "Run",
+    "RunStatus",
+    "forge_of",
+]
+
+
+def forge_of(remote_url: str, environment: Mapping[str, str] | None = None, *, kind: str = "") -> Forge:
+    """Return the forge that a git remote is on. No request is sent.
+
+    Args:
+        remote_url: The URL of the remote, as in git's configuration.
+        environment: Environment variables: those of the CI provider, and a token; None for those of this process.
+            Without a token only requests that read are sent.
+        kind: `github` or `gitlab`; empty to detect it from the host and `RELNOX_FORGE`.
+
+    Raises:
+        Blocked: The remote is not on a known forge.
+    """
+    variables = os.environ if environment is None else environment
+    location = locate(remote_url, variables, kind)
+    token = Secret(variables[location.token_variable].strip()) if location.token_variable else None
+    if location.kind == "gitlab":
+        raise Blocked(
+            "forge-unsupported",
+            f"{location.host} is a GitLab server (not supported yet)",
+            fix="push from the command line",
+        )
+    from relnox.forges.github import GitHub
+
+    return GitHub(location, token)

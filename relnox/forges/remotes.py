@@ -1,0 +1,145 @@
+"""Which forge a remote is on, where its API is, and which token may be sent there."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote, urlsplit
+
+from relnox.core.records import Record
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Kind = Literal["github", "gitlab"]
+
+__all__ = ["Location", "locate"]
+
+_SCP_FORM = re.compile(r"(?:[^/@:]+@)?(?P<host>[^/@:]{2,}|\[[0-9A-Fa-f:.]+\]):(?P<path>(?!//).+)")
+"""`git@github.com:owner/name.git`; one letter before the colon is a Windows drive."""
+_SCHEMES = ("https", "http", "ssh", "git", "git+ssh", "git+https")
+_PATH = re.compile(r"[\w.~-]+(/[\w.~-]+)+", re.ASCII)
+_GITHUB = re.compile(r"github\.(?!com\.)|.*\.ghe\.com$")
+_GITLAB = re.compile(r"gitlab\.(?!com\.)")
+_SSH_HOSTS = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com"}
+"""Hosts for ssh through a firewall."""
+_SETTING = "set RELNOX_FORGE to github or gitlab"
+_TOKENS = {"github": ("GH_TOKEN", "GITHUB_TOKEN"), "gitlab": ("GITLAB_TOKEN", "CI_JOB_TOKEN")}
+
+
+class Location(Record, kw_only=True):
+    """Where a repository is on a forge.
+
+    Attributes:
+        kind: The kind of forge.
+        host: Host, and the port if it is not the default one.
+        path: Path of the repository: `owner/name`, with groups on GitLab.
+        api: URL of the API, without a slash at the end.
+        token_variable: The environment variable with the token to send there; empty if there is none.
+        accepted_variables: The variables that it may be in.
+    """
+
+    kind: Kind
+    host: str
+    path: str
+    api: str
+    token_variable: str
+    accepted_variables: tuple[str, ...]
+
+
+def locate(remote_url: str, environment: Mapping[str, str], kind: str = "") -> Location:
+    """Find out where the repository of a git remote is.
+
+    A token is sent to the server that it is for: those of CI jobs to the server of the job, `GH_TOKEN`,
+    `GITHUB_TOKEN` and `GITLAB_TOKEN` also to github.com and gitlab.com, and `RELNOX_FORGE_TOKEN` to the host of
+    the remote, whichever that is.
+
+    Args:
+        remote_url: The URL of the remote, as in git's configuration.
+        environment: Environment variables.
+        kind: `github` or `gitlab`; empty to detect it from the host and `RELNOX_FORGE`.
+
+    Raises:
+        Blocked: The remote is not on a known forge, or a variable is not valid.
+    """
+    scheme, host, path = _parse(remote_url)
+    own_server = _server(environment.get("GITHUB_SERVER_URL")), _server(environment.get("CI_SERVER_URL"))
+    forge = _kind(host, kind or environment.get("RELNOX_FORGE", ""), own_server)
+    is_own = host == own_server[forge == "gitlab"]
+    variable = "GITHUB_API_URL" if forge == "github" else "CI_API_V4_URL"
+    if is_own and environment.get(variable):
+        api = environment[variable].rstrip("/")
+    else:
+        api = _default_api(forge, scheme, host)
+    public = host in ("github.com", "gitlab.com") or host.endswith(".ghe.com")
+    tokens = [name for name in _TOKENS[forge] if is_own or (public and name != "CI_JOB_TOKEN")]
+    accepted = ("RELNOX_FORGE_TOKEN", *tokens)
+    return Location(
+        kind=forge,
+        host=host,
+        path=path,
+        api=api,
+        token_variable=next((name for name in accepted if environment.get(name, "").strip()), ""),
+        accepted_variables=accepted,
+    )
+
+
+def _parse(remote_url: str) -> tuple[str, str, str]:
+    """Return scheme, host with port, and path of the URL of a remote."""
+    try:
+        parts = urlsplit(remote_url)
+        scheme, hostname, port = parts.scheme, parts.hostname or "", parts.port
+    except ValueError:
+        scheme, hostname, port, parts = "", "", None, urlsplit("")
+    if scheme in _SCHEMES and hostname:
+        path = parts.path
+    elif "://" not in remote_url and (match := _SCP_FORM.fullmatch(remote_url)):
+        scheme, hostname, port, path = "ssh", match["host"].lower(), None, match["path"]
+    else:
+        raise _unknown("it is not the URL of a server")
+    web = scheme in ("https", "http")  # the port of ssh says nothing about that of the API
+    if web and port is not None and port != {"https": 443, "http": 80}[scheme]:
+        hostname = f"{hostname}:{port}"
+    path = unquote(path).strip("/").removesuffix(".git").strip("/")
+    if not _PATH.fullmatch(path) or ".." in path.split("/"):
+        raise _unknown("its path is not that of a repository")
+    return scheme, _SSH_HOSTS.get(hostname, hostname), path
+
+
+def _kind(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
+    if setting:
+        if setting == "github":
+            return "github"
+        if setting == "gitlab":
+            return "gitlab"
+        raise Blocked("forge-unknown", f"RELNOX_FORGE has an unknown forge ({setting[:20]!a})", fix=_SETTING)
+    if host in ("github.com", own_servers[0]) or _GITHUB.match(host):
+        return "github"
+    if host in ("gitlab.com", own_servers[1]) or _GITLAB.match(host):
+        return "gitlab"
+    raise _unknown(f"{host} is neither github.com nor gitlab.com")
+
+
+def _server(url: str | None) -> str:
+    """Return the host of the server of a CI job; empty if there is none."""
+    try:
+        return _parse(f"{url.rstrip('/')}/owner/name")[1] if url else ""
+    except Blocked:
+        return ""
+
+
+def _default_api(kind: Kind, scheme: str, host: str) -> str:
+    if kind == "gitlab":
+        return f"{'http' if scheme == 'http' else 'https'}://{host}/api/v4"
+    if host == "github.com" or host.endswith(".ghe.com"):
+        return f"https://api.{host}"
+    return f"{'http' if scheme == 'http' else 'https'}://{host}/api/v3"
+
+
+def _unknown(reason: str) -> Blocked:
+    return Blocked(
+        "forge-unknown",
+        f"the git remote is not on a known forge ({reason})",
+        fix=f"{_SETTING}, or check the URL: git remote -v",
+    )

@@ -1,0 +1,422 @@
+"""Requests to the API of a forge: retries, rate limits, pages, and checks of what is in an answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode, urljoin
+
+from relnox import network
+from relnox.core.records import Record
+from relnox.errors import Blocked, Failed
+from relnox.network.rate_limits import retry_after
+from relnox.secrets import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from requests import PreparedRequest, Response
+
+    from relnox.errors import RelnoxError
+    from relnox.forges.remotes import Location
+    from relnox.secrets import Secret
+
+__all__ = ["Answer", "Api", "InvalidAnswer", "commit_id", "field", "number", "short_name", "time", "url"]
+
+T = TypeVar("T")
+
+_LIMIT = network.Limit("answer", 16 << 20, 120.0)
+_MAX_PAGES = 50
+_MAX_REDIRECTS = 5
+_MAX_QUOTED = 300
+_SECONDARY_LIMIT_WAIT = 60.0
+"""Seconds to wait after a rate limit that comes without a time, as GitHub asks for."""
+_SERVER_ERRORS = frozenset(range(500, 600))
+_REPEATED = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
+"""Redirects after which a request that changes something is sent again as it was (RFC 9110)."""
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_URL = re.compile(r"https?://[!-~]+")
+_MAX_NUMBER = 1 << 63
+
+
+class InvalidAnswer(Failed):
+    """The error of an answer that is not what the API of the forge returns."""
+
+
+class Answer(Record, kw_only=True):
+    """An answer that is not a server error.
+
+    Attributes:
+        status: Its HTTP status.
+        text: The explanation of an error, on one line; empty for other statuses.
+        document: The JSON document of a successful answer; None without one.
+        next_url: URL of the next page; empty for the last one.
+    """
+
+    status: int
+    text: str
+    document: Any
+    next_url: str
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+
+class Api:
+    """The API of a forge for one repository.
+
+    Args:
+        name: Name of the forge, for messages.
+        location: Where the repository is.
+        token: The token; None to send only requests that read, without one.
+        token_header: Name and prefix of the header with the token: `("Authorization", "Bearer ")`.
+        headers: Headers of all requests.
+        root: Path of the repository in the API; paths of requests are relative to it.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what the two forges differ in
+        self,
+        name: str,
+        location: Location,
+        token: Secret | None,
+        token_header: tuple[str, str],
+        headers: Mapping[str, str],
+        root: str,
+    ) -> None:
+        self.name = name
+        self.location = location
+        self._token = token
+        self._token_header = token_header
+        self._headers = headers
+        self._root = f"{location.api}/{root}"
+
+    # --- requests that read
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """Request a document, with retries; the caller checks the status.
+
+        Raises:
+            TransientError: The forge is down, or limits the rate of requests.
+            InvalidAnswer: The answer is not JSON.
+        """
+        return self._with_retries("GET", self._url(path, query), None)
+
+    def pages(self, path: str, query: Mapping[str, str]) -> Iterator[Answer]:
+        """Request the pages of a listing one after the other, with retries; the caller checks the status.
+
+        Raises:
+            TransientError: The forge is down, or limits the rate of requests.
+            InvalidAnswer: An answer is not JSON, or the listing does not end.
+        """
+        next_url = self._url(path, query)
+        for _ in range(_MAX_PAGES):
+            answer = self._with_retries("GET", next_url, None)
+            yield answer
+            if not answer.next_url:
+                return
+            if not network.same_origin(next_url, answer.next_url):
+                raise self.invalid("a next page on another server")
+            next_url = answer.next_url
+        raise self.invalid(f"a listing of more than {_MAX_PAGES} pages")
+
+    # --- requests that change something
+
+    def send(self, method: str, path: str, body: Mapping[str, Any]) -> Answer:
+        """Send a request once; the caller checks the status.
+
+        Raises:
+            TransientError: It is unknown whether it had an effect, unless the code is `rate-limited`.
+            InvalidAnswer: It probably had an effect, but the answer is not JSON.
+            Blocked: There is no token.
+        """
+        self._require_token()
+        return self._once(method, self._url(path), body)
+
+    def repeat(self, method: str, path: str, body: Mapping[str, Any]) -> Answer:
+        """Send a request that may be repeated without harm, with retries; the caller checks the status."""
+        self._require_token()
+        return self._with_retries(method, self._url(path), body)
+
+    def until_confirmed(self, change: Callable[[], T], look: Callable[[], T | None]) -> T:
+        """Change something on the forge, with retries. Before each retry, look whether the change happened.
+
+        Args:
+            change: Sends the request.
+            look: Returns the result if the change is there; None if it is not.
+
+        Raises:
+            TransientError: The forge is down, or limits the rate of requests.
+            InvalidAnswer: The forge's answer was not understood, and the change is not there.
+        """
+        deadline = network.Deadline()
+        while True:
+            try:
+                return change()
+            except network.TransientError as error:
+                deadline.back_off(error)
+                if error.code == "rate-limited":  # it had no effect
+                    continue
+            except InvalidAnswer:
+                if (result := look()) is not None:
+                    return result
+                raise
+            if (result := look()) is not None:
+                return result
+
+    # --- errors
+
+    def invalid(self, what: str) -> InvalidAnswer:
+        """Return the error of an answer that is not what the API returns.
+
+        Args:
+            what: What was returned, or is missing.
+        """
+        forge, api = self.name, self.location.api
+        return InvalidAnswer(
+            "forge-answer-invalid",
+            f"{forge} returned {what} ({api})",
+            fix="check the URL of the API and the proxy, and the status page of the forge; then rerun the command",
+        )
+
+    def access_error(self, doing: str, answer: Answer, permission: str, more: str = "") -> RelnoxError | None:
+        """Return the error of an answer with status 401, 403 or 404; None for others.
+
+        Args:
+            doing: What failed: `cannot create tag v1.0`.
+            answer: The answer.
+            permission: What the token has to be allowed, and how.
+            more: Another reason that it may have.
+        """
+        repository, reason = self.location.path, self._reason(answer)
+        if answer.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+            return None
+        if self._token is None:
+            return self._token_missing(f"{doing} ({reason})")
+        variable = self.location.token_variable
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            return Blocked(
+                "forge-token-rejected",
+                f"{doing}: the token in {variable} is not accepted ({reason})",
+                fix=f"set {variable} to a valid token",
+            )
+        return Blocked(
+            "forge-not-permitted",
+            f"{doing}: the token in {variable} lacks a permission, or there is no repository {repository} "
+            f"({reason}){more}",
+            fix=permission,
+        )
+
+    def rejection(self, doing: str, answer: Answer) -> Failed:
+        """Return the error of an answer that nothing else explains."""
+        forge, reason = self.name, self._reason(answer)
+        return Failed(
+            "forge-rejected", f"{doing} ({reason})", fix=f"fix what {forge} reports, then rerun the command"
+        )
+
+    def _reason(self, answer: Answer) -> str:
+        return f"{self.name}: {answer.status}{f' {answer.text}' if answer.text else ''}"
+
+    def _token_missing(self, message: str) -> Blocked:
+        variables, variable = self.location.accepted_variables, self.location.accepted_variables[-1]
+        host, repository = self.location.host, self.location.path
+        return Blocked(
+            "forge-token-missing",
+            f"{message}: no token for {host} in {' or '.join(variables)}",
+            fix=f"set {variable} to a token for {repository}",
+        )
+
+    def _require_token(self) -> None:
+        if self._token is None:
+            raise self._token_missing(f"cannot change {self.location.path} on {self.name}")
+
+    # --- sending
+
+    def _url(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        return f"{self._root}{path}{f'?{urlencode(query)}' if query else ''}"
+
+    def _with_retries(self, method: str, address: str, body: Mapping[str, Any] | None) -> Answer:
+        deadline = network.Deadline()
+        while True:
+            try:
+                return self._once(method, address, body, deadline)
+            except network.TransientError as error:
+                deadline.back_off(error)
+
+    def _once(
+        self, method: str, address: str, body: Mapping[str, Any] | None, deadline: network.Deadline | None = None
+    ) -> Answer:
+        """Send a request without retries; follow redirects within the server: the repository was renamed."""
+        first = address
+        timeout = (deadline or network.Deadline()).read_timeout
+        for _ in range(_MAX_REDIRECTS):
+            response = self._response(method, address, body, timeout)
+            location = response.headers.get("Location", "")
+            if not response.is_redirect or not (method == "GET" or response.status_code in _REPEATED):
+                return self._answer(response)
+            try:
+                address = urljoin(address, location)
+            except ValueError:
+                address = ""
+            if not network.same_origin(first, address):
+                break
+        forge, repository = self.name, self.location.path
+        raise Blocked(
+            "forge-redirect",
+            f"{forge} redirects requests for {repository} to another server, or in a loop",
+            fix="check the URL of the repository: git remote -v",
+        )
+
+    def _response(self, method: str, address: str, body: Mapping[str, Any] | None, timeout: float) -> Response:
+        content = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            response = network.send_once(
+                method,
+                address,
+                headers={**self._headers, **content},
+                body=None if body is None else json.dumps(body).encode(),
+                auth=None if self._token is None else self._authenticate,
+                read_timeout=timeout,
+                limit=_LIMIT,
+            )
+        except network.TooLarge as error:
+            raise self.invalid(f"an answer of more than {_LIMIT.size >> 20} MiB") from error
+        except network.TransientError as error:
+            if error.code == "rate-limited" and error.retry_after is None:
+                error.retry_after = _SECONDARY_LIMIT_WAIT
+            raise
+        if response.status_code in _SERVER_ERRORS:  # those that `send_once` does not count as transient
+            raise network.TransientError("server-error", f"{self.name} returned {response.status_code}")
+        if _is_rate_limited(response):
+            raise network.TransientError(
+                "rate-limited",
+                f"{self.name} limits the rate of requests ({response.status_code})",
+                retry_after=retry_after(response.headers, network.CLOCK.today()) or _SECONDARY_LIMIT_WAIT,
+            )
+        return response
+
+    def _answer(self, response: Response) -> Answer:
+        success = response.ok and not response.is_redirect
+        if success and response.status_code == HTTPStatus.NO_CONTENT:
+            document = None
+        else:
+            try:
+                document = network.json_document(response)
+            except ValueError as error:
+                if success:
+                    kind = response.headers.get("Content-Type", "").partition(";")[0][:40]
+                    raise self.invalid(f"an answer that is not JSON ({kind or 'no type'})") from error
+                document = None
+        next_url = response.links.get("next", {}).get("url", "")
+        return Answer(
+            status=response.status_code,
+            text="" if success else _explanation(document),
+            document=document if success else None,
+            next_url=next_url if success else "",
+        )
+
+    def _authenticate(self, request: PreparedRequest) -> PreparedRequest:
+        name, prefix = self._token_header
+        if self._token is not None:
+            request.headers[name] = f"{prefix}{self._token.reveal()}"
+        return request
+
+
+def _is_rate_limited(response: Response) -> bool:
+    """Return whether a request was rejected for the rate of requests; GitHub uses 403 for that, too."""
+    return response.status_code == HTTPStatus.FORBIDDEN and (
+        "Retry-After" in response.headers
+        or response.headers.get("X-RateLimit-Remaining", "").strip() == "0"
+        or "rate limit" in response.text[:_MAX_QUOTED].lower()
+    )
+
+
+def _explanation(document: Any) -> str:
+    """Return what an error answer says, as one line without secrets: GitHub's and GitLab's forms."""
+    texts: list[str] = []
+
+    def collect(value: Any, depth: int = 0) -> None:
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, list) and depth < 4:  # noqa: PLR2004
+            for inner in value[:10]:
+                collect(inner, depth + 1)
+        elif isinstance(value, dict) and depth < 4:  # noqa: PLR2004
+            if not depth:
+                value = {name: value.get(name) for name in ("message", "error", "error_description", "errors")}
+            elif "message" in value:
+                value = {"message": value["message"]}
+            else:
+                value.pop("documentation_url", None)
+            for inner in value.values():
+                collect(inner, depth + 1)
+
+    collect(document)
+    return masked(" ".join("; ".join(dict.fromkeys(texts)).split()))[:_MAX_QUOTED]
+
+
+# --- reading answers
+
+
+def field(api: Api, document: Any, *path: str, kind: type[T]) -> T:
+    """Return a value inside a document.
+
+    Raises:
+        InvalidAnswer: It is missing, or of another type.
+    """
+    value = document
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    if type(value) is not kind:
+        raise api.invalid(f"an answer without a valid {'.'.join(path) or 'document'}")
+    return value
+
+
+def number(api: Api, document: Any, *path: str) -> int:
+    """Return a positive number inside a document; see `field`."""
+    value = field(api, document, *path, kind=int)
+    if not 0 < value < _MAX_NUMBER:
+        raise api.invalid(f"an answer without a valid {'.'.join(path)}")
+    return value
+
+
+def commit_id(api: Api, document: Any, *path: str) -> str:
+    """Return the hash of a commit inside a document; see `field`."""
+    value = field(api, document, *path, kind=str)
+    if not _COMMIT.fullmatch(value):
+        raise api.invalid(f"an answer without a valid {'.'.join(path)}")
+    return value
+
+
+def url(api: Api, document: Any, *path: str) -> str:
+    """Return the URL of a page inside a document; see `field`."""
+    value = field(api, document, *path, kind=str)
+    if not _URL.fullmatch(value):
+        raise api.invalid(f"an answer without a valid {'.'.join(path)}")
+    return value
+
+
+def time(api: Api, document: Any, *path: str) -> datetime:
+    """Return a time inside a document, in UTC; see `field`."""
+    text = field(api, document, *path, kind=str)
+    try:
+        value = datetime.fromisoformat(text)
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise api.invalid(f"an answer without a valid {'.'.join(path)}") from error
+
+
+def short_name(ref: str) -> str:
+    """Return the short name of a branch or tag: `v1.0` of `refs/tags/v1.0`.
+
+    Raises:
+        ValueError: It is not the full name of a branch or tag.
+    """
+    for prefix in ("refs/heads/", "refs/tags/"):
+        if ref.startswith(prefix) and ref != prefix:
+            return ref.removeprefix(prefix)
+    raise ValueError(f"not the full name of a branch or tag: {ref!r}")

@@ -1,0 +1,127 @@
+"""Cut GitHub's published OpenAPI description down to what relnox uses, as JSON Schemas.
+
+    npm pack @octokit/openapi@23.0.2 && tar xzf octokit-openapi-23.0.2.tgz
+    python tests/forge_contracts/cut.py package/generated/api.github.com.json
+
+Requests stay as they are; of responses only the properties stay that relnox reads.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+OPERATIONS = {
+    "/git/ref/{ref}": "get",
+    "/git/refs": "post",
+    "/git/refs/{ref}": "patch",
+    "/git/tags": "post",
+    "/git/tags/{tag_sha}": "get",
+    "/git/blobs": "post",
+    "/git/trees": "post",
+    "/git/commits": "post",
+    "/git/commits/{commit_sha}": "get",
+    "/pulls": "get post",
+    "/pulls/{pull_number}": "get patch",
+    "/actions/workflows/{workflow_id}/dispatches": "post",
+    "/actions/workflows/{workflow_id}/runs": "get",
+    "/actions/runs": "get",
+    "/actions/runs/{run_id}": "get",
+}
+READ = {
+    *("ref", "object", "sha", "type", "tree", "parents", "message", "verification", "verified", "errors"),
+    *("number", "html_url", "title", "body", "state", "merged_at", "merge_commit_sha", "mergeable"),
+    *(
+        "head",
+        "base",
+        "repo",
+        "full_name",
+        "workflow_run_id",
+        "workflow_runs",
+        "id",
+        "head_branch",
+        "head_sha",
+        "event",
+        "status",
+    ),
+    *("conclusion", "created_at"),
+}
+KEPT = ("type", "enum", "format", "required", "minimum", "maximum", "maxLength", "minLength", "maxProperties")
+
+
+def schema(api: Any, node: Any, *, response: bool) -> Any:  # noqa: C901 - one branch for each keyword
+    """An OpenAPI 3.0 schema as a JSON Schema, with references resolved."""
+    if "$ref" in node:
+        target = api
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part.replace("~1", "/").replace("~0", "~")]
+        return schema(api, target, response=response)
+    result = {key: node[key] for key in KEPT if key in node and key != "format"}
+    for key in ("oneOf", "anyOf", "allOf"):
+        if key in node:
+            result[key] = [schema(api, inner, response=response) for inner in node[key]]
+    if "items" in node:
+        result["items"] = schema(api, node["items"], response=response)
+    if "properties" in node:
+        result["properties"] = {
+            name: schema(api, inner, response=response)
+            for name, inner in node["properties"].items()
+            if not response or name in READ
+        }
+        if response and "required" in result:
+            result["required"] = [name for name in result["required"] if name in READ]
+    if node.get("nullable"):
+        if "enum" in result and None not in result["enum"]:
+            result["enum"] = [*result["enum"], None]
+        if "type" in result:
+            result["type"] = [result["type"], "null"]
+        elif result:
+            result = {"anyOf": [result, {"type": "null"}]}
+    return result
+
+
+def parameters(api: Any, operation: Any) -> Any:
+    """The query parameters of an operation, by name."""
+    resolved = []
+    for parameter in operation.get("parameters", []):
+        target = parameter
+        if "$ref" in parameter:
+            target = api["components"]["parameters"][parameter["$ref"].rpartition("/")[2]]
+        resolved.append(target)
+    return {
+        parameter["name"]: schema(api, parameter["schema"], response=False)
+        for parameter in resolved
+        if parameter["in"] == "query"
+    }
+
+
+def main(path: Path) -> None:
+    """Write github.json."""
+    api = json.loads(path.read_text(encoding="utf-8"))
+    operations: dict[str, Any] = {}
+    for name, methods in OPERATIONS.items():
+        for method in methods.split():
+            operation = api["paths"]["/repos/{owner}/{repo}" + name][method]
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+            responses = {}
+            for status, response in operation["responses"].items():
+                resolved = response
+                if "$ref" in response:
+                    resolved = api["components"]["responses"][response["$ref"].rpartition("/")[2]]
+                content = resolved.get("content", {}).get("application/json", {}).get("schema")
+                responses[status] = None if content is None else schema(api, content, response=True)
+            operations[f"{method.upper()} {name}"] = {
+                "query": parameters(api, operation),
+                "request": None if body is None else schema(api, body, response=False),
+                "responses": responses,
+            }
+    source = f"@octokit/openapi {api['info']['version']}, of github/rest-api-description, version 2022-11-28"
+    document = {"source": source, "license": "MIT (see LICENSE)", "operations": operations}
+    target = Path(__file__).with_name("github.json")
+    target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
