@@ -28,6 +28,7 @@ SECTIONS = {
     "indexes": (
         "## Indexes and publishing\n\nSee [publishing.md](publishing.md) and [credentials.md](credentials.md)."
     ),
+    "hooks": "## Hooks\n\nSee [hooks.md](hooks.md).",
     "status": (
         "## Tasks\n\nThe table of a task has its settings, and defaults for its options: "
         "[reference.md](reference.md) lists them."
@@ -113,7 +114,17 @@ def nested_table(field: Field) -> str | None:
             return None
     if not fields_of(settings):
         return None
-    return f"### `{heading}`\n\n{settings.summary()}\n\n{settings_table(fields_of(settings))}"
+    section = f"### `{heading}`\n\n{settings.summary()}\n\n{settings_table(fields_of(settings))}"
+    items = dict.fromkeys(
+        inner.kind.item.settings
+        for inner in fields_of(settings)
+        if isinstance(inner.kind, ListOf) and isinstance(inner.kind.item, Table)
+    )
+    tables = (
+        f"### `[[{heading[1:-1]}.NAME]]`\n\n{item.summary()}\n\n{settings_table(fields_of(item))}"
+        for item in items
+    )
+    return "\n".join([section, *tables])
 
 
 def values(kind: Kind) -> str:

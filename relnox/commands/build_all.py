@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.shared import consistency
+from relnox.commands.shared import consistency, hooks
+from relnox.commands.shared.hooks import NO_HOOKS
 from relnox.core.planning.step import after
 from relnox.core.settings.options import CommonOptions, option
 from relnox.core.text import listing
@@ -23,6 +24,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
 
+    from relnox.commands.shared.hooks import Hooks
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
@@ -128,6 +130,7 @@ class Snapshot(NamedTuple):
         problems: Contradicting versions, and imported modules that are not committed.
         notes: Notes on requirements and settings of the packages.
         mismatches: Tags of the commit that have other versions than their packages.
+        hooks: The project's hooks.
     """
 
     packages: tuple[Package, ...]
@@ -152,6 +155,7 @@ class Snapshot(NamedTuple):
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     mismatches: tuple[Problem, ...]
+    hooks: Hooks = NO_HOOKS
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -204,6 +208,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             *settings_notes,
         ),
         mismatches=mismatches,
+        hooks=hooks.observe(project),
     )
 
 
@@ -338,13 +343,22 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     export = steps.Export(commit=snapshot.commit) if snapshot.commit is not None else None
     if export is not None:
         preparation.append(export)
+    participants = hooks.of_packages(snapshot.packages, snapshot.hooks)
+    generators = snapshot.hooks.plan("before-build", "build-all", participants, needs=after(export))
+    preparation += generators
     preparation += _environments(snapshot, options)
     builds: dict[str, steps.Build] = {}
     for package in snapshot.packages:
         siblings = [builds[name] for name in _siblings_for_build(package, snapshot)]
-        builds[package.name] = _build(package, snapshot, options, needs=after(export, *siblings))
+        own = [step for step in generators if any(package.name == of.name for of in step.packages)]
+        builds[package.name] = _build(package, snapshot, options, needs=after(export, *own, *siblings))
     check = steps.CheckDistributions(output=options.output, strict=options.strict)
     work = (*_work(builds, snapshot, options), check)
+    # With --continue-on-error, successful builds are recorded although others failed, and hooks get these.
+    successful = () if options.continue_on_error else after(*work)
+    hooks_after = snapshot.hooks.plan(
+        "after-build", "build-all", participants, folder=options.output, needs=successful
+    )
     order = tuple(
         (package.name, tuple(sorted(snapshot.needs[package.name] & names))) for package in snapshot.packages
     )
@@ -354,12 +368,11 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         commit=state.head if state is not None else None,
         dirty=snapshot.commit is None and bool(_uncommitted(snapshot, options)),
         order=order,
-        # With --continue-on-error, successful builds are recorded although others failed.
-        needs=() if options.continue_on_error else after(*work),
+        needs=(*successful, *after(*(step for step in hooks_after if step.hook.on_failure == "fail"))),
     )
     return core.plan.Plan(
         task="build-all",
-        steps=(*preparation, *work, manifest),
+        steps=(*preparation, *work, *hooks_after, manifest),
         notes=(*snapshot.warnings, *_notes(snapshot, options)),
         problems=(
             *snapshot.problems,

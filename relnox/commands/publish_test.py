@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
 from relnox.commands import verify_install
-from relnox.commands.publish import inspection, ordering, preflight
+from relnox.commands.publish import hook_steps, inspection, ordering, preflight
 from relnox.commands.publish.options import PublishingOptions
+from relnox.commands.shared import hooks
 from relnox.commands.shared.manifests import read_public_part
 from relnox.core.planning.step import after
 from relnox.core.records import replace
@@ -85,7 +86,8 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan the uploads, then the installation."""
     publishing = snapshot.publishing
-    planned = list(ordering.publish_steps(publishing, options.dist, options.compare_limit))
+    uploads = tuple(ordering.publish_steps(publishing, options.dist, options.compare_limit))
+    planned = [*hook_steps.around(uploads, publishing, "publish-test", options.dist)]
     if options.verify:
         keys = {step.key for step in planned}
         verification = verify_install.verification(
@@ -96,7 +98,19 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             installer=options.installer,
         )
         # The steps of publishing wait for the index already.
-        planned += [step for step in verification if step.key not in keys]
+        checks = [step for step in verification if step.key not in keys]
+        planned += [
+            *checks,
+            *hooks.after_verify(
+                publishing.hooks,
+                "publish-test",
+                publishing.manifest,
+                rehearsal=True,
+                index=options.index,
+                folder=options.dist,
+                needs=after(*checks),
+            ),
+        ]
     if options.clear:
         clear = steps.ClearIndex(index=options.index, files=publishing.manifest.distributions)
         planned = [clear, *(replace(step, needs=after(clear) + step.needs) for step in planned)]

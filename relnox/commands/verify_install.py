@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.shared import manifests
+from relnox.commands.shared import hooks, manifests
+from relnox.commands.shared.hooks import NO_HOOKS
 from relnox.core.planning import fixes
 from relnox.core.planning.step import after
 from relnox.core.records import replace
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
+    from relnox.commands.shared.hooks import Hooks
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem, Table
@@ -101,6 +103,8 @@ class Snapshot(NamedTuple):
         problems: Problems that block the verification.
         unlisted: Packages that the index does not list completely, and that were probably not uploaded recently.
         others: Steps that copy the wheels of other projects, from which requirements are installed.
+        hooks: The project's hooks.
+        production: Whether the files come from a production index.
     """
 
     manifest: Manifest
@@ -109,6 +113,8 @@ class Snapshot(NamedTuple):
     problems: tuple[Problem, ...]
     unlisted: frozenset[str] = frozenset()
     others: tuple[steps.CopyFiles, ...] = ()
+    hooks: Hooks = NO_HOOKS
+    production: bool = False
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -126,7 +132,10 @@ def observe(options: Options, project: Project) -> Snapshot:
     waits = options.from_ == "index" and options.wait is None and not problems
     unlisted = _unlisted(manifest, options.index, project) if waits else frozenset()
     others = tuple(_copy_others(options.find_links, manifest, project))
-    return Snapshot(manifest, private, verify, problems, unlisted, others)
+    production = options.from_ == "index" and project.indexes.is_production(options.index)
+    return Snapshot(
+        manifest, private, verify, problems, unlisted, others, hooks.observe(project), production=production
+    )
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -138,13 +147,23 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     listings = tuple(_await_listings(manifest, options.index, deadline)) if from_index else ()
     release = _downloads(listings) if from_index else _copies(manifest, options.dist)
     files = (*release, *snapshot.others)
+    checks = (
+        *listings,
+        *files,
+        *install_checks(manifest, snapshot.verify, options.python, options.installer, files),
+    )
+    after_verify = hooks.after_verify(
+        snapshot.hooks,
+        "verify-install",
+        manifest,
+        rehearsal=not snapshot.production,
+        index=options.index if from_index else None,
+        folder=options.dist,
+        needs=after(*checks),
+    )
     return core.plan.Plan(
         task="verify-install",
-        steps=(
-            *listings,
-            *files,
-            *install_checks(manifest, snapshot.verify, options.python, options.installer, files),
-        ),
+        steps=(*checks, *after_verify),
         notes=tuple(manifests.private_notes(snapshot.private)),
         problems=snapshot.problems,
         continue_on_error=True,

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from relnox.core.release import wheels as wheels
     from relnox.core.settings import build_settings as build_settings
     from relnox.core.settings import config as config
+    from relnox.core.settings import hook_settings as hook_settings
     from relnox.core.settings import json_schema as json_schema
     from relnox.core.settings import options as options
     from relnox.core.settings import patterns as patterns
@@ -75,7 +76,7 @@ else:
         "notes": "changelog fragments release_notes",
         "planning": "comparison events fixes plan policy step",
         "release": "collection consistency manifest missing_modules publication publishers sharding wheels",
-        "settings": "build_settings config json_schema options patterns rules schema setting_names",
+        "settings": "build_settings config hook_settings json_schema options patterns rules schema setting_names",
         "tagging": "tag_proposals tag_survey tags",
         "versions": "derived_versions semver_compat version_locations versioning",
     }

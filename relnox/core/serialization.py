@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -40,6 +41,8 @@ def encode(value: Any) -> Any:
                 return {"base64": base64.b64encode(value).decode()}
         case tuple() | list():
             return [encode(item) for item in value]
+        case Mapping():
+            return {name: encode(item) for name, item in value.items()}
         case Record():
             inner = {name: encode(inner) for name, inner in fields(value).items()}
             return {"kind": type(value).__name__, **inner}
@@ -60,6 +63,8 @@ def decode(expected: Any, value: Any) -> Any:
             return _decode_union(get_args(expected), value)
         case origin if origin is tuple:
             return _decode_tuple(get_args(expected), value)
+        case origin if origin is Mapping:
+            return _decode_mapping(get_args(expected)[1], value)
         case origin if origin is Literal:
             if value not in get_args(expected):
                 raise ValueError(f"{value!r} is not one of {get_args(expected)}")
@@ -94,6 +99,12 @@ def _decode_tuple(items: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
             return tuple(decode(item, entry) for entry in value)
         case _:
             return tuple(decode(item, entry) for item, entry in zip(items, value, strict=True))
+
+
+def _decode_mapping(item: Any, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"not a table: {value!r}")  # noqa: TRY004 - as above
+    return {name: decode(item, entry) for name, entry in value.items()}
 
 
 def _decode_scalar(expected: Any, value: Any) -> Any:

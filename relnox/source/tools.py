@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,11 @@ from relnox.source.git import cloning
 from relnox.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from relnox.source.git import Git
 
-__all__ = ["run_on_copy", "update_lock_files"]
+__all__ = ["planned_copy", "run_on_copy", "update_lock_files"]
 
 _LOCKING = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
 """Lock files that only their own tools can write, and how."""
@@ -55,15 +56,7 @@ def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     Raises:
         Failed: The tool is not installed, or fails.
     """
-    with TemporaryFolder() as scratch:
-        clone = cloning.shared_clone(git, scratch.path)
-        for name, content in planned.items():
-            path = clone.root / name
-            if content is None:
-                path.unlink(missing_ok=True)
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
+    with planned_copy(git, planned) as clone:
         search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         program = shutil.which(command[0], path=search_path)
         if program is None:
@@ -75,6 +68,21 @@ def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         completed.check(command[0], fix=f"to reproduce it, run in {folder}: {shlex.join(command)}; {alternative}")
         changes = {name: _content(clone.root / name) for name in clone.changed_files()}
     return {name: content for name, content in changes.items() if name not in planned or planned[name] != content}
+
+
+@contextmanager
+def planned_copy(git: Git, planned: Mapping[str, bytes | None]) -> Iterator[Git]:
+    """Clone the current commit for a short time, with planned edits; their values are as for `run_on_copy`."""
+    with TemporaryFolder() as scratch:
+        clone = cloning.shared_clone(git, scratch.path)
+        for name, content in planned.items():
+            path = clone.root / name
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        yield clone
 
 
 def update_lock_files(

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from relnox.steps.git import Commit as Commit
     from relnox.steps.git import CreateTags as CreateTags
     from relnox.steps.git import Push as Push
+    from relnox.steps.hooks import RecordDueHook as RecordDueHook
+    from relnox.steps.hooks import RunHook as RunHook
     from relnox.steps.log_in import LogIn as LogIn
     from relnox.steps.platform_wheels import BuildWheels as BuildWheels
     from relnox.steps.platform_wheels import WriteMatrix as WriteMatrix
@@ -57,6 +59,7 @@ _TOPICS = {
     "export": "Export",
     "fetch": "CopyFiles Download",
     "git": "Commit CreateTags Push",
+    "hooks": "RunHook RecordDueHook",
     "log_in": "LogIn",
     "platform_wheels": "BuildWheels WriteMatrix",
     "reproducibility": "CheckReproducibility",

@@ -150,7 +150,12 @@ class Building(Action[Build]):
         step = self.step
         pool = self.run.environment_pool(step.installer, "", keep_environments=step.keep_environments)
         return build_inputs.digest(
-            step.inputs, requires, pool, step.pythons, step.command, constraints=step.settings.constraints
+            self.run.inputs_of(step.package, step.inputs),
+            requires,
+            pool,
+            step.pythons,
+            step.command,
+            constraints=step.settings.constraints,
         )
 
 

@@ -80,7 +80,11 @@ class PreparingEnvironment(Action[PrepareBuildEnvironment]):
             if inputs is None or name not in previous:
                 return False
             digest = build_inputs.digest(
-                inputs, previous[name].requires, self.pool, self.step.pythons, constraints=self.step.constraints
+                self.run.inputs_of(name, inputs),
+                previous[name].requires,
+                self.pool,
+                self.step.pythons,
+                constraints=self.step.constraints,
             )
             return previous[name].digest == digest
 

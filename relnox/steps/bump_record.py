@@ -20,6 +20,7 @@ from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit, CreateTags, Push
+from relnox.steps.hooks import RunHook
 from relnox.steps.undo_bump import UndoBump
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ __all__ = [
 
 _PENDING, _LAST = "pending.json", "last.json"
 
-RecordedStep = EditFiles | Commit | CreateTags | Push | UndoBump
+RecordedStep = RunHook | EditFiles | Commit | CreateTags | Push | UndoBump
 
 
 class Pending(Record, kw_only=True):

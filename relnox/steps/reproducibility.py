@@ -111,6 +111,7 @@ class CheckingReproducibility(Action[CheckReproducibility]):
         if self.run.commit is not None and self.run.git is not None:
             with _exporting:
                 source = exports.export(self.run.git, self.run.commit, checkout)
+            self._copy_generated(source)
         else:
             source = checkout
             with contextlib.suppress(shutil.Error):  # sockets, and files that parallel builds create and remove
@@ -122,6 +123,16 @@ class CheckingReproducibility(Action[CheckReproducibility]):
         if self.run.git is not None:  # else git reports all files as changed
             Git(source).run("update-index", "-q", "--refresh")
         return source
+
+    def _copy_generated(self, source: Path) -> None:
+        """Copy the files that hooks generated before the first build."""
+        for name in {name for names in self.run.generated.values() for name in names}:
+            path = source / name
+            if (self.run.source / name).is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(self.run.source / name, path)
+            else:
+                path.unlink(missing_ok=True)
 
     def _ignored(self, folder: str, names: Iterable[str]) -> list[str]:
         """Return the names of relnox's own files in the tree: the archives, and this copy."""

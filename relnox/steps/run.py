@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import threading
 from pathlib import Path
@@ -69,6 +71,8 @@ class Run:
         unsuccessful: Steps that failed or were not tried.
         rejected: Packages whose archives failed the check of all packages.
         warnings: Warnings about files that a step made, by the step's key.
+        generated: Files that hooks wrote before the build, by package, with their SHA-256; None for a removed one.
+        recorded_hooks: Hooks that this run recorded as due, by key.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a run
@@ -108,6 +112,8 @@ class Run:
         self.unsuccessful: list[Step] = []
         self.rejected: set[str] = set()
         self.warnings: dict[str, tuple[StepWarning, ...]] = {}
+        self.generated: dict[str, dict[str, str | None]] = {}
+        self.recorded_hooks: set[str] = set()
         self.tracked: tuple[str, ...] | None = None
         self.source = root
         self.export: Path | None = None
@@ -183,9 +189,20 @@ class Run:
 
     def variables(self, *, own_indexes: bool = False, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of programs that must not see credentials; see `process`."""
-        names = ("TEMP", "TMP") if os.name == "nt" else ("TMPDIR",)
-        temporary = dict.fromkeys(names, str(self._scratch.temporary)) | dict(more or {})
+        temporary = self.temporary_variables() | dict(more or {})
         return clean_environment(os.environ, own_indexes=own_indexes, passed=self._passed, more=temporary)
+
+    def temporary_variables(self) -> dict[str, str]:
+        """Return the variables that name the folder for temporary files of programs."""
+        names = ("TEMP", "TMP") if os.name == "nt" else ("TMPDIR",)
+        return dict.fromkeys(names, str(self._scratch.temporary))
+
+    def inputs_of(self, package: str, digest: str | None) -> str | None:
+        """Return a digest of a package's inputs that includes generated files; None without a digest."""
+        generated = self.generated.get(package)
+        if digest is None or not generated:
+            return digest
+        return hashlib.sha256(json.dumps([digest, sorted(generated.items())]).encode()).hexdigest()
 
     def installer_variables(self, *, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of installers for build and test environments."""

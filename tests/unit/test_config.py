@@ -29,6 +29,7 @@ from relnox.core.settings.config import (
     WheelsConfig,
     config_table,
 )
+from relnox.core.settings.hook_settings import Event, Hook
 from relnox.core.settings.schema import ListOf, Table, TableOf, fields_of
 from relnox.core.versions.semver_compat import Scheme
 from relnox.errors import Blocked
@@ -97,6 +98,24 @@ EVERYTHING = """
     command = ["python", "-m", "pytest"]
     requires = ["pytest"]
     env = { COLOUR = "none" }
+
+    [[hooks.before-build]]
+    run = ["python", "tools/generate.py"]
+    packages = ["acme-*"]
+    folder = "libs"
+    env = { B = "2", A = "1" }
+    pass-env = ["CORP_LICENSE_KEY"]
+    time-limit = 60
+    on-failure = "warn"
+    in-rehearsal = false
+    writes = ["libs/*/generated.py"]
+
+    [[hooks.before-publish]]
+    session = "tests"
+
+    [[hooks.before-publish]]
+    task = "docs.check"
+    in-rehearsal = true
 
     [archives]
     max-entries = 5
@@ -167,6 +186,31 @@ BLOCKED = (
     ("build.strict = 'yes'", "tool.relnox.build.strict = 'yes' is not true or false", None),
     ("publish.strict = true", "tool.relnox.publish has no key 'strict'", None),
     ("verify.time-limits.core = 5", "tool.relnox.verify has no key 'time-limits'", "did you mean time-limit?"),
+    (
+        "[[hooks.before-buld]]\nrun = ['x']",
+        "tool.relnox.hooks has no key 'before-buld'",
+        "did you mean before-build?",
+    ),
+    (
+        "[[hooks.before-build]]\nrun = ['x']\ntimelimit = 3",
+        "tool.relnox.hooks.before-build[0] has no key 'timelimit'",
+        "did you mean time-limit?",
+    ),
+    (
+        "[[hooks.after-build]]\nrun = ['x']\nwrites = ['*.py']",
+        "tool.relnox.hooks.after-build[0] has no key 'writes'",
+        None,
+    ),
+    (
+        "[[hooks.after-build]]\nrun = 'x y'",
+        "tool.relnox.hooks.after-build[0].run = 'x y' is not a list of strings",
+        None,
+    ),
+    (
+        "[[hooks.after-build]]\nrun = ['x']\non-failure = 'ignore'",
+        "tool.relnox.hooks.after-build[0].on-failure = 'ignore' is not one of fail, warn",
+        None,
+    ),
     ("verify.skip.core = true", "tool.relnox.verify.skip.core = True is not a string", None),
     ("verify.smoke.core = 'x()'", "tool.relnox.verify.smoke.core = 'x()' is not a list of strings", None),
 )
@@ -255,6 +299,67 @@ def test_everything_that_can_be_said() -> None:
         free_threaded=True,
         skip=("cp39-*",),
     )
+
+
+def test_hooks_are_read() -> None:
+    hooks = Config.parse(read(EVERYTHING), OPTIONS).hooks.by_event
+    assert hooks == {
+        "before-build": (
+            Hook(
+                run=("python", "tools/generate.py"),
+                packages=("acme-*",),
+                folder="libs",
+                env={"A": "1", "B": "2"},
+                pass_env=("CORP_LICENSE_KEY",),
+                time_limit=60,
+                on_failure="warn",
+                in_rehearsal=False,
+                writes=("libs/*/generated.py",),
+            ),
+        ),
+        "before-publish": (Hook(session="tests"), Hook(task="docs.check", in_rehearsal=True)),
+    }
+    assert [hook.command for of_event in hooks.values() for hook in of_event] == [
+        "python tools/generate.py",
+        "nox -s tests",
+        "invoke docs.check",
+    ]
+
+
+@pytest.mark.parametrize("event", get_args(Event))
+def test_hooks_that_publish_nothing_run_in_rehearsals(event: Event) -> None:
+    is_rehearsed = event in {"before-bump", "edit-bump", "before-build", "after-build"}
+    assert Hook(session="tests").is_rehearsed(event) == is_rehearsed
+    assert Hook(session="tests", in_rehearsal=True).is_rehearsed(event)
+    assert not Hook(session="tests", in_rehearsal=False).is_rehearsed(event)
+
+
+@pytest.mark.parametrize(
+    ("hook", "code", "message"),
+    [
+        ("writes = ['x']", "hook-command", "it has none of them"),
+        ("run = ['x']\nsession = 'tests'", "hook-command", "it has run and session"),
+        ("run = []", "hook-command", "run is not valid: it is empty"),
+        ("run = ['']", "value-invalid", "the program is missing"),
+        ("session = '-l'", "value-invalid", "it is not a name"),
+        ("run = ['x']\ntime-limit = 0", "value-invalid", "it is 0"),
+        ("run = ['x']\nfolder = '../other'", "value-invalid", "it leads out of the project's folder"),
+        ("run = ['x']\nwrites = ['/etc/*']", "value-invalid", "it is an absolute path"),
+        ("run = ['x']\nenv = { 'A=B' = '1' }", "value-invalid", "not a valid variable name"),
+        (
+            "run = ['x']\npass-env = ['TWINE_PASSWORD']",
+            "value-invalid",
+            "no program may read an upload credential",
+        ),
+    ],
+)
+def test_invalid_hooks_are_blocked(hook: str, code: str, message: str) -> None:
+    with pytest.raises(Blocked) as blocked:
+        Config.parse(tomllib.loads(f"[[hooks.before-build]]\n{hook}"), OPTIONS)
+    assert blocked.value.code == code
+    assert message in blocked.value.message
+    assert "before-build[0]" in blocked.value.message
+    assert blocked.value.fix
 
 
 def test_limits_of_archives_are_read() -> None:
@@ -350,6 +455,7 @@ def test_every_declaration_agrees_with_its_type(settings: type[Settings]) -> Non
         "Scheme": Scheme,
         "Mapping": Mapping,
         "ClassVar": ClassVar,
+        "Hook": Hook,
     }
     types = get_type_hints(settings, vars(config_module) | names | {"Value": Any})
     for field in fields_of(settings):

@@ -20,9 +20,11 @@ from relnox.core.release.wheels import Target, WheelJob
 from relnox.core.serialization import decode, encode
 from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.core.settings.config import InstallChecks
+from relnox.core.settings.hook_settings import Hook
 from relnox.core.versions.derived_versions import CommitTag, CommitTags
 from relnox.errors import ExitCode
 from relnox.steps.bump_record import Pending, RecordedStep
+from relnox.steps.hooks import HookPackage
 
 KINDS: tuple[type[Any], ...] = steps.kinds()
 ANY_STEP = functools.reduce(operator.or_, KINDS)
@@ -54,7 +56,7 @@ def records(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 
 OF_BUILDS = (Constraints, BuildSettings, CommitTag, CommitTags)
-OTHERS = (BuildInputs, Distribution, Manifest, Publisher, Target, InstallChecks, WheelJob, Tag)
+OTHERS = (BuildInputs, Distribution, Manifest, Publisher, Target, InstallChecks, WheelJob, Tag, Hook, HookPackage)
 for each in (*OF_BUILDS, *OTHERS, *KINDS):
     if each is not steps.Stage:
         st.register_type_strategy(each, records(each))

@@ -31,7 +31,16 @@ DEPENDS_ON_DATE = True
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the project; for a new bump decide it, once, and run the tools that generate files, on a copy."""
-    from relnox.commands.bump import changes, generated_files, observation, reruns, selection, snapshot, undo
+    from relnox.commands.bump import (
+        changes,
+        generated_files,
+        hook_edits,
+        observation,
+        reruns,
+        selection,
+        snapshot,
+        undo,
+    )
 
     if (earlier := undo.observe_earlier_bump(options, project)) is not None:
         return earlier
@@ -51,13 +60,16 @@ def observe(options: Options, project: Project) -> Snapshot:
     locks = snapshot.NO_FILES
     if options.lock:
         locks = generated_files.generate_locks(observed, decision, after, project)
-    before = {**observed.contents, **changelogs.before, **locks.before}
+    planned = {**after, **locks.after}
+    hooked, hook_notes = hook_edits.run_edit_hooks(observed, decision, planned, project)
+    before = {**observed.contents, **changelogs.before, **locks.before, **hooked.before}
     return snapshot.NewBump(
         observation=observed,
         decision=decision,
-        edits=tuple(core.editing.edits_between(before, {**after, **locks.after})),
-        generated=frozenset({**changelogs.after, **locks.after}),
+        edits=tuple(core.editing.edits_between(before, {**planned, **hooked.after})),
+        generated=frozenset({**changelogs.after, **locks.after, **hooked.after}),
         generated_changelogs=changelogs.changelogs_of,
+        hook_notes=hook_notes,
     )
 
 
@@ -82,7 +94,7 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
     from relnox.commands.bump import changes, preflight, summary
 
     observation, bumps = new.observation, new.decision.bumps
-    notes = (*observation.workspace.warnings, *summary.notes(new, options))
+    notes = (*observation.workspace.warnings, *summary.notes(new, options), *new.hook_notes)
     if not bumps:  # with --part auto
         tag_problems = () if options.force else tuple(preflight.format_problems(observation, options, ()))
         return core.plan.Plan(task="bump", notes=notes, problems=tag_problems)
@@ -109,9 +121,10 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
 
 def _steps(new: NewBump, tags: tuple[core.changes.Tag, ...], options: Options) -> Iterator[Step]:
     """Yield the steps in their order; those before the push change nothing outside this checkout."""
-    from relnox.commands.bump import changes
+    from relnox.commands.bump import changes, hook_edits
 
     observation = new.observation
+    yield from hook_edits.before_bump(observation, new.decision)
     if new.edits:
         yield steps.EditFiles(edits=new.edits)
     if options.commit and new.edits:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands.bump import selection
-from relnox.commands.shared import tag_checks
+from relnox.commands.shared import hooks, tag_checks
 from relnox.errors import Blocked, Failed
 from relnox.source.git import NETWORK_TIMEOUT, parse_tags
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from relnox.commands.bump.options import Options
+    from relnox.commands.shared.hooks import Hooks
     from relnox.commands.shared.project import Project
     from relnox.commands.shared.tag_checks import NewerTags
     from relnox.core.bump.release_history import ReleaseHistory
@@ -69,6 +70,7 @@ class Observation(NamedTuple):
         untracked_imports: Committed modules, each with an untracked one that it imports.
         version_mentions: By package: further files that contain its version.
         previous: The last bump, if it was another one and nothing came after it.
+        hooks: The project's hooks.
     """
 
     workspace: Workspace
@@ -89,6 +91,7 @@ class Observation(NamedTuple):
     untracked_imports: tuple[tuple[str, str], ...]
     version_mentions: Mapping[str, tuple[str, ...]]
     previous: bump_record.Pending | None
+    hooks: Hooks
 
 
 def observe_project(options: Options, project: Project, previous: bump_record.Pending | None) -> Observation:
@@ -133,6 +136,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         untracked_imports=project.untracked_imports(selected),
         version_mentions=project.literals.mentions,
         previous=previous,
+        hooks=hooks.observe(project),
     )
 
 

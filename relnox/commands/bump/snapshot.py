@@ -68,6 +68,7 @@ class NewBump(NamedTuple):
         edits: The edits of files, those by tools included.
         generated: The files among them that tools generated.
         generated_changelogs: Packages whose changelogs tools generated.
+        hook_notes: What edit-bump hooks did.
     """
 
     observation: Observation
@@ -75,6 +76,7 @@ class NewBump(NamedTuple):
     edits: tuple[Edit, ...]
     generated: frozenset[str]
     generated_changelogs: frozenset[str]
+    hook_notes: tuple[str, ...] = ()
 
 
 class UndoTarget(NamedTuple):

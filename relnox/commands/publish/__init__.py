@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.publish import inspection, ordering, preflight
+from relnox.commands.publish import hook_steps, inspection, ordering, preflight
 from relnox.commands.publish.options import PublishingOptions
 from relnox.commands.shared.manifests import read_public_part
 from relnox.core.settings.options import option
@@ -46,13 +46,14 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan the uploads of missing files in dependency order, and their verification."""
     index = snapshot.target
+    uploads = tuple(ordering.publish_steps(snapshot, options.dist, options.compare_limit))
     consent = None
     if snapshot.missing and snapshot.production and not options.yes and snapshot.skip_reason is None:
         releases = ", ".join(f"{name} {snapshot.manifest.version(name)}" for name in snapshot.manifest.packages)
         consent = f"Publish {releases} to {index} ({snapshot.host})? Files cannot be replaced later."
     return core.plan.Plan(
         task="publish",
-        steps=tuple(ordering.publish_steps(snapshot, options.dist, options.compare_limit)),
+        steps=hook_steps.around(uploads, snapshot, "publish", options.dist),
         notes=tuple(preflight.notes(snapshot, index, allow_mismatch=options.allow_mismatch)),
         problems=preflight.problems(snapshot, index, options.dist, allow_mismatch=options.allow_mismatch),
         consent=consent,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.commands.publish import attesting, index_state, locking, requirement_checks
 from relnox.commands.publish.snapshot import Snapshot
-from relnox.commands.shared import archive_checks, consistency
+from relnox.commands.shared import archive_checks, consistency, hooks
 from relnox.commands.shared.manifests import read_public_part
 from relnox.errors import Blocked, ExitCode, RelnoxError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relnox.commands.publish.attesting import AttestationPlan
     from relnox.commands.publish.index_state import IndexState
     from relnox.commands.publish.options import PublishingOptions
+    from relnox.commands.shared.hooks import Hooks
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution, Manifest
@@ -48,12 +49,15 @@ def inspect(
     from relnox.indexes.targets import EMBEDDED
 
     target = project.indexes.target(index)
+    project_hooks = hooks.observe(project)  # before the lock, which the process that started a hook holds
+    rehearsal = not project.indexes.is_production(index)
+    project_hooks.check_recursion(("before-publish", "after-publish"), "publish", rehearsal=rehearsal)
     manifest, private = read_public_part(options.dist, options.package, project)
     if index != EMBEDDED and not options.dry_run:
         locking.lock_projects(target.upload_url, index, manifest.packages, project)
     state = index_state.read_index(index, manifest, project, will_be_cleared=will_be_cleared)
     with _add_public_files(state):
-        return _inspect(state, private, options, project, pypi_rules=pypi_rules)
+        return _inspect(state, private, options, project, project_hooks, pypi_rules=pypi_rules)
 
 
 @contextmanager
@@ -67,8 +71,14 @@ def _add_public_files(state: IndexState) -> Iterator[None]:
         raise
 
 
-def _inspect(
-    state: IndexState, private: tuple[str, ...], options: PublishingOptions, project: Project, *, pypi_rules: bool
+def _inspect(  # noqa: PLR0913 - what a snapshot is made from
+    state: IndexState,
+    private: tuple[str, ...],
+    options: PublishingOptions,
+    project: Project,
+    project_hooks: Hooks,
+    *,
+    pypi_rules: bool,
 ) -> Snapshot:
     from relnox import network
     from relnox.indexes.targets import EMBEDDED, TEST
@@ -115,6 +125,7 @@ def _inspect(
         attestations=_plan_attestations(state, credentials, options, project),
         mismatches=tuple(consistency.check_manifest(manifest, options.dist, project, production=production)),
         unavailable=requirements.unavailable,
+        hooks=project_hooks,
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from relnox.building.checks import Finding
     from relnox.commands.publish.attesting import AttestationPlan
+    from relnox.commands.shared.hooks import Hooks
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.indexes.client import Listing
@@ -44,6 +45,7 @@ class Snapshot(NamedTuple):
         attestations: How attestations are handled.
         mismatches: Contradictions between tag, version, commit and manifest.
         unavailable: Requirements that users could not install.
+        hooks: The project's hooks.
     """
 
     now: datetime
@@ -67,3 +69,4 @@ class Snapshot(NamedTuple):
     attestations: AttestationPlan
     mismatches: tuple[Problem, ...]
     unavailable: tuple[Problem, ...]
+    hooks: Hooks

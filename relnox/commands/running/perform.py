@@ -310,7 +310,8 @@ def _run(  # noqa: PLR0913 - a run
             stack.enter_context(exclusive_lock(project.private_folder))
 
         def stage(step: Stage, root: Path) -> Outcome:
-            return _stage(step, root, reporter, stack, interactive=interactive)
+            rehearsal = project.is_rehearsal or root != project.root
+            return _stage(step, root, reporter, stack, rehearsal=rehearsal, interactive=interactive)
 
         run = stack.enter_context(
             Run(
@@ -343,11 +344,13 @@ def _run(  # noqa: PLR0913 - a run
     return outcome
 
 
-def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack, *, interactive: bool) -> Outcome:
+def _stage(  # noqa: PLR0913 - a run
+    step: Stage, root: Path, reporter: Reporter, stack: ExitStack, *, rehearsal: bool, interactive: bool
+) -> Outcome:
     """Observe, plan and run a task of a chain in a folder."""
     from relnox.commands.shared.project import open_project
 
-    project = open_project(root)
+    project = replace(open_project(root), is_rehearsal=rehearsal)
     stack.enter_context(project)
     options, _ = resolve_options(step.task, dict(step.options), project)
     module = load(step.task)

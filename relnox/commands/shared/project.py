@@ -46,6 +46,7 @@ class Project(Record):
         git: Its checkout, or None outside git.
         before_tools: Called before a tool of the project runs, once or more often.
         remote_tags: Tags of the remote and the commit each points to, if they were read.
+        is_rehearsal: Whether it is a clone that a release is rehearsed in.
     """
 
     root: Path
@@ -53,6 +54,7 @@ class Project(Record):
     git: Git | None
     before_tools: Callable[[], None] = staticmethod(_nothing)
     remote_tags: Mapping[str, str] | None = None
+    is_rehearsal: bool = False
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -171,10 +171,10 @@ def after_publication(errors: Sequence[ExitCode]) -> ExitCode:
     """Return the exit code for errors after all files of a release were verified.
 
     Publishing again does not fix a public release that does not work, and 1 and 2 would say that nothing is
-    public: it is a conflict, unless trying later may help.
+    public: it is a conflict, unless trying later may help, or a hook is left to run.
     """
     code = ExitCode.worst([*errors])
-    return code if code in (ExitCode.DONE, ExitCode.TRY_LATER) else ExitCode.CONFLICT
+    return code if code in (ExitCode.DONE, ExitCode.TRY_LATER, ExitCode.PARTLY_PUBLIC) else ExitCode.CONFLICT
 
 
 def summary(files: Sequence[PublishedFile]) -> Iterator[str]:

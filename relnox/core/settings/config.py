@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from relnox.core.names import normalized
 from relnox.core.records import Record
 from relnox.core.settings import rules
+from relnox.core.settings.hook_settings import HooksConfig
 from relnox.core.settings.patterns import PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN
 from relnox.core.settings.schema import (
     Flag,
@@ -441,6 +442,8 @@ class Config(Settings):
         "What `publish` does without upload credentials: fail, or skip with exit code 0.",
         choices=("fail", "skip"),
     )
+
+    hooks: HooksConfig = setting(HooksConfig(), "Programs that run at events of a release.")
 
     # tasks
     status: TaskConfig = setting(TaskConfig(), "Defaults for the options of `status`.")

@@ -1,0 +1,120 @@
+"""Hooks of a bump: those that run before it, and those whose edits are part of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox import core
+from relnox.commands.bump.snapshot import NO_FILES, GeneratedFiles
+from relnox.core.text import listing
+from relnox.errors import Blocked, Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from relnox.commands.bump.observation import Observation
+    from relnox.commands.bump.snapshot import Decision
+    from relnox.commands.shared.project import Project
+    from relnox.core.bump.version_bumps import VersionBump
+    from relnox.core.packages import VersionSource
+    from relnox.steps.hooks import HookPackage, RunHook
+
+__all__ = ["before_bump", "run_edit_hooks"]
+
+
+def before_bump(observation: Observation, decision: Decision) -> tuple[RunHook, ...]:
+    """Return the steps that run before anything is edited."""
+    return observation.hooks.plan("before-bump", "bump", _packages(observation, decision.bumps))
+
+
+def run_edit_hooks(
+    observation: Observation, decision: Decision, planned: Mapping[str, bytes | None], project: Project
+) -> tuple[GeneratedFiles, tuple[str, ...]]:
+    """Run the edit-bump hooks in copies of the checkout with the new versions; return their edits, and notes.
+
+    Args:
+        observation: The project.
+        decision: The bumps.
+        planned: New contents of files, None for one that is removed.
+        project: The project.
+
+    Raises:
+        Blocked: There is no commit to copy.
+        Failed: A hook fails, writes files that it does not declare, or changes a version.
+    """
+    planned_hooks = observation.hooks.plan("edit-bump", "bump", _packages(observation, decision.bumps))
+    if not planned_hooks:
+        return NO_FILES, ()
+    state = observation.state
+    if project.git is None or state is None or state.head is None:
+        raise Blocked(
+            "not-a-git-repository",
+            "edit-bump hooks need a git repository with a commit (they run in a clone of it)",
+            fix="run git init and commit first",
+        )
+    from relnox.source import hooks
+    from relnox.steps.hooks import event_document
+
+    project.before_tools()
+    after: dict[str, bytes | None] = {}
+    notes = []
+    for step in planned_hooks:
+        event = event_document(step, root="", commit=state.head, folder=None, files=())
+        present = {**planned, **after}
+        try:
+            edits = hooks.edits_in_copy(step.hook, event, project.git, present)
+            _check_versions(step, decision.bumps, present, edits)
+        except Failed as error:
+            if step.hook.on_failure == "fail":
+                raise
+            notes.append(f"{error.message}\nits edits are left out (on-failure = warn)")
+        else:
+            after |= edits
+            notes.append(f"edit-bump hook ({step.hook.command}) edits {listing(edits) if edits else 'nothing'}")
+    return GeneratedFiles(project.read_files(after), after), tuple(notes)
+
+
+def _packages(observation: Observation, bumps: Iterable[VersionBump]) -> tuple[HookPackage, ...]:
+    from relnox.steps.hooks import HookPackage
+
+    return tuple(
+        HookPackage(
+            name=bump.package.name,
+            folder=bump.package.folder,
+            old_version=bump.before,
+            version=bump.after,
+            tag=observation.tag_formats[bump.package.name].render(bump.after),
+        )
+        for bump in bumps
+    )
+
+
+def _check_versions(
+    step: RunHook,
+    bumps: Iterable[VersionBump],
+    planned: Mapping[str, bytes | None],
+    edits: Mapping[str, bytes | None],
+) -> None:
+    """Check that a hook changes no version that the bump sets.
+
+    Raises:
+        Failed: It does.
+    """
+    for bump in bumps:
+        for location in bump.package.locations:
+            if location.file in edits and _versions(planned, location) != _versions(edits, location):
+                raise Failed(
+                    "hook-changed-version",
+                    f"edit-bump hook ({step.hook.command}) changed the version of {bump.package.name} in "
+                    f"{location.file}",
+                    fix="let it leave that version as it is",
+                )
+
+
+def _versions(contents: Mapping[str, bytes | None], location: VersionSource) -> list[str] | None:
+    content = contents.get(location.file)
+    try:
+        spans = core.version_locations.find_spans((content or b"").decode(), location)
+    except (ValueError, Blocked):  # a removed file, or one without the version
+        return None
+    return [span.text for span in spans]

@@ -1,0 +1,62 @@
+"""Hooks around the uploads of a release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox import steps
+from relnox.commands.shared import hooks
+from relnox.core.records import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relnox.commands.publish.snapshot import Snapshot
+    from relnox.core.planning.step import Step
+
+__all__ = ["around"]
+
+
+def around(publishing: Sequence[Step], snapshot: Snapshot, of: str, dist: str) -> tuple[Step, ...]:
+    """Add the hooks before and after the uploads to the steps of publishing.
+
+    Hooks after the uploads run once for a release: they are recorded as due before the first upload.
+
+    Args:
+        publishing: The steps.
+        snapshot: The release and the state of the index.
+        of: The task.
+        dist: The folder with the files.
+    """
+    packages = hooks.of_manifest(snapshot.manifest, snapshot.hooks)
+    rehearsal = not snapshot.production
+    files = snapshot.manifest.distributions
+    before = snapshot.hooks.plan(
+        "before-publish",
+        of,
+        packages,
+        rehearsal=rehearsal,
+        index=snapshot.target,
+        folder=dist,
+        files=files,
+        skip=None if snapshot.missing else f"all files are already on {snapshot.target}",
+    )
+    after = snapshot.hooks.plan(
+        "after-publish",
+        of,
+        packages,
+        rehearsal=rehearsal,
+        index=snapshot.target,
+        folder=dist,
+        files=files,
+        needs=tuple(step.key for step in publishing),
+    )
+    keys = tuple(step.key for step in before)
+    due = tuple(steps.RecordDueHook(hook=step, needs=keys) for step in after if snapshot.missing)
+    needs = (*keys, *(step.key for step in due))
+    return (
+        *before,
+        *due,
+        *(replace(step, needs=(*needs, *step.needs)) if needs else step for step in publishing),
+        *after,
+    )

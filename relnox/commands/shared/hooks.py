@@ -1,0 +1,170 @@
+"""Hooks of the project, as steps of plans."""
+
+from __future__ import annotations
+
+import os
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from relnox import core, steps
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from packaging.version import Version
+
+    from relnox.commands.shared.project import Project
+    from relnox.core.packages import Package
+    from relnox.core.release.manifest import Manifest
+    from relnox.core.settings.hook_settings import Event, Hook
+    from relnox.core.tagging.tags import TagFormat
+    from relnox.steps.hooks import HookPackage
+
+__all__ = ["NO_HOOKS", "Hooks", "after_verify", "observe", "of_manifest", "of_packages"]
+
+
+class SelectedHook(NamedTuple):
+    """A hook and the packages that it is for.
+
+    Attributes:
+        number: Its number among the hooks of its event, from 1.
+        hook: The hook.
+        packages: Names of packages; None for all.
+    """
+
+    number: int
+    hook: Hook
+    packages: frozenset[str] | None
+
+
+class Hooks(NamedTuple):
+    """The hooks that a task may run.
+
+    Attributes:
+        by_event: The hooks of each event.
+        rehearsal: Whether the task is part of a rehearsal.
+        running: Events whose hooks are running: relnox was started by one of them.
+        folders: The folder of each package.
+        tag_formats: The tag format of each package.
+    """
+
+    by_event: Mapping[Event, tuple[SelectedHook, ...]] = MappingProxyType({})
+    rehearsal: bool = False
+    running: frozenset[str] = frozenset()
+    folders: Mapping[str, str] = MappingProxyType({})
+    tag_formats: Mapping[str, TagFormat] = MappingProxyType({})
+
+    def plan(
+        self,
+        event: Event,
+        of: str,
+        packages: Sequence[HookPackage],
+        *,
+        rehearsal: bool = False,
+        needs: tuple[str, ...] = (),
+        **values: Any,
+    ) -> tuple[steps.RunHook, ...]:
+        """Return the steps that run the hooks of an event, one after the other.
+
+        Args:
+            event: The event.
+            of: The task.
+            packages: The packages that take part.
+            rehearsal: Whether nothing of the release becomes public.
+            needs: Keys of steps that the hooks need.
+            values: Further fields of the steps.
+
+        Raises:
+            Blocked: A hook of this event runs relnox, which would run it again.
+        """
+        rehearsal = rehearsal or self.rehearsal
+        planned: list[steps.RunHook] = []
+        for number, hook, names in self._selected(event, of, rehearsal=rehearsal):
+            participants = tuple(package for package in packages if names is None or package.name in names)
+            if not participants:
+                continue
+            planned.append(
+                steps.RunHook(
+                    event=event,
+                    number=number,
+                    hook=hook,
+                    of=of,
+                    packages=participants,
+                    rehearsal=rehearsal,
+                    needs=(*needs, *(step.key for step in planned[-1:])),
+                    **values,
+                )
+            )
+        return tuple(planned)
+
+    def check_recursion(self, events: Iterable[Event], of: str, *, rehearsal: bool) -> None:
+        """Check that no hook of these events has started relnox; the other arguments are those of `plan`."""
+        for event in events:
+            self._selected(event, of, rehearsal=rehearsal or self.rehearsal)
+
+    def _selected(self, event: Event, of: str, *, rehearsal: bool) -> list[SelectedHook]:
+        selected = [
+            hook for hook in self.by_event.get(event, ()) if not rehearsal or hook.hook.is_rehearsed(event)
+        ]
+        if selected and event in self.running:
+            raise Blocked(
+                "hook-recursion",
+                f"{of} was started by a hook of {event}, and would run the hooks of {event} again",
+                fix=f"let the hooks in [[tool.relnox.hooks.{event}]] do without {of}",
+            )
+        return selected
+
+
+NO_HOOKS = Hooks()
+
+
+def observe(project: Project) -> Hooks:
+    """Read the hooks of a project."""
+    hooks = project.config.hooks.by_event
+    if not hooks:
+        return NO_HOOKS
+    from relnox.source.hooks import RUNNING
+
+    return Hooks(
+        by_event={event: tuple(_selected(of_event, project)) for event, of_event in hooks.items()},
+        rehearsal=project.is_rehearsal,
+        running=frozenset(filter(None, os.environ.get(RUNNING, "").split(","))),
+        folders={package.name: package.folder for package in project.workspace.packages},
+        tag_formats=project.tag_formats,
+    )
+
+
+def _selected(hooks: Iterable[Hook], project: Project) -> Iterator[SelectedHook]:
+    for number, hook in enumerate(hooks, 1):
+        names = None
+        if hook.packages:
+            packages = core.patterns.select(hook.packages, project.workspace.packages)
+            names = frozenset(package.name for package in packages)
+        yield SelectedHook(number, hook, names)
+
+
+def after_verify(hooks: Hooks, of: str, manifest: Manifest, **values: Any) -> tuple[steps.RunHook, ...]:
+    """Return the steps that run when a release is verified; `values` are further fields of the steps."""
+    files = manifest.distributions
+    return hooks.plan("after-verify", of, of_manifest(manifest, hooks), files=files, **values)
+
+
+def of_packages(packages: Iterable[Package], hooks: Hooks) -> tuple[HookPackage, ...]:
+    """Return packages with the versions in their files."""
+    return tuple(_package(package.name, package.folder, package.version, hooks) for package in packages)
+
+
+def of_manifest(manifest: Manifest, hooks: Hooks) -> tuple[HookPackage, ...]:
+    """Return the packages of a release."""
+    return tuple(
+        _package(name, hooks.folders.get(name, "."), manifest.version(name), hooks) for name in manifest.packages
+    )
+
+
+def _package(name: str, folder: str, version: Version | None, hooks: Hooks) -> HookPackage:
+    tag_format = hooks.tag_formats.get(name)
+    tag = tag_format.render(version) if tag_format is not None and version is not None else None
+    from relnox.steps.hooks import HookPackage
+
+    return HookPackage(name=name, folder=folder, version=version, tag=tag)

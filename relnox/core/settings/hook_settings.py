@@ -1,0 +1,141 @@
+"""Hooks of a project, `[tool.relnox.hooks]`: programs that run at certain events of a release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - plans are read back by these types
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from relnox.core.settings import rules
+from relnox.core.settings.patterns import PACKAGE_PATTERN
+from relnox.core.settings.schema import Flag, ListOf, Settings, Table, TableOf, Text, fields_of, setting
+from relnox.errors import Blocked
+
+__all__ = ["Event", "Hook", "HooksConfig"]
+
+Event = Literal[
+    "before-bump", "edit-bump", "before-build", "after-build", "before-publish", "after-publish", "after-verify"
+]
+"""When hooks run."""
+_PRIVATE = frozenset({"before-bump", "edit-bump", "before-build", "after-build"})
+"""Events before anything is published: their hooks run in rehearsals too, unless the settings say otherwise."""
+_EXAMPLE = 'for example: run = ["python", "tools/generate.py"]'
+
+
+def _name(text: str) -> rules.InvalidValue | None:
+    """Check the name of a session or a task."""
+    if text.strip() and not text.startswith("-"):
+        return None
+    return rules.InvalidValue("it is not a name", 'for example: session = "tests"')
+
+
+def _folder(text: str) -> rules.InvalidValue | None:
+    """Check a folder, which may be the root."""
+    return None if text == "." else rules.file_path(text)
+
+
+class Hook(Settings):
+    """A hook."""
+
+    run: tuple[str, ...] = setting(
+        (), "The program and its arguments, without a shell.", ListOf(Text(), first=rules.words)
+    )
+    session: str | None = setting(None, "Instead of `run`: a session of the project's noxfile.", rule=_name)
+    task: str | None = setting(None, "Instead of `run`: a task of the project's tasks file.", rule=_name)
+    packages: tuple[str, ...] = setting(
+        (),
+        "Names or folders of packages, or globs of them: the hook runs if one of them takes part.",
+        ListOf(PACKAGE_PATTERN),
+        otherwise="all",
+    )
+    folder: str = setting(
+        ".",
+        "The folder it runs in, relative to the root.",
+        Text(rule=_folder, convert=lambda path: path.replace("\\", "/").strip("/")),
+    )
+    env: Mapping[str, str] = setting(
+        MappingProxyType({}), "Environment variables.", TableOf(Text(), keys=Text(rule=rules.variable))
+    )
+    pass_env: tuple[str, ...] = setting(
+        (), "Variables that it gets although they look like credentials.", rule=rules.passed_variable
+    )
+    time_limit: int = setting(900, "Seconds until it is killed, with all processes that it started.")
+    on_failure: Literal["fail", "warn"] = setting(
+        "fail", "Whether a failure ends the task, or is a warning.", choices=("fail", "warn")
+    )
+    in_rehearsal: bool | None = setting(
+        None,
+        "Whether it also runs in rehearsals and for test indexes.",
+        Flag(),
+        otherwise="`true` for bumps and builds, else `false`",
+    )
+    writes: tuple[str, ...] = setting(
+        (),
+        "`edit-bump` and `before-build`: globs of the files that it writes, relative to the root.",
+        rule=rules.file_path,
+        otherwise="`edit-bump`: any; `before-build`: none",
+    )
+
+    @property
+    def command(self) -> str:
+        """The command, for messages."""
+        import shlex
+
+        if self.session is not None:
+            return f"nox -s {shlex.quote(self.session)}"
+        return f"invoke {shlex.quote(self.task)}" if self.task is not None else shlex.join(self.run)
+
+    def is_rehearsed(self, event: Event) -> bool:
+        """Return whether it runs in rehearsals."""
+        return event in _PRIVATE if self.in_rehearsal is None else self.in_rehearsal
+
+
+class _HookTable(Table):
+    """A table of a hook, which has one command."""
+
+    def check(self, value: Any, key: str) -> Hook:
+        """See `Kind`."""
+        hook: Hook = super().check(value, key)
+        commands = [name for name in ("run", "session", "task") if hook.is_set(name)]
+        if len(commands) != 1:
+            why = f"it has {' and '.join(commands)}" if commands else "it has none of them"
+            message = f"{key} is not valid: {why}, and needs one of run, session and task"
+            raise Blocked("hook-command", message, fix=_EXAMPLE)
+        if commands == ["run"] and not hook.run:
+            raise Blocked("hook-command", f"{key}.run is not valid: it is empty", fix=_EXAMPLE)
+        if hook.time_limit == 0:
+            raise Blocked(
+                "value-invalid", f"{key}.time-limit is not valid: it is 0", fix="set it to a number of seconds"
+            )
+        return hook
+
+
+_WRITING = ListOf(_HookTable(Hook))
+_READING = ListOf(_HookTable(Hook, tuple(field for field in fields_of(Hook) if field.name != "writes")))
+
+
+class HooksConfig(Settings):
+    """Programs that run at events of a release; a list of tables for each event."""
+
+    before_bump: tuple[Hook, ...] = setting((), "Before files are edited, such as checks.", _READING)
+    edit_bump: tuple[Hook, ...] = setting(
+        (), "In a copy of the checkout with the new versions: its edits become part of the bump.", _WRITING
+    )
+    before_build: tuple[Hook, ...] = setting(
+        (), "In the exported commit, before packages are built, such as code generators.", _WRITING
+    )
+    after_build: tuple[Hook, ...] = setting(
+        (), "When all archives are built and checked, before the manifest is written.", _READING
+    )
+    before_publish: tuple[Hook, ...] = setting((), "Before the first upload, such as tests.", _READING)
+    after_publish: tuple[Hook, ...] = setting(
+        (), "When all files are verified on the index, unless every upload was skipped.", _READING
+    )
+    after_verify: tuple[Hook, ...] = setting((), "When the published files are installed and verified.", _READING)
+
+    @property
+    def by_event(self) -> dict[Event, tuple[Hook, ...]]:
+        """The hooks of the events that have some, in the order of the events."""
+        events: tuple[Event, ...] = get_args(Event)
+        hooks = {event: getattr(self, event.replace("-", "_")) for event in events}
+        return {event: of_event for event, of_event in hooks.items() if of_event}

@@ -1,0 +1,326 @@
+"""Run the project's hooks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from packaging.version import Version
+
+from relnox import files
+from relnox.core.planning.events import StepWarning
+from relnox.core.planning.step import Step
+from relnox.core.records import Record
+from relnox.core.release.manifest import Distribution
+from relnox.core.settings.hook_settings import Event, Hook
+from relnox.core.text import listing
+from relnox.errors import ExitCode, Failed
+from relnox.steps.action import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from relnox.core.planning.policy import Policy
+    from relnox.steps.run import Run
+
+__all__ = ["HookPackage", "RecordDueHook", "RunHook", "event_document"]
+
+_SCHEMA = 1
+"""The version of the events that hooks read: it changes where a program that reads them would break."""
+_DUE = "due-hooks"
+
+
+class HookPackage(Record, kw_only=True):
+    """A package that takes part in an event.
+
+    Attributes:
+        folder: Its folder, relative to the root.
+        old_version: The version before a bump; None for other events, and for a first version.
+        version: The version; None if it is not known before the build.
+        tag: The tag of the version; None if there is none.
+    """
+
+    name: str
+    folder: str
+    old_version: Version | None = None
+    version: Version | None = None
+    tag: str | None = None
+
+
+class RunHook(Step, kw_only=True):
+    """Run a hook of the project.
+
+    Attributes:
+        event: The event.
+        number: The number of the hook among those of the event, from 1.
+        hook: The hook.
+        of: The task that has the event.
+        packages: The packages that take part.
+        index: The index of the release; None before it is published.
+        folder: The folder with the archives; None if there are none at this event.
+        files: The archives, if they are known before the run.
+        rehearsal: Whether nothing of the release becomes public: a rehearsal, or a test index.
+        skip: The reason to skip it; None to run it.
+    """
+
+    runs_project_code: ClassVar[bool] = True
+    event: Event
+    number: int
+    hook: Hook
+    of: str
+    packages: tuple[HookPackage, ...]
+    index: str | None = None
+    folder: str | None = None
+    files: tuple[Distribution, ...] = ()
+    rehearsal: bool = False
+    skip: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.event} {self.number}"
+
+    @property
+    def title(self) -> str:
+        return f"run {self.event} hook: {self.hook.command}"
+
+    def run_policy(self, run: Run) -> Policy | None:
+        if self.event != "before-bump":
+            return None
+        from relnox.steps.transaction import Transaction
+
+        return run.service(Transaction)
+
+    def action(self, run: Run) -> RunningHook:
+        return RunningHook(self, run)
+
+
+class RunningHook(Action[RunHook]):
+    """Runs a hook of the project. A hook that was killed runs again."""
+
+    def __init__(self, step: RunHook, run: Run) -> None:
+        super().__init__(step, run)
+        self.detail = "done"
+        self.before: dict[str, str | None] = {}
+
+    def check(self) -> str | None:
+        """Return why the hook does not run."""
+        if self.step.skip is not None:
+            return self.step.skip
+        match self.step.event:
+            case "before-bump" if self._bump_has_begun():
+                return "the bump has begun already"
+            case "after-build" if not self._files():
+                return "no archive was built"
+            case "after-publish" if not self._is_due():
+                _record(self.step, self.run).unlink(missing_ok=True)
+                return "this release was published before: every upload was skipped"
+        return None
+
+    def apply(self) -> None:
+        """Run the hook; a failure is a warning if the settings say so."""
+        try:
+            self._run()
+        except Failed as error:
+            if self.step.hook.on_failure == "warn":
+                self.warnings = (StepWarning(error.code, self.step.key, error.message, error.fix or ""),)
+                self.detail = "failed, which is a warning (on-failure = warn)"
+            else:
+                if self.step.event.startswith("after-") and self.step.of == "publish":
+                    error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
+                raise
+        if self.step.event == "before-build":
+            self._check_and_note_writes()
+        elif self.step.event == "after-build":
+            from relnox.steps.output_folder import same_bytes
+
+            for file in self._files():
+                same_bytes(self.run.root / str(self.step.folder) / file.filename, file)
+
+    def verify(self) -> str:
+        """Return the result."""
+        if self.step.event == "after-publish":
+            _record(self.step, self.run).unlink(missing_ok=True)
+        return self.detail
+
+    def _run(self) -> None:
+        from relnox.source import hooks
+
+        step, run = self.step, self.run
+        builds = step.event == "before-build"
+        root = run.source if builds else run.root
+        commit = run.commit if builds else run.git.head() if run.git is not None else None
+        event = event_document(
+            step,
+            root=str(root),
+            commit=commit,
+            folder=str(run.root / step.folder) if step.folder is not None else None,
+            files=self._files(),
+        )
+        if builds:
+            self.before = self._written_files()
+        hooks.run(
+            step.hook,
+            event,
+            root,
+            on_line=self.on_line,
+            variables=run.temporary_variables(),
+            is_copy=builds and run.export is not None,
+        )
+
+    def _files(self) -> tuple[Distribution, ...]:
+        """Return the archives of the packages that take part."""
+        if self.step.event != "after-build":
+            return self.step.files
+        return tuple(file for package in self.step.packages for file in self.run.built.get(package.name, ()))
+
+    def _bump_has_begun(self) -> bool:
+        from relnox.source import edits
+        from relnox.steps.transaction import Transaction
+
+        run = self.run
+        if planned := run.service(Transaction).planned_edits:
+            return any(edits.content(run.root / edit.file) != edit.before for edit in planned)
+        tags = run.pending.tags if run.pending is not None else ()
+        return run.git is not None and any(tag.name in run.git.tags() for tag in tags)
+
+    def _is_due(self) -> bool:
+        """Return whether a file was uploaded by this run, or by an earlier one that ended before the hook."""
+        from relnox.core.release.publication import UploadStatus
+        from relnox.steps.published_files import Publication
+
+        uploads = any(file.upload is UploadStatus.UPLOADED for file in self.run.service(Publication).files)
+        return uploads or (self.step.key not in self.run.recorded_hooks and _record(self.step, self.run).exists())
+
+    def _written_files(self) -> dict[str, str | None]:
+        """Return the files that differ from the commit, declared ignored ones included."""
+        from relnox.source import hooks
+        from relnox.source.git import Git
+
+        run = self.run
+        if run.git is None:
+            return {}
+        return hooks.written_files(Git(run.source, run.git.prefix), self.step.hook.writes)
+
+    def _check_and_note_writes(self) -> None:
+        """Check that the hook wrote what it declares, which is part of the build from now on."""
+        from relnox.source import hooks
+
+        after, run = self._written_files(), self.run
+        names = [name for name in {**self.before, **after} if self.before.get(name, "") != after.get(name, "")]
+        changes = {name: after.get(name) for name in names}
+        hooks.check_writes(self.step.hook, {"event": self.step.event}, names)
+        for package in self.step.packages:
+            run.generated.setdefault(package.name, {}).update(changes)
+        if run.tracked is not None:
+            removed = {name for name, digest in changes.items() if digest is None}
+            run.tracked = tuple(sorted({*run.tracked, *names} - removed))
+        if run.commit is not None and run.git is not None:
+            time = run.git.commit_time() or 0
+            for name in names:
+                if (run.source / name).is_file():
+                    os.utime(run.source / name, (time, time), follow_symlinks=False)
+        if names and self.detail == "done":
+            self.detail = f"wrote {listing(sorted(names))}"
+
+
+class RecordDueHook(Step, kw_only=True):
+    """Record that a hook is due once the release is public, so that it runs even if this run is killed before."""
+
+    hook: RunHook
+
+    @property
+    def key(self) -> str:
+        return f"record {self.hook.key}"
+
+    @property
+    def title(self) -> str:
+        return f"record that the {self.hook.event} hook is due: {self.hook.hook.command}"
+
+    def action(self, run: Run) -> RecordingDueHook:
+        return RecordingDueHook(self, run)
+
+
+class RecordingDueHook(Action[RecordDueHook]):
+    """Records that a hook is due, in the private folder of the checkout."""
+
+    def check(self) -> str | None:
+        """Done if an earlier run recorded it."""
+        return "already recorded" if _record(self.step.hook, self.run).exists() else None
+
+    def apply(self) -> None:
+        """Write the record."""
+        path = _record(self.step.hook, self.run)
+        files.make_private(self.run.private)
+        files.make_private(path.parent)
+        files.replace_file(path, f"{self.step.hook.title}\n".encode(), mode=0o600, keep_mode=False)
+        self.run.recorded_hooks.add(self.step.hook.key)
+
+    def verify(self) -> str:
+        """Check that the record exists."""
+        path = _record(self.step.hook, self.run)
+        if not path.exists():
+            raise Failed(
+                "hook-not-recorded", f"{path} does not exist after it was written", fix="rerun the command"
+            )
+        return "recorded"
+
+
+def event_document(
+    step: RunHook, *, root: str, commit: str | None, folder: str | None, files: Iterable[Distribution]
+) -> dict[str, Any]:
+    """Return the event of a hook.
+
+    Args:
+        step: The step that runs the hook.
+        root: The project's folder, or its copy that the hook runs in.
+        commit: The commit that is released, or bumped.
+        folder: The folder with the archives.
+        files: The archives.
+    """
+    by_package: dict[str, list[Distribution]] = {}
+    for file in files:
+        by_package.setdefault(file.package, []).append(file)
+    return {
+        "schema": _SCHEMA,
+        "event": step.event,
+        "task": step.of,
+        "rehearsal": step.rehearsal,
+        "root": root,
+        "commit": commit,
+        "index": step.index,
+        "tags": list(dict.fromkeys(package.tag for package in step.packages if package.tag is not None)),
+        "folder": folder,
+        "packages": [
+            {
+                "name": package.name,
+                "folder": package.folder,
+                "old_version": _text(package.old_version),
+                "version": _text(package.version or next((file.version for file in archives), None)),
+                "tag": package.tag,
+                "files": [
+                    {
+                        "filename": file.filename,
+                        "kind": file.kind,
+                        "size": file.size,
+                        "sha256": file.sha256,
+                    }
+                    for file in archives
+                ],
+            }
+            for package in step.packages
+            for archives in [by_package.get(package.name, [])]
+        ],
+    }
+
+
+def _record(step: RunHook, run: Run) -> Path:
+    """Return the path of the record that a hook is due for a release on an index."""
+    identity = [step.event, step.number, step.index, sorted(file.sha256 for file in step.files)]
+    return run.private / _DUE / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
+
+
+def _text(version: object) -> str | None:
+    return None if version is None else str(version)
