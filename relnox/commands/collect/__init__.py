@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.collect import preflight
-from relnox.commands.collect.jobs import archive_names, check_archives, needed_packages, read_jobs
 from relnox.core.planning.step import after
 from relnox.core.settings.options import CommonOptions, option
 
@@ -71,6 +69,8 @@ class Snapshot(NamedTuple):
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the jobs' manifests and hash their files."""
+    from relnox.commands.collect.jobs import archive_names, check_archives, needed_packages, read_jobs
+
     selected = frozenset(package.name for package in project.workspace.select(options.package))
     jobs = read_jobs(project.root, options.from_, selected)
     output = project.root / options.output
@@ -89,6 +89,8 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Copy the files of each package, then write the merged manifest."""
+    from relnox.commands.collect import preflight
+
     problems = tuple(preflight.problems(snapshot, options))
     manifest = core.collection.merge(snapshot.jobs, snapshot.needs)
     files = core.collection.file_sources(snapshot.jobs)
@@ -124,6 +126,8 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 
 
 def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator[str]:
+    from relnox.commands.collect import preflight
+
     for package in snapshot.packages:
         if options.partial and (missing := preflight.compare_with_expected(package, snapshot).missing):
             yield f"INCOMPLETE (--partial): {package.name} lacks {preflight.enumerate_files(missing)}"

@@ -1,0 +1,240 @@
+"""Build every package: its sdist, and its wheel from that sdist, in dependency order, checked and recorded.
+
+The present commit is exported and built, so that uncommitted changes cannot be released. Packages are built in
+isolated environments, several at a time. Archives are checked before they move to the output folder; packages
+whose inputs are unchanged keep their archives. At the end the manifest is written: dist/manifest.json and
+dist/BUILD_MANIFEST.txt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from relnox import core, steps
+from relnox.core.planning.step import after
+from relnox.core.settings.options import CommonOptions, option
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.commands.build_all.snapshot import Snapshot
+    from relnox.commands.shared.project import Project
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.planning.step import Step
+
+__all__ = ["Options", "observe", "plan", "summarize"]
+
+
+class Options(CommonOptions):
+    """Options of `build-all`."""
+
+    package: tuple[str, ...] = option(
+        (),
+        "Build this package only (distribution or folder name; repeatable).",
+        metavar="NAME",
+        anywhere=False,
+    )
+    shard: str | None = option(
+        None,
+        "Build one part of the packages, such as 2/5 in the second of five jobs.",
+        metavar="I/N",
+        anywhere=False,
+    )
+    matrix: str | None = option(
+        None,
+        "Write the jobs for platform wheels to a file, as JSON for CI; build nothing.",
+        metavar="FILE",
+        anywhere=False,
+    )
+    wheels: str | None = option(
+        None,
+        "Build the platform wheels of this job of the matrix, with cibuildwheel, from the sdist in the output.",
+        metavar="JOB",
+        anywhere=False,
+    )
+    skip_platform_wheels: bool = option(
+        False,
+        "Build no wheels of packages that have platform wheels (the jobs of the matrix build them).",
+        anywhere=False,
+    )
+    output: str = option("dist", "The folder for the archives.", metavar="DIR")
+    from_tree: bool = option(
+        False, "Build the working tree, uncommitted changes included, for local tests.", anywhere=False
+    )
+    allow_mismatch: bool = option(False, "Build even if a tag of the commit has another version.", anywhere=False)
+    clean: bool = option(False, "Remove the archives of earlier builds from the output folder first.")
+    test: bool = option(False, "Run the configured tests against each built wheel.")
+    python: tuple[str, ...] = option(
+        (),
+        "Build platform wheels for this Python, and run the tests on it, such as 3.12 (repeatable); default: the "
+        "running one.",
+        metavar="VERSION",
+    )
+    reproducible: bool = option(
+        False, "Build twice, with another path, umask, time zone and file times, and compare byte by byte."
+    )
+    strict: bool = option(False, "Treat warnings about the archives as errors.")
+    continue_on_error: bool = option(False, "After a failure, build the packages that do not need the failed one.")
+    isolation: Literal["fast", "strict"] = option(
+        "fast",
+        "fast shares environments and warm processes where that changes no byte; strict shares nothing.",
+        choices=("fast", "strict"),
+        metavar="KIND",
+    )
+    cache: bool = option(True, "Reuse archives of packages whose inputs are unchanged, and build environments.")
+    clear_cache: bool = option(False, "Remove cached build environments first.", anywhere=False)
+    installer: str = option(
+        "auto", "The installer for build environments.", choices=("auto", "uv", "pip"), metavar="NAME"
+    )
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Read the packages, the state of git, and the output folder."""
+    from relnox.commands.build_all import preflight, tags
+    from relnox.commands.build_all.build_settings import read_build_settings
+    from relnox.commands.build_all.output_folder import read_output_folder
+    from relnox.commands.build_all.snapshot import Snapshot
+    from relnox.commands.shared import consistency, hooks
+    from relnox.source.inputs import digests, is_declarative
+
+    packages = project.select(options.package)
+    preflight.check_usage(options)
+    if options.shard is not None:
+        packages = core.sharding.shard(packages, options.shard)
+    git, state = project.git, project.state
+    commit: str | None = None
+    uncommitted_packages: tuple[str, ...] = ()
+    inputs: dict[str, str] = {}
+    if git is not None and state is not None and state.head is not None and not options.from_tree:
+        commit = state.head
+        object_ids = git.object_ids(commit, [package.pyproject for package in packages])
+        uncommitted_packages = tuple(package.name for package in packages if object_ids[package.pyproject] is None)
+        inputs = digests(project.root, git, commit, packages)
+    names = {core.names.normalized(package.name) for package in project.workspace.packages}
+    output = read_output_folder(project.root / options.output, names)
+    mismatches, consistency_notes = consistency.check_build(packages, project, commit)
+    settings, settings_notes = read_build_settings(packages, project, options.installer)
+    return Snapshot(
+        packages=packages,
+        needs={package.name: project.workspace.needed_by(package) for package in packages},
+        state=state,
+        commit=commit,
+        uncommitted_packages=uncommitted_packages,
+        inputs=inputs,
+        epoch=project.git.commit_time() if project.git is not None else None,
+        existing_files=output.files,
+        removable_files=output.removable,
+        test=project.config.test,
+        commands=project.config.build.commands,
+        metadata_only=frozenset(filter(project.config.is_metadata_only, names)),
+        optional_extensions=frozenset(filter(project.config.has_optional_extensions, names)),
+        tags=dict(tags.commit_tags(packages, project)) if commit is not None else {},
+        settings=settings,
+        wheels=project.config.wheels,
+        warnings=project.workspace.warnings,
+        untagged_packages=tags.untagged_packages(packages, project),
+        declarative=frozenset(package.name for package in packages if is_declarative(project.root, package)),
+        problems=tuple(preflight.project_problems(packages, project, commit)),
+        notes=(
+            *core.siblings.unbounded_siblings(packages, project.workspace, project.config),
+            *consistency_notes,
+            *settings_notes,
+        ),
+        mismatches=mismatches,
+        hooks=hooks.observe(project),
+    )
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """Plan a build of every package, one check of all archives, and the manifest."""
+    from relnox.commands.build_all import package_steps, platform_wheels, preflight
+    from relnox.commands.shared import hooks
+
+    if options.test and not snapshot.test.command:
+        raise Blocked(
+            "tests-not-configured",
+            "--test needs [tool.relnox.test] command (not set)",
+            fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
+        )
+    if options.matrix is not None:
+        return platform_wheels.plan_matrix(snapshot, options.matrix)
+    if options.wheels is not None:
+        return platform_wheels.plan_wheels_of_job(snapshot, options.wheels, options)
+    names = {package.name for package in snapshot.packages}
+    preparation: list[Step] = []
+    files = tuple(name for name in snapshot.existing_files if name in snapshot.removable_files)
+    if options.clean and files:
+        preparation.append(steps.CleanFolder(folder=options.output, files=files))
+    if options.clear_cache:
+        preparation.append(steps.ClearCache())
+    export = steps.Export(commit=snapshot.commit) if snapshot.commit is not None else None
+    if export is not None:
+        preparation.append(export)
+    participants = hooks.of_packages(snapshot.packages, snapshot.hooks)
+    generators = snapshot.hooks.plan("before-build", "build-all", participants, needs=after(export))
+    preparation += generators
+    preparation += package_steps.environment_steps(snapshot, options)
+    builds: dict[str, steps.Build] = {}
+    for package in snapshot.packages:
+        siblings = [builds[name] for name in package_steps.siblings_for_build(package, snapshot)]
+        own = [step for step in generators if any(package.name == of.name for of in step.packages)]
+        needs = after(export, *own, *siblings)
+        builds[package.name] = package_steps.build_step(package, snapshot, options, needs=needs)
+    check = steps.CheckDistributions(output=options.output, strict=options.strict)
+    work = (*package_steps.build_steps(builds, snapshot, options), check)
+    # With --continue-on-error, successful builds are recorded although others failed, and hooks get these.
+    successful = () if options.continue_on_error else after(*work)
+    hooks_after = snapshot.hooks.plan(
+        "after-build", "build-all", participants, folder=options.output, needs=successful
+    )
+    order = tuple(
+        (package.name, tuple(sorted(snapshot.needs[package.name] & names))) for package in snapshot.packages
+    )
+    state = snapshot.state
+    manifest = steps.WriteManifest(
+        output=options.output,
+        commit=state.head if state is not None else None,
+        dirty=snapshot.commit is None and bool(preflight.uncommitted_files(snapshot, options)),
+        order=order,
+        needs=(*successful, *after(*(step for step in hooks_after if step.hook.on_failure == "fail"))),
+    )
+    return core.plan.Plan(
+        task="build-all",
+        steps=(*preparation, *work, *hooks_after, manifest),
+        notes=(*snapshot.warnings, *preflight.notes(snapshot, options)),
+        problems=(
+            *snapshot.problems,
+            *(() if options.allow_mismatch else snapshot.mismatches),
+            *preflight.uncommitted_problems(snapshot),
+        ),
+        continue_on_error=options.continue_on_error,
+    )
+
+
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """Return a table of the packages: how their builds ended, their files and warnings."""
+    from relnox.commands.build_all.output_folder import read_manifest_if_valid
+
+    builds = [(result, result.step) for result in outcome.results if isinstance(result.step, steps.Build)]
+    if not builds:
+        return ()
+    manifest = read_manifest_if_valid(folder / builds[0][1].output)
+    # Warnings of the check of all archives belong to files of packages as well.
+    files_with_warnings = [warning.file for result in outcome.results for warning in result.warnings]
+    rows = []
+    for result, step in builds:
+        succeeded = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
+        files = manifest.files_of(step.package) if manifest is not None and succeeded else ()
+        version = files[0].version if files else step.version
+        failed_later = succeeded and manifest is not None and step.package in manifest.missing
+        status = core.events.Status.FAILED if failed_later else result.status
+        warnings = len(result.warnings)
+        if files:
+            names = {file.filename for file in files}
+            warnings = sum(name in names for name in files_with_warnings)
+        counts = (str(count or "-") for count in (len(files), warnings))
+        rows.append((step.package, str(version or "-"), status.value, *counts))
+    columns = ("package", "version", "build", "files", "warnings")
+    return (core.plan.Table(title="", columns=columns, rows=tuple(rows)),)

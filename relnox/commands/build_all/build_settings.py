@@ -1,0 +1,73 @@
+"""The settings of builds, from the project and the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relnox import core
+from relnox.core.text import listing
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from relnox.commands.shared.project import Project
+    from relnox.core.packages import Package
+    from relnox.core.settings.build_settings import BuildSettings
+
+__all__ = ["read_build_settings"]
+
+
+def read_build_settings(
+    packages: tuple[Package, ...], project: Project, installer: str
+) -> tuple[dict[str, BuildSettings], list[str]]:
+    """Return the build settings of each package, from project and environment, and notes about them.
+
+    Raises:
+        Blocked: Constraints name other places than the one index of the settings.
+    """
+    import os
+
+    from relnox.building.environments import find_installer
+    from relnox.building.installer_settings import constraint_files, external_constraints
+    from relnox.indexes import targets
+    from relnox.source import uv_settings
+
+    files = constraint_files(os.environ, Path.cwd())
+    paths = tuple(dict.fromkeys(name for name, _ in files))
+    by_package: dict[str, BuildSettings] = {}
+    honored: dict[str, None] = {}
+    not_honored: dict[str, list[str]] = {}
+    for package in packages:
+        uv = uv_settings.read(project.root, package)
+        build = uv.build
+        constraints = core.records.replace(build.constraints, files=paths)
+        if exclude_newer := os.environ.get("UV_EXCLUDE_NEWER"):
+            constraints = core.records.replace(constraints, exclude_newer=exclude_newer)
+        by_package[package.name] = core.records.replace(build, constraints=constraints)
+        honored |= dict.fromkeys(f"{key} ({uv.file})" for key in uv.honored)
+        for setting in (*uv.not_honored, *find_installer(installer).unsupported(constraints)):
+            not_honored.setdefault(f"{setting} ({uv.file})", []).append(package.name)
+    honored |= dict.fromkeys(setting for _, setting in files)
+    honored |= {"UV_EXCLUDE_NEWER": None} if os.environ.get("UV_EXCLUDE_NEWER") else {}
+    if targets.build_simple_url(project.config) is not None:
+        bounds = {bound for build in by_package.values() for bound in build.constraints.requirements}
+        if addresses := list(external_constraints([name for name, _ in files], sorted(bounds))):
+            raise Blocked(
+                "constraint-names-address",
+                "constraints name addresses, but builds may use only one index (build-index or trusted-index): "
+                f"{listing(addresses)}",
+                fix=f"remove the addresses from {listing(list(honored))}",
+            )
+    notes = [f"builds follow {', '.join(honored)}"] if honored else []
+    notes += [f"not honored: {setting}, for {listing(names)}" for setting, names in not_honored.items()]
+    notes += [
+        f"not honored: {name} (uv build ignores it too)"
+        for name in ("UV_CONSTRAINT", "UV_OVERRIDE")
+        if os.environ.get(name)
+    ]
+    notes += [
+        f"not honored: {name} (relnox builds in isolated environments)"
+        for name in ("UV_NO_BUILD_ISOLATION", "PIP_NO_BUILD_ISOLATION")
+        if os.environ.get(name)
+    ]
+    return by_package, notes

@@ -1,0 +1,117 @@
+"""Preflight checks of a build, and notes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox import core
+from relnox.commands.shared import consistency
+from relnox.core.text import listing
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relnox.commands.build_all import Options
+    from relnox.commands.build_all.snapshot import Snapshot
+    from relnox.commands.shared.project import Project
+    from relnox.core.packages import Package
+    from relnox.core.planning.plan import Problem
+
+__all__ = ["check_usage", "notes", "project_problems", "uncommitted_files", "uncommitted_problems"]
+
+
+def check_usage(options: Options) -> None:
+    """Check that the options agree, and that the requested Pythons exist.
+
+    Raises:
+        Blocked: They do not.
+    """
+    if options.matrix is not None and options.wheels is not None:
+        raise Blocked(
+            "options-conflict",
+            "--matrix and --wheels cannot be combined (--matrix builds nothing)",
+            fix="run the command once with each of them",
+        )
+    if options.python:
+        from relnox.building.interpreters import find_interpreter
+
+        for version in options.python:
+            find_interpreter(version)  # fails now, not after half of the builds
+
+
+def project_problems(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
+    """Find packages with contradicting versions, and imported modules that are not in the commit."""
+    for package in packages:
+        located = project.literals.workspace.by_name[package.name]
+        if located.other_locations and not core.version_bumps.locations_agree(located, located.version):
+            yield core.plan.Problem(
+                code="versions-disagree",
+                message=core.version_bumps.describe_disagreement(located),
+                fix=f"set one version everywhere: {core.fixes.command('bump', '--to', 'VERSION')}; or ignore "
+                "version literals: version-literals = false",
+            )
+    if commit is not None:
+        for importing, imported in project.untracked_imports(packages):
+            yield core.plan.Problem(
+                code="imported-module-untracked",
+                message=f"{importing} imports {imported} (untracked: not in the commit)",
+                fix=f"git add {imported}, and commit it",
+            )
+
+
+def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
+    """Find packages and version files that the plan is made from and that differ from the commit."""
+    if snapshot.commit is None or snapshot.state is None:
+        return
+    for name in snapshot.uncommitted_packages:
+        yield core.plan.Problem(
+            code="package-not-committed",
+            message=f"{name} is not in the present commit (only committed files are built)",
+            fix=f"commit it; to build the working tree: {core.fixes.command('build-all', '--from-tree')}",
+        )
+    decisive_files = {
+        file
+        for package in snapshot.packages
+        for file in (package.pyproject, *(place.file for place in package.locations if place.kind != "lock"))
+    }
+    if changed := sorted(decisive_files.intersection(snapshot.state.dirty)):
+        yield core.plan.Problem(
+            code="tree-dirty",
+            message=f"{', '.join(changed)}: changed since the present commit (only committed files are built)",
+            fix=f"commit the changes; to build the working tree: {core.fixes.command('build-all', '--from-tree')}",
+        )
+
+
+def notes(snapshot: Snapshot, options: Options) -> list[str]:
+    """Return the notes of the plan."""
+    lines = [
+        f"{name} has no tag on this commit: its build backend derives a development version, which is not for "
+        "publishing"
+        for name in snapshot.untagged_packages
+    ]
+    lines += snapshot.notes
+    if options.allow_mismatch:
+        lines += consistency.allowed_notes(snapshot.mismatches)
+    if changed := uncommitted_files(snapshot, options):
+        if snapshot.commit is not None:
+            files = f"{listing(changed)} {'is' if len(changed) == 1 else 'are'}"
+            lines.append(f"{files} not committed, and not built (--from-tree includes uncommitted changes)")
+        else:
+            lines.append("archives include uncommitted changes, and the manifest records that")
+    foreign = [
+        name
+        for name in snapshot.existing_files
+        if name not in snapshot.removable_files and not name.startswith(".")
+    ]
+    if foreign:
+        lines.append(f"{options.output} has files that are not archives of this project: {', '.join(foreign)}")
+    return lines
+
+
+def uncommitted_files(snapshot: Snapshot, options: Options) -> list[str]:
+    """Return files that differ from the present commit, except those in the output folder."""
+    if snapshot.state is None:
+        return []
+    changed = (*snapshot.state.dirty, *snapshot.state.untracked)
+    return [name for name in changed if not name.startswith(f"{options.output}/")]
