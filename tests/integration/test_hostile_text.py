@@ -301,9 +301,11 @@ def test_hostile_settings_and_names_are_shown_and_inert(tmp_path: Path, text: st
         f'[tool.relnox]\nbranch = "{text}"\n',
         f'[tool.relnox]\npackages = ["{text}"]\n',
         f'[tool.relnox]\nverify.skip = {{ demo = "{text}" }}\ncommit-message = "{text}"\n',
+        f'[tool.relnox]\nmanaged-by = "{text}"\n',
     ):
         (root / "pyproject.toml").write_text(f"{stated}\n{settings}", encoding="utf-8")
         run_inert(root, "status")
+        run_inert(root, "status", "--explain")
         run_inert(root, "bump", "--part", "minor", "--dry-run")
     (root / "pyproject.toml").write_text(stated.replace('"demo"', f'"{text}"'), encoding="utf-8")
     assert run_inert(root, "status").code == 1
