@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from relnox.core.planning.fixes import FrontEnd, Start
 
@@ -36,15 +36,21 @@ __all__ = [
 ]
 
 
-class TaskModule(Protocol):
-    """The module of a task; its docstring is the help text."""
+O = TypeVar("O", bound="CommonOptions")  # noqa: E741 - O for options
+S = TypeVar("S")
 
-    Options: type[CommonOptions]
 
-    def observe(self, options: Any, project: Project) -> Any:
+class TaskModule(Protocol[O, S]):
+    """The module or package of a task, with its options and its snapshot; its docstring is the help text."""
+
+    @property
+    def Options(self) -> type[O]:  # noqa: N802 - a class
+        """The class of its options."""
+
+    def observe(self, options: O, project: Project) -> S:
         """Collect everything that the plan depends on."""
 
-    def plan(self, snapshot: Any, options: Any) -> Plan:
+    def plan(self, snapshot: S, options: O) -> Plan:
         """Make the plan: a pure function of its arguments."""
 
     def summarize(self, outcome: Outcome, folder: Path) -> tuple[Table, ...]:
@@ -130,9 +136,9 @@ def nearest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
     return f"choose one of {', '.join(choices)}" if fix in uploads else fix
 
 
-def load(name: str) -> TaskModule:
-    """Import the module of a task."""
-    return cast("TaskModule", import_module(f"relnox.commands.{COMMANDS[name].attribute}"))
+def load(name: str) -> TaskModule[CommonOptions, object]:
+    """Import the module of a task; its options and its snapshot are for itself only."""
+    return cast("TaskModule[CommonOptions, object]", import_module(f"relnox.commands.{COMMANDS[name].attribute}"))
 
 
 def help_of(name: str) -> tuple[str, str]:

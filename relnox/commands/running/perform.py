@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.options import CommonOptions, OptionValue
     from relnox.core.settings.schema import Value
     from relnox.reporters import Reporter
+    from relnox.steps.bump_record import Pending
     from relnox.steps.stages import Stage
 
 __all__ = ["Preparation", "perform", "prepare", "resolve_options", "run", "run_prepared"]
@@ -169,7 +170,7 @@ class Preparation(NamedTuple):
 
     plan: Plan
     project: Project
-    pending: Any
+    pending: Pending | None
     waits: list[Waiting]
     is_approved: bool = False
     document: str | None = None
@@ -203,7 +204,7 @@ def prepare(
     is_approved = task == "apply"
     if not is_approved:
         plan = replace(plan, inputs=_inputs(module, options, project))
-    document: Callable[..., str] | None = getattr(module, "document", None)
+    document: Callable[[object, CommonOptions], str] | None = getattr(module, "document", None)
     return Preparation(
         plan,
         project,
@@ -214,7 +215,7 @@ def prepare(
     )
 
 
-def _inputs(module: TaskModule, options: CommonOptions, project: Project) -> Inputs:
+def _inputs(module: TaskModule[CommonOptions, object], options: CommonOptions, project: Project) -> Inputs:
     """Return what a plan is made from, to make it again from a file."""
     return core.plan.Inputs(
         options=core.options.of_task(options),
@@ -256,7 +257,7 @@ def _run(  # noqa: PLR0913 - a run
     plan: Plan,
     project: Project,
     reporter: Reporter,
-    pending: Any,
+    pending: Pending | None,
     end: ExitStack,
     *,
     nested: bool = False,
@@ -382,9 +383,11 @@ def resolve_options(
     )
 
 
-def _pending(module: Any, snapshot: Any, plan: Plan, options: CommonOptions) -> Any:
+def _pending(
+    module: TaskModule[CommonOptions, object], snapshot: object, plan: Plan, options: CommonOptions
+) -> Pending | None:
     """Return the record that a task writes before its first step, if it writes one."""
-    pending: Callable[..., Any] | None = getattr(module, "pending", None)
+    pending: Callable[[object, Plan, CommonOptions], Pending | None] | None = getattr(module, "pending", None)
     return pending(snapshot, plan, options) if pending is not None else None
 
 
