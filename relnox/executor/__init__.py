@@ -66,7 +66,7 @@ def execute(plan: Plan, run: Run) -> Outcome:
             results=results,
             exit_code=(progress.interrupted if unfinished else None) or _exit_code(policies, results),
             seconds=time.monotonic() - begin,
-            stages=tuple(run.stages),
+            stages=run.results(Outcome),
             traceback=_traceback(bug),
         )
         for policy in policies:
@@ -200,5 +200,6 @@ def _execute_step(step: Step, run: Run) -> StepFinished:
         if (error := environment_error(failure)) is None:
             raise
         status, detail = Status.FAILED, error.message
+    run.record(step, action.result)
     seconds = time.monotonic() - started
     return StepFinished(step, status, detail, seconds, error, action.warnings)

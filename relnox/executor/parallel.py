@@ -209,7 +209,7 @@ class _Work:
     def end(self, run: Run) -> None:
         """End programs and requests of running steps until all of them have ended."""
         self._ended = True
-        run.end_workers()
+        run.close_services()
         while self._running:
             process.end_all()
             network.cancel_all()

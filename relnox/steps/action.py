@@ -34,7 +34,7 @@ class Action(Generic[S]):
         self.run = run
 
     def check(self) -> str | None:
-        """Return why nothing has to be done; None, unless a subclass can tell."""
+        """Return why nothing has to be done, or None; unless a subclass can tell, every run does it again."""
         return None
 
     def apply(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relnox import building, core
 from relnox.core.planning.events import StepWarning
+from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.errors import Failed
+from relnox.steps.export import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,30 +18,49 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
+    from relnox.steps.action import Action
     from relnox.steps.build import Build
-    from relnox.steps.run import Run
+    from relnox.steps.export import Source
 
-__all__ = ["check_archives"]
+__all__ = ["CheckedArchives", "check_archives"]
 
 
 _IGNORE_FILES = (".gitignore", ".hgignore")
 
 
-def check_archives(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution]:
-    """Check the archives of a package; return their entries for the manifest, the sdist first.
+class CheckedArchives(Record, kw_only=True):
+    """Archives of a package that are valid.
+
+    Attributes:
+        files: Their entries for the manifest, the sdist first.
+        requires: `Requires-Dist` of the wheels.
+    """
+
+    files: tuple[Distribution, ...]
+    requires: tuple[str, ...]
+
+
+def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> CheckedArchives:
+    """Check the archives of a package.
+
+    Args:
+        paths: The archives.
+        step: The planned build of the package.
+        action: What has made them; it gets the warnings.
 
     Raises:
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
             lists all problems.
     """
-    release = [building.archives.read(path, run.limits) for path in paths]
+    source = source_of(action.run)
+    release = [building.archives.read(path, action.run.settings.limits) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
     expected = building.checks.Expected(
         name=step.package,
         version=step.version,
         requires=step.requires,
-        tracked=_tracked(step.folder, run),
-        above=tuple(_above(step.folder, run)),
+        tracked=_tracked(step.folder, source),
+        above=tuple(_above(step.folder, source)),
         private=step.private,
         may_be_empty=step.may_be_empty,
         optional_extensions=step.optional_extensions,
@@ -53,7 +74,7 @@ def check_archives(paths: Sequence[Path], step: Build, run: Run) -> list[Distrib
     if not step.optional_extensions:
         findings += building.checks.verify_extensions(release)
     errors = [finding for finding in findings if finding.level == "error" or step.strict]
-    run.warnings[step.key] = tuple(
+    action.warnings = tuple(
         StepWarning(finding.code, finding.file, finding.message, finding.fix)
         for finding in findings
         if finding not in errors
@@ -63,10 +84,10 @@ def check_archives(paths: Sequence[Path], step: Build, run: Run) -> list[Distrib
         fixes = "; ".join(dict.fromkeys(finding.fix for finding in errors))
         raise Failed("archive-invalid", f"{step.package}: built archives are invalid:\n{lines}", fix=fixes)
     wheels = [archive for archive in release if archive.kind == "wheel"]
-    run.wheel_requires[step.package] = tuple(
-        dict.fromkeys(requirement for wheel in wheels for requirement in wheel.requires)
+    return CheckedArchives(
+        files=tuple(_distribution(archive) for archive in release),
+        requires=tuple(dict.fromkeys(requirement for wheel in wheels for requirement in wheel.requires)),
     )
-    return [_distribution(archive) for archive in release]
 
 
 def _compare_with_tags(archive: Archive, step: Build) -> Iterator[Finding]:
@@ -92,25 +113,25 @@ def _distribution(archive: Archive) -> Distribution:
     )
 
 
-def _above(folder: str, run: Run) -> Iterator[tuple[str, bytes]]:
+def _above(folder: str, source: Source) -> Iterator[tuple[str, bytes]]:
     """Yield the files in folders above the package's that backends copy, the nearest first."""
-    if run.export is None:
+    if source.export is None:
         return
-    package_folder = run.source / folder
-    for parent in package_folder.parents if package_folder != run.export else ():
+    package_folder = source.folder / folder
+    for parent in package_folder.parents if package_folder != source.export else ():
         for name in _IGNORE_FILES:
             if (parent / name).is_file():
                 yield name, (parent / name).read_bytes()
-        if parent == run.export:
+        if parent == source.export:
             return
 
 
-def _tracked(folder: str, run: Run) -> frozenset[str] | None:
+def _tracked(folder: str, source: Source) -> frozenset[str] | None:
     """Return the files below a folder that git tracks, relative to it; None if no commit is built."""
-    if run.tracked is None:
+    if source.tracked is None:
         return None
     if folder == ".":
-        return frozenset(run.tracked)
+        return frozenset(source.tracked)
     prefix = f"{folder}/"
-    first, last = bisect_left(run.tracked, prefix), bisect_left(run.tracked, f"{folder}0")  # 0 comes after /
-    return frozenset(name.removeprefix(prefix) for name in run.tracked[first:last])
+    first, last = bisect_left(source.tracked, prefix), bisect_left(source.tracked, f"{folder}0")  # 0 comes after /
+    return frozenset(name.removeprefix(prefix) for name in source.tracked[first:last])

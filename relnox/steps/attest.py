@@ -202,10 +202,6 @@ class CheckProvenance(Step, kw_only=True):
 class CheckingProvenance(Action[CheckProvenance]):
     """Verifies the provenance of published files offline."""
 
-    def check(self) -> str | None:
-        """Return None: the step itself is a check."""
-        return None
-
     def apply(self) -> None:
         """Get and verify the provenance of each file.
 

@@ -83,10 +83,6 @@ class AwaitIndex(Step, kw_only=True):
 class Awaiting(Action[AwaitIndex]):
     """Waits until the index lists all files of a release with their hashes, and serves their bytes."""
 
-    def check(self) -> str | None:
-        """Return None: the step itself is a check."""
-        return None
-
     def apply(self) -> None:
         """Poll until all files are listed and downloadable.
 

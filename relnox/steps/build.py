@@ -12,7 +12,8 @@ from packaging.version import Version
 
 from relnox import building, process
 from relnox.core.planning.step import Step
-from relnox.core.release.manifest import BuildInputs
+from relnox.core.records import Record
+from relnox.core.release.manifest import BuildInputs, Distribution
 from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
 from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.versions.derived_versions import CommitTags
@@ -20,6 +21,8 @@ from relnox.errors import Failed
 from relnox.steps import build_inputs
 from relnox.steps.action import Action
 from relnox.steps.archive_checks import check_archives
+from relnox.steps.building_services import BuildingServices
+from relnox.steps.export import source_of
 from relnox.steps.output_folder import move_to, same_bytes, staging_folder
 
 if TYPE_CHECKING:
@@ -30,10 +33,36 @@ if TYPE_CHECKING:
     from relnox.building.sessions import BuildSession
     from relnox.steps.run import Run
 
-__all__ = ["Build", "build"]
+__all__ = ["Build", "BuiltPackage", "build", "built_packages"]
 
 
 _COMMAND_TIMEOUT = 4 * 3600.0
+
+
+class BuiltPackage(Record, kw_only=True):
+    """The archives of a package in the output folder.
+
+    Attributes:
+        package: Its name.
+        files: The archives, the sdist first.
+        requires: `Requires-Dist` of the wheels.
+        inputs: What it was built from; None if that is not recorded.
+        reused: Whether the archives of an earlier run are still valid.
+        others: Packages of an earlier run that share the output folder.
+    """
+
+    package: str
+    files: tuple[Distribution, ...]
+    requires: tuple[str, ...] = ()
+    inputs: BuildInputs | None = None
+    reused: bool = False
+    others: tuple[BuiltPackage, ...] = ()
+
+
+def built_packages(run: Run) -> dict[str, BuiltPackage]:
+    """Return the packages that steps have built so far, by name."""
+    results = run.results(BuiltPackage)
+    return {built.package: built for result in results for built in (*result.others, result)}
 
 
 class Build(Step, kw_only=True):
@@ -91,6 +120,10 @@ class Build(Step, kw_only=True):
     def title(self) -> str:
         return f"build {self.package} {self.version or '(version from its backend)'}: sdist, then wheel from sdist"
 
+    @property
+    def invalidates(self) -> str:
+        return self.package
+
     def action(self, run: Run) -> Building:
         return Building(self, run)
 
@@ -100,57 +133,63 @@ class Building(Action[Build]):
 
     def check(self) -> str | None:
         """Done if it was built from the same inputs before, and its archives exist and are still valid."""
-        manifest = self.run.previous(self.step.output)
+        manifest = self.run.service(BuildingServices).earlier_manifest(self.step.output)
         inputs = build_inputs.previous_inputs(self.run, self.step.output).get(self.step.package)
         if self.step.inputs is None or manifest is None or inputs is None:
             return None
-        files = list(manifest.files_of(self.step.package))
+        files = manifest.files_of(self.step.package)
         paths = [self.run.root / self.step.output / file.filename for file in files]
         try:
             same = inputs.digest == self._digest(inputs.requires)
             if not same or not all(path.is_file() for path in paths):
                 return None
-            if check_archives(paths, self.step, self.run) != files:
+            archives = check_archives(paths, self.step, self)
+            if archives.files != files:
                 return None
         except Failed:  # an archive is invalid, or a build requirement is no longer available
             return None
-        self.run.reused.add(self.step.package)
-        self.run.built[self.step.package] = files
-        self.run.inputs[self.step.package] = inputs
+        self.result = BuiltPackage(
+            package=self.step.package, files=files, requires=archives.requires, inputs=inputs, reused=True
+        )
         return f"unchanged: archives of commit {(inputs.commit or '')[:10]} are still valid"
 
     def apply(self) -> None:
         """Build, check the archives, and move them to the output folder."""
-        self.run.warm_twine()
+        self.run.service(BuildingServices).warm_twine()
+        source = source_of(self.run)
         output = self.run.root / self.step.output
         with staging_folder(output, self.step.package) as staging:
             requirement_sets: set[tuple[str, ...]] = set()
-            source = self.run.source / self.step.folder
             with _fix_names_sibling(self.step, self.run):
-                paths = build(self.step, source, staging, self.run, requirement_sets)
-            distributions = check_archives(paths, self.step, self.run)
+                paths = build(self.step, source.folder / self.step.folder, staging, self.run, requirement_sets)
+            archives = check_archives(paths, self.step, self)
             move_to(output, paths)
-        self.run.built[self.step.package] = distributions
+        inputs = None
         if self.step.inputs is not None:
             requires = tuple(sorted(requirement_sets))
-            self.run.inputs[self.step.package] = BuildInputs(
+            inputs = BuildInputs(
                 package=self.step.package,
                 digest=self._digest(requires),
                 requires=requires,
-                commit=self.run.commit,
+                commit=source.commit,
             )
+        self.result = BuiltPackage(
+            package=self.step.package, files=archives.files, requires=archives.requires, inputs=inputs
+        )
 
     def verify(self) -> str:
         """Check that the archives in the output folder are the checked ones."""
-        for built in self.run.built[self.step.package]:
-            same_bytes(self.run.root / self.step.output / built.filename, built)
-        return ", ".join(built.filename for built in self.run.built[self.step.package])
+        for file in self.result.files:
+            same_bytes(self.run.root / self.step.output / file.filename, file)
+        return ", ".join(file.filename for file in self.result.files)
 
     def _digest(self, requires: Iterable[tuple[str, ...]]) -> str:
         step = self.step
-        pool = self.run.environment_pool(step.installer, "", keep_environments=step.keep_environments)
+        pool = self.run.service(BuildingServices).environment_pool(
+            step.installer, "", keep_environments=step.keep_environments
+        )
         return build_inputs.digest(
-            self.run.inputs_of(step.package, step.inputs),
+            build_inputs.with_generated_files(self.run, step.package, step.inputs),
             requires,
             pool,
             step.pythons,
@@ -167,8 +206,8 @@ def _fix_names_sibling(step: Build, run: Run) -> Iterator[None]:
     try:
         yield
     except building.backend.MissingModule as error:
-        others = {name: folder for name, folder in run.folders.items() if name != step.package}
-        module, owners = module_owners.nearest(run.source, others, error.modules)
+        others = {name: folder for name, folder in run.settings.folders().items() if name != step.package}
+        module, owners = module_owners.nearest(source_of(run).folder, others, error.modules)
         if owners:
             error.fix = (
                 f'add "{owners[0]}" to requires in [build-system] of {step.package}, so that it is built first '
@@ -199,11 +238,13 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
     variables = run.variables(more=conditions.variables(step.epoch))
     if step.command:
         return _run_command(step, source, into, run, variables, conditions)
+    built = built_packages(run)
     siblings = {
-        name: run.root / step.output / built.filename
+        name: run.root / step.output / file.filename
         for name in step.siblings
-        for built in run.built.get(name, ())
-        if built.kind == "wheel"
+        if name in built
+        for file in built[name].files
+        if file.kind == "wheel"
     }
     context = building.sessions.HookContext(
         variables=variables,
@@ -217,7 +258,9 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
     both = step.declarative and isolation == "fast"
 
     def session(source: Path, python: str) -> BuildSession:
-        pool = run.environment_pool(step.installer, python, keep_environments=step.keep_environments)
+        pool = run.service(BuildingServices).environment_pool(
+            step.installer, python, keep_environments=step.keep_environments
+        )
         return pool.session(source, isolation, context, both=both)
 
     with closing(session(source, "")) as first:

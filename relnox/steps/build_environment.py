@@ -11,6 +11,7 @@ from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
 from relnox.errors import Failed
 from relnox.steps import build_inputs
 from relnox.steps.action import Action
+from relnox.steps.building_services import BuildingServices
 
 if TYPE_CHECKING:
     from relnox.building.environment_pool import BuildEnvironmentPool
@@ -70,7 +71,9 @@ class PreparingEnvironment(Action[PrepareBuildEnvironment]):
     @property
     def pool(self) -> BuildEnvironmentPool:
         """The pool that the environment belongs to."""
-        return self.run.environment_pool(self.step.installer, "", keep_environments=self.step.keep)
+        return self.run.service(BuildingServices).environment_pool(
+            self.step.installer, "", keep_environments=self.step.keep
+        )
 
     def check(self) -> str | None:
         """Not needed if all packages that use it are unchanged."""
@@ -80,7 +83,7 @@ class PreparingEnvironment(Action[PrepareBuildEnvironment]):
             if inputs is None or name not in previous:
                 return False
             digest = build_inputs.digest(
-                self.run.inputs_of(name, inputs),
+                build_inputs.with_generated_files(self.run, name, inputs),
                 previous[name].requires,
                 self.pool,
                 self.step.pythons,

@@ -6,6 +6,9 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from relnox.steps.building_services import BuildingServices
+from relnox.steps.export import generated_files
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -14,13 +17,21 @@ if TYPE_CHECKING:
     from relnox.core.settings.build_settings import Constraints
     from relnox.steps.run import Run
 
-__all__ = ["digest", "previous_inputs"]
+__all__ = ["digest", "previous_inputs", "with_generated_files"]
 
 
 def previous_inputs(run: Run, output: str) -> dict[str, BuildInputs]:
     """Return what an earlier run built the packages from, by name."""
-    manifest = run.previous(output)
+    manifest = run.service(BuildingServices).earlier_manifest(output)
     return {} if manifest is None else {inputs.package: inputs for inputs in manifest.inputs}
+
+
+def with_generated_files(run: Run, package: str, digest: str | None) -> str | None:
+    """Return a digest of a package's inputs with the files that hooks generated; None without a digest."""
+    generated = generated_files(run, package)
+    if digest is None or not generated:
+        return digest
+    return hashlib.sha256(json.dumps([digest, sorted(generated.items())]).encode()).hexdigest()
 
 
 def digest(  # noqa: PLR0913 - all inputs

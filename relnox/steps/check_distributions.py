@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 from relnox import building, process
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
-from relnox.core.records import replace
+from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.steps.action import Action
+from relnox.steps.build import built_packages
+from relnox.steps.building_services import BuildingServices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from relnox.steps.build import BuiltPackage
     from relnox.steps.run import Run
 
-__all__ = ["CheckDistributions"]
+__all__ = ["CheckDistributions", "CheckedDistributions"]
 
 
 _CHECK_TIMEOUT = 3600.0
@@ -29,6 +32,18 @@ _TWINE_FIX = "fix the readme, or its content type in pyproject.toml"
 
 _FILES_PER_PROCESS = 20
 """Archives per twine process, at least."""
+
+
+class CheckedDistributions(Record, kw_only=True):
+    """What `twine check` has to say.
+
+    Attributes:
+        with_messages: Packages with warnings or errors.
+        rejected: Packages whose archives must not be released.
+    """
+
+    with_messages: frozenset[str]
+    rejected: frozenset[str] = frozenset()
 
 
 class CheckDistributions(Step, kw_only=True):
@@ -54,7 +69,7 @@ class Checking(Action[CheckDistributions]):
 
     def check(self) -> str | None:
         """Done if nothing is new: reused archives passed it when they were built."""
-        if not self.run.built:
+        if not built_packages(self.run):
             return "nothing was built"
         return None if self._files else "nothing new was built"
 
@@ -77,15 +92,16 @@ class Checking(Action[CheckDistributions]):
         failures = [
             result for result in results if result.result == "failed" or (self.step.strict and result.messages)
         ]
-        self.run.warnings[self.step.key] = tuple(
+        self.warnings = tuple(
             StepWarning("twine-check", result.file, message, _TWINE_FIX)
             for result in results
             if result not in failures
             for message in result.messages
         )
-        owners = {file.filename: name for name, built in self.run.built.items() for file in built}
-        for package in {owners[result.file] for result in results if result.messages} & self.run.inputs.keys():
-            self.run.inputs[package] = replace(self.run.inputs[package], has_warnings=True)
+        built = built_packages(self.run)
+        owners = {file.filename: name for name, package in built.items() for file in package.files}
+        with_messages = frozenset(owners[result.file] for result in results if result.messages)
+        self.result = CheckedDistributions(with_messages=with_messages)
         failed = next((completed for completed in processes if completed.returncode != 0), None)
         if failed is None:
             return
@@ -94,24 +110,24 @@ class Checking(Action[CheckDistributions]):
         files_by_problem: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for result in failures:
             files_by_problem.setdefault((owners[result.file], result.messages), []).append(result.file)
-        self._remove_archives({owner for owner, _ in files_by_problem})
+        rejected = frozenset(owner for owner, _ in files_by_problem)
+        self.result = CheckedDistributions(with_messages=with_messages, rejected=rejected)
+        self._remove_archives([built[name] for name in rejected])
         lines = [
             f"  {owner}: {', '.join(names)}: {' '.join(messages) or 'failed'}"
             for (owner, messages), names in sorted(files_by_problem.items())
         ]
         raise Failed("twine-check", "\n".join(["archives fail twine check:", *lines]), fix=_TWINE_FIX)
 
-    def _remove_archives(self, packages: set[str]) -> None:
-        self.run.rejected |= packages
-        for name in packages - self.run.reused:
-            for built in self.run.built[name]:
-                (self.run.root / self.step.output / built.filename).unlink(missing_ok=True)
+    def _remove_archives(self, packages: Iterable[BuiltPackage]) -> None:
+        for file in (file for package in packages if not package.reused for file in package.files):
+            (self.run.root / self.step.output / file.filename).unlink(missing_ok=True)
 
     def _twine(self, files: Sequence[Path]) -> process.Completed:
         arguments = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]
         variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
         on_line = self.run.on_line(self.step)
-        if (warm := self.run.warm_twine()) is None:
+        if (warm := self.run.service(BuildingServices).warm_twine()) is None:
             return process.run([sys.executable, "-m", "twine", *arguments], env=variables, on_line=on_line)
         return building.workers.Fork(warm).run(
             [building.workers.twine_program(), *arguments],
@@ -130,7 +146,9 @@ class Checking(Action[CheckDistributions]):
         """With --strict all archives, else the new ones and those with warnings."""
         return [
             self.run.root / self.step.output / file.filename
-            for name, built in self.run.built.items()
-            for file in built
-            if self.step.strict or name not in self.run.reused or self.run.inputs[name].has_warnings
+            for package in built_packages(self.run).values()
+            if self.step.strict
+            or not package.reused
+            or (package.inputs is not None and package.inputs.has_warnings)
+            for file in package.files
         ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.step import Step
 from relnox.errors import Failed
 from relnox.steps.action import Action
+from relnox.steps.building_services import environment_cache
 
 if TYPE_CHECKING:
     from relnox.steps.run import Run
@@ -34,15 +35,15 @@ class ClearingCache(Action[ClearCache]):
 
     def check(self) -> str | None:
         """Done if the cache is empty."""
-        return None if self.run.environment_cache.content() else "nothing to remove"
+        return None if environment_cache().content() else "nothing to remove"
 
     def apply(self) -> None:
         """Clear the cache."""
-        self.run.environment_cache.clear()
+        environment_cache().clear()
 
     def verify(self) -> str:
         """Check that the cache is empty."""
-        if remaining := self.run.environment_cache.content():
+        if remaining := environment_cache().content():
             raise Failed(
                 "file-not-removed",
                 f"{remaining[0]} still exists after it was removed",

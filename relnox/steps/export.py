@@ -5,13 +5,65 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from relnox.core.planning.step import Step
+from relnox.core.records import Record, replace
 from relnox.errors import Failed
 from relnox.steps.action import Action
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from relnox.steps.run import Run
 
-__all__ = ["Export"]
+__all__ = ["Export", "GeneratedFiles", "Source", "generated_files", "source_of"]
+
+
+class Source(Record, kw_only=True):
+    """What is built: an exported commit, or the working tree.
+
+    Attributes:
+        folder: The project's folder in it.
+        commit: The full commit id; None for the working tree.
+        export: The folder of the exported commit, which the project's folder may be below.
+        tracked: The files of the commit, relative to the project's folder, sorted.
+    """
+
+    folder: Path
+    commit: str | None = None
+    export: Path | None = None
+    tracked: tuple[str, ...] | None = None
+
+
+class GeneratedFiles(Record, kw_only=True):
+    """Files that a hook generated before the build.
+
+    Attributes:
+        packages: The packages that are built with them.
+        digests: Their names, relative to the project's folder, with the SHA-256 of each; None for a removed one.
+    """
+
+    packages: tuple[str, ...]
+    digests: tuple[tuple[str, str | None], ...]
+
+
+def generated_files(run: Run, package: str | None = None) -> dict[str, str | None]:
+    """Return the files that hooks generated, for one package or all, by name; see `GeneratedFiles.digests`."""
+    results = run.results(GeneratedFiles)
+    return {
+        name: digest
+        for generated in results
+        if package is None or package in generated.packages
+        for name, digest in generated.digests
+    }
+
+
+def source_of(run: Run) -> Source:
+    """Return what a run builds: the commit that it has exported, with generated files; or the working tree."""
+    source = run.result(Source) or Source(folder=run.root)
+    generated = generated_files(run)
+    if source.tracked is None or not generated:
+        return source
+    removed = {name for name, digest in generated.items() if digest is None}
+    return replace(source, tracked=tuple(sorted({*source.tracked, *generated} - removed)))
 
 
 class Export(Step, kw_only=True):
@@ -40,10 +92,6 @@ class Export(Step, kw_only=True):
 class Exporting(Action[Export]):
     """Exports the commit to build into a scratch folder."""
 
-    def check(self) -> str | None:
-        """Return None: the commit is always exported again."""
-        return None
-
     def apply(self) -> None:
         """Export the commit."""
         from relnox.source import exports
@@ -52,14 +100,16 @@ class Exporting(Action[Export]):
         if self.run.git is None:
             raise Failed("not-a-git-repository", "project is not in a git checkout", fix="git init")
         exports.remove_leftover(self.run.git)
-        self.run.commit = self.step.commit
-        self.run.export = self.run.scratch / "source"
-        self.run.source = exports.export(self.run.git, self.step.commit, self.run.export)
-        self.run.tracked = Git(self.run.source).tracked_files()
+        export = self.run.scratch / "source"
+        self.run.at_end(exports.remove, self.run.git, export)
+        folder = exports.export(self.run.git, self.step.commit, export)
+        self.result = Source(
+            folder=folder, commit=self.step.commit, export=export, tracked=Git(folder).tracked_files()
+        )
 
     def verify(self) -> str:
         """Check that the project's folder is in the commit."""
-        if not self.run.source.is_dir():
+        if not self.result.folder.is_dir():
             raise Failed(
                 "project-not-committed",
                 f"project folder is not in commit {self.step.commit[:10]}",

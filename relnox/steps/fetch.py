@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from relnox import building
 from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
+from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import listing
 from relnox.errors import Conflict, Failed, TryLater
@@ -21,13 +22,20 @@ if TYPE_CHECKING:
     from relnox.network import Deadline
     from relnox.steps.run import Run
 
-__all__ = ["CopyFiles", "Download"]
+__all__ = ["CopyFiles", "Download", "ReleaseFiles"]
 
 
 _MIN_WAIT = 0.5
 
 
 _MAX_WAIT = 15.0
+
+
+class ReleaseFiles(Record, kw_only=True):
+    """Files of a package on this machine, compared by hash."""
+
+    package: str
+    archives: tuple[Archive, ...]
 
 
 class Download(Step, kw_only=True):
@@ -58,10 +66,6 @@ class Download(Step, kw_only=True):
 class Downloading(Action[Download]):
     """Action that downloads the release's files from the index; only files with the right hash are used."""
 
-    def check(self) -> str | None:
-        """Never skip: every run downloads the files again."""
-        return None
-
     def apply(self) -> None:
         """Download and compare, with retries: an index may list a file before it serves it."""
         from relnox.network import Deadline
@@ -71,13 +75,13 @@ class Downloading(Action[Download]):
         wait = _MIN_WAIT
         while True:
             try:
-                downloads = [self._download(file, folder, deadline) for file in self.step.files]
+                downloads = tuple(self._download(file, folder, deadline) for file in self.step.files)
             except TryLater as transient_error:
                 if not (left := deadline.left()):
                     raise
                 deadline.wait(min(wait, left), transient_error.message)
             else:
-                self.run.downloads[self.step.package] = downloads
+                self.result = ReleaseFiles(package=self.step.package, archives=downloads)
                 return
             wait = min(wait * 2, _MAX_WAIT)
 
@@ -107,7 +111,7 @@ class Downloading(Action[Download]):
         sha256 = client.download(index_file, path, deadline)
         if sha256 != file.sha256:
             raise index_file_differs(index, file, sha256)
-        return building.checks.open_checked(path, self.run.limits)
+        return building.checks.open_checked(path, self.run.settings.limits)
 
 
 class CopyFiles(Step, kw_only=True):
@@ -133,14 +137,12 @@ class CopyFiles(Step, kw_only=True):
 class CopyingFiles(Action[CopyFiles]):
     """Action that copies built files, so that the files that were compared are the ones that are installed."""
 
-    def check(self) -> str | None:
-        """Never skip: every run copies the files again."""
-        return None
-
     def apply(self) -> None:
         """Copy and compare."""
         folder = self.run.folder(self.step.key)
-        self.run.downloads[self.step.package] = [self._copy(file, folder) for file in self.step.files]
+        self.result = ReleaseFiles(
+            package=self.step.package, archives=tuple(self._copy(file, folder) for file in self.step.files)
+        )
 
     def verify(self) -> str:
         """Report the hashes, which were compared with each copy."""
@@ -162,7 +164,7 @@ class CopyingFiles(Action[CopyFiles]):
                 f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
                 fix=f"rebuild: {fixes.command('build-all')}",
             )
-        return building.checks.open_checked(path, self.run.limits)
+        return building.checks.open_checked(path, self.run.settings.limits)
 
 
 def _hashes(files: Iterable[Distribution]) -> str:

@@ -18,6 +18,7 @@ from relnox.core.settings.hook_settings import Event, Hook
 from relnox.core.text import listing
 from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
+from relnox.steps.export import GeneratedFiles, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -150,8 +151,9 @@ class RunningHook(Action[RunHook]):
 
         step, run = self.step, self.run
         builds = step.event == "before-build"
-        root = run.source if builds else run.root
-        commit = run.commit if builds else run.git.head() if run.git is not None else None
+        source = source_of(run)
+        root = source.folder if builds else run.root
+        commit = source.commit if builds else run.git.head() if run.git is not None else None
         event = event_document(
             step,
             root=str(root),
@@ -167,14 +169,19 @@ class RunningHook(Action[RunHook]):
             root,
             on_line=self.on_line,
             variables=run.temporary_variables(),
-            is_copy=builds and run.export is not None,
+            is_copy=builds and source.export is not None,
         )
 
     def _files(self) -> tuple[Distribution, ...]:
         """Return the archives of the packages that take part."""
         if self.step.event != "after-build":
             return self.step.files
-        return tuple(file for package in self.step.packages for file in self.run.built.get(package.name, ()))
+        from relnox.steps.build import built_packages
+
+        built = built_packages(self.run)
+        return tuple(
+            file for package in self.step.packages if package.name in built for file in built[package.name].files
+        )
 
     def _bump_has_begun(self) -> bool:
         from relnox.source import edits
@@ -192,7 +199,8 @@ class RunningHook(Action[RunHook]):
         from relnox.steps.published_files import Publication
 
         uploads = any(file.upload is UploadStatus.UPLOADED for file in self.run.service(Publication).files)
-        return uploads or (self.step.key not in self.run.recorded_hooks and _record(self.step, self.run).exists())
+        is_new = any(due.key == self.step.key for due in self.run.results(NewDueHook))
+        return uploads or (not is_new and _record(self.step, self.run).exists())
 
     def _written_files(self) -> dict[str, str | None]:
         """Return the files that differ from the commit, declared ignored ones included."""
@@ -202,28 +210,36 @@ class RunningHook(Action[RunHook]):
         run = self.run
         if run.git is None:
             return {}
-        return hooks.written_files(Git(run.source, run.git.prefix), self.step.hook.writes)
+        return hooks.written_files(Git(source_of(run).folder, run.git.prefix), self.step.hook.writes)
 
     def _check_and_note_writes(self) -> None:
         """Check that the hook wrote what it declares, which is part of the build from now on."""
         from relnox.source import hooks
 
-        after, run = self._written_files(), self.run
+        after, run, source = self._written_files(), self.run, source_of(self.run)
         names = [name for name in {**self.before, **after} if self.before.get(name, "") != after.get(name, "")]
         changes = {name: after.get(name) for name in names}
         hooks.check_writes(self.step.hook, {"event": self.step.event}, names)
-        for package in self.step.packages:
-            run.generated.setdefault(package.name, {}).update(changes)
-        if run.tracked is not None:
-            removed = {name for name, digest in changes.items() if digest is None}
-            run.tracked = tuple(sorted({*run.tracked, *names} - removed))
-        if run.commit is not None and run.git is not None:
+        self.result = GeneratedFiles(
+            packages=tuple(package.name for package in self.step.packages), digests=tuple(changes.items())
+        )
+        if source.commit is not None and run.git is not None:
             time = run.git.commit_time() or 0
             for name in names:
-                if (run.source / name).is_file():
-                    os.utime(run.source / name, (time, time), follow_symlinks=False)
+                if (source.folder / name).is_file():
+                    os.utime(source.folder / name, (time, time), follow_symlinks=False)
         if names and self.detail == "done":
             self.detail = f"wrote {listing(sorted(names))}"
+
+
+class NewDueHook(Record, kw_only=True):
+    """A hook that this run, and no earlier one, recorded as due.
+
+    Attributes:
+        key: The key of its step.
+    """
+
+    key: str
 
 
 class RecordDueHook(Step, kw_only=True):
@@ -256,7 +272,7 @@ class RecordingDueHook(Action[RecordDueHook]):
         files.make_private(self.run.private)
         files.make_private(path.parent)
         files.replace_file(path, f"{self.step.hook.title}\n".encode(), mode=0o600, keep_mode=False)
-        self.run.recorded_hooks.add(self.step.hook.key)
+        self.result = NewDueHook(key=self.step.hook.key)
 
     def verify(self) -> str:
         """Check that the record exists."""

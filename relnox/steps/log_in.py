@@ -44,12 +44,9 @@ class LogIn(Step, kw_only=True):
 class LoggingIn(Action[LogIn]):
     """Gets an upload token for each project, so that errors come before any upload.
 
-    Whether a project accepts this publisher is known only at its first file: an identity names no project.
+    Tokens are valid for this run only. Whether a project accepts this publisher is known only at its first file,
+    since an identity names no project.
     """
-
-    def check(self) -> str | None:
-        """Return None: tokens are valid for this run only."""
-        return None
 
     def apply(self) -> None:
         """Get all tokens concurrently."""

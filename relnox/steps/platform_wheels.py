@@ -16,8 +16,9 @@ from relnox.core.settings.config import Abi
 from relnox.errors import Blocked, Failed
 from relnox.files import replace_file
 from relnox.steps.action import Action
-from relnox.steps.archive_checks import check_archives
-from relnox.steps.build import Build
+from relnox.steps.archive_checks import CheckedArchives, check_archives
+from relnox.steps.build import Build, BuiltPackage
+from relnox.steps.building_services import BuildingServices
 from relnox.steps.output_folder import move_to, same_bytes, staging_folder
 
 if TYPE_CHECKING:
@@ -51,10 +52,6 @@ class WriteMatrix(Step, kw_only=True):
 
 class WritingMatrix(Action[WriteMatrix]):
     """Writes the jobs that build platform wheels to a file."""
-
-    def check(self) -> str | None:
-        """Return None: the file is always written."""
-        return None
 
     def apply(self) -> None:
         """Write the file."""
@@ -103,21 +100,20 @@ class BuildingWheels(Action[BuildWheels]):
 
     def check(self) -> str | None:
         """Done if the manifest of the output folder lists all of them, and they are still valid."""
-        fetch_listing = list(self._files_of_manifest())
+        files = self._files_of_manifest()
         output = self.run.root / self.step.build.output
-        comparison = self._compare([file.filename for file in fetch_listing])
-        paths = [output / file.filename for file in fetch_listing]
+        comparison = self._compare([file.filename for file in files])
+        paths = [output / file.filename for file in files]
         if comparison.missing or not all(path.is_file() for path in paths):
             return None
         if any(
-            building.archives.digests(path).sha256 != file.sha256
-            for path, file in zip(paths, fetch_listing, strict=True)
+            building.archives.digests(path).sha256 != file.sha256 for path, file in zip(paths, files, strict=True)
         ):
             return None
-        if check_archives(paths, self.step.build, self.run) != fetch_listing:
+        archives = check_archives(paths, self.step.build, self)
+        if archives.files != files:
             return None
-        self._keep_other_packages()
-        self.run.built[self.step.build.package] = fetch_listing
+        self.result = self._built(archives)
         return f"{len(self.step.job.identifiers)} wheels exist and are still valid"
 
     def apply(self) -> None:
@@ -138,7 +134,7 @@ class BuildingWheels(Action[BuildWheels]):
             process.run(
                 [program, *command.argv[1:]],
                 cwd=self.run.root,
-                env=self.run.installer_variables(more=dict(command.environment)),
+                env=self._services.installer_variables(more=dict(command.environment)),
                 timeout=_TIMEOUT,
                 on_line=self.run.on_line(self.step),
             ).check(
@@ -158,22 +154,21 @@ class BuildingWheels(Action[BuildWheels]):
             new = {path.name for path in wheel_paths}
             others = [output / file.filename for file in self._files_of_manifest() if file.filename not in new]
             paths = [*(path for path in others if path.is_file()), *wheel_paths]
-            distributions = check_archives(paths, build, self.run)
+            archives = check_archives(paths, build, self)
             move_to(output, wheel_paths)
-        self._keep_other_packages()
-        self.run.built[build.package] = distributions
+        self.result = self._built(archives)
 
     def verify(self) -> str:
         """Check that the wheels in the output folder are the checked ones."""
-        built = self.run.built[self.step.build.package]
-        for file in built:
+        files = self.result.files
+        for file in files:
             same_bytes(self.run.root / self.step.build.output / file.filename, file)
-        return ", ".join(file.filename for file in built if file.kind == "wheel")
+        return ", ".join(file.filename for file in files if file.kind == "wheel")
 
     def _sdist(self) -> Distribution:
         """Return the sdist in the manifest of the output folder; it has to be built from the present commit."""
         output, package = self.step.build.output, self.step.build.package
-        manifest = self.run.previous(output)
+        manifest = self._services.earlier_manifest(output)
         sdist = next((file for file in self._files_of_manifest() if file.kind == "sdist"), None)
         if manifest is None or sdist is None or not (self.run.root / output / sdist.filename).is_file():
             raise Failed(
@@ -195,17 +190,30 @@ class BuildingWheels(Action[BuildWheels]):
         same_bytes(self.run.root / output / sdist.filename, sdist)
         return sdist
 
-    def _files_of_manifest(self) -> tuple[Distribution, ...]:
-        """Return the package's files in the manifest: the sdist, and wheels of jobs that ran here before."""
-        manifest = self.run.previous(self.step.build.output)
-        return manifest.files_of(self.step.build.package) if manifest is not None else ()
+    def _files_of_manifest(self, package: str | None = None) -> tuple[Distribution, ...]:
+        """Return a package's files in the manifest: the sdist, and wheels of jobs that ran here before."""
+        manifest = self._services.earlier_manifest(self.step.build.output)
+        return manifest.files_of(package or self.step.build.package) if manifest is not None else ()
 
-    def _keep_other_packages(self) -> None:
-        """Carry the other packages of the present manifest over into the new one."""
-        manifest = self.run.previous(self.step.build.output)
-        if manifest is not None:
-            for name in manifest.packages:
-                self.run.built.setdefault(name, list(manifest.files_of(name)))
+    def _built(self, archives: CheckedArchives) -> BuiltPackage:
+        """Return the package, with the other packages of the present manifest, which stay in the new one."""
+        package = self.step.build.package
+        manifest = self._services.earlier_manifest(self.step.build.output)
+        others = manifest.packages if manifest is not None else ()
+        return BuiltPackage(
+            package=package,
+            files=archives.files,
+            requires=archives.requires,
+            others=tuple(
+                BuiltPackage(package=name, files=self._files_of_manifest(name))
+                for name in others
+                if name != package
+            ),
+        )
+
+    @property
+    def _services(self) -> BuildingServices:
+        return self.run.service(BuildingServices)
 
     def _compare(self, files: list[str]) -> Comparison:
         return core.wheels.ExpectedFiles(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)

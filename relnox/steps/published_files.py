@@ -16,6 +16,7 @@ from relnox.core.records import replace
 from relnox.core.release import publication
 from relnox.core.release.publication import Observation, PublishedFile, State, UploadStatus
 from relnox.errors import Conflict, ExitCode
+from relnox.steps.run import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,12 +42,12 @@ _CANCEL_TIME = 0.5
 _CONNECTIONS = 8
 
 
-class Publication(Policy):
+class Publication(Service, Policy):
     """The files of a release, with what steps did and observed."""
 
     def __init__(self, run: Run) -> None:
+        super().__init__(run)
         self._plan = run.plan
-        self._run = run
         uploads = [step.upload for step in run.plan.steps if step.upload is not None]
         self._built = {(index, file.filename): file for index, file in uploads}
         self._files = {

@@ -13,11 +13,13 @@ from relnox import building
 from relnox.core.planning.step import Step
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.steps.build import Build, build
+from relnox.steps.build import Build, build, built_packages
+from relnox.steps.export import generated_files, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from relnox.core.release.manifest import Distribution
     from relnox.steps.run import Run
 
 __all__ = ["CheckReproducibility"]
@@ -50,16 +52,16 @@ class CheckReproducibility(Step, kw_only=True):
     def title(self) -> str:
         return f"build {self.build.package} again in another folder, and compare"
 
+    @property
+    def invalidates(self) -> str:
+        return self.build.package
+
     def action(self, run: Run) -> CheckingReproducibility:
         return CheckingReproducibility(self, run)
 
 
 class CheckingReproducibility(Action[CheckReproducibility]):
     """Action that builds a package a second time and compares the archives."""
-
-    def check(self) -> str | None:
-        """Never skip."""
-        return None
 
     def apply(self) -> None:
         """Build and compare."""
@@ -72,8 +74,8 @@ class CheckingReproducibility(Action[CheckReproducibility]):
             for path in build(self.step.build, source, output, self.run, set(), building.conditions.VARIED)
         }
         found_differences = []
-        for built in self.run.built[self.step.build.package]:
-            name, first = built.filename, self.run.root / self.step.build.output / built.filename
+        for file in self._built:
+            name, first = file.filename, self.run.root / self.step.build.output / file.filename
             if name in rebuilt:
                 found_differences += [
                     (kind, f"{name}: {detail}")
@@ -83,7 +85,7 @@ class CheckingReproducibility(Action[CheckReproducibility]):
                 found_differences.append(
                     ("presence", f"{name} is missing in the second build, which has {', '.join(sorted(rebuilt))}")
                 )
-        names = {built.filename for built in self.run.built[self.step.build.package]}
+        names = {file.filename for file in self._built}
         found_differences += [
             ("presence", f"{name} is only in the second build") for name in sorted(rebuilt.keys() - names)
         ]
@@ -99,8 +101,11 @@ class CheckingReproducibility(Action[CheckReproducibility]):
 
     def verify(self) -> str:
         """Report how many archives were compared."""
-        files = len(self.run.built[self.step.build.package])
-        return f"{files} archives are identical in both builds"
+        return f"{len(self._built)} archives are identical in both builds"
+
+    @property
+    def _built(self) -> tuple[Distribution, ...]:
+        return built_packages(self.run)[self.step.build.package].files
 
     def _second_source(self, folder: Path) -> Path:
         """Create the source in another folder, with other file times and umask: a checkout, or the copied tree."""
@@ -108,14 +113,15 @@ class CheckingReproducibility(Action[CheckReproducibility]):
         from relnox.source.git import Git
 
         checkout = folder / "checkout"
-        if self.run.commit is not None and self.run.git is not None:
+        first = source_of(self.run)
+        if first.commit is not None and self.run.git is not None:
             with _exporting:
-                source = exports.export(self.run.git, self.run.commit, checkout)
+                source = exports.export(self.run.git, first.commit, checkout)
             self._copy_generated(source)
         else:
             source = checkout
             with contextlib.suppress(shutil.Error):  # sockets, and files that parallel builds create and remove
-                shutil.copytree(self.run.source, source, symlinks=True, ignore=self._ignored)
+                shutil.copytree(first.folder, source, symlinks=True, ignore=self._ignored)
         for path in checkout.rglob("*"):
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode & ~building.conditions.VARIED.umask)
@@ -126,11 +132,12 @@ class CheckingReproducibility(Action[CheckReproducibility]):
 
     def _copy_generated(self, source: Path) -> None:
         """Copy the files that hooks generated before the first build."""
-        for name in {name for names in self.run.generated.values() for name in names}:
+        first = source_of(self.run)
+        for name in generated_files(self.run):
             path = source / name
-            if (self.run.source / name).is_file():
+            if (first.folder / name).is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(self.run.source / name, path)
+                shutil.copy(first.folder / name, path)
             else:
                 path.unlink(missing_ok=True)
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 from relnox import building, core, process
 from relnox.core.planning.step import Step
 from relnox.steps.action import Action
+from relnox.steps.build import built_packages
+from relnox.steps.building_services import BuildingServices
+from relnox.steps.export import source_of
 
 if TYPE_CHECKING:
     from relnox.steps.run import Run
@@ -49,6 +52,10 @@ class RunTests(Step, kw_only=True):
     def title(self) -> str:
         return f"{self.key}: {' '.join(self.command)}"
 
+    @property
+    def invalidates(self) -> str:
+        return self.package
+
     def action(self, run: Run) -> Testing:
         return Testing(self, run)
 
@@ -56,32 +63,30 @@ class RunTests(Step, kw_only=True):
 class Testing(Action[RunTests]):
     """Runs the project's tests against the built wheel, in a fresh environment."""
 
-    def check(self) -> str | None:
-        """Return None: tests always run."""
-        return None
-
     def apply(self) -> None:
         """Install the wheels, and run the test command in the package's folder."""
-        installer = self.run.installer(self.step.installer)
+        services = self.run.service(BuildingServices)
+        installer = building.environments.find_installer(self.step.installer)
         folder = self.run.folder(self.step.key)
-        variables = self.run.installer_variables()
-        self.run.report_package_sources(installer.name)
+        variables = services.installer_variables()
+        services.report_package_sources(installer.name)
         environment = installer.create(
             folder / "env", building.interpreters.find_interpreter(self.step.python).path, env=variables
         )
         python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
+        built = built_packages(self.run)
         wheels = [
-            str(self.run.root / self.step.output / built.filename)
+            str(self.run.root / self.step.output / file.filename)
             for package in (self.step.package, *self.step.siblings)
-            for built in self.run.built[package]
-            if built.kind == "wheel" and building.wheels.supports(built.filename, python)
+            for file in built[package].files
+            if file.kind == "wheel" and building.wheels.supports(file.filename, python)
         ]
         installer.install(
             environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.on_line(self.step)
         ).check(f"{self.step.package}: installing the wheel for its tests")
         completed = process.run(
             self.step.command,
-            cwd=self.run.source / self.step.folder,
+            cwd=source_of(self.run).folder / self.step.folder,
             env=environment.variables(self.run.variables(more=dict(self.step.environment))),
             timeout=_TEST_TIMEOUT,
             on_line=self.run.on_line(self.step),
@@ -96,13 +101,13 @@ class Testing(Action[RunTests]):
         if not (missing := _NO_MODULE.findall(output)):
             return None
         module, package = missing[-1], self.step.package
-        others = {name: folder for name, folder in self.run.folders.items() if name != package}
+        others = {name: folder for name, folder in self.run.settings.folders().items() if name != package}
         candidates = core.missing_modules.candidate_modules(output.splitlines(), module)
-        sibling_module, owners = module_owners.nearest(self.run.source, others, candidates)
+        sibling_module, owners = module_owners.nearest(source_of(self.run).folder, others, candidates)
         if owners:
             places = " and ".join(owners)
             return f'add "{owners[0]}" to the dependencies of {package} ({sibling_module} is in {places})'
-        if extra := core.missing_modules.extra_providing(module, self.run.wheel_requires.get(package, ())):
+        if extra := core.missing_modules.extra_providing(module, built_packages(self.run)[package].requires):
             return (
                 f'add "{package}[{extra}]" to [tool.relnox.test] requires ({module} is in the extra {extra}), '
                 f"or make the import of {module} optional"

@@ -6,15 +6,30 @@ from typing import TYPE_CHECKING, ClassVar
 
 from relnox.core.planning.events import Status
 from relnox.core.planning.step import Step
+from relnox.core.records import Record
 from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from relnox.core.planning.events import Outcome
     from relnox.errors import RelnoxError
     from relnox.steps.run import Run
 
-__all__ = ["CloneCheckout", "Stage"]
+__all__ = ["CloneCheckout", "Stage", "checkout_folder"]
+
+
+class ClonedCheckout(Record):
+    """The temporary checkout that stages run in."""
+
+    folder: Path
+
+
+def checkout_folder(run: Run) -> Path:
+    """Return the folder that the stages of a run work in: the temporary checkout, or the project's folder."""
+    clone = run.result(ClonedCheckout)
+    return run.root if clone is None else clone.folder
 
 
 class CloneCheckout(Step, kw_only=True):
@@ -38,10 +53,6 @@ class CloneCheckout(Step, kw_only=True):
 class Cloning(Action[CloneCheckout]):
     """Clones the checkout, with a bare repository as its remote, so that the push is rehearsed as well."""
 
-    def check(self) -> str | None:
-        """Never skip: every rehearsal needs a new clone."""
-        return None
-
     def apply(self) -> None:
         """Clone the checkout to the remote, and the remote to the working clone."""
         from relnox.source.git import cloning
@@ -49,13 +60,15 @@ class Cloning(Action[CloneCheckout]):
         if self.run.git is None:
             raise Failed("not-a-git-repository", f"{self.run.root} is not in a git repository", fix="git init")
         step = self.step
-        self.run.clone = cloning.clone_with_remote(self.run.git, self.run.scratch, step.commit, step.branch)
+        self.result = ClonedCheckout(
+            folder=cloning.clone_with_remote(self.run.git, self.run.scratch, step.commit, step.branch)
+        )
 
     def verify(self) -> str:
         """Check that the clone is at the commit."""
         from relnox.source import git
 
-        clone = git.find(self.run.clone) if self.run.clone is not None else None
+        clone = git.find(self.result.folder)
         if clone is None or clone.head() != self.step.commit:
             raise Failed("clone-failed", f"the clone is not at commit {self.step.commit[:10]}", fix="git fsck")
         return f"at {self.step.commit[:10]}"
@@ -84,20 +97,15 @@ class Stage(Step, kw_only=True):
 class RunningStage(Action[Stage]):
     """Runs another task, whose own steps are verified by themselves."""
 
-    def check(self) -> str | None:
-        """Never skip: the task decides for each of its steps whether it is done."""
-        return None
-
     def apply(self) -> None:
         """Observe, plan and run the task."""
-        outcome = self.run.stage(self.step, self.run.clone or self.run.root)
-        self.run.stages.append(outcome)
+        self.result = outcome = self.run.stage(self.step, checkout_folder(self.run))
         if outcome.exit_code != ExitCode.DONE:
             raise _failure(self.step.task, outcome)
 
     def verify(self) -> str:
         """Count the steps that were done and skipped."""
-        results = self.run.stages[-1].results
+        results = self.result.results
         done = sum(result.status is Status.SUCCESS for result in results)
         skipped = sum(result.status is Status.SKIPPED for result in results)
         return f"{done} steps" + (f", {skipped} skipped" if skipped else "")

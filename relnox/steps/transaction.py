@@ -13,6 +13,7 @@ from relnox.core.planning.events import Status
 from relnox.core.planning.policy import Policy
 from relnox.core.records import replace
 from relnox.errors import ExitCode
+from relnox.steps.run import Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Transaction"]
 
 
-class Transaction(Policy):
+class Transaction(Service, Policy):
     """Records local steps before the first of them, and undoes them if a later one fails.
 
     Attributes:
@@ -34,7 +35,7 @@ class Transaction(Policy):
     """
 
     def __init__(self, run: Run) -> None:
-        self._run = run
+        super().__init__(run)
         self.pending = run.pending
         self._planned = run.pending.steps if run.pending is not None else ()
         self.undo = ExitStack()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +17,8 @@ from relnox.core.settings.config import InstallChecks
 from relnox.core.text import listing
 from relnox.errors import Failed, TryLater
 from relnox.steps.action import Action
+from relnox.steps.fetch import ReleaseFiles
+from relnox.steps.run import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -83,6 +86,18 @@ class VerifyInstall(Step, kw_only=True):
 
     def action(self, run: Run) -> Verifying:
         return Verifying(self, run)
+
+
+class EnvironmentFolders(Service):
+    """Folders of environments that were verified, to be replaced by the next ones."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._folders: defaultdict[str, list[Path]] = defaultdict(list)
+
+    def reusable(self, python: str) -> list[Path]:
+        """Return the folders that are free, for a Python."""
+        return self._folders[python]
 
 
 class Verifying(Action[VerifyInstall]):
@@ -174,8 +189,13 @@ class Verifying(Action[VerifyInstall]):
     def _release(self) -> str:
         return f"{self.step.package} {self.step.version}"
 
+    @property
+    def _release_files(self) -> dict[str, tuple[Archive, ...]]:
+        """The files of the release, and of projects of other repositories, by package."""
+        return {files.package: files.archives for files in self.run.results(ReleaseFiles)}
+
     def _archive(self, package: str) -> Archive:
-        return _best_archive(self.run.downloads[package], package, self.step.python)
+        return _best_archive(self._release_files[package], package, self.step.python)
 
     def _required_others(self) -> dict[str, Archive]:
         """Select the wheels of other projects that the release's files require, directly or indirectly."""
@@ -195,7 +215,7 @@ class Verifying(Action[VerifyInstall]):
     @contextmanager
     def _environment_folder(self) -> Iterator[Path]:
         """Reuse the folder of an earlier environment: uv caches what it knows of a Python by its path."""
-        reusable = self.run.reusable_env_dirs.setdefault(self.step.python, [])
+        reusable = self.run.service(EnvironmentFolders).reusable(self.step.python)
         try:
             folder = reusable.pop()
         except IndexError:
@@ -208,7 +228,7 @@ class Verifying(Action[VerifyInstall]):
     def _install(self, folder: Path) -> None:
         """Create the environment, install the files, and check that the requirements are compatible."""
         install_checks, variables = self.step.checks, self.run.variables()
-        installer = self.run.installer(self.step.installer)
+        installer = building.environments.find_installer(self.step.installer)
         self.environment = installer.create(folder, self.interpreter.path, env=variables)
         requirements = [str(archive.path) for archive in (*self.files.values(), *self.others.values())]
         if install_checks.extras:
@@ -384,7 +404,7 @@ class Verifying(Action[VerifyInstall]):
         """Find other packages of the release whose wheels have a module, or the package that it is in."""
         return [
             name
-            for name, downloads in self.run.downloads.items()
+            for name, downloads in self._release_files.items()
             if name != self.step.package
             if any(
                 f"{module}.".startswith(f"{provided}.")

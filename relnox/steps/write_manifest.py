@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from relnox import core
 from relnox.core.planning.step import Step
+from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.errors import Failed
 from relnox.files import replace_file, sync_folder
 from relnox.steps.action import Action
-from relnox.steps.build import Build
-from relnox.steps.reproducibility import CheckReproducibility
-from relnox.steps.run_tests import RunTests
+from relnox.steps.build import built_packages
+from relnox.steps.check_distributions import CheckedDistributions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relnox.steps.build import BuiltPackage
     from relnox.steps.run import Run
 
 __all__ = ["WriteManifest"]
@@ -47,18 +50,17 @@ class WritingManifest(Action[WriteManifest]):
 
     manifest: Manifest
 
-    def check(self) -> str | None:
-        """Return None: the manifest is written after every build."""
-        return None
-
     def apply(self) -> None:
         """Write the text form first, since the JSON form is the authoritative one."""
         from datetime import UTC, datetime
 
         output = self.run.root / self.step.output
-        needs = self._needs()
-        missing = self._missing(set(needs))
-        if missing == set(needs):
+        built = built_packages(self.run)
+        checked = self.run.result(CheckedDistributions) or CheckedDistributions(with_messages=frozenset())
+        needs = self._needs(built)
+        failed = {step.invalidates for step in self.run.unsuccessful}
+        missing = needs.keys() & (failed | checked.rejected)
+        if missing == needs.keys():
             raise Failed(
                 "nothing-built",
                 "no package was built completely: the manifest is not written",
@@ -66,37 +68,30 @@ class WritingManifest(Action[WriteManifest]):
             )
         order = [name for wave in core.graph.waves(needs) for name in wave if name not in missing]
         self.manifest = Manifest(
-            distributions=tuple(file for name in order for file in self.run.built.get(name, ())),
+            distributions=tuple(file for name in order if name in built for file in built[name].files),
             commit=self.step.commit,
             dirty=self.step.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             needs=tuple((name, tuple(sorted(core.graph.closure([name], needs) - {name}))) for name in order),
             missing=tuple(sorted(missing)),
-            inputs=tuple(self.run.inputs[name] for name in order if name in self.run.inputs),
+            inputs=tuple(
+                replace(inputs, has_warnings=inputs.has_warnings or name in checked.with_messages)
+                for name in order
+                if name in built and (inputs := built[name].inputs) is not None
+            ),
         )
         sync_folder(output)  # the files have to be on disk before the manifest that names them
         replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode(), keep_mode=False)
         replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode(), keep_mode=False)
 
-    def _missing(self, packages: set[str]) -> set[str]:
-        """Return the packages that were not built, or whose archives failed a later step."""
-        failed = {
-            step.build.package if isinstance(step, CheckReproducibility) else step.package
-            for step in self.run.unsuccessful
-            if isinstance(step, Build | CheckReproducibility | RunTests)
-        }
-        return packages & (failed | self.run.rejected)
-
-    def _needs(self) -> dict[str, set[str]]:
+    def _needs(self, built: Mapping[str, BuiltPackage]) -> dict[str, set[str]]:
         """Return the siblings that each package requires, according to its sources and the metadata of its wheel.
 
         Requirements that a build hook adds are in the metadata only.
         """
         needs = {name: set(siblings) for name, siblings in self.step.order}
-        for name in self.run.built:
-            needs[name] |= core.collection.required_names(self.run.wheel_requires.get(name, ())) & needs.keys() - {
-                name
-            }
+        for name, package in built.items():
+            needs[name] |= core.collection.required_names(package.requires) & needs.keys() - {name}
         return needs
 
     def verify(self) -> str:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, exposure, waits
 from relnox.commands import COMMAND_LINE, TASKS, load
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.schema import Value
     from relnox.reporters import Reporter
     from relnox.steps.bump_record import Pending
+    from relnox.steps.run import RunSettings
     from relnox.steps.stages import Stage
 
 __all__ = ["Preparation", "perform", "prepare", "resolve_options", "run", "run_prepared"]
@@ -286,6 +287,7 @@ def _run(  # noqa: PLR0913 - a run
     from relnox.source.lock import exclusive_lock
     from relnox.steps.run import Run
     from relnox.steps.scratch import ScratchFolder
+    from relnox.steps.stages import checkout_folder
 
     blockers.check_problems(plan)
     if not is_approved:
@@ -296,17 +298,9 @@ def _run(  # noqa: PLR0913 - a run
         return _not_run(plan, ExitCode.DONE)
     reporter = BestEffortReporter(reporter)
     end.enter_context(executor.signals.watching(handled=interactive))
-    build_index = None
-    installing: dict[str, Any] = {}
     with ScratchFolder() as scratch, ExitStack() as stack:
-        if untrusted_code.is_executed_by(plan):
-            from relnox.indexes import targets
-            from relnox.source import uv_settings
-
-            build_index = targets.build_simple_url(project.config)
-            installing = uv_settings.read_installer_settings(project.root)
-            if not nested:
-                untrusted_code.protect_credentials(project, reporter, stack)
+        if untrusted_code.is_executed_by(plan) and not nested:
+            untrusted_code.protect_credentials(project, reporter, stack)
         if any(step.exclusive for step in plan.steps):
             stack.enter_context(exclusive_lock(project.private_folder))
 
@@ -325,12 +319,8 @@ def _run(  # noqa: PLR0913 - a run
                 emit=_emitting(reporter, nested=nested),
                 stage=stage,
                 pending=pending,
-                build_index=build_index,
-                passed=project.config.pass_env,
-                limits=project.config.archives,
-                uv_settings=installing,
+                settings=_settings(project, runs_project_code=untrusted_code.is_executed_by(plan)),
                 handles_signals=interactive,
-                folders=lambda: {package.name: package.folder for package in project.workspace.packages},
             )
         )
         reporter.tables(plan.tables)
@@ -339,10 +329,31 @@ def _run(  # noqa: PLR0913 - a run
             ended.append(outcome)
         outcome = replace(
             outcome,
-            tables=(*plan.tables, *load(plan.task).summarize(outcome, run.clone or project.root)),
+            tables=(*plan.tables, *load(plan.task).summarize(outcome, checkout_folder(run))),
         )
     reporter.tables(outcome.tables[len(plan.tables) :])
     return outcome
+
+
+def _settings(project: Project, *, runs_project_code: bool) -> RunSettings:
+    """Return the settings that steps need; those of builds only if they are used."""
+    from relnox.steps.run import RunSettings
+
+    settings = RunSettings(
+        passed=project.config.pass_env,
+        limits=project.config.archives,
+        folders=lambda: {package.name: package.folder for package in project.workspace.packages},
+    )
+    if not runs_project_code:
+        return settings
+    from relnox.indexes import targets
+    from relnox.source import uv_settings
+
+    return replace(
+        settings,
+        build_index=targets.build_simple_url(project.config),
+        uv=tuple(uv_settings.read_installer_settings(project.root).items()),
+    )
 
 
 def _stage(  # noqa: PLR0913 - a run

@@ -90,6 +90,11 @@ class Step(Record, kw_only=True):
         """The index and the file that it makes public there; None if it does not."""
         return None
 
+    @property
+    def invalidates(self) -> str | None:
+        """The package whose archives must not be released if the step fails; None if there is none."""
+        return None
+
     def run_policy(self, run: Any) -> Policy | None:
         """Return what takes part in each run of a plan with this step, if anything."""
         del run

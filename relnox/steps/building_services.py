@@ -1,0 +1,145 @@
+"""What steps that build share: environments, package sources of installers, a warm twine, earlier manifests."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from relnox import building
+from relnox.core.planning.events import Notice
+from relnox.errors import Blocked
+from relnox.steps.run import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from relnox.building.cache import EnvironmentCache
+    from relnox.building.environment_pool import BuildEnvironmentPool
+    from relnox.building.installer_settings import PackageSource
+    from relnox.building.workers import ForkServer
+    from relnox.core.release.manifest import Manifest
+    from relnox.steps.run import Run
+
+__all__ = ["BuildingServices", "environment_cache"]
+
+_NOT_FOR_BUILDS = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE")
+"""Variables that affect `uv pip` but not `uv build`."""
+
+
+class BuildingServices(Service):
+    """Environments and workers that all builds of a run share."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._lock = threading.RLock()
+        self._pools: dict[tuple[str, str], BuildEnvironmentPool] = {}
+        self._twine: ForkServer | None = None
+        self._manifests: dict[str, Manifest | None] = {}
+        self._reported_installers: set[str] = set()
+
+    def close(self) -> None:
+        """End the worker processes, including running work."""
+        if self._twine is not None:
+            self._twine.close_stdin()
+        for pool in tuple(self._pools.values()):
+            pool.close()
+        if self._twine is not None:
+            self._twine.close()
+
+    def installer_variables(self, *, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment of installers for build and test environments."""
+        variables = self._run.variables(own_indexes=True, more=more)
+        index = self._run.settings.build_index
+        return variables if index is None else building.installer_settings.pin_index(variables, index)
+
+    def report_package_sources(self, installer: str) -> None:
+        """Report the sources of build requirements once, with a warning about sources beside the index."""
+        with self._lock:
+            if installer in self._reported_installers:
+                return
+            self._reported_installers.add(installer)
+        sources = self._package_sources(installer)
+        index = [f"{source.url} ({source.setting})" for source in sources if source.kind == "index"]
+        used = index[-1] if index else f"the public index, the default of {installer}"
+        others = [
+            f"{source.url} ({source.kind}, {source.setting})" for source in sources if source.kind != "index"
+        ]
+        self._run.emit(Notice(f"build requirements come from {used}"))
+        if others:
+            message = f"build requirements may also come from these sources, by the configuration of {installer}"
+            self._run.emit(
+                Notice(
+                    "\n".join(
+                        [f"{message} (a project of the same name there may be installed instead):", *others]
+                    ),
+                    'to use a single index, set [tool.relnox] build-index = "URL"',
+                )
+            )
+
+    def warm_twine(self) -> ForkServer | None:
+        """Return a fork server with twine imported, started on first use; None where fork is missing."""
+        with self._lock:
+            if self._twine is None and building.workers.has_fork():
+                self._twine = building.workers.warm_twine(self._run.variables(), self._run.folder("output"))
+            return self._twine
+
+    def earlier_manifest(self, output: str) -> Manifest | None:
+        """Return the manifest of an earlier run in a folder, if it can be read."""
+        with self._lock:
+            if output not in self._manifests:
+                from relnox.core.release.manifest import MANIFEST_JSON, Manifest
+
+                path = self._run.root / output / MANIFEST_JSON
+                try:
+                    text = path.read_text(encoding="utf-8")
+                    self._manifests[output] = Manifest.from_json(text, where=str(path))
+                except (OSError, UnicodeDecodeError, Blocked):
+                    self._manifests[output] = None
+            return self._manifests[output]
+
+    def environment_pool(self, installer: str, python: str, *, keep_environments: bool) -> BuildEnvironmentPool:
+        """Return the build environments of a Python, which all builds of a run share."""
+        with self._lock:
+            if (installer, python) not in self._pools:
+                selected = building.environments.find_installer(installer)
+                self._pools[installer, python] = building.environment_pool.BuildEnvironmentPool(
+                    installer=selected,
+                    python=building.interpreters.find_interpreter(python).path,
+                    folder=self._run.folder,
+                    installing={
+                        name: value
+                        for name, value in self.installer_variables().items()
+                        if name not in _NOT_FOR_BUILDS
+                    },
+                    sources=tuple(source.url for source in self._package_sources(selected.name)),
+                    on_install=lambda: self.report_package_sources(selected.name),
+                    project=self._uv_folder(),
+                    cache=environment_cache() if keep_environments else None,
+                )
+            return self._pools[installer, python]
+
+    def _package_sources(self, installer: str) -> tuple[PackageSource, ...]:
+        """Return the package sources that an installer is configured for."""
+        settings = building.installer_settings
+        if (index := self._run.settings.build_index) is not None:
+            return (settings.PackageSource("index", index, "the project's settings"),)
+        return settings.package_sources(installer, self.installer_variables(), self._run.root)
+
+    def _uv_folder(self) -> Path:
+        """Make a folder whose uv.toml has only those settings of the project that apply to builds.
+
+        With the project's own files, `uv pip` would apply settings of the project's environment to builds.
+        """
+        import tomlkit
+
+        folder = self._run.folder("uv")
+        (folder / "uv.toml").write_text(tomlkit.dumps(dict(self._run.settings.uv)), encoding="utf-8")
+        return folder
+
+
+def environment_cache() -> EnvironmentCache:
+    """Return the cache of environments between runs."""
+    import platformdirs
+
+    return building.cache.EnvironmentCache(platformdirs.user_cache_path("relnox") / "environments")
