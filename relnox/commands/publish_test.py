@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands import verify_install
 from relnox.commands.publish import hook_steps, inspection, ordering, preflight
 from relnox.commands.publish.options import PublishingOptions
-from relnox.commands.shared import hooks
+from relnox.commands.shared import hooks, verification
 from relnox.commands.shared.manifests import read_public_part
 from relnox.core.planning.step import after
 from relnox.core.records import replace
@@ -61,7 +60,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             f"{options.index} is a production index; publish-test only publishes to test indexes",
             fix=f"{core.fixes.command('publish', '--index', options.index)}, or use a test index",
         )
-    verify = verify_install.settings(project)
+    verify = verification.verify_settings(project)
     will_be_cleared = False
     if options.clear:
         if options.index != "embedded":
@@ -90,7 +89,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     planned = [*hook_steps.around(uploads, publishing, "publish-test", options.dist)]
     if options.verify:
         keys = {step.key for step in planned}
-        verification = verify_install.verification(
+        planned_checks = verification.verification_steps(
             publishing.manifest,
             snapshot.verify,
             index=options.index,
@@ -98,7 +97,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             installer=options.installer,
         )
         # The steps of publishing wait for the index already.
-        checks = [step for step in verification if step.key not in keys]
+        checks = [step for step in planned_checks if step.key not in keys]
         planned += [
             *checks,
             *hooks.after_verify(

@@ -9,22 +9,27 @@ support is skipped with a note; a requested Python that is not installed is an e
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
 from relnox.commands.shared import hooks, manifests
 from relnox.commands.shared.hooks import NO_HOOKS
+from relnox.commands.shared.verification import (
+    await_listings,
+    check_python,
+    downloads,
+    install_checks,
+    verify_settings,
+)
 from relnox.core.planning import fixes
 from relnox.core.planning.step import after
-from relnox.core.records import replace
 from relnox.core.settings.options import CommonOptions, option
 from relnox.core.settings.schema import Number
 from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from packaging.version import Version
@@ -33,24 +38,17 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem, Table
-    from relnox.core.planning.step import Step
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.config import VerifyConfig
 
 __all__ = [
     "Options",
     "Snapshot",
-    "install_checks",
-    "missing_pythons",
     "observe",
     "plan",
-    "private_requirements",
-    "settings",
     "summarize",
-    "verification",
 ]
 
-_PYTHON = re.compile(r"3\.[0-9]+")
 _LONG_WAIT = 600
 """Seconds that an index may take to list uploaded files."""
 _SHORT_WAIT = 30
@@ -121,14 +119,14 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest and find the Pythons."""
     if options.from_ == "index":
         project.indexes.target(options.index)
-    verify = settings(project)
+    verify = verify_settings(project)
     selected = frozenset(package.name for package in project.select(options.package)) if options.package else None
     manifest, private = manifests.public_part(
         manifests.read_release(project.root, options.dist, selected or ()), project
     )
     if selected is not None:
         manifest = manifest.only(_with_needs(manifest, selected))
-    problems = (*private_requirements(manifest, private), *missing_pythons(manifest, verify, options.python))
+    problems = (*_private_requirements(manifest, private), *_missing_pythons(manifest, verify, options.python))
     waits = options.from_ == "index" and options.wait is None and not problems
     unlisted = _unlisted(manifest, options.index, project) if waits else frozenset()
     others = tuple(_copy_others(options.find_links, manifest, project))
@@ -144,8 +142,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     default = {name: _SHORT_WAIT if name in snapshot.unlisted else _LONG_WAIT for name in manifest.packages}
     deadline = default if options.wait is None else dict.fromkeys(manifest.packages, options.wait)
     from_index = options.from_ != "dist"
-    listings = tuple(_await_listings(manifest, options.index, deadline)) if from_index else ()
-    release = _downloads(listings) if from_index else _copies(manifest, options.dist)
+    listings = tuple(await_listings(manifest, options.index, deadline)) if from_index else ()
+    release = downloads(listings) if from_index else _copies(manifest, options.dist)
     files = (*release, *snapshot.others)
     checks = (
         *listings,
@@ -187,68 +185,7 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     return (core.plan.Table(title="Verified", columns=columns, rows=rows),) if rows else ()
 
 
-def verification(
-    manifest: Manifest, verify: VerifyConfig, *, index: str, deadline: int, installer: str
-) -> Iterator[Step]:
-    """Yield the steps that verify a published manifest with the running Python."""
-    listings = tuple(_await_listings(manifest, index, dict.fromkeys(manifest.packages, deadline)))
-    files = tuple(_downloads(listings))
-    yield from (*listings, *files)
-    yield from install_checks(manifest, verify, (), installer, files)
-
-
-def install_checks(
-    manifest: Manifest,
-    verify: VerifyConfig,
-    pythons: Sequence[str],
-    installer: str,
-    files: Sequence[steps.Download | steps.CopyFiles],
-) -> Iterator[steps.VerifyInstall]:
-    """Yield a step for each package and each Python, with an environment of its own.
-
-    Args:
-        manifest: The packages to verify.
-        verify: The settings of `[tool.relnox.verify]`.
-        pythons: The Pythons of the command line; those of the settings if empty.
-        installer: Name of the installer.
-        files: The steps that get the files of the packages, and of projects of other repositories.
-    """
-    needs = dict(manifest.needs)
-    available = {step.package: step for step in files}
-    others = tuple(name for name in available if name not in manifest.packages)
-    for package in manifest.packages:
-        siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
-        supported = verify.pythons.get(package, ())
-        for python in dict.fromkeys(pythons or supported or ("",)):
-            skip = verify.skip.get(package)
-            if skip is None and supported and python not in supported:
-                skip = f"[tool.relnox.verify] pythons lists only {', '.join(supported)}"
-            yield steps.VerifyInstall(
-                package=package,
-                version=manifest.version(package),
-                python=python,
-                siblings=siblings,
-                others=others,
-                installer=installer,
-                checks=verify.checks(package),
-                skip=skip,
-                needs=after(*(available[name] for name in (package, *siblings, *others))),
-            )
-
-
-def settings(project: Project) -> VerifyConfig:
-    """Read and validate `[tool.relnox.verify]`.
-
-    Raises:
-        Blocked: A Python version is invalid.
-    """
-    verify = replace(project.config.verify, metadata_only=project.config.metadata_only)
-    for python in (python for versions in verify.pythons.values() for python in versions):
-        _check_python(python)
-    return verify
-
-
-def private_requirements(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
+def _private_requirements(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
     """Find packages that cannot be installed, since they need a package that is not published."""
     for package, needs in manifest.needs:
         if package in manifest.packages and (names := sorted(set(needs) & set(private))):
@@ -260,12 +197,12 @@ def private_requirements(manifest: Manifest, private: Sequence[str]) -> Iterator
             )
 
 
-def missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]) -> Iterator[Problem]:
+def _missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]) -> Iterator[Problem]:
     """Find requested Pythons that are not installed: an error, since skipping them would hide a failure."""
     from relnox.building.interpreters import find_interpreter
 
     for python in pythons:
-        _check_python(python)
+        check_python(python)
     configured = (
         ()
         if pythons
@@ -304,29 +241,6 @@ def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str
         if len(files) < len(manifest.files_of(name)):
             missing.add(name)
     return frozenset(missing)
-
-
-def _await_listings(manifest: Manifest, index: str, deadline: Mapping[str, int]) -> Iterator[steps.AwaitIndex]:
-    """Yield a step for each package that waits until its files are listed, for its seconds in `deadline`."""
-    for package in manifest.packages:
-        yield steps.AwaitIndex(
-            index=index,
-            package=package,
-            version=manifest.version(package),
-            files=manifest.files_of(package),
-            deadline=deadline[package],
-        )
-
-
-def _downloads(listings: Iterable[steps.AwaitIndex]) -> Iterator[steps.Download]:
-    for release in listings:
-        yield steps.Download(
-            index=release.index,
-            package=release.package,
-            files=release.files,
-            deadline=release.deadline,
-            needs=after(release),
-        )
 
 
 def _copies(manifest: Manifest, folder: str) -> Iterator[steps.CopyFiles]:
@@ -382,15 +296,6 @@ def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -
             for path in paths
         ]
         yield steps.CopyFiles(folder=folder, package=project_name, files=tuple(files))
-
-
-def _check_python(python: str) -> None:
-    if not _PYTHON.fullmatch(python):
-        raise Blocked(
-            "value-invalid",
-            f"{python} is not a Python version",
-            fix="write the major and minor version, such as 3.12",
-        )
 
 
 def _with_needs(manifest: Manifest, names: frozenset[str]) -> frozenset[str]:

@@ -1,0 +1,129 @@
+"""The steps that verify a release by installing it, for `verify-install` and `publish-test`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from relnox import steps
+from relnox.core.planning.step import after
+from relnox.core.records import replace
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from relnox.commands.shared.project import Project
+    from relnox.core.planning.step import Step
+    from relnox.core.release.manifest import Manifest
+    from relnox.core.settings.config import VerifyConfig
+
+__all__ = [
+    "await_listings",
+    "check_python",
+    "downloads",
+    "install_checks",
+    "verification_steps",
+    "verify_settings",
+]
+
+_PYTHON = re.compile(r"3\.[0-9]+")
+
+
+def verify_settings(project: Project) -> VerifyConfig:
+    """Read and validate `[tool.relnox.verify]`.
+
+    Raises:
+        Blocked: A Python version is invalid.
+    """
+    verify = replace(project.config.verify, metadata_only=project.config.metadata_only)
+    for python in (python for versions in verify.pythons.values() for python in versions):
+        check_python(python)
+    return verify
+
+
+def verification_steps(
+    manifest: Manifest, verify: VerifyConfig, *, index: str, deadline: int, installer: str
+) -> Iterator[Step]:
+    """Yield the steps that verify a published manifest with the running Python."""
+    listings = tuple(await_listings(manifest, index, dict.fromkeys(manifest.packages, deadline)))
+    files = tuple(downloads(listings))
+    yield from (*listings, *files)
+    yield from install_checks(manifest, verify, (), installer, files)
+
+
+def install_checks(
+    manifest: Manifest,
+    verify: VerifyConfig,
+    pythons: Sequence[str],
+    installer: str,
+    files: Sequence[steps.Download | steps.CopyFiles],
+) -> Iterator[steps.VerifyInstall]:
+    """Yield a step for each package and each Python, with an environment of its own.
+
+    Args:
+        manifest: The packages to verify.
+        verify: The settings of `[tool.relnox.verify]`.
+        pythons: The Pythons of the command line; those of the settings if empty.
+        installer: Name of the installer.
+        files: The steps that get the files of the packages, and of projects of other repositories.
+    """
+    needs = dict(manifest.needs)
+    available = {step.package: step for step in files}
+    others = tuple(name for name in available if name not in manifest.packages)
+    for package in manifest.packages:
+        siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
+        supported = verify.pythons.get(package, ())
+        for python in dict.fromkeys(pythons or supported or ("",)):
+            skip = verify.skip.get(package)
+            if skip is None and supported and python not in supported:
+                skip = f"[tool.relnox.verify] pythons lists only {', '.join(supported)}"
+            yield steps.VerifyInstall(
+                package=package,
+                version=manifest.version(package),
+                python=python,
+                siblings=siblings,
+                others=others,
+                installer=installer,
+                checks=verify.checks(package),
+                skip=skip,
+                needs=after(*(available[name] for name in (package, *siblings, *others))),
+            )
+
+
+def await_listings(manifest: Manifest, index: str, deadline: Mapping[str, int]) -> Iterator[steps.AwaitIndex]:
+    """Yield a step for each package that waits until its files are listed, for its seconds in `deadline`."""
+    for package in manifest.packages:
+        yield steps.AwaitIndex(
+            index=index,
+            package=package,
+            version=manifest.version(package),
+            files=manifest.files_of(package),
+            deadline=deadline[package],
+        )
+
+
+def downloads(listings: Iterable[steps.AwaitIndex]) -> Iterator[steps.Download]:
+    """Yield a step for each package that downloads its files when they are listed."""
+    for release in listings:
+        yield steps.Download(
+            index=release.index,
+            package=release.package,
+            files=release.files,
+            deadline=release.deadline,
+            needs=after(release),
+        )
+
+
+def check_python(python: str) -> None:
+    """Check that a text is the major and minor version of a Python.
+
+    Raises:
+        Blocked: It is not.
+    """
+    if not _PYTHON.fullmatch(python):
+        raise Blocked(
+            "value-invalid",
+            f"{python} is not a Python version",
+            fix="write the major and minor version, such as 3.12",
+        )
