@@ -59,16 +59,17 @@ def observe(options: Options, project: Project) -> Snapshot:
     task_options = _options_of(file, approved, options)
     if inputs is not None and inputs.date is not None:
         project.set_today(inputs.date)
+    current = load(approved.task).observe(task_options, project)
     return Snapshot(
         file=file,
         approved=approved,
         inputs=core.plan.Inputs(
             options=core.options.of_task(task_options),
-            commit=project.git.head() if project.git is not None else None,
+            commit=project.commit,
             date=inputs.date if inputs is not None else None,
         ),
         options=task_options,
-        current=load(approved.task).observe(task_options, project),
+        current=current,
         is_finished=_is_finished(approved, project),
     )
 

@@ -217,25 +217,30 @@ count = 0
 def hook(event, arguments):
     global count
     writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-    if writes or event in ("subprocess.Popen", "os.rename", "os.remove", "os.mkdir"):
+    changes = writes or event in ("subprocess.Popen", "os.rename", "os.remove", "os.mkdir")
+    if changes if sys.argv[2] == "changes" else event == "http.client.send":
         count += 1
         if count == int(sys.argv[1]):
             os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(hook)
 from relnox.cli import main
-sys.exit(main(sys.argv[2:]))
+sys.exit(main(sys.argv[3:]))
 """
-"""Runs relnox, and kills it before the n-th call that changes something, or starts a program."""
+"""Runs relnox, and kills it before the n-th call that changes something or starts a program, or the n-th request."""
+
+
+def killed(root: Path, call: int, kind: str, file: Path) -> None:
+    command = [sys.executable, "-c", KILLED, str(call), kind, "apply", str(file)]
+    ran = subprocess.run(command, cwd=root, check=False, capture_output=True, timeout=60)
+    assert ran.returncode == -signal.SIGKILL, f"nothing is left to kill: {ran.stderr.decode()}"
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("call", range(12, 60, 3))
 def test_a_killed_bump_is_finished_by_the_same_command(root: Path, tmp_path: Path, call: int) -> None:
     planned(root, tmp_path / "plan.json", *BUMP)
-    command = [sys.executable, "-c", KILLED, str(call), "apply", str(tmp_path / "plan.json")]
-    killed = subprocess.run(command, cwd=root, check=False, capture_output=True, timeout=60)
-    assert killed.returncode == -signal.SIGKILL, f"nothing is left to kill: {killed.stderr.decode()}"
+    killed(root, call, "changes", tmp_path / "plan.json")
 
     ran = apply(root, tmp_path / "plan.json")
 
@@ -313,6 +318,19 @@ def test_a_partly_published_plan_is_finished(tmp_path: Path, index: Index) -> No
     assert uploaded(tmp_path) == 6
     again = apply(root, file)
     assert again.code == 0, again.text
+    assert uploaded(tmp_path) == 6
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("call", range(1, 16, 2))
+def test_a_killed_publication_is_finished_by_the_same_command(tmp_path: Path, index: Index, call: int) -> None:
+    root = released(tmp_path / "project", index)
+    planned(root, tmp_path / "plan.json", "publish", "--index", "own")
+    killed(root, call, "requests", tmp_path / "plan.json")
+
+    ran = apply(root, tmp_path / "plan.json")
+
+    assert ran.code == 0, ran.text
     assert uploaded(tmp_path) == 6
 
 

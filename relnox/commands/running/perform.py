@@ -220,7 +220,7 @@ def _inputs(module: TaskModule[CommonOptions, object], options: CommonOptions, p
     """Return what a plan is made from, to make it again from a file."""
     return core.plan.Inputs(
         options=core.options.of_task(options),
-        commit=project.git.head() if project.git is not None else None,
+        commit=project.commit,
         date=project.today.isoformat() if getattr(module, "DEPENDS_ON_DATE", False) else None,
     )
 

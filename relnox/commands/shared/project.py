@@ -158,6 +158,13 @@ class Project(Record):
         """The state of the checkout; None outside git."""
         return self.git.state() if self.git is not None else None
 
+    @property
+    def commit(self) -> str | None:
+        """The present commit; None outside git and before the first commit."""
+        if "state" not in vars(self):  # which takes longer to read
+            return self.git.head() if self.git is not None else None
+        return self.state.head if self.state is not None else None
+
     @cached_property
     def tag_formats(self) -> Mapping[str, TagFormat]:
         """The tag format of each package."""
