@@ -227,7 +227,7 @@ sys.addaudithook(hook)
 from relnox.cli import main
 sys.exit(main(sys.argv[3:]))
 """
-"""Runs relnox, and kills it before the n-th call that changes something or starts a program, or the n-th request."""
+"""Runs relnox, and kills it before the n-th call that changes something or starts a program, or request."""
 
 
 def killed(root: Path, call: int, kind: str, file: Path) -> None:
@@ -319,6 +319,35 @@ def test_a_partly_published_plan_is_finished(tmp_path: Path, index: Index) -> No
     again = apply(root, file)
     assert again.code == 0, again.text
     assert uploaded(tmp_path) == 6
+
+
+HOOKS = """
+[[tool.relnox.hooks.before-publish]]
+run = ["python", "-c", "open('before.txt', 'a').write('x')"]
+
+[[tool.relnox.hooks.after-publish]]
+run = ["python", "-c", "open('after.txt', 'a').write('x')"]
+"""
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("call", [None, 4, 9, 14])
+def test_hooks_are_part_of_an_approved_plan(tmp_path: Path, index: Index, call: int | None) -> None:
+    root = released(tmp_path / "project", index)
+    with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(HOOKS)
+    planned(root, tmp_path / "plan.json", "publish", "--index", "own")
+    if call is not None:
+        killed(root, call, "requests", tmp_path / "plan.json")
+
+    ran = apply(root, tmp_path / "plan.json")
+
+    assert ran.code == 0, ran.text
+    assert uploaded(tmp_path) == 6
+    assert (root / "after.txt").read_text(encoding="utf-8") == "x"
+    again = apply(root, tmp_path / "plan.json")
+    assert again.code == 0, again.text
+    assert (root / "after.txt").read_text(encoding="utf-8") == "x"
 
 
 @pytest.mark.heavy

@@ -40,7 +40,7 @@ def differences(approved: Plan, current: Plan) -> tuple[str, ...]:
         return ()
     return (
         *(() if current.resumes else _commits(approved, current)),
-        *_steps(approved.steps, current.steps),
+        *(_steps(approved.steps, current.steps) or _order(approved.steps, current.steps)),
         *_one_sided("table row", _rows(approved), _rows(current)),
         *_one_sided("problem", _problems(approved), _problems(current)),
         *_one_sided("question", _consent(approved), _consent(current)),
@@ -58,11 +58,15 @@ def _is_rest(approved: Plan, current: Plan) -> bool:
 
 def _is_part(step: Step, whole: Step) -> bool:
     """Return whether a step does what another one does, or a part of it."""
-    return type(step) is type(whole) and all(
-        name == "needs"
-        or value == fields(whole)[name]
-        or (name in _PARTS and _is_subset(value, fields(whole)[name]))
-        for name, value in fields(step).items()
+    own, approved = fields(step), fields(whole)
+    is_skipped = own.pop("skip", None) is not None
+    return (
+        type(step) is type(whole)
+        and all(
+            name == "needs" or value == approved[name] or (name in _PARTS and _is_subset(value, approved[name]))
+            for name, value in own.items()
+        )
+        and (is_skipped or approved.get("skip") is None)
     )
 
 
@@ -77,16 +81,26 @@ def _commits(approved: Plan, current: Plan) -> Iterator[str]:
         yield f"commit: {before} in the plan file, {now} now"
 
 
-def _steps(approved: Sequence[Step], current: Sequence[Step]) -> Iterator[str]:
+def _steps(approved: Sequence[Step], current: Sequence[Step]) -> tuple[str, ...]:
+    """Return how steps differ, apart from their order."""
     before, now = ({step.key: step for step in steps} for steps in (approved, current))
+    lines: list[str] = []
     for key in dict.fromkeys((*before, *now)):
         if key not in now:
-            yield f"step only in the plan file: {before[key].title}"
+            lines.append(f"step only in the plan file: {before[key].title}")
         elif key not in before:
-            yield f"step only now: {now[key].title}"
-        elif before[key] != now[key]:
-            yield f"step differs: {before[key].title}"
-            yield from _fields(before[key], now[key])
+            lines.append(f"step only now: {now[key].title}")
+        elif details := tuple(_fields(before[key], now[key])):
+            lines += [f"step differs: {before[key].title}", *details]
+    return tuple(lines)
+
+
+def _order(approved: Sequence[Step], current: Sequence[Step]) -> Iterator[str]:
+    """Yield how the order of equal steps differs."""
+    for number, (before, now) in enumerate(zip(approved, current, strict=True), 1):
+        if before != now:
+            yield f"step {number} in the plan file: {before.title} (after {', '.join(before.needs) or 'nothing'})"
+            yield f"step {number} now: {now.title} (after {', '.join(now.needs) or 'nothing'})"
 
 
 def _fields(before: Step, now: Step) -> Iterator[str]:
@@ -96,7 +110,7 @@ def _fields(before: Step, now: Step) -> Iterator[str]:
         return
     for name, value in fields(before).items():
         other = fields(now)[name]
-        if value != other:
+        if value != other and name != "needs":
             yield f"  {name} in the plan file: {_shown(_without(value, other))}"
             yield f"  {name} now: {_shown(_without(other, value))}"
 
