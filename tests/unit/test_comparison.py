@@ -106,7 +106,7 @@ def test_another_plan_is_shown_with_both_sides(current: Plan, lines: list[str]) 
         with_step(UPLOAD, replace(UPLOAD, file=replace(WHEEL, sha256="b" * 64))),
         with_step(LOG_IN, replace(LOG_IN, packages=("demo", "other"))),
         with_step(TAGS, steps.CreateTags(tags=(Tag(name="c-v1", message="c"),))),
-        changed(steps=(*PLAN.steps, steps.Push(to="origin", branch="main", tags=()))),
+        changed(steps=(*PLAN.steps, steps.Commit(message="Another", files=()))),
         changed(consent="Publish more?"),
     ],
 )
