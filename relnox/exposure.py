@@ -18,7 +18,7 @@ from relnox.core.credential_variables import credentials, in_arguments, upload_c
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Exposure", "exposures", "hide_environment", "unreadable_memory"]
+__all__ = ["Exposure", "find_exposures", "hide_environment", "protected_memory"]
 
 _PROC = Path("/proc")
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
@@ -44,18 +44,18 @@ def hide_environment() -> None:
     """Overwrite credentials in the environment block that this process was started with (Linux).
 
     Only the copy in `/proc` is overwritten: `os.environ`, and programs that are started with it, still have them.
-    If it fails, `exposures` reports them.
+    If it fails, `find_exposures` reports them.
     """
     if sys.platform != "linux":
         return
     with contextlib.suppress(OSError, ValueError, ImportError):
         block = (_PROC / "self" / "environ").read_bytes()
-        hidden = credentials(_variables(block))
+        hidden = credentials(_parse_variables(block))
         if not hidden:
             return
         import ctypes
 
-        start, end = (int(_stat("self")[field]) for field in (_ENV_START, _ENV_END))
+        start, end = (int(_process_fields("self")[field]) for field in (_ENV_START, _ENV_END))
         if ctypes.string_at(start, end - start) != block:
             return  # a sandbox that emulates /proc reports other addresses
         for name in hidden & os.environ.keys():
@@ -69,7 +69,7 @@ def hide_environment() -> None:
 
 
 @contextlib.contextmanager
-def unreadable_memory() -> Iterator[None]:
+def protected_memory() -> Iterator[None]:
     """Deny other processes of the user access to the memory, variables and open files of this one (Linux).
 
     Child processes are not protected, and root is not denied.
@@ -84,24 +84,24 @@ def unreadable_memory() -> Iterator[None]:
             _prctl(_PR_SET_DUMPABLE, 1)
 
 
-def exposures() -> tuple[Exposure, ...]:
+def find_exposures() -> tuple[Exposure, ...]:
     """Return upload credentials readable from this process and its parents (Linux), nearest first."""
-    return tuple(_exposures()) if sys.platform == "linux" else ()
+    return tuple(_find_exposures()) if sys.platform == "linux" else ()
 
 
-def _exposures() -> Iterator[Exposure]:
+def _find_exposures() -> Iterator[Exposure]:
     own = dict(os.environ)
     secrets = [own[name] for name in upload_credentials(own)]
     pid = str(os.getpid())
     while pid != "0":
         try:
             name = (_PROC / pid / "comm").read_text(encoding="utf-8", errors="replace").strip()
-            parent = _stat(pid)[1]
+            parent = _process_fields(pid)[1]
         except OSError:  # ended, or hidden from this user
             return
         process = f"{name} (process {pid})"
         with contextlib.suppress(OSError):
-            variables = _variables((_PROC / pid / "environ").read_bytes())
+            variables = _parse_variables((_PROC / pid / "environ").read_bytes())
             if names := upload_credentials(variables):
                 yield Exposure(process, tuple(sorted(names)), "environment")
         with contextlib.suppress(OSError):
@@ -111,13 +111,13 @@ def _exposures() -> Iterator[Exposure]:
         pid = parent
 
 
-def _variables(block: bytes) -> dict[str, str]:
+def _parse_variables(block: bytes) -> dict[str, str]:
     """Parse an environment block; of duplicates keep one that is not empty."""
     entries = [os.fsdecode(entry).partition("=") for entry in block.split(b"\0")]
     return dict(sorted((name, value) for name, separator, value in entries if separator))
 
 
-def _stat(pid: str) -> list[str]:
+def _process_fields(pid: str) -> list[str]:
     """Return the fields of `/proc/PID/stat` from the state on: the name before it may contain any character."""
     return (_PROC / pid / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 

@@ -15,13 +15,20 @@ from relnox.temporary_folders import TemporaryFolder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["make_output", "make_private", "replace_file", "sync", "sync_folder", "why_unsafe"]
+__all__ = [
+    "make_output_folder",
+    "make_private_folder",
+    "replace_file",
+    "sync_file_systems",
+    "sync_folder",
+    "why_unsafe",
+]
 
 _PRIVATE = 0o700
 _WRITABLE_BY_OTHERS = 0o022
 
 
-def make_private(folder: Path) -> None:
+def make_private_folder(folder: Path) -> None:
     """Make a folder that only its owner may enter, whatever the umask, with missing parents.
 
     An existing folder that others can only read is made private.
@@ -86,7 +93,7 @@ def _why_foreign(path: Path, owners: Iterable[int]) -> str | None:
     return "is writable by other users" if status.st_mode & _WRITABLE_BY_OTHERS else None
 
 
-def make_output(folder: Path) -> None:
+def make_output_folder(folder: Path) -> None:
     """Make a folder that others may read but not write, whatever the umask, with missing parents.
 
     Raises:
@@ -106,7 +113,7 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o644, keep_mode: bo
         keep_mode: Whether an existing file keeps its permissions; if not, it gets those of a new one.
     """
     path = Path(os.path.realpath(path))
-    make_output(path.parent)
+    make_output_folder(path.parent)
     with TemporaryFolder(path.parent) as folder:
         new_file = folder.path / "new"
         with os.fdopen(os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
@@ -129,7 +136,7 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def sync(paths: Iterable[Path]) -> None:
+def sync_file_systems(paths: Iterable[Path]) -> None:
     """Flush the file systems of these files and folders to disk.
 
     On Linux this is one call for each file system: hundreds of files cost as much as one, and what git wrote is

@@ -75,7 +75,7 @@ class Completed(Record):
             tail = "\n".join(f"  | {line}" for line in deque(self.output.splitlines(), _TAIL))
             raise Failed(
                 "program-failed",
-                f"{what} ended with {_status(self.returncode)}" + (f":\n{tail}" if tail else ""),
+                f"{what} ended with {_format_status(self.returncode)}" + (f":\n{tail}" if tail else ""),
                 fix=fix or f"to reproduce: {shlex.join(self.argv)}",
             )
         return self
@@ -138,37 +138,27 @@ def run(  # noqa: PLR0913 - the options of a process
             fix=f"install {words[0]}, or correct its path",
         ) from error
     _running.add(child)
-    watched = not outlives and _watch("+", child.pid)
-    expired = threading.Event()
-
-    def end() -> None:
-        expired.set()
-        _end_group(child)
-
-    timer = threading.Timer(timeout, end) if timeout is not None else None
+    if not outlives:
+        _watcher.add(child.pid)
     lines: list[str] = []
     try:
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
-        (on_start or _ignore)(child.pid)
-        if child.stdin is not None:
-            with contextlib.suppress(BrokenPipeError), child.stdin:
-                child.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
-        for line in map(masked, _output_lines(child)):
-            lines.append(line)
-            (on_line or _ignore)(line.rstrip("\r\n"))
-        child.wait()
-        if kill_leftovers:
-            _kill_group(child)
+        with _time_limit(child, timeout) as expired:
+            (on_start or _ignore)(child.pid)
+            if child.stdin is not None:
+                with contextlib.suppress(BrokenPipeError), child.stdin:
+                    child.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
+            for line in map(masked, _output_lines(child)):
+                lines.append(line)
+                (on_line or _ignore)(line.rstrip("\r\n"))
+            child.wait()
+            if kill_leftovers:
+                _kill_group(child)
     except BaseException:  # an interruption too: no child may outlive this call
         _end_group(child)
         raise
     finally:
         _running.discard(child)
-        _watch("-" if watched else "", child.pid)
-        if timer is not None:
-            timer.cancel()
+        _watcher.remove(child.pid)
     if expired.is_set():
         raise Failed(
             "program-timeout",
@@ -178,16 +168,48 @@ def run(  # noqa: PLR0913 - the options of a process
     return Completed(words, child.returncode, "".join(lines))
 
 
+@contextlib.contextmanager
+def _time_limit(child: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
+    """End a program that still runs after some seconds; yield an event that is set then."""
+    expired = threading.Event()
+
+    def end() -> None:
+        expired.set()
+        _end_group(child)
+
+    if seconds is None:
+        yield expired
+        return
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()
+
+
 class _Watcher:
     """A process that outlives this one and kills the programs that this one started; started on first use."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
+        self._groups: set[int] = set()
         self._writing = threading.Lock()
 
-    def send(self, sign: str, group: int) -> bool:
-        """Send a line to the watcher, which is started if necessary; return whether that succeeded."""
+    def add(self, group: int) -> None:
+        """Have a process group killed when this process ends (POSIX)."""
+        if sys.platform != "win32" and self._send("+", group):
+            self._groups.add(group)
+
+    def remove(self, group: int) -> None:
+        """Forget a process group: its id may be used again."""
+        if group in self._groups:
+            self._groups.discard(group)
+            self._send("-", group)
+
+    def _send(self, sign: str, group: int) -> bool:
         with self._writing, contextlib.suppress(OSError):
             if self._process is None or self._owner != os.getpid():
                 self._start()
@@ -218,11 +240,6 @@ class _Watcher:
 
 
 _watcher = _Watcher()
-
-
-def _watch(sign: str, group: int) -> bool:
-    """Register a process group with the watcher (`+`) or remove it (`-`); return whether that succeeded."""
-    return sys.platform != "win32" and bool(sign) and _watcher.send(sign, group)
 
 
 def _output_lines(child: subprocess.Popen[bytes]) -> Iterator[str]:
@@ -284,5 +301,5 @@ def _ignore(_: object) -> None:
     """Do nothing, as the default callback."""
 
 
-def _status(returncode: int) -> str:
+def _format_status(returncode: int) -> str:
     return f"signal {-returncode}" if returncode < 0 else f"status {returncode}"

@@ -65,8 +65,8 @@ class TemporaryFolder:
 
                 shutil.rmtree(self._path, ignore_errors=True)
             else:
-                with contextlib.suppress(OSError), _opened(self._path.parent) as parent:
-                    _remove(parent, self._path.name, self._lock)
+                with contextlib.suppress(OSError), _open_folder(self._path.parent) as parent:
+                    _remove_folder(parent, self._path.name, self._lock)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -107,8 +107,8 @@ def _claim(folder: Path) -> int | None:
         os.close(descriptor)
         raise
     except BaseException:  # an interruption too leaves no folder without its marker
-        with contextlib.suppress(OSError), _opened(folder.parent) as parent:
-            _remove(parent, folder.name, descriptor)
+        with contextlib.suppress(OSError), _open_folder(folder.parent) as parent:
+            _remove_folder(parent, folder.name, descriptor)
         os.close(descriptor)
         raise
     return descriptor
@@ -127,7 +127,7 @@ def remove_leftovers(parent: Path) -> None:
     """
     for descriptor, name, folder in _leftovers(parent):
         with contextlib.suppress(OSError):
-            _remove(descriptor, name, folder)
+            _remove_folder(descriptor, name, folder)
 
 
 def has_leftovers(parent: Path) -> bool:
@@ -139,7 +139,7 @@ def _leftovers(parent: Path) -> Iterator[tuple[int, str, int]]:
     """Yield temporary folders of killed runs: a descriptor of the parent, the name, a locked descriptor."""
     if not _CAN_CLEAN_UP:
         return
-    with contextlib.suppress(OSError), _opened(parent) as descriptor:
+    with contextlib.suppress(OSError), _open_folder(parent) as descriptor:
         for name in filter(_NAME.fullmatch, os.listdir(descriptor)):  # noqa: PTH208 - of the open folder
             with contextlib.suppress(OSError), _leftover(descriptor, name) as folder:
                 if folder is not None:
@@ -147,7 +147,7 @@ def _leftovers(parent: Path) -> Iterator[tuple[int, str, int]]:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int]:
+def _open_folder(folder: Path) -> Iterator[int]:
     descriptor = os.open(folder, _OPEN_FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
     try:
         yield descriptor
@@ -190,7 +190,7 @@ def _is_marked(folder: int, name: str) -> bool:
     return False
 
 
-def _remove(parent: int, name: str, folder: int) -> None:
+def _remove_folder(parent: int, name: str, folder: int) -> None:
     """Remove a folder, its marker last: if this run is killed meanwhile, the next one recognizes the rest.
 
     Args:
@@ -198,19 +198,19 @@ def _remove(parent: int, name: str, folder: int) -> None:
         name: Its name.
         folder: Its own descriptor.
     """
-    _empty(folder)
+    _remove_content(folder)
     if set(os.listdir(folder)) - {_MARKER}:
         with contextlib.suppress(OSError, RecursionError):
             for *_, inside in os.fwalk(".", dir_fd=folder):  # does not enter links
                 os.fchmod(inside, _PRIVATE)
-        _empty(folder)
+        _remove_content(folder)
     if not set(os.listdir(folder)) - {_MARKER}:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(_MARKER, dir_fd=folder)
         os.rmdir(name, dir_fd=parent)
 
 
-def _empty(folder: int) -> None:
+def _remove_content(folder: int) -> None:
     """Remove the content of a folder except for its marker."""
     for name in os.listdir(folder):
         if name == _MARKER:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from relnox.core.planning.events import Waiting
 
-__all__ = ["notify", "on_wait", "span"]
+__all__ = ["format_duration", "notify", "on_wait"]
 
 _FIRST_INTERVAL = 60.0
 """Seconds until the second notification of a wait; the interval doubles after each."""
@@ -23,7 +23,7 @@ _MAX_INTERVAL = 300.0
 _MIN_MINUTES = 600.0
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format a duration in seconds, or from ten minutes on in minutes."""
     return f"{seconds:.0f} s" if seconds < _MIN_MINUTES else f"{seconds / 60:.0f} min"
 

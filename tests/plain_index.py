@@ -45,7 +45,7 @@ class PlainIndex:
         """List and serve files."""
         for path in paths:
             self.files[path.name] = path
-            self.hashes[path.name] = archives.digests(path).sha256
+            self.hashes[path.name] = archives.hash_file(path).sha256
 
     def answer(self, path: str) -> tuple[int, bytes]:
         """Status and body for a path."""

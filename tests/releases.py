@@ -17,7 +17,7 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from projects import write
 
 from relnox import network
-from relnox.building.archives import digests
+from relnox.building.archives import hash_file
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.indexes import client
 
@@ -153,7 +153,7 @@ def project_of(
 
 def described(path: Path) -> Distribution:
     """What a manifest tells of a file, by its name and content; it may hold anything."""
-    found = digests(path)
+    found = hash_file(path)
     if is_wheel := path.suffix == ".whl":
         name, version, _, _ = parse_wheel_filename(path.name)
     else:

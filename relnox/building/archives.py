@@ -46,14 +46,14 @@ __all__ = [
     "Archive",
     "ArchiveError",
     "Digests",
-    "contents",
-    "digests",
-    "file_content",
-    "info_file",
-    "is_in",
+    "find_dist_info_file",
+    "hash_file",
+    "is_file_inside",
+    "iter_files",
+    "member_path",
     "metadata_fields",
-    "path_of",
     "read",
+    "read_file",
 ]
 
 UNREADABLE = (
@@ -122,7 +122,7 @@ class Digests:
     blake2b_256: str
 
 
-def digests(path: Path) -> Digests:
+def hash_file(path: Path) -> Digests:
     """Hash a file, reading it only once."""
     sha256, blake2b = hashlib.sha256(), hashlib.blake2b(digest_size=32)
     size = 0
@@ -134,7 +134,7 @@ def digests(path: Path) -> Digests:
     return Digests(size=size, sha256=sha256.hexdigest(), blake2b_256=blake2b.hexdigest())
 
 
-def is_in(folder: Path, path: Path) -> bool:
+def is_file_inside(folder: Path, path: Path) -> bool:
     """Return whether a path is a file inside a folder, and not a link to a file outside of it."""
     return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()))
 
@@ -194,7 +194,7 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
     )
 
 
-def contents(
+def iter_files(
     archive: Archive, limit: int, hashes: Callable[[str], hashlib._Hash | None] = lambda _: None
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the first bytes of every file in an archive, in one pass that reads all of it.
@@ -211,20 +211,20 @@ def contents(
         if archive.kind == "wheel":
             for entry in archive.entries:
                 if entry.kind != "directory":
-                    yield entry.name, _head(zip_reader.content(file, entry), limit, hashes(entry.name))
+                    yield entry.name, _first_bytes(zip_reader.read_content(file, entry), limit, hashes(entry.name))
             return
-        if (sdist := _in_memory(archive.path, archive.limits)) is not None:
+        if (sdist := _unpack_in_memory(archive.path, archive.limits)) is not None:
             for entry in sdist.entries:
                 if entry.kind == "file":
                     yield entry.name, sdist.content(entry, limit)
             return
         stream = tar_reader.Stream(tar_reader.gunzip(file, archive.path.stat().st_size, archive.limits))
-        for entry in tar_reader.entries(stream, archive.limits):
+        for entry in tar_reader.read_entries(stream, archive.limits):
             if entry.kind == "file":
                 yield entry.name, stream.read(min(entry.size, limit))
 
 
-def file_content(archive: Archive, name: str, limit: int = _MAX_METADATA) -> bytes:
+def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA) -> bytes:
     """Return the content of a file in an archive.
 
     Raises:
@@ -234,7 +234,7 @@ def file_content(archive: Archive, name: str, limit: int = _MAX_METADATA) -> byt
     with archive.path.open("rb") as file:
         if archive.kind == "wheel":
             return _wheel_content(file, entry, limit)
-        if (sdist := _in_memory(archive.path, archive.limits)) is not None:
+        if (sdist := _unpack_in_memory(archive.path, archive.limits)) is not None:
             return sdist.content(entry, limit)
         stream = tar_reader.Stream(tar_reader.gunzip(file, archive.path.stat().st_size, archive.limits))
         stream.skip_to(entry.offset)
@@ -243,17 +243,17 @@ def file_content(archive: Archive, name: str, limit: int = _MAX_METADATA) -> byt
 
 def metadata_fields(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
     """Parse a metadata file: return its fields, and those that are unknown or malformed; see `parse_email`."""
-    raw, unparsed = _fields(metadata)
+    raw, unparsed = _parse_email_cached(metadata)
     return raw.copy(), unparsed.copy()
 
 
 @lru_cache(maxsize=1 << 12)
-def path_of(member: str) -> PurePosixPath:
+def member_path(member: str) -> PurePosixPath:
     """Return the name of a member as a path (cached: many checks use the same names)."""
     return PurePosixPath(member)
 
 
-def info_file(archive: Archive, name: str) -> str | None:
+def find_dist_info_file(archive: Archive, name: str) -> str | None:
     """Find a file in the wheel's own `.dist-info`; vendored packages may have further such folders."""
     matches = (member for member in archive.members if member.endswith(f".dist-info/{name}"))
     return next((member for member in matches if member.count("/") == 1), None)
@@ -261,9 +261,9 @@ def info_file(archive: Archive, name: str) -> str | None:
 
 def _read_wheel(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], tuple[Finding, ...], bytes]:
     with path.open("rb") as file:
-        entries, findings = zip_reader.listing(file, limits)
-        entry = _single_entry(entries, _WHEEL_METADATA)
-        return tuple(entries), tuple(findings), _checked_metadata(_wheel_content(file, entry, _MAX_METADATA))
+        entries, findings = zip_reader.read_entries(file, limits)
+        entry = _only_entry_matching(entries, _WHEEL_METADATA)
+        return tuple(entries), tuple(findings), _reject_costly_metadata(_wheel_content(file, entry, _MAX_METADATA))
 
 
 def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], tuple[Finding, ...], bytes]:
@@ -273,32 +273,32 @@ def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], t
             f"remove the zip format from the build backend's settings, then run {fixes.command('build-all')}",
             code="sdist-is-zip",
         )
-    if (sdist := _in_memory(path, limits)) is not None:
-        entry = _single_entry(sdist.entries, _SDIST_METADATA)
-        return sdist.entries, (), _checked_metadata(sdist.content(entry, _MAX_METADATA))
+    if (sdist := _unpack_in_memory(path, limits)) is not None:
+        entry = _only_entry_matching(sdist.entries, _SDIST_METADATA)
+        return sdist.entries, (), _reject_costly_metadata(sdist.content(entry, _MAX_METADATA))
     entries, metadata = [], b""
     with path.open("rb") as file:
         stream = tar_reader.Stream(tar_reader.gunzip(file, path.stat().st_size, limits))
-        for entry in tar_reader.entries(stream, limits):
+        for entry in tar_reader.read_entries(stream, limits):
             entries.append(entry)
             if entry.kind == "file" and _SDIST_METADATA.fullmatch(entry.name):
                 metadata = stream.read(min(entry.size, _MAX_METADATA))
-    _single_entry(entries, _SDIST_METADATA)
-    return tuple(entries), (), _checked_metadata(metadata)
+    _only_entry_matching(entries, _SDIST_METADATA)
+    return tuple(entries), (), _reject_costly_metadata(metadata)
 
 
 _WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")  # in the one top-level folder
 
 
-def _single_entry(entries: Iterable[Entry], pattern: re.Pattern[str]) -> Entry:
+def _only_entry_matching(entries: Iterable[Entry], pattern: re.Pattern[str]) -> Entry:
     matches = [entry for entry in entries if entry.kind == "file" and pattern.fullmatch(entry.name)]
     if len(matches) != 1:
         raise ArchiveError(f"has {len(matches)} metadata files instead of one")
     return matches[0]
 
 
-def _checked_metadata(metadata: bytes) -> bytes:
+def _reject_costly_metadata(metadata: bytes) -> bytes:
     """Reject metadata that takes a parser too long."""
     fields = metadata.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     names = {line.partition(b":")[0] for line in fields.split(b"\n") if not line.startswith((b" ", b"\t"))}
@@ -310,10 +310,10 @@ def _checked_metadata(metadata: bytes) -> bytes:
 def _wheel_content(file: IO[bytes], entry: Entry, limit: int) -> bytes:
     if entry.size > limit:
         raise ArchiveError(f"has a file {entry.name!r} of {entry.size} bytes (the limit is {limit})")
-    return b"".join(zip_reader.content(file, entry))
+    return b"".join(zip_reader.read_content(file, entry))
 
 
-def _head(pieces: Iterator[bytes], limit: int, digest: hashlib._Hash | None) -> bytes:
+def _first_bytes(pieces: Iterator[bytes], limit: int, digest: hashlib._Hash | None) -> bytes:
     """Read all pieces, and return the first bytes."""
     head = b""
     for piece in pieces:
@@ -325,7 +325,7 @@ def _head(pieces: Iterator[bytes], limit: int, digest: hashlib._Hash | None) -> 
 
 
 @lru_cache(maxsize=8)
-def _fields(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
+def _parse_email_cached(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
     return parse_email(metadata)
 
 
@@ -340,7 +340,7 @@ class _InMemory:
         return self.data[entry.offset : entry.offset + min(entry.size, limit)]
 
 
-def _in_memory(path: Path, limits: ArchiveLimits) -> _InMemory | None:
+def _unpack_in_memory(path: Path, limits: ArchiveLimits) -> _InMemory | None:
     """Return a small sdist unpacked; None for a large one, which is read from disk every time."""
     stat = path.stat()
     return None if stat.st_size > _SMALL else _unpack(str(path), stat.st_size, stat.st_mtime_ns, limits)
@@ -359,4 +359,4 @@ def _unpack(path: str, size: int, time: int, limits: ArchiveLimits) -> _InMemory
                 return None
     data = b"".join(pieces)
     stream = tar_reader.Stream(iter((data,)))
-    return _InMemory(data, tuple(tar_reader.entries(stream, limits)))
+    return _InMemory(data, tuple(tar_reader.read_entries(stream, limits)))

@@ -66,7 +66,8 @@ class _IsolatedEnv(Record):
         return str(self.environment.python)
 
     def make_extra_environ(self) -> dict[str, str]:
-        return {"PATH": os.pathsep.join([str(self.environment.scripts), os.environ.get("PATH", os.defpath)])}
+        path = (str(self.environment.scripts_folder), os.environ.get("PATH", os.defpath))
+        return {"PATH": os.pathsep.join(path)}
 
 
 def build_sdist(
@@ -149,14 +150,14 @@ def _build(  # noqa: PLR0913, PLR0917 - as above
             raise MissingModule(
                 "build-requirement-missing",
                 f"{name}: building the {kind} failed: no module {module} in the build environment{where}",
-                fix=_add_requirement(missing_modules.distribution_for(module), name, source),
+                fix=_requirement_fix(missing_modules.distribution_for(module), name, source),
                 modules=missing_modules.candidate_modules(hook_output, module),
             ) from error
         tail = "".join(f"\n  | {line}" for line in hook_output[-30:])
         raise Failed(
             "build-failed",
-            f"{name}: building the {kind} failed: {_cause(error)}{tail}",
-            fix=_known_fix(name, kind, source, hook_output) or _default_fix(error),
+            f"{name}: building the {kind} failed: {_root_cause(error)}{tail}",
+            fix=_fix_for_known_failure(name, kind, source, hook_output) or _default_fix(error),
         ) from error
 
 
@@ -177,7 +178,7 @@ def warnings_as_output(on_line: Callable[[str], None]) -> Iterator[None]:
         if not _listeners:
             _redirected.enter_context(warnings.catch_warnings())
             warnings.simplefilter("always")
-            warnings.showwarning = _show
+            warnings.showwarning = _show_warning
         _listeners[thread] = on_line
     try:
         yield
@@ -188,7 +189,7 @@ def warnings_as_output(on_line: Callable[[str], None]) -> Iterator[None]:
                 _redirected.close()
 
 
-def _show(  # noqa: PLR0913, PLR0917 - as Python calls it
+def _show_warning(  # noqa: PLR0913, PLR0917 - as Python calls it
     message: Warning | str,
     category: type[Warning],
     filename: str,
@@ -236,7 +237,7 @@ def _missing_module(error: Exception, output: Sequence[str]) -> tuple[str, str] 
     return match[1], where
 
 
-def _add_requirement(distribution: str, name: str, source: Path) -> str:
+def _requirement_fix(distribution: str, name: str, source: Path) -> str:
     """Return the fix that adds a requirement to `[build-system]`, with the whole line to write."""
     import build
 
@@ -251,11 +252,11 @@ def _add_requirement(distribution: str, name: str, source: Path) -> str:
     )
 
 
-def _known_fix(name: str, kind: Kind, source: Path, output: Sequence[str]) -> str | None:
+def _fix_for_known_failure(name: str, kind: Kind, source: Path, output: Sequence[str]) -> str | None:
     """Return the fix for failures that are known by their output."""
     for line in reversed(output):
         if (plugin := missing_modules.hatch_plugin(line)) is not None:
-            return _add_requirement(plugin, name, source)
+            return _requirement_fix(plugin, name, source)
         if (missing := _NO_PROGRAM.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]
             return f"install {program}, or add it to PATH (the build of {name} runs it); {_OUTPUT}"
@@ -267,7 +268,7 @@ def _known_fix(name: str, kind: Kind, source: Path, output: Sequence[str]) -> st
     return None
 
 
-def _cause(error: Exception) -> str:
+def _root_cause(error: Exception) -> str:
     inner = getattr(error, "exception", None) or error
     if isinstance(inner, subprocess.CalledProcessError):
         return f"build backend exited with status {inner.returncode}"

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.building.environments import Environment
 from relnox.errors import Blocked
-from relnox.files import make_private, why_unsafe
+from relnox.files import make_private_folder, why_unsafe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +84,7 @@ class EnvironmentCache:
         folder.mkdir(0o700)
         try:
             environment = make(folder / "env")
-            _close_to_others(str(folder))
+            _remove_write_permissions(str(folder))
             fingerprint, size = _fingerprint(environment.folder)
         except BaseException:  # an interruption must not leave an incomplete environment either
             shutil.rmtree(folder, ignore_errors=True)
@@ -96,11 +96,11 @@ class EnvironmentCache:
             "bytes": size,
             "pins": list(pins),
         }
-        _write(entry, json.dumps(document, indent=2))
+        _write_private_file(entry, json.dumps(document, indent=2))
         self._limit_size(entry)
         return environment
 
-    def last(self, requirements: Sequence[str], python: Path, installer: str) -> Environment | None:
+    def last_environment(self, requirements: Sequence[str], python: Path, installer: str) -> Environment | None:
         """Return the environment that requirements resolved to last time, which may be outdated.
 
         Args:
@@ -108,13 +108,15 @@ class EnvironmentCache:
             python: As for `get`.
             installer: As for `get`.
         """
-        entry = _read(self._resolution_file(requirements, python, installer)).get("entry")
+        entry = _read_json(self._resolution_file(requirements, python, installer)).get("entry")
         if not isinstance(entry, str) or _NAMES["entry"].fullmatch(entry) is None or why_unsafe(self.folder):
             return None
         return self._load(self.folder / entry)
 
-    def remember(self, requirements: Sequence[str], pins: Sequence[str], python: Path, installer: str) -> None:
-        """Record what requirements resolved to; see `last`.
+    def record_resolution(
+        self, requirements: Sequence[str], pins: Sequence[str], python: Path, installer: str
+    ) -> None:
+        """Record what requirements resolved to; see `last_environment`.
 
         Args:
             requirements: The requirements, as written.
@@ -124,8 +126,8 @@ class EnvironmentCache:
         """
         file = self._resolution_file(requirements, python, installer)
         entry = f"{_key(pins, python, installer)}.json"
-        if _read(file).get("entry") != entry:
-            _write(file, json.dumps({"entry": entry}))
+        if _read_json(file).get("entry") != entry:
+            _write_private_file(file, json.dumps({"entry": entry}))
 
     def content(self) -> list[Path]:
         """Return the files and folders of the cache; others in its folder are left out."""
@@ -159,7 +161,7 @@ class EnvironmentCache:
             OSError: Another user can.
         """
         try:
-            make_private(self.folder)
+            make_private_folder(self.folder)
             self.problem = why_unsafe(self.folder)
         except Blocked as error:
             self.problem = error.message
@@ -168,13 +170,13 @@ class EnvironmentCache:
 
     def _load(self, entry: Path) -> Environment | None:
         """Return the environment of an entry, if it exists and is unmodified."""
-        document = _read(entry)
+        document = _read_json(entry)
         try:
             if _NAMES["folder"].fullmatch(document["folder"]) is None:
                 return None
             folder = entry.parent / document["folder"]
             for path in (entry, folder, folder / "env"):
-                _check(str(path), path.lstat(), allow_link=False)
+                _check_owner(str(path), path.lstat(), allow_link=False)
             for path in (entry, folder):  # so that concurrent runs do not remove it
                 os.utime(path)
             python = folder / document["python"]
@@ -196,14 +198,14 @@ class EnvironmentCache:
         total = 0
         folders = set()
         for entry in entries:
-            document = _read(entry)
+            document = _read_json(entry)
             total += document.get("bytes", 0)
             if entry != newest and total > self._max_bytes:
                 _remove(entry)
             else:
                 folders.add(document.get("folder"))
         for file in self._paths("resolution"):
-            if not (self.folder / str(_read(file).get("entry"))).exists():
+            if not (self.folder / str(_read_json(file).get("entry"))).exists():
                 _remove(file)
         before = time.time() - _IN_USE
         for path in (*self._paths("folder"), *self._paths("new")):
@@ -225,7 +227,7 @@ def _key(pins: Sequence[str], python: Path, installer: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _check(path: str, status: os.stat_result, *, allow_link: bool) -> None:
+def _check_owner(path: str, status: os.stat_result, *, allow_link: bool) -> None:
     """Check that a file or folder belongs to this user and is not writable by others.
 
     Raises:
@@ -240,7 +242,7 @@ def _check(path: str, status: os.stat_result, *, allow_link: bool) -> None:
         raise _Untrusted(f"{path} is writable by other users")
 
 
-def _close_to_others(folder: str) -> None:
+def _remove_write_permissions(folder: str) -> None:
     """Remove write permissions of other users from a folder and all below it, whatever the umask is."""
     for path, _, files in os.walk(folder):
         for name in (path, *(f"{path}/{file}" for file in files)):
@@ -271,23 +273,23 @@ def _fingerprint(folder: Path) -> tuple[str, int]:
     """
     digest = hashlib.sha256()
     total = 0
-    for name, status in sorted(_files(str(folder), "")):
+    for name, status in sorted(_walk_files(str(folder), "")):
         digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
         total += status.st_size
     return digest.hexdigest(), total
 
 
-def _files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+def _walk_files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             status = entry.stat(follow_symlinks=False)
-            _check(entry.path, status, allow_link=True)  # such as the link to the interpreter
+            _check_owner(entry.path, status, allow_link=True)  # such as the link to the interpreter
             if not stat.S_ISDIR(status.st_mode):
                 yield f"{prefix}{entry.name}", status
             elif entry.name == "__pycache__":
-                list(_files(entry.path, ""))  # Python executes bytecode: its owner is checked as well
+                list(_walk_files(entry.path, ""))  # Python executes bytecode: its owner is checked as well
             else:
-                yield from _files(entry.path, f"{prefix}{entry.name}/")
+                yield from _walk_files(entry.path, f"{prefix}{entry.name}/")
 
 
 def _last_used(path: Path) -> float:
@@ -296,7 +298,7 @@ def _last_used(path: Path) -> float:
     return 0.0
 
 
-def _read(entry: Path) -> dict[str, Any]:
+def _read_json(entry: Path) -> dict[str, Any]:
     try:
         document = json.loads(entry.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -304,7 +306,7 @@ def _read(entry: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _write(path: Path, text: str) -> None:
+def _write_private_file(path: Path, text: str) -> None:
     new = path.with_name(f".{path.stem[:16]}-{os.urandom(8).hex()}")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
         out.write(text)

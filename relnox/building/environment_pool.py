@@ -172,7 +172,7 @@ class BuildEnvironmentPool:
             Failed: The requirements cannot be installed.
         """
         if self._cache is not None:
-            last = self._cache.last(sorted(requirements), self._python, self._cache_kind(constraints))
+            last = self._cache.last_environment(sorted(requirements), self._python, self._cache_kind(constraints))
             if last is not None:
                 self._start_server(last, backend, variables)
         environment = self.shared_environment(requirements, {}, constraints)
@@ -231,7 +231,7 @@ class BuildEnvironmentPool:
         if self._cache is not None and not has_urls:
             with contextlib.suppress(OSError):  # the disk is full, or the folder not writable
                 environment = self._cache.get(pins, self._python, kind, make)
-                self._cache.remember(requirements, pins, self._python, kind)
+                self._cache.record_resolution(requirements, pins, self._python, kind)
                 return environment
         return make(self._folder("environment") / "env")
 

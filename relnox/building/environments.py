@@ -52,12 +52,12 @@ class Environment(Record):
     python: Path
 
     @property
-    def scripts(self) -> Path:
+    def scripts_folder(self) -> Path:
         """The folder of its programs."""
         return self.python.parent
 
     @property
-    def modules(self) -> Path:
+    def site_packages(self) -> Path:
         """Its site-packages folder."""
         if os.name == "nt":
             return self.folder / "Lib" / "site-packages"
@@ -65,7 +65,7 @@ class Environment(Record):
 
     def variables(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return `base` with this environment's programs first."""
-        path = os.pathsep.join([str(self.scripts), base.get("PATH", os.defpath)])
+        path = os.pathsep.join([str(self.scripts_folder), base.get("PATH", os.defpath)])
         return {**base, "PATH": path, "VIRTUAL_ENV": str(self.folder)}
 
 
@@ -133,7 +133,7 @@ class Installer(Record):
             index += ["--no-sources"] if index_url else []
             argv = [self.uv, "pip", "install", "--python", environment.python, *index]
         else:
-            argv = [*_pip(environment.python), "install", *_PIP_OPTIONS, *index]
+            argv = [*_pip_command(environment.python), "install", *_PIP_OPTIONS, *index]
         with self._constraint_options(constraints, project) as options:
             return process.run(
                 [*argv, *options, "--", *requirements], env=env, timeout=_INSTALL_LIMIT, on_line=on_line
@@ -212,20 +212,20 @@ class Installer(Record):
                     lines = map(str.strip, file.read_text(encoding="utf-8").splitlines())
                     return tuple(line for line in lines if line and not line.startswith(("#", "-")))
             report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
-            argv = [*_pip(python), "install", *_PIP_OPTIONS, *report, *options, "--", *requirements]
+            argv = [*_pip_command(python), "install", *_PIP_OPTIONS, *report, *options, "--", *requirements]
             completed = process.run(argv, env=env, timeout=_INSTALL_LIMIT, stderr=False)
             document = json.loads(completed.check(action, fix=fix).output)
-            return tuple(sorted(map(_pin, document["install"])))
+            return tuple(sorted(map(_pinned_requirement, document["install"])))
 
     def check(self, environment: Environment, *, env: Mapping[str, str]) -> process.Completed:
         """Check that installed packages have compatible dependencies (`pip check`); the result is not checked."""
-        argv: process.Words = [*_pip(environment.python), "check"]
+        argv: process.Words = [*_pip_command(environment.python), "check"]
         if self.uv:
             argv = [self.uv, "pip", "check", "--python", environment.python]
         return process.run(argv, env=env, timeout=_CHECK_LIMIT)
 
 
-def _pip(python: Path) -> list[str | Path]:
+def _pip_command(python: Path) -> list[str | Path]:
     """Return the command of relnox's own pip, for the environment of an interpreter."""
     return [sys.executable, "-m", "pip", "--python", python]
 
@@ -255,7 +255,7 @@ def pip_timestamp(newer: str) -> str:
     return (day + timedelta(days=1)).isoformat()
 
 
-def _pin(entry: Mapping[str, Any]) -> str:
+def _pinned_requirement(entry: Mapping[str, Any]) -> str:
     """Return a requirement for exactly the release in an entry of pip's report."""
     metadata = entry["metadata"]
     if entry.get("is_direct"):

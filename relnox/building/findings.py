@@ -10,7 +10,7 @@ from relnox.core.text import listing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Finding", "abbreviate", "error", "rejected", "resolve", "warning"]
+__all__ = ["Finding", "abbreviate", "error", "rejected", "set_file_and_level", "warning"]
 
 _MAX_NAMES = 3
 
@@ -20,11 +20,11 @@ class Finding(Record):
 
     Attributes:
         level: An `error` keeps the archive from its final name; a `warning` does so with `--strict`. What is
-            `rejected-by-index` is one or the other, depending on whether the package is private: see `resolve`.
+            `rejected-by-index` becomes one or the other in `set_file_and_level`: a warning for private packages.
         code: Stable name of the kind of problem.
         message: What is wrong; shown behind the name of the file.
         fix: One instruction that solves it.
-        file: The archive's name; empty until `resolve`.
+        file: The archive's name; empty until `set_file_and_level`.
     """
 
     level: Literal["error", "warning", "rejected-by-index"]
@@ -49,7 +49,7 @@ def rejected(code: str, message: str, fix: str) -> Finding:
     return Finding("rejected-by-index", code, message, fix)
 
 
-def resolve(finding: Finding, *, file: str, private: bool) -> Finding:
+def set_file_and_level(finding: Finding, *, file: str, private: bool) -> Finding:
     """Set the file, and the level of what only the public index rejects: a warning for private packages."""
     if finding.level == "rejected-by-index":
         return replace(finding, file=file, level="warning" if private else "error")

@@ -43,7 +43,7 @@ class InstalledDistribution(Record, kw_only=True):
 
 def read_installed(environment: Environment) -> dict[str, InstalledDistribution]:
     """Read all distributions of an environment, by name."""
-    distributions = map(_read, sorted(environment.modules.glob("*.dist-info")))
+    distributions = map(_read_distribution, sorted(environment.site_packages.glob("*.dist-info")))
     return {distribution.name: distribution for distribution in distributions}
 
 
@@ -68,20 +68,20 @@ def changed_files(distribution: InstalledDistribution, wheel_record: Mapping[str
                 yield f"{name} differs from its hash in RECORD"
 
 
-def _read(info: Path) -> InstalledDistribution:
-    head = _text(info / "METADATA").partition("\n\n")[0].splitlines()
+def _read_distribution(info: Path) -> InstalledDistribution:
+    head = _read_text(info / "METADATA").partition("\n\n")[0].splitlines()
     fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in head)}
-    rows = csv.reader(_text(info / "RECORD").splitlines())
+    rows = csv.reader(_read_text(info / "RECORD").splitlines())
     return InstalledDistribution(
         name=normalized(fields.get("name", "")),
         version=fields.get("version", ""),
         info=info,
-        origin=json.loads(_text(info / "direct_url.json") or "{}"),
+        origin=json.loads(_read_text(info / "direct_url.json") or "{}"),
         record={row[0]: row[1] for row in rows if len(row) > 1},
     )
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -181,15 +181,15 @@ def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Pat
     """Yield the settings of the project, the user and the system: the first ones take precedence."""
     if variables.get("UV_CONFIG_FILE"):
         file = Path(variables["UV_CONFIG_FILE"])
-        yield file, _toml(file)
+        yield file, _load_toml(file)
         return
     if variables.get("UV_NO_CONFIG", "0").lower() not in ("", "0", "false", "no"):
         return
     for above in (folder, *folder.parents):
         if (above / "uv.toml").is_file():
-            yield above / "uv.toml", _toml(above / "uv.toml")
+            yield above / "uv.toml", _load_toml(above / "uv.toml")
             break
-        table = _toml(above / "pyproject.toml").get("tool", {}).get("uv")
+        table = _load_toml(above / "pyproject.toml").get("tool", {}).get("uv")
         if isinstance(table, dict):
             yield above / "pyproject.toml", table
             break
@@ -200,7 +200,7 @@ def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Pat
         shared = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
         homes = [base / "uv" for base in (own, *map(Path, filter(None, shared)), Path("/etc"))]
     for home in homes:
-        yield home / "uv.toml", _toml(home / "uv.toml")
+        yield home / "uv.toml", _load_toml(home / "uv.toml")
 
 
 def _sources_in_table(table: dict[str, Any]) -> Iterator[tuple[Kind, str]]:
@@ -214,7 +214,7 @@ def _sources_in_table(table: dict[str, Any]) -> Iterator[tuple[Kind, str]]:
                 yield kind, str(url)
 
 
-def _toml(file: Path) -> dict[str, Any]:
+def _load_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -10,7 +10,7 @@ from configparser import Error as ConfigError
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import info_file, path_of
+from relnox.building.archives import find_dist_info_file, member_path
 from relnox.building.entries import REBUILD
 from relnox.errors import Failed
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
 
-__all__ = ["import_names", "only_tests", "record_hashes", "requirements", "requires_python", "scripts"]
+__all__ = ["import_names", "only_tests", "parse_scripts", "record_hashes", "required_names", "supported_pythons"]
 
 _EXTENSIONS = (".so", ".pyd")
 _TESTS_AND_DOCS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
@@ -47,9 +47,9 @@ def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tu
     files = {
         path
         for member in (archive.members if installed is None else installed)
-        if (path := _installed(member)) is not None
+        if (path := _installed_path(member)) is not None
     }
-    modules = sorted(_modules(files))
+    modules = sorted(_importable_modules(files))
     return tuple(name for name in modules if name.partition(".")[0] not in _TESTS_AND_DOCS) or tuple(modules)
 
 
@@ -59,7 +59,7 @@ def only_tests(names: Iterable[str]) -> bool:
     return bool(tops) and tops <= _TESTS_AND_DOCS
 
 
-def scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+def parse_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Parse console and GUI scripts: their targets (`module:attribute`) and the extras they need, by name.
 
     Args:
@@ -84,7 +84,7 @@ def scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
     return parsed
 
 
-def requires_python(archive: Archive) -> SpecifierSet:
+def supported_pythons(archive: Archive) -> SpecifierSet:
     """Parse `Requires-Python`; a missing or invalid one admits all versions."""
     from packaging.metadata import parse_email
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -95,7 +95,7 @@ def requires_python(archive: Archive) -> SpecifierSet:
         return SpecifierSet()
 
 
-def requirements(
+def required_names(
     archive: Archive, python: str, extras: Iterable[str] = ()
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the names of what an archive requires on this machine, with the requested extras.
@@ -126,27 +126,27 @@ def record_hashes(archive: Archive) -> dict[str, str]:
     return {
         str(path): digest
         for name, digest in _parse_record(archive).items()
-        if digest and (path := _installed(name)) is not None and path.name not in _SIGNATURES
+        if digest and (path := _installed_path(name)) is not None and path.name not in _SIGNATURES
     }
 
 
 def _parse_record(archive: Archive) -> dict[str, str]:
-    if (name := info_file(archive, "RECORD")) is None:
+    if (name := find_dist_info_file(archive, "RECORD")) is None:
         return {}
     with zipfile.ZipFile(archive.path) as wheel:
         text = wheel.read(name).decode()
     return {row[0]: row[1] for row in csv.reader(text.splitlines()) if len(row) > 1}
 
 
-def _installed(member: str) -> PurePosixPath | None:
+def _installed_path(member: str) -> PurePosixPath | None:
     """Return the path in site-packages where a member of a wheel is installed; None if it is not."""
-    parts = path_of(member).parts
+    parts = member_path(member).parts
     if not parts or parts[0].endswith((".dist-info", ".data")):
         return PurePosixPath(*parts[2:]) if len(parts) > 2 and parts[1] in ("purelib", "platlib") else None  # noqa: PLR2004
-    return path_of(member)
+    return member_path(member)
 
 
-def _modules(files: Iterable[PurePosixPath], prefix: str = "") -> Iterator[str]:
+def _importable_modules(files: Iterable[PurePosixPath], prefix: str = "") -> Iterator[str]:
     """Yield the names of modules and packages in a folder, and of those inside of namespace packages."""
     inner: dict[str, list[PurePosixPath]] = {}
     for path in files:
@@ -161,7 +161,7 @@ def _modules(files: Iterable[PurePosixPath], prefix: str = "") -> Iterator[str]:
         if any(_module_name(path.name, init=True) == "__init__" for path in below if len(path.parts) == 1):
             yield f"{prefix}{folder}"
         else:
-            yield from _modules(below, f"{prefix}{folder}.")
+            yield from _importable_modules(below, f"{prefix}{folder}.")
 
 
 def _module_name(filename: str, *, init: bool = False) -> str | None:

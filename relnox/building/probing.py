@@ -105,7 +105,7 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
     except Failed:
         early_end = f"does not end within {time_limit:g} s"
     finally:
-        _end_marked(mark)
+        _kill_marked_processes(mark)
     lines = [syntax_trees.literal_eval(line) for line in result_file.read_text(encoding="utf-8").splitlines()]
     return _read_result(lines, early_end, tuple(output))
 
@@ -153,7 +153,7 @@ def _read_result(
     )
 
 
-def _end_marked(mark: str) -> None:
+def _kill_marked_processes(mark: str) -> None:
     """End processes with a mark in their variables, which daemons keep when they leave their process group."""
     if sys.platform != "linux":
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.config import ArchiveLimits
 
-__all__ = ["Stream", "entries", "gunzip"]
+__all__ = ["Stream", "gunzip", "read_entries"]
 
 _CHUNK = 1 << 18
 _BLOCK = 512
@@ -128,7 +128,7 @@ def gunzip(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]
         rest = b""
 
 
-def entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
+def read_entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
     """Yield the entries of a tar file; the stream is at the content of an entry until the next one is requested.
 
     Raises:
@@ -149,27 +149,27 @@ def entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
         headers += 1
         if headers > limits.max_entries:
             raise too_large(f"has more than {limits.max_entries} entries")
-        kind, size, name = _header(block)
+        kind, size, name = _parse_header(block)
         end = stream.position + -(-size // _BLOCK) * _BLOCK
         if kind in _EXTENSIONS:
             if size > _MAX_EXTENSION:
                 raise ArchiveError(f"has an extended tar header of {size} bytes (for {name!a})")
             extended.add(kind, stream.read(size))
         else:
-            yield _entry(block, size, name, extended, stream.position)
+            yield _make_entry(block, size, name, extended, stream.position)
             extended = _Extended()
         if not stream.skip_to(end):
             raise ArchiveError(f"is truncated (in {name!a})")
 
 
-def _header(block: bytes) -> tuple[bytes, int, bytes]:
+def _parse_header(block: bytes) -> tuple[bytes, int, bytes]:
     """Return the type, the size and the name of a header."""
     checksum, total = _OCTAL.fullmatch(block[148:156]), sum(block) - sum(block[148:156]) + 8 * 32
-    if checksum is None or int(checksum[1] or b"0", 8) not in (total, _signed(block, total)):
+    if checksum is None or int(checksum[1] or b"0", 8) not in (total, _signed_checksum(block, total)):
         raise ArchiveError("is not a tar archive, or has a damaged header (checksum)")
     for field in _NUMBERS:
-        _number(block[field])
-    _number(block[136:148], negative=True)
+        _parse_number(block[field])
+    _parse_number(block[136:148], negative=True)
     name = block[:100].partition(b"\0")[0]
     magic = block[257:265]
     if magic == _POSIX:
@@ -177,16 +177,16 @@ def _header(block: bytes) -> tuple[bytes, int, bytes]:
             name = prefix + b"/" + name
     elif block[345:500].strip(b"\0") or magic not in (_GNU, bytes(8)):
         raise ArchiveError(f"has a tar header of an unknown format ({name!a})")
-    return block[156:157], _number(block[124:136]), name
+    return block[156:157], _parse_number(block[124:136]), name
 
 
-def _signed(block: bytes, total: int) -> int:
+def _signed_checksum(block: bytes, total: int) -> int:
     """Return the checksum as computed by old writers, which treat bytes as signed."""
     high = sum(byte > 127 for byte in block[:148]) + sum(byte > 127 for byte in block[156:])  # noqa: PLR2004
     return total - 256 * high
 
 
-def _number(field: bytes, *, negative: bool = False) -> int:
+def _parse_number(field: bytes, *, negative: bool = False) -> int:
     """Parse a number in octal digits or base 256 (GNU)."""
     if field[0] in (0x80, 0xFF):
         value = int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1  # noqa: PLR2004
@@ -197,7 +197,7 @@ def _number(field: bytes, *, negative: bool = False) -> int:
     raise ArchiveError(f"has a damaged tar header (number {field!a})")
 
 
-def _entry(block: bytes, size: int, name: bytes, extended: _Extended, offset: int) -> Entry:
+def _make_entry(block: bytes, size: int, name: bytes, extended: _Extended, offset: int) -> Entry:
     """Return the entry described by a header and its extended headers."""
     kind = block[156:157]
     quoted_name = repr(extended.name or name.decode("utf-8", "replace"))
@@ -208,7 +208,7 @@ def _entry(block: bytes, size: int, name: bytes, extended: _Extended, offset: in
     if kind not in _KINDS:
         raise ArchiveError(f"contains an entry of unknown type {kind!a}: {quoted_name}")
     short_name = (
-        name.decode("utf-8", "replace") if extended.name else _text(name)
+        name.decode("utf-8", "replace") if extended.name else _decode(name)
     )  # it may be cut inside a character
     if extended.name and (short_name.startswith("/") or ".." in short_name.split("/")):
         raise ArchiveError(f"has two names for one entry: {short_name!r} and {quoted_name}")
@@ -222,12 +222,12 @@ def _entry(block: bytes, size: int, name: bytes, extended: _Extended, offset: in
         entry_kind = "directory"
     if entry_kind != "file" and size:
         raise ArchiveError(f"has content for a folder or a link: {quoted_name}")
-    target = extended.target or _text(block[157:257].partition(b"\0")[0])
+    target = extended.target or _decode(block[157:257].partition(b"\0")[0])
     return Entry(
         name=short_name.rstrip("/"),
         kind=entry_kind,
         size=size,
-        mode=_number(block[100:108]),
+        mode=_parse_number(block[100:108]),
         target=target if entry_kind in ("symlink", "hardlink") else "",
         offset=offset,
     )
@@ -248,7 +248,7 @@ class _Extended:
 
     def add(self, kind: bytes, content: bytes) -> None:
         if kind == _PAX_GLOBAL:  # git archive puts the commit into one
-            for key, _ in _records(content):
+            for key, _ in _pax_records(content):
                 if key in _MEANINGFUL or key.startswith("GNU.sparse."):
                     raise ArchiveError(f"has a pax header that sets {key!r} for all entries")
             return
@@ -256,22 +256,22 @@ class _Extended:
             raise ArchiveError("has two extended tar headers for one entry")
         self._kinds.add(kind)
         if kind == _GNU_NAME:
-            self.name = _long(content)
+            self.name = _parse_long_name(content)
         elif kind == _GNU_LINK:
-            self.target = _long(content)
+            self.target = _parse_long_name(content)
         else:
             self._add_pax(content)
 
     def _add_pax(self, content: bytes) -> None:
         keys: set[str] = set()
-        for key, value in _records(content):
+        for key, value in _pax_records(content):
             if key in _MEANINGFUL and key in keys:
                 raise ArchiveError(f"has a pax header that sets {key!r} twice")
             keys.add(key)
             if key == "path":
-                self.name = _text(value)
+                self.name = _decode(value)
             elif key == "linkpath":
-                self.target = _text(value)
+                self.target = _decode(value)
             elif key == "size":
                 if not value.isdigit() or len(value) > 18:  # noqa: PLR2004 - as far as 64 bits go
                     raise ArchiveError(f"has a pax header with the size {value!a}")
@@ -282,15 +282,15 @@ class _Extended:
                 self.is_sparse = True
 
 
-def _long(content: bytes) -> str:
+def _parse_long_name(content: bytes) -> str:
     """Parse a long name (GNU header)."""
     name, _, rest = content.partition(b"\0")
     if not name or rest.strip(b"\0"):
         raise ArchiveError(f"has a damaged tar header (long name {content[:100]!a})")
-    return _text(name)
+    return _decode(name)
 
 
-def _records(content: bytes) -> Iterator[tuple[str, bytes]]:
+def _pax_records(content: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the records of a pax header."""
     start = count = 0
     while start < len(content):
@@ -300,11 +300,11 @@ def _records(content: bytes) -> Iterator[tuple[str, bytes]]:
         count += 1
         if not (equals and key and value.endswith(b"\n")) or end > len(content) or count > _MAX_RECORDS:
             raise ArchiveError(f"has a damaged pax header ({content[start : start + 40]!a})")
-        yield _text(key), value[:-1]
+        yield _decode(key), value[:-1]
         start = end
 
 
-def _text(name: bytes) -> str:
+def _decode(name: bytes) -> str:
     try:
         return name.decode()
     except UnicodeDecodeError:

@@ -11,7 +11,7 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["TwineResult", "results"]
+__all__ = ["TwineResult", "parse_results"]
 
 _CHECKED = re.compile(r"Checking (?P<path>.+): (?P<result>PASSED with warnings|PASSED|FAILED\b.*)\s*")
 _LEVEL = re.compile(r"(ERROR|WARNING)\s+")
@@ -31,7 +31,7 @@ class TwineResult(Record):
     messages: tuple[str, ...]
 
 
-def results(lines: Iterable[str]) -> tuple[TwineResult, ...]:
+def parse_results(lines: Iterable[str]) -> tuple[TwineResult, ...]:
     """Parse the results of all archives, in the order of the output."""
     parsed: list[tuple[str, Literal["passed", "warnings", "failed"], list[str]]] = []
     for line in lines:

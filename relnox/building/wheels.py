@@ -16,12 +16,12 @@ from relnox.errors import Failed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["repair", "supports"]
+__all__ = ["is_installable_on", "repair_linux_wheel"]
 
 _TIMEOUT = 600.0
 
 
-def supports(wheel: str, python: str) -> bool:
+def is_installable_on(wheel: str, python: str) -> bool:
     """Return whether a Python can install a wheel that was built with an older one.
 
     Args:
@@ -35,7 +35,9 @@ def supports(wheel: str, python: str) -> bool:
     return not compatible.isdisjoint(tags)
 
 
-def repair(wheel: Path, into: Path, variables: Mapping[str, str], on_line: Callable[[str], None]) -> Path:
+def repair_linux_wheel(
+    wheel: Path, into: Path, variables: Mapping[str, str], on_line: Callable[[str], None]
+) -> Path:
     """Copy the libraries that a Linux wheel needs into it, and give it a manylinux or musllinux tag.
 
     The public index rejects the platform tag `linux_…`, which does not say on which Linux systems a wheel runs.

@@ -21,7 +21,7 @@ from relnox.process import Completed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Fork", "ForkServer", "has_fork", "twine_program", "warm_twine"]
+__all__ = ["Fork", "ForkServer", "has_fork", "start_twine_server", "twine_script"]
 
 _PROGRAM = Path(__file__).with_name("fork_server.py")
 _START_TIMEOUT = 120.0
@@ -35,7 +35,7 @@ def has_fork() -> bool:
     return hasattr(os, "fork") and sys.platform != "darwin"
 
 
-def twine_program() -> str:
+def twine_script() -> str:
     """Return the path of the script that `python -m twine` runs."""
     from importlib.util import find_spec
 
@@ -49,7 +49,7 @@ def twine_program() -> str:
     return spec.origin
 
 
-def warm_twine(variables: Mapping[str, str], folder: Path) -> ForkServer:
+def start_twine_server(variables: Mapping[str, str], folder: Path) -> ForkServer:
     """Start a process that imports the modules of `twine check`, to be forked for each run of it.
 
     Args:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relnox.building.findings import Finding
     from relnox.core.settings.config import ArchiveLimits
 
-__all__ = ["content", "listing"]
+__all__ = ["read_content", "read_entries"]
 
 _CHUNK = 1 << 20
 _END, _END64, _LOCATOR, _CENTRAL, _LOCAL, _DESCRIPTOR = (
@@ -64,7 +64,7 @@ class _Record(NamedTuple):
     mode: int
 
 
-def listing(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[Finding]]:
+def read_entries(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[Finding]]:
     """Return the entries of a zip file in the order of its directory, and findings about its format.
 
     Raises:
@@ -76,7 +76,7 @@ def listing(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[F
     if end - start > count * (_CENTRAL_FIELDS.size + 2 * _MAX_NAME):
         raise ArchiveError("has a zip directory that is too large for its entries")
     file.seek(start)
-    records, findings = _directory(file.read(end - start), count)
+    records, findings = _parse_directory(file.read(end - start), count)
     limit = unpacked_limit(file.seek(0, 2), limits)
     if sum(record.size for record in records) > limit.size:
         raise too_large(limit.message)
@@ -86,15 +86,15 @@ def listing(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[F
     following = [records[number].start for number in in_file[1:]] + [start]
     for number, next_start in zip(in_file, following, strict=True):
         record = records[number]
-        quoted_name = _display(record.name)
+        quoted_name = _quoted(record.name)
         if record.start != expected and not entries:
             findings.append(error("zip-ambiguous", "has bytes before the archive", REBUILD))
-        data, more = _local(file, record)
+        data, more = _check_local_header(file, record)
         findings += more
-        entries[number] = _entry(record, data, findings)
+        entries[number] = _make_entry(record, data, findings)
         expected = data + record.packed
         if record.flags & _STREAMED and expected < next_start:
-            expected = _after_descriptor(file, record, expected, next_start)
+            expected = _end_of_descriptor(file, record, expected, next_start)
         if expected > next_start:
             raise ArchiveError(f"has entries that overlap: {quoted_name} and the next one")
         if expected < next_start:
@@ -105,7 +105,7 @@ def listing(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[F
     return [entries[number] for number in range(count)], findings
 
 
-def content(file: IO[bytes], entry: Entry) -> Iterator[bytes]:
+def read_content(file: IO[bytes], entry: Entry) -> Iterator[bytes]:
     """Yield the content of an entry in pieces of at most 1 MiB.
 
     Raises:
@@ -180,7 +180,7 @@ def _directory_position(file: IO[bytes]) -> tuple[int, int, int]:
     return start, end, count
 
 
-def _directory(data: bytes, count: int) -> tuple[list[_Record], list[Finding]]:
+def _parse_directory(data: bytes, count: int) -> tuple[list[_Record], list[Finding]]:
     """Parse the directory."""
     records: list[_Record] = []
     findings: list[Finding] = []
@@ -195,7 +195,7 @@ def _directory(data: bytes, count: int) -> tuple[list[_Record], list[Finding]]:
         at += _CENTRAL_FIELDS.size
         name, extra = data[at : at + names], data[at + names : at + names + extras]
         at += names + extras + comments
-        quoted_name = _display(name)
+        quoted_name = _quoted(name)
         if len(name) != names or len(extra) != extras or at > len(data) or disk:
             raise ArchiveError(f"has a damaged zip directory (at {quoted_name})")
         fields64 = _zip64_field(extra, name, findings)
@@ -210,10 +210,10 @@ def _directory(data: bytes, count: int) -> tuple[list[_Record], list[Finding]]:
     return records, findings
 
 
-def _local(file: IO[bytes], record: _Record) -> tuple[int, list[Finding]]:
+def _check_local_header(file: IO[bytes], record: _Record) -> tuple[int, list[Finding]]:
     """Return where the content of an entry starts, and how its own header differs from the directory."""
     findings: list[Finding] = []
-    quoted_name = _display(record.name)
+    quoted_name = _quoted(record.name)
     file.seek(record.start)
     packed = file.read(_LOCAL_FIELDS.size)
     if len(packed) < _LOCAL_FIELDS.size or not packed.startswith(_LOCAL):
@@ -229,7 +229,7 @@ def _local(file: IO[bytes], record: _Record) -> tuple[int, list[Finding]]:
         )
     if name != record.name:
         findings.append(
-            error("zip-ambiguous", f"has two names for one file: {quoted_name} and {_display(name)}", REBUILD)
+            error("zip-ambiguous", f"has two names for one file: {quoted_name} and {_quoted(name)}", REBUILD)
         )
     if record.flags & _STREAMED:
         findings.append(
@@ -248,7 +248,7 @@ def _local(file: IO[bytes], record: _Record) -> tuple[int, list[Finding]]:
     return record.start + _LOCAL_FIELDS.size + names + extras, findings
 
 
-def _after_descriptor(file: IO[bytes], record: _Record, start: int, end: int) -> int:
+def _end_of_descriptor(file: IO[bytes], record: _Record, start: int, end: int) -> int:
     """Return where the data descriptor of a streamed entry ends; the start if there is none."""
     file.seek(start)
     data = file.read(min(end - start, 24))
@@ -260,7 +260,7 @@ def _after_descriptor(file: IO[bytes], record: _Record, start: int, end: int) ->
     return start
 
 
-def _entry(record: _Record, data: int, findings: list[Finding]) -> Entry:
+def _make_entry(record: _Record, data: int, findings: list[Finding]) -> Entry:
     """Return an entry; findings about its name and type are appended."""
     try:
         name = record.name.decode("utf-8" if record.flags & _UTF8 else "ascii")
@@ -324,12 +324,12 @@ def _zip64_field(extra: bytes, name: bytes, findings: list[Finding]) -> bytes:
         kind, size = _EXTRA_FIELDS.unpack_from(extra) if len(extra) >= _EXTRA_FIELDS.size else (0, len(extra))
         value, extra = extra[_EXTRA_FIELDS.size :][:size], extra[_EXTRA_FIELDS.size + size :]
         if len(value) != size:
-            raise ArchiveError(f"has a damaged extra field (at {_display(name)})")
+            raise ArchiveError(f"has a damaged extra field (at {_quoted(name)})")
         if kind in (_ZIP64, _UNICODE_PATH) and kind in kinds:
             findings.append(
                 rejected(
                     "zip-rejected",
-                    f"has a duplicate extra field at {_display(name)} (rejected by the public index)",
+                    f"has a duplicate extra field at {_quoted(name)} (rejected by the public index)",
                     _FIX,
                 )
             )
@@ -340,12 +340,12 @@ def _zip64_field(extra: bytes, name: bytes, findings: list[Finding]) -> bytes:
             findings.append(
                 error(
                     "zip-ambiguous",
-                    f"has two names for one file: {_display(name)} and {_display(value[5:])}",
+                    f"has two names for one file: {_quoted(name)} and {_quoted(value[5:])}",
                     REBUILD,
                 )
             )
     return zip64
 
 
-def _display(name: bytes) -> str:
+def _quoted(name: bytes) -> str:
     return repr(name.decode("utf-8", "replace")[:200])

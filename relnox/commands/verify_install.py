@@ -256,7 +256,7 @@ def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -
     """
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-    from relnox.building.archives import digests, is_in
+    from relnox.building.archives import hash_file, is_file_inside
 
     newest: dict[str, tuple[Version, str, list[Path]]] = {}
     for folder in folders:
@@ -264,7 +264,7 @@ def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -
         fix = f"build the wheels in the other repository: {fixes.command('build-all')}"
         if not resolved.is_dir():
             raise Blocked("folder-missing", f"{folder} is not a folder", fix=fix)
-        wheels = sorted(path for path in resolved.glob("*.whl") if is_in(resolved, path))
+        wheels = sorted(path for path in resolved.glob("*.whl") if is_file_inside(resolved, path))
         if not wheels:
             raise Blocked("wheels-missing", f"{folder} has no wheels", fix=fix)
         for path in wheels:
@@ -289,7 +289,7 @@ def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -
                 version=version,
                 filename=path.name,
                 kind="wheel",
-                size=(digest := digests(path)).size,
+                size=(digest := hash_file(path)).size,
                 sha256=digest.sha256,
                 blake2b_256=digest.blake2b_256,
             )

@@ -25,8 +25,8 @@ from relnox.network.addresses import (
     host_of,
     is_encrypted,
     is_loopback,
-    origin,
-    quoted,
+    origin_of,
+    quote_url,
     require_encryption,
     same_origin,
 )
@@ -155,7 +155,7 @@ class Deadline:
         elapsed, left = CLOCK.now() - self._start, self.left()
         minimum = error.retry_after or 0.0
         if minimum > left or not left:
-            gave_up = f"; gave up after {waits.span(elapsed)}" if elapsed >= 1 else ""
+            gave_up = f"; gave up after {waits.format_duration(elapsed)}" if elapsed >= 1 else ""
             until = f"; retry after {_clock_time(minimum)}" if minimum else ""
             raise TransientError(
                 error.code, f"{error.message}{gave_up}{until}", never_connected=error.never_connected
@@ -270,7 +270,7 @@ def send_once(  # noqa: PLR0913 - a request
     if auth is not None or confidential or "authorization" in map(str.lower, headers or ()):
         require_encryption(url)
     host, proxy, adapter = host_of(url), proxy_for(url), _adapter()
-    with Watch(host, read_timeout, limit.seconds + _size(body) / SLOWEST_AVERAGE) as watch:
+    with Watch(host, read_timeout, limit.seconds + _body_size(body) / SLOWEST_AVERAGE) as watch:
         request = _prepare(method, url, {"Accept-Encoding": limit.encoding, **(headers or {})}, body, auth, watch)
         try:
             response = adapter.send(
@@ -282,10 +282,10 @@ def send_once(  # noqa: PLR0913 - a request
             )
             with response:
                 read_body(response, limit, watch, host, into)
-                _connected_origins.add(origin(url))
+                _connected_origins.add(origin_of(url))
         except network_errors() as error:
             watch.check()
-            never_connected = not watch.connected and origin(url) not in _connected_origins
+            never_connected = not watch.connected and origin_of(url) not in _connected_origins
             raise connection_error(host, proxy, error, never_connected=never_connected) from error
         except OSError as error:
             watch.check()
@@ -311,7 +311,7 @@ def send_once(  # noqa: PLR0913 - a request
 
 def authenticate_reads(url: str, auth: Callable[[PreparedRequest], PreparedRequest]) -> None:
     """Have `get` add credentials to its requests to the origin of a URL, and to no other."""
-    _read_auth[origin(url)] = auth
+    _read_auth[origin_of(url)] = auth
 
 
 def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
@@ -373,7 +373,7 @@ def _prepare(  # noqa: PLR0913, PLR0917 - a request
     return request
 
 
-def _size(body: Any) -> int:
+def _body_size(body: Any) -> int:
     """Return the size of a request body; 0 where it is unknown."""
     if isinstance(body, (bytes, bytearray)):
         return len(body)
@@ -397,7 +397,9 @@ def _follow_redirects(  # noqa: PLR0913 - a request
     first = url
     for _ in range(_MAX_REDIRECTS):
         auth = (
-            _read_auth.get(origin(url)) if _read_auth and same_origin(first, url) and is_encrypted(url) else None
+            _read_auth.get(origin_of(url))
+            if _read_auth and same_origin(first, url) and is_encrypted(url)
+            else None
         )
         with into.open("wb") if into is not None else contextlib.nullcontext() as out:
             response = send_once(
@@ -425,7 +427,7 @@ def _redirect_target(url: str, location: str) -> str:
     except (ValueError, Failed) as error:
         raise Failed(
             "redirect-invalid",
-            f"{host_of(url)} redirects to {quoted(location)} (not a valid URL)",
+            f"{host_of(url)} redirects to {quote_url(location)} (not a valid URL)",
             fix="check the URL of the index, or report it to the index",
         ) from error
     return target

@@ -11,8 +11,8 @@ __all__ = [
     "host_of",
     "is_encrypted",
     "is_loopback",
-    "origin",
-    "quoted",
+    "origin_of",
+    "quote_url",
     "require_encryption",
     "same_origin",
 ]
@@ -33,7 +33,7 @@ def check_url(url: str) -> None:
     if problem:
         raise Failed(
             "url-invalid",
-            f"the URL {quoted(url)} {problem}",
+            f"the URL {quote_url(url)} {problem}",
             fix="correct it in the settings; if the index lists it or redirects to it, report it to the index",
         )
 
@@ -41,12 +41,12 @@ def check_url(url: str) -> None:
 def host_of(url: str) -> str:
     """Return host and port of a URL, for messages; the quoted URL if it is not valid."""
     try:
-        return urlsplit(url).netloc.rpartition("@")[2] or quoted(url)
+        return urlsplit(url).netloc.rpartition("@")[2] or quote_url(url)
     except ValueError:
-        return quoted(url)
+        return quote_url(url)
 
 
-def origin(url: str) -> str:
+def origin_of(url: str) -> str:
     """Return scheme, host and port of a URL (RFC 6454).
 
     Raises:
@@ -59,7 +59,7 @@ def origin(url: str) -> str:
 def same_origin(one: str, other: str) -> bool:
     """Return whether two URLs have the same scheme, host and port (RFC 6454)."""
     try:
-        return origin(one) == origin(other)
+        return origin_of(one) == origin_of(other)
     except ValueError:
         return False
 
@@ -121,7 +121,7 @@ def _problem(url: str) -> str:
     return "" if host and port != 0 else "has no host"
 
 
-def quoted(url: str) -> str:
+def quote_url(url: str) -> str:
     """Quote a URL that may not be valid in ASCII, without a password."""
     scheme, separator, rest = url.partition("://")
     authority, slash, path = rest.partition("/")

@@ -131,12 +131,12 @@ def read_body(response: Response, limit: Limit, watch: Watch, host: str, into: W
     )
     if successful:
         _check_content_length(response, limit, host)
-        for part in _parts(response, limit, watch, host):
+        for part in _decompressed_parts(response, limit, watch, host):
             write(part)
     else:
         watch.finish_within(ERROR_PAGE.seconds)
         with contextlib.suppress(RelnoxError, *network_errors()):  # the status counts, even if the body is broken
-            for part in _parts(response, ERROR_PAGE._replace(encoding=limit.encoding), watch, host):
+            for part in _decompressed_parts(response, ERROR_PAGE._replace(encoding=limit.encoding), watch, host):
                 content += part
         if watch.interrupted:
             watch.check()
@@ -178,10 +178,10 @@ def html_text(response: Response) -> str:
     return response.text
 
 
-def _parts(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
+def _decompressed_parts(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
     """Yield the decompressed body up to the size limit."""
     left = limit.size
-    for part in _decompressed(response, _received(response, limit, watch, host), limit, host):
+    for part in _decompressed(response, _received_chunks(response, limit, watch, host), limit, host):
         watch.check()
         if len(part) > left:
             if not limit.truncate:
@@ -192,7 +192,7 @@ def _parts(response: Response, limit: Limit, watch: Watch, host: str) -> Iterato
         yield part
 
 
-def _received(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
+def _received_chunks(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
     """Yield the body as it was sent, up to the size limit and a chunk."""
     received = 0
     read = getattr(response.raw, "read1", response.raw.read)  # urllib3 before 2 has no `read1`

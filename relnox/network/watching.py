@@ -65,7 +65,7 @@ class Watch:
         _this_thread.watch = self
         _request_added.set()
         if not _threads or not _threads[-1].is_alive():  # after a fork there is none
-            _start()
+            _start_watcher()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -202,7 +202,7 @@ def active_requests() -> int:
     return sum(isinstance(active, Watch) for active in tuple(_active))
 
 
-def _start() -> None:
+def _start_watcher() -> None:
     with _starting:
         if not _threads or not _threads[-1].is_alive():
             _threads[:] = [threading.Thread(target=_watch_requests, name="requests", daemon=True)]

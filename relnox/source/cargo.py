@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox.core.packages import VersionSource
 from relnox.core.versions.version_locations import find_locked_versions
-from relnox.source.pyproject import load, strings, table_at
+from relnox.source.pyproject import load, strings_in, table_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,7 +107,7 @@ def _workspace_of(manifest: _Manifest, root: Path) -> _Manifest | None:
 
 def _members(top: _Manifest, manifest: _Manifest, root: Path) -> Iterator[_Manifest]:
     """Find the members of a workspace, except one manifest."""
-    for glob in strings(table_at(top.document, "workspace").get("members")):
+    for glob in strings_in(table_at(top.document, "workspace").get("members")):
         for folder in sorted((root / top.folder).glob(glob.strip("/"))):
             file = posixpath.normpath(f"{folder.relative_to(root).as_posix()}/{_MANIFEST}")
             member = _manifest(file, root) if file != manifest.file else None

@@ -49,7 +49,7 @@ def find_tool(folder: Path, config: Config) -> Tool | None:
         case "towncrier" | "git-cliff" as tool:
             return tool
         case "auto":
-            return next((tool for tool in _SETTINGS if _is_set_up(folder, tool)), None)
+            return next((tool for tool in _SETTINGS if _has_settings(folder, tool)), None)
         case _:
             return None
 
@@ -89,18 +89,18 @@ def _arguments(tool: Tool, folder: Path, release: Release, today: date, changelo
             *include_paths,
             f"--output={output}",
         ]
-    settings = next((text for name in _SETTINGS[tool][0] if (text := _text(folder / name))), "")
-    if re.search(r"^[ \t]*output[ \t]*=", settings or _text(folder / _PYPROJECT), re.MULTILINE):
+    settings = next((text for name in _SETTINGS[tool][0] if (text := _read_text(folder / name))), "")
+    if re.search(r"^[ \t]*output[ \t]*=", settings or _read_text(folder / _PYPROJECT), re.MULTILINE):
         return [f"--tag={release.tag}"]
     names = (path.name for path in sorted(folder.iterdir()))
     existing = next((name for name in names if name.lower() == changelog.lower()), changelog)
     return [f"--tag={release.tag}", f"--output={existing}"]
 
 
-def _is_set_up(folder: Path, tool: Tool) -> bool:
+def _has_settings(folder: Path, tool: Tool) -> bool:
     files, table = _SETTINGS[tool]
-    return any((folder / name).is_file() for name in files) or table in _text(folder / _PYPROJECT)
+    return any((folder / name).is_file() for name in files) or table in _read_text(folder / _PYPROJECT)
 
 
-def _text(file: Path) -> str:
+def _read_text(file: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""

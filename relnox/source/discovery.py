@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
 
-__all__ = ["discover", "lists_packages", "unlisted"]
+__all__ = ["discover", "find_unlisted", "lists_packages"]
 
 _LOCK = "uv.lock"
 
 
-def unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Config) -> tuple[Package, ...]:
+def find_unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Config) -> tuple[Package, ...]:
     """Find packages with a build system that are neither in the workspace nor excluded.
 
     Args:
@@ -39,7 +39,7 @@ def unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Con
         config: Its settings.
     """
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
-    uv = pyproject.strings(pyproject.table_at(document, "tool", "uv", "workspace").get("exclude"))
+    uv = pyproject.strings_in(pyproject.table_at(document, "tool", "uv", "workspace").get("exclude"))
     project_folders = {package.folder for package in workspace.packages}
     packages: list[Package] = []
     for file in sorted(files, key=lambda file: file.count("/")):
@@ -87,7 +87,7 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
         packages = _read_packages(root, folders, warnings)
     elif "workspace" in uv:
         globs, exclude = (
-            pyproject.strings(pyproject.table_at(uv, "workspace").get(key)) for key in ("members", "exclude")
+            pyproject.strings_in(pyproject.table_at(uv, "workspace").get(key)) for key in ("members", "exclude")
         )
         members = _match_folders(root, globs, [*exclude, *config.exclude], None)
         if _is_released_root(document, warnings):

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import Edit
 
 __all__ = [
-    "apply",
-    "content",
-    "digest",
-    "is_applied",
-    "restore",
-    "reverse",
-    "sync",
+    "apply_edits",
+    "are_applied",
+    "content_digest",
+    "read_content",
+    "restore_files",
+    "reversed_edits",
+    "sync_edits",
 ]
 
 _SECTOR = 512
 """Bytes that a disk writes atomically, or a part of them."""
 
 
-def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
+def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
     """Make all edits, or none.
 
     Args:
@@ -67,21 +67,21 @@ def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
         undo.pop_all()
 
 
-def is_applied(root: Path, edits: Iterable[Edit]) -> bool:
+def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
     """Whether every file has its new content, and no half-written file is left beside it."""
     edits = tuple(edits)
-    return all(content(root / edit.file) == edit.after for edit in edits) and not any(
+    return all(read_content(root / edit.file) == edit.after for edit in edits) and not any(
         map(has_leftovers, _folders_of_replaced(root, edits, recorded=True))
     )
 
 
-def sync(root: Path, edits: Iterable[Edit], *others: Path) -> None:
+def sync_edits(root: Path, edits: Iterable[Edit], *others: Path) -> None:
     """Flush the file systems of edited files and of other paths to the disk."""
     paths = (Path(os.path.realpath(root / edit.file)) for edit in edits)
-    files.sync([root, *(path if path.exists() else path.parent for path in paths), *others])
+    files.sync_file_systems([root, *(path if path.exists() else path.parent for path in paths), *others])
 
 
-def restore(root: Path, edits: Iterable[Edit]) -> None:
+def restore_files(root: Path, edits: Iterable[Edit]) -> None:
     """Restore every file's content from before the edits, whatever it has now.
 
     Only for the run that made the edits: since then only a commit hook can have changed the files.
@@ -90,7 +90,7 @@ def restore(root: Path, edits: Iterable[Edit]) -> None:
         _write(root / edit.file, edit.before, recorded=True)
 
 
-def reverse(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+def reversed_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:
     """Return the edits that undo these."""
     from relnox.core.bump.changes import Edit
 
@@ -99,7 +99,7 @@ def reverse(edits: Iterable[Edit]) -> tuple[Edit, ...]:
 
 def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:
     """Whether the file has its new content; it must have that, or the planned one, or a part of each."""
-    present = content(root / edit.file)
+    present = read_content(root / edit.file)
     if present == edit.after:
         return True
     if present != edit.before and not (recorded and _is_half_written(present, edit)):
@@ -139,7 +139,7 @@ def _is_mixed(present: bytes, new: bytes, old: bytes) -> bool:
     return True
 
 
-def content(path: Path) -> bytes | None:
+def read_content(path: Path) -> bytes | None:
     """Read a file; None if there is none."""
     try:
         return path.read_bytes()
@@ -147,9 +147,9 @@ def content(path: Path) -> bytes | None:
         return None
 
 
-def digest(path: Path) -> str | None:
+def content_digest(path: Path) -> str | None:
     """Compute the SHA-256 of a file in hex; None if there is none."""
-    data = content(path)
+    data = read_content(path)
     import hashlib
 
     return None if data is None else hashlib.sha256(data).hexdigest()

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.files import make_private, replace_file
+from relnox.files import make_private_folder, replace_file
 from relnox.source.git import Git
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
     query = ("rev-parse", "--path-format=absolute", "--git-common-dir")
     repository = source.run(*query, stderr=False).check("git rev-parse").output.rstrip("\n")
     record = json.dumps([*_recorded_exports(git), (repository, str(into))]).encode()
-    make_private(git.private_folder())
+    make_private_folder(git.private_folder())
     replace_file(_record(git), record, mode=0o600, keep_mode=False)
     command = ("worktree", "add", "--quiet", "--force", "--detach", str(into), commit)
     source.run(*_OPTIONS, *command, umask=_UMASK, outlives=False).check(

@@ -215,4 +215,4 @@ def edits_in_copy(
         changed = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]
         if hook.writes:
             check_writes(hook, event, changed)
-        return {name: edits.content(clone.root / name) for name in sorted(changed)}
+        return {name: edits.read_content(clone.root / name) for name in sorted(changed)}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["digests", "is_declarative"]
+__all__ = ["input_digests", "is_declarative"]
 
 _FORMAT = 2
 _DECLARATIVE = {
@@ -48,7 +48,7 @@ _COMPILER_VARIABLES = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS
 _LINK, _SUBMODULE = "120000", "160000"
 
 
-def digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> dict[str, str]:
+def input_digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> dict[str, str]:
     """Compute a digest of each package's inputs in a commit.
 
     The inputs are the package's own folder. They are the whole commit if its settings or symbolic links refer to
@@ -69,7 +69,7 @@ def digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> d
     ids = top.object_ids(commit, {*trees.values(), *(name for names in git_files.values() for name in names)})
     environment = [
         _FORMAT,
-        [platform.python_implementation(), sys.version, *_machine()],
+        [platform.python_implementation(), sys.version, *_describe_machine()],
         sorted(item for item in clean_environment(os.environ).items() if _affects_builds(item[0])),
         git.run("config", "--get-regexp", _GIT_SETTINGS, stderr=False).output,
         _initialized_submodules(git) if submodules else [],
@@ -110,11 +110,11 @@ def _runs_code(root: Path, package: Package) -> bool:
     folder = root / package.folder
     text = (root / package.pyproject).read_text(encoding="utf-8-sig")
     declarative = package.backend in _DECLARATIVE or package.backend in _SETUPTOOLS
-    return not declarative or any((folder / name).exists() for name in _CODE) or _hooks(text)
+    return not declarative or any((folder / name).exists() for name in _CODE) or _has_hooks(text)
 
 
 @lru_cache(maxsize=1 << 10)
-def _hooks(text: str) -> bool:
+def _has_hooks(text: str) -> bool:
     """Whether the settings of a declarative backend make it run code."""
     import tomllib
 
@@ -133,7 +133,7 @@ def _hooks(text: str) -> bool:
     )
 
 
-def _machine() -> list[str]:
+def _describe_machine() -> list[str]:
     """Describe system, kernel, processor and C library; unlike `platform.platform`, without starting a program."""
     return [platform.system(), platform.release(), platform.machine(), *platform.libc_ver()]
 

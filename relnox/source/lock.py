@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
-from relnox.files import make_private
+from relnox.files import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
     Raises:
         Blocked: Another run holds it.
     """
-    make_private(folder)
+    make_private_folder(folder)
     try:
         with file_lock(folder / "lock"):
             yield

@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["nearest", "owners"]
+__all__ = ["first_contained", "packages_containing"]
 
 _LAYOUTS = ("src", ".", "lib", "python")
 
 
-def owners(root: Path, folders: Mapping[str, str], module: str) -> tuple[str, ...]:
+def packages_containing(root: Path, folders: Mapping[str, str], module: str) -> tuple[str, ...]:
     """Find the packages that contain a module, by name.
 
     Args:
@@ -30,13 +30,13 @@ def owners(root: Path, folders: Mapping[str, str], module: str) -> tuple[str, ..
     )
 
 
-def nearest(root: Path, folders: Mapping[str, str], modules: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+def first_contained(root: Path, folders: Mapping[str, str], modules: Iterable[str]) -> tuple[str, tuple[str, ...]]:
     """Find the first of some modules that is in a package, and its packages; empty if there is none.
 
     Args:
-        root: As for `owners`.
-        folders: As for `owners`.
+        root: As for `packages_containing`.
+        folders: As for `packages_containing`.
         modules: Full names of modules.
     """
-    candidates = ((module, owners(root, folders, module)) for module in modules)
+    candidates = ((module, packages_containing(root, folders, module)) for module in modules)
     return next(((module, names) for module, names in candidates if names), ("", ()))

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["find_root"]
+__all__ = ["find_project_root"]
 
 
-def find_root(start: Path, top: Path | None) -> Path:
+def find_project_root(start: Path, top: Path | None) -> Path:
     """Find the folder of the project that `start` is in.
 
     The nearest folder upwards, not above the checkout's `top`, whose pyproject.toml has `[tool.relnox]` or is a uv

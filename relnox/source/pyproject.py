@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import DependencyTable
 
-__all__ = ["is_package", "load", "parse_package", "strings", "table_at"]
+__all__ = ["is_package", "load", "parse_package", "strings_in", "table_at"]
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 """The backend of a project that names none (PEP 517, "build-backend")."""
@@ -54,7 +54,7 @@ def table_at(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
     return document
 
 
-def strings(value: Any) -> list[str]:
+def strings_in(value: Any) -> list[str]:
     """Return the strings in a list; an empty list for any other value."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
@@ -93,7 +93,7 @@ def parse_package(document: Mapping[str, Any], folder: str) -> Package:
             fix='write it like build-backend = "hatchling.build"',
         )
     source = _version_source(document, file)
-    classifiers = strings(project.get("classifiers")) or strings(poetry.get("classifiers"))
+    classifiers = strings_in(project.get("classifiers")) or strings_in(poetry.get("classifiers"))
     return Package(
         name=normalized(name),
         folder=folder,
@@ -102,13 +102,13 @@ def parse_package(document: Mapping[str, Any], folder: str) -> Package:
         backend=backend,
         dependencies=tuple(_dependencies(document)),
         private=any(classifier.startswith("Private ::") for classifier in classifiers),
-        python=_python(document),
+        python=_requires_python(document),
         classifiers=tuple(classifiers),
-        dynamic=tuple(strings(project.get("dynamic"))) if project else None,
+        dynamic=tuple(strings_in(project.get("dynamic"))) if project else None,
     )
 
 
-def _python(document: Mapping[str, Any]) -> str:
+def _requires_python(document: Mapping[str, Any]) -> str:
     """Return the Python versions that a package supports, as written; empty if there are none."""
     poetry = table_at(document, "tool", "poetry", "dependencies").get("python")
     requirement = table_at(document, "project").get("requires-python", poetry)
@@ -120,11 +120,11 @@ def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
     if isinstance(version := project.get("version"), str):
         return VersionSource(kind="toml", file=file, key=("project", "version"), text=version)
     if isinstance(version := poetry.get("version"), str) and (
-        not project or "version" in strings(project.get("dynamic"))
+        not project or "version" in strings_in(project.get("dynamic"))
     ):
         return VersionSource(kind="toml", file=file, key=("tool", "poetry", "version"), text=version)
-    if "version" in strings(project.get("dynamic")):
-        return VersionSource(kind="dynamic", file=file, text=_provider(document))
+    if "version" in strings_in(project.get("dynamic")):
+        return VersionSource(kind="dynamic", file=file, text=_version_provider(document))
     raise Blocked(
         "version-missing",
         f"{file} has no version ([project] has neither version nor dynamic)",
@@ -132,7 +132,7 @@ def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
     )
 
 
-def _provider(document: Mapping[str, Any]) -> str:
+def _version_provider(document: Mapping[str, Any]) -> str:
     """Describe what computes the version."""
     tool = table_at(document, "tool")
     hatch = table_at(tool, "hatch", "version")
@@ -160,11 +160,15 @@ def _dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
         table_at(document, "build-system").get("requires"), "build", ("build-system", "requires")
     )
     poetry = ("tool", "poetry")
-    yield from _poetry(table_at(document, *poetry, "dependencies"), "runtime", (*poetry, "dependencies"))
-    yield from _poetry(table_at(document, *poetry, "dev-dependencies"), "group", (*poetry, "dev-dependencies"))
+    yield from _poetry_requirements(
+        table_at(document, *poetry, "dependencies"), "runtime", (*poetry, "dependencies")
+    )
+    yield from _poetry_requirements(
+        table_at(document, *poetry, "dev-dependencies"), "group", (*poetry, "dev-dependencies")
+    )
     for group in table_at(document, *poetry, "group"):
         key = (*poetry, "group", group, "dependencies")
-        yield from _poetry(table_at(document, *key), "group", key)
+        yield from _poetry_requirements(table_at(document, *key), "group", key)
 
 
 def _requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
@@ -174,7 +178,9 @@ def _requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> I
             yield Dependency(name=name, text=text, table=table, key=(*key, number))
 
 
-def _poetry(entries: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
+def _poetry_requirements(
+    entries: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]
+) -> Iterator[Dependency]:
     """Parse the requirements in a Poetry table: a constraint, a table with one, or a list of tables."""
     for name, value in entries.items():
         if name == "python":

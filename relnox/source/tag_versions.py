@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.core.packages import VersionSource
 from relnox.core.records import replace
-from relnox.source.pyproject import strings, table_at
+from relnox.source.pyproject import strings_in, table_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from relnox.core.packages import Package
 
-__all__ = ["detect", "settings_for_own_tags"]
+__all__ = ["detect_tag_version", "settings_for_own_tags"]
 
 _BASED_ON_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
 """Plugins based on dunamai, whose default pattern requires a `v`."""
@@ -28,7 +28,7 @@ _MATCH = re.compile(r"--match[= ]['\"]?(?P<glob>[^'\" ]+)")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]+")
 
 
-def detect(package: Package, document: Mapping[str, Any]) -> Package:
+def detect_tag_version(package: Package, document: Mapping[str, Any]) -> Package:
     """Set the source's kind to `tags` if the package's version is derived from tags; else change nothing."""
     provider = _provider(package, document)
     if provider is None:
@@ -88,7 +88,7 @@ def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mappi
     hatch, pdm = table_at(tool, "hatch", "version"), table_at(tool, "pdm", "version")
     build_requires = {
         name[0].lower().replace("_", "-")
-        for requirement in strings(table_at(document, "build-system").get("requires"))
+        for requirement in strings_in(table_at(document, "build-system").get("requires"))
         if (name := _DISTRIBUTION.match(requirement))
     }
     match hatch.get("source"):
@@ -127,9 +127,9 @@ def _prefixes(provider: str, settings: Mapping[str, Any]) -> Iterator[str]:
         yield text
     command = settings.get("git_describe_command") or settings.get("describe_command")
     command = command or table_at(settings, "scm", "git").get("describe_command")
-    command_line = command if isinstance(command, str) else " ".join(strings(command))
+    command_line = command if isinstance(command, str) else " ".join(strings_in(command))
     globs = [match["glob"] for match in _MATCH.finditer(command_line)]
-    globs += strings(table_at(settings, "vcs").get("match"))
+    globs += strings_in(table_at(settings, "vcs").get("match"))
     globs += [text] if isinstance(text := settings.get("tag_filter"), str) else []
     for glob in globs:
         prefix = re.split(r"[*?\[]", glob, maxsplit=1)[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.core.names import normalized, requirement_name
 from relnox.core.settings.build_settings import BuildSettings, Constraints
-from relnox.source.pyproject import load, strings, table_at
+from relnox.source.pyproject import load, strings_in, table_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["UvSettings", "read", "read_installer_settings"]
+__all__ = ["UvSettings", "read_build_settings", "read_installer_settings"]
 
 _INSTALLER_KEYS = (
     *("index", "index-url", "extra-index-url", "find-links", "no-index", "index-strategy", "keyring-provider"),
@@ -59,7 +59,7 @@ class UvSettings:
             ),
             extra_requires=tuple(_requirements(self._of_package("extra-build-dependencies"))),
             config_settings=tuple(
-                (key, tuple(strings(value)) if isinstance(value, list) else str(value))
+                (key, tuple(strings_in(value)) if isinstance(value, list) else str(value))
                 for key, value in sorted(table_at(table, "config-settings").items())
             ),
         )
@@ -81,7 +81,7 @@ class UvSettings:
     def _not_honored(self) -> Iterator[str]:
         name, table = self._package.name, self._table
         isolated = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
-        if name in map(normalized, strings(table.get("no-build-isolation-package"))):
+        if name in map(normalized, strings_in(table.get("no-build-isolation-package"))):
             yield f"no-build-isolation-package: {isolated}"
         elif table.get("no-build-isolation") is True:
             yield f"no-build-isolation: {isolated}"
@@ -100,7 +100,7 @@ class UvSettings:
         return next((value for name, value in by_name if normalized(name) == self._package.name), None)
 
 
-def read(root: Path, package: Package) -> UvSettings:
+def read_build_settings(root: Path, package: Package) -> UvSettings:
     """Read the settings of uv for a package, as `uv build` in its folder does.
 
     They are those of its workspace, else the nearest ones upwards, but not above the project's root. A uv.toml
@@ -156,7 +156,7 @@ def _installer_settings(table: Mapping[str, Any], folder: Path) -> dict[str, Any
         if isinstance(value := settings.get(key), str):
             settings[key] = absolute(value)
         elif isinstance(value, list):
-            settings[key] = [absolute(location) for location in strings(value)]
+            settings[key] = [absolute(location) for location in strings_in(value)]
     return settings
 
 
@@ -179,7 +179,7 @@ def _is_member(top: Path, folder: Path) -> bool:
     path = folder.relative_to(top).as_posix()
 
     def matches(key: str) -> bool:
-        globs = (glob.rstrip("/") for glob in strings(workspace.get(key)))
+        globs = (glob.rstrip("/") for glob in strings_in(workspace.get(key)))
         return any(fnmatchcase(path, glob) and path.count("/") == glob.count("/") for glob in globs)
 
     return bool(workspace) and (top == folder or (matches("members") and not matches("exclude")))

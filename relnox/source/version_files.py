@@ -15,7 +15,7 @@ from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import cargo, tag_versions
-from relnox.source.pyproject import strings, table_at
+from relnox.source.pyproject import strings_in, table_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ def locate_version(package: Package, document: Mapping[str, Any], root: Path) ->
         return _read_declared(package, location, root)
     if _is_rust(package, document) and (locations := tuple(cargo.version_locations(package, document, root))):
         return _with_source(package, locations)
-    return tag_versions.detect(package, document)
+    return tag_versions.detect_tag_version(package, document)
 
 
 def add_declared(packages: Sequence[Package], config: Config, root: Path) -> list[Package]:
@@ -67,7 +67,7 @@ def add_declared(packages: Sequence[Package], config: Config, root: Path) -> lis
     excluded = {file.file for file in config.version_files if file.count == 0}
     for file in config.version_files:
         if file.count:
-            owner = _owner(file, packages, config)
+            owner = _owning_package(file, packages, config)
             declared.setdefault(owner.name, []).append(_read_configured(file, root))
     excluded |= {source.file for sources in declared.values() for source in sources if source.kind != "pattern"}
     return [
@@ -97,7 +97,7 @@ def _with_source(package: Package, locations: Sequence[VersionSource]) -> Packag
     )
 
 
-def _owner(file: VersionFileConfig, packages: Sequence[Package], config: Config) -> Package:
+def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config: Config) -> Package:
     """Find the package of a declared file: the one that is named, or the one whose folder it is in."""
     if file.package is not None:
         return Workspace(tuple(packages)).select([file.package])[0]
@@ -166,7 +166,7 @@ def _read(source: VersionSource, root: Path) -> VersionSource:
 
 
 def _is_rust(package: Package, document: Mapping[str, Any]) -> bool:
-    required = strings(table_at(document, "build-system").get("requires"))
+    required = strings_in(table_at(document, "build-system").get("requires"))
     return package.backend.startswith(_RUST_BACKENDS) or any(
         requirement.startswith("setuptools-rust") for requirement in required
     )
@@ -211,7 +211,7 @@ def _declared_location(package: Package, document: Mapping[str, Any]) -> _Locati
             module, _, name = attribute.rpartition(".")
             return _Location("attribute", tuple(_module_files(module, document)), (name,))
         case _, {"file": str() | [str()] as file}, _:
-            return _Location("text", (file if isinstance(file, str) else strings(file)[0],))
+            return _Location("text", (file if isinstance(file, str) else strings_in(file)[0],))
         case _, _, {"source": "file", "path": str(path)}:
             return _Location("attribute", (path,), ("__version__",))
         case _:

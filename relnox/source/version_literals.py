@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git
 
-__all__ = ["Literals", "find", "import_path"]
+__all__ = ["Literals", "find_literals", "import_path"]
 
 _LITERAL = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
 _TUPLE = r"^_*(version|VERSION)_(info|INFO)_*[^=]*="
@@ -58,7 +58,7 @@ class Literals(NamedTuple):
     mentions: Mapping[str, tuple[str, ...]] = {}
 
 
-def find(git: Git | None, workspace: Workspace, config: Config, root: Path) -> Literals:
+def find_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> Literals:
     """Search all tracked files at once; outside git the modules that usually have a version.
 
     Args:
@@ -79,11 +79,11 @@ def find(git: Git | None, workspace: Workspace, config: Config, root: Path) -> L
     modules: dict[str, Package] = {}
     for file, line in lines if config.version_literals else ():
         is_module = file.endswith(".py") and file not in declared_files and file not in modules
-        if is_module and re.match(_LITERAL, line) and (owner := _owner(file, owners)) in packages:
+        if is_module and re.match(_LITERAL, line) and (owner := _owning_package(file, owners)) in packages:
             modules[file] = owner
     literals: dict[str, list[VersionSource]] = {}
     for file, package in modules.items():
-        for location in _literals(root, file, package):
+        for location in _literals_of_module(root, file, package):
             literals.setdefault(package.name, []).append(location)
     locations = tuple(location for of_package in literals.values() for location in of_package)
     not_mentions = location_files | declared_files | {location.file for location in locations}
@@ -121,7 +121,7 @@ def _version_texts(package: Package) -> set[str]:
     return {text for text in (package.source.text, str(package.version)) if "." in text}
 
 
-def _owner(file: str, owners: Mapping[str, Package]) -> Package | None:
+def _owning_package(file: str, owners: Mapping[str, Package]) -> Package | None:
     """Find the package whose folder a file is in, the innermost one."""
     folder = posixpath.dirname(file)
     while folder and folder not in owners:
@@ -132,7 +132,7 @@ def _owner(file: str, owners: Mapping[str, Package]) -> Package | None:
 # --- literals --------------------------------------------------------------------------------------
 
 
-def _literals(root: Path, file: str, package: Package) -> Iterator[VersionSource]:
+def _literals_of_module(root: Path, file: str, package: Package) -> Iterator[VersionSource]:
     """Find the literals of a package's module, except those that are the version of something else."""
     # In a file that is a location already, the settings decide which of its strings is the version.
     if import_path(root, file, package) is None or any(location.file == file for location in package.locations):
@@ -207,7 +207,7 @@ def _mentions(
     for file, line in lines:
         if posixpath.basename(file).lower().startswith(_CHANGELOGS):
             continue
-        owner = _owner(file, owners)
+        owner = _owning_package(file, owners)
         for text in dict.fromkeys(_versions_in(line, versions)):
             for package in by_text[text]:
                 if package is owner or (owner is None and has_one_version) or _has_name(line, package):

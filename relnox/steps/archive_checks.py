@@ -65,14 +65,14 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> C
         may_be_empty=step.may_be_empty,
         optional_extensions=step.optional_extensions,
     )
-    findings = [finding for archive in release for finding in building.checks.verify(archive, expected)]
+    findings = [finding for archive in release for finding in building.checks.check_archive(archive, expected)]
     findings += [finding for archive in release for finding in _compare_with_tags(archive, step)]
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     for archive in release:
         if sdist is not None and archive.kind == "wheel":
-            findings += building.checks.verify_pair(sdist, archive)
+            findings += building.checks.check_pair(sdist, archive)
     if not step.optional_extensions:
-        findings += building.checks.verify_extensions(release)
+        findings += building.checks.check_extensions(release)
     errors = [finding for finding in findings if finding.level == "error" or step.strict]
     action.warnings = tuple(
         StepWarning(finding.code, finding.file, finding.message, finding.fix)
@@ -101,7 +101,7 @@ def _compare_with_tags(archive: Archive, step: Build) -> Iterator[Finding]:
 
 
 def _distribution(archive: Archive) -> Distribution:
-    digests = building.archives.digests(archive.path)
+    digests = building.archives.hash_file(archive.path)
     return Distribution(
         package=archive.name,
         version=archive.version,

@@ -213,7 +213,7 @@ class Awaiting(Action[AwaitIndex]):
         return TryLater(
             "release-not-verified",
             f"{step.package} {step.version} could not be verified on {step.index} "
-            f"within {waits.span(step.deadline)}{transient_error}:{lines}",
+            f"within {waits.format_duration(step.deadline)}{transient_error}:{lines}",
             fix="check the status page of the index, and rerun the command later (it uploads only missing files)"
             if self._uploads
             else f"publish it: {fixes.command('publish')}{index}; if another job has just uploaded it: "

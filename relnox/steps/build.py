@@ -269,14 +269,14 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
         paths = [sdist]
         pythons = () if step.sdist_only else sorted(step.pythons, key=Version) or ("",)
         for python in pythons:
-            if python and any(building.wheels.supports(wheel.name, python) for wheel in paths[1:]):
+            if python and any(building.wheels.is_installable_on(wheel.name, python) for wheel in paths[1:]):
                 continue
             scratch = run.folder("build")
             with closing(first if both and not python else session(source, python)) as current:
                 wheel = building.backend.build_wheel(step.package, sdist, into, scratch, current, step.settings)
             shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
             requirement_sets.update(current.requirement_sets)
-            paths.append(building.wheels.repair(wheel, into, variables, run.on_line(step)))
+            paths.append(building.wheels.repair_linux_wheel(wheel, into, variables, run.on_line(step)))
         return paths
 
 

@@ -87,7 +87,7 @@ def recorded(steps: Iterable[Step]) -> tuple[RecordedStep, ...]:
 
 def write_pending(folder: Path, pending: Pending) -> None:
     """Write the record of a bump, and flush it to the disk."""
-    files.make_private(folder)
+    files.make_private_folder(folder)
     document = json.dumps(serialization.encode(pending)).encode()
     files.replace_file(folder / _PENDING, document, mode=0o600, keep_mode=False)
 

@@ -87,7 +87,7 @@ class Checking(Action[CheckDistributions]):
         results = [
             result
             for completed in processes
-            for result in building.twine_output.results(completed.output.splitlines())
+            for result in building.twine_output.parse_results(completed.output.splitlines())
         ]
         failures = [
             result for result in results if result.result == "failed" or (self.step.strict and result.messages)
@@ -130,7 +130,7 @@ class Checking(Action[CheckDistributions]):
         if (warm := self.run.service(BuildingServices).warm_twine()) is None:
             return process.run([sys.executable, "-m", "twine", *arguments], env=variables, on_line=on_line)
         return building.workers.Fork(warm).run(
-            [building.workers.twine_program(), *arguments],
+            [building.workers.twine_script(), *arguments],
             cwd=None,
             env=variables,
             timeout=_CHECK_TIMEOUT,

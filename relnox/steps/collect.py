@@ -21,7 +21,7 @@ from relnox.core.release.manifest import (
 )
 from relnox.core.text import listing
 from relnox.errors import Failed
-from relnox.files import make_output, replace_file, sync_folder
+from relnox.files import make_output_folder, replace_file, sync_folder
 from relnox.steps.action import Action
 from relnox.temporary_folders import TemporaryFolder, has_leftovers
 
@@ -82,7 +82,7 @@ class Collecting(Action[Collect]):
         """Copy the missing files."""
         output = self.run.root / self.step.output
         try:
-            make_output(output)
+            make_output_folder(output)
             with TemporaryFolder(output) as staging:
                 for folder, name, sha256 in self._missing():
                     _copy(self.run.root / folder / name, output / name, sha256, staging.path)
@@ -172,7 +172,7 @@ class WritingCollection(Action[WriteCollection]):
 
 
 def _has_content(path: Path, sha256: str) -> bool:
-    return path.is_file() and building.archives.digests(path).sha256 == sha256
+    return path.is_file() and building.archives.hash_file(path).sha256 == sha256
 
 
 def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:

@@ -52,20 +52,20 @@ class EditingFiles(Action[EditFiles]):
         """Done if every file has its new content."""
         from relnox.source import edits
 
-        return "the files are already edited" if edits.is_applied(self.run.root, self.step.edits) else None
+        return "the files are already edited" if edits.are_applied(self.run.root, self.step.edits) else None
 
     def apply(self) -> None:
         """Edit the files."""
         from relnox.source import edits
 
         apply_edits(self.step.edits, self.run)
-        self.run.service(Transaction).undo.callback(edits.restore, self.run.root, self.step.edits)
+        self.run.service(Transaction).undo.callback(edits.restore_files, self.run.root, self.step.edits)
 
     def verify(self) -> str:
         """Check that every file has its new content."""
         from relnox.source import edits
 
-        if not edits.is_applied(self.run.root, self.step.edits):
+        if not edits.are_applied(self.run.root, self.step.edits):
             raise Failed(
                 "file-changed",
                 "files changed while they were edited",
@@ -80,7 +80,7 @@ def apply_edits(planned: Iterable[Edit], run: Run) -> None:
 
     transaction = run.service(Transaction)
     try:
-        edits.apply(run.root, planned, recorded=transaction.pending is not None)
+        edits.apply_edits(run.root, planned, recorded=transaction.pending is not None)
     except OSError:
         transaction.partly_applied = True
         raise

@@ -55,7 +55,7 @@ class Committing(Action[Commit]):
     def check(self) -> str | None:
         """Done if the present commit and the index have the edited files as they are in the checkout."""
         git = checkout(self.run)
-        self.committed = git.matches_head(self._files)
+        self.committed = git.head_has_files(self._files)
         head = git.head() if self.committed and git.index_matches_head(self._files) else None
         return None if head is None else f"already committed in {head[:10]}"
 
@@ -97,7 +97,7 @@ class Committing(Action[Commit]):
         """Return the files that a commit hook changed."""
         from relnox.source import edits
 
-        return [name for name, sha256 in self.step.files if edits.digest(self.run.root / name) != sha256]
+        return [name for name, sha256 in self.step.files if edits.content_digest(self.run.root / name) != sha256]
 
     def _accept(self, error: Failed | None) -> None:
         """Accept a hook's changes of the files if they are formatting only.
@@ -109,7 +109,7 @@ class Committing(Action[Commit]):
 
         planned = {edit.file: edit for edit in self.run.service(Transaction).planned_edits}
         changed = self._reformatted()
-        contents = {name: edits.content(self.run.root / name) for name in changed}
+        contents = {name: edits.read_content(self.run.root / name) for name in changed}
         different = [
             name
             for name, content in contents.items()

@@ -189,7 +189,7 @@ class RunningHook(Action[RunHook]):
 
         run = self.run
         if planned := run.service(Transaction).planned_edits:
-            return any(edits.content(run.root / edit.file) != edit.before for edit in planned)
+            return any(edits.read_content(run.root / edit.file) != edit.before for edit in planned)
         tags = run.pending.tags if run.pending is not None else ()
         return run.git is not None and any(tag.name in run.git.tags() for tag in tags)
 
@@ -269,8 +269,8 @@ class RecordingDueHook(Action[RecordDueHook]):
     def apply(self) -> None:
         """Write the record."""
         path = _record(self.step.hook, self.run)
-        files.make_private(self.run.private)
-        files.make_private(path.parent)
+        files.make_private_folder(self.run.private)
+        files.make_private_folder(path.parent)
         files.replace_file(path, f"{self.step.hook.title}\n".encode(), mode=0o600, keep_mode=False)
         self.result = NewDueHook(key=self.step.hook.key)
 

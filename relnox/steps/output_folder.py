@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from relnox import building
 from relnox.core.planning import fixes
 from relnox.errors import Failed
-from relnox.files import make_output
+from relnox.files import make_output_folder
 from relnox.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def staging_folder(output: Path, package: str) -> Iterator[Path]:
 
     Its name is unique, since processes of a killed run may still write into the old one.
     """
-    make_output(output)
+    make_output_folder(output)
     with TemporaryFolder(output) as folder:
         staging = folder.path / package
         staging.mkdir()
@@ -52,7 +52,7 @@ def same_bytes(path: Path, built: Distribution) -> None:
     Raises:
         Failed: Its hash differs.
     """
-    digests = building.archives.digests(path)
+    digests = building.archives.hash_file(path)
     if digests.sha256 != built.sha256:
         raise Failed(
             "archive-changed",

@@ -95,7 +95,7 @@ class Transaction(Service, Policy):
                 if isinstance(step, EditFiles | UndoBump)
                 for edit in step.edits
             ]
-            edits.sync(self._run.root, changed, self._run.private)
+            edits.sync_edits(self._run.root, changed, self._run.private)
             self._durable = True
 
     def settle(self, results: Sequence[StepFinished]) -> None:

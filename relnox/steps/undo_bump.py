@@ -81,7 +81,7 @@ class UndoingBump(Action[UndoBump]):
     def _left(self) -> str | None:
         from relnox.source import edits
 
-        if not edits.is_applied(self.run.root, self.step.edits):
+        if not edits.are_applied(self.run.root, self.step.edits):
             return "an edited file"
         if self.step.commit is not None and checkout(self.run).head() == self.step.commit:
             return f"commit {self.step.commit[:10]}"

@@ -130,7 +130,7 @@ class Uploading(Action[Upload]):
     def _unchanged_file(self) -> Path:
         """Return the path of the file, if it still is the one that was built."""
         path = self.run.root / self.step.folder / self.step.file.filename
-        if building.archives.digests(path).sha256 != self.step.file.sha256:
+        if building.archives.hash_file(path).sha256 != self.step.file.sha256:
             raise Conflict(
                 "archive-changed",
                 f"{path.name} differs from the file that was built (its SHA-256 is not that of the manifest)",

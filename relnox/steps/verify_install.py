@@ -117,7 +117,7 @@ class Verifying(Action[VerifyInstall]):
         """Skip if the settings say so, or if the package does not support this Python."""
         if self.step.skip is not None:
             return self.step.skip
-        supported = building.modules.requires_python(self._archive(self.step.package))
+        supported = building.modules.supported_pythons(self._archive(self.step.package))
         if self.interpreter.version not in supported:
             return f"{self._release} requires Python {supported}, and this is {self.interpreter.version}"
         return None
@@ -206,7 +206,9 @@ class Verifying(Action[VerifyInstall]):
         ]
         while queue and self.step.checks.requirements:
             archive, extras = queue.pop()
-            for name, required_extras in building.modules.requirements(archive, self.interpreter.version, extras):
+            for name, required_extras in building.modules.required_names(
+                archive, self.interpreter.version, extras
+            ):
                 if name in self.step.others and name not in others:
                     others[name] = self._archive(name)
                     queue.append((others[name], required_extras))
@@ -274,7 +276,9 @@ class Verifying(Action[VerifyInstall]):
 
         distribution = self.installed.get(self.step.package)
         scripts = (
-            building.modules.scripts(distribution.info / "entry_points.txt") if distribution is not None else {}
+            building.modules.parse_scripts(distribution.info / "entry_points.txt")
+            if distribution is not None
+            else {}
         )
         present = set(map(canonicalize_name, self.step.checks.extras))
         return {

@@ -17,13 +17,13 @@ from running import run
 from relnox.core.settings.config import Config
 from relnox.indexes import Indexes
 from relnox.indexes.embedded import EmbeddedIndex
-from relnox.source.git import cloning, find
+from relnox.source.git import cloning, find_repository
 
 pytestmark = pytest.mark.network
 
 
 def test_the_header_of_the_documented_noxfile_installs_relnox(tmp_path: Path) -> None:
-    checkout = find(Path(__file__).parents[2])
+    checkout = find_repository(Path(__file__).parents[2])
     assert checkout is not None
     head = checkout.head()
     assert head is not None

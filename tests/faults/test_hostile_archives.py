@@ -63,8 +63,8 @@ def test_hostile_archives_are_rejected_with_a_specific_message(
 @pytest.mark.parametrize("make", HONEST.values(), ids=HONEST)
 def test_unusual_valid_archives_pass(make: Make, tmp_path: Path) -> None:
     path = make(tmp_path)
-    assert checks.errors(path, public=False) == ()
-    archive = checks.open_checked(path)
+    assert checks.find_errors(path, public=False) == ()
+    archive = checks.read_checked(path)
     assert archive.name_in_metadata == "Demo-App"
     expected = checks.Expected(name="demo-app", private=True)
-    assert [finding for finding in checks.verify(archive, expected) if finding.level == "error"] == []
+    assert [finding for finding in checks.check_archive(archive, expected) if finding.level == "error"] == []

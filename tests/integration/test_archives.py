@@ -28,7 +28,7 @@ def test_reading_an_archive_returns_name_and_version(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [wheel, sdist])
 def test_contents_are_read_in_one_pass_up_to_the_limit(make: Callable[..., Path], tmp_path: Path) -> None:
     read = dict(
-        archives.contents(archives.read(make(tmp_path, {"demo_app/a.py": "long text", "empty.py": ""})), 4)
+        archives.iter_files(archives.read(make(tmp_path, {"demo_app/a.py": "long text", "empty.py": ""})), 4)
     )
     by_name = {name.rpartition("/")[2]: content for name, content in read.items()}
     assert (by_name["a.py"], by_name["empty.py"], by_name["LICENSE"]) == (b"long", b"", b"MIT\n")
@@ -77,19 +77,22 @@ def test_import_names_of_the_metadata_take_precedence(tmp_path: Path) -> None:
 
 def test_script_names_are_case_sensitive(tmp_path: Path) -> None:
     path = tmp_path / "entry_points.txt"
-    assert modules.scripts(path) == {}
+    assert modules.parse_scripts(path) == {}
     path.write_text(
         "[console_scripts]\nRun-It = demo_app:main\n\n[gui_scripts]\nshow = demo_app.gui:main [x, y]\n\n"
         "[other]\nx = y\n",
         encoding="utf-8",
     )
-    assert modules.scripts(path) == {"Run-It": ("demo_app:main", ()), "show": ("demo_app.gui:main", ("x", "y"))}
+    assert modules.parse_scripts(path) == {
+        "Run-It": ("demo_app:main", ()),
+        "show": ("demo_app.gui:main", ("x", "y")),
+    }
 
 
 def test_digests_match_hashlib(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"abc" * 1_000_000)
-    digests = archives.digests(path)
+    digests = archives.hash_file(path)
     assert digests.size == 3_000_000
     assert digests.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert digests.blake2b_256 == hashlib.blake2b(path.read_bytes(), digest_size=32).hexdigest()

@@ -537,7 +537,7 @@ def interrupted(root: Path, *done: str) -> Pending:
     )
     record = Pending(request=("--part", "minor"), steps=(EditFiles(edits=planned),))
     bump_record.write_pending(root / ".git" / "relnox", record)
-    edits.apply(root, [edit for edit in planned if edit.file.split("/")[1] in done], recorded=True)
+    edits.apply_edits(root, [edit for edit in planned if edit.file.split("/")[1] in done], recorded=True)
     return record
 
 

@@ -21,7 +21,7 @@ from packed import INFO, METADATA, MODULES, TOP, digest, sdist, wheel, with_fiel
 from relnox.building import archives, checks
 from relnox.building.checks import classifiers, identity
 from relnox.building.checks.platforms import is_accepted
-from relnox.building.checks.requirements import difference
+from relnox.building.checks.requirements import differing_requirements
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ TOKENS = {
 
 def found(path: Path, expected: checks.Expected = PLAIN) -> list[str]:
     try:
-        findings = checks.verify(archives.read(path), expected)
+        findings = checks.check_archive(archives.read(path), expected)
     except archives.ArchiveError as error:
         return [f"error: {error.reason}"]
     assert all(finding.file == path.name and finding.fix for finding in findings)
@@ -68,7 +68,7 @@ def found(path: Path, expected: checks.Expected = PLAIN) -> list[str]:
 
 def paired(folder: Path, *, promised: str = METADATA, built: str = METADATA, **files: dict[str, str]) -> list[str]:
     one = archives.read(sdist(folder, files.get("sdist"), metadata=promised))
-    findings = checks.verify_pair(one, archives.read(wheel(folder, files.get("wheel"), metadata=built)))
+    findings = checks.check_pair(one, archives.read(wheel(folder, files.get("wheel"), metadata=built)))
     return [f"{finding.level}: {finding.message}" for finding in findings]
 
 
@@ -275,31 +275,33 @@ def test_requirements_have_to_match_the_plan(tmp_path: Path) -> None:
     ],
 )
 def test_equivalent_requirements_are_equal(one: str, other: str) -> None:
-    assert difference([one], [other], name="demo") == ([], [])
+    assert differing_requirements([one], [other], name="demo") == ([], [])
 
 
 def test_different_requirements_differ() -> None:
-    assert difference(
+    assert differing_requirements(
         ["a; os_name == 'nt' or os_name == 'x'"], ["a; os_name == 'nt' and os_name == 'x'"], name="d"
     )[0]
-    assert difference(["a; python_version < '3.11'"], ["a; python_version <= '3.11'"], name="d")[0]
-    assert difference(["a; python_full_version > '3.11.2'"], ["a; python_full_version >= '3.11.2'"], name="d")[0]
-    assert difference(["a"], ["a; extra == 'x'"], name="d") == (["a"], ['a; extra == "x"'])
-    assert difference([], ["a; extra == 'x'"], name="d") == ([], ['a; extra == "x"'])
-    assert difference(["a>1"], ["a>=1"], name="d") == (["a>1"], ["a>=1"])
+    assert differing_requirements(["a; python_version < '3.11'"], ["a; python_version <= '3.11'"], name="d")[0]
+    assert differing_requirements(
+        ["a; python_full_version > '3.11.2'"], ["a; python_full_version >= '3.11.2'"], name="d"
+    )[0]
+    assert differing_requirements(["a"], ["a; extra == 'x'"], name="d") == (["a"], ['a; extra == "x"'])
+    assert differing_requirements([], ["a; extra == 'x'"], name="d") == ([], ['a; extra == "x"'])
+    assert differing_requirements(["a>1"], ["a>=1"], name="d") == (["a>1"], ["a>=1"])
 
 
 def test_backends_may_resolve_extras_of_extras() -> None:
     planned = ["six", "attrs; extra == 'fast'", "demo[fast]; extra == 'all'"]
     built = ["six", "attrs; extra == 'fast'", "attrs; extra == 'all'"]
-    assert difference(planned, built, name="demo") == ([], [])
+    assert differing_requirements(planned, built, name="demo") == ([], [])
 
 
 @given(
     st.permutations(["six>=1", "attrs<3,>=2", "toml; extra == 'x'", "a[b,c]; os_name == 'nt' and extra == 'y'"])
 )
 def test_the_order_of_requirements_is_irrelevant(shuffled: list[str]) -> None:
-    assert difference(sorted(shuffled), shuffled, name="demo") == ([], [])
+    assert differing_requirements(sorted(shuffled), shuffled, name="demo") == ([], [])
 
 
 @given(st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True), st.integers(0, 9999))
@@ -322,7 +324,7 @@ def test_normalized_file_names_are_accepted_for_any_project_name(name: str, numb
         members=(),
         metadata=b"",
     )
-    said = [each.message for each in identity.check(archive, checks.Expected(name=normal))]
+    said = [each.message for each in identity.check_identity(archive, checks.Expected(name=normal))]
     assert [message for message in said if "standard library" not in message] == []
 
 
@@ -773,7 +775,7 @@ def test_static_metadata_of_the_sdist_has_to_match_in_the_wheel(built: str, said
     # PEP 643
     if built.startswith("Version"):
         one = archives.read(sdist(tmp_path, name="demo_app-2.0.tar.gz", metadata=with_fields(built)))
-        findings = checks.verify_pair(one, archives.read(wheel(tmp_path)))
+        findings = checks.check_pair(one, archives.read(wheel(tmp_path)))
         assert [f"{each.level}: {each.message}" for each in findings] == [said]
         return
     assert any(message.startswith(said) for message in paired(tmp_path, built=with_fields(built)))
@@ -824,4 +826,4 @@ def test_a_damaged_archive_has_findings_and_no_traceback(
     content[place] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))])
     with suppress(Failed):
-        checks.verify(archives.read(path), PLAIN)
+        checks.check_archive(archives.read(path), PLAIN)

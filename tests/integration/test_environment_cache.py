@@ -176,7 +176,7 @@ def test_the_last_environment_is_started_while_the_index_is_queried(
         return Environment(folder, folder / "python")
 
     last = store.get(["uv_build==1"], python, "own", make)
-    store.remember(["uv_build"], ["uv_build==1"], python, "own")
+    store.record_resolution(["uv_build"], ["uv_build==1"], python, "own")
 
     class Asked(Installer):
         name = "own"
@@ -197,7 +197,7 @@ def test_the_last_environment_is_started_while_the_index_is_queried(
     with contextlib.closing(pool):
         ready = pool.prepare(["uv_build"], "uv_build", dict(os.environ))
         assert (ready == last) == (today == "uv_build==1")
-        assert store.last(["uv_build"], python, "own") == ready
+        assert store.last_environment(["uv_build"], python, "own") == ready
         assert {each for each, _ in pool._servers._futures} == {last.folder, ready.folder}
 
 
@@ -230,24 +230,24 @@ def get(store: EnvironmentCache, making: Making, *pins: str, python: str = sys.e
 
 def test_the_last_resolution_of_requirements_is_remembered(making: Making, kept: Path) -> None:
     store, python = EnvironmentCache(kept), Path(sys.executable)
-    assert store.last(["a"], python, "uv") is None
+    assert store.last_environment(["a"], python, "uv") is None
     for pin in ("a==1", "a==2"):
         made = get(store, making, pin)
-        store.remember(["a"], [pin], python, "uv")
-        assert store.last(["a"], python, "uv") == made
+        store.record_resolution(["a"], [pin], python, "uv")
+        assert store.last_environment(["a"], python, "uv") == made
     made = get(store, making, "a==2")
-    assert store.last(["a"], python, "pip") is None
-    assert store.last(["a", "b"], python, "uv") is None
+    assert store.last_environment(["a"], python, "pip") is None
+    assert store.last_environment(["a", "b"], python, "uv") is None
     change(made.folder)
-    assert store.last(["a"], python, "uv") is None
+    assert store.last_environment(["a"], python, "uv") is None
 
 
 def test_a_remembered_resolution_is_removed_with_its_environment(making: Making, kept: Path) -> None:
     store, python = EnvironmentCache(kept, max_bytes=1), Path(sys.executable)
     get(store, making, "a==1")
-    store.remember(["a"], ["a==1"], python, "uv")
+    store.record_resolution(["a"], ["a==1"], python, "uv")
     get(store, making, "b==1")
-    assert store.last(["a"], python, "uv") is None
+    assert store.last_environment(["a"], python, "uv") is None
     assert list(kept.glob("*.lead")) == []
 
 
@@ -403,13 +403,13 @@ def test_an_environment_removed_by_a_concurrent_run_is_created_again(
 ) -> None:
     store = EnvironmentCache(kept)
     first = get(store, making, "a==1")
-    read = cache._read
+    read = cache._read_json
 
     def removing(entry: Path) -> dict[str, object]:
         marker = read(entry)
         entry.unlink()
         return marker
 
-    monkeypatch.setattr(cache, "_read", removing)
+    monkeypatch.setattr(cache, "_read_json", removing)
     monkeypatch.setattr(store, "_limit_size", lambda _: None)
     assert get(store, making, "a==1") != first

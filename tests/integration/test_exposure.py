@@ -93,7 +93,7 @@ def test_memory_is_closed_to_others_meanwhile_and_open_again_after() -> None:
     output = run(
         """
 before = child(PROTECTED).returncode
-with exposure.unreadable_memory():
+with exposure.protected_memory():
     print("PermissionError" in child(PROTECTED).stderr, "PermissionError" in child(READ).stderr)
     open("/proc/self/fd/2", "a").close()  # what a program does to itself still works
     print(subprocess.run(["true"]).returncode)

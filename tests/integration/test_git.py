@@ -11,7 +11,7 @@ from projects import commit_all, git, remote_of, repository, single, write
 
 from relnox.core.bump.changes import Tag
 from relnox.errors import Blocked, Failed
-from relnox.source.git import cloning, find
+from relnox.source.git import cloning, find_repository
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 
 def checkout(folder: Path) -> Git:
     """The checkout that a folder is in."""
-    git = find(folder)
+    git = find_repository(folder)
     assert git is not None
     return git
 
@@ -170,11 +170,11 @@ def test_ignored_files(root: Path) -> None:
 
 
 def test_outside_git_there_is_no_checkout(tmp_path: Path) -> None:
-    assert find(tmp_path) is None
+    assert find_repository(tmp_path) is None
 
 
 def test_inside_a_bare_repository_there_is_no_checkout(root: Path) -> None:
-    assert find(remote_of(root)) is None
+    assert find_repository(remote_of(root)) is None
 
 
 # --- environment that must not matter ----------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_a_checkout_owned_by_another_user_is_rejected_with_the_fix_of_git(
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test it
     with pytest.raises(Blocked, match="owned by another user") as caught:
-        find(root)
+        find_repository(root)
     assert caught.value.fix == f"git config --global --add safe.directory {root}"
 
 
@@ -261,7 +261,7 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     write(root, dict.fromkeys(ODD, "2\n") | {"other.txt": "2\n", "staged.txt": "2\n", "new.txt": ""})
     git(root, "add", "staged.txt", "new.txt", "with space.txt")
     here = checkout(root)
-    assert not here.matches_head(ODD)
+    assert not here.head_has_files(ODD)
     assert here.commit_with(ODD) is None
     here.commit("Release\n\n# no comment: a body", ODD)
     commit = git(root, "rev-parse", "HEAD")
@@ -269,7 +269,7 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     assert git(root, "rev-parse", "HEAD~1") == before
     assert set(git(root, "diff", "--name-only", "-z", "HEAD~1", "HEAD").split("\0")) - {""} == set(ODD)
     assert git(root, "log", "-1", "--format=%B") == "Release\n\n# no comment: a body"
-    assert here.matches_head(ODD)
+    assert here.head_has_files(ODD)
     assert here.index_matches_head(ODD)
     # Other staged or changed files are unchanged.
     assert git(root, "diff", "--cached", "--name-only").splitlines() == ["new.txt", "staged.txt"]

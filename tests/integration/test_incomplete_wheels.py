@@ -28,7 +28,7 @@ ELF = b"\x7fELF" + bytes(12)
 
 
 def found(path: Path, expected: checks.Expected = PLAIN) -> list[str]:
-    return [f"{each.level}: {each.message}" for each in checks.verify(archives.read(path), expected)]
+    return [f"{each.level}: {each.message}" for each in checks.check_archive(archives.read(path), expected)]
 
 
 NOTHING = {
@@ -45,7 +45,7 @@ def test_a_wheel_that_installs_nothing_is_an_error(files: dict[str, str], tmp_pa
     assert EMPTY in found(path)
     allowed = checks.Expected(name="demo-app", may_be_empty=True)
     assert not [each for each in found(path, allowed) if each.startswith("error")]
-    fix = next(each.fix for each in checks.verify(archives.read(path), PLAIN) if each.message in EMPTY)
+    fix = next(each.fix for each in checks.check_archive(archives.read(path), PLAIN) if each.message in EMPTY)
     settings = tomllib.loads(fix.rpartition(": ")[2].replace("[tool.relnox] ", ""))
     assert settings == {"metadata-only": ["demo-app"]}
 
@@ -72,7 +72,7 @@ def test_a_wheel_with_only_tests_is_reported(tmp_path: Path) -> None:
     path = wheel(tmp_path, {"tests/__init__.py": "", "tests/test_demo.py": ""})
     assert "warning: has no modules except tests" in found(path)
     source = archives.read(sdist(tmp_path, {"src/demo_app/__init__.py": "", "tests/__init__.py": ""}))
-    said = [each.message for each in checks.verify_pair(source, archives.read(path)) if each.level == "error"]
+    said = [each.message for each in checks.check_pair(source, archives.read(path)) if each.level == "error"]
     assert said == ["has no modules except tests, but its sdist has demo_app, tests"]
 
 
@@ -167,13 +167,13 @@ def test_wheels_need_the_extensions_that_the_sdist_declares(
     pure = archives.read(wheel(tmp_path))
     compiled = archives.read(wheel(tmp_path, MODULES | {"demo_app/_fast.so": ELF}, name=LINUX))
 
-    findings = checks.verify_extensions([source, pure])
+    findings = checks.check_extensions([source, pure])
 
     assert [each.level for each in findings] == ([level] if level else [])
     assert all("has no native modules, although" in each.message for each in findings)
     # One without native modules serves all other machines, where there is one with them.
-    assert checks.verify_extensions([source, pure, compiled]) == ()
-    assert checks.verify_extensions([source, compiled]) == ()
+    assert checks.check_extensions([source, pure, compiled]) == ()
+    assert checks.check_extensions([source, compiled]) == ()
 
 
 def test_a_build_of_an_empty_wheel_fails_unless_the_settings_allow_it(tmp_path: Path) -> None:

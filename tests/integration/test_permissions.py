@@ -16,7 +16,7 @@ from running import run
 from relnox.building.cache import EnvironmentCache
 from relnox.building.environments import Environment
 from relnox.errors import Blocked
-from relnox.files import make_private
+from relnox.files import make_private_folder
 from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ def below(folder: Path) -> list[Path]:
 def test_kept_environments_are_private(umask: int, tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept" / "relnox" / "environments")
     made = cache.get(["a==1"], PYTHON, "uv", make)
-    cache.remember(["a"], ["a==1"], PYTHON, "uv")
+    cache.record_resolution(["a"], ["a==1"], PYTHON, "uv")
     for parent in (tmp_path / "kept", tmp_path / "kept" / "relnox", cache.folder, made.folder.parent):
         assert mode(parent) == 0o700, parent
     assert not [path for path in below(cache.folder) if mode(path) & 0o022]
     assert cache.get(["a==1"], PYTHON, "uv", never) == made
-    assert cache.last(["a"], PYTHON, "uv") == made
+    assert cache.last_environment(["a"], PYTHON, "uv") == made
     assert cache.problem is None
 
 
@@ -110,7 +110,7 @@ def test_nothing_is_kept_where_others_can_put_something_in_its_place(where: str,
         cache.get(["a==1"], PYTHON, "uv", never)
     assert str(opened) in (cache.problem or "")
     assert "is writable by other users" in (cache.problem or "")
-    assert cache.last(["a"], PYTHON, "uv") is None
+    assert cache.last_environment(["a"], PYTHON, "uv") is None
     with pytest.raises(Blocked, match="is writable by other users"):
         cache.clear()
 
@@ -211,7 +211,7 @@ def test_a_private_folder_that_others_can_only_read_is_closed(tmp_path: Path) ->
     folder = tmp_path / "private"
     folder.mkdir()
     folder.chmod(0o755)
-    make_private(folder)
+    make_private_folder(folder)
     assert mode(folder) == 0o700
 
 

@@ -19,7 +19,7 @@ from projects import commit_all, git, repository, write
 from running import Ran, run
 
 from relnox.building.interpreters import find_interpreter
-from relnox.building.wheels import supports
+from relnox.building.wheels import is_installable_on
 from relnox.core.release.manifest import Manifest
 from relnox.errors import Blocked
 
@@ -67,13 +67,13 @@ SERVES = {
 
 @pytest.mark.parametrize("wheel", SERVES)
 def test_pythons_that_a_wheel_supports(wheel: str) -> None:
-    assert [python for python in ("3.8", "3.9", "3.12", "3.14") if supports(wheel, python)] == SERVES[
+    assert [python for python in ("3.8", "3.9", "3.12", "3.14") if is_installable_on(wheel, python)] == SERVES[
         wheel
     ].split()
 
 
 def test_a_patch_release_is_supported_like_its_series() -> None:
-    assert supports("a-1-cp312-cp312-linux_x86_64.whl", "3.12.4")
+    assert is_installable_on("a-1-cp312-cp312-linux_x86_64.whl", "3.12.4")
 
 
 def two_pythons() -> tuple[str, str]:

@@ -222,7 +222,7 @@ def test_one_that_was_killed_while_it_was_removed_is_removed(parent: Path) -> No
 
 def test_many_at_once_do_not_remove_one_another(parent: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from relnox.files import TemporaryFolder\n"
+        "import sys; from pathlib import Path; from relnox.temporary_folders import TemporaryFolder\n"
         "for _ in range(100):\n"
         "    with TemporaryFolder(Path.cwd()) as folder:\n"
         "        (folder.path / 'file').write_text('x')\n"

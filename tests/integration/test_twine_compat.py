@@ -11,7 +11,7 @@ from pathlib import Path
 import packed
 import pytest
 
-from relnox.building.archives import digests
+from relnox.building.archives import hash_file
 
 pytestmark = [pytest.mark.heavy, pytest.mark.network]
 
@@ -58,8 +58,8 @@ def test_uploads_are_the_same_with_each_twine(resolution: str, tmp_path: Path) -
             fields.setdefault(name, []).append(value)
         assert {name: fields[name] for name in EXPECTED} == EXPECTED
         assert (fields["filetype"], fields["pyversion"]) == ([kind], [tag])
-        assert fields["sha256_digest"] == [digests(path).sha256]
-        assert fields["blake2_256_digest"] == [digests(path).blake2b_256]
+        assert fields["sha256_digest"] == [hash_file(path).sha256]
+        assert fields["blake2_256_digest"] == [hash_file(path).blake2b_256]
         assert said["type"].startswith("multipart/form-data; boundary=")
         assert len(said["body"]) == said["size"]
         assert path.read_bytes().decode("latin-1") in said["body"]

@@ -9,7 +9,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from relnox.building import archives
-from relnox.building.archives import UNREADABLE, ArchiveError, contents
+from relnox.building.archives import UNREADABLE, ArchiveError, iter_files
 from relnox.building.checks import (
     completeness,
     entry_points,
@@ -26,7 +26,7 @@ from relnox.building.checks import (
 )
 from relnox.building.checks.expected import Expected
 from relnox.building.entries import REBUILD
-from relnox.building.findings import Finding, error, resolve
+from relnox.building.findings import Finding, error, set_file_and_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,21 +38,21 @@ if TYPE_CHECKING:
 __all__ = [
     "Expected",
     "Finding",
-    "errors",
-    "extension_errors",
-    "open_checked",
-    "verify",
-    "verify_extensions",
-    "verify_pair",
+    "check_archive",
+    "check_extensions",
+    "check_pair",
+    "find_errors",
+    "find_missing_extensions",
+    "read_checked",
 ]
 
 
-def verify(archive: Archive, expected: Expected) -> tuple[Finding, ...]:
+def check_archive(archive: Archive, expected: Expected) -> tuple[Finding, ...]:
     """Check an archive against the plan, its format and the rules of the public index."""
     return _resolved(_check(archive, expected), archive, private=expected.private)
 
 
-def errors(
+def find_errors(
     path: Path,
     *,
     public: bool,
@@ -78,21 +78,21 @@ def errors(
     )[1]
 
 
-def extension_errors(paths: Iterable[Path], limits: ArchiveLimits = archives.LIMITS) -> tuple[Finding, ...]:
+def find_missing_extensions(paths: Iterable[Path], limits: ArchiveLimits = archives.LIMITS) -> tuple[Finding, ...]:
     """Find wheels that lack the native modules which the package's sdist declares.
 
     Args:
-        paths: The archives of one package; unreadable ones are skipped, since `errors` reports them.
+        paths: The archives of one package; unreadable ones are skipped, since `find_errors` reports them.
         limits: How large they may be.
     """
     readable = []
     for path in paths:
         with contextlib.suppress(ArchiveError):
             readable.append(archives.read(path, limits))
-    return tuple(finding for finding in verify_extensions(readable) if finding.level == "error")
+    return tuple(finding for finding in check_extensions(readable) if finding.level == "error")
 
 
-def verify_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
+def check_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
     """Check that wheels have the native modules which their sdist declares.
 
     If one wheel of the release has native modules, a wheel without them is the fallback for other platforms.
@@ -111,7 +111,7 @@ def verify_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
     )
 
 
-def open_checked(path: Path, limits: ArchiveLimits = archives.LIMITS) -> Archive:
+def read_checked(path: Path, limits: ArchiveLimits = archives.LIMITS) -> Archive:
     """Read an archive from elsewhere that has no errors apart from what only the public index rejects.
 
     Raises:
@@ -144,9 +144,9 @@ def _read_and_check(
     return archive, tuple(finding for finding in findings if finding.level == "error")
 
 
-def verify_pair(sdist: Archive, wheel: Archive) -> tuple[Finding, ...]:
+def check_pair(sdist: Archive, wheel: Archive) -> tuple[Finding, ...]:
     """Compare a wheel with the sdist it was built from; the findings are about the wheel."""
-    return _resolved(pair.check(sdist, wheel), wheel, private=False)
+    return _resolved(pair.compare_archives(sdist, wheel), wheel, private=False)
 
 
 def _resolved(findings: Iterator[Finding], archive: Archive, *, private: bool) -> tuple[Finding, ...]:
@@ -155,31 +155,33 @@ def _resolved(findings: Iterator[Finding], archive: Archive, *, private: bool) -
     results = []
     try:
         for finding in findings:
-            results.append(resolve(finding, file=file, private=private))  # noqa: PERF401 - it may end midway
+            results.append(set_file_and_level(finding, file=file, private=private))  # noqa: PERF401 - it may end midway
     except ArchiveError as problem:
         results.append(Finding("error", problem.code, problem.reason, problem.fix or "", file=file))
     except UNREADABLE as problem:
         message = f"cannot be read completely ({problem})"
-        results.append(resolve(error("archive-unreadable", message, REBUILD), file=file, private=private))
+        results.append(
+            set_file_and_level(error("archive-unreadable", message, REBUILD), file=file, private=private)
+        )
     return tuple(results)
 
 
 def _check(archive: Archive, expected: Expected, *, advice: bool = True) -> Iterator[Finding]:
     yield from archive.findings
-    yield from identity.check(archive, expected)
-    yield from names.check(archive)
-    yield from metadata.check(archive, private=expected.private)
+    yield from identity.check_identity(archive, expected)
+    yield from names.check_names(archive)
+    yield from metadata.check_metadata(archive, private=expected.private)
     if archive.kind == "sdist":
-        yield from sdist.check(archive)
-        yield from secrets.check(contents(archive, secrets.INSPECTED_BYTES), expected.tracked)
+        yield from sdist.check_sdist(archive)
+        yield from secrets.find_secrets(iter_files(archive, secrets.INSPECTED_BYTES), expected.tracked)
         if expected.tracked is not None:
-            yield from tree.check(archive, expected.tracked, expected.above)
+            yield from tree.check_tracked_files(archive, expected.tracked, expected.above)
     else:
-        yield from platforms.check(archive)
-        yield from entry_points.check(archive)
-        yield from wheel.check(archive)
-        yield from completeness.check(
+        yield from platforms.check_platform_tags(archive)
+        yield from entry_points.check_entry_points(archive)
+        yield from wheel.check_wheel(archive)
+        yield from completeness.check_completeness(
             archive, may_be_empty=expected.may_be_empty, optional_extensions=expected.optional_extensions
         )
         if advice:
-            yield from wheel_contents.check(archive)
+            yield from wheel_contents.run_check_wheel_contents(archive)

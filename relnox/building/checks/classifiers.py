@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from relnox.building.findings import Finding
 
-__all__ = ["check"]
+__all__ = ["check_classifiers"]
 
 _FORM = re.compile(
     r"(Development Status|Environment|Framework|Intended Audience|License|Natural Language|Operating System"
@@ -28,7 +28,7 @@ _DEPRECATED = {
 """Used where trove-classifiers, which has the current list, is not installed (`pip install 'relnox[check]'`)."""
 
 
-def check(classifiers: Iterable[str], *, private: bool) -> Iterator[Finding]:
+def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[Finding]:
     """Find classifiers for which the public index rejects the file.
 
     Args:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 from packaging.utils import parse_wheel_filename
 
 from relnox import syntax_trees
-from relnox.building.archives import contents, path_of
+from relnox.building.archives import iter_files, member_path
 from relnox.building.findings import abbreviate, error, warning
 from relnox.building.modules import import_names, only_tests
 from relnox.core.planning import fixes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check", "check_extensions", "declared_extensions", "is_native"]
+__all__ = ["check_completeness", "check_extensions", "declared_extensions", "is_native"]
 
 _VERBOSE = fixes.command("build-all", "--verbose")
 _DOCUMENTS = re.compile(
@@ -65,7 +65,9 @@ class Extensions(NamedTuple):
     certain: bool
 
 
-def check(archive: Archive, *, may_be_empty: bool = False, optional_extensions: bool = False) -> Iterator[Finding]:
+def check_completeness(
+    archive: Archive, *, may_be_empty: bool = False, optional_extensions: bool = False
+) -> Iterator[Finding]:
     """Find wheels that install nothing or only tests, and platform wheels without native code.
 
     Args:
@@ -128,13 +130,13 @@ def declared_extensions(sdist: Archive) -> Extensions | None:
         document = tomllib.loads(texts.get("pyproject.toml", b"").decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
         document = {}
-    if (reason := _in_settings(document)) is not None:
+    if (reason := _extension_setting(document)) is not None:
         return Extensions(reason, certain=True)
     backend = _table(document, "build-system").get("build-backend", "setuptools.build_meta")
     if not str(backend).startswith("setuptools") or "setup.py" not in texts:
         return None
     try:
-        return _in_setup(syntax_trees.parse(texts["setup.py"]))
+        return _extensions_in_setup(syntax_trees.parse(texts["setup.py"]))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -148,7 +150,7 @@ def _is_installed(member: str) -> bool:
     """Return whether a member of a wheel is of use when installed: modules, stubs, scripts, data, headers."""
     if member.endswith("/"):
         return False
-    parts = path_of(member).parts
+    parts = member_path(member).parts
     if parts[0].endswith(".dist-info"):
         return False
     if parts[0].endswith(".data"):
@@ -166,7 +168,7 @@ def _has_native_file(archive: Archive) -> bool:
     named = any(
         is_native(member) or _BINARY.fullmatch(member) or ".data/scripts/" in member for member in archive.members
     )
-    return named or any(content.startswith(_MAGIC) for _, content in contents(archive, _MAGIC_BYTES))
+    return named or any(content.startswith(_MAGIC) for _, content in iter_files(archive, _MAGIC_BYTES))
 
 
 def _optional(archive: Archive) -> str:
@@ -175,14 +177,14 @@ def _optional(archive: Archive) -> str:
 
 def _top_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """Yield those files in the top folder of an sdist that exist, with their content."""
-    members = {member for member in sdist.members if member.count("/") == 1 and path_of(member).name in names}
+    members = {member for member in sdist.members if member.count("/") == 1 and member_path(member).name in names}
     if members:
-        for member, content in contents(sdist, _MAX_SOURCE):
+        for member, content in iter_files(sdist, _MAX_SOURCE):
             if member in members:
-                yield path_of(member).name, content
+                yield member_path(member).name, content
 
 
-def _in_settings(document: Mapping[str, Any]) -> str | None:
+def _extension_setting(document: Mapping[str, Any]) -> str | None:
     """Return the backend setting that always makes native modules, if there is one."""
     tool = _table(document, "tool")
     if _table(tool, "setuptools").get("ext-modules"):
@@ -207,7 +209,7 @@ def _table(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
     return inner if isinstance(inner, dict) else {}
 
 
-def _in_setup(module: ast.Module) -> Extensions | None:
+def _extensions_in_setup(module: ast.Module) -> Extensions | None:
     """Return the native modules that setup.py passes to `setup()`.
 
     They are certain if the call and its arguments are at the top level of the file: a condition, a function or a
@@ -223,7 +225,7 @@ def _in_setup(module: ast.Module) -> Extensions | None:
         if not isinstance(node, ast.Call) or _name(node) != "setup":
             continue
         for keyword in node.keywords:
-            if keyword.arg in _EXTENSION_ARGUMENTS and (kind := _makes(keyword.value, module, body)):
+            if keyword.arg in _EXTENSION_ARGUMENTS and (kind := _makes_extensions(keyword.value, module, body)):
                 # cffi makes a pure Python module if the description has no C code.
                 always = kind == "always" and keyword.arg != "cffi_modules"
                 certain = always and id(node) in top_level and not _is_optional(module)
@@ -235,7 +237,9 @@ def _is_main_guard(statement: ast.stmt) -> TypeGuard[ast.If]:
     return isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
 
 
-def _makes(value: ast.expr, module: ast.Module, body: Sequence[ast.stmt]) -> Literal["always", "perhaps"] | None:
+def _makes_extensions(
+    value: ast.expr, module: ast.Module, body: Sequence[ast.stmt]
+) -> Literal["always", "perhaps"] | None:
     """Return whether an expression evaluates to native modules; None for an empty list."""
     if isinstance(value, ast.List | ast.Tuple):
         return "always" if value.elts else None
@@ -245,22 +249,22 @@ def _makes(value: ast.expr, module: ast.Module, body: Sequence[ast.stmt]) -> Lit
         return "always"
     if not isinstance(value, ast.Name):
         return "perhaps"
-    values = list(_assigned(ast.walk(module), value.id))
-    grows = any(_grows(node, value.id) for node in ast.walk(module))
-    kinds = {_makes(inner, module, body) for inner in values if not isinstance(inner, ast.Name)}
-    if kinds == {"always"} and len(values) == len(list(_assigned(body, value.id))) == 1:
+    values = list(_assigned_values(ast.walk(module), value.id))
+    grows = any(_is_appended_to(node, value.id) for node in ast.walk(module))
+    kinds = {_makes_extensions(inner, module, body) for inner in values if not isinstance(inner, ast.Name)}
+    if kinds == {"always"} and len(values) == len(list(_assigned_values(body, value.id))) == 1:
         return "always"
     return None if kinds == {None} and not grows else "perhaps"
 
 
-def _assigned(nodes: Iterable[ast.AST], name: str) -> Iterator[ast.expr]:
+def _assigned_values(nodes: Iterable[ast.AST], name: str) -> Iterator[ast.expr]:
     for node in nodes:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value is not None:
             yield from (node.value for target in targets if isinstance(target, ast.Name) and target.id == name)
 
 
-def _grows(node: ast.AST, name: str) -> bool:
+def _is_appended_to(node: ast.AST, name: str) -> bool:
     """Return whether something is added to a list of that name: `name.append(…)`."""
     function = node.func if isinstance(node, ast.Call) else None
     of = function.value if isinstance(function, ast.Attribute) else None

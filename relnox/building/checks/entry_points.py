@@ -7,7 +7,7 @@ from configparser import ConfigParser
 from configparser import Error as ConfigError
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import file_content, info_file
+from relnox.building.archives import find_dist_info_file, read_file
 from relnox.building.findings import error
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check"]
+__all__ = ["check_entry_points"]
 
 _MAX_BYTES = 1 << 20
 _GROUP = re.compile(r"\w+(\.\w+)*")
@@ -27,12 +27,12 @@ _SCRIPTS = ("console_scripts", "gui_scripts")
 _FIX = 'write it as in [project.scripts] demo = "demo.cli:main"'
 
 
-def check(archive: Archive) -> Iterator[Finding]:
+def check_entry_points(archive: Archive) -> Iterator[Finding]:
     """Find entry points that installers cannot handle."""
-    name = info_file(archive, "entry_points.txt")
+    name = find_dist_info_file(archive, "entry_points.txt")
     if name is None:
         return
-    text = file_content(archive, name, _MAX_BYTES).decode("utf-8", "replace")
+    text = read_file(archive, name, _MAX_BYTES).decode("utf-8", "replace")
     parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building.checks.requirements import difference
+from relnox.building.checks.requirements import differing_requirements
 from relnox.building.findings import error, rejected, warning
 
 if TYPE_CHECKING:
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from relnox.building.checks.expected import Expected
     from relnox.building.findings import Finding
 
-__all__ = ["check"]
+__all__ = ["check_identity"]
 
 _BACKEND = "use a current version of the build backend, which copies what pyproject.toml says"
 _PROHIBITED_NAMES = frozenset({"requirements-txt", "rrequirements-txt"})
 _MAX_FILE_NAME = 255 - len(".metadata")  # the public index stores the metadata beside the file
 
 
-def check(archive: Archive, expected: Expected) -> Iterator[Finding]:
+def check_identity(archive: Archive, expected: Expected) -> Iterator[Finding]:
     """Compare the archive's identity with the plan, its metadata and its file name."""
-    yield from _planned(archive, expected)
-    yield from _metadata(archive)
-    yield from _file_name(archive)
-    yield from _prohibited(archive)
+    yield from _compare_with_plan(archive, expected)
+    yield from _compare_metadata(archive)
+    yield from _check_file_name(archive)
+    yield from _check_prohibited_name(archive)
     if expected.requires is not None:
-        yield from _requirements(archive, expected.requires)
+        yield from _compare_requirements(archive, expected.requires)
 
 
-def _planned(archive: Archive, expected: Expected) -> Iterator[Finding]:
+def _compare_with_plan(archive: Archive, expected: Expected) -> Iterator[Finding]:
     if archive.name != expected.name:
         yield error(
             "name-differs-from-plan",
@@ -51,7 +51,7 @@ def _planned(archive: Archive, expected: Expected) -> Iterator[Finding]:
         )
 
 
-def _metadata(archive: Archive) -> Iterator[Finding]:
+def _compare_metadata(archive: Archive) -> Iterator[Finding]:
     """Compare name and version of the metadata with those of the file name."""
     if canonicalize_name(archive.name_in_metadata) != archive.name:
         yield error(
@@ -71,7 +71,7 @@ def _metadata(archive: Archive) -> Iterator[Finding]:
         )
 
 
-def _file_name(archive: Archive) -> Iterator[Finding]:
+def _check_file_name(archive: Archive) -> Iterator[Finding]:
     """Check that the file name is normalized (PEP 625; "Binary distribution format")."""
     actual, normalized = archive.path.name, _normalized_file_name(archive)
     same_name = actual.partition("-")[0] == normalized.partition("-")[0]
@@ -97,7 +97,7 @@ def _normalized_file_name(archive: Archive) -> str:
     return f"{stem}.tar.gz" if archive.kind == "sdist" else "-".join([stem, *archive.path.name.split("-")[2:]])
 
 
-def _prohibited(archive: Archive) -> Iterator[Finding]:
+def _check_prohibited_name(archive: Archive) -> Iterator[Finding]:
     if archive.name in _PROHIBITED_NAMES:
         yield rejected(
             "project-name-prohibited",
@@ -118,8 +118,8 @@ def _standard_library() -> frozenset[str]:
     return frozenset(canonicalize_name(name.strip("_")) for name in sys.stdlib_module_names)
 
 
-def _requirements(archive: Archive, planned: tuple[str, ...]) -> Iterator[Finding]:
-    missing, extra = difference(planned, archive.requires, name=archive.name)
+def _compare_requirements(archive: Archive, planned: tuple[str, ...]) -> Iterator[Finding]:
+    missing, extra = differing_requirements(planned, archive.requires, name=archive.name)
     for requirement in missing:
         yield error(
             "requirement-missing",

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
 
-from relnox.building.archives import metadata_fields, path_of
+from relnox.building.archives import member_path, metadata_fields
 from relnox.building.checks import classifiers
 from relnox.building.findings import rejected, warning
 from relnox.core.records import replace
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check"]
+__all__ = ["check_metadata"]
 
 _VERSIONS = ("1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5")
 _WITH_LICENSE_FILES = ("2.4", "2.5")
@@ -62,29 +62,29 @@ _CHECKED_ELSEWHERE = frozenset({"metadata-version", "name", "version"})
 """Fields that have findings of their own."""
 
 
-def check(archive: Archive, *, private: bool) -> Iterator[Finding]:
+def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
     """Find what the public index rejects in an archive's metadata.
 
     Args:
         archive: A wheel or an sdist.
         private: Whether the plan already treats the package as private.
     """
-    raw, unparsed = _parsed(archive.metadata)
+    raw, unparsed = _parse_for_upload(archive.metadata)
     fields = cast("Mapping[str, Any]", raw)
     yield from _metadata_version(fields.get("metadata_version"))
-    yield from _specified(raw, unparsed)
-    yield from _version(archive)
-    yield from _summary(fields.get("summary", ""))
-    yield from _addresses(fields)
-    yield from _links(fields)
-    yield from _requirements(fields)
-    yield from classifiers.check(fields.get("classifiers", ()), private=private)
-    yield from _license(fields)
-    yield from _license_files(archive, fields.get("license_files", ()))
-    yield from _size(archive.path.stat().st_size)
+    yield from _specification_violations(raw, unparsed)
+    yield from _check_version(archive)
+    yield from _check_summary(fields.get("summary", ""))
+    yield from _check_addresses(fields)
+    yield from _check_links(fields)
+    yield from _check_requirements(fields)
+    yield from classifiers.check_classifiers(fields.get("classifiers", ()), private=private)
+    yield from _check_license(fields)
+    yield from _check_license_files(archive, fields.get("license_files", ()))
+    yield from _format_size(archive.path.stat().st_size)
 
 
-def _parsed(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
+def _parse_for_upload(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
     """Parse the fields as twine sends them: without License-File of metadata versions that do not have it."""
     raw, unparsed = metadata_fields(content)
     if raw.get("metadata_version") not in _WITH_LICENSE_FILES:
@@ -111,7 +111,7 @@ def _metadata_version(version: str | None) -> Iterator[Finding]:
         )
 
 
-def _specified(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[Finding]:
+def _specification_violations(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[Finding]:
     """Find violations of the core metadata specification."""
     for field in sorted(unparsed):
         yield rejected(
@@ -129,7 +129,7 @@ def _specified(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[
                 yield rejected("metadata-field-invalid", f"metadata is invalid: {problem}", fix)
 
 
-def _version(archive: Archive) -> Iterator[Finding]:
+def _check_version(archive: Archive) -> Iterator[Finding]:
     if archive.version.local is not None:
         yield rejected(
             "local-version",
@@ -139,7 +139,7 @@ def _version(archive: Archive) -> Iterator[Finding]:
         )
 
 
-def _summary(text: str) -> Iterator[Finding]:
+def _check_summary(text: str) -> Iterator[Finding]:
     if len(text) > _MAX_SUMMARY:
         yield rejected(
             "summary-too-long",
@@ -148,7 +148,7 @@ def _summary(text: str) -> Iterator[Finding]:
         )
 
 
-def _addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
     """Check addresses of authors and maintainers; the public index checks fields with a single address only."""
     fix = 'write it as in authors = [{ name = "Demo Team", email = "team@example.org" }]'
     for key, field in (("author_email", "Author-email"), ("maintainer_email", "Maintainer-email")):
@@ -166,7 +166,7 @@ def _is_address(text: str) -> bool:
     return _ADDRESS.fullmatch(text) is not None and ending not in _NO_DOMAINS and not ending[-1].isdigit()
 
 
-def _links(fields: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_links(fields: Mapping[str, Any]) -> Iterator[Finding]:
     fix = 'write it as in [project.urls] Homepage = "https://example.org"'
     for key, field in (("home_page", "Home-page"), ("download_url", "Download-URL")):
         if key in fields and not _is_link(fields[key]):
@@ -194,7 +194,7 @@ def _is_link(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc) and _URI.fullmatch(text) is not None
 
 
-def _requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
     """Find invalid requirements, and requirements by URL, which the public index does not allow."""
     fix = "require a released version; put the URL into [tool.uv.sources] or a dependency group"
     for key in ("requires_dist", "provides_dist", "obsoletes_dist"):
@@ -215,7 +215,7 @@ def _requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
                     )
 
 
-def _license(fields: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_license(fields: Mapping[str, Any]) -> Iterator[Finding]:
     """Check that the license is declared in one place only (PEP 639)."""
     expression = fields.get("license_expression")
     if expression and fields.get("license"):
@@ -233,10 +233,10 @@ def _license(fields: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _license_files(archive: Archive, files: Iterable[str]) -> Iterator[Finding]:
+def _check_license_files(archive: Archive, files: Iterable[str]) -> Iterator[Finding]:
     """Check that license files are where the format puts them (PEP 639)."""
     if archive.kind == "sdist":
-        top = next((parts[0] for member in archive.members if (parts := path_of(member).parts)), "")
+        top = next((parts[0] for member in archive.members if (parts := member_path(member).parts)), "")
     else:
         top = "-".join(archive.path.name.split("-")[:2]) + ".dist-info/licenses"
     members = set(archive.members)
@@ -249,7 +249,7 @@ def _license_files(archive: Archive, files: Iterable[str]) -> Iterator[Finding]:
             )
 
 
-def _size(size: int) -> Iterator[Finding]:
+def _format_size(size: int) -> Iterator[Finding]:
     if size > _MAX_FILE:
         yield warning(
             "file-too-large",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relnox.building.entries import Entry
     from relnox.building.findings import Finding
 
-__all__ = ["check"]
+__all__ = ["check_names"]
 
 _FIX = "exclude it from the build, or rename it"
 _PLAIN = re.compile(r"[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*(?:/[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*)*/?")
@@ -32,10 +32,10 @@ _SET_ID = stat.S_ISUID | stat.S_ISGID
 _DATA = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
 
 
-def check(archive: Archive) -> Iterator[Finding]:
+def check_names(archive: Archive) -> Iterator[Finding]:
     """Find names that are unsafe, and names that collide when the archive is unpacked."""
     for entry in archive.entries:
-        if (problem := _problem(entry.name)) is not None:
+        if (problem := _describe_problem(entry.name)) is not None:
             yield error("member-name-unsafe", f"{problem}: {entry.name!r}", _FIX)
         if entry.mode & _SET_ID and entry.kind == "file":
             yield error(
@@ -43,10 +43,10 @@ def check(archive: Archive) -> Iterator[Finding]:
                 f"contains a setuid or setgid file: {entry.name!r}",
                 "remove the bits: chmod ug-s FILE",
             )
-    yield from _clashes(archive)
+    yield from _find_collisions(archive)
 
 
-def _problem(name: str) -> str | None:
+def _describe_problem(name: str) -> str | None:
     """Return what is wrong with a name, if anything."""
     if len(name) <= _MAX_LENGTH and _PLAIN.fullmatch(name) is not None:
         return None
@@ -66,7 +66,7 @@ def _problem(name: str) -> str | None:
     return None
 
 
-def _clashes(archive: Archive) -> Iterator[Finding]:
+def _find_collisions(archive: Archive) -> Iterator[Finding]:
     """Find entries that would be unpacked over one another on some operating system."""
     first: dict[str, Entry] = {}
     counts: dict[str, int] = {}
@@ -79,7 +79,7 @@ def _clashes(archive: Archive) -> Iterator[Finding]:
         key = _case_folded(entry.name)
         other = first.setdefault(key, entry)
         if other is not entry and not entry.kind == other.kind == "directory":
-            if _path(other.name) == _path(entry.name):
+            if _unpacked_path(other.name) == _unpacked_path(entry.name):
                 counts[key] = counts.get(key, 1) + 1
             else:
                 finding = error(
@@ -101,13 +101,13 @@ def _clashes(archive: Archive) -> Iterator[Finding]:
 
 def _case_folded(name: str) -> str:
     """Return a key that is equal for names which some operating system treats as the same."""
-    path = _path(name)
+    path = _unpacked_path(name)
     if not path.isascii():
         path = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
     return path.casefold()
 
 
-def _path(name: str) -> str:
+def _unpacked_path(name: str) -> str:
     """Return where a name is unpacked to; `.data/purelib` of a wheel is merged with its other files."""
     if name.startswith("./") or "//" in name or "/./" in name or name.endswith("/"):
         name = "/".join(part for part in name.split("/") if part not in ("", "."))

@@ -11,8 +11,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from relnox.building.archives import contents, metadata_fields, path_of
-from relnox.building.checks.requirements import difference
+from relnox.building.archives import iter_files, member_path, metadata_fields
+from relnox.building.checks.requirements import differing_requirements
 from relnox.building.checks.tree import is_generated
 from relnox.building.findings import abbreviate, error, warning
 from relnox.building.modules import import_names, only_tests
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check"]
+__all__ = ["compare_archives"]
 
 _STATIC_FIELDS_SINCE = Version("2.2")
 """The metadata version since which the fields of an sdist hold for its wheels, unless `Dynamic` (PEP 643)."""
@@ -44,7 +44,7 @@ _MAX_SOURCE = 8 << 20
 _ANNOUNCE = "list fields that the build decides in project.dynamic"
 
 
-def check(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
+def compare_archives(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Find differences between an sdist and its wheel that should not be."""
     if (sdist.name, sdist.version) != (wheel.name, wheel.version):
         yield error(
@@ -53,16 +53,16 @@ def check(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
             "configure the build backend to take the version from the sdist, which has no git history",
         )
         return
-    yield from _fields(sdist, wheel)
-    yield from _sources(sdist, wheel)
-    yield from _left_out(sdist, wheel)
+    yield from _compare_static_fields(sdist, wheel)
+    yield from _compare_modules(sdist, wheel)
+    yield from _missing_packages(sdist, wheel)
 
 
-def _left_out(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
+def _missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Find packages of the sdist that are missing from a wheel that contains nothing but tests."""
     if not only_tests(import_names(wheel)):
         return
-    folders = {path_of(member).parent for member in sdist.members if member.endswith("/__init__.py")}
+    folders = {member_path(member).parent for member in sdist.members if member.endswith("/__init__.py")}
     packages = {folder.name for folder in folders if folder.parent not in folders}
     if packages and not only_tests(packages):
         yield error(
@@ -72,7 +72,7 @@ def _left_out(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
         )
 
 
-def _fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
+def _compare_static_fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Compare the metadata fields that are static in the sdist (PEP 643)."""
     static = cast("Mapping[str, Any]", metadata_fields(sdist.metadata)[0])
     built = cast("Mapping[str, Any]", metadata_fields(wheel.metadata)[0])
@@ -80,7 +80,7 @@ def _fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
         return
     dynamic = {name.lower() for name in static.get("dynamic", ())}
     if "requires-dist" not in dynamic:
-        yield from _requirements(sdist, wheel)
+        yield from _compare_requirements(sdist, wheel)
     if "requires-python" not in dynamic and _pythons(static) != _pythons(built):
         yield error(
             "metadata-differs-from-sdist",
@@ -94,7 +94,9 @@ def _fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
             _ANNOUNCE,
         )
     for key, field in _FIELDS.items():
-        if field.lower() not in dynamic and _flat(static.get(key)) != _flat(built.get(key)):
+        if field.lower() not in dynamic and _normalized_field(static.get(key)) != _normalized_field(
+            built.get(key)
+        ):
             yield warning(
                 "metadata-differs-from-sdist", _differs(field, built.get(key), static.get(key)), _ANNOUNCE
             )
@@ -111,8 +113,8 @@ def _has_static_fields(version: str) -> bool:
         return False
 
 
-def _requirements(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
-    missing, extra = difference(sdist.requires, wheel.requires, name=wheel.name)
+def _compare_requirements(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
+    missing, extra = differing_requirements(sdist.requires, wheel.requires, name=wheel.name)
     for requirement in missing:
         message = f"requirement {requirement} is in the metadata of its sdist only"
         yield error("metadata-differs-from-sdist", message, _ANNOUNCE)
@@ -133,24 +135,24 @@ def _extras(fields: Mapping[str, Any]) -> set[str]:
     return {canonicalize_name(name) for name in fields.get("provides_extra", ())}
 
 
-def _flat(value: object) -> object:
+def _normalized_field(value: object) -> object:
     """Remove from a field what has no meaning: the order of a list, line breaks."""
     if isinstance(value, list):
         return sorted(value)
     return re.sub(r"\s+", " ", value).strip() if isinstance(value, str) else value
 
 
-def _sources(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
+def _compare_modules(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Compare the modules of a pure wheel with those of its sdist, except generated ones."""
     if {tag.platform for tag in parse_wheel_filename(wheel.path.name)[3]} != {"any"}:
         return
-    sources = {name: content for name, content in contents(sdist, _MAX_SOURCE) if name.endswith(".py")}
+    sources = {name: content for name, content in iter_files(sdist, _MAX_SOURCE) if name.endswith(".py")}
     sums = {zlib.crc32(content) for content in sources.values()}
-    names = {path_of(name).name for name in sources}
+    names = {member_path(name).name for name in sources}
     with zipfile.ZipFile(wheel.path) as opened:
         modules = [entry for entry in opened.infolist() if entry.filename.endswith(".py")]
     differing = [entry.filename for entry in modules if entry.CRC not in sums and not is_generated(entry.filename)]
-    changed = [name for name in differing if path_of(name).name in names]
+    changed = [name for name in differing if member_path(name).name in names]
     if changed:
         yield warning(
             "wheel-differs-from-sdist",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check", "is_accepted"]
+__all__ = ["check_platform_tags", "is_accepted"]
 
 _LINUX = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
 _MAC = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"
@@ -38,7 +38,7 @@ _FIXES = {
 _OTHER_FIX = "publish this wheel to a private index only; elsewhere installers build from the sdist"
 
 
-def check(archive: Archive) -> Iterator[Finding]:
+def check_platform_tags(archive: Archive) -> Iterator[Finding]:
     """Find platform tags of a wheel that the public index rejects."""
     tags = parse_wheel_filename(archive.path.name)[3]
     for platform in sorted({tag.platform for tag in tags}):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from packaging.markers import Marker
     from packaging.specifiers import SpecifierSet
 
-__all__ = ["can_apply", "difference"]
+__all__ = ["can_apply", "differing_requirements"]
 
 _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _VARIABLE = re.compile(r"\b(?:os_name|sys_platform|platform_\w+|implementation_\w+|extra)\b")
@@ -31,7 +31,7 @@ _LAST_MINOR = 30
 """The last minor version of Python 3 that is considered."""
 
 
-def difference(left: Iterable[str], right: Iterable[str], *, name: str) -> tuple[list[str], list[str]]:
+def differing_requirements(left: Iterable[str], right: Iterable[str], *, name: str) -> tuple[list[str], list[str]]:
     """Return the requirements that only one side has; invalid ones are skipped.
 
     A package may require its own extras (`all = ["demo[test]"]`); some backends replace such an entry with the
@@ -95,14 +95,14 @@ def _is_same(one: Sequence[Requirement], other: Sequence[Requirement], *, extras
         return True
     both = (*one, *other)
     markers = [requirement.marker for requirement in both if requirement.marker is not None]
-    versions = sorted({version for requirement in both for version in _around(requirement.specifier)})
+    versions = sorted({version for requirement in both for version in _boundary_versions(requirement.specifier)})
     return all(
-        _admitted(one, environment, versions) == _admitted(other, environment, versions)
+        _admitted_versions(one, environment, versions) == _admitted_versions(other, environment, versions)
         for environment in islice(_environments(markers, extras=extras), _MAX_ENVIRONMENTS)
     )
 
 
-def _admitted(
+def _admitted_versions(
     requirements: Iterable[Requirement], environment: dict[str, str], versions: Sequence[Version]
 ) -> frozenset[Version] | None:
     """Return the versions that the requirements admit in an environment; None if none of them applies."""
@@ -123,7 +123,7 @@ def _applies(requirement: Requirement, environment: dict[str, str]) -> bool:
         return False
 
 
-def _around(specifier: SpecifierSet) -> Iterator[Version]:
+def _boundary_versions(specifier: SpecifierSet) -> Iterator[Version]:
     """Yield versions at, just below and just above those that a range names, and at the ends of their series."""
     for clause in specifier:
         try:
@@ -152,14 +152,14 @@ def _environments(
     values = quoted | {part for value in quoted for part in re.split("[, ]+", value)}
     variables = sorted(set(_VARIABLE.findall(_QUOTED.sub("", text))) - ({"extra"} if not extras else set()))
     for python, *combination in product(
-        sorted(_pythons({*values, *pythons})), *([sorted(values | {""})] * len(variables))
+        sorted(_python_versions_around({*values, *pythons})), *([sorted(values | {""})] * len(variables))
     ):
         short = ".".join(python.split(".")[:2])
         versions = {"python_full_version": python, "python_version": short}
         yield {"extra": "", **versions, **dict(zip(variables, combination, strict=True))}
 
 
-def _pythons(values: Iterable[str]) -> Iterator[str]:
+def _python_versions_around(values: Iterable[str]) -> Iterator[str]:
     """Yield versions of Python on both sides of those that are named."""
     yield "3.11.0"
     for value in values:

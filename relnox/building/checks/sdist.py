@@ -6,7 +6,7 @@ import tomllib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from relnox.building.archives import file_content, path_of
+from relnox.building.archives import member_path, read_file
 from relnox.building.findings import error, rejected, warning
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relnox.building.entries import Entry
     from relnox.building.findings import Finding
 
-__all__ = ["check"]
+__all__ = ["check_sdist"]
 
 _MAX_SETTINGS = 1 << 20
 _MAX_DOTS = 1000
@@ -28,10 +28,10 @@ _LINK_FIX = "replace the link with the file"
 _INCLUDE = "include it in the build configuration"
 
 
-def check(archive: Archive) -> Iterator[Finding]:
+def check_sdist(archive: Archive) -> Iterator[Finding]:
     """Find violations of the sdist format, and files that its pyproject.toml names and it lacks."""
     top = archive.path.name.removesuffix(".tar.gz")
-    tops = {parts[0] for member in archive.members if (parts := path_of(member).parts)}
+    tops = {parts[0] for member in archive.members if (parts := member_path(member).parts)}
     if len(tops) > 1:
         yield rejected(
             "top-level-folder-wrong",
@@ -45,12 +45,12 @@ def check(archive: Archive) -> Iterator[Finding]:
             f"top-level folder is {', '.join(tops)} instead of {top}",
             "build with a current version of the build backend (PEP 625)",
         )
-    inside = {"/".join(path_of(member).parts[1:]) for member in archive.members}
-    yield from _links(archive.entries)
-    yield from _required_files(_project_table(archive), inside)
+    inside = {"/".join(member_path(member).parts[1:]) for member in archive.members}
+    yield from _check_links(archive.entries)
+    yield from _missing_required_files(_project_table(archive), inside)
 
 
-def _links(entries: Sequence[Entry]) -> Iterator[Finding]:
+def _check_links(entries: Sequence[Entry]) -> Iterator[Finding]:
     """Find links that lead out of the sdist, and entries that would be unpacked through a link (PEP 706)."""
     links = {_parts(entry.name): entry.target for entry in entries if entry.kind == "symlink"}
     files = {_parts(entry.name) for entry in entries if entry.kind == "file"}
@@ -61,16 +61,18 @@ def _links(entries: Sequence[Entry]) -> Iterator[Finding]:
         if entry.kind == "hardlink" and _parts(entry.target) not in files:
             yield error(
                 "link-unsafe",
-                f"contains a hard link to a file that is not in the sdist: {_arrow(entry)}",
+                f"contains a hard link to a file that is not in the sdist: {_format_link(entry)}",
                 _LINK_FIX,
             )
         elif entry.kind == "symlink" and not _stays_inside(parts, links):
-            yield error("link-unsafe", f"contains a link that leads out of the sdist: {_arrow(entry)}", _LINK_FIX)
+            yield error(
+                "link-unsafe", f"contains a link that leads out of the sdist: {_format_link(entry)}", _LINK_FIX
+            )
         elif entry.kind in ("hardlink", "symlink"):
-            yield warning("link-in-sdist", f"contains a link: {_arrow(entry)}", _LINK_FIX)
+            yield warning("link-in-sdist", f"contains a link: {_format_link(entry)}", _LINK_FIX)
 
 
-def _arrow(entry: Entry) -> str:
+def _format_link(entry: Entry) -> str:
     return f"{entry.name!r} -> {entry.target!r}"
 
 
@@ -100,7 +102,7 @@ def _project_table(archive: Archive) -> Mapping[str, Any] | None:
     """Return `[project]` of the sdist's pyproject.toml; None if it has no pyproject.toml."""
     for entry in archive.entries:
         if entry.kind == "file" and _parts(entry.name)[1:] == ("pyproject.toml",):
-            text = file_content(archive, entry.name, _MAX_SETTINGS)
+            text = read_file(archive, entry.name, _MAX_SETTINGS)
             if any(line.count(b".") > _MAX_DOTS for line in text.split(b"\n")):
                 return {}
             try:
@@ -111,7 +113,7 @@ def _project_table(archive: Archive) -> Mapping[str, Any] | None:
     return None
 
 
-def _required_files(project: Mapping[str, Any] | None, inside: set[str]) -> Iterator[Finding]:
+def _missing_required_files(project: Mapping[str, Any] | None, inside: set[str]) -> Iterator[Finding]:
     """Find files that are missing although building the sdist needs them."""
     if project is None and "setup.py" in inside:
         yield warning(

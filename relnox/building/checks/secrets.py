@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import path_of
+from relnox.building.archives import member_path
 from relnox.building.findings import error
 from relnox.core.records import replace
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from relnox.building.findings import Finding
 
-__all__ = ["INSPECTED_BYTES", "check"]
+__all__ = ["INSPECTED_BYTES", "find_secrets"]
 
 INSPECTED_BYTES = 1 << 20
 """Per file."""
@@ -84,7 +84,7 @@ _MIN_DISTINCT = 8
 _REVOKE = "exclude it from the build, and revoke it if it was ever public"
 
 
-def check(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) -> Iterator[Finding]:
+def find_secrets(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) -> Iterator[Finding]:
     """Find files that hold a secret.
 
     Args:
@@ -92,15 +92,20 @@ def check(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) ->
         tracked: The files that git tracks, relative to the package's folder; None outside git.
     """
     for name, content in files:
-        path = path_of(name)
-        for certain, description in (*_by_name(path, content, tracked), *_by_content(content)):
+        path = member_path(name)
+        for certain, description in (
+            *_secrets_by_file_name(path, content, tracked),
+            *_secrets_by_content(content),
+        ):
             sample = bool(_SAMPLE_FOLDERS & {part.lower() for part in path.parts[:-1]})
             sample = sample or any(map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts))
             finding = error("secret-in-archive", f"{name} {description}", _REVOKE)
             yield finding if certain and not sample else replace(finding, level="warning")
 
 
-def _by_name(path: PurePosixPath, content: bytes, tracked: frozenset[str] | None) -> Iterator[tuple[bool, str]]:
+def _secrets_by_file_name(
+    path: PurePosixPath, content: bytes, tracked: frozenset[str] | None
+) -> Iterator[tuple[bool, str]]:
     """Yield whether it is certain, and which secret a file holds according to its name."""
     secret = _NAMES.get(path.name) or next((kind for end, kind in _PATHS.items() if str(path).endswith(end)), None)
     if secret is not None and content.strip():
@@ -112,8 +117,8 @@ def _by_name(path: PurePosixPath, content: bytes, tracked: frozenset[str] | None
         yield _SECRET_SETTING.search(content) is not None or untracked, "contains local settings (by its name)"
 
 
-def _by_content(content: bytes) -> Iterator[tuple[bool, str]]:
-    """Yield tokens and keys in a file, known by their form; see `_by_name`."""
+def _secrets_by_content(content: bytes) -> Iterator[tuple[bool, str]]:
+    """Yield tokens and keys in a file, known by their form; see `_secrets_by_file_name`."""
     for match in _PATTERN.finditer(content):
         if not _is_placeholder(match[0]) and not _is_inside_a_word(content, match):
             line = content.count(b"\n", 0, match.start()) + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import file_content, path_of
+from relnox.building.archives import member_path, read_file
 from relnox.building.findings import abbreviate, error, warning
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check", "is_generated"]
+__all__ = ["check_tracked_files", "is_generated"]
 
 _GENERATED = re.compile(
     r"PKG-INFO|setup\.cfg|.*\.egg-info(/.*)?|Cargo\.lock|pyproject\.toml\.orig"
@@ -26,7 +26,9 @@ _GENERATED = re.compile(
 _TESTS = frozenset({"test", "tests", "testing"})
 
 
-def check(archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, bytes]] = ()) -> Iterator[Finding]:
+def check_tracked_files(
+    archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, bytes]] = ()
+) -> Iterator[Finding]:
     """Find files of an sdist that git does not track, and tracked modules that it lacks.
 
     Args:
@@ -34,7 +36,7 @@ def check(archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, 
         tracked: The files that git tracks, relative to the package's folder.
         above: Names and contents of files that git tracks in the folders above.
     """
-    inside = {"/".join(path_of(member).parts[1:]) for member in archive.members}
+    inside = {"/".join(member_path(member).parts[1:]) for member in archive.members}
     files = inside - {parent for name in inside for parent in _parents(name)} - {""}
     extra = {name for name in files - tracked if not is_generated(name)}
     # hatchling copies the nearest .gitignore, so that a wheel built from the sdist has the same files.
@@ -51,7 +53,7 @@ def check(archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, 
             "pyproject.toml is missing, although git tracks it",
             "include it in the build configuration",
         )
-    if missing := {name for name in tracked - inside if _is_forgotten(name, inside)}:
+    if missing := {name for name in tracked - inside if _is_missing_module(name, inside)}:
         yield warning(
             "module-missing-from-sdist",
             f"lacks modules of a package that it contains: {abbreviate(missing)}",
@@ -60,8 +62,8 @@ def check(archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, 
 
 
 def _content(archive: Archive, name: str) -> bytes:
-    member = next(member for member in archive.members if "/".join(path_of(member).parts[1:]) == name)
-    return file_content(archive, member)
+    member = next(member for member in archive.members if "/".join(member_path(member).parts[1:]) == name)
+    return read_file(archive, member)
 
 
 def is_generated(name: str) -> bool:
@@ -69,14 +71,14 @@ def is_generated(name: str) -> bool:
     return _GENERATED.fullmatch(name) is not None
 
 
-def _is_forgotten(name: str, inside: set[str]) -> bool:
+def _is_missing_module(name: str, inside: set[str]) -> bool:
     """Return whether a module is missing from a package that is there; tests are often left out on purpose."""
     return (
         name.endswith(".py")
-        and not _TESTS & set(path_of(name).parts)
+        and not _TESTS & set(member_path(name).parts)
         and any(f"{parent}/__init__.py" in inside for parent in _parents(name))
     )
 
 
 def _parents(name: str) -> list[str]:
-    return [str(parent) for parent in path_of(name).parents if parent.parts]
+    return [str(parent) for parent in member_path(name).parents if parent.parts]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from relnox.building.archives import ArchiveError, contents, file_content, info_file
+from relnox.building.archives import ArchiveError, find_dist_info_file, iter_files, read_file
 from relnox.building.checks import secrets
 from relnox.building.findings import abbreviate, error, rejected, warning
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check"]
+__all__ = ["check_wheel"]
 
 _HEXADECIMAL = re.compile(r"sha(256|384|512)=[0-9a-f]{64,}")
 _SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")
@@ -38,7 +38,7 @@ _EXTENSION_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
 _REBUILD = "build it again, and run nothing on the wheel that does not update RECORD"
 
 
-def check(archive: Archive) -> Iterator[Finding]:
+def check_wheel(archive: Archive) -> Iterator[Finding]:
     """Find violations of the wheel format, and secrets."""
     unpacked = sum(entry.size for entry in archive.entries)
     if unpacked > _BOMB_SIZE and unpacked > _BOMB_RATIO * archive.path.stat().st_size:
@@ -47,12 +47,12 @@ def check(archive: Archive) -> Iterator[Finding]:
             f"unpacks to more than {_BOMB_RATIO} times its size (rejected by the public index)",
             "exclude large files from the build",
         )
-    yield from _folder(archive)
-    yield from _record(archive)
-    yield from _tags(archive)
+    yield from _check_dist_info_folder(archive)
+    yield from _check_record(archive)
+    yield from _check_tags(archive)
 
 
-def _folder(archive: Archive) -> Iterator[Finding]:
+def _check_dist_info_folder(archive: Archive) -> Iterator[Finding]:
     """Check that the `.dist-info` folder has the name and version of the file name, and `.data` known schemes."""
     tops = {member.partition("/")[0] for member in archive.members}
     schemes = {
@@ -79,15 +79,15 @@ def _folder(archive: Archive) -> Iterator[Finding]:
         )
 
 
-def _record(archive: Archive) -> Iterator[Finding]:
+def _check_record(archive: Archive) -> Iterator[Finding]:
     """Compare RECORD with the files (PEP 427, "Signed wheel files"), and search them for secrets, in one pass."""
-    name = info_file(archive, "RECORD")
+    name = find_dist_info_file(archive, "RECORD")
     rows: dict[str, list[str]] | None = None
     if name is None:
         yield error("record-missing", "RECORD is missing", _REBUILD)
     else:
         try:
-            rows = yield from _rows(file_content(archive, name, _MAX_RECORD))
+            rows = yield from _parse_record_rows(read_file(archive, name, _MAX_RECORD))
         except (csv.Error, UnicodeDecodeError, ArchiveError) as problem:
             yield error("record-invalid", f"RECORD cannot be read: {problem}", _REBUILD)
     sizes = {entry.name: entry.size for entry in archive.entries if entry.kind != "directory"}
@@ -100,13 +100,13 @@ def _record(archive: Archive) -> Iterator[Finding]:
         if added := sizes.keys() - rows.keys():
             yield error("record-differs", f"files are not in RECORD: {abbreviate(added)}", _REBUILD)
     recorded = {member: row for member, row in (rows or {}).items() if member in sizes}
-    hashes = {member: digest for member, row in recorded.items() if (digest := _hash(row)) is not None}
-    yield from secrets.check(contents(archive, secrets.INSPECTED_BYTES, hashes.get), None)
+    hashes = {member: digest for member, row in recorded.items() if (digest := _hash_object(row)) is not None}
+    yield from secrets.find_secrets(iter_files(archive, secrets.INSPECTED_BYTES, hashes.get), None)
     for member, row in sorted(recorded.items()):
         yield from _check_row(member, row, sizes[member], hashes.get(member))
 
 
-def _rows(content: bytes) -> Generator[Finding, None, dict[str, list[str]]]:
+def _parse_record_rows(content: bytes) -> Generator[Finding, None, dict[str, list[str]]]:
     """Parse RECORD: return the further cells of its rows by file name."""
     rows: dict[str, list[str]] = {}
     for row in csv.reader(io.StringIO(content.decode())):
@@ -123,7 +123,7 @@ def _rows(content: bytes) -> Generator[Finding, None, dict[str, list[str]]]:
     return rows
 
 
-def _hash(row: list[str]) -> hashlib._Hash | None:
+def _hash_object(row: list[str]) -> hashlib._Hash | None:
     """Return a hash object of the algorithm in a row of RECORD; None if it is not allowed there."""
     algorithm = row[0].partition("=")[0] if row else ""
     if algorithm not in hashlib.algorithms_guaranteed or algorithm in ("md5", "sha1") or "shake" in algorithm:
@@ -143,13 +143,13 @@ def _check_row(member: str, row: list[str], size: int, digest: hashlib._Hash | N
         yield error("record-differs", f"{member} has {size} bytes, but {row[1]} in RECORD", _REBUILD)
 
 
-def _tags(archive: Archive) -> Iterator[Finding]:
+def _check_tags(archive: Archive) -> Iterator[Finding]:
     """Compare WHEEL with the file name, and the tags with compiled files."""
-    name = info_file(archive, "WHEEL")
+    name = find_dist_info_file(archive, "WHEEL")
     if name is None:
         yield error("wheel-file-missing", "WHEEL is missing (PEP 427)", _REBUILD)
         return
-    text = file_content(archive, name).decode("utf-8", "replace")
+    text = read_file(archive, name).decode("utf-8", "replace")
     lines = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
     if (
         sum(prod(part.count(".") + 1 for part in value.split("-")) for key, value in lines if key == "Tag")

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check"]
+__all__ = ["run_check_wheel_contents"]
 
 _CHECKED_ELSEWHERE = ("W007", "W008")
 """Empty wheels: `completeness` checks them, and knows what the project allows."""
 
 
-def check(archive: Archive) -> Iterator[Finding]:
+def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
     """Run check-wheel-contents on a wheel; invalid wheels are left to the other checks."""
     if not _is_installed():
         return

@@ -97,7 +97,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     from relnox.commands.build_all.output_folder import read_output_folder
     from relnox.commands.build_all.snapshot import Snapshot
     from relnox.commands.shared import consistency, hooks
-    from relnox.source.inputs import digests, is_declarative
+    from relnox.source.inputs import input_digests, is_declarative
 
     packages = project.select(options.package)
     preflight.check_usage(options)
@@ -111,7 +111,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         commit = state.head
         object_ids = git.object_ids(commit, [package.pyproject for package in packages])
         uncommitted_packages = tuple(package.name for package in packages if object_ids[package.pyproject] is None)
-        inputs = digests(project.root, git, commit, packages)
+        inputs = input_digests(project.root, git, commit, packages)
     names = {core.names.normalized(package.name) for package in project.workspace.packages}
     output = read_output_folder(project.root / options.output, names)
     mismatches, consistency_notes = consistency.check_build(packages, project, commit)

@@ -38,7 +38,7 @@ def read_build_settings(
     honored: dict[str, None] = {}
     not_honored: dict[str, list[str]] = {}
     for package in packages:
-        uv = uv_settings.read(project.root, package)
+        uv = uv_settings.read_build_settings(project.root, package)
         build = uv.build
         constraints = core.records.replace(build.constraints, files=paths)
         if exclude_newer := os.environ.get("UV_EXCLUDE_NEWER"):

@@ -201,7 +201,7 @@ def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
     """Whether the checkout is as a bump left it."""
     from relnox.source import edits
 
-    if not edits.is_applied(project.root, record.edits):
+    if not edits.are_applied(project.root, record.edits):
         return False
     if project.git is None or project.state is None:
         return record.head is None and bool(record.edits)
@@ -210,7 +210,7 @@ def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
     return (
         project.state.head != record.head
         and project.git.parent() == record.head
-        and project.git.matches_head(edit.file for edit in record.edits)
+        and project.git.head_has_files(edit.file for edit in record.edits)
     )
 
 

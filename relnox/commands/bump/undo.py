@@ -82,7 +82,7 @@ def _is_committed(interrupted: bump_record.Pending, project: Project) -> bool:
 
     with exclusive_lock(project.private_folder):  # blocked if the bump is still running and not interrupted
         project.git.wait_for_leftover_process()
-    return edits.is_applied(project.root, interrupted.edits) and project.git.matches_head(
+    return edits.are_applied(project.root, interrupted.edits) and project.git.head_has_files(
         edit.file for edit in interrupted.edits
     )
 
@@ -102,7 +102,7 @@ def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Opt
             return _undo_plan(earlier.undo_target, earlier)
         return core.plan.Plan(
             task="bump",
-            steps=(steps.EditFiles(edits=edits.reverse(interrupted.edits)),),
+            steps=(steps.EditFiles(edits=edits.reversed_edits(interrupted.edits)),),
             notes=(f"reverting: {interrupted.command}",),
         )
     if interrupted.request != request_of(options):
@@ -150,7 +150,7 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
         )
     committed = record.commit is not None
     commit = earlier.state.head if committed and earlier.state is not None else None
-    step = steps.UndoBump(commit=commit, tags=_tags_of(record), edits=edits.reverse(record.edits))
+    step = steps.UndoBump(commit=commit, tags=_tags_of(record), edits=edits.reversed_edits(record.edits))
     return core.plan.Plan(
         task="bump",
         steps=(step,),

@@ -67,14 +67,14 @@ def _folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _read_job(root: Path, folder: str, selected: frozenset[str]) -> Job:
-    from relnox.building.archives import digests, is_in
+    from relnox.building.archives import hash_file, is_file_inside
 
     suffix = core.publishers.SUFFIX
     manifest = read_manifest(root, folder)
     listed_names = {file.filename for file in manifest.distributions}
     manifest = manifest.only(selected) if selected else manifest
     paths = [root / folder / file.filename for file in manifest.distributions]
-    hashes = {path.name: digests(path) for path in paths if is_in(root / folder, path)}
+    hashes = {path.name: hash_file(path) for path in paths if is_file_inside(root / folder, path)}
     return core.collection.Job(
         folder=folder,
         manifest=manifest,
@@ -90,11 +90,11 @@ def _attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
     """Read the attestations beside archives."""
     from hashlib import sha256
 
-    from relnox.building.archives import is_in
+    from relnox.building.archives import is_file_inside
 
     for archive in archives:
         path = archive.with_name(f"{archive.name}{core.publishers.SUFFIX}")
-        if is_in(archive.parent, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
+        if is_file_inside(archive.parent, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
             content = path.read_bytes()
             yield core.collection.Attestation(
                 filename=path.name,

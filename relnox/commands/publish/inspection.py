@@ -133,11 +133,11 @@ def _violations(
     files: Sequence[Distribution], manifest: Manifest, folder: Path, config: Config, *, public: bool
 ) -> Iterator[Finding]:
     """Check the archives on disk of some files of a manifest."""
-    from relnox.building.archives import is_in
+    from relnox.building.archives import is_file_inside
 
     def existing(files: Iterable[Distribution]) -> Iterator[tuple[str, Path]]:
         paths = ((file.package, folder / file.filename) for file in files)
-        return ((package, path) for package, path in paths if is_in(folder, path))
+        return ((package, path) for package, path in paths if is_file_inside(folder, path))
 
     for _, finding in archive_checks.archive_errors(existing(files), config, public=public):
         yield finding
@@ -149,10 +149,10 @@ def _violations(
 
 def _local_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
     """Return SHA-256 by name of the manifest's files that exist in a folder."""
-    from relnox.building.archives import digests, is_in
+    from relnox.building.archives import hash_file, is_file_inside
 
     paths = [folder / file.filename for file in manifest.distributions]
-    return {path.name: digests(path).sha256 for path in paths if is_in(folder, path)}
+    return {path.name: hash_file(path).sha256 for path in paths if is_file_inside(folder, path)}
 
 
 def _unbounded_siblings(manifest: Manifest, project: Project) -> Iterator[str]:

@@ -90,7 +90,7 @@ def _required_projects(
         package_archives = (
             archives.read(path, project.config.archives)
             for path in paths
-            if archives.is_in(folder, path) and path.name not in invalid_files
+            if archives.is_file_inside(folder, path) and path.name not in invalid_files
         )
         texts: set[str] = set()
         for name, text, specifier, extra in _requirements(package_archives):
@@ -120,7 +120,7 @@ def _requirements(package_archives: Iterable[Archive]) -> Iterator[tuple[str, st
     from relnox.building.checks.requirements import can_apply
 
     for archive in package_archives:
-        pythons = modules.requires_python(archive)
+        pythons = modules.supported_pythons(archive)
         for text in archive.requires:
             try:
                 requirement = Requirement(text)

@@ -28,8 +28,8 @@ def protect_credentials(project: Project, reporter: Reporter, stack: ExitStack) 
     Raises:
         Blocked: It can read some, and `on-visible-credentials` is `refuse`.
     """
-    stack.enter_context(exposure.unreadable_memory())
-    if not (exposures := exposure.exposures()):
+    stack.enter_context(exposure.protected_memory())
+    if not (exposures := exposure.find_exposures()):
         return
     lines = "\n".join(f"{', '.join(exposed.names)}: {exposed.where} of {exposed.process}" for exposed in exposures)
     message = f"upload credentials are readable by code that this run executes:\n{lines}"

@@ -28,7 +28,7 @@ def archive_errors(archives: Archives, config: Config, *, public: bool) -> Itera
     from relnox.building import checks
 
     for package, path in archives:
-        for finding in checks.errors(
+        for finding in checks.find_errors(
             path,
             public=public,
             limits=config.archives,
@@ -47,5 +47,5 @@ def extension_errors(archives: Archives, config: Config) -> Iterator[tuple[Path,
         by_package.setdefault(package, {})[path.name] = path
     for package, paths in by_package.items():
         if not config.has_optional_extensions(package):
-            for finding in checks.extension_errors(paths.values(), config.archives):
+            for finding in checks.find_missing_extensions(paths.values(), config.archives):
                 yield paths[finding.file], finding

@@ -72,7 +72,7 @@ class Project(Record):
         if self.git is None:
             return ()
         files = [name for name in self.tracked_files if not name.endswith(".lock")]
-        return discovery.unlisted(files, self.root, self.workspace, self.config)
+        return discovery.find_unlisted(files, self.root, self.workspace, self.config)
 
     @cached_property
     def tracked_files(self) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ class Project(Record):
         """Literals of versions in modules, and the packages with these among their locations."""
         from relnox.source import version_literals
 
-        return version_literals.find(self.git, self.workspace, self.release_config, self.root)
+        return version_literals.find_literals(self.git, self.workspace, self.release_config, self.root)
 
     def untracked_imports(self, packages: Iterable[Package]) -> tuple[tuple[str, str], ...]:
         """Find committed modules of packages that import an untracked module: pairs of files."""
@@ -246,10 +246,10 @@ def open_project(start: Path) -> Project:
         raise Blocked("project-not-found", f"{start} is not a folder ({reason})", fix=_NAME_FOLDER) from error
     if not is_folder:
         raise Blocked("project-not-found", f"{start} is not a folder", fix=_NAME_FOLDER)
-    top = checkouts.find(start)
-    root = project_root.find_root(start, _top_folder(top))
+    top = checkouts.find_repository(start)
+    root = project_root.find_project_root(start, _top_folder(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
-    checkout = top if top is None or top.root == root else checkouts.find(root)
+    checkout = top if top is None or top.root == root else checkouts.find_repository(root)
     file = root / "pyproject.toml"
     data = pyproject.table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
     try:

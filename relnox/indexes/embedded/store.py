@@ -28,7 +28,7 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from relnox.core.planning import fixes
 from relnox.errors import Blocked, Conflict
-from relnox.files import make_private, sync_folder
+from relnox.files import make_private_folder, sync_folder
 from relnox.temporary_folders import TemporaryFolder, remove_leftovers
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Store:
         self._marker = folder / _MARKER
         self._locks: dict[str, threading.Lock] = {}
         try:
-            make_private(folder)
+            make_private_folder(folder)
             if {path.name for path in folder.iterdir()} <= _CONTENT:
                 self._marker.touch()
             for subfolder in (self._files, self._incoming):

@@ -11,12 +11,12 @@ from relnox.source.git.repository import NETWORK_TIMEOUT, Git
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["NETWORK_TIMEOUT", "Git", "GitState", "find", "parse_tags"]
+__all__ = ["NETWORK_TIMEOUT", "Git", "GitState", "find_repository", "parse_tags"]
 
 _INSIDE = "--is-inside-work-tree"
 
 
-def find(folder: Path) -> Git | None:
+def find_repository(folder: Path) -> Git | None:
     """Find the git checkout that `folder` is in; None if it is in none.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from relnox import process
 from relnox.core.planning import fixes
 from relnox.errors import Failed
-from relnox.files import make_private
+from relnox.files import make_private_folder
 from relnox.source.git import recovery
 from relnox.source.git.environment import environment
 from relnox.source.git.parsing import GitState, parse_refs, parse_status, parse_tags
@@ -90,7 +90,7 @@ class Git:
         lock files are stale.
         """
         record = self._process_record()
-        make_private(record.parent)
+        make_private_folder(record.parent)
         completed = self.run(*arguments, stdin=stdin, on_start=lambda group: recovery.write_record(record, group))
         if completed.returncode < 0:
             self.recover()
@@ -182,7 +182,7 @@ class Git:
             if separator:
                 yield file, line
 
-    def matches_head(self, files: Iterable[str]) -> bool:
+    def head_has_files(self, files: Iterable[str]) -> bool:
         """Whether the current commit has these files as they are in the checkout."""
         names = set(files)
         sample = next(iter(names), None)
@@ -197,7 +197,7 @@ class Git:
     def commit_with(self, files: Iterable[str]) -> str | None:
         """Return the id of the current commit if it has these files as they are in the checkout, otherwise None.
 
-        The same as `matches_head` and `head`, in fewer processes if nothing differs, as after a commit.
+        The same as `head_has_files` and `head`, in fewer processes if nothing differs, as after a commit.
 
         Raises:
             Failed: There is no commit.
@@ -208,7 +208,7 @@ class Git:
         if head == "(initial)":
             raise Failed("commit-missing", "git commit succeeded but made no commit", fix="git log -1")
         # Staged changes that the checkout does not have make a file dirty, but do not count.
-        matches = not self._untracked(names) if names.isdisjoint(dirty) else self.matches_head(names)
+        matches = not self._untracked(names) if names.isdisjoint(dirty) else self.head_has_files(names)
         return head if matches else None
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
@@ -368,7 +368,7 @@ class Git:
             return
         tagger = self.output("var", "GIT_COMMITTER_IDENT")
         private = self.private_folder()
-        make_private(private)
+        make_private_folder(private)
         with TemporaryFolder(private) as folder:
             paths = [folder.path / str(number) for number in range(len(tags))]
             for path, tag in zip(paths, tags, strict=True):
