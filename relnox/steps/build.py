@@ -207,7 +207,7 @@ def _fix_names_sibling(step: Build, run: Run) -> Iterator[None]:
         yield
     except building.backend.MissingModule as error:
         others = {name: folder for name, folder in run.settings.folders().items() if name != step.package}
-        module, owners = module_owners.nearest(source_of(run).folder, others, error.modules)
+        module, owners = module_owners.first_contained(source_of(run).folder, others, error.modules)
         if owners:
             error.fix = (
                 f'add "{owners[0]}" to requires in [build-system] of {step.package}, so that it is built first '

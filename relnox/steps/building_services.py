@@ -81,7 +81,9 @@ class BuildingServices(Service):
         """Return a fork server with twine imported, started on first use; None where fork is missing."""
         with self._lock:
             if self._twine is None and building.workers.has_fork():
-                self._twine = building.workers.warm_twine(self._run.variables(), self._run.folder("output"))
+                self._twine = building.workers.start_twine_server(
+                    self._run.variables(), self._run.folder("output")
+                )
             return self._twine
 
     def earlier_manifest(self, output: str) -> Manifest | None:

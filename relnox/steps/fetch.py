@@ -111,7 +111,7 @@ class Downloading(Action[Download]):
         sha256 = client.download(index_file, path, deadline)
         if sha256 != file.sha256:
             raise index_file_differs(index, file, sha256)
-        return building.checks.open_checked(path, self.run.settings.limits)
+        return building.checks.read_checked(path, self.run.settings.limits)
 
 
 class CopyFiles(Step, kw_only=True):
@@ -150,21 +150,21 @@ class CopyingFiles(Action[CopyFiles]):
 
     def _copy(self, file: Distribution, folder: Path) -> Archive:
         source, path = self.run.root / self.step.folder / file.filename, folder / file.filename
-        if not building.archives.is_in(source.parent, source):
+        if not building.archives.is_file_inside(source.parent, source):
             raise Failed(
                 "archive-missing",
                 f"{self.step.folder}/{file.filename} is missing, although the manifest lists it",
                 fix=f"rebuild: {fixes.command('build-all')}",
             )
         shutil.copyfile(source, path)
-        if (sha256 := building.archives.digests(path).sha256) != file.sha256:
+        if (sha256 := building.archives.hash_file(path).sha256) != file.sha256:
             raise Conflict(
                 "archive-changed",
                 f"{self.step.folder}/{file.filename} differs from the file that was built:\n"
                 f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
                 fix=f"rebuild: {fixes.command('build-all')}",
             )
-        return building.checks.open_checked(path, self.run.settings.limits)
+        return building.checks.read_checked(path, self.run.settings.limits)
 
 
 def _hashes(files: Iterable[Distribution]) -> str:

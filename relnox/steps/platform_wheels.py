@@ -107,7 +107,8 @@ class BuildingWheels(Action[BuildWheels]):
         if comparison.missing or not all(path.is_file() for path in paths):
             return None
         if any(
-            building.archives.digests(path).sha256 != file.sha256 for path, file in zip(paths, files, strict=True)
+            building.archives.hash_file(path).sha256 != file.sha256
+            for path, file in zip(paths, files, strict=True)
         ):
             return None
         archives = check_archives(paths, self.step.build, self)

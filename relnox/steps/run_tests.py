@@ -79,7 +79,7 @@ class Testing(Action[RunTests]):
             str(self.run.root / self.step.output / file.filename)
             for package in (self.step.package, *self.step.siblings)
             for file in built[package].files
-            if file.kind == "wheel" and building.wheels.supports(file.filename, python)
+            if file.kind == "wheel" and building.wheels.is_installable_on(file.filename, python)
         ]
         installer.install(
             environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.on_line(self.step)
@@ -103,7 +103,7 @@ class Testing(Action[RunTests]):
         module, package = missing[-1], self.step.package
         others = {name: folder for name, folder in self.run.settings.folders().items() if name != package}
         candidates = core.missing_modules.candidate_modules(output.splitlines(), module)
-        sibling_module, owners = module_owners.nearest(source_of(self.run).folder, others, candidates)
+        sibling_module, owners = module_owners.first_contained(source_of(self.run).folder, others, candidates)
         if owners:
             places = " and ".join(owners)
             return f'add "{owners[0]}" to the dependencies of {package} ({sibling_module} is in {places})'

@@ -68,7 +68,7 @@ class Cloning(Action[CloneCheckout]):
         """Check that the clone is at the commit."""
         from relnox.source import git
 
-        clone = git.find(self.result.folder)
+        clone = git.find_repository(self.result.folder)
         if clone is None or clone.head() != self.step.commit:
             raise Failed("clone-failed", f"the clone is not at commit {self.step.commit[:10]}", fix="git fsck")
         return f"at {self.step.commit[:10]}"
