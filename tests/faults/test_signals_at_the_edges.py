@@ -70,7 +70,7 @@ def before(module, name):
 
 before(transaction.Transaction, "make_durable")
 before(bump_record, "complete_pending")
-before(edits, "sync")
+before(edits, "sync_edits")
 before(scratch.ScratchFolder, "__exit__")
 before(executor.signals.Signals, "pass_on")
 from relnox.__main__ import main
@@ -111,7 +111,7 @@ def test_a_signal_while_relnox_is_imported_ends_it_without_a_traceback(
 
 
 @pytest.mark.parametrize("number", CODES)
-@pytest.mark.parametrize("at", ["make_durable", "complete_pending", "sync", "__exit__", "pass_on"])
+@pytest.mark.parametrize("at", ["make_durable", "complete_pending", "sync_edits", "__exit__", "pass_on"])
 def test_a_signal_after_the_last_step_of_a_bump_changes_nothing(
     template: Path, tmp_path: Path, at: str, number: signal.Signals
 ) -> None:
