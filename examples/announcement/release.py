@@ -1,0 +1,14 @@
+"""Build and publish: python release.py [INDEX]."""
+
+import sys
+
+import relnox
+
+INDEX = sys.argv[1] if len(sys.argv) > 1 else "pypi"
+
+for task, options in {"build-all": {}, "publish": {"index": INDEX, "yes": True}}.items():
+    outcome = relnox.run(task, **options)
+    for result in outcome.results:
+        print(result.status.value, result.step.title)
+    if outcome.exit_code:
+        sys.exit(outcome.exit_code)

@@ -1,0 +1,5 @@
+"""Sessions of the project."""
+
+from relnox.sessions import build_all, publish, version_bump
+
+__all__ = ["build_all", "publish", "version_bump"]

@@ -1,0 +1,190 @@
+"""The projects in examples/ with hooks, released as their readmes say.
+
+They build with hatchling; here with a backend in the tree, so that nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import threading
+import zipfile
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+from controlled_index import ControlledIndex
+from projects import commit_all, git, python, repository, write
+from running import run, run_front_end
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.heavy
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DOCS = (EXAMPLES.parent / "docs" / "hooks.md").read_text(encoding="utf-8")
+BACKEND = """\
+import base64, hashlib, io, pathlib, tarfile, tomllib, zipfile
+
+PROJECT = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
+STEM = f"{PROJECT['name']}-{PROJECT['version']}"
+METADATA = f"Metadata-Version: 2.1\\nName: {PROJECT['name']}\\nVersion: {PROJECT['version']}\\n".encode()
+
+
+def build_sdist(folder, settings=None):
+    with tarfile.open(pathlib.Path(folder) / f"{STEM}.tar.gz", "w:gz") as archive:
+        names = ["pyproject.toml", *(path.as_posix() for top in ("src", "backend") for path in files(top))]
+        contents = {name: pathlib.Path(name).read_bytes() for name in names}
+        for name, content in {"PKG-INFO": METADATA, **contents}.items():
+            member = tarfile.TarInfo(f"{STEM}/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return f"{STEM}.tar.gz"
+
+
+def build_wheel(folder, settings=None, metadata_directory=None):
+    record = []
+    wheel = f"{STEM}-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(folder) / wheel, "w") as archive:
+        def add(name, content):
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+            record.append(f"{name},sha256={digest},{len(content)}")
+            archive.writestr(zipfile.ZipInfo(name), content)
+        for path in files("src"):
+            add(path.relative_to("src").as_posix(), path.read_bytes())
+        add(f"{STEM}.dist-info/METADATA", METADATA)
+        add(f"{STEM}.dist-info/WHEEL", b"Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        record.append(f"{STEM}.dist-info/RECORD,,")
+        archive.writestr(zipfile.ZipInfo(f"{STEM}.dist-info/RECORD"), "\\n".join(record) + "\\n")
+    return wheel
+
+
+def files(top):
+    return sorted(path for path in pathlib.Path(top).rglob("*.py"))
+"""
+BUILD_SYSTEM = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["backend"]\n'
+
+
+def example(name: str, folder: Path, settings: str = "") -> Path:
+    """Copy an example, as a repository, with another backend and more settings."""
+    root = shutil.copytree(EXAMPLES / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".nox"))
+    text = (root / "pyproject.toml").read_text()
+    text = re.sub(r"\[build-system\]\n.*\n.*\n", lambda _: BUILD_SYSTEM, text, count=1)
+    write(root, {"pyproject.toml": text + settings, "backend/backend.py": BACKEND})
+    return repository(root)
+
+
+@contextmanager
+def own_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ControlledIndex, str]]:
+    """An index, and its settings."""
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-secret-token")
+    with ControlledIndex(folder / "index") as index:
+        yield (
+            index,
+            f'\n[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n',
+        )
+
+
+def test_code_is_generated_before_the_build(tmp_path: Path) -> None:
+    root = example("generated-code", tmp_path)
+    write(root, {"src/weather/stations.py": "STATIONS = 'stale'\n"})
+    ran = run_front_end("nox", root, "build-all")
+    assert ran.code == 0, ran.text
+    with zipfile.ZipFile(root / "dist" / "weather-1.0.0-py3-none-any.whl") as wheel:
+        assert b"'Zugspitze': 2962" in wheel.read("weather/stations.py")
+    assert (root / "src/weather/stations.py").read_text() == "STATIONS = 'stale'\n"
+    assert git(root, "status", "--porcelain") == ""
+    assert run(root, "relnox", "verify-install", "--from", "dist").code == 0
+
+
+def test_the_docs_get_the_version_in_the_bump(tmp_path: Path) -> None:
+    root = example("docs-version", tmp_path)
+    before = git(root, "rev-parse", "HEAD")
+    ran = run_front_end("invoke", root, "bump", "--part", "minor", "--dry-run", "--verbose")
+    assert ran.code == 0, ran.text
+    assert '+["1.1.0", "1.0.0", "0.9.0"]' in ran.out
+    ran = run_front_end("invoke", root, "bump", "--part", "minor", "--commit", "--tag")
+    assert ran.code == 0, ran.text
+    assert git(root, "show", "v1.1.0:docs/versions.json") == '["1.1.0", "1.0.0", "0.9.0"]'
+    assert git(root, "status", "--porcelain") == ""
+    assert run_front_end("invoke", root, "bump", "--undo").code == 0
+    assert (git(root, "rev-parse", "HEAD"), git(root, "tag")) == (before, "")
+
+
+def test_tests_must_pass_before_publishing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with own_index(tmp_path, monkeypatch) as (index, settings):
+        root = example("tests-before-publish", tmp_path, settings)
+        good = (root / "src/weather/__init__.py").read_text()
+        write(root, {"src/weather/__init__.py": good.replace("+ 32", "+ 33")})
+        commit_all(root, "Break it")
+        assert run_front_end("nox", root, "build-all").code == 0
+        ended = python(root, "-m", "nox", "-s", "publish", "--", "--index", "own", "--yes")
+        assert ended.returncode == 1
+        assert "before-publish hook (nox -s tests) ended with status 1" in ended.stderr
+        assert list(index.uploads) == []
+        write(root, {"src/weather/__init__.py": good})
+        commit_all(root, "Fix it")
+        assert run_front_end("nox", root, "build-all", "--clean").code == 0
+        ran = run_front_end("nox", root, "publish", "--index", "own", "--yes")
+        assert ran.code == 0, ran.text
+        assert len(index.uploads) == 2
+
+
+class Chat(BaseHTTPRequestHandler):
+    """Keeps what is posted, or fails."""
+
+    messages: ClassVar[list[dict[str, Any]]]
+    is_down: bool
+
+    def do_POST(self) -> None:
+        length = int(self.headers["Content-Length"])
+        body = json.loads(self.rfile.read(length))
+        if not self.is_down:
+            self.messages.append({"authorization": self.headers["Authorization"], **body})
+        self.send_response(503 if self.is_down else 204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_a_release_is_announced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler(Chat):
+        messages: ClassVar[list[dict[str, Any]]] = []
+        is_down = True
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("ANNOUNCE_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setenv("CHAT_TOKEN", "for-the-chat")
+    monkeypatch.setenv("TWINE_PASSWORD", "not-for-the-chat")
+    try:
+        with own_index(tmp_path, monkeypatch) as (index, settings):
+            root = example("announcement", tmp_path, settings)
+            ended = python(root, "release.py", "own")
+            assert ended.returncode == 3, ended.stderr + ended.stdout  # the chat is down
+            assert len(index.uploads) == 2
+            Handler.is_down = False
+            for _ in range(2):
+                ended = python(root, "release.py", "own")
+                assert ended.returncode == 0, ended.stderr + ended.stdout
+            assert len(index.uploads) == 2
+    finally:
+        server.shutdown()
+        server.server_close()
+    (message,) = Handler.messages
+    assert (message["text"], message["authorization"]) == ("weather 1.0.0 on own", "Bearer for-the-chat")
+    assert set(message["files"]) == {"weather-1.0.0.tar.gz", "weather-1.0.0-py3-none-any.whl"}
+
+
+def test_the_settings_in_the_docs_are_those_of_an_example() -> None:
+    (settings, *_) = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
+    without_comments = [line.partition("  #")[0].rstrip() for line in settings.splitlines() if line]
+    names = ("generated-code", "tests-before-publish")
+    examples = [(EXAMPLES / name / "pyproject.toml").read_text() for name in names]
+    lines = {line for text in examples for line in text.splitlines()}
+    assert [line for line in without_comments if line not in lines] == []
