@@ -129,7 +129,7 @@ class RunningHook(Action[RunHook]):
                 self.warnings = (StepWarning(error.code, self.step.key, error.message, error.fix or ""),)
                 self.detail = "failed, which is a warning (on-failure = warn)"
             else:
-                if self.step.event.startswith("after-") and self.step.of == "publish":
+                if self.step.event.startswith("after-") and self.step.of in {"publish", "publish-test"}:
                     error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
                 raise
         if self.step.event == "before-build":
