@@ -53,8 +53,8 @@ REFERENCE = f"""# Tasks, options and exit codes
 Each task is a nox session, an invoke task and a command: `nox -s TASK -- OPTIONS`, `invoke TASK OPTIONS`,
 `relnox TASK OPTIONS`. Options are keywords of the [Python API](python-api.md) as well.
 
-The precedence, highest first: command line, environment variable, key in pyproject.toml, default. A variable
-applies to every task that has the option; for a flag it is `1` or `0`, and for an option that may be repeated it
+The precedence, highest first: command line, environment variable, key in pyproject.toml, `defaults` of a noxfile or
+tasks file ([importing.md](importing.md)), default. A variable applies to every task that has the option; for a flag it is `1` or `0`, and for an option that may be repeated it
 has the values separated by commas. Options without a variable choose a target or confirm something: they are set
 on the command line only.
 """
@@ -170,10 +170,20 @@ def reference_page() -> str:
     for name, task in COMMANDS.items():
         summary, rest = help_of(name)
         own = [field for field in fields_of(load(name).Options) if field not in fields_of(CommonOptions)]
-        parts.append("\n\n".join(filter(None, (f"## {name}", summary, rest, options_table(own, task.table)))))
+        parts.append(
+            "\n\n".join(filter(None, (f"## {name}", summary, rest, word(name), options_table(own, task.table))))
+        )
     parts.append(f"## Options of every task\n\n{options_table(fields_of(CommonOptions), 'TASK')}")
     parts.append(f"{EXIT_CODES}\n{markdown_table(('code', 'meaning'), exit_codes())}")
     return "\n".join(parts)
+
+
+def word(task: str) -> str:
+    """Return what a word without a flag means, if the task takes one."""
+    declaration = load(task).Options
+    by_name = {field.name: field for field in fields_of(declaration)}
+    flags = [f"`{by_name[name].flag} {by_name[name].metavar}`" for name in declaration.positional]
+    return f"A word without a flag is {' or '.join(flags)}." if flags else ""
 
 
 def options_table(fields: Iterable[Field], table: str) -> str:
