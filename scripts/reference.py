@@ -55,8 +55,8 @@ Each task is a nox session, an invoke task and a command: `nox -s TASK -- OPTION
 
 The precedence, highest first: command line, environment variable, key in pyproject.toml, `defaults` of a noxfile
 or tasks file ([importing.md](importing.md)), default. A variable applies to every task that has the option; for a
-flag it is `1` or `0`, and for an option that may be repeated it has the values separated by commas. Options without
-a variable choose a target or confirm something: they are set on the command line only.
+flag it is `1` or `0`, and for an option that may be repeated it has the values separated by commas. Options
+without a variable choose a target or confirm something: they are set on the command line only.
 """
 
 EXIT_CODES = """## Exit codes
