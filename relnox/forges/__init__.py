@@ -1,7 +1,7 @@
 """Forges, GitHub and GitLab, behind one protocol: refs, commits, pull requests and runs of CI workflows.
 
 `forge_of` detects the forge of a git remote. `values` has the protocol and its values, `remotes` the detection,
-`requests` the requests that both forges share; `github` and `gitlab` have what differs.
+`requests` and `problems` what both forges share; `github` and `gitlab` have what differs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from relnox.errors import Blocked
 from relnox.forges.remotes import locate
 from relnox.forges.values import Commit, FileChange, Forge, PullRequest, PullRequestState, Run, RunStatus
 from relnox.secrets import Secret
@@ -45,11 +44,9 @@ def forge_of(remote_url: str, environment: Mapping[str, str] | None = None, *, k
     location = locate(remote_url, variables, kind)
     token = Secret(variables[location.token_variable].strip()) if location.token_variable else None
     if location.kind == "gitlab":
-        raise Blocked(
-            "forge-unsupported",
-            f"{location.host} is a GitLab server (not supported yet)",
-            fix="push from the command line",
-        )
+        from relnox.forges.gitlab import GitLab
+
+        return GitLab(location, token)
     from relnox.forges.github import GitHub
 
     return GitHub(location, token)

@@ -11,9 +11,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from relnox import network
-from relnox.errors import Blocked, Conflict, TryLater
-from relnox.forges.requests import Api, commit_id, field, number, short_name, time, url
+from relnox.errors import Blocked
+from relnox.forges import problems
+from relnox.forges.problems import described, poll, short_name
+from relnox.forges.requests import Api, commit_id, field, number, time, url
 from relnox.forges.values import Commit, PullRequest, PullRequestState, Run, RunStatus
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ _PULL_REQUESTS_A_PAGE = "30"
 """Each is about 20 kB."""
 _RUNS_A_PAGE = "50"
 _MAX_TAG_CHAIN = 5
-_LOOKING_TIME = 60.0
-"""Seconds for a merge check, and for a new run to be listed."""
-_POLL_INTERVAL = 2.0
 _DISPATCH = "workflow_dispatch"
 
 # Wording of GitHub.
@@ -112,7 +110,7 @@ class GitHub:
 
     def create_ref(self, ref: str, commit: str, message: str = "") -> bool:
         """See `Forge`."""
-        doing = f"cannot create {_described(ref)} on {self.repository}"
+        doing = f"cannot create {described(ref)} on {self.repository}"
         target = commit
         if message:
             tag = {"tag": short_name(ref), "message": message, "object": commit, "type": "commit"}
@@ -125,7 +123,7 @@ class GitHub:
             if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and (present := self.commit_of(ref)) is not None:
                 if present == commit:
                     return False
-                raise _ref_exists(ref, self.repository, present)
+                raise problems.ref_exists(ref, self.repository, present)
             self._document(answer, doing, "contents: write", commit=commit, more=_WORKFLOW_FILES)
             return True
 
@@ -147,7 +145,7 @@ class GitHub:
                 if _is_equal(document, tree, parent, message):
                     return self._commit(document)
             if head != replaces:
-                raise _branch_moved(branch, self.repository, head, replaces)
+                raise problems.branch_moved(branch, self.repository, head, replaces)
             return None
 
         if (equal := present()) is not None:
@@ -193,7 +191,7 @@ class GitHub:
     def _git_commit(self, commit: str, doing: str) -> Any:
         answer = self._api.get(f"/git/commits/{quote(commit)}")
         if answer.status == HTTPStatus.NOT_FOUND:
-            raise _commit_missing(doing, commit)
+            raise problems.commit_missing(doing, commit)
         return self._document(answer, doing, "contents: read")
 
     def _commit(self, document: Any) -> Commit:
@@ -230,20 +228,20 @@ class GitHub:
 
     def pull_request(self, number: int) -> PullRequest:
         """See `Forge`."""
-        deadline = network.Deadline(_LOOKING_TIME)
-        while True:
+
+        def read() -> PullRequest:
             answer = self._api.get(f"/pulls/{number}")
             if answer.status == HTTPStatus.NOT_FOUND:
-                raise Blocked(
-                    "pull-request-missing",
-                    f"{self.repository} has no pull request {number}, or the token may not read it",
-                    fix=_grant("pull-requests: read"),
-                )
+                raise problems.pull_request_missing(self.repository, number, _grant("pull-requests: read"))
             document = self._document(answer, f"cannot read pull request {number}", "pull-requests: read")
-            request = self._pull_request(document)
-            if request.conflicts is not None or request.state is not PullRequestState.OPEN or not deadline.left():
-                return request
-            deadline.wait(_POLL_INTERVAL, f"GitHub looks for merge conflicts of pull request {number}")
+            return self._pull_request(document)
+
+        def checked() -> PullRequest | None:
+            request = read()
+            undecided = request.state is PullRequestState.OPEN and request.conflicts is None
+            return None if undecided else request
+
+        return poll(checked, f"GitHub looks for merge conflicts of pull request {number}") or read()
 
     def create_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
         """See `Forge`."""
@@ -290,11 +288,7 @@ class GitHub:
                 fix=f"commit to {head} first",
             )
         if _INVALID_BRANCH.search(answer.text):
-            return Blocked(
-                "branch-missing",
-                f"{doing} (one of the branches does not exist)",
-                fix=f"git push origin {base} {head}",
-            )
+            return problems.branches_missing(doing, head, base)
         return self._api.rejection(doing, answer)
 
     def _pull_request(self, document: Any) -> PullRequest:
@@ -323,22 +317,21 @@ class GitHub:
 
     def start_run(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> Run:
         """See `Forge`."""
-        doing = f"cannot start {workflow} on {_described(ref)} of {self.repository}"
+        doing = f"cannot start {workflow} on {described(ref)} of {self.repository}"
         # Run numbers increase; the clocks of two machines may differ.
         last = max((run.id for run in self._first_runs(workflow, ref)), default=0)
 
-        def present() -> int | None:
-            """Return the number of the new run, once it is listed."""
-            deadline = network.Deadline(_LOOKING_TIME)
-            while True:
-                new = [run.id for run in self._first_runs(workflow, ref) if run.id > last]
-                if new:
-                    return min(new)
-                if not deadline.left():
-                    return None
-                deadline.wait(_POLL_INTERVAL, f"{workflow} is not listed yet as running on {ref}")
+        def new_run() -> Run | None:
+            return min(
+                (run for run in self._first_runs(workflow, ref) if run.id > last),
+                key=lambda run: run.id,
+                default=None,
+            )
 
-        def change() -> int:
+        def present() -> Run | None:
+            return poll(new_run, f"GitHub does not list a run of {workflow} on {described(ref)} yet")
+
+        def change() -> Run:
             body = {"ref": ref, "inputs": dict(inputs), "return_run_details": True}
             answer = self._api.send("POST", f"/actions/workflows/{quote(workflow, safe='')}/dispatches", body)
             if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
@@ -346,28 +339,23 @@ class GitHub:
             if answer.status == HTTPStatus.NOT_FOUND:
                 raise _workflow_missing(doing, workflow, answer)
             document = self._document(answer, doing, "actions: write")
-            if document is not None:
-                return number(self._api, document, "workflow_run_id")
-            if (new := present()) is None:  # an Enterprise server, which returns nothing
-                raise TryLater(
-                    "run-not-listed",
-                    f"{workflow} was started on {ref}, but GitHub does not list the run yet",
-                    fix="rerun the command later",
-                )
-            return new
+            if document is None:  # from an Enterprise server
+                run = present()
+            else:
+                run_id = number(self._api, document, "workflow_run_id")
+                run = poll(lambda: self._run_or_none(run_id), f"GitHub does not list run {run_id} yet")
+            if run is None:
+                raise problems.run_not_listed(self.repository, ref)
+            return run
 
-        return self._new_run(self._api.until_confirmed(change, present))
+        return self._api.until_confirmed(change, present)
 
     def run(self, number: int) -> Run:
         """See `Forge`."""
-        answer = self._api.get(f"/actions/runs/{number}")
-        if answer.status == HTTPStatus.NOT_FOUND:
-            raise Blocked(
-                "run-missing",
-                f"{self.repository} has no run {number}, or the token may not read it",
-                fix=_grant("actions: read"),
-            )
-        return self._run(self._document(answer, f"cannot read run {number}", "actions: read"))
+        run = self._run_or_none(number)
+        if run is None:
+            raise problems.run_missing(self.repository, number, _grant("actions: read"))
+        return run
 
     def runs(
         self,
@@ -408,22 +396,15 @@ class GitHub:
             document = self._document(answer, doing, "actions: read")
             yield [self._run(entry) for entry in field(self._api, document, "workflow_runs", kind=list)]
 
-    def _new_run(self, number: int) -> Run:
-        """Return a run that was just created, and may not be readable at once."""
-        deadline = network.Deadline(_LOOKING_TIME)
-        while True:
-            try:
-                return self.run(number)
-            except Blocked as error:
-                if error.code != "run-missing" or not deadline.left():
-                    raise
-            deadline.wait(_POLL_INTERVAL, f"GitHub does not list run {number} yet")
+    def _run_or_none(self, number: int) -> Run | None:
+        answer = self._api.get(f"/actions/runs/{number}")
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        return self._run(self._document(answer, f"cannot read run {number}", "actions: read"))
 
     def _start_rejection(self, answer: Answer, doing: str, workflow: str, ref: str) -> RelnoxError:
         if _NO_REF.search(answer.text):
-            return Blocked(
-                "ref-missing", f"{doing} (GitHub has no such ref)", fix=f"git push origin {short_name(ref)}"
-            )
+            return problems.ref_missing(doing, ref)
         if _NO_TRIGGER.search(answer.text):
             return Blocked(
                 "workflow-not-startable",
@@ -468,7 +449,7 @@ class GitHub:
         if answer.is_success:
             return answer.document
         if commit and _NO_COMMIT.search(answer.text):
-            raise _commit_missing(doing, commit)
+            raise problems.commit_missing(doing, commit)
         raise self._api.access_error(
             doing, answer, _grant(permission), more if permission.endswith("write") else ""
         ) or self._api.rejection(doing, answer)
@@ -481,10 +462,6 @@ def _grant(permission: str) -> str:
         f'grant "{permission}": under "permissions:" of the CI job, or as {scope.replace("-", " ").capitalize()} '
         f"({access}) of the personal access token"
     )
-
-
-def _described(ref: str) -> str:
-    return f"{'tag' if ref.startswith('refs/tags/') else 'branch'} {short_name(ref)}"
 
 
 def _text(content: bytes) -> str | None:
@@ -515,31 +492,6 @@ def _is_of_repository(document: Any) -> bool:
 def _run_query(ref: str, event: str) -> dict[str, str]:
     query = {"branch": short_name(ref) if ref else "", "event": event, "per_page": _RUNS_A_PAGE}
     return {name: value for name, value in query.items() if value}
-
-
-def _ref_exists(ref: str, repository: str, commit: str) -> Conflict:
-    return Conflict(
-        "ref-exists",
-        f"{_described(ref)} already exists on {repository}, on another commit ({commit[:7]})",
-        fix=f"git push origin --delete {ref}",
-    )
-
-
-def _branch_moved(branch: str, repository: str, head: str | None, expected: str | None) -> Conflict:
-    return Conflict(
-        "branch-moved",
-        f"branch {branch} of {repository} points to {head[:7] if head else 'no commit'}, not to "
-        f"{expected[:7] if expected else 'no commit'}: it was changed meanwhile",
-        fix="check who else changes it, then rerun the command",
-    )
-
-
-def _commit_missing(doing: str, commit: str) -> Blocked:
-    return Blocked(
-        "commit-not-pushed",
-        f"{doing} (the forge does not have commit {commit[:7]})",
-        fix="git push, then rerun the command",
-    )
 
 
 def _workflow_missing(doing: str, workflow: str, answer: Answer) -> Blocked:

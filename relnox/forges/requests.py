@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.forges.remotes import Location
     from relnox.secrets import Secret
 
-__all__ = ["Answer", "Api", "InvalidAnswer", "commit_id", "field", "number", "short_name", "time", "url"]
+__all__ = ["Answer", "Api", "InvalidAnswer", "commit_id", "field", "number", "time", "url"]
 
 T = TypeVar("T")
 
@@ -408,15 +408,3 @@ def time(api: Api, document: Any, *path: str) -> datetime:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise api.invalid(f"an answer without a valid {'.'.join(path)}") from error
-
-
-def short_name(ref: str) -> str:
-    """Return the short name of a branch or tag: `v1.0` of `refs/tags/v1.0`.
-
-    Raises:
-        ValueError: It is not the full name of a branch or tag.
-    """
-    for prefix in ("refs/heads/", "refs/tags/"):
-        if ref.startswith(prefix) and ref != prefix:
-            return ref.removeprefix(prefix)
-    raise ValueError(f"not the full name of a branch or tag: {ref!r}")

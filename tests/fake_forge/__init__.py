@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from fake_forge.repository import Repository
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["DROP", "Fault", "ForgeServer", "Reply", "Request", "forge_server"]
+__all__ = ["DROP", "Fault", "ForgeServer", "PullRequest", "Reply", "Request", "Run", "forge_server"]
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Request:
     Attributes:
         method: GET, POST and so on.
         path: Path below the repository, decoded.
+        encoded: The same, as it was sent.
         query: The query.
         body: The JSON document; None without one.
         headers: Its headers.
@@ -38,6 +39,7 @@ class Request:
 
     method: str
     path: str
+    encoded: str
     query: dict[str, str]
     body: Any
     headers: Mapping[str, str]
@@ -54,6 +56,40 @@ class Reply:
     status: int
     document: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class PullRequest:
+    """A pull request or merge request on the server."""
+
+    number: int
+    head: str
+    base: str
+    title: str
+    body: str | None
+    state: str = "open"
+    """`open`, `closed` or `merged`."""
+    merge_commit: str | None = None
+    is_squashed: bool = False
+    fork: str = ""
+    """Repository of the head; empty for this one."""
+    unchecked: int = 1
+    """How many requests it takes until the forge knows whether there are conflicts."""
+
+
+@dataclass
+class Run:
+    """A run or pipeline on the server; status and conclusion in GitHub's words, or the status in GitLab's."""
+
+    id: int
+    ref: str
+    commit: str
+    workflow: str
+    event: str
+    created: str
+    status: str
+    conclusion: str | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
 
 
 DROP = Reply(0)
@@ -90,8 +126,10 @@ class ForgeServer:
         token: The only token that is accepted.
     """
 
-    root = ""
-    """Path of a repository in the API, with `{path}`."""
+    first_status = "queued"
+    """The status of a new run."""
+    started_by_api = "workflow_dispatch"
+    """The event of runs that are started through the API."""
 
     def __init__(self, bare: Path, path: str = "acme/demo", token: str = "token-of-a-fake-forge") -> None:
         self.repository = Repository(bare)
@@ -102,6 +140,14 @@ class ForgeServer:
         self.faults: list[Fault] = []
         self.violations: list[str] = []
         """Requests and answers that are not what the published description of the API says."""
+        self.pull_requests: list[PullRequest] = []
+        self.runs: list[Run] = []
+        self.workflows = {"release.yml"}
+        self.inputs = {"release.yml": {"package"}}
+        """Names of inputs, by workflow that can be started through the API."""
+        self.signs = True
+        self.unlisted = 0
+        """How many listings it takes until a new run is in them."""
         self._over = threading.Event()
         self._lock = threading.RLock()
 
@@ -137,6 +183,71 @@ class ForgeServer:
     def names(self, *methods: str) -> list[str]:
         """Method and path of all requests, or of those with these methods."""
         return [request.name for request in self.requests if not methods or request.method in methods]
+
+    # --- what people do on the forge
+
+    def merge(self, number: int, *, squash: bool = False) -> str:
+        """Merge a pull request; return the commit."""
+        pull = self.pull_requests[number - 1]
+        base, head = (str(self.repository.ref(f"refs/heads/{name}")) for name in (pull.base, pull.head))
+        tree = self.repository.merged_tree(base, head)
+        assert tree is not None, "conflicts"
+        commit = self.repository.commit(tree, [base] if squash else [base, head], pull.title)
+        self.repository.set_ref(f"refs/heads/{pull.base}", commit)
+        pull.state, pull.merge_commit, pull.is_squashed = "merged", commit, squash
+        return commit
+
+    def add_run(self, ref: str, commit: str, workflow: str = "release.yml", **values: Any) -> Run:
+        """Add a run to the list.
+
+        Args:
+            ref: Full name of its branch or tag.
+            commit: Its commit.
+            workflow: Its workflow.
+            **values: Other fields.
+        """
+        fields = {"status": self.first_status, "event": self.started_by_api, **values}
+        number = len(self.runs)
+        created = f"2026-11-22T10:00:{number % 60:02}Z"
+        run = Run(30433642 + number, ref.split("/", 2)[2], commit, workflow, created=created, **fields)
+        self.runs.append(run)
+        return run
+
+    def listed_runs(self) -> list[Run]:
+        """The runs that are in a listing, the newest first."""
+        if self.unlisted and self.runs:
+            self.unlisted -= 1
+            return self.runs[-2::-1]
+        return self.runs[::-1]
+
+    def numbered(self, number: str) -> PullRequest | None:
+        return next((pull for pull in self.pull_requests if pull.number == int(number)), None)
+
+    def conflicts(self, pull: PullRequest) -> bool | None:
+        """Whether a pull request has conflicts; None as long as that is not known."""
+        if pull.unchecked or pull.state != "open":
+            return None
+        base, head = (str(self.repository.ref(f"refs/heads/{name}")) for name in (pull.base, pull.head))
+        return self.repository.merged_tree(base, head) is None
+
+    def close_empty(self) -> None:
+        """Close pull requests whose branch has nothing left to merge, as GitHub does."""
+        for pull in self.pull_requests:
+            head, base = (self.repository.ref(f"refs/heads/{name}") for name in (pull.head, pull.base))
+            if pull.state == "open" and head and base and self.repository.contains(base, head):
+                pull.state = "closed"
+
+    def paged(self, request: Request, entries: list[Any], most: int = 100) -> Reply:
+        """A page of a listing, with a link to the next one."""
+        size = min(int(request.query.get("per_page", 20)), most)
+        page = int(request.query.get("page", 1))
+        headers = {}
+        if page * size < len(entries):
+            query = urlencode({**request.query, "page": page + 1})
+            headers["Link"] = f'<{self.url}{self.prefix()}{request.path}?{query}>; rel="next"'
+        return Reply(200, entries[(page - 1) * size : page * size], headers)
+
+    # --- the server
 
     def handle(self, request: Request) -> Reply:
         with self._lock:
@@ -193,6 +304,7 @@ class ForgeServer:
                         Request(
                             method=self.command,
                             path=unquote(parts.path.removeprefix(prefix)),
+                            encoded=parts.path.removeprefix(prefix),
                             query=dict(parse_qsl(parts.query)),
                             body=json.loads(content) if content else None,
                             headers=dict(self.headers.items()),

@@ -5,39 +5,23 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 
-from fake_forge import ForgeServer, Reply
+from fake_forge import ForgeServer, PullRequest, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fake_forge import Request
+    from fake_forge import Request, Run
 
-__all__ = ["GitHubServer", "PullRequestOfServer"]
+__all__ = ["GitHubServer"]
 
 CONTRACT = Path(__file__).parent.parent / "forge_contracts" / "github.json"
 PERMISSIONS = ("contents", "pull-requests", "actions")
-
-
-@dataclass
-class PullRequestOfServer:
-    number: int
-    head: str
-    base: str
-    title: str
-    body: str | None
-    state: str = "open"
-    merge_commit: str | None = None
-    fork: str = ""
-    """Repository of the head; empty for this one."""
-    unchecked: int = 1
-    """How many requests it takes until GitHub knows whether there are conflicts."""
 
 
 class GitHubServer(ForgeServer):
@@ -46,18 +30,10 @@ class GitHubServer(ForgeServer):
     def __init__(self, bare: Path, **options: Any) -> None:
         super().__init__(bare, **options)
         self.permissions = dict.fromkeys(PERMISSIONS, "write")
-        self.pull_requests: list[PullRequestOfServer] = []
-        self.runs: list[dict[str, Any]] = []
-        self.workflows = {"release.yml"}
-        self.inputs = {"release.yml": {"package"}}
         self.may_create_pull_requests = True
         self.may_change_workflows = True
         self.returns_run = True
         """Whether it answers a dispatch with the run; Enterprise servers do not."""
-        self.signs = True
-        self.unlisted = 0
-        """How many listings it takes until a new run is in them."""
-        self.page_limit = 100
 
     @property
     def environment(self) -> dict[str, str]:
@@ -158,7 +134,7 @@ class GitHubServer(ForgeServer):
         if self._changes_workflows(new):
             return error(403, "Resource not accessible by integration")
         self.repository.set_ref(f"refs/{name}", new, old)
-        self._close_empty()
+        self.close_empty()
         return Reply(200, self._ref(f"refs/{name}", new))
 
     def create_tag(self, request: Request) -> Reply:
@@ -228,7 +204,7 @@ class GitHubServer(ForgeServer):
     def list_pulls(self, request: Request) -> Reply:
         owner, _, head = request.query.get("head", ":").partition(":")
         state = request.query.get("state", "open")
-        return self._paged(
+        return self.paged(
             request,
             [
                 self._pull(pull, detailed=False)
@@ -256,14 +232,14 @@ class GitHubServer(ForgeServer):
             text = f"A pull request already exists for {self.path.split('/')[0]}:{body['head']}."
         else:
             number = len(self.pull_requests) + 1
-            pull = PullRequestOfServer(number, body["head"], body["base"], body["title"], body.get("body"))
+            pull = PullRequest(number, body["head"], body["base"], body["title"], body.get("body"))
             self.pull_requests.append(pull)
             return Reply(201, self._pull(pull))
         custom = {"resource": "PullRequest", "code": "custom", "message": text}
         return Reply(422, {"message": "Validation Failed", "errors": [custom]})
 
     def get_pull(self, _request: Request, number: str) -> Reply:
-        pull = self._numbered(number)
+        pull = self.numbered(number)
         if pull is None:
             return error(404, "Not Found")
         document = self._pull(pull)
@@ -271,35 +247,14 @@ class GitHubServer(ForgeServer):
         return Reply(200, document)
 
     def update_pull(self, request: Request, number: str) -> Reply:
-        pull = self._numbered(number)
+        pull = self.numbered(number)
         if pull is None:
             return error(404, "Not Found")
         for name, value in request.body.items():
             setattr(pull, name, value)
         return Reply(200, self._pull(pull))
 
-    def merge(self, number: int, *, squash: bool = False) -> str:
-        """Merge a pull request as a person does; return the commit."""
-        pull = self.pull_requests[number - 1]
-        base, head = (str(self.repository.ref(f"refs/heads/{name}")) for name in (pull.base, pull.head))
-        tree = self.repository.merged_tree(base, head)
-        assert tree is not None, "conflicts"
-        commit = self.repository.commit(tree, [base] if squash else [base, head], pull.title)
-        self.repository.set_ref(f"refs/heads/{pull.base}", commit)
-        pull.state, pull.merge_commit = "merged", commit
-        return commit
-
-    def _close_empty(self) -> None:
-        """Close pull requests whose branch has nothing left to merge, as GitHub does."""
-        for pull in self.pull_requests:
-            head, base = (self.repository.ref(f"refs/heads/{name}") for name in (pull.head, pull.base))
-            if pull.state == "open" and head and base and self.repository.contains(base, head):
-                pull.state = "closed"
-
-    def _numbered(self, number: str) -> PullRequestOfServer | None:
-        return next((pull for pull in self.pull_requests if pull.number == int(number)), None)
-
-    def _pull(self, pull: PullRequestOfServer, *, detailed: bool = True) -> Any:
+    def _pull(self, pull: PullRequest, *, detailed: bool = True) -> Any:
         head, base = (str(self.repository.ref(f"refs/heads/{name}")) for name in (pull.head, pull.base))
         merged = pull.state == "merged"
         document = {
@@ -316,8 +271,8 @@ class GitHubServer(ForgeServer):
             "base": {"ref": pull.base, "sha": base, "repo": self._repo(self.path)},
         }
         if detailed:
-            unknown = pull.unchecked > 0 or pull.state != "open"
-            document["mergeable"] = None if unknown else self.repository.merged_tree(base, head) is not None
+            conflicts = self.conflicts(pull)
+            document["mergeable"] = None if conflicts is None else not conflicts
         return document
 
     def _repo(self, path: str) -> Any:
@@ -338,69 +293,51 @@ class GitHubServer(ForgeServer):
         unknown = request.body.get("inputs", {}).keys() - self.inputs[workflow]
         if unknown:
             return error(422, f"Unexpected inputs provided: {sorted(unknown)}")
-        run = self.add_run(ref, commit, workflow=workflow, inputs=request.body.get("inputs", {}))
+        full = next(name for name in names if self.repository.commit_of(name))
+        run = self.add_run(full, commit, workflow, inputs=request.body.get("inputs", {}))
         if not (self.returns_run and request.body.get("return_run_details")):
             return Reply(204)
-        details = {"workflow_run_id": run["id"], "html_url": run["html_url"]}
-        return Reply(200, details | {"run_url": f"{self.url}{self.prefix()}/actions/runs/{run['id']}"})
-
-    def add_run(self, ref: str, commit: str, *, workflow: str = "release.yml", **values: Any) -> dict[str, Any]:
-        """Add a run; values that are not GitHub's are for the tests."""
-        number = 30433642 + len(self.runs)
-        run = {
-            "id": number,
-            "html_url": self._page(f"actions/runs/{number}"),
-            "head_branch": ref.split("/", 2)[-1],
-            "head_sha": commit,
-            "event": "workflow_dispatch",
-            "status": "queued",
-            "conclusion": None,
-            "created_at": f"2026-11-22T10:00:{len(self.runs) % 60:02}Z",
-            "workflow": workflow,
-            **values,
-        }
-        self.runs.append(run)
-        return run
+        api = f"{self.url}{self.prefix()}/actions/runs/{run.id}"
+        page = self._page(f"actions/runs/{run.id}")
+        return Reply(200, {"workflow_run_id": run.id, "html_url": page, "run_url": api})
 
     def list_runs(self, request: Request, workflow: str = "") -> Reply:
         if workflow and workflow not in self.workflows:
             return error(404, "Not Found")
         query = request.query
-        runs = self.runs
-        if self.unlisted and runs:
-            self.unlisted -= 1
-            runs = runs[:-1]
-        created = query.get("created", "").removeprefix(">=")
         selected = [
-            run
-            for run in reversed(runs)
-            if workflow in ("", run["workflow"])
-            and query.get("branch") in (None, run["head_branch"])
-            and query.get("event") in (None, run["event"])
-            and query.get("head_sha") in (None, run["head_sha"])
-            and run["created_at"] >= created
+            self._run(run)
+            for run in self.listed_runs()
+            if workflow in ("", run.workflow)
+            and query.get("branch") in (None, run.ref)
+            and query.get("event") in (None, run.event)
+            and query.get("head_sha") in (None, run.commit)
+            and run.created >= query.get("created", "").removeprefix(">=")
         ]
-        reply = self._paged(request, selected)
+        reply = self.paged(request, selected)
         reply.document = {"total_count": len(selected), "workflow_runs": reply.document}
         return reply
 
     def get_run(self, _request: Request, number: str) -> Reply:
-        run = next((run for run in self.runs if run["id"] == int(number)), None)
-        return error(404, "Not Found") if run is None else Reply(200, run)
+        run = next((run for run in self.runs if run.id == int(number)), None)
+        return error(404, "Not Found") if run is None else Reply(200, self._run(run))
+
+    def _run(self, run: Run) -> Any:
+        return {
+            "id": run.id,
+            "html_url": self._page(f"actions/runs/{run.id}"),
+            "head_branch": run.ref,
+            "head_sha": run.commit,
+            "event": run.event,
+            "status": run.status,
+            "conclusion": run.conclusion,
+            "created_at": run.created,
+        }
 
     # --- answers
 
     def _page(self, path: str) -> str:
         return f"https://github.com/{self.path}/{path}"
-
-    def _paged(self, request: Request, entries: list[Any]) -> Reply:
-        size = min(int(request.query.get("per_page", 30)), self.page_limit)
-        page = int(request.query.get("page", 1))
-        headers = {}
-        if page * size < len(entries):
-            query = "&".join(f"{name}={value}" for name, value in {**request.query, "page": page + 1}.items())
-            headers["Link"] = f'<{self.url}{self.prefix()}{request.path}?{query}>; rel="next"'
-        return Reply(200, entries[(page - 1) * size : page * size], headers)
 
 
 def error(status: int, message: str) -> Reply:
