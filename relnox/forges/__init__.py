@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
+from relnox.errors import Blocked
 from relnox.forges.remotes import locate
 from relnox.forges.values import Commit, FileChange, Forge, PullRequest, PullRequestState, Run, RunStatus
 from relnox.secrets import Secret
@@ -38,11 +40,18 @@ def forge_of(remote_url: str, environment: Mapping[str, str] | None = None, *, k
         kind: `github` or `gitlab`; empty to detect it from the host and `RELNOX_FORGE`.
 
     Raises:
-        Blocked: The remote is not on a known forge.
+        Blocked: The remote is not on a known forge, or the token cannot be one.
     """
     variables = os.environ if environment is None else environment
     location = locate(remote_url, variables, kind)
     token = Secret(variables[location.token_variable].strip()) if location.token_variable else None
+    if token is not None and not re.fullmatch("[!-~]+", token.reveal()):
+        variable = location.token_variable
+        raise Blocked(
+            "forge-token-invalid",
+            f"{variable} is not a token (it contains spaces, line ends or other characters that no token has)",
+            fix=f"set {variable} to the token alone",
+        )
     if location.kind == "gitlab":
         from relnox.forges.gitlab import GitLab
 

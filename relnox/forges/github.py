@@ -124,7 +124,8 @@ class GitHub:
                 if present == commit:
                     return False
                 raise problems.ref_exists(ref, self.repository, present)
-            self._document(answer, doing, "contents: write", commit=commit, more=_WORKFLOW_FILES)
+            document = self._document(answer, doing, "contents: write", commit=commit, more=_WORKFLOW_FILES)
+            self._check_ref(document, ref, target)
             return True
 
         return self._api.until_confirmed(change, lambda: self.commit_of(ref) == commit or None)
@@ -163,10 +164,17 @@ class GitHub:
                 answer = self._api.send("PATCH", path, {"sha": new.id, "force": parent != replaces})
             if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and (equal := present()) is not None:
                 return equal
-            self._document(answer, doing, "contents: write", more=_WORKFLOW_FILES)
+            document = self._document(answer, doing, "contents: write", more=_WORKFLOW_FILES)
+            self._check_ref(document, ref, new.id)
             return new
 
         return self._api.until_confirmed(change, present)
+
+    def _check_ref(self, document: Any, ref: str, target: str) -> None:
+        """Check that an answer is that of a ref which points to an object."""
+        name = field(self._api, document, "ref", kind=str)
+        if (name, commit_id(self._api, document, "object", "sha")) != (ref, target):
+            raise self._api.invalid(f"another ref than {ref}")
 
     def _create_tree(self, parent: str, changes: Sequence[FileChange], doing: str) -> str:
         """Create the tree of a commit; creating it again gives the same tree."""

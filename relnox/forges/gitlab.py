@@ -118,7 +118,9 @@ class GitLab:
                 raise problems.ref_exists(ref, self.repository, present)
             if _INVALID_TARGET.search(answer.text):
                 raise problems.commit_missing(doing, commit)
-            self._document(answer, doing)
+            document = self._document(answer, doing)
+            if commit_id(self._api, document, "commit", "id") != commit:
+                raise self._api.invalid(f"another ref than {ref}")
             return True
 
         return self._api.until_confirmed(change, lambda: self.commit_of(ref) == commit or None)

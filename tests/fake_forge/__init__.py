@@ -107,6 +107,7 @@ class Fault:
         times: How many requests fail.
         change: Changes the answer instead of replacing it.
         delay: Seconds until the answer.
+        skip: How many requests of the kind succeed before.
     """
 
     request: str
@@ -115,6 +116,7 @@ class Fault:
     times: int = 1
     change: Callable[[Reply], Reply] | None = None
     delay: float = 0.0
+    skip: int = 0
 
 
 class ForgeServer:
@@ -253,6 +255,9 @@ class ForgeServer:
         with self._lock:
             self.requests.append(request)
             fault = next((fault for fault in self.faults if re.match(fault.request, request.name)), None)
+            if fault is not None and fault.skip:
+                fault.skip -= 1
+                fault = None
             if fault is not None:
                 fault.times -= 1
                 if not fault.times:
