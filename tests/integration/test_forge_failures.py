@@ -483,6 +483,7 @@ def test_no_answer_is_a_bug_of_relnox(
     assert outcomes <= {"result", "forge-answer-invalid"}
 
 
+LISTINGS = (("pull requests", "list"), ("runs", "list"))
 BODIES = {
     "nothing": b"",
     "html": b"<!doctype html><title>Sign in</title>",
@@ -500,12 +501,13 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize("body", BODIES)
-@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize(
+    ("read", "body"),
+    # An empty list is an answer there, on GitLab to both.
+    [(read, body) for read in READS for body in BODIES if (read, body) not in LISTINGS],
+)
 def test_bodies_that_make_no_sense(forge: Forge, server: ForgeServer, read: str, body: str) -> None:
     server.fail("GET", Reply(200, BODIES[body]))
-    if body == "list" and read in ("pull requests", "runs"):
-        pytest.skip("an empty listing")
     with pytest.raises(Failed) as caught:
         READS[read](forge)
     assert caught.value.code == "forge-answer-invalid"
