@@ -17,7 +17,20 @@ from relnox.network import proxies
 if TYPE_CHECKING:
     from running import Bump
 
-FOREIGN = ("RELNOX_", "TWINE_", "GITHUB_", "GIT_", "NOX_", "INVOKE_", "PYPI_", "TEST_PYPI_", "CI", "NO_COLOR")
+FOREIGN = (
+    "RELNOX_",
+    "TWINE_",
+    "GH_",
+    "GITHUB_",
+    "GITLAB_",
+    "GIT_",
+    "NOX_",
+    "INVOKE_",
+    "PYPI_",
+    "TEST_PYPI_",
+    "CI",
+    "NO_COLOR",
+)
 NOWHERE = "http://127.0.0.1:9"
 
 # Where a change is judged the examples are the same each time; a developer's runs look for new ones.

@@ -215,14 +215,17 @@ class Api:
         """Return the error of an answer that nothing else explains."""
         forge, reason = self.name, self._reason(answer)
         return Failed(
-            "forge-rejected", f"{doing} ({reason})", fix=f"fix what {forge} reports, then rerun the command"
+            "forge-rejected",
+            f"{doing}: rejected by the forge ({reason})",
+            fix=f"fix what {forge} reports, then rerun the command",
         )
 
     def _reason(self, answer: Answer) -> str:
         return f"{self.name}: {answer.status}{f' {answer.text}' if answer.text else ''}"
 
     def _token_missing(self, message: str) -> Blocked:
-        variables, variable = self.location.accepted_variables, self.location.accepted_variables[-1]
+        variables = self.location.accepted_variables
+        variable = variables[min(1, len(variables) - 1)]  # the one that users know from other tools
         host, repository = self.location.host, self.location.path
         return Blocked(
             "forge-token-missing",

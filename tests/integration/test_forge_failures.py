@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ from fake_forge import DROP, PullRequest, Reply, forge_server
 from fake_forge.github import GitHubServer
 from fake_forge.gitlab import GitLabServer
 from fake_forge.repository import Repository
+from loopback import eventually
 from projects import repository, single
 from raw_server import answering, raw_server
 
-from relnox import secrets, waits
+from relnox import network, secrets, waits
 from relnox.errors import Blocked, Failed, RelnoxError, TryLater
 from relnox.forges import FileChange, forge_of
 
@@ -250,6 +252,22 @@ def test_a_forge_that_is_down_is_tried_for_ten_minutes(
     with pytest.raises(TryLater, match=r"returned 503 .*; gave up after 10 min"):
         forge.create_ref("refs/tags/v1.0", main)
     assert 590 <= clock.now() <= 620
+
+
+def test_a_run_that_is_interrupted_waits_for_no_answer(forge: Forge, server: ForgeServer, main: str) -> None:
+    server.fail("POST", delay=60, reply=DROP)
+
+    def interrupt() -> None:
+        assert eventually(lambda: bool(server.names("POST")))
+        network.cancel_all()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(Failed) as caught:
+        forge.create_ref("refs/tags/v1.0", main)
+    thread.join()
+    assert caught.value.code == "interrupted"
+    assert server.repository.git("tag") == ""
 
 
 # --- permissions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_forge import forge_server
+from fake_forge import Reply, forge_server
 from fake_forge.github import GitHubServer
 from projects import repository, single
 
@@ -156,3 +156,17 @@ def test_a_tag_of_a_commit_that_changes_workflows(
         forge.create_ref("refs/tags/v1.0", commit, message)
     assert caught.value.code == "forge-not-permitted"
     assert forge.create_ref("refs/tags/v1.0", main, message) is True
+
+
+def test_a_new_run_that_cannot_be_read_at_once(forge: Forge, server: GitHubServer) -> None:
+    server.fail("GET /actions/runs/", Reply(404, {"message": "Not Found"}), times=3)
+    assert forge.start_run("release.yml", "refs/heads/main", {}).id == server.runs[0].id
+    assert len(server.runs) == 1
+
+
+def test_a_new_run_that_can_never_be_read(forge: Forge, server: GitHubServer) -> None:
+    server.fail("GET /actions/runs/", Reply(404, {"message": "Not Found"}), times=1000)
+    with pytest.raises(TryLater) as caught:
+        forge.start_run("release.yml", "refs/heads/main", {})
+    assert caught.value.code == "run-not-listed"
+    assert len(server.runs) == 1

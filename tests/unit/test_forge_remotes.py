@@ -115,6 +115,17 @@ def test_a_token_goes_to_the_server_that_it_is_for(remote: str, variables: dict[
     assert locate(remote, variables).token_variable == variable
 
 
+def test_the_fix_for_a_missing_token_names_a_variable_that_is_set_by_hand() -> None:
+    for remote, variables, name in (
+        ("https://github.com/a/b", {}, "GH_TOKEN"),
+        ("https://git.example.org/a/b", IN_GITLAB, "GITLAB_TOKEN"),
+        ("https://github.example.org/a/b", IN_GITHUB, "RELNOX_FORGE_TOKEN"),
+    ):
+        with pytest.raises(Blocked) as caught:
+            forge_of(remote, variables).create_ref("refs/tags/v1.0", "1" * 40)
+        assert str(caught.value.fix).startswith(f"set {name} to a token for a/b")
+
+
 def test_a_forge_shows_no_token() -> None:
     forge = forge_of("https://github.com/a/b", {"GITHUB_TOKEN": "secret-of-the-job"})
     assert (forge.name, forge.repository) == ("GitHub", "a/b")
