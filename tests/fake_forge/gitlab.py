@@ -1,7 +1,8 @@
 """A fake GitLab.
 
-Its API is described in `OPERATIONS` as in GitLab's documentation of tags, branches, commits, files, merge requests
-and pipelines (version 18): the parameters that each operation has. Other ones are violations.
+`OPERATIONS` has the parameters of each operation; other ones are violations. Tags, commits, pipelines and what job
+tokens may do were compared with GitLab's documentation (version 18), the fields of files, merge requests and
+signatures with an older description (15.0). The wording of errors was not compared with anything.
 """
 
 from __future__ import annotations
