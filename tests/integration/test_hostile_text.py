@@ -20,6 +20,7 @@ from projects import git, repository, single
 from running import Ran, run_front_end
 from workflow_commands import commands
 
+from relnox import steps
 from relnox.cli import main
 from relnox.core.planning.events import (
     Outcome,
@@ -32,7 +33,6 @@ from relnox.core.planning.events import (
     Waiting,
 )
 from relnox.core.planning.plan import Plan, Problem, Table
-from relnox.core.planning.step import Step
 from relnox.core.records import Record, fields, names_of
 from relnox.errors import ExitCode, Failed
 from relnox.reporters.github import GitHub
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from relnox.reporters import Reporter
 
-STEPS: tuple[type[Any], ...] = get_args(Step)
+STEPS: tuple[type[Any], ...] = steps.kinds()
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RICH = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 """What rich itself writes: styles, and where the cursor goes while its spinner turns."""
