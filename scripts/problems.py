@@ -397,7 +397,7 @@ def _text(node: ast.expr, variables: dict[str, ast.expr]) -> str:
             return text
 
 
-def _template(node: ast.expr, variables: dict[str, ast.expr]) -> str:  # noqa: C901 - a case for each form
+def _template(node: ast.expr, variables: dict[str, ast.expr]) -> str:  # noqa: C901, PLR0912 - a case for each form
     """A text as a reader sees it, with names of what is filled in."""
     match node:
         case ast.Constant(value=value):
@@ -417,6 +417,11 @@ def _template(node: ast.expr, variables: dict[str, ast.expr]) -> str:  # noqa: C
             return " ".join(["relnox", *(_template(word, variables) for word in words)])
         case ast.Call(func=ast.Name(id="install") | ast.Attribute(attr="install"), args=[first, *_]):
             return f"pip install {_template(first, variables)}"
+        case ast.Call(
+            func=ast.Name(id="counted") | ast.Attribute(attr="counted"),
+            args=[number, ast.Constant(value=str(noun))],
+        ):
+            return f"{_template(number, variables)} {noun}s"
         case ast.Call(func=ast.Name(id="did_you_mean") | ast.Attribute(attr="did_you_mean")):
             return "did you mean {name}?"
         case ast.Call(

@@ -28,6 +28,7 @@ from relnox.building import tar_reader, zip_reader
 from relnox.building.entries import REBUILD, ArchiveError
 from relnox.core.planning import fixes
 from relnox.core.settings.config import ArchiveLimits
+from relnox.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -309,7 +310,7 @@ def _reject_costly_metadata(metadata: bytes) -> bytes:
 
 def _wheel_content(file: IO[bytes], entry: Entry, limit: int) -> bytes:
     if entry.size > limit:
-        raise ArchiveError(f"has a file {entry.name!r} of {entry.size} bytes (the limit is {limit})")
+        raise ArchiveError(f"has a file {entry.name!r} of {counted(entry.size, 'byte')} (the limit is {limit})")
     return b"".join(zip_reader.read_content(file, entry))
 
 

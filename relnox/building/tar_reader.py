@@ -11,6 +11,7 @@ import zlib
 from typing import IO, TYPE_CHECKING
 
 from relnox.building.entries import ArchiveError, Entry, too_large, unpacked_limit
+from relnox.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,7 +154,7 @@ def read_entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
         end = stream.position + -(-size // _BLOCK) * _BLOCK
         if kind in _EXTENSIONS:
             if size > _MAX_EXTENSION:
-                raise ArchiveError(f"has an extended tar header of {size} bytes (for {name!a})")
+                raise ArchiveError(f"has an extended tar header of {counted(size, 'byte')} (for {name!a})")
             extended.add(kind, stream.read(size))
         else:
             yield _make_entry(block, size, name, extended, stream.position)

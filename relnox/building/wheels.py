@@ -11,6 +11,7 @@ from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 from relnox import process
+from relnox.core.text import counted
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def repair_linux_wheel(
     if len(repaired) != 1:
         raise Failed(
             "wheel-repair-failed",
-            f"{wheel.name}: auditwheel wrote {len(repaired)} wheels instead of one",
+            f"{wheel.name}: auditwheel wrote {counted(len(repaired), 'wheel')} instead of one",
             fix=f"inspect the wheel: auditwheel show {wheel.name}",
         )
     wheel.unlink()

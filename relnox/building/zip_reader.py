@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from relnox.building.entries import REBUILD, ArchiveError, Entry, too_large, unpacked_limit
 from relnox.building.findings import error, rejected
+from relnox.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +126,7 @@ def read_content(file: IO[bytes], entry: Entry) -> Iterator[bytes]:
         size += len(piece)
         if size > entry.size:
             raise ArchiveError(
-                f"has a file {entry.name!r} that unpacks to more than its stated {entry.size} bytes"
+                f"has a file {entry.name!r} that unpacks to more than its stated {counted(entry.size, 'byte')}"
             )
         crc = zlib.crc32(piece, crc)
         if piece:

@@ -134,7 +134,11 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps.Stage(task="verify-install", options=(embedded, *packages, *wheel_folders, *pythons, *installer)),
     )
     dirty = len(snapshot.state.dirty)
-    notes = (f"{dirty} files with uncommitted changes are ignored: the last commit is rehearsed",) if dirty else ()
+    notes = (
+        (f"uncommitted changes in {core.text.counted(dirty, 'file')} are ignored: the last commit is rehearsed",)
+        if dirty
+        else ()
+    )
     return core.plan.Plan(task="rehearse", steps=stages, notes=notes)
 
 

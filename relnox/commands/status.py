@@ -250,7 +250,7 @@ def _row(row: Row) -> tuple[str, ...]:
     tag, changed = "-", "-"
     if history is not None and history.tag is not None:
         tag, count = history.tag, len(history.commits)
-        changed = "no" if not count else f"{count} commit{'s' if count > 1 else ''}"
+        changed = "no" if not count else core.text.counted(count, "commit")
     next_version = (str(bump.after), bump.reason) if bump is not None else ("-", "-")
     on_indexes = [_on_index(package.version, versions) for versions in row.index_versions]
     private = " (private)" if package.private else ""

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["listing"]
+__all__ = ["counted", "listing"]
+
+
+def counted(number: int, noun: str) -> str:
+    """Format a number of things: `1 file`, `2 files`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def listing(names: Iterable[str], limit: int = 4) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from relnox import network
 from relnox.core.release.publication import Observation
+from relnox.core.text import counted
 from relnox.errors import Conflict, Failed, TryLater
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ def compare_served(
             leave_origin=True,
         )
     except network.TooLarge:
-        return ServedContent(Observation.MISMATCH, f"larger than the {built.size:,} bytes that were built")
+        return ServedContent(Observation.MISMATCH, f"larger than the built file ({counted(built.size, 'byte')})")
     if is_partial and path is not None and response.status_code == _PARTIAL:
         return _compare_end(response, built, path, start)
     if response.status_code != _OK:
@@ -292,7 +293,7 @@ def compare_served(
         return ServedContent(Observation.ABSENT, detail)
     if body.sha256 != built.sha256:
         kind = response.headers.get("Content-Type", "")
-        size = f"{body.size:,} bytes, {kind}" if kind else f"{body.size:,} bytes"
+        size = f"{counted(body.size, 'byte')}, {kind}" if kind else f"{counted(body.size, 'byte')}"
         return ServedContent(Observation.MISMATCH, f"different bytes ({size}): sha256 {body.sha256}")
     return ServedContent(Observation.MATCH, "sha256 compared")
 
@@ -301,7 +302,7 @@ def _compare_end(response: Response, built: Distribution, path: Path, start: int
     """Compare a response to a range request, from `start` to the end, with the built file."""
     content_range = response.headers.get("Content-Range", "")
     if content_range.replace(" ", "") != f"bytes{start}-{built.size - 1}/{built.size}":
-        detail = f"size differs from {built.size:,} bytes (Content-Range: {content_range})"
+        detail = f"size differs from {counted(built.size, 'byte')} (Content-Range: {content_range})"
         return ServedContent(Observation.MISMATCH, detail)
     with path.open("rb") as content:
         content.seek(start)

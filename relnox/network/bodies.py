@@ -10,6 +10,7 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from relnox.core.text import counted
 from relnox.errors import Failed, RelnoxError
 from relnox.network.failures import TransientError, network_errors
 
@@ -258,4 +259,4 @@ def _format_size(size: int) -> str:
     for unit, name in ((_GIB, "GiB"), (_MIB, "MiB"), (_KIB, "KiB")):
         if size >= unit and size % unit == 0:
             return f"{size // unit} {name}"
-    return f"{size:,} bytes"
+    return counted(size, "byte")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from relnox.core.escaping import escape_line, split_lines
 from relnox.core.planning.events import Notice, Status
 from relnox.core.release.publication import all_verified, summary
+from relnox.core.text import counted
 from relnox.errors import ExitCode
 from relnox.reporters import as_written
 
@@ -80,7 +81,7 @@ def aborted(results: Sequence[StepFinished]) -> Iterator[str]:
         for result in results:
             yield from finished(result)
     else:
-        yield f"{MARKS[Status.ABORTED]} {len(results)} steps, the first is: {results[0].step.title}"
+        yield f"{MARKS[Status.ABORTED]} {counted(len(results), 'step')}, the first is: {results[0].step.title}"
         yield from further_lines(results[0].detail, _INDENT)
 
 
@@ -108,7 +109,7 @@ def plan_lines(plan: Plan, convert: Callable[[str], str] = as_written) -> Iterat
         plan: The plan.
         convert: Converts commands to the form that the user has to type, except in diffs.
     """
-    yield f"Plan of {plan.task} ({plan.digest[:12]}): {len(plan.steps)} steps"
+    yield f"Plan of {plan.task} ({plan.digest[:12]}): {counted(len(plan.steps), 'step')}"
     for number, step in enumerate(plan.steps, 1):
         yield f"{number:>4}. {step.title}{'  [remote]' if step.remote else ''}"
     for step in plan.steps:
@@ -199,5 +200,5 @@ def ending(outcome: Outcome) -> str:
         result = f"skipped; {outcome.plan.skipped}"
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""
     count = outcome.warnings
-    warnings = f", {count} warning{'s' if count != 1 else ''}" if count else ""
+    warnings = f", {counted(count, 'warning')}" if count else ""
     return f"{outcome.plan.task}: {result}{until}{warnings} ({outcome.seconds:.1f} s)"

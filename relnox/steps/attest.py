@@ -14,7 +14,7 @@ from packaging.version import Version
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import SUFFIX, Policy, Publisher
-from relnox.core.text import listing
+from relnox.core.text import counted, listing
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
 from relnox.steps.action import Action
 
@@ -81,7 +81,7 @@ class Attesting(Action[Attest]):
         self._unsigned = [file for file in self.step.files if not is_attested(folder, file, self.step.publisher)]
         if self._unsigned:
             return None
-        return f"{len(self.step.files)} files have valid attestations"
+        return f"{counted(len(self.step.files), 'file')} with valid attestations"
 
     def apply(self) -> None:
         """Sign files, and verify the attestations at once.
@@ -102,14 +102,13 @@ class Attesting(Action[Attest]):
             if self.step.policy == "required":
                 raise
             self._error = error.message
-            self.run.on_line(self.step)(
-                f"continuing without {len(self._unsigned) - len(self._signed)} attestations: {error.message}"
-            )
+            without = counted(len(self._unsigned) - len(self._signed), "attestation")
+            self.run.on_line(self.step)(f"continuing without {without}: {error.message}")
 
     def verify(self) -> str:
         """Count the attestations, which were verified after signing."""
         without = len(self._unsigned) - len(self._signed)
-        signed = f"{len(self.step.files) - without} files signed, and verified offline"
+        signed = f"{counted(len(self.step.files) - without, 'file')} signed, and verified offline"
         return f"{signed}; {without} WITHOUT attestation: {self._error}" if without else signed
 
     def _sign_all(self, files: list[Distribution], signatory: Signatory, deadline: Deadline) -> None:
@@ -230,7 +229,7 @@ class CheckingProvenance(Action[CheckProvenance]):
         """List publishers, and files without provenance."""
         by = f", by {' and '.join(dict.fromkeys(self._publishers))}" if self._publishers else ""
         without = f"; WITHOUT provenance: {', '.join(self._without)}" if self._without else ""
-        return f"provenance of {len(self._publishers)} files verified{by}{without}"
+        return f"provenance of {counted(len(self._publishers), 'file')} verified{by}{without}"
 
 
 def attestations_of(step: Upload, run: Run) -> tuple[Path, ...]:

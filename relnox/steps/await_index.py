@@ -11,6 +11,7 @@ from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import Observation
+from relnox.core.text import counted
 from relnox.errors import Conflict, TryLater
 from relnox.steps.action import Action
 from relnox.steps.published_files import Publication
@@ -126,7 +127,7 @@ class Awaiting(Action[AwaitIndex]):
         count = len(self.step.files)
         listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
         ends = sum("end" in served.detail for served in self._served.values())
-        text = f"{count} file{'s' * (count > 1)} listed with the built hashes, and downloadable"
+        text = f"{counted(count, 'file')} listed with the built hashes, and downloadable"
         if self.step.compare_limit is not None:
             text += ", with the built bytes"
         if ends:

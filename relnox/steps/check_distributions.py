@@ -9,6 +9,7 @@ from relnox import building, process
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
+from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build import built_packages
@@ -28,6 +29,10 @@ _CHECK_TIMEOUT = 3600.0
 
 
 _TWINE_FIX = "fix the readme, or its content type in pyproject.toml"
+
+_README_MISSING = "`long_description` missing."
+"""What twine says of archives without a readme, besides a warning that its content type is missing."""
+_README_FIX = 'add readme = "README.md" to [project]'
 
 
 _FILES_PER_PROCESS = 20
@@ -92,14 +97,17 @@ class Checking(Action[CheckDistributions]):
         failures = [
             result for result in results if result.result == "failed" or (self.step.strict and result.messages)
         ]
-        self.warnings = tuple(
-            StepWarning("twine-check", result.file, message, _TWINE_FIX)
-            for result in results
-            if result not in failures
-            for message in result.messages
-        )
         built = built_packages(self.run)
         owners = {file.filename: name for name, package in built.items() for file in package.files}
+        files_by_warning: dict[tuple[str, str], list[str]] = {}
+        for result in results:
+            if result not in failures:
+                for message in _relevant(result.messages):
+                    files_by_warning.setdefault((owners[result.file], message), []).append(result.file)
+        self.warnings = tuple(
+            StepWarning("twine-check", ", ".join(names), message, _readme_fix([message]))
+            for (_, message), names in files_by_warning.items()
+        )
         with_messages = frozenset(owners[result.file] for result in results if result.messages)
         self.result = CheckedDistributions(with_messages=with_messages)
         failed = next((completed for completed in processes if completed.returncode != 0), None)
@@ -109,7 +117,7 @@ class Checking(Action[CheckDistributions]):
             failed.check("twine check", fix=f"run it yourself: twine check {self.step.output}/*")
         files_by_problem: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for result in failures:
-            files_by_problem.setdefault((owners[result.file], result.messages), []).append(result.file)
+            files_by_problem.setdefault((owners[result.file], _relevant(result.messages)), []).append(result.file)
         rejected = frozenset(owner for owner, _ in files_by_problem)
         self.result = CheckedDistributions(with_messages=with_messages, rejected=rejected)
         self._remove_archives([built[name] for name in rejected])
@@ -117,7 +125,11 @@ class Checking(Action[CheckDistributions]):
             f"  {owner}: {', '.join(names)}: {' '.join(messages) or 'failed'}"
             for (owner, messages), names in sorted(files_by_problem.items())
         ]
-        raise Failed("twine-check", "\n".join(["archives fail twine check:", *lines]), fix=_TWINE_FIX)
+        raise Failed(
+            "twine-check",
+            "\n".join(["archives fail twine check:", *lines]),
+            fix=_readme_fix([message for _, messages in files_by_problem for message in messages]),
+        )
 
     def _remove_archives(self, packages: Iterable[BuiltPackage]) -> None:
         for file in (file for package in packages if not package.reused for file in package.files):
@@ -139,7 +151,7 @@ class Checking(Action[CheckDistributions]):
 
     def verify(self) -> str:
         """Return the number of checked archives."""
-        return f"{len(self._files)} archives pass twine check"
+        return f"twine check passed ({counted(len(self._files), 'archive')})"
 
     @property
     def _files(self) -> list[Path]:
@@ -152,3 +164,15 @@ class Checking(Action[CheckDistributions]):
             or (package.inputs is not None and package.inputs.has_warnings)
             for file in package.files
         ]
+
+
+def _relevant(messages: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out that the content type of a missing readme is missing."""
+    return (_README_MISSING,) if _README_MISSING in messages else messages
+
+
+def _readme_fix(messages: Sequence[str]) -> str:
+    """Return how to fix what twine reports: add a readme if that is all, else correct it."""
+    if messages and all(message == _README_MISSING for message in messages):
+        return _README_FIX
+    return _TWINE_FIX

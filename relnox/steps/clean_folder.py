@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from relnox.core.planning.step import Step
-from relnox.core.text import listing
+from relnox.core.text import counted, listing
 from relnox.errors import Failed
 from relnox.steps.action import Action
 
@@ -56,7 +56,7 @@ class Cleaning(Action[CleanFolder]):
                 f"{remaining[0]} still exists after it was removed",
                 fix="stop other processes that write into that folder, then rerun the command",
             )
-        return f"{len(self.step.files)} files removed"
+        return f"{counted(len(self.step.files), 'file')} removed"
 
     def _remaining(self) -> list[Path]:
         folder = self.run.root / self.step.folder

@@ -19,7 +19,7 @@ from relnox.core.release.manifest import (
     Distribution,
     Manifest,
 )
-from relnox.core.text import listing
+from relnox.core.text import counted, listing
 from relnox.errors import Failed
 from relnox.files import make_output_folder, replace_file, sync_folder
 from relnox.steps.action import Action
@@ -64,7 +64,7 @@ class Collect(Step, kw_only=True):
     @property
     def title(self) -> str:
         files = listing([file.filename for _, file in self.files])
-        signed = f", and {len(self.attestations)} attestations" if self.attestations else ""
+        signed = f", and {counted(len(self.attestations), 'attestation')}" if self.attestations else ""
         return f"collect {self.package} {self.version} into {self.output}: {files}{signed}"
 
     def action(self, run: Run) -> Collecting:
@@ -106,7 +106,7 @@ class Collecting(Action[Collect]):
     @property
     def _count(self) -> str:
         signed = len(self.step.attestations)
-        return f"{len(self.step.files)} files" + (f" and {signed} attestations" if signed else "")
+        return counted(len(self.step.files), "file") + (f" and {counted(signed, 'attestation')}" if signed else "")
 
     def _missing(self) -> list[tuple[str, str, str]]:
         """Return folder, name and SHA-256 of each file that is yet to copy."""
@@ -132,7 +132,7 @@ class WriteCollection(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"write the manifest of {len(self.manifest.distributions)} files into {self.output}"
+        return f"write the manifest of {counted(len(self.manifest.distributions), 'file')} into {self.output}"
 
     def action(self, run: Run) -> WritingCollection:
         return WritingCollection(self, run)

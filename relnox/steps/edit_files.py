@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from relnox.core.bump.changes import Edit
 from relnox.core.planning.step import Step
-from relnox.core.text import listing
+from relnox.core.text import counted, listing
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.transaction import Transaction
@@ -71,7 +71,7 @@ class EditingFiles(Action[EditFiles]):
                 "files changed while they were edited",
                 fix="stop other programs that write them, then rerun the command",
             )
-        return f"{len(self.step.edits)} files"
+        return counted(len(self.step.edits), "file")
 
 
 def apply_edits(planned: Iterable[Edit], run: Run) -> None:

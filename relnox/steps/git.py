@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from relnox import core
 from relnox.core.bump.changes import Tag
 from relnox.core.planning.step import Step
-from relnox.core.text import listing
+from relnox.core.text import counted, listing
 from relnox.errors import Conflict, Failed
 from relnox.steps.action import Action
 from relnox.steps.transaction import Transaction
@@ -182,7 +182,7 @@ class Tagging(Action[CreateTags]):
                 "tag-missing", f"tag {self.missing[0].name} does not exist after tagging", fix="git tag --list"
             )
         first = self.step.tags[0].name
-        return first if len(self.step.tags) == 1 else f"{len(self.step.tags)} tags"
+        return first if len(self.step.tags) == 1 else counted(len(self.step.tags), "tag")
 
     def _inspect(self) -> None:
         """Find the present commit, the tags that it lacks, and those of them that are on another commit."""
@@ -251,8 +251,7 @@ class Pushing(Action[Push]):
                 f"{missing[0]} is missing on {self.step.to} after the push",
                 fix=f"git ls-remote {self.step.to}",
             )
-        tags = len(self.step.tags)
-        return f"{self.step.to} has the branch and {tags} tag{'s' if tags != 1 else ''}"
+        return f"{self.step.to} has the branch and {counted(len(self.step.tags), 'tag')}"
 
     def _missing(self) -> list[str]:
         git = checkout(self.run)

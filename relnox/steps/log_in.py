@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from relnox.core.planning.step import Step
-from relnox.core.text import listing
+from relnox.core.text import counted, listing
 from relnox.errors import RelnoxError
 from relnox.steps.action import Action
 
@@ -66,4 +66,4 @@ class LoggingIn(Action[LogIn]):
     def verify(self) -> str:
         """Count the tokens."""
         count = len(self.step.packages)
-        return f"{count} token{'s' * (count > 1)}"
+        return counted(count, "token")

@@ -13,6 +13,7 @@ from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.wheels import WheelJob
 from relnox.core.settings.config import Abi
+from relnox.core.text import counted
 from relnox.errors import Blocked, Failed
 from relnox.files import replace_file
 from relnox.steps.action import Action
@@ -89,7 +90,7 @@ class BuildWheels(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"build {len(self.job.identifiers)} wheels of {self.job.name} with cibuildwheel"
+        return f"build {counted(len(self.job.identifiers), 'wheel')} of {self.job.name} with cibuildwheel"
 
     def action(self, run: Run) -> BuildingWheels:
         return BuildingWheels(self, run)
@@ -115,7 +116,7 @@ class BuildingWheels(Action[BuildWheels]):
         if archives.files != files:
             return None
         self.result = self._built(archives)
-        return f"{len(self.step.job.identifiers)} wheels exist and are still valid"
+        return f"{counted(len(self.step.job.identifiers), 'wheel')} up to date"
 
     def apply(self) -> None:
         """Build the wheels, check them, and move them to the output folder."""

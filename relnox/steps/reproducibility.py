@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from relnox import building
 from relnox.core.planning.step import Step
+from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build import Build, build, built_packages
@@ -101,7 +102,7 @@ class CheckingReproducibility(Action[CheckReproducibility]):
 
     def verify(self) -> str:
         """Report how many archives were compared."""
-        return f"{len(self._built)} archives are identical in both builds"
+        return f"{counted(len(self._built), 'archive')} identical in both builds"
 
     @property
     def _built(self) -> tuple[Distribution, ...]:

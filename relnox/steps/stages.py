@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from relnox.core.planning.events import Status
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
+from relnox.core.text import counted
 from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
 
@@ -108,7 +109,7 @@ class RunningStage(Action[Stage]):
         results = self.result.results
         done = sum(result.status is Status.SUCCESS for result in results)
         skipped = sum(result.status is Status.SKIPPED for result in results)
-        return f"{done} steps" + (f", {skipped} skipped" if skipped else "")
+        return counted(done, "step") + (f", {skipped} skipped" if skipped else "")
 
 
 def _flags(name: str, value: str | bool | int | tuple[str, ...]) -> list[str]:  # noqa: FBT001 - an option's value

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from relnox.core.bump.changes import Edit
 from relnox.core.planning.step import Step
-from relnox.core.text import listing
+from relnox.core.text import counted, listing
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.edit_files import apply_edits
@@ -76,7 +76,7 @@ class UndoingBump(Action[UndoBump]):
         """Check that tags and commit are gone, and the files restored."""
         if left := self._left():
             raise Failed("undo-incomplete", f"{left} still exists", fix="git status, git log -1, git tag --list")
-        return f"{len(self.step.edits)} files restored"
+        return f"{counted(len(self.step.edits), 'file')} restored"
 
     def _left(self) -> str | None:
         from relnox.source import edits

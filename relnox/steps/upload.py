@@ -14,6 +14,7 @@ from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import Policy, Publisher
+from relnox.core.text import counted
 from relnox.errors import Conflict, RelnoxError, TryLater
 from relnox.steps.action import Action
 from relnox.steps.attest import attestations_of
@@ -59,7 +60,7 @@ class Upload(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"upload {self.file.filename} ({self.file.size:,} bytes) to {self.index}"
+        return f"upload {self.file.filename} ({counted(self.file.size, 'byte')}) to {self.index}"
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:

@@ -166,7 +166,7 @@ def test_what_another_machine_signed_is_sent_as_it_is(
     with ControlledIndex(tmp_path / "other") as other:
         carried = run(tmp_path, other, "--attestations", "required", "--package", "core", token=True)
         assert carried.code == 0, carried.text
-        assert "2 files have valid attestations" in carried.text
+        assert "2 files with valid attestations" in carried.text
         assert provenance(other, "core").keys() == {file.filename for file in built.files_of("core")}
 
 
@@ -191,7 +191,7 @@ def test_what_many_jobs_signed_is_collected_and_sent_as_it_is(
     with ControlledIndex(tmp_path / "other") as other:
         ran = run(tmp_path, other, "--attestations", "required", token=True)
         assert ran.code == 0, ran.text
-        assert "4 files have valid attestations" in ran.text
+        assert "4 files with valid attestations" in ran.text
         served = provenance(other, "core") | provenance(other, "agents")
         assert served.keys() == {file.filename for file in built.distributions}
 

@@ -102,5 +102,5 @@ def test_existing_files_are_reported_before_any_upload(
     files = len(index.uploads)
     dry = releases.publish(tmp_path, index, "--dry-run")
     assert dry.code == 0, dry.text
-    assert f"{files} of {2 * files} files are already on own, and are skipped" in dry.text
+    assert f"skipping {files} of {2 * files} files: already on own" in dry.text
     assert len(index.uploads) == files

@@ -164,7 +164,7 @@ def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(pub
     add_public_files(error, "own", ["a", "b"], public)
     if public:
         assert error.exit_code is ExitCode.PARTLY_PUBLIC
-        assert f"{len(public)} of 2 files are already public" in error.message
+        assert f"already public from an earlier run ({len(public)} of 2 files):" in error.message
     else:
         assert (error.exit_code, error.message) == (ExitCode.FAILED, "the disk is full")
 

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from relnox.building.archives import ArchiveError, find_dist_info_file, iter_files, read_file
 from relnox.building.checks import secrets
 from relnox.building.findings import abbreviate, error, rejected, warning
+from relnox.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -140,7 +141,7 @@ def _check_row(member: str, row: list[str], size: int, digest: hashlib._Hash | N
     if row[0].partition("=")[2].rstrip("=") not in (encoded, digest.hexdigest()):
         yield error("record-differs", f"{member} does not match its hash in RECORD", _REBUILD)
     elif row[1:2] not in ([], [""], [str(size)]):
-        yield error("record-differs", f"{member} has {size} bytes, but {row[1]} in RECORD", _REBUILD)
+        yield error("record-differs", f"{member} has {counted(size, 'byte')}, but {row[1]} in RECORD", _REBUILD)
 
 
 def _check_tags(archive: Archive) -> Iterator[Finding]:

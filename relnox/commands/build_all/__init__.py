@@ -222,7 +222,7 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
         return ()
     manifest = read_manifest_if_valid(folder / builds[0][1].output)
     # Warnings of the check of all archives belong to files of packages as well.
-    files_with_warnings = [warning.file for result in outcome.results for warning in result.warnings]
+    files_with_warnings = [warning.file.split(", ") for result in outcome.results for warning in result.warnings]
     rows = []
     for result, step in builds:
         succeeded = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
@@ -233,7 +233,7 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
         warnings = len(result.warnings)
         if files:
             names = {file.filename for file in files}
-            warnings = sum(name in names for name in files_with_warnings)
+            warnings = sum(not names.isdisjoint(filenames) for filenames in files_with_warnings)
         counts = (str(count or "-") for count in (len(files), warnings))
         rows.append((step.package, str(version or "-"), status.value, *counts))
     columns = ("package", "version", "build", "files", "warnings")

@@ -9,7 +9,7 @@ from relnox.commands.bump.generated_files import outdated_locks
 from relnox.commands.bump.options import requested_bump
 from relnox.commands.bump.preflight import format_problems
 from relnox.commands.shared import tag_checks
-from relnox.core.text import listing
+from relnox.core.text import counted, listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,8 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
     if len(lines) <= _MAX_LINES:
         yield from lines
     else:
-        yield f"{len(lines)} requirements of {len(updates)} packages change; --dry-run shows them in its diff"
+        requirements, packages = counted(len(lines), "requirement"), counted(len(updates), "package")
+        yield f"updating {requirements} of {packages}; --dry-run shows them in its diff"
 
 
 def _never_tagged_notes(packages: tuple[Package, ...]) -> Iterator[str]:

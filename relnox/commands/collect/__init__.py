@@ -134,8 +134,8 @@ def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator
     if manifest.dirty:
         yield "the files were built with uncommitted changes and cannot be published to a production index"
     for job in snapshot.jobs:
-        signed = f", {len(job.attestations)} attestations" if job.attestations else ""
-        yield f"{job.folder}: {len(job.manifest.distributions)} files{signed}"
+        signed = f", {core.text.counted(len(job.attestations), 'attestation')}" if job.attestations else ""
+        yield f"{job.folder}: {core.text.counted(len(job.manifest.distributions), 'file')}{signed}"
     names = {file.filename for file in manifest.distributions}
     if others := [name for name in snapshot.old_archives if name not in names]:
         yield f"not part of this release, left in {options.output}: {', '.join(others)}"

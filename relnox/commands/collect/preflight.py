@@ -99,8 +99,8 @@ def _damaged_files(job: Job) -> Iterator[Problem]:
                 code="archive-changed",
                 message=(
                     f"{job.folder}/{file.filename} differs from the file that was built:\n"
-                    f"  found  {size:,} bytes, sha256 {sha256}\n"
-                    f"  built  {file.size:,} bytes, sha256 {file.sha256}"
+                    f"  found  {core.text.counted(size, 'byte')}, sha256 {sha256}\n"
+                    f"  built  {core.text.counted(file.size, 'byte')}, sha256 {file.sha256}"
                 ),
                 fix=f"{_DOWNLOAD}; if it still differs, rebuild: {core.fixes.command('build-all')}",
                 exit_code=ExitCode.CONFLICT,

@@ -150,7 +150,7 @@ def notes(snapshot: Snapshot, index: str, *, allow_mismatch: bool = False) -> It
     yield from snapshot.warnings
     files = snapshot.manifest.distributions
     if count := len(snapshot.public):
-        yield f"{count} of {len(files)} files are already on {index}, and are skipped"
+        yield f"skipping {count} of {core.text.counted(len(files), 'file')}: already on {index}"
     for package, versions in snapshot.unowned_projects.items():
         latest = ", ".join(map(str, versions[-_MAX_LISTED:]))
         yield (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.bump.release_history import ReleaseHistory
 from relnox.core.bump.version_bumps import BumpRequest
+from relnox.core.text import counted
 from relnox.core.versions import versioning
 from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked
@@ -60,7 +61,7 @@ def check_tag_format_fits(history: Mapping[str, ReleaseHistory], tags: Collectio
     if tags and not any(package_history.tag for package_history in history.values()):
         raise Blocked(
             "tags-not-recognized",
-            f"none of the {len(tags)} tags has the form of the packages' tags (the last releases are not known)",
+            "no tag has the form of the packages' tags (the last releases are not known)",
             fix='set [tool.relnox] tag-format (and tag-names) to their form, as in "{name}=={version}"',
         )
 
@@ -142,19 +143,15 @@ def _derived_request(
             fragment.levels[package.name] for fragment in fragments if fragment.levels.get(package.name)
         ]
         level = max(fragment_levels, key=_ORDER.index, default=None)
-        reason = f"{level}: {_count(len(fragment_levels), 'change fragment')}"
+        reason = f"{level}: {counted(len(fragment_levels), 'change fragment')}"
     else:
         levels = [level_of(commit.message, config.commits) for commit in history.commits]
         level = max(levels, key=_ORDER.index, default=None)
         subject = history.commits[levels.index(level)].subject if level is not None else ""
-        more = f" (and {_count(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
+        more = f" (and {counted(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
         reason = f"{level}: {subject}{more}"
     present = package.version if package.version is not None else history.version
     if level is None or present is None or history.tag is None:
         return None
     part = versioning.shift_level(present, level, shift=config.commits.major_version_zero)
     return BumpRequest(Bump(part=part, pre=phase), reason)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -90,7 +90,7 @@ class StepWarning(Record):
 
     Attributes:
         code: Stable name of the kind of problem.
-        file: The file's name.
+        file: The name of the file; of several with the same problem, joined by commas.
         message: What is wrong with the file.
         fix: One command or edit that solves it.
     """

@@ -11,7 +11,7 @@ from relnox.core.bump.release_history import LOCK_FILES, owning_package
 from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record
-from relnox.core.text import listing
+from relnox.core.text import counted, listing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -196,11 +196,10 @@ def missing_wheels(manifest: Manifest, where: str, expected: Mapping[str, int]) 
     """
     for package, number in expected.items():
         if package in manifest.packages and all(file.kind == "sdist" for file in manifest.files_of(package)):
-            wheels = f"{number} wheel{'s' * (number != 1)}"
             yield Problem(
                 code="wheels-missing",
                 message=f"{where} has no wheel of {package} {manifest.version(package)} ([tool.relnox.wheels] "
-                f"requires {wheels})",
+                f"requires {counted(number, 'wheel')})",
                 fix=f"merge the output of all build jobs: {fixes.command('collect', '--from', 'DIR')}; "
                 f"to publish without them: {FLAG}",
             )

@@ -16,6 +16,7 @@ from packaging.version import Version
 from relnox.core.names import is_valid, normalized
 from relnox.core.planning import fixes
 from relnox.core.records import Record
+from relnox.core.text import counted
 from relnox.errors import Blocked
 
 __all__ = ["MANIFEST_JSON", "MANIFEST_TEXT", "BuildInputs", "Distribution", "Kind", "Manifest"]
@@ -164,7 +165,7 @@ class Manifest(Record, kw_only=True):
             lines += ["", f"{package} {self.version(package)}"]
             for file in self.files_of(package):
                 lines += [
-                    f"  {file.filename}  ({file.kind}, {file.size:,} bytes)",
+                    f"  {file.filename}  ({file.kind}, {counted(file.size, 'byte')})",
                     f"    sha256      {file.sha256}",
                     f"    blake2b-256 {file.blake2b_256}",
                 ]

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from relnox.core.records import Record
-from relnox.core.text import listing
+from relnox.core.text import counted, listing
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -162,9 +162,8 @@ def add_public_files(error: RelnoxError, index: str, names: Sequence[str], publi
     else:
         error.exit_code = exit_code(files, [error.exit_code])
     lines = "\n".join(summary(files))
-    error.message = (
-        f"{error.message}\n{len(public)} of {len(names)} files are already public from an earlier run:\n{lines}"
-    )
+    heading = f"already public from an earlier run ({len(public)} of {counted(len(names), 'file')}):"
+    error.message = f"{error.message}\n{heading}\n{lines}"
 
 
 def after_publication(errors: Sequence[ExitCode]) -> ExitCode:

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core import toml_spans
+from relnox.core.text import counted
 from relnox.core.versions import versioning
 from relnox.errors import Blocked
 
@@ -78,7 +79,7 @@ def find_attribute(code: str, name: str) -> Span:
         raise ValueError(f"not valid Python (line {error.lineno})") from error
     values = list(_assigned(module, name))
     if len(values) != 1:
-        raise ValueError(f"{name} is assigned {len(values)} times")
+        raise ValueError(f"{name} is assigned {counted(len(values), 'time')}")
     value = values[0]
     if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
         raise ValueError(f"{name} is not a plain string")  # noqa: TRY004 - an error in the file, not in the call
@@ -125,7 +126,9 @@ def find_pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]
     if any(span.start < 0 for span in spans):
         raise ValueError("the pattern matches without a version")
     if len(spans) != count:
-        raise ValueError(f"the pattern matches {len(spans)} times" + (f", not {count}" if count != 1 else ""))
+        raise ValueError(
+            f"the pattern matches {counted(len(spans), 'time')}" + (f", not {count}" if count != 1 else "")
+        )
     return spans
 
 

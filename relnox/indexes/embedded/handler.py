@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
+from relnox.core.text import counted
 from relnox.errors import Blocked, RelnoxError
 from relnox.indexes.embedded.multipart import read_form
 from relnox.indexes.embedded.pages import Format, negotiate, project_list, project_page
@@ -79,7 +80,9 @@ class Body:
         chunk = self._stream.read1(min(size, self._left))
         if not chunk:
             raise Blocked(
-                "upload-incomplete", f"the upload ended {self._left} bytes early", fix="upload the file again"
+                "upload-incomplete",
+                f"the upload ended {counted(self._left, 'byte')} early",
+                fix="upload the file again",
             )
         self._left -= len(chunk)
         return chunk

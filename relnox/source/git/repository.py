@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox import process
 from relnox.core.planning import fixes
+from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.files import make_private_folder
 from relnox.source.git import recovery
@@ -378,7 +379,7 @@ class Git:
             objects = self.run("hash-object", *options, stdin="\n".join(map(str, paths)), stderr=False)
         ids = objects.check("git hash-object -t tag").output.split()
         refs = [f"create refs/tags/{tag.name} {object_id}" for tag, object_id in zip(tags, ids, strict=True)]
-        self.update_refs(refs, f"creating {len(tags)} tags")
+        self.update_refs(refs, f"creating {counted(len(tags), 'tag')}")
 
     def delete_tags(self, names: Iterable[str]) -> None:
         """Delete local tags, all or none; missing ones are ignored."""
