@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     status: SessionFunction
     bump: SessionFunction
     version_bump: SessionFunction
+    auto_tag: SessionFunction
     build_all: SessionFunction
     collect: SessionFunction
     publish_test: SessionFunction
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 # What the star import registers: `add` and `run` are used as `sessions.add`.
 __all__ = [
+    "auto_tag",
     "build_all",
     "bump",
     "collect",

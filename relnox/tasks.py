@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.schema import Field, Value
 
 __all__ = [
+    "auto_tag",
     "build_all",
     "bump",
     "collect",
@@ -260,6 +261,7 @@ if TYPE_CHECKING:
     status: ReleaseTask
     bump: ReleaseTask
     version_bump: ReleaseTask
+    auto_tag: ReleaseTask
     build_all: ReleaseTask
     collect: ReleaseTask
     publish_test: ReleaseTask

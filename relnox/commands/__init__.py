@@ -88,6 +88,7 @@ TASKS = {
     for task in (
         Task("status", "List packages, versions, last tags and changes", "status"),
         Task("bump", "Set new versions; commit, tag, push", "bump", alias="version_bump"),
+        Task("auto-tag", "Tag packages whose version changed, push the tags", "tag"),
         Task("build-all", "Build and check every package from the last commit", "build"),
         Task("collect", "Merge the files of many build jobs into one folder", "collect"),
         Task("publish-test", "Publish to a test index, install from there", "publish", alias="testpypi"),

@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from relnox.steps.log_in import LogIn as LogIn
     from relnox.steps.platform_wheels import BuildWheels as BuildWheels
     from relnox.steps.platform_wheels import WriteMatrix as WriteMatrix
+    from relnox.steps.push_tags import PushTags as PushTags
     from relnox.steps.reproducibility import CheckReproducibility as CheckReproducibility
     from relnox.steps.run_tests import RunTests as RunTests
     from relnox.steps.stages import CloneCheckout as CloneCheckout
     from relnox.steps.stages import Stage as Stage
+    from relnox.steps.start_run import StartRun as StartRun
     from relnox.steps.undo_bump import UndoBump as UndoBump
     from relnox.steps.upload import Upload as Upload
     from relnox.steps.verify_install import VerifyInstall as VerifyInstall
@@ -62,9 +64,11 @@ _TOPICS = {
     "hooks": "RunHook RecordDueHook",
     "log_in": "LogIn",
     "platform_wheels": "BuildWheels WriteMatrix",
+    "push_tags": "PushTags",
     "reproducibility": "CheckReproducibility",
     "run_tests": "RunTests",
     "stages": "CloneCheckout Stage",
+    "start_run": "StartRun",
     "undo_bump": "UndoBump",
     "upload": "Upload",
     "verify_install": "VerifyInstall",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from relnox.commands import (
     COMMANDS,
     apply,
+    auto_tag,
     build_all,
     bump,
     collect,
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from relnox.commands import TaskModule
+    from relnox.commands.auto_tag.observation import Snapshot as AutoTag
     from relnox.commands.build_all.snapshot import Snapshot as Build
     from relnox.commands.bump.snapshot import Snapshot as Bump
     from relnox.commands.publish.snapshot import Snapshot as Publish
 
     BUMP: TaskModule[bump.Options, Bump] = bump
+    AUTO_TAG: TaskModule[auto_tag.Options, AutoTag] = auto_tag
     BUILD_ALL: TaskModule[build_all.Options, Build] = build_all
     PUBLISH: TaskModule[publish.Options, Publish] = publish
     PUBLISH_TEST: TaskModule[publish_test.Options, publish_test.Snapshot] = publish_test
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     APPLY: TaskModule[apply.Options, apply.Snapshot] = apply
 
 MODULES: tuple[ModuleType, ...] = (
-    *(status, bump, build_all, collect, publish_test, publish, verify_install, rehearse),
+    *(status, bump, auto_tag, build_all, collect, publish_test, publish, verify_install, rehearse),
     *(init, apply),
 )
 

@@ -8,6 +8,7 @@ from relnox import core, steps
 from relnox.commands.bump.observation import observe_remote
 from relnox.commands.bump.options import request_of, requested_bump
 from relnox.commands.bump.snapshot import ExistingRelease, RepeatedBump
+from relnox.commands.shared.past_versions import version_at
 from relnox.core.text import listing
 from relnox.errors import Blocked, Failed
 
@@ -124,7 +125,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
                 if core.versioning.parse(options.to, where="--to") != version:
                     return None
                 continue
-            old = _version_at(parent, package, git) if package.source.in_file else earlier.get(package.name)
+            old = version_at(parent, package, git) if package.source.in_file else earlier.get(package.name)
             if old is None or old == version or _next_version(old, observation, options) != version:
                 return None
     except Blocked:  # deciding the bump raises it again
@@ -212,20 +213,6 @@ def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
         and project.git.parent() == record.head
         and project.git.head_has_files(edit.file for edit in record.edits)
     )
-
-
-def _version_at(commit: str, package: Package, git: Git) -> Version | None:
-    """Return the version in a package's files at a commit; None if it cannot be read."""
-    text = git.read_file_at(commit, package.source.file)
-    if text is None:
-        return None
-    try:
-        spans = core.version_locations.find_spans(text, package.source)
-        if not spans:
-            return None
-        return core.version_locations.parse_version(core.records.replace(package.source, text=spans[0].text))
-    except (ValueError, Blocked):
-        return None
 
 
 def _next_version(version: Version, observation: Observation, options: Options) -> Version:

@@ -448,6 +448,7 @@ class Config(Settings):
     # tasks
     status: TaskConfig = setting(TaskConfig(), "Defaults for the options of `status`.")
     bump: TaskConfig = setting(TaskConfig(), "Defaults for the options of `bump`.")
+    tag: TaskConfig = setting(TaskConfig(), "Defaults for the options of `auto-tag`.")
     build: BuildConfig = setting(BuildConfig(), "Settings of `build-all`, and defaults for its options.")
     collect: TaskConfig = setting(TaskConfig(), "Defaults for the options of `collect`.")
     publish: PublishConfig = setting(

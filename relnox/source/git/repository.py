@@ -136,15 +136,13 @@ class Git:
         header, dirty, untracked = self._status()
         head = header.get("branch.oid", "(initial)")
         branch = header.get("branch.head", "(detached)")
-        if self._shallow is None:
-            self._shallow = self.output("rev-parse", "--is-shallow-repository") == "true"
         return GitState(
             head=None if head == "(initial)" else head,
             branch=None if branch == "(detached)" else branch,
             dirty=dirty,
             untracked=untracked,
             tags=self.tags(),
-            shallow=self._shallow,
+            shallow=self.is_shallow(),
             upstream=header.get("branch.upstream"),
             behind=-int(header.get("branch.ab", "+0 -0").split(" ")[1]),
         )
@@ -217,11 +215,28 @@ class Git:
         changed = self._list_files("diff", "--cached", "--name-only", "--no-renames", "HEAD")
         return set(files).isdisjoint(changed)
 
+    def is_shallow(self) -> bool:
+        """Whether the clone is shallow: history ends at some of its commits."""
+        if self._shallow is None:
+            self._shallow = self.output("rev-parse", "--is-shallow-repository") == "true"
+        return self._shallow
+
+    def identity_error(self) -> str | None:
+        """Return why git has no name and address for annotated tags; None if it has."""
+        identity = self.run("var", "GIT_COMMITTER_IDENT")
+        if identity.returncode == 0:
+            return None
+        return next((line for line in reversed(identity.output.splitlines()) if line.strip()), "git var failed")
+
     # --- commits
 
     def head(self) -> str | None:
         """Return the full id of the current commit, None before the first one."""
         return self._commit_id("HEAD^{commit}")
+
+    def resolve(self, revision: str) -> str | None:
+        """Return the full id of the commit that a revision names, None if this clone does not have it."""
+        return self._commit_id(f"{revision}^{{commit}}")
 
     def parent(self, commit: str = "HEAD") -> str | None:
         """Return the full id of a commit's first parent, None if it has none or is not in this clone."""
@@ -422,10 +437,26 @@ class Git:
         """Return every tag of a remote and the commit it points to."""
         return parse_tags(self.remote_refs(remote))
 
-    def fetch_objects(self, remote: str, ref: str) -> None:
-        """Fetch the objects of a remote's ref, if it has them; no local ref changes."""
+    def remote_url(self, remote: str) -> str:
+        """Return the URL of a remote as it is in git's configuration; empty if there is none."""
+        return self.run("config", "--get", f"remote.{remote}.url", stderr=False).output.strip()
+
+    def remote_default_branch(self, remote: str) -> str | None:
+        """Return the branch that a clone of a remote checks out; None if the remote does not say.
+
+        Raises:
+            Failed: The remote does not answer.
+        """
+        answer = self.run("ls-remote", "--symref", "--", remote, "HEAD", stderr=False, outlives=False)
+        if answer.returncode != 0:
+            raise Failed("remote-unreachable", f"git cannot reach remote {remote}", fix=f"git ls-remote {remote}")
+        target = answer.output.partition("\tHEAD")[0]
+        return target.removeprefix("ref: refs/heads/") if target.startswith("ref: refs/heads/") else None
+
+    def fetch_objects(self, remote: str, *refs: str, timeout: float = NETWORK_TIMEOUT) -> None:
+        """Fetch the objects of refs of a remote, if it has them; no local ref changes."""
         options = ("--quiet", "--no-tags", "--no-write-fetch-head")
-        self.run("fetch", *options, "--", remote, ref, timeout=NETWORK_TIMEOUT)
+        self.run("fetch", *options, "--", remote, *refs, timeout=timeout)
 
     def push(self, remote: str, branch: str, tags: Iterable[str]) -> None:
         """Push a branch and tags in one atomic transaction; the branch is empty for a detached head.
@@ -450,14 +481,26 @@ class Git:
             f"or undo the bump: {fixes.command('bump', '--abort')}",
         )
 
+    def push_new_tags(self, remote: str, tags: Sequence[str]) -> process.Completed:
+        """Push tags that the remote must not have, all or none; to a remote without atomic pushes, one by one."""
+        leases = {tag: f"--force-with-lease=refs/tags/{tag}:" for tag in tags}
+        refs = [f"refs/tags/{tag}:refs/tags/{tag}" for tag in tags]
+        completed = self._push("--atomic", remote, refs, *leases.values())
+        if completed.returncode != 0 and "does not support --atomic" in completed.output:
+            for tag, ref in zip(tags, refs, strict=True):
+                completed = self._push("--no-atomic", remote, [ref], leases[tag])
+                if completed.returncode != 0:
+                    break
+        return completed
+
     # --- details
 
-    def _push(self, atomic: str, remote: str, refs: Sequence[str]) -> process.Completed:
+    def _push(self, atomic: str, remote: str, refs: Sequence[str], *options: str) -> process.Completed:
         # push.followTags would push tags that are not in the plan.
-        return self.modify("push", atomic, "--no-follow-tags", "--porcelain", "--", remote, *refs)
+        return self.modify("push", atomic, "--no-follow-tags", "--porcelain", *options, "--", remote, *refs)
 
     def _commit_id(self, revision: str) -> str | None:
-        commit = self.run("rev-parse", "--verify", "--quiet", revision, stderr=False)
+        commit = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, stderr=False)
         return commit.output.strip() or None if commit.returncode == 0 else None
 
     def _git_path(self, name: str) -> Path:

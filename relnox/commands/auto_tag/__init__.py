@@ -1,0 +1,123 @@
+"""Tag packages whose version changed, and push the tags: for a CI job after a merge.
+
+A package gets a tag if its version at HEAD differs from that of its last tag. Tags are pushed at most three at a
+time, since GitHub starts no workflows for more. The commit must be on the remote's release branch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox import core, steps
+from relnox.commands.auto_tag import decisions, observation, preflight
+from relnox.core.planning.step import after
+from relnox.core.settings.options import CommonOptions, option
+from relnox.errors import Blocked
+from relnox.steps.push_tags import MAX_TAGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from relnox.commands.auto_tag.decisions import Decision
+    from relnox.commands.auto_tag.observation import Snapshot
+    from relnox.commands.shared.project import Project
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.planning.step import Step
+
+__all__ = ["Options", "observe", "plan", "summarize"]
+
+
+class Options(CommonOptions):
+    """Options of `auto-tag`."""
+
+    package: tuple[str, ...] = option(
+        (), "Tag this package only (distribution or folder name; repeatable).", metavar="NAME", anywhere=False
+    )
+    since: str | None = option(
+        None,
+        "Tag only packages whose version differs between this commit and HEAD.",
+        metavar="REF",
+        anywhere=False,
+    )
+    adopt: bool = option(
+        False,
+        "Tag packages that were never tagged, or whose version is on the production index, as well.",
+        anywhere=False,
+    )
+    push: bool = option(True, "Push the tags.")
+    check_index: bool = option(True, "Check that versions to tag are not on the production index yet.")
+    dispatch: str | None = option(
+        None, "Start this workflow (file name, such as release.yml) on each tag.", metavar="WORKFLOW"
+    )
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Read versions and tags here and on the remote, and the index for versions that would be tagged."""
+    if options.dispatch and not options.push:
+        raise Blocked(
+            "options-conflict", "--dispatch needs the tags on the remote (--no-push)", fix="leave one of them out"
+        )
+    return observation.observe(options, project)
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """Plan tags, pushes and runs, with a table of all packages."""
+    decided = decisions.decide(snapshot, options)
+    return core.plan.Plan(
+        task="auto-tag",
+        steps=tuple(_steps(snapshot, decided, options)),
+        notes=(*snapshot.workspace.warnings, *preflight.notes(snapshot, decided)),
+        problems=tuple(preflight.problems(snapshot, decided)),
+        tables=(_table(decided),),
+    )
+
+
+def _steps(snapshot: Snapshot, decided: Sequence[Decision], options: Options) -> Iterator[Step]:
+    """Yield the tags in one step, pushes of at most three of them, and the runs after their pushes."""
+    tags: dict[str, core.changes.Tag] = {}
+    to_push: dict[str, str] = {}
+    for decision in decided:
+        if decision.state is decisions.State.NEW:
+            is_lockstep = snapshot.config.versions == "lockstep"
+            subject = "Release" if is_lockstep else decision.package.name
+            message = f"{subject} {decision.package.version}"
+            tags.setdefault(decision.tag, core.changes.Tag(name=decision.tag, message=message))
+        if options.push and decision.is_unpushed:
+            to_push[decision.tag] = decision.commit
+    create = steps.CreateTags(tags=tuple(tags.values())) if tags else None
+    if create is not None:
+        yield create
+    pushed = list(to_push.items())
+    push_of: dict[str, Step] = {}
+    remote = snapshot.config.remote
+    for start in range(0, len(pushed), MAX_TAGS):
+        batch = tuple(pushed[start : start + MAX_TAGS])
+        push = steps.PushTags(to=remote, tags=batch, created=tuple(tags), needs=after(create))
+        push_of |= dict.fromkeys((tag for tag, _ in batch), push)
+        yield push
+    if options.dispatch:
+        at_head = [each.tag for each in decided if each.commit == snapshot.head]
+        for tag in dict.fromkeys(at_head):
+            yield steps.StartRun(
+                workflow=options.dispatch,
+                tag=tag,
+                commit=snapshot.head,
+                on=remote,
+                needs=after(push_of.get(tag)),
+            )
+
+
+def _table(decided: Sequence[Decision]) -> Table:
+    rows = tuple(
+        (decision.package.name, str(decision.package.version or "-"), decision.tag or "-", decision.reason)
+        for decision in decided
+    )
+    return core.plan.Table(title="", columns=("package", "version", "tag", "state"), rows=rows)
+
+
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """Return no tables: the plan's table has it all."""
+    del outcome, folder
+    return ()

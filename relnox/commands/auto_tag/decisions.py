@@ -1,0 +1,134 @@
+"""Which packages get a tag, and why the others do not: a pure function of the snapshot."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox import core
+from relnox.commands.auto_tag.observation import Relation
+
+if TYPE_CHECKING:
+    from relnox.commands.auto_tag import Options
+    from relnox.commands.auto_tag.observation import Observation, Snapshot
+    from relnox.core.packages import Package
+
+__all__ = ["Decision", "State", "decide"]
+
+
+class State(Enum):
+    """What happens to a package."""
+
+    NEW = auto()
+    """It gets a tag."""
+    TAGGED = auto()
+    """Its version is tagged."""
+    LEFT_OUT = auto()
+    """It needs no tag."""
+    REPORTED = auto()
+    """It may need a tag, but is only reported."""
+    REJECTED = auto()
+    """Its version cannot be tagged."""
+    CONFLICT = auto()
+    """The tag of its version is on a commit where it does not belong."""
+
+
+class Decision(NamedTuple):
+    """What happens to a package, and why.
+
+    Attributes:
+        package: The package.
+        tag: The tag of its version; empty if it has no version.
+        state: What happens.
+        reason: Why; a phrase.
+        fix: What the user can do, unless the state is final.
+        commit: The commit that the tag is on, or is to be on; empty if there is none.
+        is_unpushed: Whether the remote does not have the tag.
+    """
+
+    package: Package
+    tag: str
+    state: State
+    reason: str
+    fix: str = ""
+    commit: str = ""
+    is_unpushed: bool = False
+
+
+def decide(snapshot: Snapshot, options: Options) -> tuple[Decision, ...]:
+    """Decide on all selected packages."""
+    return tuple(_decide(package, snapshot, options) for package in snapshot.observation.selected)
+
+
+def _decide(package: Package, snapshot: Snapshot, options: Options) -> Decision:
+    observed, version = snapshot.observation, package.version
+    if version is None:
+        return Decision(package, "", State.LEFT_OUT, f"version comes from {package.source.text or 'its backend'}")
+    tag = observed.formats[package.name].render(version)
+    if (existing := observed.existing_tag(package)) is not None:
+        return _existing(package, existing, snapshot)
+    if options.since is not None and snapshot.versions_before.get(package.name) == version:
+        return Decision(package, tag, State.LEFT_OUT, f"not changed since {options.since}")
+    adopt = core.fixes.command("auto-tag", "--adopt", "--package", package.name)
+    if (last := observed.last_tag(package)) is None:
+        if options.adopt:
+            return _new(package, tag, "new", observed)
+        if package.private:
+            return Decision(package, tag, State.LEFT_OUT, "private, and never tagged")
+        return Decision(package, tag, State.REPORTED, "never tagged", adopt)
+    last_tag, last_version = last
+    if version < last_version:
+        return Decision(
+            package,
+            tag,
+            State.REJECTED,
+            f"lower than the last tag, {last_tag}",
+            core.fixes.command("bump", "--package", package.name, "--to", "VERSION"),
+        )
+    if version.is_devrelease and not last_version.is_devrelease and not options.adopt:
+        return Decision(package, tag, State.LEFT_OUT, "development version")
+    if package.name in snapshot.published:
+        return Decision(package, tag, State.REPORTED, f"already on {snapshot.published[package.name]}", adopt)
+    return _new(package, tag, f"new, after {last_tag}", observed)
+
+
+def _new(package: Package, tag: str, reason: str, observed: Observation) -> Decision:
+    return Decision(package, tag, State.NEW, reason, commit=observed.head, is_unpushed=True)
+
+
+def _existing(package: Package, tag: str, snapshot: Snapshot) -> Decision:
+    """Decide on a package whose version has a tag already."""
+    observed, remote = snapshot.observation, snapshot.config.remote
+    here, there = observed.local_tags.get(tag), observed.remote_tags.get(tag)
+    if here is not None and there is not None and here != there:
+        return Decision(
+            package,
+            tag,
+            State.CONFLICT,
+            f"tag {tag} is on {here[:10]} here, but on {there[:10]} on {remote}",
+            f"to take that of {remote}: git fetch --force {remote} refs/tags/{tag}:refs/tags/{tag}",
+        )
+    commit = there or here or ""
+    is_unpushed = observed.remote_error is None and there is None
+    if commit == observed.head:
+        reason = f"tagged at HEAD, not on {remote}" if is_unpushed else "tagged at HEAD"
+        return Decision(package, tag, State.TAGGED, reason, commit=commit, is_unpushed=is_unpushed)
+    at = snapshot.tagged_commits[tag, package.name]
+    where, head = commit[:10], observed.head[:10]
+    if at.version is not None and at.version != package.version:
+        why = f"has {package.name} {at.version}"
+    elif at.relation is Relation.UNRELATED:
+        why = "is on another branch"
+    else:
+        unknown = " (not in this shallow clone)" if at.relation is Relation.UNKNOWN else ""
+        return Decision(
+            package, tag, State.TAGGED, f"tagged at {where}{unknown}", commit=commit, is_unpushed=is_unpushed
+        )
+    return Decision(
+        package,
+        tag,
+        State.CONFLICT,
+        f"tag {tag} is on {where}, which {why}; HEAD ({head}) has {package.name} {package.version}",
+        f"{core.fixes.command('bump', '--package', package.name)}; or delete the tag, if nothing is published: "
+        f"git push {remote} --delete refs/tags/{tag}",
+    )

@@ -1,0 +1,334 @@
+"""What `auto-tag` decides from: versions at HEAD, tags here and on the remote, branch and index."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox import core
+from relnox.commands.shared.past_versions import version_at
+from relnox.errors import Blocked, Failed, TryLater
+from relnox.source.git import NETWORK_TIMEOUT, parse_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from packaging.version import Version
+
+    from relnox.commands.auto_tag import Options
+    from relnox.commands.auto_tag.decisions import Decision
+    from relnox.commands.shared.project import Project
+    from relnox.core.packages import Package
+    from relnox.core.settings.config import Config
+    from relnox.core.tagging.tag_proposals import KnownTags
+    from relnox.core.tagging.tags import TagFormat
+    from relnox.core.workspace import Workspace
+    from relnox.source.git import Git, GitState
+
+__all__ = ["Branch", "Observation", "Relation", "Snapshot", "TaggedCommit", "observe"]
+
+_FETCH_TIMEOUT = 300.0
+_INDEX_TIMEOUT = 60.0
+
+
+class Relation(Enum):
+    """How a tagged commit and HEAD are related."""
+
+    RELATED = auto()
+    """One is an ancestor of the other."""
+    UNRELATED = auto()
+    UNKNOWN = auto()
+    """The clone is shallow and does not have the commit."""
+
+
+class TaggedCommit(NamedTuple):
+    """The commit of an existing tag; the version of the package there, None if it cannot be read."""
+
+    relation: Relation
+    version: Version | None
+
+
+class Branch(NamedTuple):
+    """The release branch.
+
+    Attributes:
+        name: Its name; None if it is not known.
+        exists: Whether the remote has it.
+        has_head: Whether the remote's branch contains HEAD.
+        is_behind_head: Whether HEAD contains the remote's branch.
+    """
+
+    name: str | None
+    exists: bool = False
+    has_head: bool = False
+    is_behind_head: bool = False
+
+
+class Observation(NamedTuple):
+    """Packages, and tags here and on the remote.
+
+    Attributes:
+        workspace: All packages.
+        selected: The packages to decide on.
+        formats: The tag format of each package.
+        state: The state of the checkout.
+        head: The present commit.
+        local_tags: The tags of this clone, each with its commit.
+        remote_tags: Those of the remote; empty if it was not asked.
+        remote_error: Why the remote's tags are not known; None if they are.
+        known_tags: The forms of the tags.
+    """
+
+    workspace: Workspace
+    selected: tuple[Package, ...]
+    formats: Mapping[str, TagFormat]
+    state: GitState
+    head: str
+    local_tags: Mapping[str, str]
+    remote_tags: Mapping[str, str]
+    remote_error: str | None
+    known_tags: KnownTags
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """All tags; those of the remote count where both have one."""
+        return {**self.local_tags, **self.remote_tags}
+
+    def existing_tag(self, package: Package) -> str | None:
+        """Return the tag of a package's version, possibly in another spelling or form."""
+        if package.version is None:
+            return None
+        if (usual := self.formats[package.name].render(package.version)) in self.tags:
+            return usual
+        return next((tag for tag, version in self.tags_of(package) if version == package.version), None)
+
+    def last_tag(self, package: Package) -> tuple[str, Version] | None:
+        """Return the tag of a package with the greatest version, and that version."""
+        return max(self.tags_of(package), key=lambda tagged: tagged[1], default=None)
+
+    def tags_of(self, package: Package) -> list[tuple[str, Version]]:
+        """Return the tags of a package with their versions: those of its format, and of other forms."""
+        survey, prefix = self.known_tags.survey, self.known_tags.prefixes.get(package.name)
+        former = survey.by_prefix.get(prefix, ()) if prefix is not None else ()
+        own = self.formats[package.name].matches(self.tags)
+        return [*own, *survey.tags_of(package.name), *former]
+
+
+class Snapshot(NamedTuple):
+    """Everything that the plan depends on.
+
+    Attributes:
+        observation: Packages and tags.
+        config: The settings.
+        tagged_commits: Commits other than HEAD that have the tag of a present version, by tag and package.
+        versions_before: The versions at `--since`, by package; a package without one is new.
+        published: The production index that has the version, by package.
+        branch: The release branch; None if nothing is pushed.
+        disagreeing: Packages whose version differs between its locations.
+        identity_error: Why git cannot make annotated tags; None if it can.
+    """
+
+    observation: Observation
+    config: Config
+    tagged_commits: Mapping[tuple[str, str], TaggedCommit]
+    versions_before: Mapping[str, Version | None]
+    published: Mapping[str, str]
+    branch: Branch | None
+    disagreeing: tuple[str, ...]
+    identity_error: str | None
+
+    @property
+    def workspace(self) -> Workspace:
+        """All packages."""
+        return self.observation.workspace
+
+    @property
+    def head(self) -> str:
+        """The present commit."""
+        return self.observation.head
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Read everything, the remote and the index included.
+
+    Raises:
+        Blocked: There is no commit, no such remote, or no such `--since`.
+        Failed: The remote does not answer, and would be pushed to.
+        TryLater: The index does not answer.
+    """
+    from relnox.commands.auto_tag import decisions
+
+    git, state = project.git, project.state
+    if git is None or state is None:
+        raise Blocked("not-a-git-repository", "not a git repository", fix="git init")
+    if state.head is None:
+        raise Blocked("commit-missing", "the repository has no commit", fix="git commit")
+    git.wait_for_leftover_process()
+    refs, remote_error = _remote_refs(git, project.config.remote, required=options.push)
+    remote_tags = parse_tags(refs)
+    project = project.with_remote_tags(remote_tags)
+    observed = Observation(
+        workspace=project.workspace,
+        selected=project.select(options.package),
+        formats=project.tag_formats,
+        state=state,
+        head=state.head,
+        local_tags=state.tags,
+        remote_tags=remote_tags,
+        remote_error=remote_error,
+        known_tags=project.known_tags,
+    )
+    snapshot = Snapshot(
+        observation=observed,
+        config=project.release_config,
+        tagged_commits=_tagged_commits(observed, project.config.remote, git),
+        versions_before=_versions_at(options.since, observed.selected, git) if options.since is not None else {},
+        published={},
+        branch=None,
+        disagreeing=(),
+        identity_error=None,
+    )
+    decided = decisions.decide(snapshot, options)
+    new = [decision for decision in decided if decision.state is decisions.State.NEW]
+    if new and options.check_index and not options.adopt:
+        snapshot = snapshot._replace(published=dict(_published(new, project)))
+    if options.dispatch is not None:
+        _check_workflow(options.dispatch, git.remote_url(project.config.remote), observed.head)
+    if not new and not any(decision.is_unpushed for decision in decided):
+        return snapshot
+    literals = project.literals.workspace.by_name
+    return snapshot._replace(
+        branch=_branch(state, refs, project, git) if options.push else None,
+        disagreeing=tuple(
+            decision.package.name
+            for decision in new
+            if not core.version_bumps.locations_agree(literals[decision.package.name], decision.package.version)
+        ),
+        identity_error=git.identity_error() if new else None,
+    )
+
+
+def _remote_refs(git: Git, remote: str, *, required: bool) -> tuple[dict[str, str], str | None]:
+    """Return the refs of the remote, or why they are not known.
+
+    Raises:
+        Blocked: It does not exist, and is required.
+        Failed: It does not answer, and is required.
+    """
+    if remote not in git.remotes():
+        if required:
+            raise Blocked(
+                "remote-missing",
+                f"git remote {remote} does not exist",
+                fix=f"git remote add {remote} URL, or set [tool.relnox] remote, or pass --no-push",
+            )
+        return {}, f"git remote {remote} does not exist"
+    try:
+        return git.remote_refs(remote, timeout=None if required else NETWORK_TIMEOUT), None
+    except Failed as error:
+        if required:
+            raise
+        return {}, error.message
+
+
+def _tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[str, str], TaggedCommit]:
+    """Look up the commits, other than HEAD, that have the tag of a present version."""
+    pairs = [
+        (tag, package)
+        for package in observed.selected
+        if (tag := observed.existing_tag(package)) is not None and observed.tags[tag] != observed.head
+    ]
+    if not pairs:
+        return {}
+    commits = {observed.tags[tag]: tag for tag, _ in pairs}
+    absent = [tag for commit, tag in commits.items() if git.resolve(commit) is None]
+    if absent and not observed.state.shallow:
+        git.fetch_objects(remote, *(f"refs/tags/{tag}" for tag in absent), timeout=_FETCH_TIMEOUT)
+    relations = {commit: _relation(commit, observed, git) for commit in commits}
+    return {
+        (tag, package.name): TaggedCommit(
+            relations[observed.tags[tag]],
+            version_at(observed.tags[tag], package, git)
+            if relations[observed.tags[tag]] is not Relation.UNKNOWN
+            else None,
+        )
+        for tag, package in pairs
+    }
+
+
+def _relation(commit: str, observed: Observation, git: Git) -> Relation:
+    if git.is_ancestor(commit) or git.is_ancestor("HEAD", commit):
+        return Relation.RELATED
+    # The history of a shallow clone ends somewhere; what is beyond it is not known.
+    return Relation.UNKNOWN if observed.state.shallow or git.resolve(commit) is None else Relation.UNRELATED
+
+
+def _versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[str, Version | None]:
+    """Return the versions of packages at a commit.
+
+    Raises:
+        Blocked: This clone does not have it.
+    """
+    commit = git.resolve(revision)
+    if commit is None:
+        raise Blocked(
+            "commit-unknown",
+            f"--since {revision}: this clone has no such commit",
+            fix="fetch more history (git fetch --unshallow), or leave --since out",
+        )
+    return {package.name: version_at(commit, package, git) for package in packages if package.source.in_file}
+
+
+def _published(new: Iterable[Decision], project: Project) -> Iterator[tuple[str, str]]:
+    """Yield packages to tag whose version is on their production index, with its name.
+
+    Raises:
+        TryLater: The index does not answer.
+    """
+    from relnox.indexes import targets
+    from relnox.network import Deadline, TransientError
+
+    deadline = Deadline(_INDEX_TIMEOUT)
+    for decision in new:
+        package = decision.package
+        if package.private:
+            continue
+        assert package.version is not None  # noqa: S101 - it has a tag
+        index = targets.select_by_tags(project.config, {package.name: (decision.tag, package.version)})
+        if not project.indexes.is_production(index):
+            continue
+        try:
+            files = project.indexes.fetch_listing(index, package.name, deadline).values()
+        except TransientError as error:
+            raise TryLater(
+                "index-unavailable",
+                f"cannot check whether {index} has {package.name} {package.version}: {error.message}",
+                fix="rerun the command later, or do without the check: --no-check-index",
+            ) from error
+        if any(file.version == package.version for file in files):
+            yield package.name, index
+
+
+def _check_workflow(workflow: str, url: str, head: str) -> None:
+    """Check before anything is pushed that the forge is known, and that it lists runs of the workflow.
+
+    Raises:
+        RelnoxError: It is not known, has no such workflow, or does not answer.
+    """
+    from relnox import forges
+
+    forges.forge_of(url, os.environ).runs(workflow=workflow, commit=head)
+
+
+def _branch(state: GitState, refs: Mapping[str, str], project: Project, git: Git) -> Branch:
+    """Find the release branch, and whether the remote's contains HEAD; `refs` are those of the remote."""
+    remote = project.config.remote
+    name = project.config.branch or git.remote_default_branch(remote) or state.branch
+    tip = refs.get(f"refs/heads/{name}")
+    if tip is None:
+        return Branch(name)
+    if tip != state.head and git.resolve(tip) is None:
+        git.fetch_objects(remote, f"refs/heads/{name}", timeout=_FETCH_TIMEOUT)
+    has_head = tip == state.head or git.is_ancestor("HEAD", tip)
+    return Branch(name, exists=True, has_head=has_head, is_behind_head=git.is_ancestor(tip))

@@ -1,0 +1,147 @@
+"""Preflight checks of `auto-tag`, and notes on packages that it leaves alone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from relnox import core
+from relnox.commands.auto_tag.decisions import State
+from relnox.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from relnox.commands.auto_tag.decisions import Decision
+    from relnox.commands.auto_tag.observation import Snapshot
+    from relnox.core.planning.plan import Problem
+    from relnox.core.tagging.tags import TagFormat
+
+__all__ = ["notes", "problems"]
+
+
+def notes(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[str]:
+    """Yield a note on each package that may need a tag, and on a remote whose tags are not known."""
+    observed = snapshot.observation
+    if observed.remote_error is not None:
+        yield f"{observed.remote_error}: its tags were not checked"
+    for decision in decided:
+        if decision.state is State.REPORTED:
+            which = f"{decision.package.name} {decision.package.version}"
+            yield f"{which} is {decision.reason}, and gets no tag\n  to tag it: {decision.fix}"
+
+
+def problems(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[Problem]:
+    """Yield why nothing can be tagged; nothing to tag is no problem."""
+    for decision in decided:
+        package = decision.package
+        if decision.state is State.REJECTED:
+            message = f"{package.name} {package.version} is {decision.reason}"
+            yield core.plan.Problem(code="version-not-higher", message=message, fix=decision.fix)
+        elif decision.state is State.CONFLICT:
+            yield core.plan.Problem(
+                code="tag-exists", message=decision.reason, fix=decision.fix, exit_code=ExitCode.CONFLICT
+            )
+    new = [decision for decision in decided if decision.state is State.NEW]
+    if new or any(decision.is_unpushed for decision in decided):
+        yield from _branch_problems(snapshot)
+    if new:
+        yield from _version_problems(snapshot, new)
+        yield from _name_problems(snapshot, new)
+        observed = snapshot.observation
+        packages = [decision.package for decision in new]
+        yield from core.tag_proposals.format_problems(
+            packages, snapshot.workspace, snapshot.config, observed.formats, observed.known_tags
+        )
+        if snapshot.identity_error is not None:
+            yield core.plan.Problem(
+                code="committer-unknown",
+                message=f"git has no name and email address for annotated tags ({snapshot.identity_error})",
+                fix="set GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL, or user.name and user.email with git config",
+            )
+
+
+def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
+    """Check that HEAD is on the release branch of the remote; without a push, that the present branch is that."""
+    state, branch, remote = snapshot.observation.state, snapshot.branch, snapshot.config.remote
+    if wrong := list(core.bump_checks.check_branch(state.branch, snapshot.config.branch)):
+        yield from wrong
+    if wrong or branch is None or branch.has_head:
+        return
+    head = snapshot.head[:10]
+    if not branch.exists:
+        name = branch.name or "(not known: HEAD is detached)"
+        yield core.plan.Problem(
+            code="branch-missing",
+            message=f"{remote} has no branch {name}, which releases are made from",
+            fix='set [tool.relnox] branch = "NAME" to a branch that it has',
+        )
+    elif branch.is_behind_head:
+        yield core.plan.Problem(
+            code="commit-not-pushed",
+            message=f"HEAD ({head}) is not on branch {branch.name} of {remote} yet",
+            fix=f"git push {remote} HEAD:refs/heads/{branch.name}",
+        )
+    else:
+        yield core.plan.Problem(
+            code="commit-not-on-branch",
+            message=f"HEAD ({head}) is not on branch {branch.name} of {remote}, which releases are made from",
+            fix=f"merge it first; to release from another branch than {branch.name}, set [tool.relnox] branch",
+        )
+
+
+def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Problem]:
+    """Check that the versions are those of the commit, and that packages with common tags agree."""
+    state = snapshot.observation.state
+    files = [location.file for decision in new for location in decision.package.locations]
+    yield from core.bump_checks.check_clean((*state.dirty, *state.untracked), files, ())
+    for name in snapshot.disagreeing:
+        yield core.plan.Problem(
+            code="versions-disagree",
+            message=f"{name} has different versions in different files",
+            fix=core.fixes.command("bump", "--package", name, "--to", "VERSION"),
+        )
+    versions: dict[TagFormat, dict[str, str]] = {}
+    for package in snapshot.workspace.packages:
+        if package.version is not None:
+            tag_format = snapshot.observation.formats[package.name]
+            versions.setdefault(tag_format, {}).setdefault(str(package.version), package.name)
+    for tag_format in dict.fromkeys(snapshot.observation.formats[decision.package.name] for decision in new):
+        if len(by_version := versions[tag_format]) > 1:
+            named = core.text.listing([f"{name} {version}" for version, name in by_version.items()])
+            yield core.plan.Problem(
+                code="versions-disagree",
+                message=f"packages with common tags have different versions: {named}",
+                fix=core.fixes.command("bump", "--all", "--to", "VERSION"),
+            )
+
+
+def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Problem]:
+    """Check that each tag names one package only, and that git can have it beside the other tags."""
+    formats, tags = snapshot.observation.formats, snapshot.observation.tags
+    folders = {tag[: match.start()] for tag in tags for match in re.finditer("/", tag)}
+    for decision in new:
+        name, tag = decision.package.name, decision.tag
+        others = [
+            other for other, form in formats.items() if form != formats[name] and form.parse(tag) is not None
+        ]
+        if others:
+            yield core.plan.Problem(
+                code="tag-format-ambiguous",
+                message=f"tag {tag} of {name} could be a tag of {core.text.listing(others)} as well",
+                fix='separate name and version clearly, as in tag-format = "{name}-v{version}"',
+            )
+        if f"refs/tags/{tag}" in tags:  # `git push` would take it for the destination of refs/tags/TAG
+            remote = snapshot.config.remote
+            yield core.plan.Problem(
+                code="tag-name-taken",
+                message=f"git cannot push tag {tag}, since there is a tag named refs/tags/{tag}",
+                fix=f"delete that one, here and on {remote}: git push {remote} --delete refs/tags/refs/tags/{tag}",
+            )
+        parents = [tag[: match.start()] for match in re.finditer("/", tag)]
+        if taken := next((parent for parent in parents if parent in tags), tag if tag in folders else None):
+            yield core.plan.Problem(
+                code="tag-name-taken",
+                message=f"git cannot have tag {tag}, since there are tags named {taken} and {taken}/…",
+                fix="set another [tool.relnox] tag-format, or delete the tags in the way",
+            )

@@ -1,0 +1,156 @@
+"""Push tags that the remote must not have yet, so that each starts its events, and of two runs one wins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from relnox.core.planning.step import Step
+from relnox.core.text import listing
+from relnox.errors import Conflict, Failed
+from relnox.source.git import parse_tags
+from relnox.steps.action import Action
+from relnox.steps.git import checkout
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from relnox.process import Completed
+    from relnox.source.git import Git
+    from relnox.steps.run import Run
+
+__all__ = ["MAX_TAGS", "ForeignTags", "PushTags"]
+
+MAX_TAGS = 3
+"""Tags in one push: GitHub creates no events for more."""
+
+_SHOWN_LINES = 12
+
+
+class PushTags(Step, kw_only=True):
+    """Push a few tags in one transaction.
+
+    Attributes:
+        to: The remote.
+        tags: The tags, each with its commit.
+        created: Tags that this plan creates; they are deleted here if the remote rejects them.
+    """
+
+    remote: ClassVar[bool] = True
+    atomic: ClassVar[bool] = True
+    to: str
+    tags: tuple[tuple[str, str], ...]
+    created: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"push {self.tags[0][0]}"
+
+    @property
+    def title(self) -> str:
+        return f"push {listing([tag for tag, _ in self.tags])} to {self.to}"
+
+    def action(self, run: Run) -> PushingTags:
+        return PushingTags(self, run)
+
+
+class ForeignTags(frozenset[str]):
+    """Tags that another run pushed meanwhile."""
+
+    __slots__ = ()
+
+
+class PushingTags(Action[PushTags]):
+    """Pushes tags; the refs of the remote count, not the exit status."""
+
+    def __init__(self, step: PushTags, run: Run) -> None:
+        super().__init__(step, run)
+        self.missing: tuple[str, ...] = ()
+        self.foreign: set[str] = set()
+
+    def check(self) -> str | None:
+        """Done if the remote has all tags, whoever pushed them."""
+        self._inspect(frozenset(self.step.created))
+        if self.missing:
+            return None
+        return self._by_another_run() or f"{self.step.to} has the tags already"
+
+    def apply(self) -> None:
+        """Push what is missing; after a failure look again: the push may have arrived, or another run pushed."""
+        git = checkout(self.run)
+        while self.missing:
+            tried = self.missing
+            completed = git.push_new_tags(self.step.to, tried)
+            # Equal tags of two runs in one second: for the second one they are up to date.
+            self._inspect({tag for tag in tried if f"\n=\trefs/tags/{tag}:" in completed.output})
+            if completed.returncode == 0:
+                return
+            if len(self.missing) == len(tried):
+                raise self._rejection(completed, git)
+
+    def verify(self) -> str:
+        """Check that the remote has the tags; `apply` looked at it after the push."""
+        if self.missing:
+            raise Failed(
+                "push-incomplete",
+                f"tag {self.missing[0]} is missing on {self.step.to} after the push",
+                fix=f"git ls-remote {self.step.to}",
+            )
+        count = len(self.step.tags)
+        return self._by_another_run() or f"{self.step.to} has {'the tag' if count == 1 else f'{count} tags'}"
+
+    def _inspect(self, not_pushed: AbstractSet[str]) -> None:
+        """Find the tags that the remote lacks, and those that another run pushed.
+
+        Args:
+            not_pushed: Tags that are of another run if the remote has them.
+
+        Raises:
+            Conflict: The remote has a tag on a commit of another line of history.
+        """
+        git = checkout(self.run)
+        remote_refs, local_refs = git.remote_refs(self.step.to), git.local_refs()
+        remote = parse_tags(remote_refs)
+        missing = []
+        for tag, commit in self.step.tags:
+            ref = f"refs/tags/{tag}"
+            if tag not in remote:
+                missing.append(tag)
+            elif remote[tag] != commit:
+                self._check_related(tag, commit, remote[tag], git)
+                self.foreign.add(tag)
+            elif tag in self.step.created and (tag in not_pushed or remote_refs[ref] != local_refs.get(ref)):
+                self.foreign.add(tag)
+        self.missing, self.result = tuple(missing), ForeignTags(self.foreign)
+        # git would not fetch the remote's tag over another one of that name.
+        refs = {tag: f"refs/tags/{tag}" for tag in sorted(self.foreign) if tag in self.step.created}
+        git.delete_tags(tag for tag, ref in refs.items() if local_refs.get(ref, "") not in ("", remote_refs[ref]))
+
+    def _check_related(self, tag: str, commit: str, other: str, git: Git) -> None:
+        """Accept a tag on an ancestor or a descendant; in a shallow clone its commit may not be known."""
+        if git.resolve(other) is None:
+            git.fetch_objects(self.step.to, f"refs/tags/{tag}", timeout=60.0)
+        is_related = git.is_ancestor(other, commit) or git.is_ancestor(commit, other)
+        if not is_related and not git.is_shallow():
+            raise Conflict(
+                "tag-exists",
+                f"tag {tag} is to be on commit {commit[:10]}, but {self.step.to} has it on {other[:10]}, "
+                "of another branch",
+                fix=f"delete it where it is wrong: git push {self.step.to} --delete refs/tags/{tag}",
+            )
+
+    def _by_another_run(self) -> str:
+        """Say which tags another run pushed; empty if it pushed none."""
+        return f"tagged by another run: {listing(sorted(self.result))}" if self.result else ""
+
+    def _rejection(self, completed: Completed, git: Git) -> Failed:
+        """Return the remote's words, after the tags that were made for this push are deleted."""
+        remote = git.remote_refs(self.step.to)
+        git.delete_tags(tag for tag in self.step.created if f"refs/tags/{tag}" not in remote)
+        lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
+        output = "\n".join(f"  | {line}" for line in lines[-_SHOWN_LINES:])
+        return Failed(
+            "push-rejected",
+            f"{self.step.to} did not take {listing(self.missing)}:\n{output}",
+            fix="allow this account or job to create tags (docs/auto-tag.md has the permissions), then rerun the "
+            "command",
+        )

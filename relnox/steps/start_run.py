@@ -1,0 +1,83 @@
+"""Start the run of a CI workflow on a tag: a tag that a job pushes with its own token starts none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from relnox.core.planning.step import Step
+from relnox.errors import Failed
+from relnox.steps.action import Action
+from relnox.steps.git import checkout
+from relnox.steps.push_tags import ForeignTags
+
+if TYPE_CHECKING:
+    from relnox import forges
+    from relnox.steps.run import Run
+
+__all__ = ["StartRun"]
+
+
+class StartRun(Step, kw_only=True):
+    """Start a workflow on a tag, once.
+
+    Attributes:
+        workflow: File name of the workflow.
+        tag: The tag.
+        commit: The commit of the tag.
+        on: The remote that has the tag, and whose forge has the workflow.
+    """
+
+    remote: ClassVar[bool] = True
+    atomic: ClassVar[bool] = True
+    workflow: str
+    tag: str
+    commit: str
+    on: str
+
+    @property
+    def key(self) -> str:
+        return f"run {self.workflow} {self.tag}"
+
+    @property
+    def title(self) -> str:
+        return f"start {self.workflow} on {self.tag}"
+
+    def action(self, run: Run) -> StartingRun:
+        return StartingRun(self, run)
+
+
+class StartingRun(Action[StartRun]):
+    """Starts a run unless there is one on the tag, whatever started it and however it ended."""
+
+    def check(self) -> str | None:
+        """Done if there is a run, or if another run of this task pushed the tag and starts it."""
+        if any(self.step.tag in tags for tags in self.run.results(ForeignTags)):
+            return "left to the run that pushed the tag"
+        runs = self._forge.runs(workflow=self.step.workflow, ref=self._ref, commit=self.step.commit)
+        return f"run {runs[0].id} exists ({runs[0].status}): {runs[0].url}" if runs else None
+
+    def apply(self) -> None:
+        """Start the run."""
+        self.result = self._forge.start_run(self.step.workflow, self._ref, {})
+
+    def verify(self) -> str:
+        """Check that the run is on the tag's commit."""
+        started = self._forge.run(self.result.id)
+        if started.commit != self.step.commit:
+            raise Failed(
+                "run-on-another-commit",
+                f"run {started.id} of {self.step.workflow} is on commit {started.commit[:10]}, but tag "
+                f"{self.step.tag} was pushed on {self.step.commit[:10]}",
+                fix=f"cancel it ({started.url}), and check who moved the tag: git ls-remote {self.step.on}",
+            )
+        return f"run {started.id} ({started.status}): {started.url}"
+
+    @property
+    def _ref(self) -> str:
+        return f"refs/tags/{self.step.tag}"
+
+    @property
+    def _forge(self) -> forges.Forge:
+        from relnox import forges
+
+        return forges.forge_of(checkout(self.run).remote_url(self.step.on))

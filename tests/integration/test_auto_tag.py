@@ -1,0 +1,854 @@
+"""Tags of merged versions: with real git, a bare remote and its hooks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+from fake_forge import forge_server
+from fake_forge.github import GitHubServer
+from hostile_text import TEXTS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plain_index import serving
+from projects import HATCHLING, commit_all, everything, git, remote_of, repository, write
+from running import here
+from workflow_commands import commands
+
+from relnox.core.tagging.tags import TagFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from releases import SimulatedClock
+    from running import Ran
+
+NAMES = ("core", "agents", "vespa", "runtime", "studio")
+SETTINGS = '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\ntag-format = "{name}-v{version}"\n'
+WITHOUT_INDEX = "[tool.relnox.tag]\ncheck-index = false\n"
+
+
+def bump(root: Path, version: str, *names: str) -> str:
+    """Commit another version of packages."""
+    for name in names:
+        write(root, {f"packages/{name}/pyproject.toml": pyproject(name, version)})
+    return commit_all(root, f"Bump {', '.join(names)} to {version}")
+
+
+def pyproject(name: str, version: str) -> str:
+    return f'[project]\nname = "{name}"\nversion = "{version}"\n\n{HATCHLING}'
+
+
+def merged(root: Path, version: str, *names: str) -> str:
+    """Commit another version of packages, and push it to main."""
+    commit = bump(root, version, *names)
+    git(root, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    return commit
+
+
+def tag(root: Path, *options: str) -> Ran:
+    ran = here(root, "auto-tag", *options)
+    assert "Traceback" not in ran.err, ran.text
+    return ran
+
+
+def tags_of(root: Path) -> dict[str, str]:
+    """The remote's tags, each with its commit."""
+    lines = git(
+        remote_of(root), "for-each-ref", "--format=%(refname:strip=2) %(*objectname) %(objectname)", "refs/tags"
+    )
+    return {line.split()[0]: line.split()[1] for line in lines.splitlines()}
+
+
+def hook(root: Path, name: str, script: str) -> None:
+    """Put a hook into the remote."""
+    path = remote_of(root) / "hooks" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def clone(root: Path, name: str, *options: str) -> Path:
+    """Clone the remote; over file://, so that a clone can be shallow."""
+    copy = root.parent / name
+    git(root.parent, "clone", "--quiet", *options, remote_of(root).as_uri(), str(copy))
+    return copy
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Five packages at 1.0.0, all of them tagged."""
+    files = {f"packages/{name}/pyproject.toml": pyproject(name, "1.0.0") for name in NAMES}
+    root = repository(write(tmp_path / "demo", {"pyproject.toml": SETTINGS + WITHOUT_INDEX, **files}))
+    for name in NAMES:
+        git(root, "tag", "--annotate", "--message", name, f"{name}-v1.0.0")
+    git(root, "push", "--quiet", "--tags", "origin")
+    return root
+
+
+# --- what is tagged
+
+
+def test_only_packages_with_another_version_are_tagged(root: Path) -> None:
+    commit = merged(root, "1.1.0", "core", "vespa")
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    tags = tags_of(root)
+    assert {name for name, target in tags.items() if target == commit} == {"core-v1.1.0", "vespa-v1.1.0"}
+    assert len(tags) == 7
+    assert git(root, "cat-file", "-t", "core-v1.1.0") == "tag"
+    assert "tagged at" in ran.out
+
+
+def test_nothing_changed_is_nothing_done(root: Path) -> None:
+    before = everything(root)
+    for _ in range(2):
+        ran = tag(root)
+        assert ran.code == 0, ran.text
+    assert everything(root) == before
+    merged(root, "1.1.0", "core")
+    assert tag(root).code == 0
+    before = everything(root)
+    again = tag(root)
+    assert again.code == 0, again.text
+    assert "tagged at HEAD" in again.out
+    assert everything(root) == before
+
+
+def test_a_dry_run_says_it_all_and_changes_nothing(root: Path) -> None:
+    merged(root, "1.1.0", *NAMES)
+    before = everything(root)
+    ran = tag(root, "--dry-run")
+    assert ran.code == 0, ran.text
+    assert everything(root) == before
+    assert ran.out.count("new, after") == len(NAMES)
+    assert "push agents-v1.1.0, core-v1.1.0, runtime-v1.1.0 to origin  [remote]" in ran.out + ran.err
+    assert "push studio-v1.1.0, vespa-v1.1.0 to origin  [remote]" in ran.out + ran.err
+
+
+def test_a_package_that_was_never_tagged_is_reported(root: Path) -> None:
+    write(root, {"packages/extra/pyproject.toml": pyproject("extra", "0.1.0")})
+    merged(root, "1.1.0", "core")
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert "extra 0.1.0 is never tagged, and gets no tag" in ran.out + ran.err
+    assert "auto-tag --project" in ran.err
+    assert "--adopt --package extra" in ran.err
+    assert {"core-v1.1.0"} == {name for name in tags_of(root) if "1.0.0" not in name}
+    assert tag(root, "--adopt", "--package", "extra").code == 0
+    assert "extra-v0.1.0" in tags_of(root)
+
+
+def test_a_version_on_the_production_index_is_reported(root: Path) -> None:
+    with serving(write(root.parent, {"core-1.1.0.tar.gz": "core"}) / "core-1.1.0.tar.gz") as index:
+        settings = f'[tool.relnox.indexes.pypi]\nupload = "{index.url}"\nsimple = "{index.url}"\n'
+        write(root, {"pyproject.toml": SETTINGS + settings})
+        merged(root, "1.1.0", "core", "vespa")
+        ran = tag(root, "--dry-run")
+        assert ran.code == 0, ran.text
+        assert "core 1.1.0 is already on pypi, and gets no tag" in ran.out + ran.err
+        assert tag(root).code == 0
+        assert {name for name in tags_of(root) if "1.1.0" in name} == {"vespa-v1.1.0"}
+        assert tag(root, "--adopt").code == 0
+        assert "core-v1.1.0" in tags_of(root)
+
+
+def test_an_index_that_does_not_answer_is_waited_for_later(root: Path, clock: SimulatedClock) -> None:
+    del clock
+    settings = '[tool.relnox.indexes.pypi]\nupload = "http://127.0.0.1:9/"\nsimple = "http://127.0.0.1:9/"\n'
+    write(root, {"pyproject.toml": SETTINGS + settings})
+    merged(root, "1.1.0", "core")
+    before = everything(root)
+    ran = tag(root)
+    assert ran.code == 5, ran.text
+    assert "cannot check whether pypi has core 1.1.0" in ran.err
+    assert everything(root) == before
+    assert tag(root, "--no-check-index").code == 0
+
+
+def test_a_lower_version_is_rejected(root: Path) -> None:
+    merged(root, "0.9.0", "core")
+    before = everything(root)
+    ran = tag(root)
+    assert ran.code == 1, ran.text
+    assert "core 0.9.0 is lower than the last tag, core-v1.0.0" in ran.err
+    assert everything(root) == before
+
+
+def test_since_selects_what_changed_after_a_commit(root: Path) -> None:
+    merged(root, "1.1.0", "core")
+    between = git(root, "rev-parse", "HEAD")
+    merged(root, "1.1.0", "vespa")
+    assert tag(root, "--since", between).code == 0
+    assert {name for name in tags_of(root) if "1.1.0" in name} == {"vespa-v1.1.0"}
+
+
+@pytest.mark.parametrize(
+    "revision", ["no-such", "--upload-pack=touch evil", "-n", "HEAD:pyproject.toml", "$(touch evil)"]
+)
+def test_an_unknown_since_is_a_clear_error(root: Path, revision: str) -> None:
+    ran = tag(root, f"--since={revision}")
+    assert ran.code == 1, ran.text
+    assert "this clone has no such commit" in ran.err
+    assert not (root / "evil").exists()
+
+
+def test_a_development_version_gets_no_tag(root: Path) -> None:
+    merged(root, "1.1.0.dev0", "core")
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert "development version" in ran.out
+    assert len(tags_of(root)) == len(NAMES)
+
+
+def test_a_version_that_is_not_committed_gets_no_tag(root: Path) -> None:
+    write(root, {"packages/core/pyproject.toml": pyproject("core", "1.1.0")})
+    ran = tag(root)
+    assert ran.code == 1, ran.text
+    assert "uncommitted changes: packages/core/pyproject.toml" in ran.err
+
+
+def test_packages_in_lockstep_get_one_tag(root: Path) -> None:
+    write(
+        root,
+        {"pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\nversions = "lockstep"\n' + WITHOUT_INDEX},
+    )
+    git(root, "tag", "v1.0.0")
+    merged(root, "1.1.0", *NAMES)
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert {name for name in tags_of(root) if "1.1.0" in name} == {"v1.1.0"}
+    merged(root, "1.2.0", "core")
+    ran = tag(root)
+    assert ran.code == 1, ran.text
+    assert "packages with common tags have different versions" in ran.err
+
+
+def test_a_name_that_git_cannot_have_is_reported_first(root: Path) -> None:
+    write(root, {"pyproject.toml": SETTINGS.replace("{name}-v", "{name}/v") + WITHOUT_INDEX})
+    git(root, "tag", "core")
+    merged(root, "1.1.0", "core")
+    ran = tag(root, "--adopt", "--package", "core")
+    assert ran.code == 1, ran.text
+    assert "git cannot have tag core/v1.1.0" in ran.err
+
+
+def test_a_tag_that_would_take_the_push_is_reported_first(root: Path) -> None:
+    commit = merged(root, "1.1.0", "core")
+    git(remote_of(root), "update-ref", "refs/tags/refs/tags/core-v1.1.0", commit)
+    before = everything(root)
+    ran = tag(root)
+    assert ran.code == 1, ran.text
+    assert "git cannot push tag core-v1.1.0, since there is a tag named refs/tags/core-v1.1.0" in ran.err
+    assert everything(root) == before
+
+
+# --- tags that exist
+
+
+def test_a_tag_of_another_tool_counts(root: Path) -> None:
+    merged(root, "1.1.0", "core")
+    git(root, "tag", "core-v1.1")  # lightweight, and in another spelling
+    git(root, "push", "--quiet", "origin", "core-v1.1")
+    before = everything(root)
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert everything(root) == before
+
+
+def test_a_job_that_is_rerun_on_an_old_commit_is_done(root: Path) -> None:
+    old = merged(root, "1.1.0", "core")
+    assert tag(root).code == 0
+    merged(root, "1.2.0", "core")
+    assert tag(root).code == 0
+    git(root, "switch", "--quiet", "--detach", old)
+    before = everything(root)
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert everything(root) == before
+
+
+def test_a_tag_on_a_later_commit_with_that_version_is_done(root: Path) -> None:
+    old = merged(root, "1.1.0", "core")
+    write(root, {"more.txt": "more\n"})
+    later = commit_all(root)
+    git(root, "push", "--quiet", "origin", "main")
+    assert tag(root).code == 0
+    git(root, "switch", "--quiet", "--detach", old)
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert f"tagged at {later[:10]}" in ran.out
+
+
+def test_a_tag_on_a_commit_with_another_version_is_a_conflict(root: Path) -> None:
+    start = git(root, "rev-parse", "HEAD")
+    head = merged(root, "1.1.0", "core")
+    git(root, "tag", "core-v1.1.0", start)
+    git(root, "push", "--quiet", "origin", "core-v1.1.0")
+    before = everything(root)
+    ran = tag(root)
+    assert ran.code == 4, ran.text
+    assert (
+        f"tag core-v1.1.0 is on {start[:10]}, which has core 1.0.0; HEAD ({head[:10]}) has core 1.1.0" in ran.err
+    )
+    assert everything(root) == before
+
+
+def test_a_tag_on_another_branch_is_a_conflict(root: Path) -> None:
+    git(root, "switch", "--quiet", "--create", "side")
+    write(root, {"side.txt": "side\n"})
+    side = bump(root, "1.1.0", "core")
+    git(root, "push", "--quiet", "origin", f"{side}:refs/tags/core-v1.1.0")
+    git(root, "switch", "--quiet", "main")
+    git(root, "branch", "--quiet", "-D", "side")
+    merged(root, "1.1.0", "core")
+    ran = tag(clone(root, "other", "--no-tags", "--single-branch"))
+    assert ran.code == 4, ran.text
+    assert f"tag core-v1.1.0 is on {side[:10]}, which is on another branch" in ran.err
+
+
+def test_a_moved_tag_is_a_conflict(root: Path) -> None:
+    first = merged(root, "1.1.0", "core")
+    git(root, "tag", "core-v1.1.0")
+    write(root, {"more.txt": "more\n"})
+    second = commit_all(root)
+    git(root, "push", "--quiet", "origin", "main", f"{second}:refs/tags/core-v1.1.0")
+    ran = tag(root)
+    assert ran.code == 4, ran.text
+    assert f"tag core-v1.1.0 is on {first[:10]} here, but on {second[:10]} on origin" in ran.err
+
+
+def test_a_tag_that_was_not_pushed_is_pushed(root: Path) -> None:
+    commit = merged(root, "1.1.0", "core")
+    assert tag(root, "--no-push").code == 0
+    assert "core-v1.1.0" not in tags_of(root)
+    write(root, {"more.txt": "more\n"})
+    commit_all(root)
+    git(root, "push", "--quiet", "origin", "main")
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert tags_of(root)["core-v1.1.0"] == commit
+
+
+def test_a_tag_in_another_form_counts(root: Path) -> None:
+    merged(root, "1.1.0", "core")
+    git(root, "push", "--quiet", "origin", "HEAD:refs/tags/core==1.1.0")
+    before = everything(root)
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert everything(root) == before
+    write(root, {"packages/extra/pyproject.toml": pyproject("extra", "0.2.0")})
+    git(root, "push", "--quiet", "origin", "HEAD:refs/tags/extra==0.1.0")
+    merged(root, "1.2.0", "vespa")
+    ran = tag(root, "--package", "extra")
+    assert ran.code == 1, ran.text
+    assert "[tag-format-differs]" in ran.err
+
+
+# --- branches and clones
+
+
+def test_another_branch_is_blocked(root: Path) -> None:
+    write(
+        root,
+        {
+            "pyproject.toml": SETTINGS.replace("[tool.relnox]\n", '[tool.relnox]\nbranch = "main"\n')
+            + WITHOUT_INDEX
+        },
+    )
+    merged(root, "1.1.0", "core")
+    git(root, "switch", "--quiet", "--create", "feature")
+    ran = tag(root)
+    assert ran.code == 1, ran.text
+    assert "on branch feature, but releases are made from main" in ran.err
+
+
+def test_a_commit_that_the_release_branch_lacks_is_blocked(root: Path) -> None:
+    head = bump(root, "1.1.0", "core")
+    ran = tag(root)
+    assert ran.code == 1, ran.text
+    assert f"HEAD ({head[:10]}) is not on branch main of origin yet" in ran.err
+    git(root, "reset", "--quiet", "--hard", "HEAD^")
+    merged(root, "1.1.0", "vespa")
+    git(root, "switch", "--quiet", "--detach", head)
+    ran = tag(root)
+    assert ran.code == 1, ran.text
+    assert f"HEAD ({head[:10]}) is not on branch main of origin, which releases are made from" in ran.err
+    assert len(tags_of(root)) == len(NAMES)
+
+
+def test_a_detached_checkout_of_an_older_commit_is_tagged(root: Path) -> None:
+    merged(root, "1.1.0", "core")
+    job = clone(root, "job")
+    old = git(job, "rev-parse", "HEAD")
+    git(job, "switch", "--quiet", "--detach")
+    merged(root, "1.1.0", "vespa")  # the job does not have this commit
+    ran = tag(job)
+    assert ran.code == 0, ran.text
+    assert tags_of(root)["core-v1.1.0"] == old
+    assert "vespa-v1.1.0" not in tags_of(root)
+
+
+def test_a_shallow_clone_without_tags_asks_the_remote(root: Path) -> None:
+    merged(root, "1.1.0", "core")
+    job = clone(root, "job", "--depth=1", "--no-tags")
+    git(job, "switch", "--quiet", "--detach")
+    merged(root, "1.1.0", "vespa")
+    ran = tag(job)
+    assert ran.code == 0, ran.text
+    assert {name for name in tags_of(root) if "1.1.0" in name} == {"core-v1.1.0"}
+    assert "(not in this shallow clone)" in ran.out
+    assert git(job, "rev-parse", "--is-shallow-repository") == "true"
+    again = tag(clone(root, "again", "--depth=1", "--no-tags"))
+    assert again.code == 0, again.text
+    assert {name for name in tags_of(root) if "1.1.0" in name} == {"core-v1.1.0", "vespa-v1.1.0"}
+
+
+# --- pushes
+
+
+def test_no_push_has_more_than_three_tags(root: Path) -> None:
+    journal = root.parent / "pushes"
+    hook(root, "pre-receive", f"wc -l >> '{journal}'")
+    merged(root, "1.1.0", *NAMES)
+    journal.unlink()
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert journal.read_text(encoding="utf-8").split() == ["3", "2"]
+
+
+def test_a_remote_without_atomic_pushes_gets_one_tag_at_a_time(root: Path) -> None:
+    git(remote_of(root), "config", "receive.advertiseAtomic", "false")
+    merged(root, "1.1.0", "core", "vespa")
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert {name for name in tags_of(root) if "1.1.0" in name} == {"core-v1.1.0", "vespa-v1.1.0"}
+
+
+def test_a_rejected_tag_leaves_nothing(root: Path) -> None:
+    hook(root, "update", '[ "$1" != refs/tags/vespa-v1.1.0 ] || { echo "tag rule: ask the owners"; exit 1; }')
+    merged(root, "1.1.0", "core", "vespa")
+    before = everything(root)
+    ran = tag(root)
+    assert ran.code == 2, ran.text
+    assert "tag rule: ask the owners" in ran.err
+    assert "[push-rejected]" in ran.err
+    assert everything(root) == before
+    (remote_of(root) / "hooks" / "update").unlink()
+    assert tag(root).code == 0
+    assert len(tags_of(root)) == len(NAMES) + 2
+
+
+def test_a_protected_branch_does_not_matter(root: Path) -> None:
+    merged(root, "1.1.0", "core")
+    hook(root, "update", 'case "$1" in refs/heads/*) echo protected; exit 1;; esac')
+    assert tag(root).code == 0
+    assert "core-v1.1.0" in tags_of(root)
+
+
+def test_an_answer_that_is_lost_is_no_failure(root: Path) -> None:
+    """The remote has the tags, and the connection ends before it says so."""
+    hook(root, "post-update", "kill -9 $PPID")
+    merged_tags = merged_without_hook(root, "1.1.0", "core", "vespa")
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert merged_tags == {name: tags_of(root)[name] for name in merged_tags}
+
+
+def merged_without_hook(root: Path, version: str, *names: str) -> dict[str, str]:
+    path = remote_of(root) / "hooks" / "post-update"
+    script = path.read_bytes()
+    path.unlink()
+    commit = merged(root, version, *names)
+    path.write_bytes(script)
+    path.chmod(0o755)
+    return {f"{name}-v{version}": commit for name in names}
+
+
+def test_an_unreachable_remote_is_a_clear_error(root: Path) -> None:
+    bump(root, "1.1.0", "core")
+    git(root, "remote", "set-url", "origin", str(root.parent / "nowhere.git"))
+    ran = tag(root)
+    assert ran.code == 2, ran.text
+    assert "git cannot reach remote origin" in ran.err
+    ran = tag(root, "--no-push")
+    assert ran.code == 0, ran.text
+    assert "its tags were not checked" in ran.err
+    assert git(root, "tag", "--list", "core-v1.1.0")
+
+
+def test_a_signature_that_is_required_and_not_possible_leaves_no_tag(root: Path) -> None:
+    merged(root, "1.1.0", "core", "vespa")
+    git(root, "config", "tag.gpgSign", "true")
+    git(root, "config", "gpg.format", "ssh")
+    git(root, "config", "user.signingKey", str(root.parent / "no-key"))
+    before = everything(root)
+    ran = tag(root)
+    assert ran.code == 2, ran.text
+    assert everything(root) == before
+
+
+def test_tags_are_signed_where_git_says_so(root: Path) -> None:
+    key = root.parent / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    merged(root, "1.1.0", "core")
+    git(root, "config", "tag.gpgSign", "true")
+    git(root, "config", "gpg.format", "ssh")
+    git(root, "config", "user.signingKey", str(key))
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert "BEGIN SSH SIGNATURE" in git(remote_of(root), "cat-file", "tag", "core-v1.1.0")
+
+
+def test_a_job_without_an_identity_is_told_before_anything_is_done(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged(root, "1.1.0", "core")
+    git(root, "config", "--unset", "user.name")
+    git(root, "config", "--unset", "user.email")
+    git(root, "config", "user.useConfigOnly", "true")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    ran = tag(root)
+    assert ran.code == 1, ran.text
+    assert "[committer-unknown]" in ran.err
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "release job")
+    monkeypatch.setenv("GIT_COMMITTER_EMAIL", "release@example.invalid")
+    assert tag(root).code == 0
+
+
+# --- two runs
+
+
+def other_tags_at_once(root: Path, *names: str, at: str = "HEAD") -> None:
+    """Have another run push tags right before a push of this one: the hook of the client runs after its look."""
+    other = clone(root, "other-run")
+    refs = " ".join(f"refs/tags/{name}:refs/tags/{name}" for name in names)
+    create = "\n".join(f"git -C '{other}' tag -a -m other {name} {at}" for name in names)
+    path = root / ".git" / "hooks" / "pre-push"
+    path.write_text(
+        f"#!/bin/sh\nunset GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX\n"
+        f"[ -e '{other}/done' ] && exit 0\n{create}\n"
+        f"git -C '{other}' push --quiet origin {refs} && touch '{other}/done'\n",
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("faster", [("core-v1.1.0",), ("core-v1.1.0", "vespa-v1.1.0")])
+def test_of_two_runs_the_slower_one_ends_well(root: Path, faster: tuple[str, ...]) -> None:
+    commit = merged(root, "1.1.0", "core", "vespa")
+    other_tags_at_once(root, *faster)
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert f"tagged by another run: {', '.join(faster)}" in ran.err
+    tags = tags_of(root)
+    assert tags["core-v1.1.0"] == tags["vespa-v1.1.0"] == commit
+    assert "other" in git(remote_of(root), "cat-file", "tag", "core-v1.1.0")
+    git(root, "fetch", "--tags")  # no local tag is in the way
+    assert tag(root).code == 0
+
+
+def test_a_faster_run_on_the_commit_before_ends_well(root: Path) -> None:
+    merged(root, "1.1.0", "core")
+    write(root, {"more.txt": "more\n"})
+    commit_all(root)
+    git(root, "push", "--quiet", "origin", "main")
+    other_tags_at_once(root, "core-v1.1.0", at="HEAD^")
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert "tagged by another run: core-v1.1.0" in ran.err
+
+
+def test_a_faster_run_on_another_branch_is_a_conflict(root: Path) -> None:
+    git(root, "switch", "--quiet", "--create", "side")
+    write(root, {"side.txt": "side\n"})
+    side = commit_all(root)
+    git(root, "push", "--quiet", "origin", "side")
+    git(root, "switch", "--quiet", "main")
+    merged(root, "1.1.0", "core")
+    other_tags_at_once(root, "core-v1.1.0", at=side)
+    ran = tag(root)
+    assert ran.code == 4, ran.text
+    assert f"but origin has it on {side[:10]}, of another branch" in ran.err
+
+
+def test_two_processes_at_once_make_each_tag_once(root: Path) -> None:
+    commit = merged(root, "1.1.0", *NAMES)
+    jobs = [clone(root, f"job{number}", "--depth=1", "--no-tags") for number in range(2)]
+    words = [sys.executable, "-m", "relnox", "auto-tag", "--reporter", "plain", "--project"]
+    running = [subprocess.Popen([*words, str(job)], stderr=subprocess.PIPE, text=True) for job in jobs]
+    for process in running:
+        _, text = process.communicate(timeout=120)
+        assert process.returncode == 0, text
+    assert {name: target for name, target in tags_of(root).items() if "1.1.0" in name} == {
+        f"{name}-v1.1.0": commit for name in NAMES
+    }
+
+
+# --- killed
+
+
+KILLING = """\
+import os, signal, subprocess, sys
+
+at, when, *words = sys.argv[1:]
+count = 0
+real = subprocess.Popen
+
+class Killing(real):
+    def __init__(self, argv, *more, **options):
+        global count
+        count += 1
+        if count == int(at) and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().__init__(argv, *more, **options)
+        if count == int(at):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+subprocess.Popen = Killing
+from relnox.cli import main
+code = main(words)
+print("programs:", count)
+sys.exit(code)
+"""
+"""Kills the process before the n-th program that it runs, or just after its start."""
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_a_run_that_is_killed_anywhere_is_finished_by_the_same_command(root: Path, when: str) -> None:
+    for number in range(1, 200):
+        version = f"1.{number}.0"
+        commit = merged(root, version, "core", "vespa", "agents", "runtime")
+        words = ["auto-tag", "--project", str(root), "--reporter", "plain"]
+        argv = [sys.executable, "-c", KILLING, str(number), when, *words]
+        ran = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+        if ran.returncode == 0:
+            break
+        assert ran.returncode == -signal.SIGKILL, ran.stderr
+        again = tag(root)
+        assert again.code == 0, (number, again.text)
+        assert {name for name, target in tags_of(root).items() if target == commit} == {
+            f"{name}-v{version}" for name in ("core", "vespa", "agents", "runtime")
+        }, number
+    assert number > 10  # the run has that many programs
+
+
+# --- runs of workflows
+
+
+@pytest.fixture
+def forge(root: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubServer]:
+    """The remote on a forge; git itself reaches it in its folder."""
+    del clock
+    fake = GitHubServer(remote_of(root))
+    with forge_server(fake):
+        for name, value in fake.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("GITHUB_ACTIONS", "")
+        git(root, "config", f"url.{remote_of(root)}.insteadOf", fake.remote)
+        git(root, "remote", "set-url", "origin", fake.remote)
+        yield fake
+
+
+def dispatched(forge: GitHubServer) -> list[str]:
+    return [run["head_branch"] for run in forge.runs if run["event"] == "workflow_dispatch"]
+
+
+def test_each_tag_starts_one_run(root: Path, forge: GitHubServer) -> None:
+    merged(root, "1.1.0", "core", "vespa")
+    ran = tag(root, "--dispatch", "release.yml")
+    assert ran.code == 0, ran.text
+    assert sorted(dispatched(forge)) == ["core-v1.1.0", "vespa-v1.1.0"]
+    assert all(f"run {run['id']}" in ran.err for run in forge.runs)
+    again = tag(root, "--dispatch", "release.yml")
+    assert again.code == 0, again.text
+    assert len(dispatched(forge)) == 2
+
+
+def test_a_run_that_was_not_started_is_started_by_a_rerun(root: Path, forge: GitHubServer) -> None:
+    merged(root, "1.1.0", "core")
+    assert tag(root).code == 0
+    assert dispatched(forge) == []
+    assert tag(root, "--dispatch", "release.yml").code == 0
+    assert dispatched(forge) == ["core-v1.1.0"]
+
+
+def test_a_run_that_the_push_started_is_enough(root: Path, forge: GitHubServer) -> None:
+    commit = merged(root, "1.1.0", "core")
+    forge.add_run("core-v1.1.0", commit, event="push")
+    assert tag(root, "--dispatch", "release.yml").code == 0
+    assert dispatched(forge) == []
+
+
+def test_a_run_is_left_to_the_faster_run(root: Path, forge: GitHubServer) -> None:
+    merged(root, "1.1.0", "core", "vespa")
+    other_tags_at_once(root, "core-v1.1.0")
+    ran = tag(root, "--dispatch", "release.yml")
+    assert ran.code == 0, ran.text
+    assert dispatched(forge) == ["vespa-v1.1.0"]
+
+
+def test_a_workflow_that_does_not_exist_is_reported_before_the_push(root: Path, forge: GitHubServer) -> None:
+    merged(root, "1.1.0", "core")
+    before = everything(root)
+    ran = tag(root, "--dispatch", "no-such.yml")
+    assert ran.code == 1, ran.text
+    assert "[workflow-missing]" in ran.err
+    assert everything(root) == before
+    assert dispatched(forge) == []
+
+
+def test_a_remote_on_no_forge_is_reported_before_the_push(root: Path) -> None:
+    merged(root, "1.1.0", "core")
+    before = everything(root)
+    assert tag(root, "--dispatch", "release.yml").code == 1
+    assert everything(root) == before
+
+
+# --- what others wrote
+
+
+NOT_IN_REFS = re.compile(r"[\x00-\x20\x7f~^:?*\[\\/]|\.\.|@\{|\.lock$|\.$|^\.")
+
+HOSTILE_REFS = (
+    *("v1$(touch${IFS}evil)", "core-v0`touch${IFS}evil`", "core-v9;touch-evil", "core-v9|touch", "core-v9&touch"),
+    *(
+        "core-v9'\"",
+        "core-v${{github.token}}",
+        "core-v1.0\u202e0",
+        "core-v\u0663.\u0660",
+        "core-v1.1.0%0A--error--x",
+        "core-v",
+    ),
+    *(
+        "core-v1.1.0-",
+        "v" + "1" * 200,
+        "core-v0." + "9." * 60 + "9",
+        "core/v1",
+        "core-v1.0.0-rc.1+b",
+        "HEAD",
+        "-n",
+    ),
+    *("refs/tags/core-v1.0.9", "core-v1.1.0{x}", "core-v1.1.0\u2028x", "core-v0!1.0", "core-v1e5", "core-v1_0"),
+)
+
+
+@pytest.mark.parametrize("reporter", ["plain", "github"])
+def test_hostile_refs_and_titles_start_nothing(
+    root: Path, reporter: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    output = tmp_path / "github-output"
+    output.touch()
+    monkeypatch.setenv("GITHUB_OUTPUT", str(output))
+    monkeypatch.setenv("GITHUB_ENV", str(output))
+    remote = remote_of(root)
+    git(remote, "pack-refs", "--all")
+    start = git(root, "rev-parse", "HEAD").encode()
+    names = {os.fsencode(NOT_IN_REFS.sub("_", text)[:100]) for text in TEXTS[::4] if "\ud800" not in text}
+    refs = {
+        *map(os.fsencode, HOSTILE_REFS),
+        *names,
+        *(b"core-v1." + name for name in names),
+        b"core-v3\xff",
+        b"\x9b2J",
+    }
+    with (remote / "packed-refs").open("ab") as packed:  # git sorts them when it reads a list that is not sorted
+        packed.writelines(b"%s refs/tags/%s\n" % (start, ref) for ref in sorted(refs))
+    text = (remote / "packed-refs").read_bytes()
+    (remote / "packed-refs").write_bytes(text.replace(b" sorted", b""))
+    listed = subprocess.run(["git", "ls-remote", "--tags", str(remote)], cwd=root, check=True, capture_output=True)
+    assert listed.stdout.count(b"\n") > 300
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=root, input=_commits(TEXTS[::5]), check=True)
+    commit = merged(root, "1.1.0", "core")
+    ran = here(root, "auto-tag", "--reporter", reporter, "--adopt", "--package", "core")
+    assert "Traceback" not in ran.err
+    assert ran.code == 0, ran.text
+    assert not [path for path in (root / "evil", remote / "evil") if path.exists()]
+    assert output.read_text(encoding="utf-8") == ""
+    shown = {command.name for command in commands(ran.out + ran.err)}
+    assert shown <= {"group", "endgroup", "error", "notice", "warning", "stop-commands"}
+    assert git(remote, "rev-parse", "refs/tags/core-v1.1.0^{commit}") == commit
+
+
+def _commits(titles: Iterable[str]) -> bytes:
+    """A stream for git's fast-import: commits by a hostile author with these titles."""
+    stream = []
+    for number, title in enumerate(titles):
+        message = title.encode("utf-8", "replace")
+        head = f"commit refs/heads/main\ncommitter ::error::$(touch evil) <a@example.invalid> {number} +0000\n"
+        parent = b"from refs/heads/main^0\n" if number == 0 else b""
+        stream.append(b"%sdata %d\n%s\n%s" % (head.encode(), len(message), message, parent))
+    return b"".join(stream)
+
+
+@given(
+    st.lists(
+        st.from_regex(r"[a-z][a-z0-9]{0,3}(-[a-z0-9]{1,3}){0,2}", fullmatch=True),
+        min_size=2,
+        max_size=6,
+        unique=True,
+    ),
+    st.from_regex(r"[0-9]{1,2}(\.[0-9]{1,2}){0,2}((a|b|rc)[0-9])?(\.post[0-9])?", fullmatch=True),
+)
+@settings(max_examples=150)
+def test_a_tag_parses_back_to_one_package(names: list[str], version: str) -> None:
+    from packaging.version import Version
+
+    formats = {name: TagFormat(f"{name}-v", "", "pep440") for name in names}
+    for name in names:
+        written = formats[name].render(Version(version))
+        readers = {other: read for other, form in formats.items() if (read := form.parse(written)) is not None}
+        assert readers == {name: Version(version)}
+
+
+def test_the_plan_is_written_as_json(root: Path) -> None:
+    merged(root, "1.1.0", *NAMES)
+    file = root.parent / "plan.json"
+    assert tag(root, "--dry-run", "--plan", str(file)).code == 0
+    plan = json.loads(file.read_text(encoding="utf-8"))
+    assert [step["kind"] for step in plan["steps"]] == ["CreateTags", "PushTags", "PushTags"]
+    ran = here(root, "apply", str(file))
+    assert ran.code == 0, ran.text
+    assert len(tags_of(root)) == 2 * len(NAMES)
+
+
+def test_credentials_reach_git_through_the_environment_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            headers.append(self.headers.get("Authorization"))
+            self.send_response(401 if headers[-1] is None else 404)
+            self.send_header("WWW-Authenticate", "Basic")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    ask = write(
+        root.parent, {"ask": '#!/bin/sh\ncase "$1" in Username*) echo job;; *) echo "$GITHUB_TOKEN";; esac\n'}
+    )
+    (ask / "ask").chmod(0o755)
+    monkeypatch.setenv("GIT_ASKPASS", str(ask / "ask"))
+    monkeypatch.setenv("GITHUB_TOKEN", "token-of-the-job")
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        git(root, "remote", "set-url", "origin", f"http://127.0.0.1:{server.server_port}/demo.git")
+        ran = tag(root)
+        server.shutdown()
+        thread.join()
+    assert ran.code == 2, ran.text
+    assert f"Basic {base64.b64encode(b'job:token-of-the-job').decode()}" in headers
+    assert "token-of-the-job" not in ran.text
+    assert "token-of-the-job" not in (root / ".git" / "config").read_text(encoding="utf-8")
