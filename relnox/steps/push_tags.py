@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 from relnox.core.planning.step import Step
 from relnox.core.text import listing
 from relnox.errors import Conflict, Failed
-from relnox.source.git import parse_tags
 from relnox.steps.action import Action
 from relnox.steps.git import checkout
 
@@ -68,7 +67,7 @@ class PushingTags(Action[PushTags]):
         self.foreign: set[str] = set()
 
     def check(self) -> str | None:
-        """Done if the remote has all tags, whoever pushed them."""
+        """Done if the remote has all tags, this run's or another's."""
         self._inspect(frozenset(self.step.created))
         if self.missing:
             return None
@@ -107,6 +106,8 @@ class PushingTags(Action[PushTags]):
         Raises:
             Conflict: The remote has a tag on a commit of another line of history.
         """
+        from relnox.source.git import parse_tags
+
         git = checkout(self.run)
         remote_refs, local_refs = git.remote_refs(self.step.to), git.local_refs()
         remote = parse_tags(remote_refs)

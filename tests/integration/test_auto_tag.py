@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fake_forge import forge_server
 from fake_forge.github import GitHubServer
+from fake_forge.gitlab import GitLabServer
 from hostile_text import TEXTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from fake_forge import ForgeServer
     from releases import SimulatedClock
     from running import Ran
 
@@ -510,7 +512,7 @@ def test_tags_are_signed_where_git_says_so(root: Path) -> None:
     assert "BEGIN SSH SIGNATURE" in git(remote_of(root), "cat-file", "tag", "core-v1.1.0")
 
 
-def test_a_job_without_an_identity_is_told_before_anything_is_done(
+def test_a_job_without_an_identity_is_blocked_before_anything_is_done(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     merged(root, "1.1.0", "core")
@@ -647,36 +649,37 @@ def test_a_run_that_is_killed_anywhere_is_finished_by_the_same_command(root: Pat
 # --- runs of workflows
 
 
-@pytest.fixture
-def forge(root: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubServer]:
+@pytest.fixture(params=[GitHubServer, GitLabServer])
+def forge(
+    request: pytest.FixtureRequest, root: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ForgeServer]:
     """The remote on a forge; git itself reaches it in its folder."""
     del clock
-    fake = GitHubServer(remote_of(root))
+    fake: ForgeServer = request.param(remote_of(root))
     with forge_server(fake):
         for name, value in fake.environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("GITHUB_ACTIONS", "")
         git(root, "config", f"url.{remote_of(root)}.insteadOf", fake.remote)
         git(root, "remote", "set-url", "origin", fake.remote)
         yield fake
 
 
-def dispatched(forge: GitHubServer) -> list[str]:
-    return [run["head_branch"] for run in forge.runs if run["event"] == "workflow_dispatch"]
+def dispatched(forge: ForgeServer) -> list[str]:
+    return [run.ref for run in forge.runs if run.event == forge.started_by_api]
 
 
-def test_each_tag_starts_one_run(root: Path, forge: GitHubServer) -> None:
+def test_each_tag_starts_one_run(root: Path, forge: ForgeServer) -> None:
     merged(root, "1.1.0", "core", "vespa")
     ran = tag(root, "--dispatch", "release.yml")
     assert ran.code == 0, ran.text
     assert sorted(dispatched(forge)) == ["core-v1.1.0", "vespa-v1.1.0"]
-    assert all(f"run {run['id']}" in ran.err for run in forge.runs)
+    assert all(f"run {run.id}" in ran.err for run in forge.runs)
     again = tag(root, "--dispatch", "release.yml")
     assert again.code == 0, again.text
     assert len(dispatched(forge)) == 2
 
 
-def test_a_run_that_was_not_started_is_started_by_a_rerun(root: Path, forge: GitHubServer) -> None:
+def test_a_run_that_was_not_started_is_started_by_a_rerun(root: Path, forge: ForgeServer) -> None:
     merged(root, "1.1.0", "core")
     assert tag(root).code == 0
     assert dispatched(forge) == []
@@ -684,14 +687,14 @@ def test_a_run_that_was_not_started_is_started_by_a_rerun(root: Path, forge: Git
     assert dispatched(forge) == ["core-v1.1.0"]
 
 
-def test_a_run_that_the_push_started_is_enough(root: Path, forge: GitHubServer) -> None:
+def test_a_run_that_the_push_started_is_enough(root: Path, forge: ForgeServer) -> None:
     commit = merged(root, "1.1.0", "core")
-    forge.add_run("core-v1.1.0", commit, event="push")
+    forge.add_run("refs/tags/core-v1.1.0", commit, event="push")
     assert tag(root, "--dispatch", "release.yml").code == 0
     assert dispatched(forge) == []
 
 
-def test_a_run_is_left_to_the_faster_run(root: Path, forge: GitHubServer) -> None:
+def test_a_run_is_left_to_the_faster_run(root: Path, forge: ForgeServer) -> None:
     merged(root, "1.1.0", "core", "vespa")
     other_tags_at_once(root, "core-v1.1.0")
     ran = tag(root, "--dispatch", "release.yml")
@@ -699,7 +702,8 @@ def test_a_run_is_left_to_the_faster_run(root: Path, forge: GitHubServer) -> Non
     assert dispatched(forge) == ["vespa-v1.1.0"]
 
 
-def test_a_workflow_that_does_not_exist_is_reported_before_the_push(root: Path, forge: GitHubServer) -> None:
+@pytest.mark.parametrize("forge", [GitHubServer], indirect=True)
+def test_a_workflow_that_does_not_exist_is_reported_before_the_push(root: Path, forge: ForgeServer) -> None:
     merged(root, "1.1.0", "core")
     before = everything(root)
     ran = tag(root, "--dispatch", "no-such.yml")

@@ -98,7 +98,7 @@ def _steps(snapshot: Snapshot, decided: Sequence[Decision], options: Options) ->
         push_of |= dict.fromkeys((tag for tag, _ in batch), push)
         yield push
     if options.dispatch:
-        at_head = [each.tag for each in decided if each.commit == snapshot.head]
+        at_head = [decision.tag for decision in decided if decision.commit == snapshot.head]
         for tag in dict.fromkeys(at_head):
             yield steps.StartRun(
                 workflow=options.dispatch,

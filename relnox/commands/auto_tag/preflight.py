@@ -139,9 +139,9 @@ def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Prob
                 fix=f"delete that one, here and on {remote}: git push {remote} --delete refs/tags/refs/tags/{tag}",
             )
         parents = [tag[: match.start()] for match in re.finditer("/", tag)]
-        if taken := next((parent for parent in parents if parent in tags), tag if tag in folders else None):
+        if other_tag := next((parent for parent in parents if parent in tags), tag if tag in folders else None):
             yield core.plan.Problem(
                 code="tag-name-taken",
-                message=f"git cannot have tag {tag}, since there are tags named {taken} and {taken}/…",
+                message=f"git cannot have tag {tag}, since there are tags named {other_tag} and {other_tag}/…",
                 fix="set another [tool.relnox] tag-format, or delete the tags in the way",
             )
