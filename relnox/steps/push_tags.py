@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from relnox.core.planning.step import Step
 from relnox.core.text import listing
-from relnox.errors import Conflict, Failed
+from relnox.errors import Conflict, ExitCode, Failed, RelnoxError
 from relnox.steps.action import Action
 from relnox.steps.git import checkout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from collections.abc import Set as AbstractSet
 
     from relnox.process import Completed
     from relnox.source.git import Git
     from relnox.steps.run import Run
 
-__all__ = ["MAX_TAGS", "ForeignTags", "PushTags"]
+__all__ = ["MAX_TAGS", "ForeignTags", "PushTags", "after_pushes"]
 
 MAX_TAGS = 3
 """Tags in one push: GitHub creates no events for more."""
@@ -52,6 +54,17 @@ class PushTags(Step, kw_only=True):
         return PushingTags(self, run)
 
 
+@contextmanager
+def after_pushes(run: Run) -> Iterator[None]:
+    """Give errors the exit code for a run that is partly public, if a step of the run has pushed tags."""
+    try:
+        yield
+    except RelnoxError as error:
+        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED) and run.results(ForeignTags):
+            error.exit_code = ExitCode.PARTLY_PUBLIC
+        raise
+
+
 class ForeignTags(frozenset[str]):
     """Tags that another run pushed meanwhile."""
 
@@ -68,14 +81,18 @@ class PushingTags(Action[PushTags]):
 
     def check(self) -> str | None:
         """Done if the remote has all tags, this run's or another's."""
-        self._inspect(frozenset(self.step.created))
+        with after_pushes(self.run):
+            self._inspect(frozenset(self.step.created))
         if self.missing:
             return None
         return self._by_another_run() or f"{self.step.to} has the tags already"
 
     def apply(self) -> None:
         """Push what is missing; after a failure look again: the push may have arrived, or another run pushed."""
-        git = checkout(self.run)
+        with after_pushes(self.run):
+            self._push(checkout(self.run))
+
+    def _push(self, git: Git) -> None:
         while self.missing:
             tried = self.missing
             completed = git.push_new_tags(self.step.to, tried)

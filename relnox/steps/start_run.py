@@ -8,7 +8,7 @@ from relnox.core.planning.step import Step
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.git import checkout
-from relnox.steps.push_tags import ForeignTags
+from relnox.steps.push_tags import ForeignTags, after_pushes
 
 if TYPE_CHECKING:
     from relnox import forges
@@ -53,16 +53,19 @@ class StartingRun(Action[StartRun]):
         """Done if there is a run, or if another run of this task pushed the tag and starts it."""
         if any(self.step.tag in tags for tags in self.run.results(ForeignTags)):
             return "left to the run that pushed the tag"
-        runs = self._forge.runs(workflow=self.step.workflow, ref=self._ref, commit=self.step.commit)
+        with after_pushes(self.run):
+            runs = self._forge.runs(workflow=self.step.workflow, ref=self._ref, commit=self.step.commit)
         return f"run {runs[0].id} exists ({runs[0].status}): {runs[0].url}" if runs else None
 
     def apply(self) -> None:
         """Start the run."""
-        self.result = self._forge.start_run(self.step.workflow, self._ref, {})
+        with after_pushes(self.run):
+            self.result = self._forge.start_run(self.step.workflow, self._ref, {})
 
     def verify(self) -> str:
         """Check that the run is on the tag's commit."""
-        started = self._forge.run(self.result.id)
+        with after_pushes(self.run):
+            started = self._forge.run(self.result.id)
         if started.commit != self.step.commit:
             raise Failed(
                 "run-on-another-commit",

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_forge import forge_server
+from fake_forge import Reply, forge_server
 from fake_forge.github import GitHubServer
 from fake_forge.gitlab import GitLabServer
 from hostile_text import TEXTS
@@ -141,8 +141,10 @@ def test_a_dry_run_says_it_all_and_changes_nothing(root: Path) -> None:
 def test_a_package_that_was_never_tagged_is_reported(root: Path) -> None:
     write(root, {"packages/extra/pyproject.toml": pyproject("extra", "0.1.0")})
     merged(root, "1.1.0", "core")
+    git(root, "tag", "v3.0.0")
     ran = tag(root)
     assert ran.code == 0, ran.text
+    assert '[tool.relnox.tag-formats] extra = "v{version}"' in ran.err
     assert "extra 0.1.0 is never tagged, and gets no tag" in ran.out + ran.err
     assert "auto-tag --project" in ran.err
     assert "--adopt --package extra" in ran.err
@@ -451,6 +453,19 @@ def test_a_rejected_tag_leaves_nothing(root: Path) -> None:
     assert len(tags_of(root)) == len(NAMES) + 2
 
 
+def test_a_later_push_that_is_rejected_leaves_the_run_partly_public(root: Path) -> None:
+    hook(root, "update", '[ "$1" != refs/tags/vespa-v1.1.0 ] || exit 1')
+    merged(root, "1.1.0", *NAMES)
+    ran = tag(root)
+    assert ran.code == 3, ran.text
+    pushed = {name for name in tags_of(root) if "1.1.0" in name}
+    assert len(pushed) == 3
+    assert {name for name in git(root, "tag").split() if "1.1.0" in name} == pushed
+    (remote_of(root) / "hooks" / "update").unlink()
+    assert tag(root).code == 0
+    assert len(tags_of(root)) == 2 * len(NAMES)
+
+
 def test_a_protected_branch_does_not_matter(root: Path) -> None:
     merged(root, "1.1.0", "core")
     hook(root, "update", 'case "$1" in refs/heads/*) echo protected; exit 1;; esac')
@@ -700,6 +715,19 @@ def test_a_run_is_left_to_the_faster_run(root: Path, forge: ForgeServer) -> None
     ran = tag(root, "--dispatch", "release.yml")
     assert ran.code == 0, ran.text
     assert dispatched(forge) == ["vespa-v1.1.0"]
+
+
+@pytest.mark.parametrize("forge", [GitHubServer], indirect=True)
+def test_a_run_that_cannot_be_started_is_started_by_a_rerun(root: Path, forge: ForgeServer) -> None:
+    merged(root, "1.1.0", "core")
+    forge.fail(
+        "POST /actions/workflows/release.yml/dispatches", Reply(403, {"message": "Resource not accessible"})
+    )
+    ran = tag(root, "--dispatch", "release.yml")
+    assert ran.code == 3, ran.text
+    assert "core-v1.1.0" in tags_of(root)
+    assert tag(root, "--dispatch", "release.yml").code == 0
+    assert dispatched(forge) == ["core-v1.1.0"]
 
 
 @pytest.mark.parametrize("forge", [GitHubServer], indirect=True)

@@ -44,6 +44,7 @@ class Decision(NamedTuple):
         fix: What the user can do, unless the state is final.
         commit: The commit that the tag is on, or is to be on; empty if there is none.
         is_unpushed: Whether the remote does not have the tag.
+        is_untagged: Whether it is reported because the package has no tag at all.
     """
 
     package: Package
@@ -53,6 +54,7 @@ class Decision(NamedTuple):
     fix: str = ""
     commit: str = ""
     is_unpushed: bool = False
+    is_untagged: bool = False
 
 
 def decide(snapshot: Snapshot, options: Options) -> tuple[Decision, ...]:
@@ -75,7 +77,7 @@ def _decide(package: Package, snapshot: Snapshot, options: Options) -> Decision:
             return _new(package, tag, "new", observed)
         if package.private:
             return Decision(package, tag, State.LEFT_OUT, "private, and never tagged")
-        return Decision(package, tag, State.REPORTED, "never tagged", adopt)
+        return Decision(package, tag, State.REPORTED, "never tagged", adopt, is_untagged=True)
     last_tag, last_version = last
     if version < last_version:
         return Decision(

@@ -29,6 +29,14 @@ def notes(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[str]:
         if decision.state is State.REPORTED:
             which = f"{decision.package.name} {decision.package.version}"
             yield f"{which} is {decision.reason}, and gets no tag\n  to tag it: {decision.fix}"
+    plain = observed.known_tags.latest_plain
+    untagged = [decision.package.name for decision in decided if decision.is_untagged]
+    if plain is not None and untagged:
+        prefix, version = plain
+        yield (
+            f"tags such as {prefix}{version} name no package\n  if they are those of {untagged[0]}: "
+            f'[tool.relnox.tag-formats] {untagged[0]} = "{prefix}{{version}}"'
+        )
 
 
 def problems(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[Problem]:
