@@ -41,7 +41,7 @@ def make_private_folder(folder: Path) -> None:
         return
     if os.name != "posix":
         return
-    if (reason := _why_foreign(folder, {os.geteuid(), folder.parent.stat().st_uid})) is not None:
+    if (reason := _why_untrusted(folder, {os.geteuid(), folder.parent.stat().st_uid})) is not None:
         raise Blocked(
             "folder-not-private",
             f"{folder} cannot be used: it {reason}",
@@ -72,7 +72,7 @@ def why_unsafe(folder: Path) -> str | None:
     """
     if os.name != "posix":
         return None
-    if (reason := _why_foreign(folder, {os.geteuid()})) is not None:
+    if (reason := _why_untrusted(folder, {os.geteuid()})) is not None:
         return f"{folder} {reason}"
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - parents of links count too
     for parent in {*folder.parents, *Path(os.path.realpath(folder)).parents}:
@@ -84,7 +84,7 @@ def why_unsafe(folder: Path) -> str | None:
     return None
 
 
-def _why_foreign(path: Path, owners: Iterable[int]) -> str | None:
+def _why_untrusted(path: Path, owners: Iterable[int]) -> str | None:
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode):
         return "is a symbolic link" if stat.S_ISLNK(status.st_mode) else "is not a folder"
@@ -139,8 +139,8 @@ def sync_folder(folder: Path) -> None:
 def sync_file_systems(paths: Iterable[Path]) -> None:
     """Flush the file systems of these files and folders to disk.
 
-    On Linux this is one call for each file system: hundreds of files cost as much as one, and what git wrote is
-    included, which syncs little itself. Elsewhere each file is synced, then all file systems.
+    Linux has a system call that flushes a whole file system, including git's files: one call is as fast for
+    hundreds of files as for one. Elsewhere each file is flushed, then all file systems.
     """
     existing = [path for path in paths if path.exists()]
     if sys.platform == "linux":

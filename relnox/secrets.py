@@ -31,7 +31,7 @@ _SEPARATORS = rf"""(?:\x1b\[[0-9;:?]*[@-~]|\\[nrt]|[{_INVISIBLE}"',:\\])"""
 
 
 class Secret:
-    """A text that no message, `repr`, record or traceback shows.
+    """A string that no message, `repr`, record or traceback shows.
 
     It compares by identity, and can be neither copied nor pickled.
     """
@@ -48,7 +48,7 @@ class Secret:
         return self._reveal()
 
     def mask(self, text: str, simplified: str) -> str:
-        """Mask this secret in a text.
+        """Mask this secret in a string.
 
         Args:
             text: The text.
@@ -67,7 +67,7 @@ class Secret:
 
 
 def masked(text: str) -> str:
-    """Mask all existing secrets in a text.
+    """Mask all existing secrets in a string.
 
     A secret is recognized literally and as JSON and HTTP's basic authentication encode it. One of eight characters
     or more is also recognized in another case, reversed, in base64, hexadecimal, percent-encoding and escapes of
@@ -85,7 +85,7 @@ def masked(text: str) -> str:
 
 
 def masked_line(text: str, limit: int = 300) -> str:
-    """Mask secrets in a text of a third party, and return its first characters on one line."""
+    """Mask secrets in untrusted text, join its lines and cut it at a number of characters."""
     return masked(" ".join(text.split()))[:limit]
 
 
@@ -187,7 +187,7 @@ def _encoded_forms(line: str) -> Iterator[str]:
 
 
 def _in_base64(line: str) -> Iterator[str]:
-    """Yield the three forms of a text in base64, one for each position in a group of three bytes.
+    """Yield the three forms of a string in base64, one for each position in a group of three bytes.
 
     The characters at both ends contain bits of adjacent bytes and are left out.
     """

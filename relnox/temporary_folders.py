@@ -157,7 +157,7 @@ def _open_folder(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _leftover(parent: int, name: str) -> Iterator[int | None]:
-    """Yield a locked descriptor of a temporary folder that a killed run left; None if it is anything else."""
+    """Yield a locked descriptor of a temporary folder that a killed run left; None for any other file."""
     import fcntl
 
     descriptor = os.open(name, _OPEN_FOLDER, dir_fd=parent)  # fails for a link

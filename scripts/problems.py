@@ -27,7 +27,7 @@ relnox prints the code of a problem at the end of the first line of its message,
 reports and plans:
 
     error: tag v1.2.0 already exists on another commit (3f2c1aa) [tag-exists]
-    fix: git tag -d v1.2.0
+    fix: choose a higher version, or delete the tag: git tag -d v1.2.0
 
 A code keeps its meaning between releases. What is in braces is filled in; `{one|other}` is one of two texts. The
 exit code is that of the problem alone: the README says which one wins if there are several problems, or if part of
@@ -36,9 +36,9 @@ a release is public already.
 EMBEDDED = ROOT / "relnox" / "indexes" / "embedded"
 """Its errors are answers to a client, which shows their text and has a code of its own."""
 FINDINGS = {
-    "error": "2 from `build-all`, 1 from `publish` and `collect`",
-    "rejected": "as `error`; for private packages a warning",
-    "warning": "0, a warning; 2 from `build-all --strict`",
+    "error": "2 (`publish` and `collect`: 1)",
+    "rejected": "2 (`publish` and `collect`: 1; private packages: 0, a warning)",
+    "warning": "0, a warning (`build-all --strict`: 2)",
 }
 """How checks of archives end, by the function in `building.findings` that reports what they find."""
 ADJECTIVES = frozenset(
@@ -109,7 +109,8 @@ def main(arguments: list[str]) -> int:
 def _page(entries: dict[str, set[Entry]]) -> str:
     lines = [HEAD]
     for code in sorted(entries):
-        exits = sorted({text for entry in entries[code] for text in entry.exits})
+        texts = {text for entry in entries[code] for text in entry.exits} or {FINDINGS["warning"], "2"}
+        exits = sorted(text for text in texts if not any(other.startswith(f"{text} ") for other in texts))
         lines += [f"## {code}", "", f"Exit code: {' or '.join(exits)}.", ""]
         for message, fix in sorted({(entry.message, entry.fix) for entry in entries[code]}):
             lines += [f"- {_shown(message, 'message')}", *([f"  Fix: {_shown(fix, 'fix')}"] if fix else [])]

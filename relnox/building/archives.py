@@ -96,7 +96,7 @@ class Archive:
         members: The names of the entries.
         metadata: The content of the metadata file.
         findings: Problems with the format of the archive file.
-        limits: How much of it is read.
+        limits: The limits for its size and number of entries.
     """
 
     path: Path
@@ -349,7 +349,7 @@ def _unpack_in_memory(path: Path, limits: ArchiveLimits) -> _InMemory | None:
 
 @lru_cache(maxsize=8)
 def _unpack(path: str, size: int, time: int, limits: ArchiveLimits) -> _InMemory | None:
-    """Unpack an sdist; None if it is too large for memory."""
+    """Unpack an sdist into memory; None if it is too large."""
     del time  # part of the key of the cache
     with open(path, "rb") as file:  # noqa: PTH123 - the cache's keys are plain
         pieces, unpacked = [], 0

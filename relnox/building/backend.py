@@ -145,7 +145,7 @@ def _build(  # noqa: PLR0913, PLR0917 - as above
                 building = builder(requires | more)
             return Path(building.build(kind, output, options or None))
     except (build.BuildException, build.BuildBackendException, build.FailedProcessError) as error:
-        if (missing := _missing_module(error, hook_output)) is not None:
+        if (missing := _find_missing_module(error, hook_output)) is not None:
             module, where = missing
             raise MissingModule(
                 "build-requirement-missing",
@@ -204,7 +204,7 @@ def _show_warning(  # noqa: PLR0913, PLR0917 - as Python calls it
 
 
 def _unpack(sdist: Path, into: Path) -> Path:
-    """Unpack an sdist, and return its top-level folder; members that lead out of it are rejected."""
+    """Unpack an sdist and return its top-level folder; members with paths outside the folder are rejected."""
     try:
         with tarfile.open(sdist) as archive:
             archive.extractall(into, filter="data")
@@ -224,8 +224,8 @@ def _unpack(sdist: Path, into: Path) -> Path:
     return folders[0]
 
 
-def _missing_module(error: Exception, output: Sequence[str]) -> tuple[str, str] | None:
-    """Return the missing module that a build failed on, and the place of the import; None for other failures."""
+def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, str] | None:
+    """Find the module that a failed build could not import, and the file and line of the import."""
     # Set if the backend itself cannot be imported: then no line of the project is the cause.
     unavailable = getattr(getattr(error, "exception", None), "traceback", None)
     lines = [line for line in (unavailable.splitlines() if unavailable else output) if line.strip()]

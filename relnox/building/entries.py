@@ -24,7 +24,7 @@ class Entry(NamedTuple):
 
     Attributes:
         name: Its path in the archive; folders of zip files end in a slash.
-        kind: What it is.
+        kind: Its type, such as a file or a link.
         size: Bytes of its content.
         mode: Permission bits, with setuid and setgid; 0 where there are none.
         target: What a link points to.

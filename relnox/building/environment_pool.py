@@ -179,8 +179,10 @@ class BuildEnvironmentPool:
         self._start_server(environment, backend, variables)
         return environment
 
-    def server(self, environment: Environment, backend: str, variables: Mapping[str, str]) -> ForkServer | None:
-        """Return the warm process of a backend in an environment; None if its hooks need new processes."""
+    def backend_server(
+        self, environment: Environment, backend: str, variables: Mapping[str, str]
+    ) -> ForkServer | None:
+        """Return the running process of a backend in an environment; None if its hooks need new processes."""
         server = self._start_server(environment, backend, variables)
         return server if server is not None and server.is_single_threaded() else None
 

@@ -264,7 +264,7 @@ def _pinned_requirement(entry: Mapping[str, Any]) -> str:
 
 
 def find_installer(name: str) -> Installer:
-    """Find the installer of that name, `uv` or `pip`; `auto` prefers uv.
+    """Find an installer by name, `uv` or `pip`; `auto` prefers uv.
 
     Raises:
         Blocked: It is not installed.

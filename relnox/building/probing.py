@@ -101,7 +101,7 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
             kill_leftovers=True,
         )
         if ran.returncode != 0:
-            early_end = f"ends the interpreter with {_status(ran.returncode)}"
+            early_end = f"ends the interpreter with {_format_status(ran.returncode)}"
     except Failed:
         early_end = f"does not end within {time_limit:g} s"
     finally:
@@ -166,5 +166,5 @@ def _kill_marked_processes(mark: str) -> None:
             continue
 
 
-def _status(returncode: int) -> str:
+def _format_status(returncode: int) -> str:
     return f"signal {-returncode}" if returncode < 0 else f"status {returncode}"

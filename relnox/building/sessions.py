@@ -129,7 +129,7 @@ class _SharedSession(BuildSession):
     ) -> process.Completed:
         _, script, *arguments = argv  # the server already runs in that interpreter
         variables = {**self.context.variables, **more}
-        server = self._pool.server(environment, self._backend, variables)
+        server = self._pool.backend_server(environment, self._backend, variables)
         if server is None:
             return super().run(environment, argv, cwd=cwd, more=more)
         if self._fork is None or self._fork.server is not server:

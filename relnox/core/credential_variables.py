@@ -88,12 +88,12 @@ def upload_credentials(variables: Mapping[str, str]) -> frozenset[str]:
 
 
 def is_upload_credential_name(name: str) -> bool:
-    """Return whether a variable of that name holds an upload credential."""
+    """Return whether an environment variable with this name holds an upload credential."""
     return _UPLOAD_NAME.fullmatch(name.upper()) is not None
 
 
 def is_upload_setting_name(name: str) -> bool:
-    """Return whether a variable of that name is a setting of an upload tool."""
+    """Return whether an environment variable with this name is a setting of an upload tool."""
     return _UPLOAD_TOOL.match(name.upper()) is not None
 
 

@@ -45,7 +45,7 @@ def escape_json(document: str) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    r"""Split a text at `\n` or `\r\n`: `str.splitlines` also splits at invisible characters."""
+    r"""Split text at `\n` or `\r\n`: `str.splitlines` also splits at invisible characters."""
     return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
 
 

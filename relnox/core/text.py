@@ -16,7 +16,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def listing(names: Iterable[str], limit: int = 4) -> str:
-    """Join names to a text such as `a, b, c and 7 more`."""
+    """Join names, as in `a, b, c and 7 more`."""
     names = list(names)
     text = ", ".join(names[:limit])
     return f"{text} and {len(names) - limit} more" if len(names) > limit else text

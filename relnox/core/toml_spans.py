@@ -66,7 +66,7 @@ def replace_strings(
     expected: Mapping[KeyPath, str] | None = None,
     source: str = "the TOML document",
 ) -> str:
-    """Replace some strings of a document, and leave every other character as it is.
+    """Replace strings of a document without changing any other character.
 
     A new value is written in the quotes of the old one. The result is verified before it is returned: if each
     string has the value that `tomllib` read, and neither old nor new value needs escapes in any quotes, no other
@@ -88,7 +88,7 @@ def replace_strings(
     spans = _Scanner(text, paths=set(replacements)).document()
     for path in replacements:
         if path not in spans:
-            raise Blocked("file-changed", f"{source} has no string at {_dotted(path)}")
+            raise Blocked("file-changed", f"{source} has no string at {_dotted(path)}", fix="rerun the command")
         if expected is not None and path in expected and spans[path].value != expected[path]:
             raise Blocked(
                 "file-changed", f"{source} changed while it was read (at {_dotted(path)})", fix="rerun the command"
@@ -126,7 +126,11 @@ def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source
         is_as_planned = False
     if not is_as_planned:
         changed = ", ".join(_dotted(path) for path in replacements)
-        raise Failed("file-not-editable", f"cannot change {changed} in {source} without changing other values")
+        raise Failed(
+            "file-not-editable",
+            f"cannot change {changed} in {source} without changing other values",
+            fix=f"edit {source} by hand, and report the bug",
+        )
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class Forge(Protocol):
         """The path of the repository on the forge, such as `owner/name`."""
 
     def commit_of(self, ref: str) -> str | None:
-        """Return the commit that a branch or tag points to, and None if there is none of that name."""
+        """Return the commit that a branch or tag points to; None if it does not exist."""
 
     def create_ref(self, ref: str, commit: str, message: str = "") -> bool:
         """Create a branch or tag that must not exist.
@@ -195,7 +195,7 @@ class Forge(Protocol):
         """
 
     def create_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
-        """Create a pull request, or return the open one of the two branches as it is.
+        """Create a pull request, or return the open one between the two branches unchanged.
 
         Args:
             head: Short name of the branch to merge.

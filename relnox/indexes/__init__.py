@@ -89,7 +89,7 @@ class Indexes:
         return targets.trusted_simple_url(self._config)
 
     def target(self, name: str) -> targets.Target:
-        """Return the index of that name; start the embedded one.
+        """Return an index by name; start the embedded one.
 
         Raises:
             Blocked: There is no such index.

@@ -90,7 +90,7 @@ class Target(Record, kw_only=True):
 
 
 def resolve(name: str, config: Config) -> Target:
-    """Return the index of that name, which is not the embedded one.
+    """Return an index by name (not the embedded one).
 
     Raises:
         UnknownIndex: There is none.

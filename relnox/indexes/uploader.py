@@ -78,7 +78,7 @@ class AttestationsRejected(Failed):
 
 
 class FileExists(RelnoxError):
-    """The index rejected a file because it has one of that name; the listing shows whether it is the same."""
+    """The index rejected a file because it has one with this name; the listing shows whether it is the same."""
 
 
 def send(  # noqa: PLR0913 - an upload
@@ -104,7 +104,7 @@ def send(  # noqa: PLR0913 - an upload
 
     Raises:
         TransientError: A retry may succeed.
-        FileExists: The index has a file of that name, with unknown content.
+        FileExists: The index has a file with this name; its content is unknown.
         TryLater: The index accepts no uploads at present.
         Blocked: The credentials were rejected, or the index redirects uploads.
         Conflict: The name is reserved, or the release accepts no more files.
@@ -144,7 +144,7 @@ def conflict_hint(file: Distribution) -> str:
 
 
 def post_release_hint(file: Distribution) -> str:
-    """Return the fix for a release that accepts no more files."""
+    """Return a fix: publish the files again as a post-release, since the release accepts no more files."""
     post = _post_release(file)
     return f"publish all files again as {post}: {_bump_to(post)}"
 
@@ -277,7 +277,7 @@ def _raise_recognized(text: str, file: Distribution, index: str) -> None:
     if _SECOND_SDIST.search(text):
         raise Conflict(
             "sdist-exists",
-            f"{file.package} {file.version} has another sdist on {index}, which accepts one for each release: "
+            f"{index} has another sdist of {file.package} {file.version}, and accepts only one for each release: "
             f"{text}",
             fix=post_release_hint(file),
         )

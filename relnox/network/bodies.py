@@ -30,7 +30,7 @@ if TYPE_CHECKING:
             """Write a part of the body."""
 
     class Sink(Protocol):
-        """A path, or anything else that each try can open for writing."""
+        """A path or an object that each attempt opens for writing."""
 
         def open(self, mode: Literal["wb"], /) -> AbstractContextManager[Writable]:
             """Truncate and open."""

@@ -18,7 +18,7 @@ __all__ = ["Reporter", "as_written", "choose", "usage_error"]
 
 
 def as_written(text: str) -> str:
-    """Return a text unchanged, with commands of relnox; see `core.planning.fixes`."""
+    """Return text unchanged, with `relnox` commands; see `core.planning.fixes`."""
     return text
 
 

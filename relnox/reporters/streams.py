@@ -45,7 +45,7 @@ class Stream:
         self.command(escape_line(masked(text)), end=end)
 
     def command(self, text: str, *, end: str = "\n") -> None:
-        """Write a line as it is, for commands to a CI provider whose values are escaped."""
+        """Write a line without escaping, for commands to a CI provider whose values are escaped already."""
         self.write(f"{text}{end}")
         self.flush()
 
@@ -59,7 +59,7 @@ class Stream:
                 encoding = self.encoding
                 self.write(text.encode(encoding, "backslashreplace").decode(encoding))
             except (OSError, ValueError) as error:
-                self._failed(stream, error)
+                self._redirect_to_devnull(stream, error)
         return len(text)
 
     def flush(self) -> None:
@@ -69,7 +69,7 @@ class Stream:
             try:
                 stream.flush()
             except (OSError, ValueError) as error:
-                self._failed(stream, error)
+                self._redirect_to_devnull(stream, error)
 
     def isatty(self) -> bool:
         """Return whether it is a terminal."""
@@ -105,7 +105,7 @@ class Stream:
         stream = getattr(sys, self._name)
         return getattr(stream, "rich_proxied_file", stream)  # rich replaces the streams while its spinner runs
 
-    def _failed(self, stream: Any, error: OSError | ValueError) -> None:
+    def _redirect_to_devnull(self, stream: Any, error: OSError | ValueError) -> None:
         """Redirect a failed stream to os.devnull: Python would flush it at exit, and exit with 120."""
         if stream.closed:
             return

@@ -74,7 +74,7 @@ class Terminal:
         match event:
             case RunStarted(plan):
                 for note in plan.notes:
-                    _labeled(self._log, indent, "note:", "dim", self._convert(note))
+                    _print_labeled(self._log, indent, "note:", "dim", self._convert(note))
             case StepStarted(step):
                 if step.runs_task:
                     _print(self._log, (step.title, "bold"))
@@ -104,13 +104,13 @@ class Terminal:
                 for line in text.diff_lines(edit):
                     _print(self._out, (line, _DIFF_STYLES.get(line[:1], "")))
         for note in plan.notes:
-            _labeled(self._out, "", "note:", "dim", self._convert(note))
+            _print_labeled(self._out, "", "note:", "dim", self._convert(note))
         if plan.consent:
             _print(self._out, ("would ask:", "yellow"), f" {plan.consent}")
         for problem in plan.problems:
             message = text.with_code(problem.message, problem.code)
-            _labeled(self._out, "", "blocked:", "bold red", self._convert(message))
-            _labeled(self._out, "  ", "fix:", "dim", self._convert(problem.fix))
+            _print_labeled(self._out, "", "blocked:", "bold red", self._convert(message))
+            _print_labeled(self._out, "  ", "fix:", "dim", self._convert(problem.fix))
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results."""
@@ -131,9 +131,9 @@ class Terminal:
         """Show the error that ends the run."""
         self._stop()
         message = text.with_code(error.message, error.code)
-        _labeled(self._log, "", "error:", "bold red", self._convert(message))
+        _print_labeled(self._log, "", "error:", "bold red", self._convert(message))
         if error.fix:
-            _labeled(self._log, "", "fix:", "bold", self._convert(error.fix))
+            _print_labeled(self._log, "", "fix:", "bold", self._convert(error.fix))
 
     def _end_run(self, outcome: Outcome, *, nested: bool) -> None:
         """Show aborted steps and how the run ended."""
@@ -150,20 +150,20 @@ class Terminal:
         if event.status is Status.ABORTED:
             self._aborted.append(event)
         else:
-            self._finished(event, indent)
+            self._print_finished(event, indent)
         self._spin()
 
     def _show_aborted(self, indent: str) -> None:
         """Show aborted steps; many of them as one line."""
         if len(self._aborted) <= text.MAX_ABORTED:
             for event in self._aborted:
-                self._finished(event, indent)
+                self._print_finished(event, indent)
         else:
             for line in text.aborted(self._aborted):
                 _print(self._log, indent, (self._convert(line), "yellow"))
         self._aborted.clear()
 
-    def _finished(self, event: StepFinished, indent: str) -> None:
+    def _print_finished(self, event: StepFinished, indent: str) -> None:
         seconds = f" {event.seconds:.1f} s" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - one digit
         sign = (self._signs[event.status], _STYLES[event.status])
         _print(self._log, indent, sign, f" {event.step.title}", (seconds, "dim"))
@@ -172,7 +172,7 @@ class Terminal:
             for line in text.further_lines(f"{label}{text.detail(event)}", f"{indent}    "):
                 _print(self._log, (self._convert(line), "dim"))
         if event.error is not None and event.error.fix:
-            _labeled(self._log, f"{indent}    ", "fix:", "bold", self._convert(event.error.fix))
+            _print_labeled(self._log, f"{indent}    ", "fix:", "bold", self._convert(event.error.fix))
         for line in text.warning_lines(event):
             _print(self._log, (self._convert(f"{indent}    {line}"), "yellow"))
 
@@ -211,7 +211,7 @@ def _print(console: Console, *parts: str | tuple[str, str]) -> None:
     console.print(Text.assemble(*texts), soft_wrap=True)
 
 
-def _labeled(console: Console, indent: str, label: str, style: str, message: str) -> None:
+def _print_labeled(console: Console, indent: str, label: str, style: str, message: str) -> None:
     """Print a label with a style, followed by a text of several lines."""
     first, *rest = text.further_lines(message, indent)
     _print(console, indent, (label, style), f" {first.removeprefix(indent)}")

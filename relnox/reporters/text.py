@@ -91,7 +91,7 @@ def output_line(step: Step, line: str) -> str:
 
 
 def further_lines(text: str, indent: str) -> Iterator[str]:
-    """Split a text into lines and indent all but the first further, so that untrusted text never begins a line."""
+    """Split text into lines and indent all but the first further, so that untrusted text never begins a line."""
     first, *rest = split_lines(text) or [""]
     yield f"{indent}{first}"
     yield from (f"{indent}{line}" if line.startswith("  ") else f"{indent}  {line}" for line in rest)

@@ -1,4 +1,4 @@
-"""The base of actions: how a step is done in one run."""
+"""The base class of actions, which execute steps."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ S = TypeVar("S", bound="Step")
 
 
 class Action(Generic[S]):
-    """How a step is done: checked, applied if it is not done yet, and verified by another look.
+    """Executes a step: checks whether it is done already, applies it if not, and verifies the result.
 
     Attributes:
-        step: What is to be done.
-        run: Where.
-        result: What other steps read of it (`Run.result`); set by `check` if it is done, otherwise by `apply`.
+        step: The step to execute.
+        run: The run that executes it.
+        result: The value that other steps read (`Run.result`); set by `check` (if it skips the step) or `apply`.
         warnings: Warnings about files that it made.
     """
 
@@ -34,15 +34,15 @@ class Action(Generic[S]):
         self.run = run
 
     def check(self) -> str | None:
-        """Return why nothing has to be done, or None; unless a subclass can tell, every run does it again."""
+        """Return why the step can be skipped; None to apply it, which is the default."""
         return None
 
     def apply(self) -> None:
-        """Do it."""
+        """Execute the step."""
         raise NotImplementedError
 
     def verify(self) -> str:
-        """Check the effect and describe it; raise an error if it is missing."""
+        """Verify the result and describe it; raise an error if it is wrong."""
         raise NotImplementedError
 
     @property

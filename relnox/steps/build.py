@@ -23,7 +23,7 @@ from relnox.steps.action import Action
 from relnox.steps.archive_checks import check_archives
 from relnox.steps.building_services import BuildingServices
 from relnox.steps.export import source_of
-from relnox.steps.output_folder import move_to, same_bytes, staging_folder
+from relnox.steps.output_folder import check_unchanged, move_to, staging_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -46,7 +46,7 @@ class BuiltPackage(Record, kw_only=True):
         package: Its name.
         files: The archives, the sdist first.
         requires: `Requires-Dist` of the wheels.
-        inputs: What it was built from; None if that is not recorded.
+        inputs: The inputs of the build; None if they are not recorded.
         reused: Whether the archives of an earlier run are still valid.
         others: Packages of an earlier run that share the output folder.
     """
@@ -180,7 +180,7 @@ class Building(Action[Build]):
     def verify(self) -> str:
         """Check that the archives in the output folder are the checked ones."""
         for file in self.result.files:
-            same_bytes(self.run.root / self.step.output / file.filename, file)
+            check_unchanged(self.run.root / self.step.output / file.filename, file)
         return ", ".join(file.filename for file in self.result.files)
 
     def _digest(self, requires: Iterable[tuple[str, ...]]) -> str:

@@ -40,7 +40,7 @@ _FILES_PER_PROCESS = 20
 
 
 class CheckedDistributions(Record, kw_only=True):
-    """What `twine check` has to say.
+    """The results of `twine check`.
 
     Attributes:
         with_messages: Packages with warnings or errors.

@@ -176,7 +176,7 @@ def _has_content(path: Path, sha256: str) -> bool:
 
 
 def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
-    """Copy a file; it gets its final name only when all of it is on the disk and its hash is right."""
+    """Copy a file; it gets its final name only after all of it was written to disk and its hash is correct."""
     staged = staging / target.name
     copied = hashlib.sha256()
     with source.open("rb") as content, os.fdopen(os.open(staged, _NEW, _READABLE), "wb") as out:

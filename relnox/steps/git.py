@@ -53,7 +53,7 @@ class Committing(Action[Commit]):
     committed = False
 
     def check(self) -> str | None:
-        """Done if the present commit and the index have the edited files as they are in the checkout."""
+        """Done if the edited files in the checkout equal those of the current commit and of git's index."""
         git = checkout(self.run)
         self.committed = git.head_has_files(self._files)
         head = git.head() if self.committed and git.index_matches_head(self._files) else None
@@ -179,7 +179,9 @@ class Tagging(Action[CreateTags]):
         self._inspect()
         if self.missing:
             raise Failed(
-                "tag-missing", f"tag {self.missing[0].name} does not exist after tagging", fix="git tag --list"
+                "tag-missing",
+                f"tag {self.missing[0].name} is missing, although git created it",
+                fix="check that no hook or other program deletes tags, and rerun the command",
             )
         first = self.step.tags[0].name
         return first if len(self.step.tags) == 1 else counted(len(self.step.tags), "tag")

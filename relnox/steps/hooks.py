@@ -135,10 +135,10 @@ class RunningHook(Action[RunHook]):
         if self.step.event == "before-build":
             self._check_and_note_writes()
         elif self.step.event == "after-build":
-            from relnox.steps.output_folder import same_bytes
+            from relnox.steps.output_folder import check_unchanged
 
             for file in self._files():
-                same_bytes(self.run.root / str(self.step.folder) / file.filename, file)
+                check_unchanged(self.run.root / str(self.step.folder) / file.filename, file)
 
     def verify(self) -> str:
         """Return the result."""

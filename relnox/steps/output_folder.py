@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from relnox.core.release.manifest import Distribution
 
-__all__ = ["move_to", "same_bytes", "staging_folder"]
+__all__ = ["check_unchanged", "move_to", "staging_folder"]
 
 
 _WRITABLE_BY_OTHERS = 0o022
@@ -46,7 +46,7 @@ def move_to(folder: Path, files: Iterable[Path]) -> None:
         path.replace(folder / path.name)
 
 
-def same_bytes(path: Path, built: Distribution) -> None:
+def check_unchanged(path: Path, built: Distribution) -> None:
     """Check that a file is the one that was checked before.
 
     Raises:

@@ -20,7 +20,7 @@ from relnox.steps.action import Action
 from relnox.steps.archive_checks import CheckedArchives, check_archives
 from relnox.steps.build import Build, BuiltPackage
 from relnox.steps.building_services import BuildingServices
-from relnox.steps.output_folder import move_to, same_bytes, staging_folder
+from relnox.steps.output_folder import check_unchanged, move_to, staging_folder
 
 if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
@@ -164,7 +164,7 @@ class BuildingWheels(Action[BuildWheels]):
         """Check that the wheels in the output folder are the checked ones."""
         files = self.result.files
         for file in files:
-            same_bytes(self.run.root / self.step.build.output / file.filename, file)
+            check_unchanged(self.run.root / self.step.build.output / file.filename, file)
         return ", ".join(file.filename for file in files if file.kind == "wheel")
 
     def _sdist(self) -> Distribution:
@@ -189,7 +189,7 @@ class BuildingWheels(Action[BuildWheels]):
                 fix=f"build it again: {fixes.command('build-all', '--package', package)}; or download it from the "
                 "job that built this commit",
             )
-        same_bytes(self.run.root / output / sdist.filename, sdist)
+        check_unchanged(self.run.root / output / sdist.filename, sdist)
         return sdist
 
     def _files_of_manifest(self, package: str | None = None) -> tuple[Distribution, ...]:

@@ -484,7 +484,7 @@ def _path(url: str) -> str:
 
 
 def _is_version(text: str, version: Version) -> bool:
-    """Return whether a text is a version; also true for text that is not a valid version, such as a commit id."""
+    """Return whether a string is a version; also true for one that is not valid, such as a commit id."""
     try:
         return Version(text) == version
     except InvalidVersion:

@@ -106,7 +106,7 @@ class ControlledHandler(Handler):
 
     def allow(self, size: int) -> None:
         if self._is_slow:  # on purpose
-            self.server.limit(self.connection, None)
+            self.server.set_time_limit(self.connection, None)
         else:
             super().allow(size)
 

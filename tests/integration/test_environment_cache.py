@@ -158,7 +158,7 @@ def test_no_warm_process_outlives_a_closed_pool(tmp_path: Path) -> None:
     environment = Environment(tmp_path, Path(sys.executable))
 
     pool.close()
-    pool.server(environment, "uv_build", dict(os.environ))
+    pool.backend_server(environment, "uv_build", dict(os.environ))
     assert len(pool._running) == 1
     assert all_end([each._process.pid for each in pool._running])
 

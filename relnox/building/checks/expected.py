@@ -13,7 +13,7 @@ __all__ = ["Expected"]
 
 
 class Expected(Record, kw_only=True):
-    """What an archive has to be.
+    """The name, version and metadata that an archive is expected to have.
 
     Attributes:
         name: Normalized name (PEP 503).

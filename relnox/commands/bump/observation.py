@@ -141,7 +141,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
 
 
 def observe_remote(options: Options, project: Project) -> RemoteState:
-    """Query the remote, once, before anything is made that would be pushed to it.
+    """Query the remote once, before commits and tags are created.
 
     Raises:
         Blocked: It does not exist, and would be pushed to.

@@ -42,7 +42,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> 
     if options.commit:
         yield from checks.check_on_branch(state.branch)
     if options.push:
-        yield from checks.check_contains_remote(state.branch, config.remote, is_ancestor=remote.is_ancestor)
+        yield from checks.check_branch_up_to_date(state.branch, config.remote, is_ancestor=remote.is_ancestor)
     if options.commit and not new.edits and not tags:
         yield core.plan.Problem(
             code="nothing-to-commit", message="nothing to commit (no file changes)", fix="choose another version"
@@ -68,7 +68,7 @@ def forcible_problems(new: NewBump, options: Options) -> Iterator[Problem]:
     if options.commit:
         yield from checks.check_branch(state.branch, config.branch)
     if not options.push:
-        yield from checks.check_contains_remote(state.branch, config.remote, is_ancestor=remote.is_ancestor)
+        yield from checks.check_branch_up_to_date(state.branch, config.remote, is_ancestor=remote.is_ancestor)
     if options.commit and remote.is_ancestor is None and state.upstream is not None:
         yield from checks.check_behind(state.behind, state.upstream)
 

@@ -74,7 +74,7 @@ def observe_repeated_bump(record: bump_record.Pending, options: Options, project
 
 
 def repeated_bump_plan(repeated: RepeatedBump, options: Options) -> Plan:
-    """Plan the steps of the last bump again, of which at most a tag or the push is left to do."""
+    """Plan the last bump again, to create missing tags or to push; all other steps are done."""
     record = repeated.record
     is_pushed = any(step.remote for step in record.steps)
     finishes = f"finishing the last bump ({record.command})"

@@ -63,7 +63,7 @@ class NewBump(NamedTuple):
     """A new bump, decided, with its edits.
 
     Attributes:
-        observation: What it was decided from.
+        observation: The state of the project that it is based on.
         decision: The decision.
         edits: The edits of files, those by tools included.
         generated: The files among them that tools generated.
@@ -83,7 +83,7 @@ class UndoTarget(NamedTuple):
     """A bump that can be reverted.
 
     Attributes:
-        record: What it did.
+        record: The record of the earlier bump.
         pushed_to: Remote branches that have its commit, or remotes that have one of its tags.
         subject: The first line of the message of the present commit.
     """
@@ -115,7 +115,7 @@ class RepeatedBump(NamedTuple):
     """The last bump on this machine, requested again, an additional `--push` aside.
 
     Attributes:
-        record: What it did.
+        record: The record of the earlier bump.
         has_all_tags: Whether its tags still exist.
         branch: The present branch; None outside git.
         remote_name: The name of the remote.

@@ -137,7 +137,7 @@ def _mention_notes(new: NewBump) -> Iterator[str]:
 
 
 def _version_notes(bump: VersionBump, observation: Observation, options: Options) -> Iterator[str]:
-    """Yield notes on how one version is written and derived."""
+    """Yield notes on the normalization of one version, and on how it follows from the options."""
     source, scheme = bump.package.source, observation.config.scheme
     if (
         source.in_file

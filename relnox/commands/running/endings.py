@@ -73,7 +73,10 @@ def keep_exit_code(ended: list[Outcome], reporter: Reporter) -> Iterator[None]:
             failed: RelnoxError = error
         else:
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            failed = Failed("failed-after-publishing", f"relnox failed after the run had ended ({why})")
+            message = f"relnox failed after the run had ended ({why})"
+            failed = Failed(
+                "failed-after-publishing", message, fix="report the bug; a rerun uploads nothing twice"
+            )
         with contextlib.suppress(Exception):  # the reporter may have failed
             reporter.error(failed)
 

@@ -163,7 +163,7 @@ def any_tag_problems(
 
 
 def _own_prefix(package: Package, formats: Mapping[str, TagFormat], known_tags: KnownTags) -> str:
-    """Return the prefix of tags that name a package: of existing tags, else of its format."""
+    """Return the tag prefix of a package: that of existing tags, else that of its tag format."""
     survey = known_tags.survey
     existing = survey.prefix_of(package)
     if existing is not None:

@@ -116,7 +116,7 @@ def downloads(listings: Iterable[steps.AwaitIndex]) -> Iterator[steps.Download]:
 
 
 def check_python(python: str) -> None:
-    """Check that a text is the major and minor version of a Python.
+    """Check that a string is a Python version such as `3.13`.
 
     Raises:
         Blocked: It is not.

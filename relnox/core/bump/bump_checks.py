@@ -20,8 +20,8 @@ __all__ = [
     "check_above_tags",
     "check_behind",
     "check_branch",
+    "check_branch_up_to_date",
     "check_clean",
-    "check_contains_remote",
     "check_imports",
     "check_on_branch",
     "check_tag_prefixes",
@@ -87,13 +87,13 @@ def check_on_branch(present: str | None) -> Iterator[Problem]:
         )
 
 
-def check_contains_remote(branch: str | None, remote: str, *, is_ancestor: bool | None) -> Iterator[Problem]:
-    """Check that the branch contains that of the remote, or that this is not known.
+def check_branch_up_to_date(branch: str | None, remote: str, *, is_ancestor: bool | None) -> Iterator[Problem]:
+    """Check that the branch contains all commits of the remote's branch; skip the check if that is unknown.
 
     Args:
         branch: The present branch.
         remote: The name of the remote.
-        is_ancestor: Whether it does; None if that is not known.
+        is_ancestor: Whether the remote's commit is in the branch; None if unknown.
     """
     if is_ancestor is False:
         yield Problem(

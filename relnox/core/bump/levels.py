@@ -56,7 +56,7 @@ def check_tag_format_fits(history: Mapping[str, ReleaseHistory], tags: Collectio
     """Check that at least one of the existing tags belongs to a package, so that the last releases are known.
 
     Raises:
-        Blocked: None does.
+        Blocked: No tag has the format.
     """
     if tags and not any(package_history.tag for package_history in history.values()):
         raise Blocked(

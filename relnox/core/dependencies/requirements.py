@@ -204,7 +204,11 @@ def _pep508_clauses(text: str) -> Sequence[_Clause]:
     try:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
-        raise Blocked("requirement-invalid", f"{text!r} is not a valid requirement (PEP 508)") from error
+        raise Blocked(
+            "requirement-invalid",
+            f"{text!r} is not a valid requirement (PEP 508)",
+            fix='write it like "acme>=1.2,<2"',
+        ) from error
     name = _BEFORE_CLAUSES.match(text)
     if requirement.url or not requirement.specifier or name is None:
         return ()
@@ -217,7 +221,11 @@ def _poetry_clauses(text: str) -> Sequence[_Clause]:
     edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
     between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
     if not clauses or not all(_BETWEEN_POETRY_CLAUSES.fullmatch(gap) for gap in between):
-        raise Blocked("requirement-invalid", f"{text!r} is not a valid Poetry version constraint")
+        raise Blocked(
+            "requirement-invalid",
+            f"{text!r} is not a valid Poetry version constraint",
+            fix='write it like "^1.2" or ">=1.2,<2"',
+        )
     return clauses
 
 
@@ -233,7 +241,9 @@ def _allows(clause: _Clause, version: Version) -> bool:
         return SpecifierSet(_limits(clause)).contains(version, prereleases=True)
     except ValueError as error:
         raise Blocked(
-            "requirement-invalid", f"{clause.lead}{clause.version} is not a valid version range (PEP 440)"
+            "requirement-invalid",
+            f"{clause.lead}{clause.version} is not a valid version range (PEP 440)",
+            fix='write it like ">=1.2,<2"',
         ) from error
 
 

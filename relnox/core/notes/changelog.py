@@ -76,7 +76,7 @@ def add_release(  # noqa: PLR0913 - the parts of a release, all keywords
 
     Args:
         text: The changelog, with its line ends and byte order mark.
-        version: The version as it is to be written in the heading.
+        version: The version, as written in the heading.
         date: The day of the release.
         tag: The release's tag, for the links; None leaves them unchanged.
         previous_tag: The tag before it; None for the one in the link of `Unreleased`.
@@ -192,7 +192,7 @@ class _Document:
 
 
 def _scan(text: str, fences: str) -> Iterator[_Line]:
-    """Split a text into lines.
+    """Split text into lines.
 
     Args:
         text: The text. Lines end as in CommonMark; the last one has no line end.

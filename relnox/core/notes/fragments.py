@@ -135,7 +135,7 @@ def notes(fragments: Iterable[Fragment], package: str) -> str:
 def list_item(fragment: Fragment) -> str:
     """Format a fragment's text as a Markdown list item, without a line end at the end.
 
-    Lines after the first are indented. A text that is a list already is unchanged.
+    Lines after the first are indented. Text that is a list already is unchanged.
     """
     if _LIST_ITEM.match(fragment.text):
         return fragment.text

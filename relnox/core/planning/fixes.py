@@ -74,7 +74,7 @@ def quoted(requirement: str) -> str:
 
 
 def show(text: str, front_end: FrontEnd, installing: Callable[[str, bool], str] | None = None) -> str:
-    """Return a text with its commands in the form that the user has to type.
+    """Convert the commands in a message to the form that the user types, such as `nox -s …`.
 
     Args:
         text: A message, a fix or a note.

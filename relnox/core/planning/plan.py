@@ -72,7 +72,7 @@ class Plan(Record, kw_only=True):
         skipped: Why all steps are skipped, where the settings allow that.
         public: Names of the files to publish that the index lists already, with the same hashes.
         resumes: Whether it finishes what an earlier run of the same task began.
-        inputs: What it was made from; None for a stage of a chain.
+        inputs: The state that it is based on; None for a stage of a chain.
     """
 
     task: str

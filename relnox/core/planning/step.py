@@ -19,7 +19,7 @@ class StepAction(Protocol):
     """How a step is done, in one run.
 
     Attributes:
-        result: What later steps read of it; None if nothing.
+        result: The value that later steps read; None if they read nothing.
         warnings: Warnings about files that it made.
     """
 
@@ -96,7 +96,7 @@ class Step(Record, kw_only=True):
         return None
 
     def run_policy(self, run: Any) -> Policy | None:
-        """Return what takes part in each run of a plan with this step, if anything."""
+        """Return the policy for runs of plans with this step, if it has one."""
         del run
         return None
 

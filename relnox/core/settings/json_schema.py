@@ -13,7 +13,7 @@ __all__ = ["schema_of"]
 
 
 def schema_of(kind: Kind) -> dict[str, Any]:
-    """Return the JSON schema of a kind; rules for strings are not part of it."""
+    """Return the JSON schema of a type of setting, without its rules for strings."""
     match kind:
         case Flag():
             return {"type": "boolean"}

@@ -60,7 +60,7 @@ _FALSE = frozenset({"0", "false", "no", "off", ""})
 
 
 class Kind(Record):
-    """A kind of value: how it is validated and converted."""
+    """The type of a setting: validates and converts its values."""
 
     expected = ""
     """A valid value, in messages."""
@@ -78,7 +78,7 @@ class Kind(Record):
         raise NotImplementedError
 
     def parse(self, text: str, where: str) -> Any:
-        """Validate and convert a text on the command line or in an environment variable.
+        """Validate and convert a string from the command line or an environment variable.
 
         Args:
             text: The text.

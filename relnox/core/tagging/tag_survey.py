@@ -56,7 +56,7 @@ class Survey(NamedTuple):
         return tuple(tagged for prefix in prefixes for tagged in self.by_prefix[prefix])
 
     def prefix_of(self, package: Package) -> str | None:
-        """Return the prefix of tags that name a package, preferably of its present version."""
+        """Return the tag prefix of a package: that of its current version's tag, else that of its latest tag."""
         return self.best_prefix(self.package_prefixes.get(package.name, ()), package.version)
 
     def plain_prefix_of(self, version: Version | None) -> str | None:

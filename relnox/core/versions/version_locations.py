@@ -133,7 +133,7 @@ def find_pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]
 
 
 def find_only_word(text: str) -> Span:
-    """Find the only word of a text.
+    """Find the only word of a file's text.
 
     Raises:
         ValueError: There are several words, or none.
@@ -224,7 +224,7 @@ def replace_span(text: str, span: Span, version: str) -> str:
 
 
 def replace_version(text: str, source: VersionSource, version: str) -> str:
-    """Replace the version of a source in a text; the result is read back before it is returned.
+    """Replace the version in a file's text, and read it back to verify the change.
 
     Raises:
         ValueError: The version is missing, not found as often as declared, or would not be found again.

@@ -242,7 +242,11 @@ def _check_alone(bump: Bump) -> None:
 def _explicit(text: str) -> Version:
     target = parse(text, where="--to")
     if target.local is not None:
-        raise Blocked("version-not-publishable", f"--to {target} has a local segment", fix=f"--to {target.public}")
+        raise Blocked(
+            "version-not-publishable",
+            f"--to {target} has a local segment (+{target.local}), which indexes reject",
+            fix=f"--to {target.public}",
+        )
     return target
 
 

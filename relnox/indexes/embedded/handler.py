@@ -49,7 +49,7 @@ _PLAIN = "text/plain; charset=utf-8"
 
 
 class Response(NamedTuple):
-    """A response with a text.
+    """A response with a plain-text body.
 
     Attributes:
         status: HTTP status.
@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         """Serve a request."""
-        self.server.limit(self.connection, _HEAD_LIMIT, idle=True)
+        self.server.set_time_limit(self.connection, _HEAD_LIMIT, idle=True)
         super().handle_one_request()
 
     def parse_request(self) -> bool:
@@ -138,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def allow(self, size: int) -> None:
         """Set the time limit for a body of so many bytes."""
-        self.server.limit(self.connection, _ANSWER_LIMIT + size / _MIN_RATE)
+        self.server.set_time_limit(self.connection, _ANSWER_LIMIT + size / _MIN_RATE)
 
     def credentials(self) -> tuple[str | None, str | None]:
         """Parse user and password (RFC 7617)."""
@@ -297,7 +297,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_text(Response(status, message or status.phrase))
 
     def send_text(self, response: Response) -> None:
-        """Send a text."""
+        """Send a plain-text response."""
         headers = {"Content-Type": _PLAIN, **response.headers}
         is_plain_error = response.status >= HTTPStatus.BAD_REQUEST and headers["Content-Type"] == _PLAIN
         reason = _on_one_line(response.text) if is_plain_error else None
@@ -328,6 +328,6 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _on_one_line(text: str) -> str:
-    """Convert a text for the status line: it may contain what a client sent."""
+    """Join lines and escape characters for the status line, since the text may quote the request."""
     line = " ".join(text.split())[:_MAX_REASON]
     return "".join(char if " " <= char <= "~" else "?" for char in line)

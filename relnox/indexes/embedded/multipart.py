@@ -53,7 +53,7 @@ class Form:
         """
         values = self.fields.get(name, [])
         if len(values) > 1:
-            raise Blocked("form-invalid", f"the form has {len(values)} fields {name}", fix=_HINT)
+            raise Blocked("form-invalid", f"the form repeats the field {name}", fix=_HINT)
         return values[0] or None if values else None
 
     def required(self, name: str) -> str:

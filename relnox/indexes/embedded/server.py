@@ -144,8 +144,8 @@ class Listener(ThreadingHTTPServer):
             self._idle[connection] = None  # until its thread reads a request
         return connection, address
 
-    def limit(self, connection: socket.socket, seconds: float | None, *, idle: bool = False) -> None:
-        """Set the time limit for what comes next on a connection.
+    def set_time_limit(self, connection: socket.socket, seconds: float | None, *, idle: bool = False) -> None:
+        """Close a connection if its next read or write takes too long.
 
         Args:
             connection: The connection.

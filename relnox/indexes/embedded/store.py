@@ -183,7 +183,7 @@ class Store:
         return sorted(stored, key=lambda file: (file.version, file.filename))
 
     def find(self, filename: str) -> StoredFile | None:
-        """Return a file; None if there is none of that name."""
+        """Return a file by name; None if it does not exist."""
         try:
             project, version = identify(filename)
             record = json.loads((self._files / filename / _RECORD).read_bytes())
@@ -197,7 +197,7 @@ class Store:
         return next((file for file in stored if file is not None and file.sha256 == sha256), None)
 
     def open_file(self, filename: str) -> BinaryIO | None:
-        """Open a file; return None if there is none of that name."""
+        """Open a file by name; return None if it does not exist."""
         return self._open(filename, _FILE)
 
     def open_metadata(self, filename: str) -> BinaryIO | None:
@@ -303,7 +303,7 @@ class Incoming:
 
         Raises:
             Blocked: The name is not valid for a distribution.
-            Conflict: The store has a different file of that name.
+            Conflict: The store has a different file with this name.
         """
         identify(filename)
         _sync(self._content)

@@ -40,7 +40,7 @@ class Upload:
 
         Raises:
             Blocked: The form is incomplete or inconsistent, or breaks a rule.
-            Conflict: The store has a different file of that name.
+            Conflict: The store has a different file with this name.
         """
         _check_protocol(self.form)
         filename = _checked_filename(self.form)

@@ -182,7 +182,7 @@ class Git:
                 yield file, line
 
     def head_has_files(self, files: Iterable[str]) -> bool:
-        """Whether the current commit has these files as they are in the checkout."""
+        """Return whether these files in the checkout equal those of the current commit."""
         names = set(files)
         sample = next(iter(names), None)
         if (
@@ -194,7 +194,7 @@ class Git:
         return names.isdisjoint(changed) and not self._untracked(names)
 
     def commit_with(self, files: Iterable[str]) -> str | None:
-        """Return the id of the current commit if it has these files as they are in the checkout, otherwise None.
+        """Return the id of the current commit if these files in the checkout equal those of the commit, else None.
 
         The same as `head_has_files` and `head`, in fewer processes if nothing differs, as after a commit.
 
@@ -257,7 +257,7 @@ class Git:
         return int(time.output) if time.returncode == 0 else None
 
     def is_ancestor(self, commit: str, descendant: str = "HEAD") -> bool:
-        """Whether a commit is another one or an ancestor of it; False if it is not in this clone."""
+        """Return whether a commit is an ancestor of another one, or equal; False if it is not in this clone."""
         return self.run("merge-base", "--is-ancestor", commit, descendant).returncode == 0
 
     def files_changed_between(self, commit: str, other: str) -> tuple[str, ...] | None:
@@ -298,7 +298,7 @@ class Git:
         Args:
             commit: The commit to undo; the branch stays unless this is the current one.
             tags: Tags to delete.
-            files: Files that the index is to have as the parent has them.
+            files: Files to reset in git's index.
         """
         refs = [f"delete refs/tags/{name}" for name in tags]
         if self.head() == commit:
