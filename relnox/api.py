@@ -83,14 +83,14 @@ class Workspace:
         return self._project.history
 
     def plan(self, task: str, /, **options: Value) -> TaskPlan:
-        """Plan a task: look at the world, change nothing.
+        """Plan a task without changing anything.
 
         Args:
             task: Its name, such as `build-all`.
             **options: Its options, with the names that the command line has: `part="minor"`, `dry_run=True`.
 
         Raises:
-            RelnoxError: The task or an option is unknown, or the world cannot be observed.
+            RelnoxError: The task or an option is unknown, or the project, git or an index cannot be read.
         """
         from relnox import arguments
         from relnox.commands.running import perform

@@ -137,7 +137,7 @@ def values(kind: Kind) -> str:
         case Flag():
             return "`true`, `false`"
         case Number(maximum=maximum):
-            return f"number up to {maximum}" if maximum < Number.maximum else "number"
+            return f"number, at most {maximum}" if maximum < Number.maximum else "number"
         case ListOf(item=Table()):
             return "list of tables"
         case ListOf(item=Text(choices=())):

@@ -45,7 +45,7 @@ def warning(code: str, message: str, fix: str) -> Finding:
 
 
 def rejected(code: str, message: str, fix: str) -> Finding:
-    """Make a finding for which the public index rejects the upload."""
+    """Make a finding that the public index rejects uploads for."""
     return Finding("rejected-by-index", code, message, fix)
 
 

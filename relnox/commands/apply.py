@@ -38,7 +38,7 @@ class Snapshot(NamedTuple):
     Attributes:
         file: The path of the file.
         approved: The plan in it.
-        inputs: What the task is planned from now.
+        inputs: The current state that the task is planned from.
         options: The options of the task.
         current: The snapshot of the task.
         is_finished: Whether the checkout is at a commit with all tags of the plan: it ran before, maybe elsewhere.
@@ -97,7 +97,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> Any:
-    """Return what the task records before its first step."""
+    """Return the steps to record before the first step."""
     del options
     task_pending = getattr(load(snapshot.approved.task), "pending", None)
     return task_pending(snapshot.current, planned, snapshot.options) if task_pending is not None else None

@@ -109,7 +109,7 @@ def _exit_code(policies: Sequence[Policy], results: Sequence[StepFinished]) -> E
 def _recheck(
     policies: Sequence[Policy], watched: signals.Signals, *, after_signal: ExitCode | None
 ) -> ExitCode | None:
-    """Check the world again after a failed run; a signal ends that at once.
+    """Check after a failed run what is public; a signal ends the check immediately.
 
     Args:
         policies: What to check.
@@ -117,7 +117,7 @@ def _recheck(
         after_signal: The exit code of a signal that has ended the run.
 
     Returns:
-        The exit code of that signal, or of one received meanwhile.
+        The exit code of that signal, or of one received during the check.
     """
     interrupted = after_signal
     for policy in policies:

@@ -44,7 +44,7 @@ def execute(  # noqa: C901 - one loop with three exits
         execute_step: Executes one step; called in threads.
         progress: Records how steps end.
         run: The run, whose workers are ended when it is interrupted.
-        watched: A signal ends all steps at once.
+        watched: The received signals; one ends all steps immediately.
     """
     queue, limits, work = _Queue(steps), _ResourceLimits(), _Work(execute_step)
     running: dict[Future[StepFinished], tuple[Step, float]] = {}
@@ -151,7 +151,7 @@ class _Queue:
         return tuple(step for step in self.waiting if id(step) not in excluded)
 
     def start_ready(self, begin: Callable[[Step], bool]) -> None:
-        """Try to begin all steps that are ready, including those that become ready meanwhile.
+        """Start all steps that are ready, including those that become ready in the process.
 
         Args:
             begin: Begins a step; returns False if it has to wait.
@@ -167,7 +167,7 @@ class _Queue:
             heappush(self._ready, number)
 
     def check_progress(self, *, is_running: bool) -> None:
-        """Check that waiting steps can begin some day.
+        """Check that the waiting steps can still begin.
 
         Raises:
             Failed: Steps need each other in a cycle.

@@ -139,7 +139,7 @@ class GitHub:
         tree = self._create_tree(parent, changes, doing)
 
         def present() -> Commit | None:
-            """Return the commit of the branch if it is an equal one; None if it is the one to replace."""
+            """Return the branch's commit if it equals the planned one; None if it is the commit to replace."""
             head = self.commit_of(ref)
             if head is not None:
                 document = self._git_commit(head, doing)

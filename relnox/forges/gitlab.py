@@ -132,7 +132,7 @@ class GitLab:
         doing = f"cannot commit to branch {branch} of {self.repository}"
 
         def present() -> Commit | None:
-            """Return the commit of the branch if it is an equal one; None if it is the one to replace."""
+            """Return the branch's commit if it equals the planned one; None if it is the commit to replace."""
             head = self.commit_of(f"refs/heads/{branch}")
             if head is not None and head != parent and self._is_equal(head, parent, message, changes, doing):
                 return self._commit(head)

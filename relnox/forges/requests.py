@@ -43,7 +43,7 @@ _MAX_NUMBER = 1 << 63
 
 
 class InvalidAnswer(Failed):
-    """The error of an answer that is not what the API of the forge returns."""
+    """An invalid response of the forge's API."""
 
 
 class Answer(Record, kw_only=True):
@@ -171,7 +171,7 @@ class Api:
     # --- errors
 
     def invalid(self, what: str) -> InvalidAnswer:
-        """Return the error of an answer that is not what the API returns.
+        """Return the error for an invalid response.
 
         Args:
             what: What was returned, or is missing.
@@ -189,7 +189,7 @@ class Api:
         Args:
             doing: What failed: `cannot create tag v1.0`.
             answer: The answer.
-            permission: What the token has to be allowed, and how.
+            permission: The permission that the token needs, and how to grant it.
             more: Another reason that it may have.
         """
         repository, reason = self.location.path, self._reason(answer)

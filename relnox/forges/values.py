@@ -162,7 +162,7 @@ class Forge(Protocol):
     ) -> Commit:
         """Make a commit with one parent, and have a branch point to it.
 
-        If the branch points to an equal commit (same parent, message and files), that one is returned.
+        If the branch points to an equal commit (same parent, message and files), returns that commit.
 
         Args:
             branch: Short name of the branch.

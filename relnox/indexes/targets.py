@@ -239,7 +239,7 @@ def ignored_variables(target: Target, environment: Mapping[str, str]) -> Iterato
 
 
 def redacted(value: str) -> str:
-    """Return the URL or name of an index in another tool's settings, without a password."""
+    """Return an index in another tool's settings for messages: its name, or the host and port of its URL."""
     return (host_and_port(value) or "an invalid URL") if "://" in value else value
 
 

@@ -83,7 +83,7 @@ class Identity:
         """Check that indexes accept the workflow of this identity.
 
         Raises:
-            Blocked: The job belongs to a reusable workflow: indexes compare that one, attestations its caller.
+            Blocked: The job is part of a reusable workflow: indexes check that workflow, attestations its caller.
         """
         called, caller = self.claims.get("job_workflow_ref"), self.claims.get("workflow_ref")
         if called and caller and called != caller:

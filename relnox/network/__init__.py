@@ -445,7 +445,7 @@ def _check_encryption(url: str, target: str) -> None:
 
 
 def _clock_time(seconds: float) -> str:
-    """Format the time in so many seconds, with the date if it is more than half a day away."""
+    """Format the time a number of seconds from now, with the date if it is more than half a day away."""
     then = CLOCK.today() + timedelta(seconds=min(seconds, MAX_RETRY_AFTER))
     return then.strftime("%H:%M:%S UTC" if seconds <= _HALF_A_DAY else "%Y-%m-%d %H:%M:%S UTC")
 

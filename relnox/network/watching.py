@@ -103,7 +103,7 @@ class Watch:
         self._bytes += size
 
     def finish_within(self, seconds: float) -> None:
-        """Shorten the deadline to so many seconds from now."""
+        """Shorten the deadline to a number of seconds from now."""
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def use_socket(self, request_socket: Any) -> None:

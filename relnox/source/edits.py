@@ -38,7 +38,7 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
     """Make all edits, or none.
 
     Args:
-        root: What the files are relative to.
+        root: The folder that the paths are relative to.
         edits: The edits.
         recorded: Whether there is a record of them. If so, files are overwritten in place: the
             record identifies a half-written file, and the edit is completed. Otherwise each file is replaced by a
@@ -122,7 +122,7 @@ def _is_half_written(present: bytes | None, edit: Edit) -> bool:
 
 
 def _is_mixed(present: bytes, new: bytes, old: bytes) -> bool:
-    """Whether each sector is an old or a new one, except for one that begins new and ends old."""
+    """Whether every sector is either old or new, except for one whose beginning is new and whose end is old."""
     if not min(len(new), len(old)) <= len(present) <= max(len(new), len(old)):
         return False
     has_mixed_sector = False

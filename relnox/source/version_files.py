@@ -98,7 +98,7 @@ def _with_source(package: Package, locations: Sequence[VersionSource]) -> Packag
 
 
 def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config: Config) -> Package:
-    """Find the package of a declared file: the one that is named, or the one whose folder it is in."""
+    """Find the package of a declared version file: the one it names, or the one whose folder it is in."""
     if file.package is not None:
         return Workspace(tuple(packages)).select([file.package])[0]
     inside = [

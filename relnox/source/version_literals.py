@@ -59,7 +59,7 @@ class Literals(NamedTuple):
 
 
 def find_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> Literals:
-    """Search all tracked files at once; outside git the modules that usually have a version.
+    """Search all tracked files; outside git, only modules that usually have a version.
 
     Args:
         git: The checkout, if there is one.

@@ -84,7 +84,7 @@ class Attesting(Action[Attest]):
         return f"{counted(len(self.step.files), 'file')} with valid attestations"
 
     def apply(self) -> None:
-        """Sign files, and verify the attestations at once.
+        """Sign files, and verify each attestation immediately.
 
         Raises:
             TryLater: The signing service is unavailable, and attestations are required.

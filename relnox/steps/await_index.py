@@ -49,7 +49,7 @@ class AwaitIndex(Step, kw_only=True):
 
     Attributes:
         deadline: Seconds.
-        compare_limit: Files up to so many bytes are downloaded and hashed; of larger ones the length and the
+        compare_limit: Files up to this many bytes are downloaded and hashed; of larger ones the length and the
             last MiB are compared. None: the served bytes are not compared here.
         folder: The folder with the built files.
     """

@@ -202,7 +202,7 @@ class Publication(Service, Policy):
         return _Recheck(self, files, shortly=shortly) if files else None
 
     def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
-        """Return the exit code of a run that publishes: by what is public."""
+        """Return the exit code of a run that publishes, which depends on the public files."""
         files = self._described_files
         if not files:
             return None

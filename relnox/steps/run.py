@@ -48,7 +48,7 @@ class RunSettings(Record, kw_only=True):
 
 
 class Service:
-    """What steps of a run share besides their results, made when the first of them needs it (`Run.service`)."""
+    """An object that the steps of a run share, created when the first step needs it (`Run.service`)."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -70,7 +70,7 @@ class Run:
         private: The folder for data that later runs need.
         git: The checkout, or None outside git.
         stage: Runs a task of a chain in a folder.
-        pending: The steps that are recorded before the first of them is applied, if any.
+        pending: The steps to record before the first one is applied, if any.
         settings: The project's settings.
         handles_signals: Whether SIGINT and SIGTERM are handled while the plan runs.
         unsuccessful: Steps that failed or were not tried.
@@ -117,7 +117,7 @@ class Run:
         self._cleanup.close()
 
     def record(self, step: Step, result: Any) -> None:
-        """Record what later steps read of a step; thread-safe."""
+        """Record a step's result for later steps; thread-safe."""
         if result is not None:
             self._results[step.key] = result
 

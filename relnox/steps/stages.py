@@ -96,7 +96,7 @@ class Stage(Step, kw_only=True):
 
 
 class RunningStage(Action[Stage]):
-    """Runs another task, whose own steps are verified by themselves."""
+    """Runs another task, which verifies its own steps."""
 
     def apply(self) -> None:
         """Observe, plan and run the task."""

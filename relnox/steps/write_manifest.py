@@ -24,7 +24,7 @@ __all__ = ["WriteManifest"]
 
 
 class WriteManifest(Step, kw_only=True):
-    """Write the manifest of what was built, as JSON and as text."""
+    """Write the manifest of the built files, as JSON and as text."""
 
     exclusive: ClassVar[bool] = True
     atomic: ClassVar[bool] = True
@@ -46,7 +46,7 @@ class WriteManifest(Step, kw_only=True):
 
 
 class WritingManifest(Action[WriteManifest]):
-    """Writes the manifest of what was built, as JSON and as text."""
+    """Writes the manifest of the built files, as JSON and as text."""
 
     manifest: Manifest
 

@@ -115,7 +115,7 @@ def read_checked(path: Path, limits: ArchiveLimits = archives.LIMITS) -> Archive
     """Read an archive from elsewhere that has no errors apart from what only the public index rejects.
 
     Raises:
-        ArchiveError: It has; the message lists all of them.
+        ArchiveError: It has errors; the message lists all of them.
     """
     archive, findings = _read_and_check(
         path, public=False, limits=limits, may_be_empty=True, optional_extensions=True

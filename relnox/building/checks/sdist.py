@@ -51,7 +51,7 @@ def check_sdist(archive: Archive) -> Iterator[Finding]:
 
 
 def _check_links(entries: Sequence[Entry]) -> Iterator[Finding]:
-    """Find links that lead out of the sdist, and entries that would be unpacked through a link (PEP 706)."""
+    """Find links to targets outside of the sdist, and entries that would be unpacked through a link (PEP 706)."""
     links = {_parts(entry.name): entry.target for entry in entries if entry.kind == "symlink"}
     files = {_parts(entry.name) for entry in entries if entry.kind == "file"}
     for entry in entries:

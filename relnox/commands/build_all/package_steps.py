@@ -54,7 +54,7 @@ def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
 
 
 def build_steps(builds: Mapping[str, steps.Build], snapshot: Snapshot, options: Options) -> Iterator[Step]:
-    """Yield the builds, each followed by what is done with its archives."""
+    """Yield the builds, each followed by the steps for its archives, such as tests."""
     for package, build in builds.items():
         yield build
         if options.reproducible:

@@ -19,7 +19,7 @@ __all__ = ["Snapshot"]
 
 
 class Snapshot(NamedTuple):
-    """What the plan of a build depends on.
+    """The state that the plan of a build depends on.
 
     Attributes:
         packages: The packages to build, in release order.

@@ -1,7 +1,7 @@
 """Bump versions: in every version location and in dependents' requirements, as one commit with tags.
 
 Without --commit, only files are edited. An interrupted bump is finished by rerunning the command, or undone with
---abort; --undo reverts the last bump as long as nothing of it is pushed.
+--abort; --undo reverts the last bump if it is not pushed yet.
 """
 
 from __future__ import annotations

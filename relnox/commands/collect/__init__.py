@@ -50,7 +50,7 @@ class Snapshot(NamedTuple):
         jobs: The output of the jobs, without packages that are not selected.
         packages: The packages to collect, in release order.
         workspace_packages: Names of all packages of the checkout.
-        needs: For each of them the others that installing it needs, by its sources and its wheels.
+        needs: By package: the other packages that it requires, according to its sources and wheels.
         head: The checkout's commit; None outside git.
         wheels: Which packages have platform wheels.
         old_archives: Archives that exist in the output folder.

@@ -184,7 +184,7 @@ def _incomplete(package: Package, snapshot: Snapshot, *, partial: bool) -> Itera
             code="archive-unexpected",
             message=f"{package.name} has files that are not expected: {', '.join(comparison.extra)}",
             fix=(
-                "correct [tool.relnox.wheels], or remove that job's --from"
+                "correct [tool.relnox.wheels], or leave out that job's folder (--from)"
                 if has_matrix
                 else f'if it has platform wheels, set [tool.relnox.wheels] packages = ["{package.name}"]'
             ),

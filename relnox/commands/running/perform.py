@@ -184,7 +184,7 @@ def prepare(
     reporter: Reporter,
     stack: ExitStack,
 ) -> Preparation:
-    """Observe the world and plan a task.
+    """Read the state of the project and plan a task.
 
     Args:
         task: The task's name.

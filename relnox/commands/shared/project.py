@@ -81,7 +81,7 @@ class Project(Record):
 
     @cached_property
     def known_tags(self) -> KnownTags:
-        """What the tags say of the form that each package's tags have."""
+        """The tag format of each package, as far as existing tags show it."""
         from relnox.core.tagging.tag_proposals import read_known_tags
 
         state = self.state

@@ -56,9 +56,9 @@ def last_tags(
     reachable: Iterable[str],
     versions: Mapping[str, Version | None] | None = None,
 ) -> dict[str, tuple[str, Version]]:
-    """Return each package's last tag among those that the present commit contains.
+    """Return the last tag of each package that the present commit contains.
 
-    That is the greatest one that is not above the package's version: higher tags may be of an abandoned version.
+    That is the one with the greatest version up to the package's version: higher tags may be of abandoned ones.
     If all are above, or no file has a version, it is the greatest of all.
 
     Args:

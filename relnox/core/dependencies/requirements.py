@@ -158,7 +158,7 @@ def rewrite_poetry(
             return None
         raise Blocked(
             "requirement-excludes-version",
-            f"{constraint!r} excludes {new} in each of its alternatives",
+            f"no alternative of {constraint!r} allows {new}",
             fix='add an alternative by hand, or set [tool.relnox] update-requirements = "exact"',
         )
     return _rewritten(constraint, _poetry_clauses, new, policy, format_version)

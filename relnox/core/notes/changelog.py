@@ -472,7 +472,7 @@ def _with_title(document: _Document, heading: _Heading, title: str) -> Iterator[
 
 
 def _definition_edits(document: _Document, label: str, links: _Links) -> Iterator[_Edit]:
-    """Update the link reference of `Unreleased`, and insert that of the version below it."""
+    """Update the link reference of `Unreleased`, and insert one for the new version below it."""
     definitions = [
         (line, match) for line in document.lines if line.is_text and (match := _DEFINITION.match(line.text))
     ]

@@ -14,7 +14,7 @@ __all__ = ["Policy", "Recheck"]
 
 
 class Recheck(Protocol):
-    """Another check of the world after a failed run, which a signal ends at once."""
+    """A check after a failed run of what is public; a signal ends it immediately."""
 
     def start(self) -> None:
         """Begin in the background."""
@@ -41,10 +41,10 @@ class Policy:
         return False
 
     def settle(self, results: Sequence[StepFinished]) -> None:
-        """Undo or keep what the steps did, when all of them have ended."""
+        """Undo or keep the changes, after all steps have ended."""
 
     def recheck(self, *, shortly: bool) -> Recheck | None:
-        """Return another check of the world after a failed run, if one is useful.
+        """Return a check for after a failed run, if one is useful.
 
         Args:
             shortly: Whether a signal has ended the run, and the user waits for its end.

@@ -286,7 +286,7 @@ class Table(Kind):
 
 
 class _Required:
-    """The default of a field that has none."""
+    """Marks a field without a default."""
 
 
 _REQUIRED = _Required()

@@ -143,7 +143,7 @@ def _origin(version: Version, tagged: Collection[Version]) -> Version | None:
 def lockstep_reason(workspace: Workspace, config: Config, known_tags: KnownTags) -> str | None:
     """Explain why the packages are bumped in lockstep though no setting says so; None if they are not.
 
-    They are if all of them have one version, and their tags are plain.
+    They are if all packages have the same version, and the tags contain no package name.
     """
     is_configured = config.versions is not None or config.groups or config.tag_names or config.tag_formats
     names_packages = config.tag_format is not None and any(

@@ -165,7 +165,7 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
 
 
 def explain(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
-    """Return a note on what the request means for this version; empty if that is obvious.
+    """Return a note that explains how the new version follows from the request; empty if that is obvious.
 
     Args:
         current: The version before.

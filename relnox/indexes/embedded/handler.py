@@ -137,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
         return not foreign
 
     def allow(self, size: int) -> None:
-        """Set the time limit for a body of so many bytes."""
+        """Set the time limit for a body of this size."""
         self.server.set_time_limit(self.connection, _ANSWER_LIMIT + size / _MIN_RATE)
 
     def credentials(self) -> tuple[str | None, str | None]:

@@ -424,7 +424,7 @@ class Git:
         """Return every branch and tag of a remote by full name; an annotated tag's commit is under `NAME^{}`.
 
         Raises:
-            Failed: The remote does not answer, or not within so many seconds.
+            Failed: The remote cannot be reached, or does not answer within `timeout` seconds.
         """
         listing = self.run(
             "ls-remote", "--heads", "--tags", "--", remote, stderr=False, timeout=timeout, outlives=False
