@@ -313,7 +313,7 @@ def test_a_file_must_be_called_what_it_is(filename: str, index: EmbeddedIndex, t
         (form("demo-1.0.tar.gz", b"", description="x" * (1 << 25)), "too large"),
         (
             encode("demo-1.0.tar.gz", b"", [(":action", "file_upload"), ("name", "demo"), ("name", "demo")]),
-            "2 fields name",
+            "repeats the field name",
         ),
         (form("demo-1.0.tar.gz", b"")[: -len(END)] + form("demo-1.0.tar.gz", b""), "more than one file"),
         (form("demo-1.0.tar.gz", b"").replace(b"demo\r\n", b"d\xe9mo\r\n"), "not UTF-8"),
