@@ -22,7 +22,7 @@ def normalized(name: str) -> str:
 
 
 def is_valid(name: str) -> bool:
-    """Whether a name is valid for a distribution (PEP 508, "Names")."""
+    """Return whether a name is valid for a distribution (PEP 508, "Names")."""
     return _VALID.fullmatch(name) is not None
 
 

@@ -108,7 +108,7 @@ def replace_strings(
 
 
 def _is_plain(value: str) -> bool:
-    """Whether a value needs no escapes in any kind of quotes."""
+    """Return whether a value needs no escapes in any kind of quotes."""
     return _NOT_PLAIN.search(value) is None
 
 

@@ -57,7 +57,7 @@ def outdated_pins(unlisted: Iterable[Package], bumps: Iterable[VersionBump]) -> 
 
 
 def _allows(need: Dependency, version: Version) -> bool:
-    """Whether a requirement allows a version."""
+    """Return whether a requirement allows a version."""
     from relnox.core.dependencies import requirements  # slow to import, and rarely needed
 
     try:

@@ -61,7 +61,7 @@ def find_unlisted(files: Sequence[str], root: Path, workspace: Workspace, config
 
 
 def lists_packages(root: Path, config: Config) -> bool:
-    """Whether the settings, or those of a uv workspace, list the packages."""
+    """Return whether the settings, or those of a uv workspace, list the packages."""
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
     return bool(config.packages) or "workspace" in pyproject.table_at(document, "tool", "uv")
 
@@ -116,7 +116,7 @@ def _parse_package(root: Path, document: Mapping[str, Any], folder: str) -> Pack
 
 
 def _is_released_root(document: dict[str, Any], warnings: list[str]) -> bool:
-    """Whether the root of a uv workspace is a package to release.
+    """Return whether the root of a uv workspace is a package to release.
 
     `[tool.uv] package = false` does not decide it: published meta packages have it as well.
     """

@@ -68,7 +68,7 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
 
 
 def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
-    """Whether every file has its new content, and no half-written file is left beside it."""
+    """Return whether every file has its new content, and no half-written file is left beside it."""
     edits = tuple(edits)
     return all(read_content(root / edit.file) == edit.after for edit in edits) and not any(
         map(has_leftovers, _folders_of_replaced(root, edits, recorded=True))
@@ -98,7 +98,7 @@ def reversed_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:
 
 
 def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:
-    """Whether the file has its new content; it must have that, or the planned one, or a part of each."""
+    """Return whether the file has its new content; it must have that, or the planned one, or a part of each."""
     present = read_content(root / edit.file)
     if present == edit.after:
         return True
@@ -112,7 +112,7 @@ def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:
 
 
 def _is_half_written(present: bytes | None, edit: Edit) -> bool:
-    """Whether overwriting the file stopped in the middle, in either direction.
+    """Return whether overwriting the file stopped in the middle, in either direction.
 
     A kill leaves new bytes up to some position and old ones behind it. After a power failure each sector is an old
     or a new one, since the disk writes them in any order.
@@ -122,7 +122,7 @@ def _is_half_written(present: bytes | None, edit: Edit) -> bool:
 
 
 def _is_mixed(present: bytes, new: bytes, old: bytes) -> bool:
-    """Whether every sector is either old or new, except for one whose beginning is new and whose end is old."""
+    """Return whether every sector is old or new, except for one that is new at its start and old at its end."""
     if not min(len(new), len(old)) <= len(present) <= max(len(new), len(old)):
         return False
     has_mixed_sector = False

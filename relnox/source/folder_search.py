@@ -81,7 +81,7 @@ def search_folders(root: Path, exclude: Sequence[str], warnings: list[str]) -> I
 
 
 def is_skipped(name: str) -> bool:
-    """Whether a folder of this name holds test data, templates, examples or third-party code."""
+    """Return whether a folder of this name holds test data, templates, examples or third-party code."""
     lower = name.lower()
     is_template = "{{" in name or "{%" in name
     return name.startswith(".") or lower in _SKIPPED or lower.endswith(_SKIPPED_SUFFIXES) or is_template
@@ -97,6 +97,6 @@ def walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def is_excluded(folder: str, globs: Sequence[str]) -> bool:
-    """Whether one of the globs matches the folder or one of its parents."""
+    """Return whether one of the globs matches the folder or one of its parents."""
     paths = [folder, *(parent.as_posix() for parent in Path(folder).parents if parent != Path())]
     return any(fnmatch.fnmatchcase(path, normalize_path(glob)) for path in paths for glob in globs)

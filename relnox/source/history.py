@@ -53,7 +53,7 @@ def _parents(git: Git) -> dict[str, tuple[str, ...]]:
 
 
 def _touches_former_package(commits: Iterable[Commit], workspace: Workspace) -> bool:
-    """Whether a commit touches the pyproject.toml of a folder that is not a package now."""
+    """Return whether a commit touches the pyproject.toml of a folder that is not a package now."""
     files = {package.pyproject for package in workspace.packages}
     return any(
         file.endswith("/pyproject.toml") and file not in files for commit in commits for file in commit.files

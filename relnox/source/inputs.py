@@ -91,14 +91,14 @@ def input_digests(root: Path, git: Git, commit: str, packages: Iterable[Package]
 
 
 def is_declarative(root: Path, package: Package) -> bool:
-    """Whether only the backend runs in a package's build: no code of the project, and no plugin."""
+    """Return whether only the backend runs in a package's build: no code of the project, and no plugin."""
     required = [need.name for need in package.dependencies if need.table == "build"]
     is_computed = package.dynamic or package.source.kind == "tags"
     return not is_computed and required == [_DECLARATIVE.get(package.backend)] and not _runs_code(root, package)
 
 
 def _reads_other_folders(root: Path, package: Package) -> bool:
-    """Whether a package's settings may refer to files outside of its folder."""
+    """Return whether a package's settings may refer to files outside of its folder."""
     files = (root / package.folder / name for name in _SETTINGS)
     return package.folder == "." or any(
         ".." in file.read_text(encoding="utf-8-sig", errors="replace") for file in files if file.is_file()
@@ -106,7 +106,7 @@ def _reads_other_folders(root: Path, package: Package) -> bool:
 
 
 def _runs_code(root: Path, package: Package) -> bool:
-    """Whether code other than the backend runs during the build."""
+    """Return whether code other than the backend runs during the build."""
     folder = root / package.folder
     text = (root / package.pyproject).read_text(encoding="utf-8-sig")
     declarative = package.backend in _DECLARATIVE or package.backend in _SETUPTOOLS
@@ -115,7 +115,7 @@ def _runs_code(root: Path, package: Package) -> bool:
 
 @lru_cache(maxsize=1 << 10)
 def _has_hooks(text: str) -> bool:
-    """Whether the settings of a declarative backend make it run code."""
+    """Return whether the settings of a declarative backend make it run code."""
     import tomllib
 
     document: Mapping[str, Any] = tomllib.loads(text)

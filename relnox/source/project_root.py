@@ -53,7 +53,7 @@ def find_project_root(start: Path, top: Path | None) -> Path:
 
 
 def _is_one_of_several(folder: Path, top: Path) -> bool:
-    """Whether a folder is one of several packages in a checkout without settings."""
+    """Return whether a folder is one of several packages in a checkout without settings."""
     if folder == top or not _describes_package(folder) or _describes_package(top):
         return False
     candidates = (top / name for name in search_folders(top, (), []))

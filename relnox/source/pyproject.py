@@ -60,7 +60,7 @@ def strings_in(value: Any) -> list[str]:
 
 
 def is_package(document: Mapping[str, Any]) -> bool:
-    """Whether the document describes a package; settings of tools alone do not."""
+    """Return whether the document describes a package; settings of tools alone do not."""
     return bool(document.get("project")) or "name" in table_at(document, "tool", "poetry")
 
 

@@ -172,7 +172,7 @@ def _table(folder: Path) -> tuple[str, Mapping[str, Any]]:
 
 
 def _is_member(top: Path, folder: Path) -> bool:
-    """Whether a folder is a member of the uv workspace whose root is `top`."""
+    """Return whether a folder is a member of the uv workspace whose root is `top`."""
     if not (top / "pyproject.toml").is_file():
         return False
     workspace = table_at(load(top / "pyproject.toml"), "tool", "uv", "workspace")

@@ -174,7 +174,7 @@ def import_path(root: Path, file: str, package: Package) -> str | None:
 
 
 def _is_in_top_level_package(root: Path, file: str, package: Package) -> bool:
-    """Whether a module's import package is not in another one; namespace packages do not count."""
+    """Return whether a module's import package is not in another one; namespace packages do not count."""
     folder = posixpath.dirname(posixpath.dirname(file))
     while folder and folder != package.folder:
         if (root / folder / "__init__.py").is_file():

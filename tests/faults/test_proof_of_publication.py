@@ -281,7 +281,7 @@ def test_a_missing_confirmation_reports_the_public_files(tmp_path: Path, clock: 
         ran = publish_to(tmp_path, index.upload_url, index.simple_url, production=True)
     assert ran.code == 3, ran.text
     assert "confirmation needed, but stdin is not a terminal" in ran.err
-    assert "3 of 6 files are already public" in ran.err
+    assert "already public from an earlier run (3 of 6 files):" in ran.err
 
 
 def test_an_index_that_cannot_be_read_never_ends_as_if_nothing_were_public(

@@ -52,7 +52,7 @@ def find_previous_bump(options: Options, project: Project) -> bump_record.Pendin
 
 
 def is_repeated(record: bump_record.Pending, options: Options) -> bool:
-    """Whether the options request the last bump again, an additional `--push` aside."""
+    """Return whether the options request the last bump again, an additional `--push` aside."""
     request = request_of(options)
     return request == record.request or [word for word in request if word != "--push"] == list(record.request)
 
@@ -159,7 +159,7 @@ def find_release_from_head(
 
 
 def _may_exist(observation: Observation, options: Options) -> bool:
-    """Whether a release may exist that the options request: not if another bump is the last one here."""
+    """Return whether a release may exist that the options request: not if another bump is the last one here."""
     is_new = observation.previous is None and not options.again and options.part != "auto"
     return is_new and (options.commit or options.tag)
 
@@ -199,7 +199,7 @@ def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str,
 
 
 def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
-    """Whether the checkout is as a bump left it."""
+    """Return whether the checkout is as a bump left it."""
     from relnox.source import edits
 
     if not edits.are_applied(project.root, record.edits):

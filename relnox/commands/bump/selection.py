@@ -174,7 +174,7 @@ def _never_tagged(observation: Observation, options: Options) -> tuple[Package, 
 
 
 def _realigns(package: Package, options: Options) -> bool:
-    """Whether --to gives the version that a package has already, to correct a location with another one."""
+    """Return whether --to gives the version that a package has already, to correct a location with another one."""
     if options.to is None or package.version is None:
         return False
     target = core.versioning.parse(options.to, where="--to")

@@ -74,7 +74,7 @@ def _find_undo_target(
 
 
 def _is_committed(interrupted: bump_record.Pending, project: Project) -> bool:
-    """Whether the files of an interrupted bump are committed, after waiting for a git process it left running."""
+    """Return whether the files of an interrupted bump are committed, after waiting for its git process to end."""
     if project.git is None:
         return False
     from relnox.source import edits

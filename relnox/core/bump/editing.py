@@ -37,7 +37,7 @@ def editable_files(workspace: Workspace) -> tuple[str, ...]:
 
 
 def is_equivalent(file: str, before: bytes | None, after: bytes | None) -> bool:
-    """Whether two contents of a file differ in formatting only."""
+    """Return whether two contents of a file differ in formatting only."""
     if before is None or after is None:
         return before == after
     try:

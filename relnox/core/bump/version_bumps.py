@@ -120,7 +120,7 @@ def plan_bumps(
 
 
 def locations_agree(package: Package, version: Version | None) -> bool:
-    """Whether every location of a package's version has this version."""
+    """Return whether every location of a package's version has this version."""
     return all(parse_version(location) == version for location in package.locations)
 
 

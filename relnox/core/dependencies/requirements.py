@@ -165,7 +165,7 @@ def rewrite_poetry(
 
 
 def poetry_allows(constraint: str, version: Version) -> bool:
-    """Whether a constraint in Poetry's syntax, such as `^3.9` or `^2.7 || >=3.8,<4`, allows a version.
+    """Return whether a constraint in Poetry's syntax, such as `^3.9` or `^2.7 || >=3.8,<4`, allows a version.
 
     Raises:
         Blocked: The text is not a valid constraint.

@@ -23,7 +23,7 @@ _BARE = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?
 
 
 def is_unbounded(need: Dependency) -> bool:
-    """Whether a requirement names no version and no URL."""
+    """Return whether a requirement names no version and no URL."""
     return need.text.strip() == "*" if need.poetry else _BARE.fullmatch(need.text) is not None
 
 

@@ -49,12 +49,12 @@ _COMPARISON = re.compile(r"(?P<start>(?:(?!\.\.)[^?#])+)(?P<dots>\.{2,3})(?P<new
 
 
 def has_unreleased(text: str) -> bool:
-    """Whether a changelog has a heading for unreleased changes: `## [Unreleased]`, in any case and level."""
+    """Return whether a changelog has a heading such as `## [Unreleased]`, in any case and level."""
     return any(_is_unreleased(heading) for heading in _Document(text).headings)
 
 
 def is_unreleased_empty(text: str) -> bool:
-    """Whether there is nothing but headings and comments below the heading for unreleased changes."""
+    """Return whether there is nothing but headings and comments below the heading for unreleased changes."""
     document = _Document(text)
     unreleased = _find_unreleased(document)
     titles = {line for heading in document.headings for line in range(heading.first, heading.last + 1)}
@@ -269,7 +269,7 @@ def _underline_of(lines: list[_Line], index: int) -> str | None:
 
 
 def _ends_paragraph(line: _Line) -> bool:
-    """Whether the line after this one does not belong to the same paragraph."""
+    """Return whether the line after this one does not belong to the same paragraph."""
     text = line.text.removeprefix(_BOM)
     return line.is_blank or not line.is_text or any(pattern.fullmatch(text) for pattern in (_ATX, _UNDERLINE))
 
@@ -291,7 +291,7 @@ def _version_of(heading: _Heading) -> Version | None:
 
 
 def _is_of_version(heading: _Heading) -> bool:
-    """Whether a heading is that of a version, or of `Unreleased`; one such as `2.0 migration` is not."""
+    """Return whether a heading is that of a version, or of `Unreleased`; one such as `2.0 migration` is not."""
     if _version_of(heading) is None:
         return _is_unreleased(heading)
     match = _VERSION.fullmatch(heading.title)

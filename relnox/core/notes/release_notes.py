@@ -160,7 +160,7 @@ def find_empty_changelogs(
 
 
 def is_documented(bump: VersionBump, config: Config) -> bool:
-    """Whether a bump is listed in changelogs: a prerelease only if `changelog-prereleases` is set."""
+    """Return whether a bump is listed in changelogs: a prerelease only if `changelog-prereleases` is set."""
     return config.changelog_prereleases or not bump.after.is_prerelease
 
 

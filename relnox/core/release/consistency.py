@@ -211,7 +211,7 @@ def short_id(commit: str) -> str:
 
 
 def _is_major_tag(tag: Version, version: Version) -> bool:
-    """Whether a tag such as `v1` is a floating tag of a version's major series."""
+    """Return whether a tag such as `v1` is a floating tag of a version's major series."""
     return len(tag.release) == 1 < len(version.release) and str(tag) == str(version.major)
 
 

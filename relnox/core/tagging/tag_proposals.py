@@ -120,7 +120,7 @@ def _shared(packages: Sequence[Package], survey: Survey, last: tuple[str, Versio
 
 
 def _fits(version: Version | None, tagged: Collection[Version]) -> bool:
-    """Whether a version is tagged, or follows one that is."""
+    """Return whether a version is tagged, or follows one that is."""
     return version is not None and _origin(version, tagged) is not None
 
 

@@ -81,7 +81,7 @@ class TagFormat(Record):
         return [(tag, version) for tag in tags if (version := self.parse(tag)) is not None]
 
     def has(self, version: Version, tags: Sequence[str]) -> bool:
-        """Whether one of these sorted tags is of a version."""
+        """Return whether one of these sorted tags is of a version."""
         start = bisect_left(tags, self.prefix)
         end = bisect_left(tags, f"{self.prefix}\U0010ffff")
         return any(self.parse(tag) == version for tag in tags[start:end])
@@ -205,7 +205,7 @@ def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
 
 
 def has_common_tags(workspace: Workspace, config: Config, tags: Sequence[str], *, is_alone: bool = True) -> bool:
-    """Whether each release has one common tag, which need not name a package.
+    """Return whether each release has one common tag, which need not name a package.
 
     That is the case in lockstep and for a single package. A single package beside others that do not belong to the
     project has plain tags only if its present version has one.

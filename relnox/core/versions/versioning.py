@@ -319,7 +319,7 @@ class _Counting(Protocol):
     """A way to number releases and prereleases."""
 
     def reaches(self, release: Release, level: int) -> bool:
-        """Whether a release is the first of its series at this level or a higher one."""
+        """Return whether a release is the first of its series at this level or a higher one."""
 
     def raised(self, release: Release, level: int) -> Release:
         """Return the next release at a level."""
@@ -394,7 +394,7 @@ _MONTHS, _DAYS = range(1, 13), range(1, 32)
 
 
 def _is_date_stamp(number: int) -> bool:
-    """Whether a number reads as YYMMDD or YYYYMMDD."""
+    """Return whether a number reads as YYMMDD or YYYYMMDD."""
     is_long = number in _SIX_DIGITS or number in _EIGHT_DIGITS
     return is_long and number // 100 % 100 in _MONTHS and number % 100 in _DAYS
 

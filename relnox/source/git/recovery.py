@@ -108,7 +108,7 @@ def _recorded_group(record: Path) -> int | None:
 
 
 def _is_running(group: int) -> bool:
-    """Whether a process group has a running process; a zombie is not running."""
+    """Return whether a process group has a running process; a zombie is not running."""
     if sys.platform == "win32":
         return False
     try:

@@ -211,12 +211,12 @@ class Git:
         return head if matches else None
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
-        """Whether the index has these files as the current commit has them."""
+        """Return whether the index has these files as the current commit has them."""
         changed = self._list_files("diff", "--cached", "--name-only", "--no-renames", "HEAD")
         return set(files).isdisjoint(changed)
 
     def is_shallow(self) -> bool:
-        """Whether the clone is shallow: history ends at some of its commits."""
+        """Return whether the clone is shallow: history ends at some of its commits."""
         if self._shallow is None:
             self._shallow = self.output("rev-parse", "--is-shallow-repository") == "true"
         return self._shallow
