@@ -249,7 +249,7 @@ def _copies(manifest: Manifest, folder: str) -> Iterator[steps.CopyFiles]:
 
 
 def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[steps.CopyFiles]:
-    """Copy the newest wheels of other projects in folders, without the packages of the manifest.
+    """Copy the newest wheels of projects that are not in the manifest from the folders.
 
     Raises:
         Blocked: A folder does not exist, or has no wheels.

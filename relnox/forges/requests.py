@@ -339,7 +339,7 @@ def _is_rate_limited(response: Response) -> bool:
 
 
 def _explanation(document: Any) -> str:
-    """Return what an error answer says, as one line without secrets: GitHub's and GitLab's forms."""
+    """Return the message of an error response of GitHub or GitLab, as one line without secrets."""
     texts: list[str] = []
 
     def collect(value: Any, depth: int = 0) -> None:

@@ -187,7 +187,7 @@ class Indexes:
         Args:
             index: Its name.
             project: Normalized name (PEP 503).
-            filenames: Names of files that may not be listed.
+            filenames: Names of files, whether or not the index lists them.
             refresh: Whether the listing is requested again even if it is recent.
             deadline: How long to try.
 

@@ -268,7 +268,7 @@ def test_a_killed_undo_is_finished_by_a_rerun(two: Path, bump: Bump, moment: str
     assert (two / ".git/relnox/pending.json").exists()
     aborted = bump(two, "--abort")
     assert aborted.code == 1
-    assert "an undo was interrupted and can only be finished" in aborted.err
+    assert "an undo was interrupted and must be finished first" in aborted.err
     assert f"finish it: relnox bump --project {two} --undo" in aborted.err
     other = bump(two, "--part", "patch")
     assert other.code == 1

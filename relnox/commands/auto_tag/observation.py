@@ -150,11 +150,11 @@ class Snapshot(NamedTuple):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read everything, the remote and the index included.
+    """Read the state of the project, the remote and the index.
 
     Raises:
-        Blocked: There is no commit, no such remote, or no such `--since`.
-        Failed: The remote does not answer, and would be pushed to.
+        Blocked: There is no commit, or the remote or the commit of `--since` does not exist.
+        Failed: The remote to push to does not answer.
         TryLater: The index does not answer.
     """
     from relnox.commands.auto_tag import decisions

@@ -52,7 +52,7 @@ def find_previous_bump(options: Options, project: Project) -> bump_record.Pendin
 
 
 def is_repeated(record: bump_record.Pending, options: Options) -> bool:
-    """Return whether the options request the last bump again, an additional `--push` aside."""
+    """Return whether the options request the last bump again; only `--push` may be added."""
     request = request_of(options)
     return request == record.request or [word for word in request if word != "--push"] == list(record.request)
 

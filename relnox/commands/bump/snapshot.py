@@ -112,7 +112,7 @@ class EarlierBump(NamedTuple):
 
 
 class RepeatedBump(NamedTuple):
-    """The last bump on this machine, requested again, an additional `--push` aside.
+    """The last bump on this machine, requested again with the same options (or also with `--push`).
 
     Attributes:
         record: The record of the earlier bump.

@@ -94,7 +94,7 @@ def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Opt
     if options.abort and "--undo" in interrupted.request:
         raise Blocked(
             "undo-interrupted",
-            "an undo was interrupted and can only be finished",
+            "an undo was interrupted and must be finished first",
             fix=f"finish it: {interrupted.command}",
         )
     if options.abort or (options.undo and "--undo" not in interrupted.request):

@@ -380,7 +380,7 @@ def _brackets(version: re.Match[str]) -> tuple[str, str] | None:
 
 
 class _Links(Record):
-    """The tags for links that compare a release with the previous one."""
+    """The tags in links that compare a release with the previous one."""
 
     tag: str
     previous_tag: str | None
