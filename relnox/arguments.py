@@ -85,7 +85,7 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
     """
     declaration = load(task).Options
     positional: dict[str, Value] = {}
-    bare = [group[0] for group in _groups(task, words) if not group[0].startswith("-")]
+    bare = [group[0] for group in _groups(task, words) if not _is_flag(group[0])]
     if declaration.positional and len(bare) == 1:
         words = [word for group in _groups(task, words) if group != bare for word in group]
         positional = _positional_value(_positional_options(declaration), bare[0], program)
@@ -146,14 +146,19 @@ def _groups(task: str, words: Sequence[str]) -> list[list[str]]:
     groups: list[list[str]] = []
     needs_value = False
     for word in words:
-        if needs_value and (flags.get(groups[-1][0]) or not word.startswith("-")):
+        if needs_value and (flags.get(groups[-1][0]) or not _is_flag(word)):
             groups[-1].append(word)
             needs_value = False
         else:
             groups.append([word])
-            is_flag = word.startswith("-") and "=" not in word and not _is_bundle(word, flags)
+            is_flag = _is_flag(word) and "=" not in word and not _is_bundle(word, flags)
             needs_value = is_flag and flags.get(word, True)
     return groups
+
+
+def _is_flag(word: str) -> bool:
+    """Return whether a word is a flag; `-` is standard input or output."""
+    return word.startswith("-") and word != "-"
 
 
 def _is_bundle(word: str, flags: Mapping[str, bool]) -> bool:
@@ -165,7 +170,7 @@ def _is_bundle(word: str, flags: Mapping[str, bool]) -> bool:
 
 def _has(task: str, group: Sequence[str]) -> bool:
     flag, flags = group[0].partition("=")[0], _flags_of(task)
-    if not flag.startswith("-"):
+    if not _is_flag(flag):
         return bool(load(task).Options.positional)
     return flag in flags or _is_bundle(flag, flags)
 

@@ -6,6 +6,7 @@ difference is shown; otherwise the file is the confirmation. Rerunning the comma
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,7 +30,9 @@ class Options(CommonOptions):
 
     positional = ("file",)
 
-    file: str | None = option(None, "The file that --plan wrote.", metavar="PLAN", anywhere=False)
+    file: str | None = option(
+        None, "The file that --plan wrote; - is standard input.", metavar="PLAN", anywhere=False
+    )
 
 
 class Snapshot(NamedTuple):
@@ -112,7 +115,8 @@ def _read(options: Options) -> tuple[str, Plan]:
     if options.file is None:
         raise Blocked("plan-file-missing", "apply needs the file of a plan", fix="relnox apply FILE")
     try:
-        text = Path(options.file).read_text(encoding="utf-8")
+        data = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise Blocked(

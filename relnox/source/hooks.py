@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import stat
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -26,12 +27,23 @@ if TYPE_CHECKING:
     from relnox.core.settings.hook_settings import Hook
     from relnox.source.git import Git
 
-__all__ = ["EVENT", "RUNNING", "check_writes", "edits_in_copy", "hook_name", "run", "written_files"]
+__all__ = [
+    "EVENT",
+    "RUNNING",
+    "check_position",
+    "check_writes",
+    "edits_in_copy",
+    "hook_name",
+    "run",
+    "written_files",
+]
 
 EVENT = "RELNOX_EVENT"
 """The variable with the path of the event."""
 RUNNING = "RELNOX_RUNNING_HOOKS"
 """The variable with the events whose hooks are running, separated by commas."""
+_REGULAR, _EXECUTABLE, _LINK = "100644", "100755", "120000"
+"""Modes of files in git."""
 _UMASK = 0o022
 """As in exports: backends copy the permissions of files."""
 _CACHES = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".nox"})
@@ -155,7 +167,8 @@ def written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str | None
     return {
         name: _digest(git.root / name)
         for name in sorted(names)
-        if not set(name.split("/")) & _CACHES and not (git.root / name).is_dir()
+        if not set(name.split("/")) & _CACHES
+        and ((git.root / name).is_symlink() or not (git.root / name).is_dir())
     }
 
 
@@ -180,13 +193,71 @@ def check_writes(hook: Hook, event: Mapping[str, Any], names: Iterable[str]) -> 
         )
 
 
+def check_position(
+    hook: Hook, event: Mapping[str, Any], git: Git, before: tuple[str | None, str | None], *, is_copy: bool = False
+) -> None:
+    """Check that a hook left the current commit and branch as they were.
+
+    Otherwise files that it commits are released without being in the plan, or the release is on another branch.
+
+    Args:
+        hook: The hook.
+        event: The event.
+        git: The checkout.
+        before: Its position before the hook.
+        is_copy: Whether the checkout is a copy, where there is nothing to go back to.
+
+    Raises:
+        Failed: The commit or the branch is another one.
+    """
+    if git.position() == before:
+        return
+    commit, branch = before
+    fix = f"let the hook make no commits and switch no branches: {_settings_of(event)}"
+    if not is_copy:
+        switch = branch.removeprefix("refs/heads/") if branch is not None else f"--detach {commit}"
+        fix += f"; to go back: git switch {switch}, and if it committed: git reset --soft {commit}"
+    raise Failed("hook-changed-commit", f"{hook_name(hook, event)} changed the current commit or branch", fix=fix)
+
+
+def check_kinds(hook: Hook, event: Mapping[str, Any], git: Git, names: Iterable[str]) -> None:
+    """Check that changed files are regular files with their old permissions: a plan has only their contents.
+
+    Raises:
+        Failed: A hook made links, or changed permissions.
+    """
+    names = list(names)
+    modes = git.modes(names) if names else {}
+    unsupported = [name for name in names if _kind(git.root / name) not in {None, modes.get(name, _REGULAR)}]
+    if unsupported:
+        raise Failed(
+            "hook-wrote-unsupported-files",
+            f"{hook_name(hook, event)} made links or changed permissions: {listing(unsupported)}",
+            fix=f"let it write regular files, not executable ones: {_settings_of(event)}",
+        )
+
+
+def _kind(path: Path) -> str | None:
+    """Return the mode of a file as git writes it; None if it does not exist, or the system has no modes."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(mode):
+        return _LINK
+    if os.name == "nt":
+        return None
+    return _EXECUTABLE if mode & stat.S_IXUSR else _REGULAR
+
+
 def _matches(name: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern.removeprefix("./")) for pattern in globs)
 
 
 def _digest(path: Path) -> str | None:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        is_target = path.is_symlink() and not path.is_file()  # reading a pipe or a device may never end
+        return hashlib.sha256(os.fsencode(path.readlink()) if is_target else path.read_bytes()).hexdigest()
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -206,13 +277,15 @@ def edits_in_copy(
         Contents by path relative to the root, None for a file that it removes, without those that are as planned.
 
     Raises:
-        Failed: It fails, or writes files that it does not declare.
+        Failed: It fails, commits, or writes links or files that it does not declare.
     """
     with planned_copy(git, planned) as clone:
-        before = written_files(clone)
+        before, position = written_files(clone), clone.position()
         run(hook, {**event, "root": str(clone.root)}, clone.root, is_copy=True)
+        check_position(hook, event, clone, position, is_copy=True)
         after = written_files(clone)
         changed = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]
         if hook.writes:
             check_writes(hook, event, changed)
+        check_kinds(hook, event, clone, changed)
         return {name: edits.read_content(clone.root / name) for name in sorted(changed)}

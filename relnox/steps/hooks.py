@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.core.planning.policy import Policy
+    from relnox.source.git import Git
     from relnox.steps.run import Run
 
 __all__ = ["HookPackage", "RecordDueHook", "RunHook", "event_document"]
@@ -122,6 +123,11 @@ class RunningHook(Action[RunHook]):
 
     def apply(self) -> None:
         """Run the hook; a failure is a warning if the settings say so."""
+        from relnox.source import hooks
+
+        # A hook of another event may commit: what is released is fixed by then.
+        git = self._checkout() if self.step.event in {"before-bump", "before-build"} else None
+        position = git.position() if git is not None else None
         try:
             self._run()
         except Failed as error:
@@ -132,6 +138,9 @@ class RunningHook(Action[RunHook]):
                 if self.step.event.startswith("after-") and self.step.of in {"publish", "publish-test"}:
                     error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
                 raise
+        if git is not None and position is not None:
+            is_copy = git.root != self.run.root
+            hooks.check_position(self.step.hook, {"event": self.step.event}, git, position, is_copy=is_copy)
         if self.step.event == "before-build":
             self._check_and_note_writes()
         elif self.step.event == "after-build":
@@ -205,12 +214,21 @@ class RunningHook(Action[RunHook]):
     def _written_files(self) -> dict[str, str | None]:
         """Return the files that differ from the commit, declared ignored ones included."""
         from relnox.source import hooks
+
+        git = self._checkout()
+        if git is None:
+            return {}
+        # A fresh copy has no ignored files of others: all of them can end up in the archives.
+        return hooks.written_files(git, ("*",) if git.root != self.run.root else self.step.hook.writes)
+
+    def _checkout(self) -> Git | None:
+        """Return the checkout that the hook runs in; None outside git."""
         from relnox.source.git import Git
 
         run = self.run
-        if run.git is None:
-            return {}
-        return hooks.written_files(Git(source_of(run).folder, run.git.prefix), self.step.hook.writes)
+        if run.git is None or self.step.event != "before-build":
+            return run.git
+        return Git(source_of(run).folder, run.git.prefix)
 
     def _check_and_note_writes(self) -> None:
         """Check that the hook wrote what it declares, which is part of the build from now on."""

@@ -63,6 +63,35 @@ def test_a_plan_is_applied_in_another_clone(root: Path, tmp_path: Path) -> None:
     assert git(Path(f"{root}.git"), "tag") == "v2.1.0"
 
 
+def test_a_plan_in_the_project_and_from_standard_input(root: Path) -> None:
+    planned(root, root / "plan.json", *BUMP)
+    planned(root, root / "plan.json", *BUMP)
+    text = (root / "plan.json").read_text(encoding="utf-8")
+
+    assert apply(root, root / "plan.json", "--dry-run", "--report", "report.json").code == 0
+    (root / "plan.json").unlink()
+    words = [sys.executable, "-m", "relnox", "apply", "-"]
+    ran = subprocess.run(words, cwd=root, input=text, capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stderr
+    assert git(Path(f"{root}.git"), "tag") == "v2.1.0"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bump", "minor", "--plan", "one.json", "--report", "./one.json"),
+        ("bump", "minor", "--plan", "-", "--report", "-"),
+        ("status", "--json", "--plan", "-"),
+    ],
+)
+def test_two_documents_have_two_files(root: Path, words: tuple[str, ...]) -> None:
+    ran = run(root, "relnox", *words)
+    assert ran.code == 1, ran.text
+    assert "[options-conflict]" in ran.err
+    assert git(root, "diff", "--stat") == ""
+
+
 def test_an_applied_plan_is_done(root: Path, tmp_path: Path) -> None:
     planned(root, tmp_path / "plan.json", *BUMP)
     early = tmp_path / "early"

@@ -274,6 +274,54 @@ def test_undeclared_files_fail_a_build(tmp_path: Path, failure: str) -> None:
     assert not (root / "dist/manifest.json").exists()
 
 
+GIT = "git -c user.name=n -c user.email=n@example.org"
+
+
+@pytest.mark.parametrize("failure", ["fail", "warn"])
+def test_ignored_files_are_undeclared_files_too(tmp_path: Path, failure: str) -> None:
+    line = f'on-failure = "{failure}"'
+    files = {".gitignore": "dist/\ngenerated.py\nhome.py\n"}
+    settings = hook("before-build", line, run='["python", "generate.py"]')
+    ran = here(project(tmp_path / "home", settings, files=files), "build-all")
+    assert ran.code == 2, ran.text
+    assert "[hook-wrote-undeclared-files]" in ran.err
+
+
+@pytest.mark.parametrize("failure", ["fail", "warn"])
+@pytest.mark.parametrize(
+    "commands", [f"echo 1 > more.py; git add -A; {GIT} commit -qm more", "git switch -qc other"]
+)
+@pytest.mark.parametrize(("event", "task"), [("before-build", "build-all"), ("before-bump", "bump")])
+def test_a_hook_that_commits_or_switches_branches_fails(
+    tmp_path: Path, event: str, task: str, commands: str, failure: str
+) -> None:
+    line = f'on-failure = "{failure}"'
+    root = project(tmp_path / "home", hook(event, line, run=f'["sh", "-c", "{commands}"]'))
+    ran = here(root, task, *(["minor", "--commit", "--tag"] if task == "bump" else []))
+    assert ran.code == 2, ran.text
+    assert "[hook-changed-commit]" in ran.err
+    assert not (root / "dist/manifest.json").exists()
+    assert git(root, "tag") == ""
+
+
+@pytest.mark.parametrize(
+    ("commands", "code"),
+    [
+        (f"echo 1 > more.py; git add -A; {GIT} commit -qm more", "hook-changed-commit"),
+        ("ln -s /etc/hostname more.txt", "hook-wrote-unsupported-files"),
+        ("mkfifo pipe; ln -s pipe more.txt", "hook-wrote-unsupported-files"),
+        ("ln -s backend more", "hook-wrote-unsupported-files"),
+        ("chmod +x note.py", "hook-wrote-unsupported-files"),
+    ],
+)
+def test_an_edit_that_a_plan_cannot_hold_fails_the_bump(tmp_path: Path, commands: str, code: str) -> None:
+    root = project(tmp_path / "home", hook("edit-bump", run=f'["sh", "-c", "{commands}"]'))
+    ran = here(root, "bump", "minor", "--commit")
+    assert ran.code == 2, ran.text
+    assert f"[{code}]" in ran.err
+    assert git(root, "status", "--porcelain") == ""
+
+
 def test_an_archive_that_a_hook_changes_fails_the_build(tmp_path: Path) -> None:
     change = "import pathlib\nfor path in pathlib.Path('dist').glob('*.whl'): path.write_bytes(b'')\n"
     root = project(

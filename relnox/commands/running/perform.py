@@ -128,6 +128,7 @@ def _perform(  # noqa: PLR0913 - a run
         reporter.tables(plan.tables)
         ended.append(_not_run(plan, ExitCode.DONE))
         return
+    reports.check_distinct(options)
     if options.report is not None:
         reports.check(options.report, "report")
     with ExitStack() as end, ExitStack() as stack:
@@ -195,7 +196,7 @@ def prepare(
     """
     waited: list[Waiting] = []
     protect = cache(lambda: untrusted_code.protect_credentials(project, reporter, stack))
-    project = stack.enter_context(replace(project, before_tools=protect))
+    project = stack.enter_context(replace(project, before_tools=protect, documents=reports.paths(options)))
     with waits.on_wait(_wait_callback(waited, reporter, nested=False)):
         module = load(task)
         if getattr(module, "DEPENDS_ON_DATE", False):

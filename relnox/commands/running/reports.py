@@ -15,9 +15,10 @@ from relnox.secrets import masked
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from relnox.core.settings.options import CommonOptions
     from relnox.errors import RelnoxError
 
-__all__ = ["STANDARD_OUTPUT", "check", "keep_output_for", "write", "write_error"]
+__all__ = ["STANDARD_OUTPUT", "check", "check_distinct", "keep_output_for", "paths", "write", "write_error"]
 
 STANDARD_OUTPUT = "-"
 """Instead of a path."""
@@ -26,6 +27,34 @@ STANDARD_OUTPUT = "-"
 def keep_output_for(*paths: Any) -> AbstractContextManager[None]:
     """Return a context in which standard output has nothing but a document, if one of these is written there."""
     return STDOUT.redirected(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
+
+
+def paths(options: CommonOptions) -> tuple[str, ...]:
+    """Return the files that a command writes its plan and report to, or reads a plan from."""
+    files = (options.plan, options.report, getattr(options, "file", None))
+    return tuple(path for path in files if path is not None and path != STANDARD_OUTPUT)
+
+
+def check_distinct(options: CommonOptions) -> None:
+    """Check that one file gets one document.
+
+    Raises:
+        Blocked: Two documents have the same path, or both go to standard output.
+    """
+    documents = {
+        "--plan": options.plan,
+        "--report": options.report,
+        "--json": STANDARD_OUTPUT if getattr(options, "json", False) else None,
+    }
+    flags: dict[str, str] = {}
+    for flag, path in documents.items():
+        if path is None:
+            continue
+        place = path if path == STANDARD_OUTPUT else os.path.realpath(path)
+        if other := flags.get(place):
+            to = "standard output" if path == STANDARD_OUTPUT else path
+            raise Blocked("options-conflict", f"{other} and {flag} both write to {to}", fix=f"remove {flag}")
+        flags[place] = flag
 
 
 def check(path: str, what: str) -> None:

@@ -47,6 +47,7 @@ class Project(Record):
         before_tools: Called before a tool of the project runs, once or more often.
         remote_tags: Tags of the remote and the commit each points to, if they were read.
         is_rehearsal: Whether it is a clone that a release is rehearsed in.
+        documents: Plans and reports that this command reads or writes; they are not part of the project.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class Project(Record):
     before_tools: Callable[[], None] = staticmethod(_nothing)
     remote_tags: Mapping[str, str] | None = None
     is_rehearsal: bool = False
+    documents: tuple[str, ...] = ()
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -156,7 +158,13 @@ class Project(Record):
     @cached_property
     def state(self) -> GitState | None:
         """The state of the checkout; None outside git."""
-        return self.git.state() if self.git is not None else None
+        if self.git is None:
+            return None
+        state = self.git.state()
+        paths = {os.path.relpath(os.path.realpath(path), self.root) for path in self.documents}
+        return replace(
+            state, untracked=tuple(name for name in state.untracked if os.path.normpath(name) not in paths)
+        )
 
     @property
     def commit(self) -> str | None:

@@ -238,6 +238,16 @@ class Git:
         """Return the full id of the commit that a revision names, None if this clone does not have it."""
         return self._commit_id(f"{revision}^{{commit}}")
 
+    def position(self) -> tuple[str | None, str | None]:
+        """Return the full id of the current commit and the full name of the current branch, or None."""
+        return self.head(), self.run("symbolic-ref", "--quiet", "HEAD", stderr=False).output.strip() or None
+
+    def modes(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the modes of files in the current commit, such as `100755`, by path relative to the root."""
+        output = self.run("ls-tree", "-z", "HEAD", "--", *names, stderr=False).output
+        lines = (line.partition("\t") for line in filter(None, output.split("\0")))
+        return {name: words.partition(" ")[0] for words, _, name in lines}
+
     def parent(self, commit: str = "HEAD") -> str | None:
         """Return the full id of a commit's first parent, None if it has none or is not in this clone."""
         return self._commit_id(f"{commit}^^{{commit}}")
