@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from relnox.commands import COMMANDS, help_of, load
 from relnox.core.settings.config import Config
 from relnox.core.settings.options import CommonOptions
+from relnox.core.settings.release_lines import Lines
 from relnox.core.settings.schema import Flag, ListOf, Number, Settings, Table, TableOf, Text, fields_of
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ def values(kind: Kind) -> str:
             return "`true`, `false`"
         case Number(maximum=maximum):
             return f"number, at most {maximum}" if maximum < Number.maximum else "number"
+        case Lines():
+            return "string, list of strings, or table by branch: version specifier"
         case ListOf(item=Table()):
             return "list of tables"
         case ListOf(item=Text(choices=())):

@@ -9,7 +9,7 @@ PLANNED = (
     ("status", "--package core --package acme-vespa", 0),
     ("status", "--index embedded --reporter plain", 0),
     ("bump", "--part minor", 0),
-    ("bump", "--part patch --pre rc --always-increment --force --no-commit", 0),
+    ("bump", "--part patch --pre rc --always-increment --allow-branch --allow-dirty --no-commit", 0),
     ("bump", "--to 4.0.0rc1 --commit --tag --push", 0),
     ("bump", "--to 1.0.0 --allow-lower --verbose", 0),
     ("bump", "--part major --commit --tag", 4),

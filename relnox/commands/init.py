@@ -143,7 +143,7 @@ def _proposed(project: Project) -> dict[str, Any]:
         settings["packages"] = [pattern for pattern in patterns if not pattern.startswith("!")]
         if excluded := [pattern[1:] for pattern in patterns if pattern.startswith("!")]:
             settings["exclude"] = [*config.exclude, *excluded]
-    if config.branch is None and project.state is not None and project.state.branch is not None:
+    if not config.branch and project.state is not None and project.state.branch is not None:
         settings["branch"] = project.state.branch
     first = ("versions", "packages", "exclude", "branch")
     return {key: settings[key] for key in (*first, *settings) if key in settings}

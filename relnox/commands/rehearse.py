@@ -78,7 +78,9 @@ def observe(options: Options, project: Project) -> Snapshot:
         raise Blocked("not-a-git-repository", f"{project.root} is not in a git repository", fix="git init")
     if state.head is None:
         raise Blocked("commit-missing", "the git repository has no commit yet", fix="git add -A && git commit")
-    branch = project.config.branch or state.branch or "rehearsal"
+    branch = state.branch if project.lines else None
+    names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
+    branch = branch or next(names, state.branch or "rehearsal")
     selected = project.workspace.select(options.package)
     wheel_folders = tuple(str((project.root / folder).resolve()) for folder in options.find_links)
     for folder, path in zip(options.find_links, wheel_folders, strict=True):

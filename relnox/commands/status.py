@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
+    from relnox.core.settings.release_lines import ReleaseLine
     from relnox.network import Deadline
 
 __all__ = ["SCHEMA", "Options", "Row", "Snapshot", "document", "observe", "plan", "summarize"]
@@ -73,10 +74,12 @@ class Snapshot(NamedTuple):
     Attributes:
         rows: The packages.
         notes: What discovery skipped, findings about tags and versions, and why nothing can be released.
+        lines: The release lines of the present commit.
     """
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    lines: tuple[ReleaseLine, ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -97,17 +100,18 @@ def observe(options: Options, project: Project) -> Snapshot:
     )
     all_notes = (
         *project.workspace.warnings,
+        *_line_notes(project),
         *_tag_notes(packages, project, remote_error),
         *_disagreements(project),
         *notes,
         *_unlisted(project),
     )
-    return Snapshot(tuple(rows), all_notes)
+    return Snapshot(tuple(rows), all_notes, project.lines)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan no steps, only the table."""
-    rows = tuple(_row(row) for row in snapshot.rows)
+    rows = tuple(_row(row, snapshot.lines) for row in snapshot.rows)
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
     table = core.plan.Table(title="", columns=columns, rows=rows)
     return core.plan.Plan(task="status", tables=() if options.json else (table,), notes=snapshot.notes)
@@ -118,6 +122,7 @@ def document(snapshot: Snapshot, options: Options) -> str:
     return core.serialization.to_json(
         {
             "schema": SCHEMA,
+            "lines": [{"branch": line.branch, "bounds": line.bounds or None} for line in snapshot.lines],
             "packages": [_package(row, options.index) for row in snapshot.rows],
             "notes": list(snapshot.notes),
         }
@@ -182,6 +187,17 @@ def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
     return {bump.package.name: bump for bump in bumps}, ()
 
 
+def _line_notes(project: Project) -> Iterator[str]:
+    """Yield a note on the release lines of the present commit."""
+    lines, configured = project.lines, project.config.branch
+    if not core.release_lines.are_configured(configured):
+        return
+    if lines:
+        yield f"release line: {core.release_lines.describe(lines)}"
+    else:
+        yield f"no release line: releases are made from {core.release_lines.describe(configured)}"
+
+
 def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: str | None) -> Iterator[str]:
     """Yield notes on tags: missing ones, lockstep, other forms, and newer ones."""
     if project.state is None or project.state.head is None:
@@ -244,7 +260,7 @@ def _index_versions(index: str, package: Package, project: Project, deadline: De
     return frozenset(file.version for file in files if file.version is not None)
 
 
-def _row(row: Row) -> tuple[str, ...]:
+def _row(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
     package, history, bump = row.package, row.history, row.bump
     version = str(_version(row) or f"({package.source.text})")
     tag, changed = "-", "-"
@@ -252,15 +268,15 @@ def _row(row: Row) -> tuple[str, ...]:
         tag, count = history.tag, len(history.commits)
         changed = "no" if not count else core.text.counted(count, "commit")
     next_version = (str(bump.after), bump.reason) if bump is not None else ("-", "-")
-    on_indexes = [_on_index(package.version, versions) for versions in row.index_versions]
+    on_indexes = [_on_index(package.version, versions, lines) for versions in row.index_versions]
     private = " (private)" if package.private else ""
     return (package.name + private, version, tag, changed, *next_version, *on_indexes)
 
 
-def _on_index(version: Version | None, versions: frozenset[Version]) -> str:
-    if not versions:
+def _on_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:
+    latest = max((other for other in versions if core.release_lines.contain(lines, other)), default=None)
+    if latest is None:
         return "none"
-    latest = max(versions)
     if latest == version:
         return f"{latest} (this version)"
     return f"{latest}{', has this version' if version in versions else ''}"

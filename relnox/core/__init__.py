@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from relnox.core.settings import json_schema as json_schema
     from relnox.core.settings import options as options
     from relnox.core.settings import patterns as patterns
+    from relnox.core.settings import release_lines as release_lines
     from relnox.core.settings import rules as rules
     from relnox.core.settings import schema as schema
     from relnox.core.settings import setting_names as setting_names
@@ -76,7 +77,8 @@ else:
         "notes": "changelog fragments release_notes",
         "planning": "comparison events fixes plan policy step",
         "release": "collection consistency manifest missing_modules publication publishers sharding wheels",
-        "settings": "build_settings config hook_settings json_schema options patterns rules schema setting_names",
+        "settings": "build_settings config hook_settings json_schema options patterns release_lines rules schema "
+        "setting_names",
         "tagging": "tag_proposals tag_survey tags",
         "versions": "derived_versions semver_compat version_locations versioning",
     }

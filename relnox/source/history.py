@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from relnox.core.bump import release_history
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from relnox.core.bump.release_history import Commit, ReleaseHistory
+    from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git
@@ -18,7 +19,11 @@ __all__ = ["histories"]
 
 
 def histories(
-    git: Git, workspace: Workspace, formats: Mapping[str, TagFormat], tags: Mapping[str, str]
+    git: Git,
+    workspace: Workspace,
+    formats: Mapping[str, TagFormat],
+    tags: Mapping[str, str],
+    lines: Sequence[ReleaseLine] = (),
 ) -> dict[str, ReleaseHistory]:
     """Read the release history of each package at the current commit.
 
@@ -30,10 +35,11 @@ def histories(
         workspace: The packages.
         formats: The tag format of each package.
         tags: All tags and the commit each points to.
+        lines: The release lines of the current commit; tags of others do not count.
     """
     history = _parents(git)
     versions = {package.name: package.version for package in workspace.packages}
-    tagged = release_history.last_tags(formats, tags, history.keys(), versions)
+    tagged = release_history.last_tags(formats, tags, history.keys(), versions, lines)
     released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
     inside, edge = release_history.tag_coverage(history, released)
     everything = len(tagged) < len(workspace.packages)

@@ -73,7 +73,7 @@ def planned(root: Path, plan: Path, *words: str) -> bytes:
         (("--part", "auto", "--pre", "rc", "--commit"), "2.1.0rc0"),
         (("--part", "auto", "--lock", "--no-commit"), "2.1.0"),
         (("--lock", "--part", "major"), "3.0.0"),
-        (("--no-lock", "--part", "auto", "--force"), "2.1.0"),
+        (("--no-lock", "--part", "auto", "--allow-dirty"), "2.1.0"),
         (RELEASE, "2.1.0"),
         ((*RELEASE, "--push"), "2.1.0"),
     ],

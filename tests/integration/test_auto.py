@@ -493,17 +493,16 @@ def test_fetched_commits_missing_from_the_branch_are_reported(demo: Path, tmp_pa
     said = refused(bump, demo, *MINOR)
     assert "origin/main has a commit that" in said
     assert "git pull --rebase" in said
-    ran = bump(demo, *MINOR, "--force")
-    assert ran.code == 0, ran.text
-    assert "--force ignores: origin/main has a commit" in ran.text
+    git(demo, "rebase", "--quiet", "origin/main")
+    assert bump(demo, *MINOR).code == 0
 
 
 def test_a_push_queries_the_remote(demo: Path, tmp_path: Path, bump: Bump) -> None:
     other = other_clone(demo, tmp_path)
     change(other, "fix: theirs", "theirs.txt")
     git(other, "push", "--quiet")
-    for force in ((), ("--force",)):
-        said = refused(bump, demo, *MINOR, "--push", *force)
+    for allowed in ((), ("--allow-branch", "--allow-dirty")):
+        said = refused(bump, demo, *MINOR, "--push", *allowed)
         assert "origin has commits on main that are missing here" in said
         assert "git pull --rebase origin main" in said
     git(demo, "pull", "--quiet", "--rebase", "origin", "main")
@@ -514,7 +513,7 @@ def test_a_push_queries_the_remote(demo: Path, tmp_path: Path, bump: Bump) -> No
 def test_an_existing_tag_is_reported_for_each_repository(demo: Path, bump: Bump) -> None:
     git(demo, "tag", "v1.3.0")
     git(demo, "push", "--quiet", "origin", "v1.3.0")
-    said = refused(bump, demo, *MINOR, "--push", "--force", code=4)
+    said = refused(bump, demo, *MINOR, "--push", "--allow-dirty", code=4)
     assert "tag v1.3.0 already exists here and on origin" in said
     git(demo, "tag", "--delete", "v1.3.0")
     assert "already exists on origin" in refused(bump, demo, *MINOR, "--push", code=4)
@@ -526,9 +525,8 @@ def test_a_version_below_the_last_tag_is_blocked(demo: Path, bump: Bump) -> None
     said = refused(bump, demo, *MINOR)
     assert "demo 1.3.0 is not higher than the last release (v2.0.0)" in said
     assert "--to VERSION" in said
-    ran = bump(demo, *MINOR, "--force")
+    ran = bump(demo, "--to", "1.3.0", "--allow-lower", *RELEASE)
     assert ran.code == 0, ran.text
-    assert "--force ignores: demo 1.3.0 is not higher than the last release (v2.0.0)" in ran.text
 
 
 def test_a_maintenance_branch_is_released_below_a_newer_tag(demo: Path, bump: Bump) -> None:
@@ -555,7 +553,7 @@ def test_dirty_files_of_other_packages_do_not_block(tmp_path: Path, bump: Bump) 
     assert "uncommitted changes: packages/b/x.py" in said
 
 
-def test_all_problems_are_listed_and_force_notes_what_it_ignores(demo: Path, tmp_path: Path, bump: Bump) -> None:
+def test_all_problems_are_listed_and_each_option_ignores_its_own(demo: Path, tmp_path: Path, bump: Bump) -> None:
     write(
         demo, {"pyproject.toml": (demo / "pyproject.toml").read_text() + '\n[tool.relnox]\nbranch = "release"\n'}
     )
@@ -566,7 +564,7 @@ def test_all_problems_are_listed_and_force_notes_what_it_ignores(demo: Path, tmp
     git(other, "push", "--quiet")
     git(demo, "fetch", "--quiet")
     (demo / "README.md").write_text("mine\n")
-    soft = (
+    problems = (
         "uncommitted changes: README.md",
         "on branch main, but releases are made from release",
         "demo 1.3.0 is not higher than the last release (v2.0.0)",
@@ -574,11 +572,14 @@ def test_all_problems_are_listed_and_force_notes_what_it_ignores(demo: Path, tmp
     )
     said = refused(bump, demo, *MINOR)
     assert "bump is blocked by 4 problems" in said
-    assert all(words in said for words in soft)
-    ran = bump(demo, *MINOR, "--force")
-    assert ran.code == 0, ran.text
-    assert all(f"--force ignores: {words}" in ran.text for words in soft)
-    assert git(demo, "status", "--porcelain") == "M README.md"
+    assert all(words in said for words in problems)
+    said = refused(bump, demo, *MINOR, "--allow-branch")
+    assert "bump is blocked by 3 problems" in said
+    assert f"--allow-branch ignores: {problems[1]}" in said
+    said = refused(bump, demo, *MINOR, "--allow-branch", "--allow-dirty")
+    assert "bump is blocked by 2 problems" in said
+    assert f"--allow-dirty ignores: {problems[0]}" in said
+    assert all(words in said for words in problems[2:])
 
 
 def test_a_tag_without_a_bump_contains_all_changes(tmp_path: Path, bump: Bump) -> None:

@@ -249,9 +249,9 @@ def test_a_dry_run_changes_nothing_and_leaves_the_same_plan_twice(demo: Path, tm
 def test_other_files_are_not_committed_though_they_are_staged(demo: Path) -> None:
     write(demo, {"README.md": "staged\n", "tasks.py": "# changed\n", "new.py": ""})
     git(demo, "add", "README.md", "new.py")
-    ran = bump(demo, *RELEASE, "--force")
+    ran = bump(demo, *RELEASE, "--allow-dirty")
     assert ran.code == 0, ran.text
-    assert "--force ignores: uncommitted changes: README.md, new.py, tasks.py" in ran.text
+    assert "--allow-dirty ignores: uncommitted changes: README.md, new.py, tasks.py" in ran.text
     assert git(demo, "show", "--format=", "--name-only") == "pyproject.toml"
     assert git(demo, "diff", "--cached", "--name-only").splitlines() == ["README.md", "new.py"]
     assert git(demo, "diff", "--name-only") == "tasks.py"
@@ -297,25 +297,27 @@ def test_untracked_files_do_not_block(demo: Path) -> None:
     assert git(demo, "status", "--porcelain") == "?? notes.txt"
 
 
-def test_a_detached_head_is_blocked_even_with_force(demo: Path) -> None:
+def test_a_detached_head_is_blocked_whatever_is_allowed(demo: Path) -> None:
     git(demo, "checkout", "--quiet", "--detach")
     before = everything(demo)
-    for force in ((), ("--force",)):
-        ran = bump(demo, *RELEASE, *force)
+    for allowed in ((), ("--allow-branch", "--allow-dirty")):
+        ran = bump(demo, *RELEASE, *allowed)
         assert ran.code == 1
         assert "HEAD is detached" in ran.err
         assert "git switch" in ran.err
     assert everything(demo) == before
 
 
-def test_another_branch_is_blocked_and_force_notes_it(two: Path) -> None:
+def test_another_branch_is_blocked_unless_it_is_allowed(two: Path) -> None:
     git(two, "switch", "--quiet", "--create", "feature")
     ran = bump(two, *RELEASE)
     assert ran.code == 1
     assert "on branch feature, but releases are made from main" in ran.err
-    ran = bump(two, *RELEASE, "--force")
+    assert "fix: git switch main; to ignore it: --allow-branch" in ran.err
+    assert bump(two, *RELEASE, "--allow-dirty").code == 1
+    ran = bump(two, *RELEASE, "--allow-branch")
     assert ran.code == 0, ran.text
-    assert "--force ignores: on branch feature, but releases are made from main" in ran.text
+    assert "--allow-branch ignores: on branch feature, but releases are made from main" in ran.text
     assert git(remote_of(two), "log", "-1", "--format=%s", "feature") == "Release 2.1.0"
 
 
@@ -341,7 +343,7 @@ def test_an_existing_tag_is_a_conflict(demo: Path, where: str) -> None:
         git(demo, "push", "--quiet", "origin", "v1.3.0")
         git(demo, "tag", "--delete", "v1.3.0")
     before = everything(demo)
-    ran = bump(demo, *RELEASE, "--force")
+    ran = bump(demo, *RELEASE, "--allow-branch", "--allow-dirty")
     assert ran.code == 4
     assert f"tag v1.3.0 already exists {where}" in ran.err
     assert everything(demo) == before
@@ -427,13 +429,13 @@ def test_a_failing_commit_hook_leaves_everything_as_it_was(two: Path, name: str,
         git(two, "add", "pyproject.toml", "new.txt")
     before = everything(two)
     refusing = hook(two / ".git/hooks", name.partition(" ")[0], FAILING[name])
-    ran = bump(two, *RELEASE, *(["--force"] if staged else []))
+    ran = bump(two, *RELEASE, *(["--allow-dirty"] if staged else []))
     assert ran.code == 2, ran.text
     assert "not today" in ran.text
     assert everything(two) == before
     assert not pending(two)
     refusing.unlink()
-    assert bump(two, *RELEASE, *(["--force"] if staged else [])).code == 0
+    assert bump(two, *RELEASE, *(["--allow-dirty"] if staged else [])).code == 0
 
 
 def test_a_commit_changed_by_a_hook_is_reverted(two: Path) -> None:
@@ -442,7 +444,7 @@ def test_a_commit_changed_by_a_hook_is_reverted(two: Path) -> None:
     before = everything(two)
     changing = "echo 'more = 1' >> packages/base/pyproject.toml; git add packages/base/pyproject.toml"
     hook(two / ".git/hooks", "pre-commit", changing)
-    ran = bump(two, *RELEASE, "--force")
+    ran = bump(two, *RELEASE, "--allow-dirty")
     assert ran.code == 2, ran.text
     assert "a commit hook changed the content of packages/base/pyproject.toml" in ran.text
     assert everything(two) == before
@@ -513,7 +515,7 @@ def test_another_command_is_blocked_after_an_interrupted_one(two: Path) -> None:
     for other in (
         ("--part", "patch", "--commit"),
         ("--part", "minor", "--commit", "--tag"),
-        (*RELEASE, "--force"),
+        (*RELEASE, "--allow-dirty"),
     ):
         ran = bump(two, *other)
         assert ran.code == 1

@@ -257,13 +257,13 @@ def git_program() -> str:
     return found
 
 
-def test_uncommitted_work_is_not_overwritten_with_force(tmp_path: Path, bump: Bump, path: Path) -> None:
+def test_uncommitted_work_is_not_overwritten_if_it_is_allowed(tmp_path: Path, bump: Bump, path: Path) -> None:
     # The tool has seen what is committed only.
     tool(path, "towncrier", NEWS)
     root = single(tmp_path / "demo", TOWNCRIER, **{"NEWS.md": "News\n"})
     (root / "NEWS.md").write_text("News, and a paragraph of mine\n")
     assert bump(root, *MINOR).code == 1
-    ran = bump(root, *MINOR, "--force")
+    ran = bump(root, *MINOR, "--allow-dirty")
     kept = (root / "NEWS.md").read_text(), git(root, "show", "HEAD:NEWS.md")
     assert any("a paragraph of mine" in text for text in kept), ran.text
 

@@ -102,7 +102,7 @@ def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
 def test_an_invalid_setting_is_rejected_when_it_is_read(demo: Path, bump: Bump, text: str, why: str) -> None:
     with_settings(demo, text)
     repository_before = everything(demo)
-    ran = bump(demo, "--part", "minor", "--commit", "--tag", "--force")
+    ran = bump(demo, "--part", "minor", "--commit", "--tag", "--allow-dirty")
     assert ran.code == 1, ran.text
     first, second = ran.err.rstrip("\n").split("\n")
     assert "pyproject.toml: " in first

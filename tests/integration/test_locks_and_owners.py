@@ -227,7 +227,7 @@ def test_a_lock_file_with_uncommitted_changes_is_not_overwritten_even_with_force
     tools.install("poetry", "pdm")
     root = locked(tmp_path / "many")
     write(root, {STALE[0]: "# mine\n"})
-    for force in ((), ("--force",)):
+    for force in ((), ("--allow-dirty",)):
         said = refused(bump, root, *MAJOR, *COMMIT, "--lock", *force)
         assert f"uncommitted changes: {STALE[0]}" in said
 
@@ -540,7 +540,7 @@ def libraries(root: Path, settings: str = "", **versions: str) -> Path:
         ("--all", "--part", "minor"),
         ("--package", "a", "--to", "2.0"),
         ("--part", "auto", "--commit", "--tag"),
-        ("--all", "--pre", "rc", "--force"),
+        ("--all", "--pre", "rc", "--allow-dirty"),
         ("--all", "--part", "minor", "--dry-run"),
     ],
 )

@@ -153,16 +153,22 @@ def test_tags_without_a_version_do_not_determine_the_form(tmp_path: Path, bump: 
     assert bump(root, *PATCH).code == 0
 
 
-def test_a_configured_form_that_differs_is_blocked_and_can_be_forced(tmp_path: Path, bump: Bump) -> None:
+def test_a_configured_form_that_differs_is_blocked_until_it_is_set_for_the_package(
+    tmp_path: Path, bump: Bump
+) -> None:
     settings = '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{name}/{version}"\n'
     packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
     root = monorepo(tmp_path / "two", packages, "a-v1.0.0", "b-v1.0.0", settings=settings)
     said = refused(bump, root, "--package", "a", *PATCH)
     assert "next tag of a would be a/1.0.0 (its tags are like a-v1.0.0)" in said
     assert 'tag-format = "{name}-v{version}"' in said
-    ran = bump(root, "--package", "a", *PATCH, "--force")
+    file = root / "pyproject.toml"
+    write(
+        root, {"pyproject.toml": file.read_text(encoding="utf-8") + 'tag-formats = { a = "{name}/{version}" }\n'}
+    )
+    commit_all(root)
+    ran = bump(root, "--package", "a", *PATCH)
     assert ran.code == 0, ran.text
-    assert "--force ignores: next tag of a would be a/1.0.0" in ran.text
 
 
 def test_without_a_tag_the_other_form_is_a_note(tmp_path: Path, bump: Bump) -> None:

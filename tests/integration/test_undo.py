@@ -200,7 +200,7 @@ def test_an_undo_that_failed_before_it_changed_anything_blocks_no_other_bump(two
     path = two / "packages/top/pyproject.toml"
     path.write_bytes(path.read_bytes() + b"# mine\n")
     assert bump(two, "--undo").code == 4
-    ran = bump(two, "--part", "patch", "--force")
+    ran = bump(two, "--part", "patch", "--allow-dirty")
     assert ran.code == 0, ran.text
     assert path.read_bytes().endswith(b"# mine\n")
 

@@ -9,6 +9,7 @@ from relnox.core.bump import bump_checks
 from relnox.core.bump.changes import Tag
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package, VersionSource
+from relnox.core.settings.release_lines import ReleaseLine
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -71,13 +72,17 @@ def test_many_dirty_files_are_abbreviated(count: int, end: str) -> None:
 # --- branch and remote branch --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("present", "required"), [("main", "main"), ("topic", None), (None, "main")])
-def test_any_branch_is_allowed_unless_one_is_configured(present: str | None, required: str | None) -> None:
-    assert messages(bump_checks.check_branch(present, required)) == []
+MAIN = (ReleaseLine("main"),)
 
 
-def test_the_wrong_branch_is_a_problem() -> None:
-    (problem,) = bump_checks.check_branch("topic", "main")
+def test_any_branch_is_allowed_unless_one_is_configured() -> None:
+    assert messages(bump_checks.check_branch("main", MAIN, MAIN)) == []
+    assert messages(bump_checks.check_branch("topic", (), ())) == []
+    assert messages(bump_checks.check_branch(None, (), MAIN)) == []
+
+
+def test_another_branch_is_a_problem() -> None:
+    (problem,) = bump_checks.check_branch("topic", (), MAIN)
     assert problem.message == "on branch topic, but releases are made from main ([tool.relnox] branch)"
     assert problem.fix == "git switch main"
 

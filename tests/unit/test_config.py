@@ -154,7 +154,11 @@ EVERYTHING = """
 
 BLOCKED = (
     ("brnch = 'main'", "tool.relnox has no key 'brnch'", "did you mean branch?"),
-    ("branch = 1", "tool.relnox.branch = 1 is not a string", "set tool.relnox.branch to a string"),
+    (
+        "branch = 1",
+        "tool.relnox.branch = 1 is not a string, a list of strings, or a table of strings",
+        "set tool.relnox.branch to a string, a list of strings, or a table of strings",
+    ),
     ("packages = 'libs/*'", "tool.relnox.packages = 'libs/*' is not a list of strings", None),
     ("packages = ['libs/*', 1]", "tool.relnox.packages[1] = 1 is not a string", None),
     (
@@ -179,8 +183,8 @@ BLOCKED = (
         "did you mean arm64?",
     ),
     (
-        "bump.force = true",
-        "tool.relnox.bump.force is set, but --force can be set on the command line only",
+        "bump.allow-branch = true",
+        "tool.relnox.bump.allow-branch is set, but --allow-branch can be set on the command line only",
         None,
     ),
     ("build.strict = 'yes'", "tool.relnox.build.strict = 'yes' is not true or false", None),
@@ -249,7 +253,7 @@ def test_everything_that_can_be_said() -> None:
     assert (config.versions, config.scheme, config.calver_format) == ("independent", "calver", "YYYY.MINOR")
     assert (config.prerelease_start, config.tag_format) == (1, "{name}-v{version}")
     assert config.tag_formats == {"libs/*": "{folder}/{version}"}
-    assert (config.branch, config.remote, config.update_requirements) == ("trunk", "upstream", "always")
+    assert (config.branch[0].branch, config.remote, config.update_requirements) == ("trunk", "upstream", "always")
     assert (config.dependents, config.dependency_updates, config.managed_by) == (
         "minor",
         {"acme-contrib": "acme-core"},

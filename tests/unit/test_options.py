@@ -236,7 +236,19 @@ def test_a_files_table_checks_by_the_same_declaration(key: str, value: object, m
 
 @pytest.mark.parametrize("task", TASKS)
 def test_what_chooses_or_consents_is_the_command_lines(task: str) -> None:
-    reserved = {"index", "package", "yes", "force", "to", "part", "pre", "allow_lower", "all", "clear", "abort"}
+    reserved = {
+        "index",
+        "package",
+        "yes",
+        "allow_branch",
+        "to",
+        "part",
+        "pre",
+        "allow_lower",
+        "all",
+        "clear",
+        "abort",
+    }
     reserved |= {"dry_run", "explain", "plan", "project"}
 
     settable = {each.name for each in fields_of(load(task).Options) if each.sources != ("command line",)}

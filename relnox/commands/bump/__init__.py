@@ -96,7 +96,7 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
     observation, bumps = new.observation, new.decision.bumps
     notes = (*observation.workspace.warnings, *summary.notes(new, options), *new.hook_notes)
     if not bumps:  # with --part auto
-        tag_problems = () if options.force else tuple(preflight.format_problems(observation, options, ()))
+        tag_problems = tuple(preflight.format_problems(observation, options, ()))
         return core.plan.Plan(task="bump", notes=notes, problems=tag_problems)
     tags = changes.tags(observation, bumps) if options.tag else ()
     if tags and new.edits and not options.commit:
@@ -105,11 +105,12 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
             "option-missing", f"--tag needs --commit ({edited_files} would change as well)", fix="add --commit"
         )
     problems = tuple(preflight.blocking_problems(new, options, tags))
-    forcible_problems = tuple(preflight.forcible_problems(new, options))
-    if options.force:
-        notes = (*notes, *(f"--force ignores: {problem.message}" for problem in forcible_problems))
-    else:
-        problems = (*problems, *forcible_problems)
+    for name, problem in preflight.allowable_problems(new, options):
+        flag = f"--{name.replace('_', '-')}"
+        if getattr(options, name):
+            notes = (*notes, f"{flag} ignores: {problem.message}")
+        else:
+            problems = (*problems, core.records.replace(problem, fix=f"{problem.fix}; to ignore it: {flag}"))
     return core.plan.Plan(
         task="bump",
         steps=tuple(_steps(new, tags, options)),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package, VersionSource
     from relnox.core.settings.config import Config
+    from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.tag_proposals import KnownTags
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
@@ -62,6 +63,7 @@ class Observation(NamedTuple):
         state: The state of git; None outside git.
         remote: The state of the remote.
         known_tags: The forms of the tags here, and on the remote if it was queried.
+        lines: The release lines that the present commit belongs to.
         newer_tags: Tags that are newer than the versions of their packages.
         unlisted: Packages of the checkout that do not belong to the project.
         lockstep_reason: Why the packages are bumped in lockstep, where no setting says so.
@@ -83,6 +85,7 @@ class Observation(NamedTuple):
     state: GitState | None
     remote: RemoteState
     known_tags: KnownTags
+    lines: tuple[ReleaseLine, ...]
     newer_tags: NewerTags
     unlisted: tuple[Package, ...]
     lockstep_reason: str | None
@@ -128,6 +131,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         state=project.state,
         remote=remote,
         known_tags=project.known_tags,
+        lines=project.lines,
         newer_tags=tag_checks.newer_tags(project),
         unlisted=project.unlisted,
         lockstep_reason=project.lockstep_reason,

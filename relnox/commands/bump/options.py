@@ -25,7 +25,8 @@ _REQUEST = (
     "tag",
     "push",
     "lock",
-    "force",
+    "allow_branch",
+    "allow_dirty",
     "undo",
 )
 """Options that determine what a bump does."""
@@ -63,8 +64,9 @@ class Options(CommonOptions):
     tag: bool = option(False, "Tag the commit.")
     push: bool = option(False, "Push branch and tags atomically.")
     lock: bool = option(False, "Update poetry.lock and pdm.lock with their tools, where requirements change.")
-    force: bool = option(
-        False, "Ignore a dirty tree, another branch and similar problems; lists what it ignores.", anywhere=False
+    allow_branch: bool = option(False, "Allow a branch that no releases are made from.", anywhere=False)
+    allow_dirty: bool = option(
+        False, "Allow uncommitted changes, and imports of modules that are not committed.", anywhere=False
     )
     abort: bool = option(False, "Undo an interrupted bump.", anywhere=False)
     again: bool = option(False, "Bump once more, even if this bump is already done.", anywhere=False)

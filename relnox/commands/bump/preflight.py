@@ -1,4 +1,4 @@
-"""Preflight checks of a new bump: problems that always block, and those that `--force` ignores."""
+"""Preflight checks of a new bump: problems that always block, and those that an option allows."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.planning.plan import Problem
 
-__all__ = ["blocking_problems", "forcible_problems", "format_problems"]
+__all__ = ["allowable_problems", "blocking_problems", "format_problems"]
 
 
 def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> Iterator[Problem]:
-    """Check what `--force` does not ignore; nothing outside git."""
+    """Check what no option allows; nothing outside git."""
     checks, observation, bumps = core.bump_checks, new.observation, new.decision.bumps
     state, config, remote = observation.state, observation.config, observation.remote
     if state is None:
@@ -41,36 +41,37 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> 
         )
     if options.commit:
         yield from checks.check_on_branch(state.branch)
-    if options.push:
-        yield from checks.check_branch_up_to_date(state.branch, config.remote, is_ancestor=remote.is_ancestor)
-    if options.commit and not new.edits and not tags:
-        yield core.plan.Problem(
-            code="nothing-to-commit", message="nothing to commit (no file changes)", fix="choose another version"
-        )
-
-
-def forcible_problems(new: NewBump, options: Options) -> Iterator[Problem]:
-    """Check what `--force` ignores; nothing outside git."""
-    checks, observation, bumps = core.bump_checks, new.observation, new.decision.bumps
-    state, config, remote = observation.state, observation.config, observation.remote
-    if state is None:
-        return
-    dirty = (file for file in state.dirty if file not in new.generated)
-    yield from checks.check_clean(dirty, (edit.file for edit in new.edits), (bump.package for bump in bumps))
-    if options.commit or options.tag:
-        yield from checks.check_imports(observation.untracked_imports)
+    yield from checks.check_branch_up_to_date(state.branch, config.remote, is_ancestor=remote.is_ancestor)
     if options.tag and not options.allow_lower:
         yield from checks.check_above_tags(bumps, tag_names(observation, bumps), observation.newer_tags.reachable)
     if options.tag:
         yield from checks.check_tags_known(state.tags, remote.error, config.remote)
     if options.tag or options.part == "auto":
         yield from format_problems(observation, options, bumps)
-    if options.commit:
-        yield from checks.check_branch(state.branch, config.branch)
-    if not options.push:
-        yield from checks.check_branch_up_to_date(state.branch, config.remote, is_ancestor=remote.is_ancestor)
+    yield from checks.check_bounds(bumps, observation.lines, config.branch)
     if options.commit and remote.is_ancestor is None and state.upstream is not None:
         yield from checks.check_behind(state.behind, state.upstream)
+    if options.commit and not new.edits and not tags:
+        yield core.plan.Problem(
+            code="nothing-to-commit", message="nothing to commit (no file changes)", fix="choose another version"
+        )
+
+
+def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Problem]]:
+    """Check what an option allows, and yield that option with each problem; nothing outside git."""
+    checks, observation = core.bump_checks, new.observation
+    state, bumps = observation.state, new.decision.bumps
+    if state is None:
+        return
+    dirty = (file for file in state.dirty if file not in new.generated)
+    packages = (bump.package for bump in bumps)
+    for problem in checks.check_clean(dirty, (edit.file for edit in new.edits), packages):
+        yield "allow_dirty", problem
+    if options.commit or options.tag:
+        for problem in checks.check_imports(observation.untracked_imports):
+            yield "allow_dirty", problem
+        for problem in checks.check_branch(state.branch, observation.lines, observation.config.branch):
+            yield "allow_branch", problem
 
 
 def format_problems(

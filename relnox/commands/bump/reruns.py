@@ -194,7 +194,7 @@ def _tagged_at(head: str, observation: Observation) -> dict[tuple[str, Version],
 
 def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str, Version]:
     """Return the versions of the last tags that a commit contains, by package."""
-    latest = core.tags.latest_tags(observation.tag_formats, git.merged_tags(commit))
+    latest = core.tags.latest_tags(observation.tag_formats, git.merged_tags(commit), lines=observation.lines)
     return {name: version for name, (_, version) in latest.items()}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from relnox.commands import options_by_table
 from relnox.core.records import Record, replace
 from relnox.core.settings.config import Config
+from relnox.core.settings.release_lines import are_configured, contain, lines_of
 from relnox.core.tagging.tags import tag_formats
 from relnox.errors import NO_WORKING_FOLDER, Blocked
 from relnox.source import discovery, project_root, pyproject
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
+    from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.tag_proposals import KnownTags
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
@@ -89,7 +91,36 @@ class Project(Record):
         state = self.state
         knows_history = state is not None and state.head is not None and not state.shallow and state.tags
         reachable = self.git.merged_tags() if self.git is not None and knows_history else frozenset()
+        if self.lines:  # the last tag counts, which is that of this line
+            reachable = frozenset(filter(self._is_in_line, reachable)) or reachable
         return read_known_tags(self.workspace, self.tags, reachable, is_alone=self._is_alone)
+
+    @cached_property
+    def lines(self) -> tuple[ReleaseLine, ...]:
+        """The release lines that the present commit belongs to; none if it is on no release branch.
+
+        A detached head belongs to the lines of the remote's branches that contain it, as of the last fetch.
+        """
+        if not self.config.branch or self.state is None or self.git is None:
+            return ()
+        if self.state.branch is not None:
+            return lines_of(self.state.branch, self.config.branch)
+        if self.state.head is None or not are_configured(self.config.branch):
+            return ()
+        prefix = f"{self.config.remote}/"
+        branches = [
+            name.removeprefix(prefix)
+            for name in self.git.remote_branches_with(self.state.head)
+            if name.startswith(prefix) and name != f"{prefix}HEAD"
+        ]
+        return tuple(line for branch in branches for line in lines_of(branch, self.config.branch))
+
+    def _is_in_line(self, tag: str) -> bool:
+        """Whether a tag has a version of the present release lines; True for a tag without a version."""
+        from relnox.core.tagging.tag_survey import split_tag
+
+        parts = split_tag(tag)
+        return parts is None or contain(self.lines, parts[1])
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -119,7 +150,16 @@ class Project(Record):
     def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
         """Copy the project with the tags of its remote; cached properties that do not depend on tags are kept."""
         project = replace(self, remote_tags=tags)
-        independent = ("workspace", "tracked_files", "unlisted", "literals", "state", "private_folder", "today")
+        independent = (
+            "workspace",
+            "tracked_files",
+            "unlisted",
+            "literals",
+            "state",
+            "private_folder",
+            "today",
+            "lines",
+        )
         vars(project).update({name: vars(self)[name] for name in independent if name in vars(self)})
         return project
 
@@ -185,7 +225,7 @@ class Project(Record):
             return {}
         from relnox.source import history
 
-        return history.histories(self.git, self.workspace, self.tag_formats, self.state.tags)
+        return history.histories(self.git, self.workspace, self.tag_formats, self.state.tags, self.lines)
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
         """Read those of the files that exist."""

@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.plan import Problem
+from relnox.core.settings.release_lines import contain, describe
+from relnox.core.text import listing
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.version import Version
 
     from relnox.core.bump.changes import Tag
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
+    from relnox.core.settings.release_lines import ReleaseLine
 
 __all__ = [
     "check_above_tags",
     "check_behind",
+    "check_bounds",
     "check_branch",
     "check_branch_up_to_date",
     "check_clean",
@@ -50,7 +54,11 @@ def check_clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[
     ]
     if affected:
         names = ", ".join(affected[:_MAX_LISTED]) + (" …" if len(affected) > _MAX_LISTED else "")
-        yield Problem(code="tree-dirty", message=f"uncommitted changes: {names}", fix="git stash, or commit them")
+        yield Problem(
+            code="tree-dirty",
+            message=f"uncommitted changes: {names}",
+            fix="git stash, or commit them",
+        )
 
 
 def check_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
@@ -67,13 +75,46 @@ def check_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
         )
 
 
-def check_branch(present: str | None, required: str | None) -> Iterator[Problem]:
-    """Check that the present branch is the one that releases are made from."""
-    if present is not None and required is not None and present != required:
+def check_branch(
+    present: str | None, lines: Sequence[ReleaseLine], configured: Sequence[ReleaseLine]
+) -> Iterator[Problem]:
+    """Check that releases are made from the present branch.
+
+    Args:
+        present: The present branch; None if the head is detached.
+        lines: The release lines of the present commit.
+        configured: All release lines.
+    """
+    if present is not None and configured and not lines:
+        names = [line.branch for line in configured]
+        single = [line.branch for line in configured if not line.is_glob]
         yield Problem(
-            code="branch-wrong",
-            message=f"on branch {present}, but releases are made from {required} ([tool.relnox] branch)",
-            fix=f"git switch {required}",
+            code="branch-not-allowed",
+            message=f"on branch {present}, but releases are made from {listing(names)} ([tool.relnox] branch)",
+            fix=f"git switch {single[0] if single else 'BRANCH'}",
+        )
+
+
+def check_bounds(
+    bumps: Iterable[VersionBump], lines: Sequence[ReleaseLine], configured: Sequence[ReleaseLine]
+) -> Iterator[Problem]:
+    """Check that every new version is within the bounds of the branch.
+
+    Args:
+        bumps: The bumps.
+        lines: The release lines of the present commit.
+        configured: All release lines.
+    """
+    for bump in bumps:
+        if contain(lines, bump.after):
+            continue
+        others = [line.branch for line in configured if line.contains(bump.after) and not line.is_glob]
+        switch = f"; or release from its branch: git switch {others[0]}" if others else ""
+        yield Problem(
+            code="version-outside-bounds",
+            message=f"{bump.package.name} {bump.after} is outside the bounds of {describe(lines)} "
+            "([tool.relnox] branch)",
+            fix=f"choose another version: --to VERSION{switch}",
         )
 
 
@@ -177,7 +218,7 @@ def check_above_tags(
             yield Problem(
                 code="version-not-higher",
                 message=f"{bump.package.name} {bump.after} is not higher than the last release ({tag})",
-                fix="choose a higher version: --to VERSION",
+                fix="choose a higher version: --to VERSION; to release a lower one, add --allow-lower",
             )
 
 

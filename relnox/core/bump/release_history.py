@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.core.packages import Package
+    from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.tags import TagFormat
 
 __all__ = ["LOCK_FILES", "Commit", "ReleaseHistory", "histories", "last_tags", "owning_package", "tag_coverage"]
@@ -55,6 +56,7 @@ def last_tags(
     tags: Mapping[str, str],
     reachable: Iterable[str],
     versions: Mapping[str, Version | None] | None = None,
+    lines: Sequence[ReleaseLine] = (),
 ) -> dict[str, tuple[str, Version]]:
     """Return the last tag of each package that the present commit contains.
 
@@ -66,9 +68,10 @@ def last_tags(
         tags: All tags, each with its commit.
         reachable: The present commit and its ancestors.
         versions: The present versions of the packages.
+        lines: The release lines of the present commit; tags of others do not count.
     """
     ancestors = reachable if isinstance(reachable, AbstractSet) else set(reachable)
-    return latest_tags(formats, (name for name, commit in tags.items() if commit in ancestors), versions)
+    return latest_tags(formats, (name for name, commit in tags.items() if commit in ancestors), versions, lines)
 
 
 def tag_coverage(

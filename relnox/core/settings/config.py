@@ -11,6 +11,7 @@ from relnox.core.records import Record
 from relnox.core.settings import rules
 from relnox.core.settings.hook_settings import HooksConfig
 from relnox.core.settings.patterns import PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN
+from relnox.core.settings.release_lines import Lines
 from relnox.core.settings.schema import (
     Flag,
     ListOf,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from relnox.core.dependencies.requirements import Policy, Siblings
+    from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.settings.schema import Field, Kind, Value
     from relnox.core.versions.versioning import Scheme
 
@@ -349,8 +351,12 @@ class Config(Settings):
     managed_by: str | None = setting(None, "Another tool that manages the versions; `bump` is then blocked.")
 
     # git and changelogs
-    branch: str | None = setting(
-        None, "The branch that releases are made from.", rule=rules.branch, otherwise="any"
+    branch: tuple[ReleaseLine, ...] = setting(
+        (),
+        "The branches that releases are made from, as names or globs; a table bounds the versions of each: "
+        '`{ main = ">=2", "release/1.x" = "<2" }`.',
+        Lines(),
+        otherwise="any",
     )
     remote: str = setting("origin", "The git remote that releases are pushed to.", rule=rules.remote)
     commit_message: str = setting(

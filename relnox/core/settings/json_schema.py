@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.settings.release_lines import Lines
 from relnox.core.settings.schema import Flag, ListOf, Number, Table, TableOf, Text
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def schema_of(kind: Kind) -> dict[str, Any]:
             return {"type": "string"} | ({"enum": list(choices)} if choices else {})
         case ListOf(item=item):
             return {"type": "array", "items": schema_of(item)}
+        case Lines(name=name, names=names, bounds=bounds):
+            return {"anyOf": [schema_of(kind) for kind in (name, names, bounds)]}
         case TableOf(item=item):
             return {"type": "object", "additionalProperties": schema_of(item)}
         case Table(settings=settings, keys=keys):

@@ -31,6 +31,7 @@ __all__ = [
     "tag_format",
     "tag_name",
     "variable",
+    "version_bounds",
     "words",
 ]
 
@@ -42,6 +43,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
 _MAX_PART = 240
 """Bytes of a folder or file name below refs/: file systems allow 255, and its lock file has a suffix."""
 _MAX_NAME = 900
+_WILDCARDS = re.compile(r"[*?]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -90,9 +92,30 @@ def tag_name(text: str) -> InvalidValue | None:
 
 
 def branch(text: str) -> InvalidValue | None:
-    """Check the name of a branch."""
-    why = ref_name(text)
+    """Check the name of a branch, or a glob of names with `*` and `?`."""
+    why = ref_name(_WILDCARDS.sub("x", text))
     return None if why is None else InvalidValue(f"git rejects it: {why}", 'for example: branch = "main"')
+
+
+def version_bounds(text: str) -> InvalidValue | None:
+    """Check a version specifier for final releases; empty for any version."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # imported lazily: it is slow to import
+    from packaging.version import InvalidVersion, Version
+
+    fix = 'for example: branch = { main = ">=2", "release/1.x" = "<2" }'
+    try:
+        limits = [Version(specifier.version.removesuffix(".*")) for specifier in SpecifierSet(text)]
+    except (InvalidSpecifier, InvalidVersion):
+        return InvalidValue("it is not a version specifier (PEP 440)", fix)
+    if "===" in text:
+        return InvalidValue("=== compares texts, not versions", fix)
+    if other := [str(limit) for limit in limits if str(limit) != limit.base_version]:
+        return InvalidValue(
+            f"{other[0]} is not a final release (a prerelease or post-release belongs to the line of its final "
+            "release)",
+            fix,
+        )
+    return None
 
 
 def remote(text: str) -> InvalidValue | None:

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from relnox.core.bump.version_groups import version_groups
 from relnox.core.records import Record
-from relnox.core.settings import patterns, rules
+from relnox.core.settings import patterns, release_lines, rules
 from relnox.core.settings.config import Config
 from relnox.core.tagging.tag_survey import survey_tags
 from relnox.core.versions import versioning
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from relnox.core.packages import Package
+    from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.versions.versioning import Scheme
     from relnox.core.workspace import Workspace
 
@@ -160,7 +161,10 @@ def tag_formats(
 
 
 def latest_tags(
-    formats: Mapping[str, TagFormat], tags: Iterable[str], limits: Mapping[str, Version | None] | None = None
+    formats: Mapping[str, TagFormat],
+    tags: Iterable[str],
+    limits: Mapping[str, Version | None] | None = None,
+    lines: Sequence[ReleaseLine] = (),
 ) -> dict[str, tuple[str, Version]]:
     """Return each package's tag with the greatest version, and that version; packages without tags are left out.
 
@@ -168,6 +172,8 @@ def latest_tags(
         formats: The tag format of each package.
         tags: Names of tags.
         limits: By package, a version that tags should not be above; tags above it are used if there are no others.
+        lines: The release lines of the present commit. A package's tags outside of their bounds are used if there
+            are no others: the line begins at them.
     """
     ordered = sorted(tags)
     matches: dict[TagFormat, list[tuple[str, Version]]] = {}
@@ -178,6 +184,7 @@ def latest_tags(
             end = bisect_left(ordered, f"{tag_format.prefix}\U0010ffff")
             matches[tag_format] = tag_format.matches(ordered[start:end])
         tagged, limit = matches[tag_format], (limits or {}).get(package)
+        tagged = [pair for pair in tagged if release_lines.contain(lines, pair[1])] or tagged
         below = [pair for pair in tagged if limit is None or pair[1] <= limit]
         if tagged:
             latest[package] = max(below or tagged, key=lambda pair: pair[1])

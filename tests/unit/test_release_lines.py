@@ -1,0 +1,175 @@
+"""Release lines: their settings, the line of a branch, and the versions that belong to it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from relnox.core.settings import release_lines
+from relnox.core.settings.config import Config
+from relnox.core.settings.json_schema import schema_of
+from relnox.core.settings.release_lines import Lines, ReleaseLine
+from relnox.core.tagging.tags import TagFormat, latest_tags
+from relnox.errors import Blocked
+
+TWO = {"main": ">=2", "release/1.x": "<2"}
+
+
+def parse(value: object) -> tuple[ReleaseLine, ...]:
+    return Config.parse({"branch": value}).branch
+
+
+def error(value: object) -> Blocked:
+    with pytest.raises(Blocked) as blocked:
+        parse(value)
+    return blocked.value
+
+
+def test_a_branch_a_list_and_a_table_are_release_lines() -> None:
+    assert Config.parse({}).branch == ()
+    assert parse("main") == (ReleaseLine("main"),)
+    assert parse(["main", "release/*", "main"]) == (ReleaseLine("main"), ReleaseLine("release/*"))
+    assert parse(TWO) == (ReleaseLine("main", ">=2"), ReleaseLine("release/1.x", "<2"))
+    assert parse({"main": "", "v?": ""}) == (ReleaseLine("main"), ReleaseLine("v?"))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (True, "tool.relnox.branch = True is not a string, a list of strings, or a table of strings"),
+        (["main", 1], "tool.relnox.branch[1] = 1 is not a string"),
+        ({"main": [">=2"]}, "tool.relnox.branch.main = ['>=2'] is not a string"),
+        ({"main": {"bounds": ">=2"}}, "is not a string"),
+        ("a b", "git rejects it: a git ref cannot contain ' '"),
+        (["release/[12]"], "git rejects it"),
+        ({"..": "<2"}, "git rejects it"),
+        ({"main": "2"}, "it is not a version specifier (PEP 440)"),
+        ({"main": ">=two"}, "it is not a version specifier (PEP 440)"),
+        ({"main": "===2"}, "=== compares texts"),
+        ({"main": "<2.0rc1"}, "2.0rc1 is not a final release"),
+        ({"main": ">1.0.post1"}, "1.0.post1 is not a final release"),
+    ],
+)
+def test_other_shapes_and_specifiers_are_errors(value: object, message: str) -> None:
+    blocked = error(value)
+    assert blocked.code == "value-invalid"
+    assert message in blocked.message
+    assert blocked.fix
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "version"),
+    [
+        (">=2", "<=2", "0!2"),
+        (">=1", "<2", "0!1"),
+        (">1", "<2", "0!1.0.1"),
+        ("", "<2", "0"),
+        ("==1.*", "~=1.4", "0!1.4"),
+        ("!=2", ">2.5", "0!2.5.0.0.1"),
+        (">=2", "<1!1", "0!2"),
+    ],
+)
+def test_overlapping_bounds_are_an_error_that_names_a_version_of_both(
+    first: str, second: str, version: str
+) -> None:
+    blocked = error({"main": first, "1.x": second})
+    assert blocked.code == "bounds-overlap"
+    assert f"({second})" in blocked.message
+    sample = Version(blocked.message.rpartition(" ")[2])
+    assert ReleaseLine("main", first).contains(sample)
+    assert ReleaseLine("1.x", second).contains(sample)
+    assert ReleaseLine("main", first).contains(Version(version))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (">=2", "<2"),
+        ("==1.*", "!=1.*"),
+        ("~=1.4", ">=2"),
+        ("<1.4", "~=1.4"),
+        (">2", "<=2"),
+        ("<2", "<2"),
+        (">=0,<1", ">=1"),
+    ],
+)
+def test_bounds_may_touch_or_be_the_same(first: str, second: str) -> None:
+    assert len(parse({"main": first, "1.x": second})) == 2
+
+
+BOUNDS = st.lists(
+    st.builds(
+        lambda operator, release: operator + ".".join(map(str, release)) + (".*" if operator == "==" else ""),
+        st.sampled_from(["<", "<=", ">", ">=", "!=", "==", "~="]),
+        st.lists(st.integers(0, 3), min_size=2, max_size=3),
+    ),
+    max_size=2,
+).map(",".join)
+RELEASES = st.lists(st.integers(0, 4), min_size=1, max_size=4).map(
+    lambda parts: Version(".".join(map(str, parts)))
+)
+
+
+@given(BOUNDS, BOUNDS, st.lists(RELEASES, min_size=20, max_size=20))
+def test_accepted_bounds_have_no_version_in_common(first: str, second: str, versions: list[Version]) -> None:
+    try:
+        main, other = parse({"main": first, "other": second})
+    except Blocked:
+        return
+    assert first == second or not any(main.contains(version) and other.contains(version) for version in versions)
+
+
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [
+        ("1.9", "release/1.x"),
+        ("1.9.post1", "release/1.x"),
+        ("1.10.dev3", "release/1.x"),
+        ("2.0a1", "main"),
+        ("2.0.dev0", "main"),
+        ("2.0", "main"),
+        ("1!0.1", "main"),
+    ],
+)
+def test_a_prerelease_belongs_to_the_line_of_its_final_release(version: str, line: str) -> None:
+    assert [each.branch for each in parse(TWO) if each.contains(Version(version))] == [line]
+
+
+def test_a_branch_has_the_line_that_names_it_or_a_glob() -> None:
+    lines = parse({"release/*": "<2", "release/2.x": "==2.*", "main": ">=3"})
+    assert release_lines.lines_of("release/2.x", lines) == (ReleaseLine("release/2.x", "==2.*"),)
+    assert release_lines.lines_of("release/1/4", lines) == (ReleaseLine("release/1/4", "<2"),)
+    assert release_lines.lines_of("feature", lines) == ()
+    assert release_lines.lines_of("Main", lines) == ()
+
+
+def test_globs_with_different_bounds_that_match_one_branch_are_ambiguous() -> None:
+    lines = parse({"release/*": "<2", "*/2.x": ">=2"})
+    assert len(release_lines.lines_of("hot/2.x", lines)) == 1
+    with pytest.raises(Blocked, match=r"branch release/2\.x matches several release lines") as blocked:
+        release_lines.lines_of("release/2.x", lines)
+    assert blocked.value.code == "branch-ambiguous"
+
+
+def test_lines_are_configured_with_several_branches_globs_or_bounds() -> None:
+    assert [release_lines.are_configured(parse(value)) for value in ("main", ["main"])] == [False, False]
+    shapes = ("v*", ["a", "b"], {"main": ">=2"})
+    assert all(release_lines.are_configured(parse(value)) for value in shapes)
+
+
+def test_the_last_tag_is_that_of_the_line_or_the_one_that_the_line_begins_at() -> None:
+    formats = {"demo": TagFormat(prefix="v", suffix="", scheme="pep440")}
+    main, old = parse(TWO)
+    tags = ["v1.9", "v2.0a1", "v1.10"]
+    assert latest_tags(formats, tags)["demo"][0] == "v2.0a1"
+    assert latest_tags(formats, tags, lines=[old])["demo"][0] == "v1.10"
+    assert latest_tags(formats, tags, lines=[main])["demo"][0] == "v2.0a1"
+    assert latest_tags(formats, ["v1.9", "v1.10"], lines=[main])["demo"][0] == "v1.10"
+    assert latest_tags(formats, tags, lines=[main, old])["demo"][0] == "v2.0a1"
+
+
+def test_the_schema_allows_the_three_shapes() -> None:
+    shapes = [shape["type"] for shape in schema_of(Lines())["anyOf"]]
+    assert shapes == ["string", "array", "object"]
