@@ -114,7 +114,7 @@ def test_tags_of_the_other_line_do_not_count_after_a_merge(demo: Path, bump: Bum
 def test_a_version_outside_the_bounds_is_blocked(
     demo: Path, bump: Bump, line: str, options: tuple[str, ...], version: str
 ) -> None:
-    branch = line.split()[0]
+    branch = line.split(maxsplit=1)[0]
     on(demo, branch)
     change(demo, "fix: x", "x.py")
     for more in ((), ("--commit", "--tag", "--allow-branch", "--allow-dirty")):

@@ -518,6 +518,8 @@ ANY_VALUE = st.recursive(
 
 def near(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     """Values that a schema describes, with something else in their place now and then."""
+    if "anyOf" in schema:
+        return st.one_of([near(kind) for kind in schema["anyOf"]])
     match schema["type"]:
         case "object":
             named = {name: near(kind) for name, kind in schema.get("properties", {}).items()}
