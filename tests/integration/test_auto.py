@@ -575,11 +575,16 @@ def test_all_problems_are_listed_and_each_option_ignores_its_own(demo: Path, tmp
     assert all(words in said for words in problems)
     said = refused(bump, demo, *MINOR, "--allow-branch")
     assert "bump is blocked by 3 problems" in said
-    assert f"--allow-branch ignores: {problems[1]}" in said
     said = refused(bump, demo, *MINOR, "--allow-branch", "--allow-dirty")
     assert "bump is blocked by 2 problems" in said
-    assert f"--allow-dirty ignores: {problems[0]}" in said
     assert all(words in said for words in problems[2:])
+    git(demo, "rebase", "--quiet", "--autostash", "origin/main")
+    options = ("--to", "1.3.0", "--allow-lower", "--allow-branch", "--allow-dirty")
+    ran = bump(demo, *options, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert f"--allow-branch ignores: {problems[1]}" in ran.text
+    assert f"--allow-dirty ignores: {problems[0]}" in ran.text
+    assert git(demo, "status", "--porcelain") == "M README.md"
 
 
 def test_a_tag_without_a_bump_contains_all_changes(tmp_path: Path, bump: Bump) -> None:

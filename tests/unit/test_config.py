@@ -30,6 +30,7 @@ from relnox.core.settings.config import (
     config_table,
 )
 from relnox.core.settings.hook_settings import Event, Hook
+from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.settings.schema import ListOf, Table, TableOf, fields_of
 from relnox.core.versions.semver_compat import Scheme
 from relnox.errors import Blocked
@@ -460,6 +461,7 @@ def test_every_declaration_agrees_with_its_type(settings: type[Settings]) -> Non
         "Mapping": Mapping,
         "ClassVar": ClassVar,
         "Hook": Hook,
+        "ReleaseLine": ReleaseLine,
     }
     types = get_type_hints(settings, vars(config_module) | names | {"Value": Any})
     for field in fields_of(settings):

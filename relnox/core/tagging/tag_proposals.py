@@ -192,9 +192,14 @@ def format_problems(
     usual = detect_format(workspace.packages, tags, common=common)
     different: dict[str, tuple[str, str]] = {}
     unknown: list[str] = []
+    on_purpose = {
+        package.name
+        for pattern in config.tag_formats
+        for package in patterns.select((pattern,), workspace.packages)
+    }
     for package in packages:
         tag_format, prefix = formats[package.name], known_tags.prefixes.get(package.name)
-        if tag_format.suffix or prefix == tag_format.prefix:
+        if package.name in on_purpose or tag_format.suffix or prefix == tag_format.prefix:
             continue
         has_tags = any(tag_format.parse(tag) is not None for tag in tags)
         names_package = prefix is not None and prefix not in survey.plain_prefixes
