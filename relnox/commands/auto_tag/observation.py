@@ -324,7 +324,8 @@ def _check_workflow(workflow: str, url: str, head: str) -> None:
 def _branch(state: GitState, refs: Mapping[str, str], project: Project, git: Git) -> Branch:
     """Find the release branch, and whether the remote's contains HEAD; `refs` are those of the remote."""
     remote = project.config.remote
-    name = project.config.branch or git.remote_default_branch(remote) or state.branch
+    names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
+    name = next(names, None) or git.remote_default_branch(remote) or state.branch
     tip = refs.get(f"refs/heads/{name}")
     if tip is None:
         return Branch(name)

@@ -72,7 +72,9 @@ def problems(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[Proble
 def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
     """Check that HEAD is on the release branch of the remote; without a push, that the present branch is that."""
     state, branch, remote = snapshot.observation.state, snapshot.branch, snapshot.config.remote
-    if wrong := list(core.bump_checks.check_branch(state.branch, snapshot.config.branch)):
+    configured = snapshot.config.branch
+    lines = core.release_lines.lines_of(state.branch or "", configured)
+    if wrong := list(core.bump_checks.check_branch(state.branch, lines, configured)):
         yield from wrong
     if wrong or branch is None or branch.has_head:
         return
