@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 import linecache
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from relnox.errors import Blocked
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
-__all__ = ["alias_of", "is_noxfile", "is_tasks_file"]
+__all__ = ["alias_of", "check_registration", "is_noxfile", "is_tasks_file"]
+
+_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "requires": ((list, tuple), '["tests"]'),
+    "tags": ((list, tuple), '["local"]'),
+    "pre": ((list, tuple), "[lint]"),
+    "post": ((list, tuple), "[announce]"),
+    "defaults": ((Mapping,), '{"part": "auto"}'),
+    "names": ((str,), '"version"'),
+}
+"""The types of a task's value in each argument of a registration, with an example."""
+
+
+def check_registration(tasks: Sequence[object], settings: Mapping[str, object]) -> None:
+    """Check the types of what a noxfile or a tasks file registers tasks with: a string is a sequence, too.
+
+    Args:
+        tasks: Names of tasks.
+        settings: The arguments by name, mappings from tasks to values.
+
+    Raises:
+        Blocked: A type is another one.
+    """
+    for task in tasks:
+        if not isinstance(task, str):
+            raise Blocked("value-invalid", f"{task!r} is not the name of a task", fix='write it like "build-all"')
+    for name, values in settings.items():
+        kinds, example = _TYPES[name]
+        fix = f'write it like {name}={{"bump": {example}}}'
+        if not isinstance(values, Mapping) or not all(isinstance(task, str) for task in values):
+            raise Blocked("value-invalid", f"{name} is not a mapping from tasks to values: {values!r}", fix=fix)
+        for task, value in values.items():
+            if not isinstance(value, kinds) or value == "":
+                raise Blocked("value-invalid", f"{name} of {task} is not of the right type: {value!r}", fix=fix)
 
 
 def is_noxfile(importer: FrameType) -> bool:

@@ -137,6 +137,12 @@ def add(
     Raises:
         SystemExit: A name is not that of a task, or the project has a session with that name.
     """
+    try:
+        importing.check_registration(
+            tasks, {"requires": requires, "defaults": defaults, "names": names, "tags": tags}
+        )
+    except Blocked as error:
+        raise _error(error.code, error.message, error.fix or "") from None
     added = [_task(word) for word in tasks] or list(TASKS.values())
     by_task = {
         what: {_task(word).name: value for word, value in settings.items()}

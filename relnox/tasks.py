@@ -222,6 +222,10 @@ def collection(
     Raises:
         Exit: A name is not that of a task.
     """
+    try:
+        importing.check_registration(tasks, {"pre": pre, "post": post, "defaults": defaults})
+    except Blocked as error:
+        raise _blocked(error.code, error.message, error.fix or "") from None
     names = [_task_name(word) for word in tasks] or list(TASKS)
     by_task = {
         what: {_task_name(word): value for word, value in settings.items()}

@@ -364,6 +364,14 @@ def test_a_failed_task_runs_nothing_after_it(project: Path) -> None:
                 "fix: remove it from pre, or add it\n"
             ),
         ),
+        ("5", 'error: 5 is not the name of a task [value-invalid]\nfix: write it like "build-all"\n'),
+        (
+            'pre={"bump": [before]}, post={"bump": "after"}',
+            (
+                "error: post of bump is not of the right type: 'after' [value-invalid]\n"
+                'fix: write it like post={"bump": [announce]}\n'
+            ),
+        ),
         (
             'defaults={"publish": {"yes": True}}',
             (

@@ -235,6 +235,27 @@ def test_add_without_names_adds_all(project: Path) -> None:
             "remove it",
         ),
         (
+            'add("bump", requires={"bump": "tests"})',
+            "requires of bump is not of the right type: 'tests' [value-invalid]",
+            'write it like requires={"bump": ["tests"]}',
+        ),
+        (
+            'add("bump", defaults={"bump": 5})',
+            "defaults of bump is not of the right type: 5 [value-invalid]",
+            'write it like defaults={"bump": {"part": "auto"}}',
+        ),
+        (
+            'add("bump", names={"bump": ""})',
+            "names of bump is not of the right type: '' [value-invalid]",
+            'write it like names={"bump": "version"}',
+        ),
+        (
+            "add(tags=5)",
+            "tags is not a mapping from tasks to values: 5 [value-invalid]",
+            'write it like tags={"bump": ["local"]}',
+        ),
+        ('add(["bump"])', "['bump'] is not the name of a task [value-invalid]", 'write it like "build-all"'),
+        (
             'add("publish", tags={"publish": ["x"]}); sessions.add("publish", tags={"publish": ["y"]})',
             "the session publish is added twice with different settings [session-added-twice]",
             "add it once",
