@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from relnox.core.dependencies import siblings as siblings
     from relnox.core.notes import changelog as changelog
     from relnox.core.notes import fragments as fragments
+    from relnox.core.notes import pull_request as pull_request
     from relnox.core.notes import release_notes as release_notes
     from relnox.core.planning import comparison as comparison
     from relnox.core.planning import events as events
@@ -74,7 +75,7 @@ else:
         "bump": "bump_checks changes dependency_updates editing levels release_history version_bumps "
         "version_groups",
         "dependencies": "availability requirements siblings",
-        "notes": "changelog fragments release_notes",
+        "notes": "changelog fragments pull_request release_notes",
         "planning": "comparison events fixes plan policy step",
         "release": "collection consistency manifest missing_modules publication publishers sharding wheels",
         "settings": "build_settings config hook_settings json_schema options patterns release_lines rules schema "

@@ -86,6 +86,10 @@ class GitHub:
         """See `Forge`."""
         return self._api.location.path
 
+    def check_token(self) -> None:
+        """See `Forge`."""
+        self._api.require_token()
+
     # --- refs and commits
 
     def commit_of(self, ref: str) -> str | None:

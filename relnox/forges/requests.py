@@ -134,12 +134,12 @@ class Api:
             InvalidAnswer: It probably had an effect, but the answer is not JSON.
             Blocked: There is no token.
         """
-        self._require_token()
+        self.require_token()
         return self._once(method, self._url(path), body)
 
     def repeat(self, method: str, path: str, body: Mapping[str, Any]) -> Answer:
         """Send a request that may be repeated without harm, with retries; the caller checks the status."""
-        self._require_token()
+        self.require_token()
         return self._with_retries(method, self._url(path), body)
 
     def until_confirmed(self, change: Callable[[], T], look: Callable[[], T | None]) -> T:
@@ -233,7 +233,8 @@ class Api:
             fix=f"set {variable} to a token for {repository}",
         )
 
-    def _require_token(self) -> None:
+    def require_token(self) -> None:
+        """Raise the error of a request that changes something, if there is no token."""
         if self._token is None:
             raise self._token_missing(f"cannot change {self.location.path} on {self.name}")
 

@@ -138,6 +138,13 @@ class Forge(Protocol):
     def repository(self) -> str:
         """The path of the repository on the forge, such as `owner/name`."""
 
+    def check_token(self) -> None:
+        """Check that there is a token to change something with; whether it is allowed to, only a request tells.
+
+        Raises:
+            Blocked: There is none.
+        """
+
     def commit_of(self, ref: str) -> str | None:
         """Return the commit that a branch or tag points to; None if it does not exist."""
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from relnox.steps.log_in import LogIn as LogIn
     from relnox.steps.platform_wheels import BuildWheels as BuildWheels
     from relnox.steps.platform_wheels import WriteMatrix as WriteMatrix
+    from relnox.steps.pull_request import CommitToBranch as CommitToBranch
+    from relnox.steps.pull_request import OpenPullRequest as OpenPullRequest
     from relnox.steps.push_tags import PushTags as PushTags
     from relnox.steps.reproducibility import CheckReproducibility as CheckReproducibility
     from relnox.steps.run_tests import RunTests as RunTests
@@ -64,6 +66,7 @@ _TOPICS = {
     "hooks": "RunHook RecordDueHook",
     "log_in": "LogIn",
     "platform_wheels": "BuildWheels WriteMatrix",
+    "pull_request": "CommitToBranch OpenPullRequest",
     "push_tags": "PushTags",
     "reproducibility": "CheckReproducibility",
     "run_tests": "RunTests",

@@ -36,12 +36,14 @@ def observe(options: Options, project: Project) -> Snapshot:
         generated_files,
         hook_edits,
         observation,
+        pull_requests,
         reruns,
         selection,
         snapshot,
         undo,
     )
 
+    pull_requests.check_options(options)
     if (earlier := undo.observe_earlier_bump(options, project)) is not None:
         return earlier
     previous = reruns.find_previous_bump(options, project)
@@ -63,13 +65,18 @@ def observe(options: Options, project: Project) -> Snapshot:
     planned = {**after, **locks.after}
     hooked, hook_notes = hook_edits.run_edit_hooks(observed, decision, planned, project)
     before = {**observed.contents, **changelogs.before, **locks.before, **hooked.before}
+    edits = tuple(core.editing.edits_between(before, {**planned, **hooked.after}))
+    target = None
+    if options.pull_request:
+        target = pull_requests.observe_target(observed, edits, options, project)
     return snapshot.NewBump(
         observation=observed,
         decision=decision,
-        edits=tuple(core.editing.edits_between(before, {**planned, **hooked.after})),
+        edits=edits,
         generated=frozenset({**changelogs.after, **locks.after, **hooked.after}),
         generated_changelogs=changelogs.changelogs_of,
         hook_notes=hook_notes,
+        target=target,
     )
 
 
@@ -91,10 +98,11 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def _plan_new_bump(new: NewBump, options: Options) -> Plan:
     """Plan the edits, the commit, the tags and the push, with every preflight check that failed."""
-    from relnox.commands.bump import changes, preflight, summary
+    from relnox.commands.bump import changes, preflight, pull_requests, summary
 
     observation, bumps = new.observation, new.decision.bumps
     notes = (*observation.workspace.warnings, *summary.notes(new, options), *new.hook_notes)
+    notes = (*notes, *pull_requests.notes(new))
     if not bumps:  # with --part auto
         tag_problems = tuple(preflight.format_problems(observation, options, ()))
         return core.plan.Plan(task="bump", notes=notes, problems=tag_problems)
@@ -122,10 +130,13 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
 
 def _steps(new: NewBump, tags: tuple[core.changes.Tag, ...], options: Options) -> Iterator[Step]:
     """Yield the steps in their order; those before the push change nothing outside this checkout."""
-    from relnox.commands.bump import changes, hook_edits
+    from relnox.commands.bump import changes, hook_edits, pull_requests
 
     observation = new.observation
     yield from hook_edits.before_bump(observation, new.decision)
+    if new.target is not None:
+        yield from pull_requests.plan_steps(new)
+        return
     if new.edits:
         yield steps.EditFiles(edits=new.edits)
     if options.commit and new.edits:
@@ -146,7 +157,7 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.
 
     if isinstance(snapshot, EarlierBump) and snapshot.interrupted is not None:
         return snapshot.interrupted
-    if planned.skipped is not None:
+    if planned.skipped is not None or options.pull_request:
         return None
     match snapshot:
         case RepeatedBump():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
@@ -42,11 +43,13 @@ class RemoteState(NamedTuple):
         tags: Its tags, each with its commit; None if it was not queried or did not answer.
         is_ancestor: Whether the present branch contains its branch; None if that is not known.
         error: Why it did not answer.
+        branches: Its branches, each with its commit; empty if it was not queried or did not answer.
     """
 
     tags: Mapping[str, str] | None = None
     is_ancestor: bool | None = None
     error: str | None = None
+    branches: Mapping[str, str] = MappingProxyType({})
 
 
 class Observation(NamedTuple):
@@ -155,25 +158,29 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
     if git is None or state is None:
         return RemoteState()
     reads_tags = options.part == "auto" and not state.tags
-    if not (options.push or options.commit or options.tag or reads_tags):
+    is_required = options.push or options.pull_request
+    if not (is_required or options.commit or options.tag or reads_tags):
         return RemoteState()
     if remote not in git.remotes():
-        if not options.push:
+        if not is_required:
             return RemoteState()
+        flag = "--push" if options.push else "--pull-request"
         raise Blocked(
             "remote-missing",
-            f"git remote {remote} does not exist (--push needs it)",
+            f"git remote {remote} does not exist ({flag} needs it)",
             fix=f"git remote add {remote} URL, or set [tool.relnox] remote",
         )
     try:
-        refs = git.remote_refs(remote, timeout=None if options.push else NETWORK_TIMEOUT)
+        refs = git.remote_refs(remote, timeout=None if is_required else NETWORK_TIMEOUT)
     except Failed as error:
-        if options.push:
+        if is_required:
             raise
         return RemoteState(error=error.message)
     remote_head = refs.get(f"refs/heads/{state.branch}")
     is_ancestor = remote_head is None or remote_head == state.head or git.is_ancestor(remote_head)
-    return RemoteState(parse_tags(refs), is_ancestor)
+    prefix = "refs/heads/"
+    branches = {name.removeprefix(prefix): commit for name, commit in refs.items() if name.startswith(prefix)}
+    return RemoteState(parse_tags(refs), is_ancestor, branches=branches)
 
 
 def _foreign_locks(workspace: Workspace) -> Iterator[str]:

@@ -24,6 +24,7 @@ _REQUEST = (
     "commit",
     "tag",
     "push",
+    "pull_request",
     "lock",
     "allow_branch",
     "allow_dirty",
@@ -63,6 +64,12 @@ class Options(CommonOptions):
     commit: bool = option(False, "Commit the edited files.")
     tag: bool = option(False, "Tag the commit.")
     push: bool = option(False, "Push branch and tags atomically.")
+    pull_request: bool = option(
+        False, "Open a pull request with the bump, or update it; nothing is edited here.", anywhere=False
+    )
+    force_branch: bool = option(
+        False, "Overwrite commits of others on the branch of the pull request.", anywhere=False
+    )
     lock: bool = option(False, "Update poetry.lock and pdm.lock with their tools, where requirements change.")
     allow_branch: bool = option(False, "Allow a branch that no releases are made from.", anywhere=False)
     allow_dirty: bool = option(

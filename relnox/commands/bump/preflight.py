@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
+from relnox.commands.bump import pull_requests
 from relnox.commands.bump.changes import tag_names
 from relnox.commands.shared import tag_checks
 
@@ -42,6 +43,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> 
     if options.commit:
         yield from checks.check_on_branch(state.branch)
     yield from checks.check_branch_up_to_date(state.branch, config.remote, is_ancestor=remote.is_ancestor)
+    yield from pull_requests.problems(new, options)
     if options.tag and not options.allow_lower:
         yield from checks.check_above_tags(bumps, tag_names(observation, bumps), observation.newer_tags.reachable)
     if options.tag:
@@ -67,7 +69,7 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
     packages = (bump.package for bump in bumps)
     for problem in checks.check_clean(dirty, (edit.file for edit in new.edits), packages):
         yield "allow_dirty", problem
-    if options.commit or options.tag:
+    if options.commit or options.tag or options.pull_request:
         for problem in checks.check_imports(observation.untracked_imports):
             yield "allow_dirty", problem
         for problem in checks.check_branch(state.branch, observation.lines, observation.config.branch):

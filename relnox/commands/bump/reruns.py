@@ -42,7 +42,7 @@ def find_previous_bump(options: Options, project: Project) -> bump_record.Pendin
     """Return the last bump on this machine, if nothing came after it; None with `--again` and `--part auto`."""
     from relnox.steps import bump_record
 
-    if options.again or options.part == "auto":
+    if options.again or options.pull_request or options.part == "auto":
         return None
     try:
         record = bump_record.read_last(project.private_folder)

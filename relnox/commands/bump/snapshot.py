@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from relnox.commands.bump.observation import Observation, RemoteState
+    from relnox.commands.bump.pull_requests import Target
     from relnox.core.bump.changes import Edit
     from relnox.core.bump.dependency_updates import DependencyUpdates
     from relnox.core.bump.version_bumps import VersionBump
@@ -69,6 +70,7 @@ class NewBump(NamedTuple):
         generated: The files among them that tools generated.
         generated_changelogs: Packages whose changelogs tools generated.
         hook_notes: What edit-bump hooks did.
+        target: Where it is proposed, with `--pull-request`.
     """
 
     observation: Observation
@@ -77,6 +79,7 @@ class NewBump(NamedTuple):
     generated: frozenset[str]
     generated_changelogs: frozenset[str]
     hook_notes: tuple[str, ...] = ()
+    target: Target | None = None
 
 
 class UndoTarget(NamedTuple):

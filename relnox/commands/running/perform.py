@@ -330,7 +330,7 @@ def _run(  # noqa: PLR0913 - a run
             ended.append(outcome)
         outcome = replace(
             outcome,
-            tables=(*plan.tables, *load(plan.task).summarize(outcome, checkout_folder(run))),
+            tables=(*plan.tables, *outcome.tables, *load(plan.task).summarize(outcome, checkout_folder(run))),
         )
     reporter.tables(outcome.tables[len(plan.tables) :])
     return outcome

@@ -364,6 +364,11 @@ class Config(Settings):
         "The message of release commits, with `{version}` and `{packages}`.",
         rule=rules.message,
     )
+    pull_request_branch: str = setting(
+        "relnox/release/{branch}",
+        "The branch of release pull requests; `{branch}` is the one that they are merged into.",
+        rule=rules.branch_template,
+    )
     tag_format: str | None = setting(
         None,
         "The format of tags, with `{version}`, `{name}`, `{folder}` and `{tag-name}`.",

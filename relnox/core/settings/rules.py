@@ -20,6 +20,7 @@ __all__ = [
     "TAG_FIELDS",
     "InvalidValue",
     "branch",
+    "branch_template",
     "distribution",
     "file_path",
     "index_name",
@@ -116,6 +117,13 @@ def version_bounds(text: str) -> InvalidValue | None:
             fix,
         )
     return None
+
+
+def branch_template(text: str) -> InvalidValue | None:
+    """Check the name of a branch that may contain `{branch}`."""
+    why = ref_name(text.replace("{branch}", "main"))
+    fix = 'for example: pull-request-branch = "relnox/release/{branch}"'
+    return None if why is None else InvalidValue(f"git rejects it: {why}", fix)
 
 
 def remote(text: str) -> InvalidValue | None:

@@ -1,0 +1,164 @@
+"""The body of a release pull request, in Markdown: what is released, and untrusted text that stays text."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from relnox.core import escaping
+from relnox.core.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["MAX_BODY", "MAX_TITLE", "Package", "Release", "body", "neutralize", "title"]
+
+MAX_BODY = 65_536
+"""What GitHub takes, in characters; they are counted as bytes here, so that no way to count them is exceeded."""
+MAX_TITLE = 250
+
+_MAX_LISTED = 200
+_BREAK = "\u200b"
+"""A space of width zero: what it is in looks the same, but is no mention, reference, keyword or tag any more."""
+_SYMBOLS = re.compile(r"(?<=[@#!~%&$<])(?=\S)|(?<=\bGH-)(?=\d)", re.IGNORECASE)
+_CLOSING_WORDS = re.compile(
+    r"\b(c)(los(?:e[sd]?|ing))\b|\b(f)(ix(?:e[sd]|ing)?)\b|\b(r)(esolv(?:e[sd]?|ing))\b"
+    r"|\b(i)(mplement(?:s|ed|ing)?)\b",
+    re.IGNORECASE,
+)
+"""Before a reference they close issues when the pull request is merged; before a URL as well (GitHub, GitLab)."""
+_MARKUP = re.compile(r"([\\`*_\[\]|~])")
+
+
+class Package(Record, kw_only=True):
+    """A package of the release.
+
+    Attributes:
+        name: Its name.
+        before: Its present version.
+        after: The new one.
+        reason: Why it is bumped.
+        tag: The tag of the new version.
+        changes: The text of its changelog about the new version; None if it has none.
+    """
+
+    name: str
+    before: str
+    after: str
+    reason: str
+    tag: str
+    changes: str | None
+
+
+class Release(Record, kw_only=True):
+    """What a pull request releases.
+
+    Attributes:
+        packages: The packages that get another version.
+        published: Those of them that are published.
+        private: Those of them that are not.
+        unchanged: Packages that keep their version.
+        files: The files that change.
+        branch: The branch that it is merged into.
+    """
+
+    packages: tuple[Package, ...]
+    published: tuple[str, ...]
+    private: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    files: tuple[str, ...]
+    branch: str
+
+
+def title(message: str) -> str:
+    """Return the first line of a commit message, shortened to what forges take."""
+    line = escaping.escape_line(message.strip().partition("\n")[0].strip())
+    return line if len(line) <= MAX_TITLE else f"{line[: MAX_TITLE - 1]}…"
+
+
+def body(release: Release, limit: int = MAX_BODY) -> str:
+    """Return the body; what is beyond the limit in bytes is left out, with a note.
+
+    Changelogs come last, in quotes: a quote ends where its lines end, whatever markup in it is left open.
+    """
+    return _shorten([*_summary(release), *_changes(release.packages)], limit)
+
+
+def neutralize(text: str) -> str:
+    """Return text in which nothing notifies people, refers to issues, closes them, or is HTML."""
+    text = _SYMBOLS.sub(_BREAK, text)
+    return _CLOSING_WORDS.sub(lambda match: _BREAK.join(filter(None, match.groups())), text)
+
+
+def _summary(release: Release) -> Iterator[str]:
+    yield "| package | from | to | why |"
+    yield "|---|---|---|---|"
+    for package in release.packages:
+        cells = (package.name, package.before, package.after, package.reason)
+        yield f"| {' | '.join(map(_inline, cells))} |"
+    yield ""
+    yield "### After the merge"
+    yield ""
+    tags = list(dict.fromkeys(package.tag for package in release.packages))
+    yield f"- `relnox auto-tag` on {_inline(release.branch)} tags the merged commit: {_names(tags)}"
+    if release.published:
+        yield f"- to publish: {_names(release.published)}"
+    if release.private:
+        yield f"- not published (private): {_names(release.private)}"
+    if release.unchanged:
+        yield f"- unchanged: {_names(release.unchanged)}"
+    yield ""
+    yield "### Files"
+    yield ""
+    for file in release.files[:_MAX_LISTED]:
+        yield f"- {_inline(file)}"
+    if len(release.files) > _MAX_LISTED:
+        yield f"- and {len(release.files) - _MAX_LISTED} more"
+
+
+def _changes(packages: Iterable[Package]) -> Iterator[str]:
+    yield ""
+    yield "### Changes"
+    by_text: dict[str, list[Package]] = {}
+    without = []
+    for package in packages:
+        if package.changes:
+            by_text.setdefault(package.changes, []).append(package)
+        else:
+            without.append(package.name)
+    for text, documented in by_text.items():
+        yield ""
+        yield f"**{', '.join(_inline(f'{package.name} {package.after}') for package in documented)}**"
+        yield ""
+        for line in escaping.split_lines(text):
+            printable = "".join(char if char.isprintable() or char == "\t" else " " for char in line)
+            yield f"> {neutralize(printable)}".rstrip()
+    if without:
+        yield ""
+        yield f"No changelog entries: {_names(without)}"
+
+
+def _shorten(lines: Sequence[str], limit: int) -> str:
+    """Join lines as long as they fit, with a note if some do not."""
+    text = "\n".join(lines)
+    if len(text.encode()) <= limit:
+        return text
+    note = "\n\n_Shortened: the rest is in the changed files._"
+    left = limit - len(note.encode())
+    kept = []
+    for line in lines:
+        left -= len(line.encode()) + 1
+        if left < 0:
+            break
+        kept.append(line)
+    return "\n".join(kept).rstrip() + note
+
+
+def _inline(text: str) -> str:
+    """Return one line of text without markup."""
+    return neutralize(_MARKUP.sub(r"\\\1", escaping.escape_line(text)))
+
+
+def _names(names: Sequence[str]) -> str:
+    listed = ", ".join(map(_inline, names[:_MAX_LISTED]))
+    return f"{listed} and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else listed

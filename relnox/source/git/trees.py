@@ -1,0 +1,150 @@
+"""Trees that a commit of edited files would have, computed beside the checkout and its index."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox import process
+from relnox.source.git.environment import environment
+from relnox.temporary_folders import TemporaryFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from relnox.core.bump.changes import Edit
+    from relnox.source.git.repository import Git
+
+__all__ = ["CommitContent", "PlannedFile", "PlannedTree", "plan_tree", "read_commit"]
+
+_SETTINGS = (
+    "core.sparseCheckout=false",
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "core.safecrlf=false",
+)
+"""What would skip files, start programs or reject line ends while files are added to the index."""
+
+
+class PlannedFile(NamedTuple):
+    """A file of a planned tree that differs from HEAD.
+
+    Attributes:
+        path: Path from the top of the repository.
+        before: The content at HEAD; None if it has no such file.
+        after: The content in the tree; None for a removed file.
+        mode: The mode in the tree: `100644`, `100755`, or `120000` for a symbolic link.
+    """
+
+    path: str
+    before: bytes | None
+    after: bytes | None
+    mode: str
+
+
+class PlannedTree(NamedTuple):
+    """The tree of HEAD with edited files.
+
+    Attributes:
+        id: Its hash.
+        files: What differs from HEAD, as git would commit it: with the line ends and filters of `.gitattributes`.
+    """
+
+    id: str
+    files: tuple[PlannedFile, ...]
+
+
+class CommitContent(NamedTuple):
+    """A commit: the hash of its tree, its parents, and its message."""
+
+    tree: str
+    parents: tuple[str, ...]
+    message: str
+
+
+def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
+    """Return the tree that a commit of the edited files on HEAD would have.
+
+    Neither the checkout nor the repository changes: index, files and new objects are in a temporary folder.
+
+    Raises:
+        Failed: git fails.
+    """
+    with TemporaryFolder() as folder:
+        scratch = folder.path
+        files, objects = scratch / "files", scratch / "objects"
+        files.mkdir()
+        objects.mkdir()
+        variables = {
+            "GIT_DIR": git.output("rev-parse", "--absolute-git-dir"),
+            "GIT_WORK_TREE": str(files),
+            "GIT_INDEX_FILE": str(scratch / "index"),
+            "GIT_OBJECT_DIRECTORY": str(objects),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(git.root / git.output("rev-parse", "--git-path", "objects")),
+        }
+        contents: dict[str, Edit] = {}
+
+        def run(*words: str, stdin: str | None = None) -> str:
+            settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+            completed = process.run(
+                ["git", *settings, *words], cwd=files, env=environment() | variables, stdin=stdin, stderr=False
+            )
+            return completed.check(f"git {words[0]}").output
+
+        for edit in edits:
+            contents[f"{git.prefix}{edit.file}"] = edit
+            if edit.after is not None:
+                path = files / git.prefix / edit.file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(edit.after)
+                if os.access(git.root / edit.file, os.X_OK):
+                    path.chmod(0o755)
+        run("read-tree", "HEAD")
+        added = ("--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
+        run("--literal-pathspecs", "add", *added, stdin="\0".join(contents))
+        tree = run("write-tree").strip()
+        differences = run("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "HEAD", tree)
+
+        def read(blob: str) -> bytes:
+            return Path(files / run("unpack-file", blob).strip()).read_bytes()
+
+        return PlannedTree(tree, tuple(_changed_files(differences, contents, read)))
+
+
+def _changed_files(
+    differences: str, edits: Mapping[str, Edit], read: Callable[[str], bytes]
+) -> Iterator[PlannedFile]:
+    """Yield the files in the output of `git diff-tree --raw`; what its filters changed is read from git."""
+    fields = differences.split("\0")
+    for header, path in zip(fields[:-1:2], fields[1::2], strict=True):
+        _, mode, old, new, _ = header.split(" ")
+        edit = edits[path]
+        before, after = (
+            None if not blob.strip("0") else content if _blob_id(content, blob) == blob else read(blob)
+            for blob, content in ((old, edit.before), (new, edit.after))
+        )
+        yield PlannedFile(path, before, after, mode)
+
+
+def _blob_id(content: bytes | None, like: str) -> str | None:
+    """Return the id that git gives a content, by the hash function of another id."""
+    if content is None:
+        return None
+    algorithm = "sha1" if len(like) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits of SHA-1
+    return hashlib.new(algorithm, b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
+
+
+def read_commit(git: Git, commit: str) -> CommitContent | None:
+    """Return a commit; None if this clone does not have it. In a shallow clone its parents are the real ones."""
+    completed = git.run("cat-file", "commit", commit, stderr=False)
+    if completed.returncode != 0:
+        return None
+    header, _, message = completed.output.partition("\n\n")
+    fields = [line.partition(" ") for line in header.split("\n")]
+    return CommitContent(
+        tree=next(value for name, _, value in fields if name == "tree"),
+        parents=tuple(value for name, _, value in fields if name == "parent"),
+        message=message,
+    )

@@ -1,0 +1,236 @@
+"""Put a commit on a branch of the forge, and open or update the pull request of that branch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from relnox.core.bump.changes import Edit
+from relnox.core.planning.events import Status
+from relnox.core.planning.plan import Table
+from relnox.core.planning.policy import Policy
+from relnox.core.planning.step import Step
+from relnox.core.records import replace
+from relnox.core.text import counted
+from relnox.errors import Conflict, Failed
+from relnox.steps.action import Action
+from relnox.steps.git import checkout
+from relnox.steps.run import Service
+
+if TYPE_CHECKING:
+    from relnox import forges
+    from relnox.core.planning.events import Outcome
+    from relnox.steps.run import Run
+
+__all__ = ["CommitToBranch", "OpenPullRequest"]
+
+_FETCH_TIMEOUT = 300.0
+
+
+class CommitToBranch(Step, kw_only=True):
+    """Commit files to a branch of the forge, which is made or replaced.
+
+    Attributes:
+        on: The remote.
+        branch: Short name of the branch.
+        parent: The commit's parent.
+        message: The commit's message.
+        edits: The edits, with paths from the root of the project, and contents as they are committed.
+        prefix: Path of the project's root in the repository, empty or ending in a slash.
+        executable: The executable files among them.
+        tree: The hash of the commit's tree.
+        replaces: The commit that the branch is on before; None if there is no such branch.
+    """
+
+    remote: ClassVar[bool] = True
+    atomic: ClassVar[bool] = True
+    on: str
+    branch: str
+    parent: str
+    message: str
+    edits: tuple[Edit, ...]
+    prefix: str
+    executable: tuple[str, ...]
+    tree: str
+    replaces: str | None
+
+    @property
+    def key(self) -> str:
+        return "commit to branch"
+
+    @property
+    def title(self) -> str:
+        return f"commit {counted(len(self.edits), 'file')} to branch {self.branch} of {self.on}"
+
+    @property
+    def previewed_edits(self) -> tuple[Edit, ...]:
+        return self.edits
+
+    def action(self, run: Run) -> CommittingToBranch:
+        return CommittingToBranch(self, run)
+
+
+class CommittingToBranch(Action[CommitToBranch]):
+    """Commits through the API of the forge; the tree of the branch counts, as git fetches it."""
+
+    def check(self) -> str | None:
+        """Done if the branch is on a commit with this parent, tree and message."""
+        head = _forge(self.run, self.step.on).commit_of(self._ref)
+        if head is None or not self._is_equal(head):
+            return None
+        return f"{self.step.branch} is up to date ({head[:10]})"
+
+    def apply(self) -> None:
+        """Make the commit, and have the branch point to it."""
+        from relnox import forges
+
+        step = self.step
+        changes = [
+            forges.FileChange(f"{step.prefix}{edit.file}", edit.after, executable=edit.file in step.executable)
+            for edit in step.edits
+        ]
+        forge = _forge(self.run, step.on)
+        self.result = forge.commit(step.branch, step.parent, step.message, changes, replaces=step.replaces)
+
+    def verify(self) -> str:
+        """Check that the branch is on the commit, with the planned tree."""
+        step, made = self.step, self.result.id
+        head = _forge(self.run, step.on).commit_of(self._ref)
+        if head != made:
+            raise Conflict(
+                "branch-changed",
+                f"branch {step.branch} was moved to {(head or 'no commit')[:10]} right after commit {made[:10]}",
+                fix="look at the commits of that branch, then rerun the command",
+            )
+        if not self._is_equal(made):
+            raise Failed(
+                "commit-differs",
+                f"commit {made[:10]} on {step.branch} does not have the planned files, parent or message",
+                fix=f"git fetch {step.on} {step.branch}; git show {made[:10]}",
+            )
+        signed = ", signed by the forge" if self.result.verified else ""
+        return f"{made[:10]}{signed}"
+
+    def _is_equal(self, commit: str) -> bool:
+        from relnox.source.git.trees import read_commit
+
+        git, step = checkout(self.run), self.step
+        content = read_commit(git, commit)
+        if content is None:
+            git.fetch_objects(step.on, self._ref, timeout=_FETCH_TIMEOUT)
+            content = read_commit(git, commit)
+        if content is None:
+            return False
+        planned = step.tree, (step.parent,), step.message.strip()
+        return (content.tree, content.parents, content.message.strip()) == planned
+
+    @property
+    def _ref(self) -> str:
+        return f"refs/heads/{self.step.branch}"
+
+
+class OpenPullRequest(Step, kw_only=True):
+    """Open the pull request of a branch, or update the open one.
+
+    Attributes:
+        on: The remote.
+        head: Short name of the branch to merge.
+        base: Short name of the branch to merge into.
+        name: The title.
+        body: The description, in Markdown.
+    """
+
+    remote: ClassVar[bool] = True
+    atomic: ClassVar[bool] = True
+    on: str
+    head: str
+    base: str
+    name: str
+    body: str
+
+    @property
+    def key(self) -> str:
+        return "pull request"
+
+    @property
+    def title(self) -> str:
+        return f"open or update the pull request from {self.head} to {self.base}: {self.name}"
+
+    def run_policy(self, run: Run) -> PullRequestTable:
+        return run.service(PullRequestTable)
+
+    def action(self, run: Run) -> OpeningPullRequest:
+        return OpeningPullRequest(self, run)
+
+
+class PullRequestTable(Service, Policy):
+    """The number and the address of the pull request, for the end of the run and its report."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.pull_request: forges.PullRequest | None = None
+
+    def describe(self, outcome: Outcome) -> Outcome:
+        """Add the table, if the pull request is as planned."""
+        request = self.pull_request
+        is_done = all(result.status in (Status.SUCCESS, Status.SKIPPED) for result in outcome.results)
+        if request is None or not is_done:
+            return outcome
+        rows = ((str(request.number), request.url, request.title),)
+        table = Table(title="pull request", columns=("number", "address", "title"), rows=rows)
+        return replace(outcome, tables=(*outcome.tables, table))
+
+
+class OpeningPullRequest(Action[OpenPullRequest]):
+    """Opens or updates a pull request."""
+
+    def check(self) -> str | None:
+        """Done if there is an open one with this title and this description."""
+        request = self._open_request()
+        if request is None or not self._is_equal(request):
+            return None
+        self._record(request)
+        return f"pull request {request.number} is up to date: {request.url}"
+
+    def apply(self) -> None:
+        """Create it, unless there is one; that one gets the title and the description."""
+        step, forge = self.step, _forge(self.run, self.step.on)
+        request = self._open_request() or forge.create_pull_request(step.head, step.base, step.name, step.body)
+        if not self._is_equal(request):
+            request = forge.update_pull_request(request.number, title=step.name, body=step.body)
+        self.result = request
+
+    def verify(self) -> str:
+        """Check that it is open, as planned, and without merge conflicts."""
+        from relnox import forges
+
+        step, request = self.step, _forge(self.run, self.step.on).pull_request(self.result.number)
+        if request.state is not forges.PullRequestState.OPEN or not self._is_equal(request):
+            raise Conflict(
+                "pull-request-changed",
+                f"pull request {request.number} was changed or closed by someone else meanwhile ({request.url})",
+                fix="look at it, then rerun the command",
+            )
+        self._record(request)
+        conflicts = f", but it has conflicts with {step.base}: rerun the command" if request.conflicts else ""
+        return f"pull request {request.number}: {request.url}{conflicts}"
+
+    def _open_request(self) -> forges.PullRequest | None:
+        requests = _forge(self.run, self.step.on).pull_requests(self.step.head)
+        return next((request for request in requests if request.base == self.step.base), None)
+
+    def _is_equal(self, request: forges.PullRequest) -> bool:
+        return (request.title, _lines(request.body)) == (self.step.name, _lines(self.step.body))
+
+    def _record(self, request: forges.PullRequest) -> None:
+        self.run.service(PullRequestTable).pull_request = request
+
+
+def _lines(body: str) -> list[str]:
+    """Return the lines of a description: forges change line ends, and white space at the end."""
+    return [line.rstrip() for line in body.strip().splitlines()]
+
+
+def _forge(run: Run, remote: str) -> forges.Forge:
+    from relnox import forges
+
+    return forges.forge_of(checkout(run).remote_url(remote))

@@ -1,0 +1,404 @@
+"""`bump --pull-request`: commit and pull request on fake forges, with real git."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fake_forge import DROP, Reply, forge_server
+from fake_forge.github import GitHubServer
+from fake_forge.gitlab import GitLabServer
+from projects import commit_all, everything, git, pair, remote_of, repository, write
+from running import here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fake_forge import ForgeServer
+    from releases import SimulatedClock
+    from running import Ran
+
+BRANCH = "relnox/release/main"
+REF = f"refs/heads/{BRANCH}"
+CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Fixed\n\n- {text}\n\n## [2.0.0] - 2026-01-01\n\n- Start\n"
+CHANGES = ("POST", "PATCH", "PUT", "DELETE")
+
+
+def propose(root: Path, *options: str, part: str = "minor") -> Ran:
+    ran = here(root, "bump", part, "--pull-request", *options)
+    assert "Traceback" not in ran.err, ran.text
+    return ran
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two packages in lockstep at 2.0.0, one of which pins the other, with a changelog."""
+    root = pair(tmp_path / "pair")
+    write(root, {"CHANGELOG.md": CHANGELOG.format(text="A mistake")})
+    return repository(root)
+
+
+@pytest.fixture(params=[GitHubServer, GitLabServer])
+def forge(
+    request: pytest.FixtureRequest, root: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ForgeServer]:
+    """The remote on a forge; git itself reaches it in its folder."""
+    del clock
+    yield from served(request.param(remote_of(root)), root, monkeypatch)
+
+
+@pytest.fixture
+def github(root: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubServer]:
+    del clock
+    yield from served(GitHubServer(remote_of(root)), root, monkeypatch)
+
+
+def served(fake: Any, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    with forge_server(fake):
+        for name, value in fake.environment.items():
+            monkeypatch.setenv(name, value)
+        git(root, "config", f"url.{remote_of(root)}.insteadOf", fake.remote)
+        git(root, "remote", "set-url", "origin", fake.remote)
+        yield fake
+
+
+def head_of(forge: ForgeServer) -> str:
+    head = forge.repository.ref(REF)
+    assert head is not None
+    return head
+
+
+def is_proposed(forge: ForgeServer, root: Path, version: str = "2.1.0") -> None:
+    """Check that there is one branch with one commit, as `bump --commit` makes it, and one open pull request."""
+    head, main = head_of(forge), forge.repository.ref("refs/heads/main")
+    assert forge.repository.parents(head) == [main]
+    branches = git(remote_of(root), "for-each-ref", "--format=%(refname:short)", "refs/heads").split()
+    assert sorted(branches) == ["main", BRANCH]
+    (request,) = (request for request in forge.pull_requests if request.state == "open")
+    assert (request.head, request.base, request.title) == (BRANCH, "main", f"Release {version}")
+    assert f"| 2.0.0 | {version} |" in (request.body or "")
+    clone = root.parent / f"clone-{len(list(root.parent.iterdir()))}"
+    git(root.parent, "clone", "--quiet", str(remote_of(root)), str(clone))
+    git(clone, "config", "user.email", "me@example.invalid")
+    git(clone, "config", "user.name", "Me")
+    assert here(clone, "bump", "--to", version, "--commit").code == 0
+    assert git(clone, "rev-parse", "HEAD^{tree}") == forge.repository.tree_of(head)
+
+
+def foreign_commit(root: Path, files: dict[str, str], *options: str) -> str:
+    """Push a commit of somebody else to the branch of the pull request."""
+    clone = root.parent / "colleague"
+    git(root.parent, "clone", "--quiet", "--branch", BRANCH, str(remote_of(root)), str(clone))
+    git(clone, "config", "user.email", "them@example.invalid")
+    git(clone, "config", "user.name", "Them")
+    write(clone, files)
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", *options, *(() if options else ("--message", "Fix a word")))
+    git(clone, "push", "--quiet", "--force", "origin", BRANCH)
+    return git(clone, "rev-parse", "HEAD").strip()
+
+
+# --- once, again, later ----------------------------------------------------------------------------
+
+
+def test_the_bump_is_on_a_branch_and_nothing_changes_here(root: Path, forge: ForgeServer) -> None:
+    before = everything(root)
+    ran = propose(root)
+    assert ran.code == 0, ran.text
+    is_proposed(forge, root)
+    assert "pull request 1: https://" in ran.err
+    assert git(root, "status", "--porcelain") == ""
+    after = everything(root)
+    assert after._replace(remote=before.remote) == before
+
+
+def test_a_dry_run_shows_the_plan_and_sends_nothing(root: Path, forge: ForgeServer) -> None:
+    ran = propose(root, "--dry-run")
+    assert ran.code == 0, ran.text
+    assert f"commit 3 files to branch {BRANCH} of origin  [remote]" in ran.out + ran.err
+    assert '+version = "2.1.0"' in ran.out + ran.err
+    assert forge.names(*CHANGES) == []
+
+
+def test_a_second_run_has_nothing_to_do(root: Path, forge: ForgeServer) -> None:
+    assert propose(root).code == 0
+    head, sent = head_of(forge), len(forge.names(*CHANGES))
+    again = propose(root)
+    assert again.code == 0, again.text
+    assert (head_of(forge), len(forge.names(*CHANGES))) == (head, sent)
+    assert "pull request 1 is up to date" in again.err
+
+
+def test_the_open_pull_request_follows_the_release_branch(root: Path, forge: ForgeServer) -> None:
+    assert propose(root).code == 0
+    write(root, {"CHANGELOG.md": CHANGELOG.format(text="Another mistake")})  # conflicts with the first commit
+    commit_all(root)
+    git(root, "push", "--quiet", "origin", "main")
+    ran = propose(root)
+    assert ran.code == 0, ran.text
+    assert "updates pull request 1" in ran.out + ran.err
+    is_proposed(forge, root)
+    assert "> - Another mistake" in str(forge.pull_requests[0].body)
+    assert len(forge.pull_requests) == 1
+
+
+def test_another_version_replaces_branch_title_and_body(root: Path, forge: ForgeServer) -> None:
+    assert propose(root).code == 0
+    assert propose(root, part="major").code == 0
+    is_proposed(forge, root, "3.0.0")
+    assert len(forge.pull_requests) == 1
+
+
+def test_a_closed_pull_request_is_followed_by_a_new_one(root: Path, forge: ForgeServer) -> None:
+    assert propose(root).code == 0
+    forge.pull_requests[0].state = "closed"
+    ran = propose(root)
+    assert ran.code == 0, ran.text
+    assert "pull request 1 was closed without a merge; a new one is opened" in ran.out + ran.err
+    is_proposed(forge, root)
+    assert [request.state for request in forge.pull_requests] == ["closed", "open"]
+
+
+def test_the_report_has_number_and_address(root: Path, forge: ForgeServer, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    assert propose(root, "--report", str(report)).code == 0
+    tables = {table["title"]: table for table in json.loads(report.read_text())["tables"]}
+    assert tables["pull request"]["columns"] == ["number", "address", "title"]
+    ((number, address, title),) = tables["pull request"]["rows"]
+    assert (number, title) == ("1", "Release 2.1.0")
+    assert address.startswith("https://")
+    assert address.endswith("/1")
+    assert len(forge.pull_requests) == 1
+
+
+# --- what it contains ------------------------------------------------------------------------------
+
+
+def test_text_of_the_changelog_notifies_nobody_and_closes_nothing(root: Path, github: GitHubServer) -> None:
+    text = "fixes #1, closes https://github.com/acme/demo/issues/2 by @someone <img src=x> ```\n/merge"
+    write(root, {"CHANGELOG.md": CHANGELOG.format(text=text)})
+    commit_all(root)
+    git(root, "push", "--quiet", "origin", "main")
+    assert propose(root).code == 0
+    body = str(github.pull_requests[0].body)
+    for hostile in ("fixes", "closes", "#1", "@someone", "<img", "\n/merge"):
+        assert hostile not in body
+    assert "someone" in body
+
+
+@pytest.mark.parametrize("name", ["script.sh", "windows.txt"])
+def test_modes_and_line_ends_are_those_of_git(root: Path, forge: ForgeServer, name: str) -> None:
+    write(root, {".gitattributes": "*.txt text eol=crlf\n", name: "version 2.0.0\n"})
+    (root / name).chmod(0o755)
+    with (root / "pyproject.toml").open("a", encoding="utf-8") as settings:
+        settings.write(
+            f"\n[[tool.relnox.version-files]]\nfile = '{name}'\npattern = 'version (?P<version>[0-9.]+)'\n"
+        )
+    commit_all(root)
+    git(root, "push", "--quiet", "origin", "main")
+    (root / name).unlink()
+    git(root, "checkout", "--", name)
+    ran = propose(root)
+    assert ran.code == 0, ran.text
+    head = head_of(forge)
+    assert forge.repository.file(head, name) == b"version 2.1.0\n"
+    assert forge.repository.mode(head, name) == "100755"
+
+
+def test_a_project_in_a_folder_of_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    top = tmp_path / "top"
+    root = pair(top / "python")
+    repository(top)
+    fake = GitHubServer(remote_of(top))
+    with forge_server(fake):
+        for name, value in fake.environment.items():
+            monkeypatch.setenv(name, value)
+        git(top, "config", f"url.{remote_of(top)}.insteadOf", fake.remote)
+        git(top, "remote", "set-url", "origin", fake.remote)
+        ran = propose(root)
+        assert ran.code == 0, ran.text
+    changed = git(remote_of(top), "diff", "--name-only", "main", BRANCH).split()
+    assert changed
+    assert all(name.startswith("python/") for name in changed)
+
+
+# --- what blocks it --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--commit", "--commit --tag", "--undo", "--abort"])
+def test_contradicting_options_are_refused(root: Path, option: str) -> None:
+    ran = propose(root, *option.split())
+    assert ran.code == 1
+    assert "--pull-request changes nothing here, and cannot be combined with" in ran.err
+
+
+def test_a_remote_that_is_no_forge_is_refused(root: Path) -> None:
+    ran = propose(root)
+    assert ran.code == 1
+    assert "RELNOX_FORGE" in ran.err or "forge" in ran.err
+
+
+def test_a_missing_token_is_found_before_anything_is_sent(
+    root: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_TOKEN")
+    ran = propose(root)
+    assert ran.code == 1
+    assert "no token for github.com" in ran.err
+    assert github.requests == []
+
+
+@pytest.mark.parametrize("permission", ["contents", "pull-requests"])
+def test_a_missing_permission_is_named(root: Path, github: GitHubServer, permission: str) -> None:
+    github.permissions[permission] = "read"
+    ran = propose(root)
+    assert ran.code == 1, ran.text
+    assert f'grant "{permission}: write"' in ran.err
+    github.permissions[permission] = "write"
+    assert propose(root).code == 0
+    is_proposed(github, root)
+
+
+def test_a_repository_where_jobs_may_create_none(root: Path, github: GitHubServer) -> None:
+    github.may_create_pull_requests = False
+    ran = propose(root)
+    assert ran.code == 1, ran.text
+    assert "Allow GitHub Actions to create and approve pull requests" in ran.err
+    github.may_create_pull_requests = True
+    assert propose(root).code == 0
+    is_proposed(github, root)
+
+
+def test_a_checkout_that_is_not_at_the_head_of_the_remote(root: Path, github: GitHubServer) -> None:
+    write(root, {"new.txt": "new\n"})
+    commit_all(root)
+    ran = propose(root)
+    assert ran.code == 1
+    assert "is not the head of main on origin" in ran.err
+    git(root, "push", "--quiet", "origin", "main")
+    git(root, "reset", "--quiet", "--hard", "HEAD^")
+    ran = propose(root)
+    assert ran.code != 0
+    assert github.names(*CHANGES) == []
+
+
+def test_a_detached_checkout_of_the_head_is_enough(root: Path, forge: ForgeServer) -> None:
+    git(root, "checkout", "--quiet", "--detach")
+    ran = propose(root)
+    assert ran.code == 0, ran.text
+    assert propose(root).code == 0
+    is_proposed(forge, root)
+
+
+def test_uncommitted_changes_stay_here(root: Path, github: GitHubServer) -> None:
+    with (root / "CHANGELOG.md").open("a", encoding="utf-8") as changelog:
+        changelog.write("\nsecret plans\n")
+    for options in ((), ("--force",)):
+        assert propose(root, *options).code == 1
+    assert github.names(*CHANGES) == []
+
+
+@pytest.mark.parametrize("options", [(), ("--amend", "--no-edit")])
+def test_changes_of_others_on_the_branch_are_not_overwritten(
+    root: Path, forge: ForgeServer, options: tuple[str, ...]
+) -> None:
+    assert propose(root).code == 0
+    theirs = foreign_commit(root, {"fix.txt": "fix\n"}, *options)
+    ran = propose(root)
+    assert ran.code == 1, ran.text
+    assert "has a change that relnox did not make" in ran.err
+    assert "--force-branch" in ran.err
+    assert head_of(forge) == theirs
+    forced = propose(root, "--force-branch")
+    assert forced.code == 0, forced.text
+    is_proposed(forge, root)
+
+
+def test_a_branch_that_another_run_made_meanwhile_is_not_overwritten(root: Path, forge: ForgeServer) -> None:
+    plan = root.parent / "plan.json"
+    assert propose(root, "--dry-run", "--plan", str(plan)).code == 0
+    main = forge.repository.ref("refs/heads/main")
+    assert main is not None
+    theirs = forge.repository.commit(forge.repository.tree_of(main), [main], "Theirs")
+    forge.repository.set_ref(REF, theirs)
+    ran = here(root, "apply", str(plan))
+    assert ran.code != 0
+    assert head_of(forge) == theirs
+
+
+# --- interrupted -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("number", range(8))
+def test_any_request_may_fail(root: Path, forge: ForgeServer, number: int, stored: bool) -> None:
+    forge.fail("", Reply(400, {"message": "Bad"}), stored=stored, skip=number)
+    first = propose(root)
+    forge.faults.clear()
+    if first.code:
+        assert propose(root).code == 0
+    is_proposed(forge, root)
+    assert len(forge.pull_requests) == 1
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_any_answer_may_be_lost(root: Path, forge: ForgeServer, number: int) -> None:
+    forge.fail("", DROP, stored=True, skip=number)
+    ran = propose(root)
+    assert ran.code == 0, ran.text
+    is_proposed(forge, root)
+    assert len(forge.pull_requests) == 1
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("number", range(1, 5))
+def test_killed_while_a_change_is_on_its_way(root: Path, github: GitHubServer, number: int) -> None:
+    names = ("POST /git/trees", "POST /git/commits", "POST /git/refs", "POST /pulls")
+    github.fail(names[number - 1], Reply(502), stored=True, delay=5.0)
+    words = (sys.executable, "-m", "relnox", "bump", "minor", "--pull-request", "--project", str(root))
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while names[number - 1] not in github.names() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+    assert names[number - 1] in github.names()
+    ran = propose(root)
+    assert ran.code == 0, ran.text
+    is_proposed(github, root)
+    assert len(github.pull_requests) == 1
+
+
+# --- merged ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["merge", "squash", "rebase"])
+def test_the_merged_versions_are_tagged(root: Path, forge: ForgeServer, how: str) -> None:
+    git(root, "tag", "--annotate", "--message", "v2.0.0", "v2.0.0")
+    git(root, "push", "--quiet", "origin", "v2.0.0")
+    assert propose(root).code == 0
+    tree = forge.repository.tree_of(head_of(forge))
+    if how == "rebase":
+        main, head = forge.repository.ref("refs/heads/main"), head_of(forge)
+        message = forge.repository.message(head)
+        assert main is not None
+        forge.repository.set_ref("refs/heads/main", forge.repository.commit(tree, [main], message))
+        forge.pull_requests[0].state = "merged"
+    else:
+        forge.merge(1, squash=how == "squash")
+    git(root, "pull", "--quiet", "--ff-only", "origin", "main")
+    assert forge.repository.tree_of("refs/heads/main") == tree
+    untagged = here(root, "bump", "auto", "--pull-request")
+    assert untagged.code in (0, 1)
+    ran = here(root, "auto-tag", "--no-check-index")
+    assert ran.code == 0, ran.text
+    assert forge.repository.commit_of("refs/tags/v2.1.0") == forge.repository.ref("refs/heads/main")
+    after = propose(root, part="patch")
+    assert after.code == 0, after.text
+    assert [request.state for request in forge.pull_requests] == ["merged", "open"]
