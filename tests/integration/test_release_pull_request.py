@@ -333,6 +333,26 @@ def test_a_branch_that_another_run_made_meanwhile_is_not_overwritten(root: Path,
     assert head_of(forge) == theirs
 
 
+def test_a_release_that_is_not_tagged_yet_blocks_the_next_one(root: Path, forge: ForgeServer) -> None:
+    git(root, "tag", "--annotate", "--message", "v2.0.0", "v2.0.0")
+    git(root, "push", "--quiet", "origin", "v2.0.0")
+    write(root, {"packages/base/new.py": "new = 1\n"})
+    commit_all(root, "feat: Something new")
+    git(root, "push", "--quiet", "origin", "main")
+    assert propose(root, part="auto").code == 0
+    is_proposed(forge, root)
+    forge.merge(1)
+    git(root, "pull", "--quiet", "--ff-only", "origin", "main")
+    ran = propose(root, part="auto")
+    assert ran.code == 1, ran.text
+    assert "2.1.0 is not tagged yet (its last tag is v2.0.0)" in ran.err
+    assert "auto-tag" in ran.err
+    assert here(root, "auto-tag", "--no-check-index").code == 0
+    ran = propose(root, part="auto")
+    assert ran.code == 0, ran.text
+    assert len(forge.pull_requests) == 1
+
+
 # --- interrupted -----------------------------------------------------------------------------------
 
 
@@ -394,8 +414,6 @@ def test_the_merged_versions_are_tagged(root: Path, forge: ForgeServer, how: str
         forge.merge(1, squash=how == "squash")
     git(root, "pull", "--quiet", "--ff-only", "origin", "main")
     assert forge.repository.tree_of("refs/heads/main") == tree
-    untagged = here(root, "bump", "auto", "--pull-request")
-    assert untagged.code in (0, 1)
     ran = here(root, "auto-tag", "--no-check-index")
     assert ran.code == 0, ran.text
     assert forge.repository.commit_of("refs/tags/v2.1.0") == forge.repository.ref("refs/heads/main")

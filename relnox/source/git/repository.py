@@ -465,7 +465,7 @@ class Git:
 
     def fetch_objects(self, remote: str, *refs: str, timeout: float = NETWORK_TIMEOUT) -> None:
         """Fetch the objects of refs of a remote, if it has them; no local ref changes."""
-        options = ("--quiet", "--no-tags", "--no-write-fetch-head")
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=")
         self.run("fetch", *options, "--", remote, *refs, timeout=timeout)
 
     def push(self, remote: str, branch: str, tags: Iterable[str]) -> None:
