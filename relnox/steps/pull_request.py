@@ -93,22 +93,22 @@ class CommittingToBranch(Action[CommitToBranch]):
 
     def verify(self) -> str:
         """Check that the branch is on the commit, with the planned tree."""
-        step, made = self.step, self.result.id
+        step, commit = self.step, self.result.id
         head = _forge(self.run, step.on).commit_of(self._ref)
-        if head != made:
+        if head != commit:
             raise Conflict(
                 "branch-changed",
-                f"branch {step.branch} was moved to {(head or 'no commit')[:10]} right after commit {made[:10]}",
+                f"branch {step.branch} was moved to {(head or 'no commit')[:10]} right after commit {commit[:10]}",
                 fix="look at the commits of that branch, then rerun the command",
             )
-        if not self._is_equal(made):
+        if not self._is_equal(commit):
             raise Failed(
                 "commit-differs",
-                f"commit {made[:10]} on {step.branch} does not have the planned files, parent or message",
-                fix=f"git fetch {step.on} {step.branch}; git show {made[:10]}",
+                f"commit {commit[:10]} on {step.branch} does not have the planned files, parent or message",
+                fix=f"git fetch {step.on} {step.branch}; git show {commit[:10]}",
             )
         signed = ", signed by the forge" if self.result.verified else ""
-        return f"{made[:10]}{signed}"
+        return f"{commit[:10]}{signed}"
 
     def _is_equal(self, commit: str) -> bool:
         from relnox.source.git.trees import read_commit

@@ -93,7 +93,7 @@ def is_proposed(forge: ForgeServer, root: Path, version: str = "2.1.0") -> None:
 
 
 def foreign_commit(root: Path, files: dict[str, str], *options: str) -> str:
-    """Push a commit of somebody else to the branch of the pull request."""
+    """Push another user's commit to the branch of the pull request."""
     clone = root.parent / "colleague"
     git(root.parent, "clone", "--quiet", "--branch", BRANCH, str(remote_of(root)), str(clone))
     git(clone, "config", "user.email", "them@example.invalid")
@@ -181,7 +181,7 @@ def test_the_report_has_number_and_address(root: Path, forge: ForgeServer, tmp_p
 # --- what it contains ------------------------------------------------------------------------------
 
 
-def test_text_of_the_changelog_notifies_nobody_and_closes_nothing(root: Path, github: GitHubServer) -> None:
+def test_text_of_the_changelog_notifies_no_user_and_closes_nothing(root: Path, github: GitHubServer) -> None:
     text = "fixes #1, closes https://github.com/acme/demo/issues/2 by @someone <img src=x> ```\n/merge"
     write(root, {"CHANGELOG.md": CHANGELOG.format(text=text)})
     commit_all(root)

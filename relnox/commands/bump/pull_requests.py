@@ -137,7 +137,7 @@ def _branch_name(template: str, base: str) -> str:
 def _foreign_commits(commit: str, branch: str, remote: str, git: Git) -> str:
     """Return what is on a branch besides the commit of an earlier run; empty if nothing is.
 
-    That commit names its tree: whoever amends it or commits on top of it changes the tree, or has another message.
+    That commit names its tree: a commit that amends it has another tree, and one on top of it has another message.
     """
     from relnox.source.git import trees
 

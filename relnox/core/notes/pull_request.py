@@ -20,7 +20,9 @@ MAX_TITLE = 250
 _MAX_LISTED = 200
 _BREAK = "\u200b"
 """A space of width zero: what it is in looks the same, but is no mention, reference, keyword or tag any more."""
-_SYMBOLS = re.compile(r"(?<=[@#!~%&$<])(?=\S)|(?<=\bGH-)(?=\d)", re.IGNORECASE)
+_SYMBOLS = re.compile(
+    r"(?<=[@<])(?=\S)|(?<=[#!&$%])(?=\d)|(?<=%)(?=[\w\"])|(?<!~)(?<=~)(?=[\w\"])|(?<=\bGH-)(?=\d)", re.IGNORECASE
+)
 _CLOSING_WORDS = re.compile(
     r"\b(c)(los(?:e[sd]?|ing))\b|\b(f)(ix(?:e[sd]|ing)?)\b|\b(r)(esolv(?:e[sd]?|ing))\b"
     r"|\b(i)(mplement(?:s|ed|ing)?)\b",
@@ -145,13 +147,13 @@ def _shorten(lines: Sequence[str], limit: int) -> str:
         return text
     note = "\n\n_Shortened: the rest is in the changed files._"
     left = limit - len(note.encode())
-    kept = []
+    lines_to_keep = []
     for line in lines:
         left -= len(line.encode()) + 1
         if left < 0:
             break
-        kept.append(line)
-    return "\n".join(kept).rstrip() + note
+        lines_to_keep.append(line)
+    return "\n".join(lines_to_keep).rstrip() + note
 
 
 def _inline(text: str) -> str:
@@ -160,5 +162,5 @@ def _inline(text: str) -> str:
 
 
 def _names(names: Sequence[str]) -> str:
-    listed = ", ".join(map(_inline, names[:_MAX_LISTED]))
-    return f"{listed} and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else listed
+    text = ", ".join(map(_inline, names[:_MAX_LISTED]))
+    return f"{text} and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else text
