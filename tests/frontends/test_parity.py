@@ -33,6 +33,7 @@ BLOCKED = (
         "--package cannot select single packages (the 5 packages are bumped in lockstep)",
     ),
     ("bump", "--part minor --tag", "--tag needs --commit [option-missing]"),
+    ("bump", "--part minor --pull-request --commit", "cannot be combined with --commit [options-conflict]"),
     ("auto-tag", "--no-push --dispatch release.yml", "--dispatch needs the tags on the remote (--no-push)"),
     ("build-all", "--package cor", "cor"),
     ("collect", "--from nowhere", "nowhere is not a folder"),

@@ -297,10 +297,18 @@ def test_a_detached_checkout_of_the_head_is_enough(root: Path, forge: ForgeServe
     is_proposed(forge, root)
 
 
+def test_a_version_that_is_tagged_already_is_refused(root: Path, github: GitHubServer) -> None:
+    git(remote_of(root), "tag", "v2.1.0", "main")
+    ran = propose(root)
+    assert ran.code == 4, ran.text
+    assert "tag v2.1.0 already exists" in ran.err
+    assert github.names(*CHANGES) == []
+
+
 def test_uncommitted_changes_stay_here(root: Path, github: GitHubServer) -> None:
     with (root / "CHANGELOG.md").open("a", encoding="utf-8") as changelog:
         changelog.write("\nsecret plans\n")
-    for options in ((), ("--force",)):
+    for options in ((), ("--allow-dirty",)):
         assert propose(root, *options).code == 1
     assert github.names(*CHANGES) == []
 

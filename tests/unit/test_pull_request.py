@@ -13,7 +13,7 @@ from relnox.core.notes import pull_request
 from relnox.core.notes.pull_request import Package, Release
 
 ACTIVE = re.compile(
-    r"[@<][^\s\u200b]|[#!%&$]\d|(?<![~\\])~\w|\bGH-\d|\b(clos(e[sd]?|ing)|fix(e[sd]|ing)?|resolv(e[sd]?|ing))\b",
+    r"[@<][^\s\u200b]|[#!%&$]\d|(?<!~)~\w|\bGH-\d|\b(clos(e[sd]?|ing)|fix(e[sd]|ing)?|resolv(e[sd]?|ing))\b",
     re.IGNORECASE,
 )
 
@@ -37,7 +37,7 @@ def test_the_body_says_what_is_released() -> None:
     assert "| core | 1.0 | 1.1 | minor |" in text
     assert "- to publish: core" in text
     assert "- unchanged: other" in text
-    assert "> ### Fixed" in pull_request.body(release(changes="### Fixed\n\n- ~~One~~"))
+    assert "> ### Added\n>\n> - ~~One~~" in pull_request.body(release(changes="### Added\n\n- ~~One~~"))
     assert "**core 1.1**\n\n> - A change" in text
 
 

@@ -67,7 +67,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     before = {**observed.contents, **changelogs.before, **locks.before, **hooked.before}
     edits = tuple(core.editing.edits_between(before, {**planned, **hooked.after}))
     target = None
-    if options.pull_request:
+    if options.pull_request and decision.bumps:
         target = pull_requests.observe_target(observed, edits, options, project)
     return snapshot.NewBump(
         observation=observed,

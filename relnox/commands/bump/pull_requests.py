@@ -195,6 +195,8 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
             message=f"branch {target.head} of {remote} has a change that relnox did not make: {target.foreign}",
             fix=f"merge the pull request, or move the changes to {target.base}; to overwrite them: {flag}",
         )
+    tags, state = changes.tags(observed, new.decision.bumps), observed.state
+    yield from core.bump_checks.check_tags_free(tags, state.tags, observed.remote.tags or {}, None, remote)
     yield from _file_problems(new, target, options)
     yield from _unreleased_problems(new)
 
@@ -204,7 +206,7 @@ def _file_problems(new: NewBump, target: Target, options: Options) -> Iterator[P
     files = target.tree.files if target.tree is not None else ()
     dirty = new.observation.state.dirty if new.observation.state is not None else ()
     changed = [edit.file for edit in new.edits if edit.file in dirty]
-    if changed and options.force:  # without it they are reported anyway
+    if changed and options.allow_dirty:  # without it they are reported anyway
         yield core.plan.Problem(
             code="tree-dirty",
             message=f"files to edit have uncommitted changes, which would be in the pull request: "

@@ -89,6 +89,13 @@ def _check_usage(options: Options, observation: Observation) -> None:
     if (options.tag or options.push) and not (options.commit or (tags_only and options.tag)):
         flag = "--tag" if options.tag else "--push"
         raise Blocked("option-missing", f"{flag} needs --commit", fix="add --commit")
+    if tags_only and options.pull_request:
+        raise Blocked(
+            "nothing-to-commit",
+            f"--pull-request has nothing to commit here (the version comes from tags: "
+            f"{observation.selected[0].source.text})",
+            fix="tag instead: leave --pull-request out, and add --tag",
+        )
     if tags_only and not options.tag:
         provider = observation.selected[0].source.text
         raise Blocked(

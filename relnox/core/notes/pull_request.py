@@ -21,7 +21,7 @@ _MAX_LISTED = 200
 _BREAK = "\u200b"
 """A space of width zero: what it is in looks the same, but is no mention, reference, keyword or tag any more."""
 _SYMBOLS = re.compile(
-    r"(?<=[@<])(?=\S)|(?<=[#!&$%])(?=\d)|(?<=%)(?=[\w\"])|(?<!~)(?<=~)(?=[\w\"])|(?<=\bGH-)(?=\d)", re.IGNORECASE
+    r"(?<=[@<])(?=\S)|(?<=[#!&$%])(?=\d)|(?<=%)(?=[\w\"])|(?<=(?<!~)~)(?=[\w\"])|(?<=\bGH-)(?=\d)", re.IGNORECASE
 )
 _CLOSING_WORDS = re.compile(
     r"\b(c)(los(?:e[sd]?|ing))\b|\b(f)(ix(?:e[sd]|ing)?)\b|\b(r)(esolv(?:e[sd]?|ing))\b"
