@@ -60,6 +60,7 @@ EVERYTHING = """
     remote = "upstream"
     update-requirements = "always"
     commit-message = "Release {packages}"
+    pull-request-branch = "release/{branch}"
     trusted-index = "https://index.example.invalid/simple/"
     build-index = "house"
     pass-env = ["CORP_LICENSE_KEY"]

@@ -102,7 +102,7 @@ def _summary(release: Release) -> Iterator[str]:
     yield "### After the merge"
     yield ""
     tags = list(dict.fromkeys(package.tag for package in release.packages))
-    yield f"- `relnox auto-tag` on {_inline(release.branch)} tags the merged commit: {_names(tags)}"
+    yield f"- `auto-tag` on {_inline(release.branch)} tags the merged commit: {_names(tags)}"
     if release.published:
         yield f"- to publish: {_names(release.published)}"
     if release.private:
