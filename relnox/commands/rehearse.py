@@ -57,6 +57,7 @@ class Snapshot(NamedTuple):
     Attributes:
         state: The state of the checkout.
         branch: The release branch.
+        remote_name: The remote that releases are pushed to.
         lockstep: Whether all packages share one version.
         selected: The packages of `--package`; none for all.
         released: These, and the packages that they need and that get a new version with them.
@@ -65,6 +66,7 @@ class Snapshot(NamedTuple):
 
     state: GitState
     branch: str
+    remote_name: str
     lockstep: bool
     selected: tuple[str, ...] = ()
     released: tuple[str, ...] = ()
@@ -93,6 +95,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     return Snapshot(
         state,
         branch,
+        project.config.remote,
         project.release_config.versions == "lockstep",
         tuple(package.name for package in selected),
         tuple(sorted(_released(selected, project))),
@@ -129,7 +132,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     installer = () if options.installer == "auto" else (("installer", options.installer),)
     pythons = (("python", options.python),) if options.python else ()
     stages = (
-        steps.CloneCheckout(commit=snapshot.state.head or "", branch=snapshot.branch),
+        steps.CloneCheckout(
+            commit=snapshot.state.head or "", branch=snapshot.branch, remote_name=snapshot.remote_name
+        ),
         steps.Stage(task="bump", options=bump_options),
         steps.Stage(task="build-all", options=(*packages, *installer)),
         steps.Stage(task="publish-test", options=publish_options),

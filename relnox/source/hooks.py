@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
 import shutil
 import stat
 import sys
@@ -110,8 +109,11 @@ def run(  # noqa: PLR0913 - the surroundings of a program
         try:
             completed.check(name)
         except Failed as error:
-            cd = "" if hook.folder == "." else f"cd {shlex.quote(hook.folder)} && "
-            raise Failed("hook-failed", error.message, fix=f"to reproduce: {cd}{hook.command}") from error
+            raise Failed(
+                "hook-failed",
+                error.message,
+                fix=f"correct what it reports, or its settings in {where}; then rerun the command",
+            ) from error
 
 
 def hook_name(hook: Hook, event: Mapping[str, Any]) -> str:

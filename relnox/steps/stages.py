@@ -38,6 +38,7 @@ class CloneCheckout(Step, kw_only=True):
 
     commit: str
     branch: str
+    remote_name: str
 
     @property
     def key(self) -> str:
@@ -62,7 +63,9 @@ class Cloning(Action[CloneCheckout]):
             raise Failed("not-a-git-repository", f"{self.run.root} is not in a git repository", fix="git init")
         step = self.step
         self.result = ClonedCheckout(
-            folder=cloning.clone_with_remote(self.run.git, self.run.scratch, step.commit, step.branch)
+            folder=cloning.clone_with_remote(
+                self.run.git, self.run.scratch, step.commit, step.branch, step.remote_name
+            )
         )
 
     def verify(self) -> str:

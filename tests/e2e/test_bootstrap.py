@@ -27,7 +27,7 @@ def test_the_header_of_the_documented_noxfile_installs_relnox(tmp_path: Path) ->
     assert checkout is not None
     head = checkout.head()
     assert head is not None
-    clone = cloning.clone_with_remote(checkout, tmp_path, head, "main")
+    clone = cloning.clone_with_remote(checkout, tmp_path, head, "main", "origin")
     assert run(clone, "relnox", "build-all").code == 0
     assert run(clone, "relnox", "publish-test", "--index", "embedded", "--no-verify").code == 0
 

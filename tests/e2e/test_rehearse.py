@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import HATCHLING, lockstep_workspace, repository, write
+from projects import HATCHLING, git, lockstep_workspace, repository, write
 from releases import made_wheel, project_of
 from running import here, run
 
@@ -49,6 +49,17 @@ def test_one_package_is_rehearsed(tmp_path: Path) -> None:
     assert ran.code == 0, ran.text
     assert files(ran) == {"vtry-two"}
     assert "vtry-two 1.1" in ran.text
+
+
+@pytest.mark.network
+def test_releases_are_pushed_to_the_remote_of_the_settings(tmp_path: Path) -> None:
+    root = independent(tmp_path / "demo")
+    with (root / "pyproject.toml").open("a", encoding="utf-8") as settings:
+        settings.write('remote = "upstream"\n')
+    git(root, "commit", "--all", "--message", "Push to upstream")
+    ran = run(root, "relnox", "rehearse", "--package", "vtry-two", "--part", "minor")
+    assert ran.code == 0, ran.text
+    assert "to upstream atomically" in ran.text
 
 
 @pytest.mark.network

@@ -415,15 +415,15 @@ def test_changes_in_a_temporary_clone_do_not_reach_the_repository(tmp_path: Path
     write(top, {"python/README.md": "uncommitted\n"})
     into = tmp_path / "into"
     into.mkdir()
-    clone = cloning.clone_with_remote(checkout(top / "python"), into, before, "main")
+    clone = cloning.clone_with_remote(checkout(top / "python"), into, before, "main", "upstream")
     there = checkout(clone)
     assert (clone / "README.md").read_text() == "# demo\n"
     assert there.state().branch == "main"
     write(clone, {"README.md": "rehearsed\n"})
     there.commit("Rehearsed", ["README.md"])
     there.create_tag(tag(), git(clone, "rev-parse", "HEAD"))
-    there.push("origin", "main", ["v2"])
-    assert there.remote_tags("origin") == there.tags()
+    there.push("upstream", "main", ["v2"])
+    assert there.remote_tags("upstream") == there.tags()
     here = checkout(top / "python")
     assert (here.head(), here.tags(), here.remote_tags("origin")) == (before, {}, {})
     assert not os.path.samestat((clone / ".." / ".git").stat(), (top / ".git").stat())

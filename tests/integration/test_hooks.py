@@ -196,6 +196,7 @@ def test_a_failing_check_before_a_bump_stops_it(tmp_path: Path) -> None:
     assert (ran.code, git(root, "status", "--porcelain")) == (2, "")
     assert "ended with status 3" in ran.err
     assert "[hook-failed]" in ran.err
+    assert "settings in [[tool.relnox.hooks.before-bump]]; then rerun the command" in ran.err
     assert here(root, "bump", "--abort").code == 1  # nothing is left of it
 
 

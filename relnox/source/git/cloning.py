@@ -14,7 +14,7 @@ __all__ = ["clone_with_remote", "shared_clone"]
 _CLONE = ("clone", "--quiet", "--no-hardlinks")
 
 
-def clone_with_remote(git: Git, into: Path, commit: str, branch: str) -> Path:
+def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_name: str) -> Path:
     """Clone a repository to a bare remote, and that remote to a checkout of one commit.
 
     All objects are copied, so that nothing done there reaches the repository.
@@ -24,6 +24,7 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str) -> Path:
         into: An existing folder.
         commit: The commit to check out.
         branch: Name of the branch that it is on.
+        remote_name: What the checkout calls the remote.
 
     Returns:
         The folder in the new checkout that corresponds to `git.root`.
@@ -32,6 +33,9 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str) -> Path:
     git.run(*_CLONE, "--bare", "--", git.top_level(), str(remote), outlives=False).check("git clone")
     Git(remote).run("update-ref", f"refs/heads/{branch}", commit).check("git update-ref")
     git.run(*_CLONE, "--branch", branch, "--", str(remote), str(checkout), outlives=False).check("git clone")
+    if remote_name != "origin":
+        # Unchecked: a URL cannot be the name of a remote, and the bump says so.
+        Git(checkout).run("remote", "rename", "origin", remote_name)
     for key in ("user.name", "user.email"):
         if value := git.run("config", "--get", key, stderr=False).output.strip():
             Git(checkout).run("config", key, value).check("git config")
