@@ -294,7 +294,7 @@ def test_explain_shows_where_each_value_comes_from(project: Path) -> None:
     assert 'output "dist" default' in lines
     assert "shard - default" in lines
     lines = [" ".join(line.split()) for line in values.splitlines() if line]
-    assert 'branch "main" [tool.relnox] branch' in lines
+    assert 'branch ["main"] [tool.relnox] branch' in lines
     assert "versions - default (from the existing versions and tags)" in lines
     assert 'commits.minor ["feat", "add"] [tool.relnox.commits] minor' in lines
     assert 'commits.patch ["fix", "perf", "revert"] default' in lines

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relnox import core
+from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.settings.schema import Settings, fields_of
 
 if TYPE_CHECKING:
@@ -50,5 +51,7 @@ def _shown(value: Any) -> str:
     return "-" if value in (None, (), "") or value == {} else json.dumps(value, default=_plain, ensure_ascii=False)
 
 
-def _plain(value: Settings | Mapping[str, Any]) -> dict[str, Any]:
+def _plain(value: Settings | Mapping[str, Any] | ReleaseLine) -> dict[str, Any] | str:
+    if isinstance(value, ReleaseLine):
+        return str(value)
     return dict(value) if isinstance(value, Mapping) else dict(vars(value))
