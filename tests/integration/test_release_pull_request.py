@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 BRANCH = "relnox/release/main"
 REF = f"refs/heads/{BRANCH}"
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Fixed\n\n- {text}\n\n## [2.0.0] - 2026-01-01\n\n- Start\n"
+REQUESTS = 15
+"""At least as many as a run sends."""
 CHANGES = ("POST", "PATCH", "PUT", "DELETE")
 
 
@@ -113,6 +115,7 @@ def test_the_bump_is_on_a_branch_and_nothing_changes_here(root: Path, forge: For
     ran = propose(root)
     assert ran.code == 0, ran.text
     is_proposed(forge, root)
+    assert len(forge.requests) <= REQUESTS
     assert "pull request 1: https://" in ran.err
     assert git(root, "status", "--porcelain") == ""
     after = everything(root)
@@ -305,6 +308,23 @@ def test_a_version_that_is_tagged_already_is_refused(root: Path, github: GitHubS
     assert github.names(*CHANGES) == []
 
 
+def test_a_shallow_clone_is_enough(root: Path, forge: ForgeServer) -> None:
+    assert propose(root).code == 0
+    write(root, {"new.txt": "new\n"})
+    commit_all(root)
+    git(root, "push", "--quiet", "origin", "main")
+    shallow = root.parent / "shallow"
+    git(root.parent, "clone", "--quiet", "--depth", "1", remote_of(root).as_uri(), str(shallow))
+    git(shallow, "config", f"url.{remote_of(root).as_uri()}.insteadOf", forge.remote)
+    git(shallow, "remote", "set-url", "origin", forge.remote)
+    for _ in range(2):
+        ran = propose(shallow)
+        assert ran.code == 0, ran.text
+    assert git(shallow, "rev-parse", "--is-shallow-repository").strip() == "true"
+    is_proposed(forge, root)
+    assert len(forge.pull_requests) == 1
+
+
 def test_uncommitted_changes_stay_here(root: Path, github: GitHubServer) -> None:
     with (root / "CHANGELOG.md").open("a", encoding="utf-8") as changelog:
         changelog.write("\nsecret plans\n")
@@ -365,7 +385,7 @@ def test_a_release_that_is_not_tagged_yet_blocks_the_next_one(root: Path, forge:
 
 
 @pytest.mark.parametrize("stored", [False, True])
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(REQUESTS))
 def test_any_request_may_fail(root: Path, forge: ForgeServer, number: int, stored: bool) -> None:
     forge.fail("", Reply(400, {"message": "Bad"}), stored=stored, skip=number)
     first = propose(root)
@@ -376,7 +396,7 @@ def test_any_request_may_fail(root: Path, forge: ForgeServer, number: int, store
     assert len(forge.pull_requests) == 1
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(REQUESTS))
 def test_any_answer_may_be_lost(root: Path, forge: ForgeServer, number: int) -> None:
     forge.fail("", DROP, stored=True, skip=number)
     ran = propose(root)
