@@ -162,9 +162,10 @@ def detail(event: StepFinished) -> str:
 
 
 def with_code(message: str, code: str) -> str:
-    """Add the code of a problem at the end of the first line of its message."""
+    """Add the code of a problem at the end of the first line of its message, before the colon of a list below."""
     first, *rest = split_lines(message) or [""]
-    return "\n".join([f"{first} [{code}]", *rest])
+    colon = ":" if rest and first.endswith(":") else ""
+    return "\n".join([f"{first.removesuffix(colon)} [{code}]{colon}", *rest])
 
 
 def warning_lines(event: StepFinished) -> Iterator[str]:

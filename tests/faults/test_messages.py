@@ -569,7 +569,7 @@ def test_every_failure_has_a_fix(name: str) -> None:
 def message(name: str) -> tuple[str, str]:
     """Return the first line and the fix of the failure in a golden file; a list adds its first line."""
     text = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
-    first = r"^(?:error: |FAILED  .*\n {8})((?:.*: \[[a-z-]+\]\n *)?.*)"
+    first = r"^(?:error: |FAILED  .*\n {8})((?:.* \[[a-z-]+\]:\n *)?.*)"
     found = re.findall(first + r"(?:\n .*)*?\n *fix: (.+)$", text, re.MULTILINE)
     assert len(found) == len(re.findall(r"^(?:error: |FAILED)", text, re.MULTILINE)) == 1, text
     lines, fix = found[0]

@@ -77,7 +77,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "SKIPPED edit pyproject.toml",
         "        the files are already edited",
         "FAILED  push main, v2 to origin atomically (1.2 s)",
-        "        git push ended with status 1: [git-push-failed]",
+        "        git push ended with status 1 [git-push-failed]:",
         "          | ::set-env name=PATH::evil",
         "        fix: ask",
         "          the admin",
