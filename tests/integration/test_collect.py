@@ -260,7 +260,10 @@ def test_an_attestation_for_different_content_is_a_conflict(root: Path) -> None:
 
     err = blocked(root, code=4)
 
-    assert f"jobs/sources/{SOURCES[0]}{SUFFIX} is an attestation for different content of {SOURCES[0]}:" in err
+    assert (
+        f"jobs/sources/{SOURCES[0]}{SUFFIX} is an attestation for different content of {SOURCES[0]} [attestation-differs]:"
+        in err
+    )
     assert f"signed  sha256 {'0' * 64}" in err
 
 
@@ -387,7 +390,7 @@ def test_a_version_other_than_the_checkout_has_is_a_problem(root: Path) -> None:
 
     err = blocked(root)
 
-    assert "plain must be 2.0, but the jobs built:" in err
+    assert "plain must be 2.0, but the jobs built [version-differs]:" in err
     assert "jobs/sources/plain-2.1-py3-none-any.whl" in err
 
 

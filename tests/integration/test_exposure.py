@@ -161,7 +161,10 @@ def test_settings_refuse_to_run_foreign_code_beside_them(tmp_path: Path) -> None
     done = relnox(root, BUILD, PYPI_TOKEN=CANARY)
 
     assert done.returncode == 1
-    assert "error: upload credentials are readable by code that this run executes:" in done.stderr
+    assert (
+        "error: upload credentials are readable by code that this run executes [credentials-exposed]:"
+        in done.stderr
+    )
     assert not (root / "dist").exists()
     assert relnox(root, f"{BUILD} --dry-run", PYPI_TOKEN=CANARY).returncode == 0  # it runs nothing
 

@@ -248,7 +248,7 @@ def test_backends_that_do_not_normalize_archives_are_reported(
         assert "2 archives identical in both builds" in output_of(ran.err, name)
     for name in bad:
         assert f"FAILED  build {name} again" in ran.err
-        assert f"{name} is not reproducible:" in output_of(ran.err, name)
+        assert f"{name} is not reproducible [build-not-reproducible]:" in output_of(ran.err, name)
         assert ".whl: " not in output_of(ran.err, name)
     setuptools, pdm = (output_of(ran.err, name) for name in bad)
     assert "of_setuptools-1.2/setup.cfg: permissions 644 and 600" in setuptools
@@ -286,7 +286,7 @@ def test_differences_are_reported_by_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert ran.code == 2, ran.text
     for name in UNSTEADY:
         said = output_of(ran.err, name)
-        assert f"{name} is not reproducible:" in said
+        assert f"{name} is not reproducible [build-not-reproducible]:" in said
         assert f"{name}-1.0-py3-none-any.whl: {name}.py: content" in said
         assert f"{name}-1.0-py3-none-any.whl: {name}-1.0.dist-info/RECORD: content" in said
         assert said.count(": content") == 2  # nothing else
