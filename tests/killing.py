@@ -156,7 +156,8 @@ def _start(begun: Release) -> multiprocessing.process.BaseProcess:
     """A publish run in a process that has imported what it needs, at its first request."""
     forking = multiprocessing.get_context("forkserver")
     forking.set_forkserver_preload(["killing", "relnox.commands.publish", "relnox.indexes.twine_compat"])
-    going = forking.Process(target=_publish, args=(str(begun.root),))
+    # Its server may have been started by another test, with that test's environment.
+    going = forking.Process(target=_publish, args=(str(begun.root), dict(os.environ)))
     going.start()
     while not begun.index.log:
         assert going.is_alive(), going.exitcode
@@ -164,8 +165,10 @@ def _start(begun: Release) -> multiprocessing.process.BaseProcess:
     return going
 
 
-def _publish(root: str) -> None:
+def _publish(root: str, environment: dict[str, str]) -> None:
     """Run the process; its output is not used."""
+    os.environ.clear()
+    os.environ.update(environment)
     os.chdir(root)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
