@@ -147,7 +147,7 @@ def test_runs_of_a_workflow(forge: Forge, server: GitHubServer, main: str) -> No
 def test_a_tag_of_a_commit_that_changes_workflows(
     forge: Forge, server: GitHubServer, main: str, message: str
 ) -> None:
-    """F82: the token of a job may not create refs to such commits, and GitHub does not say why."""
+    """The token of a job may not create refs to commits that change workflows, and GitHub does not say why."""
     blob = server.repository.blob(b"on: push")
     tree = server.repository.tree(main, [("100644", ".github/workflows/new.yml", blob)])
     commit = server.repository.commit(tree, [main], "CI")
