@@ -10,9 +10,9 @@ import pytest
 from hypothesis import settings
 from running import Ran
 
-from relnox import secrets
 from relnox.cli import main
-from relnox.network import proxies
+from relnox.system import secrets
+from relnox.system.network import proxies
 
 if TYPE_CHECKING:
     from running import Bump

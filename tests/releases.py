@@ -16,10 +16,10 @@ import running
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from projects import write
 
-from relnox import network
 from relnox.building.archives import hash_file
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.indexes import client
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

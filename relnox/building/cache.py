@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.building.environments import Environment
 from relnox.errors import Blocked
-from relnox.files import make_private_folder, why_unsafe
+from relnox.system.files import make_private_folder, why_unsafe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from relnox import process
 from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED
 from relnox.errors import Blocked
-from relnox.temporary_folders import TemporaryFolder
+from relnox.system import process
+from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox import process
 from relnox.building.environments import find_uv
 from relnox.core.records import Record
 from relnox.errors import Blocked, Failed
+from relnox.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,10 +11,10 @@ from secrets import token_hex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from relnox import process, syntax_trees
 from relnox.building import probe
 from relnox.core.records import Record
 from relnox.errors import Failed
+from relnox.system import process, syntax_trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

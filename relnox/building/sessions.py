@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from relnox import process
 from relnox.building.backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BACKENDS
 from relnox.building.workers import Fork
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED
+from relnox.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

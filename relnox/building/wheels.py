@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
-from relnox import process
 from relnox.core.text import counted
 from relnox.errors import Failed
+from relnox.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

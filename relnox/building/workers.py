@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from relnox.core.planning import fixes
 from relnox.errors import Failed
-from relnox.process import Completed
+from relnox.system.process import Completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

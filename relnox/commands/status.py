@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.network import Deadline
+    from relnox.system.network import Deadline
 
 __all__ = ["SCHEMA", "Options", "Row", "Snapshot", "document", "observe", "plan", "summarize"]
 
@@ -236,7 +236,7 @@ def _deadlines(indexes: Sequence[str]) -> list[tuple[str, Deadline]]:
     """Return a deadline for each index, for the queries of all packages together."""
     if not indexes:
         return []
-    from relnox.network import Deadline
+    from relnox.system.network import Deadline
 
     return [(index, Deadline(_INDEX_TIMEOUT)) for index in indexes]
 
@@ -247,7 +247,7 @@ def _index_versions(index: str, package: Package, project: Project, deadline: De
     Raises:
         TryLater: The index does not answer.
     """
-    from relnox.network import TransientError
+    from relnox.system.network import TransientError
 
     try:
         files = project.indexes.fetch_listing(index, package.name, deadline).values()

@@ -225,7 +225,7 @@ def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str
 
     Empty for an index that does not answer or states no upload times, since it may be about to list the release.
     """
-    from relnox import network
+    from relnox.system import network
 
     try:
         project.indexes.fetch_listings(index, manifest.packages, _LISTING_LIMIT)

@@ -15,7 +15,7 @@ from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, RelnoxError, environment
 from relnox.executor import signals
 from relnox.executor.progress import BAD, Progress, groups
 from relnox.reporters.streams import STDERR
-from relnox.secrets import mask_error
+from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,10 +8,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from relnox import network, process
 from relnox.core.planning.events import Status, StepFinished
 from relnox.errors import Failed
 from relnox.executor.signals import Interruption
+from relnox.system import network, process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

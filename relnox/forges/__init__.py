@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from relnox.errors import Blocked
 from relnox.forges.remotes import locate
 from relnox.forges.values import Commit, FileChange, Forge, PullRequest, PullRequestState, Run, RunStatus
-from relnox.secrets import Secret
+from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.forges.remotes import Location
     from relnox.forges.requests import Answer
     from relnox.forges.values import FileChange
-    from relnox.secrets import Secret
+    from relnox.system.secrets import Secret
 
 __all__ = ["GitLab"]
 

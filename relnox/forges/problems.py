@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from relnox import network
 from relnox.errors import Blocked, Conflict, TryLater
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable

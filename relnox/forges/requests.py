@@ -9,11 +9,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urljoin
 
-from relnox import network
 from relnox.core.records import Record
 from relnox.errors import Blocked, Failed
-from relnox.network.rate_limits import retry_after
-from relnox.secrets import masked
+from relnox.system import network
+from relnox.system.network.rate_limits import retry_after
+from relnox.system.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from relnox.errors import RelnoxError
     from relnox.forges.remotes import Location
-    from relnox.secrets import Secret
+    from relnox.system.secrets import Secret
 
 __all__ = ["Answer", "Api", "InvalidAnswer", "commit_id", "field", "number", "time", "url"]
 

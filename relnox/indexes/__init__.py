@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from relnox.errors import Blocked
 from relnox.indexes import targets
-from relnox.temporary_folders import TemporaryFolder
+from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.embedded import EmbeddedIndex
     from relnox.indexes.trusted_publishing import Identity
-    from relnox.network import Deadline
+    from relnox.system.network import Deadline
 
 __all__ = ["Indexes"]
 
@@ -110,8 +110,8 @@ class Indexes:
 
     def fetch_listing(self, index: str, project: str, deadline: Deadline | None = None) -> Listing:
         """Request the files of a project from an index."""
-        from relnox import network
         from relnox.indexes import client
+        from relnox.system import network
 
         start = network.CLOCK.now()
         listing = client.fetch_listing(self.target(index).simple_url, project, deadline)
@@ -133,7 +133,7 @@ class Indexes:
             projects: Normalized names (PEP 503).
             seconds: How long to try for each project.
         """
-        from relnox import network
+        from relnox.system import network
 
         self.target(index)
         import requests  # noqa: F401 - before the threads, which all import it
@@ -154,8 +154,8 @@ class Indexes:
             projects: The requirements for each project.
             trusted: The projects that are also requested from the trusted index.
         """
-        from relnox import network
         from relnox.indexes import availability
+        from relnox.system import network
 
         sources = {index: self.target(index).simple_url, **targets.extra_simple_urls(self._config)}
         for name in self._config.publish.extra_indexes:
@@ -194,7 +194,7 @@ class Indexes:
         Raises:
             ContradictoryListing: It lists one of them more than once, with different content.
         """
-        from relnox import network
+        from relnox.system import network
 
         cached = self._listings.get((index, project))
         if refresh or cached is None or network.CLOCK.now() - cached[0] > _MAX_LISTING_AGE:
@@ -315,7 +315,7 @@ class Indexes:
         except targets.UnknownIndex as error:
             raise credentials.undeclared_index_error(name, self._environment) or error from None
         if name in self._config.indexes:
-            from relnox import network
+            from relnox.system import network
 
             login = credentials.netrc_login(target, self._environment)
             if login is not None:
@@ -336,7 +336,7 @@ def _concurrently(call: Callable[[str], T], projects: Iterable[str]) -> list[T]:
     """Call a function for many projects concurrently; a signal ends its requests."""
     from concurrent.futures import ThreadPoolExecutor, wait
 
-    from relnox import network
+    from relnox.system import network
 
     with ThreadPoolExecutor(_CONCURRENT_REQUESTS, thread_name_prefix="index") as pool:
         futures = [pool.submit(call, project) for project in projects]

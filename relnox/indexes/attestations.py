@@ -1,8 +1,8 @@
 """Attestations (PEP 740): signatures of files by the job that publishes them, served by indexes as provenance.
 
 Signing and verification are done by pypi-attestations and sigstore; all their names that relnox relies on are used
-here. Their requests are sent by `relnox.network`, with its timeouts and errors. Importing them takes seconds, and
-is done only where there is something to sign or to verify.
+here. Their requests are sent by `relnox.system.network`, with its timeouts and errors. Importing them takes
+seconds, and is done only where there is something to sign or to verify.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from relnox import network
 from relnox.core.planning import fixes
 from relnox.core.release import publishers
 from relnox.errors import Conflict, Failed
-from relnox.network import TransientError
-from relnox.secrets import masked_line
+from relnox.system import network
+from relnox.system.network import TransientError
+from relnox.system.secrets import masked_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -255,7 +255,7 @@ def _subject(file: Distribution) -> Any:
 
 
 class _Session:
-    """The session of sigstore's clients, which sends requests by `relnox.network`."""
+    """The session of sigstore's clients, which sends requests by `relnox.system.network`."""
 
     def post(self, url: str, *, headers: Mapping[str, str] | None = None, **document: Any) -> Response:
         """Send a JSON document, as the argument `data` or `json`."""

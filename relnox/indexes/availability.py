@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox import network
 from relnox.core.dependencies.availability import AvailableVersions, is_satisfied
 from relnox.errors import RelnoxError
 from relnox.indexes import client
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.core.dependencies.availability import RequiredProject
-    from relnox.network import Deadline
+    from relnox.system.network import Deadline
 
 __all__ = ["LIMIT", "AvailabilityQuery"]
 

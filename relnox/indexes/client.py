@@ -13,10 +13,10 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
-from relnox import network
 from relnox.core.release.publication import Observation
 from relnox.core.text import counted
 from relnox.errors import Conflict, Failed, TryLater
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from requests import Response
 
     from relnox.core.release.manifest import Distribution
-    from relnox.network import Deadline
+    from relnox.system.network import Deadline
 
 __all__ = [
     "ContradictoryListing",

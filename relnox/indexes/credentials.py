@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from relnox import network
 from relnox.errors import Blocked
 from relnox.indexes.targets import PRODUCTION, TEST, redacted, refers_to
-from relnox.secrets import Secret
+from relnox.system import network
+from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,9 +16,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from relnox import network
 from relnox.errors import Blocked, Failed, TryLater
-from relnox.secrets import Secret, masked_line
+from relnox.system import network
+from relnox.system.secrets import Secret, masked_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

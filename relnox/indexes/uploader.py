@@ -7,12 +7,12 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
-from relnox import network
 from relnox.core.planning import fixes
 from relnox.core.text import counted
 from relnox.core.versions.versioning import Bump, next_version
 from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
-from relnox.secrets import masked
+from relnox.system import network
+from relnox.system.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from relnox import secrets
 from relnox.reporters.streams import STDERR
+from relnox.system import secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -16,7 +16,7 @@ from relnox.core.planning.events import Notice, OutputLine, RunFinished, StepFin
 from relnox.reporters import as_written, text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
-from relnox.secrets import masked
+from relnox.system.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

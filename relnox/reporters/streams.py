@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.escaping import escape_line
-from relnox.secrets import masked
+from relnox.system.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

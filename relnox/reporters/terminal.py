@@ -23,7 +23,7 @@ from relnox.core.planning.events import (
 from relnox.errors import ExitCode
 from relnox.reporters import as_written, text
 from relnox.reporters.streams import STDERR, STDOUT
-from relnox.secrets import masked
+from relnox.system.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox import files
 from relnox.errors import Conflict, Failed
-from relnox.temporary_folders import has_leftovers, remove_leftovers
+from relnox.system import files
+from relnox.system.temporary_folders import has_leftovers, remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.files import make_private_folder, replace_file
 from relnox.source.git import Git
+from relnox.system.files import make_private_folder, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

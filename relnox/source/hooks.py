@@ -12,13 +12,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relnox import process
 from relnox.core.text import listing
-from relnox.environment_variables import clean_environment
 from relnox.errors import Failed
 from relnox.source import edits
 from relnox.source.tools import planned_copy
-from relnox.temporary_folders import TemporaryFolder
+from relnox.system import process
+from relnox.system.environment_variables import clean_environment
+from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

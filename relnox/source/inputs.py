@@ -10,9 +10,9 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from relnox.environment_variables import clean_environment
 from relnox.source.git import Git
 from relnox.source.pyproject import table_at
+from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
-from relnox.files import make_private_folder
+from relnox.system.files import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

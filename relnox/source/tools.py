@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox import process
-from relnox.environment_variables import clean_environment
 from relnox.errors import Failed
 from relnox.source.git import cloning
-from relnox.temporary_folders import TemporaryFolder
+from relnox.system import process
+from relnox.system.environment_variables import clean_environment
+from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

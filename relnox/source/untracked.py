@@ -7,8 +7,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from relnox import syntax_trees
 from relnox.source.version_literals import import_path
+from relnox.system import syntax_trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

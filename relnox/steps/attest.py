@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.indexes.attestations import Signatory
-    from relnox.network import Deadline
     from relnox.steps.run import Run
     from relnox.steps.upload import Upload
+    from relnox.system.network import Deadline
 
 __all__ = ["Attest", "CheckProvenance", "attestations_of", "is_attested", "provenance_missing"]
 
@@ -90,7 +90,7 @@ class Attesting(Action[Attest]):
             TryLater: The signing service is unavailable, and attestations are required.
             RelnoxError: The service refuses to sign, and attestations are required.
         """
-        from relnox.network import Deadline
+        from relnox.system.network import Deadline
 
         deadline = Deadline(self.step.deadline)
         signatory = self.run.indexes.signatory(self.step.index)
@@ -114,7 +114,7 @@ class Attesting(Action[Attest]):
     def _sign_all(self, files: list[Distribution], signatory: Signatory, deadline: Deadline) -> None:
         from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-        from relnox import network
+        from relnox.system import network
 
         with ThreadPoolExecutor(_CONCURRENT_SIGNATURES, thread_name_prefix="sign") as pool:
             futures = [pool.submit(self._sign, file, signatory, deadline) for file in files]
@@ -131,8 +131,8 @@ class Attesting(Action[Attest]):
                 future.result()
 
     def _sign(self, file: Distribution, signatory: Signatory, deadline: Deadline) -> None:
-        from relnox.files import replace_file
         from relnox.indexes import attestations
+        from relnox.system.files import replace_file
 
         content = _retrying(lambda: signatory.sign(file), file, deadline)
         try:
@@ -148,7 +148,7 @@ class Attesting(Action[Attest]):
 
 
 def _retrying(sign: Callable[[], bytes], file: Distribution, deadline: Deadline) -> bytes:
-    from relnox.network import TransientError
+    from relnox.system.network import TransientError
 
     while True:
         try:

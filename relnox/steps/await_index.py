@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from packaging.version import Version
 
-from relnox import waits
 from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
@@ -15,13 +14,14 @@ from relnox.core.text import counted
 from relnox.errors import Conflict, TryLater
 from relnox.steps.action import Action
 from relnox.steps.published_files import Publication
+from relnox.system import waits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from relnox.indexes.client import ServedContent
-    from relnox.network import Deadline
     from relnox.steps.run import Run
+    from relnox.system.network import Deadline
 
 __all__ = ["AwaitIndex"]
 
@@ -91,8 +91,8 @@ class Awaiting(Action[AwaitIndex]):
             Conflict: The index lists a file with a different hash, or serves different bytes than it lists.
             TryLater: Not all files could be verified.
         """
-        from relnox import network
-        from relnox.network import Deadline, TransientError
+        from relnox.system import network
+        from relnox.system.network import Deadline, TransientError
 
         deadline = Deadline(self.step.deadline)
         pause = _MIN_POLL_INTERVAL

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from packaging.version import Version
 
-from relnox import building, process
+from relnox import building
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.release.manifest import BuildInputs, Distribution
@@ -24,6 +24,7 @@ from relnox.steps.archive_checks import check_archives
 from relnox.steps.building_services import BuildingServices
 from relnox.steps.export import source_of
 from relnox.steps.output_folder import check_unchanged, move_to, staging_folder
+from relnox.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

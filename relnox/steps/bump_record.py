@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from relnox import files
 from relnox.core import serialization
 from relnox.core.planning import fixes
 from relnox.core.records import Record
@@ -22,6 +21,7 @@ from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit, CreateTags, Push
 from relnox.steps.hooks import RunHook
 from relnox.steps.undo_bump import UndoBump
+from relnox.system import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

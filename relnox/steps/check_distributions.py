@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from relnox import building, process
+from relnox import building
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
@@ -14,6 +14,7 @@ from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build import built_packages
 from relnox.steps.building_services import BuildingServices
+from relnox.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

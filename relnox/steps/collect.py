@@ -21,9 +21,9 @@ from relnox.core.release.manifest import (
 )
 from relnox.core.text import counted, listing
 from relnox.errors import Failed
-from relnox.files import make_output_folder, replace_file, sync_folder
 from relnox.steps.action import Action
-from relnox.temporary_folders import TemporaryFolder, has_leftovers
+from relnox.system.files import make_output_folder, replace_file, sync_folder
+from relnox.system.temporary_folders import TemporaryFolder, has_leftovers
 
 if TYPE_CHECKING:
     from pathlib import Path

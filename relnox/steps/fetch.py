@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.network import Deadline
     from relnox.steps.run import Run
+    from relnox.system.network import Deadline
 
 __all__ = ["CopyFiles", "Download", "ReleaseFiles"]
 
@@ -68,7 +68,7 @@ class Downloading(Action[Download]):
 
     def apply(self) -> None:
         """Download and compare, with retries: an index may list a file before it serves it."""
-        from relnox.network import Deadline
+        from relnox.system.network import Deadline
 
         folder = self.run.folder(self.step.key)
         deadline = Deadline(self.step.deadline)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from packaging.version import Version
 
-from relnox import files
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
@@ -19,6 +18,7 @@ from relnox.core.text import listing
 from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
 from relnox.steps.export import GeneratedFiles, source_of
+from relnox.system import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

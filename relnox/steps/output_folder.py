@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from relnox import building
 from relnox.core.planning import fixes
 from relnox.errors import Failed
-from relnox.files import make_output_folder
-from relnox.temporary_folders import TemporaryFolder
+from relnox.system.files import make_output_folder
+from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

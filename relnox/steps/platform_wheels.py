@@ -8,19 +8,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from relnox import building, core, process
+from relnox import building, core
 from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.wheels import WheelJob
 from relnox.core.settings.config import Abi
 from relnox.core.text import counted
 from relnox.errors import Blocked, Failed
-from relnox.files import replace_file
 from relnox.steps.action import Action
 from relnox.steps.archive_checks import CheckedArchives, check_archives
 from relnox.steps.build import Build, BuiltPackage
 from relnox.steps.building_services import BuildingServices
 from relnox.steps.output_folder import check_unchanged, move_to, staging_folder
+from relnox.system import process
+from relnox.system.files import replace_file
 
 if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution

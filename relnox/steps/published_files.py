@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from relnox.core.planning.policy import Recheck
     from relnox.core.release.manifest import Distribution
     from relnox.indexes.client import IndexFile, ServedContent
-    from relnox.network import Deadline
     from relnox.steps.run import Run
+    from relnox.system.network import Deadline
 
 __all__ = ["Publication", "index_file_differs"]
 
@@ -135,7 +135,7 @@ class Publication(Service, Policy):
             TryLater: It does not respond.
         """
         from relnox.indexes.client import ContradictoryListing
-        from relnox.network import Deadline
+        from relnox.system.network import Deadline
 
         built = {file.filename: file for file in files}
         deadline = deadline or (Deadline(_LISTING_TIME) if refresh else None)
@@ -187,7 +187,7 @@ class Publication(Service, Policy):
         Raises:
             RelnoxError: The index does not respond, or lists different files.
         """
-        from relnox.network import Deadline
+        from relnox.system.network import Deadline
 
         deadline = Deadline(seconds)
         names = self.check_listing(index, files, deadline=deadline)
@@ -245,8 +245,8 @@ class Publication(Service, Policy):
         public = [file for file in files if file.state in (State.VERIFIED, State.PUBLIC)]
         if not public or states <= {State.VERIFIED}:
             return None
-        from relnox import network
         from relnox.indexes.uploader import UPLOAD_WINDOW
+        from relnox.system import network
 
         on_index = (
             self._run.indexes.cached_listing(file.index, file.package).get(file.filename) for file in public
@@ -289,7 +289,7 @@ class _Recheck:
 
     def stop(self) -> None:
         """Cancel requests that still run."""
-        from relnox import network
+        from relnox.system import network
 
         self._ends = min(self._ends, time.monotonic())
         while any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends + _CANCEL_TIME:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Set as AbstractSet
 
-    from relnox.process import Completed
     from relnox.source.git import Git
     from relnox.steps.run import Run
+    from relnox.system.process import Completed
 
 __all__ = ["MAX_TAGS", "ForeignTags", "PushTags", "after_pushes"]
 

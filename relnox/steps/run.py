@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from relnox.core.planning.events import OutputLine, Status, StepFinished
 from relnox.core.records import Record
 from relnox.core.settings.config import ArchiveLimits
-from relnox.environment_variables import clean_environment
+from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -6,12 +6,13 @@ import re
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
-from relnox import building, core, process
+from relnox import building, core
 from relnox.core.planning.step import Step
 from relnox.steps.action import Action
 from relnox.steps.build import built_packages
 from relnox.steps.building_services import BuildingServices
 from relnox.steps.export import source_of
+from relnox.system import process
 
 if TYPE_CHECKING:
     from relnox.steps.run import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from relnox.temporary_folders import TemporaryFolder
+from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from pathlib import Path

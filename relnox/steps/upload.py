@@ -92,7 +92,7 @@ class Uploading(Action[Upload]):
     def apply(self) -> None:
         """Upload with retries; before each retry check the listing, since the response may have been lost."""
         from relnox.indexes.uploader import AttestationsRejected, FileExists
-        from relnox.network import Deadline, TransientError
+        from relnox.system.network import Deadline, TransientError
 
         deadline = Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)
         self._attestations = attestations_of(self.step, self.run)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from relnox.building.interpreters import Interpreter
     from relnox.building.probing import ProbeFailure, ProbeResult
     from relnox.errors import RelnoxError
-    from relnox.process import Completed
     from relnox.steps.run import Run
+    from relnox.system.process import Completed
 
 __all__ = ["VerifyInstall"]
 

@@ -9,10 +9,10 @@ from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.errors import Failed
-from relnox.files import replace_file, sync_folder
 from relnox.steps.action import Action
 from relnox.steps.build import built_packages
 from relnox.steps.check_distributions import CheckedDistributions
+from relnox.system.files import replace_file, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

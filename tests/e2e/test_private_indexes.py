@@ -18,10 +18,10 @@ from private_indexes import PASSWORD, USER, PrivateIndex, devpi, installed, pypi
 from releases import SimulatedClock, made_wheel, project_of
 from running import Ran
 
-from relnox import network
 from relnox.cli import main
 from relnox.commands.publish import locking
 from relnox.indexes import Indexes, client, uploader
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -29,12 +29,13 @@ from projects import write
 from raw_index import JSON_PAGE, RawIndex
 from releases import Package, SimulatedClock, release
 
-from relnox import indexes, network
+from relnox import indexes
 from relnox.cli import main
 from relnox.commands.publish import ordering
 from relnox.indexes import uploader
-from relnox.network import bodies
 from relnox.steps import upload as upload_step
+from relnox.system import network
+from relnox.system.network import bodies
 
 if TYPE_CHECKING:
     import signal

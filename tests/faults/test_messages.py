@@ -34,9 +34,9 @@ from releases import Package, SimulatedClock, made_wheel, project_of, publish, p
 from sigstore.models import ClientTrustConfig
 from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
 
-from relnox import network
 from relnox.indexes import uploader
 from relnox.steps import await_index
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

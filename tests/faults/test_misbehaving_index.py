@@ -14,8 +14,8 @@ from controlled_index import ControlledIndex, faults
 from controlled_index.faults import Rule
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
-from relnox import network
 from relnox.indexes import uploader
+from relnox.system import network
 
 if TYPE_CHECKING:
     from pathlib import Path

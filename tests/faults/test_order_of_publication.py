@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from releases import Package, SimulatedClock, release
 
-from relnox import executor, network
+from relnox import executor
 from relnox.commands.publish import ordering
 from relnox.core import graph
 from relnox.core.planning.plan import Plan
@@ -19,6 +19,7 @@ from relnox.errors import ExitCode, Failed
 from relnox.indexes.client import IndexFile, Listing, ServedContent
 from relnox.steps.run import Run
 from relnox.steps.scratch import ScratchFolder
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

@@ -19,11 +19,11 @@ from projects import commit_all, copy_of, git, repository
 from test_full_disk import sound
 from test_interruption import BEFORE, BUMP, RELEASED, bump, state, template
 
-from relnox import files, process, temporary_folders
 from relnox.cli import main
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.source import edits
 from relnox.steps import bump_record
+from relnox.system import files, process, temporary_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,13 +14,13 @@ from controlled_index.faults import Answer, Rule
 from controlled_index.handler import ControlledHandler
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
-from relnox import network
 from relnox.commands import publish as publish_task
 from relnox.indexes import client, uploader
 from relnox.reporters import json as json_reports
 from relnox.reporters import plain, text
 from relnox.steps.published_files import Publication
 from relnox.steps.scratch import ScratchFolder
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable

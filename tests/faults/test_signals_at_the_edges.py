@@ -55,7 +55,8 @@ def send_signal():
     for _ in range(1000):
         pass
 
-from relnox import executor, files
+from relnox import executor
+from relnox.system import files
 from relnox.core.planning import events
 from relnox.source import edits
 from relnox.steps import bump_record, scratch, transaction
@@ -98,7 +99,7 @@ def run(root: Path, *words: str) -> tuple[int, str]:
         "relnox.commands.running.perform",
         "relnox.reporters",
         "relnox.source.git",
-        "relnox.process",
+        "relnox.system.process",
         "relnox.commands.status",
     ],
 )

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from planned import PLANNED
 
-from relnox import network
 from relnox.cli import main
 from relnox.commands import TASKS, load
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLOW = ("asyncio", "build", "concurrent.futures", "dataclasses", "difflib", "logging", "requests", "rich", "twine")
-OTHER_ROOMS = ("relnox.building", "relnox.executor.parallel", "relnox.indexes", "relnox.network")
+OTHER_ROOMS = ("relnox.building", "relnox.executor.parallel", "relnox.indexes", "relnox.system.network")
 
 
 @pytest.mark.parametrize("words", [["--part", "patch"], ["--part", "patch", "--commit", "--tag"]])

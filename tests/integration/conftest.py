@@ -6,7 +6,7 @@ import pytest
 from loopback import StoppedClock
 from releases import SimulatedClock
 
-from relnox import network
+from relnox.system import network
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ from packaging.version import Version
 from releases import Package, described, is_whole, public, publish, release
 from sigstore.models import ClientTrustConfig
 
-from relnox import network
 from relnox.cli import main
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import SUFFIX, Publisher
 from relnox.indexes import attestations, client
 from relnox.indexes.attestations import Unverified
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -430,7 +430,7 @@ def test_a_certificate_of_another_publisher_blocks_the_uploads(
 
 def test_an_expired_certificate_is_renewed(tmp_path: Path, services: Services) -> None:
     from relnox.indexes.trusted_publishing import Identity
-    from relnox.secrets import Secret
+    from relnox.system.secrets import Secret
 
     file = a_file(tmp_path)
     who = attestations.Signatory(lambda: Identity(Secret(signing.identity_token())))
@@ -453,7 +453,7 @@ def a_file(tmp_path: Path, content: bytes = b"content", name: str = "demo-1.0.ta
 @pytest.fixture
 def attested(tmp_path: Path, services: Services) -> tuple[Distribution, bytes]:
     from relnox.indexes.trusted_publishing import Identity
-    from relnox.secrets import Secret
+    from relnox.system.secrets import Secret
 
     file = a_file(tmp_path)
     return file, attestations.Signatory(lambda: Identity(Secret(signing.identity_token()))).sign(file)

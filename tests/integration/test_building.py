@@ -13,11 +13,11 @@ from backends import in_tree
 from projects import HATCHLING, repository, write
 from running import run
 
-from relnox import process
 from relnox.building.environments import find_installer
 from relnox.building.interpreters import find_interpreter
-from relnox.environment_variables import clean_environment
 from relnox.errors import Blocked, Failed
+from relnox.system import process
+from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from relnox.building.cache import EnvironmentCache
 from relnox.building.environment_pool import BuildEnvironmentPool
 from relnox.building.environments import Environment, Installer, find_installer
 from relnox.building.interpreters import find_interpreter
-from relnox.process import Completed
+from relnox.system.process import Completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 CANARY = "canary0815canary0815"
 PARENT = """\
 import ctypes, os, subprocess, sys
-from relnox import exposure
+from relnox.system import exposure
 
 READ = "import sys; print(open(f'/proc/{sys.argv[1]}/environ', 'rb').read().count(b'%s'))"
 PROTECTED = "import sys; open(f'/proc/{sys.argv[1]}/mem', 'rb')"

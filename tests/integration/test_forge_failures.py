@@ -18,9 +18,9 @@ from loopback import eventually
 from projects import repository, single
 from raw_server import answering, raw_server
 
-from relnox import network, secrets, waits
 from relnox.errors import Blocked, Failed, RelnoxError, TryLater
 from relnox.forges import FileChange, forge_of
+from relnox.system import network, secrets, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

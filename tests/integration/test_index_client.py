@@ -16,7 +16,6 @@ import requests
 from packaging.version import Version
 from releases import described
 
-from relnox import network
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import Observation
 from relnox.core.settings.config import Config, IndexConfig
@@ -24,6 +23,7 @@ from relnox.errors import Blocked, Conflict, Failed, TryLater
 from relnox.indexes import Indexes, client, targets, uploader
 from relnox.indexes.credentials import Credentials, Secret
 from relnox.indexes.uploader import FileExists, send
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from projects import git, repository, write
 from warm import build_all, contents, frontend, settled
 
 from relnox.building.wheels import repair_linux_wheel
-from relnox.environment_variables import clean_environment
+from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

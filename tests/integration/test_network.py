@@ -16,9 +16,9 @@ import pytest
 from raw_server import raw_server
 from trusting import certificate, trusting
 
-from relnox import network
 from relnox.errors import Failed
-from relnox.network import Deadline, TransientError, rate_limits, watching
+from relnox.system import network
+from relnox.system.network import Deadline, TransientError, rate_limits, watching
 
 if TYPE_CHECKING:
     import socket

@@ -16,8 +16,8 @@ from running import run
 from relnox.building.cache import EnvironmentCache
 from relnox.building.environments import Environment
 from relnox.errors import Blocked
-from relnox.files import make_private_folder
 from relnox.indexes.embedded import EmbeddedIndex
+from relnox.system.files import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from warm import alive, all_end
 
-from relnox import process
 from relnox.errors import Failed
+from relnox.system import process
 
 if TYPE_CHECKING:
     from pathlib import Path

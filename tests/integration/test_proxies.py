@@ -12,11 +12,11 @@ import pytest
 from raw_server import answering, raw_server, read_head
 from releases import made_wheel, project_of
 
-from relnox import network
-from relnox.environment_variables import clean_environment
 from relnox.errors import Failed
-from relnox.network import Deadline, TransientError
-from relnox.secrets import masked
+from relnox.system import network
+from relnox.system.environment_variables import clean_environment
+from relnox.system.network import Deadline, TransientError
+from relnox.system.secrets import masked
 
 if TYPE_CHECKING:
     import socket

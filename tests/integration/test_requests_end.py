@@ -19,10 +19,10 @@ import pytest
 from raw_server import answering, raw_server, read_head
 from releases import Package, release
 
-from relnox import network
 from relnox.errors import Failed, RelnoxError, TryLater
 from relnox.indexes import client, uploader
-from relnox.network import Deadline, TransientError, rate_limits
+from relnox.system import network
+from relnox.system.network import Deadline, TransientError, rate_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -235,10 +235,10 @@ def test_a_compression_that_was_not_asked_for_is_an_error(encoding: bytes) -> No
 
 BOMB = """
 import resource, sys
-from relnox import network
+from relnox.system import network
 from relnox.errors import RelnoxError
-import requests.adapters, relnox.network.connections
-relnox.network.connections.adapter()
+import requests.adapters, relnox.system.network.connections
+relnox.system.network.connections.adapter()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     network.get(sys.argv[1], limit=getattr(network, sys.argv[2]))

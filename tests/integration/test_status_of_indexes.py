@@ -14,9 +14,9 @@ from projects import write
 from releases import Package, publish, release
 from running import Ran
 
-from relnox import network
 from relnox.cli import main
 from relnox.commands import status
+from relnox.system import network
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,9 +16,9 @@ from backends import in_tree
 from projects import repository
 from running import run
 
-from relnox import process, temporary_folders
 from relnox.steps.scratch import ScratchFolder
-from relnox.temporary_folders import TemporaryFolder
+from relnox.system import process, temporary_folders
+from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ NAME = "relnox-0123456789abcdef"
 KILLED = """\
 import os, signal
 from pathlib import Path
-from relnox.temporary_folders import TemporaryFolder
+from relnox.system.temporary_folders import TemporaryFolder
 with TemporaryFolder(Path.cwd()) as folder:
     (folder.path / "work" / "deep").mkdir(parents=True)
     (folder.path / "work").chmod(0o500)
@@ -222,7 +222,7 @@ def test_one_that_was_killed_while_it_was_removed_is_removed(parent: Path) -> No
 
 def test_many_at_once_do_not_remove_one_another(parent: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from relnox.temporary_folders import TemporaryFolder\n"
+        "import sys; from pathlib import Path; from relnox.system.temporary_folders import TemporaryFolder\n"
         "for _ in range(100):\n"
         "    with TemporaryFolder(Path.cwd()) as folder:\n"
         "        (folder.path / 'file').write_text('x')\n"
@@ -248,7 +248,7 @@ def test_what_libraries_make_for_a_while_is_made_in_it(parent: Path) -> None:
 LASTING = """\
 import subprocess, sys
 sleeping = "import os, sys, time; print(os.getpid(), flush=True); time.sleep(100)"
-from relnox import process
+from relnox.system import process
 def tell(line):
     print(line, flush=True)
 process.run([sys.executable, "-c", sleeping], on_line=tell, outlives=sys.argv[1] == "outlives")

@@ -11,10 +11,10 @@ import releases
 from controlled_index import ControlledIndex, minting
 from trusting import AUDIENCE, REQUEST_TOKEN, certificate, identity, trusting
 
-from relnox import network
 from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.indexes import credentials, targets, trusted_publishing
+from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

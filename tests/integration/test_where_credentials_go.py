@@ -14,12 +14,12 @@ import pytest
 from raw_server import raw_server, read_head
 from trusting import certificate, trusting
 
-from relnox import network
 from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Failed
 from relnox.indexes import Indexes, client, credentials, targets, trusted_publishing
 from relnox.indexes.client import IndexFile
-from relnox.secrets import Secret, masked
+from relnox.system import network
+from relnox.system.secrets import Secret, masked
 
 if TYPE_CHECKING:
     import socket

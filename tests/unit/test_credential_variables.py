@@ -6,8 +6,8 @@ import pytest
 
 from relnox.core.credential_variables import credentials, in_arguments, upload_credentials
 from relnox.core.settings.config import Config
-from relnox.environment_variables import clean_environment, without_upload_credentials
 from relnox.errors import Blocked
+from relnox.system.environment_variables import clean_environment, without_upload_credentials
 
 JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyZXBvIn0.c2lnbmF0dXJl"
 UPLOAD = {

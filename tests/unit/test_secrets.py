@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.pretty import pretty_repr
 
-from relnox import process, reporters, secrets
+from relnox import reporters
 from relnox.core import serialization
 from relnox.core.planning.events import OutputLine, StepFinished
 from relnox.core.planning.events import Status as Ended
@@ -26,8 +26,9 @@ from relnox.errors import Failed
 from relnox.reporters import github
 from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
-from relnox.secrets import Secret, masked
 from relnox.steps import Push
+from relnox.system import process, secrets
+from relnox.system.secrets import Secret, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from relnox.core.planning.step import Step, after
 from relnox.steps import ClearCache, WriteMatrix
 
 SLOW = ("asyncio", "build", "concurrent.futures", "dataclasses", "logging", "requests", "rich", "tomlkit", "twine")
-ONLY_FOR_RUNS = ("relnox.building.archives", "relnox.indexes", "relnox.network", "relnox.source.git")
+ONLY_FOR_RUNS = ("relnox.building.archives", "relnox.indexes", "relnox.system.network", "relnox.source.git")
 TOPICS = sorted(info.name for info in pkgutil.iter_modules(steps.__path__))
 
 

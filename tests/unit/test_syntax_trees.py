@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relnox import syntax_trees
+from relnox.system import syntax_trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

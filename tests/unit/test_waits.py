@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from relnox import waits
 from relnox.core.planning.events import Waiting
+from relnox.system import waits
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DOWN = Waiting("pypi is down", NOON, NOON)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 
 from packaging.utils import parse_wheel_filename
 
-from relnox import syntax_trees
 from relnox.building.archives import iter_files, member_path
 from relnox.building.findings import abbreviate, error, warning
 from relnox.building.modules import import_names, only_tests
 from relnox.core.planning import fixes
+from relnox.system import syntax_trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -287,7 +287,7 @@ def _published(new: Iterable[Decision], project: Project) -> Iterator[tuple[str,
         TryLater: The index does not answer.
     """
     from relnox.indexes import targets
-    from relnox.network import Deadline, TransientError
+    from relnox.system.network import Deadline, TransientError
 
     deadline = Deadline(_INDEX_TIMEOUT)
     for decision in new:

@@ -80,8 +80,8 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
     *,
     pypi_rules: bool,
 ) -> Snapshot:
-    from relnox import network
     from relnox.indexes.targets import EMBEDDED, TEST
+    from relnox.system import network
 
     index, manifest, missing = state.name, state.manifest, state.missing
     is_embedded, production = index == EMBEDDED, project.indexes.is_production(index)

@@ -42,7 +42,7 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
     Raises:
         TryLater: Another process held a lock for too long.
     """
-    from relnox import network
+    from relnox.system import network
 
     if (folder := _folder()) is None:
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.commands.running import reports
 from relnox.errors import ExitCode, Failed, RelnoxError
-from relnox.secrets import mask_error
+from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

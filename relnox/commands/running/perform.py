@@ -13,13 +13,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox import core, exposure, waits
+from relnox import core
 from relnox.commands import COMMAND_LINE, TASKS, load
 from relnox.commands.running import blockers, endings, reports, untrusted_code
 from relnox.core.records import replace
 from relnox.core.settings.options import resolve
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, RelnoxError, environment_error
-from relnox.secrets import mask_error
+from relnox.system import exposure, waits
+from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

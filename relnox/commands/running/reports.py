@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.errors import Blocked
 from relnox.reporters.streams import STDERR, STDOUT
-from relnox.secrets import masked
+from relnox.system.secrets import masked
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox import core, exposure
+from relnox import core
 from relnox.errors import Blocked
+from relnox.system import exposure
 
 if TYPE_CHECKING:
     from contextlib import ExitStack

@@ -28,8 +28,8 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from relnox.core.planning import fixes
 from relnox.errors import Blocked, Conflict
-from relnox.files import make_private_folder, sync_folder
-from relnox.temporary_folders import TemporaryFolder, remove_leftovers
+from relnox.system.files import make_private_folder, sync_folder
+from relnox.system.temporary_folders import TemporaryFolder, remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

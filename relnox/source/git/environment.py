@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from relnox.environment_variables import without_upload_credentials
+from relnox.system.environment_variables import without_upload_credentials
 
 __all__ = ["environment"]
 

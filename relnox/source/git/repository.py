@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox import process
 from relnox.core.planning import fixes
 from relnox.core.text import counted
 from relnox.errors import Failed
-from relnox.files import make_private_folder
 from relnox.source.git import recovery
 from relnox.source.git.environment import environment
 from relnox.source.git.parsing import GitState, parse_refs, parse_status, parse_tags
-from relnox.temporary_folders import TemporaryFolder
+from relnox.system import process
+from relnox.system.files import make_private_folder
+from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

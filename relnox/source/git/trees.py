@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox import process
 from relnox.source.git.environment import environment
-from relnox.temporary_folders import TemporaryFolder
+from relnox.system import process
+from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from relnox.core.planning import fixes
 from relnox.errors import Failed
-from relnox.network.addresses import is_loopback
-from relnox.secrets import Secret
+from relnox.system.network.addresses import is_loopback
+from relnox.system.secrets import Secret
 
 __all__ = ["Proxy", "proxy_for"]
 

@@ -17,10 +17,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
-from relnox import waits
 from relnox.core.planning.events import Waiting
 from relnox.errors import Failed
-from relnox.network.addresses import (
+from relnox.system import waits
+from relnox.system.network.addresses import (
     check_url,
     host_of,
     is_encrypted,
@@ -30,7 +30,7 @@ from relnox.network.addresses import (
     require_encryption,
     same_origin,
 )
-from relnox.network.bodies import (
+from relnox.system.network.bodies import (
     DOCUMENT,
     LISTING,
     PEEK,
@@ -43,11 +43,11 @@ from relnox.network.bodies import (
     json_document,
     read_body,
 )
-from relnox.network.connection_errors import connection_error, proxy_login_required, through_proxy
-from relnox.network.failures import TransientError, cause_of, describe_error, interrupted, network_errors
-from relnox.network.proxies import Proxy, proxy_for
-from relnox.network.rate_limits import MAX_RETRY_AFTER, retry_after
-from relnox.network.watching import Watch, active_requests, cancel_all, interruptible_pause
+from relnox.system.network.connection_errors import connection_error, proxy_login_required, through_proxy
+from relnox.system.network.failures import TransientError, cause_of, describe_error, interrupted, network_errors
+from relnox.system.network.proxies import Proxy, proxy_for
+from relnox.system.network.rate_limits import MAX_RETRY_AFTER, retry_after
+from relnox.system.network.watching import Watch, active_requests, cancel_all, interruptible_pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response
     from requests.adapters import HTTPAdapter
 
-    from relnox.network.bodies import Sink, Writable
+    from relnox.system.network.bodies import Sink, Writable
 
 __all__ = [
     "DOCUMENT",
@@ -335,7 +335,7 @@ def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
 
 
 def _adapter() -> HTTPAdapter:
-    from relnox.network import connections
+    from relnox.system.network import connections
 
     return connections.adapter()
 
@@ -351,7 +351,7 @@ def _prepare(  # noqa: PLR0913, PLR0917 - a request
     """Prepare a request without a session, so that requests adds no credentials, cookies or proxies of its own."""
     from requests import PreparedRequest
 
-    from relnox.network import connections
+    from relnox.system.network import connections
 
     request = PreparedRequest()
     try:

@@ -1,6 +1,6 @@
 """Response bodies: the size and time limits of each kind, and decompression.
 
-The time limits of retries are in `relnox.network`.
+The time limits of retries are in `relnox.system.network`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox.core.text import counted
 from relnox.errors import Failed, RelnoxError
-from relnox.network.failures import TransientError, network_errors
+from relnox.system.network.failures import TransientError, network_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from requests import Response
 
-    from relnox.network.watching import Watch
+    from relnox.system.network.watching import Watch
 
     class Writable(Protocol):
         """A file open for writing."""

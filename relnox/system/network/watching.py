@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from relnox.network.failures import TransientError, interrupted
+from relnox.system.network.failures import TransientError, interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,9 +17,9 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 from relnox.core.records import Record
-from relnox.environment_variables import clean_environment, without_upload_credentials
 from relnox.errors import Failed
-from relnox.secrets import masked
+from relnox.system.environment_variables import clean_environment, without_upload_credentials
+from relnox.system.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -7,10 +7,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from relnox.errors import Failed
-from relnox.network.failures import TransientError, cause_of, describe_error
+from relnox.system.network.failures import TransientError, cause_of, describe_error
 
 if TYPE_CHECKING:
-    from relnox.network.proxies import Proxy
+    from relnox.system.network.proxies import Proxy
 
 __all__ = ["connection_error", "proxy_login_required", "through_proxy"]
 

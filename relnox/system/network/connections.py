@@ -7,12 +7,12 @@ import socket
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from relnox.network.watching import watch_of_this_thread
+from relnox.system.network.watching import watch_of_this_thread
 
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
 
-    from relnox.network.watching import Watch
+    from relnox.system.network.watching import Watch
 
 __all__ = ["adapter", "default_headers"]
 

@@ -1,0 +1,1 @@
+"""The operating system and the network: programs, files, secrets, requests, each with deadlines and limits."""
