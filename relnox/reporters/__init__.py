@@ -62,15 +62,6 @@ def choose(
         convert: Converts commands in messages, fixes and notes to the form that the user has to type.
         quiet: Whether progress is not shown.
     """
-    reporter = _choose(name, environment, convert, quiet=quiet)
-    if not quiet:
-        return reporter
-    from relnox.reporters.quiet import Quiet
-
-    return Quiet(reporter)
-
-
-def _choose(name: Any, environment: Mapping[str, str], convert: Callable[[str], str], *, quiet: bool) -> Reporter:
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
     if kind == "auto":
         if environment.get("GITHUB_ACTIONS") == "true":
@@ -82,7 +73,7 @@ def _choose(name: Any, environment: Mapping[str, str], convert: Callable[[str], 
     if kind == "github":
         from relnox.reporters.github import GitHub
 
-        github = GitHub(environment, convert)
+        github = GitHub(environment, convert, quiet=quiet)
         secrets.on_secret(github.mask if masks else None)
         return github
     secrets.on_secret(_add_mask if masks else None)
@@ -92,7 +83,7 @@ def _choose(name: Any, environment: Mapping[str, str], convert: Callable[[str], 
         return Terminal(convert)
     from relnox.reporters.plain import Plain
 
-    return Plain(convert)
+    return Plain(convert, quiet=quiet)
 
 
 def usage_error(error: RelnoxError) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.core.escaping import escape_line, split_lines
-from relnox.core.planning.events import Notice, OutputLine, RunFinished, StepFinished, StepStarted
+from relnox.core.planning.events import Notice, OutputLine, StepFinished, StepStarted
 from relnox.reporters import as_written, text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from relnox.core.planning.events import Event, Outcome
     from relnox.core.planning.plan import Table
-    from relnox.core.planning.step import Step
     from relnox.errors import RelnoxError
 
 __all__ = ["GitHub", "markdown"]
@@ -35,22 +34,21 @@ class GitHub(Plain):
     Args:
         environment: Environment variables; `GITHUB_STEP_SUMMARY` is the path of the summary.
         convert: As for `Plain`.
+        quiet: As for `Plain`.
     """
 
-    def __init__(self, environment: Mapping[str, str], convert: Callable[[str], str] = as_written) -> None:
-        super().__init__(convert)
+    def __init__(
+        self, environment: Mapping[str, str], convert: Callable[[str], str] = as_written, *, quiet: bool = False
+    ) -> None:
+        super().__init__(convert, quiet=quiet)
         self._lock = threading.RLock()
         self._summary = environment.get("GITHUB_STEP_SUMMARY")
         self._stop_token: str | None = None
         self._output: dict[str, list[str]] = {}
 
-    def event(self, event: Event, *, nested: bool) -> None:
-        """Handle an event."""
+    def _handle(self, event: Event, *, nested: bool) -> None:
         with self._lock:
-            if isinstance(event, Notice):
-                self._note(event, nested=nested)
-            else:
-                self._handle(event, nested=nested)
+            self._write(event, nested=nested)
 
     def mask(self, line: str) -> None:
         """Tell the runner to mask a line of a secret; thread-safe."""
@@ -58,14 +56,13 @@ class GitHub(Plain):
             self._resume_commands()
             add_mask(line)
 
-    def _note(self, event: Notice, *, nested: bool) -> None:
-        self._resume_commands()
-        super().event(event, nested=nested)
-        if event.fix:
-            _command("warning", self._convert(f"{event.message}\n{event.fix}"), title="relnox")
-
-    def _handle(self, event: Event, *, nested: bool) -> None:
+    def _write(self, event: Event, *, nested: bool) -> None:
         match event:
+            case Notice():
+                self._resume_commands()
+                super()._handle(event, nested=nested)
+                if event.fix:
+                    _command("warning", self._convert(f"{event.message}\n{event.fix}"), title="relnox")
             case StepStarted(step) if step.concurrent:
                 self._output[step.key] = []  # groups cannot be interleaved
             case StepStarted(step):
@@ -73,24 +70,26 @@ class GitHub(Plain):
             case OutputLine(step, line) if step.key in self._output:
                 self._output[step.key].append(line)
             case OutputLine(_, line):
-                self._stop_commands()
-                STDERR.line(line.expandtabs())
+                self._print_output([line])
             case StepFinished():
                 self._end(event, nested=nested)
-            case RunFinished(outcome):
-                super().event(event, nested=nested)
-                if outcome.plan.skipped is not None:
-                    _command("warning", self._convert(outcome.plan.skipped), title="relnox")
-                if not nested:
-                    self._summarize(markdown(outcome, self._convert))
             case _:
-                super().event(event, nested=nested)
+                super()._handle(event, nested=nested)
+
+    def _end_run(self, outcome: Outcome, *, nested: bool) -> None:
+        super()._end_run(outcome, nested=nested)
+        if outcome.plan.skipped is not None:
+            _command("warning", self._convert(outcome.plan.skipped), title="relnox")
+        if not nested:
+            self._summarize(markdown(outcome, self._convert))
 
     def _end(self, event: StepFinished, *, nested: bool) -> None:
-        self._print_group(event.step)
+        if (lines := self._output.pop(event.step.key, None)) is not None:
+            _command("group", event.step.title)
+            self._print_output(lines)
         self._resume_commands()
         _command("endgroup", "")
-        super().event(event, nested=nested)
+        super()._handle(event, nested=nested)
         if event.error is not None:
             _command("error", self._convert(event.detail), title=f"{event.step.title}: {event.error.code}")
         for warning in event.warnings:
@@ -111,18 +110,13 @@ class GitHub(Plain):
         super().tables(tables)
         self._summarize("\n".join(line for table in tables for line in _table(table)))
 
-    def _print_group(self, step: Step) -> None:
-        """Print the group of a step that ran concurrently with others."""
-        if (lines := self._output.pop(step.key, None)) is not None:
-            _command("group", step.title)
-            for line in lines:
-                self._stop_commands()
-                STDERR.line(line.expandtabs())
-
-    def _stop_commands(self) -> None:
-        if self._stop_token is None:
-            self._stop_token = secrets.token_hex(16)
-            _command("stop-commands", self._stop_token)
+    def _print_output(self, lines: Iterable[str]) -> None:
+        """Print lines that may look like commands, with commands stopped."""
+        for line in lines:
+            if self._stop_token is None:
+                self._stop_token = secrets.token_hex(16)
+                _command("stop-commands", self._stop_token)
+            STDERR.line(line.expandtabs())
 
     def _resume_commands(self) -> None:
         if self._stop_token is not None:

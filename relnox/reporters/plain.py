@@ -14,6 +14,7 @@ from relnox.core.planning.events import (
     StepStarted,
     Waiting,
 )
+from relnox.errors import ExitCode
 from relnox.reporters import as_written, text
 from relnox.reporters.streams import STDERR, STDOUT
 
@@ -32,34 +33,43 @@ class Plain:
 
     Args:
         convert: Converts commands to the form that the user has to type.
+        quiet: Whether only results, warnings and errors are shown.
     """
 
     verbose = False
 
-    def __init__(self, convert: Callable[[str], str] = as_written) -> None:
+    def __init__(self, convert: Callable[[str], str] = as_written, *, quiet: bool = False) -> None:
         self._convert = convert
+        self._quiet = quiet
         self._aborted: list[StepFinished] = []
 
     def event(self, event: Event, *, nested: bool) -> None:
         """Handle an event."""
+        if not self._quiet or text.is_important(event):
+            self._handle(event, nested=nested)
+
+    def _handle(self, event: Event, *, nested: bool) -> None:
+        indent = "  " if nested else ""
         match event:
             case RunStarted(plan):
-                lines = (line for note in plan.notes for line in text.further_lines(f"note: {note}", ""))
-                self._log(lines, nested=nested)
-            case StepStarted(step):
-                if step.runs_task:
-                    self._log([step.title], nested=nested)
-            case OutputLine(step, line):
-                if self.verbose:
-                    STDERR.line(f"{'    ' if nested else '  '}{text.output_line(step, line)}")
+                for note in plan.notes:
+                    self._labeled("note:", "dim", note, indent)
+            case StepStarted(step) if step.runs_task:
+                self._line(step.title, indent=indent)
+            case OutputLine(step, line) if self.verbose:
+                self._line(text.output_line(step, line), "dim", f"{indent}  ")
+            case Notice(fix=""):
+                self._log(text.notice(event), "dim", indent)
             case Notice() | Waiting():
-                self._log(text.notice(event), nested=nested)
+                self._log(text.notice(event), "yellow", indent)
             case StepFinished(status=Status.ABORTED):
                 self._aborted.append(event)
             case StepFinished():
-                self._log(text.finished(event), nested=nested)
+                self._show_finished(event, indent)
             case RunFinished(outcome):
                 self._end_run(outcome, nested=nested)
+            case _:
+                pass
 
     def plan(self, plan: Plan) -> None:
         """Show a plan that is not run."""
@@ -76,16 +86,34 @@ class Plain:
         self._log(text.error_lines(error))
 
     def _end_run(self, outcome: Outcome, *, nested: bool) -> None:
-        """Show aborted steps and how the run ended."""
-        self._log(text.aborted(self._aborted), nested=nested)
+        """Show aborted steps (many of them as one line) and how the run ended."""
+        indent = "  " if nested else ""
+        if len(self._aborted) > text.MAX_ABORTED:
+            self._log(text.aborted(self._aborted), "yellow", indent)
+        else:
+            for event in self._aborted:
+                self._show_finished(event, indent)
         self._aborted.clear()
-        self._log(text.published(outcome), nested=nested)
+        self._log(text.published(outcome), indent=indent)
         if not nested:
-            self._log([text.ending(outcome)])
+            self._log([text.ending(outcome)], "bold green" if outcome.exit_code is ExitCode.DONE else "bold red")
 
-    def _log(self, lines: Iterable[str], *, nested: bool = False) -> None:
-        for line in map(self._convert, lines):
-            STDERR.line("  " + line if nested else line)
+    def _show_finished(self, event: StepFinished, indent: str) -> None:
+        self._log(text.finished(event), indent=indent)
+
+    def _labeled(self, label: str, style: str, message: str, indent: str = "") -> None:
+        """Show a label, which has a style on terminals, and a message of several lines."""
+        del style
+        self._log(text.further_lines(f"{label} {message}", indent))
+
+    def _log(self, lines: Iterable[str], style: str = "", indent: str = "") -> None:
+        for line in lines:
+            self._line(self._convert(line), style, indent)
+
+    def _line(self, line: str, style: str = "", indent: str = "") -> None:
+        """Show a line of progress, which has a style on terminals."""
+        del style
+        STDERR.line(indent + line)
 
     def _out(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core.escaping import escape_line, split_lines
-from relnox.core.planning.events import Notice, Status
+from relnox.core.planning.events import Notice, RunFinished, Status, StepFinished
 from relnox.core.release.publication import all_verified, summary
 from relnox.core.text import counted
 from relnox.errors import ExitCode
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from relnox.core.bump.changes import Edit
-    from relnox.core.planning.events import Outcome, StepFinished, Waiting
+    from relnox.core.planning.events import Event, Outcome, Waiting
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.planning.step import Step
     from relnox.errors import RelnoxError
@@ -30,6 +30,7 @@ __all__ = [
     "error_lines",
     "finished",
     "further_lines",
+    "is_important",
     "notice",
     "output_line",
     "plan_lines",
@@ -42,7 +43,7 @@ __all__ = [
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
 
 MAX_ABORTED = 8
-"""Maximum number of aborted steps that are listed."""
+"""Maximum number of aborted steps that are shown one by one."""
 
 _INDENT = " " * 8
 
@@ -76,13 +77,24 @@ def aligned_lines(table: Table) -> Iterator[str]:
 
 
 def aborted(results: Sequence[StepFinished]) -> Iterator[str]:
-    """Format aborted steps at the end of a run; many of them as one line with the reason of the first."""
-    if len(results) <= MAX_ABORTED:
-        for result in results:
-            yield from finished(result)
-    else:
-        yield f"{MARKS[Status.ABORTED]} {counted(len(results), 'step')}, the first is: {results[0].step.title}"
-        yield from further_lines(results[0].detail, _INDENT)
+    """Format many aborted steps as one line, with the reason of the first."""
+    yield f"{MARKS[Status.ABORTED]} {counted(len(results), 'step')}, the first is: {results[0].step.title}"
+    yield from further_lines(results[0].detail, _INDENT)
+
+
+def is_important(event: Event) -> bool:
+    """Return whether an event is shown even if progress is not: a warning, or what did not succeed."""
+    match event:
+        case StepFinished(status=Status.FAILED | Status.ABORTED):
+            return True
+        case StepFinished(warnings=warnings):
+            return bool(warnings)
+        case Notice(fix=fix):
+            return bool(fix)
+        case RunFinished(outcome):
+            return outcome.exit_code is not ExitCode.DONE or outcome.plan.skipped is not None
+        case _:
+            return False
 
 
 def output_line(step: Step, line: str) -> str:
