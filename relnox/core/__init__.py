@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from relnox.core.planning import events as events
     from relnox.core.planning import fixes as fixes
     from relnox.core.planning import plan as plan
-    from relnox.core.planning import policy as policy
     from relnox.core.planning import step as step
     from relnox.core.release import collection as collection
     from relnox.core.release import consistency as consistency
@@ -76,7 +75,7 @@ else:
         "version_groups",
         "dependencies": "availability requirements siblings",
         "notes": "changelog fragments pull_request release_notes",
-        "planning": "comparison events fixes plan policy step",
+        "planning": "comparison events fixes plan step",
         "release": "collection consistency manifest missing_modules publication publishers sharding wheels",
         "settings": "build_settings config hook_settings json_schema options patterns release_lines rules schema "
         "setting_names",

@@ -15,14 +15,15 @@ from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, RelnoxError, environment
 from relnox.executor import signals
 from relnox.executor.progress import BAD, Progress, groups
 from relnox.reporters.streams import STDERR
+from relnox.steps.action import action_class
 from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from relnox.core.planning.plan import Plan
-    from relnox.core.planning.policy import Policy
     from relnox.core.planning.step import Step
+    from relnox.steps.policy import Policy
     from relnox.steps.run import Run
 
 __all__ = ["execute"]
@@ -42,7 +43,8 @@ def execute(plan: Plan, run: Run) -> Outcome:
     """
     begin = time.monotonic()
     progress = Progress(plan, run.emit)
-    policies = tuple(dict.fromkeys(policy for step in plan.steps if (policy := step.run_policy(run)) is not None))
+    kinds = dict.fromkeys(action_class(step).policy for step in plan.steps)
+    policies = tuple(run.service(kind) for kind in kinds if kind is not None)
     bug: BaseException | None = None
     with signals.watching(handled=run.handles_signals) as watched:
         try:
@@ -185,7 +187,7 @@ def _execute_alone(step: Step, progress: Progress, run: Run, watched: signals.Si
 
 def _execute_step(step: Step, run: Run) -> StepFinished:
     started = time.monotonic()
-    action = step.action(run)
+    action = action_class(step)(step, run)
     error: RelnoxError | None = None
     try:
         reason = action.check()

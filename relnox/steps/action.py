@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relnox.core.planning.events import StepWarning
     from relnox.core.planning.step import Step
+    from relnox.steps.policy import Policy
     from relnox.steps.run import Run
 
-__all__ = ["Action"]
+__all__ = ["Action", "action_class"]
 
 S = TypeVar("S", bound="Step")
 
+_CLASSES: dict[type[Step], type[Action[Any]]] = {}
+"""The class of the action of each class of steps."""
 
-class Action(Generic[S]):
+
+class Action(ABC, Generic[S]):
     """Executes a step: checks whether it is done already, applies it if not, and verifies the result.
 
+    A subclass names its step once, as `class Exporting(Action[Export])`.
+
     Attributes:
+        policy: The policy of runs with this step (`relnox.steps.policy`), if it has one.
         step: The step to execute.
         run: The run that executes it.
         result: The value that other steps read (`Run.result`); set by `check` (if it skips the step) or `apply`.
         warnings: Warnings about files that it made.
     """
 
+    policy: ClassVar[type[Policy] | None] = None
     result: Any = None
     warnings: tuple[StepWarning, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        (step,) = get_args(cls.__orig_bases__[0])  # type: ignore[attr-defined]  # of generic classes (PEP 560)
+        _CLASSES[step] = cls
 
     def __init__(self, step: S, run: Run) -> None:
         self.step = step
@@ -37,15 +50,20 @@ class Action(Generic[S]):
         """Return why the step can be skipped; None to apply it, which is the default."""
         return None
 
+    @abstractmethod
     def apply(self) -> None:
         """Execute the step."""
-        raise NotImplementedError
 
+    @abstractmethod
     def verify(self) -> str:
         """Verify the result and describe it; raise an error if it is wrong."""
-        raise NotImplementedError
 
     @property
     def on_line(self) -> Callable[[str], None]:
         """A callback for the lines of output of the step's program."""
         return self.run.on_line(self.step)
+
+
+def action_class(step: Step) -> type[Action[Any]]:
+    """Return the class of actions that execute a step."""
+    return _CLASSES[type(step)]

@@ -7,7 +7,7 @@ machine.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
@@ -46,7 +46,8 @@ class Attest(Step, kw_only=True):
         deadline: Seconds to retry while the signing service is unavailable.
     """
 
-    publishes: ClassVar[bool] = True
+    key = "attest"
+    publishes = True
     index: str
     files: tuple[Distribution, ...]
     folder: str
@@ -55,16 +56,9 @@ class Attest(Step, kw_only=True):
     deadline: int
 
     @property
-    def key(self) -> str:
-        return "attest"
-
-    @property
     def title(self) -> str:
         by = f" as {self.publisher.description}" if self.publisher is not None else ""
         return f"sign {listing([file.filename for file in self.files])}{by} ({self.policy})"
-
-    def action(self, run: Run) -> Attesting:
-        return Attesting(self, run)
 
 
 class Attesting(Action[Attest]):
@@ -173,7 +167,7 @@ class CheckProvenance(Step, kw_only=True):
         publisher: Who published them; None where that is unknown, and the index is trusted to name the publisher.
     """
 
-    concurrent: ClassVar[bool] = True
+    concurrent = True
     index: str
     package: str
     version: Version
@@ -193,9 +187,6 @@ class CheckProvenance(Step, kw_only=True):
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
         return ((f"listings of {self.index}", 32),)
-
-    def action(self, run: Run) -> CheckingProvenance:
-        return CheckingProvenance(self, run)
 
 
 class CheckingProvenance(Action[CheckProvenance]):

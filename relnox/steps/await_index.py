@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from relnox.indexes.client import ServedContent
-    from relnox.steps.run import Run
     from relnox.system.network import Deadline
 
 __all__ = ["AwaitIndex"]
@@ -54,8 +53,8 @@ class AwaitIndex(Step, kw_only=True):
         folder: The folder with the built files.
     """
 
-    concurrent: ClassVar[bool] = True
-    publishes: ClassVar[bool] = True
+    concurrent = True
+    publishes = True
     index: str
     package: str
     version: Version
@@ -76,9 +75,6 @@ class AwaitIndex(Step, kw_only=True):
     def resources(self) -> tuple[tuple[str, int | None], ...]:
         # A waiting step must not block uploads, nor other waiting steps.
         return ((f"listings of {self.index}", 32),)
-
-    def action(self, run: Run) -> Awaiting:
-        return Awaiting(self, run)
 
 
 class Awaiting(Action[AwaitIndex]):

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import shutil
 from contextlib import closing
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from packaging.version import Version
 
@@ -88,9 +88,9 @@ class Build(Step, kw_only=True):
         optional_extensions: Whether its wheel may lack the native modules that the source declares.
     """
 
-    runs_project_code: ClassVar[bool] = True
-    exclusive: ClassVar[bool] = True
-    concurrent: ClassVar[bool] = True
+    runs_project_code = True
+    exclusive = True
+    concurrent = True
     package: str
     version: Version | None
     folder: str
@@ -124,9 +124,6 @@ class Build(Step, kw_only=True):
     @property
     def invalidates(self) -> str:
         return self.package
-
-    def action(self, run: Run) -> Building:
-        return Building(self, run)
 
 
 class Building(Action[Build]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox import building
 from relnox.core.planning import fixes
@@ -15,7 +15,6 @@ from relnox.steps.building_services import BuildingServices
 
 if TYPE_CHECKING:
     from relnox.building.environment_pool import BuildEnvironmentPool
-    from relnox.steps.run import Run
 
 __all__ = ["PrepareBuildEnvironment"]
 
@@ -37,8 +36,8 @@ class PrepareBuildEnvironment(Step, kw_only=True):
         inputs: The packages that use it, with a digest of their inputs; None as in `Build`.
     """
 
-    runs_project_code: ClassVar[bool] = True
-    concurrent: ClassVar[bool] = True
+    runs_project_code = True
+    concurrent = True
     requires: tuple[str, ...]
     backend: str
     epoch: int | None
@@ -60,9 +59,6 @@ class PrepareBuildEnvironment(Step, kw_only=True):
     @property
     def title(self) -> str:
         return f"prepare build environment with {', '.join(self.requires)}"
-
-    def action(self, run: Run) -> PreparingEnvironment:
-        return PreparingEnvironment(self, run)
 
 
 class PreparingEnvironment(Action[PrepareBuildEnvironment]):

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.steps.build import BuiltPackage
-    from relnox.steps.run import Run
 
 __all__ = ["CheckDistributions", "CheckedDistributions"]
 
@@ -55,19 +54,13 @@ class CheckedDistributions(Record, kw_only=True):
 class CheckDistributions(Step, kw_only=True):
     """Run `twine check` on all built archives."""
 
+    key = "check"
     output: str
     strict: bool
 
     @property
-    def key(self) -> str:
-        return "check"
-
-    @property
     def title(self) -> str:
         return f"check the archives' metadata{', warnings are errors' if self.strict else ''}"
-
-    def action(self, run: Run) -> Checking:
-        return Checking(self, run)
 
 
 class Checking(Action[CheckDistributions]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
@@ -12,7 +12,6 @@ from relnox.steps.action import Action
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.steps.run import Run
 
 __all__ = ["CleanFolder"]
 
@@ -20,20 +19,14 @@ __all__ = ["CleanFolder"]
 class CleanFolder(Step, kw_only=True):
     """Remove files of earlier builds from the output folder."""
 
-    exclusive: ClassVar[bool] = True
+    key = "clean"
+    exclusive = True
     folder: str
     files: tuple[str, ...]
 
     @property
-    def key(self) -> str:
-        return "clean"
-
-    @property
     def title(self) -> str:
         return f"remove {listing(self.files)} from {self.folder}"
-
-    def action(self, run: Run) -> Cleaning:
-        return Cleaning(self, run)
 
 
 class Cleaning(Action[CleanFolder]):

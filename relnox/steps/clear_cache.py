@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from relnox.core.planning.step import Step
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.building_services import environment_cache
-
-if TYPE_CHECKING:
-    from relnox.steps.run import Run
 
 __all__ = ["ClearCache"]
 
@@ -18,16 +13,8 @@ __all__ = ["ClearCache"]
 class ClearCache(Step, kw_only=True):
     """Remove cached build environments."""
 
-    @property
-    def key(self) -> str:
-        return "clear cache"
-
-    @property
-    def title(self) -> str:
-        return "remove cached build environments"
-
-    def action(self, run: Run) -> ClearingCache:
-        return ClearingCache(self, run)
+    key = "clear cache"
+    title = "remove cached build environments"
 
 
 class ClearingCache(Action[ClearCache]):

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.errors import Failed
 from relnox.steps.action import Action
-
-if TYPE_CHECKING:
-    from relnox.steps.run import Run
 
 __all__ = ["ClearIndex"]
 
@@ -22,19 +17,13 @@ class ClearIndex(Step, kw_only=True):
         files: The files of the release, which are kept if an interrupted run uploaded them.
     """
 
+    key = "clear index"
     index: str
     files: tuple[Distribution, ...]
 
     @property
-    def key(self) -> str:
-        return "clear index"
-
-    @property
     def title(self) -> str:
         return f"remove all content of index {self.index}"
-
-    def action(self, run: Run) -> ClearingIndex:
-        return ClearingIndex(self, run)
 
 
 class ClearingIndex(Action[ClearIndex]):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
@@ -28,7 +28,6 @@ from relnox.system.temporary_folders import TemporaryFolder, has_leftovers
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.steps.run import Run
 
 __all__ = ["Collect", "WriteCollection"]
 
@@ -50,7 +49,7 @@ class Collect(Step, kw_only=True):
         attestations: The attestations beside them (PEP 740): folder, name and SHA-256.
     """
 
-    exclusive: ClassVar[bool] = True
+    exclusive = True
     package: str
     version: Version
     files: tuple[tuple[str, Distribution], ...]
@@ -66,9 +65,6 @@ class Collect(Step, kw_only=True):
         files = listing([file.filename for _, file in self.files])
         signed = f", and {counted(len(self.attestations), 'attestation')}" if self.attestations else ""
         return f"collect {self.package} {self.version} into {self.output}: {files}{signed}"
-
-    def action(self, run: Run) -> Collecting:
-        return Collecting(self, run)
 
 
 class Collecting(Action[Collect]):
@@ -122,20 +118,14 @@ class Collecting(Action[Collect]):
 class WriteCollection(Step, kw_only=True):
     """Write the manifest of the collected files."""
 
-    exclusive: ClassVar[bool] = True
+    key = "manifest"
+    exclusive = True
     output: str
     manifest: Manifest
 
     @property
-    def key(self) -> str:
-        return "manifest"
-
-    @property
     def title(self) -> str:
         return f"write the manifest of {counted(len(self.manifest.distributions), 'file')} into {self.output}"
-
-    def action(self, run: Run) -> WritingCollection:
-        return WritingCollection(self, run)
 
 
 class WritingCollection(Action[WriteCollection]):

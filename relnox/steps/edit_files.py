@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox.core.bump.changes import Edit
 from relnox.core.planning.step import Step
@@ -22,13 +22,10 @@ __all__ = ["EditFiles", "apply_edits"]
 class EditFiles(Step, kw_only=True):
     """Edit several files of the checkout, all or none."""
 
-    atomic: ClassVar[bool] = True
-    exclusive: ClassVar[bool] = True
+    key = "edit"
+    atomic = True
+    exclusive = True
     edits: tuple[Edit, ...]
-
-    @property
-    def key(self) -> str:
-        return "edit"
 
     @property
     def title(self) -> str:
@@ -38,15 +35,11 @@ class EditFiles(Step, kw_only=True):
     def previewed_edits(self) -> tuple[Edit, ...]:
         return self.edits
 
-    def run_policy(self, run: Run) -> Transaction:
-        return run.service(Transaction)
-
-    def action(self, run: Run) -> EditingFiles:
-        return EditingFiles(self, run)
-
 
 class EditingFiles(Action[EditFiles]):
     """Edits files, all or none."""
+
+    policy = Transaction
 
     def check(self) -> str | None:
         """Done if every file has its new content."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox.core.planning.step import Step
 from relnox.core.records import Record, replace
@@ -73,20 +73,14 @@ class Export(Step, kw_only=True):
         commit: The full commit id.
     """
 
-    exclusive: ClassVar[bool] = True
-    concurrent: ClassVar[bool] = True
+    key = "export"
+    exclusive = True
+    concurrent = True
     commit: str
-
-    @property
-    def key(self) -> str:
-        return "export"
 
     @property
     def title(self) -> str:
         return f"export commit {self.commit[:10]} (without uncommitted changes)"
-
-    def action(self, run: Run) -> Exporting:
-        return Exporting(self, run)
 
 
 class Exporting(Action[Export]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox import building
 from relnox.core.planning import fixes
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.steps.run import Run
     from relnox.system.network import Deadline
 
 __all__ = ["CopyFiles", "Download", "ReleaseFiles"]
@@ -45,7 +44,7 @@ class Download(Step, kw_only=True):
         deadline: How long the index may take to serve the files that it lists, in seconds.
     """
 
-    concurrent: ClassVar[bool] = True
+    concurrent = True
     index: str
     package: str
     files: tuple[Distribution, ...]
@@ -58,9 +57,6 @@ class Download(Step, kw_only=True):
     @property
     def title(self) -> str:
         return f"download {listing([file.filename for file in self.files])} from {self.index}, compare hashes"
-
-    def action(self, run: Run) -> Downloading:
-        return Downloading(self, run)
 
 
 class Downloading(Action[Download]):
@@ -117,7 +113,7 @@ class Downloading(Action[Download]):
 class CopyFiles(Step, kw_only=True):
     """Copy the files of a package from a folder and compare their hashes."""
 
-    concurrent: ClassVar[bool] = True
+    concurrent = True
     folder: str
     package: str
     files: tuple[Distribution, ...]
@@ -129,9 +125,6 @@ class CopyFiles(Step, kw_only=True):
     @property
     def title(self) -> str:
         return f"copy {listing([file.filename for file in self.files])} from {self.folder}, compare hashes"
-
-    def action(self, run: Run) -> CopyingFiles:
-        return CopyingFiles(self, run)
 
 
 class CopyingFiles(Action[CopyFiles]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.core.bump.changes import Tag
@@ -27,29 +27,21 @@ class Commit(Step, kw_only=True):
         files: The files, each with the SHA-256 of its content, in hex; None for a removed file.
     """
 
-    atomic: ClassVar[bool] = True
-    exclusive: ClassVar[bool] = True
+    key = "commit"
+    atomic = True
+    exclusive = True
     message: str
     files: tuple[tuple[str, str | None], ...]
-
-    @property
-    def key(self) -> str:
-        return "commit"
 
     @property
     def title(self) -> str:
         return f"commit {self.message.splitlines()[0]!r}"
 
-    def run_policy(self, run: Run) -> Transaction:
-        return run.service(Transaction)
-
-    def action(self, run: Run) -> Committing:
-        return Committing(self, run)
-
 
 class Committing(Action[Commit]):
     """Commits exactly the edited files."""
 
+    policy = Transaction
     committed = False
 
     def check(self) -> str | None:
@@ -134,27 +126,20 @@ class Committing(Action[Commit]):
 class CreateTags(Step, kw_only=True):
     """Create annotated tags, all or none."""
 
-    atomic: ClassVar[bool] = True
-    exclusive: ClassVar[bool] = True
+    key = "tag"
+    atomic = True
+    exclusive = True
     tags: tuple[Tag, ...]
-
-    @property
-    def key(self) -> str:
-        return "tag"
 
     @property
     def title(self) -> str:
         return f"tag {listing([tag.name for tag in self.tags])}"
 
-    def run_policy(self, run: Run) -> Transaction:
-        return run.service(Transaction)
-
-    def action(self, run: Run) -> Tagging:
-        return Tagging(self, run)
-
 
 class Tagging(Action[CreateTags]):
     """Creates annotated tags on the present commit."""
+
+    policy = Transaction
 
     def __init__(self, step: CreateTags, run: Run) -> None:
         super().__init__(step, run)
@@ -208,29 +193,22 @@ class Tagging(Action[CreateTags]):
 class Push(Step, kw_only=True):
     """Push the branch and the tags atomically."""
 
-    remote: ClassVar[bool] = True
-    atomic: ClassVar[bool] = True
+    key = "push"
+    remote = True
+    atomic = True
     to: str
     branch: str
     tags: tuple[str, ...]
 
     @property
-    def key(self) -> str:
-        return "push"
-
-    @property
     def title(self) -> str:
         return f"push {listing([self.branch, *self.tags])} to {self.to} atomically"
-
-    def run_policy(self, run: Run) -> Transaction:
-        return run.service(Transaction)
-
-    def action(self, run: Run) -> Pushing:
-        return Pushing(self, run)
 
 
 class Pushing(Action[Push]):
     """Pushes branch and tags atomically; the refs of the remote count, not the exit status."""
+
+    policy = Transaction
 
     def check(self) -> str | None:
         """Done if the remote has branch and tags."""

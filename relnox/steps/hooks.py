@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
@@ -18,13 +18,13 @@ from relnox.core.text import listing
 from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
 from relnox.steps.export import GeneratedFiles, source_of
+from relnox.steps.transaction import Transaction
 from relnox.system import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from relnox.core.planning.policy import Policy
     from relnox.source.git import Git
     from relnox.steps.run import Run
 
@@ -68,7 +68,7 @@ class RunHook(Step, kw_only=True):
         skip: The reason to skip it; None to run it.
     """
 
-    runs_project_code: ClassVar[bool] = True
+    runs_project_code = True
     event: Event
     number: int
     hook: Hook
@@ -88,19 +88,11 @@ class RunHook(Step, kw_only=True):
     def title(self) -> str:
         return f"run {self.event} hook: {self.hook.command}"
 
-    def run_policy(self, run: Run) -> Policy | None:
-        if self.event != "before-bump":
-            return None
-        from relnox.steps.transaction import Transaction
-
-        return run.service(Transaction)
-
-    def action(self, run: Run) -> RunningHook:
-        return RunningHook(self, run)
-
 
 class RunningHook(Action[RunHook]):
     """Runs a hook of the project. A hook that was killed runs again."""
+
+    policy = Transaction  # which has no effect unless a bump is recorded
 
     def __init__(self, step: RunHook, run: Run) -> None:
         super().__init__(step, run)
@@ -194,7 +186,6 @@ class RunningHook(Action[RunHook]):
 
     def _bump_has_begun(self) -> bool:
         from relnox.source import edits
-        from relnox.steps.transaction import Transaction
 
         run = self.run
         if planned := run.service(Transaction).planned_edits:
@@ -272,9 +263,6 @@ class RecordDueHook(Step, kw_only=True):
     @property
     def title(self) -> str:
         return f"record that the {self.hook.event} hook is due: {self.hook.hook.command}"
-
-    def action(self, run: Run) -> RecordingDueHook:
-        return RecordingDueHook(self, run)
 
 
 class RecordingDueHook(Action[RecordDueHook]):

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
 from relnox.errors import RelnoxError
 from relnox.steps.action import Action
-
-if TYPE_CHECKING:
-    from relnox.steps.run import Run
 
 __all__ = ["LogIn"]
 
@@ -25,20 +20,14 @@ class LogIn(Step, kw_only=True):
         packages: The projects.
     """
 
-    publishes: ClassVar[bool] = True
+    key = "log in"
+    publishes = True
     index: str
     packages: tuple[str, ...]
 
     @property
-    def key(self) -> str:
-        return "log in"
-
-    @property
     def title(self) -> str:
         return f"get upload tokens for {listing(self.packages)} from {self.index}"
-
-    def action(self, run: Run) -> LoggingIn:
-        return LoggingIn(self, run)
 
 
 class LoggingIn(Action[LogIn]):

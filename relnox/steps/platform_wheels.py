@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox import building, core
 from relnox.core.planning import fixes
@@ -26,7 +26,6 @@ from relnox.system.files import replace_file
 if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.core.release.wheels import Comparison
-    from relnox.steps.run import Run
 
 __all__ = ["BuildWheels", "WriteMatrix"]
 
@@ -37,19 +36,13 @@ _TIMEOUT = 6 * 3600.0
 class WriteMatrix(Step, kw_only=True):
     """Write the CI jobs that build platform wheels, as JSON."""
 
+    key = "matrix"
     file: str
     text: str
 
     @property
-    def key(self) -> str:
-        return "matrix"
-
-    @property
     def title(self) -> str:
         return f"write the jobs for platform wheels to {self.file}"
-
-    def action(self, run: Run) -> WritingMatrix:
-        return WritingMatrix(self, run)
 
 
 class WritingMatrix(Action[WriteMatrix]):
@@ -79,8 +72,8 @@ class BuildWheels(Step, kw_only=True):
         build: The planned build of the package.
     """
 
-    runs_project_code: ClassVar[bool] = True
-    exclusive: ClassVar[bool] = True
+    runs_project_code = True
+    exclusive = True
     job: WheelJob
     abi: Abi
     build: Build
@@ -92,9 +85,6 @@ class BuildWheels(Step, kw_only=True):
     @property
     def title(self) -> str:
         return f"build {counted(len(self.job.identifiers), 'wheel')} of {self.job.name} with cibuildwheel"
-
-    def action(self, run: Run) -> BuildingWheels:
-        return BuildingWheels(self, run)
 
 
 class BuildingWheels(Action[BuildWheels]):

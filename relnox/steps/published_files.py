@@ -6,24 +6,21 @@ step failed.
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import Status
-from relnox.core.planning.policy import Policy
 from relnox.core.records import replace
 from relnox.core.release import publication
 from relnox.core.release.publication import Observation, PublishedFile, State, UploadStatus
 from relnox.errors import Conflict, ExitCode
-from relnox.steps.run import Service
+from relnox.steps.policy import Policy
+from relnox.steps.recheck import Recheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from relnox.core.planning.events import Outcome, StepFinished
-    from relnox.core.planning.policy import Recheck
     from relnox.core.release.manifest import Distribution
     from relnox.indexes.client import IndexFile, ServedContent
     from relnox.steps.run import Run
@@ -33,16 +30,9 @@ __all__ = ["Publication", "index_file_differs"]
 
 _LISTING_TIME = 5.0
 """Seconds for checking a listing again."""
-_RECHECK_TIME = 10.0
-"""Seconds for checking the index again after a failed run."""
-_RECHECK_TIME_AFTER_SIGNAL = 0.8
-_POLL_INTERVAL = 0.05
-_CANCEL_TIME = 0.5
-"""Seconds for canceled requests to end."""
-_CONNECTIONS = 8
 
 
-class Publication(Service, Policy):
+class Publication(Policy):
     """The files of a release, with what steps did and observed."""
 
     def __init__(self, run: Run) -> None:
@@ -199,7 +189,7 @@ class Publication(Service, Policy):
     def recheck(self, *, shortly: bool) -> Recheck | None:
         """Return a check of the uploaded files that are not verified, for a short time."""
         files = [(index, members) for (index, _), members in self.unverified().items()]
-        return _Recheck(self, files, shortly=shortly) if files else None
+        return Recheck(self, files, shortly=shortly) if files else None
 
     def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
         """Return the exit code of a run that publishes, which depends on the public files."""
@@ -254,55 +244,6 @@ class Publication(Service, Policy):
         times = [file.upload_time for file in on_index if file is not None and file.upload_time is not None]
         first = min(times) if times else network.CLOCK.today()
         return (first + UPLOAD_WINDOW).strftime("%Y-%m-%d %H:%M UTC")
-
-
-class _Recheck:
-    """Checks uploaded, unverified files on the index again; errors are ignored.
-
-    Args:
-        publication: Records what is observed.
-        files: The files of each package, with the index.
-        shortly: Whether a signal has ended the run: the check is short then, and downloads nothing.
-    """
-
-    def __init__(
-        self, publication: Publication, files: list[tuple[str, list[Distribution]]], *, shortly: bool
-    ) -> None:
-        self._publication = publication
-        self._files = files
-        self._seconds = _RECHECK_TIME_AFTER_SIGNAL if shortly else _RECHECK_TIME
-        self._download = not shortly
-        self._ends = time.monotonic() + self._seconds
-        self._threads = [
-            threading.Thread(target=self._check, name="check index", daemon=True)
-            for _ in range(min(_CONNECTIONS, len(files)))
-        ]
-
-    def start(self) -> None:
-        """Begin in the background."""
-        for thread in self._threads:
-            thread.start()
-
-    def is_running(self) -> bool:
-        """Return whether it has neither ended nor exceeded its time."""
-        return any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends
-
-    def stop(self) -> None:
-        """Cancel requests that still run."""
-        from relnox.system import network
-
-        self._ends = min(self._ends, time.monotonic())
-        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends + _CANCEL_TIME:
-            network.cancel_all()
-            time.sleep(_POLL_INTERVAL)
-
-    def _check(self) -> None:
-        while self._files and time.monotonic() < self._ends:
-            try:
-                index, files = self._files.pop()
-                self._publication.observe(index, files, download=self._download, seconds=self._seconds)
-            except BaseException:  # noqa: BLE001, S112 - SystemExit too, in this thread: keep the last observation
-                continue
 
 
 def index_file_differs(index: str, file: Distribution, sha256: str, *, uploaded: bool = False) -> Conflict:

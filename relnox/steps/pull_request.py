@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox.core.bump.changes import Edit
 from relnox.core.planning.events import Status
 from relnox.core.planning.plan import Table
-from relnox.core.planning.policy import Policy
 from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.text import counted
 from relnox.errors import Conflict, Failed
 from relnox.steps.action import Action
 from relnox.steps.git import checkout
-from relnox.steps.run import Service
+from relnox.steps.policy import Policy
 
 if TYPE_CHECKING:
     from relnox import forges
@@ -41,8 +40,9 @@ class CommitToBranch(Step, kw_only=True):
         replaces: The commit that the branch is on before; None if there is no such branch.
     """
 
-    remote: ClassVar[bool] = True
-    atomic: ClassVar[bool] = True
+    key = "commit to branch"
+    remote = True
+    atomic = True
     on: str
     branch: str
     parent: str
@@ -54,19 +54,12 @@ class CommitToBranch(Step, kw_only=True):
     replaces: str | None
 
     @property
-    def key(self) -> str:
-        return "commit to branch"
-
-    @property
     def title(self) -> str:
         return f"commit {counted(len(self.edits), 'file')} to branch {self.branch} of {self.on}"
 
     @property
     def previewed_edits(self) -> tuple[Edit, ...]:
         return self.edits
-
-    def action(self, run: Run) -> CommittingToBranch:
-        return CommittingToBranch(self, run)
 
 
 class CommittingToBranch(Action[CommitToBranch]):
@@ -139,8 +132,9 @@ class OpenPullRequest(Step, kw_only=True):
         body: The description, in Markdown.
     """
 
-    remote: ClassVar[bool] = True
-    atomic: ClassVar[bool] = True
+    key = "pull request"
+    remote = True
+    atomic = True
     on: str
     head: str
     base: str
@@ -148,21 +142,11 @@ class OpenPullRequest(Step, kw_only=True):
     body: str
 
     @property
-    def key(self) -> str:
-        return "pull request"
-
-    @property
     def title(self) -> str:
         return f"open or update the pull request from {self.head} to {self.base}: {self.name}"
 
-    def run_policy(self, run: Run) -> PullRequestTable:
-        return run.service(PullRequestTable)
 
-    def action(self, run: Run) -> OpeningPullRequest:
-        return OpeningPullRequest(self, run)
-
-
-class PullRequestTable(Service, Policy):
+class PullRequestTable(Policy):
     """The number and the address of the pull request, for the end of the run and its report."""
 
     def __init__(self, run: Run) -> None:
@@ -182,6 +166,8 @@ class PullRequestTable(Service, Policy):
 
 class OpeningPullRequest(Action[OpenPullRequest]):
     """Opens or updates a pull request."""
+
+    policy = PullRequestTable
 
     def check(self) -> str | None:
         """Done if there is an open one with this title and this description."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox.core.planning.step import Step
 from relnox.core.text import listing
@@ -36,8 +36,8 @@ class PushTags(Step, kw_only=True):
         created: Tags that this plan creates; they are deleted here if the remote rejects them.
     """
 
-    remote: ClassVar[bool] = True
-    atomic: ClassVar[bool] = True
+    remote = True
+    atomic = True
     to: str
     tags: tuple[tuple[str, str], ...]
     created: tuple[str, ...] = ()
@@ -49,9 +49,6 @@ class PushTags(Step, kw_only=True):
     @property
     def title(self) -> str:
         return f"push {listing([tag for tag, _ in self.tags])} to {self.to}"
-
-    def action(self, run: Run) -> PushingTags:
-        return PushingTags(self, run)
 
 
 @contextmanager

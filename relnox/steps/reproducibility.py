@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox import building
 from relnox.core.planning.step import Step
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from relnox.core.release.manifest import Distribution
-    from relnox.steps.run import Run
 
 __all__ = ["CheckReproducibility"]
 
@@ -41,8 +40,8 @@ class CheckReproducibility(Step, kw_only=True):
         build: The first build.
     """
 
-    runs_project_code: ClassVar[bool] = True
-    concurrent: ClassVar[bool] = True
+    runs_project_code = True
+    concurrent = True
     build: Build
 
     @property
@@ -56,9 +55,6 @@ class CheckReproducibility(Step, kw_only=True):
     @property
     def invalidates(self) -> str:
         return self.build.package
-
-    def action(self, run: Run) -> CheckingReproducibility:
-        return CheckingReproducibility(self, run)
 
 
 class CheckingReproducibility(Action[CheckReproducibility]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, ClassVar
 
 from relnox import building, core
 from relnox.core.planning.step import Step
@@ -13,9 +12,6 @@ from relnox.steps.build import built_packages
 from relnox.steps.building_services import BuildingServices
 from relnox.steps.export import source_of
 from relnox.system import process
-
-if TYPE_CHECKING:
-    from relnox.steps.run import Run
 
 __all__ = ["RunTests"]
 
@@ -33,8 +29,8 @@ class RunTests(Step, kw_only=True):
         python: The Python to run them on, such as `3.12`; empty for the running one.
     """
 
-    runs_project_code: ClassVar[bool] = True
-    concurrent: ClassVar[bool] = True
+    runs_project_code = True
+    concurrent = True
     package: str
     python: str
     folder: str
@@ -56,9 +52,6 @@ class RunTests(Step, kw_only=True):
     @property
     def invalidates(self) -> str:
         return self.package
-
-    def action(self, run: Run) -> Testing:
-        return Testing(self, run)
 
 
 class Testing(Action[RunTests]):

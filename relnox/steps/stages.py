@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import Status
 from relnox.core.planning.step import Step
@@ -36,20 +36,14 @@ def checkout_folder(run: Run) -> Path:
 class CloneCheckout(Step, kw_only=True):
     """Clone the checkout and a remote for it to a temporary folder."""
 
+    key = "clone"
     commit: str
     branch: str
     remote_name: str
 
     @property
-    def key(self) -> str:
-        return "clone"
-
-    @property
     def title(self) -> str:
         return f"clone commit {self.commit[:10]} and a remote for it to a temporary folder"
-
-    def action(self, run: Run) -> Cloning:
-        return Cloning(self, run)
 
 
 class Cloning(Action[CloneCheckout]):
@@ -81,8 +75,8 @@ class Cloning(Action[CloneCheckout]):
 class Stage(Step, kw_only=True):
     """Run another task, which is planned when the step starts."""
 
-    runs_project_code: ClassVar[bool] = True
-    runs_task: ClassVar[bool] = True
+    runs_project_code = True
+    runs_task = True
     task: str
     options: tuple[tuple[str, str | bool | int | tuple[str, ...]], ...]
 
@@ -93,9 +87,6 @@ class Stage(Step, kw_only=True):
     @property
     def title(self) -> str:
         return " ".join([self.task, *(flag for name, value in self.options for flag in _flags(name, value))])
-
-    def action(self, run: Run) -> RunningStage:
-        return RunningStage(self, run)
 
 
 class RunningStage(Action[Stage]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox.core.planning.step import Step
 from relnox.errors import Failed
@@ -12,7 +12,6 @@ from relnox.steps.push_tags import ForeignTags, after_pushes
 
 if TYPE_CHECKING:
     from relnox import forges
-    from relnox.steps.run import Run
 
 __all__ = ["StartRun"]
 
@@ -27,8 +26,8 @@ class StartRun(Step, kw_only=True):
         on: The remote that has the tag, and whose forge has the workflow.
     """
 
-    remote: ClassVar[bool] = True
-    atomic: ClassVar[bool] = True
+    remote = True
+    atomic = True
     workflow: str
     tag: str
     commit: str
@@ -41,9 +40,6 @@ class StartRun(Step, kw_only=True):
     @property
     def title(self) -> str:
         return f"start {self.workflow} on {self.tag}"
-
-    def action(self, run: Run) -> StartingRun:
-        return StartingRun(self, run)
 
 
 class StartingRun(Action[StartRun]):

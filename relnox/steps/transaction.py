@@ -10,10 +10,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import Status
-from relnox.core.planning.policy import Policy
 from relnox.core.records import replace
 from relnox.errors import ExitCode
-from relnox.steps.run import Service
+from relnox.steps.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Transaction"]
 
 
-class Transaction(Service, Policy):
+class Transaction(Policy):
     """Records local steps before the first of them, and undoes them if a later one fails.
 
     Attributes:

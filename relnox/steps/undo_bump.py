@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
 from relnox.core.bump.changes import Edit
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
@@ -12,9 +10,6 @@ from relnox.steps.action import Action
 from relnox.steps.edit_files import apply_edits
 from relnox.steps.git import checkout
 from relnox.steps.transaction import Transaction
-
-if TYPE_CHECKING:
-    from relnox.steps.run import Run
 
 __all__ = ["UndoBump"]
 
@@ -28,15 +23,12 @@ class UndoBump(Step, kw_only=True):
         edits: The reverse edits.
     """
 
-    atomic: ClassVar[bool] = True
-    exclusive: ClassVar[bool] = True
+    key = "undo"
+    atomic = True
+    exclusive = True
     commit: str | None
     tags: tuple[str, ...]
     edits: tuple[Edit, ...]
-
-    @property
-    def key(self) -> str:
-        return "undo"
 
     @property
     def title(self) -> str:
@@ -44,15 +36,11 @@ class UndoBump(Step, kw_only=True):
         commit = [f"commit {self.commit[:10]}"] if self.commit is not None else []
         return f"revert {listing([*tags, *commit, *(f'the edit of {edit.file}' for edit in self.edits)])}"
 
-    def run_policy(self, run: Run) -> Transaction:
-        return run.service(Transaction)
-
-    def action(self, run: Run) -> UndoingBump:
-        return UndoingBump(self, run)
-
 
 class UndoingBump(Action[UndoBump]):
     """Reverts a bump: first tags and commit in one ref transaction, then the files."""
+
+    policy = Transaction
 
     def check(self) -> str | None:
         """Done if nothing of the bump is left."""

@@ -7,7 +7,7 @@ package with one listing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox import building
 from relnox.core.planning import fixes
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relnox.steps.run import Run
 
 __all__ = ["Upload"]
 
@@ -45,9 +44,9 @@ class Upload(Step, kw_only=True):
         publisher: Who must have signed that; None where it is unknown.
     """
 
-    remote: ClassVar[bool] = True
-    publishes: ClassVar[bool] = True
-    concurrent: ClassVar[bool] = True
+    remote = True
+    publishes = True
+    concurrent = True
     index: str
     file: Distribution
     folder: str
@@ -71,15 +70,11 @@ class Upload(Step, kw_only=True):
     def upload(self) -> tuple[str, Distribution]:
         return self.index, self.file
 
-    def run_policy(self, run: Run) -> Publication:
-        return run.service(Publication)
-
-    def action(self, run: Run) -> Uploading:
-        return Uploading(self, run)
-
 
 class Uploading(Action[Upload]):
     """Uploads a file, unless the index has it."""
+
+    policy = Publication
 
     def check(self) -> str | None:
         """Return why nothing is to do: the file is in the last listing, with the same hash.

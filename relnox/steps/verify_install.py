@@ -6,7 +6,7 @@ import sys
 from collections import defaultdict
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -60,8 +60,8 @@ class VerifyInstall(Step, kw_only=True):
         skip: The reason to skip it; None to run it.
     """
 
-    runs_project_code: ClassVar[bool] = True
-    concurrent: ClassVar[bool] = True
+    runs_project_code = True
+    concurrent = True
     package: str
     version: Version
     python: str
@@ -83,9 +83,6 @@ class VerifyInstall(Step, kw_only=True):
         return (
             f"install {self.package} {self.version}{siblings} on {python} in a fresh environment, check it{smoke}"
         )
-
-    def action(self, run: Run) -> Verifying:
-        return Verifying(self, run)
 
 
 class EnvironmentFolders(Service):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.core.planning.step import Step
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from relnox.steps.build import BuiltPackage
-    from relnox.steps.run import Run
 
 __all__ = ["WriteManifest"]
 
@@ -26,23 +25,17 @@ __all__ = ["WriteManifest"]
 class WriteManifest(Step, kw_only=True):
     """Write the manifest of the built files, as JSON and as text."""
 
-    exclusive: ClassVar[bool] = True
-    atomic: ClassVar[bool] = True
+    key = "manifest"
+    exclusive = True
+    atomic = True
     output: str
     commit: str | None
     dirty: bool
     order: tuple[tuple[str, tuple[str, ...]], ...]
 
     @property
-    def key(self) -> str:
-        return "manifest"
-
-    @property
     def title(self) -> str:
         return f"write the manifest into {self.output}"
-
-    def action(self, run: Run) -> WritingManifest:
-        return WritingManifest(self, run)
 
 
 class WritingManifest(Action[WriteManifest]):

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
 
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from relnox.core.bump.changes import Edit
-    from relnox.core.planning.events import StepWarning
-    from relnox.core.planning.policy import Policy
     from relnox.core.release.manifest import Distribution
 
-__all__ = ["Step", "StepAction", "after"]
+__all__ = ["Step", "after"]
 
 
-class StepAction(Protocol):
-    """How a step is done, in one run.
+class Step(Record, ABC, kw_only=True):
+    """The base of all steps: what is done, as data. How it is done is told by its action (`relnox.steps.action`).
 
-    Attributes:
-        result: The value that later steps read; None if they read nothing.
-        warnings: Warnings about files that it made.
-    """
-
-    result: Any
-    warnings: tuple[StepWarning, ...]
-
-    def check(self) -> str | None:
-        """Return why nothing has to be done, or None."""
-
-    def apply(self) -> None:
-        """Apply the step."""
-
-    def verify(self) -> str:
-        """Check the effect and describe it; raise an error if it is missing."""
-
-
-class Step(Record, kw_only=True):
-    """The base of all steps: what is done, as data.
-
-    A subclass adds fields, `key`, `title` and `action`, and overrides the properties that are different for it.
+    A subclass adds fields, `key` and `title`, and overrides the properties that are different for it.
 
     Attributes:
         needs: Keys of steps that must succeed before this one; see `after`.
@@ -63,14 +41,14 @@ class Step(Record, kw_only=True):
     needs: tuple[str, ...] = ()
 
     @property
+    @abstractmethod
     def key(self) -> str:
         """Its name inside the plan."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """A line for the user that says what it will do."""
-        raise NotImplementedError
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
@@ -94,15 +72,6 @@ class Step(Record, kw_only=True):
     def invalidates(self) -> str | None:
         """The package whose archives must not be released if the step fails; None if there is none."""
         return None
-
-    def run_policy(self, run: Any) -> Policy | None:
-        """Return the policy for runs of plans with this step, if it has one."""
-        del run
-        return None
-
-    def action(self, run: Any) -> StepAction:
-        """Return how it is done in a run (`relnox.steps.run.Run`)."""
-        raise NotImplementedError
 
 
 def after(*steps: Step | None) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ Front ends read the flags of every task at each start, so this module imports no
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Literal, dataclass_transform
 
 from relnox.core.records import Record, names_of
@@ -59,12 +60,13 @@ _FALSE = frozenset({"0", "false", "no", "off", ""})
 # --- kinds of values -----------------------------------------------------------------------------------
 
 
-class Kind(Record):
+class Kind(Record, ABC):
     """The type of a setting: validates and converts its values."""
 
     expected = ""
     """A valid value, in messages."""
 
+    @abstractmethod
     def check(self, value: Any, key: str) -> Any:
         """Validate and convert a value of TOML.
 
@@ -75,7 +77,6 @@ class Kind(Record):
         Raises:
             Blocked: It is not valid.
         """
-        raise NotImplementedError
 
     def parse(self, text: str, where: str) -> Any:
         """Validate and convert a string from the command line or an environment variable.

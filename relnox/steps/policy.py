@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from relnox.steps.run import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from relnox.core.planning.events import Outcome, StepFinished
     from relnox.errors import ExitCode
+    from relnox.steps.recheck import Recheck
 
-__all__ = ["Policy", "Recheck"]
-
-
-class Recheck(Protocol):
-    """A check after a failed run of what is public; a signal ends it immediately."""
-
-    def start(self) -> None:
-        """Begin in the background."""
-
-    def is_running(self) -> bool:
-        """Return whether it has neither ended nor exceeded its time."""
-
-    def stop(self) -> None:
-        """End what still runs."""
+__all__ = ["Policy"]
 
 
-class Policy:
-    """Takes part in the run of a plan whose steps name it (`Step.run_policy`).
+class Policy(Service):
+    """Takes part in the run of a plan if the action of a step names it (`Action.policy`).
 
     The methods are called in this order.
     """

@@ -1,0 +1,70 @@
+"""A check after a failed run of what is public."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relnox.core.release.manifest import Distribution
+    from relnox.steps.published_files import Publication
+
+__all__ = ["Recheck"]
+
+_TIME = 10.0
+"""Seconds for checking the index again."""
+_TIME_AFTER_SIGNAL = 0.8
+_POLL_INTERVAL = 0.05
+_CANCEL_TIME = 0.5
+"""Seconds for canceled requests to end."""
+_CONNECTIONS = 8
+
+
+class Recheck:
+    """Checks uploaded, unverified files on the index again; errors are ignored.
+
+    Args:
+        publication: Records what is observed.
+        files: The files of each package, with the index.
+        shortly: Whether a signal has ended the run: the check is short then, and downloads nothing.
+    """
+
+    def __init__(
+        self, publication: Publication, files: list[tuple[str, list[Distribution]]], *, shortly: bool
+    ) -> None:
+        self._publication = publication
+        self._files = files
+        self._seconds = _TIME_AFTER_SIGNAL if shortly else _TIME
+        self._download = not shortly
+        self._ends = time.monotonic() + self._seconds
+        self._threads = [
+            threading.Thread(target=self._check, name="check index", daemon=True)
+            for _ in range(min(_CONNECTIONS, len(files)))
+        ]
+
+    def start(self) -> None:
+        """Begin in the background."""
+        for thread in self._threads:
+            thread.start()
+
+    def is_running(self) -> bool:
+        """Return whether it has neither ended nor exceeded its time."""
+        return any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends
+
+    def stop(self) -> None:
+        """Cancel requests that still run."""
+        from relnox.system import network
+
+        self._ends = min(self._ends, time.monotonic())
+        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends + _CANCEL_TIME:
+            network.cancel_all()
+            time.sleep(_POLL_INTERVAL)
+
+    def _check(self) -> None:
+        while self._files and time.monotonic() < self._ends:
+            try:
+                index, files = self._files.pop()
+                self._publication.observe(index, files, download=self._download, seconds=self._seconds)
+            except BaseException:  # noqa: BLE001, S112 - SystemExit too, in this thread: keep the last observation
+                continue
