@@ -15,7 +15,7 @@ __all__ = ["Step", "after"]
 
 
 class Step(Record, ABC, kw_only=True):
-    """The base of all steps: what is done, as data. How it is done is told by its action (`relnox.steps.action`).
+    """The base of all steps: what is done, as data. Its action does it (`relnox.steps.action`).
 
     A subclass adds fields, `key` and `title`, and overrides the properties that are different for it.
 
