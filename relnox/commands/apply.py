@@ -61,7 +61,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     inputs = approved.inputs
     task_options = _options_of(file, approved, options)
     if inputs is not None and inputs.date is not None:
-        project.set_today(inputs.date)
+        project.set_now(inputs.date)
     current = load(approved.task).observe(task_options, project)
     return Snapshot(
         file=file,

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from relnox.core.tagging import tag_survey as tag_survey
     from relnox.core.tagging import tags as tags
     from relnox.core.versions import derived_versions as derived_versions
+    from relnox.core.versions import dev_numbers as dev_numbers
     from relnox.core.versions import semver_compat as semver_compat
     from relnox.core.versions import version_locations as version_locations
     from relnox.core.versions import versioning as versioning
@@ -80,7 +81,7 @@ else:
         "settings": "build_settings config hook_settings json_schema options patterns release_lines rules schema "
         "setting_names",
         "tagging": "tag_proposals tag_survey tags",
-        "versions": "derived_versions semver_compat version_locations versioning",
+        "versions": "derived_versions dev_numbers semver_compat version_locations versioning",
     }
     _MODULES = {module: folder for folder, modules in _FOLDERS.items() for module in modules.split()}
 

@@ -53,11 +53,13 @@ class Pending(Record, kw_only=True):
         request: The options of the bump; only a command with the same options may resume it.
         steps: The steps.
         head: The commit before the bump; None outside git and before the first commit.
+        run: The number of the run of CI that made it, if its versions have that.
     """
 
     request: tuple[str, ...]
     steps: tuple[RecordedStep, ...]
     head: str | None = None
+    run: int | None = None
 
     @property
     def edits(self) -> tuple[Edit, ...]:

@@ -259,3 +259,33 @@ def test_ignored_variables_are_noted_before_any_upload(
     assert "TWINE_REPOSITORY_URL (elsewhere.example.invalid) is ignored" in notes[1]
     assert "UV_PUBLISH_URL (elsewhere.example.invalid) is ignored" in notes[2]
     assert index.files
+
+
+def test_a_development_version_reaches_a_production_index_with_consent_only(
+    final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    root = release(tmp_path / "demo", final.settings("shop", production=True), "1.2.4.dev7")
+    ran = relnox(root, "publish", "--index", "shop", "--yes")
+    assert ran.code == 1, ran.text
+    assert "p0 1.2.4.dev7 is a development version, and shop is a production index" in ran.err
+    assert "[development-version]" in ran.err
+    assert not final.files
+    ran = relnox(root, "publish", "--index", "shop", "--yes", "--allow-dev")
+    assert ran.code == 0, ran.text
+    assert "note: p0 1.2.4.dev7 is a development version, published to the production index shop" in ran.err
+    assert final.files
+    again = relnox(root, "publish", "--index", "shop", "--yes")
+    assert again.code == 0, again.text  # everything is public already
+
+
+def test_a_rule_for_development_versions_is_consent(
+    final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    settings = '[tool.relnox.targets]\ndev = "shop"\n' + final.settings("shop", production=True)
+    root = release(tmp_path / "demo", settings, "1.2.4.dev7", tags=("p0-v1.2.4.dev7",))
+    ran = relnox(root, "publish", "--yes")
+    assert ran.code == 0, ran.text
+    assert "p0 1.2.4.dev7 is a development version, published to the production index shop" in ran.err
+    assert final.files

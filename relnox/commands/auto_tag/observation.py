@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands.shared.past_versions import version_at
+from relnox.commands.shared.release_branch import FETCH_TIMEOUT, find_release_branch
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.source.git import NETWORK_TIMEOUT, parse_tags
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from relnox.commands.auto_tag import Options
     from relnox.commands.auto_tag.decisions import Decision
     from relnox.commands.shared.project import Project
+    from relnox.commands.shared.release_branch import ReleaseBranch
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
     from relnox.core.tagging.tag_proposals import KnownTags
@@ -26,9 +28,8 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git, GitState
 
-__all__ = ["Branch", "Observation", "Relation", "Snapshot", "TaggedCommit", "observe"]
+__all__ = ["Observation", "Relation", "Snapshot", "TaggedCommit", "observe"]
 
-_FETCH_TIMEOUT = 300.0
 _INDEX_TIMEOUT = 60.0
 
 
@@ -47,22 +48,6 @@ class TaggedCommit(NamedTuple):
 
     relation: Relation
     version: Version | None
-
-
-class Branch(NamedTuple):
-    """The release branch.
-
-    Attributes:
-        name: Its name; None if it is not known.
-        exists: Whether the remote has it.
-        has_head: Whether the remote's branch contains HEAD.
-        is_behind_head: Whether HEAD contains the remote's branch.
-    """
-
-    name: str | None
-    exists: bool = False
-    has_head: bool = False
-    is_behind_head: bool = False
 
 
 class Observation(NamedTuple):
@@ -134,7 +119,7 @@ class Snapshot(NamedTuple):
     tagged_commits: Mapping[tuple[str, str], TaggedCommit]
     versions_before: Mapping[str, Version | None]
     published: Mapping[str, str]
-    branch: Branch | None
+    branch: ReleaseBranch | None
     disagreeing: tuple[str, ...]
     identity_error: str | None
 
@@ -199,7 +184,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         return snapshot
     literals = project.literals.workspace.by_name
     return snapshot._replace(
-        branch=_branch(state, refs, project, git) if options.push else None,
+        branch=find_release_branch(refs, state, project, git) if options.push else None,
         disagreeing=tuple(
             decision.package.name
             for decision in new
@@ -244,7 +229,7 @@ def _tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[
     commits = {observed.tags[tag]: tag for tag, _ in pairs}
     absent = [tag for commit, tag in commits.items() if git.resolve(commit) is None]
     if absent and not observed.state.shallow:
-        git.fetch_objects(remote, *(f"refs/tags/{tag}" for tag in absent), timeout=_FETCH_TIMEOUT)
+        git.fetch_objects(remote, *(f"refs/tags/{tag}" for tag in absent), timeout=FETCH_TIMEOUT)
     relations = {commit: _relation(commit, observed, git) for commit in commits}
     return {
         (tag, package.name): TaggedCommit(
@@ -319,17 +304,3 @@ def _check_workflow(workflow: str, url: str, head: str) -> None:
     from relnox import forges
 
     forges.forge_of(url, os.environ).runs(workflow=workflow, commit=head)
-
-
-def _branch(state: GitState, refs: Mapping[str, str], project: Project, git: Git) -> Branch:
-    """Find the release branch, and whether the remote's contains HEAD; `refs` are those of the remote."""
-    remote = project.config.remote
-    names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
-    name = next(names, None) or git.remote_default_branch(remote) or state.branch
-    tip = refs.get(f"refs/heads/{name}")
-    if tip is None:
-        return Branch(name)
-    if tip != state.head and git.resolve(tip) is None:
-        git.fetch_objects(remote, f"refs/heads/{name}", timeout=_FETCH_TIMEOUT)
-    has_head = tip == state.head or git.is_ancestor("HEAD", tip)
-    return Branch(name, exists=True, has_head=has_head, is_behind_head=git.is_ancestor(tip))

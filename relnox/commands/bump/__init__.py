@@ -23,16 +23,19 @@ if TYPE_CHECKING:
     from relnox.core.planning.step import Step
     from relnox.steps import bump_record
 
-__all__ = ["DEPENDS_ON_DATE", "Options", "observe", "pending", "plan", "summarize"]
+__all__ = ["Options", "observe", "pending", "plan", "summarize", "time_of_plan"]
 
-DEPENDS_ON_DATE = True
-"""Calendar versions and changelogs have the date."""
+
+def time_of_plan(options: Options, project: Project) -> str:
+    """Return the date in UTC, which calendar versions and changelogs have; with `--from time` the time as well."""
+    return project.now.isoformat(timespec="milliseconds") if options.from_ == "time" else project.today.isoformat()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the project; for a new bump decide it, once, and run the tools that generate files, on a copy."""
     from relnox.commands.bump import (
         changes,
+        dev_numbers,
         generated_files,
         hook_edits,
         observation,
@@ -44,6 +47,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     )
 
     pull_requests.check_options(options)
+    dev_numbers.check_options(options)
     if (earlier := undo.observe_earlier_bump(options, project)) is not None:
         return earlier
     previous = reruns.find_previous_bump(options, project)
@@ -151,6 +155,7 @@ def _steps(new: NewBump, tags: tuple[core.changes.Tag, ...], options: Options) -
 
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.Pending | None:
     """Return the record to write before the first step, with which a rerun of the command can resume."""
+    from relnox.commands.bump.dev_numbers import run_of
     from relnox.commands.bump.options import request_of
     from relnox.commands.bump.snapshot import EarlierBump, ExistingRelease, RepeatedBump
     from relnox.steps import bump_record
@@ -169,7 +174,9 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.
         case _:
             state = snapshot.observation.state
             head = state.head if state is not None else None
-    return bump_record.Pending(request=request_of(options), steps=bump_record.recorded(planned.steps), head=head)
+    return bump_record.Pending(
+        request=request_of(options), steps=bump_record.recorded(planned.steps), head=head, run=run_of(options)
+    )
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands.bump import selection
+from relnox.commands.bump import dev_numbers, selection
 from relnox.commands.shared import hooks, tag_checks
 from relnox.errors import Blocked, Failed
 from relnox.source.git import NETWORK_TIMEOUT, parse_tags
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
+    from relnox.commands.bump.dev_numbers import DevNumbers
     from relnox.commands.bump.options import Options
     from relnox.commands.shared.hooks import Hooks
     from relnox.commands.shared.project import Project
@@ -74,6 +75,7 @@ class Observation(NamedTuple):
         literals: Literal versions in the packages' own modules, which are version locations as well.
         untracked_imports: Committed modules, each with an untracked one that it imports.
         version_mentions: By package: further files that contain its version.
+        dev_numbers: The numbers for development versions, with `--from`.
         previous: The last bump, if it was another one and nothing came after it.
         hooks: The project's hooks.
     """
@@ -96,6 +98,7 @@ class Observation(NamedTuple):
     literals: tuple[VersionSource, ...]
     untracked_imports: tuple[tuple[str, str], ...]
     version_mentions: Mapping[str, tuple[str, ...]]
+    dev_numbers: DevNumbers
     previous: bump_record.Pending | None
     hooks: Hooks
 
@@ -142,6 +145,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         literals=project.literals.locations,
         untracked_imports=project.untracked_imports(selected),
         version_mentions=project.literals.mentions,
+        dev_numbers=dev_numbers.observe(options, project, remote),
         previous=previous,
         hooks=hooks.observe(project),
     )
@@ -158,13 +162,13 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
     if git is None or state is None:
         return RemoteState()
     reads_tags = options.part == "auto" and not state.tags
-    is_required = options.push or options.pull_request
+    is_required = options.push or options.pull_request or options.from_ == "distance"
     if not (is_required or options.commit or options.tag or reads_tags):
         return RemoteState()
     if remote not in git.remotes():
         if not is_required:
             return RemoteState()
-        flag = "--push" if options.push else "--pull-request"
+        flag = "--push" if options.push else "--pull-request" if options.pull_request else "--from distance"
         raise Blocked(
             "remote-missing",
             f"git remote {remote} does not exist ({flag} needs it)",

@@ -17,6 +17,7 @@ _REQUEST = (
     "part",
     "pre",
     "to",
+    "from_",
     "package",
     "all",
     "always_increment",
@@ -53,6 +54,13 @@ class Options(CommonOptions):
         anywhere=False,
     )
     to: str | None = option(None, "Bump to this version.", metavar="VERSION", anywhere=False)
+    from_: str | None = option(
+        None,
+        "Number a development version by this run of CI, the time, or the commits since the last release.",
+        choices=("run", "time", "distance"),
+        metavar="SOURCE",
+        anywhere=False,
+    )
     package: tuple[str, ...] = option(
         (), "Bump this package (distribution or folder name; repeatable).", metavar="NAME", anywhere=False
     )
@@ -80,12 +88,12 @@ class Options(CommonOptions):
     undo: bool = option(False, "Revert the last bump; blocked if any of it is pushed.", anywhere=False)
 
 
-def requested_bump(options: Options) -> Bump:
-    """Return the version arithmetic that the options ask for."""
+def requested_bump(options: Options, number: int | None = None) -> Bump:
+    """Return the version arithmetic that the options ask for; `number` is that of the development version."""
     values: Any = {
         name: getattr(options, name) for name in ("part", "pre", "to", "always_increment", "allow_lower")
     }
-    return core.versioning.Bump(**values)
+    return core.versioning.Bump(**values, number=number)
 
 
 def request_of(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
+from relnox.commands.bump.dev_numbers import run_of
 from relnox.commands.bump.observation import observe_remote
 from relnox.commands.bump.options import request_of, requested_bump
 from relnox.commands.bump.snapshot import ExistingRelease, RepeatedBump
@@ -53,6 +54,8 @@ def find_previous_bump(options: Options, project: Project) -> bump_record.Pendin
 
 def is_repeated(record: bump_record.Pending, options: Options) -> bool:
     """Return whether the options request the last bump again; only `--push` may be added."""
+    if record.run != run_of(options):
+        return False
     request = request_of(options)
     return request == record.request or [word for word in request if word != "--push"] == list(record.request)
 
@@ -126,7 +129,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
                     return None
                 continue
             old = version_at(parent, package, git) if package.source.in_file else earlier.get(package.name)
-            if old is None or old == version or _next_version(old, observation, options) != version:
+            if old is None or old == version or _next_version(old, package, observation, options) != version:
                 return None
     except Blocked:  # deciding the bump raises it again
         return None
@@ -215,11 +218,11 @@ def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
     )
 
 
-def _next_version(version: Version, observation: Observation, options: Options) -> Version:
+def _next_version(version: Version, package: Package, observation: Observation, options: Options) -> Version:
     config = observation.config
     return core.versioning.next_version(
         version,
-        requested_bump(options),
+        requested_bump(options, observation.dev_numbers.at_parent(package.name)),
         scheme=config.scheme,
         prerelease_start=config.prerelease_start,
         calver_format=config.calver_format,

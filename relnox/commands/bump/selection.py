@@ -77,6 +77,7 @@ def decide(observation: Observation, options: Options) -> Decision:
         released=released,
         config=observation.config,
         today=observation.today,
+        dev_numbers=observation.dev_numbers.by_package,
     )
     if options.to is None:  # --to corrects locations that differ
         core.version_bumps.check_locations_agree(bumps)
@@ -122,8 +123,10 @@ def _check_usage(options: Options, observation: Observation) -> None:
             "--part auto takes neither --to nor --always-increment",
             fix="leave --to and --always-increment out",
         )
-    needs_history = options.part == "auto" or any(
-        package.source.kind == "tags" for package in observation.selected
+    needs_history = (
+        options.part == "auto"
+        or options.from_ == "distance"
+        or any(package.source.kind == "tags" for package in observation.selected)
     )
     if needs_history and observation.state is not None and observation.state.shallow:
         raise Blocked(
@@ -144,12 +147,16 @@ def _bump_requests(
     observation: Observation, options: Options, never_tagged: tuple[Package, ...]
 ) -> dict[str, BumpRequest]:
     if options.part != "auto":
-        reason = " ".join(word for word in request_of(options, ("part", "pre", "to", "always_increment")))
-        bump = requested_bump(options)
+        reason = " ".join(word for word in request_of(options, ("part", "pre", "to", "from_", "always_increment")))
         left_out = {package.name for package in never_tagged}
         realigned = {package.name for package in observation.selected if _realigns(package, options)}
         return {
-            package.name: core.version_bumps.BumpRequest(None if package.name in realigned else bump, reason)
+            package.name: core.version_bumps.BumpRequest(
+                None
+                if package.name in realigned
+                else requested_bump(options, observation.dev_numbers.by_package.get(package.name)),
+                reason,
+            )
             for package in observation.selected
             if package.name not in left_out
         }

@@ -149,6 +149,8 @@ def _version_notes(bump: VersionBump, observation: Observation, options: Options
         requested = requested_bump(options)
         if note := core.versioning.explain(bump.before, requested, bump.after, scheme=scheme):
             yield note
+    if origin := observation.dev_numbers.origins.get(bump.package.name):
+        yield f"dev number {observation.dev_numbers.by_package[bump.package.name]}: {origin}"
 
 
 def _first_release_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> Iterator[str]:

@@ -34,6 +34,7 @@ class Options(PublishingOptions):
         metavar="NAME",
         anywhere=False,
     )
+    allow_dev: bool = option(False, "Allow development versions on a production index.", anywhere=False)
     yes: bool = option(False, "Publish without confirmation.", anywhere=False)
 
 
@@ -55,7 +56,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         task="publish",
         steps=hook_steps.around(uploads, snapshot, "publish", options.dist),
         notes=tuple(preflight.notes(snapshot, index, allow_mismatch=options.allow_mismatch)),
-        problems=preflight.problems(snapshot, index, options.dist, allow_mismatch=options.allow_mismatch),
+        problems=(
+            *preflight.problems(snapshot, index, options.dist, allow_mismatch=options.allow_mismatch),
+            *preflight.development_problems(snapshot, allowed=options.allow_dev),
+        ),
         consent=consent,
         continue_on_error=True,
         skipped=snapshot.skip_reason,

@@ -108,6 +108,7 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
         local_hashes=_local_hashes(folder, manifest),
         host="" if is_embedded else project.indexes.target(index).host,
         production=production,
+        allows_dev=project.config.targets.get("dev") == index,
         credentials=credentials.origin,
         uses_oidc=credentials.uses_oidc,
         violations=violations,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution
 
-__all__ = ["notes", "problems", "public"]
+__all__ = ["development_problems", "notes", "problems", "public"]
 
 _MAX_LISTED = 5
 
@@ -46,6 +46,34 @@ def problems(snapshot: Snapshot, index: str, dist: str, *, allow_mismatch: bool 
         blockers.append(snapshot.credentials)
     blockers += snapshot.attestations.problems
     return tuple(blockers)
+
+
+def development_problems(snapshot: Snapshot, *, allowed: bool) -> Iterator[Problem]:
+    """Check that development versions are not published to a production index by accident.
+
+    Args:
+        snapshot: The release and the state of the index.
+        allowed: Whether the command line allows it; the settings do if they name this index for `dev`.
+    """
+    if versions := _development_versions(snapshot):
+        if allowed or snapshot.allows_dev:
+            return
+        are = "is a development version" if len(versions) == 1 else "are development versions"
+        yield core.plan.Problem(
+            code="development-version",
+            message=f"{core.text.listing(versions)} {are}, and {snapshot.target} is a production index "
+            "(files there cannot be replaced)",
+            fix=f"{core.fixes.command('publish-test')}, or allow it: --allow-dev, or [tool.relnox.targets] "
+            f'dev = "{snapshot.target}"',
+        )
+
+
+def _development_versions(snapshot: Snapshot) -> list[str]:
+    """Return the development versions that are published to a production index."""
+    if not snapshot.production:
+        return []
+    files = (file for file in snapshot.missing if file.version.is_devrelease)
+    return list(dict.fromkeys(f"{file.package} {file.version}" for file in files))
 
 
 def public(snapshot: Snapshot, *, allow_mismatch: bool = False) -> tuple[str, ...]:
@@ -147,6 +175,9 @@ def notes(snapshot: Snapshot, index: str, *, allow_mismatch: bool = False) -> It
         yield f"{core.comparison.CREDENTIALS_NOTE}{index}: {snapshot.credentials}"
     if snapshot.skip_reason is not None:
         yield snapshot.skip_reason
+    if development := _development_versions(snapshot):
+        verb = "is a development version" if len(development) == 1 else "are development versions"
+        yield f"{core.text.listing(development)} {verb}, published to the production index {index}"
     yield from snapshot.warnings
     files = snapshot.manifest.distributions
     if count := len(snapshot.public):

@@ -34,6 +34,7 @@ class Snapshot(NamedTuple):
         local_hashes: SHA-256 by name of the manifest's files on disk.
         host: Host of the index.
         production: Whether it is a production index.
+        allows_dev: Whether the settings name this index for development versions.
         credentials: Where the credentials were found, or the problem that there are none.
         uses_oidc: Whether the index issues a token for each project (Trusted Publishing).
         violations: Problems of archives, by the rules of the index.
@@ -58,6 +59,7 @@ class Snapshot(NamedTuple):
     local_hashes: Mapping[str, str]
     host: str
     production: bool
+    allows_dev: bool
     credentials: str | Problem
     uses_oidc: bool
     violations: tuple[Finding, ...]

@@ -200,13 +200,13 @@ def prepare(
     project = stack.enter_context(replace(project, before_tools=protect, documents=reports.paths(options)))
     with waits.on_wait(_wait_callback(waited, reporter, nested=False)):
         module = load(task)
-        if getattr(module, "DEPENDS_ON_DATE", False):
-            project.today  # noqa: B018 - the same one for the whole plan
+        project_time = getattr(module, "time_of_plan", None)
+        date = project_time(options, project) if project_time is not None else None
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
     is_approved = task == "apply"
     if not is_approved:
-        plan = replace(plan, inputs=_inputs(module, options, project))
+        plan = replace(plan, inputs=_inputs(options, project, date))
     document: Callable[[object, CommonOptions], str] | None = getattr(module, "document", None)
     return Preparation(
         plan,
@@ -218,12 +218,12 @@ def prepare(
     )
 
 
-def _inputs(module: TaskModule[CommonOptions, object], options: CommonOptions, project: Project) -> Inputs:
+def _inputs(options: CommonOptions, project: Project, date: str | None) -> Inputs:
     """Return what a plan is made from, to make it again from a file."""
     return core.plan.Inputs(
         options=core.options.of_task(options),
         commit=project.commit,
-        date=project.today.isoformat() if getattr(module, "DEPENDS_ON_DATE", False) else None,
+        date=date,
     )
 
 

@@ -18,7 +18,7 @@ from relnox.source import git as checkouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import date
+    from datetime import date, datetime
     from typing import Self
 
     from relnox.core.bump.release_history import ReleaseHistory
@@ -157,7 +157,7 @@ class Project(Record):
             "literals",
             "state",
             "private_folder",
-            "today",
+            "now",
             "lines",
         )
         vars(project).update({name: vars(self)[name] for name in independent if name in vars(self)})
@@ -166,15 +166,22 @@ class Project(Record):
     @cached_property
     def today(self) -> date:
         """The date in UTC, for calendar versions and changelogs."""
+        return self.now.date()
+
+    @cached_property
+    def now(self) -> datetime:
+        """The time in UTC, to the millisecond; read once for the whole plan."""
         from datetime import UTC, datetime
 
-        return datetime.now(UTC).date()
+        now = datetime.now(UTC)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
-    def set_today(self, today: str) -> None:
-        """Set the date, such as `2026-11-22`: an approved plan is made again with the date that it has."""
-        from datetime import date
+    def set_now(self, text: str) -> None:
+        """Set date and time, or the date only: an approved plan is made again with those that it has."""
+        from datetime import UTC, datetime
 
-        vars(self)["today"] = date.fromisoformat(today)
+        now = datetime.fromisoformat(text)
+        vars(self)["now"] = now if now.tzinfo is not None else now.replace(tzinfo=UTC)
 
     @cached_property
     def literals(self) -> Literals:

@@ -7,6 +7,7 @@ version of another package is bumped as well, until no published requirement has
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.bump import dependency_updates
@@ -72,13 +73,14 @@ class ResolvedBumps(NamedTuple):
     updates: DependencyUpdates
 
 
-def plan_bumps(
+def plan_bumps(  # noqa: PLR0913 - what versions follow from
     workspace: Workspace,
     bump_requests: Mapping[str, BumpRequest],
     *,
     released: Mapping[str, Version],
     config: Config,
     today: date,
+    dev_numbers: Mapping[str, int] = MappingProxyType({}),
 ) -> ResolvedBumps:
     """Resolve bump requests into the bumps of packages, sorted by name, and the updates of requirements.
 
@@ -88,6 +90,7 @@ def plan_bumps(
         released: The versions of the last tags, for packages whose versions come from tags.
         config: The project's settings.
         today: The date in UTC, for calendar versions.
+        dev_numbers: The numbers for development versions of dependents, by package, if the requests have such.
 
     Raises:
         Blocked: A version cannot be bumped as requested, or the versions of a group differ.
@@ -113,7 +116,7 @@ def plan_bumps(
             )
         )
         updates = dependency_updates.dependency_updates(workspace, bumps, present, config)
-        added = dict(_dependents(workspace, bumps, updates, _base_versions(groups, present), config))
+        added = dict(_dependents(workspace, bumps, updates, _base_versions(groups, present), config, dev_numbers))
         if not added:
             return ResolvedBumps(bumps, updates)
         all_requests |= added
@@ -256,12 +259,13 @@ def _check_same_version(group: VersionGroup, versions: Mapping[str, Version]) ->
         )
 
 
-def _dependents(
+def _dependents(  # noqa: PLR0913, PLR0917 - what `plan_bumps` has
     workspace: Workspace,
     bumps: Sequence[VersionBump],
     updates: DependencyUpdates,
     present: Mapping[str, Version],
     config: Config,
+    dev_numbers: Mapping[str, int],
 ) -> Iterator[tuple[str, BumpRequest]]:
     """Yield requests for packages that are not bumped yet and publish a requirement that changes."""
     by_name = {bump.package.name: bump for bump in bumps}
@@ -277,7 +281,10 @@ def _dependents(
         if name not in present or package.private or not causes or config.dependents == "none":
             continue
         causing_names = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
-        bump = _dependents_bump(present[name], causes, config)
+        if dev_numbers:
+            bump = Bump(part="dev", number=dev_numbers[name])
+        else:
+            bump = _dependents_bump(present[name], causes, config)
         yield name, BumpRequest(bump, f"its requirement on {causing_names} changes")
 
 

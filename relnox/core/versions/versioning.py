@@ -68,6 +68,7 @@ class Bump(Record, kw_only=True):
         always_increment: Bump the level even if the present prerelease leads to it already; allow post releases of
             prereleases.
         allow_lower: Whether `to` may be lower than the present version.
+        number: The number of the development release, instead of the next one.
     """
 
     part: Part | None = None
@@ -75,6 +76,7 @@ class Bump(Record, kw_only=True):
     to: str | None = None
     always_increment: bool = False
     allow_lower: bool = False
+    number: int | None = None
 
 
 def parse(text: str, *, where: str = "") -> Version:
@@ -253,6 +255,13 @@ def _explicit(text: str) -> Version:
 def _check_order(current: Version, result: Version, bump: Bump) -> None:
     if result > current or (bump.allow_lower and result < current):
         return
+    if bump.number is not None:
+        order = "already" if result == current else "higher, being"
+        raise Blocked(
+            "version-not-higher",
+            f"development release {bump.number} is not higher than the present version: that is {order} {current}",
+            fix="commit no development versions, or use --from time",
+        )
     if bump.to is None:  # only a calendar version can be lower
         raise Blocked(
             "version-not-higher",
@@ -490,12 +499,14 @@ class _Step(Record):
 
     def _dev(self) -> _Parts:
         """Return the next dev release: of the same version, the next prerelease, or the next patch."""
-        parts = self.parts
+        parts, number = self.parts, self.bump.number
         if parts.dev is not None:
-            return replace(parts, dev=self.counting.prerelease(parts.dev, used=True))
+            following = self.counting.prerelease(parts.dev, used=True) if number is None else number
+            return replace(parts, dev=following)
+        first = _FIRST if number is None else number
         if parts.pre is not None:
-            return replace(parts.final(), pre=self._continued(parts.pre), dev=_FIRST)
-        return replace(self._raised(_PATCH), dev=_FIRST)
+            return replace(parts.final(), pre=self._continued(parts.pre), dev=first)
+        return replace(self._raised(_PATCH), dev=first)
 
     def _raised(self, level: int) -> _Parts:
         return self.parts.final(self.counting.raised(self.parts.release, level))

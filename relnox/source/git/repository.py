@@ -261,6 +261,11 @@ class Git:
         """Return the first line of the current commit's message."""
         return self.output("log", "-1", "--no-show-signature", "--format=%s")
 
+    def count_commits(self, since: str | None) -> int:
+        """Count the commits of HEAD that a tag does not contain; all of them without a tag."""
+        excluded = (f"^refs/tags/{since}",) if since is not None else ()
+        return int(self.output("rev-list", "--count", "HEAD", *excluded, "--"))
+
     def commit_time(self) -> int | None:
         """Return the current commit's time in seconds since 1970, None before the first commit."""
         time = self.run("log", "-1", "--no-show-signature", "--format=%ct", stderr=False)

@@ -1,0 +1,180 @@
+"""The numbers of development versions (`--from`), observed once: the run of CI, the clock, or the history."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox import core
+from relnox.commands.shared.release_branch import find_release_branch
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from relnox.commands.bump.observation import RemoteState
+    from relnox.commands.bump.options import Options
+    from relnox.commands.shared.project import Project
+    from relnox.commands.shared.release_branch import ReleaseBranch
+    from relnox.core.planning.plan import Problem
+    from relnox.core.settings.release_lines import ReleaseLine
+    from relnox.source.git import Git
+
+__all__ = ["NO_NUMBERS", "DevNumbers", "check_options", "observe", "problems", "run_of"]
+
+
+class DevNumbers(NamedTuple):
+    """The numbers of the development versions that a bump makes.
+
+    Attributes:
+        by_package: The number for each package of the workspace; empty without `--from`.
+        origins: What the numbers are, as a phrase by package; packages with the same one share a note.
+        branch: The branch of the remote that `distance` is counted on; None for other sources.
+        unfetched: Release tags of the remote that HEAD contains and this clone does not have.
+    """
+
+    by_package: Mapping[str, int]
+    origins: Mapping[str, str]
+    branch: ReleaseBranch | None = None
+    unfetched: tuple[str, ...] = ()
+
+    def at_parent(self, package: str) -> int | None:
+        """Return the number that a package had before the present commit."""
+        number = self.by_package.get(package)
+        return number - 1 if number is not None and self.branch is not None else number
+
+
+NO_NUMBERS = DevNumbers({}, {})
+
+
+def check_options(options: Options) -> None:
+    """Check that development versions are requested.
+
+    Raises:
+        Blocked: They are not.
+    """
+    if options.from_ is not None and options.part != "dev":
+        raise Blocked(
+            "option-missing", f"--from {options.from_} numbers development versions only", fix="add --part dev"
+        )
+
+
+def run_of(options: Options) -> int | None:
+    """Return the number of this run of CI, with `--from run`.
+
+    Raises:
+        Blocked: This is no run of CI.
+    """
+    return core.dev_numbers.number_of_run(os.environ)[0] if options.from_ == "run" else None
+
+
+def observe(options: Options, project: Project, remote: RemoteState) -> DevNumbers:
+    """Read the numbers of all packages, since dependents get development versions, too.
+
+    Raises:
+        Blocked: The source has no number.
+    """
+    names = [package.name for package in project.workspace.packages]
+    match options.from_:
+        case None:
+            return NO_NUMBERS
+        case "run":
+            number, origin = core.dev_numbers.number_of_run(os.environ)
+        case "time":
+            number, origin = core.dev_numbers.number_of_time(project.now)
+        case _:
+            return _distances(project, remote)
+    return DevNumbers(dict.fromkeys(names, number), dict.fromkeys(names, origin))
+
+
+def _distances(project: Project, remote: RemoteState) -> DevNumbers:
+    """Count the commits since the last release of each package; development versions are no releases."""
+    git, state = project.git, project.state
+    if git is None or state is None or state.head is None:
+        raise Blocked(
+            "not-a-git-repository",
+            "--from distance needs a git repository with a commit",
+            fix="--from time",
+        )
+    releases = _releases(project, [tag for tag in git.merged_tags() if not _is_development(tag)])
+    counts: dict[str | None, int] = {}
+    numbers, origins = {}, {}
+    for package in project.workspace.packages:
+        tag = releases.get(package.name)
+        if tag not in counts:
+            counts[tag] = git.count_commits(tag)
+        numbers[package.name] = counts[tag]
+        commits = core.text.counted(counts[tag], "commit")
+        origins[package.name] = f"{commits} since {tag}" if tag is not None else f"{commits}, no release yet"
+    refs = {f"refs/heads/{name}": commit for name, commit in remote.branches.items()}
+    return DevNumbers(
+        numbers,
+        origins,
+        branch=find_release_branch(refs, state, project, git),
+        unfetched=tuple(_unfetched(releases, project, remote, git)),
+    )
+
+
+def _releases(project: Project, tags: list[str]) -> dict[str, str]:
+    """Return the last tag of each package among some tags."""
+    versions = {package.name: package.version for package in project.workspace.packages}
+    latest = core.tags.latest_tags(project.tag_formats, tags, versions, project.lines)
+    return {name: tag for name, (tag, _) in latest.items()}
+
+
+def _unfetched(releases: Mapping[str, str], project: Project, remote: RemoteState, git: Git) -> Iterator[str]:
+    """Yield the remote's release tags that would be the last ones if this clone had them."""
+    present = project.state.tags if project.state is not None else {}
+    tags = [tag for tag in remote.tags or {} if tag not in present and not _is_development(tag)]
+    later = _releases(project, [*tags, *releases.values()])
+    for tag in dict.fromkeys(later.values()):
+        if tag not in present and git.is_ancestor((remote.tags or {})[tag]):
+            yield tag
+
+
+def _is_development(tag: str) -> bool:
+    parts = core.tag_survey.split_tag(tag)
+    return parts is not None and parts[1].is_devrelease
+
+
+def problems(
+    numbers: DevNumbers, lines: tuple[ReleaseLine, ...], configured: tuple[ReleaseLine, ...], remote: str
+) -> Iterator[Problem]:
+    """Check that no other commit can have the same distance: only commits of one branch differ in it.
+
+    Args:
+        numbers: The numbers.
+        lines: The release lines of the present commit.
+        configured: All release lines.
+        remote: The name of the remote.
+    """
+    branch = numbers.branch
+    if branch is None:
+        return
+    instead = "use --from run or --from time"
+    if not branch.has_head:
+        where = f"HEAD is not on branch {branch.name} of {remote}" if branch.exists else "the branch is not known"
+        yield core.plan.Problem(
+            code="distance-ambiguous",
+            message=f"{where}: a commit of another branch can have the same distance, and would have the same "
+            "version",
+            fix=f"push it first, or {instead}" if branch.is_behind_head else instead,
+        )
+    for line in lines:
+        others = [
+            other.branch for other in configured if other.bounds == line.bounds and other.branch != line.branch
+        ]
+        if others:
+            yield core.plan.Problem(
+                code="distance-ambiguous",
+                message=f"{line.branch} and {core.text.listing(others)} may release the same versions, so that "
+                "two commits can have the same distance",
+                fix=f"{instead}, or give the branches bounds ([tool.relnox] branch)",
+            )
+            return
+    if numbers.unfetched:
+        yield core.plan.Problem(
+            code="tags-not-fetched",
+            message=f"this clone lacks {core.text.listing(numbers.unfetched)}, which the distance counts from",
+            fix=f"git fetch --tags {remote}",
+        )

@@ -1,0 +1,46 @@
+"""The branch of the remote that releases are made from, and whether it contains the present commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relnox.commands.shared.project import Project
+    from relnox.source.git import Git, GitState
+
+__all__ = ["FETCH_TIMEOUT", "ReleaseBranch", "find_release_branch"]
+
+FETCH_TIMEOUT = 300.0
+"""Seconds for objects of the remote that are required."""
+
+
+class ReleaseBranch(NamedTuple):
+    """The release branch.
+
+    Attributes:
+        name: Its name; None if it is not known.
+        exists: Whether the remote has it.
+        has_head: Whether the remote's branch contains HEAD.
+        is_behind_head: Whether HEAD contains the remote's branch.
+    """
+
+    name: str | None
+    exists: bool = False
+    has_head: bool = False
+    is_behind_head: bool = False
+
+
+def find_release_branch(refs: Mapping[str, str], state: GitState, project: Project, git: Git) -> ReleaseBranch:
+    """Find the release branch; `refs` are those of the remote."""
+    remote = project.config.remote
+    names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
+    name = next(names, None) or git.remote_default_branch(remote) or state.branch
+    tip = refs.get(f"refs/heads/{name}")
+    if tip is None:
+        return ReleaseBranch(name)
+    if tip != state.head and git.resolve(tip) is None:
+        git.fetch_objects(remote, f"refs/heads/{name}", timeout=FETCH_TIMEOUT)
+    has_head = tip == state.head or git.is_ancestor("HEAD", tip)
+    return ReleaseBranch(name, exists=True, has_head=has_head, is_behind_head=git.is_ancestor(tip))

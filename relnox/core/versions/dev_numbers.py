@@ -1,0 +1,62 @@
+"""Numbers of development versions that no other run gets: from the run of a CI job, or from the clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+__all__ = ["number_of_run", "number_of_time"]
+
+_MAX_ATTEMPTS = 99
+_MAX_DIGITS = 9
+"""Digits of a run number: with the attempt, it stays far below the numbers of 64 bits that installers read."""
+
+
+def number_of_run(environment: Mapping[str, str]) -> tuple[int, str]:
+    """Return the number of this run of CI, and where it comes from.
+
+    On GitHub the last two digits are the attempt, so that a rerun gets a number of its own: 4202 is the second
+    attempt of run 42. A pipeline of GitLab has one number, also when its jobs are retried.
+
+    Args:
+        environment: All environment variables.
+
+    Raises:
+        Blocked: No variable has the number of the run, or it is not usable.
+    """
+    if run := environment.get("GITHUB_RUN_NUMBER"):
+        attempt = environment.get("GITHUB_RUN_ATTEMPT") or "1"
+        number = _parse("GITHUB_RUN_NUMBER", run) * (_MAX_ATTEMPTS + 1) + _parse("GITHUB_RUN_ATTEMPT", attempt)
+        if int(attempt) > _MAX_ATTEMPTS:
+            raise Blocked(
+                "run-number-invalid",
+                f"GITHUB_RUN_ATTEMPT is {attempt}: only {_MAX_ATTEMPTS} attempts have numbers of their own",
+                fix="start a new run, or use --from time",
+            )
+        return number, f"run {run}, attempt {attempt}"
+    if pipeline := environment.get("CI_PIPELINE_IID"):
+        return _parse("CI_PIPELINE_IID", pipeline), f"pipeline {pipeline}"
+    raise Blocked(
+        "run-number-missing",
+        "--from run needs a run of CI (neither GITHUB_RUN_NUMBER nor CI_PIPELINE_IID is set)",
+        fix="--from time",
+    )
+
+
+def number_of_time(now: datetime) -> tuple[int, str]:
+    """Return the time as a number with 17 digits (YYYYMMDDHHMMSS and milliseconds), and a text for people."""
+    number = int(f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03}")
+    return number, f"{now:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _parse(variable: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or len(text) > _MAX_DIGITS or int(text) == 0:
+        raise Blocked(
+            "run-number-invalid", f"{variable} is not the number of a run: {text[:40]!r}", fix=f"unset {variable}"
+        )
+    return int(text)
