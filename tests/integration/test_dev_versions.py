@@ -277,13 +277,10 @@ def test_dependents_have_their_own_distance(workspace: Path, bump: Bump) -> None
 def test_a_run_commits_builds_and_publishes_to_a_test_index(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for run in ("41", "42"):
         monkeypatch.setenv("GITHUB_RUN_NUMBER", run)
-        tasks = (
-            ("bump", *RUN, "--commit"),
-            ("build-all", "--clean"),
-            ("publish-test", "--index", "embedded", "--no-verify"),
-        )
-        for task in tasks:
+        for task in (("bump", *RUN, "--commit"), ("build-all", "--clean")):
             ran = here(demo, *task)
             assert ran.code == 0, ran.text
+        ran = here(demo, "publish-test", "--index", "embedded", "--no-verify")
+        assert ran.code == 0, ran.text
         assert f"demo-1.2.4.dev{run}01-py3-none-any.whl" in ran.text
         fresh(demo)
