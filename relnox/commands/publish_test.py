@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core, steps
 from relnox.commands.publish import hook_steps, inspection, ordering, preflight
 from relnox.commands.publish.options import PublishingOptions
-from relnox.commands.shared import hooks, verification
+from relnox.commands.shared import hooks, release_versions, verification
 from relnox.commands.shared.manifests import read_public_part
 from relnox.core.planning.step import after
 from relnox.core.records import replace
@@ -69,7 +69,9 @@ def observe(options: Options, project: Project) -> Snapshot:
                 f"index {options.index} cannot be emptied (only the embedded index)",
                 fix="use --clear with --index embedded",
             )
-        manifest, _ = read_public_part(options.dist, options.package, project)
+        manifest, _ = read_public_part(
+            options.dist, release_versions.select_tagged(options, project).package, project
+        )
         files = {file.filename: file.sha256 for file in manifest.distributions}
         will_be_cleared = not project.indexes.embedded.holds_only(files)
     if options.pypi_rules:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from relnox.core.release import missing_modules as missing_modules
     from relnox.core.release import publication as publication
     from relnox.core.release import publishers as publishers
+    from relnox.core.release import release_versions as release_versions
     from relnox.core.release import sharding as sharding
     from relnox.core.release import wheels as wheels
     from relnox.core.settings import build_settings as build_settings
@@ -77,7 +78,8 @@ else:
         "dependencies": "availability requirements siblings",
         "notes": "changelog fragments pull_request release_notes",
         "planning": "comparison events fixes plan step",
-        "release": "collection consistency manifest missing_modules publication publishers sharding wheels",
+        "release": "collection consistency manifest missing_modules publication publishers release_versions "
+        "sharding wheels",
         "settings": "build_settings config hook_settings json_schema options patterns release_lines rules schema "
         "setting_names",
         "tagging": "tag_proposals tag_survey tags",

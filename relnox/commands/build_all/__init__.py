@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from relnox import core, steps
+from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.planning.step import after
-from relnox.core.settings.options import CommonOptions, option
+from relnox.core.settings.options import option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "observe", "plan", "summarize"]
 
 
-class Options(CommonOptions):
+class Options(ReleaseOptions):
     """Options of `build-all`."""
 
     package: tuple[str, ...] = option(
@@ -63,7 +64,6 @@ class Options(CommonOptions):
     from_tree: bool = option(
         False, "Build the working tree, uncommitted changes included, for local tests.", anywhere=False
     )
-    allow_mismatch: bool = option(False, "Build even if a tag of the commit has another version.", anywhere=False)
     clean: bool = option(False, "Remove the archives of earlier builds from the output folder first.")
     test: bool = option(False, "Run the configured tests against each built wheel.")
     python: tuple[str, ...] = option(
@@ -96,10 +96,10 @@ def observe(options: Options, project: Project) -> Snapshot:
     from relnox.commands.build_all.build_settings import read_build_settings
     from relnox.commands.build_all.output_folder import read_output_folder
     from relnox.commands.build_all.snapshot import Snapshot
-    from relnox.commands.shared import consistency, hooks
+    from relnox.commands.shared import consistency, hooks, release_versions
     from relnox.source.inputs import input_digests, is_declarative
 
-    packages = project.select(options.package)
+    packages = project.select(release_versions.select_tagged(options, project).package)
     preflight.check_usage(options)
     if options.shard is not None:
         packages = core.sharding.shard(packages, options.shard)
@@ -114,7 +114,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         inputs = input_digests(project.root, git, commit, packages)
     names = {core.names.normalized(package.name) for package in project.workspace.packages}
     output = read_output_folder(project.root / options.output, names)
-    mismatches, consistency_notes = consistency.check_build(packages, project, commit)
+    versions = release_versions.read_versions(options, project, tuple(package.name for package in packages))
+    mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
     settings, settings_notes = read_build_settings(packages, project, options.installer)
     return Snapshot(
         packages=packages,
@@ -139,10 +140,11 @@ def observe(options: Options, project: Project) -> Snapshot:
         problems=tuple(preflight.project_problems(packages, project, commit)),
         notes=(
             *core.siblings.unbounded_siblings(packages, project.workspace, project.config),
+            *versions.notes,
             *consistency_notes,
             *settings_notes,
         ),
-        mismatches=mismatches,
+        mismatches=(*versions.problems, *mismatches),
         hooks=hooks.observe(project),
     )
 

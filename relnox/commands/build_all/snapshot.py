@@ -44,7 +44,7 @@ class Snapshot(NamedTuple):
         declarative: Packages whose builds run no code but the backend's.
         problems: Contradicting versions, and imported modules that are not committed.
         notes: Notes on requirements and settings of the packages.
-        mismatches: Tags of the commit that have other versions than their packages.
+        mismatches: Contradictions between tags, inputs and the versions of packages.
         hooks: The project's hooks.
     """
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
+from relnox.commands.shared import release_versions
+from relnox.commands.shared.consistency import allowed_notes
+from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.planning.step import after
-from relnox.core.settings.options import CommonOptions, option
+from relnox.core.settings.options import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from relnox.building.checks import Finding
     from relnox.commands.shared.project import Project
+    from relnox.commands.shared.release_versions import Versions
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 
 
-class Options(CommonOptions):
+class Options(ReleaseOptions):
     """Options of `collect`."""
 
     from_: tuple[str, ...] = option(
@@ -54,6 +58,7 @@ class Snapshot(NamedTuple):
         head: The checkout's commit; None outside git.
         wheels: Which packages have platform wheels.
         old_archives: Archives that exist in the output folder.
+        versions: What tag, inputs and files say about the versions of the packages.
         findings: Errors in the jobs' files, with the folder of each.
     """
 
@@ -64,6 +69,7 @@ class Snapshot(NamedTuple):
     head: str | None
     wheels: WheelsConfig
     old_archives: tuple[str, ...]
+    versions: Versions
     findings: tuple[tuple[str, Finding], ...] = ()
 
 
@@ -71,14 +77,17 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the jobs' manifests and hash their files."""
     from relnox.commands.collect.jobs import archive_names, check_archives, needed_packages, read_jobs
 
-    selected = frozenset(package.name for package in project.workspace.select(options.package))
+    names = release_versions.select_tagged(options, project).package
+    selected = frozenset(package.name for package in project.workspace.select(names))
     jobs = read_jobs(project.root, options.from_, selected)
     output = project.root / options.output
+    packages = project.select(names)
     findings = tuple(check_archives(jobs, project))
     return Snapshot(
         jobs=jobs,
         findings=findings,
-        packages=project.select(options.package),
+        packages=packages,
+        versions=release_versions.read_versions(options, project, tuple(package.name for package in packages)),
         workspace_packages=frozenset(project.workspace.by_name),
         needs=needed_packages(jobs, project, {finding.file for _, finding in findings}),
         head=project.state.head if project.state is not None else None,
@@ -115,7 +124,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         task="collect",
         steps=(*copies, writing),
         notes=tuple(_notes(snapshot, manifest, options)),
-        problems=problems,
+        problems=problems if options.allow_mismatch else (*snapshot.versions.problems, *problems),
     )
 
 
@@ -128,6 +137,9 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator[str]:
     from relnox.commands.collect import preflight
 
+    yield from snapshot.versions.notes
+    if options.allow_mismatch:
+        yield from allowed_notes(snapshot.versions.problems)
     for package in snapshot.packages:
         if options.partial and (missing := preflight.compare_with_expected(package, snapshot).missing):
             yield f"INCOMPLETE (--partial): {package.name} lacks {preflight.enumerate_files(missing)}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from relnox import core
 from relnox.commands.publish import hook_steps, inspection, ordering, preflight
 from relnox.commands.publish.options import PublishingOptions
+from relnox.commands.shared import release_versions
 from relnox.commands.shared.manifests import read_public_part
 from relnox.core.settings.options import option
 
@@ -80,7 +81,14 @@ def _index_for_tags(options: Options, project: Project) -> str:
 
     if not project.config.targets:
         return targets.PRODUCTION
-    manifest, _ = read_public_part(options.dist, options.package, project)
+    selected = release_versions.select_tagged(options, project)
+    manifest, _ = read_public_part(options.dist, selected.package, project)
+    release_tag = release_versions.read_tag(options, project)
+    if release_tag is not None and all(
+        release_tag.versions.get(name) == manifest.version(name) for name in manifest.packages
+    ):
+        tagged = {name: (release_tag.name, manifest.version(name)) for name in manifest.packages}
+        return targets.select_by_tags(project.config, tagged)
     tags = project.state.tags if project.state is not None else {}
     tags_at_commit = sorted(name for name, commit in tags.items() if commit == manifest.commit)
     return targets.select_by_tags(

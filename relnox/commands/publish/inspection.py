@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.commands.publish import attesting, index_state, locking, requirement_checks
 from relnox.commands.publish.snapshot import Snapshot
-from relnox.commands.shared import archive_checks, consistency, hooks
+from relnox.commands.shared import archive_checks, consistency, hooks, release_versions
 from relnox.commands.shared.manifests import read_public_part
 from relnox.errors import Blocked, ExitCode, RelnoxError
 
@@ -52,7 +52,8 @@ def inspect(
     project_hooks = hooks.observe(project)  # before the lock, which the process that started a hook holds
     rehearsal = not project.indexes.is_production(index)
     project_hooks.check_recursion(("before-publish", "after-publish"), "publish", rehearsal=rehearsal)
-    manifest, private = read_public_part(options.dist, options.package, project)
+    selected = release_versions.select_tagged(options, project).package
+    manifest, private = read_public_part(options.dist, selected, project)
     if index != EMBEDDED and not options.dry_run:
         locking.lock_projects(target.upload_url, index, manifest.packages, project)
     state = index_state.read_index(index, manifest, project, will_be_cleared=will_be_cleared)
@@ -97,6 +98,8 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
         invalid_files = {violation.file for violation in violations}
         requirements = requirement_checks.check_requirements(state, project, folder, invalid_files=invalid_files)
     credentials = _find_credentials(state, project) if missing else _NO_CREDENTIALS
+    versions = release_versions.read_versions(options, project, manifest.packages, manifest)
+    mismatches = consistency.check_manifest(manifest, options.dist, project, versions.tag, production=production)
     return Snapshot(
         now=network.CLOCK.today(),
         target=index,
@@ -116,6 +119,7 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
         frozen_projects=dict(index_state.frozen_projects(state, project)),
         unowned_projects={} if is_embedded else dict(index_state.unowned_projects(state, project)),
         warnings=(
+            *versions.notes,
             *project.indexes.warnings(index),
             *index_state.listing_warnings(state, project),
             *_unbounded_siblings(manifest, project),
@@ -124,7 +128,7 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
         ),
         skip_reason=credentials.skip_reason,
         attestations=_plan_attestations(state, credentials, options, project),
-        mismatches=tuple(consistency.check_manifest(manifest, options.dist, project, production=production)),
+        mismatches=(*versions.problems, *mismatches),
         unavailable=requirements.unavailable,
         hooks=project_hooks,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from relnox.core.settings.options import CommonOptions, option
+from relnox.commands.shared.release_versions import ReleaseOptions
+from relnox.core.settings.options import option
 
 __all__ = ["COMPARE_LIMIT", "PublishingOptions"]
 
@@ -10,7 +11,7 @@ COMPARE_LIMIT = 64
 """MiB up to which published files are downloaded and hashed."""
 
 
-class PublishingOptions(CommonOptions):
+class PublishingOptions(ReleaseOptions):
     """Options of `publish` and `publish-test`."""
 
     package: tuple[str, ...] = option(
@@ -31,7 +32,4 @@ class PublishingOptions(CommonOptions):
     )
     check_requirements: bool = option(
         True, "Check before publishing that the requirements of packages are available on the indexes."
-    )
-    allow_mismatch: bool = option(
-        False, "Continue even if tag, version, commit and manifest contradict each other.", anywhere=False
     )

@@ -41,10 +41,10 @@ class Snapshot(NamedTuple):
         first_uploads: Time of the first file of each package's version on a production index.
         frozen_projects: Listings of archived or quarantined projects with missing files (PEP 792).
         unowned_projects: Versions on the index of projects that may belong to another account.
-        warnings: Such as ignored variables and yanked files.
+        warnings: Where the versions come from, ignored variables, yanked files.
         skip_reason: Why nothing is published, if the settings allow that.
         attestations: How attestations are handled.
-        mismatches: Contradictions between tag, version, commit and manifest.
+        mismatches: Contradictions between tag, inputs, version, commit and manifest.
         unavailable: Requirements that users could not install.
         hooks: The project's hooks.
     """

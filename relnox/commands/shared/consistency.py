@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Problem
     from relnox.core.release.consistency import TaggedElsewhere
     from relnox.core.release.manifest import Manifest
+    from relnox.core.release.release_versions import ReleaseTag
     from relnox.core.tagging.tags import TagFormat
 
 __all__ = ["allowed_notes", "check_build", "check_manifest"]
 
 
 def check_build(
-    packages: Sequence[Package], project: Project, commit: str | None
+    packages: Sequence[Package], project: Project, commit: str | None, release_tag: ReleaseTag | None = None
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
     """Check the tags of a commit to build; return problems, and notes on what publishing will block.
 
@@ -34,14 +35,15 @@ def check_build(
         packages: The packages to build.
         project: The project.
         commit: The commit to build; None for the working tree.
+        release_tag: The tag that the run was started for, whose packages are compared with it already.
     """
     formats = _formats(project)
     if commit is None or project.state is None or formats is None:
         return (), ()
-    tags = project.state.tags
     versions = {package.name: package.version for package in packages if package.version is not None}
-    here = [name for name, tagged_commit in tags.items() if tagged_commit == commit]
-    problems = core.consistency.tag_mismatches(versions, formats, here, commit, from_files=True)
+    here = [name for name, tagged_commit in project.state.tags.items() if tagged_commit == commit]
+    compared = _without_tagged(versions, release_tag)
+    problems = core.consistency.tag_mismatches(compared, formats, here, commit, from_files=True)
     notes = (
         f"{mismatch.message(commit)}; before publishing, run: {fixes.command('bump')}"
         for mismatch in _tagged_elsewhere(versions, formats, commit, project)
@@ -49,13 +51,16 @@ def check_build(
     return tuple(problems), tuple(notes)
 
 
-def check_manifest(manifest: Manifest, dist: str, project: Project, *, production: bool) -> Iterator[Problem]:
+def check_manifest(
+    manifest: Manifest, dist: str, project: Project, release_tag: ReleaseTag | None = None, *, production: bool
+) -> Iterator[Problem]:
     """Check a manifest against the checkout and its tags.
 
     Args:
         manifest: The manifest to publish.
         dist: The manifest's folder.
         project: The project.
+        release_tag: The tag that the run was started for, whose packages are compared with it already.
         production: Whether the index is a production index; versions on other indexes may be reused.
     """
     where = f"{dist}/{core.manifest.MANIFEST_JSON}"
@@ -73,7 +78,8 @@ def check_manifest(manifest: Manifest, dist: str, project: Project, *, productio
         return
     versions = {name: manifest.version(name) for name in manifest.packages if name in formats}
     here = [name for name, commit in project.state.tags.items() if commit == built]
-    yield from core.consistency.tag_mismatches(versions, formats, here, built, from_files=False)
+    compared = _without_tagged(versions, release_tag)
+    yield from core.consistency.tag_mismatches(compared, formats, here, built, from_files=False)
     if production:
         for mismatch in _tagged_elsewhere(versions, formats, built, project):
             which = "" if len(mismatch.packages) == len(packages) else f" --package {mismatch.packages[0]}"
@@ -90,6 +96,12 @@ def allowed_notes(mismatches: Sequence[Problem]) -> Iterator[str]:
     """Yield notes on mismatches that the command line allows."""
     for problem in mismatches:
         yield f"ignored by {core.consistency.FLAG}: {problem.message}"
+
+
+def _without_tagged(versions: Mapping[str, Version], release_tag: ReleaseTag | None) -> dict[str, Version]:
+    """Leave out the packages whose versions are compared with the tag that the run was started for."""
+    tagged = release_tag.versions if release_tag is not None else {}
+    return {name: version for name, version in versions.items() if tagged.get(name) is None}
 
 
 def _tagged_elsewhere(

@@ -225,6 +225,12 @@ class Project(Record):
         """The tag format of each package."""
         return tag_formats(self.workspace, self.release_config, self.tags, is_alone=self._is_alone)
 
+    def tag_formats_with(self, tag: str) -> Mapping[str, TagFormat]:
+        """Return the tag format of each package, as if this clone had a tag that it may lack."""
+        if tag in self.tags:
+            return self.tag_formats
+        return tag_formats(self.workspace, self.release_config, (*self.tags, tag), is_alone=self._is_alone)
+
     @cached_property
     def history(self) -> Mapping[str, ReleaseHistory]:
         """The release history of each package; empty outside git and before the first commit."""

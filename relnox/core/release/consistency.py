@@ -27,7 +27,9 @@ __all__ = [
     "TaggedElsewhere",
     "changed_files",
     "commit_mismatches",
+    "is_major_tag",
     "missing_wheels",
+    "short_id",
     "tag_mismatches",
     "tagged_elsewhere",
 ]
@@ -95,7 +97,7 @@ def tag_mismatches(
         own_tags = [
             (tag, tagged)
             for tag, tagged in formats[package].matches(sorted(tags))
-            if not _is_major_tag(tagged, version)
+            if not is_major_tag(tagged, version)
         ]
         if own_tags and all(tagged != version for _, tagged in own_tags):
             mismatches.setdefault((tuple(tag for tag, _ in own_tags), version), []).append(package)
@@ -210,7 +212,7 @@ def short_id(commit: str) -> str:
     return commit[:_ID_LENGTH]
 
 
-def _is_major_tag(tag: Version, version: Version) -> bool:
+def is_major_tag(tag: Version, version: Version) -> bool:
     """Return whether a tag such as `v1` is a floating tag of a version's major series."""
     return len(tag.release) == 1 < len(version.release) and str(tag) == str(version.major)
 

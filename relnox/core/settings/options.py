@@ -16,7 +16,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox.core.settings.schema import Kind, Value
+    from relnox.core.settings.schema import Kind, Source, Value
 
 __all__ = ["CommonOptions", "OptionValue", "of_task", "option", "resolve"]
 
@@ -37,6 +37,7 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     metavar: str = "",
     short: str = "",
     anywhere: bool = True,
+    in_file: bool = True,
 ) -> Any:
     """Declare an option; its kind is that of the default, a string for None.
 
@@ -49,12 +50,14 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
         short: A short flag, such as `-n`.
         anywhere: Whether a file and the environment may set it. Options that choose a target or confirm an
             upload are set on the command line only.
+        in_file: Whether a file may set it as well as the environment; not for a value of one run.
     """
+    sources: tuple[Source, ...] = ("file", "environment", "command line")
     return Field(
         default,
         help,
         kind or kind_of(default, choices),
-        sources=("file", "environment", "command line") if anywhere else ("command line",),
+        sources=sources[0 if in_file else 1 :] if anywhere else ("command line",),
         metavar=metavar,
         short=short,
     )

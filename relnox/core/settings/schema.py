@@ -270,7 +270,8 @@ class Table(Kind):
             if "file" not in keys[name].sources:
                 raise Blocked(
                     "command-line-only",
-                    f"{key}.{name} is set, but {keys[name].flag} can be set on the command line only",
+                    f"{key}.{name} is set, but {keys[name].flag} can be set on the command line"
+                    f"{' and in the environment' if 'environment' in keys[name].sources else ''} only",
                     fix=f"remove {name} from [{key}]",
                 )
         for name, field in keys.items():

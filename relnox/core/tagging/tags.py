@@ -63,6 +63,11 @@ class TagFormat(Record):
     suffix: str
     scheme: Scheme
 
+    @property
+    def sample(self) -> str:
+        """A tag of this format, such as `v1.2.0`."""
+        return f"{self.prefix}1.2.0{self.suffix}"
+
     def render(self, version: Version) -> str:
         """Return the tag of a version."""
         return f"{self.prefix}{versioning.format_version(version, self.scheme)}{self.suffix}"

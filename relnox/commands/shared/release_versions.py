@@ -1,0 +1,172 @@
+"""The tag and the inputs that a CI job was started with: which packages it releases, and in which version."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from relnox import core
+from relnox.core.records import replace
+from relnox.core.settings.options import CommonOptions, option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from relnox.commands.shared.project import Project
+    from relnox.core.planning.plan import Problem
+    from relnox.core.release.manifest import Manifest
+    from relnox.core.release.release_versions import ReleaseTag, StatedVersion
+
+__all__ = ["ReleaseOptions", "Versions", "read_tag", "read_versions", "select_tagged"]
+
+
+class ReleaseOptions(CommonOptions):
+    """Options of tasks that build and publish a release."""
+
+    release_tag: str = option(
+        "",
+        "The tag to release: its packages only, in its version; by default the tag that the CI job runs for.",
+        metavar="TAG",
+        in_file=False,
+    )
+    input_version: str = option(
+        "", "The version that the run was started with by hand; empty for none.", metavar="VERSION", in_file=False
+    )
+    caller_version: str = option(
+        "", "The version that a calling workflow passes; empty for none.", metavar="VERSION", in_file=False
+    )
+    allow_mismatch: bool = option(
+        False, "Continue even if tag, inputs, version, commit and manifest contradict each other.", anywhere=False
+    )
+
+
+O = TypeVar("O", bound=ReleaseOptions)  # noqa: E741 - O for options
+
+
+class Versions(NamedTuple):
+    """What tag, inputs and files say about the versions of a release.
+
+    Attributes:
+        tag: The tag; None if the run has none.
+        problems: Contradictions.
+        notes: Where the versions come from; none if only files have them, outside CI.
+    """
+
+    tag: ReleaseTag | None = None
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def select_tagged(options: O, project: Project) -> O:
+    """Select the packages of the tag, unless --package or a tag of all packages does it.
+
+    Args:
+        options: The options of a task, which has `package`.
+        project: The project.
+    """
+    tag = read_tag(options, project)
+    names = tuple(tag.versions) if tag is not None else ()
+    if options.package or len(names) in (0, len(project.workspace.packages)):  # type: ignore[attr-defined]
+        return options
+    return replace(options, package=names)
+
+
+def read_versions(
+    options: ReleaseOptions, project: Project, packages: tuple[str, ...], manifest: Manifest | None = None
+) -> Versions:
+    """Compare the tag and the inputs with the versions of packages.
+
+    Args:
+        options: The options of the task.
+        project: The project.
+        packages: The packages to release.
+        manifest: The manifest to publish, which has the versions that no file has; None before the build.
+
+    Raises:
+        Blocked: An input is not a version.
+    """
+    if project.is_rehearsal:
+        return Versions()
+    tag = read_tag(options, project)
+    inputs = tuple(_inputs(options, project))
+    files = {name: _version_in_file(name, project, manifest) for name in packages}
+    resolutions = core.release_versions.resolve(files, tag, inputs)
+    problems = list(core.release_versions.disagreements(resolutions))
+    notes = list(core.release_versions.sources(resolutions))
+    if tag is not None:
+        problems += _tag_problems(tag, options, project, packages, is_published=manifest is not None)
+        if not tag.versions and not problems:
+            notes.append(f"tag {tag.name} ({tag.origin}) is no release tag of this project")
+    return Versions(tag, tuple(problems), tuple(notes) if tag or inputs or os.environ.get("CI") else ())
+
+
+def read_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
+    """Return the tag of the option, else that of the CI job; None for neither, and in rehearsals."""
+    pair = ("--release-tag", options.release_tag) if options.release_tag else _tag_of_job(os.environ)
+    if pair is None or project.is_rehearsal:
+        return None
+    origin, name = pair
+    formats = project.tag_formats_with(name)
+    versions = core.release_versions.read_tag(name, project.workspace.packages, formats)
+    return core.release_versions.ReleaseTag(name=name, origin=origin, versions=versions)
+
+
+def _tag_of_job(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the tag that the present CI job runs for, and the variable that has it; None for a branch."""
+    if environment.get("GITHUB_REF_TYPE") == "tag" and (name := environment.get("GITHUB_REF_NAME")):
+        return "GITHUB_REF_NAME", name
+    if name := environment.get("CI_COMMIT_TAG"):
+        return "CI_COMMIT_TAG", name
+    return None
+
+
+def _inputs(options: ReleaseOptions, project: Project) -> Iterator[StatedVersion]:
+    inputs = (("--input-version", options.input_version), ("--caller-version", options.caller_version))
+    for source, text in inputs:
+        if text := text.strip():
+            version = core.release_versions.parse_input(text, source, project.tag_formats.values())
+            yield core.release_versions.StatedVersion(kind="input", source=source, text=text, version=version)
+
+
+def _version_in_file(name: str, project: Project, manifest: Manifest | None) -> StatedVersion | None:
+    """Return the version of a package in its file, or that of its archives if no file has it."""
+    package = project.workspace.by_name.get(name)
+    source, version = (package.source.file, package.version) if package is not None else ("", None)
+    if version is None and manifest is not None:
+        source, version = core.manifest.MANIFEST_JSON, manifest.version(name)
+    if version is None:
+        return None
+    return core.release_versions.StatedVersion(kind="file", source=source, text=str(version), version=version)
+
+
+def _tag_problems(
+    tag: ReleaseTag, options: ReleaseOptions, project: Project, packages: tuple[str, ...], *, is_published: bool
+) -> Iterator[Problem]:
+    """Yield problems of a tag that is of no or of other packages, or not of the commit to build."""
+    shown = f"tag {tag.name} ({tag.origin})"
+    if not tag.versions:
+        if is_published or options.release_tag:
+            formats = project.tag_formats_with(tag.name)
+            samples = core.text.listing(dict.fromkeys(formats[name].sample for name in packages))
+            yield core.plan.Problem(
+                code="tag-not-of-project",
+                message=f"{shown} is no release tag of this project, whose tags are such as {samples}",
+                fix=f"start the run for a release tag, or on a branch; to ignore it: {core.consistency.FLAG}",
+            )
+        return
+    if others := [name for name in packages if name not in tag.versions]:
+        yield core.plan.Problem(
+            code="package-not-tagged",
+            message=f"{shown} is of {core.text.listing(tag.versions)}, not of {core.text.listing(others)}",
+            fix=f"leave --package out; to ignore it: {core.consistency.FLAG}",
+        )
+    commit = project.tags.get(tag.name)
+    if not is_published and commit is not None and project.commit not in (None, commit):
+        moves = all(version is None for version in tag.versions.values())
+        if not moves:
+            present = core.consistency.short_id(project.commit or "")
+            yield core.plan.Problem(
+                code="tag-not-checked-out",
+                message=f"{shown} is on {core.consistency.short_id(commit)}, but the checkout is at {present}",
+                fix=f"git switch --detach refs/tags/{tag.name}; to ignore it: {core.consistency.FLAG}",
+            )

@@ -1,0 +1,189 @@
+"""The version that a run releases: the tag and the inputs it was started with must agree with the packages' files.
+
+In order of precedence: the tag, the inputs, the file (or, for a version that no file has, the manifest).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from packaging.version import InvalidVersion, Version
+
+from relnox.core.planning import fixes
+from relnox.core.planning.plan import Problem
+from relnox.core.records import Record
+from relnox.core.release.consistency import FLAG, is_major_tag
+from relnox.core.text import listing
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from relnox.core.packages import Package
+    from relnox.core.tagging.tags import TagFormat
+
+__all__ = [
+    "ReleaseTag",
+    "Resolution",
+    "StatedVersion",
+    "disagreements",
+    "parse_input",
+    "read_tag",
+    "resolve",
+    "sources",
+]
+
+
+class StatedVersion(Record, kw_only=True):
+    """A version, and what states it.
+
+    Attributes:
+        kind: What states it.
+        source: The tag with its origin, the option, or the path of the file.
+        text: The version as written there.
+        version: The version.
+    """
+
+    kind: Literal["tag", "input", "file"]
+    source: str
+    text: str
+    version: Version
+
+
+class ReleaseTag(Record, kw_only=True):
+    """The tag that a run was started for.
+
+    Attributes:
+        name: Its name.
+        origin: The variable or option that names it.
+        versions: The packages that it releases, with its version; None for a tag such as `v1`, which moves with
+            every release.
+    """
+
+    name: str
+    origin: str
+    versions: Mapping[str, Version | None]
+
+
+class Resolution(Record, kw_only=True):
+    """The version of a package.
+
+    Attributes:
+        package: Name of the package.
+        stated: All that state it, in order of precedence: the first one decides.
+    """
+
+    package: str
+    stated: tuple[StatedVersion, ...]
+
+
+def read_tag(
+    name: str, packages: Iterable[Package], formats: Mapping[str, TagFormat]
+) -> dict[str, Version | None]:
+    """Return the packages that a tag releases, with its version (`ReleaseTag.versions`); empty for any other tag.
+
+    Tags of a project whose packages share plain tags may begin with v or not.
+
+    Args:
+        name: The tag.
+        packages: The packages of the workspace.
+        formats: The tag format of each package.
+    """
+    versions: dict[str, Version | None] = {}
+    is_plain = len(set(formats.values())) == 1 and next(iter(formats.values())).prefix in ("", "v")
+    for package in packages:
+        tag_format = formats[package.name]
+        version = tag_format.parse(name)
+        if version is None and is_plain and not tag_format.suffix:
+            version = tag_format.parse(f"{tag_format.prefix}{name.removeprefix('v')}")
+        if version is not None:
+            moves = package.version is not None and is_major_tag(version, package.version)
+            versions[package.name] = None if moves else version
+    return versions
+
+
+def parse_input(text: str, source: str, formats: Iterable[TagFormat]) -> Version:
+    """Parse a version that a person or a workflow passed: a version, with or without v, or a tag.
+
+    Raises:
+        Blocked: It is neither.
+    """
+    try:
+        return Version(text)
+    except (InvalidVersion, ValueError):  # a number of thousands of digits is a ValueError
+        versions = (tag_format.parse(text) for tag_format in formats)
+        if (version := next(filter(None, versions), None)) is not None:
+            return version
+    shown = text if len(text) <= 100 else f"{text[:100]}…"  # noqa: PLR2004 - of an error
+    raise Blocked(
+        "version-invalid",
+        f"{source} = {shown!r} is not a version (PEP 440)",
+        fix="pass a version such as 1.2.0, or nothing",
+    )
+
+
+def resolve(
+    files: Mapping[str, StatedVersion | None], tag: ReleaseTag | None, inputs: Sequence[StatedVersion]
+) -> tuple[Resolution, ...]:
+    """Return what states the version of each package.
+
+    Args:
+        files: The packages to release, each with the version that a file has.
+        tag: The tag that the run was started for.
+        inputs: The versions that it was started with, in order of precedence.
+    """
+    resolutions = []
+    for package, in_file in files.items():
+        stated = [*inputs, *((in_file,) if in_file is not None else ())]
+        if tag is not None and (version := tag.versions.get(package)) is not None:
+            source = f"tag {tag.name} ({tag.origin})"
+            stated.insert(0, StatedVersion(kind="tag", source=source, text=str(version), version=version))
+        resolutions.append(Resolution(package=package, stated=tuple(stated)))
+    return tuple(resolutions)
+
+
+def disagreements(resolutions: Iterable[Resolution]) -> Iterator[Problem]:
+    """Yield a problem for each source that contradicts the one that precedes all others; packages are combined."""
+    pairs: dict[tuple[StatedVersion, str, Version], list[tuple[str, StatedVersion]]] = {}
+    for resolution in resolutions:
+        for other in resolution.stated[1:]:
+            first = resolution.stated[0]
+            if other.version != first.version:
+                pairs.setdefault((first, other.kind, other.version), []).append((resolution.package, other))
+    for (first, kind, version), of_packages in pairs.items():
+        other_sources = dict.fromkeys(other.source for _, other in of_packages)
+        names = f" ({listing(package for package, _ in of_packages)})" if kind == "file" else ""
+        yield Problem(
+            code="release-version-differs",
+            message=f"{first.source} is {first.text}, but {listing(other_sources)} "
+            f"{'has' if len(other_sources) == 1 else 'have'} {of_packages[0][1].text}{names}",
+            fix=f"{_version_fix(first, kind, version)}; to ignore it: {FLAG}",
+        )
+
+
+def _version_fix(first: StatedVersion, kind: str, version: Version) -> str:
+    if kind == "input":
+        return f"start the run with {first.text} as its input, or with none"
+    if first.kind == "input":
+        return f"start the run with {version} as its input, or with none"
+    tag = first.source.split(" ")[1]
+    bump = fixes.command("bump", "--to", first.text, "--commit", "--tag", "--push")
+    return f"git push --delete origin refs/tags/{tag}, then: {bump}"
+
+
+def sources(resolutions: Iterable[Resolution]) -> Iterator[str]:
+    """Yield notes on where the versions come from: packages with the same sources are combined."""
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for resolution in resolutions:
+        if resolution.stated:
+            first, *others = resolution.stated
+            same = tuple(
+                other.source for other in others if other.kind != "file" and other.version == first.version
+            )
+            in_file = any(other.kind == "file" and other.version == first.version for other in others)
+            source = first.source if first.kind != "file" else "the packages' files"
+            key = (source, (*same, *(("the packages' files",) if in_file else ())))
+            groups.setdefault(key, []).append(f"{resolution.package} {first.version}")
+    for (source, agreeing), releases in groups.items():
+        same_in = f", the same in {listing(agreeing)}" if agreeing else ""
+        yield f"version from {source}: {listing(releases)}{same_in}"
