@@ -143,21 +143,21 @@ def _tag_problems(
     tag: ReleaseTag, options: ReleaseOptions, project: Project, packages: tuple[str, ...], *, is_published: bool
 ) -> Iterator[Problem]:
     """Yield problems of a tag that is of no or of other packages, or not of the commit to build."""
-    shown = f"tag {tag.name} ({tag.origin})"
+    tag_text = f"tag {tag.name} ({tag.origin})"
     if not tag.versions:
         if is_published or options.release_tag:
             formats = project.tag_formats_with(tag.name)
             samples = core.text.listing(dict.fromkeys(formats[name].sample for name in packages))
             yield core.plan.Problem(
                 code="tag-not-of-project",
-                message=f"{shown} is no release tag of this project, whose tags are such as {samples}",
+                message=f"{tag_text} is no release tag of this project, whose tags are such as {samples}",
                 fix=f"start the run for a release tag, or on a branch; to ignore it: {core.consistency.FLAG}",
             )
         return
     if others := [name for name in packages if name not in tag.versions]:
         yield core.plan.Problem(
             code="package-not-tagged",
-            message=f"{shown} is of {core.text.listing(tag.versions)}, not of {core.text.listing(others)}",
+            message=f"{tag_text} is of {core.text.listing(tag.versions)}, not of {core.text.listing(others)}",
             fix=f"leave --package out; to ignore it: {core.consistency.FLAG}",
         )
     commit = project.tags.get(tag.name)
@@ -167,6 +167,6 @@ def _tag_problems(
             present = core.consistency.short_id(project.commit or "")
             yield core.plan.Problem(
                 code="tag-not-checked-out",
-                message=f"{shown} is on {core.consistency.short_id(commit)}, but the checkout is at {present}",
+                message=f"{tag_text} is on {core.consistency.short_id(commit)}, but the checkout is at {present}",
                 fix=f"git switch --detach refs/tags/{tag.name}; to ignore it: {core.consistency.FLAG}",
             )

@@ -70,11 +70,11 @@ class Resolution(Record, kw_only=True):
 
     Attributes:
         package: Name of the package.
-        stated: All that state it, in order of precedence: the first one decides.
+        statements: All that state it, in order of precedence: the first one decides.
     """
 
     package: str
-    stated: tuple[StatedVersion, ...]
+    statements: tuple[StatedVersion, ...]
 
 
 def read_tag(
@@ -114,10 +114,10 @@ def parse_input(text: str, source: str, formats: Iterable[TagFormat]) -> Version
         versions = (tag_format.parse(text) for tag_format in formats)
         if (version := next(filter(None, versions), None)) is not None:
             return version
-    shown = text if len(text) <= 100 else f"{text[:100]}…"  # noqa: PLR2004 - of an error
+    excerpt = text if len(text) <= 100 else f"{text[:100]}…"  # noqa: PLR2004 - of an error
     raise Blocked(
         "version-invalid",
-        f"{source} = {shown!r} is not a version (PEP 440)",
+        f"{source} = {excerpt!r} is not a version (PEP 440)",
         fix="pass a version such as 1.2.0, or nothing",
     )
 
@@ -134,11 +134,11 @@ def resolve(
     """
     resolutions = []
     for package, in_file in files.items():
-        stated = [*inputs, *((in_file,) if in_file is not None else ())]
+        statements = [*inputs, *((in_file,) if in_file is not None else ())]
         if tag is not None and (version := tag.versions.get(package)) is not None:
             source = f"tag {tag.name} ({tag.origin})"
-            stated.insert(0, StatedVersion(kind="tag", source=source, text=str(version), version=version))
-        resolutions.append(Resolution(package=package, stated=tuple(stated)))
+            statements.insert(0, StatedVersion(kind="tag", source=source, text=str(version), version=version))
+        resolutions.append(Resolution(package=package, statements=tuple(statements)))
     return tuple(resolutions)
 
 
@@ -146,8 +146,8 @@ def disagreements(resolutions: Iterable[Resolution]) -> Iterator[Problem]:
     """Yield a problem for each source that contradicts the one that precedes all others; packages are combined."""
     pairs: dict[tuple[StatedVersion, str, Version], list[tuple[str, StatedVersion]]] = {}
     for resolution in resolutions:
-        for other in resolution.stated[1:]:
-            first = resolution.stated[0]
+        for other in resolution.statements[1:]:
+            first = resolution.statements[0]
             if other.version != first.version:
                 pairs.setdefault((first, other.kind, other.version), []).append((resolution.package, other))
     for (first, kind, version), of_packages in pairs.items():
@@ -175,8 +175,8 @@ def sources(resolutions: Iterable[Resolution]) -> Iterator[str]:
     """Yield notes on where the versions come from: packages with the same sources are combined."""
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for resolution in resolutions:
-        if resolution.stated:
-            first, *others = resolution.stated
+        if resolution.statements:
+            first, *others = resolution.statements
             same = tuple(
                 other.source for other in others if other.kind != "file" and other.version == first.version
             )
