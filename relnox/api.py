@@ -92,7 +92,8 @@ class Workspace:
         Raises:
             RelnoxError: The task or an option is unknown, or the project, git or an index cannot be read.
         """
-        from relnox import arguments
+        from relnox import arguments, importing
+        from relnox.commands import COMMANDS
         from relnox.commands.running import perform
         from relnox.commands.shared.project import open_project
 
@@ -101,7 +102,7 @@ class Workspace:
         with ExitStack() as stack:
             reporter = _Events()
             project = stack.enter_context(open_project(self.root))
-            name = _task_name(task)
+            name = importing.find_task(task, COMMANDS).name
             resolved, _ = perform.resolve_options(name, arguments.check_values(name, options), project)
             preparation = perform.prepare(name, resolved, project, reporter, stack)
             return TaskPlan(preparation, reporter, stack.pop_all())
@@ -225,12 +226,3 @@ class _Events:
 
     def error(self, error: RelnoxError) -> None:
         pass
-
-
-def _task_name(task: str) -> str:
-    from relnox.commands import nearest_task, task_named
-
-    definition = task_named(task)
-    if definition is None:
-        raise Blocked("task-unknown", f"unknown task {task}", fix=nearest_task(task))
-    return definition.name

@@ -1,18 +1,23 @@
-"""Names under which a noxfile or a tasks file imports tasks."""
+"""What a noxfile or a tasks file imports and registers: names, settings, aliases."""
 
 from __future__ import annotations
 
 import linecache
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from relnox import arguments
+from relnox.commands import TASKS, nearest_task, task_named
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import FrameType
 
-__all__ = ["alias_of", "check_registration", "is_noxfile", "is_tasks_file"]
+    from relnox.commands import Task
+    from relnox.core.settings.schema import Value
+
+__all__ = ["alias_of", "check_registration", "find_task", "is_noxfile", "is_tasks_file"]
 
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "requires": ((list, tuple), '["tests"]'),
@@ -23,29 +28,87 @@ _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "names": ((str,), '"version"'),
 }
 """The types of a task's value in each argument of a registration, with an example."""
+_COMMAND_LINE_ONLY = ("yes", "project")
+"""Options without a default in a noxfile or a tasks file: consent, and the project, which the file belongs to."""
 
 
-def check_registration(tasks: Sequence[object], settings: Mapping[str, object]) -> None:
-    """Check the types of what a noxfile or a tasks file registers tasks with: a string is a sequence, too.
+def find_task(name: object, choices: Iterable[str] = TASKS) -> Task:
+    """Return the task with a name (`build-all`) or an import name (`build_all`).
 
     Args:
-        tasks: Names of tasks.
-        settings: The arguments by name, mappings from tasks to values.
+        name: The name.
+        choices: The names of the tasks to choose from.
 
     Raises:
-        Blocked: A type is another one.
+        Blocked: It is no string, or names none of them.
     """
-    for task in tasks:
-        if not isinstance(task, str):
-            raise Blocked("value-invalid", f"{task!r} is not the name of a task", fix='write it like "build-all"')
-    for name, values in settings.items():
-        kinds, example = _TYPES[name]
-        fix = f'write it like {name}={{"bump": {example}}}'
-        if not isinstance(values, Mapping) or not all(isinstance(task, str) for task in values):
-            raise Blocked("value-invalid", f"{name} is not a mapping from tasks to values: {values!r}", fix=fix)
-        for task, value in values.items():
-            if not isinstance(value, kinds) or value == "":
-                raise Blocked("value-invalid", f"{name} of {task} is not of the right type: {value!r}", fix=fix)
+    if not isinstance(name, str):
+        raise Blocked("value-invalid", f"{name!r} is not the name of a task", fix='write it like "build-all"')
+    task = task_named(name)
+    if task is None or task.name not in choices:
+        raise Blocked("task-unknown", f"unknown task {name}", fix=nearest_task(name, choices))
+    return task
+
+
+def check_registration(
+    tasks: Sequence[object], settings: Mapping[str, object], elements: tuple[type, ...]
+) -> tuple[list[Task], dict[str, dict[str, Any]]]:
+    """Check what a noxfile or a tasks file registers tasks with.
+
+    Args:
+        tasks: Names of tasks; none for all tasks.
+        settings: The arguments by name, mappings from tasks to values.
+        elements: The types of what a list may have.
+
+    Returns:
+        The tasks, and the arguments with the names of tasks as keys.
+
+    Raises:
+        Blocked: A type is another one, a task is unknown or not registered, or an option or its value is invalid.
+    """
+    registered = [find_task(name) for name in tasks] or list(TASKS.values())
+    by_task = {name: _by_task(name, values, elements) for name, values in settings.items()}
+    for name, values in by_task.items():
+        if others := values.keys() - {task.name for task in registered}:
+            raise Blocked(
+                "task-not-added",
+                f"{name} names {', '.join(sorted(others))}, which this call does not add",
+                fix=f"remove it from {name}, or add it",
+            )
+    by_task["defaults"] = {task: _defaults(task, options) for task, options in by_task["defaults"].items()}
+    return registered, by_task
+
+
+def _by_task(name: str, values: object, elements: tuple[type, ...]) -> dict[str, Any]:
+    """Check the types of an argument, and return it with the names of tasks as keys."""
+    types, example = _TYPES[name]
+    fix = f'write it like {name}={{"bump": {example}}}'
+    if not isinstance(values, Mapping) or not all(isinstance(task, str) for task in values):
+        raise Blocked("value-invalid", f"{name} is not a mapping from tasks to values: {values!r}", fix=fix)
+    for task, value in values.items():
+        is_valid = isinstance(value, types) and value != ""
+        if is_valid and isinstance(value, Mapping):
+            is_valid = all(isinstance(option, str) for option in value)
+        elif is_valid and not isinstance(value, str):
+            is_valid = all(isinstance(element, elements) for element in value)
+        if not is_valid:
+            raise Blocked("value-invalid", f"{name} of {task} is not of the right type: {value!r}", fix=fix)
+    return {find_task(task).name: value for task, value in values.items()}
+
+
+def _defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
+    """Check the defaults of a task's options, and return them by field name."""
+    for name in _COMMAND_LINE_ONLY:
+        if name in options:
+            raise Blocked(
+                "command-line-only",
+                f"defaults set {name} for {task}, but it is set on the command line only",
+                fix=f"remove {name} from defaults",
+            )
+    try:
+        return arguments.check_values(task, options)
+    except Blocked as error:
+        raise Blocked(error.code, f"defaults of {task}: {error.message}", fix=error.fix) from None
 
 
 def is_noxfile(importer: FrameType) -> bool:

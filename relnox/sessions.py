@@ -30,7 +30,7 @@ import nox
 import nox.registry
 
 from relnox import importing
-from relnox.commands import COMMAND_LINE, TASKS, help_of, nearest_task, task_named
+from relnox.commands import COMMAND_LINE, TASKS, help_of, nearest_task
 from relnox.core.planning.fixes import Start, command_line
 from relnox.errors import Blocked, ExitCode
 
@@ -129,45 +129,29 @@ def add(
         *tasks: Names of tasks (`build-all`) or import names (`build_all`); none for all tasks.
         requires: Names of sessions that nox runs before that of a task.
         defaults: Defaults of a task's options, by name: `{"bump": {"part": "auto", "commit": True}}`.
-            `pyproject.toml`, the environment and the command line override them. `yes` cannot have one.
+            `pyproject.toml`, the environment and the command line override them. `yes` and `project` cannot have
+            one.
         names: Other names of sessions.
         tags: Tags of sessions. `nox -t` runs all sessions with a tag: do not use the same tag for sessions that
             publish and others. Before nox 2026.4.10, tags do not select sessions of relnox.
 
     Raises:
-        SystemExit: A name is not that of a task, or the project has a session with that name.
+        SystemExit: A name is not that of a task, an option is unknown or its value is not valid, or the project
+            has a session with that name.
     """
+    settings = {"requires": requires, "defaults": defaults, "names": names, "tags": tags}
     try:
-        importing.check_registration(
-            tasks, {"requires": requires, "defaults": defaults, "names": names, "tags": tags}
-        )
+        added, by_task = importing.check_registration(tasks, settings, (str,))
     except Blocked as error:
         raise _error(error.code, error.message, error.fix or "") from None
-    added = [_task(word) for word in tasks] or list(TASKS.values())
-    by_task = {
-        what: {_task(word).name: value for word, value in settings.items()}
-        for what, settings in (("requires", requires), ("defaults", defaults), ("names", names), ("tags", tags))
-    }
-    for what, settings in by_task.items():
-        if others := settings.keys() - {task.name for task in added}:
-            raise _error(
-                "session-not-added",
-                f"{what} names {', '.join(sorted(others))}, which this call of sessions.add does not add",
-                f"remove it from {what}, or add it",
-            )
     for task in added:
-        options: Any = by_task["defaults"].get(task.name, {})
-        if "yes" in options:
-            raise _error(
-                "command-line-only",
-                f"defaults set yes for {task.name}, but an upload is confirmed on the command line only",
-                "remove it",
-            )
         _register(
             task,
-            str(by_task["names"].get(task.name, task.name)),
+            by_task["names"].get(task.name, task.name),
             _Settings(
-                tuple(by_task["requires"].get(task.name, ())), options, tuple(by_task["tags"].get(task.name, ()))
+                tuple(by_task["requires"].get(task.name, ())),
+                by_task["defaults"].get(task.name, {}),
+                tuple(by_task["tags"].get(task.name, ())),
             ),
         )
 
@@ -187,17 +171,20 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
     from relnox import arguments, reporters
     from relnox.commands.running import perform
 
-    definition = task_named(task)
-    if definition is None or definition.name not in TASKS:
-        reporters.usage_error(Blocked("task-unknown", f"unknown task {task}", fix=nearest_task(task, TASKS)))
-        session.error(f"{task}: no such task, see above")
-    if _installs_only(session):
-        return _nothing_installed(session, definition)
+    if not isinstance(session, nox.Session):
+        raise _error(
+            "value-invalid",
+            f"{session!r} is not a session of nox",
+            "pass the session that runs: run(session, ...)",
+        )
     try:
+        definition = importing.find_task(task)
         values = arguments.check_values(definition.name, options)
     except Blocked as error:
         reporters.usage_error(error)
-        session.error(f"{definition.name}: exit code {error.exit_code.value}, see above")
+        session.error(f"{task}: exit code {error.exit_code.value}, see above")
+    if _installs_only(session):
+        return _nothing_installed(session, definition)
     _silence_loggers()
     outcome = perform.run(definition.name, values, _front_end())
     _end(session, definition, outcome.exit_code, check=check)
@@ -221,14 +208,6 @@ if not TYPE_CHECKING:
                 f'sessions.add("{task.name}", names={{"{task.name}": "{alias}"}}), or import {name} without "as"',
             )
         return _register(task, task.name, _Settings())
-
-
-def _task(word: str) -> Task:
-    """Return the task with a name or an import name."""
-    task = task_named(word)
-    if task is None or task.name not in TASKS:
-        raise _error("session-unknown", f"sessions.add has no session {word}", nearest_task(word, TASKS))
-    return task
 
 
 def _requested_names() -> list[str]:
@@ -332,7 +311,7 @@ def _run(
 
     _silence_loggers()
     values = {**_parsed(session, task), **fixed_options}
-    outcome = perform.run(task.name, values, _front_end(), defaults=_checked_defaults(session, task, defaults))
+    outcome = perform.run(task.name, values, _front_end(), defaults=defaults)
     _end(session, task, outcome.exit_code, check=True)
 
 
@@ -357,16 +336,6 @@ def _nothing_installed(session: nox.Session, task: Task) -> Outcome:
 
     session.log(f"{task.name}: nothing to install (--install-only)")
     return Outcome(plan=Plan(task=task.name), results=(), exit_code=ExitCode.DONE, seconds=0.0)
-
-
-def _checked_defaults(session: nox.Session, task: Task, defaults: Mapping[str, Value]) -> dict[str, Value]:
-    from relnox import arguments, reporters
-
-    try:
-        return arguments.check_values(task.name, defaults)
-    except Blocked as error:
-        reporters.usage_error(error)
-        session.error(f"{task.name}: exit code {error.exit_code.value}, see above")
 
 
 def _front_end() -> FrontEnd:

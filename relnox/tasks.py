@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from invoke.collection import Collection
 from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
+from invoke.tasks import Call
 from invoke.tasks import Task as InvokeTask
 
 from relnox import arguments, importing, reporters
-from relnox.commands import COMMAND_LINE, TASKS, help_of, load, nearest_task, task_named
+from relnox.commands import COMMAND_LINE, TASKS, help_of, load, nearest_task
 from relnox.core.planning.fixes import Start
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked, ExitCode
@@ -157,7 +158,6 @@ def _run(context: Context, task: Task, values: dict[str, Any], defaults: Mapping
 
     try:
         command_line = _command_line(task, values)
-        defaults = arguments.check_values(task.name, defaults)
     except Blocked as error:
         reporters.usage_error(error)
         raise Exit(code=error.exit_code.value) from None
@@ -217,48 +217,28 @@ def collection(
         pre: Tasks of the project that invoke runs before a task.
         post: Tasks of the project that invoke runs after a task.
         defaults: Defaults of a task's options, by name: `{"bump": {"part": "auto", "commit": True}}`.
-            `pyproject.toml`, the environment and the command line override them. `yes` cannot have one.
+            `pyproject.toml`, the environment and the command line override them. `yes` and `project` cannot have
+            one.
 
     Raises:
-        Exit: A name is not that of a task.
+        Exit: A name is not that of a task, an option is unknown, or a value is not valid.
     """
     try:
-        importing.check_registration(tasks, {"pre": pre, "post": post, "defaults": defaults})
+        added, by_task = importing.check_registration(
+            tasks, {"pre": pre, "post": post, "defaults": defaults}, (InvokeTask, Call)
+        )
+        if name == "" or not isinstance(name, str | None):
+            raise Blocked(  # noqa: TRY301 - as those of other arguments
+                "value-invalid", f"{name!r} is not the name of a collection", fix='write it like name="release"'
+            )
     except Blocked as error:
         raise _blocked(error.code, error.message, error.fix or "") from None
-    names = [_task_name(word) for word in tasks] or list(TASKS)
-    by_task = {
-        what: {_task_name(word): value for word, value in settings.items()}
-        for what, settings in (("pre", pre), ("post", post), ("defaults", defaults))
-    }
-    for what, settings in by_task.items():
-        if others := settings.keys() - set(names):
-            raise _blocked(
-                "task-not-added",
-                f"{what} names {', '.join(sorted(others))}, which this collection does not have",
-                f"remove it from {what}, or add it",
-            )
     tasks_of_release = Collection(name)
-    for task in names:
-        options: Any = by_task["defaults"].get(task, {})
-        if "yes" in options:
-            raise _blocked(
-                "command-line-only",
-                f"defaults set yes for {task}, but an upload is confirmed on the command line only",
-                "remove it",
-            )
-        before: Any = by_task["pre"].get(task, ())
-        after: Any = by_task["post"].get(task, ())
-        tasks_of_release.add_task(ReleaseTask(TASKS[task], pre=before, post=after, defaults=options))
+    for task in added:
+        settings = {what: values[task.name] for what, values in by_task.items() if task.name in values}
+        tasks_of_release.add_task(ReleaseTask(task, **settings))
     _collections.append(tasks_of_release)
     return tasks_of_release
-
-
-def _task_name(word: str) -> str:
-    task = task_named(word)
-    if task is None or task.name not in TASKS:
-        raise _blocked("task-unknown", f"unknown task {word}", nearest_task(word, TASKS))
-    return task.name
 
 
 if TYPE_CHECKING:

@@ -96,6 +96,7 @@ def test_a_plan_runs_once(root: Path) -> None:
     ("task", "options", "code"),
     [
         ("bmp", {}, "task-unknown"),
+        (None, {}, "value-invalid"),
         ("bump", {"prt": "minor"}, "option-unknown"),
         ("bump", {"part": "minr"}, "value-invalid"),
         ("bump", {"commit": "yes"}, "value-invalid"),

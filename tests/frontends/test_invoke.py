@@ -360,7 +360,7 @@ def test_a_failed_task_runs_nothing_after_it(project: Path) -> None:
         (
             '"bump", pre={"publish": [before]}',
             (
-                "error: pre names publish, which this collection does not have [task-not-added]\n"
+                "error: pre names publish, which this call does not add [task-not-added]\n"
                 "fix: remove it from pre, or add it\n"
             ),
         ),
@@ -375,9 +375,28 @@ def test_a_failed_task_runs_nothing_after_it(project: Path) -> None:
         (
             'defaults={"publish": {"yes": True}}',
             (
-                "error: defaults set yes for publish, but an upload is confirmed on the command line only "
-                "[command-line-only]\nfix: remove it\n"
+                "error: defaults set yes for publish, but it is set on the command line only "
+                "[command-line-only]\nfix: remove yes from defaults\n"
             ),
+        ),
+        (
+            "name=5",
+            'error: 5 is not the name of a collection [value-invalid]\nfix: write it like name="release"\n',
+        ),
+        (
+            "name=''",
+            "error: '' is not the name of a collection [value-invalid]\nfix: write it like name=\"release\"\n",
+        ),
+        (
+            'pre={"bump": ["before"]}',
+            (
+                "error: pre of bump is not of the right type: ['before'] [value-invalid]\n"
+                'fix: write it like pre={"bump": [lint]}\n'
+            ),
+        ),
+        (
+            'defaults={"bump": {"part": 5}}',
+            "error: defaults of bump: part = 5 is not a string [value-invalid]\nfix: set part to a string\n",
         ),
     ],
 )

@@ -215,24 +215,59 @@ def test_add_without_names_adds_all(project: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "fix"),
     [
-        ('add("buildall")', "sessions.add has no session buildall [session-unknown]", "did you mean build-all?"),
+        ('add("buildall")', "unknown task buildall [task-unknown]", "did you mean build-all?"),
         (
             'add("publsh")',
-            "sessions.add has no session publsh [session-unknown]",
+            "unknown task publsh [task-unknown]",
             f"choose one of {', '.join(TASKS)}",
         ),
         (
             'add("bump", tags={"publish": ["x"]})',
-            "tags names publish, which this call of sessions.add does not add [session-not-added]",
+            "tags names publish, which this call does not add [task-not-added]",
             "remove it from tags, or add it",
         ),
         (
             'add("publish", defaults={"publish": {"yes": True}})',
+            "defaults set yes for publish, but it is set on the command line only [command-line-only]",
+            "remove yes from defaults",
+        ),
+        (
+            'add("bump", defaults={"bump": {"project": "other"}})',
+            "defaults set project for bump, but it is set on the command line only [command-line-only]",
+            "remove project from defaults",
+        ),
+        (
+            'add("bump", requires={"bump": [5]})',
+            "requires of bump is not of the right type: [5] [value-invalid]",
+            'write it like requires={"bump": ["tests"]}',
+        ),
+        (
+            'add("bump", tags={"bump": ("local", None)})',
+            "tags of bump is not of the right type: ('local', None) [value-invalid]",
+            'write it like tags={"bump": ["local"]}',
+        ),
+        (
+            'add("bump", defaults={"bump": {1: 2}})',
+            "defaults of bump is not of the right type: {1: 2} [value-invalid]",
+            'write it like defaults={"bump": {"part": "auto"}}',
+        ),
+        (
+            'add("bump", defaults={"version_bump": {"prt": "minor"}})',
+            "defaults of bump: bump has no option prt [option-unknown]",
+            "did you mean part?",
+        ),
+        (
+            'add(defaults={"status": {"reporter": "termnal"}})',
             (
-                "defaults set yes for publish, but an upload is confirmed on the command line only "
-                "[command-line-only]"
+                "defaults of status: reporter = 'termnal' is not one of auto, terminal, plain, github "
+                "[value-invalid]"
             ),
-            "remove it",
+            "did you mean terminal?",
+        ),
+        (
+            'add(defaults={"build-all": {"strict": "yes"}})',
+            "defaults of build-all: strict = 'yes' is not true or false [value-invalid]",
+            "set strict to true or false",
         ),
         (
             'add("bump", requires={"bump": "tests"})',
@@ -334,16 +369,6 @@ def test_defaults_are_below_the_environment_and_the_file(project: Path) -> None:
     assert options() == {"strict": True, "output": "dist2"}
 
 
-def test_wrong_defaults_are_an_error_of_the_session(project: Path) -> None:
-    noxfile(project, 'from relnox import sessions\nsessions.add("bump", defaults={"bump": {"prt": "minor"}})\n')
-
-    done = nox(project, "-s", "bump")
-
-    assert done.returncode == 1
-    assert "error: bump has no option prt [option-unknown]\nfix: did you mean part?" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 RUNNING = """
 from relnox import sessions
 
@@ -383,6 +408,8 @@ def test_a_task_that_fails_fails_the_session(project: Path, check: str, exit_cod
     [
         ('"publsh"', "error: unknown task publsh [task-unknown]\nfix: choose one of "),
         ('"bump", prt="minor"', "error: bump has no option prt [option-unknown]\nfix: did you mean part?"),
+        ("None", "error: None is not the name of a task [value-invalid]\nfix: write it like "),
+        ('"apply", file="plan.json"', "error: unknown task apply [task-unknown]\nfix: choose one of "),
     ],
 )
 def test_a_wrong_call_of_run_is_a_clear_error(project: Path, call: str, error: str) -> None:
@@ -396,6 +423,20 @@ def test_a_wrong_call_of_run_is_a_clear_error(project: Path, call: str, error: s
 
     assert done.returncode == 1
     assert error in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_call_of_run_without_the_session_is_a_clear_error(project: Path) -> None:
+    noxfile(
+        project,
+        "from relnox import sessions\n@nox.session(python=False)\n"
+        "def ours(session):\n    sessions.run('bump', 'minor')\n",
+    )
+
+    done = nox(project, "-s", "ours")
+
+    assert done.returncode == 1
+    assert "error: 'bump' is not a session of nox [value-invalid]\nfix: pass the session" in done.stderr
     assert "Traceback" not in done.stderr
 
 
