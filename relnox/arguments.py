@@ -41,7 +41,9 @@ class _Parser(argparse.ArgumentParser):
         unknown = message.removeprefix("unrecognized arguments: ").split()[:1] or [""]
         flags = [flag for action in self._actions for flag in action.option_strings]
         if message.startswith("unrecognized"):
-            raise Blocked("option-unknown", f"{self.prog}: {message}", fix=did_you_mean(unknown[0], flags))
+            is_package = "--package" in flags and not unknown[0].startswith("-")
+            fix = f"{self.prog} --package {unknown[0]}" if is_package else did_you_mean(unknown[0], flags)
+            raise Blocked("option-unknown", f"{self.prog}: {message}", fix=fix)
         raise Blocked("option-invalid", f"{self.prog}: {message}", fix=f"{self.prog} --help")
 
 
@@ -89,6 +91,13 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
     if declaration.positional and len(bare) == 1:
         words = [word for group in _groups(task, words) if group != bare for word in group]
         positional = _positional_value(_positional_options(declaration), bare[0], program)
+    elif declaration.positional and len(bare) > 1:
+        usage = _positional_usage(_positional_options(declaration))
+        raise Blocked(
+            "option-invalid",
+            f"{program} takes one word ({usage}), not {len(bare)}: {', '.join(bare)}",
+            fix=f"{program} {bare[0]}",
+        )
     values = vars(parser_of(task, program).parse_args(list(words)))
     if twice := positional.keys() & values.keys():
         flag = f"--{twice.pop()}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from relnox import core, steps
 from relnox.commands import TASKS, load
 from relnox.core.records import replace
-from relnox.core.settings.options import CommonOptions, option
+from relnox.core.settings.options import DOCUMENT, CommonOptions, option
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked
 
@@ -31,7 +31,7 @@ class Options(CommonOptions):
     positional = ("file",)
 
     file: str | None = option(
-        None, "The file that --plan wrote; - is standard input.", metavar="PLAN", anywhere=False
+        None, "The file that --plan wrote; - is standard input.", kind=DOCUMENT, metavar="PLAN", anywhere=False
     )
 
 

@@ -66,6 +66,7 @@ class GitHub(Plain):
             case StepStarted(step) if step.concurrent:
                 self._output[step.key] = []  # groups cannot be interleaved
             case StepStarted(step):
+                self._resume_commands()  # a program may have run while the task was planned
                 _command("group", step.title)
             case OutputLine(step, line) if step.key in self._output:
                 self._output[step.key].append(line)
@@ -101,6 +102,7 @@ class GitHub(Plain):
 
     def error(self, error: RelnoxError) -> None:
         """Show the error that ends the run, as an annotation too."""
+        self._resume_commands()
         super().error(error)
         message = f"{error.message}\n{error.fix}" if error.fix else error.message
         _command("error", self._convert(message), title=f"relnox: {error.code}")

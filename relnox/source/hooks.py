@@ -265,7 +265,11 @@ def _digest(path: Path) -> str | None:
 
 
 def edits_in_copy(
-    hook: Hook, event: Mapping[str, Any], git: Git, planned: Mapping[str, bytes | None]
+    hook: Hook,
+    event: Mapping[str, Any],
+    git: Git,
+    planned: Mapping[str, bytes | None],
+    on_line: Callable[[str], None] | None = None,
 ) -> dict[str, bytes | None]:
     """Run a hook in a copy of the checkout with the planned edits; return the files that it changes.
 
@@ -274,6 +278,7 @@ def edits_in_copy(
         event: The event, except for the folder.
         git: The checkout.
         planned: New contents of files, None for one that is removed.
+        on_line: Called with each line of its output.
 
     Returns:
         Contents by path relative to the root, None for a file that it removes, without those that are as planned.
@@ -283,7 +288,7 @@ def edits_in_copy(
     """
     with planned_copy(git, planned) as clone:
         before, position = written_files(clone), clone.position()
-        run(hook, {**event, "root": str(clone.root)}, clone.root, is_copy=True)
+        run(hook, {**event, "root": str(clone.root)}, clone.root, on_line=on_line, is_copy=True)
         check_position(hook, event, clone, position, is_copy=True)
         after = written_files(clone)
         changed = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]

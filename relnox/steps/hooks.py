@@ -22,9 +22,10 @@ from relnox.steps.transaction import Transaction
 from relnox.system import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from relnox.core.bump.changes import Tag
     from relnox.source.git import Git
     from relnox.steps.run import Run
 
@@ -133,6 +134,8 @@ class RunningHook(Action[RunHook]):
         if git is not None and position is not None:
             is_copy = git.root != self.run.root
             hooks.check_position(self.step.hook, {"event": self.step.event}, git, position, is_copy=is_copy)
+            if self.step.event == "before-bump":
+                self._check_tags(git)
         if self.step.event == "before-build":
             self._check_and_note_writes()
         elif self.step.event == "after-build":
@@ -190,8 +193,21 @@ class RunningHook(Action[RunHook]):
         run = self.run
         if planned := run.service(Transaction).planned_edits:
             return any(edits.read_content(run.root / edit.file) != edit.before for edit in planned)
-        tags = run.pending.tags if run.pending is not None else ()
-        return run.git is not None and any(tag.name in run.git.tags() for tag in tags)
+        return run.git is not None and any(tag.name in run.git.tags() for tag in self._planned_tags())
+
+    def _check_tags(self, git: Git) -> None:
+        """Check that the hook created no tag of the bump: none of them existed before it."""
+        present = git.tags()
+        created = [tag.name for tag in self._planned_tags() if tag.name in present]
+        if created:
+            raise Failed(
+                "hook-created-tag",
+                f"before-bump hook ({self.step.hook.command}) created {listing(created)}, which bump creates",
+                fix=f"remove it from the hook, then: git tag -d {' '.join(created)}",
+            )
+
+    def _planned_tags(self) -> Sequence[Tag]:
+        return self.run.pending.tags if self.run.pending is not None else ()
 
     def _is_due(self) -> bool:
         """Return whether a file was uploaded by this run, or by an earlier one that ended before the hook."""

@@ -212,7 +212,8 @@ def test_a_file_that_is_no_plan_is_refused(root: Path, tmp_path: Path, change: A
     [
         ((), "apply needs the file of a plan [plan-file-missing]"),
         (("nowhere.json",), "nowhere.json cannot be read: No such file or directory [plan-file-missing]"),
-        (("a", "b"), "relnox apply: unrecognized arguments: a b [option-unknown]"),
+        (("a", "b"), "relnox apply takes one word (PLAN), not 2: a, b [option-invalid]"),
+        (("",), "relnox apply PLAN = '' is not valid: it names no file [value-invalid]"),
     ],
 )
 def test_a_missing_file_is_a_clear_error(root: Path, words: tuple[str, ...], error: str) -> None:

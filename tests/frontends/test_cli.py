@@ -120,9 +120,24 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
             "remove --part",
         ),
         (
-            "bump minor major",
-            "relnox bump: unrecognized arguments: minor major [option-unknown]",
-            "choose one of ",
+            "bump minor major --commit",
+            "relnox bump takes one word (PART|VERSION), not 2: minor, major [option-invalid]",
+            "relnox bump minor",
+        ),
+        (
+            "status demo",
+            "relnox status: unrecognized arguments: demo [option-unknown]",
+            "relnox status --package demo",
+        ),
+        (
+            "status --plan= --dry-run",
+            "--plan = '' is not valid: it names no file [value-invalid]",
+            "name a file, or - for standard output",
+        ),
+        (
+            "bump minor --report  ",
+            "relnox bump: argument --report: expected one argument [option-invalid]",
+            "relnox bump --help",
         ),
         (
             "bump --parts minor",

@@ -200,6 +200,41 @@ def test_a_failing_check_before_a_bump_stops_it(tmp_path: Path) -> None:
     assert here(root, "bump", "--abort").code == 1  # nothing is left of it
 
 
+def test_a_check_that_creates_the_planned_tag_stops_the_bump(tmp_path: Path) -> None:
+    words = ["git", "tag", "v1.1"]
+    root = project(tmp_path / "home", hook("before-bump", 'on-failure = "warn"', run=json.dumps(words)))
+    head = git(root, "rev-parse", "HEAD")
+    ran = here(root, "bump", "minor", "--commit", "--tag")
+    assert ran.code == 2, ran.text
+    assert "before-bump hook (git tag v1.1) created v1.1, which bump creates [hook-created-tag]" in ran.err
+    assert "git tag -d v1.1" in ran.err
+    assert (git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")) == (head, "")
+
+
+def test_a_check_may_fetch_and_create_other_tags(tmp_path: Path) -> None:
+    root = project(tmp_path / "home", hook("before-bump", run='["git", "tag", "checked"]'))
+    ran = here(root, "bump", "minor", "--commit", "--tag")
+    assert ran.code == 0, ran.text
+    assert git(root, "tag").split() == ["checked", "v1.1"]
+
+
+@pytest.mark.parametrize("reporter", ["plain", "terminal", "github"])
+def test_verbose_shows_the_output_of_an_edit_hook(tmp_path: Path, reporter: str) -> None:
+    root = project(tmp_path / "home", hook("edit-bump", run='["sh", "-c", "echo updated the schema"]'))
+    quiet = here(root, "bump", "minor", "--dry-run", "--reporter", reporter)
+    assert quiet.code == 0, quiet.text
+    if reporter != "github":
+        assert "updated the schema\n" not in quiet.err
+    shown = here(root, "bump", "minor", "--reporter", reporter, "--verbose")
+    assert shown.code == 0, shown.text
+    assert "updated the schema\n" in shown.err
+    if reporter == "github":
+        stop = shown.err.index("::stop-commands::")
+        token = shown.err[stop:].split("::")[2].splitlines()[0]
+        assert stop < shown.err.index("updated the schema") < shown.err.index(f"::{token}::")
+        assert shown.err.index(f"::{token}::") < shown.err.index("::group::")
+
+
 # Build
 
 

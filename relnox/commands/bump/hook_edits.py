@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from relnox import core
@@ -62,7 +63,8 @@ def run_edit_hooks(
         event = event_document(step, root="", commit=state.head, folder=None, files=())
         present = {**planned, **after}
         try:
-            edits = hooks.edits_in_copy(step.hook, event, project.git, present)
+            on_line = partial(project.on_output, step)
+            edits = hooks.edits_in_copy(step.hook, event, project.git, present, on_line)
             _check_versions(step, decision.bumps, present, edits)
         except Failed as error:
             if step.hook.on_failure == "fail":

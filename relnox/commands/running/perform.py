@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Event, Outcome, Waiting
     from relnox.core.planning.fixes import FrontEnd
     from relnox.core.planning.plan import Inputs, Plan
+    from relnox.core.planning.step import Step
     from relnox.core.settings.options import CommonOptions, OptionValue
     from relnox.core.settings.schema import Value
     from relnox.reporters import Reporter
@@ -197,7 +198,14 @@ def prepare(
     """
     waited: list[Waiting] = []
     protect = cache(lambda: untrusted_code.protect_credentials(project, reporter, stack))
-    project = stack.enter_context(replace(project, before_tools=protect, documents=reports.paths(options)))
+    project = stack.enter_context(
+        replace(
+            project,
+            before_tools=protect,
+            on_output=_output_callback(reporter, nested=False),
+            documents=reports.paths(options),
+        )
+    )
     with waits.on_wait(_wait_callback(waited, reporter, nested=False)):
         module = load(task)
         project_time = getattr(module, "time_of_plan", None)
@@ -364,7 +372,8 @@ def _stage(  # noqa: PLR0913 - a run
     """Observe, plan and run a task of a chain in a folder."""
     from relnox.commands.shared.project import open_project
 
-    project = replace(open_project(root), is_rehearsal=rehearsal)
+    on_output = _output_callback(reporter, nested=True)
+    project = replace(open_project(root), is_rehearsal=rehearsal, on_output=on_output)
     stack.enter_context(project)
     options, _ = resolve_options(step.task, dict(step.options), project)
     module = load(step.task)
@@ -409,6 +418,15 @@ def _emitting(reporter: Reporter, *, nested: bool) -> Callable[[Event], None]:
         reporter.event(event, nested=nested)
 
     return emit
+
+
+def _output_callback(reporter: Reporter, *, nested: bool) -> Callable[[Step, str], None]:
+    """Return a callback that shows the output of programs that run while a task is planned."""
+
+    def on_output(step: Step, line: str) -> None:
+        reporter.event(core.events.OutputLine(step, line), nested=nested)
+
+    return on_output
 
 
 def _wait_callback(waited: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
+    from relnox.core.planning.step import Step
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.tag_proposals import KnownTags
     from relnox.core.tagging.tags import TagFormat
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Project", "open_project"]
 
 
-def _nothing() -> None:
-    """The default of `Project.before_tools`."""
+def _nothing(*_: object) -> None:
+    """The default of callbacks."""
 
 
 class Project(Record):
@@ -47,6 +48,7 @@ class Project(Record):
         config: Its settings.
         git: Its checkout, or None outside git.
         before_tools: Called before a tool of the project runs, once or more often.
+        on_output: Called with each line of output of a step's program that runs while the task is planned.
         remote_tags: Tags of the remote and the commit each points to, if they were read.
         is_rehearsal: Whether it is a clone that a release is rehearsed in.
         documents: Plans and reports that this command reads or writes; they are not part of the project.
@@ -56,6 +58,7 @@ class Project(Record):
     config: Config
     git: Git | None
     before_tools: Callable[[], None] = staticmethod(_nothing)
+    on_output: Callable[[Step, str], None] = staticmethod(_nothing)
     remote_tags: Mapping[str, str] | None = None
     is_rehearsal: bool = False
     documents: tuple[str, ...] = ()

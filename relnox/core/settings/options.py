@@ -10,7 +10,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
-from relnox.core.settings.schema import Field, Settings, fields_of, kind_of
+from relnox.core.settings import rules
+from relnox.core.settings.schema import Field, Settings, Text, fields_of, kind_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.schema import Kind, Source, Value
 
-__all__ = ["CommonOptions", "OptionValue", "of_task", "option", "resolve"]
+__all__ = ["DOCUMENT", "CommonOptions", "OptionValue", "of_task", "option", "resolve"]
+
+
+DOCUMENT = Text(rule=rules.document)
+"""The path of a document that is written or read."""
 
 
 class OptionValue(NamedTuple):
@@ -80,10 +85,14 @@ class CommonOptions(Settings):
         False, "Show the value of each option and setting, and where it comes from; run nothing.", anywhere=False
     )
     plan: str | None = option(
-        None, "Write the plan as JSON to a file; - is standard output.", metavar="FILE", anywhere=False
+        None,
+        "Write the plan as JSON to a file; - is standard output.",
+        kind=DOCUMENT,
+        metavar="FILE",
+        anywhere=False,
     )
     report: str | None = option(
-        None, "Write a report of the run as JSON to a file; - is standard output.", metavar="FILE"
+        None, "Write a report of the run as JSON to a file; - is standard output.", kind=DOCUMENT, metavar="FILE"
     )
     reporter: str = option(
         "auto", "The output format.", choices=("auto", "terminal", "plain", "github"), metavar="KIND"

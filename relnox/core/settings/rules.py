@@ -22,6 +22,7 @@ __all__ = [
     "branch",
     "branch_template",
     "distribution",
+    "document",
     "file_path",
     "index_name",
     "message",
@@ -127,10 +128,17 @@ def branch_template(text: str) -> InvalidValue | None:
 
 
 def remote(text: str) -> InvalidValue | None:
-    """Check a remote: a name, a URL or a path."""
-    if text.strip() == text and text and not text.startswith("-") and not _CONTROL.search(text):
+    """Check the name of a remote; not its URL: the branches that git fetched are looked up by the name."""
+    if ref_name(text) is None:
         return None
-    return InvalidValue("git rejects it", 'for example: remote = "origin"; list remotes with "git remote"')
+    return InvalidValue(
+        "it is not the name of a remote", 'git remote add upstream URL, and set remote = "upstream"'
+    )
+
+
+def document(text: str) -> InvalidValue | None:
+    """Check the path of a document, or `-`."""
+    return None if text.strip() else InvalidValue("it names no file", "name a file, or - for standard output")
 
 
 def file_path(text: str) -> InvalidValue | None:
