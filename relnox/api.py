@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.commands.running.perform import Preparation
+    from relnox.commands.running.preparation import Preparation
     from relnox.commands.shared.project import Project
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.packages import Package
@@ -94,7 +94,7 @@ class Workspace:
         """
         from relnox import arguments, importing
         from relnox.commands import COMMANDS
-        from relnox.commands.running import perform
+        from relnox.commands.running import preparation
         from relnox.commands.shared.project import open_project
 
         if "project" in options:
@@ -103,9 +103,9 @@ class Workspace:
             reporter = _Events()
             project = stack.enter_context(open_project(self.root))
             name = importing.find_task(task, COMMANDS).name
-            resolved, _ = perform.resolve_options(name, arguments.check_values(name, options), project)
-            preparation = perform.prepare(name, resolved, project, reporter, stack)
-            return TaskPlan(preparation, reporter, stack.pop_all())
+            resolved, _ = preparation.resolve_options(name, arguments.check_values(name, options), project)
+            prepared = preparation.prepare(name, resolved, project, reporter, stack)
+            return TaskPlan(prepared, reporter, stack.pop_all())
 
     def run(self, task: str, /, *, on_event: Callable[[Event], None] | None = None, **options: Value) -> Outcome:
         """Plan a task and run it; the arguments are those of `plan` and `TaskPlan.run`."""
@@ -170,14 +170,14 @@ class TaskPlan:
         Raises:
             Blocked: The plan has problems, needs `yes=True`, or was run before.
         """
-        from relnox.commands.running import perform
+        from relnox.commands.running.execution import run_prepared
 
         if self._reporter.is_over:
             raise Blocked("plan-already-run", "a plan can be run once", fix="plan the task again")
         self._reporter.on_event = on_event
         self._reporter.is_over = True
         with self._stack:
-            return perform.run_prepared(self._preparation, self._reporter, self._stack, interactive=False)
+            return run_prepared(self._preparation, self._reporter, self._stack, interactive=False)
 
     def close(self) -> None:
         """Close what the plan keeps open."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 from relnox.core.planning.fixes import FrontEnd, Start
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Callable, Container, Iterable
 
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
@@ -32,6 +32,7 @@ __all__ = [
     "load",
     "nearest_task",
     "options_by_table",
+    "summarize",
     "task_named",
 ]
 
@@ -41,7 +42,12 @@ S = TypeVar("S")
 
 
 class TaskModule(Protocol[O, S]):
-    """The module or package of a task, with its options and its snapshot; its docstring is the help text."""
+    """The module or package of a task, with its options and its snapshot; its docstring is the help text.
+
+    It may also have `summarize(outcome, folder)` for the tables at the end of a run, `document(snapshot, options)`
+    for `--json`, `pending(snapshot, plan, options)` for the record to write before the first step, and
+    `time_of_plan(options, project)` if the plan depends on the date.
+    """
 
     @property
     def Options(self) -> type[O]:  # noqa: N802 - a class
@@ -52,9 +58,6 @@ class TaskModule(Protocol[O, S]):
 
     def plan(self, snapshot: S, options: O) -> Plan:
         """Make the plan: a pure function of its arguments."""
-
-    def summarize(self, outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-        """Return tables to show at the end of a run."""
 
 
 class Task(NamedTuple):
@@ -140,6 +143,14 @@ def nearest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
 def load(name: str) -> TaskModule[CommonOptions, object]:
     """Import the module of a task; its options and its snapshot are for itself only."""
     return cast("TaskModule[CommonOptions, object]", import_module(f"relnox.commands.{COMMANDS[name].attribute}"))
+
+
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """Return the tables that a task shows at the end of a run; `folder` is the one that it worked in."""
+    of_task: Callable[[Outcome, Path], tuple[Table, ...]] | None = getattr(
+        load(outcome.plan.task), "summarize", None
+    )
+    return of_task(outcome, folder) if of_task is not None else ()
 
 
 def help_of(name: str) -> tuple[str, str]:

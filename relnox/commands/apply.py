@@ -19,10 +19,9 @@ from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
-    from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Inputs, Plan, Table
+    from relnox.core.planning.plan import Inputs, Plan
 
-__all__ = ["Options", "Snapshot", "observe", "pending", "plan", "summarize"]
+__all__ = ["Options", "Snapshot", "observe", "pending", "plan"]
 
 
 class Options(CommonOptions):
@@ -104,11 +103,6 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> Any:
     del options
     task_pending = getattr(load(snapshot.approved.task), "pending", None)
     return task_pending(snapshot.current, planned, snapshot.options) if task_pending is not None else None
-
-
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Return the tables of the task."""
-    return load(outcome.plan.task).summarize(outcome, folder)
 
 
 def _read(options: Options) -> tuple[str, Plan]:

@@ -18,17 +18,15 @@ from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from relnox.commands.shared.project import Project
     from relnox.core.bump.changes import Edit
     from relnox.core.packages import Package
-    from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.planning.plan import Plan
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-__all__ = ["EXPLICIT_NOXFILE", "NOXFILE", "TASKS_FILE", "Options", "Snapshot", "observe", "plan", "summarize"]
+__all__ = ["EXPLICIT_NOXFILE", "NOXFILE", "TASKS_FILE", "Options", "Snapshot", "observe", "plan"]
 
 _NOXFILE = """\
 # /// script
@@ -121,12 +119,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps=(steps.EditFiles(edits=edits),) if edits else (),
         notes=notes if edits else (*notes, "nothing to do: all files exist already"),
     )
-
-
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Add no table: the steps show everything."""
-    del outcome, folder
-    return ()
 
 
 def _proposed(project: Project) -> dict[str, Any]:

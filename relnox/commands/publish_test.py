@@ -19,15 +19,12 @@ from relnox.core.settings.options import option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from relnox.commands.publish.snapshot import Snapshot as PublishingSnapshot
     from relnox.commands.shared.project import Project
-    from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.planning.plan import Plan
     from relnox.core.settings.config import VerifyConfig
 
-__all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
+__all__ = ["Options", "Snapshot", "observe", "plan"]
 
 _VERIFY_TIME = 600
 """Seconds to wait for installable files."""
@@ -127,9 +124,3 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         public=preflight.public(publishing, allow_mismatch=options.allow_mismatch),
         resumes=bool(publishing.public),
     )
-
-
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Return no tables: the steps are the summary."""
-    del outcome, folder
-    return ()

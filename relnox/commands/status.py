@@ -15,7 +15,6 @@ from relnox.errors import Blocked, TryLater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from packaging.version import Version
 
@@ -23,12 +22,11 @@ if TYPE_CHECKING:
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
-    from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.planning.plan import Plan
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.system.network import Deadline
 
-__all__ = ["SCHEMA", "Options", "Row", "Snapshot", "document", "observe", "plan", "summarize"]
+__all__ = ["SCHEMA", "Options", "Row", "Snapshot", "document", "observe", "plan"]
 
 SCHEMA = 1
 """The version of the JSON document: it changes where a program that reads it would break."""
@@ -152,12 +150,6 @@ def _version(row: Row) -> Version | None:
     package, history = row.package, row.history
     is_tagged = package.version is None and package.source.kind == "tags" and history is not None
     return history.version if is_tagged and history is not None else package.version
-
-
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Return no tables: the plan's table has it all."""
-    del outcome, folder
-    return ()
 
 
 def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:

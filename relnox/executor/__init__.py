@@ -31,22 +31,22 @@ __all__ = ["execute"]
 _POLL_INTERVAL = 0.005
 
 
-def execute(plan: Plan, run: Run) -> Outcome:
+def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     """Execute a plan to its end, or to the first failure.
 
     A bug is raised as it is unless the outcome must be reported, because something may be public. Then it ends the
     run like any failure.
 
     Args:
-        plan: A plan without problems.
-        run: The run; its `emit` gets all events.
+        run: The run of a plan without problems; its `emit` gets all events.
+        handles_signals: Whether SIGINT and SIGTERM are handled meanwhile.
     """
-    begin = time.monotonic()
+    begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)
     kinds = dict.fromkeys(action_class(step).policy for step in plan.steps)
     policies = tuple(run.service(kind) for kind in kinds if kind is not None)
     bug: BaseException | None = None
-    with signals.watching(handled=run.handles_signals) as watched:
+    with signals.watching(handled=handles_signals) as watched:
         try:
             run.emit(RunStarted(plan))
             for policy in policies:

@@ -11,6 +11,7 @@ from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.errors import Failed
 from relnox.steps.export import source_of
+from relnox.steps.project_settings import archive_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +54,7 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> C
             lists all problems.
     """
     source = source_of(action.run)
-    release = [building.archives.read(path, action.run.settings.limits) for path in paths]
+    release = [building.archives.read(path, archive_limits(action.run)) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
     expected = building.checks.Expected(
         name=step.package,

@@ -24,6 +24,7 @@ from relnox.steps.archive_checks import check_archives
 from relnox.steps.building_services import BuildingServices
 from relnox.steps.export import source_of
 from relnox.steps.output_folder import check_unchanged, move_to, staging_folder
+from relnox.steps.project_settings import find_owners
 from relnox.system import process
 
 if TYPE_CHECKING:
@@ -199,13 +200,10 @@ class Building(Action[Build]):
 @contextlib.contextmanager
 def _fix_names_sibling(step: Build, run: Run) -> Iterator[None]:
     """Name the sibling in the fix if a build fails because a module of that sibling is missing."""
-    from relnox.source import module_owners
-
     try:
         yield
     except building.backend.MissingModule as error:
-        others = {name: folder for name, folder in run.settings.folders().items() if name != step.package}
-        module, owners = module_owners.first_contained(source_of(run).folder, others, error.modules)
+        module, owners = find_owners(step.package, error.modules, run)
         if owners:
             error.fix = (
                 f'add "{owners[0]}" to requires in [build-system] of {step.package}, so that it is built first '

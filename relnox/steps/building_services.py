@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from relnox import building
 from relnox.core.planning.events import Notice
 from relnox.errors import Blocked
+from relnox.steps.project_settings import InstallerSettings
 from relnox.steps.run import Service
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class BuildingServices(Service):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
+        self._settings = run.result(InstallerSettings) or InstallerSettings()
         self._lock = threading.RLock()
         self._pools: dict[tuple[str, str], BuildEnvironmentPool] = {}
         self._twine: ForkServer | None = None
@@ -50,7 +52,7 @@ class BuildingServices(Service):
     def installer_variables(self, *, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of installers for build and test environments."""
         variables = self._run.variables(own_indexes=True, more=more)
-        index = self._run.settings.build_index
+        index = self._settings.only_index
         return variables if index is None else building.installer_settings.pin_index(variables, index)
 
     def report_package_sources(self, installer: str) -> None:
@@ -124,7 +126,7 @@ class BuildingServices(Service):
     def _package_sources(self, installer: str) -> tuple[PackageSource, ...]:
         """Return the package sources that an installer is configured for."""
         settings = building.installer_settings
-        if (index := self._run.settings.build_index) is not None:
+        if (index := self._settings.only_index) is not None:
             return (settings.PackageSource("index", index, "the project's settings"),)
         return settings.package_sources(installer, self.installer_variables(), self._run.root)
 
@@ -136,7 +138,7 @@ class BuildingServices(Service):
         import tomlkit
 
         folder = self._run.folder("uv")
-        (folder / "uv.toml").write_text(tomlkit.dumps(dict(self._run.settings.uv)), encoding="utf-8")
+        (folder / "uv.toml").write_text(tomlkit.dumps(dict(self._settings.uv)), encoding="utf-8")
         return folder
 
 

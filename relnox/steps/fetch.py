@@ -13,6 +13,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.text import listing
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.steps.action import Action
+from relnox.steps.project_settings import archive_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,7 +108,7 @@ class Downloading(Action[Download]):
         sha256 = client.download(index_file, path, deadline)
         if sha256 != file.sha256:
             raise index_file_differs(index, file, sha256)
-        return building.checks.read_checked(path, self.run.settings.limits)
+        return building.checks.read_checked(path, archive_limits(self.run))
 
 
 class CopyFiles(Step, kw_only=True):
@@ -157,7 +158,7 @@ class CopyingFiles(Action[CopyFiles]):
                 f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
                 fix=f"rebuild: {fixes.command('build-all')}",
             )
-        return building.checks.read_checked(path, self.run.settings.limits)
+        return building.checks.read_checked(path, archive_limits(self.run))
 
 
 def _hashes(files: Iterable[Distribution]) -> str:

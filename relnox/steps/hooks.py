@@ -207,7 +207,8 @@ class RunningHook(Action[RunHook]):
             )
 
     def _planned_tags(self) -> Sequence[Tag]:
-        return self.run.pending.tags if self.run.pending is not None else ()
+        pending = self.run.service(Transaction).pending
+        return pending.tags if pending is not None else ()
 
     def _is_due(self) -> bool:
         """Return whether a file was uploaded by this run, or by an earlier one that ended before the hook."""

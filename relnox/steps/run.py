@@ -9,42 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relnox.core.planning.events import OutputLine, Status, StepFinished
-from relnox.core.records import Record
-from relnox.core.settings.config import ArchiveLimits
 from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import Self
 
-    from relnox.core.planning.events import Event, Outcome
+    from relnox.core.planning.events import Event
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
     from relnox.indexes import Indexes
     from relnox.source.git import Git
-    from relnox.steps.bump_record import Pending
     from relnox.steps.scratch import ScratchFolder
-    from relnox.steps.stages import Stage
 
-__all__ = ["Run", "RunSettings", "Service"]
-
-
-class RunSettings(Record, kw_only=True):
-    """The project's settings that steps need when they run.
-
-    Attributes:
-        build_index: The only index for build requirements; None for the configuration of pip and uv.
-        passed: Variables that programs may see although they look like credentials.
-        limits: Limits for archives.
-        uv: Settings of uv that apply to builds.
-        folders: Returns the folder of each package of the project, by name.
-    """
-
-    build_index: str | None = None
-    passed: Collection[str] = ()
-    limits: ArchiveLimits = ArchiveLimits()
-    uv: tuple[tuple[str, Any], ...] = ()
-    folders: Callable[[], Mapping[str, str]] = dict
+__all__ = ["Run", "Service"]
 
 
 class Service:
@@ -64,15 +42,14 @@ V = TypeVar("V", bound=Service)
 class Run:
     """One run of a plan.
 
+    What only some steps need are `values`, which `result` returns like the results of steps: the record of a bump
+    (`Pending`), `StageRunner`, `ArchiveLimits`, `InstallerSettings`, `PackageFolders`.
+
     Attributes:
         plan: The plan.
         root: The project's folder; paths of steps are relative to it.
         private: The folder for data that later runs need.
         git: The checkout, or None outside git.
-        stage: Runs a task of a chain in a folder.
-        pending: The steps to record before the first one is applied, if any.
-        settings: The project's settings.
-        handles_signals: Whether SIGINT and SIGTERM are handled while the plan runs.
         unsuccessful: Steps that failed or were not tried.
     """
 
@@ -85,22 +62,18 @@ class Run:
         git: Git | None,
         indexes: Callable[[], Indexes],
         emit: Callable[[Event], None],
-        stage: Callable[[Stage, Path], Outcome],
         scratch: ScratchFolder,
-        pending: Pending | None = None,
-        settings: RunSettings | None = None,
-        handles_signals: bool = True,
+        passed: Collection[str] = (),
+        values: Iterable[object] = (),
     ) -> None:
         self.plan = plan
         self.root = root
         self.private = private
         self.git = git
-        self.stage = stage
-        self.pending = pending
-        self.settings = settings or RunSettings()
-        self.handles_signals = handles_signals
         self.unsuccessful: list[Step] = []
         self._indexes = indexes
+        self._passed = passed
+        self._values = tuple(values)
         self._emit = emit
         self._emitting = threading.Lock()
         self._scratch = scratch
@@ -122,12 +95,12 @@ class Run:
             self._results[step.key] = result
 
     def results(self, kind: type[T]) -> tuple[T, ...]:
-        """Return the results so far that are of a class, in the order of the plan."""
-        results = (self._results.get(step.key) for step in self.plan.steps)
+        """Return the values and the results so far that are of a class, these in the order of the plan."""
+        results = (*self._values, *(self._results.get(step.key) for step in self.plan.steps))
         return tuple(result for result in results if isinstance(result, kind))
 
     def result(self, kind: type[T]) -> T | None:
-        """Return the result of the one step whose result is of a class; None if the plan has no such step."""
+        """Return the one value, or the result of the one step, that is of a class; None if there is none."""
         return next(iter(self.results(kind)), None)
 
     def service(self, kind: type[V]) -> V:
@@ -178,7 +151,7 @@ class Run:
     def variables(self, *, own_indexes: bool = False, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of programs that must not see credentials; see `environment_variables`."""
         temporary = self.temporary_variables() | dict(more or {})
-        return clean_environment(os.environ, own_indexes=own_indexes, passed=self.settings.passed, more=temporary)
+        return clean_environment(os.environ, own_indexes=own_indexes, passed=self._passed, more=temporary)
 
     def temporary_variables(self) -> dict[str, str]:
         """Return the variables that name the folder for temporary files of programs."""

@@ -11,6 +11,7 @@ from relnox.steps.action import Action
 from relnox.steps.build import built_packages
 from relnox.steps.building_services import BuildingServices
 from relnox.steps.export import source_of
+from relnox.steps.project_settings import find_owners
 from relnox.system import process
 
 __all__ = ["RunTests"]
@@ -90,14 +91,11 @@ class Testing(Action[RunTests]):
 
     def _missing_module_fix(self, output: str) -> str | None:
         """Return how to get a module that the tests lack: from a sibling, an extra, or another requirement."""
-        from relnox.source import module_owners
-
         if not (missing := _NO_MODULE.findall(output)):
             return None
         module, package = missing[-1], self.step.package
-        others = {name: folder for name, folder in self.run.settings.folders().items() if name != package}
         candidates = core.missing_modules.candidate_modules(output.splitlines(), module)
-        sibling_module, owners = module_owners.first_contained(source_of(self.run).folder, others, candidates)
+        sibling_module, owners = find_owners(package, candidates, self.run)
         if owners:
             places = " and ".join(owners)
             return f'add "{owners[0]}" to the dependencies of {package} ({sibling_module} is in {places})'

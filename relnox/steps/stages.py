@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.planning.events import Status
 from relnox.core.planning.step import Step
@@ -12,13 +12,14 @@ from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from relnox.core.planning.events import Outcome
     from relnox.errors import RelnoxError
     from relnox.steps.run import Run
 
-__all__ = ["CloneCheckout", "Stage", "checkout_folder"]
+__all__ = ["CloneCheckout", "Stage", "StageRunner", "checkout_folder"]
 
 
 class ClonedCheckout(Record):
@@ -89,12 +90,20 @@ class Stage(Step, kw_only=True):
         return " ".join([self.task, *(flag for name, value in self.options for flag in _flags(name, value))])
 
 
+class StageRunner(NamedTuple):
+    """Runs the task of a stage in a folder; a value of the run."""
+
+    run: Callable[[Stage, Path], Outcome]
+
+
 class RunningStage(Action[Stage]):
     """Runs another task, which verifies its own steps."""
 
     def apply(self) -> None:
         """Observe, plan and run the task."""
-        self.result = outcome = self.run.stage(self.step, checkout_folder(self.run))
+        runner = self.run.result(StageRunner)
+        assert runner is not None  # noqa: S101 - a value of every run
+        self.result = outcome = runner.run(self.step, checkout_folder(self.run))
         if outcome.exit_code != ExitCode.DONE:
             raise _failure(self.step.task, outcome)
 

@@ -35,8 +35,10 @@ class Transaction(Policy):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.pending = run.pending
-        self._planned = run.pending.steps if run.pending is not None else ()
+        from relnox.steps.bump_record import Pending
+
+        self.pending = run.result(Pending)
+        self._planned = self.pending.steps if self.pending is not None else ()
         self.undo = ExitStack()
         self.partly_applied = False
         self._resumed = False

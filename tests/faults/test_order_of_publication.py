@@ -106,7 +106,6 @@ def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:
     with ScratchFolder() as scratch:
         plan = Plan(task="publish", steps=steps, continue_on_error=True)
         return executor.execute(
-            plan,
             Run(
                 plan=plan,
                 root=root,
@@ -114,7 +113,6 @@ def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:
                 git=None,
                 indexes=lambda: index,  # type: ignore[arg-type, return-value]
                 emit=lambda _event: None,
-                stage=lambda _step, _root: pytest.fail("there are no stages"),
                 scratch=scratch,
             ),
         )

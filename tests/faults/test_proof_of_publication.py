@@ -14,7 +14,7 @@ from controlled_index.faults import Answer, Rule
 from controlled_index.handler import ControlledHandler
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
-from relnox.commands import publish as publish_task
+from relnox import commands
 from relnox.indexes import client, uploader
 from relnox.reporters import json as json_reports
 from relnox.reporters import plain, text
@@ -344,7 +344,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "while a step is reported": (plain.Plain, "event"),
     "while the end is reported": (text, "ending"),
     "while the deadline is reckoned": (Publication, "_upload_deadline"),
-    "while results are summed up": (publish_task, "summarize"),
+    "while results are summed up": (commands, "summarize"),
     "while the report is written": (json_reports, "render"),
     "when the scratch folder is removed": (ScratchFolder, "__exit__"),
 }

@@ -17,16 +17,14 @@ from relnox.steps.push_tags import MAX_TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from relnox.commands.auto_tag.decisions import Decision
     from relnox.commands.auto_tag.observation import Snapshot
     from relnox.commands.shared.project import Project
-    from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.planning.step import Step
 
-__all__ = ["Options", "observe", "plan", "summarize"]
+__all__ = ["Options", "observe", "plan"]
 
 
 class Options(CommonOptions):
@@ -115,9 +113,3 @@ def _table(decided: Sequence[Decision]) -> Table:
         for decision in decided
     )
     return core.plan.Table(title="", columns=("package", "version", "tag", "state"), rows=rows)
-
-
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Return no tables: the plan's table has it all."""
-    del outcome, folder
-    return ()

@@ -14,16 +14,14 @@ from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from relnox.commands.bump.snapshot import NewBump, Snapshot
     from relnox.commands.shared.project import Project
-    from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
     from relnox.steps import bump_record
 
-__all__ = ["Options", "observe", "pending", "plan", "summarize", "time_of_plan"]
+__all__ = ["Options", "observe", "pending", "plan", "time_of_plan"]
 
 
 def time_of_plan(options: Options, project: Project) -> str:
@@ -177,9 +175,3 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.
     return bump_record.Pending(
         request=request_of(options), steps=bump_record.recorded(planned.steps), head=head, run=run_of(options)
     )
-
-
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Return no tables: the plan's table has it all."""
-    del outcome, folder
-    return ()

@@ -18,19 +18,17 @@ from relnox.core.settings.options import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from relnox.building.checks import Finding
     from relnox.commands.shared.project import Project
     from relnox.commands.shared.release_versions import Versions
     from relnox.core.packages import Package
-    from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.planning.plan import Plan
     from relnox.core.release.collection import Job
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.config import WheelsConfig
 
-__all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
+__all__ = ["Options", "Snapshot", "observe", "plan"]
 
 
 class Options(ReleaseOptions):
@@ -126,12 +124,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         notes=tuple(_notes(snapshot, manifest, options)),
         problems=problems if options.allow_mismatch else (*snapshot.versions.problems, *problems),
     )
-
-
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Return no table: the manifest lists everything."""
-    del outcome, folder
-    return ()
 
 
 def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator[str]:

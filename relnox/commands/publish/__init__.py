@@ -16,14 +16,11 @@ from relnox.commands.shared.manifests import read_public_part
 from relnox.core.settings.options import option
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from relnox.commands.publish.snapshot import Snapshot
     from relnox.commands.shared.project import Project
-    from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.planning.plan import Plan
 
-__all__ = ["Options", "observe", "plan", "summarize"]
+__all__ = ["Options", "observe", "plan"]
 
 
 class Options(PublishingOptions):
@@ -67,12 +64,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         public=preflight.public(snapshot, allow_mismatch=options.allow_mismatch),
         resumes=bool(snapshot.public),
     )
-
-
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Return no tables: the steps are the summary."""
-    del outcome, folder
-    return ()
 
 
 def _index_for_tags(options: Options, project: Project) -> str:

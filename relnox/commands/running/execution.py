@@ -1,0 +1,158 @@
+"""Running a plan that was prepared, and the stages of a chain."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+from relnox import commands, core
+from relnox.commands.running import blockers, untrusted_code
+from relnox.commands.running.preparation import prepare, resolve_options, wait_callback
+from relnox.core.records import replace
+from relnox.errors import ExitCode
+from relnox.system import waits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from relnox.commands.running.preparation import Preparation
+    from relnox.commands.shared.project import Project
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan
+    from relnox.reporters import Reporter
+    from relnox.steps.stages import Stage
+
+__all__ = ["not_run", "run_prepared"]
+
+
+def run_prepared(  # noqa: PLR0913 - a run
+    preparation: Preparation,
+    reporter: Reporter,
+    end: ExitStack,
+    *,
+    nested: bool = False,
+    ended: list[Outcome] | None = None,
+    interactive: bool = True,
+) -> Outcome:
+    """Run a plan: check its problems, ask for confirmation, execute its steps, and show its tables.
+
+    After the confirmation, a signal ends the run in a step or between two steps. Later signals do not change the
+    exit code. The signal handlers stay until `end` is closed.
+
+    Args:
+        preparation: The plan, and what it runs with.
+        reporter: Where progress is shown.
+        end: Closed at the end of the task.
+        nested: Whether it is a stage of a chain.
+        ended: Gets the outcome as soon as there is one.
+        interactive: Whether questions may be asked and signals are handled; not if Python code runs the plan.
+    """
+    plan = preparation.plan
+    with waits.on_wait(wait_callback(preparation.waits, reporter, nested=nested)):
+        blockers.check_problems(plan)
+        if not preparation.is_approved:
+            blockers.confirm(plan, interactive=interactive)
+        if plan.steps:
+            outcome = _execute(
+                preparation,
+                reporter,
+                end,
+                nested=nested,
+                ended=[] if ended is None else ended,
+                interactive=interactive,
+            )
+        else:
+            reporter.event(core.events.RunStarted(plan), nested=nested)
+            reporter.tables(plan.tables)
+            outcome = not_run(plan, ExitCode.DONE)
+    return replace(outcome, waits=tuple(preparation.waits))
+
+
+def not_run(plan: Plan, exit_code: ExitCode) -> Outcome:
+    """Return the outcome of a plan of which no step was executed."""
+    return core.events.Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0, tables=plan.tables)
+
+
+def _execute(  # noqa: PLR0913 - as above
+    preparation: Preparation,
+    reporter: Reporter,
+    end: ExitStack,
+    *,
+    nested: bool,
+    ended: list[Outcome],
+    interactive: bool,
+) -> Outcome:
+    from relnox import executor
+    from relnox.reporters.best_effort import BestEffortReporter
+    from relnox.source.lock import exclusive_lock
+    from relnox.steps.run import Run
+    from relnox.steps.scratch import ScratchFolder
+    from relnox.steps.stages import StageRunner, checkout_folder
+
+    plan, project = preparation.plan, preparation.project
+    reporter = BestEffortReporter(reporter)
+    end.enter_context(executor.signals.watching(handled=interactive))
+    with ScratchFolder() as scratch, ExitStack() as stack:
+        runs_project_code = untrusted_code.is_executed_by(plan)
+        if runs_project_code and not nested:
+            untrusted_code.protect_credentials(project, reporter, stack)
+        if any(step.exclusive for step in plan.steps):
+            stack.enter_context(exclusive_lock(project.private_folder))
+
+        def stage(step: Stage, root: Path) -> Outcome:
+            is_rehearsal = project.is_rehearsal or root != project.root
+            return _run_stage(step, root, reporter, stack, is_rehearsal=is_rehearsal, interactive=interactive)
+
+        run = stack.enter_context(
+            Run(
+                plan=plan,
+                root=project.root,
+                scratch=scratch,
+                private=project.private_folder,
+                git=project.git,
+                indexes=lambda: project.indexes,
+                emit=partial(reporter.event, nested=nested),
+                passed=project.config.pass_env,
+                values=(
+                    *([preparation.pending] if preparation.pending is not None else []),
+                    *_settings(project, runs_project_code=runs_project_code),
+                    StageRunner(stage),
+                ),
+            )
+        )
+        reporter.tables(plan.tables)
+        outcome = executor.execute(run, handles_signals=interactive)
+        ended.append(outcome)
+        tables = (*outcome.tables, *commands.summarize(outcome, checkout_folder(run)))
+    reporter.tables(tables)
+    return replace(outcome, tables=(*plan.tables, *tables))
+
+
+def _settings(project: Project, *, runs_project_code: bool) -> Iterator[object]:
+    """Yield the settings that steps need; those of builds only if they are used."""
+    from relnox.steps.project_settings import InstallerSettings, PackageFolders
+
+    yield project.config.archives
+    yield PackageFolders(lambda: {package.name: package.folder for package in project.workspace.packages})
+    if runs_project_code:
+        from relnox.indexes import targets
+        from relnox.source import uv_settings
+
+        yield InstallerSettings(
+            only_index=targets.build_simple_url(project.config),
+            uv=tuple(uv_settings.read_installer_settings(project.root).items()),
+        )
+
+
+def _run_stage(  # noqa: PLR0913 - as above
+    step: Stage, root: Path, reporter: Reporter, stack: ExitStack, *, is_rehearsal: bool, interactive: bool
+) -> Outcome:
+    """Observe, plan and run a task of a chain in a folder."""
+    from relnox.commands.shared.project import open_project
+
+    project = replace(open_project(root), is_rehearsal=is_rehearsal)
+    options, _ = resolve_options(step.task, dict(step.options), project)
+    preparation = prepare(step.task, options, project, reporter, stack, nested=True)
+    return run_prepared(preparation, reporter, stack, nested=True, interactive=interactive)

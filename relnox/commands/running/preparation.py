@@ -1,0 +1,126 @@
+"""Planning a task: its options, what it observes, and its plan."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox import core
+from relnox.commands import TASKS, load
+from relnox.commands.running import reports, untrusted_code
+from relnox.core.records import replace
+from relnox.core.settings.options import resolve
+from relnox.system import waits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import ExitStack
+
+    from relnox.commands.shared.project import Project
+    from relnox.core.planning.events import Waiting
+    from relnox.core.planning.plan import Plan
+    from relnox.core.settings.options import CommonOptions, OptionValue
+    from relnox.core.settings.schema import Value
+    from relnox.reporters import Reporter
+    from relnox.steps.bump_record import Pending
+
+__all__ = ["Preparation", "prepare", "resolve_options", "wait_callback"]
+
+
+class Preparation(NamedTuple):
+    """A task that is planned but not run yet.
+
+    Attributes:
+        plan: The plan.
+        project: The project; open until the end of the run.
+        pending: The edits to record before the first step.
+        waits: The waits so far; those of the run are added.
+        is_approved: Whether the plan is confirmed by the file that it was read from.
+        document: The snapshot as JSON, if that was requested instead of tables.
+    """
+
+    plan: Plan
+    project: Project
+    pending: Pending | None
+    waits: list[Waiting]
+    is_approved: bool = False
+    document: str | None = None
+
+
+def prepare(  # noqa: PLR0913 - a run
+    task: str,
+    options: CommonOptions,
+    project: Project,
+    reporter: Reporter,
+    stack: ExitStack,
+    *,
+    nested: bool = False,
+) -> Preparation:
+    """Read the state of the project and plan a task.
+
+    Args:
+        task: The task's name.
+        options: Its options.
+        project: The project.
+        reporter: Where waits are shown.
+        stack: Closed at the end of the run.
+        nested: Whether it is a stage of a chain, whose plan is never written to a file.
+    """
+    if not nested:
+        protect = cache(lambda: untrusted_code.protect_credentials(project, reporter, stack))
+        stated = replace(project, before_tools=protect, documents=reports.paths(options))
+    else:
+        stated = project
+    stack.enter_context(stated)
+    waited: list[Waiting] = []
+    module = load(task)
+    time_of_plan: Callable[[CommonOptions, Project], str] | None = getattr(module, "time_of_plan", None)
+    with waits.on_wait(wait_callback(waited, reporter, nested=nested)):
+        date = time_of_plan(options, stated) if time_of_plan is not None else None
+        snapshot = module.observe(options, stated)
+        plan = module.plan(snapshot, options)
+    is_approved = task == "apply"
+    if not is_approved and not nested:
+        inputs = core.plan.Inputs(options=core.options.of_task(options), commit=stated.commit, date=date)
+        plan = replace(plan, inputs=inputs)
+    pending: Callable[[object, Plan, CommonOptions], Pending | None] | None = getattr(module, "pending", None)
+    document: Callable[[object, CommonOptions], str] | None = getattr(module, "document", None)
+    return Preparation(
+        plan,
+        stated,
+        pending(snapshot, plan, options) if pending is not None else None,
+        waited,
+        is_approved,
+        document(snapshot, options) if document is not None and getattr(options, "json", False) else None,
+    )
+
+
+def resolve_options(
+    task: str,
+    command_line: Mapping[str, Value],
+    project: Project,
+    defaults: Mapping[str, Value] = MappingProxyType({}),
+) -> tuple[CommonOptions, dict[str, OptionValue]]:
+    """Merge the options of a task from the command line, the environment and the project's settings."""
+    table = TASKS[task].table if task in TASKS else ""
+    in_file = getattr(project.config, table).options if table else {}
+    return resolve(
+        load(task).Options,
+        command_line=command_line,
+        environment=os.environ,
+        file=in_file,
+        table=table,
+        defaults=defaults,
+    )
+
+
+def wait_callback(waited: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:
+    """Return a callback that shows waits and collects them for the report."""
+
+    def on_wait(waiting: Waiting) -> None:
+        waited.append(waiting)
+        reporter.event(waiting, nested=nested)
+
+    return on_wait

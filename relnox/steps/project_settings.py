@@ -1,0 +1,53 @@
+"""The project's settings that some steps need when they run: values of the run (`Run.result`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from relnox.core.settings.config import ArchiveLimits
+from relnox.steps.export import source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from relnox.steps.run import Run
+
+__all__ = ["InstallerSettings", "PackageFolders", "archive_limits", "find_owners"]
+
+
+class InstallerSettings(NamedTuple):
+    """Where build requirements come from.
+
+    Attributes:
+        only_index: The only index for build requirements; None for the configuration of pip and uv.
+        uv: Settings of uv that apply to builds.
+    """
+
+    only_index: str | None = None
+    uv: tuple[tuple[str, Any], ...] = ()
+
+
+class PackageFolders(NamedTuple):
+    """The folder of each package of the project, by name, which is read when it is needed."""
+
+    read: Callable[[], Mapping[str, str]]
+
+
+def find_owners(package: str, modules: Iterable[str], run: Run) -> tuple[str, tuple[str, ...]]:
+    """Return the first of the modules that other packages of the project have, and these packages.
+
+    Args:
+        package: The package that lacks a module.
+        modules: Names that the missing module may have, the likeliest first.
+        run: The run.
+    """
+    from relnox.source import module_owners
+
+    folders = run.result(PackageFolders)
+    others = {name: folder for name, folder in folders.read().items() if name != package} if folders else {}
+    return module_owners.first_contained(source_of(run).folder, others, modules)
+
+
+def archive_limits(run: Run) -> ArchiveLimits:
+    """Return the limits for archives that are read."""
+    return run.result(ArchiveLimits) or ArchiveLimits()
