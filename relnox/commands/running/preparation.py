@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,27 +69,25 @@ def prepare(  # noqa: PLR0913 - a run
         nested: Whether it is a stage of a chain, whose plan is never written to a file.
     """
     if not nested:
-        protect = cache(lambda: untrusted_code.protect_credentials(project, reporter, stack))
-        stated = replace(project, before_tools=protect, documents=reports.paths(options))
-    else:
-        stated = project
-    stack.enter_context(stated)
+        protect = cache(partial(untrusted_code.protect_credentials, project, reporter, stack))
+        project = replace(project, before_tools=protect, documents=reports.paths(options))
+    stack.enter_context(project)
     waited: list[Waiting] = []
     module = load(task)
     time_of_plan: Callable[[CommonOptions, Project], str] | None = getattr(module, "time_of_plan", None)
     with waits.on_wait(wait_callback(waited, reporter, nested=nested)):
-        date = time_of_plan(options, stated) if time_of_plan is not None else None
-        snapshot = module.observe(options, stated)
+        date = time_of_plan(options, project) if time_of_plan is not None else None
+        snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
     is_approved = task == "apply"
     if not is_approved and not nested:
-        inputs = core.plan.Inputs(options=core.options.of_task(options), commit=stated.commit, date=date)
+        inputs = core.plan.Inputs(options=core.options.of_task(options), commit=project.commit, date=date)
         plan = replace(plan, inputs=inputs)
     pending: Callable[[object, Plan, CommonOptions], Pending | None] | None = getattr(module, "pending", None)
     document: Callable[[object, CommonOptions], str] | None = getattr(module, "document", None)
     return Preparation(
         plan,
-        stated,
+        project,
         pending(snapshot, plan, options) if pending is not None else None,
         waited,
         is_approved,
