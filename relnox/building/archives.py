@@ -6,6 +6,7 @@ formats are those of PEP 427, PEP 625 and the specification "Source distribution
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import tarfile
@@ -198,7 +199,7 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
 def iter_files(
     archive: Archive, limit: int, hashes: Callable[[str], hashlib._Hash | None] = lambda _: None
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the first bytes of every file in an archive, in one pass that reads all of it.
+    """Yield the name and the first bytes of every file in an archive, in one pass.
 
     Args:
         archive: The archive.
@@ -208,20 +209,16 @@ def iter_files(
     Raises:
         ArchiveError: Its content is damaged, or does not match its headers.
     """
-    with archive.path.open("rb") as file:
-        if archive.kind == "wheel":
+    if archive.kind == "wheel":
+        with archive.path.open("rb") as file:
             for entry in archive.entries:
                 if entry.kind != "directory":
                     yield entry.name, _first_bytes(zip_reader.read_content(file, entry), limit, hashes(entry.name))
-            return
-        if (sdist := _unpack_in_memory(archive.path, archive.limits)) is not None:
-            for entry in sdist.entries:
-                if entry.kind == "file":
-                    yield entry.name, sdist.content(entry, limit)
-            return
-        stream = tar_reader.Stream(tar_reader.gunzip(file, archive.path.stat().st_size, archive.limits))
-        for entry in tar_reader.read_entries(stream, archive.limits):
+        return
+    with _open_sdist(archive.path, archive.limits) as stream:
+        for entry in archive.entries:
             if entry.kind == "file":
+                stream.skip_to(entry.offset)
                 yield entry.name, stream.read(min(entry.size, limit))
 
 
@@ -232,12 +229,10 @@ def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA) -> bytes:
         ArchiveError: It is damaged, or larger than the limit.
     """
     entry = next(entry for entry in archive.entries if entry.name == name and entry.kind == "file")
-    with archive.path.open("rb") as file:
-        if archive.kind == "wheel":
+    if archive.kind == "wheel":
+        with archive.path.open("rb") as file:
             return _wheel_content(file, entry, limit)
-        if (sdist := _unpack_in_memory(archive.path, archive.limits)) is not None:
-            return sdist.content(entry, limit)
-        stream = tar_reader.Stream(tar_reader.gunzip(file, archive.path.stat().st_size, archive.limits))
+    with _open_sdist(archive.path, archive.limits) as stream:
         stream.skip_to(entry.offset)
         return stream.read(min(entry.size, limit))
 
@@ -274,12 +269,8 @@ def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], t
             f"remove the zip format from the build backend's settings, then run {fixes.command('build-all')}",
             code="sdist-is-zip",
         )
-    if (sdist := _unpack_in_memory(path, limits)) is not None:
-        entry = _only_entry_matching(sdist.entries, _SDIST_METADATA)
-        return sdist.entries, (), _reject_costly_metadata(sdist.content(entry, _MAX_METADATA))
     entries, metadata = [], b""
-    with path.open("rb") as file:
-        stream = tar_reader.Stream(tar_reader.gunzip(file, path.stat().st_size, limits))
+    with _open_sdist(path, limits) as stream:
         for entry in tar_reader.read_entries(stream, limits):
             entries.append(entry)
             if entry.kind == "file" and _SDIST_METADATA.fullmatch(entry.name):
@@ -330,34 +321,24 @@ def _parse_email_cached(metadata: bytes) -> tuple[RawMetadata, dict[str, list[st
     return parse_email(metadata)
 
 
-@dataclass(frozen=True)
-class _InMemory:
-    """A small sdist, unpacked in memory, since many checks read it."""
-
-    data: bytes
-    entries: tuple[Entry, ...]
-
-    def content(self, entry: Entry, limit: int) -> bytes:
-        return self.data[entry.offset : entry.offset + min(entry.size, limit)]
-
-
-def _unpack_in_memory(path: Path, limits: ArchiveLimits) -> _InMemory | None:
-    """Return a small sdist unpacked; None for a large one, which is read from disk every time."""
+@contextlib.contextmanager
+def _open_sdist(path: Path, limits: ArchiveLimits) -> Iterator[tar_reader.Stream]:
+    """Open the tar archive in an sdist: in memory if it is small, since many checks read it."""
     stat = path.stat()
-    return None if stat.st_size > _SMALL else _unpack(str(path), stat.st_size, stat.st_mtime_ns, limits)
+    if stat.st_size <= _SMALL:
+        content = _unpack(str(path), stat.st_size, stat.st_mtime_ns, limits)
+        if content is not None:
+            yield tar_reader.Stream(iter((content,)))
+            return
+    with path.open("rb") as file:
+        yield tar_reader.Stream(tar_reader.gunzip(file, stat.st_size, limits))
 
 
 @lru_cache(maxsize=8)
-def _unpack(path: str, size: int, time: int, limits: ArchiveLimits) -> _InMemory | None:
-    """Unpack an sdist into memory; None if it is too large."""
+def _unpack(path: str, size: int, time: int, limits: ArchiveLimits) -> bytes | None:
+    """Return the tar archive in an sdist; None if it is too large to be kept in memory."""
     del time  # part of the key of the cache
     with open(path, "rb") as file:  # noqa: PTH123 - the cache's keys are plain
-        pieces, unpacked = [], 0
-        for piece in tar_reader.gunzip(file, size, limits):
-            pieces.append(piece)
-            unpacked += len(piece)
-            if unpacked > _SMALL_UNPACKED:
-                return None
-    data = b"".join(pieces)
-    stream = tar_reader.Stream(iter((data,)))
-    return _InMemory(data, tuple(tar_reader.read_entries(stream, limits)))
+        stream = tar_reader.Stream(tar_reader.gunzip(file, size, limits))
+        content = stream.read(_SMALL_UNPACKED + 1)
+    return content if len(content) <= _SMALL_UNPACKED else None

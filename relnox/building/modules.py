@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import keyword
-import zipfile
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import find_dist_info_file, member_path
+from relnox.building.archives import find_dist_info_file, member_path, read_file
 from relnox.building.entries import REBUILD
 from relnox.errors import Failed
 
@@ -122,20 +121,15 @@ def required_names(
 
 
 def record_hashes(archive: Archive) -> dict[str, str]:
-    """Return the hashes in RECORD of the files that are installed into site-packages, by name."""
+    """Return the hashes in a wheel's RECORD of the files that are installed into site-packages, by name."""
+    if (record := find_dist_info_file(archive, "RECORD")) is None:
+        return {}
+    lines = read_file(archive, record, archive.limits.max_unpacked << 20).decode().splitlines()
     return {
         str(path): digest
-        for name, digest in _parse_record(archive).items()
+        for name, digest, *_ in (row for row in csv.reader(lines) if len(row) > 1)
         if digest and (path := _installed_path(name)) is not None and path.name not in _SIGNATURES
     }
-
-
-def _parse_record(archive: Archive) -> dict[str, str]:
-    if (name := find_dist_info_file(archive, "RECORD")) is None:
-        return {}
-    with zipfile.ZipFile(archive.path) as wheel:
-        text = wheel.read(name).decode()
-    return {row[0]: row[1] for row in csv.reader(text.splitlines()) if len(row) > 1}
 
 
 def _installed_path(member: str) -> PurePosixPath | None:

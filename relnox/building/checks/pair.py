@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any, cast
 
@@ -149,9 +148,8 @@ def _compare_modules(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     sources = {name: content for name, content in iter_files(sdist, _MAX_SOURCE) if name.endswith(".py")}
     sums = {zlib.crc32(content) for content in sources.values()}
     names = {member_path(name).name for name in sources}
-    with zipfile.ZipFile(wheel.path) as opened:
-        modules = [entry for entry in opened.infolist() if entry.filename.endswith(".py")]
-    differing = [entry.filename for entry in modules if entry.CRC not in sums and not is_generated(entry.filename)]
+    modules = [entry for entry in wheel.entries if entry.name.endswith(".py")]
+    differing = [entry.name for entry in modules if entry.crc not in sums and not is_generated(entry.name)]
     changed = [name for name in differing if member_path(name).name in names]
     if changed:
         yield warning(
