@@ -160,7 +160,9 @@ def _callables(modules: dict[Path, ast.Module], constants: dict[str, ast.expr]) 
             else:
                 exits = frozenset(_exits_in(node, numbers, callables)) or frozenset({numbers["BLOCKED"]})
             module_of = path if node.name.startswith("_") else None
-            callables[node.name] = Callable(parameters, exits, module=module_of)
+            fix = _defaults(node).get("fix")
+            text = "" if fix is None else _text(fix, constants)
+            callables[node.name] = Callable(parameters, exits, text, module=module_of)
     return callables
 
 

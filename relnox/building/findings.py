@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from relnox.building.entries import REBUILD
 from relnox.core.records import Record, replace
 from relnox.core.text import listing
 
@@ -34,7 +35,7 @@ class Finding(Record):
     file: str = ""
 
 
-def error(code: str, message: str, fix: str) -> Finding:
+def error(code: str, message: str, fix: str = REBUILD) -> Finding:
     """Make a finding that is wrong on any index."""
     return Finding("error", code, message, fix)
 
