@@ -16,7 +16,8 @@ _MODULES = {
     "hatchling.build": """
         hatchling.bridge.app hatchling.builders.sdist hatchling.builders.wheel hatchling.metadata.core
         hatchling.plugin.manager hatchling.utils.context packaging.licenses packaging.requirements packaging.tags
-        trove_classifiers email.headerregistry email.message email.parser glob logging subprocess sysconfig textwrap
+        trove_classifiers email.headerregistry email.message email.parser glob logging subprocess sysconfig
+        textwrap
     """,
     "flit_core.buildapi": "flit_core.sdist flit_core.wheel",
     "poetry.core.masonry.api": """

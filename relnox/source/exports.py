@@ -50,7 +50,7 @@ def export(git: Git, commit: str, into: Path) -> Path:
     Raises:
         Failed: git cannot check it out; no files are left.
     """
-    top = Path(git.run("rev-parse", "--show-toplevel", stderr=False).check("git rev-parse").output.rstrip("\n"))
+    top = Path(git.top_level())
     into.mkdir(parents=True)
     # A unique name: the git of a killed run goes on, and when it fails it removes the worktree of its name.
     checkout = Path(tempfile.mkdtemp(prefix="relnox-", dir=into))
@@ -104,8 +104,7 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
             submodule = Git(source.root / name)
             _check_out(git, submodule, submodule_commit, into / name, "git submodule update --recursive")
     time = int(source.run("log", "-1", "--no-show-signature", "--format=%ct", commit, stderr=False).output)
-    files = Git(into).run("ls-files", "-z", stderr=False).check("git ls-files").output
-    for name in files.split("\0"):
+    for name in Git(into).entries("ls-files"):
         with contextlib.suppress(OSError):  # a file that a filter left out
             os.utime(into / name, (time, time), follow_symlinks=False)
     Git(into).run(*_OPTIONS, "update-index", "-q", "--refresh")  # or else the new times look like changes
@@ -113,8 +112,8 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
 
 def _submodules(folder: Path) -> Iterator[tuple[str, str]]:
     """List the submodules of a checkout and their commits."""
-    for line in Git(folder).run("ls-files", "--stage", "-z", stderr=False).output.split("\0"):
-        mode, _, rest = line.partition(" ")
+    for entry in Git(folder).entries("ls-files", "--stage"):
+        mode, _, rest = entry.partition(" ")
         if mode == _SUBMODULE:
             yield rest.partition("\t")[2], rest.partition(" ")[0]
 

@@ -163,9 +163,8 @@ def written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str | None
     """
     names = set(git.changed_files())
     if globs := tuple(ignored):
-        options = ("--others", "--ignored", "--exclude-standard", "-z")
-        output = git.run("ls-files", *options, stderr=False).check("git ls-files").output
-        names |= {name for name in output.split("\0") if _matches(name, globs)}
+        ignored_files = git.entries("ls-files", "--others", "--ignored", "--exclude-standard")
+        names |= {name for name in ignored_files if _matches(name, globs)}
     return {
         name: _digest(git.root / name)
         for name in sorted(names)

@@ -140,9 +140,8 @@ def _describe_machine() -> list[str]:
 
 def _links_and_submodules(git: Git, commit: str) -> tuple[list[str], list[str]]:
     """List the symbolic links and the submodules of a commit."""
-    listing = git.run("ls-tree", "-r", "-z", "--full-tree", commit, stderr=False).check("git ls-tree").output
     paths: dict[str, list[str]] = {_LINK: [], _SUBMODULE: []}
-    for entry in listing.split("\0"):
+    for entry in git.entries("ls-tree", "-r", "--full-tree", commit):
         if entry.startswith((_LINK, _SUBMODULE)):
             paths[entry[:6]].append(entry.partition("\t")[2])
     return paths[_LINK], paths[_SUBMODULE]

@@ -9,6 +9,7 @@ from relnox.core.bump.changes import Tag
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
 from relnox.errors import Conflict, Failed
+from relnox.source.git import changes, remotes
 from relnox.steps.action import Action
 from relnox.steps.transaction import Transaction
 
@@ -56,17 +57,17 @@ class Committing(Action[Commit]):
         git = checkout(self.run)
         before = git.head()
         if self.committed and before is not None:
-            git.reset_index(self._files)  # git was killed after the commit, before it wrote the index
+            changes.reset_index(git, self._files)  # git was killed after the commit, before it wrote the index
             return
-        self.run.service(Transaction).undo.callback(git.reset_to, before, self._files)
+        self.run.service(Transaction).undo.callback(changes.reset_to, git, before, self._files)
         try:
-            git.commit(self.step.message, self._files)
+            changes.commit(git, self.step.message, self._files)
         except Failed as error:
             # Formatters in pre-commit fix the files, fail, and succeed on the second run.
             if not self._reformatted():
                 raise
             self._accept(error)
-            git.commit(self.step.message, self._files)
+            changes.commit(git, self.step.message, self._files)
 
     def verify(self) -> str:
         """Check that the commit has the planned content; formatting by a commit hook is accepted."""
@@ -81,7 +82,7 @@ class Committing(Action[Commit]):
         changed = self._reformatted()
         if changed:
             self._accept(None)
-            git.reset_index(self._files)  # git keeps the files from before the hook there
+            changes.reset_index(git, self._files)  # git keeps the files from before the hook there
         reformatted = f", {listing(changed)} as a commit hook reformatted {_it(changed)}" if changed else ""
         return f"{head[:10]}{reformatted}"
 
@@ -155,9 +156,9 @@ class Tagging(Action[CreateTags]):
     def apply(self) -> None:
         """Create the missing tags, all or none."""
         git = checkout(self.run)
-        git.delete_tags(self.stale)
-        git.create_tags(self.missing, self.head)
-        self.run.service(Transaction).undo.callback(git.delete_tags, [tag.name for tag in self.missing])
+        changes.delete_tags(git, self.stale)
+        changes.create_tags(git, self.missing, self.head)
+        self.run.service(Transaction).undo.callback(changes.delete_tags, git, [tag.name for tag in self.missing])
 
     def verify(self) -> str:
         """Check that every tag is on the present commit."""
@@ -218,7 +219,7 @@ class Pushing(Action[Push]):
         """Push; if that fails, check the remote, since an interrupted push may have arrived."""
         self.run.service(Transaction).make_durable()  # pushed commits must not be lost here
         try:
-            checkout(self.run).push(self.step.to, self.step.branch, self.step.tags)
+            remotes.push(checkout(self.run), self.step.to, self.step.branch, self.step.tags)
         except Failed:
             if self._missing():
                 raise
@@ -235,7 +236,7 @@ class Pushing(Action[Push]):
 
     def _missing(self) -> list[str]:
         git = checkout(self.run)
-        remote, local = git.remote_refs(self.step.to), git.local_refs()
+        remote, local = remotes.read_refs(git, self.step.to), git.local_refs()
         refs = [f"refs/heads/{self.step.branch}", *(f"refs/tags/{tag}" for tag in self.step.tags)]
         return [ref for ref in refs if remote.get(ref) != local.get(ref)]
 

@@ -11,6 +11,7 @@ from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.text import counted
 from relnox.errors import Conflict, Failed
+from relnox.source.git import remotes
 from relnox.steps.action import Action
 from relnox.steps.git import checkout
 from relnox.steps.policy import Policy
@@ -109,7 +110,7 @@ class CommittingToBranch(Action[CommitToBranch]):
         git, step = checkout(self.run), self.step
         content = read_commit(git, commit)
         if content is None:
-            git.fetch_objects(step.on, self._ref, timeout=_FETCH_TIMEOUT)
+            remotes.fetch_objects(git, step.on, self._ref, timeout=_FETCH_TIMEOUT)
             content = read_commit(git, commit)
         if content is None:
             return False
@@ -219,4 +220,4 @@ def _lines(body: str) -> list[str]:
 def _forge(run: Run, remote: str) -> forges.Forge:
     from relnox import forges
 
-    return forges.forge_of(checkout(run).remote_url(remote))
+    return forges.forge_of(remotes.url(checkout(run), remote))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.step import Step
 from relnox.core.text import listing
 from relnox.errors import Conflict, ExitCode, Failed, RelnoxError
+from relnox.source.git import changes, parse_tags, remotes
 from relnox.steps.action import Action
 from relnox.steps.git import checkout
 
@@ -92,7 +93,7 @@ class PushingTags(Action[PushTags]):
     def _push(self, git: Git) -> None:
         while self.missing:
             tried = self.missing
-            completed = git.push_new_tags(self.step.to, tried)
+            completed = remotes.push_new_tags(git, self.step.to, tried)
             # Equal tags of two runs in one second: for the second one they are up to date.
             self._inspect({tag for tag in tried if f"\n=\trefs/tags/{tag}:" in completed.output})
             if completed.returncode == 0:
@@ -120,10 +121,8 @@ class PushingTags(Action[PushTags]):
         Raises:
             Conflict: The remote has a tag on a commit of another line of history.
         """
-        from relnox.source.git import parse_tags
-
         git = checkout(self.run)
-        remote_refs, local_refs = git.remote_refs(self.step.to), git.local_refs()
+        remote_refs, local_refs = remotes.read_refs(git, self.step.to), git.local_refs()
         remote = parse_tags(remote_refs)
         missing = []
         for tag, commit in self.step.tags:
@@ -138,12 +137,13 @@ class PushingTags(Action[PushTags]):
         self.missing, self.result = tuple(missing), ForeignTags(self.foreign)
         # git would not fetch the remote's tag over another one of that name.
         refs = {tag: f"refs/tags/{tag}" for tag in sorted(self.foreign) if tag in self.step.created}
-        git.delete_tags(tag for tag, ref in refs.items() if local_refs.get(ref, "") not in ("", remote_refs[ref]))
+        moved = [tag for tag, ref in refs.items() if local_refs.get(ref, "") not in ("", remote_refs[ref])]
+        changes.delete_tags(git, moved)
 
     def _check_related(self, tag: str, commit: str, other: str, git: Git) -> None:
         """Accept a tag on an ancestor or a descendant; in a shallow clone its commit may not be known."""
         if git.resolve(other) is None:
-            git.fetch_objects(self.step.to, f"refs/tags/{tag}", timeout=60.0)
+            remotes.fetch_objects(git, self.step.to, f"refs/tags/{tag}", timeout=60.0)
         is_related = git.is_ancestor(other, commit) or git.is_ancestor(commit, other)
         if not is_related and not git.is_shallow():
             raise Conflict(
@@ -159,8 +159,8 @@ class PushingTags(Action[PushTags]):
 
     def _rejection(self, completed: Completed, git: Git) -> Failed:
         """Return the remote's words, after the tags that were made for this push are deleted."""
-        remote = git.remote_refs(self.step.to)
-        git.delete_tags(tag for tag in self.step.created if f"refs/tags/{tag}" not in remote)
+        remote = remotes.read_refs(git, self.step.to)
+        changes.delete_tags(git, [tag for tag in self.step.created if f"refs/tags/{tag}" not in remote])
         lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
         output = "\n".join(f"  | {line}" for line in lines[-_SHOWN_LINES:])
         return Failed(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.planning.step import Step
 from relnox.errors import Failed
+from relnox.source.git import remotes
 from relnox.steps.action import Action
 from relnox.steps.git import checkout
 from relnox.steps.push_tags import ForeignTags, after_pushes
@@ -79,4 +80,4 @@ class StartingRun(Action[StartRun]):
     def _forge(self) -> forges.Forge:
         from relnox import forges
 
-        return forges.forge_of(checkout(self.run).remote_url(self.step.on))
+        return forges.forge_of(remotes.url(checkout(self.run), self.step.on))

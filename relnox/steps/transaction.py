@@ -55,11 +55,12 @@ class Transaction(Policy):
         """Record the steps, unless an earlier run left its own record."""
         if self.pending is None:
             return
+        from relnox.source.git import recovery
         from relnox.steps import bump_record
 
         self._resumed = bump_record.read_pending(self._run.private) is not None
         if self._resumed and self._run.git is not None:
-            self._run.git.recover()
+            recovery.recover(self._run.git)
         bump_record.write_pending(self._run.private, self.pending)
 
     def amend(self, contents: Mapping[str, bytes]) -> None:

@@ -6,6 +6,7 @@ from relnox.core.bump.changes import Edit
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
 from relnox.errors import Failed
+from relnox.source.git import changes
 from relnox.steps.action import Action
 from relnox.steps.edit_files import apply_edits
 from relnox.steps.git import checkout
@@ -55,9 +56,9 @@ class UndoingBump(Action[UndoBump]):
             git = checkout(self.run)
             present = git.tags()
             tags = [tag for tag in self.step.tags if tag in present]
-            git.undo_commit(self.step.commit, tags, [edit.file for edit in self.step.edits])
+            changes.undo_commit(git, self.step.commit, tags, [edit.file for edit in self.step.edits])
         elif self.step.tags:
-            checkout(self.run).delete_tags(self.step.tags)
+            changes.delete_tags(checkout(self.run), self.step.tags)
         apply_edits(self.step.edits, self.run)
 
     def verify(self) -> str:

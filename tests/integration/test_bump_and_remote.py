@@ -9,6 +9,8 @@ import pytest
 from projects import commit_all, everything, git, pair, remote_of, repository, write
 from running import refused
 
+from relnox.source.git import remotes
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -79,9 +81,7 @@ def test_a_remote_that_does_not_answer_blocks_only_a_push(two: Path, bump: Bump)
 
 
 def test_a_hanging_remote_times_out(two: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch) -> None:
-    from relnox.commands.bump import observation
-
-    monkeypatch.setattr(observation, "NETWORK_TIMEOUT", 0.5)
+    monkeypatch.setattr(remotes, "NETWORK_TIMEOUT", 0.5)
     slow = write(two.parent / "slow", {"ssh": "#!/bin/sh\nexec sleep 60\n"}) / "ssh"
     slow.chmod(0o755)
     monkeypatch.setenv("GIT_SSH", str(slow))

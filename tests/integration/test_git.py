@@ -11,7 +11,7 @@ from projects import commit_all, git, remote_of, repository, single, write
 
 from relnox.core.bump.changes import Tag
 from relnox.errors import Blocked, Failed
-from relnox.source.git import cloning, find_repository
+from relnox.source.git import changes, cloning, find_repository, remotes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def test_the_state_of_a_clean_checkout(root: Path) -> None:
     assert state.head == git(root, "rev-parse", "HEAD")
     assert here.commit_time() == int(git(root, "log", "-1", "--format=%ct"))
     assert (state.branch, state.dirty, state.untracked, state.tags) == ("main", (), (), {})
-    assert (state.shallow, here.remotes()) == (False, ("origin",))
+    assert (state.shallow, remotes.names(here)) == (False, ("origin",))
 
 
 def test_before_the_first_commit(tmp_path: Path) -> None:
@@ -117,7 +117,12 @@ def test_tags_of_every_kind_point_to_commits(root: Path) -> None:
     here = checkout(root)
     assert here.tags() == {"light": first, "heavy": first, "of-a-tag": first, "pkg/v\xfc@2": second}
     git(root, "push", "--quiet", "--tags", "origin")
-    assert here.remote_tags("origin") == {"light": first, "heavy": first, "of-a-tag": first, "pkg/v\xfc@2": second}
+    assert remotes.read_tags(here, "origin") == {
+        "light": first,
+        "heavy": first,
+        "of-a-tag": first,
+        "pkg/v\xfc@2": second,
+    }
 
 
 def test_a_detached_head_is_on_no_branch(root: Path) -> None:
@@ -136,7 +141,7 @@ def test_a_shallow_clone_is_detected_and_the_tags_of_the_remote_are_read(root: P
     state = here.state()
     assert state.shallow
     assert state.tags == {}
-    assert here.remote_tags("origin") == {"v1": git(root, "rev-parse", "v1")}
+    assert remotes.read_tags(here, "origin") == {"v1": git(root, "rev-parse", "v1")}
 
 
 def test_a_worktree_has_its_own_private_folder(root: Path, tmp_path: Path) -> None:
@@ -202,7 +207,7 @@ def test_git_variables_of_another_repository_are_ignored(
     monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
     here = checkout(root)
     assert here.state().dirty == ("README.md",)
-    here.commit("Change", ["README.md"])
+    changes.commit(here, "Change", ["README.md"])
     commit = here.head()
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_LITERAL_PATHSPECS"):
         monkeypatch.delenv(name)
@@ -233,9 +238,9 @@ def test_the_time_of_a_signed_commit_is_read(root: Path, tmp_path: Path) -> None
         git(root, "config", name, value)
     write(root, {"README.md": "signed\n"})
     here = checkout(root)
-    here.commit("Signed", ["README.md"])
+    changes.commit(here, "Signed", ["README.md"])
     commit = git(root, "rev-parse", "HEAD")
-    here.create_tag(tag(), commit)
+    changes.create_tag(here, tag(), commit)
     assert "SSH SIGNATURE" in git(root, "cat-file", "tag", "v2")
     assert here.commit_time() == int(git(root, "log", "-1", "--no-show-signature", "--format=%ct"))
     assert here.tags() == {"v2": commit}
@@ -263,7 +268,7 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     here = checkout(root)
     assert not here.head_has_files(ODD)
     assert here.commit_with(ODD) is None
-    here.commit("Release\n\n# no comment: a body", ODD)
+    changes.commit(here, "Release\n\n# no comment: a body", ODD)
     commit = git(root, "rev-parse", "HEAD")
     assert here.commit_with(ODD) == here.head() == commit
     assert git(root, "rev-parse", "HEAD~1") == before
@@ -282,7 +287,7 @@ def test_a_commit_below_the_top_level_has_only_the_files_there(tmp_path: Path) -
     repository(top)
     write(top, {"README.md": "changed\n", "python/README.md": "changed\n"})
     here = checkout(top / "python")
-    here.commit("Below", ["README.md"])
+    changes.commit(here, "Below", ["README.md"])
     assert git(top, "show", "--format=", "--name-only").splitlines() == ["python/README.md"]
     assert git(top, "status", "--porcelain").split() == ["M", "README.md"]
 
@@ -294,7 +299,7 @@ def test_output_of_a_failing_hook_is_in_the_error(root: Path) -> None:
     write(root, {"README.md": "changed\n"})
     head = git(root, "rev-parse", "HEAD")
     with pytest.raises(Failed, match="the hook has its reasons"):
-        checkout(root).commit("Rejected", ["README.md"])
+        changes.commit(checkout(root), "Rejected", ["README.md"])
     assert git(root, "rev-parse", "HEAD") == head
 
 
@@ -304,12 +309,12 @@ def test_a_commit_is_undone_and_other_files_stay_staged(root: Path) -> None:
     write(root, {"README.md": "changed\n", "staged.txt": "2\n"})
     git(root, "add", "staged.txt")
     here = checkout(root)
-    here.commit("Release", ["README.md"])
-    here.reset_to(before, ["README.md"])
+    changes.commit(here, "Release", ["README.md"])
+    changes.reset_to(here, before, ["README.md"])
     assert here.head() == before
     assert git(root, "diff", "--cached", "--name-only") == "staged.txt"
     assert git(root, "diff", "--name-only") == "README.md"
-    here.reset_to(before, ["README.md"])  # nothing to undo is no error
+    changes.reset_to(here, before, ["README.md"])  # nothing to undo is no error
     assert here.head() == before
 
 
@@ -319,15 +324,15 @@ def test_a_commit_is_undone_and_other_files_stay_staged(root: Path) -> None:
 def test_a_tag_is_annotated_and_never_moved(root: Path) -> None:
     here = checkout(root)
     head = here.head() or ""
-    here.create_tag(Tag(name="pkg-v1.0", message="pkg 1.0\n\n# all of it"), head)
+    changes.create_tag(here, Tag(name="pkg-v1.0", message="pkg 1.0\n\n# all of it"), head)
     assert git(root, "cat-file", "-t", "pkg-v1.0") == "tag"
     assert git(root, "tag", "--list", "--format=%(contents)").strip() == "pkg 1.0\n\n# all of it"
     write(root, {"new.txt": ""})
     commit_all(root)
     with pytest.raises(Failed, match="already exists"):
-        here.create_tag(tag("pkg-v1.0"), here.head() or "")
+        changes.create_tag(here, tag("pkg-v1.0"), here.head() or "")
     assert here.tags() == {"pkg-v1.0": head}
-    here.delete_tags(["pkg-v1.0"])
+    changes.delete_tags(here, ["pkg-v1.0"])
     assert here.tags() == {}
 
 
@@ -335,7 +340,7 @@ def test_a_tag_is_annotated_and_never_moved(root: Path) -> None:
 def test_an_invalid_tag_name_creates_no_tag(root: Path, name: str) -> None:
     here = checkout(root)
     with pytest.raises(Failed, match="git tag"):
-        here.create_tag(tag(name), here.head() or "")
+        changes.create_tag(here, tag(name), here.head() or "")
     assert here.tags() == {}
 
 
@@ -343,9 +348,9 @@ def test_shell_syntax_in_a_tag_name_is_not_executed(root: Path) -> None:
     # git takes such names, and only git reads them here.
     here = checkout(root)
     for name in ("v1$(touch${IFS}pwned)", "v1`touch${IFS}pwned`", "v1;touch", "v1|x&y", "${{x}}", "v\u202e1"):
-        here.create_tag(tag(name), here.head() or "")
-        here.push("origin", "main", [name])
-    assert here.remote_tags("origin") == here.tags()
+        changes.create_tag(here, tag(name), here.head() or "")
+        remotes.push(here, "origin", "main", [name])
+    assert remotes.read_tags(here, "origin") == here.tags()
     assert len(here.tags()) == 6
     assert not (root / "pwned").exists()
 
@@ -356,11 +361,11 @@ def test_branch_and_planned_tags_are_pushed_and_no_others(root: Path) -> None:
     write(root, {"new.txt": ""})
     commit_all(root)
     here = checkout(root)
-    here.create_tag(tag(), here.head() or "")
-    here.push("origin", "main", ["v2"])
-    remote = here.remote_refs("origin")
+    changes.create_tag(here, tag(), here.head() or "")
+    remotes.push(here, "origin", "main", ["v2"])
+    remote = remotes.read_refs(here, "origin")
     assert remote["refs/heads/main"] == here.head()
-    assert here.remote_tags("origin") == {"v2": here.head()}
+    assert remotes.read_tags(here, "origin") == {"v2": here.head()}
     local = here.local_refs()
     assert remote["refs/tags/v2"] == local["refs/tags/v2"]
     assert set(local) == {"refs/heads/main", "refs/tags/v2", "refs/tags/private"}
@@ -375,13 +380,13 @@ def test_a_partly_rejected_push_pushes_nothing(root: Path, rejected: str) -> Non
     write(root, {"new.txt": ""})
     commit_all(root)
     here = checkout(root)
-    here.create_tag(tag(), here.head() or "")
-    before = here.remote_refs("origin")
+    changes.create_tag(here, tag(), here.head() or "")
+    before = remotes.read_refs(here, "origin")
     with pytest.raises(Failed, match="protected") as caught:
-        here.push("origin", "main", ["v2"])
+        remotes.push(here, "origin", "main", ["v2"])
     assert caught.value.fix is not None
     assert "rerun the command" in caught.value.fix
-    assert here.remote_refs("origin") == before
+    assert remotes.read_refs(here, "origin") == before
 
 
 def test_a_remote_branch_with_newer_commits_is_not_overwritten(root: Path, tmp_path: Path) -> None:
@@ -392,16 +397,16 @@ def test_a_remote_branch_with_newer_commits_is_not_overwritten(root: Path, tmp_p
     write(root, {"ours.txt": ""})
     commit_all(root)
     here = checkout(root)
-    here.create_tag(tag(), here.head() or "")
+    changes.create_tag(here, tag(), here.head() or "")
     with pytest.raises(Failed, match="git push to origin"):
-        here.push("origin", "main", ["v2"])
-    assert here.remote_refs("origin") == {"refs/heads/main": theirs}
+        remotes.push(here, "origin", "main", ["v2"])
+    assert remotes.read_refs(here, "origin") == {"refs/heads/main": theirs}
 
 
 def test_an_unreachable_remote_is_an_error(root: Path) -> None:
     git(root, "remote", "set-url", "origin", str(root / "missing.git"))
     with pytest.raises(Failed, match="git cannot reach remote origin"):
-        checkout(root).remote_refs("origin")
+        remotes.read_refs(checkout(root), "origin")
 
 
 # --- temporary clones ------------------------------------------------------------------------------------------
@@ -420,10 +425,10 @@ def test_changes_in_a_temporary_clone_do_not_reach_the_repository(tmp_path: Path
     assert (clone / "README.md").read_text() == "# demo\n"
     assert there.state().branch == "main"
     write(clone, {"README.md": "rehearsed\n"})
-    there.commit("Rehearsed", ["README.md"])
-    there.create_tag(tag(), git(clone, "rev-parse", "HEAD"))
-    there.push("upstream", "main", ["v2"])
-    assert there.remote_tags("upstream") == there.tags()
+    changes.commit(there, "Rehearsed", ["README.md"])
+    changes.create_tag(there, tag(), git(clone, "rev-parse", "HEAD"))
+    remotes.push(there, "upstream", "main", ["v2"])
+    assert remotes.read_tags(there, "upstream") == there.tags()
     here = checkout(top / "python")
-    assert (here.head(), here.tags(), here.remote_tags("origin")) == (before, {}, {})
+    assert (here.head(), here.tags(), remotes.read_tags(here, "origin")) == (before, {}, {})
     assert not os.path.samestat((clone / ".." / ".git").stat(), (top / ".git").stat())

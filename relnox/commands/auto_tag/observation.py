@@ -10,7 +10,7 @@ from relnox import core
 from relnox.commands.shared.past_versions import version_at
 from relnox.commands.shared.release_branch import FETCH_TIMEOUT, find_release_branch
 from relnox.errors import Blocked, Failed, TryLater
-from relnox.source.git import NETWORK_TIMEOUT, parse_tags
+from relnox.source.git import parse_tags, recovery, remotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -149,7 +149,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         raise Blocked("not-a-git-repository", "not a git repository", fix="git init")
     if state.head is None:
         raise Blocked("commit-missing", "the repository has no commit", fix="git commit")
-    git.wait_for_leftover_process()
+    recovery.wait_for_leftover_process(git)
     refs, remote_error = _remote_refs(git, project.config.remote, required=options.push)
     remote_tags = parse_tags(refs)
     project = project.with_remote_tags(remote_tags)
@@ -179,7 +179,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     if new and options.check_index and not options.adopt:
         snapshot = snapshot._replace(published=dict(_published(new, project)))
     if options.dispatch is not None:
-        _check_workflow(options.dispatch, git.remote_url(project.config.remote), observed.head)
+        _check_workflow(options.dispatch, remotes.url(git, project.config.remote), observed.head)
     if not new and not any(decision.is_unpushed for decision in decided):
         return snapshot
     literals = project.literals.workspace.by_name
@@ -201,7 +201,7 @@ def _remote_refs(git: Git, remote: str, *, required: bool) -> tuple[dict[str, st
         Blocked: It does not exist, and is required.
         Failed: It does not answer, and is required.
     """
-    if remote not in git.remotes():
+    if remote not in remotes.names(git):
         if required:
             raise Blocked(
                 "remote-missing",
@@ -210,7 +210,7 @@ def _remote_refs(git: Git, remote: str, *, required: bool) -> tuple[dict[str, st
             )
         return {}, f"git remote {remote} does not exist"
     try:
-        return git.remote_refs(remote, timeout=None if required else NETWORK_TIMEOUT), None
+        return remotes.read_refs(git, remote, timeout=None if required else remotes.NETWORK_TIMEOUT), None
     except Failed as error:
         if required:
             raise
@@ -229,7 +229,7 @@ def _tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[
     commits = {observed.tags[tag]: tag for tag, _ in pairs}
     absent = [tag for commit, tag in commits.items() if git.resolve(commit) is None]
     if absent and not observed.state.shallow:
-        git.fetch_objects(remote, *(f"refs/tags/{tag}" for tag in absent), timeout=FETCH_TIMEOUT)
+        remotes.fetch_objects(git, remote, *(f"refs/tags/{tag}" for tag in absent), timeout=FETCH_TIMEOUT)
     relations = {commit: _relation(commit, observed, git) for commit in commits}
     return {
         (tag, package.name): TaggedCommit(

@@ -9,7 +9,7 @@ from relnox import core
 from relnox.commands.bump import dev_numbers, selection
 from relnox.commands.shared import hooks, tag_checks
 from relnox.errors import Blocked, Failed
-from relnox.source.git import NETWORK_TIMEOUT, parse_tags
+from relnox.source.git import parse_tags, remotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -165,7 +165,7 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
     is_required = options.push or options.pull_request or options.from_ == "distance"
     if not (is_required or options.commit or options.tag or reads_tags):
         return RemoteState()
-    if remote not in git.remotes():
+    if remote not in remotes.names(git):
         if not is_required:
             return RemoteState()
         flag = "--push" if options.push else "--pull-request" if options.pull_request else "--from distance"
@@ -175,7 +175,7 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
             fix=f"git remote add {remote} URL, or set [tool.relnox] remote",
         )
     try:
-        refs = git.remote_refs(remote, timeout=None if is_required else NETWORK_TIMEOUT)
+        refs = remotes.read_refs(git, remote, timeout=None if is_required else remotes.NETWORK_TIMEOUT)
     except Failed as error:
         if is_required:
             raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core, steps
 from relnox.commands.bump import changes
 from relnox.errors import Blocked
+from relnox.source.git import remotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,7 +98,7 @@ def observe_target(observed: Observation, edits: tuple[Edit, ...], options: Opti
             fix="run git init and commit first",
         )
     config = observed.config
-    forge = forges.forge_of(git.remote_url(config.remote))
+    forge = forges.forge_of(remotes.url(git, config.remote))
     base = state.branch or _branch_at(state.head, refs, config.pull_request_branch)
     head = _branch_name(config.pull_request_branch, base or "HEAD")
     replaces = refs.get(head)
@@ -143,7 +144,7 @@ def _foreign_commits(commit: str, branch: str, remote: str, git: Git) -> str:
 
     content = trees.read_commit(git, commit)
     if content is None:
-        git.fetch_objects(remote, f"refs/heads/{branch}", timeout=_FETCH_TIMEOUT)
+        remotes.fetch_objects(git, remote, f"refs/heads/{branch}", timeout=_FETCH_TIMEOUT)
         content = trees.read_commit(git, commit)
     if content is None:
         return f"commit {commit[:10]}, which cannot be fetched"

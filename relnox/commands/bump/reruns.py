@@ -12,6 +12,7 @@ from relnox.commands.bump.snapshot import ExistingRelease, RepeatedBump
 from relnox.commands.shared.past_versions import version_at
 from relnox.core.text import listing
 from relnox.errors import Blocked, Failed
+from relnox.source.git import remotes
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -154,7 +155,7 @@ def find_release_from_head(
     if commit is None:
         return None
     if names[0] not in state.tags:
-        git.fetch_objects(project.config.remote, f"refs/tags/{names[0]}")
+        remotes.fetch_objects(git, project.config.remote, f"refs/tags/{names[0]}")
     if commit == state.head or git.parent(commit) != state.head:
         return None
     where = f"{listing(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"

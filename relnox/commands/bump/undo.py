@@ -10,6 +10,7 @@ from relnox.commands.bump.options import request_of
 from relnox.commands.bump.snapshot import EarlierBump, UndoTarget
 from relnox.core.planning import fixes
 from relnox.errors import Blocked
+from relnox.source.git import recovery, remotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,7 @@ def _is_committed(interrupted: bump_record.Pending, project: Project) -> bool:
     from relnox.source.lock import exclusive_lock
 
     with exclusive_lock(project.private_folder):  # blocked if the bump is still running and not interrupted
-        project.git.wait_for_leftover_process()
+        recovery.wait_for_leftover_process(project.git)
     return edits.are_applied(project.root, interrupted.edits) and project.git.head_has_files(
         edit.file for edit in interrupted.edits
     )
@@ -131,8 +132,8 @@ def _undo_target(project: Project, interrupted: bump_record.Pending | None = Non
     pushed_to = project.git.remote_branches_with(project.state.head) if committed else ()
     remote, local = project.config.remote, project.state.tags
     tags = [tag for tag in _tags_of(record) if tag in local]
-    if not pushed_to and tags and remote in project.git.remotes():
-        remote_tags = project.git.remote_tags(remote)
+    if not pushed_to and tags and remote in remotes.names(project.git):
+        remote_tags = remotes.read_tags(project.git, remote)
         pushed_to = (remote,) if any(remote_tags.get(tag) == local[tag] for tag in tags) else ()
     return UndoTarget(record, pushed_to, project.git.subject())
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.errors import Failed
 from relnox.source import tag_versions
-from relnox.source.git import NETWORK_TIMEOUT, parse_tags
+from relnox.source.git import parse_tags, remotes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -117,10 +117,10 @@ def _latest(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Versi
 def remote_tags(project: Project) -> tuple[Mapping[str, str] | None, str | None]:
     """Return the remote's tags for a clone without tags, as many CI jobs have; or why they cannot be read."""
     git, remote = project.git, project.config.remote
-    if git is None or project.state is None or project.state.tags or remote not in git.remotes():
+    if git is None or project.state is None or project.state.tags or remote not in remotes.names(git):
         return None, None
     try:
-        return parse_tags(git.remote_refs(remote, timeout=NETWORK_TIMEOUT)), None
+        return parse_tags(remotes.read_refs(git, remote, timeout=remotes.NETWORK_TIMEOUT)), None
     except Failed as error:
         return None, error.message
 

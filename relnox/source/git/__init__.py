@@ -1,4 +1,4 @@
-"""git: one class for a checkout (`repository`), what git prints (`parsing`), leftover processes and clones."""
+"""git: queries of a checkout (`repository`), its changes and remotes, what git prints (`parsing`), clones."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
 from relnox.source.git.parsing import GitState, parse_tags
-from relnox.source.git.repository import NETWORK_TIMEOUT, Git
+from relnox.source.git.repository import Git
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["NETWORK_TIMEOUT", "Git", "GitState", "find_repository", "parse_tags"]
+__all__ = ["Git", "GitState", "find_repository", "parse_tags"]
 
 _INSIDE = "--is-inside-work-tree"
 

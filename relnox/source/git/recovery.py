@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.errors import Failed
+from relnox.system.files import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["remove_stale_locks", "wait_for_process", "write_record"]
+    from relnox.source.git.repository import Git
+    from relnox.system.process import Completed
+
+__all__ = ["modify", "recover", "wait_for_leftover_process"]
 
 _TIMEOUT = 10.0
 """Seconds to wait for a process that was left behind."""
@@ -29,17 +33,32 @@ _HARMLESS = (b"-daemon", b"cat-file")
 """Found in the command line of long-running git processes that take no lock."""
 
 
-def write_record(record: Path, group: int) -> None:
-    """Write the process group of a git that was just started."""
-    record.write_text(str(group), encoding="ascii")
+def modify(git: Git, *arguments: str, stdin: str | None = None) -> Completed:
+    """Run a git command that changes the repository, and record its process until it has ended.
+
+    If relnox is killed, git goes on and the next run waits for it. If git is killed, the record shows which lock
+    files are stale.
+    """
+    record = _record(git)
+    make_private_folder(record.parent)
+
+    def write_record(group: int) -> None:
+        record.write_text(str(group), encoding="ascii")
+
+    completed = git.run(*arguments, stdin=stdin, on_start=write_record)
+    if completed.returncode < 0:
+        recover(git)
+    record.unlink(missing_ok=True)
+    return completed
 
 
-def wait_for_process(record: Path) -> None:
-    """Wait until the recorded git has ended.
+def wait_for_leftover_process(git: Git) -> None:
+    """Wait for the git of a killed run, which goes on without that run.
 
     Raises:
         Failed: It does not end.
     """
+    record = _record(git)
     deadline = time.monotonic() + _TIMEOUT
     while (group := _recorded_group(record)) is not None and _is_running(group):
         if time.monotonic() > deadline:
@@ -51,18 +70,19 @@ def wait_for_process(record: Path) -> None:
         time.sleep(0.02)
 
 
-def remove_stale_locks(record: Path, git_folders: set[Path], refs: Path, checkout: str) -> None:
-    """Remove the lock files of a recorded git that was killed, and the record; there may be no record.
-
-    Args:
-        record: The file that the process was recorded in.
-        git_folders: Folders of git that lock files are in.
-        refs: The folder of refs.
-        checkout: Top level of the checkout.
+def recover(git: Git) -> None:
+    """Wait for the git of a killed run, and remove the lock files that it left if it was killed as well.
 
     Raises:
-        Failed: Another git is running in this checkout.
+        Failed: It does not end, or another git is running in this checkout.
     """
+    wait_for_leftover_process(git)
+    record = _record(git)
+    if not record.exists():
+        return
+    refs = git.git_path("refs")
+    git_folders = {refs.parent, git.git_path("index").parent}  # they differ in a linked worktree
+    checkout = git.top_level()
     # Lock files that are older than the process belong to another one; the record is a little younger than it.
     since = record.stat().st_mtime - 1
     names = (*_LOCKS, f"next-index-{_recorded_group(record)}.lock")
@@ -98,6 +118,10 @@ def _git_processes() -> Iterator[tuple[int, Path]]:
             program, _, arguments = (folder / "cmdline").read_bytes().partition(b"\0")
             if program.rpartition(b"/")[2] == b"git" and not any(word in arguments for word in _HARMLESS):
                 yield int(folder.name), (folder / "cwd").readlink()
+
+
+def _record(git: Git) -> Path:
+    return git.private_folder() / "git-at-work"
 
 
 def _recorded_group(record: Path) -> int | None:

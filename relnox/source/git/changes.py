@@ -1,0 +1,171 @@
+"""Changes of a repository: commits and tags, each all or none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.core.text import counted
+from relnox.errors import Failed
+from relnox.source.git.recovery import modify
+from relnox.system.files import make_private_folder
+from relnox.system.temporary_folders import TemporaryFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from relnox.core.bump.changes import Tag
+    from relnox.source.git.repository import Git
+
+__all__ = ["commit", "create_tag", "create_tags", "delete_tags", "reset_index", "reset_to", "undo_commit"]
+
+_PACK_THRESHOLD = 20
+"""How many files a commit must have for a pack to be worth one more process."""
+_PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
+
+
+def commit(git: Git, message: str, files: Iterable[str]) -> None:
+    """Commit the present content of exactly these files.
+
+    Raises:
+        Failed: git or a hook rejected it.
+    """
+    names = list(files)
+    if untracked := git.untracked(set(names)):
+        pathspecs = _pathspecs(git, untracked)
+        modify(git, "add", "--intent-to-add", *_PATHSPECS_FROM_STDIN, stdin=pathspecs).check("git add")
+    if len(names) > _PACK_THRESHOLD:
+        _write_pack(git, names)
+    options = ("--only", "--quiet", "--no-edit", f"--message={message}")
+    modify(git, "commit", *options, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names)).check(
+        "git commit", fix="fix what git or the hook reports, then rerun the command"
+    )
+
+
+def undo_commit(git: Git, commit: str, tags: Iterable[str], files: Iterable[str]) -> None:
+    """Move the branch to the parent of its last commit and delete tags, all or none; then reset the index.
+
+    Args:
+        git: The repository.
+        commit: The commit to undo; the branch stays unless this is the current one.
+        tags: Tags to delete.
+        files: Files to reset in git's index.
+    """
+    refs = [f"delete refs/tags/{name}" for name in tags]
+    if git.head() == commit:
+        refs.append(f"update HEAD {git.output('rev-parse', f'{commit}^')} {commit}")
+    _update_refs(git, refs, "undoing the bump")
+    reset_index(git, files)
+
+
+def reset_to(git: Git, commit: str | None, files: Iterable[str]) -> None:
+    """Move the branch to an earlier commit and unstage these files; the checkout stays as it is."""
+    if commit is not None and git.head() != commit:
+        modify(git, "reset", "--quiet", "--soft", commit).check("git reset")
+        reset_index(git, files)
+
+
+def reset_index(git: Git, files: Iterable[str]) -> None:
+    """Unstage these files."""
+    names = list(files)
+    if names:
+        pathspecs = _pathspecs(git, names)
+        modify(git, "reset", "--quiet", *_PATHSPECS_FROM_STDIN, "HEAD", stdin=pathspecs).check("git reset")
+
+
+def create_tag(git: Git, tag: Tag, commit: str) -> None:
+    """Create an annotated tag; it must not exist. git signs it where `tag.gpgSign` is set.
+
+    Raises:
+        Failed: git could not create or sign it; there is no tag then.
+    """
+    message = ("--cleanup=whitespace", f"--message={tag.message}")
+    modify(git, "tag", "--annotate", *message, "--", tag.name, commit).check(f"git tag {tag.name}")
+    if _signs_tags(git) and "\n-----BEGIN " not in git.output("cat-file", "tag", f"refs/tags/{tag.name}"):
+        # git 2.39 succeeds without a signature where the SSH key is missing.
+        delete_tags(git, [tag.name])
+        raise Failed(
+            "tag-not-signed",
+            f"git created tag {tag.name} without a signature (tag.gpgSign is set)",
+            fix='check that this signs: git tag --sign --message test "test-signature"',
+        )
+
+
+def create_tags(git: Git, tags: Sequence[Tag], commit: str) -> None:
+    """Create annotated tags, all or none; none of them may exist. Signed tags are created one by one.
+
+    Raises:
+        Failed: git could not create them.
+    """
+    if len(tags) == 1 or _signs_tags(git):
+        created: list[str] = []
+        try:
+            for tag in tags:
+                create_tag(git, tag, commit)
+                created.append(tag.name)
+        except BaseException:  # an interruption too must leave all of the tags or none
+            delete_tags(git, created)
+            raise
+        return
+    tagger = git.output("var", "GIT_COMMITTER_IDENT")
+    private = git.private_folder()
+    make_private_folder(private)
+    with TemporaryFolder(private) as folder:
+        paths = [folder.path / str(number) for number in range(len(tags))]
+        for path, tag in zip(paths, tags, strict=True):
+            header = f"object {commit}\ntype commit\ntag {tag.name}\ntagger {tagger}\n\n"
+            path.write_bytes(f"{header}{tag.message}\n".encode())
+        options = ("-t", "tag", "-w", "--no-filters", "--stdin-paths")
+        objects = git.run("hash-object", *options, stdin="\n".join(map(str, paths)), stderr=False)
+    ids = objects.check("git hash-object -t tag").output.split()
+    refs = [f"create refs/tags/{tag.name} {object_id}" for tag, object_id in zip(tags, ids, strict=True)]
+    _update_refs(git, refs, f"creating {counted(len(tags), 'tag')}")
+
+
+def delete_tags(git: Git, names: Iterable[str]) -> None:
+    """Delete local tags, all or none; missing ones are ignored."""
+    _update_refs(git, [f"delete refs/tags/{name}" for name in names], "deleting tags")
+
+
+def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
+    """Change several refs in one transaction, all or none: `commands` are lines of `git update-ref --stdin`."""
+    lines = "".join(f"{command}\n" for command in commands)
+    if lines:
+        modify(git, "update-ref", "--stdin", stdin=lines).check(action)
+
+
+def _signs_tags(git: Git) -> bool:
+    setting = git.run("config", "--type=bool", "--get", "tag.gpgSign", stderr=False)
+    return setting.output.strip() == "true"
+
+
+def _pathspecs(git: Git, files: Iterable[str]) -> str:
+    """Write names for `--pathspec-from-file`, so that no character in them is special."""
+    return "\0".join(f":(top,literal){git.prefix}{name}" for name in files)
+
+
+def _write_pack(git: Git, files: Iterable[str]) -> None:
+    """Write the objects that a commit of these files needs into one pack.
+
+    Otherwise git writes a file for every blob and every tree: two for each package of a workspace, which takes
+    longer than all the rest of the commit. It finds the objects in the pack instead. No ref points to the
+    commit they come with; where a filter makes other objects of the files, git writes those as usual.
+    """
+    stream = [b"feature done\ncommit refs/relnox/objects\ncommitter relnox <> 0 +0000\ndata 0\nfrom HEAD^0\n"]
+    for name in files:
+        path = git.root / name
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            mode = b"100755" if path.stat().st_mode & 0o100 else b"100644"
+            quoted = _quoted_path(f"{git.prefix}{name}")
+            stream += b"M %s inline %s\ndata %d\n" % (mode, quoted, len(content)), content, b"\n"
+    stream.append(b"reset refs/relnox/objects\nfrom %s\n\ndone\n" % (b"0" * 40))
+    # The result is not checked: the pack only makes the commit faster.
+    git.run("-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", stdin=b"".join(stream))
+
+
+def _quoted_path(name: str) -> bytes:
+    """Quote a path for fast-import."""
+    inside = name.encode("utf-8", "surrogateescape")
+    for old, new in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
+        inside = inside.replace(old, new)
+    return b'"%s"' % inside
