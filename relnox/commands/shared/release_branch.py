@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from relnox.source.git import remotes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -36,11 +38,11 @@ def find_release_branch(refs: Mapping[str, str], state: GitState, project: Proje
     """Find the release branch; `refs` are those of the remote."""
     remote = project.config.remote
     names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
-    name = next(names, None) or git.remote_default_branch(remote) or state.branch
+    name = next(names, None) or remotes.default_branch(git, remote) or state.branch
     tip = refs.get(f"refs/heads/{name}")
     if tip is None:
         return ReleaseBranch(name)
     if tip != state.head and git.resolve(tip) is None:
-        git.fetch_objects(remote, f"refs/heads/{name}", timeout=FETCH_TIMEOUT)
+        remotes.fetch_objects(git, remote, f"refs/heads/{name}", timeout=FETCH_TIMEOUT)
     has_head = tip == state.head or git.is_ancestor("HEAD", tip)
     return ReleaseBranch(name, exists=True, has_head=has_head, is_behind_head=git.is_ancestor(tip))
