@@ -137,8 +137,8 @@ class PushingTags(Action[PushTags]):
         self.missing, self.result = tuple(missing), ForeignTags(self.foreign)
         # git would not fetch the remote's tag over another one of that name.
         refs = {tag: f"refs/tags/{tag}" for tag in sorted(self.foreign) if tag in self.step.created}
-        moved = [tag for tag, ref in refs.items() if local_refs.get(ref, "") not in ("", remote_refs[ref])]
-        changes.delete_tags(git, moved)
+        outdated_tags = [tag for tag, ref in refs.items() if local_refs.get(ref, "") not in ("", remote_refs[ref])]
+        changes.delete_tags(git, outdated_tags)
 
     def _check_related(self, tag: str, commit: str, other: str, git: Git) -> None:
         """Accept a tag on an ancestor or a descendant; in a shallow clone its commit may not be known."""
