@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Waiting
     from relnox.core.planning.plan import Plan
+    from relnox.core.planning.step import Step
     from relnox.core.settings.options import CommonOptions, OptionValue
     from relnox.core.settings.schema import Value
     from relnox.reporters import Reporter
@@ -71,7 +72,7 @@ def prepare(  # noqa: PLR0913 - a run
     if not nested:
         protect = cache(partial(untrusted_code.protect_credentials, project, reporter, stack))
         project = replace(project, before_tools=protect, documents=reports.paths(options))
-    stack.enter_context(project)
+    project = stack.enter_context(replace(project, on_output=_output_callback(reporter, nested=nested)))
     waited: list[Waiting] = []
     module = load(task)
     time_of_plan: Callable[[CommonOptions, Project], str] | None = getattr(module, "time_of_plan", None)
@@ -112,6 +113,15 @@ def resolve_options(
         table=table,
         defaults=defaults,
     )
+
+
+def _output_callback(reporter: Reporter, *, nested: bool) -> Callable[[Step, str], None]:
+    """Return a callback that shows the output of programs that run while a task is planned."""
+
+    def on_output(step: Step, line: str) -> None:
+        reporter.event(core.events.OutputLine(step, line), nested=nested)
+
+    return on_output
 
 
 def wait_callback(waited: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:
