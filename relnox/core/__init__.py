@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     from relnox.core.bump import version_bumps as version_bumps
     from relnox.core.bump import version_groups as version_groups
     from relnox.core.dependencies import availability as availability
+    from relnox.core.dependencies import requirement_clauses as requirement_clauses
     from relnox.core.dependencies import requirements as requirements
     from relnox.core.dependencies import siblings as siblings
     from relnox.core.notes import changelog as changelog
+    from relnox.core.notes import changelog_document as changelog_document
+    from relnox.core.notes import changelog_versions as changelog_versions
     from relnox.core.notes import fragments as fragments
     from relnox.core.notes import pull_request as pull_request
     from relnox.core.notes import release_notes as release_notes
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from relnox.core.release import publishers as publishers
     from relnox.core.release import release_versions as release_versions
     from relnox.core.release import sharding as sharding
+    from relnox.core.release import wheel_targets as wheel_targets
     from relnox.core.release import wheels as wheels
     from relnox.core.settings import build_settings as build_settings
     from relnox.core.settings import config as config
@@ -75,11 +79,11 @@ else:
     _FOLDERS = {
         "bump": "bump_checks changes dependency_updates editing levels release_history version_bumps "
         "version_groups",
-        "dependencies": "availability requirements siblings",
-        "notes": "changelog fragments pull_request release_notes",
+        "dependencies": "availability requirement_clauses requirements siblings",
+        "notes": "changelog changelog_document changelog_versions fragments pull_request release_notes",
         "planning": "comparison events fixes plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "
-        "sharding wheels",
+        "sharding wheel_targets wheels",
         "settings": "build_settings config hook_settings json_schema options patterns release_lines rules schema "
         "setting_names",
         "tagging": "tag_proposals tag_survey tags",

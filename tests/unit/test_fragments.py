@@ -141,21 +141,6 @@ SEVERAL = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("package", "level"), [("core", "major"), ("Core", "major"), ("cli", "patch"), ("other", None)]
-)
-def test_the_highest_level_of_a_package(package: str, level: str | None) -> None:
-    assert fragments.highest_level(SEVERAL, package) == level
-    assert fragments.highest_level(reversed(SEVERAL), package) == level
-
-
-def test_level_none_needs_no_release_and_does_not_prevent_one() -> None:
-    assert fragments.highest_level(SEVERAL[1:], "cli") is None
-    assert fragments.highest_level(
-        [fragment("a.md", "x", core="minor"), fragment("b.md", "y", core="patch")], "core"
-    ) == ("minor")
-
-
 def test_notes_are_list_items_in_the_order_of_the_file_names() -> None:
     assert fragments.notes(SEVERAL, "CORE") == (
         "- First,\n  in two lines.\n\n    And more.\n\n  ```\n  code\n  ```\n"

@@ -10,7 +10,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from relnox.core.dependencies.requirements import poetry_allows, rewrite, rewrite_poetry
+from relnox.core.dependencies.requirement_clauses import poetry_allows
+from relnox.core.dependencies.requirements import rewrite, rewrite_poetry
 from relnox.core.names import requirement_name
 from relnox.errors import Blocked
 
@@ -433,3 +434,10 @@ def test_poetry_carets_allow_up_to_the_leftmost_nonzero_number(versions: list[Ve
     fixed = min(fixed, len(base.release) - 1)
     same_series = (*new.release, 0, 0)[: fixed + 1] == padded[: fixed + 1]
     assert (rewrite_poetry(f"^{version}", new) is None) == same_series
+
+
+def test_an_invalid_alternative_of_a_poetry_constraint_is_an_error_even_if_another_one_allows_the_version() -> (
+    None
+):
+    with pytest.raises(Blocked, match="not a valid Poetry version constraint"):
+        poetry_allows("^3.9 || latest", Version("3.12"))

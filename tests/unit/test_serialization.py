@@ -16,7 +16,8 @@ from relnox.core.bump.changes import Edit, Tag
 from relnox.core.records import Record, names_of
 from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
 from relnox.core.release.publishers import Publisher
-from relnox.core.release.wheels import Target, WheelJob
+from relnox.core.release.wheel_targets import Target
+from relnox.core.release.wheels import WheelJob
 from relnox.core.serialization import decode, encode
 from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.core.settings.config import InstallChecks

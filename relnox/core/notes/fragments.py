@@ -17,7 +17,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Fragment", "highest_level", "list_item", "notes", "parse", "remove_packages"]
+__all__ = ["Fragment", "list_item", "notes", "parse", "remove_packages"]
 
 _LEVELS: tuple[Level, ...] = get_args(Level)
 _LEVEL_BY_WORD: Mapping[str, Level | None] = {**{level: level for level in _LEVELS}, "none": None}
@@ -115,13 +115,6 @@ def remove_packages(content: bytes, packages: Collection[str]) -> bytes | None:
     return text.encode(errors="surrogateescape")
 
 
-def highest_level(fragments: Iterable[Fragment], package: str) -> Level | None:
-    """Find the highest level of a package in the fragments; None if it needs no release."""
-    name = normalized(package)
-    levels = {level for fragment in fragments if (level := fragment.levels.get(name)) is not None}
-    return min(levels, key=_LEVELS.index, default=None)
-
-
 def notes(fragments: Iterable[Fragment], package: str) -> str:
     """Join the texts of a package's fragments to a Markdown list in the order of the file names.
 
@@ -155,30 +148,28 @@ def _decode(file: str, content: bytes) -> str:
 
 def _end_of_front_matter(file: str, lines: list[str]) -> int:
     """Find the index of the line that ends the front matter."""
-    end = _find_end(lines)
-    if end is None and _has_front_matter(lines):
+    if (end := _find_end(lines)) is not None:
+        return end
+    if lines and _is_border(lines[0]):
         raise Blocked(
             "front-matter-without-end",
             f"{file}, line 1: the front matter has no end",
             fix="add a line --- below the packages",
         )
-    if end is None:
-        raise Blocked(
-            "front-matter-missing",
-            f"{file}, line 1: there is no front matter",
-            fix="begin with a line ---, a line such as core: minor for each package, and a line ---",
-        )
-    return end
-
-
-def _has_front_matter(lines: list[str]) -> bool:
-    return bool(lines) and lines[0].removeprefix(_BOM).rstrip() == "---"
+    raise Blocked(
+        "front-matter-missing",
+        f"{file}, line 1: there is no front matter",
+        fix="begin with a line ---, a line such as core: minor for each package, and a line ---",
+    )
 
 
 def _find_end(lines: list[str]) -> int | None:
-    if not _has_front_matter(lines):
-        return None
-    return next((index for index, line in enumerate(lines) if index and line.rstrip() == "---"), None)
+    borders = [index for index, line in enumerate(lines) if _is_border(line)]
+    return borders[1] if borders[:1] == [0] and len(borders) > 1 else None
+
+
+def _is_border(line: str) -> bool:
+    return line.removeprefix(_BOM).rstrip() == "---"
 
 
 def _entries(lines: list[str], end: int) -> Iterator[tuple[int, str]]:

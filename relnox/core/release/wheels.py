@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
 from relnox.core.names import normalized
 from relnox.core.records import Record, fields
+from relnox.core.release.wheel_targets import TARGETS, Target  # noqa: TC001 - plans are read back by these types
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
 __all__ = [
     "FREE_THREADED",
     "PYTHONS",
-    "TARGETS",
     "Command",
     "Comparison",
     "ExpectedFiles",
-    "Target",
     "WheelJob",
     "check_settings",
     "cibuildwheel_command",
@@ -40,8 +39,6 @@ __all__ = [
     "jobs",
 ]
 
-System = Literal["manylinux", "musllinux", "macos", "windows"]
-
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 """The CPythons of the matrix."""
 FREE_THREADED = ("3.14",)
@@ -49,79 +46,6 @@ FREE_THREADED = ("3.14",)
 
 _CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
 _SDIST, _PURE = "sdist", "py3-none-any"
-
-
-class Target(Record, kw_only=True):
-    """An operating system on a processor.
-
-    Attributes:
-        system: As in `[tool.relnox.wheels] systems`.
-        architecture: As in `[tool.relnox.wheels] architectures`.
-        platform: cibuildwheel's `--platform`.
-        archs: cibuildwheel's `--archs`.
-        tag: The part of an identifier after the dash.
-        runner: The label of a GitHub runner that can build such wheels.
-        emulated: Whether that runner has another processor, so that it needs QEMU.
-    """
-
-    system: System
-    architecture: str
-    platform: str
-    archs: str
-    tag: str
-    runner: str
-    emulated: bool = False
-
-
-def _linux(architecture: str, archs: str, runner: str, *, emulated: bool = False) -> tuple[Target, ...]:
-    systems: tuple[System, ...] = ("manylinux", "musllinux")
-    return tuple(
-        Target(
-            system=system,
-            architecture=architecture,
-            platform="linux",
-            archs=archs,
-            tag=f"{system}_{archs}",
-            runner=runner,
-            emulated=emulated,
-        )
-        for system in systems
-    )
-
-
-def _macos(architecture: str, runner: str) -> Target:
-    return Target(
-        system="macos",
-        architecture=architecture,
-        platform="macos",
-        archs=architecture,
-        tag=f"macosx_{architecture}",
-        runner=runner,
-    )
-
-
-def _windows(architecture: str, archs: str, tag: str, runner: str) -> Target:
-    return Target(
-        system="windows", architecture=architecture, platform="windows", archs=archs, tag=tag, runner=runner
-    )
-
-
-TARGETS = (
-    *_linux("x86_64", "x86_64", "ubuntu-latest"),
-    *_linux("arm64", "aarch64", "ubuntu-24.04-arm"),
-    *_linux("x86", "i686", "ubuntu-latest"),
-    *_linux("armv7l", "armv7l", "ubuntu-latest", emulated=True),
-    *_linux("ppc64le", "ppc64le", "ubuntu-latest", emulated=True),
-    *_linux("s390x", "s390x", "ubuntu-latest", emulated=True),
-    *_linux("riscv64", "riscv64", "ubuntu-latest", emulated=True),
-    _macos("x86_64", "macos-15-intel"),
-    _macos("arm64", "macos-15"),
-    _macos("universal2", "macos-15"),
-    _windows("x86_64", "AMD64", "win_amd64", "windows-latest"),
-    _windows("arm64", "ARM64", "win_arm64", "windows-11-arm"),
-    _windows("x86", "x86", "win32", "windows-latest"),
-)
-"""Every operating system and processor that cibuildwheel builds CPython's wheels for."""
 
 
 class WheelJob(Record, kw_only=True):
@@ -303,7 +227,7 @@ def _admits(package: Package, python: str) -> bool:
     try:
         return SpecifierSet(package.python).contains(last)
     except InvalidSpecifier:
-        from relnox.core.dependencies.requirements import poetry_allows
+        from relnox.core.dependencies.requirement_clauses import poetry_allows
 
     try:
         return poetry_allows(package.python, last)

@@ -1,0 +1,159 @@
+"""The clauses of requirements, with their positions: PEP 508, and Poetry's own syntax."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from relnox.core.records import Record
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = [
+    "BEFORE_CLAUSES",
+    "Clause",
+    "allows",
+    "join_release",
+    "pep508_clauses",
+    "poetry_allows",
+    "poetry_clauses",
+    "series_after",
+]
+
+
+class Clause(Record):
+    """One comparison in a requirement, with its position.
+
+    Attributes:
+        operator: That of PEP 440, or Poetry's `^` and `~`; Poetry's bare version is a `==`.
+        lead: The operator as written, with the space after it.
+        version: The version as written.
+        start: Offset of the operator in the requirement.
+        end: Offset of the end of the version.
+    """
+
+    operator: str
+    lead: str
+    version: str
+    start: int
+    end: int
+
+    @property
+    def parsed(self) -> Version:
+        """The version, without a wildcard."""
+        return Version(self.version.removesuffix(".*"))
+
+
+BEFORE_CLAUSES = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\])?\s*\(?")
+_PEP508_CLAUSE = re.compile(r"(?P<operator>===|==|~=|!=|<=|>=|<|>)\s*(?P<version>[^\s,;)]+)")
+_POETRY_CLAUSE = re.compile(r"(?P<operator>\^|==?|~=?|!=|<=?|>=?|)\s*(?P<version>v?[0-9][\w.!+*-]*)")
+_BETWEEN_POETRY_CLAUSES = re.compile(r"[\s,|]*")
+
+
+@lru_cache(maxsize=1024)  # a workspace repeats its requirements
+def pep508_clauses(text: str) -> Sequence[Clause]:
+    """Parse a requirement; one with a URL has no clauses.
+
+    Raises:
+        Blocked: It is not valid.
+    """
+    try:
+        requirement = Requirement(text)
+    except (ValueError, RecursionError) as error:
+        raise Blocked(
+            "requirement-invalid",
+            f"{text!r} is not a valid requirement (PEP 508)",
+            fix='write it like "acme>=1.2,<2"',
+        ) from error
+    name = BEFORE_CLAUSES.match(text)
+    if requirement.url or not requirement.specifier or name is None:
+        return ()
+    end = re.compile(r"[;)]|\Z").search(text, name.end())
+    return tuple(_clauses(_PEP508_CLAUSE.finditer(text, name.end(), end.start() if end else len(text))))
+
+
+def poetry_clauses(text: str) -> Sequence[Clause]:
+    """Parse a constraint in Poetry's syntax.
+
+    Raises:
+        Blocked: It is not valid.
+    """
+    clauses = tuple(_clauses(_POETRY_CLAUSE.finditer(text)))
+    edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
+    between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
+    if not clauses or not all(_BETWEEN_POETRY_CLAUSES.fullmatch(gap) for gap in between):
+        raise Blocked(
+            "requirement-invalid",
+            f"{text!r} is not a valid Poetry version constraint",
+            fix='write it like "^1.2" or ">=1.2,<2"',
+        )
+    return clauses
+
+
+def _clauses(matches: Iterator[re.Match[str]]) -> Iterator[Clause]:
+    for match in matches:
+        operator = match["operator"]
+        lead = match[0][: match.start("version") - match.start()]
+        yield Clause("==" if operator in {"", "="} else operator, lead, match["version"], *match.span())
+
+
+def poetry_allows(constraint: str, version: Version) -> bool:
+    """Return whether a constraint in Poetry's syntax, such as `^3.9` or `^2.7 || >=3.8,<4`, allows a version.
+
+    Raises:
+        Blocked: The text is not a valid constraint.
+    """
+    if constraint.strip() == "*":
+        return True
+    alternatives = [poetry_clauses(part) for part in re.split(r"\|\|?", constraint)]
+    return any(all(allows(clause, version) for clause in clauses) for clauses in alternatives)
+
+
+def allows(clause: Clause, version: Version) -> bool:
+    """Return whether a clause allows a version, prereleases included.
+
+    Raises:
+        Blocked: The clause is not valid.
+    """
+    try:
+        return SpecifierSet(_limits(clause)).contains(version, prereleases=True)
+    except ValueError as error:
+        raise Blocked(
+            "requirement-invalid",
+            f"{clause.lead}{clause.version} is not a valid version range (PEP 440)",
+            fix='write it like ">=1.2,<2"',
+        ) from error
+
+
+def _limits(clause: Clause) -> str:
+    """Express a clause in PEP 440's operators."""
+    match clause.operator:
+        case "^":
+            # Up to the next change of the leftmost nonzero number, at most of the patch number.
+            release = clause.parsed.release
+            last = min(len(release), 3) - 1
+            level = next((level for level, number in enumerate(release[:last]) if number), last)
+        case "~":
+            level = min(len(clause.parsed.release), 2) - 1
+        case _:
+            return f"{clause.operator}{clause.version}"
+    return f">={clause.version},<{series_after(clause.parsed, level)}"
+
+
+def series_after(version: Version, level: int, length: int = 0) -> str:
+    """Return the start of the series after a version's: 2.1.3 at level 1 gives 2.2, padded to a length."""
+    series = (*version.release, *[0] * level)[: level + 1]
+    return join_release(version.epoch, (*series[:-1], series[-1] + 1, *[0] * (length - level - 1)))
+
+
+def join_release(epoch: int, release: Sequence[int]) -> str:
+    """Return a version of an epoch and a release."""
+    return f"{epoch}!" * bool(epoch) + ".".join(map(str, release))

@@ -1,0 +1,184 @@
+"""The heading and the links of a new version in a changelog, in the form of those that are there."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox.core.notes.changelog_document import BOM, DEFINITION, UNRELEASED, VERSION
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+    from relnox.core.notes.changelog_document import Document, Heading
+
+__all__ = ["add_version"]
+
+_COMPARISON = re.compile(r"(?P<start>(?:(?!\.\.)[^?#])+)(?P<dots>\.{2,3})(?P<new>[^?#.][^?#]*)")
+"""The URL of a comparison: `/compare/a...b` of GitHub and Gitea, `/-/compare/a...b` of GitLab."""
+
+
+def add_version(  # noqa: PLR0913, PLR0917 - the parts of a release
+    text: str, document: Document, version: str, date: dt.date, tag: str | None, previous_tag: str | None
+) -> str:
+    """Return a changelog with the heading of a new version below that of `Unreleased`, and with its link.
+
+    Args:
+        text: The changelog.
+        document: The same in lines.
+        version: The version, as written in the heading.
+        date: The day of the release.
+        tag: The release's tag, for links that compare commits; None leaves these links unchanged.
+        previous_tag: The tag before it; None for the one in the link of `Unreleased`.
+
+    Raises:
+        Blocked: There is no heading for `Unreleased`, or several.
+    """
+    style = _style(document, version, date)
+    links = None if tag is None else _Links(tag, previous_tag)
+    edits = list(_heading_edits(document, style, links))
+    if links is not None:
+        edits += _definition_edits(document, style.label, links)
+    for start, end, replacement in sorted(edits, reverse=True):
+        text = text[:start] + replacement + text[end:]
+    return text
+
+
+class _Style(NamedTuple):
+    """The format of a version's heading.
+
+    Attributes:
+        label: The version, with a `v` if the file's last version has one.
+        date: The date and the text around it, which follow the version.
+        brackets: The text right before and after the version in the last version's heading; None for that around
+            `Unreleased`.
+    """
+
+    label: str
+    date: str
+    brackets: tuple[str, str] | None
+
+
+def _style(document: Document, version: str, date: dt.date) -> _Style:
+    """Return the style of the first version in the file; without one, that of Keep a Changelog."""
+    titles = [heading.title for heading in document.headings if heading.is_release]
+    versions = [match for title in titles if (match := VERSION.fullmatch(title)) is not None]
+    dates = (text for match in versions if (text := _formatted_date(date, match["rest"])) is not None)
+    is_undated = versions and not any(match["rest"].strip() for match in versions)
+    text = next(dates, "" if is_undated else f" - {date.isoformat()}")
+    return (
+        _Style(versions[0]["v"] + version, text, _brackets(versions[0]))
+        if versions
+        else _Style(version, text, None)
+    )
+
+
+_DATE_FORMATS = (
+    (r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "%Y-%m-%d"),
+    (r"[0-9]{4}/[0-9]{2}/[0-9]{2}", "%Y/%m/%d"),
+    (r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}", "%Y.%m.%d"),
+    (r"[A-Z][a-z]+ [0-9]{1,2}, [0-9]{4}", "%B @%d, %Y"),
+    (r"[0-9]{1,2} [A-Z][a-z]+ [0-9]{4}", "@%d %B %Y"),
+)
+
+
+def _formatted_date(date: dt.date, rest: str) -> str | None:
+    """Format a date like the one after a version in a heading, with the text around it; None if there is none."""
+    for expression, date_format in _DATE_FORMATS:
+        match = re.fullmatch(rf"(?P<before>[^\w\[\]]+)(?P<date>{expression})(?P<after>[^\w\[\]]*)", rest)
+        if match is not None:
+            month = re.search(r"[A-Z][a-z]+", match["date"])
+            is_short = month is not None and len(month[0]) == len("Nov") and month[0] != "May"
+            text = date.strftime(date_format.replace("%B", "%b") if is_short else date_format)
+            text = text.replace("@0", "").replace("@", "")  # the day without a leading zero
+            return f"{match['before']}{text}{match['after']}"
+    return None
+
+
+def _brackets(version: re.Match[str]) -> tuple[str, str] | None:
+    """Find the text around the version in a heading; None if it is a link, which needs the one of `Unreleased`."""
+    title = version.string
+    after = title[version.end("version") : version.start("rest")]
+    return None if "(" in after or "[" in after else (title[: version.start("v")], after)
+
+
+class _Links(NamedTuple):
+    """The tags in links that compare a release with the previous one."""
+
+    tag: str
+    previous_tag: str | None
+
+    def update(self, url: str) -> tuple[str, str] | None:
+        """Compute the new links of `Unreleased` and of the version; None if the link is not a comparison."""
+        match = _COMPARISON.match(url)
+        base, compare, old = ("", "", "") if match is None else match["start"].rpartition("/compare/")
+        if match is None or not compare or old in {"", "HEAD"}:
+            return None
+        tag, dots = _quote(self.tag), match["dots"]
+        previous = old if self.previous_tag is None else _quote(self.previous_tag)
+        rest = url[match.end() :]
+        return f"{base}{compare}{tag}{dots}{match['new']}{rest}", f"{base}{compare}{previous}{dots}{tag}{rest}"
+
+
+def _quote(tag: str) -> str:
+    """Quote the characters of a tag that would end a path or a link."""
+    return re.sub(r"[%#?()<>]", lambda character: f"%{ord(character[0]):02X}", tag)
+
+
+def _heading_edits(document: Document, style: _Style, links: _Links | None) -> Iterator[tuple[int, int, str]]:
+    """Insert the version's heading below that of `Unreleased`, and update a link in the latter."""
+    heading = document.unreleased
+    unreleased = UNRELEASED.fullmatch(heading.title)
+    assert unreleased is not None  # noqa: S101 - the heading was found by it
+    line = document.lines[heading.title_line]
+    opening, closing = unreleased["open"], unreleased["close"]
+    if (link := unreleased["link"] or "").startswith("("):
+        urls = None if links is None else links.update(link[1:-1])
+        if urls is None:
+            opening, closing, link = opening.replace("[", ""), closing.replace("]", ""), ""
+        else:
+            start = line.start + heading.column + unreleased.start("link")
+            yield start, start + len(link), f"({urls[0]})"
+            link = f"({urls[1]})"
+    elif link:
+        link = ""  # [Unreleased][ref] uses a definition of another name; [1.2.0] has one of its own
+    if not link and style.brackets is not None:
+        opening, closing = style.brackets
+    title = f"{opening}{style.label}{closing}{link}{style.date}"
+    newline = document.newline
+    text = newline.join(_with_title(document, heading, title))
+    end = document.lines[heading.last].stop
+    yield end, end, f"{newline}{newline}{text}"
+
+
+def _with_title(document: Document, heading: Heading, title: str) -> Iterator[str]:
+    """Copy the lines of a heading with another title."""
+    for index in range(heading.first, heading.last + 1):
+        text = document.lines[index].text
+        if index == heading.title_line:
+            after = text[heading.column + len(heading.title) :]
+            yield f"{text[: heading.column].removeprefix(BOM)}{title}{after}".rstrip()
+            continue
+        text = text.removeprefix(BOM).rstrip()
+        is_short = len(text) < len(heading.title)
+        yield text if is_short else text[0] * max(len(text), len(title))
+
+
+def _definition_edits(document: Document, label: str, links: _Links) -> Iterator[tuple[int, int, str]]:
+    """Update the link reference of `Unreleased`, and insert one for the new version below it."""
+    definitions = [
+        (line, match) for line in document.lines if line.is_text and (match := DEFINITION.match(line.text))
+    ]
+    unreleased = next((pair for pair in definitions if pair[1]["label"].lower() == "unreleased"), None)
+    if unreleased is None:
+        return
+    line, match = unreleased
+    urls = links.update(match["url"].strip("<>"))
+    if urls is None:
+        return
+    unreleased_url, version_url = (f"<{url}>" if match["url"].startswith("<") else url for url in urls)
+    yield line.start + match.start("url"), line.start + match.end("url"), unreleased_url
+    if all(other["label"].lower() != label.lower() for _, other in definitions):
+        opening, separator = match[0][: match.start("label")], match[0][match.end("label") : match.start("url")]
+        yield line.stop, line.stop, f"{document.newline}{opening}{label}{separator}{version_url}"

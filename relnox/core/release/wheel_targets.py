@@ -1,0 +1,58 @@
+"""The operating systems and processors that cibuildwheel builds CPython's wheels for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from relnox.core.records import Record
+
+__all__ = ["TARGETS", "Target"]
+
+System = Literal["manylinux", "musllinux", "macos", "windows"]
+
+
+class Target(Record):
+    """An operating system on a processor.
+
+    Attributes:
+        system: As in `[tool.relnox.wheels] systems`.
+        architecture: As in `[tool.relnox.wheels] architectures`.
+        platform: cibuildwheel's `--platform`.
+        archs: cibuildwheel's `--archs`.
+        tag: The part of an identifier after the dash.
+        runner: The label of a GitHub runner that can build such wheels.
+        emulated: Whether that runner has another processor, so that it needs QEMU.
+    """
+
+    system: System
+    architecture: str
+    platform: str
+    archs: str
+    tag: str
+    runner: str
+    emulated: bool = False
+
+
+_LINUX: tuple[System, ...] = ("manylinux", "musllinux")
+
+TARGETS = (
+    *(
+        Target(system, architecture, "linux", archs, f"{system}_{archs}", runner, emulated)
+        for architecture, archs, runner, emulated in (
+            ("x86_64", "x86_64", "ubuntu-latest", False),
+            ("arm64", "aarch64", "ubuntu-24.04-arm", False),
+            ("x86", "i686", "ubuntu-latest", False),
+            ("armv7l", "armv7l", "ubuntu-latest", True),
+            ("ppc64le", "ppc64le", "ubuntu-latest", True),
+            ("s390x", "s390x", "ubuntu-latest", True),
+            ("riscv64", "riscv64", "ubuntu-latest", True),
+        )
+        for system in _LINUX
+    ),
+    Target("macos", "x86_64", "macos", "x86_64", "macosx_x86_64", "macos-15-intel"),
+    Target("macos", "arm64", "macos", "arm64", "macosx_arm64", "macos-15"),
+    Target("macos", "universal2", "macos", "universal2", "macosx_universal2", "macos-15"),
+    Target("windows", "x86_64", "windows", "AMD64", "win_amd64", "windows-latest"),
+    Target("windows", "arm64", "windows", "ARM64", "win_arm64", "windows-11-arm"),
+    Target("windows", "x86", "windows", "x86", "win32", "windows-latest"),
+)
