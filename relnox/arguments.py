@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from typing import TYPE_CHECKING, NoReturn
 
 from relnox.commands import COMMANDS, help_of, load
@@ -37,6 +38,10 @@ class _Parser(argparse.ArgumentParser):
         STDOUT.write(message)
         STDOUT.flush()
 
+    def format_help(self) -> str:
+        self.formatter_class = argparse.RawDescriptionHelpFormatter  # as wide as the terminal
+        return super().format_help()
+
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ").split()[:1] or [""]
         flags = [flag for action in self._actions for flag in action.option_strings]
@@ -53,7 +58,8 @@ def parser_of(task: str, program: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=program,
         description=f"{summary}\n\n{rest}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # argparse checks each option with a formatter: finding the terminal's width imports slow modules.
+        formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=80),
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )

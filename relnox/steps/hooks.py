@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -357,6 +356,8 @@ def event_document(
 
 def _record(step: RunHook, run: Run) -> Path:
     """Return the path of the record that a hook is due for a release on an index."""
+    import hashlib  # imported lazily: every bump imports this module
+
     identity = [step.event, step.number, step.index, sorted(file.sha256 for file in step.files)]
     return run.private / _DUE / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
