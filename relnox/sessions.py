@@ -31,7 +31,7 @@ import nox.registry
 
 from relnox import importing
 from relnox.commands import COMMAND_LINE, TASKS, help_of, nearest_task
-from relnox.core.planning.fixes import Start, command_line
+from relnox.core.planning.fixes import FrontEnd, Start, command_line
 from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from relnox.commands import Task
     from relnox.core.planning.events import Outcome
-    from relnox.core.planning.fixes import FrontEnd
     from relnox.core.settings.schema import Value
 
     SessionFunction = Callable[[nox.Session], None]
@@ -344,7 +343,7 @@ def _front_end() -> FrontEnd:
     for name, function in nox.registry.get().items():
         if (task := _task_of(function)) is not None:
             commands.setdefault(task, _start(name))
-    return COMMAND_LINE._replace(tasks={**COMMAND_LINE.tasks, **commands})
+    return FrontEnd({**COMMAND_LINE.tasks, **commands})
 
 
 def _start(name: str) -> Start:

@@ -25,7 +25,7 @@ from invoke.tasks import Task as InvokeTask
 
 from relnox import arguments, importing, reporters
 from relnox.commands import COMMAND_LINE, TASKS, help_of, load, nearest_task
-from relnox.core.planning.fixes import Start
+from relnox.core.planning.fixes import FrontEnd, Start
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked, ExitCode
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
     from relnox.commands import Task
-    from relnox.core.planning.fixes import FrontEnd
     from relnox.core.settings.schema import Field, Value
 
 __all__ = [
@@ -176,7 +175,7 @@ def _front_end() -> FrontEnd:
     for name in _collections[-1].task_names if _collections else ():
         if isinstance(task := _collections[-1][name], ReleaseTask):
             commands[task.release_task] = Start(f"invoke {name}")
-    return COMMAND_LINE._replace(tasks={**COMMAND_LINE.tasks, **commands})
+    return FrontEnd({**COMMAND_LINE.tasks, **commands})
 
 
 def _command_line(task: Task, values: dict[str, Any]) -> dict[str, Value]:

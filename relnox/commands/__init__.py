@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from relnox.core.planning.fixes import FrontEnd, Start
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
@@ -60,7 +61,7 @@ class TaskModule(Protocol[O, S]):
         """Make the plan: a pure function of its arguments."""
 
 
-class Task(NamedTuple):
+class Task(Record):
     """A task, as front ends see it.
 
     Attributes:

@@ -6,9 +6,10 @@ See The Cargo Book, "The Manifest Format" and "Workspaces".
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from relnox.core.packages import VersionSource
+from relnox.core.records import Record
 from relnox.core.versions.version_locations import find_locked_versions
 from relnox.source.pyproject import load, strings_in, table_at
 
@@ -25,7 +26,7 @@ _OPERATORS = "=^~ "
 _TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 
 
-class _Manifest(NamedTuple):
+class _Manifest(Record):
     """A Cargo.toml: its path relative to the root, and its content."""
 
     file: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
+
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,7 +25,7 @@ _SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {
 }
 
 
-class Release(NamedTuple):
+class Release(Record):
     """A release, as a changelog tool needs it.
 
     Attributes:

@@ -7,10 +7,10 @@ unambiguous, it stays `dynamic` (only the backend can compute it), with the reas
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from relnox.core.packages import VersionSource
-from relnox.core.records import replace
+from relnox.core.records import Record, replace
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
@@ -32,7 +32,7 @@ _CITATION_PATTERN = r"""^version:[ \t]*["']?(?P<version>[^"'\s#]+)"""
 _SCIKIT_BUILD_PATTERN = version_locations.HATCH_PATTERN.replace("?P<version>", "?P<value>")
 
 
-class _Location(NamedTuple):
+class _Location(Record):
     """A location declared in pyproject.toml: candidates for the file, relative to the package's folder."""
 
     kind: SourceKind

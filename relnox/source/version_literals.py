@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
 from relnox.core.packages import VersionSource
-from relnox.core.records import replace
+from relnox.core.records import Record, replace
 from relnox.core.versions import version_locations
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _CHANGELOGS = ("changelog", "changes", "history", "news", "release_notes", "rele
 _GENERATED = ("*.lock", "*-lock.json", "*.svg", "*.min.js", "*.map")
 
 
-class Literals(NamedTuple):
+class Literals(Record):
     """Literals and mentions of the packages' versions.
 
     Attributes:

@@ -11,9 +11,10 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox.core.credential_variables import credentials, in_arguments, upload_credentials
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ _ENV_START, _ENV_END = 47, 48
 """Fields of `/proc/PID/stat`, counted after the name of the program."""
 
 
-class Exposure(NamedTuple):
+class Exposure(Record):
     """Upload credentials that can be read from outside a process.
 
     Attributes:

@@ -16,6 +16,7 @@ from relnox.core.planning import fixes
 from relnox.core.planning.events import Notice, OutputLine, RunStarted, Status, StepFinished
 from relnox.core.planning.fixes import FrontEnd, Start
 from relnox.core.planning.plan import Plan, Problem
+from relnox.core.records import replace
 from relnox.errors import Failed
 from relnox.reporters.github import GitHub
 from relnox.reporters.plain import Plain
@@ -57,10 +58,10 @@ def test_a_project_that_was_named_is_named_in_each_command() -> None:
     words = ("--project", "my project")
     text = "relnox build-all --clean; relnox bump"
 
-    assert fixes.show(text, NOX._replace(options=words)) == (
+    assert fixes.show(text, replace(NOX, options=words)) == (
         "nox -s release-build-all -- --project 'my project' --clean; relnox bump --project 'my project'"
     )
-    assert fixes.show(text, INVOKE._replace(options=words)) == (
+    assert fixes.show(text, replace(INVOKE, options=words)) == (
         "invoke release.build-all --project 'my project' --clean; relnox bump --project 'my project'"
     )
 

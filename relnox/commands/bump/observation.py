@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.bump import dev_numbers, selection
 from relnox.commands.shared import hooks, tag_checks
+from relnox.core.records import Record
 from relnox.errors import Blocked, Failed
 from relnox.source.git import parse_tags, remotes
 
@@ -37,7 +38,7 @@ FOREIGN_LOCKS = ("poetry.lock", "pdm.lock")
 """Lock files that only their own tools can write."""
 
 
-class RemoteState(NamedTuple):
+class RemoteState(Record):
     """The state of the remote.
 
     Attributes:
@@ -53,7 +54,7 @@ class RemoteState(NamedTuple):
     branches: Mapping[str, str] = MappingProxyType({})
 
 
-class Observation(NamedTuple):
+class Observation(Record):
     """Everything that a new bump is decided from.
 
     Attributes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox import core, steps
 from relnox.commands.bump import changes
+from relnox.core.records import Record
 from relnox.errors import Blocked
 from relnox.source.git import remotes
 
@@ -33,7 +34,7 @@ _TREE = re.compile(r"^Relnox-Tree: (\w+)$", re.MULTILINE)
 """The last line of the message of a commit that this command makes: the tree that it made it with."""
 
 
-class Target(NamedTuple):
+class Target(Record):
     """Where a bump is proposed.
 
     Attributes:

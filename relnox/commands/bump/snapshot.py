@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +31,7 @@ __all__ = [
 ]
 
 
-class Decision(NamedTuple):
+class Decision(Record):
     """Which packages get which version.
 
     Attributes:
@@ -43,7 +45,7 @@ class Decision(NamedTuple):
     never_tagged: tuple[Package, ...]
 
 
-class GeneratedFiles(NamedTuple):
+class GeneratedFiles(Record):
     """Files that tools of the project generated on a copy.
 
     Attributes:
@@ -60,7 +62,7 @@ class GeneratedFiles(NamedTuple):
 NO_FILES = GeneratedFiles({}, {})
 
 
-class NewBump(NamedTuple):
+class NewBump(Record):
     """A new bump, decided, with its edits.
 
     Attributes:
@@ -82,7 +84,7 @@ class NewBump(NamedTuple):
     target: Target | None = None
 
 
-class UndoTarget(NamedTuple):
+class UndoTarget(Record):
     """A bump that can be reverted.
 
     Attributes:
@@ -96,7 +98,7 @@ class UndoTarget(NamedTuple):
     subject: str
 
 
-class EarlierBump(NamedTuple):
+class EarlierBump(Record):
     """An interrupted bump, or one to revert.
 
     Attributes:
@@ -114,7 +116,7 @@ class EarlierBump(NamedTuple):
     remote_name: str
 
 
-class RepeatedBump(NamedTuple):
+class RepeatedBump(Record):
     """The last bump on this machine, requested again with the same options (or also with `--push`).
 
     Attributes:
@@ -130,7 +132,7 @@ class RepeatedBump(NamedTuple):
     remote_name: str
 
 
-class ExistingRelease(NamedTuple):
+class ExistingRelease(Record):
     """A release that this bump would make, but that exists already.
 
     Attributes:

@@ -30,10 +30,10 @@ _MAX_LISTED = 5
 
 def notes(new: NewBump, options: Options) -> Iterator[str]:
     """Yield the notes of the plan, one per line."""
-    observation, (bumps, updates, never_tagged) = new.observation, new.decision
+    observation, bumps, updates = new.observation, new.decision.bumps, new.decision.updates
     if not bumps:
         yield "nothing to release: no commit or change fragment since the last release asks for a bump"
-    yield from _never_tagged_notes(never_tagged)
+    yield from _never_tagged_notes(new.decision.never_tagged)
     yield from _context_notes(new)
     yield from _tag_notes(observation, bumps, options)
     if options.part == "auto":

@@ -13,6 +13,7 @@ from relnox.commands import COMMAND_LINE
 from relnox.commands.running import blockers, endings, reports
 from relnox.commands.running.execution import not_run, run_prepared
 from relnox.commands.running.preparation import prepare, resolve_options
+from relnox.core.records import replace
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, RelnoxError, environment_error
 from relnox.system import exposure
 from relnox.system.secrets import mask_error
@@ -90,7 +91,7 @@ def run(
 def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[str], str]:
     """Return a function that converts commands in a text to those of the front end."""
     folder = command_line.get("project")
-    front_end = front_end._replace(options=("--project", str(folder)) if folder else ())
+    front_end = replace(front_end, options=("--project", str(folder)) if folder else ())
 
     def installing(requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - called by `fixes.show`
         from relnox.commands.running.install_commands import install_commands  # files are looked at, for few hints

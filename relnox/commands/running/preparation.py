@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from functools import cache, partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands import TASKS, load
 from relnox.commands.running import reports, untrusted_code
-from relnox.core.records import replace
+from relnox.core.records import Record, replace
 from relnox.core.settings.options import resolve
 from relnox.system import waits
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Preparation", "prepare", "resolve_options", "wait_callback"]
 
 
-class Preparation(NamedTuple):
+class Preparation(Record):
     """A task that is planned but not run yet.
 
     Attributes:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core, steps
+from relnox.core.records import Record
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class SelectedHook(NamedTuple):
     packages: frozenset[str] | None
 
 
-class Hooks(NamedTuple):
+class Hooks(Record):
     """The hooks that a task may run.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox import core
+from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.source import tag_versions
 from relnox.source.git import parse_tags, remotes
@@ -28,7 +29,7 @@ __all__ = ["NewerTags", "any_tag_notes", "any_tag_problems", "missing_tags", "ne
 _MAX_LISTED = 5
 
 
-class NewerTags(NamedTuple):
+class NewerTags(Record):
     """Tags that are newer than the versions of their packages, each with its version, by package.
 
     Attributes:

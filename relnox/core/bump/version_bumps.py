@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.bump import dependency_updates
 from relnox.core.bump.version_groups import version_groups
+from relnox.core.records import Record
 from relnox.core.versions import versioning
 from relnox.core.versions.version_locations import parse_version
 from relnox.core.versions.versioning import Bump
@@ -43,7 +44,7 @@ _MAX_LISTED = 3
 """Package names in a message."""
 
 
-class VersionBump(NamedTuple):
+class VersionBump(Record):
     """The bump of one package.
 
     Attributes:
@@ -59,7 +60,7 @@ class VersionBump(NamedTuple):
     reason: str
 
 
-class BumpRequest(NamedTuple):
+class BumpRequest(Record):
     """The bump requested for a package (None: release the present version as it is), with the reason."""
 
     bump: Bump | None
@@ -133,8 +134,9 @@ def check_locations_agree(bumps: Iterable[VersionBump]) -> None:
     Raises:
         Blocked: They differ; the message lists the version at each location.
     """
-    for package, before, _, _ in bumps:
-        if package.other_locations and not locations_agree(package, before):
+    for bump in bumps:
+        package = bump.package
+        if package.other_locations and not locations_agree(package, bump.before):
             raise Blocked(
                 "version-locations-differ",
                 describe_disagreement(package),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from relnox.core.records import Record
 from relnox.core.settings import patterns
 from relnox.errors import Blocked
 
@@ -18,7 +19,7 @@ ANY_TAG = "any tag gives their versions"
 """The name of the group of packages whose backends read any tag."""
 
 
-class VersionGroup(NamedTuple):
+class VersionGroup(Record):
     """Packages whose versions belong together.
 
     Attributes:

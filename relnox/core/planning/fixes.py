@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +26,7 @@ _INSTALL = (
 )
 
 
-class Start(NamedTuple):
+class Start(Record):
     """The command that starts a task.
 
     Attributes:
@@ -36,7 +38,7 @@ class Start(NamedTuple):
     separator: str = ""
 
 
-class FrontEnd(NamedTuple):
+class FrontEnd(Record):
     """The commands that start tasks.
 
     Attributes:

@@ -8,8 +8,9 @@ a noxfile or tasks file < pyproject.toml < environment < command line.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from relnox.core.records import Record
 from relnox.core.settings import rules
 from relnox.core.settings.schema import Field, Settings, Text, fields_of, kind_of
 from relnox.errors import Blocked
@@ -26,7 +27,7 @@ DOCUMENT = Text(rule=rules.document)
 """The path of a document that is written or read."""
 
 
-class OptionValue(NamedTuple):
+class OptionValue(Record):
     """A value, and a description of where it was set."""
 
     value: Value

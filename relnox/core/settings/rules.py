@@ -6,10 +6,11 @@ A rule is a function that returns None for a valid string, else an `InvalidValue
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox.core.credential_variables import is_upload_credential_name, is_upload_setting_name
 from relnox.core.names import is_valid
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ _WILDCARDS = re.compile(r"[*?]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class InvalidValue(NamedTuple):
+class InvalidValue(Record):
     """Why a value is not valid, and the fix."""
 
     why: str

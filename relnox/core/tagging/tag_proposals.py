@@ -6,11 +6,11 @@ another form, the bump is blocked and these settings are proposed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
-from relnox.core.records import replace
+from relnox.core.records import Record, replace
 from relnox.core.settings import patterns
 from relnox.core.settings.config import GroupConfig
 from relnox.core.tagging.tag_survey import split_prefix, survey_tags
@@ -43,7 +43,7 @@ _MAX_LISTED = 5
 _VERSION = "{version}"
 
 
-class KnownTags(NamedTuple):
+class KnownTags(Record):
     """The tags of a repository, and the form that each package's tags have.
 
     Attributes:
@@ -319,7 +319,7 @@ def _tagged_together(
             yield prefix, members
 
 
-class _TaggedPackage(NamedTuple):
+class _TaggedPackage(Record):
     """A package with tags of its own.
 
     Attributes:

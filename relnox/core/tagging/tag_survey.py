@@ -7,9 +7,11 @@ with any separators), or no package: `v1.2.0`, `1.2.0` and `release-1.2.0` are p
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
+
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +33,7 @@ _MAX_LENGTH = 200
 Tagged = tuple[str, Version]
 
 
-class Survey(NamedTuple):
+class Survey(Record):
     """The tags that contain a version, by prefix.
 
     Attributes:

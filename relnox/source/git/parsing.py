@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from relnox.core.records import Record
 
 __all__ = ["GitState", "Status", "parse_refs", "parse_status", "parse_tags"]
@@ -33,7 +31,7 @@ class GitState(Record, kw_only=True):
     behind: int = 0
 
 
-class Status(NamedTuple):
+class Status(Record):
     """The output of `git status`; files are relative to the top level.
 
     Attributes:
