@@ -7,7 +7,8 @@ import functools
 from typing import TYPE_CHECKING, NoReturn
 
 from relnox.commands import COMMANDS, help_of, load
-from relnox.core.settings.schema import did_you_mean, fields_of
+from relnox.core.settings.schema import fields_of
+from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 from relnox.reporters.streams import STDOUT
 

@@ -28,7 +28,7 @@ from packaging.utils import (
 from relnox.building import tar_reader, zip_reader
 from relnox.building.entries import REBUILD, ArchiveError
 from relnox.core.planning import fixes
-from relnox.core.settings.config import ArchiveLimits
+from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.core.text import counted
 
 if TYPE_CHECKING:

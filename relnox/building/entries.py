@@ -9,7 +9,7 @@ from relnox.core.records import Record
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from relnox.core.settings.config import ArchiveLimits
+    from relnox.core.settings.config_tables import ArchiveLimits
 
 __all__ = ["RAISE_LIMIT", "REBUILD", "ArchiveError", "Entry", "too_large", "unpacked_limit"]
 

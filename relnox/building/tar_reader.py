@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal
 
-    from relnox.core.settings.config import ArchiveLimits
+    from relnox.core.settings.config_tables import ArchiveLimits
 
 __all__ = ["Stream", "gunzip", "read_entries"]
 

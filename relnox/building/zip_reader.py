@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from relnox.building.findings import Finding
     from relnox.building.zip_directory import Record
-    from relnox.core.settings.config import ArchiveLimits
+    from relnox.core.settings.config_tables import ArchiveLimits
 
 __all__ = ["read_content", "read_entries"]
 

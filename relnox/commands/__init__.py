@@ -133,7 +133,7 @@ def nearest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
         word: The wrong name.
         names: The names to choose from.
     """
-    from relnox.core.settings.schema import did_you_mean
+    from relnox.core.text import did_you_mean
 
     choices = list(names)
     fix = did_you_mean(word, choices)

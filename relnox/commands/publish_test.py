@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.commands.publish.snapshot import Snapshot as PublishingSnapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
-    from relnox.core.settings.config import VerifyConfig
+    from relnox.core.settings.task_settings import VerifyConfig
 
 __all__ = ["Options", "Snapshot", "observe", "plan"]
 

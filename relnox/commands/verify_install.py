@@ -24,8 +24,8 @@ from relnox.commands.shared.verification import (
 )
 from relnox.core.planning import fixes
 from relnox.core.planning.step import after
+from relnox.core.settings.kinds import Number
 from relnox.core.settings.options import CommonOptions, option
-from relnox.core.settings.schema import Number
 from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem, Table
     from relnox.core.release.manifest import Manifest
-    from relnox.core.settings.config import VerifyConfig
+    from relnox.core.settings.task_settings import VerifyConfig
 
 __all__ = [
     "Options",

@@ -59,14 +59,17 @@ if TYPE_CHECKING:
     from relnox.core.release import wheels as wheels
     from relnox.core.settings import build_settings as build_settings
     from relnox.core.settings import config as config
+    from relnox.core.settings import config_tables as config_tables
     from relnox.core.settings import hook_settings as hook_settings
     from relnox.core.settings import json_schema as json_schema
+    from relnox.core.settings import kinds as kinds
     from relnox.core.settings import options as options
     from relnox.core.settings import patterns as patterns
     from relnox.core.settings import release_lines as release_lines
     from relnox.core.settings import rules as rules
     from relnox.core.settings import schema as schema
     from relnox.core.settings import setting_names as setting_names
+    from relnox.core.settings import task_settings as task_settings
     from relnox.core.tagging import tag_proposals as tag_proposals
     from relnox.core.tagging import tag_survey as tag_survey
     from relnox.core.tagging import tags as tags
@@ -84,8 +87,8 @@ else:
         "planning": "comparison events fixes plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "
         "sharding wheel_targets wheels",
-        "settings": "build_settings config hook_settings json_schema options patterns release_lines rules schema "
-        "setting_names",
+        "settings": "build_settings config config_tables hook_settings json_schema kinds options patterns "
+        "release_lines rules schema setting_names task_settings",
         "tagging": "tag_proposals tag_survey tags",
         "versions": "derived_versions dev_numbers semver_compat version_locations versioning",
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["counted", "listing"]
+__all__ = ["counted", "did_you_mean", "listing"]
 
 
 def counted(number: int, noun: str) -> str:
@@ -20,3 +20,12 @@ def listing(names: Iterable[str], limit: int = 4) -> str:
     names = list(names)
     text = ", ".join(names[:limit])
     return f"{text} and {len(names) - limit} more" if len(names) > limit else text
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a fix with the most similar known name, or with all of them."""
+    choices = sorted(names)
+    import difflib  # imported lazily: it is slow to import
+
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(choices)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from relnox.core.records import Record
-from relnox.core.settings.schema import did_you_mean
+from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.settings.patterns import normalize_path
-from relnox.core.settings.schema import did_you_mean
+from relnox.core.text import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import pyproject, version_files

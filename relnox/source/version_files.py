@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.core.packages import Package, SourceKind
-    from relnox.core.settings.config import Config, VersionFileConfig
+    from relnox.core.settings.config import Config
+    from relnox.core.settings.config_tables import VersionFileConfig
 
 __all__ = ["add_declared", "locate_version"]
 

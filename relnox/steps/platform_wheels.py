@@ -12,7 +12,7 @@ from relnox import building, core
 from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.wheels import WheelJob
-from relnox.core.settings.config import Abi
+from relnox.core.settings.config_tables import Abi
 from relnox.core.text import counted
 from relnox.errors import Blocked, Failed
 from relnox.steps.action import Action

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox.core.settings.config import ArchiveLimits
+from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.steps.export import source_of
 
 if TYPE_CHECKING:

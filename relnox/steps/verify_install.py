@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 from relnox import building
 from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
-from relnox.core.settings.config import InstallChecks
+from relnox.core.settings.task_settings import InstallChecks
 from relnox.core.text import listing
 from relnox.errors import Failed, TryLater
 from relnox.steps.action import Action

@@ -18,7 +18,8 @@ from releases import described
 
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import Observation
-from relnox.core.settings.config import Config, IndexConfig
+from relnox.core.settings.config import Config
+from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Conflict, Failed, TryLater
 from relnox.indexes import Indexes, client, targets, uploader
 from relnox.indexes.credentials import Credentials, Secret

@@ -11,7 +11,8 @@ import releases
 from controlled_index import ControlledIndex, minting
 from trusting import AUDIENCE, REQUEST_TOKEN, certificate, identity, trusting
 
-from relnox.core.settings.config import Config, IndexConfig
+from relnox.core.settings.config import Config
+from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.indexes import credentials, targets, trusted_publishing
 from relnox.system import network

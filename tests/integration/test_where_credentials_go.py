@@ -14,7 +14,8 @@ import pytest
 from raw_server import raw_server, read_head
 from trusting import certificate, trusting
 
-from relnox.core.settings.config import Config, IndexConfig
+from relnox.core.settings.config import Config
+from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Failed
 from relnox.indexes import Indexes, client, credentials, targets, trusted_publishing
 from relnox.indexes.client import IndexFile

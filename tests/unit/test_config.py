@@ -16,22 +16,21 @@ from hypothesis import strategies as st
 from relnox.commands import TASKS, json_schema, options_by_table
 from relnox.core.dependencies.requirements import Policy, Siblings
 from relnox.core.settings import config as config_module
-from relnox.core.settings.config import (
+from relnox.core.settings.config import Config, config_table
+from relnox.core.settings.config_tables import (
+    Abi,
     ArchiveLimits,
     CommitsConfig,
-    Config,
     GroupConfig,
     IndexConfig,
-    InstallChecks,
-    PublishConfig,
-    TaskConfig,
     VersionFileConfig,
     WheelsConfig,
-    config_table,
 )
 from relnox.core.settings.hook_settings import Event, Hook
+from relnox.core.settings.kinds import ListOf, TableOf
 from relnox.core.settings.release_lines import ReleaseLine
-from relnox.core.settings.schema import ListOf, Table, TableOf, fields_of
+from relnox.core.settings.schema import Table, fields_of
+from relnox.core.settings.task_settings import InstallChecks, PublishConfig, TaskConfig
 from relnox.core.versions.semver_compat import Scheme
 from relnox.errors import Blocked
 
@@ -456,6 +455,7 @@ def tables(settings: type[Settings] = Config) -> Iterator[type[Settings]]:
 @pytest.mark.parametrize("settings", dict.fromkeys(tables()), ids=lambda settings: settings.__name__)
 def test_every_declaration_agrees_with_its_type(settings: type[Settings]) -> None:
     names: dict[str, Any] = {
+        "Abi": Abi,
         "Policy": Policy,
         "Siblings": Siblings,
         "Scheme": Scheme,

@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
-from relnox.core.settings.config import Config, IndexConfig
+from relnox.core.settings.config import Config
+from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked
 from relnox.indexes import Indexes, credentials, targets
 

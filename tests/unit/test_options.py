@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from relnox.commands import TASKS, load
 from relnox.core.records import fields
 from relnox.core.settings.json_schema import schema_of
+from relnox.core.settings.kinds import Flag, ListOf, Number, Text
 from relnox.core.settings.options import CommonOptions, OptionValue, option, resolve
-from relnox.core.settings.schema import Flag, ListOf, Number, Table, Text, fields_of
+from relnox.core.settings.schema import Table, fields_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.core.settings.schema import Kind, Value
+    from relnox.core.settings.kinds import Kind
+    from relnox.core.settings.schema import Value
 
 
 class Options(CommonOptions):

@@ -20,8 +20,8 @@ from relnox.core.release.wheel_targets import Target
 from relnox.core.release.wheels import WheelJob
 from relnox.core.serialization import decode, encode
 from relnox.core.settings.build_settings import BuildSettings, Constraints
-from relnox.core.settings.config import InstallChecks
 from relnox.core.settings.hook_settings import Hook
+from relnox.core.settings.task_settings import InstallChecks
 from relnox.core.versions.derived_versions import CommitTag, CommitTags
 from relnox.errors import ExitCode
 from relnox.steps.bump_record import Pending, RecordedStep

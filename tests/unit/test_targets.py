@@ -10,7 +10,8 @@ import pytest
 from packaging.version import Version
 from twine import utils
 
-from relnox.core.settings.config import Config, IndexConfig
+from relnox.core.settings.config import Config
+from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked
 from relnox.indexes import Indexes, credentials, targets
 

@@ -17,7 +17,8 @@ from relnox.core.bump.version_bumps import (
 )
 from relnox.core.bump.version_groups import version_groups
 from relnox.core.packages import Dependency, Package, VersionSource
-from relnox.core.settings.config import Config, GroupConfig
+from relnox.core.settings.config import Config
+from relnox.core.settings.config_tables import GroupConfig
 from relnox.core.versions.versioning import Bump
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked

@@ -10,7 +10,7 @@ import pytest
 
 from relnox.core.packages import Package, VersionSource
 from relnox.core.release import wheel_targets, wheels
-from relnox.core.settings.config import WheelsConfig
+from relnox.core.settings.config_tables import WheelsConfig
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked
 

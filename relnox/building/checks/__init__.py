@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.core.settings.config import ArchiveLimits
+    from relnox.core.settings.config_tables import ArchiveLimits
 
 __all__ = [
     "Expected",

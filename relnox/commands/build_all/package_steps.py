@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.step import Step
     from relnox.core.settings.build_settings import Constraints
-    from relnox.core.settings.config import TestConfig
+    from relnox.core.settings.config_tables import TestConfig
 
 __all__ = ["build_step", "build_steps", "environment_steps", "siblings_for_build"]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Problem
     from relnox.core.settings.build_settings import BuildSettings
-    from relnox.core.settings.config import TestConfig, WheelsConfig
+    from relnox.core.settings.config_tables import TestConfig, WheelsConfig
     from relnox.core.versions.derived_versions import CommitTags
     from relnox.source.git import GitState
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
     from relnox.core.release.collection import Job
     from relnox.core.release.manifest import Manifest
-    from relnox.core.settings.config import WheelsConfig
+    from relnox.core.settings.config_tables import WheelsConfig
 
 __all__ = ["Options", "Snapshot", "observe", "plan"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.planning.step import Step
     from relnox.core.release.manifest import Manifest
-    from relnox.core.settings.config import VerifyConfig
+    from relnox.core.settings.task_settings import VerifyConfig
 
 __all__ = [
     "await_listings",

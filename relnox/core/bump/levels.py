@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
-    from relnox.core.settings.config import CommitsConfig, Config
+    from relnox.core.settings.config import Config
+    from relnox.core.settings.config_tables import CommitsConfig
     from relnox.core.versions.versioning import Level, Phase
     from relnox.core.workspace import Workspace
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from relnox.core.names import normalized
-from relnox.core.settings.schema import did_you_mean
+from relnox.core.text import did_you_mean
 from relnox.core.versions.versioning import Level
 from relnox.errors import Blocked
 

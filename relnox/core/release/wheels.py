@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
     from relnox.core.packages import Package
-    from relnox.core.settings.config import Abi, WheelsConfig
+    from relnox.core.settings.config_tables import Abi, WheelsConfig
 
 __all__ = [
     "FREE_THREADED",

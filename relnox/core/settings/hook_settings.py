@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from relnox.core.settings import rules
+from relnox.core.settings.kinds import Flag, ListOf, TableOf, Text
 from relnox.core.settings.patterns import PACKAGE_PATTERN
-from relnox.core.settings.schema import Flag, ListOf, Settings, Table, TableOf, Text, fields_of, setting
+from relnox.core.settings.schema import Settings, Table, fields_of, setting
 from relnox.errors import Blocked
 
 __all__ = ["Event", "Hook", "HooksConfig"]

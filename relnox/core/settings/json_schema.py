@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.settings.kinds import Flag, ListOf, Number, TableOf, Text
 from relnox.core.settings.release_lines import Lines
-from relnox.core.settings.schema import Flag, ListOf, Number, Table, TableOf, Text
+from relnox.core.settings.schema import Table
 
 if TYPE_CHECKING:
-    from relnox.core.settings.schema import Field, Kind
+    from relnox.core.settings.kinds import Kind
+    from relnox.core.settings.schema import Field
 
 __all__ = ["schema_of"]
 

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from relnox.core.records import Record
 from relnox.core.settings import rules
-from relnox.core.settings.schema import Field, Settings, Text, fields_of, kind_of
+from relnox.core.settings.kinds import Text
+from relnox.core.settings.schema import Field, Settings, fields_of, kind_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox.core.settings.schema import Kind, Source, Value
+    from relnox.core.settings.kinds import Kind
+    from relnox.core.settings.schema import Source, Value
 
 __all__ = ["DOCUMENT", "CommonOptions", "OptionValue", "of_task", "option", "resolve"]
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from relnox.core.names import normalized
 from relnox.core.settings import rules
-from relnox.core.settings.schema import Text
+from relnox.core.settings.kinds import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from relnox.core.packages import Package
 
-__all__ = ["PACKAGE", "PACKAGE_GLOB", "PACKAGE_PATTERN", "matches", "normalize_path", "select"]
+__all__ = ["PACKAGE", "PACKAGE_GLOB", "PACKAGE_PATTERN", "is_named", "matches", "normalize_path", "select"]
 
 
 PACKAGE = Text(rule=rules.distribution, convert=normalized)
@@ -47,6 +47,11 @@ def select(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Packag
         if is_selected:
             selected.append(package)
     return tuple(selected)
+
+
+def is_named(package: str, globs: Iterable[str]) -> bool:
+    """Return whether a package matches one of some normalized names or globs."""
+    return any(fnmatchcase(package, glob) for glob in globs)
 
 
 def matches(pattern: str, package: Package) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.core.records import Record
 from relnox.core.settings import rules
-from relnox.core.settings.schema import Kind, ListOf, TableOf, Text
+from relnox.core.settings.kinds import Kind, ListOf, TableOf, Text
 from relnox.core.text import listing
 from relnox.errors import Blocked
 
@@ -72,7 +72,7 @@ class Lines(Kind):
                 _check_disjoint(lines, key)
                 return lines
             case _:
-                raise self._invalid(value, key)
+                raise self.invalid(value, key)
 
 
 def are_configured(lines: Sequence[ReleaseLine]) -> bool:

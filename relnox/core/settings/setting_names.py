@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.core.settings import patterns
 from relnox.core.settings.config import Config
+from relnox.core.settings.kinds import ListOf, TableOf, Text
 from relnox.core.settings.patterns import PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN
-from relnox.core.settings.schema import ListOf, Table, TableOf, Text, did_you_mean, fields_of
+from relnox.core.settings.schema import Table, fields_of
+from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.core.settings.schema import Kind
+    from relnox.core.settings.kinds import Kind
     from relnox.core.workspace import Workspace
 
 __all__ = ["check"]

@@ -12,7 +12,7 @@ from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record, replace
 from relnox.core.settings import patterns
-from relnox.core.settings.config import GroupConfig
+from relnox.core.settings.config_tables import GroupConfig
 from relnox.core.tagging.tag_survey import split_prefix, survey_tags
 from relnox.core.tagging.tags import any_tag_readers, configured_formats, detect_format, has_common_tags
 

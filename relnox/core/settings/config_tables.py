@@ -1,0 +1,140 @@
+"""Tables of `[tool.relnox]` for one topic each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+from relnox.core.settings import rules
+from relnox.core.settings.kinds import ListOf, Number, TableOf, Text
+from relnox.core.settings.patterns import PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN
+from relnox.core.settings.schema import EMPTY, Settings, required, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+__all__ = [
+    "PATH",
+    "Abi",
+    "ArchiveLimits",
+    "CommitsConfig",
+    "GroupConfig",
+    "IndexConfig",
+    "TestConfig",
+    "VersionFileConfig",
+    "WheelsConfig",
+]
+
+Abi = Literal["cpython", "abi3", "none"]
+"""The ABI of a platform wheel: one CPython version, the stable ABI, or none."""
+
+PATH = Text(rule=rules.file_path, convert=lambda path: path.replace("\\", "/"))
+
+
+class GroupConfig(Settings):
+    """Packages that share a version."""
+
+    packages: tuple[str, ...] = required(
+        "Names or folders of packages, or globs of them; `!` excludes.", ListOf(PACKAGE_PATTERN)
+    )
+    kind: Literal["fixed", "linked"] = setting(
+        "fixed",
+        "`fixed`: all are bumped together; `linked`: those that are bumped get the same version.",
+        choices=("fixed", "linked"),
+    )
+    tag_format: str | None = setting(
+        None, "Their tag format.", rule=rules.tag_format, otherwise="that of the other packages"
+    )
+
+
+class VersionFileConfig(Settings):
+    """A file with a version."""
+
+    file: str = required("The path of the file, relative to the root.", PATH)
+    pattern: str | None = setting(
+        None,
+        "A regular expression with a group named `version`; `^` and `$` match at line ends.",
+        rule=rules.pattern,
+        otherwise="that of the file's format",
+    )
+    count: int = setting(1, "The number of matches; 0 excludes the file.")
+    package: str | None = setting(
+        None, "The package whose version it is.", otherwise="the package whose folder has the file"
+    )
+    scheme: Literal["pep440", "semver"] | None = setting(
+        None,
+        "The version scheme in this file.",
+        choices=("pep440", "semver"),
+        otherwise="that of the file's format",
+    )
+
+
+class CommitsConfig(Settings):
+    """The level of each type of Conventional Commits; a breaking change is always major."""
+
+    minor: tuple[str, ...] = setting(("feat",), "Commit types for the level minor.")
+    patch: tuple[str, ...] = setting(("fix", "perf", "revert"), "Commit types for the level patch.")
+    major_version_zero: bool = setting(
+        True, "Whether levels are one lower below 1.0: breaking changes are minor, features patch."
+    )
+
+
+class IndexConfig(Settings):
+    """An index of the project."""
+
+    upload: str = required("The upload URL.")
+    simple: str = required("The URL of the simple API.")
+    production: bool = setting(True, "Whether it is a production index; `false` for a test index.")
+
+
+class TestConfig(Settings):
+    """How `build-all --test` runs the project's tests."""
+
+    __test__ = False  # pytest would collect it by its name
+
+    command: tuple[str, ...] = setting((), "The command, as a list of words.", ListOf(Text(), first=rules.words))
+    requires: tuple[str, ...] = setting((), "Additional requirements of the tests.")
+    env: Mapping[str, str] = setting(
+        EMPTY, "Environment variables.", TableOf(Text(), keys=Text(rule=rules.variable))
+    )
+
+
+class WheelsConfig(Settings):
+    """Packages with platform wheels, and their platforms.
+
+    `core.release.wheels` makes the jobs from them.
+    """
+
+    packages: tuple[str, ...] = setting((), "Names of packages, or globs of names.", ListOf(PACKAGE_GLOB))
+    systems: tuple[str, ...] = setting(
+        ("manylinux", "musllinux", "macos", "windows"),
+        "Operating systems.",
+        choices=("manylinux", "musllinux", "macos", "windows"),
+    )
+    architectures: tuple[str, ...] = setting(
+        ("x86_64", "arm64"),
+        "Processor architectures; the names are the same on all systems.",
+        choices=("x86_64", "arm64", "x86", "universal2", "armv7l", "ppc64le", "s390x", "riscv64"),
+    )
+    abi: Mapping[str, Abi] = setting(
+        EMPTY,
+        "The ABI of wheels: a wheel for each CPython, the stable ABI of the oldest one, or none.",
+        TableOf(Text(get_args(Abi)), keys=PACKAGE),
+        otherwise='`"cpython"`',
+    )
+    free_threaded: bool = setting(False, "Whether free-threaded CPythons get wheels too.")
+    skip: tuple[str, ...] = setting(
+        (), "Identifiers of cibuildwheel to skip, as globs such as `cp39-musllinux_*`."
+    )
+
+
+class ArchiveLimits(Settings):
+    """Limits for wheels and sdists: larger ones are rejected without reading further."""
+
+    max_entries: int = setting(100_000, "Number of files, folders and links.", Number(10_000_000))
+    max_unpacked: int = setting(4096, "Unpacked size in MiB.", Number(1 << 20))
+    max_ratio: int = setting(
+        100,
+        "Unpacked size as a multiple of the archive's size; up to 64 MiB are always allowed.",
+        Number(2000),
+    )

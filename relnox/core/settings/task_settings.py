@@ -1,0 +1,124 @@
+"""Settings of tasks besides their options, by package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relnox.core.records import Record
+from relnox.core.settings import rules
+from relnox.core.settings.kinds import Flag, ListOf, Number, TableOf, Text
+from relnox.core.settings.patterns import PACKAGE, is_named
+from relnox.core.settings.schema import EMPTY, Settings, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relnox.core.settings.kinds import Kind
+    from relnox.core.settings.schema import Value
+
+__all__ = ["BuildConfig", "InstallChecks", "PublishConfig", "TaskConfig", "VerifyConfig"]
+
+_TEXTS = ListOf(Text())
+
+
+def _by_package(help: str, kind: Kind, *, otherwise: str = "") -> Any:  # noqa: A002 - as in argparse and invoke
+    """Declare a table with a value for each package."""
+    return setting(EMPTY, help, TableOf(kind, keys=PACKAGE), otherwise=otherwise)
+
+
+class TaskConfig(Settings):
+    """Defaults for the options of a task.
+
+    Attributes:
+        options: Their values, by field name.
+    """
+
+    options: Mapping[str, Value] = EMPTY
+
+
+class BuildConfig(TaskConfig):
+    """Settings of `build-all`."""
+
+    commands: Mapping[str, tuple[str, ...]] = _by_package(
+        "The command that builds the archives of a package; `{output}` is the output folder.",
+        ListOf(Text(), first=rules.words),
+        otherwise="the build backend",
+    )
+
+
+class PublishConfig(TaskConfig):
+    """Settings of `publish` and `publish-test`."""
+
+    extra_indexes: tuple[str, ...] = setting(
+        (),
+        "Additional indexes that users install from, to look requirements up: names in the table `indexes`, or "
+        "simple APIs.",
+    )
+    unchecked_requirements: tuple[str, ...] = setting((), "Requirements that are not looked up, by name or glob.")
+
+
+class InstallChecks(Record, kw_only=True):
+    """What is checked after a package is installed.
+
+    Attributes:
+        modules: Modules to import; None for those that its wheel provides.
+        scripts: Whether the functions of its scripts are looked up.
+        extras: Extras to install with it.
+        requirements: Whether its requirements are installed and checked.
+        smoke: Expressions to evaluate, each in its own process.
+        metadata_only: Whether the package has nothing to import.
+        time_limit: Seconds for all imports together, and for each expression.
+    """
+
+    modules: tuple[str, ...] | None = None
+    scripts: bool = True
+    extras: tuple[str, ...] = ()
+    requirements: bool = True
+    smoke: tuple[str, ...] = ()
+    metadata_only: bool = False
+    time_limit: int = 300
+
+
+class VerifyConfig(TaskConfig):
+    """Settings of `verify-install`.
+
+    Attributes:
+        metadata_only: Packages with nothing to import, from `Config`.
+    """
+
+    smoke: Mapping[str, tuple[str, ...]] = _by_package(
+        "Expressions that must run without an error in the installed environment.",
+        _TEXTS,
+    )
+    modules: Mapping[str, tuple[str, ...]] = _by_package(
+        "Modules to import.", _TEXTS, otherwise="those of the wheel"
+    )
+    scripts: Mapping[str, bool] = _by_package("Whether its scripts are checked.", Flag(), otherwise="`true`")
+    extras: Mapping[str, tuple[str, ...]] = _by_package("Extras that the package needs to be imported.", _TEXTS)
+    pythons: Mapping[str, tuple[str, ...]] = _by_package(
+        "The only Python versions to verify the package with, such as 3.12.",
+        _TEXTS,
+        otherwise="those of the option `python`",
+    )
+    time_limit: Mapping[str, int] = _by_package(
+        "Seconds for all imports, and for each smoke expression.",
+        Number(),
+        otherwise=f"`{InstallChecks.time_limit}`",
+    )
+    skip: Mapping[str, str] = _by_package("Packages to skip, with the reason.", Text())
+    install_without_deps: tuple[str, ...] = setting(
+        (), "Packages to install without their requirements.", ListOf(PACKAGE)
+    )
+    metadata_only: tuple[str, ...] = ()
+
+    def checks(self, package: str) -> InstallChecks:
+        """Return the checks for a package."""
+        return InstallChecks(
+            modules=self.modules.get(package),
+            scripts=self.scripts.get(package, InstallChecks.scripts),
+            extras=self.extras.get(package, ()),
+            requirements=package not in self.install_without_deps,
+            smoke=self.smoke.get(package, ()),
+            metadata_only=is_named(package, self.metadata_only),
+            time_limit=self.time_limit.get(package, InstallChecks.time_limit),
+        )
