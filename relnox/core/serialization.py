@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from enum import Enum
@@ -38,6 +37,8 @@ def encode(value: Any) -> Any:
             try:
                 return value.decode()
             except UnicodeDecodeError:
+                import base64  # imported lazily: it is seldom needed
+
                 return {"base64": base64.b64encode(value).decode()}
         case tuple() | list():
             return [encode(item) for item in value]
@@ -115,6 +116,8 @@ def _decode_scalar(expected: Any, value: Any) -> Any:
     if expected is bytes and isinstance(value, str):
         return value.encode()
     if expected is bytes and isinstance(value, dict) and isinstance(text := value.get("base64"), str):
+        import base64
+
         return base64.b64decode(text, validate=True)
     if isinstance(expected, type) and type(value) is expected:
         return value

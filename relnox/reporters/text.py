@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from relnox.core.escaping import escape_line, split_lines
 from relnox.core.planning.events import Notice, RunFinished, Status, StepFinished
-from relnox.core.release.publication import all_verified, summary
 from relnox.core.text import counted
 from relnox.errors import ExitCode
 from relnox.reporters import as_written
@@ -199,6 +198,8 @@ def error_lines(error: RelnoxError) -> Iterator[str]:
 def published(outcome: Outcome) -> Iterator[str]:
     """Format which files are public, not verified or not uploaded, if a release failed."""
     if outcome.publication and outcome.exit_code is not ExitCode.DONE:
+        from relnox.core.release.publication import summary
+
         yield from summary(outcome.publication)
 
 
@@ -207,8 +208,11 @@ def ending(outcome: Outcome) -> str:
     result = _ENDINGS[outcome.exit_code]
     if outcome.exit_code is ExitCode.FAILED and not any(step.remote for step in outcome.plan.steps):
         result = "failed"  # nothing was to be published, so it says nothing about what is public
-    if outcome.exit_code is not ExitCode.DONE and all_verified(outcome.publication):
-        result = f"{_FAILED_AFTERWARDS[outcome.exit_code]}; the uploaded files stay on the index"
+    if outcome.publication and outcome.exit_code is not ExitCode.DONE:
+        from relnox.core.release.publication import all_verified
+
+        if all_verified(outcome.publication):
+            result = f"{_FAILED_AFTERWARDS[outcome.exit_code]}; the uploaded files stay on the index"
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         result = f"skipped; {outcome.plan.skipped}"
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""

@@ -14,7 +14,6 @@ from relnox.core.records import Record, replace
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-from relnox.source import cargo, tag_versions
 from relnox.source.pyproject import strings_in, table_at
 
 if TYPE_CHECKING:
@@ -48,13 +47,13 @@ def locate_version(package: Package, document: Mapping[str, Any], root: Path) ->
         Blocked: A file that the backend reads besides pyproject.toml cannot be read.
     """
     if package.source.kind == "toml":
-        if not _is_rust(package, document):
-            return package
-        return replace(package, other_locations=tuple(cargo.version_locations(package, document, root)))
+        return replace(package, other_locations=_crate_locations(package, document, root))
     if (location := _declared_location(package, document)) is not None:
         return _read_declared(package, location, root)
-    if _is_rust(package, document) and (locations := tuple(cargo.version_locations(package, document, root))):
+    if locations := _crate_locations(package, document, root):
         return _with_source(package, locations)
+    from relnox.source import tag_versions
+
     return tag_versions.detect_tag_version(package, document)
 
 
@@ -166,11 +165,16 @@ def _read(source: VersionSource, root: Path) -> VersionSource:
     return replace(source, text=versions[0])
 
 
-def _is_rust(package: Package, document: Mapping[str, Any]) -> bool:
+def _crate_locations(package: Package, document: Mapping[str, Any], root: Path) -> tuple[VersionSource, ...]:
+    """Find the version in Cargo.toml and Cargo.lock, if the package has a Rust crate."""
     required = strings_in(table_at(document, "build-system").get("requires"))
-    return package.backend.startswith(_RUST_BACKENDS) or any(
+    if not package.backend.startswith(_RUST_BACKENDS) and not any(
         requirement.startswith("setuptools-rust") for requirement in required
-    )
+    ):
+        return ()
+    from relnox.source import cargo
+
+    return tuple(cargo.version_locations(package, document, root))
 
 
 def _read_declared(package: Package, location: _Location, root: Path) -> Package:

@@ -44,22 +44,26 @@ class Committing(Action[Commit]):
 
     policy = Transaction
     committed = False
+    before: str | None = None
 
     def check(self) -> str | None:
         """Done if the edited files in the checkout equal those of the current commit and of git's index."""
         git = checkout(self.run)
+        self.before = git.head()
+        pending = self.run.service(Transaction).pending
+        if pending is not None and pending.head == self.before:
+            return None  # nothing was committed since the bump began
         self.committed = git.head_has_files(self._files)
-        head = git.head() if self.committed and git.index_matches_head(self._files) else None
-        return None if head is None else f"already committed in {head[:10]}"
+        is_done = self.committed and git.index_matches_head(self._files)
+        return f"already committed in {self.before[:10]}" if is_done and self.before is not None else None
 
     def apply(self) -> None:
         """Commit; a failure resets to the commit before."""
         git = checkout(self.run)
-        before = git.head()
-        if self.committed and before is not None:
+        if self.committed and self.before is not None:
             changes.reset_index(git, self._files)  # git was killed after the commit, before it wrote the index
             return
-        self.run.service(Transaction).undo.callback(changes.reset_to, git, before, self._files)
+        self.run.service(Transaction).undo.callback(changes.reset_to, git, self.before, self._files)
         try:
             changes.commit(git, self.step.message, self._files)
         except Failed as error:

@@ -5,7 +5,6 @@ As long as a `Secret` object exists, its text becomes `****` wherever a server, 
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import threading
@@ -191,6 +190,8 @@ def _in_base64(line: str) -> Iterator[str]:
 
     The characters at both ends contain bits of adjacent bytes and are left out.
     """
+    import base64  # imported lazily: most runs have no secret
+
     data = line.encode(errors="surrogatepass")
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")

@@ -87,6 +87,8 @@ def show(text: str, front_end: FrontEnd, installing: Callable[[str, bool], str] 
     def convert(line: str) -> str:
         if line.lstrip().startswith("| "):  # output of another program
             return line
+        if "relnox" not in line and "pip" not in line:  # as in most lines: the expressions need not be compiled
+            return line
         line = re.sub(_COMMAND, lambda match: _task_command(match, front_end), line)
         if installing is None:
             return line

@@ -30,15 +30,17 @@ def commit(git: Git, message: str, files: Iterable[str]) -> None:
         Failed: git or a hook rejected it.
     """
     names = list(files)
-    if untracked := git.untracked(set(names)):
-        pathspecs = _pathspecs(git, untracked)
-        modify(git, "add", "--intent-to-add", *_PATHSPECS_FROM_STDIN, stdin=pathspecs).check("git add")
     if len(names) > _PACK_THRESHOLD:
         _write_pack(git, names)
-    options = ("--only", "--quiet", "--no-edit", f"--message={message}")
-    modify(git, "commit", *options, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names)).check(
-        "git commit", fix="fix what git or the hook reports, then rerun the command"
-    )
+    # git's maintenance is left to the user's next command: it could lock the refs before the tags are created.
+    command = ("-c", "maintenance.auto=false", "commit", "--only", "--quiet", "--no-edit", f"--message={message}")
+    committed = modify(git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names))
+    # git rejects untracked files before it runs hooks. Few commits have some, so look for them only then.
+    if committed.returncode != 0 and (untracked := git.untracked(set(names))):
+        pathspecs = _pathspecs(git, untracked)
+        modify(git, "add", "--intent-to-add", *_PATHSPECS_FROM_STDIN, stdin=pathspecs).check("git add")
+        committed = modify(git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names))
+    committed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
 
 
 def undo_commit(git: Git, commit: str, tags: Iterable[str], files: Iterable[str]) -> None:
