@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from relnox.core import records as records
     from relnox.core import serialization as serialization
     from relnox.core import text as text
+    from relnox.core import toml_edits as toml_edits
     from relnox.core import toml_spans as toml_spans
     from relnox.core import unlisted as unlisted
     from relnox.core import workspace as workspace
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from relnox.core.settings import schema as schema
     from relnox.core.settings import setting_names as setting_names
     from relnox.core.settings import task_settings as task_settings
+    from relnox.core.tagging import known_tags as known_tags
     from relnox.core.tagging import tag_proposals as tag_proposals
     from relnox.core.tagging import tag_survey as tag_survey
     from relnox.core.tagging import tags as tags
@@ -89,7 +91,7 @@ else:
         "sharding wheel_targets wheels",
         "settings": "build_settings config config_tables hook_settings json_schema kinds options patterns "
         "release_lines rules schema setting_names task_settings",
-        "tagging": "tag_proposals tag_survey tags",
+        "tagging": "known_tags tag_proposals tag_survey tags",
         "versions": "derived_versions dev_numbers semver_compat version_locations versioning",
     }
     _MODULES = {module: folder for folder, modules in _FOLDERS.items() for module in modules.split()}

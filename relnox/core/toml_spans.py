@@ -1,8 +1,7 @@
 """Positions of the strings in a TOML document, so that an edit changes their characters and no others.
 
 Values are read with `tomllib`, which does not keep positions; this scanner finds only positions. It reads a
-document that `tomllib` accepts, in one pass, and returns the offsets between the quotes of each string. Comments,
-order, quotes, spacing and line ends are never rewritten, so they cannot change.
+document that `tomllib` accepts, in one pass, and returns the offsets between the quotes of each string.
 
 The grammar is TOML 1.0.0 (https://toml.io/en/v1.0.0), with the inline tables and escapes of TOML 1.1, which newer
 Pythons accept too.
@@ -11,15 +10,9 @@ Pythons accept too.
 from __future__ import annotations
 
 import re
-import tomllib
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from relnox.errors import Blocked, Failed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["KeyPath", "StringSpan", "replace_strings", "string_spans"]
+__all__ = ["BARE_KEY", "SHORT_ESCAPES", "KeyPath", "StringSpan", "string_spans"]
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """The keys that lead to a value: `("project", "dependencies", 0)`; arrays, also those of tables, by index."""
@@ -46,115 +39,25 @@ class StringSpan(NamedTuple):
     line: int
 
 
-def string_spans(text: str) -> dict[KeyPath, StringSpan]:
-    """Return every string value of a TOML document by path, in the order of the document.
+def string_spans(text: str, paths: set[KeyPath] | None = None) -> dict[KeyPath, StringSpan]:
+    """Return the string values of a TOML document by path, in the order of the document.
 
     Args:
         text: A document that `tomllib.loads` accepts, decoded, with its own line ends, without a byte order
             mark. Offsets count its characters.
+        paths: The paths of the strings to find; the scan ends when all are found. None for all strings.
 
     Raises:
         ValueError: The text is not TOML; the message has line and column.
     """
-    return _Scanner(text).document()
+    return _Scanner(text, paths).document()
 
-
-def replace_strings(
-    text: str,
-    replacements: Mapping[KeyPath, str],
-    *,
-    expected: Mapping[KeyPath, str] | None = None,
-    source: str = "the TOML document",
-) -> str:
-    """Replace strings of a document without changing any other character.
-
-    A new value is written in the quotes of the old one. The result is verified before it is returned: if each
-    string has the value that `tomllib` read, and neither old nor new value needs escapes in any quotes, no other
-    token can have changed; otherwise the result is parsed and compared with the planned values.
-
-    Args:
-        text: A document that `tomllib.loads` accepts, decoded, without a byte order mark.
-        replacements: The new value of each string, by path.
-        expected: The values that `tomllib` read at these paths, if available.
-        source: The name of the document in messages, usually its file name.
-
-    Raises:
-        Blocked: A path leads to no string, or to another value than was read.
-        ValueError: A new value cannot be written in the quotes of the old one, or the text is not TOML.
-        Failed: The result would differ from the planned values.
-    """
-    if not replacements:
-        return text
-    spans = _Scanner(text, paths=set(replacements)).document()
-    for path in replacements:
-        if path not in spans:
-            raise Blocked("file-changed", f"{source} has no string at {_dotted(path)}", fix="rerun the command")
-        if expected is not None and path in expected and spans[path].value != expected[path]:
-            raise Blocked(
-                "file-changed", f"{source} changed while it was read (at {_dotted(path)})", fix="rerun the command"
-            )
-    pieces: list[str] = []
-    done = 0
-    for span in sorted((spans[path] for path in replacements), key=lambda span: span.start):
-        pieces += text[done : span.start], _encode(replacements[span.path], span, text)
-        done = span.end
-    edited = "".join([*pieces, text[done:]])
-    is_checked = expected is not None and replacements.keys() <= expected.keys()
-    if not is_checked or not all(
-        _is_plain(spans[path].value) and _is_plain(new) for path, new in replacements.items()
-    ):
-        _verify(text, edited, replacements, source)
-    return edited
-
-
-def _is_plain(value: str) -> bool:
-    """Return whether a value needs no escapes in any kind of quotes."""
-    return _NOT_PLAIN.search(value) is None
-
-
-def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source: str) -> None:
-    """Check that a document has changed in the planned strings only."""
-    planned = _parsed(before)
-    for path, value in replacements.items():
-        node: Any = planned
-        for key in path[:-1]:
-            node = node[key]
-        node[path[-1]] = value
-    try:
-        is_as_planned = _parsed(after) == planned
-    except tomllib.TOMLDecodeError:
-        is_as_planned = False
-    if not is_as_planned:
-        changed = ", ".join(_dotted(path) for path in replacements)
-        raise Failed(
-            "file-not-editable",
-            f"cannot change {changed} in {source} without changing other values",
-            fix=f"edit {source} by hand, and report the bug",
-        )
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    # Floats stay text, since a NaN differs from itself; the tuple distinguishes them from strings.
-    return tomllib.loads(text, parse_float=lambda literal: ("float", literal))
-
-
-def _dotted(path: KeyPath) -> str:
-    """Format a path for messages: `project.dependencies[0]`."""
-    steps = "".join(f"[{key}]" if isinstance(key, int) else f".{_quoted(key)}" for key in path)
-    return steps.removeprefix(".")
-
-
-def _quoted(key: str) -> str:
-    return key if re.fullmatch(_BARE, key) else '"' + _escaped(key) + '"'
-
-
-# --- reading ---------------------------------------------------------------------------------------
 
 # Possessive quantifiers throughout: a text that does not match is rejected in one pass, too.
-_BARE = r"[A-Za-z0-9_-]++"
+BARE_KEY = r"[A-Za-z0-9_-]++"
 _BASIC = r'"(?:[^"\\\n]++|\\.)*+"'
 _LITERAL = r"'[^'\n]*+'"
-_KEY = rf"(?:{_BARE}|{_BASIC}|{_LITERAL})"
+_KEY = rf"(?:{BARE_KEY}|{_BASIC}|{_LITERAL})"
 _DOTTED_KEY = rf"{_KEY}(?:[ \t]*+\.[ \t]*+{_KEY})*+"
 _COMMENT = r"\#[^\n]*+"
 
@@ -162,7 +65,7 @@ _BLANK = re.compile(rf"(?:[ \t\r\n]++|{_COMMENT})*+")
 _LINE_END = re.compile(rf"[ \t]*+(?:{_COMMENT})?+(?:\r?\n|\Z)")
 _ASSIGNMENT = re.compile(rf"({_DOTTED_KEY})[ \t]*+=[ \t]*+")
 _HEADER = re.compile(rf"\[(?:\[[ \t]*+(?P<array>{_DOTTED_KEY})[ \t]*+\]|[ \t]*+(?P<table>{_DOTTED_KEY})[ \t]*+)\]")
-_KEY_PART = re.compile(rf"({_BARE})|({_BASIC})|({_LITERAL})")
+_KEY_PART = re.compile(rf"({BARE_KEY})|({_BASIC})|({_LITERAL})")
 
 # A multi-line string may end in one or two quotes of its own before the three that close it.
 _VALUE = re.compile(
@@ -183,7 +86,7 @@ _QUOTES = {"multiline_basic": '"""', "multiline_literal": "'''", "basic": '"', "
 _ESCAPE = r"""(?x)
     \\ (?: (["\\bfnrte]) | x([0-9A-Fa-f]{2}) | u([0-9A-Fa-f]{4}) | U([0-9A-Fa-f]{8}) | [ \t]*\n[ \t\n]* )
 """
-_SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "e": "\x1b"}
+SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "e": "\x1b"}
 
 
 class _Scanner:
@@ -192,9 +95,9 @@ class _Scanner:
     Each method that reads something takes its offset and returns the offset after it.
     """
 
-    def __init__(self, text: str, paths: set[KeyPath] | None = None) -> None:
+    def __init__(self, text: str, paths: set[KeyPath] | None) -> None:
         self.text = text
-        self.paths = paths  # the paths to find; None for all
+        self.paths = paths
         self.spans: dict[KeyPath, StringSpan] = {}
         self.tables: dict[KeyPath, int] = {}  # arrays of tables, with the index of their last table
         self.line = 1
@@ -315,50 +218,6 @@ def _resolved(escape: re.Match[str]) -> str:
         case None:  # a backslash at the end of a line: removed with the white space after it
             return ""
         case 1:
-            return _SHORT_ESCAPES.get(escape[1], escape[1])
+            return SHORT_ESCAPES.get(escape[1], escape[1])
         case group:
             return chr(int(escape[group], 16))
-
-
-# --- writing ---------------------------------------------------------------------------------------
-
-_CONTROL = r"\x00-\x08\x0b-\x1f\x7f"  # all but tab and line feed
-_NEEDS_ESCAPE = re.compile(rf'["\\\n{_CONTROL}]')
-# A quote needs no escape in a multi-line string unless three follow each other, or it precedes the closing ones.
-_NEEDS_ESCAPE_MULTILINE = rf'[\\{_CONTROL}]|"(?=""|\Z)'
-_NOT_LITERAL = rf"['\n{_CONTROL}]"
-_NOT_MULTILINE_LITERAL = rf"'''|[{_CONTROL}]"
-_NOT_PLAIN = re.compile(rf"""["'\\\n{_CONTROL}]""")
-_ESCAPES = {char: f"\\{name}" for name, char in _SHORT_ESCAPES.items() if name != "e"} | {
-    '"': r"\"",
-    "\\": r"\\",
-}
-
-
-def _encode(value: str, span: StringSpan, text: str) -> str:
-    """Escape a value for the quotes of a span, with the line ends of the text."""
-    if span.quote == '"':
-        return _escaped(value)
-    if span.quote == "'":
-        return _literal(value, _NOT_LITERAL, span)
-    if span.quote == '"""':
-        escaped = re.sub(_NEEDS_ESCAPE_MULTILINE, _escape, value)
-    else:
-        escaped = _literal(value, _NOT_MULTILINE_LITERAL, span)
-    if escaped.startswith("\n") and text[span.start - 1] != "\n":
-        escaped = "\n" + escaped  # TOML trims one line end after the opening quotes
-    return escaped.replace("\n", "\r\n") if "\r\n" in text else escaped
-
-
-def _escaped(value: str) -> str:
-    return _NEEDS_ESCAPE.sub(_escape, value)
-
-
-def _escape(match: re.Match[str]) -> str:
-    return _ESCAPES.get(match[0]) or f"\\u{ord(match[0]):04x}"
-
-
-def _literal(value: str, impossible: str, span: StringSpan) -> str:
-    if re.search(impossible, value):
-        raise ValueError(f"{value!r} cannot be written in {span.quote} quotes at line {span.line}")
-    return value

@@ -10,15 +10,8 @@ from packaging.version import Version
 
 from relnox.core.packages import Package, VersionSource
 from relnox.core.settings.config import Config
-from relnox.core.tagging.tag_proposals import (
-    as_toml,
-    folder_globs,
-    format_problems,
-    lockstep_reason,
-    merge_settings,
-    propose_settings,
-    read_known_tags,
-)
+from relnox.core.tagging.known_tags import lockstep_reason, read_known_tags
+from relnox.core.tagging.tag_proposals import as_toml, folder_globs, format_problems, propose_settings
 from relnox.core.tagging.tag_survey import split_tag, survey_tags
 from relnox.core.tagging.tags import tag_formats
 from relnox.core.workspace import Workspace
@@ -157,7 +150,6 @@ def test_proposed_settings_continue_the_existing_tags(shape: str) -> None:
     found = propose_settings(workspace, Config(), known)
     assert found == settings
     pasted = Config.parse(tomllib.loads(as_toml(found))["tool"]["relnox"])
-    assert pasted == merge_settings(Config(), found)
     formats = tag_formats(workspace, pasted, tags)
     assert {name: each.prefix for name, each in formats.items()} == forms
     assert list(format_problems(packages, workspace, pasted, formats, known)) == []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.release_branch import ReleaseBranch
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
-    from relnox.core.tagging.tag_proposals import KnownTags
+    from relnox.core.tagging.known_tags import KnownTags
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git, GitState

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package, VersionSource
     from relnox.core.settings.config import Config
     from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.tagging.tag_proposals import KnownTags
+    from relnox.core.tagging.known_tags import KnownTags
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.source.git import GitState

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.step import Step
     from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.tagging.tag_proposals import KnownTags
+    from relnox.core.tagging.known_tags import KnownTags
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.indexes import Indexes
@@ -89,7 +89,7 @@ class Project(Record):
     @cached_property
     def known_tags(self) -> KnownTags:
         """The tag format of each package, as far as existing tags show it."""
-        from relnox.core.tagging.tag_proposals import read_known_tags
+        from relnox.core.tagging.known_tags import read_known_tags
 
         state = self.state
         knows_history = state is not None and state.head is not None and not state.shallow and state.tags
@@ -141,7 +141,7 @@ class Project(Record):
         """Why the packages are assumed to share one version, if no setting decides it; None if they are not."""
         if self.config.versions is not None or len(self.workspace.packages) == 1 or not self.tags:
             return None
-        from relnox.core.tagging.tag_proposals import lockstep_reason
+        from relnox.core.tagging.known_tags import lockstep_reason
 
         return lockstep_reason(self.workspace, self.config, self.known_tags)
 

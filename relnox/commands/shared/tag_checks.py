@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Problem
     from relnox.core.settings.config import Config
-    from relnox.core.tagging.tag_proposals import KnownTags
+    from relnox.core.tagging.known_tags import KnownTags
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
 

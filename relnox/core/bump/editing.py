@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core import toml_spans
+from relnox.core import toml_edits
 from relnox.core.bump.changes import Edit
 from relnox.core.versions import version_locations, versioning
 from relnox.core.versions.semver_compat import to_semver
@@ -99,7 +99,7 @@ def bumped_files(
             if file in strings:
                 new = {key: changed for key, (_, changed) in strings[file].items()}
                 read = {key: present for key, (present, _) in strings[file].items()}
-                text = toml_spans.replace_strings(text, new, expected=read, source=file)
+                text = toml_edits.replace_strings(text, new, expected=read, source=file)
             for location, version in others.get(file, ()):
                 text = version_locations.replace_version(text, location, version)
             if file in workspace.lock_files:

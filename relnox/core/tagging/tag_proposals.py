@@ -12,160 +12,30 @@ from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record, replace
 from relnox.core.settings import patterns
-from relnox.core.settings.config_tables import GroupConfig
-from relnox.core.tagging.tag_survey import split_prefix, survey_tags
-from relnox.core.tagging.tags import any_tag_readers, configured_formats, detect_format, has_common_tags
+from relnox.core.tagging.known_tags import lockstep_reason
+from relnox.core.tagging.tag_survey import split_prefix
+from relnox.core.tagging.tags import configured_formats, detect_format, has_common_tags
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from packaging.version import Version
-
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
+    from relnox.core.tagging.known_tags import KnownTags
     from relnox.core.tagging.tag_survey import Survey
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
 
 __all__ = [
-    "KnownTags",
     "as_toml",
     "folder_globs",
     "format_problems",
-    "lockstep_reason",
-    "merge_settings",
     "propose_settings",
-    "read_known_tags",
 ]
 
 _MAX_LISTED = 5
 """Packages named in a message."""
 _VERSION = "{version}"
-
-
-class KnownTags(Record):
-    """The tags of a repository, and the form that each package's tags have.
-
-    Attributes:
-        tags: All tags, of this clone and of the remote if it was queried.
-        survey: The tags by prefix.
-        prefixes: By package: the prefix of its tags; packages without tags are left out.
-        latest_plain: The prefix and version of the plain tag with the greatest version.
-        is_alone: Whether the repository contains no other packages than those of the workspace.
-    """
-
-    tags: tuple[str, ...]
-    survey: Survey
-    prefixes: Mapping[str, str]
-    latest_plain: tuple[str, Version] | None
-    is_alone: bool
-
-
-def read_known_tags(
-    workspace: Workspace, tags: Iterable[str], reachable: Collection[str] = (), *, is_alone: bool = True
-) -> KnownTags:
-    """Determine the form of each package's tags.
-
-    Plain tags belong to the packages that have their version, to the package at the root, to a package that is
-    alone, and to those whose backends take the version from any tag.
-
-    Args:
-        workspace: The packages.
-        tags: All tags.
-        reachable: Those that the present commit contains, if that is known: the last plain tag is one of them.
-        is_alone: Whether the repository contains no other packages.
-    """
-    packages, all_tags = workspace.packages, tuple(sorted(tags))
-    survey = survey_tags(packages, all_tags)
-    plain = _latest_plain(survey, reachable)
-    is_single = len(packages) == 1 and is_alone
-    shared = _shared(packages, survey, plain) if plain is not None else {}
-    readers = {package.name for package in any_tag_readers(packages)}
-    prefixes: dict[str, str] = {}
-    for package in packages:
-        own = survey.prefix_of(package)
-        if package.source.kind == "tags" and package.source.key:
-            prefixes[package.name] = str(package.source.key[0])
-        elif own is not None and (package.name not in shared or _fits(package.version, survey.versions(own))):
-            prefixes[package.name] = own
-        elif package.name in shared:
-            prefixes[package.name] = shared[package.name]
-        elif plain is not None and ((package.folder == "." and is_alone) or is_single or package.name in readers):
-            prefixes[package.name] = survey.plain_prefix_of(package.version) or plain[0]
-        elif is_single and (
-            matches := [prefix for prefix in survey.by_prefix if _fits(package.version, survey.versions(prefix))]
-        ):
-            prefixes[package.name] = survey.best_prefix(matches, package.version) or matches[0]
-    return KnownTags(all_tags, survey, prefixes, plain, is_alone)
-
-
-def _shared(packages: Sequence[Package], survey: Survey, last: tuple[str, Version]) -> dict[str, str]:
-    """Return the packages that have the version of plain tags, each with the prefix of those tags.
-
-    Of several versions, the greatest one counts: the others are those of packages that are new or no longer
-    released. A version that only one package has must be the last one, or that of the next release.
-    """
-    versions = {version: prefix for prefix in survey.plain_prefixes for version in survey.versions(prefix)}
-    packages_by_version: dict[Version, list[str]] = {}
-    for package in packages:
-        if package.version is not None and _fits(package.version, versions):
-            packages_by_version.setdefault(package.version, []).append(package.name)
-    if not packages_by_version:
-        return {}
-    version, names = max(packages_by_version.items())
-    origin = _origin(version, versions)
-    if origin is None or (len(names) == 1 and origin not in (last[1], max(versions))):
-        return {}
-    return dict.fromkeys(names, versions[origin])
-
-
-def _fits(version: Version | None, tagged: Collection[Version]) -> bool:
-    """Return whether a version is tagged, or follows one that is."""
-    return version is not None and _origin(version, tagged) is not None
-
-
-def _origin(version: Version, tagged: Collection[Version]) -> Version | None:
-    """Return the version if it is tagged; for another prerelease, the tagged version that it directly follows."""
-    if version in tagged:
-        return version
-    if (
-        not version.is_prerelease
-        or (before := max((old for old in tagged if old < version), default=None)) is None
-    ):
-        return None
-    length = max(len(version.release), len(before.release))
-    new, old = ((*item.release, *[0] * (length - len(item.release))) for item in (version, before))
-    level = next((level for level in range(length) if new[level] != old[level]), length)
-    is_step = new == old or (new[level] == old[level] + 1 and not any(new[level + 1 :]))
-    return before if is_step and version.epoch == before.epoch else None
-
-
-def lockstep_reason(workspace: Workspace, config: Config, known_tags: KnownTags) -> str | None:
-    """Explain why the packages are bumped in lockstep though no setting says so; None if they are not.
-
-    They are if all packages have the same version, and the tags contain no package name.
-    """
-    is_configured = config.versions is not None or config.groups or config.tag_names or config.tag_formats
-    names_packages = config.tag_format is not None and any(
-        field in config.tag_format for field in ("{name}", "{folder}", "{tag-name}")
-    )
-    packages, plain = workspace.packages, known_tags.latest_plain
-    if is_configured or names_packages or len(packages) < 2 or plain is None:  # noqa: PLR2004 - one is alone anyway
-        return None
-    versions = {package.version for package in packages if package.source.kind != "tags"}
-    if len(versions) != 1 or None in versions:
-        return None
-    plain_prefixes = known_tags.survey.plain_prefixes
-    if any(known_tags.prefixes.get(package.name, plain[0]) not in plain_prefixes for package in packages):
-        return None
-    prefix, last = plain
-    return (
-        f"lockstep: the {len(packages)} packages have version {versions.pop()}, and their tags name no package "
-        f'({prefix}{last}); to change it: [tool.relnox] versions = "independent"'
-    )
-
-
-# --- problems --------------------------------------------------------------------------------------
 
 
 def format_problems(
@@ -249,9 +119,6 @@ def _examples(known_tags: KnownTags) -> Iterator[str]:
     for prefix in sorted(by_prefix, key=lambda prefix: -len(by_prefix[prefix])):
         yield _example(prefix, known_tags)
     yield from known_tags.survey.unreadable
-
-
-# --- proposals -------------------------------------------------------------------------------------
 
 
 def propose_settings(workspace: Workspace, config: Config, known_tags: KnownTags) -> dict[str, Any]:
@@ -415,39 +282,8 @@ def folder_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -
     return [*globs, *(f"!{package.folder}" for package in matches if package.folder not in selected)]
 
 
-def merge_settings(config: Config, settings: Mapping[str, Any]) -> Config:
-    """Return the settings with the proposed ones added."""
-    groups = {
-        name: GroupConfig(packages=tuple(group["packages"]), tag_format=group["tag-format"])
-        for name, group in settings.get("groups", {}).items()
-    }
-    return replace(
-        config,
-        versions=settings.get("versions", config.versions),
-        tag_format=settings.get("tag-format", config.tag_format),
-        tag_names={**config.tag_names, **settings.get("tag-names", {})},
-        tag_formats={**config.tag_formats, **settings.get("tag-formats", {})},
-        groups={**config.groups, **groups},
-    )
-
-
 def as_toml(settings: Mapping[str, Any], *, header: bool = True) -> str:
     """Format settings as TOML, ready to paste; without the header for text of one line."""
     import tomlkit
 
     return tomlkit.dumps({"tool": {"relnox": settings}} if header else settings).rstrip()
-
-
-# --- helpers ---------------------------------------------------------------------------------------
-
-
-def _latest_plain(survey: Survey, reachable: Collection[str]) -> tuple[str, Version] | None:
-    """Return the prefix and the version of the plain tag with the greatest version."""
-    tagged = [
-        (version, prefix, tag) for prefix in survey.plain_prefixes for tag, version in survey.by_prefix[prefix]
-    ]
-    here = [entry for entry in tagged if entry[2] in reachable] if reachable else []
-    if not tagged:
-        return None
-    version, prefix, _ = max(here or tagged, key=lambda entry: (entry[0], entry[1]))
-    return prefix, version
