@@ -89,7 +89,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         return current
     defaults = {field.name: field.default for field in fields_of(type(snapshot.options))}
     changed = [(name, value) for name, value in snapshot.inputs.options if value != defaults[name]]
-    words = [word for name, value in changed for word in _words(name, value)]
+    words = [word for name, value in changed for word in core.fixes.option_words(name, value)]
     problem = core.plan.Problem(
         code="plan-outdated",
         message="\n".join([f"{snapshot.file} is not the plan that the present state leads to", *lines]),
@@ -155,19 +155,3 @@ def _is_finished(approved: Plan, project: Project) -> bool:
     tags = [tag.name for step in approved.steps if isinstance(step, steps.CreateTags) for tag in step.tags]
     state = project.state
     return state is not None and bool(tags) and all(state.tags.get(tag) == state.head for tag in tags)
-
-
-def _words(name: str, value: Any) -> list[str]:
-    """Return an option as words of a command line, if it is set."""
-    flag = f"--{name.rstrip('_').replace('_', '-')}"
-    match value:
-        case True:
-            return [flag]
-        case False:
-            return [f"--no-{flag.removeprefix('--')}"]
-        case None | ():
-            return []
-        case tuple():
-            return [word for item in value for word in (flag, item)]
-        case _:
-            return [flag, str(value)]

@@ -217,7 +217,7 @@ def _missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence
         try:
             find_interpreter(python)
         except Blocked as error:
-            yield core.plan.Problem(code=error.code, message=error.message, fix=error.fix or "")
+            yield core.plan.Problem.of(error)
 
 
 def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:

@@ -152,16 +152,13 @@ class Awaiting(Action[AwaitIndex]):
         from concurrent.futures import ThreadPoolExecutor
 
         unverified = [file for file in files if file.filename not in self._verified]
-        listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
 
         def compare(file: Distribution) -> None:
             step, name = self.step, file.filename
             path = self.run.root / step.folder / name if step.folder else None
-            served = self._publication.compare_served(
-                listing[name], file, deadline, limit=step.compare_limit, path=path
+            self._served[name] = self._publication.compare_served(
+                step.index, file, deadline, limit=step.compare_limit, path=path
             )
-            self._served[name] = served
-            self._publication.record_download(step.index, name, served.observation)
 
         if not unverified:
             return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from relnox import building
 from relnox.core.planning.events import Notice
-from relnox.errors import Blocked
+from relnox.steps.output_folder import read_manifest_if_valid
 from relnox.steps.project_settings import InstallerSettings
 from relnox.steps.run import Service
 
@@ -92,14 +92,7 @@ class BuildingServices(Service):
         """Return the manifest of an earlier run in a folder, if it can be read."""
         with self._lock:
             if output not in self._manifests:
-                from relnox.core.release.manifest import MANIFEST_JSON, Manifest
-
-                path = self._run.root / output / MANIFEST_JSON
-                try:
-                    text = path.read_text(encoding="utf-8")
-                    self._manifests[output] = Manifest.from_json(text, where=str(path))
-                except (OSError, UnicodeDecodeError, Blocked):
-                    self._manifests[output] = None
+                self._manifests[output] = read_manifest_if_valid(self._run.root / output)
             return self._manifests[output]
 
     def environment_pool(self, installer: str, python: str, *, keep_environments: bool) -> BuildEnvironmentPool:

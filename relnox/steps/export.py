@@ -91,12 +91,10 @@ class Exporting(Action[Export]):
         from relnox.source import exports
         from relnox.source.git import Git
 
-        if self.run.git is None:
-            raise Failed("not-a-git-repository", "project is not in a git checkout", fix="git init")
-        exports.remove_leftover(self.run.git)
-        export = self.run.scratch / "source"
-        self.run.at_end(exports.remove, self.run.git, export)
-        folder = exports.export(self.run.git, self.step.commit, export)
+        git, export = self.run.checkout, self.run.scratch / "source"
+        exports.remove_leftover(git)
+        self.run.at_end(exports.remove, git, export)
+        folder = exports.export(git, self.step.commit, export)
         self.result = Source(
             folder=folder, commit=self.step.commit, export=export, tracked=Git(folder).tracked_files()
         )

@@ -14,10 +14,10 @@ from relnox.steps.action import Action
 from relnox.steps.transaction import Transaction
 
 if TYPE_CHECKING:
-    from relnox.source.git import Git
+    from relnox.forges import Forge
     from relnox.steps.run import Run
 
-__all__ = ["Commit", "CreateTags", "Push", "checkout"]
+__all__ = ["Commit", "CreateTags", "Push", "forge"]
 
 
 class Commit(Step, kw_only=True):
@@ -48,7 +48,7 @@ class Committing(Action[Commit]):
 
     def check(self) -> str | None:
         """Done if the edited files in the checkout equal those of the current commit and of git's index."""
-        git = checkout(self.run)
+        git = self.run.checkout
         self.before = git.head()
         pending = self.run.service(Transaction).pending
         if pending is not None and pending.head == self.before:
@@ -59,7 +59,7 @@ class Committing(Action[Commit]):
 
     def apply(self) -> None:
         """Commit; a failure resets to the commit before."""
-        git = checkout(self.run)
+        git = self.run.checkout
         if self.committed and self.before is not None:
             changes.reset_index(git, self._files)  # git was killed after the commit, before it wrote the index
             return
@@ -75,7 +75,7 @@ class Committing(Action[Commit]):
 
     def verify(self) -> str:
         """Check that the commit has the planned content; formatting by a commit hook is accepted."""
-        git = checkout(self.run)
+        git = self.run.checkout
         head = git.commit_with(self._files)
         if head is None:
             raise Failed(
@@ -159,7 +159,7 @@ class Tagging(Action[CreateTags]):
 
     def apply(self) -> None:
         """Create the missing tags, all or none."""
-        git = checkout(self.run)
+        git = self.run.checkout
         changes.delete_tags(git, self.stale)
         changes.create_tags(git, self.missing, self.head)
         self.run.service(Transaction).undo.callback(changes.delete_tags, git, [tag.name for tag in self.missing])
@@ -178,7 +178,7 @@ class Tagging(Action[CreateTags]):
 
     def _inspect(self) -> None:
         """Find the present commit, the tags that it lacks, and those of them that are on another commit."""
-        git = checkout(self.run)
+        git = self.run.checkout
         head, present = git.head_and_tags()
         self.head, self.stale = head or "", []
         for tag in self.step.tags:
@@ -223,7 +223,7 @@ class Pushing(Action[Push]):
         """Push; if that fails, check the remote, since an interrupted push may have arrived."""
         self.run.service(Transaction).make_durable()  # pushed commits must not be lost here
         try:
-            remotes.push(checkout(self.run), self.step.to, self.step.branch, self.step.tags)
+            remotes.push(self.run.checkout, self.step.to, self.step.branch, self.step.tags)
         except Failed:
             if self._missing():
                 raise
@@ -239,7 +239,7 @@ class Pushing(Action[Push]):
         return f"{self.step.to} has the branch and {counted(len(self.step.tags), 'tag')}"
 
     def _missing(self) -> list[str]:
-        git = checkout(self.run)
+        git = self.run.checkout
         remote, local = remotes.read_refs(git, self.step.to), git.local_refs()
         refs = [f"refs/heads/{self.step.branch}", *(f"refs/tags/{tag}" for tag in self.step.tags)]
         return [ref for ref in refs if remote.get(ref) != local.get(ref)]
@@ -249,8 +249,8 @@ def _it(names: list[str]) -> str:
     return "it" if len(names) == 1 else "them"
 
 
-def checkout(run: Run) -> Git:
-    """Return the checkout of a run, which must be in git."""
-    if run.git is None:
-        raise Failed("not-a-git-repository", "not a git repository", fix="git init")
-    return run.git
+def forge(run: Run, remote: str) -> Forge:
+    """Return the forge of a remote."""
+    from relnox import forges
+
+    return forges.forge_of(remotes.url(run.checkout, remote))

@@ -1,4 +1,4 @@
-"""Archives on their way into the output folder."""
+"""The output folder: its manifest, and archives on their way into it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from relnox import building
 from relnox.core.planning import fixes
-from relnox.errors import Failed
+from relnox.core.release.manifest import MANIFEST_JSON, Manifest
+from relnox.errors import Blocked, Failed
 from relnox.system.files import make_output_folder
 from relnox.system.temporary_folders import TemporaryFolder
 
@@ -18,10 +19,19 @@ if TYPE_CHECKING:
 
     from relnox.core.release.manifest import Distribution
 
-__all__ = ["check_unchanged", "move_to", "staging_folder"]
+__all__ = ["check_unchanged", "move_to", "read_manifest_if_valid", "staging_folder"]
 
 
 _WRITABLE_BY_OTHERS = 0o022
+
+
+def read_manifest_if_valid(output: Path) -> Manifest | None:
+    """Return the manifest of an earlier run in a folder, if there is a readable one."""
+    path = output / MANIFEST_JSON
+    try:
+        return Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
+    except (OSError, UnicodeDecodeError, Blocked):
+        return None
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from relnox.core.planning.events import Outcome, StepFinished
     from relnox.core.release.manifest import Distribution
-    from relnox.indexes.client import IndexFile, ServedContent
+    from relnox.indexes.client import ServedContent
     from relnox.steps.run import Run
     from relnox.system.network import Deadline
 
@@ -62,21 +62,15 @@ class Publication(Policy):
         """Whether any file is public, or was uploaded and may be."""
         return any(file.state not in (State.NOT_UPLOADED, State.REJECTED) for file in self.files)
 
-    def record_upload(self, index: str, files: Sequence[Distribution]) -> None:
-        """Record that an upload of files begins, which makes earlier observations obsolete."""
-        for file in files:
-            self._change(
-                index,
-                file.filename,
-                upload=UploadStatus.UPLOADED,
-                listing=Observation.UNKNOWN,
-                download=Observation.UNKNOWN,
-            )
+    def record(self, index: str, name: str, **changes: UploadStatus | Observation) -> None:
+        """Record what is known of a file now, as fields of `PublishedFile`."""
+        if (before := self._files.get((index, name))) is not None:
+            self._files[index, name] = replace(before, **changes)
 
-    def record_rejection(self, index: str, files: Sequence[Distribution]) -> None:
-        """Record that the index rejected files, when the result of every earlier try is known."""
-        for file in files:
-            self._change(index, file.filename, upload=UploadStatus.REJECTED)
+    def record_upload(self, index: str, name: str) -> None:
+        """Record that the upload of a file begins, which makes earlier observations obsolete."""
+        unknown = Observation.UNKNOWN
+        self.record(index, name, upload=UploadStatus.UPLOADED, listing=unknown, download=unknown)
 
     def record_listing(self, index: str, name: str, observation: Observation) -> None:
         """Record whether the listing has a file; after a match, a page without it is taken for an outdated one."""
@@ -84,11 +78,7 @@ class Publication(Policy):
         if before is None:
             return
         if observation is not Observation.ABSENT or before.listing is not Observation.MATCH:
-            self._change(index, name, listing=observation)
-
-    def record_download(self, index: str, name: str, observation: Observation) -> None:
-        """Record whether the index serves the built bytes of a file."""
-        self._change(index, name, download=observation)
+            self.record(index, name, listing=observation)
 
     def unverified(self) -> dict[tuple[str, str], list[Distribution]]:
         """Return the files that were uploaded and not verified, by index and package."""
@@ -97,10 +87,6 @@ class Publication(Policy):
             if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not State.VERIFIED:
                 files.setdefault((file.index, file.package), []).append(self._built[key])
         return files
-
-    def _change(self, index: str, name: str, **changes: UploadStatus | Observation) -> None:
-        if (before := self._files.get((index, name))) is not None:
-            self._files[index, name] = replace(before, **changes)
 
     def check_listing(
         self,
@@ -146,45 +132,27 @@ class Publication(Policy):
         return set(hashes)
 
     def compare_served(
-        self,
-        index_file: IndexFile,
-        built: Distribution,
-        deadline: Deadline,
-        *,
-        limit: int | None,
-        path: Path | None = None,
+        self, index: str, built: Distribution, deadline: Deadline, *, limit: int | None, path: Path | None = None
     ) -> ServedContent:
-        """Compare what an index serves with a built file; without a limit check only that it can be downloaded."""
-        from relnox.indexes import client
-        from relnox.indexes.client import ServedContent
+        """Compare what an index serves with a built file that it lists, and record the result.
 
-        if limit is None:
-            if client.is_served(index_file, deadline):
-                return ServedContent(Observation.MATCH, "")
-            return ServedContent(Observation.ABSENT, "not served")
-        local = path if path is not None and path.is_file() else None
-        return self._run.indexes.compare_served(index_file, built, limit=limit, path=local, deadline=deadline)
-
-    def observe(self, index: str, files: Sequence[Distribution], *, download: bool, seconds: float) -> None:
-        """Check files of one package on the index once, and record what is observed.
-
-        Args:
-            index: The index.
-            files: Files of one package.
-            download: Whether listed files are also downloaded and compared.
-            seconds: Approximate time limit of each request.
-
-        Raises:
-            RelnoxError: The index does not respond, or lists different files.
+        Without a limit it is only checked that the file can be downloaded; the other arguments are those of
+        `Indexes.compare_served`.
         """
-        from relnox.system.network import Deadline
+        from relnox.indexes import client
 
-        deadline = Deadline(seconds)
-        names = self.check_listing(index, files, deadline=deadline)
-        listing = self._run.indexes.cached_listing(index, files[0].package)
-        for file in (file for file in files if download and file.filename in names):
-            served = self.compare_served(listing[file.filename], file, deadline, limit=0)
-            self.record_download(index, file.filename, served.observation)
+        index_file = self._run.indexes.cached_listing(index, built.package)[built.filename]
+        if limit is not None:
+            local = path if path is not None and path.is_file() else None
+            served = self._run.indexes.compare_served(
+                index_file, built, limit=limit, path=local, deadline=deadline
+            )
+        elif client.is_served(index_file, deadline):
+            served = client.ServedContent(Observation.MATCH, "")
+        else:
+            served = client.ServedContent(Observation.ABSENT, "not served")
+        self.record(index, built.filename, download=served.observation)
+        return served
 
     def recheck(self, *, shortly: bool) -> Recheck | None:
         """Return a check of the uploaded files that are not verified, for a short time."""

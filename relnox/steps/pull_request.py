@@ -13,7 +13,7 @@ from relnox.core.text import counted
 from relnox.errors import Conflict, Failed
 from relnox.source.git import remotes
 from relnox.steps.action import Action
-from relnox.steps.git import checkout
+from relnox.steps.git import forge
 from relnox.steps.policy import Policy
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class CommittingToBranch(Action[CommitToBranch]):
 
     def check(self) -> str | None:
         """Done if the branch is on a commit with this parent, tree and message."""
-        head = _forge(self.run, self.step.on).commit_of(self._ref)
+        head = forge(self.run, self.step.on).commit_of(self._ref)
         if head is None or not self._is_equal(head):
             return None
         return f"{self.step.branch} is up to date ({head[:10]})"
@@ -82,13 +82,14 @@ class CommittingToBranch(Action[CommitToBranch]):
             forges.FileChange(f"{step.prefix}{edit.file}", edit.after, executable=edit.file in step.executable)
             for edit in step.edits
         ]
-        forge = _forge(self.run, step.on)
-        self.result = forge.commit(step.branch, step.parent, step.message, changes, replaces=step.replaces)
+        self.result = forge(self.run, step.on).commit(
+            step.branch, step.parent, step.message, changes, replaces=step.replaces
+        )
 
     def verify(self) -> str:
         """Check that the branch is on the commit, with the planned tree."""
         step, commit = self.step, self.result.id
-        head = _forge(self.run, step.on).commit_of(self._ref)
+        head = forge(self.run, step.on).commit_of(self._ref)
         if head != commit:
             raise Conflict(
                 "branch-changed",
@@ -107,7 +108,7 @@ class CommittingToBranch(Action[CommitToBranch]):
     def _is_equal(self, commit: str) -> bool:
         from relnox.source.git.trees import read_commit
 
-        git, step = checkout(self.run), self.step
+        git, step = self.run.checkout, self.step
         content = read_commit(git, commit)
         if content is None:
             remotes.fetch_objects(git, step.on, self._ref, timeout=_FETCH_TIMEOUT)
@@ -180,17 +181,17 @@ class OpeningPullRequest(Action[OpenPullRequest]):
 
     def apply(self) -> None:
         """Create it, unless there is one; that one gets the title and the description."""
-        step, forge = self.step, _forge(self.run, self.step.on)
-        request = self._open_request() or forge.create_pull_request(step.head, step.base, step.name, step.body)
+        step, of_remote = self.step, forge(self.run, self.step.on)
+        request = self._open_request() or of_remote.create_pull_request(step.head, step.base, step.name, step.body)
         if not self._is_equal(request):
-            request = forge.update_pull_request(request.number, title=step.name, body=step.body)
+            request = of_remote.update_pull_request(request.number, title=step.name, body=step.body)
         self.result = request
 
     def verify(self) -> str:
         """Check that it is open, as planned, and without merge conflicts."""
         from relnox import forges
 
-        step, request = self.step, _forge(self.run, self.step.on).pull_request(self.result.number)
+        step, request = self.step, forge(self.run, self.step.on).pull_request(self.result.number)
         if request.state is not forges.PullRequestState.OPEN or not self._is_equal(request):
             raise Conflict(
                 "pull-request-changed",
@@ -202,7 +203,7 @@ class OpeningPullRequest(Action[OpenPullRequest]):
         return f"pull request {request.number}: {request.url}{conflicts}"
 
     def _open_request(self) -> forges.PullRequest | None:
-        requests = _forge(self.run, self.step.on).pull_requests(self.step.head)
+        requests = forge(self.run, self.step.on).pull_requests(self.step.head)
         return next((request for request in requests if request.base == self.step.base), None)
 
     def _is_equal(self, request: forges.PullRequest) -> bool:
@@ -215,9 +216,3 @@ class OpeningPullRequest(Action[OpenPullRequest]):
 def _lines(body: str) -> list[str]:
     """Return the lines of a description: forges change line ends, and white space at the end."""
     return [line.rstrip() for line in body.strip().splitlines()]
-
-
-def _forge(run: Run, remote: str) -> forges.Forge:
-    from relnox import forges
-
-    return forges.forge_of(remotes.url(checkout(run), remote))

@@ -10,7 +10,6 @@ from relnox.core.text import listing
 from relnox.errors import Conflict, ExitCode, Failed, RelnoxError
 from relnox.source.git import changes, parse_tags, remotes
 from relnox.steps.action import Action
-from relnox.steps.git import checkout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +87,7 @@ class PushingTags(Action[PushTags]):
     def apply(self) -> None:
         """Push what is missing; after a failure look again: the push may have arrived, or another run pushed."""
         with after_pushes(self.run):
-            self._push(checkout(self.run))
+            self._push(self.run.checkout)
 
     def _push(self, git: Git) -> None:
         while self.missing:
@@ -121,7 +120,7 @@ class PushingTags(Action[PushTags]):
         Raises:
             Conflict: The remote has a tag on a commit of another line of history.
         """
-        git = checkout(self.run)
+        git = self.run.checkout
         remote_refs, local_refs = remotes.read_refs(git, self.step.to), git.local_refs()
         remote = parse_tags(remote_refs)
         missing = []

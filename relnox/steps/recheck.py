@@ -62,9 +62,15 @@ class Recheck:
             time.sleep(_POLL_INTERVAL)
 
     def _check(self) -> None:
+        from relnox.system.network import Deadline
+
         while self._files and time.monotonic() < self._ends:
             try:
                 index, files = self._files.pop()
-                self._publication.observe(index, files, download=self._download, seconds=self._seconds)
+                deadline = Deadline(self._seconds)
+                names = self._publication.check_listing(index, files, deadline=deadline)
+                for file in files:
+                    if self._download and file.filename in names:
+                        self._publication.compare_served(index, file, deadline, limit=0)
             except BaseException:  # noqa: BLE001, S112 - SystemExit too, in this thread: keep the last observation
                 continue

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relnox.core.planning.events import OutputLine, Status, StepFinished
+from relnox.errors import Failed
 from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
@@ -119,6 +120,13 @@ class Run:
     def at_end(self, callback: Callable[..., object], *arguments: object) -> None:
         """Call a function when the run ends."""
         self._cleanup.callback(callback, *arguments)
+
+    @property
+    def checkout(self) -> Git:
+        """The checkout, for steps that are only planned in one."""
+        if self.git is None:
+            raise Failed("not-a-git-repository", f"{self.root} is not in a git repository", fix="git init")
+        return self.git
 
     @property
     def indexes(self) -> Indexes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from relnox.core.planning import fixes
 from relnox.core.planning.events import Status
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
@@ -54,12 +55,10 @@ class Cloning(Action[CloneCheckout]):
         """Clone the checkout to the remote, and the remote to the working clone."""
         from relnox.source.git import cloning
 
-        if self.run.git is None:
-            raise Failed("not-a-git-repository", f"{self.run.root} is not in a git repository", fix="git init")
         step = self.step
         self.result = ClonedCheckout(
             folder=cloning.clone_with_remote(
-                self.run.git, self.run.scratch, step.commit, step.branch, step.remote_name
+                self.run.checkout, self.run.scratch, step.commit, step.branch, step.remote_name
             )
         )
 
@@ -87,7 +86,7 @@ class Stage(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return " ".join([self.task, *(flag for name, value in self.options for flag in _flags(name, value))])
+        return " ".join([self.task, *(word for option in self.options for word in fixes.option_words(*option))])
 
 
 class StageRunner(NamedTuple):
@@ -113,19 +112,6 @@ class RunningStage(Action[Stage]):
         done = sum(result.status is Status.SUCCESS for result in results)
         skipped = sum(result.status is Status.SKIPPED for result in results)
         return counted(done, "step") + (f", {skipped} skipped" if skipped else "")
-
-
-def _flags(name: str, value: str | bool | int | tuple[str, ...]) -> list[str]:  # noqa: FBT001 - an option's value
-    flag = f"--{name.rstrip('_').replace('_', '-')}"
-    match value:
-        case True:
-            return [flag]
-        case False:
-            return [f"--no-{flag.removeprefix('--')}"]
-        case tuple():
-            return [word for item in value for word in (flag, item)]
-        case _:
-            return [flag, str(value)]
 
 
 def _failure(task: str, outcome: Outcome) -> RelnoxError:

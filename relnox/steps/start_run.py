@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from relnox.core.planning.step import Step
 from relnox.errors import Failed
-from relnox.source.git import remotes
 from relnox.steps.action import Action
-from relnox.steps.git import checkout
+from relnox.steps.git import forge
 from relnox.steps.push_tags import ForeignTags, after_pushes
-
-if TYPE_CHECKING:
-    from relnox import forges
 
 __all__ = ["StartRun"]
 
@@ -51,18 +45,20 @@ class StartingRun(Action[StartRun]):
         if any(self.step.tag in tags for tags in self.run.results(ForeignTags)):
             return "left to the run that pushed the tag"
         with after_pushes(self.run):
-            runs = self._forge.runs(workflow=self.step.workflow, ref=self._ref, commit=self.step.commit)
+            runs = forge(self.run, self.step.on).runs(
+                workflow=self.step.workflow, ref=self._ref, commit=self.step.commit
+            )
         return f"run {runs[0].id} exists ({runs[0].status}): {runs[0].url}" if runs else None
 
     def apply(self) -> None:
         """Start the run."""
         with after_pushes(self.run):
-            self.result = self._forge.start_run(self.step.workflow, self._ref, {})
+            self.result = forge(self.run, self.step.on).start_run(self.step.workflow, self._ref, {})
 
     def verify(self) -> str:
         """Check that the run is on the tag's commit."""
         with after_pushes(self.run):
-            started = self._forge.run(self.result.id)
+            started = forge(self.run, self.step.on).run(self.result.id)
         if started.commit != self.step.commit:
             raise Failed(
                 "run-on-another-commit",
@@ -75,9 +71,3 @@ class StartingRun(Action[StartRun]):
     @property
     def _ref(self) -> str:
         return f"refs/tags/{self.step.tag}"
-
-    @property
-    def _forge(self) -> forges.Forge:
-        from relnox import forges
-
-        return forges.forge_of(remotes.url(checkout(self.run), self.step.on))

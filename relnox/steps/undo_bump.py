@@ -9,7 +9,6 @@ from relnox.errors import Failed
 from relnox.source.git import changes
 from relnox.steps.action import Action
 from relnox.steps.edit_files import apply_edits
-from relnox.steps.git import checkout
 from relnox.steps.transaction import Transaction
 
 __all__ = ["UndoBump"]
@@ -53,12 +52,12 @@ class UndoingBump(Action[UndoBump]):
             self.step.tags
         )  # a failure cannot restore the refs
         if self.step.commit is not None:
-            git = checkout(self.run)
+            git = self.run.checkout
             present = git.tags()
             tags = [tag for tag in self.step.tags if tag in present]
             changes.undo_commit(git, self.step.commit, tags, [edit.file for edit in self.step.edits])
         elif self.step.tags:
-            changes.delete_tags(checkout(self.run), self.step.tags)
+            changes.delete_tags(self.run.checkout, self.step.tags)
         apply_edits(self.step.edits, self.run)
 
     def verify(self) -> str:
@@ -72,7 +71,7 @@ class UndoingBump(Action[UndoBump]):
 
         if not edits.are_applied(self.run.root, self.step.edits):
             return "an edited file"
-        if self.step.commit is not None and checkout(self.run).head() == self.step.commit:
+        if self.step.commit is not None and self.run.checkout.head() == self.step.commit:
             return f"commit {self.step.commit[:10]}"
-        present = checkout(self.run).tags() if self.step.tags else {}
+        present = self.run.checkout.tags() if self.step.tags else {}
         return next((f"tag {tag}" for tag in self.step.tags if tag in present), None)

@@ -13,6 +13,7 @@ from relnox import building
 from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
+from relnox.core.release.publication import UploadStatus
 from relnox.core.release.publishers import Policy, Publisher
 from relnox.core.text import counted
 from relnox.errors import Conflict, RelnoxError, TryLater
@@ -21,7 +22,6 @@ from relnox.steps.attest import attestations_of
 from relnox.steps.published_files import Publication
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -75,6 +75,8 @@ class Uploading(Action[Upload]):
     """Uploads a file, unless the index has it."""
 
     policy = Publication
+    _is_sent = False
+    _earlier_result_unknown = False
 
     def check(self) -> str | None:
         """Return why nothing is to do: the file is in the last listing, with the same hash.
@@ -89,32 +91,31 @@ class Uploading(Action[Upload]):
         from relnox.indexes.uploader import AttestationsRejected, FileExists
         from relnox.system.network import Deadline, TransientError
 
-        deadline = Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)
-        self._attestations = attestations_of(self.step, self.run)
-        tries = _UploadTries(self._publication, self.step.index, [self.step.file])
+        step, deadline = self.step, Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)
+        self._attestations = attestations_of(step, self.run)
         while True:
             path = self._unchanged_file()
             try:
                 self._response = self.run.indexes.upload(
-                    self.step.index, path, self.step.file, self._attestations, tries.begin
+                    step.index, path, step.file, self._attestations, self._begin_try
                 )
-            except AttestationsRejected as error:
-                tries.fail(error)
-                if self.step.attestations == "required":
-                    raise
-                self._attestations = ()
-                self.run.on_line(self.step)(f"retrying without attestation: {error.message}")
             except RelnoxError as error:
-                tries.fail(error)
-                if self._has_arrived():
+                self._record_failure(error)
+                if isinstance(error, AttestationsRejected):
+                    if step.attestations == "required":
+                        raise
+                    self._attestations = ()
+                    self.on_line(f"retrying without attestation: {error.message}")
+                elif self._has_arrived():
                     self._response = "no valid response, but the index lists it"
                     return
-                if isinstance(error, FileExists):  # not listed yet: `AwaitIndex` compares its hash
+                elif isinstance(error, FileExists):  # not listed yet: `AwaitIndex` compares its hash
                     self._response = error.message
                     return
-                if not isinstance(error, TransientError):
+                elif isinstance(error, TransientError):
+                    deadline.back_off(error)
+                else:
                     raise
-                deadline.back_off(error)
             else:
                 return
 
@@ -138,6 +139,19 @@ class Uploading(Action[Upload]):
     def _publication(self) -> Publication:
         return self.run.service(Publication)
 
+    def _begin_try(self) -> None:
+        """Record that a try sends its first byte."""
+        self._earlier_result_unknown = self._earlier_result_unknown or self._is_sent
+        self._is_sent = True
+        self._publication.record_upload(self.step.index, self.step.file.filename)
+
+    def _record_failure(self, error: RelnoxError) -> None:
+        """Record that a try failed, which is a rejection only if the index cannot have stored the file."""
+        is_rejected = error.rejected or getattr(error, "never_connected", False)
+        if self._is_sent and is_rejected and not self._earlier_result_unknown:
+            self._is_sent = False
+            self._publication.record(self.step.index, self.step.file.filename, upload=UploadStatus.REJECTED)
+
     def _has_arrived(self) -> bool:
         try:
             return self._check_listing(refresh=True) is not None
@@ -148,33 +162,3 @@ class Uploading(Action[Upload]):
         if not self._publication.check_listing(self.step.index, [self.step.file], refresh=refresh):
             return None
         return f"already on {self.step.index}: sha256 {self.step.file.sha256}"
-
-
-class _UploadTries:
-    """Records the tries of uploading files.
-
-    Args:
-        publication: Where they are recorded.
-        index: The index.
-        files: The files of each try.
-    """
-
-    def __init__(self, publication: Publication, index: str, files: Sequence[Distribution]) -> None:
-        self._publication = publication
-        self._index = index
-        self._files = files
-        self._sent = False
-        self._earlier_result_unknown = False
-
-    def begin(self) -> None:
-        """Record that a try sends its first byte."""
-        self._earlier_result_unknown = self._earlier_result_unknown or self._sent
-        self._sent = True
-        self._publication.record_upload(self._index, self._files)
-
-    def fail(self, error: RelnoxError) -> None:
-        """Record that a try failed, which is a rejection only if the index cannot have stored the files."""
-        rejected = error.rejected or getattr(error, "never_connected", False)
-        if self._sent and rejected and not self._earlier_result_unknown:
-            self._sent = False
-            self._publication.record_rejection(self._index, self._files)

@@ -15,7 +15,7 @@ from relnox.steps import ClearCache, WriteMatrix
 from relnox.steps.action import action_class
 
 SLOW = ("asyncio", "build", "concurrent.futures", "dataclasses", "logging", "requests", "rich", "tomlkit", "twine")
-ONLY_FOR_RUNS = ("relnox.building.archives", "relnox.indexes", "relnox.system.network", "relnox.source.git")
+ONLY_FOR_RUNS = ("relnox.building.archives", "relnox.indexes", "relnox.system.network")
 TOPICS = sorted(info.name for info in pkgutil.iter_modules(steps.__path__))
 
 

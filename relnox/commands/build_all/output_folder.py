@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.errors import Blocked
+from relnox.steps.output_folder import read_manifest_if_valid
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
     from pathlib import Path
 
-    from relnox.core.release.manifest import Manifest
 
-__all__ = ["OutputFolder", "read_manifest_if_valid", "read_output_folder"]
+__all__ = ["OutputFolder", "read_output_folder"]
 
 
 class OutputFolder(NamedTuple):
@@ -37,15 +36,6 @@ def read_output_folder(folder: Path, packages: Container[str]) -> OutputFolder:
     return OutputFolder(
         files, frozenset(name for name in files if name in built or _may_be_from_build(name, packages))
     )
-
-
-def read_manifest_if_valid(folder: Path) -> Manifest | None:
-    """Return the manifest in a folder, if there is a readable one."""
-    path = folder / core.manifest.MANIFEST_JSON
-    try:
-        return core.manifest.Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
-    except (OSError, UnicodeDecodeError, Blocked):
-        return None
 
 
 def _file_names(folder: Path) -> Iterator[str]:

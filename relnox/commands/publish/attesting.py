@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core, steps
 from relnox.core.planning.step import after
 from relnox.core.records import replace
-from relnox.errors import ExitCode
+from relnox.steps import attest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -125,7 +125,8 @@ def plan_attestations(  # noqa: PLR0913 - parameters of the decision
         for name in names
         if _lacks_provenance(project, index, package, name)
     )
-    problems = (_provenance_missing(index, without),) if without and policy == "required" else ()
+    is_required = bool(without) and policy == "required"
+    problems = (core.plan.Problem.of(attest.provenance_missing(index, without)),) if is_required else ()
     return AttestationPlan(policy, reason, signer, problems, without, tuple(missing))
 
 
@@ -157,11 +158,9 @@ def _signer(
     index: str, missing: Sequence[Distribution], project: Project, folder: Path
 ) -> Publisher | Problem | None:
     """Return who signs files for an index, or why they cannot be signed; None if all are signed already."""
-    from relnox.steps.attest import is_attested
-
     identity = project.indexes.identity(index)
     if isinstance(identity, str):
-        if all(is_attested(folder, file, None) for file in missing):
+        if all(attest.is_attested(folder, file, None) for file in missing):
             return None
         return core.plan.Problem(
             code="identity-missing",
@@ -182,15 +181,6 @@ def _without(choice: str, obstacle: Problem) -> AttestationPlan:
         return AttestationPlan("required", problems=(obstacle,))
     emphasis = "publishing WITHOUT attestations: " if choice == "best-effort" else ""
     return AttestationPlan("off", emphasis + ": ".join(filter(None, [obstacle.message, obstacle.fix])))
-
-
-def _provenance_missing(index: str, names: Sequence[str]) -> Problem:
-    from relnox.steps.attest import provenance_missing
-
-    error = provenance_missing(index, names)
-    return core.plan.Problem(
-        code=error.code, message=error.message, fix=error.fix or "", exit_code=ExitCode.CONFLICT
-    )
 
 
 def _lacks_provenance(project: Project, index: str, package: str, name: str) -> bool:

@@ -191,10 +191,7 @@ def _find_credentials(state: IndexState, project: Project) -> _Credentials:
                 skip_reason=f"nothing is published ({first.rstrip(':')})",
                 warnings=("\n".join(["credentials were searched for in:", *reasons]),),
             )
-        exit_code = ExitCode.PARTLY_PUBLIC if may_skip else error.exit_code
-        return _Credentials(
-            core.plan.Problem(code=error.code, message=error.message, fix=error.fix or "", exit_code=exit_code)
-        )
+        return _Credentials(core.plan.Problem.of(error, ExitCode.PARTLY_PUBLIC if may_skip else None))
 
 
 def _plan_attestations(

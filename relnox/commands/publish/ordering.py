@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from relnox import steps
 from relnox.commands.publish import attesting
 from relnox.commands.publish.options import COMPARE_LIMIT
+from relnox.commands.shared.verification import await_listings
 from relnox.core.planning.step import after
 from relnox.core.records import replace
 
@@ -69,18 +70,9 @@ def publication(  # noqa: PLR0913 - parameters of a release
     login = steps.LogIn(index=index, packages=tuple(tokens_for)) if tokens_for else None
     yield from (step for step in (attest, login) if step is not None)
     needs = dict(manifest.needs)
-    listings = {
-        package: steps.AwaitIndex(
-            index=index,
-            package=package,
-            version=manifest.version(package),
-            files=manifest.files_of(package),
-            deadline=_LISTING_TIME,
-            compare_limit=compare_limit,
-            folder=dist,
-        )
-        for package in manifest.packages
-    }
+    deadline = dict.fromkeys(manifest.packages, _LISTING_TIME)
+    awaited = await_listings(manifest, index, deadline, compare_limit=compare_limit, folder=dist)
+    listings = {step.package: step for step in awaited}
     for package, step in listings.items():
         dependencies = (listings[name] for name in needs.get(package, ()) if name in listings)
         before = after(attest, login, *dependencies)

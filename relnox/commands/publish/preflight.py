@@ -115,10 +115,7 @@ def _check_index_file(file: Distribution, snapshot: Snapshot, index: str) -> Pro
         return None
     from relnox.steps.published_files import index_file_differs
 
-    error = index_file_differs(index, file, index_hash)
-    return core.plan.Problem(
-        code=error.code, message=error.message, fix=error.fix or "", exit_code=error.exit_code
-    )
+    return core.plan.Problem.of(index_file_differs(index, file, index_hash))
 
 
 def _check_projects(snapshot: Snapshot, index: str) -> Iterator[Problem]:

@@ -51,8 +51,8 @@ def _outcome(task: str, error: RelnoxError, exit_code: ExitCode) -> Outcome:
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem
 
-    problem = Problem(code=error.code, message=error.message, fix=error.fix or "", exit_code=exit_code)
-    return Outcome(plan=Plan(task=task, problems=(problem,)), results=(), exit_code=exit_code, seconds=0.0)
+    plan = Plan(task=task, problems=(Problem.of(error, exit_code),))
+    return Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0)
 
 
 @contextlib.contextmanager

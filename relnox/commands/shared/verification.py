@@ -91,8 +91,23 @@ def install_checks(
             )
 
 
-def await_listings(manifest: Manifest, index: str, deadline: Mapping[str, int]) -> Iterator[steps.AwaitIndex]:
-    """Yield a step for each package that waits until its files are listed, for its seconds in `deadline`."""
+def await_listings(
+    manifest: Manifest,
+    index: str,
+    deadline: Mapping[str, int],
+    *,
+    compare_limit: int | None = None,
+    folder: str = "",
+) -> Iterator[steps.AwaitIndex]:
+    """Yield a step for each package that waits until its files are listed.
+
+    Args:
+        manifest: The packages.
+        index: Name of the index.
+        deadline: Seconds to wait, by package.
+        compare_limit: Bytes up to which files are downloaded and hashed; None to compare no served bytes.
+        folder: The folder with the built files.
+    """
     for package in manifest.packages:
         yield steps.AwaitIndex(
             index=index,
@@ -100,6 +115,8 @@ def await_listings(manifest: Manifest, index: str, deadline: Mapping[str, int]) 
             version=manifest.version(package),
             files=manifest.files_of(package),
             deadline=deadline[package],
+            compare_limit=compare_limit,
+            folder=folder,
         )
 
 

@@ -16,7 +16,7 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["FrontEnd", "Start", "command", "command_line", "install", "quoted", "show"]
+__all__ = ["FrontEnd", "Start", "command", "command_line", "install", "option_words", "quoted", "show"]
 
 # Compiled on first use, to start faster.
 _COMMAND = r"(?<![\w./-])relnox (?P<task>[a-z]+(?:-[a-z]+)*)(?![\w-])(?P<more>(?= -))?"
@@ -58,6 +58,25 @@ def command(task: str, *words: str) -> str:
         *words: Its options, each flag and each value as a word.
     """
     return shlex.join(["relnox", task, *words])
+
+
+def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) -> list[str]:  # noqa: FBT001 - a value
+    """Return an option as words of a command line: flag and value, none if the option is not set.
+
+    Args:
+        name: The name of its field.
+        value: Its value.
+    """
+    flag = name.rstrip("_").replace("_", "-")
+    match value:
+        case None:
+            return []
+        case bool():
+            return [f"--{flag}" if value else f"--no-{flag}"]
+        case tuple():
+            return [word for item in value for word in (f"--{flag}", item)]
+        case _:
+            return [f"--{flag}", str(value)]
 
 
 def install(requirement: str, *, upgrade: bool = False) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from relnox.core.planning.step import Step
+    from relnox.errors import RelnoxError
 
 __all__ = ["SCHEMA", "Inputs", "Plan", "Problem", "Table"]
 
@@ -34,6 +35,12 @@ class Problem(Record, kw_only=True):
     message: str
     fix: str
     exit_code: ExitCode = ExitCode.BLOCKED
+
+    @classmethod
+    def of(cls, error: RelnoxError, exit_code: ExitCode | None = None) -> Problem:
+        """Return an error as a problem, with its exit code unless another one is given."""
+        code = error.exit_code if exit_code is None else exit_code
+        return cls(code=error.code, message=error.message, fix=error.fix or "", exit_code=code)
 
 
 class Table(Record, kw_only=True):
