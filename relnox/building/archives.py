@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from packaging.metadata import RawMetadata
+    from packaging.tags import Tag
     from packaging.version import Version
 
     from relnox.building.entries import Entry
@@ -89,6 +90,7 @@ class Archive:
         kind: `sdist` or `wheel`.
         name: Normalized name (PEP 503), from the file name.
         version: From the file name.
+        tags: The tags of a wheel, from the file name.
         name_in_metadata: `Name` of the metadata, as written.
         version_in_metadata: `Version` of the metadata, as written.
         requires: `Requires-Dist` of the metadata.
@@ -104,6 +106,7 @@ class Archive:
     kind: Kind
     name: str
     version: Version
+    tags: frozenset[Tag]
     name_in_metadata: str
     version_in_metadata: str
     requires: tuple[str, ...]
@@ -113,6 +116,11 @@ class Archive:
     metadata: bytes = field(repr=False)
     findings: tuple[Finding, ...] = ()
     limits: ArchiveLimits = LIMITS
+
+    @property
+    def platforms(self) -> set[str]:
+        """The platforms of a wheel."""
+        return {tag.platform for tag in self.tags}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,14 +160,13 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
         ArchiveError: It cannot be read safely, is too large, has an invalid file name, or not exactly one metadata
             file.
     """
-    kind: Kind
+    kind: Kind = "wheel" if path.name.endswith(".whl") else "sdist"
+    tags: frozenset[Tag] = frozenset()
     try:
-        if path.name.endswith(".whl"):
-            name, version, _, _ = parse_wheel_filename(path.name)
-            kind = "wheel"
+        if kind == "wheel":
+            name, version, _, tags = parse_wheel_filename(path.name)
         else:
             name, version = parse_sdist_filename(path.name)
-            kind = "sdist"
     except (InvalidSdistFilename, InvalidWheelFilename) as error:
         raise ArchiveError(
             f"is not a valid file name of a wheel or an sdist ({error})",
@@ -184,6 +191,7 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
         kind=kind,
         name=name,
         version=version,
+        tags=tags,
         name_in_metadata=raw.get("name", ""),
         version_in_metadata=raw.get("version", ""),
         requires=tuple(raw.get("requires_dist", ())),

@@ -20,8 +20,8 @@ from packed import INFO, METADATA, MODULES, TOP, digest, sdist, wheel, with_fiel
 
 from relnox.building import archives, checks
 from relnox.building.checks import classifiers, identity
-from relnox.building.checks.platforms import is_accepted
 from relnox.building.checks.requirements import differing_requirements
+from relnox.building.checks.tags import is_accepted
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -316,6 +316,7 @@ def test_normalized_file_names_are_accepted_for_any_project_name(name: str, numb
         kind="sdist",
         name=normal,
         version=Version(str(number)),
+        tags=frozenset(),
         name_in_metadata=name,
         version_in_metadata=str(number),
         requires=(),

@@ -12,19 +12,17 @@ from relnox.building import archives
 from relnox.building.archives import UNREADABLE, ArchiveError, iter_files
 from relnox.building.checks import (
     completeness,
-    entry_points,
     identity,
     metadata,
     names,
     pair,
-    platforms,
     sdist,
     secrets,
-    tree,
+    tags,
     wheel,
     wheel_contents,
 )
-from relnox.building.checks.expected import Expected
+from relnox.building.checks.identity import Expected
 from relnox.building.entries import REBUILD
 from relnox.building.findings import Finding, error, set_file_and_level
 
@@ -175,10 +173,9 @@ def _check(archive: Archive, expected: Expected, *, advice: bool = True) -> Iter
         yield from sdist.check_sdist(archive)
         yield from secrets.find_secrets(iter_files(archive, secrets.INSPECTED_BYTES), expected.tracked)
         if expected.tracked is not None:
-            yield from tree.check_tracked_files(archive, expected.tracked, expected.above)
+            yield from sdist.check_tracked_files(archive, expected.tracked, expected.above)
     else:
-        yield from platforms.check_platform_tags(archive)
-        yield from entry_points.check_entry_points(archive)
+        yield from tags.check_tags(archive)
         yield from wheel.check_wheel(archive)
         yield from completeness.check_completeness(
             archive, may_be_empty=expected.may_be_empty, optional_extensions=expected.optional_extensions

@@ -10,8 +10,6 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 
-from packaging.utils import parse_wheel_filename
-
 from relnox.building.archives import iter_files, member_path
 from relnox.building.findings import abbreviate, error, warning
 from relnox.building.modules import import_names, only_tests
@@ -88,11 +86,10 @@ def check_completeness(
         yield warning(
             "wheel-without-modules", f"has no modules except {abbreviate(import_names(archive))}", _INCLUDE
         )
-    platforms = {tag.platform for tag in parse_wheel_filename(archive.path.name)[3]}
-    if platforms != {"any"} and not optional_extensions and not _has_native_file(archive):
+    if archive.platforms != {"any"} and not optional_extensions and not _has_native_file(archive):
         yield error(
             "wheel-without-extensions",
-            f"is for {abbreviate(platforms)}, but has no native modules or programs",
+            f"is for {abbreviate(archive.platforms)}, but has no native modules or programs",
             f"check why the build does not compile them ({_VERBOSE}), or build a wheel for any platform; if they "
             f"are optional: {_optional(archive)}",
         )

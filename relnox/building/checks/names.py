@@ -7,8 +7,6 @@ import stat
 import unicodedata
 from typing import TYPE_CHECKING
 
-from packaging.utils import parse_wheel_filename
-
 from relnox.building.findings import error
 from relnox.core.records import replace
 
@@ -72,8 +70,7 @@ def _find_collisions(archive: Archive) -> Iterator[Finding]:
     counts: dict[str, int] = {}
     folders: set[str] = set()
     windows_or_mac = archive.kind == "sdist" or any(
-        tag.platform == "any" or tag.platform.startswith(("win", "macosx"))
-        for tag in parse_wheel_filename(archive.path.name)[3]
+        platform.startswith(("any", "win", "macosx")) for platform in archive.platforms
     )
     for entry in archive.entries:
         key = _case_folded(entry.name)

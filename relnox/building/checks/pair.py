@@ -7,12 +7,12 @@ import zlib
 from typing import TYPE_CHECKING, Any, cast
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from relnox.building.archives import iter_files, member_path, metadata_fields
 from relnox.building.checks.requirements import differing_requirements
-from relnox.building.checks.tree import is_generated
+from relnox.building.checks.sdist import is_generated
 from relnox.building.findings import abbreviate, error, warning
 from relnox.building.modules import import_names, only_tests
 from relnox.core.planning import fixes
@@ -143,7 +143,7 @@ def _normalized_field(value: object) -> object:
 
 def _compare_modules(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Compare the modules of a pure wheel with those of its sdist, except generated ones."""
-    if {tag.platform for tag in parse_wheel_filename(wheel.path.name)[3]} != {"any"}:
+    if wheel.platforms != {"any"}:
         return
     sources = {name: content for name, content in iter_files(sdist, _MAX_SOURCE) if name.endswith(".py")}
     sums = {zlib.crc32(content) for content in sources.values()}

@@ -1,22 +1,24 @@
-"""The contents of an sdist, against its format (PEP 625) and its own pyproject.toml."""
+"""The contents of an sdist, against its format (PEP 625), its own pyproject.toml and the files that git tracks."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from relnox.building.archives import member_path, read_file
-from relnox.building.findings import error, rejected, warning
+from relnox.building.findings import abbreviate, error, rejected, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from relnox.building.archives import Archive
     from relnox.building.entries import Entry
     from relnox.building.findings import Finding
 
-__all__ = ["check_sdist"]
+__all__ = ["check_sdist", "check_tracked_files", "is_generated"]
 
 _MAX_SETTINGS = 1 << 20
 _MAX_DOTS = 1000
@@ -24,6 +26,14 @@ _MAX_DOTS = 1000
 _MAX_LINKS = 40
 """The limit of Linux."""
 _MAX_TARGET_PARTS = 1000
+_GENERATED = re.compile(
+    r"PKG-INFO|setup\.cfg|.*\.egg-info(/.*)?|Cargo\.lock|pyproject\.toml\.orig"
+    r"|(.*/)?(_version|__version__|version|_about|__about__|_scm_version|_build_config)\.pyi?"
+    r"|(.*/)?[^/]+_pb2(_grpc)?\.pyi?"
+    r"|(LICEN[CS]E|COPYING|NOTICE|AUTHORS|README)[^/]*",  # of the folder above, in a repository of many packages
+    re.IGNORECASE,
+)
+_TESTS = frozenset({"test", "tests", "testing"})
 _LINK_FIX = "replace the link with the file"
 _INCLUDE = "include it in the build configuration"
 
@@ -45,7 +55,7 @@ def check_sdist(archive: Archive) -> Iterator[Finding]:
             f"top-level folder is {', '.join(tops)} instead of {top}",
             "build with a current version of the build backend (PEP 625)",
         )
-    inside = {"/".join(member_path(member).parts[1:]) for member in archive.members}
+    inside = _paths_inside(archive).keys()
     yield from _check_links(archive.entries)
     yield from _missing_required_files(_project_table(archive), inside)
 
@@ -113,7 +123,7 @@ def _project_table(archive: Archive) -> Mapping[str, Any] | None:
     return None
 
 
-def _missing_required_files(project: Mapping[str, Any] | None, inside: set[str]) -> Iterator[Finding]:
+def _missing_required_files(project: Mapping[str, Any] | None, inside: AbstractSet[str]) -> Iterator[Finding]:
     """Find files that are missing although building the sdist needs them."""
     if project is None and "setup.py" in inside:
         yield warning(
@@ -139,3 +149,62 @@ def _referenced_files(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for pattern in files if isinstance(files, list) else ():
         if isinstance(pattern, str) and not set(pattern) & set("*?["):
             yield "license-files", PurePosixPath(pattern).as_posix()
+
+
+def check_tracked_files(
+    archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, bytes]] = ()
+) -> Iterator[Finding]:
+    """Find files of an sdist that git does not track, and tracked modules that it lacks.
+
+    Args:
+        archive: An sdist.
+        tracked: The files that git tracks, relative to the package's folder.
+        above: Names and contents of files that git tracks in the folders above.
+    """
+    members = _paths_inside(archive)
+    inside = members.keys()
+    files = inside - {parent for name in inside for parent in _parents(name)} - {""}
+    extra = {name for name in files - tracked if not is_generated(name)}
+    # hatchling copies the nearest .gitignore, so that a wheel built from the sdist has the same files.
+    extra -= {name for name, content in above if name in extra and read_file(archive, members[name]) == content}
+    if extra:
+        yield warning(
+            "untracked-file-in-sdist",
+            f"contains files that git does not track: {abbreviate(extra)}",
+            "exclude them in the build configuration, or git add them",
+        )
+    if "pyproject.toml" in tracked - inside and "setup.py" in inside:
+        yield error(
+            "pyproject-missing",
+            "pyproject.toml is missing, although git tracks it",
+            "include it in the build configuration",
+        )
+    if missing := {name for name in tracked - inside if _is_missing_module(name, inside)}:
+        yield warning(
+            "module-missing-from-sdist",
+            f"lacks modules of a package that it contains: {abbreviate(missing)}",
+            "include all packages in the build configuration, or exclude these by name",
+        )
+
+
+def _paths_inside(archive: Archive) -> dict[str, str]:
+    """Return the members of an sdist by their paths in its top-level folder."""
+    return {"/".join(member_path(member).parts[1:]): member for member in archive.members}
+
+
+def is_generated(name: str) -> bool:
+    """Return whether a file is one that build backends generate, or copy from another folder."""
+    return _GENERATED.fullmatch(name) is not None
+
+
+def _is_missing_module(name: str, inside: AbstractSet[str]) -> bool:
+    """Return whether a module is missing from a package that is there; tests are often left out on purpose."""
+    return (
+        name.endswith(".py")
+        and not _TESTS & set(member_path(name).parts)
+        and any(f"{parent}/__init__.py" in inside for parent in _parents(name))
+    )
+
+
+def _parents(name: str) -> list[str]:
+    return [str(parent) for parent in member_path(name).parents if parent.parts]

@@ -1,4 +1,4 @@
-"""The contents of a wheel, against its own RECORD, WHEEL and file name (PEP 427, "Binary distribution format")."""
+"""The contents of a wheel, against its own RECORD and file name (PEP 427), and its entry points."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import csv
 import hashlib
 import io
 import re
-from math import prod
+from configparser import ConfigParser
+from configparser import Error as ConfigError
 from typing import TYPE_CHECKING
 
-from packaging.tags import parse_tag
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 
 from relnox.building.archives import ArchiveError, find_dist_info_file, iter_files, read_file
 from relnox.building.checks import secrets
@@ -19,9 +19,7 @@ from relnox.building.findings import abbreviate, error, rejected, warning
 from relnox.core.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
-
-    from packaging.tags import Tag
+    from collections.abc import Generator, Iterator
 
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
@@ -29,13 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["check_wheel"]
 
 _HEXADECIMAL = re.compile(r"sha(256|384|512)=[0-9a-f]{64,}")
+_MAX_ENTRY_POINTS = 1 << 20
+_GROUP = re.compile(r"\w+(\.\w+)*")
+_REFERENCE = re.compile(
+    r"[^\W\d]\w*(\.[^\W\d]\w*)*(?P<attribute>\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*(\[[^\[\]]*\])?"
+)
+_SCRIPTS = ("console_scripts", "gui_scripts")
+_ENTRY_POINT_FIX = 'write it as in [project.scripts] demo = "demo.cli:main"'
 _SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")
 _MAX_RECORD = 64 << 20
-_MAX_TAGS = 10_000
 _SCHEMES = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
 _BOMB_RATIO = 50
 _BOMB_SIZE = 64 << 20
-_EXTENSION_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
 _REBUILD = "build it again, and run nothing on the wheel that does not update RECORD"
 
 
@@ -50,7 +53,7 @@ def check_wheel(archive: Archive) -> Iterator[Finding]:
         )
     yield from _check_dist_info_folder(archive)
     yield from _check_record(archive)
-    yield from _check_tags(archive)
+    yield from _check_entry_points(archive)
 
 
 def _check_dist_info_folder(archive: Archive) -> Iterator[Finding]:
@@ -144,46 +147,44 @@ def _check_row(member: str, row: list[str], size: int, digest: hashlib._Hash | N
         yield error("record-differs", f"{member} has {counted(size, 'byte')}, but {row[1]} in RECORD", _REBUILD)
 
 
-def _check_tags(archive: Archive) -> Iterator[Finding]:
-    """Compare WHEEL with the file name, and the tags with compiled files."""
-    name = find_dist_info_file(archive, "WHEEL")
+def _check_entry_points(archive: Archive) -> Iterator[Finding]:
+    """Find entry points that installers cannot handle."""
+    name = find_dist_info_file(archive, "entry_points.txt")
     if name is None:
-        yield error("wheel-file-missing", "WHEEL is missing (PEP 427)", _REBUILD)
         return
-    text = read_file(archive, name).decode("utf-8", "replace")
-    lines = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
-    if (
-        sum(prod(part.count(".") + 1 for part in value.split("-")) for key, value in lines if key == "Tag")
-        > _MAX_TAGS
-    ):
-        yield error("too-many-tags", "WHEEL has too many tags", _REBUILD)
-        return
-    in_file = {tag for key, value in lines if key == "Tag" for tag in _parse_tags(value)}
-    in_name = parse_wheel_filename(archive.path.name)[3]
-    if in_file != in_name:
-        yield error(
-            "tags-differ-from-file-name",
-            "tags in WHEEL differ from those of the file name",
-            "build it again, or change the tags with `wheel tags` instead of renaming the file",
-        )
-    version = dict(lines).get("Wheel-Version", "")
-    if version.partition(".")[0] != "1":
-        yield error(
-            "wheel-version-unsupported",
-            f"Wheel-Version is {version!r} (installers support 1.x)",
-            "build with a current version of the build backend",
-        )
-    compiled = [member for member in archive.members if member.endswith(_EXTENSION_SUFFIXES)]
-    if compiled and {tag.platform for tag in in_name} == {"any"}:
-        yield warning(
-            "extension-in-pure-wheel",
-            f"is tagged for any platform, but contains {compiled[0]}",
-            "mark the wheel as platform-specific: has_ext_modules (setuptools), infer_tag (hatchling)",
-        )
-
-
-def _parse_tags(text: str) -> Iterable[Tag]:
+    text = read_file(archive, name, _MAX_ENTRY_POINTS).decode("utf-8", "replace")
+    parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
+    parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
     try:
-        return parse_tag(text)
-    except ValueError:
-        return ()
+        parser.read_string(text)
+    except ConfigError as problem:
+        first_line = str(problem).splitlines()[0]
+        yield error("entry-point-invalid", f"entry_points.txt cannot be parsed: {first_line}", _ENTRY_POINT_FIX)
+        return
+    for group in parser.sections():
+        if _GROUP.fullmatch(group) is None:
+            yield error(
+                "entry-point-invalid",
+                f"entry point group {group!r} has an invalid name",
+                "use only letters, digits, _ and dots",
+            )
+        for key, value in parser.items(group):
+            yield from _check_entry_point(group, key, value)
+
+
+def _check_entry_point(group: str, name: str, value: str) -> Iterator[Finding]:
+    reference = _REFERENCE.fullmatch(value)
+    if group in _SCRIPTS and ("/" in name or "\\" in name or name in ("", ".", "..")):
+        yield error(
+            "script-outside-folder",
+            f"script {name!r} would be installed outside the scripts folder",
+            "remove the path from its name",
+        )
+    if reference is None:
+        yield error(
+            "entry-point-invalid",
+            f"entry point {name} = {value!r} is not an object reference (module:object)",
+            _ENTRY_POINT_FIX,
+        )
+    elif group in _SCRIPTS and reference["attribute"] is None:
+        yield error("entry-point-invalid", f"script {name} = {value!r} names no function", _ENTRY_POINT_FIX)
