@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.building.environments import Environment
 from relnox.errors import Blocked
-from relnox.system.files import make_private_folder, why_unsafe
+from relnox.system.files import make_private_folder, replace_file, why_unsafe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,6 @@ _NAMES = {
     "entry": re.compile(r"[0-9a-f]{64}\.json"),
     "resolution": re.compile(r"[0-9a-f]{64}\.lead"),
     "folder": re.compile(r"[0-9a-f]{16}-[0-9a-z_]{8,16}"),
-    "new": re.compile(r"\.[0-9a-f]{16}-[0-9a-f]{16}"),
 }
 """Names of files and folders in the cache; others are neither used nor removed."""
 _MAX_BYTES = 2 << 30
@@ -96,18 +95,12 @@ class EnvironmentCache:
             "bytes": size,
             "pins": list(pins),
         }
-        _write_private_file(entry, json.dumps(document, indent=2))
+        _write_json(entry, document)
         self._limit_size(entry)
         return environment
 
     def last_environment(self, requirements: Sequence[str], python: Path, installer: str) -> Environment | None:
-        """Return the environment that requirements resolved to last time, which may be outdated.
-
-        Args:
-            requirements: The requirements, as written.
-            python: As for `get`.
-            installer: As for `get`.
-        """
+        """Return the environment that requirements, as written, resolved to last time; it may be outdated."""
         entry = _read_json(self._resolution_file(requirements, python, installer)).get("entry")
         if not isinstance(entry, str) or _NAMES["entry"].fullmatch(entry) is None or why_unsafe(self.folder):
             return None
@@ -116,18 +109,11 @@ class EnvironmentCache:
     def record_resolution(
         self, requirements: Sequence[str], pins: Sequence[str], python: Path, installer: str
     ) -> None:
-        """Record what requirements resolved to; see `last_environment`.
-
-        Args:
-            requirements: The requirements, as written.
-            pins: As for `get`.
-            python: As for `get`.
-            installer: As for `get`.
-        """
+        """Record what requirements, as written, resolved to; see `last_environment`."""
         file = self._resolution_file(requirements, python, installer)
         entry = f"{_key(pins, python, installer)}.json"
         if _read_json(file).get("entry") != entry:
-            _write_private_file(file, json.dumps({"entry": entry}))
+            _write_json(file, {"entry": entry})
 
     def content(self) -> list[Path]:
         """Return the files and folders of the cache; others in its folder are left out."""
@@ -208,7 +194,7 @@ class EnvironmentCache:
             if not (self.folder / str(_read_json(file).get("entry"))).exists():
                 _remove(file)
         before = time.time() - _IN_USE
-        for path in (*self._paths("folder"), *self._paths("new")):
+        for path in self._paths("folder"):
             if path.name not in folders and _last_used(path) < before:
                 _remove(path)
 
@@ -306,8 +292,5 @@ def _read_json(entry: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _write_private_file(path: Path, text: str) -> None:
-    new = path.with_name(f".{path.stem[:16]}-{os.urandom(8).hex()}")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-        out.write(text)
-    new.replace(path)
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    replace_file(path, json.dumps(document, indent=2).encode(), mode=0o600, keep_mode=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from relnox.building.backends import SHAREABLE_BACKENDS
-from relnox.building.sessions import open_session, with_siblings
+from relnox.building.sessions import with_siblings
 from relnox.building.workers import ForkServer, has_fork
 from relnox.core import serialization
 from relnox.core.records import replace
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from relnox.building.cache import EnvironmentCache
     from relnox.building.environments import Environment, Installer
-    from relnox.building.sessions import BuildSession, HookContext, Isolation
     from relnox.core.settings.build_settings import Constraints
 
 __all__ = ["BuildEnvironmentPool", "digest"]
@@ -38,11 +37,9 @@ class BuildEnvironmentPool:
         installer: Creates environments.
         python: The interpreter of the environments.
         folder: Creates a new folder with a name for its purpose; the folder exists until the run ends.
-        installing: The environment variables of the installer, which may configure an index.
         cache: Caches environments between runs; None to create all of them.
         sources: The configured addresses to install packages from; empty for the installer's default.
         on_install: Called before the installer contacts an index.
-        project: The folder whose settings uv reads.
     """
 
     def __init__(  # noqa: PLR0913 - configuration of all builds
@@ -51,40 +48,23 @@ class BuildEnvironmentPool:
         installer: Installer,
         python: Path,
         folder: Callable[[str], Path],
-        installing: Mapping[str, str],
         cache: EnvironmentCache | None,
         sources: tuple[str, ...] = (),
         on_install: Callable[[], None] = lambda: None,
-        project: Path | None = None,
     ) -> None:
         self._installer = installer
         self._python = python
         self._folder = folder
-        self._installing = installing
         self._cache = cache
         # Another index may have other files of the same release.
         self._installer_and_sources = " ".join([installer.name, *sources])
         self._on_install = on_install
-        self._project = project
         self.sources = sources
         self._pins: _OncePerKey[tuple[tuple[str, ...], Constraints], tuple[str, ...]] = _OncePerKey()
         self._environments: _OncePerKey[tuple[tuple[str, ...], Constraints], Environment] = _OncePerKey()
         self._servers: _OncePerKey[tuple[Path, str], ForkServer] = _OncePerKey()
         self._running: list[ForkServer] = []
         self._closed = False
-
-    def session(
-        self, source: Path, isolation: Isolation, context: HookContext, *, both: bool = False
-    ) -> BuildSession:
-        """Open a session to build a package, or one of its archives.
-
-        Args:
-            source: The package's folder.
-            isolation: `fast` shares environments and processes where that is safe; `strict` shares nothing.
-            context: The context of its hooks.
-            both: Whether its wheel is built in this session after its sdist.
-        """
-        return open_session(self, source, isolation, context, both=both)
 
     @property
     def cache_problem(self) -> str | None:
@@ -103,9 +83,7 @@ class BuildEnvironmentPool:
         self._on_install()
         return self._pins.get(
             (ordered, constraints),
-            lambda: self._installer.resolve(
-                ordered, self._python, env=self._installing, constraints=constraints, project=self._project
-            ),
+            lambda: self._installer.resolve(ordered, self._python, constraints),
         )
 
     def shared_environment(
@@ -125,7 +103,7 @@ class BuildEnvironmentPool:
 
     def new_environment(self) -> Environment:
         """Create an empty environment."""
-        return self._installer.create(self._folder("environment") / "env", self._python, env=self._installing)
+        return self._installer.create(self._folder("environment") / "env", self._python)
 
     def install(
         self,
@@ -144,13 +122,7 @@ class BuildEnvironmentPool:
         if requirements:
             self._on_install()
             self._installer.install(
-                environment,
-                requirements,
-                env=self._installing,
-                no_deps=no_deps,
-                on_line=on_line,
-                constraints=constraints,
-                project=self._project,
+                environment, requirements, no_deps=no_deps, on_line=on_line, constraints=constraints
             ).check(
                 f"installing build requirements ({', '.join(requirements)})",
                 fix="check that the package index is reachable, then rerun the command",
@@ -225,7 +197,7 @@ class BuildEnvironmentPool:
         kind = self._cache_kind(constraints)
 
         def make(folder: Path) -> Environment:
-            environment = self._installer.create(folder, self._python, env=self._installing)
+            environment = self._installer.create(folder, self._python)
             self.install(environment, pins, no_deps=True, constraints=constraints)
             return environment
 

@@ -14,6 +14,7 @@ import sys
 from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
@@ -36,6 +37,7 @@ _INSTALL_LIMIT = 1800.0
 _PIP_OPTIONS = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location")
 _PINS_ONLY = ("--no-header", "--no-annotate", "--no-generate-hashes")
 _CHECK_LIMIT = 120.0
+_NO_PIP = Version("0")
 _PIP_BUILD_CONSTRAINT = Version("25.3")
 _PIP_UPLOADED_PRIOR = Version("26.0")
 
@@ -74,16 +76,20 @@ class Installer(Record):
 
     Attributes:
         uv: The uv executable, or None for venv and pip.
+        env: Its environment variables, which may configure an index.
+        project: The folder whose settings uv reads; the current one if None.
     """
 
     uv: Path | None
+    env: Mapping[str, str] = MappingProxyType({})
+    project: Path | None = None
 
     @property
     def name(self) -> str:
         """`uv` or `pip`."""
         return "uv" if self.uv else "pip"
 
-    def create(self, folder: Path, python: Path, *, env: Mapping[str, str]) -> Environment:
+    def create(self, folder: Path, python: Path) -> Environment:
         """Create an empty environment, replacing an existing one.
 
         Raises:
@@ -95,7 +101,7 @@ class Installer(Record):
             argv = [self.uv, "venv", *options, "--python", python, folder]
         else:
             argv = [python, "-m", "venv", "--clear", "--without-pip", folder]
-        process.run(argv, env=env, timeout=_INSTALL_LIMIT).check(
+        process.run(argv, env=self.env, timeout=_INSTALL_LIMIT).check(
             f"creating an environment with {python}", fix=f"check that this works: {python} -m venv --help"
         )
         scripts = "Scripts" if os.name == "nt" else "bin"
@@ -106,25 +112,21 @@ class Installer(Record):
         environment: Environment,
         requirements: Sequence[str],
         *,
-        env: Mapping[str, str],
         index_url: str | None = None,
         no_deps: bool = False,
         on_line: Callable[[str], None] | None = None,
         constraints: Constraints = UNCONSTRAINED,
-        project: Path | None = None,
     ) -> process.Completed:
         """Install requirements; the result is not checked.
 
         Args:
             environment: Where to.
             requirements: PEP 508 strings, or paths of archives.
-            env: Environment variables of the installer.
             index_url: The only index to install from, also for sdists that set another one; the installer's
                 default if None.
             no_deps: Whether dependencies of the requirements are left out.
             on_line: Called with each line of output.
             constraints: The releases that may be installed.
-            project: The folder whose settings uv reads; the current one if None.
         """
         argv: list[str | os.PathLike[str]]
         index = [*(["--index-url", index_url] if index_url else []), *(["--no-deps"] if no_deps else [])]
@@ -134,15 +136,15 @@ class Installer(Record):
             argv = [self.uv, "pip", "install", "--python", environment.python, *index]
         else:
             argv = [*_pip_command(environment.python), "install", *_PIP_OPTIONS, *index]
-        with self._constraint_options(constraints, project) as options:
+        with self._constraint_options(constraints) as options:
             return process.run(
-                [*argv, *options, "--", *requirements], env=env, timeout=_INSTALL_LIMIT, on_line=on_line
+                [*argv, *options, "--", *requirements], env=self.env, timeout=_INSTALL_LIMIT, on_line=on_line
             )
 
     @contextlib.contextmanager
-    def _constraint_options(self, constraints: Constraints, project: Path | None) -> Iterator[process.Words]:
+    def _constraint_options(self, constraints: Constraints) -> Iterator[process.Words]:
         """Yield options that limit the installer to certain releases, also for build requirements of sdists."""
-        options: list[str | os.PathLike[str]] = ["--project", project] if self.uv and project is not None else []
+        options: list[str | os.PathLike[str]] = ["--project", self.project] if self.uv and self.project else []
         with contextlib.ExitStack() as stack:
             files: list[str | os.PathLike[str]] = [*constraints.files]
             if constraints.requirements:
@@ -176,36 +178,23 @@ class Installer(Record):
         return tuple(reasons)
 
     def resolve(
-        self,
-        requirements: Sequence[str],
-        python: Path,
-        *,
-        env: Mapping[str, str],
-        constraints: Constraints = UNCONSTRAINED,
-        project: Path | None = None,
+        self, requirements: Sequence[str], python: Path, constraints: Constraints = UNCONSTRAINED
     ) -> tuple[str, ...]:
-        """Resolve requirements and their dependencies to pinned releases.
-
-        Args:
-            requirements: PEP 508 strings.
-            python: The interpreter to resolve for.
-            env: Environment variables of the installer.
-            constraints: The releases that may be chosen.
-            project: The folder whose settings uv reads; the current one if None.
+        """Resolve requirements (PEP 508) and their dependencies to pinned releases for an interpreter.
 
         Raises:
             Failed: There is no solution, or the index does not respond.
         """
         action = f"resolving {', '.join(requirements)}"
         fix = "check that the package index is reachable, then rerun the command"
-        with self._constraint_options(constraints, project) as options:
+        with self._constraint_options(constraints) as options:
             if self.uv:
                 with TemporaryFolder() as folder:
                     file = folder.path / "pins.txt"  # the project's settings may set another output file
                     output = ("--quiet", *_PINS_ONLY, "--python", python, "--output-file", file)
                     process.run(
                         [self.uv, "pip", "compile", *output, *options, "-"],
-                        env=env,
+                        env=self.env,
                         stdin="\n".join(requirements),
                         timeout=_INSTALL_LIMIT,
                     ).check(action, fix=fix)
@@ -213,16 +202,16 @@ class Installer(Record):
                     return tuple(line for line in lines if line and not line.startswith(("#", "-")))
             report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
             argv = [*_pip_command(python), "install", *_PIP_OPTIONS, *report, *options, "--", *requirements]
-            completed = process.run(argv, env=env, timeout=_INSTALL_LIMIT, stderr=False)
+            completed = process.run(argv, env=self.env, timeout=_INSTALL_LIMIT, stderr=False)
             document = json.loads(completed.check(action, fix=fix).output)
             return tuple(sorted(map(_pinned_requirement, document["install"])))
 
-    def check(self, environment: Environment, *, env: Mapping[str, str]) -> process.Completed:
+    def check(self, environment: Environment) -> process.Completed:
         """Check that installed packages have compatible dependencies (`pip check`); the result is not checked."""
         argv: process.Words = [*_pip_command(environment.python), "check"]
         if self.uv:
             argv = [self.uv, "pip", "check", "--python", environment.python]
-        return process.run(argv, env=env, timeout=_CHECK_LIMIT)
+        return process.run(argv, env=self.env, timeout=_CHECK_LIMIT)
 
 
 def _pip_command(python: Path) -> list[str | Path]:
@@ -237,7 +226,7 @@ def _pip_version() -> Version:
     try:
         return Version(version("pip"))
     except PackageNotFoundError:
-        return Version("0")
+        return _NO_PIP
 
 
 def pip_timestamp(newer: str) -> str:
@@ -263,8 +252,10 @@ def _pinned_requirement(entry: Mapping[str, Any]) -> str:
     return f"{metadata['name']}=={metadata['version']}"
 
 
-def find_installer(name: str) -> Installer:
-    """Find an installer by name, `uv` or `pip`; `auto` prefers uv.
+def find_installer(
+    name: str, env: Mapping[str, str] = MappingProxyType({}), project: Path | None = None
+) -> Installer:
+    """Find an installer by name, `uv` or `pip`; `auto` prefers uv. The other arguments are its attributes.
 
     Raises:
         Blocked: It is not installed.
@@ -276,13 +267,13 @@ def find_installer(name: str) -> Installer:
             "uv is not installed",
             fix=f"{fixes.install('relnox[uv]')}, or use --installer pip",
         )
-    if uv is None and not _has_pip():
+    if uv is None and _pip_version() == _NO_PIP:
         raise Blocked(
             "installer-missing",
             f"neither uv nor pip is installed (for {sys.executable})",
             fix=fixes.install("relnox[uv]"),
         )
-    return Installer(uv)
+    return Installer(uv, env, project)
 
 
 def find_uv() -> Path | None:
@@ -292,9 +283,3 @@ def find_uv() -> Path | None:
         return beside
     path = shutil.which("uv")
     return Path(path) if path else None
-
-
-def _has_pip() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("pip") is not None

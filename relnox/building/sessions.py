@@ -103,7 +103,15 @@ class BuildSession(ABC):
 def open_session(
     pool: BuildEnvironmentPool, source: Path, isolation: Isolation, context: HookContext, *, both: bool
 ) -> BuildSession:
-    """Open a session; see `BuildEnvironmentPool.session`."""
+    """Open a session to build a package, or one of its archives.
+
+    Args:
+        pool: The environments of all builds.
+        source: The package's folder.
+        isolation: `fast` shares environments and processes where that is safe; `strict` shares nothing.
+        context: The context of its hooks.
+        both: Whether its wheel is built in this session after its sdist.
+    """
     backend = _backend(source)
     if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:
         return _SharedSession(pool, backend, context, both=both)

@@ -257,7 +257,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
         pool = run.service(BuildingServices).environment_pool(
             step.installer, python, keep_environments=step.keep_environments
         )
-        return pool.session(source, isolation, context, both=both)
+        return building.sessions.open_session(pool, source, isolation, context, both=both)
 
     with closing(session(source, "")) as first:
         sdist = building.backend.build_sdist(step.package, source, into, first, step.settings)

@@ -99,19 +99,18 @@ class BuildingServices(Service):
         """Return the build environments of a Python, which all builds of a run share."""
         with self._lock:
             if (installer, python) not in self._pools:
-                selected = building.environments.find_installer(installer)
+                variables = {
+                    name: value
+                    for name, value in self.installer_variables().items()
+                    if name not in _NOT_FOR_BUILDS
+                }
+                selected = building.environments.find_installer(installer, variables, self._uv_folder())
                 self._pools[installer, python] = building.environment_pool.BuildEnvironmentPool(
                     installer=selected,
                     python=building.interpreters.find_interpreter(python).path,
                     folder=self._run.folder,
-                    installing={
-                        name: value
-                        for name, value in self.installer_variables().items()
-                        if name not in _NOT_FOR_BUILDS
-                    },
                     sources=tuple(source.url for source in self._package_sources(selected.name)),
                     on_install=lambda: self.report_package_sources(selected.name),
-                    project=self._uv_folder(),
                     cache=environment_cache() if keep_environments else None,
                 )
             return self._pools[installer, python]

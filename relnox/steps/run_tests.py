@@ -61,12 +61,11 @@ class Testing(Action[RunTests]):
     def apply(self) -> None:
         """Install the wheels, and run the test command in the package's folder."""
         services = self.run.service(BuildingServices)
-        installer = building.environments.find_installer(self.step.installer)
+        installer = building.environments.find_installer(self.step.installer, services.installer_variables())
         folder = self.run.folder(self.step.key)
-        variables = services.installer_variables()
         services.report_package_sources(installer.name)
         environment = installer.create(
-            folder / "env", building.interpreters.find_interpreter(self.step.python).path, env=variables
+            folder / "env", building.interpreters.find_interpreter(self.step.python).path
         )
         python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
         built = built_packages(self.run)
@@ -76,9 +75,9 @@ class Testing(Action[RunTests]):
             for file in built[package].files
             if file.kind == "wheel" and building.wheels.is_installable_on(file.filename, python)
         ]
-        installer.install(
-            environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.on_line(self.step)
-        ).check(f"{self.step.package}: installing the wheel for its tests")
+        installer.install(environment, [*wheels, *self.step.requires], on_line=self.run.on_line(self.step)).check(
+            f"{self.step.package}: installing the wheel for its tests"
+        )
         completed = process.run(
             self.step.command,
             cwd=source_of(self.run).folder / self.step.folder,

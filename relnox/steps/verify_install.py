@@ -226,9 +226,9 @@ class Verifying(Action[VerifyInstall]):
 
     def _install(self, folder: Path) -> None:
         """Create the environment, install the files, and check that the requirements are compatible."""
-        install_checks, variables = self.step.checks, self.run.variables()
-        installer = building.environments.find_installer(self.step.installer)
-        self.environment = installer.create(folder, self.interpreter.path, env=variables)
+        install_checks = self.step.checks
+        installer = building.environments.find_installer(self.step.installer, self.run.variables())
+        self.environment = installer.create(folder, self.interpreter.path)
         requirements = [str(archive.path) for archive in (*self.files.values(), *self.others.values())]
         if install_checks.extras:
             url = self.files[self.step.package].path.as_uri()
@@ -236,7 +236,6 @@ class Verifying(Action[VerifyInstall]):
         ran = installer.install(
             self.environment,
             requirements,
-            env=variables,
             index_url=self.run.indexes.trusted_simple_url,
             no_deps=not install_checks.requirements,
             on_line=self.run.on_line(self.step),
@@ -244,7 +243,7 @@ class Verifying(Action[VerifyInstall]):
         if ran.returncode != 0:
             raise self._not_installed(ran)
         if install_checks.requirements:
-            installer.check(self.environment, env=variables).check(
+            installer.check(self.environment).check(
                 f"{self._release} on Python {self.interpreter.version}: the installed packages are incompatible",
                 fix="correct the requirements that are named",
             )

@@ -153,7 +153,7 @@ def test_no_warm_process_outlives_a_closed_pool(tmp_path: Path) -> None:
     # A signal may come while a step is between two programs: what it starts next must not go on.
     installer = find_installer("auto")
     pool = BuildEnvironmentPool(
-        installer=installer, python=find_interpreter("").path, folder=lambda _: tmp_path, installing={}, cache=None
+        installer=installer, python=find_interpreter("").path, folder=lambda _: tmp_path, cache=None
     )
     environment = Environment(tmp_path, Path(sys.executable))
 
@@ -191,9 +191,7 @@ def test_the_last_environment_is_started_while_the_index_is_queried(
         def install(self, *_: object, **__: object) -> Completed:
             return Completed((), 0, "")
 
-    pool = BuildEnvironmentPool(
-        installer=Asked(None), python=python, folder=lambda _: tmp_path, installing={}, cache=store
-    )
+    pool = BuildEnvironmentPool(installer=Asked(None), python=python, folder=lambda _: tmp_path, cache=store)
     with contextlib.closing(pool):
         ready = pool.prepare(["uv_build"], "uv_build", dict(os.environ))
         assert (ready == last) == (today == "uv_build==1")
