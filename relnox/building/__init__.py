@@ -14,15 +14,12 @@ if TYPE_CHECKING:
 
     from relnox.building import archives as archives
     from relnox.building import backend as backend
-    from relnox.building import backends as backends
     from relnox.building import cache as cache
     from relnox.building import checks as checks
     from relnox.building import comparison as comparison
     from relnox.building import conditions as conditions
-    from relnox.building import entries as entries
     from relnox.building import environment_pool as environment_pool
     from relnox.building import environments as environments
-    from relnox.building import findings as findings
     from relnox.building import installed as installed
     from relnox.building import installer_settings as installer_settings
     from relnox.building import interpreters as interpreters

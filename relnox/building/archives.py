@@ -6,7 +6,6 @@ formats are those of PEP 427, PEP 625 and the specification "Source distribution
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 import tarfile
@@ -17,7 +16,6 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
-from packaging.metadata import parse_email
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -25,7 +23,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-from relnox.building import tar_reader, zip_reader
+from relnox.building import core_metadata, gzip_reader, tar_reader, zip_reader
 from relnox.building.entries import REBUILD, ArchiveError
 from relnox.core.planning import fixes
 from relnox.core.settings.config_tables import ArchiveLimits
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from packaging.metadata import RawMetadata
     from packaging.tags import Tag
     from packaging.version import Version
 
@@ -54,7 +51,6 @@ __all__ = [
     "is_file_inside",
     "iter_files",
     "member_path",
-    "metadata_fields",
     "read",
     "read_file",
 ]
@@ -73,12 +69,6 @@ UNREADABLE = (
 LIMITS = ArchiveLimits()
 _CHUNK = 1 << 20
 _MAX_METADATA = 4 << 20
-_MAX_FIELDS = 1 << 20
-"""Bytes of the fields before the description."""
-_MAX_FIELD_NAMES = 100
-"""Different names of fields: the parser's time is quadratic in their number."""
-_SMALL = 1 << 20
-_SMALL_UNPACKED = 8 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,11 +140,7 @@ def is_file_inside(folder: Path, path: Path) -> bool:
 
 
 def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
-    """Read the entries and the metadata of an archive.
-
-    Args:
-        path: The archive.
-        limits: How large it may be.
+    """Read the entries and the metadata of an archive within limits of its size.
 
     Raises:
         ArchiveError: It cannot be read safely, is too large, has an invalid file name, or not exactly one metadata
@@ -176,11 +162,12 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
         ) from error
     try:
         entries, findings, metadata = _read_wheel(path, limits) if kind == "wheel" else _read_sdist(path, limits)
+        core_metadata.reject_costly(metadata)
     except ArchiveError as error:
         raise ArchiveError(error.reason, error.fix or REBUILD, file=path.name, code=error.code) from error
     except UNREADABLE as error:
         raise ArchiveError(f"cannot be read ({error})", file=path.name) from error
-    raw, unparsed = metadata_fields(metadata)
+    raw, unparsed = core_metadata.parse(metadata)
     by_field = [
         *(raw.get("import_names"), raw.get("import_namespaces")),
         *(unparsed.get("import-name"), unparsed.get("import-namespace")),
@@ -207,12 +194,9 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
 def iter_files(
     archive: Archive, limit: int, hashes: Callable[[str], hashlib._Hash | None] = lambda _: None
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the first bytes of every file in an archive, in one pass.
+    """Yield the name and the first `limit` bytes of every file in an archive, in one pass.
 
-    Args:
-        archive: The archive.
-        limit: The number of bytes per file.
-        hashes: Returns the hash object to update with the whole content of the file of that name, if any.
+    For a file of a wheel, `hashes` may return a hash object, which is updated with the whole content.
 
     Raises:
         ArchiveError: Its content is damaged, or does not match its headers.
@@ -223,7 +207,7 @@ def iter_files(
                 if entry.kind != "directory":
                     yield entry.name, _first_bytes(zip_reader.read_content(file, entry), limit, hashes(entry.name))
         return
-    with _open_sdist(archive.path, archive.limits) as stream:
+    with gzip_reader.open_stream(archive.path, archive.limits) as stream:
         for entry in archive.entries:
             if entry.kind == "file":
                 stream.skip_to(entry.offset)
@@ -240,15 +224,9 @@ def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA) -> bytes:
     if archive.kind == "wheel":
         with archive.path.open("rb") as file:
             return _wheel_content(file, entry, limit)
-    with _open_sdist(archive.path, archive.limits) as stream:
+    with gzip_reader.open_stream(archive.path, archive.limits) as stream:
         stream.skip_to(entry.offset)
         return stream.read(min(entry.size, limit))
-
-
-def metadata_fields(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
-    """Parse a metadata file: return its fields, and those that are unknown or malformed; see `parse_email`."""
-    raw, unparsed = _parse_email_cached(metadata)
-    return raw.copy(), unparsed.copy()
 
 
 @lru_cache(maxsize=1 << 12)
@@ -267,7 +245,7 @@ def _read_wheel(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], t
     with path.open("rb") as file:
         entries, findings = zip_reader.read_entries(file, limits)
         entry = _only_entry_matching(entries, _WHEEL_METADATA)
-        return tuple(entries), tuple(findings), _reject_costly_metadata(_wheel_content(file, entry, _MAX_METADATA))
+        return tuple(entries), tuple(findings), _wheel_content(file, entry, _MAX_METADATA)
 
 
 def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], tuple[Finding, ...], bytes]:
@@ -278,13 +256,13 @@ def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], t
             code="sdist-is-zip",
         )
     entries, metadata = [], b""
-    with _open_sdist(path, limits) as stream:
+    with gzip_reader.open_stream(path, limits) as stream:
         for entry in tar_reader.read_entries(stream, limits):
             entries.append(entry)
             if entry.kind == "file" and _SDIST_METADATA.fullmatch(entry.name):
                 metadata = stream.read(min(entry.size, _MAX_METADATA))
     _only_entry_matching(entries, _SDIST_METADATA)
-    return tuple(entries), (), _reject_costly_metadata(metadata)
+    return tuple(entries), (), metadata
 
 
 _WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
@@ -296,15 +274,6 @@ def _only_entry_matching(entries: Iterable[Entry], pattern: re.Pattern[str]) -> 
     if len(matches) != 1:
         raise ArchiveError(f"has {len(matches)} metadata files instead of one")
     return matches[0]
-
-
-def _reject_costly_metadata(metadata: bytes) -> bytes:
-    """Reject metadata that takes a parser too long."""
-    fields = metadata.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
-    names = {line.partition(b":")[0] for line in fields.split(b"\n") if not line.startswith((b" ", b"\t"))}
-    if len(fields) > _MAX_FIELDS or len(names) > _MAX_FIELD_NAMES:
-        raise ArchiveError("has metadata with too many fields")
-    return metadata
 
 
 def _wheel_content(file: IO[bytes], entry: Entry, limit: int) -> bytes:
@@ -322,31 +291,3 @@ def _first_bytes(pieces: Iterator[bytes], limit: int, digest: hashlib._Hash | No
         if digest is not None:
             digest.update(piece)
     return head
-
-
-@lru_cache(maxsize=8)
-def _parse_email_cached(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
-    return parse_email(metadata)
-
-
-@contextlib.contextmanager
-def _open_sdist(path: Path, limits: ArchiveLimits) -> Iterator[tar_reader.Stream]:
-    """Open the tar archive in an sdist: in memory if it is small, since many checks read it."""
-    stat = path.stat()
-    if stat.st_size <= _SMALL:
-        content = _unpack(str(path), stat.st_size, stat.st_mtime_ns, limits)
-        if content is not None:
-            yield tar_reader.Stream(iter((content,)))
-            return
-    with path.open("rb") as file:
-        yield tar_reader.Stream(tar_reader.gunzip(file, stat.st_size, limits))
-
-
-@lru_cache(maxsize=8)
-def _unpack(path: str, size: int, time: int, limits: ArchiveLimits) -> bytes | None:
-    """Return the tar archive in an sdist; None if it is too large to be kept in memory."""
-    del time  # part of the key of the cache
-    with open(path, "rb") as file:  # noqa: PTH123 - the cache's keys are plain
-        stream = tar_reader.Stream(tar_reader.gunzip(file, size, limits))
-        content = stream.read(_SMALL_UNPACKED + 1)
-    return content if len(content) <= _SMALL_UNPACKED else None

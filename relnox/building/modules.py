@@ -9,6 +9,7 @@ from configparser import Error as ConfigError
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from relnox.building import core_metadata
 from relnox.building.archives import find_dist_info_file, member_path, read_file
 from relnox.building.entries import REBUILD
 from relnox.errors import Failed
@@ -85,11 +86,10 @@ def parse_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 def supported_pythons(archive: Archive) -> SpecifierSet:
     """Parse `Requires-Python`; a missing or invalid one admits all versions."""
-    from packaging.metadata import parse_email
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
-        return SpecifierSet(parse_email(archive.metadata)[0].get("requires_python", ""))
+        return SpecifierSet(core_metadata.parse(archive.metadata)[0].get("requires_python", ""))
     except InvalidSpecifier:
         return SpecifierSet()
 

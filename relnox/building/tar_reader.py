@@ -1,4 +1,4 @@
-"""A strict reader of sdists (gzipped tar files) that streams and enforces limits.
+"""A strict reader of tar files that streams and enforces limits.
 
 Readers of tar files tolerate different violations of the format, so that two readers may see different files. This
 one accepts only what all of them agree on: ustar, GNU and pax headers (POSIX.1-2001) of files, folders and links.
@@ -7,21 +7,20 @@ one accepts only what all of them agree on: ustar, GNU and pax headers (POSIX.1-
 from __future__ import annotations
 
 import re
-import zlib
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from relnox.building.entries import ArchiveError, Entry, too_large, unpacked_limit
+from relnox.building.entries import ArchiveError, Entry, too_large
 from relnox.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal
 
+    from relnox.building.gzip_reader import Stream
     from relnox.core.settings.config_tables import ArchiveLimits
 
-__all__ = ["Stream", "gunzip", "read_entries"]
+__all__ = ["read_entries"]
 
-_CHUNK = 1 << 18
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _MAX_EXTENSION = 1 << 20
@@ -50,85 +49,6 @@ _UTF8 = "ISO-IR 10646 2000 UTF-8"
 _EXCLUDE = "exclude it from the sdist in the build configuration"
 
 
-class Stream:
-    """A stream of bytes that come in pieces; `position` is the number of bytes read so far."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self.position = 0
-        self._pieces = pieces
-        self._piece = b""
-        self._at = 0
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes; fewer than requested only at the end."""
-        end = self._at + size
-        if end > len(self._piece):
-            parts = [self._piece[self._at :]]
-            missing = size - len(parts[0])
-            self._piece, end = b"", 0
-            while missing and (piece := next(self._pieces, b"")):
-                parts.append(piece[:missing])
-                self._piece, end = piece, len(parts[-1])
-                missing -= end
-            data = b"".join(parts)
-        else:
-            data = self._piece[self._at : end]
-        self._at = end
-        self.position += len(data)
-        return data
-
-    def skip_to(self, position: int) -> bool:
-        """Read up to a position; return whether the stream is that long."""
-        while (remaining := position - self.position) > 0:
-            if not self.read(min(remaining, _CHUNK)):
-                return False
-        return True
-
-    def is_zero_to_the_end(self) -> bool:
-        """Read the rest; return whether it is all zeros."""
-        while data := self.read(_CHUNK):
-            if data.strip(b"\0"):
-                return False
-        return True
-
-
-def gunzip(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]:
-    """Yield the content of a gzip file in pieces.
-
-    Args:
-        file: The file.
-        size: Its size.
-        limits: How much it may unpack to.
-
-    Raises:
-        ArchiveError: It is not one complete gzip stream, or unpacks to too much.
-    """
-    limit = unpacked_limit(size, limits)
-    inflate = zlib.decompressobj(wbits=31)
-    is_gzip = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    unpacked = 0
-    while not inflate.eof:
-        if not (packed := inflate.unconsumed_tail or file.read(_CHUNK)):
-            raise ArchiveError("is truncated (incomplete gzip stream)")
-        try:
-            piece = inflate.decompress(packed, _CHUNK)
-        except zlib.error as error:
-            problem = "has damaged gzip data" if is_gzip else "is not a gzip file"
-            raise ArchiveError(f"{problem} ({error})") from error
-        unpacked += len(piece)
-        if unpacked > limit.size:
-            raise too_large(limit.message)
-        if piece:
-            yield piece
-    rest = inflate.unused_data
-    while rest or (rest := file.read(_CHUNK)):
-        if rest.strip(b"\0"):
-            extra = "a second gzip stream" if rest.startswith(b"\x1f\x8b") else "trailing data"
-            raise ArchiveError(f"has {extra} after its gzip stream")
-        rest = b""
-
-
 def read_entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
     """Yield the entries of a tar file; the stream is at the content of an entry until the next one is requested.
 
@@ -144,7 +64,7 @@ def read_entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
         if block == _ZEROS:
             if not stream.is_zero_to_the_end():
                 raise ArchiveError("has trailing data after the end of its tar archive")
-            if not extended.is_empty():
+            if extended.kinds:
                 raise ArchiveError("is truncated (an extended tar header without its entry)")
             return
         headers += 1
@@ -165,8 +85,11 @@ def read_entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
 
 def _parse_header(block: bytes) -> tuple[bytes, int, bytes]:
     """Return the type, the size and the name of a header."""
-    checksum, total = _OCTAL.fullmatch(block[148:156]), sum(block) - sum(block[148:156]) + 8 * 32
-    if checksum is None or int(checksum[1] or b"0", 8) not in (total, _signed_checksum(block, total)):
+    summed = block[:148] + b" " * 8 + block[156:]  # without the checksum itself
+    total = sum(summed)
+    signed = total - 256 * sum(byte > 127 for byte in summed)  # noqa: PLR2004 - old writers treat bytes as signed
+    checksum = _OCTAL.fullmatch(block[148:156])
+    if checksum is None or int(checksum[1] or b"0", 8) not in (total, signed):
         raise ArchiveError("is not a tar archive, or has a damaged header (checksum)")
     for field in _NUMBERS:
         _parse_number(block[field])
@@ -179,12 +102,6 @@ def _parse_header(block: bytes) -> tuple[bytes, int, bytes]:
     elif block[345:500].strip(b"\0") or magic not in (_GNU, bytes(8)):
         raise ArchiveError(f"has a tar header of an unknown format ({name!a})")
     return block[156:157], _parse_number(block[124:136]), name
-
-
-def _signed_checksum(block: bytes, total: int) -> int:
-    """Return the checksum as computed by old writers, which treat bytes as signed."""
-    high = sum(byte > 127 for byte in block[:148]) + sum(byte > 127 for byte in block[156:])  # noqa: PLR2004
-    return total - 256 * high
 
 
 def _parse_number(field: bytes, *, negative: bool = False) -> int:
@@ -208,9 +125,8 @@ def _make_entry(block: bytes, size: int, name: bytes, extended: _Extended, offse
         raise ArchiveError(f"contains a sparse file: {quoted_name}", _EXCLUDE)
     if kind not in _KINDS:
         raise ArchiveError(f"contains an entry of unknown type {kind!a}: {quoted_name}")
-    short_name = (
-        name.decode("utf-8", "replace") if extended.name else _decode(name)
-    )  # it may be cut inside a character
+    # A name that an extended header completes may be cut inside a character.
+    short_name = name.decode("utf-8", "replace") if extended.name else _decode(name)
     if extended.name and (short_name.startswith("/") or ".." in short_name.split("/")):
         raise ArchiveError(f"has two names for one entry: {short_name!r} and {quoted_name}")
     if extended.size not in (None, size) and (size or extended.size < _MIN_PAX_SIZE):
@@ -242,10 +158,7 @@ class _Extended:
         self.target = ""
         self.size: int | None = None
         self.is_sparse = False
-        self._kinds: set[bytes] = set()
-
-    def is_empty(self) -> bool:
-        return not self._kinds
+        self.kinds: set[bytes] = set()
 
     def add(self, kind: bytes, content: bytes) -> None:
         if kind == _PAX_GLOBAL:  # git archive puts the commit into one
@@ -253,9 +166,9 @@ class _Extended:
                 if key in _MEANINGFUL or key.startswith("GNU.sparse."):
                     raise ArchiveError(f"has a pax header that sets {key!r} for all entries")
             return
-        if kind in self._kinds or (self._kinds and _PAX in (kind, *self._kinds)):
+        if kind in self.kinds or (self.kinds and _PAX in (kind, *self.kinds)):
             raise ArchiveError("has two extended tar headers for one entry")
-        self._kinds.add(kind)
+        self.kinds.add(kind)
         if kind == _GNU_NAME:
             self.name = _parse_long_name(content)
         elif kind == _GNU_LINK:

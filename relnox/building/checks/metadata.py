@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
 
-from relnox.building.archives import member_path, metadata_fields
+from relnox.building import core_metadata
+from relnox.building.archives import member_path
 from relnox.building.checks import classifiers
 from relnox.building.findings import rejected, warning
 from relnox.core.records import replace
@@ -86,7 +87,7 @@ def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
 
 def _parse_for_upload(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
     """Parse the fields as twine sends them: without License-File of metadata versions that do not have it."""
-    raw, unparsed = metadata_fields(content)
+    raw, unparsed = core_metadata.parse(content)
     if raw.get("metadata_version") not in _WITH_LICENSE_FILES:
         raw.pop("license_files", None)
         unparsed.pop("license-file", None)

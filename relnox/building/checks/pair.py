@@ -10,7 +10,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building.archives import iter_files, member_path, metadata_fields
+from relnox.building import core_metadata
+from relnox.building.archives import iter_files, member_path
 from relnox.building.checks.requirements import differing_requirements
 from relnox.building.checks.sdist import is_generated
 from relnox.building.findings import abbreviate, error, warning
@@ -73,8 +74,8 @@ def _missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
 
 def _compare_static_fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Compare the metadata fields that are static in the sdist (PEP 643)."""
-    static = cast("Mapping[str, Any]", metadata_fields(sdist.metadata)[0])
-    built = cast("Mapping[str, Any]", metadata_fields(wheel.metadata)[0])
+    static = cast("Mapping[str, Any]", core_metadata.parse(sdist.metadata)[0])
+    built = cast("Mapping[str, Any]", core_metadata.parse(wheel.metadata)[0])
     if not _has_static_fields(static.get("metadata_version", "")):
         return
     dynamic = {name.lower() for name in static.get("dynamic", ())}

@@ -1,0 +1,43 @@
+"""The metadata files of archives ("Core metadata specifications"), parsed in bounded time."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from packaging.metadata import parse_email
+
+from relnox.building.entries import ArchiveError
+
+if TYPE_CHECKING:
+    from packaging.metadata import RawMetadata
+
+__all__ = ["parse", "reject_costly"]
+
+_MAX_FIELDS = 1 << 20
+"""Bytes of the fields before the description."""
+_MAX_FIELD_NAMES = 100
+"""Different names of fields: the parser's time is quadratic in their number."""
+
+
+def parse(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
+    """Return the fields of a metadata file, and those that are unknown or malformed; see `parse_email`."""
+    raw, unparsed = _parse_cached(metadata)
+    return raw.copy(), unparsed.copy()
+
+
+@lru_cache(maxsize=8)
+def _parse_cached(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
+    return parse_email(metadata)
+
+
+def reject_costly(metadata: bytes) -> None:
+    """Check that parsing a metadata file does not take too long.
+
+    Raises:
+        ArchiveError: It does.
+    """
+    fields = metadata.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    names = {line.partition(b":")[0] for line in fields.split(b"\n") if not line.startswith((b" ", b"\t"))}
+    if len(fields) > _MAX_FIELDS or len(names) > _MAX_FIELD_NAMES:
+        raise ArchiveError("has metadata with too many fields")

@@ -1,0 +1,119 @@
+"""The tar file in an sdist, as a stream of bytes: unpacked strictly, and within limits."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from functools import lru_cache
+from typing import IO, TYPE_CHECKING
+
+from relnox.building.entries import ArchiveError, too_large, unpacked_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from relnox.core.settings.config_tables import ArchiveLimits
+
+__all__ = ["Stream", "open_stream"]
+
+_CHUNK = 1 << 18
+_SMALL = 1 << 20
+_SMALL_UNPACKED = 8 << 20
+
+
+class Stream:
+    """A stream of bytes that come in pieces; `position` is the number of bytes read so far."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.position = 0
+        self._pieces = pieces
+        self._piece = b""
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes; fewer than requested only at the end."""
+        end = self._at + size
+        if end > len(self._piece):
+            parts = [self._piece[self._at :]]
+            missing = size - len(parts[0])
+            self._piece, end = b"", 0
+            while missing and (piece := next(self._pieces, b"")):
+                parts.append(piece[:missing])
+                self._piece, end = piece, len(parts[-1])
+                missing -= end
+            data = b"".join(parts)
+        else:
+            data = self._piece[self._at : end]
+        self._at = end
+        self.position += len(data)
+        return data
+
+    def skip_to(self, position: int) -> bool:
+        """Read up to a position; return whether the stream is that long."""
+        while (remaining := position - self.position) > 0:
+            if not self.read(min(remaining, _CHUNK)):
+                return False
+        return True
+
+    def is_zero_to_the_end(self) -> bool:
+        """Read the rest; return whether it is all zeros."""
+        while data := self.read(_CHUNK):
+            if data.strip(b"\0"):
+                return False
+        return True
+
+
+@contextlib.contextmanager
+def open_stream(path: Path, limits: ArchiveLimits) -> Iterator[Stream]:
+    """Open the tar archive in an sdist: in memory if it is small, since many checks read it."""
+    stat = path.stat()
+    if stat.st_size <= _SMALL:
+        content = _unpack(str(path), stat.st_size, stat.st_mtime_ns, limits)
+        if content is not None:
+            yield Stream(iter((content,)))
+            return
+    with path.open("rb") as file:
+        yield Stream(_gunzip(file, stat.st_size, limits))
+
+
+@lru_cache(maxsize=8)
+def _unpack(path: str, size: int, time: int, limits: ArchiveLimits) -> bytes | None:
+    """Return the tar archive in an sdist; None if it is too large to be kept in memory."""
+    del time  # part of the key of the cache
+    with open(path, "rb") as file:  # noqa: PTH123 - the cache's keys are plain
+        stream = Stream(_gunzip(file, size, limits))
+        content = stream.read(_SMALL_UNPACKED + 1)
+    return content if len(content) <= _SMALL_UNPACKED else None
+
+
+def _gunzip(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]:
+    """Yield the content of a gzip file in pieces; `size` is that of the file in bytes.
+
+    Raises:
+        ArchiveError: It is not one complete gzip stream, or unpacks to too much.
+    """
+    limit = unpacked_limit(size, limits)
+    inflate = zlib.decompressobj(wbits=31)
+    is_gzip = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    unpacked = 0
+    while not inflate.eof:
+        if not (packed := inflate.unconsumed_tail or file.read(_CHUNK)):
+            raise ArchiveError("is truncated (incomplete gzip stream)")
+        try:
+            piece = inflate.decompress(packed, _CHUNK)
+        except zlib.error as error:
+            problem = "has damaged gzip data" if is_gzip else "is not a gzip file"
+            raise ArchiveError(f"{problem} ({error})") from error
+        unpacked += len(piece)
+        if unpacked > limit.size:
+            raise too_large(limit.message)
+        if piece:
+            yield piece
+    rest = inflate.unused_data
+    while rest or (rest := file.read(_CHUNK)):
+        if rest.strip(b"\0"):
+            extra = "a second gzip stream" if rest.startswith(b"\x1f\x8b") else "trailing data"
+            raise ArchiveError(f"has {extra} after its gzip stream")
+        rest = b""
