@@ -51,6 +51,8 @@ def run_prepared(  # noqa: PLR0913 - a run
     """
     plan = preparation.plan
     with waits.on_wait(wait_callback(preparation.waits, reporter, nested=nested)):
+        if plan.problems and not plan.steps:  # the tables are all that the task has to show
+            reporter.tables(plan.tables)
         blockers.check_problems(plan)
         if not preparation.is_approved:
             blockers.confirm(plan, interactive=interactive)

@@ -2,6 +2,9 @@
 
 The next version is that of `bump --part auto`. The command stays offline unless --index is given, or this clone
 has no tags: then the remote's tags are read.
+
+With --versions, show the version of every pyproject.toml of the repository instead: exit code 1 if one has none,
+except in examples, templates and tests.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
     from relnox.core.settings.release_lines import ReleaseLine
+    from relnox.source.repository_versions import FileVersion
     from relnox.system.network import Deadline
 
 __all__ = ["SCHEMA", "Options", "Row", "Snapshot", "document", "observe", "plan"]
@@ -46,6 +50,11 @@ class Options(CommonOptions):
     )
     index: tuple[str, ...] = option(
         (), "Show the versions on this index as well (repeatable).", metavar="NAME", anywhere=False
+    )
+    versions: bool = option(
+        False,
+        "Show the version of every pyproject.toml of the repository, also outside the project.",
+        anywhere=False,
     )
     json: bool = option(False, "Write JSON to standard output instead of a table.", anywhere=False)
 
@@ -73,15 +82,22 @@ class Snapshot(NamedTuple):
         rows: The packages.
         notes: What discovery skipped, findings about tags and versions, and why nothing can be released.
         lines: The release lines of the present commit.
+        files: With --versions: every pyproject.toml of the repository; the rest is empty.
     """
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     lines: tuple[ReleaseLine, ...] = ()
+    files: tuple[FileVersion, ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the packages, the history, and the requested indexes."""
+    """Read the packages, the history, and the requested indexes; with --versions only the versions."""
+    if options.versions:
+        from relnox.commands.status import versions
+
+        files, notes = versions.observe(options, project)
+        return Snapshot((), notes, files=files)
     tags, remote_error = tag_checks.remote_tags(project)
     project = project.with_remote_tags(tags)
     packages = project.workspace.select(options.package) if options.package else project.workspace.packages
@@ -109,6 +125,10 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan no steps, only the table."""
+    if options.versions:
+        from relnox.commands.status import versions
+
+        return versions.plan(snapshot, options)
     rows = tuple(_row(row, snapshot.lines) for row in snapshot.rows)
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
     table = core.plan.Table(title="", columns=columns, rows=rows)
@@ -117,6 +137,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def document(snapshot: Snapshot, options: Options) -> str:
     """Return the packages as JSON: versions are strings; null is what there is none of, or is not known."""
+    if options.versions:
+        from relnox.commands.status import versions
+
+        return core.serialization.to_json({"schema": SCHEMA, **versions.document(snapshot)})
     return core.serialization.to_json(
         {
             "schema": SCHEMA,

@@ -1,0 +1,106 @@
+"""`status --versions`: the version of every pyproject.toml of the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relnox import core
+from relnox.errors import Blocked
+from relnox.source.folder_search import PYPROJECT, walk
+from relnox.source.repository_versions import read_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relnox.commands.shared.project import Project
+    from relnox.commands.status import Options, Snapshot
+    from relnox.core.packages import Package
+    from relnox.core.planning.plan import Plan, Problem
+    from relnox.source.repository_versions import FileVersion
+
+__all__ = ["document", "observe", "plan"]
+
+
+def observe(options: Options, project: Project) -> tuple[tuple[FileVersion, ...], tuple[str, ...]]:
+    """Read all files, and notes on why the packages of the project are not known.
+
+    Raises:
+        Blocked: --package or --index is given as well.
+    """
+    if options.package or options.index:
+        raise Blocked(
+            "options-conflict",
+            "--versions shows every pyproject.toml, and takes neither --package nor --index",
+            fix="leave --package and --index out, or --versions",
+        )
+    notes: tuple[str, ...] = ()
+    packages: dict[str, Package] | None = None
+    try:
+        packages = {package.folder: package for package in project.workspace.packages}
+    except Blocked as error:  # as for a package without a version, which has its own line
+        notes = (f"the packages of the project are not known: {error.message}\n  fix: {error.fix}",)
+    return tuple(read_versions(_files(project), project.root, project.config, packages)), notes
+
+
+def _files(project: Project) -> list[str]:
+    """Return every pyproject.toml: what git tracks, and what it neither tracks nor ignores; outside git, all."""
+    if project.state is None:
+        folders = [
+            Path(top).relative_to(project.root) for top, _, names in walk(project.root) if PYPROJECT in names
+        ]
+        return sorted((folder / PYPROJECT).as_posix() for folder in folders)
+    files = (*project.tracked_files, *project.state.untracked)
+    names = {name for name in files if name.rpartition("/")[2] == PYPROJECT and (project.root / name).is_file()}
+    return sorted(names, key=lambda name: (name.startswith("../"), name))
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """Plan no steps: a table, and a problem for each file whose version is missing."""
+    rows = tuple(_row(file) for file in snapshot.files)
+    table = core.plan.Table(title="", columns=("file", "package", "version", "in the project", "from"), rows=rows)
+    return core.plan.Plan(
+        task="status",
+        tables=() if options.json else (table,),
+        notes=snapshot.notes,
+        problems=tuple(_problems(snapshot)),
+    )
+
+
+def _row(file: FileVersion) -> tuple[str, ...]:
+    if file.error is not None:
+        version = "missing" if file.error.code == "version-missing" else "unknown"
+        why = file.error.message.removeprefix(file.file).lstrip(": ")
+        return (file.file, "-", version, _in_project(file), why)
+    if file.package is None:
+        return (file.file, "-", "-", _in_project(file), "no package (settings of tools only)")
+    return (file.file, file.package, file.version or "dynamic", _in_project(file), file.source)
+
+
+def _in_project(file: FileVersion) -> str:
+    return "yes" if file.outside is None else file.outside
+
+
+def _problems(snapshot: Snapshot) -> Iterator[Problem]:
+    for file in snapshot.files:
+        if file.error is not None and not file.is_sample:
+            yield core.plan.Problem(code=file.error.code, message=file.error.message, fix=file.error.fix or "")
+
+
+def document(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the files as JSON: null is what there is none of."""
+    return {
+        "files": [
+            {
+                "file": file.file,
+                "package": file.package,
+                "version": file.version,
+                "source": file.source or None,
+                "in_project": file.outside is None,
+                "outside": file.outside,
+                "error": None if file.error is None else {"code": file.error.code, "message": file.error.message},
+            }
+            for file in snapshot.files
+        ],
+        "notes": list(snapshot.notes),
+    }

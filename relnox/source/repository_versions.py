@@ -1,0 +1,112 @@
+"""The version of every pyproject.toml of a repository, also of those that are not packages of the project."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox.errors import Blocked
+from relnox.source import pyproject, version_files
+from relnox.source.folder_search import PYPROJECT, is_excluded, is_skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from relnox.core.packages import Package
+    from relnox.core.settings.config import Config
+
+__all__ = ["FileVersion", "read_versions"]
+
+
+class FileVersion(NamedTuple):
+    """The version of a pyproject.toml.
+
+    Attributes:
+        file: Its path, relative to the project's folder.
+        package: The name of its package; None if it describes none.
+        version: The version as written; None if no file has it.
+        source: Where the version is: the file with its key or name, or what computes it; empty if it is missing.
+        outside: `no`, `not known`, or why it is not a package of the project; None if it is one.
+        error: Why it has no version, although it describes a package.
+    """
+
+    file: str
+    package: str | None = None
+    version: str | None = None
+    source: str = ""
+    outside: str | None = None
+    error: Blocked | None = None
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether it need not have a version: it is excluded, an example, a template or data of tests."""
+        return self.outside in (_EXCLUDED, _SAMPLE)
+
+
+_EXCLUDED = "no: excluded"
+_SAMPLE = "no: example, template or test"
+
+
+def read_versions(
+    files: Iterable[str], root: Path, config: Config, workspace: Mapping[str, Package] | None
+) -> Iterator[FileVersion]:
+    """Read the versions.
+
+    Args:
+        files: The paths, relative to the root.
+        root: The project's folder.
+        config: Its settings.
+        workspace: Its packages by folder; None if they are not known.
+    """
+    table = root / PYPROJECT
+    excluded = [*config.exclude]
+    try:
+        document = pyproject.load(table) if table.is_file() else {}
+        excluded += pyproject.strings_in(pyproject.table_at(document, "tool", "uv", "workspace").get("exclude"))
+    except Blocked:
+        pass  # the error of that file is in its own line
+    for file in files:
+        folder = posixpath.dirname(file) or "."
+        member = (workspace or {}).get(folder)
+        outside = None
+        if member is None:
+            outside = _reason(folder, excluded) or ("no" if workspace is not None else "not known")
+        try:
+            package = member or _read_package(file, folder, root)
+        except Blocked as error:
+            message = error.message.replace(f"{root}/", "")
+            yield FileVersion(file, outside=outside, error=Blocked(error.code, message, fix=error.fix))
+            continue
+        if package is None:
+            yield FileVersion(file, outside=outside)
+            continue
+        version = package.source.text if package.source.in_file else None
+        yield FileVersion(file, package.name, version, _source(package), outside)
+
+
+def _reason(folder: str, excluded: Iterable[str]) -> str | None:
+    """Return why the folder's package need not have a version; None if it must."""
+    if is_excluded(folder, [*excluded]):
+        return _EXCLUDED
+    parts = (part for part in folder.split("/") if part not in ("..", "."))
+    return _SAMPLE if any(map(is_skipped, parts)) else None
+
+
+def _read_package(file: str, folder: str, root: Path) -> Package | None:
+    """Read the package of a pyproject.toml; None if it has only settings of tools."""
+    document = pyproject.load(root / file)
+    if not pyproject.is_package(document):
+        return None
+    return version_files.locate_version(pyproject.parse_package(document, folder), document, root)
+
+
+def _source(package: Package) -> str:
+    source = package.source
+    if not source.in_file:
+        return source.text or "the build backend"
+    return (
+        ".".join(map(str, source.key))
+        if source.kind == "toml" and source.file == package.pyproject
+        else source.file
+    )
