@@ -77,8 +77,11 @@ if TYPE_CHECKING:
     from relnox.core.tagging import tags as tags
     from relnox.core.versions import derived_versions as derived_versions
     from relnox.core.versions import dev_numbers as dev_numbers
+    from relnox.core.versions import requested_bump as requested_bump
     from relnox.core.versions import semver_compat as semver_compat
+    from relnox.core.versions import version_counting as version_counting
     from relnox.core.versions import version_locations as version_locations
+    from relnox.core.versions import version_notes as version_notes
     from relnox.core.versions import versioning as versioning
 else:
     _FOLDERS = {
@@ -92,7 +95,8 @@ else:
         "settings": "build_settings config config_tables hook_settings json_schema kinds options patterns "
         "release_lines rules schema setting_names task_settings",
         "tagging": "known_tags tag_proposals tag_survey tags",
-        "versions": "derived_versions dev_numbers semver_compat version_locations versioning",
+        "versions": "derived_versions dev_numbers requested_bump semver_compat version_counting version_locations "
+        "version_notes versioning",
     }
     _MODULES = {module: folder for folder, modules in _FOLDERS.items() for module in modules.split()}
 

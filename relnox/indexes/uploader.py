@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from relnox.core.planning import fixes
 from relnox.core.text import counted
-from relnox.core.versions.versioning import Bump, next_version
+from relnox.core.versions.requested_bump import Bump
+from relnox.core.versions.versioning import next_version
 from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
 from relnox.system import network
 from relnox.system.secrets import masked

@@ -15,13 +15,13 @@ from relnox.core.packages import Package, VersionSource
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import CommitsConfig
 from relnox.core.tagging.tags import TagFormat
-from relnox.core.versions.versioning import Bump
+from relnox.core.versions.requested_bump import Bump
 from relnox.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox.core.versions.versioning import Level, Phase
+    from relnox.core.versions.requested_bump import Level, Phase
 
 V = TagFormat("v", "", "pep440")
 

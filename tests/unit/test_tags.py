@@ -17,7 +17,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox.core.versions.versioning import Scheme
+    from relnox.core.versions.semver_compat import Scheme
 
 
 def workspace(*names: str, folders: Mapping[str, str] | None = None) -> Workspace:

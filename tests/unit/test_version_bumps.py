@@ -19,7 +19,7 @@ from relnox.core.bump.version_groups import version_groups
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import GroupConfig
-from relnox.core.versions.versioning import Bump
+from relnox.core.versions.requested_bump import Bump
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from relnox.core.packages import DependencyTable
-    from relnox.core.versions.versioning import Part
+    from relnox.core.versions.requested_bump import Part
 
 TODAY = date(2026, 11, 21)
 PUBLISHED = ("runtime", "extra")

@@ -121,7 +121,7 @@ def _release(folder: str, bumps: list[VersionBump], observation: Observation) ->
     labels = {_label(names[bump.package.name], bump, observation): None for bump in bumps}
     is_single = len(groups) == 1 or folder == first.package.folder
     is_shared = not is_single and folder == "."
-    version = core.versioning.format_version(first.after, config.scheme)
+    version = core.semver_compat.format_version(first.after, config.scheme)
     own = core.release_notes.find_changelog(first.package, observation.contents, config)
     return changelog_tools.Release(
         folder=folder,
@@ -135,6 +135,6 @@ def _release(folder: str, bumps: list[VersionBump], observation: Observation) ->
 
 def _label(name: str, bump: VersionBump, observation: Observation) -> str:
     """Return a version for a heading that several packages share: without a name if its tag has none."""
-    version = core.versioning.format_version(bump.after, observation.config.scheme)
+    version = core.semver_compat.format_version(bump.after, observation.config.scheme)
     is_nameless = observation.tag_formats[bump.package.name].prefix in _NAMELESS_PREFIXES
     return version if is_nameless else f"{name} {version}"

@@ -9,7 +9,7 @@ from relnox.core.settings.options import CommonOptions, option
 from relnox.core.settings.schema import fields_of
 
 if TYPE_CHECKING:
-    from relnox.core.versions.versioning import Bump
+    from relnox.core.versions.requested_bump import Bump
 
 __all__ = ["Options", "request_of", "requested_bump"]
 
@@ -93,7 +93,7 @@ def requested_bump(options: Options, number: int | None = None) -> Bump:
     values: Any = {
         name: getattr(options, name) for name in ("part", "pre", "to", "always_increment", "allow_lower")
     }
-    return core.versioning.Bump(**values, number=number)
+    return core.requested_bump.Bump(**values, number=number)
 
 
 def request_of(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:

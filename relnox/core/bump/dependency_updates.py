@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from relnox.core.versions import versioning
+from relnox.core.versions import semver_compat
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _sibling_bounds(
                     need,
                     versions[need.name],
                     config.sibling_bound or "keep",
-                    lambda version: versioning.format_version(version, config.scheme),
+                    lambda version: semver_compat.format_version(version, config.scheme),
                 )
                 if changed is not None:
                     yield package.name, need, changed
@@ -110,7 +110,7 @@ def _rewritten_requirement(need: Dependency, new: Version, config: Config) -> st
         need.text,
         new,
         policy=policy,
-        format_version=lambda version: versioning.format_version(version, config.scheme),
+        format_version=lambda version: semver_compat.format_version(version, config.scheme),
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core import toml_edits
 from relnox.core.bump.changes import Edit
-from relnox.core.versions import version_locations, versioning
+from relnox.core.versions import semver_compat, version_locations
 from relnox.core.versions.semver_compat import to_semver
 from relnox.errors import Blocked
 
@@ -139,7 +139,7 @@ def _formatted(version: Version, location: VersionSource, config: Config) -> str
             return to_semver(version)
         except Blocked as error:
             raise Blocked(error.code, f"{location.file}: {error.message}", fix=error.fix) from None
-    return versioning.format_version(version, config.scheme)
+    return semver_compat.format_version(version, config.scheme)
 
 
 def _with_locked_versions(text: str, versions: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from relnox.core.bump.release_history import ReleaseHistory
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.text import counted
 from relnox.core.versions import versioning
-from relnox.core.versions.versioning import Bump
+from relnox.core.versions.requested_bump import Bump
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
     from relnox.core.settings.config_tables import CommitsConfig
-    from relnox.core.versions.versioning import Level, Phase
+    from relnox.core.versions.requested_bump import Level, Phase
     from relnox.core.workspace import Workspace
 
 __all__ = [

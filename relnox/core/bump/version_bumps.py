@@ -14,8 +14,8 @@ from relnox.core.bump import dependency_updates
 from relnox.core.bump.version_groups import version_groups
 from relnox.core.records import Record
 from relnox.core.versions import versioning
+from relnox.core.versions.requested_bump import Bump
 from relnox.core.versions.version_locations import parse_version
-from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

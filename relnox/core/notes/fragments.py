@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from relnox.core.names import normalized
 from relnox.core.text import did_you_mean
-from relnox.core.versions.versioning import Level
+from relnox.core.versions.requested_bump import Level
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

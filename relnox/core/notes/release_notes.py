@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from relnox.core.versions import versioning
+from relnox.core.versions import semver_compat
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
                 continue
             after = changelog.add_release(
                 changelog.remove_empty_sections(text),
-                version=versioning.format_version(first.after, config.scheme),
+                version=semver_compat.format_version(first.after, config.scheme),
                 date=today,
                 tag=tag,
                 previous_tag=previous,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from relnox.core.dependencies.requirements import Policy, Siblings
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.settings.schema import Field
-    from relnox.core.versions.versioning import Scheme
+    from relnox.core.versions.semver_compat import Scheme
 
 __all__ = ["Config", "config_table"]
 

@@ -12,7 +12,7 @@ from relnox.core.records import Record
 from relnox.core.settings import patterns, release_lines, rules
 from relnox.core.settings.config import Config
 from relnox.core.tagging.tag_survey import survey_tags
-from relnox.core.versions import versioning
+from relnox.core.versions import semver_compat
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
     from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.versions.versioning import Scheme
+    from relnox.core.versions.semver_compat import Scheme
     from relnox.core.workspace import Workspace
 
 __all__ = [
@@ -70,7 +70,7 @@ class TagFormat(Record):
 
     def render(self, version: Version) -> str:
         """Return the tag of a version."""
-        return f"{self.prefix}{versioning.format_version(version, self.scheme)}{self.suffix}"
+        return f"{self.prefix}{semver_compat.format_version(version, self.scheme)}{self.suffix}"
 
     def parse(self, tag: str) -> Version | None:
         """Return the version in a tag, in any spelling; None if the tag does not have this format."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core import toml_spans
 from relnox.core.text import counted
-from relnox.core.versions import versioning
+from relnox.core.versions import semver_compat, versioning
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def parse_version(source: VersionSource) -> Version:
     if not source.semver:
         return versioning.parse(source.text, where=source.file)
     try:
-        return versioning.from_semver(source.text)
+        return semver_compat.from_semver(source.text)
     except Blocked as error:
         raise Blocked(error.code, f"{source.file}: {error.message}", fix=error.fix) from None
 

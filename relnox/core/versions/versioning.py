@@ -7,76 +7,29 @@ combination of version and request gives a version or a `Blocked`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
-from relnox.core.records import Record, replace
-from relnox.core.versions.semver_compat import (
-    Scheme,
-    format_version,
-    from_semver,
-    semver_inversion,
-    semver_obstacle,
-    to_semver,
-)
+from relnox.core.records import Record
+from relnox.core.versions import requested_bump
+from relnox.core.versions.requested_bump import ANY_LEVEL, ANY_PHASE, LETTERS, LEVELS
+from relnox.core.versions.semver_compat import semver_obstacle
+from relnox.core.versions.version_counting import PATCH, Calendar, Levels
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from datetime import date
 
-__all__ = [
-    "Bump",
-    "Level",
-    "Part",
-    "Phase",
-    "Scheme",
-    "explain",
-    "format_version",
-    "from_semver",
-    "next_version",
-    "normalization_note",
-    "parse",
-    "phase_of",
-    "shift_level",
-    "to_semver",
-]
+    from relnox.core.versions.requested_bump import Bump, Level, Phase
+    from relnox.core.versions.semver_compat import Scheme
 
-Level = Literal["major", "minor", "patch"]
-Part = Literal["major", "minor", "patch", "release", "pre", "phase", "post", "dev"]
-Phase = Literal["alpha", "beta", "rc"]
-Release: TypeAlias = tuple[int, ...]
+__all__ = ["next_version", "parse", "phase_of", "shift_level"]
 
-_LEVELS: tuple[Level, ...] = get_args(Level)
-_PATCH = _LEVELS.index("patch")
-_LETTERS: dict[Phase, str] = {"alpha": "a", "beta": "b", "rc": "rc"}
-_PHASES: dict[str, Phase] = {letter: phase for phase, letter in _LETTERS.items()}
+_PHASES: dict[str, Phase] = {letter: phase for phase, letter in LETTERS.items()}
 _ORDER = tuple(_PHASES)
-_ANY_LEVEL, _ANY_PHASE = "--part major, minor or patch", "--pre alpha, beta or rc"
 _FIRST = 1
 """The number of the first post release, and of the first dev release."""
-
-
-class Bump(Record, kw_only=True):
-    """A requested bump.
-
-    Attributes:
-        part: The part to bump; `pre` continues the present phase, `phase` starts the next one.
-        pre: The phase of the new version, alone or with a level; with `part="pre"`, the phase to start if there is
-            none.
-        to: The new version itself, instead of the above.
-        always_increment: Bump the level even if the present prerelease leads to it already; allow post releases of
-            prereleases.
-        allow_lower: Whether `to` may be lower than the present version.
-        number: The number of the development release, instead of the next one.
-    """
-
-    part: Part | None = None
-    pre: Phase | None = None
-    to: str | None = None
-    always_increment: bool = False
-    allow_lower: bool = False
-    number: int | None = None
 
 
 def parse(text: str, *, where: str = "") -> Version:
@@ -104,20 +57,6 @@ def parse(text: str, *, where: str = "") -> Version:
         ) from None
 
 
-def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
-    """Return a note if a version will be written in another form than now.
-
-    For example `1.2.3-alpha.1 is normalized to 1.2.3a1`; under `semver`, the other way round.
-
-    Raises:
-        Blocked: The text is not a version of PEP 440.
-    """
-    normalized = format_version(parse(text), scheme)
-    if normalized == text:
-        return None
-    return f"{text if text == text.strip() else repr(text)} is normalized to {normalized}"
-
-
 def next_version(  # noqa: PLR0913 - the project's settings, passed by name
     current: Version,
     bump: Bump,
@@ -143,7 +82,7 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
     Raises:
         Blocked: The options contradict each other, the result would not be higher, or does not fit the scheme.
     """
-    _check_request(bump)
+    requested_bump.check(bump)
     if prerelease_start not in (0, 1):
         raise Blocked(
             "value-invalid",
@@ -153,8 +92,14 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
     if bump.to is not None:
         result = _explicit(bump.to)
     else:
-        counting = _Calendar.of(calver_format, today) if scheme == "calver" else _Levels()
-        result = _Step(_Parts.of(current), bump, counting, prerelease_start).result().version()
+        counting = Calendar(calver_format, today) if scheme == "calver" else Levels()
+        result = _Step(current.__replace__(local=None), bump, counting, prerelease_start).result()
+    try:
+        str(result)
+    except ValueError:  # Python converts no numbers of thousands of digits
+        raise Blocked(
+            "version-invalid", "the next number has too many digits", fix="set the version: --to VERSION"
+        ) from None
     _check_order(current, result, bump)
     if scheme == "semver" and (obstacle := semver_obstacle(result)) is not None:
         reason, fix = obstacle
@@ -164,18 +109,6 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
             fix=f'{fix}; or set scheme = "pep440"',
         )
     return result
-
-
-def explain(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
-    """Return a note that explains how the new version follows from the request; empty if that is obvious.
-
-    Args:
-        current: The version before.
-        bump: The requested bump.
-        after: The result of `next_version`.
-        scheme: The scheme passed to it.
-    """
-    return "; ".join(_notes(current, bump, after, scheme))
 
 
 def phase_of(version: Version) -> Phase | None:
@@ -195,50 +128,7 @@ def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
     """
     if not shift or current.major > 0:
         return level
-    return _LEVELS[min(_LEVELS.index(level) + 1, _PATCH)]
-
-
-# --- the request -----------------------------------------------------------------------------------
-
-
-def _check_request(bump: Bump) -> None:
-    """Check that the options are valid, sufficient and without contradiction."""
-    if bump.part is not None and bump.part not in get_args(Part):
-        raise Blocked(
-            "option-invalid", f"--part {bump.part} is invalid", fix=f"choose one of {', '.join(get_args(Part))}"
-        )
-    if bump.pre is not None and bump.pre not in _LETTERS:
-        raise Blocked("option-invalid", f"--pre {bump.pre} is invalid", fix=_ANY_PHASE)
-    if bump.allow_lower and bump.to is None:
-        raise Blocked(
-            "option-missing", "--allow-lower needs --to", fix="add --to VERSION, or leave --allow-lower out"
-        )
-    if bump.to is not None:
-        _check_alone(bump)
-    elif bump.part is None and bump.pre is None:
-        raise Blocked("option-missing", "no bump requested", fix=f"{_ANY_LEVEL}; {_ANY_PHASE}; or --to VERSION")
-    elif bump.pre is not None and bump.part not in (None, "pre", *_LEVELS):
-        raise Blocked(
-            "options-conflict",
-            f"--part {bump.part} and --pre {bump.pre} contradict each other",
-            fix=f"give one of them; --pre goes with {_ANY_LEVEL}",
-        )
-    elif bump.always_increment and bump.part not in ("post", *_LEVELS):
-        raise Blocked(
-            "option-missing",
-            "--always-increment needs --part",
-            fix=f"add {_ANY_LEVEL}, or leave --always-increment out",
-        )
-
-
-def _check_alone(bump: Bump) -> None:
-    others = {"--part": bump.part, "--pre": bump.pre, "--always-increment": bump.always_increment}
-    if flags := [flag for flag, value in others.items() if value]:
-        raise Blocked(
-            "options-conflict",
-            f"--to {bump.to} cannot be combined with {' and '.join(flags)}",
-            fix=f"give --to {bump.to} alone, or leave it out",
-        )
+    return LEVELS[min(LEVELS.index(level) + 1, PATCH)]
 
 
 def _explicit(text: str) -> Version:
@@ -279,154 +169,32 @@ def _check_order(current: Version, result: Version, bump: Bump) -> None:
     )
 
 
-# --- the version in parts --------------------------------------------------------------------------
+def _final(version: Version, release: tuple[int, ...] | None = None) -> Version:
+    """Return the version of this release, or of another one, without pre, post and dev segments."""
+    return Version.from_parts(epoch=version.epoch, release=version.release if release is None else release)
 
 
-class _Parts(Record):
-    """A version without its local segment, the release with its original length."""
-
-    epoch: int
-    release: Release
-    pre: tuple[str, int] | None = None
-    post: int | None = None
-    dev: int | None = None
-
-    @classmethod
-    def of(cls, version: Version) -> _Parts:
-        return cls(version.epoch, version.release, version.pre, version.post, version.dev)
-
-    def final(self, release: Release | None = None) -> _Parts:
-        """Return this release, or another one, without pre, post and dev segments."""
-        return _Parts(self.epoch, self.release if release is None else release)
-
-    @property
-    def leads_to_final(self) -> bool:
-        """Whether the final version of this release comes later; for 1.2.3.post1.dev1 it does not."""
-        return self.pre is not None or (self.dev is not None and self.post is None)
-
-    def version(self) -> Version:
-        try:
-            text = f"{self.epoch}!" + ".".join(map(str, self.release))
-            text += "" if self.pre is None else f"{self.pre[0]}{self.pre[1]}"
-            text += "" if self.post is None else f".post{self.post}"
-            text += "" if self.dev is None else f".dev{self.dev}"
-            return Version(text)
-        except ValueError:  # Python converts no numbers of thousands of digits
-            raise Blocked(
-                "version-invalid", "the next number has too many digits", fix="set the version: --to VERSION"
-            ) from None
-
-
-def _padded(release: Release, length: int) -> Release:
-    return (*release, *([0] * (length - len(release))))
-
-
-# --- two ways to count -----------------------------------------------------------------------------
-
-
-class _Counting(Protocol):
-    """A way to number releases and prereleases."""
-
-    def reaches(self, release: Release, level: int) -> bool:
-        """Return whether a release is the first of its series at this level or a higher one."""
-
-    def raised(self, release: Release, level: int) -> Release:
-        """Return the next release at a level."""
-
-    def prerelease(self, number: int, *, used: bool) -> int:
-        """Return the number of a phase's next release; the given one, if it is not used yet."""
-
-
-class _Levels:
-    """Numbering by level: major, minor and patch."""
-
-    def reaches(self, release: Release, level: int) -> bool:
-        # 0.0.0 counts as a patch, so that `major` of 0.0.0.dev1 is 1.0.0.
-        last_nonzero = max((index for index, number in enumerate(release) if number), default=_PATCH)
-        return last_nonzero <= level
-
-    def raised(self, release: Release, level: int) -> Release:
-        padded = _padded(release, level + 1)
-        return _padded((*padded[:level], padded[level] + 1), len(padded))
-
-    def prerelease(self, number: int, *, used: bool) -> int:
-        return number + used
-
-
-class _Calendar(Record):
-    """Numbering by date: a date first, then a count within it; a prerelease's number may be a date, too."""
-
-    today: date
-    period: Release
-
-    @classmethod
-    def of(cls, calver_format: str, today: date | None) -> _Calendar:
-        if today is None:
-            raise Blocked("date-missing", 'scheme = "calver" needs a date', fix="pass today's date in UTC")
-        match calver_format:
-            case "YYYY.MM.MICRO":
-                return cls(today, (today.year, today.month))
-            case "YYYY.MINOR":
-                return cls(today, (today.year,))
-            case _:
-                raise Blocked(
-                    "value-invalid",
-                    f"unknown calver-format: {calver_format!r}",
-                    fix="use YYYY.MM.MICRO or YYYY.MINOR",
-                )
-
-    def reaches(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the next calendar version
-        return _padded(release, len(self.period))[: len(self.period)] == self.period
-
-    def raised(self, release: Release, level: int) -> Release:
-        if self.reaches(release, level):
-            return _Levels().raised(release, len(self.period))
-        return _padded((*self.period, 0), len(release))
-
-    def prerelease(self, number: int, *, used: bool) -> int:
-        minimum = number + used
-        if not _is_date_stamp(number):
-            return minimum
-        stamp = int(self.today.strftime("%y%m%d" if number < _SIX_DIGITS.stop else "%Y%m%d"))
-        if stamp < minimum:
-            raise Blocked(
-                "version-not-higher",
-                f"prerelease number {number} is already today's date ({self.today}) or a later one",
-                fix="bump tomorrow, or set the version: --to VERSION",
-            )
-        return stamp
-
-
-_SIX_DIGITS = range(10**5, 10**6)
-_EIGHT_DIGITS = range(10**7, 10**8)
-_MONTHS, _DAYS = range(1, 13), range(1, 32)
-
-
-def _is_date_stamp(number: int) -> bool:
-    """Return whether a number reads as YYMMDD or YYYYMMDD."""
-    is_long = number in _SIX_DIGITS or number in _EIGHT_DIGITS
-    return is_long and number // 100 % 100 in _MONTHS and number % 100 in _DAYS
-
-
-# --- the step --------------------------------------------------------------------------------------
+def _leads_to_final(version: Version) -> bool:
+    """Whether the final version of this release comes later; for 1.2.3.post1.dev1 it does not."""
+    return version.pre is not None or (version.dev is not None and version.post is None)
 
 
 class _Step(Record):
-    """One step of version arithmetic: a version, the requested bump, and the way to count."""
+    """One step of version arithmetic: a version without a local segment, the requested bump, and how to count."""
 
-    parts: _Parts
+    version: Version
     bump: Bump
-    counting: _Counting
+    counting: Levels
     start: int
 
-    def result(self) -> _Parts:
+    def result(self) -> Version:
         match self.bump.part:
             case "major" | "minor" | "patch" as level:
-                return self._level(_LEVELS.index(level))
+                return self._level(LEVELS.index(level))
             case "release":
                 return self._release()
-            case "pre" if self.parts.pre is not None:
-                return self._enter(self.parts.pre[0])
+            case "pre" if self.version.pre is not None:
+                return self._enter(self.version.pre[0])
             case "pre" | None:
                 return self._enter(self._letter())
             case "phase":
@@ -438,111 +206,91 @@ class _Step(Record):
 
     def _letter(self) -> str:
         if self.bump.pre is None:
-            raise self._not_possible("is not an alpha, beta or rc", f"choose a phase: {_ANY_PHASE}")
-        return _LETTERS[self.bump.pre]
+            raise self._not_possible("is not an alpha, beta or rc", f"choose a phase: {ANY_PHASE}")
+        return LETTERS[self.bump.pre]
 
-    def _level(self, level: int) -> _Parts:
+    def _level(self, level: int) -> Version:
         """Bump a level, or finish the prerelease that leads to it or to a higher one."""
-        parts, pre = self.parts, self.bump.pre
-        if not self.bump.always_increment and parts.leads_to_final and self.counting.reaches(parts.release, level):
-            return parts.final() if pre is None else self._enter(_LETTERS[pre])
+        version, pre = self.version, self.bump.pre
+        if (
+            not self.bump.always_increment
+            and _leads_to_final(version)
+            and self.counting.reaches(version.release, level)
+        ):
+            return _final(version) if pre is None else self._enter(LETTERS[pre])
         raised = self._raised(level)
-        return raised if pre is None else self._started(raised, _LETTERS[pre])
+        return raised if pre is None else self._started(raised, LETTERS[pre])
 
-    def _release(self) -> _Parts:
-        if self.parts.leads_to_final:
-            return self.parts.final()
-        if self.parts.dev is not None:
-            return replace(self.parts, dev=None)
-        raise self._not_possible("is already final", f"to bump it: {_ANY_LEVEL}")
+    def _release(self) -> Version:
+        if _leads_to_final(self.version):
+            return _final(self.version)
+        if self.version.dev is not None:
+            return self.version.__replace__(dev=None)
+        raise self._not_possible("is already final", f"to bump it: {ANY_LEVEL}")
 
-    def _enter(self, letter: str) -> _Parts:
+    def _enter(self, letter: str) -> Version:
         """Continue a phase or start it; after a final version, start it for the next patch."""
-        parts = self.parts
-        if not parts.leads_to_final:
-            return self._started(self._raised(_PATCH), letter)
-        if parts.pre is None:
-            return self._started(parts.final(), letter)
-        present = parts.pre[0]
+        version = self.version
+        if not _leads_to_final(version):
+            return self._started(self._raised(PATCH), letter)
+        if version.pre is None:
+            return self._started(_final(version), letter)
+        present = version.pre[0]
         if letter == present:
-            return replace(parts.final(), pre=self._continued(parts.pre))
+            return _final(version).__replace__(pre=self._continued(version.pre))
         if _ORDER.index(letter) < _ORDER.index(present):
             raise self._not_possible(
                 f"is past {_PHASES[letter]}",
                 f"to continue its phase: --part pre; to start the next patch: "
                 f"--part patch --pre {_PHASES[letter]} --always-increment",
             )
-        return self._started(parts.final(), letter)
+        return self._started(_final(version), letter)
 
-    def _phase(self) -> _Parts:
-        parts = self.parts
-        if not parts.leads_to_final:
-            raise self._not_possible("is not an alpha, beta or rc", f"start a phase: {_ANY_PHASE}")
-        later = _ORDER if parts.pre is None else _ORDER[_ORDER.index(parts.pre[0]) + 1 :]
-        return self._started(parts.final(), later[0]) if later else parts.final()
+    def _phase(self) -> Version:
+        version = self.version
+        if not _leads_to_final(version):
+            raise self._not_possible("is not an alpha, beta or rc", f"start a phase: {ANY_PHASE}")
+        later = _ORDER if version.pre is None else _ORDER[_ORDER.index(version.pre[0]) + 1 :]
+        return self._started(_final(version), later[0]) if later else _final(version)
 
-    def _post(self) -> _Parts:
-        parts = self.parts
-        if parts.dev is not None and parts.post is None:
+    def _post(self) -> Version:
+        version = self.version
+        if version.dev is not None and version.post is None:
             raise self._not_possible(
                 "is a dev release (it has no post releases)", "--part release, then --part post"
             )
-        if parts.pre is not None and not self.bump.always_increment:
+        if version.pre is not None and not self.bump.always_increment:
             raise self._not_possible(
                 "is a prerelease (its post releases need --always-increment)",
                 "for the next prerelease: --part pre; for a post release: --part post --always-increment",
             )
-        if parts.post is None:
-            return replace(parts, post=_FIRST)
-        is_pending = parts.dev is not None and not self.bump.always_increment
-        return replace(parts, post=parts.post if is_pending else parts.post + 1, dev=None)
+        if version.post is None:
+            return version.__replace__(post=_FIRST)
+        is_pending = version.dev is not None and not self.bump.always_increment
+        return version.__replace__(post=version.post if is_pending else version.post + 1, dev=None)
 
-    def _dev(self) -> _Parts:
+    def _dev(self) -> Version:
         """Return the next dev release: of the same version, the next prerelease, or the next patch."""
-        parts, number = self.parts, self.bump.number
-        if parts.dev is not None:
-            following = self.counting.prerelease(parts.dev, used=True) if number is None else number
-            return replace(parts, dev=following)
+        version, number = self.version, self.bump.number
+        if version.dev is not None:
+            following = self.counting.prerelease(version.dev, used=True) if number is None else number
+            return version.__replace__(dev=following)
         first = _FIRST if number is None else number
-        if parts.pre is not None:
-            return replace(parts.final(), pre=self._continued(parts.pre), dev=first)
-        return replace(self._raised(_PATCH), dev=first)
+        if version.pre is not None:
+            return _final(version).__replace__(pre=self._continued(version.pre), dev=first)
+        return self._raised(PATCH).__replace__(dev=first)
 
-    def _raised(self, level: int) -> _Parts:
-        return self.parts.final(self.counting.raised(self.parts.release, level))
+    def _raised(self, level: int) -> Version:
+        return _final(self.version, self.counting.raised(self.version.release, level))
 
-    def _started(self, final: _Parts, letter: str) -> _Parts:
-        return replace(final, pre=(letter, self.start))
+    def _started(self, final: Version, letter: str) -> Version:
+        return final.__replace__(pre=(letter, self.start))
 
     def _continued(self, pre: tuple[str, int]) -> tuple[str, int]:
         """Return the phase's next release; for a dev release of a prerelease, that prerelease."""
         letter, number = pre
-        is_pending = self.parts.dev is not None and self.parts.post is None
+        is_pending = self.version.dev is not None and self.version.post is None
         return letter, self.counting.prerelease(number, used=not is_pending)
 
     def _not_possible(self, why: str, fix: str) -> Blocked:
-        return Blocked("bump-not-possible", f"{self.parts.version()} {why}", fix=fix)
-
-
-# --- notes -----------------------------------------------------------------------------------------
-
-
-def _notes(current: Version, bump: Bump, after: Version, scheme: Scheme) -> list[str]:
-    notes = []
-    is_new_release = after.release != current.release
-    if bump.to is None and is_new_release and bump.part not in _LEVELS:
-        implied = "the next calendar version" if scheme == "calver" else "patch"
-        kind = "final version" if current.post is None else "post release"
-        notes.append(f"{bump.pre or bump.part} on a {kind} implies {implied}")
-    elif bump.part in _LEVELS and is_new_release and scheme == "calver":
-        notes.append(f"{bump.part} means the next calendar version")
-    elif bump.part in _LEVELS and not is_new_release:
-        verb = "finishes" if bump.pre is None else "continues"
-        notes.append(
-            f"{bump.part} {verb} this prerelease of {after.base_version}; to bump further: --always-increment"
-        )
-    if current.local is not None:
-        notes.append(f"the local segment +{current.local} is dropped")
-    if scheme == "semver" and (warning := semver_inversion(current, after)) is not None:
-        notes.append(warning)
-    return notes
+        return Blocked("bump-not-possible", f"{self.version} {why}", fix=fix)

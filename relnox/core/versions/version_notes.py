@@ -1,0 +1,60 @@
+"""Notes on how a new version follows from the present one and the request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.core.versions.requested_bump import LEVELS
+from relnox.core.versions.semver_compat import format_version, semver_inversion
+from relnox.core.versions.versioning import parse
+
+if TYPE_CHECKING:
+    from packaging.version import Version
+
+    from relnox.core.versions.requested_bump import Bump
+    from relnox.core.versions.semver_compat import Scheme
+
+__all__ = ["explain", "normalization_note"]
+
+
+def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
+    """Return a note if a version will be written in another form than now.
+
+    For example `1.2.3-alpha.1 is normalized to 1.2.3a1`; under `semver`, the other way round.
+
+    Raises:
+        Blocked: The text is not a version of PEP 440.
+    """
+    normalized = format_version(parse(text), scheme)
+    if normalized == text:
+        return None
+    return f"{text if text == text.strip() else repr(text)} is normalized to {normalized}"
+
+
+def explain(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
+    """Return a note that explains how the new version follows from the request; empty if that is obvious.
+
+    Args:
+        current: The version before.
+        bump: The requested bump.
+        after: The result of `versioning.next_version`.
+        scheme: The scheme passed to it.
+    """
+    notes = []
+    is_new_release = after.release != current.release
+    if bump.to is None and is_new_release and bump.part not in LEVELS:
+        implied = "the next calendar version" if scheme == "calver" else "patch"
+        kind = "final version" if current.post is None else "post release"
+        notes.append(f"{bump.pre or bump.part} on a {kind} implies {implied}")
+    elif bump.part in LEVELS and is_new_release and scheme == "calver":
+        notes.append(f"{bump.part} means the next calendar version")
+    elif bump.part in LEVELS and not is_new_release:
+        verb = "finishes" if bump.pre is None else "continues"
+        notes.append(
+            f"{bump.part} {verb} this prerelease of {after.base_version}; to bump further: --always-increment"
+        )
+    if current.local is not None:
+        notes.append(f"the local segment +{current.local} is dropped")
+    if scheme == "semver" and (warning := semver_inversion(current, after)) is not None:
+        notes.append(warning)
+    return "; ".join(notes)
