@@ -1,7 +1,7 @@
-"""Forges, GitHub and GitLab, behind one protocol: refs, commits, pull requests and runs of CI workflows.
+"""Forges, GitHub and GitLab, behind one class: refs, commits, pull requests and runs of CI workflows.
 
-`forge_of` detects the forge of a git remote. `values` has the protocol and its values, `remotes` the detection,
-`requests` and `problems` what both forges share; `github` and `gitlab` have what differs.
+`forge_of` detects the forge of a git remote (`remotes`). `refs`, `pull_requests` and `runs` have the operations,
+`github` and `gitlab` what differs, `repository`, `requests` and `answers` the requests to the API.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import re
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
+from relnox.forges.forge import Forge
+from relnox.forges.pull_requests import PullRequest, PullRequestState
+from relnox.forges.refs import Commit, FileChange
 from relnox.forges.remotes import locate
-from relnox.forges.values import Commit, FileChange, Forge, PullRequest, PullRequestState, Run, RunStatus
+from relnox.forges.runs import Run, RunStatus
 from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:

@@ -1,30 +1,26 @@
-"""Requests to the API of a forge: retries, rate limits, pages, and checks of what is in an answer."""
+"""Requests to the API of a forge: retries, rate limits and pages."""
 
 from __future__ import annotations
 
 import json
-import re
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urljoin
 
-from relnox.core.records import Record
-from relnox.errors import Blocked, Failed
+from relnox.errors import Blocked
+from relnox.forges.answers import Answer, InvalidAnswer, explanation
 from relnox.system import network
 from relnox.system.network.rate_limits import retry_after
-from relnox.system.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from requests import PreparedRequest, Response
 
-    from relnox.errors import RelnoxError
     from relnox.forges.remotes import Location
     from relnox.system.secrets import Secret
 
-__all__ = ["Answer", "Api", "InvalidAnswer", "commit_id", "field", "number", "time", "url"]
+__all__ = ["Api"]
 
 T = TypeVar("T")
 
@@ -37,34 +33,6 @@ _SECONDARY_LIMIT_WAIT = 60.0
 _SERVER_ERRORS = frozenset(range(500, 600))
 _REPEATED = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
 """Redirects after which a request that changes something is sent again as it was (RFC 9110)."""
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_URL = re.compile(r"https?://[!-~]+")
-_MAX_NUMBER = 1 << 63
-
-
-class InvalidAnswer(Failed):
-    """An invalid response of the forge's API."""
-
-
-class Answer(Record, kw_only=True):
-    """An answer that is not a server error.
-
-    Attributes:
-        status: Its HTTP status.
-        text: The explanation of an error, on one line; empty for other statuses.
-        document: The JSON document of a successful answer; None without one.
-        next_url: URL of the next page; empty for the last one.
-    """
-
-    status: int
-    text: str
-    document: Any
-    next_url: str
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is 2xx."""
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
 
 class Api:
@@ -183,47 +151,8 @@ class Api:
             fix="check the URL of the API and the proxy, and the status page of the forge; then rerun the command",
         )
 
-    def access_error(self, doing: str, answer: Answer, permission: str, more: str = "") -> RelnoxError | None:
-        """Return the error of an answer with status 401, 403 or 404; None for others.
-
-        Args:
-            doing: What failed: `cannot create tag v1.0`.
-            answer: The answer.
-            permission: The permission that the token needs, and how to grant it.
-            more: Another reason that it may have.
-        """
-        repository, reason = self.location.path, self._reason(answer)
-        if answer.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
-            return None
-        if self._token is None:
-            return self._token_missing(f"{doing} ({reason})")
-        variable = self.location.token_variable
-        if answer.status == HTTPStatus.UNAUTHORIZED:
-            return Blocked(
-                "forge-token-rejected",
-                f"{doing}: the token in {variable} is not accepted ({reason})",
-                fix=f"set {variable} to a valid token",
-            )
-        return Blocked(
-            "forge-not-permitted",
-            f"{doing}: the token in {variable} lacks a permission, or there is no repository {repository} "
-            f"({reason}){more}",
-            fix=permission,
-        )
-
-    def rejection(self, doing: str, answer: Answer) -> Failed:
-        """Return the error of an answer that nothing else explains."""
-        forge, reason = self.name, self._reason(answer)
-        return Failed(
-            "forge-rejected",
-            f"{doing}: rejected by the forge ({reason})",
-            fix=f"fix what {forge} reports, then rerun the command",
-        )
-
-    def _reason(self, answer: Answer) -> str:
-        return f"{self.name}: {answer.status}{f' {answer.text}' if answer.text else ''}"
-
-    def _token_missing(self, message: str) -> Blocked:
+    def token_missing(self, message: str) -> Blocked:
+        """Return the error for a missing token."""
         variables = self.location.accepted_variables
         variable = variables[min(1, len(variables) - 1)]  # the one that users know from other tools
         host, repository = self.location.host, self.location.path
@@ -236,7 +165,7 @@ class Api:
     def require_token(self) -> None:
         """Raise the error of a request that changes something, if there is no token."""
         if self._token is None:
-            raise self._token_missing(f"cannot change {self.location.path} on {self.name}")
+            raise self.token_missing(f"cannot change {self.location.path} on {self.name}")
 
     # --- sending
 
@@ -318,7 +247,7 @@ class Api:
         next_url = response.links.get("next", {}).get("url", "")
         return Answer(
             status=response.status_code,
-            text="" if success else _explanation(document),
+            text="" if success else explanation(document),
             document=document if success else None,
             next_url=next_url if success else "",
         )
@@ -337,78 +266,3 @@ def _is_rate_limited(response: Response) -> bool:
         or response.headers.get("X-RateLimit-Remaining", "").strip() == "0"
         or "rate limit" in response.text[:_MAX_QUOTED].lower()
     )
-
-
-def _explanation(document: Any) -> str:
-    """Return the message of an error response of GitHub or GitLab, as one line without secrets."""
-    texts: list[str] = []
-
-    def collect(value: Any, depth: int = 0) -> None:
-        if isinstance(value, str):
-            texts.append(value)
-        elif isinstance(value, list) and depth < 4:  # noqa: PLR2004
-            for inner in value[:10]:
-                collect(inner, depth + 1)
-        elif isinstance(value, dict) and depth < 4:  # noqa: PLR2004
-            if not depth:
-                value = {name: value.get(name) for name in ("message", "error", "error_description", "errors")}
-            elif "message" in value:
-                value = {"message": value["message"]}
-            else:
-                value.pop("documentation_url", None)
-            for inner in value.values():
-                collect(inner, depth + 1)
-
-    collect(document)
-    return masked(" ".join("; ".join(dict.fromkeys(texts)).split()))[:_MAX_QUOTED]
-
-
-# --- reading answers
-
-
-def field(api: Api, document: Any, *path: str, kind: type[T]) -> T:
-    """Return a value inside a document.
-
-    Raises:
-        InvalidAnswer: It is missing, or of another type.
-    """
-    value = document
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    if type(value) is not kind:
-        raise api.invalid(f"an answer without a valid {'.'.join(path) or 'document'}")
-    return value
-
-
-def number(api: Api, document: Any, *path: str) -> int:
-    """Return a positive number inside a document; see `field`."""
-    value = field(api, document, *path, kind=int)
-    if not 0 < value < _MAX_NUMBER:
-        raise api.invalid(f"an answer without a valid {'.'.join(path)}")
-    return value
-
-
-def commit_id(api: Api, document: Any, *path: str) -> str:
-    """Return the hash of a commit inside a document; see `field`."""
-    value = field(api, document, *path, kind=str)
-    if not _COMMIT.fullmatch(value):
-        raise api.invalid(f"an answer without a valid {'.'.join(path)}")
-    return value
-
-
-def url(api: Api, document: Any, *path: str) -> str:
-    """Return the URL of a page inside a document; see `field`."""
-    value = field(api, document, *path, kind=str)
-    if not _URL.fullmatch(value):
-        raise api.invalid(f"an answer without a valid {'.'.join(path)}")
-    return value
-
-
-def time(api: Api, document: Any, *path: str) -> datetime:
-    """Return a time inside a document, in UTC; see `field`."""
-    text = field(api, document, *path, kind=str)
-    try:
-        value = datetime.fromisoformat(text)
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise api.invalid(f"an answer without a valid {'.'.join(path)}") from error

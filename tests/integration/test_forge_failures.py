@@ -56,16 +56,6 @@ def server(
         yield fake
 
 
-@pytest.fixture
-def forge(server: ForgeServer) -> Forge:
-    return forge_of(server.remote, server.environment)
-
-
-@pytest.fixture
-def main(server: ForgeServer) -> str:
-    return str(server.repository.ref("refs/heads/main"))
-
-
 def branch_length(server: ForgeServer, branch: str) -> int:
     exists = server.repository.ref(f"refs/heads/{branch}") is not None
     return len(server.repository.git("rev-list", branch).split()) - 1 if exists else 0

@@ -10,7 +10,7 @@ from fake_forge.github import GitHubServer
 from projects import repository, single
 
 from relnox.errors import Blocked, TryLater
-from relnox.forges import RunStatus, forge_of
+from relnox.forges import RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,16 +26,6 @@ def server(tmp_path: Path, clock: SimulatedClock) -> Iterator[GitHubServer]:
     fake = GitHubServer(repository(single(tmp_path / "demo")).parent / "demo.git")
     with forge_server(fake):
         yield fake
-
-
-@pytest.fixture
-def forge(server: GitHubServer) -> Forge:
-    return forge_of(server.remote, server.environment)
-
-
-@pytest.fixture
-def main(server: GitHubServer) -> str:
-    return str(server.repository.ref("refs/heads/main"))
 
 
 def release_branch(server: GitHubServer, main: str) -> None:

@@ -12,7 +12,7 @@ from fake_forge.gitlab import GitLabServer
 from projects import git, repository, single
 
 from relnox.errors import Blocked, Conflict
-from relnox.forges import FileChange, PullRequestState, RunStatus, forge_of
+from relnox.forges import FileChange, PullRequestState, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,16 +36,6 @@ def server(request: pytest.FixtureRequest, checkout: Path, clock: SimulatedClock
     fake: ForgeServer = request.param(checkout.parent / "demo.git")
     with forge_server(fake):
         yield fake
-
-
-@pytest.fixture
-def forge(server: ForgeServer) -> Forge:
-    return forge_of(server.remote, server.environment)
-
-
-@pytest.fixture
-def main(server: ForgeServer) -> str:
-    return str(server.repository.ref("refs/heads/main"))
 
 
 def release_branch(server: ForgeServer, main: str, name: str = "release") -> str:

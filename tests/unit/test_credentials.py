@@ -261,3 +261,12 @@ def test_no_traceback_shows_them_not_even_with_the_values_of_variables(
     for each in outputs:
         assert CANARY not in each
         assert coded not in each
+
+
+@pytest.mark.parametrize("name", ["forge", "FORGE", "Forge"])
+def test_no_index_shares_the_variable_of_the_forge_token(name: str) -> None:
+    assert credentials.token_variables(name) == ("RELNOX_FORGE_TOKEN",)
+    table = {"upload": HOUSE.upload, "simple": HOUSE.simple}
+    with pytest.raises(Blocked, match=rf"the key '{name}' of .*RELNOX_FORGE_TOKEN"):
+        Config.parse({"indexes": {name: table}}, {})
+    Config.parse({"indexes": {"forge-2": table}}, {})

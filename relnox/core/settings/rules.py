@@ -180,6 +180,8 @@ def distribution(text: str) -> InvalidValue | None:
 
 def index_name(text: str) -> InvalidValue | None:
     """Check the name of an index."""
+    if text.upper() == "FORGE":
+        return InvalidValue("the variable RELNOX_FORGE_TOKEN holds the token of the forge", "rename the index")
     if re.fullmatch(r"\w[\w.-]*", text):
         return None
     return InvalidValue("only letters, digits, '-', '_' and '.' are allowed", "rename the index")

@@ -1,0 +1,131 @@
+"""Answers of a forge's API, and checks of what is in them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from relnox.core.records import Record
+from relnox.errors import Failed
+from relnox.system.secrets import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "Answer",
+    "InvalidAnswer",
+    "commit_id",
+    "entries",
+    "explanation",
+    "flag",
+    "number",
+    "text",
+    "time",
+    "url",
+]
+
+T = TypeVar("T")
+
+_MAX_QUOTED = 300
+_MAX_DEPTH = 4
+_MAX_NUMBER = 1 << 63
+
+
+class InvalidAnswer(Failed):
+    """An invalid response of the forge's API."""
+
+
+class Answer(Record, kw_only=True):
+    """An answer that is not a server error.
+
+    Attributes:
+        status: Its HTTP status.
+        text: The explanation of an error, on one line; empty for other statuses.
+        document: The JSON document of a successful answer; None without one.
+        next_url: URL of the next page; empty for the last one.
+    """
+
+    status: int
+    text: str
+    document: Any
+    next_url: str
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
+    def is_rejection(self) -> bool:
+        """Whether the request was rejected for another reason than the token."""
+        return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and not self.is_denied
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the token is the reason: forges answer 404, too, for what a token may not see."""
+        return self.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+
+
+def explanation(document: Any) -> str:
+    """Return the message of an error response of GitHub or GitLab, as one line without secrets."""
+    texts: list[str] = []
+
+    def collect(value: Any, depth: int = 0) -> None:
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, list) and depth < _MAX_DEPTH:
+            for inner in value[:10]:
+                collect(inner, depth + 1)
+        elif isinstance(value, dict) and depth < _MAX_DEPTH:
+            if not depth:
+                value = {name: value.get(name) for name in ("message", "error", "error_description", "errors")}
+            elif "message" in value:
+                value = {"message": value["message"]}
+            else:
+                value.pop("documentation_url", None)
+            for inner in value.values():
+                collect(inner, depth + 1)
+
+    collect(document)
+    return masked(" ".join("; ".join(dict.fromkeys(texts)).split()))[:_MAX_QUOTED]
+
+
+# --- kinds of values: each function returns the value, or raises a ValueError
+
+
+def _of_type(kind: type[T]) -> Callable[[Any], T]:
+    def check(value: Any) -> T:
+        if type(value) is not kind:
+            raise ValueError
+        return value
+
+    return check
+
+
+def _matching(pattern: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if not re.fullmatch(pattern, text(value)):
+            raise ValueError
+        return str(value)
+
+    return check
+
+
+text, flag, entries = _of_type(str), _of_type(bool), _of_type(list)
+commit_id, url = _matching(r"[0-9a-f]{40}|[0-9a-f]{64}"), _matching(r"https?://[!-~]+")
+
+
+def number(value: Any) -> int:
+    """Check a positive number."""
+    if not 0 < _of_type(int)(value) < _MAX_NUMBER:
+        raise ValueError
+    return int(value)
+
+
+def time(value: Any) -> datetime:
+    """Parse a time, into UTC."""
+    parsed = datetime.fromisoformat(text(value))
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

@@ -1,0 +1,186 @@
+"""Pull requests on a forge."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from relnox.core.records import Record
+from relnox.errors import Blocked
+from relnox.forges.repository import Repository, poll
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relnox.errors import RelnoxError
+    from relnox.forges.answers import Answer
+
+__all__ = ["PullRequest", "PullRequestState", "PullRequests"]
+
+
+class PullRequestState(StrEnum):
+    """The state of a pull request."""
+
+    OPEN = "open"
+    MERGED = "merged"
+    CLOSED_UNMERGED = "closed"
+
+
+class PullRequest(Record, kw_only=True):
+    """A pull request; a merge request on GitLab.
+
+    Attributes:
+        number: Its number in the repository.
+        url: Its page.
+        title: Its title.
+        body: Its description.
+        state: Its state.
+        head: The branch that is to be merged.
+        head_commit: The last commit of that branch.
+        base: The branch to merge into.
+        conflicts: Whether it has merge conflicts; None if the forge does not know, or does not know yet.
+        merge_commit: The commit on the base branch that the merge made; None before it, or if it is not known.
+    """
+
+    number: int
+    url: str
+    title: str
+    body: str
+    state: PullRequestState
+    head: str
+    head_commit: str
+    base: str
+    conflicts: bool | None
+    merge_commit: str | None
+
+
+class PullRequests(Repository):
+    """The pull requests of a repository."""
+
+    request_kind: ClassVar[str]
+    """What the forge calls them, for messages."""
+    requests_path: ClassVar[str]
+    fields: ClassVar[Mapping[str, str]] = {}
+    """Fields of requests that create or change one, where they are not named as by GitHub."""
+    change_method: ClassVar[str] = "PATCH"
+    states: ClassVar[tuple[str, str]]
+    """Values of the field `state` that close and open one."""
+
+    def pull_requests(
+        self, head: str, *, state: PullRequestState | None = PullRequestState.OPEN, marker: str = ""
+    ) -> tuple[PullRequest, ...]:
+        """Return the pull requests of a branch of this repository, not of forks; the newest first.
+
+        Args:
+            head: Short name of the branch.
+            state: Only those in this state; None for all.
+            marker: Only those whose body contains this text.
+        """
+        requests: list[PullRequest] = []
+        for answer in self._api.pages(self.requests_path, self._requests_query(head, state)):
+            doing = f"cannot list {self.request_kind}s of {self.repository}"
+            documents = self._list(self._document(answer, doing, "pull-requests: read"))
+            requests += [self._pull_request(document) for document in documents if self._is_own(document)]
+        return tuple(
+            request
+            for request in requests
+            if request.head == head and marker in request.body and state in (None, request.state)
+        )
+
+    @abstractmethod
+    def _requests_query(self, head: str, state: PullRequestState | None) -> Mapping[str, str]:
+        """Return the query for the pull requests of a branch, the newest first."""
+
+    @abstractmethod
+    def _is_own(self, document: Any) -> bool:
+        """Return whether the branch of a pull request is in its repository, not in a fork."""
+
+    @abstractmethod
+    def _pull_request(self, document: Any) -> PullRequest:
+        """Read a pull request."""
+
+    def pull_request(self, number: int) -> PullRequest:
+        """Return a pull request; wait some seconds for a forge that still looks for merge conflicts.
+
+        Raises:
+            Blocked: There is none of that number.
+        """
+
+        def read() -> PullRequest:
+            answer = self._api.get(f"{self.requests_path}/{number}")
+            if answer.status == HTTPStatus.NOT_FOUND:
+                permission = self.permission_fix("pull-requests: read")
+                raise Blocked(
+                    "pull-request-missing",
+                    f"{self.repository} has no pull request {number}, or the token may not read it",
+                    fix=permission,
+                )
+            doing = f"cannot read {self.request_kind} {number}"
+            return self._pull_request(self._document(answer, doing, "pull-requests: read"))
+
+        def checked() -> PullRequest | None:
+            request = read()
+            undecided = request.state is PullRequestState.OPEN and request.conflicts is None
+            return None if undecided else request
+
+        return poll(checked, f"{self.name} looks for merge conflicts of {self.request_kind} {number}") or read()
+
+    def create_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
+        """Create a pull request, or return the open one between the two branches unchanged.
+
+        Args:
+            head: Short name of the branch to merge.
+            base: Short name of the branch to merge into.
+            title: The title.
+            body: The description, in Markdown.
+
+        Raises:
+            Blocked: A branch does not exist, or the head has no commits that the base lacks.
+        """
+        doing = f"cannot create a {self.request_kind} from {head} to {base} on {self.repository}"
+
+        def present() -> PullRequest | None:
+            return next((request for request in self.pull_requests(head) if request.base == base), None)
+
+        def change() -> PullRequest:
+            request = self._named(head=head, base=base, title=title, body=body)
+            answer = self._api.send("POST", self.requests_path, request)
+            if answer.is_rejection and (existing := present()) is not None:
+                return existing
+            if (error := self._request_rejection(answer, doing, head, base)) is not None:
+                raise error
+            return self._pull_request(self._document(answer, doing, "pull-requests: write"))
+
+        return self._api.until_confirmed(change, present)
+
+    @abstractmethod
+    def _request_rejection(self, answer: Answer, doing: str, head: str, base: str) -> RelnoxError | None:
+        """Return the error of a pull request that was rejected for a known reason."""
+
+    def update_pull_request(
+        self, number: int, *, title: str | None = None, body: str | None = None, is_open: bool | None = None
+    ) -> PullRequest:
+        """Change a pull request; what is None stays.
+
+        Args:
+            number: Its number.
+            title: The new title.
+            body: The new description.
+            is_open: Reopens or closes it.
+        """
+        state = None if is_open is None else self.states[is_open]
+        changes = self._named(title=title, body=body, state=state)
+        answer = self._api.repeat(self.change_method, f"{self.requests_path}/{number}", changes)
+        doing = f"cannot change {self.request_kind} {number}"
+        return self._pull_request(self._document(answer, doing, "pull-requests: write"))
+
+    def _named(self, **values: str | None) -> dict[str, str]:
+        """Return fields by the forge's names, without those that are None."""
+        return {self.fields.get(name, name): value for name, value in values.items() if value is not None}
+
+    def _branches_missing(self, doing: str, head: str, base: str) -> Blocked:
+        return Blocked(
+            "branch-missing", f"{doing} (one of the branches does not exist)", fix=f"git push origin {base} {head}"
+        )

@@ -1,0 +1,154 @@
+"""A repository on a forge: its requests, and what can go wrong with their answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from relnox.errors import Blocked, Failed
+from relnox.forges import answers
+from relnox.system import network
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
+
+    from relnox.forges.answers import Answer
+    from relnox.forges.requests import Api
+
+__all__ = ["Repository", "poll"]
+
+T = TypeVar("T")
+
+_POLLING_TIME = 60.0
+"""Seconds for a merge check, and for a new run to be listed."""
+_POLL_INTERVAL = 2.0
+
+
+class Repository(ABC):
+    """What the operations on refs, pull requests and runs have in common.
+
+    Args:
+        api: Sends the requests.
+    """
+
+    name: ClassVar[str]
+    """The name of the forge, for messages, such as `GitHub`."""
+    no_commit: ClassVar[re.Pattern[str]]
+    """Its wording for a commit that it does not have."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    @property
+    def repository(self) -> str:
+        """The path of the repository on the forge, such as `owner/name`."""
+        return self._api.location.path
+
+    def check_token(self) -> None:
+        """Check that there is a token to change something with; whether it is allowed to, only a request tells.
+
+        Raises:
+            Blocked: There is none.
+        """
+        self._api.require_token()
+
+    def _document(self, answer: Answer, doing: str, permission: str, *, commit: str = "", more: str = "") -> Any:
+        """Return the document of a successful answer.
+
+        Args:
+            answer: The answer.
+            doing: What failed otherwise: `cannot create tag v1.0`.
+            permission: The permission that the token needs, in the words of GitHub: `contents: read`.
+            commit: A commit that the request needs.
+            more: Another reason why the token may be denied the request.
+
+        Raises:
+            RelnoxError: It is not successful.
+        """
+        if answer.is_success:
+            return answer.document
+        if commit and self.no_commit.search(answer.text):
+            raise self._commit_missing(doing, commit)
+        forge, repository, variable = self.name, self.repository, self._api.location.token_variable
+        reason = _reason(forge, answer)
+        permission = self.permission_fix(permission)
+        if not answer.is_denied:
+            raise Failed(
+                "forge-rejected",
+                f"{doing}: rejected by the forge ({reason})",
+                fix=f"fix what {forge} reports, then rerun the command",
+            )
+        if not variable:
+            raise self._api.token_missing(f"{doing} ({reason})")
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            raise Blocked(
+                "forge-token-rejected",
+                f"{doing}: the token in {variable} is not accepted ({reason})",
+                fix=f"set {variable} to a valid token",
+            )
+        raise Blocked(
+            "forge-not-permitted",
+            f"{doing}: the token in {variable} lacks a permission, or there is no repository {repository} "
+            f"({reason}){more}",
+            fix=permission,
+        )
+
+    @abstractmethod
+    def permission_fix(self, permission: str) -> str:
+        """Return the fix for a missing permission."""
+
+    def _field(self, document: Any, path: str, kind: Callable[[Any], T]) -> T:
+        """Return a value inside a document.
+
+        Args:
+            document: The document.
+            path: Names with dots between them.
+            kind: Checks and parses the value; see `answers`.
+
+        Raises:
+            InvalidAnswer: It is missing, or not valid.
+        """
+        value = document
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        try:
+            return kind(value)
+        except (ValueError, OverflowError) as error:
+            raise self._api.invalid(f"an answer without a valid {path}") from error
+
+    def _optional_text(self, document: Any, path: str) -> str:
+        """Return a text inside a document; empty for null."""
+        return self._field(document, path, lambda value: "" if value is None else answers.text(value))
+
+    def _list(self, document: Any) -> list[Any]:
+        if not isinstance(document, list):
+            raise self._api.invalid("a listing that is not a list")
+        return document
+
+    def _commit_missing(self, doing: str, commit: str) -> Blocked:
+        return Blocked(
+            "commit-not-pushed",
+            f"{doing} (the forge does not have commit {commit[:7]})",
+            fix="git push, then rerun the command",
+        )
+
+
+def _reason(forge: str, answer: Answer) -> str:
+    return f"{forge}: {answer.status}{f' {answer.text}' if answer.text else ''}"
+
+
+def poll(look: Callable[[], T | None], why: str) -> T | None:
+    """Look again and again until there is something; None after a minute.
+
+    Args:
+        look: Returns what is waited for; None if it is not there yet.
+        why: What is waited for, as a message.
+    """
+    deadline = network.Deadline(_POLLING_TIME)
+    while True:
+        result = look()
+        if result is not None or not deadline.left():
+            return result
+        deadline.wait(min(_POLL_INTERVAL, deadline.left()), why)

@@ -1,0 +1,229 @@
+"""Runs of CI workflows on a forge."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from datetime import UTC, timedelta
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+from relnox.core.records import Record
+from relnox.errors import Blocked, TryLater
+from relnox.forges.refs import described, short_name
+from relnox.forges.repository import Repository, poll
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from relnox.errors import RelnoxError
+    from relnox.forges.answers import Answer
+
+__all__ = ["Run", "RunStatus", "Runs"]
+
+
+class RunStatus(StrEnum):
+    """The status of a run."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    """Waiting for an approval or another manual action."""
+    SUCCESS = "success"
+    FAILURE = "failure"
+    """Failed, or timed out."""
+    CANCELED = "canceled"
+    SKIPPED = "skipped"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run is over."""
+        return self not in (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING)
+
+
+class Run(Record, kw_only=True):
+    """A run of a workflow; a pipeline on GitLab.
+
+    Attributes:
+        id: Its number, which increases from run to run.
+        url: Its page.
+        ref: The short name of its branch or tag.
+        commit: The commit that it runs on.
+        event: What started it, in the words of the forge, such as `workflow_dispatch`.
+        status: Its status.
+        created: When it was created, in UTC.
+    """
+
+    id: int
+    url: str
+    ref: str
+    commit: str
+    event: str
+    status: RunStatus
+    created: datetime
+
+
+class Runs(Repository):
+    """The runs of a repository."""
+
+    run_kind: ClassVar[str]
+    """What the forge calls them, for messages."""
+    runs_path: ClassVar[str]
+    workflows_path: ClassVar[str] = ""
+    """Empty where a repository has one workflow, without a name."""
+    runs_a_page: ClassVar[str]
+    run_filters: ClassVar[tuple[str, str, str, str]]
+    """Parameters that filter them by ref, event, commit and time."""
+    since_format: ClassVar[str]
+    """The value of the filter by time."""
+    start_event: ClassVar[str]
+    """The event of those that `start_run` starts."""
+
+    def start_run(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> Run:
+        """Start a run of a workflow on a branch or tag.
+
+        If the answer is lost, the newest run on that ref that was not there before counts as this one.
+
+        Args:
+            workflow: File name of the workflow, such as `release.yml`; empty on GitLab, which has one pipeline.
+            ref: Full name of the branch or tag, which must have the workflow.
+            inputs: Its inputs.
+
+        Raises:
+            Blocked: The ref or the workflow does not exist, or the workflow cannot be started so.
+        """
+        if not self.workflows_path:
+            workflow = ""
+        kind_and_name = described(ref)
+        a_run = f"a {self.run_kind}{f' of {workflow}' if workflow else ''}"
+        doing = f"cannot start {workflow or a_run} on {kind_and_name} of {self.repository}"
+        # Run numbers increase; the clocks of two machines may differ.
+        last = max((run.id for run in self._first_runs(workflow, ref)), default=0)
+
+        def new_run() -> Run | None:
+            runs = [run for run in self._first_runs(workflow, ref) if run.id > last]
+            return min(runs, key=lambda run: run.id, default=None)
+
+        def present() -> Run | None:
+            return poll(new_run, f"{self.name} does not list {a_run} on {kind_and_name} yet")
+
+        def change() -> Run:
+            answer = self._api.send("POST", *self._start_request(workflow, ref, inputs))
+            if answer.status == HTTPStatus.NOT_FOUND and workflow:
+                raise self._workflow_missing(doing, workflow, answer)
+            if (error := self._start_rejection(answer, doing, workflow, ref)) is not None:
+                raise error
+            document = self._document(answer, doing, "actions: write")
+            run = present() if document is None else self._started_run(document)
+            if run is None:
+                raise TryLater(
+                    "run-not-listed",
+                    f"a run was started on {kind_and_name} of {self.repository}, but the forge does not list it "
+                    "yet",
+                    fix="rerun the command later",
+                )
+            return run
+
+        return self._api.until_confirmed(change, present)
+
+    @abstractmethod
+    def _start_request(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
+        """Return path and body of the request that starts a run."""
+
+    @abstractmethod
+    def _start_rejection(self, answer: Answer, doing: str, workflow: str, ref: str) -> RelnoxError | None:
+        """Return the error of a run that was not started for a known reason."""
+
+    def _started_run(self, document: Any) -> Run | None:
+        """Return the run in the answer to the request that starts it; None if it cannot be read yet."""
+        return self._run(document)
+
+    def run(self, number: int) -> Run:
+        """Return a run.
+
+        Raises:
+            Blocked: There is none of that number.
+        """
+        run = self._run_or_none(number)
+        if run is None:
+            permission = self.permission_fix("actions: read")
+            raise Blocked(
+                "run-missing",
+                f"{self.repository} has no run {number}, or the token may not read it",
+                fix=permission,
+            )
+        return run
+
+    def _run_or_none(self, number: int) -> Run | None:
+        answer = self._api.get(f"{self.runs_path}/{number}")
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        return self._run(self._document(answer, f"cannot read {self.run_kind} {number}", "actions: read"))
+
+    def runs(
+        self,
+        *,
+        workflow: str = "",
+        ref: str = "",
+        commit: str = "",
+        event: str = "",
+        since: datetime | None = None,
+    ) -> tuple[Run, ...]:
+        """Return runs, the newest first.
+
+        Args:
+            workflow: Only those of the workflow with this file name.
+            ref: Only those on the branch or tag with this full name.
+            commit: Only those on this commit.
+            event: Only those that this event started.
+            since: Only those created at this time or later; use it: old repositories have thousands of runs.
+        """
+        # GitLab filters by the time of the last change, and excludes the very second.
+        earlier = since and since.astimezone(UTC) - timedelta(seconds=1)
+        created = earlier.strftime(self.since_format) if earlier else ""
+        return tuple(
+            run
+            for page in self._run_pages(workflow, ref, event, commit, created)
+            for run in page
+            if (not ref or run.ref == short_name(ref))
+            and commit in ("", run.commit)
+            and event in ("", run.event)
+            and (since is None or run.created >= since.replace(microsecond=0))
+        )
+
+    def _first_runs(self, workflow: str, ref: str) -> list[Run]:
+        """Return the latest runs that were started like this."""
+        page = next(self._run_pages(workflow, ref, self.start_event))
+        return [run for run in page if run.ref == short_name(ref) and run.event == self.start_event]
+
+    def _run_pages(
+        self, workflow: str, ref: str, event: str, commit: str = "", created: str = ""
+    ) -> Iterator[list[Run]]:
+        values = (short_name(ref) if ref else "", event, commit, created)
+        query = {name: value for name, value in zip(self.run_filters, values, strict=True) if value}
+        query["per_page"] = self.runs_a_page
+        of_workflow = workflow if self.workflows_path else ""
+        path = f"{self.workflows_path}/{quote(of_workflow, safe='')}/runs" if of_workflow else self.runs_path
+        doing = f"cannot list the {self.run_kind}s of {of_workflow or self.repository}"
+        for answer in self._api.pages(path, query):
+            if answer.status == HTTPStatus.NOT_FOUND and of_workflow:
+                raise self._workflow_missing(doing, of_workflow, answer)
+            document = self._document(answer, doing, "actions: read")
+            if isinstance(document, dict):
+                document = document.get("workflow_runs")
+            yield [self._run(run) for run in self._list(document)]
+
+    def _workflow_missing(self, doing: str, workflow: str, answer: Answer) -> Blocked:
+        permission = self.permission_fix("actions: write")
+        return Blocked(
+            "workflow-missing",
+            f"{doing} (the default branch has no .github/workflows/{workflow}, or the token may not read it: "
+            f"{answer.status}{f' {answer.text}' if answer.text else ''})",
+            fix=f"commit .github/workflows/{workflow} to the default branch; {permission}",
+        )
+
+    @abstractmethod
+    def _run(self, document: Any) -> Run:
+        """Read a run."""
