@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,6 @@ def execute(  # noqa: C901 - one loop with three exits
                 with watched.during(atomic=True):  # only the wait below may be interrupted
                     while queue.waiting or running:
                         queue.start_ready(begin)
-                        queue.check_progress(is_running=bool(running))
                         with watched.at_once():
                             wait(running, timeout=_SIGNAL_INTERVAL, return_when=FIRST_COMPLETED)
                         settle()
@@ -128,17 +128,31 @@ class _ResourceLimits:
 
 
 class _Queue:
-    """Steps that have not begun, in the order of the plan, and which of them are ready to begin."""
+    """Steps that have not begun, in the order of the plan, and which of them are ready to begin.
+
+    Raises:
+        Failed: Steps need each other in a cycle.
+    """
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = dict(enumerate(steps))
-        together = {step.key for step in steps}
-        self._needs = {number: together.intersection(step.needs) for number, step in self._steps.items()}
-        self._needed_by: dict[str, list[int]] = {}
-        for number, needs in self._needs.items():
-            for key in needs:
-                self._needed_by.setdefault(key, []).append(number)
-        self._ready = [number for number, needs in self._needs.items() if not needs]
+        self._numbers = {step.key: number for number, step in self._steps.items()}
+        self._order = TopologicalSorter(
+            {
+                number: [self._numbers[key] for key in step.needs if key in self._numbers]
+                for number, step in self._steps.items()
+            }
+        )
+        try:
+            self._order.prepare()
+        except CycleError as error:
+            keys = ", ".join(steps[number].key for number in dict.fromkeys(error.args[1]))
+            raise Failed(
+                "step-cycle",
+                f"steps wait for each other (a bug in relnox): {keys}",
+                fix="report the bug with the output of --dry-run --report FILE",
+            ) from None
+        self._ready = sorted(self._order.get_ready())
 
     @property
     def waiting(self) -> tuple[Step, ...]:
@@ -166,26 +180,11 @@ class _Queue:
         for number in blocked:
             heappush(self._ready, number)
 
-    def check_progress(self, *, is_running: bool) -> None:
-        """Check that the waiting steps can still begin.
-
-        Raises:
-            Failed: Steps need each other in a cycle.
-        """
-        if self._steps and not is_running:
-            keys = ", ".join(step.key for step in self._steps.values())
-            raise Failed(
-                "step-cycle",
-                f"steps wait for each other (a bug in relnox): {keys}",
-                fix="report the bug with the output of --dry-run --report FILE",
-            )
-
     def end(self, step: Step) -> None:
         """Mark a step as ended, successfully or not."""
-        for number in self._needed_by.pop(step.key, ()):
-            self._needs[number].discard(step.key)
-            if not self._needs[number]:
-                heappush(self._ready, number)
+        self._order.done(self._numbers[step.key])
+        for number in self._order.get_ready():
+            heappush(self._ready, number)
 
 
 class _Work:

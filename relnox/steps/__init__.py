@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from relnox.steps.clear_index import ClearIndex as ClearIndex
     from relnox.steps.collect import Collect as Collect
     from relnox.steps.collect import WriteCollection as WriteCollection
+    from relnox.steps.due_hooks import RecordDueHook as RecordDueHook
     from relnox.steps.edit_files import EditFiles as EditFiles
     from relnox.steps.export import Export as Export
     from relnox.steps.fetch import CopyFiles as CopyFiles
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from relnox.steps.git import Commit as Commit
     from relnox.steps.git import CreateTags as CreateTags
     from relnox.steps.git import Push as Push
-    from relnox.steps.hooks import RecordDueHook as RecordDueHook
     from relnox.steps.hooks import RunHook as RunHook
     from relnox.steps.log_in import LogIn as LogIn
     from relnox.steps.platform_wheels import BuildWheels as BuildWheels
@@ -59,11 +59,12 @@ _TOPICS = {
     "clear_cache": "ClearCache",
     "clear_index": "ClearIndex",
     "collect": "Collect WriteCollection",
+    "due_hooks": "RecordDueHook",
     "edit_files": "EditFiles",
     "export": "Export",
     "fetch": "CopyFiles Download",
     "git": "Commit CreateTags Push",
-    "hooks": "RunHook RecordDueHook",
+    "hooks": "RunHook",
     "log_in": "LogIn",
     "platform_wheels": "BuildWheels WriteMatrix",
     "pull_request": "CommitToBranch OpenPullRequest",

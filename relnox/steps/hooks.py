@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-from typing import TYPE_CHECKING, Any
-
-from packaging.version import Version
+from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
-from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.core.settings.hook_settings import Event, Hook
 from relnox.core.text import listing
 from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
 from relnox.steps.export import GeneratedFiles, source_of
+from relnox.steps.hook_events import HookPackage, event_document
 from relnox.steps.transaction import Transaction
-from relnox.system import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from relnox.core.bump.changes import Tag
     from relnox.source.git import Git
     from relnox.steps.run import Run
 
-__all__ = ["HookPackage", "RecordDueHook", "RunHook", "event_document"]
-
-_SCHEMA = 1
-"""The version of the events that hooks read: it changes where a program that reads them would break."""
-_DUE = "due-hooks"
-
-
-class HookPackage(Record, kw_only=True):
-    """A package that takes part in an event.
-
-    Attributes:
-        folder: Its folder, relative to the root.
-        old_version: The version before a bump; None for other events, and for a first version.
-        version: The version; None if it is not known before the build.
-        tag: The tag of the version; None if there is none.
-    """
-
-    name: str
-    folder: str
-    old_version: Version | None = None
-    version: Version | None = None
-    tag: str | None = None
+__all__ = ["RunHook"]
 
 
 class RunHook(Step, kw_only=True):
@@ -109,7 +84,7 @@ class RunningHook(Action[RunHook]):
             case "after-build" if not self._files():
                 return "no archive was built"
             case "after-publish" if not self._is_due():
-                _record(self.step, self.run).unlink(missing_ok=True)
+                self._due_record.unlink(missing_ok=True)
                 return "this release was published before: every upload was skipped"
         return None
 
@@ -146,7 +121,7 @@ class RunningHook(Action[RunHook]):
     def verify(self) -> str:
         """Return the result."""
         if self.step.event == "after-publish":
-            _record(self.step, self.run).unlink(missing_ok=True)
+            self._due_record.unlink(missing_ok=True)
         return self.detail
 
     def _run(self) -> None:
@@ -212,11 +187,18 @@ class RunningHook(Action[RunHook]):
     def _is_due(self) -> bool:
         """Return whether a file was uploaded by this run, or by an earlier one that ended before the hook."""
         from relnox.core.release.publication import UploadStatus
+        from relnox.steps.due_hooks import NewDueHook
         from relnox.steps.published_files import Publication
 
         uploads = any(file.upload is UploadStatus.UPLOADED for file in self.run.service(Publication).files)
         is_new = any(due.key == self.step.key for due in self.run.results(NewDueHook))
-        return uploads or (not is_new and _record(self.step, self.run).exists())
+        return uploads or (not is_new and self._due_record.exists())
+
+    @property
+    def _due_record(self) -> Path:
+        from relnox.steps.due_hooks import record_of
+
+        return record_of(self.step, self.run)
 
     def _written_files(self) -> dict[str, str | None]:
         """Return the files that differ from the commit, declared ignored ones included."""
@@ -255,112 +237,3 @@ class RunningHook(Action[RunHook]):
                     os.utime(source.folder / name, (time, time), follow_symlinks=False)
         if names and self.detail == "done":
             self.detail = f"wrote {listing(sorted(names))}"
-
-
-class NewDueHook(Record, kw_only=True):
-    """A hook that this run, and no earlier one, recorded as due.
-
-    Attributes:
-        key: The key of its step.
-    """
-
-    key: str
-
-
-class RecordDueHook(Step, kw_only=True):
-    """Record that a hook is due once the release is public, so that it runs even if this run is killed before."""
-
-    hook: RunHook
-
-    @property
-    def key(self) -> str:
-        return f"record {self.hook.key}"
-
-    @property
-    def title(self) -> str:
-        return f"record that the {self.hook.event} hook is due: {self.hook.hook.command}"
-
-
-class RecordingDueHook(Action[RecordDueHook]):
-    """Records that a hook is due, in the private folder of the checkout."""
-
-    def check(self) -> str | None:
-        """Done if an earlier run recorded it."""
-        return "already recorded" if _record(self.step.hook, self.run).exists() else None
-
-    def apply(self) -> None:
-        """Write the record."""
-        path = _record(self.step.hook, self.run)
-        files.make_private_folder(self.run.private)
-        files.make_private_folder(path.parent)
-        files.replace_file(path, f"{self.step.hook.title}\n".encode(), mode=0o600, keep_mode=False)
-        self.result = NewDueHook(key=self.step.hook.key)
-
-    def verify(self) -> str:
-        """Check that the record exists."""
-        path = _record(self.step.hook, self.run)
-        if not path.exists():
-            raise Failed(
-                "hook-not-recorded", f"{path} does not exist after it was written", fix="rerun the command"
-            )
-        return "recorded"
-
-
-def event_document(
-    step: RunHook, *, root: str, commit: str | None, folder: str | None, files: Iterable[Distribution]
-) -> dict[str, Any]:
-    """Return the event of a hook.
-
-    Args:
-        step: The step that runs the hook.
-        root: The project's folder, or its copy that the hook runs in.
-        commit: The commit that is released, or bumped.
-        folder: The folder with the archives.
-        files: The archives.
-    """
-    by_package: dict[str, list[Distribution]] = {}
-    for file in files:
-        by_package.setdefault(file.package, []).append(file)
-    return {
-        "schema": _SCHEMA,
-        "event": step.event,
-        "task": step.of,
-        "rehearsal": step.rehearsal,
-        "root": root,
-        "commit": commit,
-        "index": step.index,
-        "tags": list(dict.fromkeys(package.tag for package in step.packages if package.tag is not None)),
-        "folder": folder,
-        "packages": [
-            {
-                "name": package.name,
-                "folder": package.folder,
-                "old_version": _text(package.old_version),
-                "version": _text(package.version or next((file.version for file in archives), None)),
-                "tag": package.tag,
-                "files": [
-                    {
-                        "filename": file.filename,
-                        "kind": file.kind,
-                        "size": file.size,
-                        "sha256": file.sha256,
-                    }
-                    for file in archives
-                ],
-            }
-            for package in step.packages
-            for archives in [by_package.get(package.name, [])]
-        ],
-    }
-
-
-def _record(step: RunHook, run: Run) -> Path:
-    """Return the path of the record that a hook is due for a release on an index."""
-    import hashlib  # imported lazily: every bump imports this module
-
-    identity = [step.event, step.number, step.index, sorted(file.sha256 for file in step.files)]
-    return run.private / _DUE / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
-
-
-def _text(version: object) -> str | None:
-    return None if version is None else str(version)

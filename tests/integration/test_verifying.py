@@ -11,7 +11,7 @@ import pytest
 from packaging.tags import sys_tags
 
 from relnox.errors import Failed
-from relnox.steps.verify_install import _best_archive
+from relnox.steps.archive_selection import best_archive
 
 if TYPE_CHECKING:
     from relnox.building.archives import Archive
@@ -39,9 +39,9 @@ def archives(*names: str) -> list[Archive]:
 def test_the_best_compatible_wheel_or_else_the_sdist_is_installed(
     names: list[str], python: str, expected: str
 ) -> None:
-    assert _best_archive(archives(*names), "demo", python).path.name == expected
+    assert best_archive(archives(*names), "demo", python).path.name == expected
 
 
 def test_a_release_without_a_compatible_file_is_an_error() -> None:
     with pytest.raises(Failed, match="demo: no file can be installed on this machine"):
-        _best_archive(archives(f"demo-1-{ELSEWHERE}.whl"), "demo", "")
+        best_archive(archives(f"demo-1-{ELSEWHERE}.whl"), "demo", "")

@@ -1,23 +1,45 @@
-"""Steps side by side: what is never to be, ends."""
+"""Steps side by side."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
 from relnox.errors import Failed
 from relnox.executor.parallel import _Queue
-from relnox.steps import ClearCache
+from relnox.steps import ClearCache, WriteMatrix
+
+if TYPE_CHECKING:
+    from relnox.core.planning.step import Step
 
 
 def test_steps_that_need_each_other_are_an_error() -> None:
-    queue = _Queue([ClearCache(needs=("clear cache",))])
-    queue.start_ready(lambda _: True)
-    assert [step.key for step in queue.waiting] == ["clear cache"]
     with pytest.raises(Failed, match="wait for each other \\(a bug in relnox\\): clear cache"):
-        queue.check_progress(is_running=False)
+        _Queue([ClearCache(needs=("clear cache",))])
 
 
-def test_steps_that_wait_for_what_goes_on_are_waited_for() -> None:
-    queue = _Queue([ClearCache(needs=("clear cache",))])
-    queue.check_progress(is_running=True)
-    _Queue([]).check_progress(is_running=False)
+def test_steps_begin_in_the_order_of_the_plan_when_those_that_they_need_have_ended() -> None:
+    matrix, cache = WriteMatrix(file="jobs.json", text="", needs=("clear cache", "elsewhere")), ClearCache()
+    queue = _Queue([matrix, cache])
+    begun: list[str] = []
+
+    def begin(step: Step) -> bool:
+        begun.append(step.key)
+        return True
+
+    queue.start_ready(begin)
+    assert begun == ["clear cache"]
+    assert [step.key for step in queue.waiting] == ["matrix"]
+    queue.end(cache)
+    queue.start_ready(begin)
+    assert begun == ["clear cache", "matrix"]
+    assert not queue.waiting
+
+
+def test_a_step_that_has_to_wait_is_begun_later() -> None:
+    queue = _Queue([ClearCache()])
+    queue.start_ready(lambda _: False)
+    assert [step.key for step in queue.waiting] == ["clear cache"]
+    queue.start_ready(lambda _: True)
+    assert not queue.waiting

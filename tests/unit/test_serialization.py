@@ -25,7 +25,7 @@ from relnox.core.settings.task_settings import InstallChecks
 from relnox.core.versions.derived_versions import CommitTag, CommitTags
 from relnox.errors import ExitCode
 from relnox.steps.bump_record import Pending, RecordedStep
-from relnox.steps.hooks import HookPackage
+from relnox.steps.hook_events import HookPackage
 
 KINDS: tuple[type[Any], ...] = steps.kinds()
 ANY_STEP = functools.reduce(operator.or_, KINDS)
@@ -58,7 +58,7 @@ def records(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 OF_BUILDS = (Constraints, BuildSettings, CommitTag, CommitTags)
 OTHERS = (BuildInputs, Distribution, Manifest, Publisher, Target, InstallChecks, WheelJob, Tag, Hook, HookPackage)
-for each in (*OF_BUILDS, *OTHERS, *KINDS):
+for each in (*OF_BUILDS, *OTHERS, steps.RunHook, *KINDS):
     if each is not steps.Stage:
         st.register_type_strategy(each, records(each))
 

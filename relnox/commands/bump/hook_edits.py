@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import VersionSource
-    from relnox.steps.hooks import HookPackage, RunHook
+    from relnox.steps.hook_events import HookPackage
+    from relnox.steps.hooks import RunHook
 
 __all__ = ["before_bump", "run_edit_hooks"]
 
@@ -54,7 +55,7 @@ def run_edit_hooks(
             fix="run git init and commit first",
         )
     from relnox.source import hooks
-    from relnox.steps.hooks import event_document
+    from relnox.steps.hook_events import event_document
 
     project.before_tools()
     after: dict[str, bytes | None] = {}
@@ -77,7 +78,7 @@ def run_edit_hooks(
 
 
 def _packages(observation: Observation, bumps: Iterable[VersionBump]) -> tuple[HookPackage, ...]:
-    from relnox.steps.hooks import HookPackage
+    from relnox.steps.hook_events import HookPackage
 
     return tuple(
         HookPackage(

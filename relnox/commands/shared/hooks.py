@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.hook_settings import Event, Hook
     from relnox.core.tagging.tags import TagFormat
-    from relnox.steps.hooks import HookPackage
+    from relnox.steps.hook_events import HookPackage
 
 __all__ = ["NO_HOOKS", "Hooks", "after_verify", "observe", "of_manifest", "of_packages"]
 
@@ -166,6 +166,6 @@ def of_manifest(manifest: Manifest, hooks: Hooks) -> tuple[HookPackage, ...]:
 def _package(name: str, folder: str, version: Version | None, hooks: Hooks) -> HookPackage:
     tag_format = hooks.tag_formats.get(name)
     tag = tag_format.render(version) if tag_format is not None and version is not None else None
-    from relnox.steps.hooks import HookPackage
+    from relnox.steps.hook_events import HookPackage
 
     return HookPackage(name=name, folder=folder, version=version, tag=tag)

@@ -1,0 +1,79 @@
+"""Record that a hook is due once the release is public."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from relnox.core.planning.step import Step
+from relnox.core.records import Record
+from relnox.errors import Failed
+from relnox.steps.action import Action
+from relnox.steps.hooks import RunHook
+from relnox.system import files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.steps.run import Run
+
+__all__ = ["NewDueHook", "RecordDueHook", "record_of"]
+
+_DUE = "due-hooks"
+
+
+class NewDueHook(Record, kw_only=True):
+    """A hook that this run, and no earlier one, recorded as due.
+
+    Attributes:
+        key: The key of its step.
+    """
+
+    key: str
+
+
+class RecordDueHook(Step, kw_only=True):
+    """Record that a hook is due once the release is public, so that it runs even if this run is killed before."""
+
+    hook: RunHook
+
+    @property
+    def key(self) -> str:
+        return f"record {self.hook.key}"
+
+    @property
+    def title(self) -> str:
+        return f"record that the {self.hook.event} hook is due: {self.hook.hook.command}"
+
+
+class RecordingDueHook(Action[RecordDueHook]):
+    """Records that a hook is due, in the private folder of the checkout."""
+
+    def check(self) -> str | None:
+        """Done if an earlier run recorded it."""
+        return "already recorded" if record_of(self.step.hook, self.run).exists() else None
+
+    def apply(self) -> None:
+        """Write the record."""
+        path = record_of(self.step.hook, self.run)
+        files.make_private_folder(self.run.private)
+        files.make_private_folder(path.parent)
+        files.replace_file(path, f"{self.step.hook.title}\n".encode(), mode=0o600, keep_mode=False)
+        self.result = NewDueHook(key=self.step.hook.key)
+
+    def verify(self) -> str:
+        """Check that the record exists."""
+        path = record_of(self.step.hook, self.run)
+        if not path.exists():
+            raise Failed(
+                "hook-not-recorded", f"{path} does not exist after it was written", fix="rerun the command"
+            )
+        return "recorded"
+
+
+def record_of(step: RunHook, run: Run) -> Path:
+    """Return the path of the record that a hook is due for a release on an index."""
+    import hashlib  # imported lazily: every bump imports this module
+
+    identity = [step.event, step.number, step.index, sorted(file.sha256 for file in step.files)]
+    return run.private / _DUE / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]

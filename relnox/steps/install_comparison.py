@@ -1,0 +1,66 @@
+"""Comparison of what an installer installed with the files of a release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+
+from relnox import building
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from relnox.building.archives import Archive
+    from relnox.building.installed import InstalledDistribution
+
+__all__ = ["changed_files", "wrong_origins", "wrong_versions"]
+
+
+def wrong_origins(
+    installed: Mapping[str, InstalledDistribution], archives: Mapping[str, Archive]
+) -> Iterator[str]:
+    """Find packages that were not installed from these archives (PEP 610)."""
+    for name, archive in archives.items():
+        distribution = installed.get(name)
+        if distribution is None:
+            yield f"{name} is not installed, although {archive.path.name} was passed to the installer"
+        elif _path(distribution.origin.get("url", "")) != _path(archive.path.as_uri()):
+            origin = distribution.origin.get("url") or "the trusted index"
+            yield f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}"
+
+
+def changed_files(
+    installed: Mapping[str, InstalledDistribution], archives: Mapping[str, Archive]
+) -> Iterator[str]:
+    """Find installed files that differ from RECORD; the archives themselves were checked when opened."""
+    for name, archive in archives.items():
+        if name in installed:
+            wheel_record = building.modules.record_hashes(archive) if archive.kind == "wheel" else {}
+            for change in building.installed.changed_files(installed[name], wheel_record):
+                yield f"{name}: {change}"
+
+
+def wrong_versions(
+    distribution: InstalledDistribution | None, module_versions: Mapping[str, str | None], release: Version
+) -> Iterator[str]:
+    """Find versions other than the release's, in the metadata and in `__version__` of modules."""
+    if distribution is not None and not _is_version(distribution.version, release):
+        yield f"{distribution.version} is installed, but the release is {release}"
+    for name, version in module_versions.items():
+        if version is not None and not _is_version(version, release):
+            yield f"{name}.__version__ is {version!r}, but the release is {release}"
+
+
+def _path(url: str) -> str:
+    from urllib.parse import unquote, urlsplit
+
+    return unquote(urlsplit(url).path)
+
+
+def _is_version(text: str, version: Version) -> bool:
+    """Return whether a string is a version; also true for one that is not valid, such as a commit id."""
+    try:
+        return Version(text) == version
+    except InvalidVersion:
+        return True

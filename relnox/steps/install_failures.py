@@ -1,0 +1,138 @@
+"""Why an installation does not work, and what to do about it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from relnox import building
+from relnox.core.planning import fixes
+from relnox.errors import Failed, TryLater
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relnox.building.probing import ProbeFailure, ProbeResult
+    from relnox.errors import RelnoxError
+    from relnox.steps.verify_install import Verifying
+    from relnox.system.process import Completed
+
+__all__ = ["broken", "not_installed", "nothing_to_check"]
+
+
+_NO_RESPONSE = (
+    *("error sending request", "request failed after", "dns error", "connection refused", "operation timed out"),
+    *("newconnectionerror", "temporary failure in name resolution", "read timed out", "connection aborted"),
+)
+"""Output of installers when an index does not respond."""
+
+
+_NOT_AVAILABLE = ("no solution found", "could not find a version", "no matching distribution", "was not found in")
+"""Output of installers when an index does not have a requirement."""
+
+
+def broken(verifying: Verifying, failures: Sequence[ProbeFailure], result: ProbeResult) -> Failed:
+    """Describe all failures and the last output; the fix is for the first failure with a known one."""
+    lines = [f"  {failure.message}{f' ({failure.location})' if failure.location else ''}" for failure in failures]
+    if result.output:
+        lines += ["  last output:", *(f"  | {line}" for line in result.output)]
+    text = "\n".join(lines)
+    return Failed(
+        "install-broken",
+        f"{verifying.release} on Python {verifying.interpreter.version} is installed, but does not work:\n{text}",
+        fix=_fix(verifying, failures, result),
+    )
+
+
+def nothing_to_check(verifying: Verifying) -> Failed:
+    """Describe a package that was installed, but has nothing to import or run."""
+    package, archive = verifying.step.package, verifying.files[verifying.step.package]
+    distribution = verifying.installed[archive.name]
+    if any(not name.startswith(f"{distribution.info.name}/") for name in distribution.record):
+        content = "has files, but no module and no script"
+        fix = (
+            f'add a smoke test: [tool.relnox.verify] smoke = {{ {package} = ["…"] }}; or, if there is nothing '
+            f"to check: modules = {{ {package} = [] }}"
+        )
+    else:
+        content = "has no module, no script and no data"
+        fix = (
+            f"have the build backend include the modules, then: {fixes.command('build-all')}; "
+            f"if the package has none on purpose: "
+            f'[tool.relnox] metadata-only = ["{package}"]'
+        )
+    return Failed(
+        "install-empty",
+        f"{verifying.release} on Python {verifying.interpreter.version} is installed, but there is nothing to "
+        f"import: {archive.path.name} {content}",
+        fix=fix,
+    )
+
+
+def _fix(verifying: Verifying, failures: Sequence[ProbeFailure], result: ProbeResult) -> str:
+    package, archive = verifying.step.package, verifying.files[verifying.step.package]
+    missing = next((failure.missing_module for failure in failures if failure.missing_module), None)
+    if missing is None:
+        if any("does not end within" in failure.message for failure in failures):
+            return f"if it needs longer: [tool.relnox.verify] time-limit = {{ {package} = … }}, in seconds"
+        return f"list the content of {archive.path.name} (python -m zipfile -l, or tar -tf); see the output above"
+    top = missing.partition(".")[0]
+    if any(f"{missing}.".startswith(f"{name}.") for name in verifying.modules()):
+        return (
+            f"{archive.path.name} lacks {missing}: have its build backend include it "
+            "(files of the source tree that no archive has are not published)"
+        )
+    if not verifying.step.checks.requirements:
+        return (
+            f"{package} is installed without requirements (install-without-deps): list the modules to import, "
+            f"[tool.relnox.verify] modules = {{ {package} = [] }}"
+        )
+    if top in sys.stdlib_module_names and top not in result.standard_library:
+        return f"{top} is in the standard library of other Pythons only: correct requires-python of {package}"
+    if providers := _providers(verifying, missing):
+        return f"{' and '.join(providers)} has {missing}: add it to the dependencies of {package}"
+    if any(top == name.partition(".")[0] for name in verifying.modules()):
+        return (
+            f"distributions share the namespace {top}, and no requirement of {package} provides {missing}: "
+            "add the distribution that has it to its dependencies; "
+            f"if {package} itself has it, have its build backend include it"
+        )
+    return (
+        f"no requirement of {package} provides {top}: add it to its dependencies; if an extra provides it: "
+        f'[tool.relnox.verify] extras = {{ {package} = ["…"] }}'
+    )
+
+
+def _providers(verifying: Verifying, module: str) -> list[str]:
+    """Find other packages of the release whose wheels have a module, or the package that it is in."""
+    return [
+        name
+        for name, downloads in verifying.release_files.items()
+        if name != verifying.step.package
+        if any(
+            f"{module}.".startswith(f"{provided}.")
+            for archive in downloads
+            if archive.kind == "wheel"
+            for provided in building.modules.import_names(archive)
+        )
+    ]
+
+
+def not_installed(verifying: Verifying, ran: Completed) -> RelnoxError:
+    """Find out from its output why the installer failed."""
+    action = f"{verifying.release} on Python {verifying.interpreter.version}: installing it"
+    output = " ".join(ran.output.lower().split())
+    fix = "see the installer's last lines above"
+    if "does not support python" in output:
+        fix = f"use uv for older Pythons: --installer uv ({fixes.install('relnox[uv]')})"
+    if any(text in output for text in _NOT_AVAILABLE):
+        fix = "the trusted index has no matching release: correct the requirement, or publish that one first"
+    try:
+        ran.check(action, fix=fix)
+    except Failed as error:
+        if any(text in output for text in _NO_RESPONSE):
+            return TryLater(
+                "index-unavailable", error.message, fix="the trusted index does not respond: try again later"
+            )
+        return error
+    raise AssertionError(action)
