@@ -216,7 +216,7 @@ def is_whole(index: EmbeddedIndex, manifest: Manifest) -> bool:
     return public(index, manifest) == {file.filename: file.sha256 for file in manifest.distributions}
 
 
-class SimulatedClock(network.Clock):
+class SimulatedClock(network.deadlines.Clock):
     """A clock that advances to the end of the next wait when no request is active.
 
     Args:

@@ -231,7 +231,7 @@ def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str
         project.indexes.fetch_listings(index, manifest.packages, _LISTING_LIMIT)
     except RelnoxError:
         return frozenset()
-    now = network.CLOCK.today()
+    now = network.deadlines.CLOCK.today()
     missing: set[str] = set()
     for name in manifest.packages:
         listing = project.indexes.cached_listing(index, name)

@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urljoin
 from relnox.errors import Blocked
 from relnox.forges.answers import Answer, InvalidAnswer, explanation
 from relnox.system import network
+from relnox.system.network import deadlines
 from relnox.system.network.rate_limits import retry_after
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ class Api:
             raise network.TransientError(
                 "rate-limited",
                 f"{self.name} limits the rate of requests ({response.status_code})",
-                retry_after=retry_after(response.headers, network.CLOCK.today()) or _SECONDARY_LIMIT_WAIT,
+                retry_after=retry_after(response.headers, deadlines.CLOCK.today()) or _SECONDARY_LIMIT_WAIT,
             )
         return response
 

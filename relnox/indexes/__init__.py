@@ -113,7 +113,7 @@ class Indexes:
         from relnox.indexes import client
         from relnox.system import network
 
-        start = network.CLOCK.now()
+        start = network.deadlines.CLOCK.now()
         listing = client.fetch_listing(self.target(index).simple_url, project, deadline)
         self._listings[index, project] = start, listing
         return listing
@@ -197,7 +197,7 @@ class Indexes:
         from relnox.system import network
 
         cached = self._listings.get((index, project))
-        if refresh or cached is None or network.CLOCK.now() - cached[0] > _MAX_LISTING_AGE:
+        if refresh or cached is None or network.deadlines.CLOCK.now() - cached[0] > _MAX_LISTING_AGE:
             listing = self.fetch_listing(index, project, deadline)
         else:
             listing = cached[1]

@@ -145,7 +145,7 @@ class TokenProvider:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:
             token = self._tokens.get(name)
-            left = token.expiry - network.CLOCK.now() if token is not None else 0.0
+            left = token.expiry - network.deadlines.CLOCK.now() if token is not None else 0.0
             if token is None or left < (_RENEW_BEFORE if self._renewable else _USE_UNTIL):
                 token = self._tokens[name] = self._exchange(project)
             return token.secret
@@ -160,7 +160,7 @@ class TokenProvider:
                 fix=f"{_RERUN}; or publish each package in its own job: --package NAME",
             )
         identity = self._new_identity() if self._renewable else self.identity
-        start = network.CLOCK.now()
+        start = network.deadlines.CLOCK.now()
         response = network.send_once(
             "POST",
             self._mint_url,
@@ -373,7 +373,7 @@ def _lifetime(document: dict[str, Any], response: Response) -> float:
     try:
         now = parsedate_to_datetime(response.headers["Date"]).timestamp()
     except (KeyError, ValueError, TypeError, OverflowError):  # missing, invalid or out of range
-        now = network.CLOCK.today().timestamp()
+        now = network.deadlines.CLOCK.today().timestamp()
     return min(max(expires, 0), _MAX_TIME) - now
 
 

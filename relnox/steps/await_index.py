@@ -109,8 +109,8 @@ class Awaiting(Action[AwaitIndex]):
                 name for name, served in self._served.items() if served.observation is Observation.MISMATCH
             ]
             if mismatches:
-                mismatch_since = network.CLOCK.now() if mismatch_since is None else mismatch_since
-                if network.CLOCK.now() - mismatch_since >= _MISMATCH_TIME:
+                mismatch_since = network.deadlines.CLOCK.now() if mismatch_since is None else mismatch_since
+                if network.deadlines.CLOCK.now() - mismatch_since >= _MISMATCH_TIME:
                     raise self._content_differs(mismatches)
             self._stop_if_quarantined(transient_error)
             if not (left := deadline.left()):

@@ -210,7 +210,7 @@ class Publication(Policy):
             self._run.indexes.cached_listing(file.index, file.package).get(file.filename) for file in public
         )
         times = [file.upload_time for file in on_index if file is not None and file.upload_time is not None]
-        first = min(times) if times else network.CLOCK.today()
+        first = min(times) if times else network.deadlines.CLOCK.today()
         return (first + UPLOAD_WINDOW).strftime("%Y-%m-%d %H:%M UTC")
 
 

@@ -33,7 +33,6 @@ _POLL_INTERVAL = 0.5
 """Seconds between two checks whether a program that prints nothing still runs."""
 _CHUNK = 1 << 16
 
-
 _running: set[subprocess.Popen[bytes]] = set()
 
 _WATCHER_SCRIPT = """\
@@ -73,9 +72,10 @@ class Completed(Record):
         """
         if self.returncode != 0:
             tail = "\n".join(f"  | {line}" for line in deque(self.output.splitlines(), _TAIL))
+            status = f"signal {-self.returncode}" if self.returncode < 0 else f"status {self.returncode}"
             raise Failed(
                 "program-failed",
-                f"{what} ended with {_format_status(self.returncode)}" + (f":\n{tail}" if tail else ""),
+                f"{what} ended with {status}" + (f":\n{tail}" if tail else ""),
                 fix=fix or f"to reproduce: {shlex.join(self.argv)}",
             )
         return self
@@ -143,13 +143,15 @@ def run(  # noqa: PLR0913 - the options of a process
     lines: list[str] = []
     try:
         with _time_limit(child, timeout) as expired:
-            (on_start or _ignore)(child.pid)
+            if on_start is not None:
+                on_start(child.pid)
             if child.stdin is not None:
                 with contextlib.suppress(BrokenPipeError), child.stdin:
                     child.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
             for line in map(masked, _output_lines(child)):
                 lines.append(line)
-                (on_line or _ignore)(line.rstrip("\r\n"))
+                if on_line is not None:
+                    on_line(line.rstrip("\r\n"))
             child.wait()
             if kill_leftovers:
                 _kill_group(child)
@@ -295,11 +297,3 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
             os.killpg(child.pid, ending)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_GRACE)
-
-
-def _ignore(_: object) -> None:
-    """Do nothing, as the default callback."""
-
-
-def _format_status(returncode: int) -> str:
-    return f"signal {-returncode}" if returncode < 0 else f"status {returncode}"

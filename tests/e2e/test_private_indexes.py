@@ -238,7 +238,7 @@ def test_files_that_appear_while_a_run_waits_are_not_replaced(
     theirs = project(tmp_path / "theirs", index, content="theirs = True\n")
     built = project(tmp_path / "demo", index)
     clock = SimulatedClock()
-    monkeypatch.setattr(network, "CLOCK", clock)
+    monkeypatch.setattr(network.deadlines, "CLOCK", clock)
     monkeypatch.setattr(locking, "_folder", lambda: None)  # as on another machine, without the lock
     look = Indexes.fetch_listings
 

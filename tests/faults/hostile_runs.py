@@ -163,7 +163,7 @@ def _publish(root: str, environment: dict[str, str], slow: bool) -> None:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
     clock = SimulatedClock()
-    network.CLOCK = clock
+    network.deadlines.CLOCK = clock
     _hurry(slow=slow)
     code = main(list(WORDS))
     sys.stdout.flush()

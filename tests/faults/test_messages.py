@@ -524,9 +524,9 @@ def import_fails(here: Here) -> Ran:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     """An empty project, with a token, and a clock by which pauses are always the longest."""
     clock = SimulatedClock()
-    monkeypatch.setattr(network, "CLOCK", clock)
+    monkeypatch.setattr(network.deadlines, "CLOCK", clock)
     monkeypatch.setattr("random.uniform", max)
-    monkeypatch.setattr(network, "_MAX_BACKOFF", 300.0)
+    monkeypatch.setattr(network.deadlines, "_MAX_BACKOFF", 300.0)
     monkeypatch.setattr(await_index, "_MAX_POLL_INTERVAL", 300.0)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", TOKEN)
     monkeypatch.setenv("TWINE_CONFIG_FILE", str(tmp_path / "home" / ".pypirc"))

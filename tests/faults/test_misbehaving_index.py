@@ -96,7 +96,7 @@ MODES = {
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     """A clock by which pauses take no time; what a server makes wait really, it makes wait for a moment."""
     simulated = SimulatedClock()
-    monkeypatch.setattr(network, "CLOCK", simulated)
+    monkeypatch.setattr(network.deadlines, "CLOCK", simulated)
     monkeypatch.setattr(uploader, "RESPONSE_TIMEOUT", 1.0)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     return simulated

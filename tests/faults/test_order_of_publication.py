@@ -130,7 +130,7 @@ def no_package_is_public_before_those_that_it_needs(
     what: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Publish each graph of this size, with this fault at each of its packages."""
-    monkeypatch.setattr(network, "CLOCK", SimulatedClock(grace=0))
+    monkeypatch.setattr(network.deadlines, "CLOCK", SimulatedClock(grace=0))
     built = release(tmp_path, [Package(name) for name in NAMES[:size]])
     count = Counter[str]()
     for edges in graphs(size):

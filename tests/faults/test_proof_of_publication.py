@@ -40,7 +40,7 @@ HTML = (("Content-Type", "text/html"),)
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     simulated = SimulatedClock()
-    monkeypatch.setattr(network, "CLOCK", simulated)
+    monkeypatch.setattr(network.deadlines, "CLOCK", simulated)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     return simulated
 

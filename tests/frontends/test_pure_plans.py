@@ -60,13 +60,13 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         now = guarded(dt.datetime.now)
         today = guarded(dt.datetime.today)
 
-    clock = network.Clock()
+    clock = network.deadlines.Clock()
     with monkeypatch.context() as patch:
         for module, name in ((os, "stat"), (os, "urandom"), (time, "time"), (time, "monotonic")):
             patch.setattr(module, name, guarded(getattr(module, name)))
         for name in ("now", "today", "pause"):
             patch.setattr(clock, name, guarded(getattr(clock, name)))
-        patch.setattr(network, "CLOCK", clock)
+        patch.setattr(network.deadlines, "CLOCK", clock)
         patch.setattr(dt, "datetime", Stopped)
         SEALED.add(thread)
         try:
@@ -106,7 +106,7 @@ def test_every_task_is_among_them() -> None:
         lambda: os.stat("pyproject.toml"),  # noqa: PTH116 - likewise
         lambda: os.listdir("."),  # noqa: PTH208 - likewise
         lambda: subprocess.run([sys.executable, "--version"], check=True),
-        lambda: network.CLOCK.now(),  # noqa: PLW0108 - the clock of that moment
+        lambda: network.deadlines.CLOCK.now(),  # noqa: PLW0108 - the clock of that moment
         lambda: time.time(),  # noqa: PLW0108 - likewise
         lambda: dt.datetime.now(dt.UTC),
     ],

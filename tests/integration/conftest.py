@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     """The clock of relnox, by which pauses take no time."""
     simulated = SimulatedClock()
-    monkeypatch.setattr(network, "CLOCK", simulated)
+    monkeypatch.setattr(network.deadlines, "CLOCK", simulated)
     return simulated
 
 

@@ -90,7 +90,7 @@ def test_an_index_that_refuses_connections_fails_early(tmp_path: Path, clock: Si
 
 def test_a_silent_index_times_out(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "_INDEX_TIMEOUT", 0.3)
-    monkeypatch.setattr(network, "_UNCONNECTED_RETRY_TIME", 0.3)
+    monkeypatch.setattr(network.deadlines, "_UNCONNECTED_RETRY_TIME", 0.3)
     assert network.Deadline().read_timeout == 60
     release(tmp_path, PACKAGES)
     with ControlledIndex(tmp_path / "index", faults=[Rule(faults.Stall(), on="any")]) as index:

@@ -101,7 +101,7 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
     versions = release_versions.read_versions(options, project, manifest.packages, manifest)
     mismatches = consistency.check_manifest(manifest, options.dist, project, versions.tag, production=production)
     return Snapshot(
-        now=network.CLOCK.today(),
+        now=network.deadlines.CLOCK.today(),
         target=index,
         manifest=manifest,
         private=private,

@@ -1,0 +1,116 @@
+"""Time limits of operations: retries with exponential back-off, pauses that a signal ends, and their clock."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+from relnox.core.planning.events import Waiting
+from relnox.system import waits
+from relnox.system.network.failures import TransientError, interrupted
+from relnox.system.network.rate_limits import MAX_RETRY_AFTER
+from relnox.system.network.watching import interruptible_pause
+
+__all__ = ["READ_TIMEOUT", "Clock", "Deadline"]
+
+READ_TIMEOUT = 60.0
+"""Seconds between two bytes of a response."""
+_RETRY_TIME = 600.0
+"""Seconds for all tries of one request."""
+_UNCONNECTED_RETRY_TIME = 5.0
+"""Seconds for a server that never accepted a connection: its URL may be wrong."""
+_MIN_BACKOFF = 0.5
+_MAX_BACKOFF = 60.0
+_MIN_WAIT = 0.01
+_REPORTED_WAIT = 5.0
+"""Seconds of waiting from which on it is reported."""
+_HALF_A_DAY = 12 * 3600.0
+
+
+class Clock:
+    """The time, and how to wait; tests replace `CLOCK`."""
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    def today(self) -> datetime:
+        """Return the date and time in UTC."""
+        return datetime.now(UTC)
+
+    def pause(self, seconds: float, woken: threading.Event) -> None:
+        """Wait so long, or until the event is set."""
+        woken.wait(seconds)
+
+
+CLOCK = Clock()
+
+
+class Deadline:
+    """The time limit of one operation, retries and pauses included.
+
+    Args:
+        seconds: Total time.
+    """
+
+    def __init__(self, seconds: float = _RETRY_TIME) -> None:
+        self._start = CLOCK.now()
+        self._seconds = seconds
+        self._waited = 0.0
+        self._backoff = _MIN_BACKOFF
+
+    def back_off(self, error: TransientError) -> None:
+        """Wait before the next try: exponential back-off with full jitter, and at least `Retry-After`.
+
+        Raises:
+            TransientError: There is no time left for another try.
+        """
+        if error.never_connected:
+            self._seconds = min(self._seconds, _UNCONNECTED_RETRY_TIME)
+        elapsed, left = CLOCK.now() - self._start, self.left()
+        minimum = error.retry_after or 0.0
+        if minimum > left or not left:
+            gave_up = f"; gave up after {waits.format_duration(elapsed)}" if elapsed >= 1 else ""
+            until = f"; retry after {_clock_time(minimum)}" if minimum else ""
+            raise TransientError(
+                error.code, f"{error.message}{gave_up}{until}", never_connected=error.never_connected
+            ) from error
+        jitter = random.uniform(0, self._backoff)  # noqa: S311 - no secret
+        self._backoff = min(self._backoff * 2, _MAX_BACKOFF)
+        # The last try is at the very end of the time there is.
+        self.wait(min(minimum + jitter, left), error.message)
+
+    @property
+    def read_timeout(self) -> float:
+        """Seconds to wait for one response: at most the total, at least a few."""
+        return min(max(self._seconds, _UNCONNECTED_RETRY_TIME), READ_TIMEOUT)
+
+    def left(self) -> float:
+        """Return the seconds until the end; 0 where they are too few for another try."""
+        left = self._start + self._seconds - CLOCK.now()
+        return left if left >= _MIN_WAIT else 0.0
+
+    def wait(self, seconds: float, why: str) -> None:
+        """Pause, and report it once the pauses add up to a few seconds.
+
+        Raises:
+            Failed: The run was interrupted.
+        """
+        self._waited += seconds
+        if self._waited >= _REPORTED_WAIT:
+            now = CLOCK.today()
+            again, ends = now + timedelta(seconds=seconds), now + timedelta(seconds=self.left())
+            waits.notify(Waiting(why, again, ends), CLOCK.now())
+        woken = threading.Event()
+        with interruptible_pause(woken):
+            CLOCK.pause(seconds, woken)
+        if woken.is_set():
+            raise interrupted()
+
+
+def _clock_time(seconds: float) -> str:
+    """Format the time a number of seconds from now, with the date if it is more than half a day away."""
+    then = CLOCK.today() + timedelta(seconds=min(seconds, MAX_RETRY_AFTER))
+    return then.strftime("%H:%M:%S UTC" if seconds <= _HALF_A_DAY else "%Y-%m-%d %H:%M:%S UTC")
