@@ -53,7 +53,7 @@ class Workspace:
         Raises:
             Blocked: There is none, or its settings are invalid.
         """
-        from relnox.commands.shared.project import open_project
+        from relnox.commands.shared.opening import open_project
 
         return cls(open_project(Path(folder)))
 
@@ -95,7 +95,7 @@ class Workspace:
         from relnox import arguments, importing
         from relnox.commands import COMMANDS
         from relnox.commands.running import preparation
-        from relnox.commands.shared.project import open_project
+        from relnox.commands.shared.opening import open_project
 
         if "project" in options:
             raise Blocked("option-unknown", "project is no option of a plan", fix="open another workspace")

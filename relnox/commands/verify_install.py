@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
 from relnox.commands.shared import hooks, manifests
+from relnox.commands.shared.find_links import copy_others
 from relnox.commands.shared.hooks import NO_HOOKS
 from relnox.commands.shared.verification import (
     await_listings,
@@ -22,7 +23,6 @@ from relnox.commands.shared.verification import (
     install_checks,
     verify_settings,
 )
-from relnox.core.planning import fixes
 from relnox.core.planning.step import after
 from relnox.core.settings.kinds import Number
 from relnox.core.settings.options import CommonOptions, option
@@ -31,8 +31,6 @@ from relnox.errors import Blocked, RelnoxError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from packaging.version import Version
 
     from relnox.commands.shared.hooks import Hooks
     from relnox.commands.shared.project import Project
@@ -129,7 +127,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     problems = (*_private_requirements(manifest, private), *_missing_pythons(manifest, verify, options.python))
     waits = options.from_ == "index" and options.wait is None and not problems
     unlisted = _unlisted(manifest, options.index, project) if waits else frozenset()
-    others = tuple(_copy_others(options.find_links, manifest, project))
+    others = tuple(copy_others(options.find_links, manifest, project))
     production = options.from_ == "index" and project.indexes.is_production(options.index)
     return Snapshot(
         manifest, private, verify, problems, unlisted, others, hooks.observe(project), production=production
@@ -246,56 +244,6 @@ def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str
 def _copies(manifest: Manifest, folder: str) -> Iterator[steps.CopyFiles]:
     for package in manifest.packages:
         yield steps.CopyFiles(folder=folder, package=package, files=manifest.files_of(package))
-
-
-def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[steps.CopyFiles]:
-    """Copy the newest wheels of projects that are not in the manifest from the folders.
-
-    Raises:
-        Blocked: A folder does not exist, or has no wheels.
-    """
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
-    from relnox.building.archives import hash_file, is_file_inside
-
-    newest: dict[str, tuple[Version, str, list[Path]]] = {}
-    for folder in folders:
-        resolved = project.root / folder
-        fix = f"build the wheels in the other repository: {fixes.command('build-all')}"
-        if not resolved.is_dir():
-            raise Blocked("folder-missing", f"{folder} is not a folder", fix=fix)
-        wheels = sorted(path for path in resolved.glob("*.whl") if is_file_inside(resolved, path))
-        if not wheels:
-            raise Blocked("wheels-missing", f"{folder} has no wheels", fix=fix)
-        for path in wheels:
-            try:
-                name, version, _, _ = parse_wheel_filename(path.name)
-            except InvalidWheelFilename as error:
-                raise Blocked(
-                    "file-name-invalid",
-                    f"{folder}/{path.name} is not a valid file name of a wheel ({error})",
-                    fix="remove the file",
-                ) from error
-            if name in manifest.packages:
-                continue
-            if name not in newest or newest[name][0] < version:
-                newest[name] = (version, folder, [])
-            if newest[name][:2] == (version, folder):
-                newest[name][2].append(path)
-    for project_name, (version, folder, paths) in sorted(newest.items()):
-        files = [
-            core.manifest.Distribution(
-                package=project_name,
-                version=version,
-                filename=path.name,
-                kind="wheel",
-                size=(digest := hash_file(path)).size,
-                sha256=digest.sha256,
-                blake2b_256=digest.blake2b_256,
-            )
-            for path in paths
-        ]
-        yield steps.CopyFiles(folder=folder, package=project_name, files=tuple(files))
 
 
 def _with_needs(manifest: Manifest, names: frozenset[str]) -> frozenset[str]:

@@ -152,7 +152,7 @@ def _run_stage(  # noqa: PLR0913 - as above
     step: Stage, root: Path, reporter: Reporter, stack: ExitStack, *, is_rehearsal: bool, interactive: bool
 ) -> Outcome:
     """Observe, plan and run a task of a chain in a folder."""
-    from relnox.commands.shared.project import open_project
+    from relnox.commands.shared.opening import open_project
 
     project = replace(open_project(root), is_rehearsal=is_rehearsal)
     options, _ = resolve_options(step.task, dict(step.options), project)

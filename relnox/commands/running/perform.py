@@ -55,7 +55,7 @@ def run(
         The outcome; with the error as the plan's problem if it ended before its first step.
     """
     from relnox import reporters
-    from relnox.commands.shared.project import open_project
+    from relnox.commands.shared.opening import open_project
 
     exposure.hide_environment()
     # Until the settings are read, the command line and the environment choose the reporter.

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.commands import options_by_table
 from relnox.core.records import Record, replace
-from relnox.core.settings.config import Config
 from relnox.core.settings.release_lines import are_configured, contain, lines_of
 from relnox.core.tagging.tags import tag_formats
-from relnox.errors import NO_WORKING_FOLDER, Blocked
-from relnox.source import discovery, project_root, pyproject
-from relnox.source import git as checkouts
+from relnox.source import discovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date, datetime
+    from pathlib import Path
     from typing import Self
 
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
     from relnox.core.planning.step import Step
+    from relnox.core.settings.config import Config
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.known_tags import KnownTags
     from relnox.core.tagging.tags import TagFormat
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     from relnox.source.git import Git, GitState
     from relnox.source.version_literals import Literals
 
-__all__ = ["Project", "open_project"]
+__all__ = ["Project"]
 
 
 def _nothing(*_: object) -> None:
@@ -287,56 +284,3 @@ class Project(Record):
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
         """Select packages by name, in release order; all of them if there is no name."""
         return self.workspace.release_order(self.workspace.select(names) if names else None)
-
-
-_NAME_FOLDER = "pass the project's folder: --project DIR"
-
-
-def open_project(start: Path) -> Project:
-    """Open the project that a folder is in.
-
-    Raises:
-        Blocked: There is none, or its settings are invalid.
-    """
-    try:
-        start = start.resolve(strict=True)
-        is_folder = start.is_dir()
-    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
-        if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
-            raise Blocked(
-                "working-folder-missing", NO_WORKING_FOLDER, fix=f"cd into the project's folder, or {_NAME_FOLDER}"
-            ) from error
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise Blocked("project-not-found", f"{start} is not a folder ({reason})", fix=_NAME_FOLDER) from error
-    if not is_folder:
-        raise Blocked("project-not-found", f"{start} is not a folder", fix=_NAME_FOLDER)
-    top = checkouts.find_repository(start)
-    root = project_root.find_project_root(start, _top_folder(top))
-    # Paths in plans are relative to the root, so git needs the root's position in the checkout.
-    checkout = top if top is None or top.root == root else checkouts.find_repository(root)
-    file = root / "pyproject.toml"
-    data = pyproject.table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
-    try:
-        config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
-        if config.indexes or config.trusted_index is not None or config.publish.extra_indexes:
-            from relnox.indexes import targets
-
-            targets.check_urls(config)
-        return Project(root, config, checkout)
-    except Blocked as error:
-        raise Blocked(error.code, f"{_relative_path(file)}: {error.message}", fix=error.fix) from None
-
-
-def _relative_path(file: Path) -> str:
-    """Make a path relative to the working folder, if that exists."""
-    try:
-        return os.path.relpath(file)
-    except FileNotFoundError:
-        return str(file)
-
-
-def _top_folder(checkout: Git | None) -> Path | None:
-    if checkout is None:
-        return None
-    depth = len(Path(checkout.prefix).parts)
-    return checkout.root.resolve().parents[depth - 1] if depth else checkout.root.resolve()
