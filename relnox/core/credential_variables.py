@@ -55,11 +55,7 @@ _MIN_COPY = 8
 
 
 def credentials(variables: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the variables that hold a credential of any kind, or lead to one.
-
-    Args:
-        variables: An environment.
-    """
+    """Return the names of the variables that hold a credential of any kind, or lead to one."""
     return upload_credentials(variables) | {
         name
         for name, value in variables.items()
@@ -71,11 +67,7 @@ def credentials(variables: Mapping[str, str]) -> frozenset[str]:
 
 
 def upload_credentials(variables: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the variables that allow uploads, copies under other names included.
-
-    Args:
-        variables: An environment.
-    """
+    """Return the names of the variables that allow uploads, copies under other names included."""
     names = {
         name
         for name, value in variables.items()
@@ -98,12 +90,7 @@ def is_upload_setting_name(name: str) -> bool:
 
 
 def in_arguments(arguments: Sequence[str], secrets: Sequence[str]) -> tuple[str, ...]:
-    """Describe the upload credentials in a command line, without their values.
-
-    Args:
-        arguments: The program and its arguments.
-        secrets: The values of known upload credentials.
-    """
+    """Describe the upload credentials in a command line, without their values; `secrets` are known values."""
     names: dict[str, None] = {}
     for argument in arguments:
         for name, value in _ASSIGNMENT.findall(argument):

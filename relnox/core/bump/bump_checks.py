@@ -38,13 +38,7 @@ _MAX_LISTED = 5
 
 
 def check_clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Package]) -> Iterator[Problem]:
-    """Check for uncommitted changes in the files to edit and in the folders of the bumped packages.
-
-    Args:
-        dirty: Tracked files that differ from the present commit.
-        edited: Files to edit.
-        packages: Packages to bump.
-    """
+    """Check for uncommitted changes in the files to edit and in the folders of the bumped packages."""
     files = set(edited)
     folders = [package.folder for package in packages]
     affected = [
@@ -62,11 +56,7 @@ def check_clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[
 
 
 def check_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
-    """Check that no committed module imports an untracked one.
-
-    Args:
-        imports: Committed modules, each with an untracked one that it imports.
-    """
+    """Check that no committed module imports an untracked one; `imports` are pairs of such modules."""
     for importing, imported in imports:
         yield Problem(
             code="import-untracked",
@@ -78,13 +68,7 @@ def check_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
 def check_branch(
     present: str | None, lines: Sequence[ReleaseLine], configured: Sequence[ReleaseLine]
 ) -> Iterator[Problem]:
-    """Check that releases are made from the present branch.
-
-    Args:
-        present: The present branch; None if the head is detached.
-        lines: The release lines of the present commit.
-        configured: All release lines.
-    """
+    """Check that releases are made from the present branch; a detached head (None) is no problem here."""
     if present is not None and configured and not lines:
         names = [line.branch for line in configured]
         single = [line.branch for line in configured if not line.is_glob]
@@ -98,13 +82,7 @@ def check_branch(
 def check_bounds(
     bumps: Iterable[VersionBump], lines: Sequence[ReleaseLine], configured: Sequence[ReleaseLine]
 ) -> Iterator[Problem]:
-    """Check that every new version is within the bounds of the branch.
-
-    Args:
-        bumps: The bumps.
-        lines: The release lines of the present commit.
-        configured: All release lines.
-    """
+    """Check that every new version is within the bounds of `lines`, the release lines of the present commit."""
     for bump in bumps:
         if contain(lines, bump.after):
             continue
@@ -129,13 +107,7 @@ def check_on_branch(present: str | None) -> Iterator[Problem]:
 
 
 def check_branch_up_to_date(branch: str | None, remote: str, *, is_ancestor: bool | None) -> Iterator[Problem]:
-    """Check that the branch contains all commits of the remote's branch; skip the check if that is unknown.
-
-    Args:
-        branch: The present branch.
-        remote: The name of the remote.
-        is_ancestor: Whether the remote's commit is in the branch; None if unknown.
-    """
+    """Check that the branch contains the remote's branch (`is_ancestor`); None if that is not known."""
     if is_ancestor is False:
         yield Problem(
             code="branch-behind",
@@ -145,12 +117,7 @@ def check_branch_up_to_date(branch: str | None, remote: str, *, is_ancestor: boo
 
 
 def check_behind(missing: int, upstream: str) -> Iterator[Problem]:
-    """Check that the branch contains its remote-tracking branch.
-
-    Args:
-        missing: How many commits the remote-tracking branch is ahead.
-        upstream: Its name.
-    """
+    """Check that no commits of `upstream`, the remote-tracking branch, are missing in the branch."""
     if missing:
         commits = "a commit that is" if missing == 1 else f"{missing} commits that are"
         yield Problem(
@@ -161,15 +128,7 @@ def check_behind(missing: int, upstream: str) -> Iterator[Problem]:
 def check_tags_free(
     tags: Iterable[Tag], local: Mapping[str, str], remote: Mapping[str, str], head: str | None, remote_name: str
 ) -> Iterator[Problem]:
-    """Check that no planned tag exists, here or on the remote.
-
-    Args:
-        tags: The planned tags.
-        local: Local tags, each with its commit.
-        remote: Tags of the remote.
-        head: The commit that existing tags may be on, if the plan creates no commit.
-        remote_name: The name of the remote.
-    """
+    """Check that no planned tag exists, here or on the remote, except on `head` if the plan creates no commit."""
     for tag in tags:
         repositories = (("here", local), (f"on {remote_name}", remote))
         where = [name for name, commits in repositories if tag.name in commits and commits[tag.name] != head]
@@ -183,13 +142,7 @@ def check_tags_free(
 
 
 def check_tags_known(local: Mapping[str, str], remote_error: str | None, remote_name: str) -> Iterator[Problem]:
-    """Check that the remote's tags are known in a clone without tags, as many CI jobs have.
-
-    Args:
-        local: Local tags.
-        remote_error: Why the remote did not answer.
-        remote_name: The name of the remote.
-    """
+    """Check that the remote's tags are known in a clone without tags, as many CI jobs have."""
     if not local and remote_error is not None:
         yield Problem(
             code="tags-unknown",
@@ -201,12 +154,9 @@ def check_tags_known(local: Mapping[str, str], remote_error: str | None, remote_
 def check_above_tags(
     bumps: Iterable[VersionBump], names: Mapping[str, str], tagged: Mapping[str, tuple[str, Version]]
 ) -> Iterator[Problem]:
-    """Check that every new version is greater than that of the package's last reachable tag.
+    """Check that every new version is greater than that of the package's last reachable tag, which is in `tagged`.
 
-    Args:
-        bumps: The bumps.
-        names: The planned tag of each package; `check_tags_free` reports one that exists.
-        tagged: The last reachable tag of packages, with its version.
+    A planned tag (in `names`) that exists is reported by `check_tags_free`.
     """
     reported = set()
     for bump in bumps:
@@ -223,12 +173,7 @@ def check_above_tags(
 
 
 def check_tag_prefixes(bumps: Iterable[VersionBump], names: Mapping[str, str]) -> Iterator[Problem]:
-    """Check that backends that derive versions from tags read the planned tags.
-
-    Args:
-        bumps: The bumps.
-        names: The planned tag of each package.
-    """
+    """Check that backends that derive versions from tags read the planned tags (`names`, by package)."""
     for bump in bumps:
         source, name = bump.package.source, names.get(bump.package.name)
         if source.kind == "tags" and source.key and name is not None and not name.startswith(str(source.key[0])):

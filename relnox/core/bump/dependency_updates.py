@@ -31,12 +31,6 @@ def dependency_updates(
 ) -> DependencyUpdates:
     """Return the requirements of each package that change with the bumped packages they name.
 
-    Args:
-        workspace: The packages.
-        bumps: The bumps.
-        present: The present versions of packages.
-        config: The project's settings.
-
     Raises:
         Blocked: The settings forbid a change that is necessary, or a requirement would be lowered.
     """

@@ -93,20 +93,14 @@ def unsatisfied(
 ) -> Iterator[Problem]:
     """Yield a problem for each requirement that neither an index nor this run satisfies.
 
-    Args:
-        requirements: The requirements.
-        available: The available versions by project. Requirements are not checked if an index has failed.
-        released: The versions of the packages that the same run publishes.
-        command: The command that publishes, without `--package`.
+    A requirement is not checked if one of its indexes did not answer. `released` are the versions that this run
+    publishes, and `command` is the command that publishes.
     """
-    for requirement in requirements:
-        if requirement.extra or requirement.name not in available:
-            continue
-        versions = available[requirement.name]
-        if _is_missing(requirement, versions, released):
+    for requirement, reason in _missing(requirements, available, released):
+        if not requirement.extra:
             message = (
                 f"{requirement.package} {requirement.version} requires {requirement.text}, which cannot be "
-                f"installed ({_reason(requirement, versions, released)})"
+                f"installed ({reason})"
             )
             yield Problem(code="requirement-unavailable", message=message, fix=_fix(requirement, command))
 
@@ -117,12 +111,11 @@ def unsatisfied_extras(
     released: Mapping[str, Version],
 ) -> Iterator[str]:
     """Yield a warning for each extra that cannot be installed; see `unsatisfied`."""
-    for requirement in requirements:
-        versions = available.get(requirement.name) if requirement.extra else None
-        if versions is not None and _is_missing(requirement, versions, released):
+    for requirement, reason in _missing(requirements, available, released):
+        if requirement.extra:
             yield (
                 f"an extra of {requirement.package} {requirement.version} requires {requirement.text}, which "
-                f"cannot be installed ({_reason(requirement, versions, released)})"
+                f"cannot be installed ({reason})"
             )
 
 
@@ -143,13 +136,18 @@ def unchecked_warnings(
         yield f"requirements not checked on {index}: {listing(sorted(names))} ({error})"
 
 
-def _is_missing(
-    requirement: RequiredProject, available: AvailableVersions, released: Mapping[str, Version]
-) -> bool:
-    version = released.get(requirement.name)
-    if version is not None and SpecifierSet(requirement.specifier).contains(version, prereleases=True):
-        return False
-    return bool(available.indexes) and not available.errors and not is_satisfied(requirement, available)
+def _missing(
+    requirements: Iterable[RequiredProject],
+    available: Mapping[str, AvailableVersions],
+    released: Mapping[str, Version],
+) -> Iterator[tuple[RequiredProject, str]]:
+    """Yield the requirements that cannot be installed, each with the versions that exist instead."""
+    for requirement in requirements:
+        versions, release = available.get(requirement.name), released.get(requirement.name)
+        if versions is None or not versions.indexes or versions.errors or is_satisfied(requirement, versions):
+            continue
+        if release is None or not SpecifierSet(requirement.specifier).contains(release, prereleases=True):
+            yield requirement, _reason(requirement, versions, release)
 
 
 def _fix(requirement: RequiredProject, command: str) -> str:
@@ -170,7 +168,7 @@ def _fix(requirement: RequiredProject, command: str) -> str:
     )
 
 
-def _reason(requirement: RequiredProject, available: AvailableVersions, released: Mapping[str, Version]) -> str:
+def _reason(requirement: RequiredProject, available: AvailableVersions, release: Version | None) -> str:
     """Describe which versions exist instead."""
     indexes = " and ".join(available.indexes)
     versions = sorted(available.versions, reverse=True)
@@ -180,5 +178,4 @@ def _reason(requirement: RequiredProject, available: AvailableVersions, released
         reason = f"only yanked versions on {indexes}: {listing(map(str, sorted(available.yanked)))}"
     else:
         reason = f"{requirement.name} is not on {indexes}"
-    version = released.get(requirement.name)
-    return reason if version is None else f"{reason}, and this run publishes {version}"
+    return reason if release is None else f"{reason}, and this run publishes {release}"

@@ -174,12 +174,7 @@ class Document:
 
 
 def _scan(text: str, fences: str) -> Iterator[Line]:
-    """Split text into lines.
-
-    Args:
-        text: The text. Lines end as in CommonMark; the last one has no line end.
-        fences: The characters of fences.
-    """
+    """Split text into lines as CommonMark does; `fences` are the characters of fences."""
     in_item, in_comment, fence, width = False, False, "", 0
     for match in _LINE.finditer(text):
         content = match["text"].removeprefix(BOM).expandtabs(4)

@@ -46,12 +46,7 @@ class Fragment(NamedTuple):
 
 
 def parse(file: str, content: bytes, packages: Iterable[str]) -> Fragment:
-    """Parse a fragment.
-
-    Args:
-        file: Its name, for messages.
-        content: Its content.
-        packages: The names of the workspace's packages, in any spelling.
+    """Parse a change fragment; `packages` are the names of all packages, in any spelling.
 
     Raises:
         Blocked: It is not UTF-8, has no front matter, no package, an unknown package or one twice, an invalid
@@ -87,11 +82,9 @@ def parse(file: str, content: bytes, packages: Iterable[str]) -> Fragment:
 
 
 def remove_packages(content: bytes, packages: Collection[str]) -> bytes | None:
-    """Remove the lines of released packages from a fragment; every other byte is unchanged.
+    """Remove the lines of released packages from a valid fragment; every other byte is unchanged.
 
-    Args:
-        content: A valid fragment; content without front matter is returned unchanged.
-        packages: The names of the released packages, in any spelling.
+    Content without front matter is returned unchanged.
 
     Returns:
         None if no package remains: the file can be removed.

@@ -55,12 +55,7 @@ def check_headings(
 ) -> None:
     """Check that changelogs have a heading for the texts of change fragments.
 
-    Args:
-        bumps: The version bumps.
-        contents: Files by path, including changelogs.
-        changes: The change fragments.
-        generated: Packages whose changelogs are written by another tool.
-        config: The project's settings.
+    Changelogs of the packages in `generated` are written by another tool, and not checked.
 
     Raises:
         Blocked: The changelog of a package with fragments has no such heading.
@@ -91,13 +86,7 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
 ) -> Iterator[tuple[str, bytes]]:
     """Add a release to the changelogs that have the form of Keep a Changelog; yield their new contents.
 
-    Args:
-        bumps: The version bumps.
-        contents: Files by path, including those of `changelog_paths` that exist.
-        tags: For each package the tag of the release and the previous one.
-        changes: The change fragments.
-        config: The project's settings.
-        today: The day of the release, in UTC.
+    `tags` has for each package the tag of the release and the previous one; `today` is the date in UTC.
 
     Raises:
         Blocked: A changelog has the version already, or several `Unreleased`.
@@ -135,14 +124,7 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
 def find_empty_changelogs(
     bumps: Sequence[VersionBump], contents: Mapping[str, bytes], changes: Sequence[Fragment], config: Config
 ) -> Iterator[str]:
-    """Find changelogs with a heading for unreleased changes and nothing below it.
-
-    Args:
-        bumps: The version bumps.
-        contents: Files by path, including changelogs.
-        changes: The change fragments.
-        config: The project's settings.
-    """
+    """Find changelogs with a heading for unreleased changes and nothing below it."""
     for file, bumps_of_file in _bumps_by_changelog(bumps, contents, config).items():
         text = contents[file].decode("utf-8", "surrogateescape")
         has_fragments = any(

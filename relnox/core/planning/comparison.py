@@ -31,10 +31,6 @@ def differences(approved: Plan, current: Plan) -> tuple[str, ...]:
     """Return how a plan differs from the approved one, as lines.
 
     A plan that resumes an earlier run may have fewer steps than the approved one, and other notes.
-
-    Args:
-        approved: The plan of the file.
-        current: The plan made from the same options now.
     """
     if current.resumes and _is_rest(approved, current):
         return ()

@@ -51,12 +51,7 @@ class FrontEnd(Record):
 
 
 def command(task: str, *words: str) -> str:
-    """Return the command that runs a task, for a fix.
-
-    Args:
-        task: Its name.
-        *words: Its options, each flag and each value as a word.
-    """
+    """Return the command that runs a task with options, each flag and each value a word, for a fix."""
     return shlex.join(["relnox", task, *words])
 
 
@@ -80,12 +75,7 @@ def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) ->
 
 
 def install(requirement: str, *, upgrade: bool = False) -> str:
-    """Return the command that installs a requirement, for a fix.
-
-    Args:
-        requirement: A requirement such as `relnox[wheels]`.
-        upgrade: Whether an installed version is too old or broken.
-    """
+    """Return the command that installs a requirement such as `relnox[wheels]`, or upgrades it, for a fix."""
     return f"pip install {'--upgrade ' if upgrade else ''}{quoted(requirement)}"
 
 

@@ -96,11 +96,7 @@ class Plan(Record, kw_only=True):
 
     @classmethod
     def from_json(cls, text: str, kinds: Iterable[type[Step]]) -> Plan:
-        """Read a plan from its JSON form.
-
-        Args:
-            text: The text.
-            kinds: The classes of all steps.
+        """Read a plan from its JSON form; `kinds` are the classes of all steps.
 
         Raises:
             ValueError: It is none, is of another schema, or was changed.

@@ -150,11 +150,9 @@ def required_names(requires: Iterable[str]) -> frozenset[str]:
 
 
 def merge(jobs: Sequence[Job], needs: Mapping[str, Iterable[str]]) -> Manifest:
-    """Merge the manifests of jobs: equal jobs give equal bytes, in any order.
+    """Merge the manifests of jobs without conflicts, at least one: equal jobs give equal bytes, in any order.
 
-    Args:
-        jobs: The jobs, without conflicts; at least one.
-        needs: The packages that each package needs, since a job may not have seen those that other jobs built.
+    `needs` are the packages that each package needs: a job may not have seen those that other jobs built.
     """
     files = [file for _, file in file_sources(jobs).values()]
     names = {file.package for file in files}

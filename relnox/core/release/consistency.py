@@ -85,12 +85,7 @@ def tag_mismatches(
 ) -> Iterator[Problem]:
     """Find tags at the commit to release that have another version than their packages.
 
-    Args:
-        versions: The version of each package to release.
-        formats: The tag format of each package.
-        tags: Names of the tags at the commit.
-        commit: The commit's id.
-        from_files: Whether the versions come from files of the commit; otherwise from archives.
+    The versions come from files of the commit if `from_files` is true, otherwise from archives.
     """
     mismatches: dict[tuple[tuple[str, ...], Version], list[str]] = {}
     for package, version in versions.items():
@@ -189,12 +184,9 @@ def commit_mismatches(
 
 
 def missing_wheels(manifest: Manifest, where: str, expected: Mapping[str, int]) -> Iterator[Problem]:
-    """Find packages with platform wheels of which a manifest has only the sdist.
+    """Find packages of which a manifest, in the file `where`, has only the sdist.
 
-    Args:
-        manifest: The manifest to publish.
-        where: The manifest's file.
-        expected: By package: the number of platform wheels in the settings.
+    `expected` is the number of platform wheels in the settings, by package.
     """
     for package, number in expected.items():
         if package in manifest.packages and all(file.kind == "sdist" for file in manifest.files_of(package)):

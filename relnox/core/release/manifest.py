@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from relnox.core.names import is_valid, normalized
 from relnox.core.planning import fixes
-from relnox.core.records import Record
+from relnox.core.records import Record, replace
 from relnox.core.text import counted
 from relnox.errors import Blocked
 
@@ -113,13 +113,12 @@ class Manifest(Record, kw_only=True):
 
     def only(self, packages: frozenset[str]) -> Manifest:
         """Return the manifest without the files of other packages."""
-        return Manifest(
+        return replace(
+            self,
             distributions=tuple(file for file in self.distributions if file.package in packages),
-            commit=self.commit,
-            dirty=self.dirty,
-            time=self.time,
             needs=tuple((name, needed) for name, needed in self.needs if name in packages),
             inputs=tuple(inputs for inputs in self.inputs if inputs.package in packages),
+            missing=(),
         )
 
     def to_json(self) -> str:
@@ -173,11 +172,7 @@ class Manifest(Record, kw_only=True):
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> Manifest:
-        """Read the form that `to_json` writes.
-
-        Args:
-            text: The document.
-            where: The file it came from, for the message.
+        """Read the form that `to_json` writes; `where` is the file, for the message.
 
         Raises:
             Blocked: The document is not a valid manifest.

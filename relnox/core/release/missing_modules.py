@@ -60,11 +60,7 @@ def distribution_for(module: str) -> str:
 def candidate_modules(lines: Iterable[str], missing: str) -> tuple[str, ...]:
     """Return the names that the failed import tried, the longest first, the missing module last.
 
-    If no package of a namespace is installed, Python reports that the namespace is missing.
-
-    Args:
-        lines: A traceback.
-        missing: The module in its message.
+    If no package of a namespace is installed, the traceback (`lines`) says that the namespace is missing.
     """
     statement = re.compile(
         rf"\b(?:from|import)\s+(?P<module>{re.escape(missing)}(?:\.\w+)*)(?:\s+import\s+\(?\s*(?P<name>\w+))?"
@@ -85,12 +81,7 @@ def hatch_plugin(line: str) -> str | None:
 
 
 def extra_providing(module: str, requires: Iterable[str]) -> str | None:
-    """Return the extra of a package that requires the distribution of a module; None if there is none.
-
-    Args:
-        module: The module.
-        requires: The package's `Requires-Dist`.
-    """
+    """Return the extra that requires the distribution of a module, by `Requires-Dist`; None if there is none."""
     names = {requirement_name(distribution_for(module)), normalized(module.partition(".")[0])}
     for requirement in requires:
         if requirement_name(requirement) in names:

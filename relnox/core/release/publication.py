@@ -119,12 +119,7 @@ def all_verified(files: Sequence[PublishedFile]) -> bool:
 
 
 def exit_code(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -> ExitCode:
-    """Return the exit code of publishing.
-
-    Args:
-        files: All files of the release.
-        errors: The exit codes of errors.
-    """
+    """Return the exit code of publishing, for all files of a release and the exit codes of errors."""
     states = {file.state for file in files}
     if all_verified(files):
         return ExitCode.DONE

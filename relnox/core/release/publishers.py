@@ -63,11 +63,7 @@ class Publisher(Record, kw_only=True):
 
 
 def from_claims(claims: Mapping[str, str]) -> Publisher | None:
-    """Return the publisher of a job; None for a CI provider that attestations do not support.
-
-    Args:
-        claims: The claims of its identity token.
-    """
+    """Return the publisher of a job by its identity token's claims; None for an unsupported CI provider."""
     github = re.fullmatch(r"[^/]+/[^/]+/\.github/workflows/([^@]+)@.*", claims.get("workflow_ref", ""))
     gitlab = re.fullmatch(r"[^/]+/.+?//([^@]+)@.*", claims.get("ci_config_ref_uri", ""))
     document: dict[str, str | None]
@@ -84,11 +80,7 @@ def from_claims(claims: Mapping[str, str]) -> Publisher | None:
 
 
 def from_document(document: Mapping[str, Any]) -> Publisher | None:
-    """Return the publisher in provenance; None for an unknown kind, or if identifying fields are missing.
-
-    Args:
-        document: The `publisher` of an attestation bundle.
-    """
+    """Return the publisher in provenance; None for an unknown kind, or if identifying fields are missing."""
     ci_provider = document.get("kind")
     fields = tuple((name, document[name]) for name in _FIELDS.get(str(ci_provider), ()) if document.get(name))
     required = {name for name in _FIELDS.get(str(ci_provider), ()) if name != _OPTIONAL}

@@ -113,10 +113,6 @@ class ExpectedFiles(Record, kw_only=True):
 def check_settings(settings: WheelsConfig, names: Collection[str]) -> None:
     """Check that the settings fit the packages and the wheels.
 
-    Args:
-        settings: The settings.
-        names: Normalized names of the workspace's packages.
-
     Raises:
         Blocked: A package has no platform wheels, or a glob matches no wheel of the matrix.
     """
@@ -179,11 +175,6 @@ def cibuildwheel_command(job: WheelJob, *, sdist: str, output: str) -> Command:
 
     `[tool.cibuildwheel]` of the project configures how wheels are built; which of them are built is set here, so
     that every job builds the expected wheels.
-
-    Args:
-        job: The job.
-        sdist: Path of the sdist.
-        output: The folder for the wheels.
     """
     if len(job.identifiers) == 1:
         return Command(argv=("cibuildwheel", "--only", job.identifiers[0], "--output-dir", output, sdist))

@@ -209,11 +209,7 @@ class Config(Settings):
 
     @classmethod
     def parse(cls, data: Any, options: Mapping[str, Sequence[Field]] = EMPTY) -> Config:
-        """Validate and convert the content of `[tool.relnox]`.
-
-        Args:
-            data: The parsed TOML table.
-            options: The options of tasks, by table; see `config_table`.
+        """Validate and convert the content of `[tool.relnox]`; `options` are those of tasks, see `config_table`.
 
         Raises:
             Blocked: A key is unknown, or a value is not valid.
@@ -231,11 +227,7 @@ class Config(Settings):
 
 
 def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
-    """Return the kind of `[tool.relnox]`.
-
-    Args:
-        options: The options of tasks by table, such as `build`.
-    """
+    """Return the kind of `[tool.relnox]`; `options` are the options of tasks by table, such as `build`."""
     fields = fields_of(Config)
     return Table(
         Config,

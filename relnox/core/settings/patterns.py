@@ -33,9 +33,7 @@ def normalize_path(pattern: str) -> str:
 def select(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Package, ...]:
     """Return the packages that match patterns: the last matching pattern decides, and one with `!` excludes.
 
-    Args:
-        patterns: Names, folders, or globs of either. If the first one excludes, all other packages match.
-        packages: Packages to choose from.
+    If the first pattern excludes, all other packages match.
     """
     starts_with_all = bool(patterns) and patterns[0].startswith("!")
     selected = []

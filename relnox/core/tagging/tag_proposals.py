@@ -45,15 +45,7 @@ def format_problems(
     formats: Mapping[str, TagFormat],
     known_tags: KnownTags,
 ) -> Iterator[Problem]:
-    """Find packages whose next tag would have another form than their tags have, or one that no tag here has.
-
-    Args:
-        packages: The packages to tag.
-        workspace: All packages.
-        config: The settings.
-        formats: The tag format of each package, by the settings.
-        known_tags: The existing tags.
-    """
+    """Find packages whose next tag would have another form than their tags have, or one that no tag here has."""
     survey, tags = known_tags.survey, known_tags.tags
     if not (survey.plain_prefixes or survey.package_prefixes or survey.unreadable or known_tags.prefixes):
         return  # there are no tags, or none of releases

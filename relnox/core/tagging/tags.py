@@ -104,13 +104,8 @@ def tag_formats(
 
     The configured one comes first, then the prefix that a package's backend reads. Otherwise it is the usual form
     that the existing tags have, or else `v{version}` for one package or lockstep, and `{name}-v{version}` for
-    several packages. Packages whose backends read any tag share one format.
-
-    Args:
-        workspace: The packages.
-        config: The project's settings.
-        present: The existing tags.
-        is_alone: Whether the repository contains no other packages than these.
+    several packages. Packages whose backends read any tag share one format. `is_alone` tells that the repository
+    contains no other packages than these.
 
     Raises:
         Blocked: The configured format is invalid, or does not distinguish the tags of two packages.

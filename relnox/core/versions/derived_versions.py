@@ -62,15 +62,7 @@ class Mismatch(NamedTuple):
 def tags_of_commit(
     package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, derives: bool, remedy: str
 ) -> CommitTags:
-    """Return the tags of a commit, from the point of view of a package.
-
-    Args:
-        package: Its name.
-        tags: The tags of the commit.
-        formats: The tag format of each package.
-        derives: Whether its version comes from tags.
-        remedy: How its backend is configured to read certain tags.
-    """
+    """Return the tags of a commit, from the point of view of a package."""
     here = sorted(tags)
     latest = formats[package].latest(here)
     own = None if latest is None else CommitTag(name=latest[0], package=package, version=latest[1])

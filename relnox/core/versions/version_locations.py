@@ -83,7 +83,8 @@ def find_attribute(code: str, name: str) -> Span:
     value = values[0]
     if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
         raise ValueError(f"{name} is not a plain string")  # noqa: TRY004 - an error in the file, not in the call
-    start, end = (_offset(code, *position) for position in _position_range(value))
+    start = _offset(code, value.lineno, value.col_offset)
+    end = _offset(code, value.end_lineno or 0, value.end_col_offset or 0)
     inside = code.find(value.value, start, end)
     if inside < 0 or not value.value:
         raise ValueError(f"{name} is not a plain string")
@@ -258,10 +259,6 @@ def _is_name(target: ast.expr, name: str) -> bool:
     import ast
 
     return isinstance(target, ast.Name) and target.id == name
-
-
-def _position_range(value: ast.Constant) -> tuple[tuple[int, int], tuple[int, int]]:
-    return (value.lineno, value.col_offset), (value.end_lineno or 0, value.end_col_offset or 0)
 
 
 def _offset(code: str, line: int, column: int) -> int:

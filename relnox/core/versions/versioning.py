@@ -33,11 +33,7 @@ _FIRST = 1
 
 
 def parse(text: str, *, where: str = "") -> Version:
-    """Parse a version, in any spelling that PEP 440 allows.
-
-    Args:
-        text: The version as written in a file or on the command line.
-        where: The file, with its line where known, for the message.
+    """Parse a version in any spelling that PEP 440 allows; `where` is its file or option, for the message.
 
     Raises:
         Blocked: The text is not a version of PEP 440.
@@ -120,11 +116,6 @@ def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
     """Return the level to bump for a level derived from commits.
 
     Below 1.0, where SemVer makes no promises, a breaking change is a minor and a feature a patch.
-
-    Args:
-        current: The present version.
-        level: The highest level of the commits.
-        shift: Whether levels shift while major is 0.
     """
     if not shift or current.major > 0:
         return level
