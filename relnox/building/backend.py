@@ -73,14 +73,7 @@ class _IsolatedEnv(Record):
 def build_sdist(
     name: str, source: Path, output: Path, session: BuildSession, settings: BuildSettings = DEFAULT
 ) -> Path:
-    """Build a package's sdist.
-
-    Args:
-        name: The package's name, for messages.
-        source: Its folder.
-        output: An existing folder for the archive.
-        session: Where its hooks run.
-        settings: The project's settings for the build.
+    """Build a package's sdist in an existing folder; `name` is the package's, for messages.
 
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
@@ -96,15 +89,7 @@ def build_wheel(  # noqa: PLR0913, PLR0917 - the parameters of a build
     session: BuildSession,
     settings: BuildSettings = DEFAULT,
 ) -> Path:
-    """Build a package's wheel from its sdist, as installers do.
-
-    Args:
-        name: The package's name, for messages.
-        sdist: The archive.
-        output: An existing folder for the wheel.
-        scratch: An existing, empty folder to unpack the sdist in.
-        session: Where its hooks run.
-        settings: The project's settings for the build.
+    """Build a package's wheel from its sdist, as installers do; `scratch` is an empty folder to unpack it in.
 
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.

@@ -24,11 +24,7 @@ class Conditions(Record, kw_only=True):
     locale: str
 
     def variables(self, epoch: int | None) -> dict[str, str]:
-        """Return the environment variables for a build.
-
-        Args:
-            epoch: `SOURCE_DATE_EPOCH`, seconds since 1970; None leaves the time to the clock.
-        """
+        """Return the environment variables for a build; without an epoch (seconds) the clock sets times."""
         variables = {"TZ": self.time_zone, "LC_ALL": self.locale}
         return variables | ({} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)})
 

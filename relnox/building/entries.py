@@ -75,12 +75,7 @@ class Limit(Record):
 
 
 def unpacked_limit(packed: int, limits: ArchiveLimits) -> Limit:
-    """Return the limit for an archive of a size.
-
-    Args:
-        packed: Size of the archive in bytes.
-        limits: The project's limits.
-    """
+    """Return the limit for an archive of `packed` bytes."""
     total = limits.max_unpacked << 20
     by_ratio = max(packed * limits.max_ratio, _ALWAYS_ALLOWED)
     if by_ratio < total:

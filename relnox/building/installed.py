@@ -48,12 +48,7 @@ def read_installed(environment: Environment) -> dict[str, InstalledDistribution]
 
 
 def changed_files(distribution: InstalledDistribution, wheel_record: Mapping[str, str]) -> Iterator[str]:
-    """Find installed files that are missing or that differ from RECORD.
-
-    Args:
-        distribution: The installed distribution.
-        wheel_record: The hashes in the wheel's own RECORD, as `modules.record` reads them.
-    """
+    """Find installed files that are missing or differ from RECORD; the wheel's own hashes take precedence."""
     for name, recorded in {**distribution.record, **wheel_record}.items():
         path = distribution.info.parent / name
         try:

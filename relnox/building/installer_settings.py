@@ -57,25 +57,15 @@ class PackageSource(Record):
 
 
 def package_sources(installer: str, variables: Mapping[str, str], folder: Path) -> tuple[PackageSource, ...]:
-    """Return the places an installer is configured for; if there is no index among them, it uses the public one.
-
-    Args:
-        installer: `uv` or `pip`.
-        variables: Its environment.
-        folder: The folder that it is run in.
-    """
+    """Return the places that `uv` or `pip` is configured for in a folder; no index means the public one."""
     sources = _uv_sources(variables, folder) if installer == "uv" else _pip_sources(variables)
     return tuple(dict.fromkeys(sources))
 
 
 def pin_index(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
-    """Return an installer's environment with this index and no other, whatever it is configured for.
+    """Return an installer's environment with this index (simple API) only, whatever it is configured for.
 
     Variables also reach the builds that an installer runs for sdists, unlike options.
-
-    Args:
-        variables: Its environment, with the user's configuration.
-        index_url: The simple API of the index.
     """
     others = {name: value for name, value in variables.items() if not _REDIRECTING.fullmatch(name)}
     # [tool.uv.sources] of an sdist may name another index.
@@ -84,14 +74,10 @@ def pin_index(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
 
 
 def constraint_files(variables: Mapping[str, str], folder: Path) -> tuple[tuple[str, str], ...]:
-    """Return constraint files for builds, each with the variable that names it.
+    """Return constraint files for builds, each with the variable that names it; relative paths are in `folder`.
 
     `python -m build` makes pip read the first variable, pip makes builds read the second, `uv build` reads the
     third. All of them apply, whichever installer is used here. pip.conf is read by pip only, as usual.
-
-    Args:
-        variables: The environment variables.
-        folder: The base of relative paths.
     """
     files = [
         (file if "://" in file else str(folder / file), name)
@@ -102,12 +88,7 @@ def constraint_files(variables: Mapping[str, str], folder: Path) -> tuple[tuple[
 
 
 def external_constraints(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
-    """Yield constraints that name other places than the index, or that cannot be read.
-
-    Args:
-        files: Paths and addresses of constraint files.
-        requirements: Constraints.
-    """
+    """Yield constraints, alone or in files, that name other places than the index, or that cannot be read."""
     yield from (requirement for requirement in requirements if "@" in requirement)
     for file in files:
         try:

@@ -35,11 +35,8 @@ def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tu
     """Return the importable modules: those that the metadata declares (PEP 794), else the top-level modules.
 
     A folder without `__init__` is a namespace package: the first modules below it count, with their full names.
-    Tests, examples and similar folders at the top count only if there is nothing else.
-
-    Args:
-        archive: A wheel, or an sdist that is installed.
-        installed: The names of an sdist's installed files.
+    Tests, examples and similar folders at the top count only if there is nothing else. For an sdist, the names of
+    its installed files are needed.
     """
     if archive.import_names is not None:
         public = (name.partition(";") for name in archive.import_names)
@@ -60,10 +57,9 @@ def only_tests(names: Iterable[str]) -> bool:
 
 
 def parse_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Parse console and GUI scripts: their targets (`module:attribute`) and the extras they need, by name.
+    """Parse console and GUI scripts from an `entry_points.txt` that may be missing.
 
-    Args:
-        entry_points: `entry_points.txt` of an installed distribution; it may be missing.
+    Return their targets (`module:attribute`) and the extras they need, by name.
     """
     parser = ConfigParser(delimiters=("=",), interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
@@ -97,12 +93,9 @@ def supported_pythons(archive: Archive) -> SpecifierSet:
 def required_names(
     archive: Archive, python: str, extras: Iterable[str] = ()
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the names of what an archive requires on this machine, with the requested extras.
+    """Yield the names and extras of what an archive requires on this machine.
 
-    Args:
-        archive: The archive.
-        python: The version of the Python, such as `3.12.1`.
-        extras: The archive's own extras that are installed.
+    `python` is a full version such as `3.12.1`; `extras` are the archive's own ones that are installed.
     """
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name

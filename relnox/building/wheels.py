@@ -23,12 +23,7 @@ _TIMEOUT = 600.0
 
 
 def is_installable_on(wheel: str, python: str) -> bool:
-    """Return whether a Python can install a wheel that was built with an older one.
-
-    Args:
-        wheel: The wheel's file name.
-        python: A version such as `3.12`.
-    """
+    """Return whether a Python (`3.12`) can install a wheel, by its file name, that was built with an older one."""
     version = [int(part) for part in python.split(".")[:2]]
     tags = parse_wheel_filename(wheel)[3]
     platforms = {tag.platform for tag in tags}

@@ -52,9 +52,7 @@ def twine_script() -> str:
 def start_twine_server(variables: Mapping[str, str], folder: Path) -> ForkServer:
     """Start a process that imports the modules of `twine check`, to be forked for each run of it.
 
-    Args:
-        variables: The environment variables of the process.
-        folder: An existing folder for output files.
+    Its output files are in an existing folder.
     """
     modules = (
         *("twine.__main__", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst"),

@@ -114,12 +114,7 @@ def diff_lines(edit: Edit) -> Iterator[str]:
 
 
 def plan_lines(plan: Plan, convert: Callable[[str], str] = as_written) -> Iterator[str]:
-    """Format a plan that is not run: its steps, the diffs of files, and its problems.
-
-    Args:
-        plan: The plan.
-        convert: Converts commands to the form that the user has to type, except in diffs.
-    """
+    """Format a plan that is not run: its steps, the diffs of files, and its problems; diffs are not converted."""
     yield f"Plan of {plan.task} ({plan.digest[:12]}): {counted(len(plan.steps), 'step')}"
     for number, step in enumerate(plan.steps, 1):
         yield f"{number:>4}. {step.title}{'  [remote]' if step.remote else ''}"

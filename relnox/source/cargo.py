@@ -50,11 +50,6 @@ def version_locations(package: Package, document: Mapping[str, Any], root: Path)
     """Find the version of a package's crate in its manifest, in requirements on it and in the lock file.
 
     The manifest comes first; without a manifest, or without a version in it, there is no location.
-
-    Args:
-        package: The package.
-        document: Its pyproject.toml.
-        root: The workspace's root.
     """
     own = table_at(document, "tool", "maturin").get("manifest-path", _MANIFEST)
     manifest = _manifest(posixpath.normpath(f"{package.folder}/{own}"), root)

@@ -61,13 +61,8 @@ def draft_changelog(  # noqa: PLR0913 - what a changelog is made of
 ) -> dict[str, bytes | None]:
     """Run a tool for a release; return the files that it changes by path, None for one that it removes.
 
-    Args:
-        tool: The tool.
-        git: The checkout.
-        release: The release.
-        today: The day of the release, in UTC.
-        changelog: Name of the changelog, if the tool's settings have none.
-        pass_env: Variables that the tool gets although they look like credentials.
+    `today` is the day in UTC; `changelog` is the file's name if the tool's settings have none. Variables in
+    `pass_env` reach the tool although they look like credentials.
 
     Raises:
         Failed: The tool is not installed, or fails.

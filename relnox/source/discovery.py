@@ -32,11 +32,7 @@ _LOCK = "uv.lock"
 def find_unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Config) -> tuple[Package, ...]:
     """Find packages with a build system that are neither in the workspace nor excluded.
 
-    Args:
-        files: Every pyproject.toml of the checkout, relative to the root, which may be below the top.
-        root: The project's folder.
-        workspace: Its packages.
-        config: Its settings.
+    `files` are all pyproject.toml of the checkout, relative to the root, which may be below the checkout's top.
     """
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
     uv = pyproject.strings_in(pyproject.table_at(document, "tool", "uv", "workspace").get("exclude"))
@@ -67,12 +63,7 @@ def lists_packages(root: Path, config: Config) -> bool:
 
 
 def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[str]] | None = None) -> Workspace:
-    """Find all packages of a project.
-
-    Args:
-        root: The project's folder.
-        config: Its settings.
-        ignored: Picks the paths that git ignores.
+    """Find all packages of a project; `ignored` picks the paths that git ignores.
 
     Raises:
         Blocked: There is no package, two have the same name, a listed one cannot be read, or a pattern matches

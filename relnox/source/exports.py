@@ -34,15 +34,10 @@ _UMASK = 0o022
 
 
 def export(git: Git, commit: str, into: Path) -> Path:
-    """Check a commit out into a new folder.
+    """Check a commit (full id) out into a new folder.
 
     Submodules are checked out from those of the current checkout; one that is missing there stays empty, as after
     a clone.
-
-    Args:
-        git: The checkout whose commit it is.
-        commit: The commit's full id.
-        into: The new folder.
 
     Returns:
         The folder in it that corresponds to `git.root`.

@@ -83,7 +83,7 @@ def run(  # noqa: PLR0913 - the surroundings of a program
         environments = scratch.path / "nox" if is_copy else None
         environment = _environment(hook, event, path, variables or {})
         try:
-            completed = process.run(
+            process.run(
                 _argv(hook, folder, environment["PATH"], environments, name, where),
                 cwd=folder,
                 env=environment,
@@ -91,7 +91,7 @@ def run(  # noqa: PLR0913 - the surroundings of a program
                 on_line=on_line,
                 umask=_UMASK if is_copy else -1,
                 kill_leftovers=True,
-            )
+            ).check(name)
         except Failed as error:
             if error.code == "program-timeout":
                 raise Failed(
@@ -105,15 +105,13 @@ def run(  # noqa: PLR0913 - the surroundings of a program
                     f"{name}: {error.message}",
                     fix=f"make the program executable, or correct run in {where}",
                 ) from error
+            if error.code == "program-failed":
+                raise Failed(
+                    "hook-failed",
+                    error.message,
+                    fix=f"correct what it reports, or its settings in {where}; then rerun the command",
+                ) from error
             raise
-        try:
-            completed.check(name)
-        except Failed as error:
-            raise Failed(
-                "hook-failed",
-                error.message,
-                fix=f"correct what it reports, or its settings in {where}; then rerun the command",
-            ) from error
 
 
 def hook_name(hook: Hook, event: Mapping[str, Any]) -> str:
@@ -157,9 +155,7 @@ def _argv(  # noqa: PLR0913, PLR0917 - a command, and where its program is looke
 def written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str | None]:
     """Return the files of a checkout that differ from its commit, with their SHA-256; None for a removed one.
 
-    Args:
-        git: The checkout.
-        ignored: Globs of ignored files to include; others are left out, and so are caches.
+    Ignored files are included if they match one of the globs; caches never are.
     """
     names = set(git.changed_files())
     if globs := tuple(ignored):
@@ -174,12 +170,7 @@ def written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str | None
 
 
 def check_writes(hook: Hook, event: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Check that a hook wrote only files that it declares.
-
-    Args:
-        hook: The hook.
-        event: The event.
-        names: The files that it wrote, relative to the root.
+    """Check that a hook wrote only files that it declares; names are relative to the root.
 
     Raises:
         Failed: It wrote others.
@@ -200,13 +191,7 @@ def check_position(
     """Check that a hook left the current commit and branch as they were.
 
     Otherwise files that it commits are released without being in the plan, or the release is on another branch.
-
-    Args:
-        hook: The hook.
-        event: The event.
-        git: The checkout.
-        before: Its position before the hook.
-        is_copy: Whether the checkout is a copy, where there is nothing to go back to.
+    In a copy there is nothing to go back to.
 
     Raises:
         Failed: The commit or the branch is another one.

@@ -31,10 +31,7 @@ class Locked(Exception):
 
 @contextlib.contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a checkout inside the block: one run at a time may change it.
-
-    Args:
-        folder: Where relnox keeps what must outlive a run.
+    """Hold the lock of a checkout inside the block: one run at a time may change it. It is a file in `folder`.
 
     Raises:
         Blocked: Another run holds it.
@@ -53,10 +50,7 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold a lock inside the block; the file stays, with the process id in it.
-
-    Args:
-        path: The file that is locked.
+    """Lock a file inside the block; the file stays, with the process id in it.
 
     Raises:
         Locked: Another process holds it.

@@ -14,12 +14,9 @@ _LAYOUTS = ("src", ".", "lib", "python")
 
 
 def packages_containing(root: Path, folders: Mapping[str, str], module: str) -> tuple[str, ...]:
-    """Find the packages that contain a module, by name.
+    """Find the packages that contain a module, by its full name; a namespace package has no owner.
 
-    Args:
-        root: The project's folder.
-        folders: The folder of each package, relative to the root.
-        module: The full name of the module. A namespace package has no owner.
+    `folders` has the folder of each package, relative to the root.
     """
     path = module.replace(".", "/")
     files = (f"{path}.py", f"{path}/__init__.py", f"{path}.pyi")
@@ -31,12 +28,6 @@ def packages_containing(root: Path, folders: Mapping[str, str], module: str) -> 
 
 
 def first_contained(root: Path, folders: Mapping[str, str], modules: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Find the first of some modules that is in a package, and its packages; empty if there is none.
-
-    Args:
-        root: As for `packages_containing`.
-        folders: As for `packages_containing`.
-        modules: Full names of modules.
-    """
+    """Find the first of some modules that is in a package, and its packages; empty if there is none."""
     candidates = ((module, packages_containing(root, folders, module)) for module in modules)
     return next(((module, names) for module, names in candidates if names), ("", ()))

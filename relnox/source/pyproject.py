@@ -65,11 +65,7 @@ def is_package(document: Mapping[str, Any]) -> bool:
 
 
 def parse_package(document: Mapping[str, Any], folder: str) -> Package:
-    """Parse the package that a pyproject.toml describes.
-
-    Args:
-        document: The result of `load`.
-        folder: The file's folder, POSIX, relative to the root.
+    """Parse the package that the pyproject.toml of a folder (POSIX, relative to the root) describes.
 
     Raises:
         Blocked: The name or the version is missing or invalid.

@@ -90,11 +90,7 @@ def update_lock_files(
 ) -> dict[str, bytes | None]:
     """Update lock files with their own tools for the planned edits; return their new contents.
 
-    Args:
-        git: The checkout.
-        locks: The lock files, relative to the root.
-        planned: New contents of files, None for one that is removed.
-        pass_env: Variables that the tools get although they look like credentials.
+    The arguments are those of `run_on_copy`.
     """
     contents: dict[str, bytes | None] = {}
     for lock in locks:

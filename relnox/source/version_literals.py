@@ -59,14 +59,7 @@ class Literals(Record):
 
 
 def find_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> Literals:
-    """Search all tracked files; outside git, only modules that usually have a version.
-
-    Args:
-        git: The checkout, if there is one.
-        workspace: The packages.
-        config: The project's settings.
-        root: The project's folder.
-    """
+    """Search all tracked files for versions; outside git, only modules that usually have one."""
     packages = [
         package for package in workspace.packages if package.source.in_file and package.version is not None
     ]

@@ -60,12 +60,7 @@ def find_errors(
 ) -> tuple[Finding, ...]:
     """Check an archive that was built elsewhere, or by an earlier run; return errors only.
 
-    Args:
-        path: The archive.
-        public: Whether to include what only the public index rejects.
-        limits: How large it may be.
-        may_be_empty: See `Expected`.
-        optional_extensions: See `Expected`.
+    With `public`, what only the public index rejects is an error as well; for the other options see `Expected`.
     """
     return _read_and_check(
         path,
@@ -77,12 +72,7 @@ def find_errors(
 
 
 def find_missing_extensions(paths: Iterable[Path], limits: ArchiveLimits = archives.LIMITS) -> tuple[Finding, ...]:
-    """Find wheels that lack the native modules which the package's sdist declares.
-
-    Args:
-        paths: The archives of one package; unreadable ones are skipped, since `find_errors` reports them.
-        limits: How large they may be.
-    """
+    """Find wheels of a package that lack the native modules which its sdist declares; skip unreadable archives."""
     readable = []
     for path in paths:
         with contextlib.suppress(ArchiveError):
@@ -91,12 +81,9 @@ def find_missing_extensions(paths: Iterable[Path], limits: ArchiveLimits = archi
 
 
 def check_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
-    """Check that wheels have the native modules which their sdist declares.
+    """Check that the wheels of a package have the native modules which their sdist declares.
 
     If one wheel of the release has native modules, a wheel without them is the fallback for other platforms.
-
-    Args:
-        release: The archives of one package.
     """
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     wheels = [archive for archive in release if archive.kind == "wheel"]

@@ -29,12 +29,7 @@ _DEPRECATED = {
 
 
 def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[Finding]:
-    """Find classifiers for which the public index rejects the file.
-
-    Args:
-        classifiers: The classifiers of the metadata.
-        private: Whether the plan already treats the package as private.
-    """
+    """Find classifiers for which the public index rejects the file; `private` packages may say that they are."""
     deprecated, valid = _lists()
     for classifier in sorted(set(classifiers)):
         if classifier.startswith("Private ::"):

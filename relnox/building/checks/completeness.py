@@ -66,13 +66,7 @@ class Extensions(NamedTuple):
 def check_completeness(
     archive: Archive, *, may_be_empty: bool = False, optional_extensions: bool = False
 ) -> Iterator[Finding]:
-    """Find wheels that install nothing or only tests, and platform wheels without native code.
-
-    Args:
-        archive: A wheel.
-        may_be_empty: Whether the package consists of requirements only.
-        optional_extensions: Whether wheels without its native modules are released too.
-    """
+    """Find wheels that install nothing or only tests, and platform wheels without native code; see `Expected`."""
     if not any(_is_installed(member) for member in archive.members):
         if not may_be_empty:
             yield error(

@@ -64,12 +64,7 @@ _CHECKED_ELSEWHERE = frozenset({"metadata-version", "name", "version"})
 
 
 def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
-    """Find what the public index rejects in an archive's metadata.
-
-    Args:
-        archive: A wheel or an sdist.
-        private: Whether the plan already treats the package as private.
-    """
+    """Find what the public index rejects in an archive's metadata; `private` packages may say that they are."""
     raw, unparsed = _parse_for_upload(archive.metadata)
     fields = cast("Mapping[str, Any]", raw)
     yield from _metadata_version(fields.get("metadata_version"))

@@ -32,15 +32,10 @@ _LAST_MINOR = 30
 
 
 def differing_requirements(left: Iterable[str], right: Iterable[str], *, name: str) -> tuple[list[str], list[str]]:
-    """Return the requirements that only one side has; invalid ones are skipped.
+    """Return the requirements (PEP 508) of a package that only one side has; invalid ones are skipped.
 
     A package may require its own extras (`all = ["demo[test]"]`); some backends replace such an entry with the
     requirements of the extra. Requirements of extras are not compared then.
-
-    Args:
-        left: PEP 508 strings.
-        right: The same.
-        name: Normalized name of the package that has these requirements.
     """
     first, second = _by_subject(left), _by_subject(right)
     both = [requirement for side in (first, second) for group in side.values() for requirement in group]
@@ -57,13 +52,7 @@ def differing_requirements(left: Iterable[str], right: Iterable[str], *, name: s
 
 
 def can_apply(requirement: Requirement, pythons: SpecifierSet, *, extras: bool) -> bool:
-    """Return whether a requirement applies in some environment.
-
-    Args:
-        requirement: The requirement.
-        pythons: The Pythons that the package supports.
-        extras: Whether extras may be installed.
-    """
+    """Return whether a requirement applies in some environment of these Pythons; with `extras`, of any extra."""
     if requirement.marker is None:
         return True
     named = {clause.version for clause in pythons} | {f"3.{minor}" for minor in range(_LAST_MINOR)}

@@ -154,13 +154,7 @@ def _referenced_files(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def check_tracked_files(
     archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, bytes]] = ()
 ) -> Iterator[Finding]:
-    """Find files of an sdist that git does not track, and tracked modules that it lacks.
-
-    Args:
-        archive: An sdist.
-        tracked: The files that git tracks, relative to the package's folder.
-        above: Names and contents of files that git tracks in the folders above.
-    """
+    """Find files of an sdist that git does not track, and tracked modules that it lacks; see `Expected`."""
     members = _paths_inside(archive)
     inside = members.keys()
     files = inside - {parent for name in inside for parent in _parents(name)} - {""}

@@ -85,12 +85,7 @@ _REVOKE = "exclude it from the build, and revoke it if it was ever public"
 
 
 def find_secrets(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) -> Iterator[Finding]:
-    """Find files that hold a secret.
-
-    Args:
-        files: The files of an archive: names and first bytes (`INSPECTED_BYTES`).
-        tracked: The files that git tracks, relative to the package's folder; None outside git.
-    """
+    """Find files that hold a secret, by their names and first bytes (`INSPECTED_BYTES`); see `Expected`."""
     for name, content in files:
         path = member_path(name)
         for certain, description in (

@@ -46,11 +46,7 @@ def commit(git: Git, message: str, files: Iterable[str]) -> None:
 def undo_commit(git: Git, commit: str, tags: Iterable[str], files: Iterable[str]) -> None:
     """Move the branch to the parent of its last commit and delete tags, all or none; then reset the index.
 
-    Args:
-        git: The repository.
-        commit: The commit to undo; the branch stays unless this is the current one.
-        tags: Tags to delete.
-        files: Files to reset in git's index.
+    The branch stays unless the commit is the current one.
     """
     refs = [f"delete refs/tags/{name}" for name in tags]
     if git.head() == commit:

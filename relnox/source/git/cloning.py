@@ -15,16 +15,9 @@ _CLONE = ("clone", "--quiet", "--no-hardlinks")
 
 
 def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_name: str) -> Path:
-    """Clone a repository to a bare remote, and that remote to a checkout of one commit.
+    """Clone a repository to a bare remote, and that remote to a checkout of one commit on a branch.
 
     All objects are copied, so that nothing done there reaches the repository.
-
-    Args:
-        git: The repository.
-        into: An existing folder.
-        commit: The commit to check out.
-        branch: Name of the branch that it is on.
-        remote_name: What the checkout calls the remote.
 
     Returns:
         The folder in the new checkout that corresponds to `git.root`.
@@ -43,12 +36,7 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
 
 
 def shared_clone(git: Git, into: Path) -> Git:
-    """Clone the current commit for a short time; the clone borrows the repository's objects.
-
-    Args:
-        git: The repository.
-        into: An existing folder.
-    """
+    """Clone the current commit into a folder for a short time; the clone borrows the repository's objects."""
     checkout = into / "checkout"
     options = ("--quiet", "--shared", "--no-checkout")
     git.run("clone", *options, "--", git.top_level(), str(checkout), outlives=False).check("git clone")

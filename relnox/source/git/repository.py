@@ -132,11 +132,9 @@ class Git:
         return tuple(sorted({*dirty, *untracked}))
 
     def grep(self, expressions: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
-        """Find lines of tracked text files that match one of the expressions; yield file and line.
+        """Find lines of tracked text files that match one of the POSIX extended expressions; yield file and line.
 
-        Args:
-            expressions: POSIX extended regular expressions.
-            exclude: Globs of the names of files that are not searched.
+        Files whose names match a glob of `exclude` are not searched.
         """
         patterns = [word for expression in expressions for word in ("-e", expression)]
         specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
