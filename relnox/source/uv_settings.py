@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.names import normalized, requirement_name
+from relnox.core.records import Record
 from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.source.pyproject import load, strings_in, table_at
 
@@ -26,78 +27,20 @@ _INSTALLER_KEYS = (
 _INDEX_KEYS = ("index-url", "extra-index-url", "find-links", "no-index")
 
 
-class UvSettings:
+class UvSettings(Record):
     """The settings of uv for a package's build.
 
-    Args:
+    Attributes:
         file: The file with the settings, relative to the project's root; empty if there is none.
-        table: The settings.
-        package: The package.
-        document: Its pyproject.toml.
+        build: The settings that relnox applies to the build.
+        honored: Their keys.
+        not_honored: The other settings for builds, each with what relnox does instead.
     """
 
-    def __init__(self, file: str, table: Mapping[str, Any], package: Package, document: Mapping[str, Any]) -> None:
-        self.file = file
-        self._table = table
-        self._package = package
-        self._sources = table_at(table, "sources").keys() | table_at(document, "tool", "uv", "sources").keys()
-
-    @property
-    def build(self) -> BuildSettings:
-        """The settings that relnox applies to the build."""
-        table = self._table
-        newer = table_at(table, "exclude-newer-package")
-        exclude_newer = table.get("exclude-newer")
-        return BuildSettings(
-            constraints=Constraints(
-                requirements=tuple(_requirements(table.get("build-constraint-dependencies"))),
-                exclude_newer="" if exclude_newer in (None, False) else str(exclude_newer),
-                exclude_newer_package=tuple(
-                    (normalized(name), "false" if value is False else str(value))
-                    for name, value in sorted(newer.items())
-                ),
-            ),
-            extra_requires=tuple(_requirements(self._of_package("extra-build-dependencies"))),
-            config_settings=tuple(
-                (key, tuple(strings_in(value)) if isinstance(value, list) else str(value))
-                for key, value in sorted(table_at(table, "config-settings").items())
-            ),
-        )
-
-    @property
-    def honored(self) -> tuple[str, ...]:
-        """The keys that relnox applies to the build."""
-        keys = ("build-constraint-dependencies", "exclude-newer", "exclude-newer-package", "config-settings")
-        honored = [key for key in keys if self._table.get(key)]
-        if self._of_package("extra-build-dependencies") is not None:
-            honored.append("extra-build-dependencies")
-        return tuple(honored)
-
-    @property
-    def not_honored(self) -> tuple[str, ...]:
-        """The settings that relnox does not apply to the build, each with what it does instead."""
-        return tuple(self._not_honored())
-
-    def _not_honored(self) -> Iterator[str]:
-        name, table = self._package.name, self._table
-        isolated = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
-        if name in map(normalized, strings_in(table.get("no-build-isolation-package"))):
-            yield f"no-build-isolation-package: {isolated}"
-        elif table.get("no-build-isolation") is True:
-            yield f"no-build-isolation: {isolated}"
-        for entry in _items(self._of_package("extra-build-dependencies")):
-            if isinstance(entry, dict) and entry.get("match-runtime"):
-                yield f"match-runtime of {entry.get('requirement')}: relnox uses any matching release"
-        for key in ("extra-build-variables", "config-settings-package"):
-            if self._of_package(key) is not None:
-                yield f"{key}: uv build ignores it for the package itself as well"
-        build_requires = {need.name for need in self._package.dependencies if need.table == "build"}
-        for source in sorted(build_requires & {normalized(name) for name in self._sources}):
-            yield f"sources of {source}: relnox uses the index, or the wheel of the same run"
-
-    def _of_package(self, key: str) -> Any:
-        by_name = table_at(self._table, key).items()
-        return next((value for name, value in by_name if normalized(name) == self._package.name), None)
+    file: str = ""
+    build: BuildSettings = BuildSettings()
+    honored: tuple[str, ...] = ()
+    not_honored: tuple[str, ...] = ()
 
 
 def read_build_settings(root: Path, package: Package) -> UvSettings:
@@ -113,16 +56,63 @@ def read_build_settings(root: Path, package: Package) -> UvSettings:
     candidates = [folder, *folder.parents]
     candidates = candidates[: candidates.index(root) + 1] if root in candidates else [folder]
     document = load(root / package.pyproject)
-    tables = [(candidate, *_table(candidate)) for candidate in candidates]
-    for candidate in candidates:
-        if _is_member(candidate, folder):
-            tables.sort(key=lambda entry: entry[0] != candidate)
-            break
-    for candidate, name, table in tables:
+    top = next((candidate for candidate in candidates if _is_member(candidate, folder)), None)
+    for candidate in sorted(candidates, key=lambda candidate: candidate != top):
+        name, table = _table(candidate)
         if name:
             file = (candidate / name).relative_to(root).as_posix()
-            return UvSettings(file, table, package, document)
-    return UvSettings("", {}, package, document)
+            return _uv_settings(file, table, package, document)
+    return _uv_settings("", {}, package, document)
+
+
+def _uv_settings(file: str, table: Mapping[str, Any], package: Package, document: Mapping[str, Any]) -> UvSettings:
+    """Sort the settings in a table of uv; `document` is the package's pyproject.toml."""
+    keys = ["build-constraint-dependencies", "exclude-newer", "exclude-newer-package", "config-settings"]
+    honored = [key for key in keys if table.get(key)]
+    extra_requires = _of_package("extra-build-dependencies", table, package)
+    if extra_requires is not None:
+        honored.append("extra-build-dependencies")
+    exclude_newer = table.get("exclude-newer")
+    build = BuildSettings(
+        constraints=Constraints(
+            requirements=tuple(_requirements(table.get("build-constraint-dependencies"))),
+            exclude_newer="" if exclude_newer in (None, False) else str(exclude_newer),
+            exclude_newer_package=tuple(
+                (normalized(name), "false" if value is False else str(value))
+                for name, value in sorted(table_at(table, "exclude-newer-package").items())
+            ),
+        ),
+        extra_requires=tuple(_requirements(extra_requires)),
+        config_settings=tuple(
+            (key, tuple(strings_in(value)) if isinstance(value, list) else str(value))
+            for key, value in sorted(table_at(table, "config-settings").items())
+        ),
+    )
+    return UvSettings(file, build, tuple(honored), tuple(_not_honored(table, package, document)))
+
+
+def _not_honored(table: Mapping[str, Any], package: Package, document: Mapping[str, Any]) -> Iterator[str]:
+    isolated = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
+    if package.name in map(normalized, strings_in(table.get("no-build-isolation-package"))):
+        yield f"no-build-isolation-package: {isolated}"
+    elif table.get("no-build-isolation") is True:
+        yield f"no-build-isolation: {isolated}"
+    for entry in _items(_of_package("extra-build-dependencies", table, package)):
+        if isinstance(entry, dict) and entry.get("match-runtime"):
+            yield f"match-runtime of {entry.get('requirement')}: relnox uses any matching release"
+    for key in ("extra-build-variables", "config-settings-package"):
+        if _of_package(key, table, package) is not None:
+            yield f"{key}: uv build ignores it for the package itself as well"
+    sources = table_at(table, "sources").keys() | table_at(document, "tool", "uv", "sources").keys()
+    build_requires = {need.name for need in package.dependencies if need.table == "build"}
+    for source in sorted(build_requires & set(map(normalized, sources))):
+        yield f"sources of {source}: relnox uses the index, or the wheel of the same run"
+
+
+def _of_package(key: str, table: Mapping[str, Any], package: Package) -> Any:
+    """Return the value for a package in a table by names; None if there is none."""
+    by_name = table_at(table, key).items()
+    return next((value for name, value in by_name if normalized(name) == package.name), None)
 
 
 def read_installer_settings(root: Path) -> dict[str, Any]:
