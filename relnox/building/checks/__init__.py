@@ -23,7 +23,6 @@ from relnox.building.checks import (
     wheel_contents,
 )
 from relnox.building.checks.identity import Expected
-from relnox.building.entries import REBUILD
 from relnox.building.findings import Finding, error, set_file_and_level
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def _read_and_check(
     try:
         archive = archives.read(path, limits)
     except ArchiveError as problem:
-        return None, (Finding("error", problem.code, problem.reason, problem.fix or "", file=path.name),)
+        return None, (_unreadable(problem, path),)
     expected = Expected(
         name=archive.name,
         version=archive.version,
@@ -136,19 +135,20 @@ def check_pair(sdist: Archive, wheel: Archive) -> tuple[Finding, ...]:
 
 def _resolved(findings: Iterator[Finding], archive: Archive, *, private: bool) -> tuple[Finding, ...]:
     """Collect findings up to the point where the archive cannot be read any further."""
-    file = archive.path.name
     results = []
     try:
         for finding in findings:
-            results.append(set_file_and_level(finding, file=file, private=private))  # noqa: PERF401 - it may end midway
+            results.append(set_file_and_level(finding, file=archive.path.name, private=private))  # noqa: PERF401 - it may end midway
     except ArchiveError as problem:
-        results.append(Finding("error", problem.code, problem.reason, problem.fix or "", file=file))
+        results.append(_unreadable(problem, archive.path))
     except UNREADABLE as problem:
-        message = f"cannot be read completely ({problem})"
-        results.append(
-            set_file_and_level(error("archive-unreadable", message, REBUILD), file=file, private=private)
-        )
+        finding = error("archive-unreadable", f"cannot be read completely ({problem})")
+        results.append(set_file_and_level(finding, file=archive.path.name, private=private))
     return tuple(results)
+
+
+def _unreadable(problem: ArchiveError, path: Path) -> Finding:
+    return Finding("error", problem.code, problem.reason, problem.fix or "", file=path.name)
 
 
 def _check(archive: Archive, expected: Expected, *, advice: bool = True) -> Iterator[Finding]:

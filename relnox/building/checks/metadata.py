@@ -69,15 +69,14 @@ def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
     fields = cast("Mapping[str, Any]", raw)
     yield from _metadata_version(fields.get("metadata_version"))
     yield from _specification_violations(raw, unparsed)
-    yield from _check_version(archive)
-    yield from _check_summary(fields.get("summary", ""))
+    yield from _check_version_and_summary(archive, fields.get("summary", ""))
     yield from _check_addresses(fields)
     yield from _check_links(fields)
     yield from _check_requirements(fields)
     yield from classifiers.check_classifiers(fields.get("classifiers", ()), private=private)
     yield from _check_license(fields)
     yield from _check_license_files(archive, fields.get("license_files", ()))
-    yield from _format_size(archive.path.stat().st_size)
+    yield from _check_size(archive.path.stat().st_size)
 
 
 def _parse_for_upload(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
@@ -123,25 +122,6 @@ def _specification_violations(raw: RawMetadata, unparsed: Mapping[str, list[str]
             if problem.field not in _CHECKED_ELSEWHERE:
                 fix = _FIXES.get(problem.field, _DEFAULT_FIX)
                 yield rejected("metadata-field-invalid", f"metadata is invalid: {problem}", fix)
-
-
-def _check_version(archive: Archive) -> Iterator[Finding]:
-    if archive.version.local is not None:
-        yield rejected(
-            "local-version",
-            f"version {archive.version} is a local version (rejected by the public index)",
-            'build from a clean checkout of a tag, or set local_scheme = "no-local-version" (setuptools-scm, '
-            "hatch-vcs)",
-        )
-
-
-def _check_summary(text: str) -> Iterator[Finding]:
-    if len(text) > _MAX_SUMMARY:
-        yield rejected(
-            "summary-too-long",
-            f"Summary has {len(text)} characters (the public index accepts {_MAX_SUMMARY})",
-            "shorten project.description; put the long text into project.readme",
-        )
 
 
 def _check_addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
@@ -245,7 +225,23 @@ def _check_license_files(archive: Archive, files: Iterable[str]) -> Iterator[Fin
             )
 
 
-def _format_size(size: int) -> Iterator[Finding]:
+def _check_version_and_summary(archive: Archive, summary: str) -> Iterator[Finding]:
+    if archive.version.local is not None:
+        yield rejected(
+            "local-version",
+            f"version {archive.version} is a local version (rejected by the public index)",
+            'build from a clean checkout of a tag, or set local_scheme = "no-local-version" (setuptools-scm, '
+            "hatch-vcs)",
+        )
+    if len(summary) > _MAX_SUMMARY:
+        yield rejected(
+            "summary-too-long",
+            f"Summary has {len(summary)} characters (the public index accepts {_MAX_SUMMARY})",
+            "shorten project.description; put the long text into project.readme",
+        )
+
+
+def _check_size(size: int) -> Iterator[Finding]:
     if size > _MAX_FILE:
         yield warning(
             "file-too-large",
