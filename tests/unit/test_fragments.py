@@ -134,24 +134,14 @@ def fragment(file: str, text: str, **levels: str | None) -> Fragment:
     return Fragment(file, levels, text)  # type: ignore[arg-type]  # levels are written as text
 
 
-SEVERAL = [
-    fragment("c.md", "Third.", core="minor", cli="patch"),
-    fragment("a.md", "First,\nin two lines.\n\n  And more.\n \n```\ncode\n```", core="patch", cli=None),
-    fragment("b.md", "- Second,\n  a list.\n- And more.", core="major"),
-]
-
-
-def test_notes_are_list_items_in_the_order_of_the_file_names() -> None:
-    assert fragments.notes(SEVERAL, "CORE") == (
-        "- First,\n  in two lines.\n\n    And more.\n\n  ```\n  code\n  ```\n"
-        "- Second,\n  a list.\n- And more.\n"
-        "- Third."
+def test_a_text_becomes_a_list_item_with_indented_lines() -> None:
+    text = "First,\nin two lines.\n\n  And more.\n \n```\ncode\n```"
+    assert fragments.list_item(fragment("a.md", text)) == (
+        "- First,\n  in two lines.\n\n    And more.\n\n  ```\n  code\n  ```"
     )
-    assert fragments.notes(SEVERAL, "cli") == "- Third."
-    assert fragments.notes(SEVERAL, "other") == ""
 
 
-@pytest.mark.parametrize("text", ["* one", "+ one", "1. one", "12) one"])
+@pytest.mark.parametrize("text", ["- one,\n  a list.\n- And more.", "* one", "+ one", "1. one", "12) one"])
 def test_a_text_that_is_a_list_is_unchanged(text: str) -> None:
     assert fragments.list_item(fragment("a.md", text)) == text
 

@@ -17,7 +17,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Fragment", "list_item", "notes", "parse", "remove_packages"]
+__all__ = ["Fragment", "list_item", "parse", "remove_packages"]
 
 _LEVELS: tuple[Level, ...] = get_args(Level)
 _LEVEL_BY_WORD: Mapping[str, Level | None] = {**{level: level for level in _LEVELS}, "none": None}
@@ -106,16 +106,6 @@ def remove_packages(content: bytes, packages: Collection[str]) -> bytes | None:
         return None
     text = "".join(line for number, line in enumerate(lines, 1) if number not in removed_lines)
     return text.encode(errors="surrogateescape")
-
-
-def notes(fragments: Iterable[Fragment], package: str) -> str:
-    """Join the texts of a package's fragments to a Markdown list in the order of the file names.
-
-    Fragments with the level `none` for the package are left out. The result has no line end at the end.
-    """
-    name = normalized(package)
-    of_package = [fragment for fragment in fragments if fragment.levels.get(name) is not None]
-    return "\n".join(list_item(fragment) for fragment in sorted(of_package, key=lambda fragment: fragment.file))
 
 
 def list_item(fragment: Fragment) -> str:

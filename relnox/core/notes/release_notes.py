@@ -64,11 +64,10 @@ def check_headings(
         return
     for bump in bumps:
         package = bump.package
-        if not is_documented(bump, config) or package.name in generated:
+        if not is_documented(bump, config) or package.name in generated or not _affecting(changes, [bump]):
             continue
         file = find_changelog(package, contents, config)
-        has_fragments = any(fragment.levels.get(package.name) for fragment in changes)
-        if has_fragments and file is not None and not _has_unreleased(contents[file]):
+        if file is not None and not _has_unreleased(contents[file]):
             raise Blocked(
                 "changelog-without-unreleased",
                 f"{file} has no heading for unreleased changes (there are change fragments of {package.name})",
@@ -92,19 +91,12 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
         Blocked: A changelog has the version already, or several `Unreleased`.
     """
     for file, bumps_of_file in _bumps_by_changelog(bumps, contents, config).items():
-        if not _has_unreleased(contents[file]):
-            continue
         from relnox.core.notes import changelog, fragments
 
-        text = contents[file].decode("utf-8", "surrogateescape")
+        text = _decoded(contents[file])
         first = bumps_of_file[0]
         tag, previous = tags.get(first.package.name, (None, None))
-        names = [bump.package.name for bump in bumps_of_file]
-        notes = [
-            fragments.notes([fragment], next(name for name in names if fragment.levels.get(name)))
-            for fragment in changes
-            if any(fragment.levels.get(name) for name in names)
-        ]
+        notes = [fragments.list_item(fragment) for fragment in _affecting(changes, bumps_of_file)]
         try:
             if not notes and changelog.is_unreleased_empty(text):
                 continue
@@ -126,16 +118,10 @@ def find_empty_changelogs(
 ) -> Iterator[str]:
     """Find changelogs with a heading for unreleased changes and nothing below it."""
     for file, bumps_of_file in _bumps_by_changelog(bumps, contents, config).items():
-        text = contents[file].decode("utf-8", "surrogateescape")
-        has_fragments = any(
-            fragment.levels.get(bump.package.name) for fragment in changes for bump in bumps_of_file
-        )
         from relnox.core.notes import changelog
 
-        if has_fragments or not changelog.has_unreleased(text):
-            continue
         try:
-            if changelog.is_unreleased_empty(text):
+            if not _affecting(changes, bumps_of_file) and changelog.is_unreleased_empty(_decoded(contents[file])):
                 yield file
         except Blocked:  # reported by the release itself
             continue
@@ -161,18 +147,28 @@ def update_fragments(
 def _bumps_by_changelog(
     bumps: Sequence[VersionBump], contents: Mapping[str, bytes], config: Config
 ) -> dict[str, list[VersionBump]]:
+    """Return the changelogs with a heading for unreleased changes, each with the bumps that it documents."""
     by_file: dict[str, list[VersionBump]] = {}
     for bump in bumps:
         file = find_changelog(bump.package, contents, config)
         if file is not None and is_documented(bump, config):
             by_file.setdefault(file, []).append(bump)
-    return by_file
+    return {file: of_file for file, of_file in by_file.items() if _has_unreleased(contents[file])}
+
+
+def _affecting(changes: Sequence[Fragment], bumps: Sequence[VersionBump]) -> list[Fragment]:
+    """Return the change fragments that ask for a release of one of the bumped packages."""
+    return [fragment for fragment in changes if any(fragment.levels.get(bump.package.name) for bump in bumps)]
 
 
 def _has_unreleased(content: bytes) -> bool:
     from relnox.core.notes import changelog
 
-    return changelog.has_unreleased(content.decode("utf-8", "surrogateescape"))
+    return changelog.has_unreleased(_decoded(content))
+
+
+def _decoded(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")
 
 
 def _in(folder: str, file: str) -> str:
