@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from running import Ran
+from running import RunResult
 
 from relnox.cli import main
 from relnox.system import secrets
@@ -71,10 +71,10 @@ def surroundings(
 
 @pytest.fixture
 def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
-    def call(root: Path, *options: str) -> Ran:
+    def call(root: Path, *options: str) -> RunResult:
         capsys.readouterr()
         code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
-        return Ran(code, *capsys.readouterr())
+        return RunResult(code, *capsys.readouterr())
 
     return call
 

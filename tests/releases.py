@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
     from relnox.indexes.embedded import EmbeddedIndex
 
@@ -184,12 +184,12 @@ def write_manifest(
     return manifest
 
 
-def publish(root: Path, index: EmbeddedIndex, *options: str) -> Ran:
+def publish(root: Path, index: EmbeddedIndex, *options: str) -> RunResult:
     """Publish what is in `dist` to an index, in the process of the test."""
     return publish_to(root, index.upload_url, index.simple_url, *options)
 
 
-def publish_to(root: Path, upload: str, simple: str, *options: str, production: bool = False) -> Ran:
+def publish_to(root: Path, upload: str, simple: str, *options: str, production: bool = False) -> RunResult:
     """Publish to these addresses."""
     write(
         root,
@@ -199,7 +199,7 @@ def publish_to(root: Path, upload: str, simple: str, *options: str, production: 
             f"production = {str(production).lower()}\n"
         },
     )
-    return running.here(root, "publish", "--index", INDEX, *options)
+    return running.run_in_process(root, "publish", "--index", INDEX, *options)
 
 
 def public(index: EmbeddedIndex, manifest: Manifest) -> dict[str, str]:

@@ -18,7 +18,16 @@ from relnox.cli import main
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FRONT_ENDS", "Bump", "Ran", "here", "nox_has", "refused", "run", "run_front_end"]
+__all__ = [
+    "FRONT_ENDS",
+    "Bump",
+    "RunResult",
+    "nox_has",
+    "run",
+    "run_blocked_bump",
+    "run_front_end",
+    "run_in_process",
+]
 
 FRONT_ENDS = ("nox", "invoke", "relnox")
 
@@ -29,7 +38,7 @@ def nox_has(since: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Ran:
+class RunResult:
     """A program that ended: its exit code and output."""
 
     code: int
@@ -45,27 +54,27 @@ class Ran:
 class Bump(Protocol):
     """Runs a bump of a project in the process of the test."""
 
-    def __call__(self, root: Path, *options: str) -> Ran: ...
+    def __call__(self, root: Path, *options: str) -> RunResult: ...
 
 
-def run(cwd: Path, *words: str) -> Ran:
+def run(cwd: Path, *words: str) -> RunResult:
     """Run `python -m WORDS` in a folder."""
     ran = subprocess.run(
         [sys.executable, "-m", *words], cwd=cwd, capture_output=True, text=True, check=False, timeout=600
     )
     assert "Traceback" not in ran.stderr, ran.stderr
-    return Ran(ran.returncode, ran.stdout, ran.stderr)
+    return RunResult(ran.returncode, ran.stdout, ran.stderr)
 
 
-def here(root: Path, task: str, *options: str) -> Ran:
+def run_in_process(root: Path, task: str, *options: str) -> RunResult:
     """Run a task of relnox in the process of the test, with the plain reporter."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = main([task, "--project", str(root), "--reporter", "plain", *options])
-    return Ran(code, out.getvalue(), err.getvalue())
+    return RunResult(code, out.getvalue(), err.getvalue())
 
 
-def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
+def run_blocked_bump(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
     """Run a bump that must change nothing; return its stderr."""
     before = everything(root)
     ran = bump(root, *options)
@@ -74,7 +83,7 @@ def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
     return ran.err
 
 
-def run_front_end(front_end: str, cwd: Path, task: str, *options: str) -> Ran:
+def run_front_end(front_end: str, cwd: Path, task: str, *options: str) -> RunResult:
     """Run a task with a front end."""
     match front_end:
         case "nox":

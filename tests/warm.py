@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import Ran
+from running import RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -163,7 +163,7 @@ def workspace(root: Path, packages: dict[str, dict[str, str]], settings: str = "
     return root
 
 
-def build_all(root: Path, *options: str) -> Ran:
+def build_all(root: Path, *options: str) -> RunResult:
     """`relnox build-all` in a folder; a traceback in what a hook printed stands behind a bar."""
     ran = subprocess.run(
         [sys.executable, "-m", "relnox", "build-all", *options],
@@ -175,7 +175,7 @@ def build_all(root: Path, *options: str) -> Ran:
     )
     assert not ran.stderr.startswith("Traceback"), ran.stderr
     assert "\nTraceback" not in ran.stderr, ran.stderr
-    return Ran(ran.returncode, ran.stdout, ran.stderr)
+    return RunResult(ran.returncode, ran.stdout, ran.stderr)
 
 
 def frontend(source: Path, output: Path) -> None:

@@ -117,7 +117,7 @@ class ChildWatcher(threading.Thread):
             yield from self._below(child)
 
 
-class Ran(NamedTuple):
+class RunResult(NamedTuple):
     """A finished run: its exit code, its output, and argv and environment of its children."""
 
     code: int
@@ -169,7 +169,7 @@ def variables_of(route: str, place: Place, index: Trusting) -> dict[str, str]:
             return {route: CANARY}
 
 
-def run(place: Place, variables: dict[str, str], *words: str) -> Ran:
+def run(place: Place, variables: dict[str, str], *words: str) -> RunResult:
     environment = {
         **os.environ,
         "HOME": str(place.home),
@@ -192,10 +192,10 @@ def run(place: Place, variables: dict[str, str], *words: str) -> Ran:
         watcher.start()
         text, _ = process.communicate(timeout=300)
         watcher.join(10)
-    return Ran(process.returncode, text, watcher.children)
+    return RunResult(process.returncode, text, watcher.children)
 
 
-def check_no_leak(ran: Ran, place: Place, *, secrets: tuple[str, ...] = (CANARY, CODED)) -> None:
+def check_no_leak(ran: RunResult, place: Place, *, secrets: tuple[str, ...] = (CANARY, CODED)) -> None:
     """Check that secrets appear nowhere but in `::add-mask::` commands for GitHub's runner."""
     lines = ran.text.splitlines()
     masks = [number for number, line in enumerate(lines) if line.startswith("::add-mask::")]

@@ -16,7 +16,7 @@ from killing import killed_before
 from plain_index import serving
 from private_indexes import PASSWORD, USER, PrivateIndex, devpi, installed, pypiserver
 from releases import SimulatedClock, made_wheel, project_of
-from running import Ran
+from running import RunResult
 
 from relnox.cli import main
 from relnox.commands.publish import locking
@@ -113,16 +113,16 @@ def _built(folder: Path, name: str, content: str, *requires: str) -> list[Path]:
     return [*wheels, packed.sdist(folder, sources, name=f"{name}-1.0.tar.gz", top=f"{name}-1.0")]
 
 
-def relnox(root: Path, task: str, *words: str) -> Ran:
+def relnox(root: Path, task: str, *words: str) -> RunResult:
     """Run a task with the index of the project."""
     out, err = io.StringIO(), io.StringIO()
     common = ["--project", str(root), "--index", "own", "--reporter", "plain", "--report", str(root / "run.json")]
     with redirect_stdout(out), redirect_stderr(err):
         code = main([task, *common, *words])
-    return Ran(code, out.getvalue(), err.getvalue())
+    return RunResult(code, out.getvalue(), err.getvalue())
 
 
-def publish(root: Path) -> Ran:
+def publish(root: Path) -> RunResult:
     return relnox(root, "publish", "--yes")
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from projects import HATCHLING, git, lockstep_workspace, repository, write
 from releases import made_wheel, project_of
-from running import here, run
+from running import run, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
 pytestmark = pytest.mark.heavy
 
@@ -36,7 +36,7 @@ def independent(root: Path, *requires: str) -> Path:
     return repository(write(root, files))
 
 
-def files(ran: Ran) -> set[str]:
+def files(ran: RunResult) -> set[str]:
     """The packages in the table of files at the end."""
     rows = ran.out.partition("Files\n")[2].partition("\nStages")[0].splitlines()[1:]
     return {line.split()[0] for line in rows if line.strip()}
@@ -95,14 +95,14 @@ def test_unpublished_requirements_are_installed_from_wheels_of_another_repositor
 def test_a_folder_without_wheels_is_rejected_before_the_build(folder: str, tmp_path: Path) -> None:
     root = independent(tmp_path / "demo")
     for words in (("rehearse",), ("verify-install", "--index", "embedded")):
-        ran = here(root, *words, "--find-links", folder)
+        ran = run_in_process(root, *words, "--find-links", folder)
         assert ran.code == 1, ran.text
-    ran = here(root, "rehearse", "--find-links", folder)
+    ran = run_in_process(root, "rehearse", "--find-links", folder)
     assert f"{folder} has no wheels" in ran.err
 
 
 def test_an_unknown_package_is_rejected(tmp_path: Path) -> None:
-    ran = here(independent(tmp_path / "demo"), "rehearse", "--package", "vtry-tow")
+    ran = run_in_process(independent(tmp_path / "demo"), "rehearse", "--package", "vtry-tow")
     assert (ran.code, "did you mean vtry-two?" in ran.err) == (1, True), ran.text
 
 
@@ -124,7 +124,7 @@ def test_a_build_is_verified_with_wheels_of_another_repository(tmp_path: Path) -
     made_wheel(other, "vtry-further", version="0.1")
     made_wheel(other, "vtry-never")
     made_wheel(other, "demo", {"demo.py": "raise SystemError\n"}, version="9.0")  # ours is the one that is built
-    ran = here(root, "verify-install", "--from", "dist", "--find-links", str(other))
+    ran = run_in_process(root, "verify-install", "--from", "dist", "--find-links", str(other))
     assert ran.code == 0, ran.text
     assert "with vtry_other-2.0-py3-none-any.whl, vtry_further-0.1-py3-none-any.whl" in ran.err
     assert "demo-1.0-py3-none-any.whl" in ran.err

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from killing import ONE_AFTER_THE_OTHER, WORDS, killed_after, publishing, undisturbed
-from tracing import CHANGING, OPENING
+from system_calls import CHANGING, OPENING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def calls(tmp_path: Path) -> list[tuple[str, int]]:
     assert not any("O_WRONLY" in line or "O_RDWR" in line for line in lines)
     names = [found[1] for line in lines if (found := re.match(r"(\w+)\(", line)) and found[1] != "openat"]
     assert len(names) > 80
-    return [(name, names[: place + 1].count(name)) for place, name in enumerate(names)]
+    return [(name, names[: system_call + 1].count(name)) for system_call, name in enumerate(names)]
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -2,8 +2,8 @@
 
 They are relnox's own, those of each git that it starts with all that this one starts, and those of a backend. At
 each of them the process is killed, or the disk has no room, once or from then on. Then nothing is half, and the
-same command finishes. `tracing` says which calls count. Needs strace, and takes long: `nox -s soak`. The tests
-beside it strike at the same places by other means, quicker and coarser.
+same command finishes. `system_calls` says which calls count. Needs strace, and takes long: `nox -s soak`. The
+tests beside it interrupt at the same points by other means, quicker and coarser.
 """
 
 from __future__ import annotations
@@ -20,15 +20,24 @@ import pytest
 from backends import in_tree
 from projects import commit_all, copy_of, remote_of, repository
 from running import run
+from system_calls import (
+    FULL,
+    FULL_FROM_THEN_ON,
+    GROWING,
+    KILLED,
+    OPENING,
+    TRACED_HOOK,
+    find_system_calls,
+    inject_faults,
+)
 from test_full_disk import sound
 from test_interruption import BEFORE, BUMP, RELEASED, bump, state, template
-from tracing import FULL, FULL_FROM_THEN_ON, GROWING, KILLED, OPENING, TRACED, inject_faults, places
 from warm import package, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracing import FaultyRun, Place
+    from system_calls import FaultyRun, SystemCall
 
 __all__ = ["template"]
 
@@ -41,34 +50,34 @@ with_each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 
 
 class Project(NamedTuple):
-    """A task with injected faults, in copies of a project, at its places."""
+    """A task with injected faults, in copies of a project, at its system calls."""
 
     template: Path
     task: tuple[str, ...]
-    places: list[Place]
+    calls: list[SystemCall]
 
     @classmethod
     def explored(cls, template: Path, task: tuple[str, ...], folder: Path) -> Project:
-        """Find the places, in copies that are made in a folder."""
+        """Find the calls, in copies that are made in a folder."""
         with pytest.MonkeyPatch.context() as patch:
-            return cls(template, task, places(lambda name: alone(template, folder / name, patch), task))
+            return cls(template, task, find_system_calls(lambda name: alone(template, folder / name, patch), task))
 
     def faulty_runs(
         self, fault: str, folder: Path, share: slice = slice(None)
     ) -> Iterator[tuple[Path, FaultyRun]]:
-        """A copy for each place of a share, after a run with a fault there, and in its surroundings."""
-        found = self.places
+        """A copy for each call of a share, after a run with a fault there, and in its surroundings."""
+        found = self.calls
         if fault != KILLED:
-            found = [place for place in found if place.call in GROWING]
+            found = [system_call for system_call in found if system_call.call in GROWING]
         if fault == FULL_FROM_THEN_ON:  # no file could be opened any more, not even to be read
-            found = [place for place in found if place.call not in OPENING]
+            found = [system_call for system_call in found if system_call.call not in OPENING]
         with pytest.MonkeyPatch.context() as patch:
 
             def new(name: str) -> Path:
                 return alone(self.template, folder / name / "project", patch)
 
             for root, faulty_run in inject_faults(found[share], fault, new, self.task):
-                if fault == KILLED and faulty_run.met and faulty_run.place.program == "relnox":
+                if fault == KILLED and faulty_run.was_made and faulty_run.system_call.program == "relnox":
                     assert faulty_run.code == -signal.SIGKILL, faulty_run
                 yield root, faulty_run
                 shutil.rmtree(root.parent)
@@ -111,7 +120,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A package that was built, and has changed since; its backend is traced, too."""
     folder = tmp_path_factory.mktemp("built")
     (folder / "home").mkdir()
-    home = repository(in_tree(folder / "home", hook=TRACED))
+    home = repository(in_tree(folder / "home", hook=TRACED_HOOK))
     assert run(home, "relnox", *BUILD).code == 0
     (home / "home.py").write_text("changed = True\n", encoding="utf-8")
     commit_all(home)
@@ -133,14 +142,14 @@ def test_a_build_with_a_fault_at_any_call_leaves_nothing_half_and_the_same_comma
 
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A package whose build environment is kept for later runs; of the places only those that keep it."""
+    """A package whose build environment is kept for later runs; of the calls only those that keep it."""
     folder = tmp_path_factory.mktemp("kept")
     home = workspace(folder / "home", {"able": package("able", "hatchling")})
     (home / ".gitignore").write_text("dist/\n", encoding="utf-8")
     found = Project.explored(repository(home), BUILD, folder)
-    keeping = [place for place in found.places if "/relnox/environments" in place.words]
+    keeping = [system_call for system_call in found.calls if "/relnox/environments" in system_call.words]
     assert len(keeping) > 4
-    return found._replace(places=keeping)
+    return found._replace(calls=keeping)
 
 
 @pytest.mark.network

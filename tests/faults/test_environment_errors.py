@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from backends import in_tree
 from projects import everything, git, repository, write
-from running import FRONT_ENDS, Ran
+from running import FRONT_ENDS, RunResult
 
 import relnox
 from relnox.commands import TASKS
@@ -60,7 +60,7 @@ def locked(tmp_path: Path) -> Iterator[Path]:
     folder.chmod(0o755)
 
 
-def launched(cwd: Path, first: str, *words: str, **variables: str) -> Ran:
+def launched(cwd: Path, first: str, *words: str, **variables: str) -> RunResult:
     """Run `python WORDS` after a few statements of the same process."""
     done = subprocess.run(
         [sys.executable, "-c", LAUNCH.format(first=first), *words],
@@ -71,7 +71,7 @@ def launched(cwd: Path, first: str, *words: str, **variables: str) -> Ran:
         check=False,
         timeout=300,
     )
-    ran = Ran(done.returncode, done.stdout, done.stderr)
+    ran = RunResult(done.returncode, done.stdout, done.stderr)
     assert "Traceback" not in ran.text, ran.text
     return ran
 
@@ -86,7 +86,7 @@ def words(front_end: str, task: str, *options: str) -> tuple[str, ...]:
 # --- the working folder is gone
 
 
-def lost(tmp_path: Path, *words: str) -> Ran:
+def lost(tmp_path: Path, *words: str) -> RunResult:
     return launched(tmp_path, LOST.format(folder=str(tmp_path / "gone")), "-m", "relnox", *words)
 
 

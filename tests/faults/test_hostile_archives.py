@@ -8,7 +8,7 @@ import pytest
 import releases
 from controlled_index import ControlledIndex
 from hostile_archives import HONEST, HOSTILE, SETTINGS
-from running import here
+from running import run_in_process
 
 from relnox.building import checks
 
@@ -52,7 +52,7 @@ def test_hostile_archives_are_rejected_with_a_specific_message(
         (1, "publish", "--index", "own", "--yes"),
         (2, "verify-install", "--from", "dist"),
     ):
-        ran = here(root, task, *options)
+        ran = run_in_process(root, task, *options)
         assert ran.code == code, ran.text
         assert words in ran.text, ran.text
         assert "Traceback" not in ran.text

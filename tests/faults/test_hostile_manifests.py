@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import packed
 import pytest
 import releases
-from running import here
+from running import run_in_process
 
 from relnox.commands.shared import manifests
 from relnox.core.release import collection
@@ -41,7 +41,7 @@ def refused(root: Path, *, code: tuple[int, ...] = (1,)) -> list[str]:
     """What each task says."""
     output = []
     for task, *options in TASKS:
-        ran = here(root, task, *options)
+        ran = run_in_process(root, task, *options)
         assert ran.code in code, ran.text
         assert "Traceback" not in ran.text
         output.append(ran.err)
@@ -149,7 +149,7 @@ def test_a_link_inside_the_folder_is_followed(root: Path) -> None:
     path = root / "dist" / packed.NAME
     path.rename(root / "dist" / "elsewhere.bin")
     path.symlink_to("elsewhere.bin")
-    assert here(root, "publish-test", "--index", "embedded", "--no-verify").code == 0
+    assert run_in_process(root, "publish-test", "--index", "embedded", "--no-verify").code == 0
 
 
 @pytest.mark.parametrize(

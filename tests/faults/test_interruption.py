@@ -27,7 +27,7 @@ from relnox.source.git import recovery
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
 BUMP = ("bump", "--part", "minor", "--commit", "--tag", "--push")
 DONE = "bump: done, verified"
@@ -97,7 +97,7 @@ def workspace(template: Path, tmp_path: Path) -> Path:
     return copy_of(template, tmp_path / "pair")
 
 
-def bump(root: Path) -> Ran:
+def bump(root: Path) -> RunResult:
     """The command, to its end."""
     return run(root, "relnox", *BUMP)
 

@@ -41,7 +41,7 @@ from relnox.system import network
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from running import Ran
+    from running import RunResult
     from trusting import Trusting
 
 pytestmark = pytest.mark.heavy
@@ -83,17 +83,17 @@ class Here:
         self.patch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{index_url}/identity?api-version=2")
 
 
-CASES: dict[str, Callable[[Here], Ran]] = {}
+CASES: dict[str, Callable[[Here], RunResult]] = {}
 """How each failure comes about, by the name of its golden file."""
 
 
-def failure(run: Callable[[Here], Ran]) -> Callable[[Here], Ran]:
+def failure(run: Callable[[Here], RunResult]) -> Callable[[Here], RunResult]:
     """Declare a failure; its golden file is named for the function."""
     CASES[run.__name__.replace("_", "-")] = run
     return run
 
 
-def sent(here: Here, *rules: Rule, packages: tuple[Package, ...] = (ONE,), production: bool = False) -> Ran:
+def sent(here: Here, *rules: Rule, packages: tuple[Package, ...] = (ONE,), production: bool = False) -> RunResult:
     """Publish a release to an index with these faults."""
     release(here.root, packages)
     with here.index(*rules) as index:
@@ -104,39 +104,39 @@ def sent(here: Here, *rules: Rule, packages: tuple[Package, ...] = (ONE,), produ
 
 
 @failure
-def index_down_for_twenty_minutes(here: Here) -> Ran:
+def index_down_for_twenty_minutes(here: Here) -> RunResult:
     return sent(here, Rule(faults.E500))
 
 
 @failure
-def index_limits_the_rate_for_a_day(here: Here) -> Ran:
+def index_limits_the_rate_for_a_day(here: Here) -> RunResult:
     return sent(here, Rule(faults.unavailable(DAY)))
 
 
 @failure
-def connection_refused(here: Here) -> Ran:
+def connection_refused(here: Here) -> RunResult:
     release(here.root, [ONE])
     return publish_to(here.root, "http://127.0.0.1:9/legacy/", "http://127.0.0.1:9/simple/")
 
 
 @failure
-def too_many_new_projects(here: Here) -> Ran:
+def too_many_new_projects(here: Here) -> RunResult:
     return sent(here, Rule(faults.rate_limited(DAY)))
 
 
 @failure
-def index_stalls(here: Here) -> Ran:
+def index_stalls(here: Here) -> RunResult:
     here.patch.setattr(uploader, "RESPONSE_TIMEOUT", 0.05)
     return sent(here, Rule(faults.Stall()))
 
 
 @failure
-def index_is_read_only(here: Here) -> Ran:
+def index_is_read_only(here: Here) -> RunResult:
     return sent(here, Rule(faults.READ_ONLY))
 
 
 @failure
-def upload_is_redirected(here: Here) -> Ran:
+def upload_is_redirected(here: Here) -> RunResult:
     return sent(here, Rule(faults.redirect("http://elsewhere.example.invalid/legacy/")))
 
 
@@ -144,22 +144,22 @@ def upload_is_redirected(here: Here) -> Ran:
 
 
 @failure
-def index_keeps_half_of_a_file(here: Here) -> Ran:
+def index_keeps_half_of_a_file(here: Here) -> RunResult:
     return sent(here, Rule(faults.Truncate(size=100)))
 
 
 @failure
-def accepted_and_never_listed(here: Here) -> Ran:
+def accepted_and_never_listed(here: Here) -> RunResult:
     return sent(here, Rule(faults.NOT_STORED))
 
 
 @failure
-def listed_and_not_downloadable(here: Here) -> Ran:
+def listed_and_not_downloadable(here: Here) -> RunResult:
     return sent(here, Rule(faults.Answer(404, "Not Found"), on="file"))
 
 
 @failure
-def version_is_there_with_other_content(here: Here) -> Ran:
+def version_is_there_with_other_content(here: Here) -> RunResult:
     release(here.root, [ONE], content="# as it was built before\n")
     with here.index() as index:
         assert publish(here.root, index).code == 0
@@ -168,14 +168,14 @@ def version_is_there_with_other_content(here: Here) -> Ran:
 
 
 @failure
-def reserved_file_name(here: Here) -> Ran:
+def reserved_file_name(here: Here) -> RunResult:
     return sent(here, Rule(faults.NAME_RESERVED))
 
 
 # --- a release that takes no more files
 
 
-def half_a_release(here: Here, index: ControlledIndex) -> Ran:
+def half_a_release(here: Here, index: ControlledIndex) -> RunResult:
     """Publish, where the index takes one of two packages."""
     release(here.root, [Package("core", sdist=False), Package("demo", ("core",), sdist=False)])
     index.misbehave(Rule(faults.TOO_LARGE, project="demo"))
@@ -183,13 +183,13 @@ def half_a_release(here: Here, index: ControlledIndex) -> Ran:
 
 
 @failure
-def half_a_release_is_public(here: Here) -> Ran:
+def half_a_release_is_public(here: Here) -> RunResult:
     with here.index() as index:
         return half_a_release(here, index)
 
 
 @failure
-def release_is_too_old_before_sending(here: Here) -> Ran:
+def release_is_too_old_before_sending(here: Here) -> RunResult:
     release(here.root, [Package("demo", sdist=False)])
     with here.index() as index:
         assert publish(here.root, index).code == 0
@@ -199,14 +199,14 @@ def release_is_too_old_before_sending(here: Here) -> Ran:
 
 
 @failure
-def release_is_too_old_as_the_index_says(here: Here) -> Ran:
+def release_is_too_old_as_the_index_says(here: Here) -> RunResult:
     return sent(here, Rule(faults.OLD_RELEASE))
 
 
 # --- files that the index does not take
 
 
-def found_before_sending(here: Here, *paths: Path) -> Ran:
+def found_before_sending(here: Here, *paths: Path) -> RunResult:
     """Publish archives to a production index."""
     with here.index() as index:
         settings = (
@@ -214,26 +214,26 @@ def found_before_sending(here: Here, *paths: Path) -> Ran:
             "production = true\n"
         )
         project_of(here.root, *paths, settings=settings)
-        ran = running.here(here.root, "publish", "--index", "own", "--yes")
+        ran = running.run_in_process(here.root, "publish", "--index", "own", "--yes")
         assert index.uploads == ()
         return ran
 
 
 @failure
-def second_sdist(here: Here) -> Ran:
+def second_sdist(here: Here) -> RunResult:
     said = faults.Answer(400, "Only one sdist may be uploaded per release.")
     return sent(here, Rule(said, filename="*.tar.gz"), packages=(Package("demo", wheels=0),))
 
 
 @failure
-def zipped_sdist(here: Here) -> Ran:
+def zipped_sdist(here: Here) -> RunResult:
     path = here.root / "dist" / "demo-1.0.zip"
     made_wheel(here.root / "dist", "demo").rename(path)
     return found_before_sending(here, path)
 
 
 @failure
-def unusual_spelling_of_an_sdist(here: Here) -> Ran:
+def unusual_spelling_of_an_sdist(here: Here) -> RunResult:
     dist = here.root / "dist"
     dist.mkdir()
     path = packed.sdist(dist, name="Demo_App-1.0.tar.gz", top="Demo_App-1.0")
@@ -241,7 +241,7 @@ def unusual_spelling_of_an_sdist(here: Here) -> Ran:
 
 
 @failure
-def seventh_of_nine_files_would_be_rejected(here: Here) -> Ran:
+def seventh_of_nine_files_would_be_rejected(here: Here) -> RunResult:
     tags = ["py3-none-any", "cp310-none-any", "cp311-none-any"]
     dist = here.root / "dist"
     paths = [made_wheel(dist, name, tag=tag) for name in ("core", "demo", "extra") for tag in tags]
@@ -250,7 +250,7 @@ def seventh_of_nine_files_would_be_rejected(here: Here) -> Ran:
 
 
 @failure
-def file_is_too_large(here: Here) -> Ran:
+def file_is_too_large(here: Here) -> RunResult:
     return sent(here, Rule(faults.TOO_LARGE))
 
 
@@ -258,27 +258,27 @@ def file_is_too_large(here: Here) -> Ran:
 
 
 @failure
-def credentials_rejected_by_an_index_that_repeats_them(here: Here) -> Ran:
+def credentials_rejected_by_an_index_that_repeats_them(here: Here) -> RunResult:
     release(here.root, [ONE])
     with trusting() as index:
         return publish_to(here.root, index.upload_url, index.simple_url)
 
 
 @failure
-def no_credentials(here: Here) -> Ran:
+def no_credentials(here: Here) -> RunResult:
     here.patch.delenv("RELNOX_OWN_TOKEN")
     return sent(here)
 
 
 @failure
-def index_only_in_pypirc(here: Here) -> Ran:
+def index_only_in_pypirc(here: Here) -> RunResult:
     pypirc(here, f"[company]\nrepository = https://company.example.invalid/\npassword = {TOKEN}\n")
     release(here.root, [ONE])
-    return running.here(here.root, "publish", "--index", "company")
+    return running.run_in_process(here.root, "publish", "--index", "company")
 
 
 @failure
-def pypirc_has_another_index_of_that_name(here: Here) -> Ran:
+def pypirc_has_another_index_of_that_name(here: Here) -> RunResult:
     here.patch.delenv("RELNOX_OWN_TOKEN")
     words = f"[own]\nrepository = https://company.example.invalid/\npassword = {TOKEN}\n"
     pypirc(here, f"[distutils]\nindex-servers = own\n{words}")
@@ -286,13 +286,13 @@ def pypirc_has_another_index_of_that_name(here: Here) -> Ran:
 
 
 @failure
-def publish_test_to_the_production_index(here: Here) -> Ran:
+def publish_test_to_the_production_index(here: Here) -> RunResult:
     release(here.root, [ONE])
-    return running.here(here.root, "publish-test", "--index", "pypi")
+    return running.run_in_process(here.root, "publish-test", "--index", "pypi")
 
 
 @failure
-def confirmation_needed(here: Here) -> Ran:
+def confirmation_needed(here: Here) -> RunResult:
     release(here.root, [ONE])
     with here.index() as index:
         return publish_to(here.root, index.upload_url, index.simple_url, production=True)
@@ -306,7 +306,7 @@ def pypirc(here: Here, text: str) -> None:
 # --- Trusted Publishing
 
 
-def minted(here: Here, index: Trusting, *packages: Package) -> Ran:
+def minted(here: Here, index: Trusting, *packages: Package) -> RunResult:
     """Publish as a job that has an identity, without attestations."""
     release(here.root, packages or [ONE])
     return publish_to(here.root, index.upload_url, index.simple_url, "--attestations", "off")
@@ -328,7 +328,7 @@ def on_gitlab(here: Here) -> None:
 
 
 @failure
-def token_expires_and_cannot_be_renewed(here: Here) -> Ran:
+def token_expires_and_cannot_be_renewed(here: Here) -> RunResult:
     on_gitlab(here)
     with trusting() as index:
         index.lifetime = 1
@@ -336,7 +336,7 @@ def token_expires_and_cannot_be_renewed(here: Here) -> Ran:
 
 
 @failure
-def identity_was_used_before(here: Here) -> Ran:
+def identity_was_used_before(here: Here) -> RunResult:
     on_gitlab(here)
     with trusting() as index:
         index.seen.add("only")
@@ -344,35 +344,35 @@ def identity_was_used_before(here: Here) -> Ran:
 
 
 @failure
-def upload_job_in_a_reusable_workflow(here: Here) -> Ran:
+def upload_job_in_a_reusable_workflow(here: Here) -> RunResult:
     with index_that_mints(here) as index:
         index.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
         return minted(here, index)
 
 
 @failure
-def no_such_publisher(here: Here) -> Ran:
+def no_such_publisher(here: Here) -> RunResult:
     with index_that_mints(here) as index:
         index.errors = ["invalid-publisher"]
         return minted(here, index)
 
 
 @failure
-def pending_publisher_of_an_existing_name(here: Here) -> Ran:
+def pending_publisher_of_an_existing_name(here: Here) -> RunResult:
     with index_that_mints(here) as index:
         index.errors = ["invalid-pending-publisher"]
         return minted(here, index)
 
 
 @failure
-def pending_publisher_of_another_name(here: Here) -> Ran:
+def pending_publisher_of_another_name(here: Here) -> RunResult:
     return sent(here, Rule(faults.NEW_PROJECT_BY_IDENTITY))
 
 
 # --- attestations
 
 
-def attested(here: Here, index: ControlledIndex, services: signing.Services) -> Ran:
+def attested(here: Here, index: ControlledIndex, services: signing.Services) -> RunResult:
     """Publish with attestations, signed by services on loopback."""
     trust = services.trust
     here.patch.setattr(ClientTrustConfig, "production", classmethod(lambda cls, offline=False: trust))
@@ -382,7 +382,7 @@ def attested(here: Here, index: ControlledIndex, services: signing.Services) -> 
 
 
 @failure
-def signing_service_down_for_an_hour(here: Here) -> Ran:
+def signing_service_down_for_an_hour(here: Here) -> RunResult:
     release(here.root, [ONE])
     with here.index() as index, signing.services() as services:
         services.is_down = lambda: True
@@ -390,7 +390,7 @@ def signing_service_down_for_an_hour(here: Here) -> Ran:
 
 
 @failure
-def public_file_without_attestation(here: Here) -> Ran:
+def public_file_without_attestation(here: Here) -> RunResult:
     release(here.root, [ONE])
     with here.index() as index, signing.services() as services:
         assert publish(here.root, index).code == 0
@@ -402,7 +402,7 @@ def public_file_without_attestation(here: Here) -> Ran:
 
 
 @failure
-def project_is_archived(here: Here) -> Ran:
+def project_is_archived(here: Here) -> RunResult:
     release(here.root, [ONE])
     with here.index() as index:
         index.set_status("demo", "archived", "its successor is called demo-2")
@@ -410,7 +410,7 @@ def project_is_archived(here: Here) -> Ran:
 
 
 @failure
-def project_is_in_quarantine(here: Here) -> Ran:
+def project_is_in_quarantine(here: Here) -> RunResult:
     release(here.root, [ONE])
     with here.index() as index:
         index.set_status("demo", "quarantined")
@@ -418,7 +418,7 @@ def project_is_in_quarantine(here: Here) -> Ran:
 
 
 @failure
-def name_belongs_to_another_account(here: Here) -> Ran:
+def name_belongs_to_another_account(here: Here) -> RunResult:
     release(here.root, [ONE])
     write(here.root, {".gitignore": "dist/\n"})
     repository(here.root)
@@ -431,17 +431,17 @@ def name_belongs_to_another_account(here: Here) -> Ran:
 
 
 @failure
-def needs_a_package_that_is_private(here: Here) -> Ran:
+def needs_a_package_that_is_private(here: Here) -> RunResult:
     dist = here.root / "dist"
     made = made_wheel(dist, "secret"), made_wheel(dist, "demo", requires=["secret"])
     project_of(here.root, *made, needs={"demo": ["secret"]})
     with (here.root / "secret" / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write('classifiers = ["Private :: Do Not Upload"]\n')
-    return running.here(here.root, "verify-install", "--from", "dist")
+    return running.run_in_process(here.root, "verify-install", "--from", "dist")
 
 
 @failure
-def requirement_not_available(here: Here) -> Ran:
+def requirement_not_available(here: Here) -> RunResult:
     with serving(made_wheel(here.beside, "third")) as trusted:
         project_of(
             here.root,
@@ -449,11 +449,11 @@ def requirement_not_available(here: Here) -> Ran:
             settings=f'trusted-index = "{trusted.url}"\n',
         )
         here.patch.setenv("UV_CACHE_DIR", str(here.beside / "uv"))
-        return running.here(here.root, "verify-install", "--from", "dist")
+        return running.run_in_process(here.root, "verify-install", "--from", "dist")
 
 
 @failure
-def requirement_on_no_index_before_sending(here: Here) -> Ran:
+def requirement_on_no_index_before_sending(here: Here) -> RunResult:
     with serving(made_wheel(here.beside, "third")) as trusted, here.index() as index:
         own = f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
         project_of(
@@ -462,11 +462,11 @@ def requirement_on_no_index_before_sending(here: Here) -> Ran:
             made_wheel(here.root / "dist", "core"),
             settings=f'trusted-index = "{trusted.url}"\n{own}',
         )
-        return running.here(here.root, "publish", "--index", "own", "--yes", "--package", "demo")
+        return running.run_in_process(here.root, "publish", "--index", "own", "--yes", "--package", "demo")
 
 
 @failure
-def nothing_was_built(here: Here) -> Ran:
+def nothing_was_built(here: Here) -> RunResult:
     release(here.root, [ONE])
     path = here.root / "packages" / "demo" / "pyproject.toml"
     path.write_text(path.read_text(encoding="utf-8").replace("1.0", "1.1"), encoding="utf-8")
@@ -475,20 +475,20 @@ def nothing_was_built(here: Here) -> Ran:
 
 
 @failure
-def file_was_yanked(here: Here) -> Ran:
+def file_was_yanked(here: Here) -> RunResult:
     path = made_wheel(here.root / "dist", "demo")
     with serving(path) as own:
         own.yanked.add(path.name)
         settings = f'[tool.relnox.indexes.own]\nupload = "{own.url}"\nsimple = "{own.url}"\nproduction = false\n'
         project_of(here.root, path, settings=settings)
-        return running.here(here.root, "verify-install", "--index", "own")
+        return running.run_in_process(here.root, "verify-install", "--index", "own")
 
 
 # --- what does not build, what does not import
 
 
 @failure
-def build_lacks_a_dependency(here: Here) -> Ran:
+def build_lacks_a_dependency(here: Here) -> RunResult:
     system = '[build-system]\nrequires = []\nbuild-backend = "own_backend"\nbackend-path = ["."]\n'
     write(
         here.root,
@@ -499,22 +499,22 @@ def build_lacks_a_dependency(here: Here) -> Ran:
         },
     )
     repository(here.root)
-    return running.here(here.root, "build-all")
+    return running.run_in_process(here.root, "build-all")
 
 
 @failure
-def backend_is_not_installed(here: Here) -> Ran:
+def backend_is_not_installed(here: Here) -> RunResult:
     system = '[build-system]\nrequires = []\nbuild-backend = "setuptools_of_old.build_meta"\n'
     text = f'[project]\nname = "demo"\nversion = "1.0"\n{system}'
     repository(write(here.root, {"pyproject.toml": text, ".gitignore": "dist/\n"}))
-    return running.here(here.root, "build-all")
+    return running.run_in_process(here.root, "build-all")
 
 
 @failure
-def import_fails(here: Here) -> Ran:
+def import_fails(here: Here) -> RunResult:
     path = made_wheel(here.root / "dist", "demo", {"demo/__init__.py": "import undeclared\n"})
     project_of(here.root, path)
-    return running.here(here.root, "verify-install", "--from", "dist")
+    return running.run_in_process(here.root, "verify-install", "--from", "dist")
 
 
 # --- what is said

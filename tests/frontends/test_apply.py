@@ -24,7 +24,7 @@ from relnox.errors import Blocked, ExitCode
 from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
-    from running import Ran
+    from running import RunResult
 
     from relnox.indexes.embedded import EmbeddedIndex as Index
 
@@ -44,7 +44,7 @@ def planned(root: Path, file: Path, *words: str) -> dict[str, Any]:
     return document
 
 
-def apply(root: Path, file: Path, *words: str) -> Ran:
+def apply(root: Path, file: Path, *words: str) -> RunResult:
     return run(root, "relnox", "apply", str(file), *words)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from releases import SimulatedClock
-    from running import Ran
+    from running import RunResult
     from signing import Services
 
     from relnox.core.release.manifest import Manifest
@@ -83,7 +83,7 @@ def built(tmp_path: Path) -> Manifest:
     return release(tmp_path / "work", PACKAGES)
 
 
-def run(tmp_path: Path, index: ControlledIndex, *options: str, token: bool = False) -> Ran:
+def run(tmp_path: Path, index: ControlledIndex, *options: str, token: bool = False) -> RunResult:
     with pytest.MonkeyPatch.context() as patched:
         if token:
             patched.setenv("RELNOX_OWN_TOKEN", "unused-token")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, commit_all, everything, git, remote_of, repository, single, write
-from running import refused
+from running import run_blocked_bump
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -490,7 +490,7 @@ def test_fetched_commits_missing_from_the_branch_are_reported(demo: Path, tmp_pa
     git(other, "push", "--quiet")
     git(demo, "fetch", "--quiet")
     git(demo, "remote", "set-url", "origin", str(tmp_path / "away"))  # what was fetched counts where it is away
-    said = refused(bump, demo, *MINOR)
+    said = run_blocked_bump(bump, demo, *MINOR)
     assert "origin/main has a commit that" in said
     assert "git pull --rebase" in said
     git(demo, "rebase", "--quiet", "origin/main")
@@ -502,7 +502,7 @@ def test_a_push_queries_the_remote(demo: Path, tmp_path: Path, bump: Bump) -> No
     change(other, "fix: theirs", "theirs.txt")
     git(other, "push", "--quiet")
     for allowed in ((), ("--allow-branch", "--allow-dirty")):
-        said = refused(bump, demo, *MINOR, "--push", *allowed)
+        said = run_blocked_bump(bump, demo, *MINOR, "--push", *allowed)
         assert "origin has commits on main that are missing here" in said
         assert "git pull --rebase origin main" in said
     git(demo, "pull", "--quiet", "--rebase", "origin", "main")
@@ -513,16 +513,16 @@ def test_a_push_queries_the_remote(demo: Path, tmp_path: Path, bump: Bump) -> No
 def test_an_existing_tag_is_reported_for_each_repository(demo: Path, bump: Bump) -> None:
     git(demo, "tag", "v1.3.0")
     git(demo, "push", "--quiet", "origin", "v1.3.0")
-    said = refused(bump, demo, *MINOR, "--push", "--allow-dirty", code=4)
+    said = run_blocked_bump(bump, demo, *MINOR, "--push", "--allow-dirty", code=4)
     assert "tag v1.3.0 already exists here and on origin" in said
     git(demo, "tag", "--delete", "v1.3.0")
-    assert "already exists on origin" in refused(bump, demo, *MINOR, "--push", code=4)
+    assert "already exists on origin" in run_blocked_bump(bump, demo, *MINOR, "--push", code=4)
 
 
 def test_a_version_below_the_last_tag_is_blocked(demo: Path, bump: Bump) -> None:
     change(demo, "chore: x", "x.txt")
     git(demo, "tag", "v2.0.0")
-    said = refused(bump, demo, *MINOR)
+    said = run_blocked_bump(bump, demo, *MINOR)
     assert "demo 1.3.0 is not higher than the last release (v2.0.0)" in said
     assert "--to VERSION" in said
     ran = bump(demo, "--to", "1.3.0", "--allow-lower", *RELEASE)
@@ -549,7 +549,7 @@ def test_dirty_files_of_other_packages_do_not_block(tmp_path: Path, bump: Bump) 
     assert ran.code == 0, ran.text
     assert git(root, "status", "--porcelain").split() == ["M", "docs/index.md", "M", "packages/c/x.py"]
     (root / "packages/b/x.py").write_text("mine")  # it moves along
-    said = refused(bump, root, "--package", "a", "--again", *MINOR)
+    said = run_blocked_bump(bump, root, "--package", "a", "--again", *MINOR)
     assert "uncommitted changes: packages/b/x.py" in said
 
 
@@ -570,12 +570,12 @@ def test_all_problems_are_listed_and_each_option_ignores_its_own(demo: Path, tmp
         "demo 1.3.0 is not higher than the last release (v2.0.0)",
         "origin has commits on main that are missing here",
     )
-    said = refused(bump, demo, *MINOR)
+    said = run_blocked_bump(bump, demo, *MINOR)
     assert "bump is blocked by 4 problems" in said
     assert all(words in said for words in problems)
-    said = refused(bump, demo, *MINOR, "--allow-branch")
+    said = run_blocked_bump(bump, demo, *MINOR, "--allow-branch")
     assert "bump is blocked by 3 problems" in said
-    said = refused(bump, demo, *MINOR, "--allow-branch", "--allow-dirty")
+    said = run_blocked_bump(bump, demo, *MINOR, "--allow-branch", "--allow-dirty")
     assert "bump is blocked by 2 problems" in said
     assert all(words in said for words in problems[2:])
     git(demo, "rebase", "--quiet", "--autostash", "origin/main")

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_index import serving
 from projects import HATCHLING, commit_all, everything, git, remote_of, repository, write
-from running import here
+from running import run_in_process
 from workflow_commands import commands
 
 from relnox.core.tagging.tags import TagFormat
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from fake_forge import ForgeServer
     from releases import SimulatedClock
-    from running import Ran
+    from running import RunResult
 
 NAMES = ("core", "agents", "vespa", "runtime", "studio")
 SETTINGS = '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\ntag-format = "{name}-v{version}"\n'
@@ -58,8 +58,8 @@ def merged(root: Path, version: str, *names: str) -> str:
     return commit
 
 
-def tag(root: Path, *options: str) -> Ran:
-    ran = here(root, "auto-tag", *options)
+def tag(root: Path, *options: str) -> RunResult:
+    ran = run_in_process(root, "auto-tag", *options)
     assert "Traceback" not in ran.err, ran.text
     return ran
 
@@ -803,7 +803,7 @@ def test_hostile_refs_and_titles_start_nothing(
     assert listed.stdout.count(b"\n") > 300
     subprocess.run(["git", "fast-import", "--quiet"], cwd=root, input=_commits(TEXTS[::5]), check=True)
     commit = merged(root, "1.1.0", "core")
-    ran = here(root, "auto-tag", "--reporter", reporter, "--adopt", "--package", "core")
+    ran = run_in_process(root, "auto-tag", "--reporter", reporter, "--adopt", "--package", "core")
     assert "Traceback" not in ran.err
     assert ran.code == 0, ran.text
     assert not [path for path in (root / "evil", remote / "evil") if path.exists()]
@@ -850,7 +850,7 @@ def test_the_plan_is_written_as_json(root: Path) -> None:
     assert tag(root, "--dry-run", "--plan", str(file)).code == 0
     plan = json.loads(file.read_text(encoding="utf-8"))
     assert [step["kind"] for step in plan["steps"]] == ["CreateTags", "PushTags", "PushTags"]
-    ran = here(root, "apply", str(file))
+    ran = run_in_process(root, "apply", str(file))
     assert ran.code == 0, ran.text
     assert len(tags_of(root)) == 2 * len(NAMES)
 

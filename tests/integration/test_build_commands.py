@@ -18,7 +18,7 @@ from relnox.building.comparison import FIXES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
 pytestmark = pytest.mark.heavy
 
@@ -66,11 +66,11 @@ def project(root: Path, code: str = "") -> Path:
     )
 
 
-def build_all(root: Path, *options: str) -> Ran:
+def build_all(root: Path, *options: str) -> RunResult:
     return run(root, "relnox", "build-all", *options)
 
 
-def refused(ran: Ran, *said: str) -> None:
+def refused(ran: RunResult, *said: str) -> None:
     assert ran.code == 2, ran.text
     for each in said:
         assert each in ran.err, ran.text

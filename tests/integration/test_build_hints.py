@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from backends import in_tree
 from projects import repository, write
-from running import here
+from running import run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.heavy
 
 
 def built(root: Path, *options: str) -> str:
-    ran = here(root, "build-all", *options)
+    ran = run_in_process(root, "build-all", *options)
     assert ran.code == 2, ran.text
     return ran.err
 

@@ -29,7 +29,7 @@ from relnox.steps.bump_record import Pending
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
 RELEASE = ("--part", "minor", "--commit", "--tag", "--push")
 
@@ -44,7 +44,7 @@ def two(tmp_path: Path) -> Path:
     return repository(pair(tmp_path / "pair"))
 
 
-def bump(root: Path, *options: str) -> Ran:
+def bump(root: Path, *options: str) -> RunResult:
     return run(root, "relnox", "bump", *options)
 
 

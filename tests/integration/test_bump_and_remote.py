@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import commit_all, everything, git, pair, remote_of, repository, write
-from running import refused
+from running import run_blocked_bump
 
 from relnox.source.git import remotes
 
@@ -56,14 +56,14 @@ def colleague(root: Path, *tags: str) -> None:
 
 def test_a_tag_that_the_remote_has_is_reported_before_it_is_created(two: Path, bump: Bump) -> None:
     git(remote_of(two), "tag", "v2.1.0", "main")
-    said = refused(bump, two, *RELEASE, code=4)
+    said = run_blocked_bump(bump, two, *RELEASE, code=4)
     assert "tag v2.1.0 already exists on origin" in said
     assert bump(two, "--part", "minor").code == 0
 
 
 def test_commits_missing_from_the_branch_are_reported_before_committing(two: Path, bump: Bump) -> None:
     colleague(two)
-    said = refused(bump, two, *RELEASE)
+    said = run_blocked_bump(bump, two, *RELEASE)
     assert "origin has commits on main that are missing here" in said
     assert "git pull --rebase origin main" in said
     git(two, "pull", "--quiet", "--rebase", "origin", "main")
@@ -74,7 +74,7 @@ def test_commits_missing_from_the_branch_are_reported_before_committing(two: Pat
 def test_a_remote_that_does_not_answer_blocks_only_a_push(two: Path, bump: Bump) -> None:
     git(two, "tag", "v2.0.0")
     shutil.move(remote_of(two), two.parent / "away.git")
-    assert "git cannot reach remote origin" in refused(bump, two, *RELEASE, "--push", code=2)
+    assert "git cannot reach remote origin" in run_blocked_bump(bump, two, *RELEASE, "--push", code=2)
     ran = bump(two, *RELEASE)
     assert ran.code == 0, ran.text
     assert "git cannot reach remote origin: tags and commits of origin were not checked" in ran.text
@@ -132,7 +132,7 @@ def test_an_undo_stops_at_commits_after_a_rejected_push(two: Path, bump: Bump) -
     assert bump(two, *RELEASE, "--push").code == 2
     write(two, {"packages/base/mine.py": ""})
     commit_all(two, "Mine")
-    said = refused(bump, two, "--abort")
+    said = run_blocked_bump(bump, two, "--abort")
     assert "the last commit is not that of the bump" in said
 
 
@@ -141,7 +141,7 @@ def test_a_push_that_arrived_is_not_undone(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE, "--push").code == 2
     refusing.unlink()
     git(two, "push", "--quiet", "origin", "main", "v2.1.0")
-    said = refused(bump, two, "--abort")
+    said = run_blocked_bump(bump, two, "--abort")
     assert "is already pushed to origin/main" in said
     assert bump(two, *RELEASE, "--push").code == 0
 
@@ -156,7 +156,7 @@ def test_new_commits_on_the_remote_are_reported_when_resuming(two: Path, bump: B
     assert bump(two, *RELEASE, "--push").code == 2
     racing.unlink()
     assert git(remote_of(two), "tag") == ""
-    said = refused(bump, two, *RELEASE, "--push")
+    said = run_blocked_bump(bump, two, *RELEASE, "--push")
     assert "origin has commits on main that are missing here" in said
     assert "git pull --rebase origin main" in said
     git(two, "pull", "--quiet", "--rebase", "origin", "main")
@@ -172,7 +172,7 @@ def test_a_tag_that_was_pushed_meanwhile_is_not_moved(two: Path, bump: Bump) -> 
     assert bump(two, *RELEASE, "--push").code == 2
     refusing.unlink()
     git(remote_of(two), "tag", "v2.1.0", "main")
-    said = refused(bump, two, *RELEASE, "--push", code=4)
+    said = run_blocked_bump(bump, two, *RELEASE, "--push", code=4)
     assert "tag v2.1.0 already exists on origin" in said
     assert bump(two, "--abort").code == 0
     assert git(two, "tag") == ""

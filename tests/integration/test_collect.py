@@ -26,7 +26,7 @@ from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribut
 from relnox.core.release.publishers import SUFFIX
 
 if TYPE_CHECKING:
-    from running import Ran
+    from running import RunResult
 
 WORKSPACE = {
     "pyproject.toml": """\
@@ -111,7 +111,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def collect(root: Path, *words: str) -> Ran:
+def collect(root: Path, *words: str) -> RunResult:
     return run(root, "relnox", "collect", "--from", "jobs", *words)
 
 

@@ -8,14 +8,14 @@ import packed
 import pytest
 import releases
 from projects import commit_all, git, repository, write
-from running import here
+from running import run_in_process
 from trusting import trusting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
     from trusting import Trusting
 
 pytestmark = pytest.mark.heavy
@@ -77,11 +77,11 @@ def built(root: Path, version: str, *names: str, sdist_only: bool = False) -> No
     releases.write_manifest(root, paths, {}, commit=git(root, "rev-parse", "HEAD"))
 
 
-def publish(root: Path, *options: str) -> Ran:
-    return here(root, "publish", "--index", "shop", "--yes", *options)
+def publish(root: Path, *options: str) -> RunResult:
+    return run_in_process(root, "publish", "--index", "shop", "--yes", *options)
 
 
-def refuses(ran: Ran, *message: str) -> None:
+def refuses(ran: RunResult, *message: str) -> None:
     assert ran.code == 1, ran.text
     for text in message:
         assert text in ran.text
@@ -143,9 +143,9 @@ def test_an_outdated_build_is_blocked_for_a_test_index(index: Trusting, trying: 
     built(root, "1.2.0", "alpha")
     raise_version(root, "alpha", "1.2.0", "1.3.0")
     words = ("publish-test", "--index", "trying", "--no-verify")
-    refuses(here(root, *words), "is a build of alpha 1.2.0, but the checkout has alpha 1.3.0")
+    refuses(run_in_process(root, *words), "is a build of alpha 1.2.0, but the checkout has alpha 1.3.0")
     assert not trying.files
-    assert here(root, *words, "--allow-mismatch").code == 0
+    assert run_in_process(root, *words, "--allow-mismatch").code == 0
 
 
 @pytest.mark.parametrize("task", ["build-all", "publish"])
@@ -154,7 +154,7 @@ def test_a_tag_at_the_commit_with_another_version(task: str, index: Trusting, tm
     built(root, "1.2.0", "alpha", "beta")
     git(root, "tag", "--annotate", "--message", "1.3.0", "alpha-v1.3.0")
     head = git(root, "rev-parse", "HEAD")[:10]
-    ran = here(root, "build-all", "--dry-run") if task == "build-all" else publish(root)
+    ran = run_in_process(root, "build-all", "--dry-run") if task == "build-all" else publish(root)
     refuses(
         ran,
         f"tag alpha-v1.3.0 is at {head}, but ",
@@ -162,9 +162,9 @@ def test_a_tag_at_the_commit_with_another_version(task: str, index: Trusting, tm
         f"git tag -d alpha-v1.3.0, then: relnox bump --project {root} --to 1.3.0 --package alpha --commit --tag",
     )
     if task == "build-all":
-        ran = here(root, "build-all", "--dry-run", "--allow-mismatch")
+        ran = run_in_process(root, "build-all", "--dry-run", "--allow-mismatch")
         assert (ran.code, "by --allow-mismatch: tag alpha-v1.3.0" in ran.text) == (0, True), ran.text
-        assert here(root, "build-all", "--dry-run", "--package", "beta").code == 0
+        assert run_in_process(root, "build-all", "--dry-run", "--package", "beta").code == 0
     else:
         goes_with_the_option(root, index)
 
@@ -174,7 +174,7 @@ def test_tags_of_the_same_version_and_floating_tags_are_consistent(index: Trusti
     built(root, "1.2.0", "alpha")
     for tag in ("v1.2.0rc1", "v1.2.0", "v1", "other-v9", "latest"):
         git(root, "tag", tag)
-    assert here(root, "build-all", "--dry-run").code == 0
+    assert run_in_process(root, "build-all", "--dry-run").code == 0
     git(root, "tag", "--delete", "v1.2.0", "v1.2.0rc1")
     assert publish(root).code == 0
 
@@ -190,14 +190,14 @@ def test_a_version_tagged_at_another_commit(index: Trusting, trying: Trusting, t
         f"alpha 1.2.0 is tagged alpha-v1.2.0 at {tagged}, but differs at {head}, the commit of this build: "
         "packages/alpha/alpha.py changed"
     )
-    ran = here(root, "build-all", "--dry-run")  # CI builds commits between two releases
+    ran = run_in_process(root, "build-all", "--dry-run")  # CI builds commits between two releases
     assert ran.code == 0, ran.text
     assert message in ran.text
     built(root, "1.2.0", "alpha", "beta")
     ran = publish(root)
     refuses(ran, message, f"relnox bump --project {root} --part patch --package alpha")
     assert "beta" not in ran.err
-    assert here(root, "publish-test", "--index", "trying", "--no-verify", "--dry-run").code == 0
+    assert run_in_process(root, "publish-test", "--index", "trying", "--no-verify", "--dry-run").code == 0
     goes_with_the_option(root, index)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, commit_all, git, repository, write
-from running import refused
+from running import run_blocked_bump
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,7 +138,7 @@ def test_a_pattern_with_the_declared_count_changes_everywhere(tmp_path: Path, bu
 def test_a_pattern_with_another_count_is_blocked(tmp_path: Path, bump: Bump, count: int, said: str) -> None:
     root = demo(tmp_path / "demo", TWICE, place("README.md", pattern=PIN, count=count))
     for options in (("--part", "minor"), ("--to", "2.0")):
-        error = refused(bump, root, *options)
+        error = run_blocked_bump(bump, root, *options)
         assert f"README.md of [[tool.relnox.version-files]]: {said}" in error
         assert "correct its pattern or count" in error
 
@@ -146,8 +146,9 @@ def test_a_pattern_with_another_count_is_blocked(tmp_path: Path, bump: Bump, cou
 def test_matches_with_different_versions_are_blocked(tmp_path: Path, bump: Bump) -> None:
     files = {"README.md": TWICE["README.md"].replace("[x]==1.2.3", "[x]==1.2.2")}
     root = demo(tmp_path / "demo", files, place("README.md", pattern=PIN, count=2))
-    assert "README.md of [[tool.relnox.version-files]]: it has different versions: 1.2.2 and 1.2.3" in refused(
-        bump, root, "--part", "minor"
+    assert (
+        "README.md of [[tool.relnox.version-files]]: it has different versions: 1.2.2 and 1.2.3"
+        in run_blocked_bump(bump, root, "--part", "minor")
     )
 
 
@@ -159,7 +160,7 @@ def test_a_file_with_count_0_is_unchanged(tmp_path: Path, bump: Bump) -> None:
         "Cargo.toml": '[package]\nname = "demo-rs"\nversion = "0.7.0"\n',
     }
     root = repository(write(tmp_path / "demo", files))
-    said = refused(bump, root, "--part", "minor")
+    said = run_blocked_bump(bump, root, "--part", "minor")
     assert "1.2.3: pyproject.toml" in said
     assert "0.7.0: Cargo.toml" in said
     assert "count = 0" in said
@@ -183,7 +184,7 @@ def drifted(root: Path) -> Path:
 
 
 def test_different_versions_are_listed_by_location(tmp_path: Path, bump: Bump) -> None:
-    said = refused(bump, drifted(tmp_path / "demo"), "--part", "minor", "--commit")
+    said = run_blocked_bump(bump, drifted(tmp_path / "demo"), "--part", "minor", "--commit")
     assert "demo has different versions in different files" in said
     listed = [line.strip() for line in said.splitlines() if line.startswith("  ")]
     assert listed == [
@@ -210,14 +211,14 @@ def test_an_explicit_version_aligns_locations(tmp_path: Path, bump: Bump) -> Non
 def test_a_location_without_a_version_is_blocked_even_with_to(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path / "demo", {"a.py": "x = 1\n"}, place("a.py"))
     for options in (("--part", "minor"), ("--to", "2.0")):
-        assert "a.py of [[tool.relnox.version-files]]: __version__ is assigned 0 times" in refused(
+        assert "a.py of [[tool.relnox.version-files]]: __version__ is assigned 0 times" in run_blocked_bump(
             bump, root, *options
         )
 
 
 def test_an_invalid_version_is_blocked_with_its_file(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path / "demo", {"a.py": '__version__ = "latest"\n'}, place("a.py"))
-    assert "a.py: 'latest' is not a valid version (PEP 440)" in refused(bump, root, "--part", "minor")
+    assert "a.py: 'latest' is not a valid version (PEP 440)" in run_blocked_bump(bump, root, "--part", "minor")
 
 
 # --- whose, and how it is spelled ----------------------------------------------------------------------
@@ -250,7 +251,7 @@ def test_a_version_file_belongs_to_its_folders_package_or_the_named_one(tmp_path
 
 def test_a_version_file_outside_all_packages_is_blocked_except_in_lockstep(tmp_path: Path, bump: Bump) -> None:
     files, declared = {"docs/x.txt": "x 1.0.0\n"}, place("docs/x.txt", pattern="x (?P<version>.*)")
-    said = refused(bump, several(tmp_path / "many", dict(files), declared), "--all", "--part", "minor")
+    said = run_blocked_bump(bump, several(tmp_path / "many", dict(files), declared), "--all", "--part", "minor")
     assert (
         "docs/x.txt of [[tool.relnox.version-files]] is not in a package's folder, and no package is named" in said
     )
@@ -262,7 +263,7 @@ def test_a_version_file_outside_all_packages_is_blocked_except_in_lockstep(tmp_p
 
 def test_an_unknown_package_is_blocked(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path / "demo", {"x.py": '__version__ = "1.2.3"\n'}, place("x.py", package="dmeo"))
-    said = refused(bump, root, "--part", "minor")
+    said = run_blocked_bump(bump, root, "--part", "minor")
     assert "no package dmeo" in said
     assert "did you mean demo?" in said
 
@@ -291,7 +292,7 @@ def test_the_version_format_can_be_declared(
 
 def test_a_version_that_a_location_cannot_express_is_blocked_with_its_file(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path / "demo", {"package.json": '{"version": "1.2.3"}\n'}, place("package.json"))
-    assert "package.json: " in refused(bump, root, "--part", "post", "--commit")
+    assert "package.json: " in run_blocked_bump(bump, root, "--part", "post", "--commit")
 
 
 # --- declarations that cannot be right -----------------------------------------------------------------
@@ -317,7 +318,7 @@ def test_an_invalid_declaration_is_blocked(tmp_path: Path, bump: Bump, declared:
     root = demo(tmp_path / "demo", {"a.txt": "x 1.2.3\n", "src/demo.py": ""}, declared)
     (root / "bin").write_bytes(b"\xff\xfe1.2.3")
     commit_all(root)
-    assert said in refused(bump, root, "--part", "minor")
+    assert said in run_blocked_bump(bump, root, "--part", "minor")
 
 
 def test_a_version_from_tags_updates_its_locations(tmp_path: Path, bump: Bump) -> None:

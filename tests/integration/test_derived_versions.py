@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tomlkit
 from projects import commit_all, git, repository, write
-from running import here
+from running import run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +68,7 @@ def _merge(table: Any, settings: dict[str, Any]) -> None:
 
 
 def test_the_version_of_a_sibling_is_an_error_until_the_backend_reads_its_own_tags(root: Path) -> None:
-    ran = here(root, "build-all", "--continue-on-error")
+    ran = run_in_process(root, "build-all", "--continue-on-error")
 
     assert ran.code == 2, ran.text
     for name in (*SIBLINGS, "acme-setup"):
@@ -81,12 +81,12 @@ def test_the_version_of_a_sibling_is_an_error_until_the_backend_reads_its_own_ta
 
     follow_hints(root, ran.err)
     git(root, "tag", "acme-p3-v1.1.0")
-    ran = here(root, "build-all", "--continue-on-error")
+    ran = run_in_process(root, "build-all", "--continue-on-error")
     assert "(as tag acme-p3-v1.1.0 of acme-p3), but acme-hatch has no tag at this commit" in ran.err
 
     follow_hints(root, ran.err)
     git(root, "tag", "acme-p3-v1.2.0")
-    ran = here(root, "build-all")
+    ran = run_in_process(root, "build-all")
     assert ran.code == 0, ran.text
     built = {path.name for path in (root / "dist").glob("acme_p3-1.2*")}
     assert built == {"acme_p3-1.2.0.tar.gz", "acme_p3-1.2.0-py3-none-any.whl"}

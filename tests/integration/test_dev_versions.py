@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.version import Version
 from projects import HATCHLING, commit_all, git, repository, single, write
-from running import here, refused
+from running import run_blocked_bump, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ def test_another_run_in_the_same_checkout_is_not_the_last_bump_again(
     assert ran.code == 0, ran.text
     assert version(demo) == "1.2.4.dev8"
     monkeypatch.setenv("CI_PIPELINE_IID", "6")
-    said = refused(bump, demo, *RUN, "--commit")
+    said = run_blocked_bump(bump, demo, *RUN, "--commit")
     assert "development release 6 is not higher than the present version: that is higher, being 1.2.4.dev8" in said
 
 
@@ -101,14 +101,14 @@ def test_a_run_without_a_usable_number_is_a_problem(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    said = refused(bump, demo, *RUN)
+    said = run_blocked_bump(bump, demo, *RUN)
     assert f"[{code}]" in said
     assert "fix: " in said
 
 
 @pytest.mark.parametrize("options", [("--part", "patch"), ("--part", "auto"), ("--pre", "rc"), ("--to", "2.0")])
 def test_only_development_versions_have_a_source(demo: Path, bump: Bump, options: tuple[str, ...]) -> None:
-    said = refused(bump, demo, *options, "--from", "time")
+    said = run_blocked_bump(bump, demo, *options, "--from", "time")
     assert "--from time numbers development versions only [option-missing]" in said
 
 
@@ -118,7 +118,7 @@ def test_a_version_below_the_last_release_is_blocked(
     monkeypatch.setenv("GITHUB_RUN_NUMBER", "5")
     git(demo, "commit", "--quiet", "--allow-empty", "--message=Next")
     git(demo, "tag", "v1.4.0")
-    said = refused(bump, demo, *RUN)
+    said = run_blocked_bump(bump, demo, *RUN)
     assert "demo 1.2.4.dev501 is not higher than the last release (v1.4.0)" in said
 
 
@@ -127,14 +127,14 @@ def test_a_version_below_the_last_release_is_blocked(
 
 def test_the_time_is_read_once_and_an_approved_plan_keeps_it(demo: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
-    assert here(demo, "bump", *TIME, "--dry-run", "--plan", str(plan)).code == 0
+    assert run_in_process(demo, "bump", *TIME, "--dry-run", "--plan", str(plan)).code == 0
     (row,) = json.loads(plan.read_text())["tables"][0]["rows"]
     assert re.fullmatch(r"1\.2\.4\.dev20\d{15}", row[2])
-    ran = here(demo, "apply", str(plan))
+    ran = run_in_process(demo, "apply", str(plan))
     assert ran.code == 0, ran.text
     assert version(demo) == row[2]
     fresh(demo)
-    assert here(demo, "bump", *TIME).code == 0
+    assert run_in_process(demo, "bump", *TIME).code == 0
     assert Version(version(demo)) > Version(row[2])
     assert int(version(demo).partition(".dev")[2]) < 2**63
 
@@ -171,7 +171,7 @@ def test_commits_of_another_branch_are_refused(demo: Path, bump: Bump) -> None:
     write(demo, {"two.txt": "# changed\n"})
     commit_all(demo, "fix: two")
     for _ in range(2):  # pushing another branch does not help
-        said = refused(bump, demo, *DISTANCE, "--allow-branch")
+        said = run_blocked_bump(bump, demo, *DISTANCE, "--allow-branch")
         assert (
             "HEAD is not on branch main of origin: a commit of another branch can have the same distance" in said
         )
@@ -182,7 +182,7 @@ def test_commits_of_another_branch_are_refused(demo: Path, bump: Bump) -> None:
 def test_a_commit_that_is_not_pushed_yet_is_refused(demo: Path, bump: Bump) -> None:
     write(demo, {"one.txt": "# changed\n"})
     commit_all(demo, "fix: one")
-    assert "fix: push it first, or use --from run or --from time" in refused(bump, demo, *DISTANCE)
+    assert "fix: push it first, or use --from run or --from time" in run_blocked_bump(bump, demo, *DISTANCE)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_branches_that_may_release_the_same_version_are_refused(
         assert bump(demo, *DISTANCE).code == 0
         assert version(demo) == "1.2.4.dev1"
     else:
-        assert refused_with in refused(bump, demo, *DISTANCE)
+        assert refused_with in run_blocked_bump(bump, demo, *DISTANCE)
 
 
 def test_a_tag_that_was_not_fetched_and_a_shallow_clone_are_refused(demo: Path, bump: Bump) -> None:
@@ -214,13 +214,15 @@ def test_a_tag_that_was_not_fetched_and_a_shallow_clone_are_refused(demo: Path, 
     assert bump(demo, *DISTANCE, "--dry-run").code == 0  # above the version in the file: of an abandoned release
     write(demo, {"pyproject.toml": (demo / "pyproject.toml").read_text().replace("1.2.3", "1.2.3.post1")})
     push_change(demo, "two.txt")
-    assert "this clone lacks v1.2.3.post1, which the distance counts from" in refused(bump, demo, *DISTANCE)
+    assert "this clone lacks v1.2.3.post1, which the distance counts from" in run_blocked_bump(
+        bump, demo, *DISTANCE
+    )
     git(demo, "fetch", "--quiet", "--tags", "origin")
     assert bump(demo, *DISTANCE).code == 0
     assert version(demo) == "1.2.4.dev1"
     shallow = demo.parent / "shallow"
     git(demo.parent, "clone", "--quiet", "--depth=1", (demo.parent / "demo.git").as_uri(), str(shallow))
-    ran = here(shallow, "bump", *DISTANCE)
+    ran = run_in_process(shallow, "bump", *DISTANCE)
     assert ran.code == 1, ran.text
     assert "[clone-shallow]" in ran.err
 
@@ -278,9 +280,9 @@ def test_a_run_commits_builds_and_publishes_to_a_test_index(demo: Path, monkeypa
     for run in ("41", "42"):
         monkeypatch.setenv("GITHUB_RUN_NUMBER", run)
         for task in (("bump", *RUN, "--commit"), ("build-all", "--clean")):
-            ran = here(demo, *task)
+            ran = run_in_process(demo, *task)
             assert ran.code == 0, ran.text
-        ran = here(demo, "publish-test", "--index", "embedded", "--no-verify")
+        ran = run_in_process(demo, "publish-test", "--index", "embedded", "--no-verify")
         assert ran.code == 0, ran.text
         assert f"demo-1.2.4.dev{run}01-py3-none-any.whl" in ran.text
         fresh(demo)

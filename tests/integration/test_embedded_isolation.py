@@ -16,7 +16,7 @@ import packed
 import pytest
 import releases
 from loopback import ask, encode, eventually, form, make_wheel, post, raw
-from running import here
+from running import run_in_process
 
 from relnox.core.settings.config import Config
 from relnox.indexes import Indexes
@@ -94,7 +94,7 @@ def test_each_run_has_a_token_of_its_own_and_its_uploads_have_it(tmp_path: Path)
 def test_a_release_goes_to_the_embedded_index_as_before(tmp_path: Path) -> None:
     (tmp_path / "dist").mkdir()
     releases.project_of(tmp_path, packed.wheel(tmp_path / "dist"))
-    ran = here(tmp_path, "publish-test", "--index", "embedded", "--no-verify")
+    ran = run_in_process(tmp_path, "publish-test", "--index", "embedded", "--no-verify")
     assert ran.code == 0, ran.text
 
 

@@ -14,7 +14,7 @@ import pytest
 from backends import in_tree
 from controlled_index import ControlledIndex
 from projects import commit_all, git, repository, write
-from running import here, run
+from running import run, run_in_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,7 @@ PUBLISH = ("publish", "--index", "own", "--yes")
 
 def test_hooks_of_a_bump_get_old_and_new_versions(tmp_path: Path, log: Log) -> None:
     root = project(tmp_path / "home", hook("before-bump"), hook("edit-bump"))
-    ran = here(root, "bump", "--part", "minor", "--commit", "--tag")
+    ran = run_in_process(root, "bump", "--part", "minor", "--commit", "--tag")
     assert ran.code == 0, ran.text
     assert log.names == ["edit-bump", "before-bump"]
     for event in log.events:
@@ -129,7 +129,7 @@ def test_hooks_of_a_bump_get_old_and_new_versions(tmp_path: Path, log: Log) -> N
         assert (event["task"], event["tags"], event["rehearsal"]) == ("bump", ["v1.1"], False)
     assert log.events[1]["root"] == log.entries[1]["cwd"] == str(root)
     assert log.events[0]["root"] != str(root)
-    assert "noted before-bump" in here(root, "bump", "--part", "minor", "--verbose", "--again").text
+    assert "noted before-bump" in run_in_process(root, "bump", "--part", "minor", "--verbose", "--again").text
 
 
 def test_edits_of_a_hook_are_in_the_plan_the_commit_and_the_undo(tmp_path: Path) -> None:
@@ -143,17 +143,17 @@ def test_edits_of_a_hook_are_in_the_plan_the_commit_and_the_undo(tmp_path: Path)
     files = {"edit.py": edit, "docs/version.txt": "1.0"}
     root = project(tmp_path / "home", hook("edit-bump", run='["python", "edit.py"]'), files=files)
     before = git(root, "rev-parse", "HEAD")
-    planned = here(root, "bump", "--part", "minor", "--commit", "--dry-run", "--verbose")
+    planned = run_in_process(root, "bump", "--part", "minor", "--commit", "--dry-run", "--verbose")
     assert "edit-bump hook (python edit.py) edits docs/new.txt, docs/version.txt" in planned.out
     assert "+1.1" in planned.out
     assert git(root, "status", "--porcelain") == ""
-    assert here(root, "bump", "--part", "minor", "--commit").code == 0
+    assert run_in_process(root, "bump", "--part", "minor", "--commit").code == 0
     assert git(root, "show", "--name-only", "--format=").split() == [
         "docs/new.txt",
         "docs/version.txt",
         "pyproject.toml",
     ]
-    assert here(root, "bump", "--undo").code == 0
+    assert run_in_process(root, "bump", "--undo").code == 0
     assert (git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")) == (before, "")
     assert not (root / "docs/new.txt").exists()
 
@@ -178,13 +178,13 @@ def test_a_failing_edit_hook_changes_nothing(
     root = project(
         tmp_path / "home", hook("edit-bump", line, run='["python", "edit.py"]'), files={"edit.py": code}
     )
-    ran = here(root, "bump", "--part", "minor", "--commit")
+    ran = run_in_process(root, "bump", "--part", "minor", "--commit")
     assert (ran.code, git(root, "status", "--porcelain"), git(root, "tag")) == (2, "", "")
     assert f"[{problem}]" in ran.err
     assert message in ran.err
     assert "fix: " in ran.err
     settings(root, hook("edit-bump", line, 'on-failure = "warn"', run='["python", "edit.py"]'))
-    ran = here(root, "bump", "--part", "minor", "--commit")
+    ran = run_in_process(root, "bump", "--part", "minor", "--commit")
     assert ran.code == 0, ran.text
     assert "its edits are left out (on-failure = warn)" in ran.text
     assert git(root, "show", "--name-only", "--format=") == "pyproject.toml"
@@ -192,19 +192,19 @@ def test_a_failing_edit_hook_changes_nothing(
 
 def test_a_failing_check_before_a_bump_stops_it(tmp_path: Path) -> None:
     root = project(tmp_path / "home", hook("before-bump", run='["python", "-c", "raise SystemExit(3)"]'))
-    ran = here(root, "bump", "--part", "minor", "--commit")
+    ran = run_in_process(root, "bump", "--part", "minor", "--commit")
     assert (ran.code, git(root, "status", "--porcelain")) == (2, "")
     assert "ended with status 3" in ran.err
     assert "[hook-failed]" in ran.err
     assert "settings in [[tool.relnox.hooks.before-bump]]; then rerun the command" in ran.err
-    assert here(root, "bump", "--abort").code == 1  # nothing is left of it
+    assert run_in_process(root, "bump", "--abort").code == 1  # nothing is left of it
 
 
 def test_a_check_that_creates_the_planned_tag_stops_the_bump(tmp_path: Path) -> None:
     words = ["git", "tag", "v1.1"]
     root = project(tmp_path / "home", hook("before-bump", 'on-failure = "warn"', run=json.dumps(words)))
     head = git(root, "rev-parse", "HEAD")
-    ran = here(root, "bump", "minor", "--commit", "--tag")
+    ran = run_in_process(root, "bump", "minor", "--commit", "--tag")
     assert ran.code == 2, ran.text
     assert "before-bump hook (git tag v1.1) created v1.1, which bump creates [hook-created-tag]" in ran.err
     assert "git tag -d v1.1" in ran.err
@@ -213,7 +213,7 @@ def test_a_check_that_creates_the_planned_tag_stops_the_bump(tmp_path: Path) -> 
 
 def test_a_check_may_fetch_and_create_other_tags(tmp_path: Path) -> None:
     root = project(tmp_path / "home", hook("before-bump", run='["git", "tag", "checked"]'))
-    ran = here(root, "bump", "minor", "--commit", "--tag")
+    ran = run_in_process(root, "bump", "minor", "--commit", "--tag")
     assert ran.code == 0, ran.text
     assert git(root, "tag").split() == ["checked", "v1.1"]
 
@@ -221,11 +221,11 @@ def test_a_check_may_fetch_and_create_other_tags(tmp_path: Path) -> None:
 @pytest.mark.parametrize("reporter", ["plain", "terminal", "github"])
 def test_verbose_shows_the_output_of_an_edit_hook(tmp_path: Path, reporter: str) -> None:
     root = project(tmp_path / "home", hook("edit-bump", run='["sh", "-c", "echo updated the schema"]'))
-    quiet = here(root, "bump", "minor", "--dry-run", "--reporter", reporter)
+    quiet = run_in_process(root, "bump", "minor", "--dry-run", "--reporter", reporter)
     assert quiet.code == 0, quiet.text
     if reporter != "github":
         assert "updated the schema\n" not in quiet.err
-    shown = here(root, "bump", "minor", "--reporter", reporter, "--verbose")
+    shown = run_in_process(root, "bump", "minor", "--reporter", reporter, "--verbose")
     assert shown.code == 0, shown.text
     assert "updated the schema\n" in shown.err
     if reporter == "github":
@@ -252,7 +252,7 @@ def test_generated_code_comes_from_the_exported_commit(tmp_path: Path, log: Log)
     generate = hook("before-build", 'writes = ["generated.py", "home.py"]', run='["python", "generate.py"]')
     root = project(tmp_path / "home", generate, hook("before-build"), hook("after-build"))
     write(root, {"generated.py": "from the working tree\n"})
-    ran = here(root, "build-all")
+    ran = run_in_process(root, "build-all")
     assert ran.code == 0, ran.text
     assert "untracked-file-in-sdist" not in ran.text
     sdist, wheel = built(root)
@@ -281,7 +281,7 @@ def test_archives_are_reused_while_the_generated_code_is_the_same(
     results = []
     for answer in ("a = 1\n", "a = 1\n", "a = 2\n"):
         monkeypatch.setenv("ANSWER", answer)
-        ran = here(root, "build-all")
+        ran = run_in_process(root, "build-all")
         assert ran.code == 0, ran.text
         results.append("archives of commit" in ran.err)
     assert results == [False, True, False]
@@ -290,7 +290,7 @@ def test_archives_are_reused_while_the_generated_code_is_the_same(
 def test_a_reproducible_build_has_the_generated_code(tmp_path: Path) -> None:
     generate = hook("before-build", 'writes = ["*.py"]', run='["python", "generate.py"]')
     root = project(tmp_path / "home", generate)
-    ran = here(root, "build-all", "--reproducible")
+    ran = run_in_process(root, "build-all", "--reproducible")
     # The backend in the tree writes the time into the header; the content is the same.
     assert all(
         "gzip header" in line for line in ran.err.splitlines() if line.strip().startswith("home-1.0.tar.gz: ")
@@ -302,7 +302,7 @@ def test_a_reproducible_build_has_the_generated_code(tmp_path: Path) -> None:
 def test_undeclared_files_fail_a_build(tmp_path: Path, failure: str) -> None:
     line = f'on-failure = "{failure}"'
     root = project(tmp_path / "home", hook("before-build", line, run='["python", "generate.py"]'))
-    ran = here(root, "build-all")
+    ran = run_in_process(root, "build-all")
     assert ran.code == 2, ran.text
     assert "[hook-wrote-undeclared-files]" in ran.err
     assert "generated.py, home.py" in ran.err
@@ -318,7 +318,7 @@ def test_ignored_files_are_undeclared_files_too(tmp_path: Path, failure: str) ->
     line = f'on-failure = "{failure}"'
     files = {".gitignore": "dist/\ngenerated.py\nhome.py\n"}
     settings = hook("before-build", line, run='["python", "generate.py"]')
-    ran = here(project(tmp_path / "home", settings, files=files), "build-all")
+    ran = run_in_process(project(tmp_path / "home", settings, files=files), "build-all")
     assert ran.code == 2, ran.text
     assert "[hook-wrote-undeclared-files]" in ran.err
 
@@ -333,7 +333,7 @@ def test_a_hook_that_commits_or_switches_branches_fails(
 ) -> None:
     line = f'on-failure = "{failure}"'
     root = project(tmp_path / "home", hook(event, line, run=f'["sh", "-c", "{commands}"]'))
-    ran = here(root, task, *(["minor", "--commit", "--tag"] if task == "bump" else []))
+    ran = run_in_process(root, task, *(["minor", "--commit", "--tag"] if task == "bump" else []))
     assert ran.code == 2, ran.text
     assert "[hook-changed-commit]" in ran.err
     assert not (root / "dist/manifest.json").exists()
@@ -352,7 +352,7 @@ def test_a_hook_that_commits_or_switches_branches_fails(
 )
 def test_an_edit_that_a_plan_cannot_hold_fails_the_bump(tmp_path: Path, commands: str, code: str) -> None:
     root = project(tmp_path / "home", hook("edit-bump", run=f'["sh", "-c", "{commands}"]'))
-    ran = here(root, "bump", "minor", "--commit")
+    ran = run_in_process(root, "bump", "minor", "--commit")
     assert ran.code == 2, ran.text
     assert f"[{code}]" in ran.err
     assert git(root, "status", "--porcelain") == ""
@@ -363,7 +363,7 @@ def test_an_archive_that_a_hook_changes_fails_the_build(tmp_path: Path) -> None:
     root = project(
         tmp_path / "home", hook("after-build", run='["python", "change.py"]'), files={"change.py": change}
     )
-    ran = here(root, "build-all")
+    ran = run_in_process(root, "build-all")
     assert ran.code == 2, ran.text
     assert "[archive-changed]" in ran.err
     assert not (root / "dist/manifest.json").exists()
@@ -385,16 +385,16 @@ def test_a_hook_runs_if_one_of_its_packages_takes_part(tmp_path: Path, log: Log)
         },
     )
     repository(root)
-    assert here(root, "build-all", "--package", "beta").code == 0
+    assert run_in_process(root, "build-all", "--package", "beta").code == 0
     assert log.names == []
-    ran = here(root, "build-all")
+    ran = run_in_process(root, "build-all")
     assert ran.code == 0, ran.text
     (event,) = log.events
     assert [package["name"] for package in event["packages"]] == ["alpha"]
     assert Path(log.entries[0]["cwd"]).name == "alpha"
     settings_text = (root / "pyproject.toml").read_text().replace("al*", "gamma")
     write(root, {"pyproject.toml": settings_text})
-    ran = here(root, "build-all")
+    ran = run_in_process(root, "build-all")
     assert ran.code == 1
     assert "'gamma' in [tool.relnox.hooks.before-build] packages matches no package" in ran.err
 
@@ -414,14 +414,14 @@ def test_a_program_that_cannot_run_is_a_problem(tmp_path: Path, words: str, line
     )
     (root / "broken").chmod(0o755)
     commit_all(root)
-    ran = here(root, "build-all")
+    ran = run_in_process(root, "build-all")
     assert (ran.code, f"[{problem}]" in ran.err) == (2, True), ran.text
 
 
 def test_output_is_streamed_and_escaped(tmp_path: Path) -> None:
     code = "print('::error::\\x1b]0;title\\x07 shown')"
     root = project(tmp_path / "home", hook("before-build", run='["python", "print.py"]'), files={"print.py": code})
-    ran = here(root, "build-all", "--verbose")
+    ran = run_in_process(root, "build-all", "--verbose")
     assert ran.code == 0, ran.text
     assert "shown" in ran.text
     assert "\x1b]0" not in ran.text
@@ -438,8 +438,8 @@ def test_hooks_of_publishing_get_files_and_no_credentials(
     monkeypatch.setenv("TWINE_PASSWORD", "another-secret")
     lines = ('pass-env = ["CHAT_TOKEN"]', 'env = { CHANNEL = "releases" }')
     root = project(tmp_path / "home", own(index), hook("before-publish"), hook("after-publish", *lines))
-    assert here(root, "build-all").code == 0
-    ran = here(root, *PUBLISH)
+    assert run_in_process(root, "build-all").code == 0
+    ran = run_in_process(root, *PUBLISH)
     assert ran.code == 0, ran.text
     before, after = log.entries
     assert log.names == ["before-publish", "after-publish"]
@@ -462,9 +462,9 @@ def test_hooks_of_publishing_get_files_and_no_credentials(
 
 def test_after_publish_runs_once_for_a_release(tmp_path: Path, log: Log, index: ControlledIndex) -> None:
     root = project(tmp_path / "home", own(index), hook("before-publish"), hook("after-publish"))
-    assert here(root, "build-all").code == 0
-    assert here(root, *PUBLISH).code == 0
-    again = here(root, *PUBLISH)
+    assert run_in_process(root, "build-all").code == 0
+    assert run_in_process(root, *PUBLISH).code == 0
+    again = run_in_process(root, *PUBLISH)
     assert again.code == 0, again.text
     assert log.names == ["before-publish", "after-publish"]
     assert "every upload was skipped" in again.err
@@ -475,8 +475,8 @@ def test_after_publish_runs_once_for_a_release(tmp_path: Path, log: Log, index: 
 
 def test_a_failing_check_stops_before_the_first_upload(tmp_path: Path, index: ControlledIndex) -> None:
     root = project(tmp_path / "home", own(index), hook("before-publish", run='["python", "-c", "exit(1)"]'))
-    assert here(root, "build-all").code == 0
-    ran = here(root, *PUBLISH)
+    assert run_in_process(root, "build-all").code == 0
+    ran = run_in_process(root, *PUBLISH)
     assert ran.code == 2, ran.text
     assert list(index.uploads) == []
 
@@ -489,27 +489,27 @@ def test_a_failing_announcement_is_finished_by_the_same_command(
     root = project(
         tmp_path / "home", own(index), hook("after-publish", run='["python", "tell.py"]'), files={"tell.py": code}
     )
-    assert here(root, "build-all").code == 0
+    assert run_in_process(root, "build-all").code == 0
     monkeypatch.setenv("DOWN", "1")
-    ran = here(root, *PUBLISH)
+    ran = run_in_process(root, *PUBLISH)
     assert ran.code == 3, ran.text
     assert "the chat is down" in ran.err
     monkeypatch.delenv("DOWN")
     uploads = len(index.uploads)
-    ran = here(root, *PUBLISH)
+    ran = run_in_process(root, *PUBLISH)
     assert ran.code == 0, ran.text
     assert log.names == ["after-publish"]
     assert len(index.uploads) == uploads
-    assert here(root, *PUBLISH).code == 0
+    assert run_in_process(root, *PUBLISH).code == 0
     assert log.names == ["after-publish"]
 
 
 def test_a_warning_of_a_hook_is_reported(tmp_path: Path, index: ControlledIndex) -> None:
     line = 'on-failure = "warn"'
     root = project(tmp_path / "home", own(index), hook("after-publish", line, run='["python", "-c", "exit(1)"]'))
-    assert here(root, "build-all").code == 0
+    assert run_in_process(root, "build-all").code == 0
     report = tmp_path / "report.json"
-    ran = here(root, *PUBLISH, "--report", str(report))
+    ran = run_in_process(root, *PUBLISH, "--report", str(report))
     assert ran.code == 0, ran.text
     assert "[hook-failed]" in ran.text
     step = json.loads(report.read_text())["steps"][-1]
@@ -521,8 +521,8 @@ def test_a_test_index_is_a_rehearsal(tmp_path: Path, log: Log, index: Controlled
     hooks = [hook(event, "in-rehearsal = true") for event in ("before-publish", "after-publish")]
     hooks.append(hook("after-publish"))
     root = project(tmp_path / "home", own(index, production=False), *hooks)
-    assert here(root, "build-all").code == 0
-    ran = here(root, "publish-test", "--index", "own", "--no-verify")
+    assert run_in_process(root, "build-all").code == 0
+    ran = run_in_process(root, "publish-test", "--index", "own", "--no-verify")
     assert ran.code == 0, ran.text
     assert log.names == ["before-publish", "after-publish"]
     assert [event["rehearsal"] for event in log.events] == [True, True]
@@ -532,8 +532,8 @@ def test_a_test_index_is_a_rehearsal(tmp_path: Path, log: Log, index: Controlled
 def test_a_hook_that_runs_its_own_task_is_blocked(tmp_path: Path, index: ControlledIndex) -> None:
     words = '["python", "-m", "relnox", "publish", "--index", "own", "--yes"]'
     root = project(tmp_path / "home", own(index), hook("before-publish", run=words))
-    assert here(root, "build-all").code == 0
-    ran = here(root, *PUBLISH)
+    assert run_in_process(root, "build-all").code == 0
+    ran = run_in_process(root, *PUBLISH)
     assert ran.code == 2, ran.text
     assert "[hook-recursion]" in ran.err
     assert list(index.uploads) == []
@@ -560,7 +560,7 @@ def test_a_hook_is_a_session_or_a_task_of_the_project(tmp_path: Path, log: Log) 
     hooks = '\n[[tool.relnox.hooks.before-build]]\nsession = "generate"\n'
     hooks += '\n[[tool.relnox.hooks.before-build]]\ntask = "generate"\n'
     root = project(tmp_path / "home", hooks, files={"noxfile.py": noxfile, "tasks.py": tasks})
-    ran = here(root, "build-all")
+    ran = run_in_process(root, "build-all")
     assert ran.code == 0, ran.text
     assert [entry["argv"] for entry in log.entries] == [["session"], ["task"]]
     assert log.entries[1]["environment"]["RELNOX_RUNNING_HOOKS"] == "before-build"
@@ -583,6 +583,6 @@ def test_a_rehearsal_runs_the_hooks_that_are_for_it(tmp_path: Path, log: Log) ->
 
 def test_this_python_is_first_on_path(tmp_path: Path, log: Log) -> None:
     root = project(tmp_path / "home", hook("before-build"))
-    assert here(root, "build-all").code == 0
+    assert run_in_process(root, "build-all").code == 0
     path = log.entries[0]["environment"]["PATH"]
     assert path.split(":")[0] == str(Path(sys.executable).parent)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import everything, python, repository, single
-from running import here
+from running import run_in_process
 
 from relnox.cli import main
 from relnox.core.release.manifest import Manifest
@@ -170,7 +170,7 @@ def test_a_name_that_is_too_long_for_a_file_system_is_rejected() -> None:
 @pytest.mark.parametrize("task", ["status", "init"])
 def test_an_invalid_settings_file_is_rejected(demo: Path, content: bytes, task: str) -> None:
     (demo / "pyproject.toml").write_bytes(content)
-    ran = here(demo, task, "--dry-run")
+    ran = run_in_process(demo, task, "--dry-run")
     assert ran.code == 1
     assert "pyproject.toml" in ran.err
     assert len(ran.err) < 1_000
@@ -191,7 +191,7 @@ def test_a_settings_path_that_is_not_a_file_is_rejected(demo: Path, kind: str) -
         case _:
             path.symlink_to("nowhere.toml")
     for task in ("status", "init"):
-        ran = here(demo, task, "--dry-run")
+        ran = run_in_process(demo, task, "--dry-run")
         assert ran.code == 1
         assert "pyproject.toml is not a regular file" in ran.err
 
@@ -202,7 +202,10 @@ def test_values_in_place_of_tables_cause_no_traceback(demo: Path, key: str, valu
     path = demo / "pyproject.toml"
     stated = path.read_text(encoding="utf-8").split("[tool", maxsplit=1)[0]
     path.write_text(f"{key} = {value}\n{stated}", encoding="utf-8")
-    codes = [here(demo, *words, "--dry-run").code for words in (["status"], ["init"], ["bump", "--part", "minor"])]
+    codes = [
+        run_in_process(demo, *words, "--dry-run").code
+        for words in (["status"], ["init"], ["bump", "--part", "minor"])
+    ]
     assert set(codes) <= {0, 1}
 
 
@@ -210,7 +213,7 @@ def test_init_does_not_extend_an_inline_table(demo: Path) -> None:
     path = demo / "pyproject.toml"
     stated = path.read_text(encoding="utf-8").split("[tool", maxsplit=1)[0]
     path.write_text(f"tool = {{ other = {{ a = 1 }} }}\n{stated}", encoding="utf-8")
-    ran = here(demo, "init", "--dry-run")
+    ran = run_in_process(demo, "init", "--dry-run")
     assert ran.code == 1
     assert "[tool.relnox]" in ran.err
 
@@ -258,7 +261,7 @@ def test_a_manifest_path_that_is_not_a_file_is_rejected(demo: Path, kind: str) -
         case _:
             path.write_bytes(b"\xff\xfe")
     for task in ("verify-install", "publish"):
-        ran = here(demo, task, "--dry-run")
+        ran = run_in_process(demo, task, "--dry-run")
         assert ran.code == 1
         assert "manifest.json" in ran.err
 
@@ -307,7 +310,7 @@ def test_invalid_arguments_are_rejected(
     demo: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(demo)
-    ran = here(demo, *words)
+    ran = run_in_process(demo, *words)
     assert ran.code in (1, 2), ran.text
     assert re.search("^error: ", ran.err, re.MULTILINE)
 
@@ -361,5 +364,5 @@ def test_output_works_in_every_encoding(demo: Path, words: tuple[str, ...], enco
 
 def test_a_report_is_valid_json_whatever_its_text(demo: Path) -> None:
     report = demo.parent / "report.json"
-    here(demo, "status", "--package", "\x1b[2J\u202e\udcff", "--report", str(report))
+    run_in_process(demo, "status", "--package", "\x1b[2J\u202e\udcff", "--report", str(report))
     assert json.loads(report.read_bytes())["error"] == "no package \x1b[2J\u202e\udcff in this workspace"

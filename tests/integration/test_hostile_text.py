@@ -17,7 +17,7 @@ from backends import in_tree
 from hostile_text import TEXTS
 from packaging.version import Version
 from projects import git, repository, single
-from running import Ran, run_front_end
+from running import RunResult, run_front_end
 from workflow_commands import commands
 
 from relnox import steps
@@ -213,14 +213,14 @@ def test_every_kind_of_step_has_texts() -> None:
 # the command line, on real repositories
 
 
-def run_inert(root: Path, *words: str) -> Ran:
+def run_inert(root: Path, *words: str) -> RunResult:
     """Run relnox as on GitHub, and check that its output is inert for the runner and for a terminal."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setenv("GITHUB_ACTIONS", "true")
         patch.setenv("GITHUB_STEP_SUMMARY", str(root.parent / "summary.md"))
         code = main([words[0], "--project", str(root), *words[1:]])
-    ran = Ran(code, out.getvalue(), err.getvalue())
+    ran = RunResult(code, out.getvalue(), err.getvalue())
     for printed in (ran.out, ran.err):
         assert_inert(printed, words)
     assert names_in(ran.out) == []

@@ -12,7 +12,7 @@ from backends import in_tree
 from controlled_index import ControlledIndex
 from packed import MODULES, TOP, sdist, wheel
 from projects import repository
-from running import here, run
+from running import run, run_in_process
 
 from relnox.building import archives, checks
 
@@ -271,23 +271,23 @@ def test_publish_rejects_incomplete_wheels_before_any_upload(tmp_path: Path) -> 
         file = root / "pyproject.toml"
         text = file.read_text()
         file.write_text(f"{text}{settings}production = false\n")
-        ran = here(root, "publish", "--index", "home", "--dry-run")
+        ran = run_in_process(root, "publish", "--index", "home", "--dry-run")
         assert ran.code == 1, ran.text
         assert all(f"blocked: {each}" in ran.out for each in BLOCKED)
         assert all(each.method == "GET" for each in index.log)
 
         file.write_text(f"{text}{ALLOWED}{settings}production = false\n")
-        ran = here(root, "publish", "--index", "home", "--dry-run")
+        ran = run_in_process(root, "publish", "--index", "home", "--dry-run")
         assert all(each not in ran.text for each in BLOCKED)
 
 
 def test_collect_rejects_incomplete_wheels(tmp_path: Path) -> None:
     root = incomplete(tmp_path / "home")
     (root / "dist").rename(root / "job")
-    ran = here(root, "collect", "--from", "job", "--partial")
+    ran = run_in_process(root, "collect", "--from", "job", "--partial")
     assert ran.code == 1, ran.text
     assert all(f"job/{each}" in ran.err for each in BLOCKED)
 
     with (root / "pyproject.toml").open("a") as out:
         out.write(ALLOWED)
-    assert here(root, "collect", "--from", "job", "--partial").code == 0
+    assert run_in_process(root, "collect", "--from", "job", "--partial").code == 0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
 pytestmark = pytest.mark.heavy
 
@@ -62,13 +62,13 @@ def hashes(root: Path) -> dict[str, str]:
     return {each["name"]: each["hashes"]["sha256"] for each in manifest(root)["artifacts"]}
 
 
-def build(root: Path, *options: str) -> Ran:
+def build(root: Path, *options: str) -> RunResult:
     ran = run(root, "relnox", "build-all", *options)
     assert ran.code == 0, ran.text
     return ran
 
 
-def kept_by(ran: Ran) -> set[str]:
+def kept_by(ran: RunResult) -> set[str]:
     """Packages that were not built because nothing changed."""
     lines = ran.err.splitlines()
     return {line.split()[2] for line, after in pairwise(lines) if UNCHANGED in after}

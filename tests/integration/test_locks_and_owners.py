@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from projects import HATCHLING, commit_all, everything, git, repository, write
-from running import refused
+from running import run_blocked_bump
 
 from relnox.cli import main
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from running import Bump, Ran
+    from running import Bump, RunResult
 
 pytestmark = pytest.mark.heavy
 
@@ -30,7 +30,7 @@ COMMIT = ("--commit", "--tag")
 SETTINGS = '[tool.relnox]\npackages = ["libs/*"]\nversions = "independent"\n'
 
 
-def done(bump: Bump, root: Path, *options: str) -> Ran:
+def done(bump: Bump, root: Path, *options: str) -> RunResult:
     """Run a bump that must work."""
     ran = bump(root, *options)
     assert ran.code == 0, ran.text
@@ -204,7 +204,7 @@ def test_a_failing_tool_is_reported_and_nothing_is_bumped(
 ) -> None:
     tools.install("poetry", "pdm")
     tools.install(broken, broken=True)
-    said = refused(bump, locked(tmp_path / "many"), *MAJOR, *COMMIT, "--lock", code=2)
+    said = run_blocked_bump(bump, locked(tmp_path / "many"), *MAJOR, *COMMIT, "--lock", code=2)
     assert f"{broken} ended with status 3" in said
     assert "| The requirements have no solution" in said
     folder = "libs/poem" if broken == "poetry" else "libs/pedal"
@@ -216,7 +216,7 @@ def test_a_missing_tool_is_reported_and_nothing_is_bumped(
     tmp_path: Path, bump: Bump, tools: Tools, missing: str
 ) -> None:
     tools.install("pdm" if missing == "poetry" else "poetry")
-    said = refused(bump, locked(tmp_path / "many"), *MAJOR, *COMMIT, "--lock", code=2)
+    said = run_blocked_bump(bump, locked(tmp_path / "many"), *MAJOR, *COMMIT, "--lock", code=2)
     assert f"{missing} is not on PATH" in said
     assert f"install {missing}; without --lock the lock file is not updated" in said
 
@@ -228,7 +228,7 @@ def test_a_lock_file_with_uncommitted_changes_is_not_overwritten_even_with_force
     root = locked(tmp_path / "many")
     write(root, {STALE[0]: "# mine\n"})
     for force in ((), ("--allow-dirty",)):
-        said = refused(bump, root, *MAJOR, *COMMIT, "--lock", *force)
+        said = run_blocked_bump(bump, root, *MAJOR, *COMMIT, "--lock", *force)
         assert f"uncommitted changes: {STALE[0]}" in said
 
 
@@ -451,7 +451,7 @@ def test_an_ignored_lock_file_is_unchanged_and_prevents_nothing(members: Path, b
 ELSEWHERE = re.compile(r"note: (.*) contains? the present version and (?:is|are) not changed")
 
 
-def elsewhere(ran: Ran) -> list[str]:
+def elsewhere(ran: RunResult) -> list[str]:
     """The files that the note names."""
     found = ELSEWHERE.findall(ran.text)
     assert len(found) <= 1
@@ -549,7 +549,7 @@ def test_versions_managed_by_another_tool_are_not_bumped(
 ) -> None:
     root = libraries(tmp_path / "owned", 'managed-by = "cargo-release"\n')
     git(root, "tag", "a-v1.0.0")
-    said = refused(bump, root, *options)
+    said = run_blocked_bump(bump, root, *options)
     assert "versions are managed by cargo-release [version-managed-elsewhere]" in said
     assert "bump with cargo-release; relnox builds and publishes what it tags" in said
 
@@ -681,14 +681,14 @@ def test_with_part_auto_a_change_of_one_package_bumps_its_fixed_group(
     ],
 )
 def test_ambiguous_groups_and_tags_are_rejected(tmp_path: Path, bump: Bump, settings: str, said: str) -> None:
-    assert said in refused(bump, libraries(tmp_path / "many", settings), "--all", *MINOR, *COMMIT)
+    assert said in run_blocked_bump(bump, libraries(tmp_path / "many", settings), "--all", *MINOR, *COMMIT)
 
 
 def test_a_fixed_group_with_different_versions_is_rejected_and_a_given_version_fixes_it(
     tmp_path: Path, bump: Bump
 ) -> None:
     root = libraries(tmp_path / "many", group("fixed"), b="1.0.5")
-    said = refused(bump, root, "--package", "b", *MINOR, *COMMIT)
+    said = run_blocked_bump(bump, root, "--package", "b", *MINOR, *COMMIT)
     assert "packages of group both have different versions [group-versions-differ]" in said
     assert "1.0.0: libs/a/pyproject.toml" in said
     assert "1.0.5: libs/b/pyproject.toml" in said
@@ -699,7 +699,7 @@ def test_a_fixed_group_with_different_versions_is_rejected_and_a_given_version_f
 def test_an_existing_shared_tag_blocks_the_whole_group(tmp_path: Path, bump: Bump) -> None:
     root = libraries(tmp_path / "many", SHARED + group("fixed"))
     git(root, "tag", "both-v1.1.0")
-    assert "tag both-v1.1.0 already exists" in refused(bump, root, *B, *COMMIT, code=4)
+    assert "tag both-v1.1.0 already exists" in run_blocked_bump(bump, root, *B, *COMMIT, code=4)
 
 
 def test_packages_with_versions_from_the_same_tags_are_bumped_together(tmp_path: Path, bump: Bump) -> None:

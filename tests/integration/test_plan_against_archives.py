@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
 REQUIREMENTS = [
     "Six >=1.0",
@@ -83,7 +83,7 @@ def kept(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFacto
         yield folder
 
 
-def build_all(root: Path, *options: str) -> Ran:
+def build_all(root: Path, *options: str) -> RunResult:
     return run(root, "relnox", "build-all", *options)
 
 

@@ -16,7 +16,7 @@ import packed
 import pytest
 from backends import in_tree
 from projects import commit_all, git, repository, write
-from running import Ran, run
+from running import RunResult, run
 
 from relnox.building.interpreters import find_interpreter
 from relnox.building.wheels import is_installable_on
@@ -32,7 +32,7 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 TESTS = Path(__file__).parents[1]
 
 
-def build_all(root: Path, *options: str) -> Ran:
+def build_all(root: Path, *options: str) -> RunResult:
     return run(root, "relnox", "build-all", *options)
 
 
@@ -337,7 +337,7 @@ if behavior != "makes nothing":
 
 
 @pytest.fixture(scope="session")
-def beside(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ran]:
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunResult]:
     """Runs relnox by another interpreter, which finds an auditwheel of ours, or with WITHOUT set none at all."""
     folder = tmp_path_factory.mktemp("beside") / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
@@ -353,7 +353,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ran]:
     own = [sysconfig.get_path("purelib"), str(TESTS.parent)]
     (site / "own.pth").write_text("".join(f"import site; site.addsitedir({each!r})\n" for each in own))
 
-    def run_it(cwd: Path, *options: str, **variables: str) -> Ran:
+    def run_it(cwd: Path, *options: str, **variables: str) -> RunResult:
         ran = subprocess.run(
             [python, "-m", "relnox", "build-all", *options],
             cwd=cwd,
@@ -364,7 +364,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ran]:
             timeout=300,
         )
         assert "Traceback" not in ran.stderr, ran.stderr
-        return Ran(ran.returncode, ran.stdout, ran.stderr)
+        return RunResult(ran.returncode, ran.stdout, ran.stderr)
 
     return run_it
 
@@ -374,7 +374,9 @@ MANYLINUX = f"home-1.0-{tag_of(HERE)}-{tag_of(HERE)}-manylinux_2_17_x86_64.whl"
 ONE_LINUX = f"home-1.0-{tag_of(HERE)}-{tag_of(HERE)}-linux_x86_64.whl"
 
 
-def test_linux_wheels_are_repaired_if_auditwheel_is_installed(tmp_path: Path, beside: Callable[..., Ran]) -> None:
+def test_linux_wheels_are_repaired_if_auditwheel_is_installed(
+    tmp_path: Path, beside: Callable[..., RunResult]
+) -> None:
     root = repository(tagged(tmp_path / "home", LINUX))
     ran = beside(root, "--verbose", PYPI_TOKEN="canary-4711")
     assert ran.code == 0, ran.text
@@ -385,7 +387,7 @@ def test_linux_wheels_are_repaired_if_auditwheel_is_installed(tmp_path: Path, be
     assert MANYLINUX not in again.err.partition("is not reproducible")[2]
 
 
-def test_pure_wheels_are_not_repaired(tmp_path: Path, beside: Callable[..., Ran]) -> None:
+def test_pure_wheels_are_not_repaired(tmp_path: Path, beside: Callable[..., RunResult]) -> None:
     for number, tag in enumerate(("py3-none-any", "cp39-abi3-manylinux_2_28_x86_64", "py3-none-win_amd64")):
         root = tagged(tmp_path / str(number), repr(tag))
         ran = beside(root, STAND_IN="fails")
@@ -401,7 +403,7 @@ def test_pure_wheels_are_not_repaired(tmp_path: Path, beside: Callable[..., Ran]
     ],
 )
 def test_a_failure_of_auditwheel_is_reported(
-    behavior: str, said: list[str], tmp_path: Path, beside: Callable[..., Ran]
+    behavior: str, said: list[str], tmp_path: Path, beside: Callable[..., RunResult]
 ) -> None:
     root = tagged(tmp_path, LINUX)
     ran = beside(root, STAND_IN=behavior)
@@ -412,7 +414,7 @@ def test_a_failure_of_auditwheel_is_reported(
 
 
 def test_without_auditwheel_linux_wheels_of_public_packages_are_rejected(
-    tmp_path: Path, beside: Callable[..., Ran]
+    tmp_path: Path, beside: Callable[..., RunResult]
 ) -> None:
     root = repository(tagged(tmp_path / "home", LINUX))
     ran = beside(root, WITHOUT="1")
@@ -425,7 +427,7 @@ def test_without_auditwheel_linux_wheels_of_public_packages_are_rejected(
     assert archives(root / "dist") == [ONE_LINUX, "home-1.0.tar.gz"]
 
 
-def test_private_packages_may_have_linux_wheels(tmp_path: Path, beside: Callable[..., Ran]) -> None:
+def test_private_packages_may_have_linux_wheels(tmp_path: Path, beside: Callable[..., RunResult]) -> None:
     root = tagged(tmp_path / "home", LINUX)
     text = (root / "pyproject.toml").read_text()
     private = 'classifiers = ["Private :: Do Not Upload"]\ndependencies'

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.version import Version
 from projects import HATCHLING, commit_all, git, remote_of, repository, single, write
-from running import here, refused
+from running import run_blocked_bump, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def version_at(root: Path, commit: str) -> str:
 
 def next_version(root: Path) -> dict[str, str | int | None]:
     """Return the last tag, the number of commits since, and the next version, as `status` has them."""
-    (package,) = json.loads(here(root, "status", "--json").out)["packages"]
+    (package,) = json.loads(run_in_process(root, "status", "--json").out)["packages"]
     return {
         "tag": package["tag"],
         "commits": package["commits"],
@@ -118,7 +118,7 @@ def test_a_version_outside_the_bounds_is_blocked(
     on(demo, branch)
     change(demo, "fix: x", "x.py")
     for more in ((), ("--commit", "--tag", "--allow-branch", "--allow-dirty")):
-        said = refused(bump, demo, *options, *more, code=4 if version == "2.0.0" and more else 1)
+        said = run_blocked_bump(bump, demo, *options, *more, code=4 if version == "2.0.0" and more else 1)
         assert f"demo {version} is outside the bounds of {line} ([tool.relnox] branch)" in said
         other = "main" if branch != "main" else "release/1.x"
         assert f"fix: choose another version: --to VERSION; or release from its branch: git switch {other}" in said
@@ -130,29 +130,31 @@ def test_other_branches_are_blocked_and_globs_match(demo: Path, bump: Bump) -> N
     git(demo, "switch", "--quiet", "--create", "feature")
     write(demo, {"pyproject.toml": settings})
     change(demo, "fix: x", "x.py")
-    said = refused(bump, demo, *AUTO)
+    said = run_blocked_bump(bump, demo, *AUTO)
     assert "on branch feature, but releases are made from main, release/* [branch-not-allowed]" in said.replace(
         " ([tool.relnox] branch)", ""
     )
     assert "fix: git switch main; to ignore it: --allow-branch" in said
-    assert "no release line: releases are made from main, release/*" in here(demo, "status").text
+    assert "no release line: releases are made from main, release/*" in run_in_process(demo, "status").text
     git(demo, "switch", "--quiet", "--create", "release/2.x")
-    assert "release line: release/2.x" in here(demo, "status").text
+    assert "release line: release/2.x" in run_in_process(demo, "status").text
     assert bump(demo, *AUTO).code == 0
     assert git(remote_of(demo), "tag", "--points-at", "release/2.x") == "v2.0.1"
 
 
 def test_status_shows_the_line_and_its_bounds(demo: Path) -> None:
-    assert "release line: main (>=2)" in here(demo, "status").text
+    assert "release line: main (>=2)" in run_in_process(demo, "status").text
     on(demo, "release/1.x")
-    assert "release line: release/1.x (<2)" in here(demo, "status").text
-    assert json.loads(here(demo, "status", "--json").out)["lines"] == [{"branch": "release/1.x", "bounds": "<2"}]
+    assert "release line: release/1.x (<2)" in run_in_process(demo, "status").text
+    assert json.loads(run_in_process(demo, "status", "--json").out)["lines"] == [
+        {"branch": "release/1.x", "bounds": "<2"}
+    ]
 
 
 def test_without_lines_status_does_not_mention_them(tmp_path: Path) -> None:
     root = single(tmp_path / "demo")
     write(root, {"pyproject.toml": (root / "pyproject.toml").read_text() + '\n[tool.relnox]\nbranch = "main"\n'})
-    assert "release line" not in here(repository(root), "status").text
+    assert "release line" not in run_in_process(repository(root), "status").text
 
 
 def test_a_detached_head_has_the_lines_of_the_remote_branches_that_contain_it(demo: Path) -> None:
@@ -160,14 +162,14 @@ def test_a_detached_head_has_the_lines_of_the_remote_branches_that_contain_it(de
     change(demo, "fix: one", "one.py")
     git(demo, "push", "--quiet")
     git(demo, "switch", "--quiet", "--detach")
-    assert "release line: release/1.x (<2)" in here(demo, "status").text
+    assert "release line: release/1.x (<2)" in run_in_process(demo, "status").text
     assert next_version(demo) == {"tag": "v1.2.3", "commits": 1, "next": "1.2.4"}
     git(demo, "switch", "--quiet", "--detach", "v1.2.3")
-    document = json.loads(here(demo, "status", "--json").out)
+    document = json.loads(run_in_process(demo, "status", "--json").out)
     assert [line["branch"] for line in document["lines"]] == ["main", "release/1.x"]
     git(demo, "switch", "--quiet", "--detach", "main")
     change(demo, "fix: not pushed", "new.py")
-    assert "no release line" in here(demo, "status").text
+    assert "no release line" in run_in_process(demo, "status").text
 
 
 def test_versions_from_tags_are_those_of_the_line(tmp_path: Path, bump: Bump) -> None:
@@ -201,7 +203,7 @@ def test_versions_from_tags_are_those_of_the_line(tmp_path: Path, bump: Bump) ->
 def test_invalid_lines_are_errors_with_a_fix(demo: Path, bump: Bump, setting: str, code: str, words: str) -> None:
     file = demo / "pyproject.toml"
     write(demo, {"pyproject.toml": file.read_text().replace(LINES, f"\n[tool.relnox]\nbranch = {setting}\n")})
-    said = refused(bump, demo, "--part", "patch")
+    said = run_blocked_bump(bump, demo, "--part", "patch")
     assert f"[{code}]" in said
     assert words in said
     assert "fix: " in said

@@ -15,7 +15,7 @@ from fake_forge import DROP, Reply, forge_server
 from fake_forge.github import GitHubServer
 from fake_forge.gitlab import GitLabServer
 from projects import commit_all, everything, git, pair, remote_of, repository, write
-from running import here
+from running import run_in_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fake_forge import ForgeServer
     from releases import SimulatedClock
-    from running import Ran
+    from running import RunResult
 
 BRANCH = "relnox/release/main"
 REF = f"refs/heads/{BRANCH}"
@@ -33,8 +33,8 @@ REQUESTS = 15
 CHANGES = ("POST", "PATCH", "PUT", "DELETE")
 
 
-def propose(root: Path, *options: str, part: str = "minor") -> Ran:
-    ran = here(root, "bump", part, "--pull-request", *options)
+def propose(root: Path, *options: str, part: str = "minor") -> RunResult:
+    ran = run_in_process(root, "bump", part, "--pull-request", *options)
     assert "Traceback" not in ran.err, ran.text
     return ran
 
@@ -90,7 +90,7 @@ def is_proposed(forge: ForgeServer, root: Path, version: str = "2.1.0") -> None:
     git(root.parent, "clone", "--quiet", str(remote_of(root)), str(clone))
     git(clone, "config", "user.email", "me@example.invalid")
     git(clone, "config", "user.name", "Me")
-    assert here(clone, "bump", "--to", version, "--commit").code == 0
+    assert run_in_process(clone, "bump", "--to", version, "--commit").code == 0
     assert git(clone, "rev-parse", "HEAD^{tree}") == forge.repository.tree_of(head)
 
 
@@ -356,7 +356,7 @@ def test_a_branch_that_another_run_made_meanwhile_is_not_overwritten(root: Path,
     assert main is not None
     theirs = forge.repository.commit(forge.repository.tree_of(main), [main], "Theirs")
     forge.repository.set_ref(REF, theirs)
-    ran = here(root, "apply", str(plan))
+    ran = run_in_process(root, "apply", str(plan))
     assert ran.code != 0
     assert head_of(forge) == theirs
 
@@ -375,7 +375,7 @@ def test_a_release_that_is_not_tagged_yet_blocks_the_next_one(root: Path, forge:
     assert ran.code == 1, ran.text
     assert "2.1.0 is not tagged yet (its last tag is v2.0.0)" in ran.err
     assert "auto-tag" in ran.err
-    assert here(root, "auto-tag", "--no-check-index").code == 0
+    assert run_in_process(root, "auto-tag", "--no-check-index").code == 0
     ran = propose(root, part="auto")
     assert ran.code == 0, ran.text
     assert len(forge.pull_requests) == 1
@@ -442,7 +442,7 @@ def test_the_merged_versions_are_tagged(root: Path, forge: ForgeServer, how: str
         forge.merge(1, squash=how == "squash")
     git(root, "pull", "--quiet", "--ff-only", "origin", "main")
     assert forge.repository.tree_of("refs/heads/main") == tree
-    ran = here(root, "auto-tag", "--no-check-index")
+    ran = run_in_process(root, "auto-tag", "--no-check-index")
     assert ran.code == 0, ran.text
     assert forge.repository.commit_of("refs/tags/v2.1.0") == forge.repository.ref("refs/heads/main")
     after = propose(root, part="patch")

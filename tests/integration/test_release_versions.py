@@ -10,7 +10,7 @@ import pytest
 import releases
 from backends import in_tree
 from projects import commit_all, git, repository, single, write
-from running import here
+from running import run_in_process
 from trusting import trusting
 
 from relnox.core.release.release_versions import parse_input
@@ -20,7 +20,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
 HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 
@@ -53,11 +53,11 @@ def run_for(job: pytest.MonkeyPatch, tag: str) -> None:
     job.setenv("GITHUB_REF_NAME", tag)
 
 
-def dry_run(root: Path, *options: str) -> Ran:
-    return here(root, "build-all", "--dry-run", *options)
+def dry_run(root: Path, *options: str) -> RunResult:
+    return run_in_process(root, "build-all", "--dry-run", *options)
 
 
-def built(ran: Ran) -> list[str]:
+def built(ran: RunResult) -> list[str]:
     return [line.split()[2] for line in ran.out.splitlines() if ". build " in line]
 
 
@@ -255,14 +255,14 @@ def test_a_job_builds_and_collects_only_the_packages_of_its_tag(tmp_path: Path, 
     version = next(line for line in (root / "pyproject.toml").read_text().splitlines() if "version" in line)
     run_for(job, f"v{version.split(chr(34))[1]}")
     report = tmp_path / "report.json"
-    ran = here(root, "build-all", "--report", str(report))
+    ran = run_in_process(root, "build-all", "--report", str(report))
     assert ran.code == 0, ran.text
     assert any("version from tag" in note for note in json.loads(report.read_text())["notes"])
-    collected = here(root, "collect", "--from", "dist", "--output", "all")
+    collected = run_in_process(root, "collect", "--from", "dist", "--output", "all")
     assert collected.code == 0, collected.text
     assert "version from tag" in collected.text
     job.setenv("RELNOX_INPUT_VERSION", "99")
-    assert "[release-version-differs]" in here(root, "collect", "--from", "dist", "--output", "all2").err
+    assert "[release-version-differs]" in run_in_process(root, "collect", "--from", "dist", "--output", "all2").err
 
 
 @pytest.mark.heavy
@@ -285,20 +285,20 @@ def test_a_job_publishes_only_the_packages_of_its_tag(root: Path, job: pytest.Mo
         releases.write_manifest(root, paths, {}, commit=git(root, "rev-parse", "HEAD"))
 
         run_for(job, "core-v9.9")
-        ran = here(root, "publish", "--index", "shop", "--yes")
+        ran = run_in_process(root, "publish", "--index", "shop", "--yes")
         assert ran.code == 1
         assert "tag core-v9.9 (GITHUB_REF_NAME) is 9.9, but libs/core/pyproject.toml has 0.1.9" in ran.err
         run_for(job, "nightly")
-        assert "[tag-not-of-project]" in here(root, "publish", "--index", "shop", "--yes").err
+        assert "[tag-not-of-project]" in run_in_process(root, "publish", "--index", "shop", "--yes").err
         assert not shop.files
 
         run_for(job, "core-v0.1.9")  # the clone lacks the tag: its name still chooses the index
-        ran = here(root, "publish", "--yes")
+        ran = run_in_process(root, "publish", "--yes")
         assert ran.code == 0, ran.text
         assert [*shop.files] == ["acme_core-0.1.9-py3-none-any.whl"]
         assert not trial.files
         run_for(job, "util-v1.0")
-        ran = here(root, "publish", "--yes")
+        ran = run_in_process(root, "publish", "--yes")
         assert ran.code == 0, ran.text
         assert [*trial.files] == ["acme_util-1.0-py3-none-any.whl"]
 
@@ -310,6 +310,6 @@ def test_a_rehearsal_in_the_job_of_a_tag_is_of_the_next_version(tmp_path: Path, 
     git(root, "tag", "v1.2.3")
     run_for(job, "v1.2.3")
     job.setenv("RELNOX_INPUT_VERSION", "1.2.3")
-    ran = here(root, "rehearse")
+    ran = run_in_process(root, "rehearse")
     assert ran.code == 0, ran.text
     assert "demo-1.2.4a0" in ran.text

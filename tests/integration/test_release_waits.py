@@ -10,14 +10,14 @@ import pytest
 from controlled_index import ControlledIndex
 from plain_index import serving
 from releases import INDEX, Package, made_wheel, project_of, publish, release
-from running import here
+from running import run_in_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from releases import SimulatedClock
-    from running import Ran
+    from running import RunResult
 
 pytestmark = pytest.mark.heavy
 
@@ -29,8 +29,8 @@ def index(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
         yield index
 
 
-def verify(root: Path, *options: str) -> Ran:
-    return here(root, "verify-install", "--index", INDEX, *options)
+def verify(root: Path, *options: str) -> RunResult:
+    return run_in_process(root, "verify-install", "--index", INDEX, *options)
 
 
 def deadline(root: Path, *options: str) -> dict[str, int]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
 pytestmark = pytest.mark.heavy
 
@@ -29,7 +29,7 @@ def index(tmp_path: Path) -> Iterator[ControlledIndex]:
         yield index
 
 
-def refuses(ran: Ran, message: str) -> None:
+def refuses(ran: RunResult, message: str) -> None:
     assert ran.code == 1, ran.text
     assert re.search(message, ran.err), ran.text
 

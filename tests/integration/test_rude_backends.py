@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
 pytestmark = [pytest.mark.heavy, pytest.mark.network]
 
@@ -84,7 +84,7 @@ def three(root: Path, backend: str, middle: dict[str, str]) -> Path:
     return workspace(root, {"able": package("able", backend), "rude": middle, "zeal": package("zeal", backend)})
 
 
-def build(root: Path, *options: str) -> tuple[Ran, dict[str, object]]:
+def build(root: Path, *options: str) -> tuple[RunResult, dict[str, object]]:
     """The run, and what is in the archives of the packages beside the rude one."""
     ran = build_all(root, *options)
     beside = sorted([*root.glob("dist/able-*"), *root.glob("dist/zeal-*")])

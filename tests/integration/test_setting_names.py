@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, repository, write
-from running import here, refused
+from running import run_blocked_bump, run_in_process
 
 from relnox.commands.shared.opening import open_project
 from relnox.core.bump.version_groups import version_groups
@@ -74,7 +74,7 @@ def test_what_means_nothing_is_refused_with_what_was_meant(
     tmp_path: Path, settings: str, message: str, fix: str
 ) -> None:
     root = repository(workspace(tmp_path / "demo", settings + "\n"))
-    ran = here(root, "status")
+    ran = run_in_process(root, "status")
     assert ran.code == 1, ran.text
     assert message in ran.err
     assert f"did you mean {fix}?" in ran.err
@@ -139,7 +139,7 @@ def test_groups_with_exclusions(tmp_path: Path, patterns: str, members: list[str
 def test_a_group_with_an_exclusion_moves_without_it(tmp_path: Path, bump: Bump) -> None:
     settings = 'groups.main.packages = ["libs/*", "!libs/internal-*"]\ngroups.main.tag-format = "v{version}"\n'
     root = repository(workspace(tmp_path / "demo", settings))
-    assert "no packages selected (4 in this workspace)" in refused(bump, root, "--part", "minor")
+    assert "no packages selected (4 in this workspace)" in run_blocked_bump(bump, root, "--part", "minor")
     ran = bump(root, "--package", "demo-core", "--part", "minor", "--commit", "--tag")
     assert ran.code == 0, ran.text
     assert "demo-client  1.0   1.1  bumped with demo-core (main)" in ran.out

@@ -27,7 +27,7 @@ from relnox.indexes.embedded import EmbeddedIndex
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
 RELEASE = ("--commit", "--tag")
 
@@ -91,7 +91,7 @@ def assert_moved(root: Path, before: Tree, changes: dict[str, list[tuple[str, st
         assert git(root, "rev-parse", f"{tag}^{{}}") == after.head
 
 
-def bump(root: Path, *options: str) -> Ran:
+def bump(root: Path, *options: str) -> RunResult:
     """Run a bump that must succeed."""
     ran = run(root, "relnox", "bump", *options)
     assert ran.code == 0, ran.text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, repository, write
-from running import here, refused
+from running import run_blocked_bump, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,13 +76,13 @@ def test_without_a_policy_it_gives_a_note(tmp_path: Path, bump: Bump) -> None:
     assert required(root) == "base"
     words = "requirements on siblings without a version: top on base"
     assert words in ran.text
-    assert words in here(root, "build-all", "--dry-run").text
+    assert words in run_in_process(root, "build-all", "--dry-run").text
 
 
 @pytest.mark.parametrize("before", ["base>=3.0", "base==3.0", "base~=3.1", "base>=3,<4"])
 def test_a_requirement_that_is_ahead_is_not_lowered(tmp_path: Path, bump: Bump, before: str) -> None:
     root = workspace(tmp_path / "two", before)
-    said = refused(bump, root, "--package", "base", "--part", "minor", "--commit")
+    said = run_blocked_bump(bump, root, "--package", "base", "--part", "minor", "--commit")
     assert f"packages/top/pyproject.toml: '{before}' is ahead of base 1.5.0 and would be lowered" in said
     assert bump(root, "--package", "base", "--to", "3.1.0", "--commit").code == 0
 

@@ -12,7 +12,7 @@ from controlled_index import ControlledIndex, faults
 from controlled_index.faults import Rule
 from projects import write
 from releases import Package, publish, release
-from running import Ran
+from running import RunResult
 
 from relnox.cli import main
 from relnox.commands import status
@@ -33,7 +33,7 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
 
 
-def ask(root: Path, simple: str) -> Ran:
+def ask(root: Path, simple: str) -> RunResult:
     write(
         root,
         {
@@ -44,7 +44,7 @@ def ask(root: Path, simple: str) -> Ran:
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = main(["status", "--project", str(root), "--index", "own", "--reporter", "plain"])
-    return Ran(code, out.getvalue(), err.getvalue())
+    return RunResult(code, out.getvalue(), err.getvalue())
 
 
 def test_versions_on_an_index_are_in_the_table(tmp_path: Path, clock: SimulatedClock) -> None:

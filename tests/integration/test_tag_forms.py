@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, commit_all, git, remote_of, repository, write
-from running import here, refused
+from running import run_blocked_bump, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ def test_tags_of_another_form_block_the_bump_until_the_proposal_is_applied(tmp_p
         ("graph-sdk", "sdk==0.4.1"),
         ("graph-checkpoint-pg", "checkpointpg==2.1.1"),
     ):
-        said = refused(bump, root, "--package", name, *PATCH)
+        said = run_blocked_bump(bump, root, "--package", name, *PATCH)
         assert f"next tag of {name} would be" in said
         write(root, {"pyproject.toml": settings_in(said)})
         commit_all(root)
@@ -97,8 +97,8 @@ def test_init_update_writes_the_proposal_and_keeps_comments(tmp_path: Path, bump
     head = '# ours\n[tool.relnox]  # to release\npackages = ["libs/*"]\nbranch = "main" # theirs\n'
     settings = f"{head}\n[tool.other]\nx = 1\n"
     root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", "checkpointpg==2.1.0", settings=settings)
-    refused(bump, root, "--package", "graph-sdk", *PATCH)
-    ran = here(root, "init", "--update")
+    run_blocked_bump(bump, root, "--package", "graph-sdk", *PATCH)
+    ran = run_in_process(root, "init", "--update")
     assert ran.code == 0, ran.text
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
     assert text.startswith(head)
@@ -115,23 +115,23 @@ def test_init_update_writes_the_proposal_and_keeps_comments(tmp_path: Path, bump
     commit_all(root)
     assert bump(root, "--package", "graph-sdk", *PATCH).code == 0
     assert "sdk==0.4.1" in git(root, "tag").split()
-    assert "nothing to do: all files exist already" in here(root, "init", "--update", "--dry-run").out
+    assert "nothing to do: all files exist already" in run_in_process(root, "init", "--update", "--dry-run").out
 
 
 def test_init_without_update_lists_missing_settings(tmp_path: Path) -> None:
     settings = '[tool.relnox]\npackages = ["libs/*"]\n'
     root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", settings=settings)
-    ran = here(root, "init")
+    ran = run_in_process(root, "init")
     assert "[tool.relnox] exists and is not changed; --update adds:" in ran.err
     assert (root / "pyproject.toml").read_text(encoding="utf-8") == settings
 
 
 def test_a_single_package_with_an_unusual_tag_form(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "release-1.2.2", "release-1.2.3")
-    said = refused(bump, root, *PATCH)
+    said = run_blocked_bump(bump, root, *PATCH)
     assert "next tag of demo would be v1.2.3 (its tags are like release-1.2.3)" in said
     assert settings_in(said).strip().endswith('tag-format = "release-{version}"')
-    assert here(root, "init", "--update").code == 0
+    assert run_in_process(root, "init", "--update").code == 0
     commit_all(root)
     assert bump(root, *PATCH).code == 0
     assert "release-1.2.4" in git(root, "tag").split()
@@ -146,7 +146,7 @@ def test_unrelated_tags_do_not_determine_the_form(tmp_path: Path, bump: Bump) ->
 
 def test_tags_without_a_version_do_not_determine_the_form(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.4.0")}, "rel_1_3_9", "rel_1_4_0")
-    said = refused(bump, root, *PATCH)
+    said = run_blocked_bump(bump, root, *PATCH)
     assert "no tags found for demo, and their form is not clear from other tags (rel_1_3_9, rel_1_4_0)" in said
     write(root, {"pyproject.toml": (root / "pyproject.toml").read_text(encoding="utf-8") + settings_in(said)})
     commit_all(root)
@@ -159,7 +159,7 @@ def test_a_configured_form_that_differs_is_blocked_until_it_is_set_for_the_packa
     settings = '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{name}/{version}"\n'
     packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
     root = monorepo(tmp_path / "two", packages, "a-v1.0.0", "b-v1.0.0", settings=settings)
-    said = refused(bump, root, "--package", "a", *PATCH)
+    said = run_blocked_bump(bump, root, "--package", "a", *PATCH)
     assert "next tag of a would be a/1.0.0 (its tags are like a-v1.0.0)" in said
     assert 'tag-format = "{name}-v{version}"' in said
     file = root / "pyproject.toml"
@@ -182,7 +182,7 @@ def test_auto_does_not_skip_packages_with_unreadable_tags(tmp_path: Path, bump: 
     root = monorepo(tmp_path / "graph", GRAPH, "graph-v1.2.0", "checkpointpg==2.1.0")
     write(root, {"libs/pg/new.py": "y = 1\n"})
     commit_all(root, "fix: pg")
-    said = refused(bump, root, "--part", "auto", "--commit", "--tag")
+    said = run_blocked_bump(bump, root, "--part", "auto", "--commit", "--tag")
     assert "(its tags are like checkpointpg==2.1.0)" in said
 
 
@@ -214,16 +214,16 @@ def test_a_clone_without_tags_is_not_taken_for_unreleased(tmp_path: Path, bump: 
     assert ran.code == 1, ran.text
     assert "this clone has no tags, but origin has 1" in ran.err
     assert "git fetch --tags origin" in ran.err
-    assert "this clone has no tags, but origin has 1 (the last releases" in here(clone, "status").err
+    assert "this clone has no tags, but origin has 1 (the last releases" in run_in_process(clone, "status").err
     git(clone, "fetch", "--quiet", "--tags", "origin")
     assert "nothing to release" in bump(clone, "--part", "auto").text
-    assert "this clone has no tags" not in here(clone, "status").err
+    assert "this clone has no tags" not in run_in_process(clone, "status").err
 
 
 def test_a_clone_without_tags_and_remote_is_blocked(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")})
     git(root, "remote", "set-url", "origin", str(tmp_path / "away"))
-    said = refused(bump, root, *PATCH)
+    said = run_blocked_bump(bump, root, *PATCH)
     assert "this clone has no tags, and those of origin could not be read: git cannot reach remote origin" in said
     git(root, "remote", "remove", "origin")
     assert bump(root, *PATCH).code == 0  # there is nowhere else that tags could be
@@ -237,7 +237,7 @@ def test_newer_tags_outside_head_give_a_note(tmp_path: Path, bump: Bump) -> None
     git(root, "tag", "v2.0.0")
     git(root, "switch", "--quiet", "main")
     message = "tag v2.0.0 is newer than the present version of demo (not an ancestor of HEAD)"
-    assert message in here(root, "status").err
+    assert message in run_in_process(root, "status").err
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
     assert message in ran.text
@@ -256,7 +256,7 @@ def test_a_version_below_a_tag_of_an_older_form_is_blocked(tmp_path: Path, bump:
     root = monorepo(tmp_path / "two", packages, "a-v1.0.0", "b-v1.0.0", "b-v1.0.1")
     commit_all(write(root, {"libs/a/later.txt": ""}))
     git(root, "tag", "a==1.4.0")
-    said = refused(bump, root, "--package", "a", *PATCH)
+    said = run_blocked_bump(bump, root, "--package", "a", *PATCH)
     assert "a 1.0.1 is not higher than the last release (a==1.4.0)" in said
 
 
@@ -273,7 +273,7 @@ def test_the_result_is_the_same_from_every_folder(tmp_path: Path, bump: Bump) ->
 def test_a_project_in_a_subfolder_does_not_use_the_plain_tags_of_another(tmp_path: Path, bump: Bump) -> None:
     packages = {".": static("big", "2.11.0"), "core": static("big-core", "0.4.0")}
     root = monorepo(tmp_path / "big", packages, "v2.10.0", "v2.11.0")
-    said = refused(bump, root / "core", *PATCH)
+    said = run_blocked_bump(bump, root / "core", *PATCH)
     assert "no tags found for big-core" in said
     assert 'tag-format = "{name}-v{version}"' in said
     ran = bump(root, *PATCH)
@@ -306,7 +306,7 @@ def test_backends_that_read_any_tag_get_patterns_for_their_own_tags(
     packages = {f"libs/{name}": scm(name, backend) for name in ("a", "b")}
     root = monorepo(tmp_path / "two", packages, "a-v1.0.0", "b-v2.0.0")
     commit_all(write(root, {"libs/a/later.txt": ""}))
-    said = refused(bump, root, "--package", "a", "--to", "2.1.0", "--tag")
+    said = run_blocked_bump(bump, root, "--package", "a", "--to", "2.1.0", "--tag")
     assert f"a, b: {backend}" in said
     assert "takes the version from any tag, and this bump creates a-v2.1.0, b-v2.1.0" in said
     lines = [line.removeprefix("  ") for line in said.splitlines()]
@@ -327,7 +327,7 @@ def test_backends_that_read_any_tag_get_patterns_for_their_own_tags(
     assert git(root, "tag", "--points-at", "HEAD") == "a-v1.1.0"
     ran = bump(root, "--package", "b", "--part", "patch", "--tag")
     assert ran.code == 0, ran.text
-    ran = here(root, "build-all")  # both tags are on one commit: each backend must find its own
+    ran = run_in_process(root, "build-all")  # both tags are on one commit: each backend must find its own
     assert ran.code == 0, ran.text
     wheels = sorted("-".join(path.name.split("-")[:2]) for path in (root / "dist").glob("*.whl"))
     assert wheels == ["a-1.1.0", "b-2.0.1"]
@@ -349,13 +349,13 @@ SAME = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
 def test_one_version_and_one_plain_tag_are_lockstep_with_a_note(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "two", SAME, "v1.0.0")
     message = "lockstep: the 2 packages have version 1.0.0, and their tags name no package (v1.0.0)"
-    assert message in here(root, "status").err
-    assert message in refused(bump, root, "--package", "a", *PATCH)
+    assert message in run_in_process(root, "status").err
+    assert message in run_blocked_bump(bump, root, "--package", "a", *PATCH)
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
     assert message in ran.text
     assert git(root, "tag", "--points-at", "HEAD") == "v1.0.1"
-    assert 'versions = "lockstep"' in here(root, "init", "--dry-run").out
+    assert 'versions = "lockstep"' in run_in_process(root, "init", "--dry-run").out
 
 
 def test_settings_override_detected_lockstep(tmp_path: Path, bump: Bump) -> None:
@@ -367,7 +367,7 @@ def test_settings_override_detected_lockstep(tmp_path: Path, bump: Bump) -> None
 
 def test_a_missing_selection_proposes_the_lockstep_setting(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "two", SAME)
-    said = refused(bump, root, *PATCH)
+    said = run_blocked_bump(bump, root, *PATCH)
     assert "no packages selected (2 in this workspace)" in said
     assert "--package a; or use --all, or --part auto" in said
     write(root, {"pyproject.toml": settings_in(said)})
@@ -385,21 +385,21 @@ def test_unlisted_packages_are_named_with_settings_for_them(tmp_path: Path, bump
         "tests/fixture": static("fixture", "1.0.0", '"base==1.0.0"'),
     }
     root = monorepo(tmp_path / "base", packages, "v1.0.0")
-    said = here(root, "status").err
+    said = run_in_process(root, "status").err
     assert "base-extra (plugins/extra/pyproject.toml): not among the packages of this project" in said
     assert "fixture" not in said
     assert said.count("base-extra") == 1
-    assert "base-extra" in here(root, "init", "--dry-run").out
+    assert "base-extra" in run_in_process(root, "init", "--dry-run").out
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
     assert "plugins/extra/pyproject.toml: 'base==1.0.0' does not allow base 1.0.1" in ran.text
     key = next(line for line in said.splitlines() if "to release them" in line).partition(": ")[2]
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
     write(root, {"pyproject.toml": f"{text}\n[tool.relnox]\n{key}\n"})
-    assert "base-extra  1.0.0" in here(root, "status").out
+    assert "base-extra  1.0.0" in run_in_process(root, "status").out
     key = next(line for line in said.splitlines() if "to leave them out" in line).partition(": ")[2]
     write(root, {"pyproject.toml": f"{text}\n[tool.relnox]\n{key}\n"})
-    ran = here(root, "status")
+    ran = run_in_process(root, "status")
     assert (ran.code, "base-extra" in ran.err) == (0, False)
 
 
@@ -411,7 +411,7 @@ def test_init_writes_globs_and_independent_for_packages_whose_versions_come_from
     packages |= {"libs/p3": static("p3", "0.3.0"), "tools/cli": scm("cli")}
     tags = [f"p{number}-v1.{number}.0" for number in range(12)]
     root = monorepo(tmp_path / "many", packages, *tags)
-    ran = here(root, "init")
+    ran = run_in_process(root, "init")
     assert ran.code == 0, ran.text
     found = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["relnox"]
     assert found == {
@@ -421,4 +421,4 @@ def test_init_writes_globs_and_independent_for_packages_whose_versions_come_from
         "tag-format": "{name}-v{version}",
     }
     assert re.search(r"next: relnox status.*, then relnox bump .*--part patch --package", ran.err)
-    assert here(root, "status").code == 0
+    assert run_in_process(root, "status").code == 0

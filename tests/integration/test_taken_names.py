@@ -13,7 +13,7 @@ from controlled_index.accounts import Accounts, Token
 from loopback import declared, make_wheel, post
 from projects import git, repository, write
 from releases import Package, release
-from running import Ran
+from running import RunResult
 
 from relnox.cli import main
 
@@ -47,7 +47,7 @@ def root(tmp_path: Path) -> Path:
     return repository(root)
 
 
-def publish_test(root: Path, index: ControlledIndex, *options: str, token: str = OURS) -> Ran:
+def publish_test(root: Path, index: ControlledIndex, *options: str, token: str = OURS) -> RunResult:
     write(
         root,
         {
@@ -61,7 +61,7 @@ def publish_test(root: Path, index: ControlledIndex, *options: str, token: str =
     with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patched:
         patched.setenv("RELNOX_OWN_TOKEN", token)
         code = main([*words, *options])
-    return Ran(code, out.getvalue(), err.getvalue())
+    return RunResult(code, out.getvalue(), err.getvalue())
 
 
 def put(index: ControlledIndex, folder: Path, token: str, *versions: str) -> None:

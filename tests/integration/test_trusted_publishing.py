@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from releases import SimulatedClock
-    from running import Ran
+    from running import RunResult
     from trusting import Trusting
 
     from relnox.errors import RelnoxError
@@ -246,7 +246,7 @@ def test_it_works_over_tls_with_a_private_authority_from_identity_to_token(
 SEVERAL = [releases.Package("core"), releases.Package("agents")]
 
 
-def publish(root: Path, index: Trusting | ControlledIndex) -> Ran:
+def publish(root: Path, index: Trusting | ControlledIndex) -> RunResult:
     return releases.publish_to(root, index.upload_url, index.simple_url, "--attestations", "off")
 
 

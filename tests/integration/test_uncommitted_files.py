@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import commit_all, git, repository, single, write
-from running import here, refused
+from running import run_blocked_bump, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,10 +35,10 @@ def test_an_untracked_module_that_is_imported_is_a_problem(
     root = repository(write(single(tmp_path / "demo"), {"src/demo/__init__.py": code}))
     write(root, {f"src/demo/{new}": "x = 1\n"})
     words = f"src/demo/__init__.py imports src/demo/{new}"
-    said = refused(bump, root, *MINOR)
+    said = run_blocked_bump(bump, root, *MINOR)
     assert words in said
     assert f"git add src/demo/{new}" in said
-    built = here(root, "build-all", "--dry-run")
+    built = run_in_process(root, "build-all", "--dry-run")
     assert built.code == 1, built.text
     assert words in built.text
     commit_all(root)
@@ -60,7 +60,7 @@ def test_an_untracked_module_that_is_not_imported_gives_a_note(tmp_path: Path, b
     ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
     assert "src/demo/_build.py is untracked and not part of the release" in ran.text
-    message = here(root, "build-all", "--dry-run").text
+    message = run_in_process(root, "build-all", "--dry-run").text
     assert "src/demo/_build.py is not committed, and not built" in message
 
 
@@ -80,7 +80,7 @@ def test_a_renamed_folder_keeps_its_history(tmp_path: Path, bump: Bump) -> None:
     commit_all(root, "chore: move again")
     write(root, {"libs/first/note.txt": "another thing in the old place\n"})
     commit_all(root, "feat: nothing of a package")
-    message = here(root, "status").text
+    message = run_in_process(root, "status").text
     assert "3 commits" in message, message
     ran = bump(root, "--part", "auto", "--commit", "--tag")
     assert ran.code == 0, ran.text

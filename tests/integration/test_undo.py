@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, write
-from running import refused
+from running import run_blocked_bump
 
 from relnox.source.lock import exclusive_lock
 
@@ -109,11 +109,11 @@ def test_a_tag_without_a_commit_is_undone(tmp_path: Path, bump: Bump) -> None:
 
 
 def test_nothing_to_undo(two: Path, bump: Bump) -> None:
-    assert "no bump on this machine to undo" in refused(bump, two, "--undo")
+    assert "no bump on this machine to undo" in run_blocked_bump(bump, two, "--undo")
     assert bump(two, *RELEASE).code == 0
     assert bump(two, "--undo").code == 0
     for _ in range(2):
-        assert "no bump on this machine to undo" in refused(bump, two, "--undo")
+        assert "no bump on this machine to undo" in run_blocked_bump(bump, two, "--undo")
 
 
 def test_only_the_last_of_two_bumps_is_undone(two: Path, bump: Bump) -> None:
@@ -122,7 +122,7 @@ def test_only_the_last_of_two_bumps_is_undone(two: Path, bump: Bump) -> None:
     assert bump(two, "--part", "patch", "--commit", "--tag").code == 0
     assert bump(two, "--undo").code == 0
     assert everything(two)._replace(kept=[]) == between._replace(kept=[])
-    assert "no bump on this machine to undo" in refused(bump, two, "--undo")
+    assert "no bump on this machine to undo" in run_blocked_bump(bump, two, "--undo")
 
 
 @pytest.mark.parametrize("how", ["by the bump", "by hand", "the branch by hand", "a tag by hand"])
@@ -132,7 +132,7 @@ def test_a_pushed_bump_is_not_undone(two: Path, bump: Bump, how: str) -> None:
         git(two, "push", "--quiet", "origin", "main")
     if how in {"by hand", "a tag by hand"}:
         git(two, "push", "--quiet", "origin", "v2.1.0")
-    said = refused(bump, two, "--undo")
+    said = run_blocked_bump(bump, two, "--undo")
     assert f"the last bump (relnox bump --project {two} --part minor --commit --tag" in said
     assert "origin" in said
     assert "is already pushed to" in said
@@ -145,21 +145,21 @@ def test_a_pushed_tag_is_not_undone(tmp_path: Path, bump: Bump) -> None:
     git(root, "tag", "v1.0.0")
     assert bump(root, "--part", "minor", "--tag").code == 0
     git(root, "push", "--quiet", "origin", "v1.1.0")
-    assert "is already pushed to origin" in refused(bump, root, "--undo")
+    assert "is already pushed to origin" in run_blocked_bump(bump, root, "--undo")
 
 
 def test_a_bump_pushed_to_another_remote_is_not_undone(two: Path, bump: Bump) -> None:
     git(two, "remote", "add", "mirror", str(remote_of(two)))
     assert bump(two, *RELEASE).code == 0
     git(two, "push", "--quiet", "mirror", "main")
-    assert "is already pushed to mirror/main" in refused(bump, two, "--undo")
+    assert "is already pushed to mirror/main" in run_blocked_bump(bump, two, "--undo")
 
 
 def test_undo_is_blocked_by_a_later_commit(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     write(two, {"more.txt": ""})
     commit_all(two, "More")
-    said = refused(bump, two, "--undo")
+    said = run_blocked_bump(bump, two, "--undo")
     assert (
         f"the last commit is not that of the bump (relnox bump --project {two} --part minor --commit --tag)"
         in said
@@ -173,7 +173,7 @@ def test_files_that_changed_since_the_commit_are_named(two: Path, bump: Bump) ->
     assert bump(two, *RELEASE).code == 0
     path = two / "packages/top/pyproject.toml"
     path.write_bytes(path.read_bytes() + b"# mine\n")
-    said = refused(bump, two, "--undo")
+    said = run_blocked_bump(bump, two, "--undo")
     assert "files changed since the last bump: packages/top/pyproject.toml" in said
     git(two, "checkout", "--quiet", "packages")
     assert bump(two, "--undo").code == 0
@@ -208,7 +208,7 @@ def test_an_undo_that_failed_before_it_changed_anything_blocks_no_other_bump(two
 @pytest.mark.parametrize("more", [("--part", "minor"), ("--all",), ("--always-increment",), ("--to", "3.0")])
 def test_undo_takes_no_other_options(two: Path, bump: Bump, more: tuple[str, ...]) -> None:
     assert bump(two, *RELEASE).code == 0
-    assert "--undo takes no other options of bump" in refused(bump, two, "--undo", *more)
+    assert "--undo takes no other options of bump" in run_blocked_bump(bump, two, "--undo", *more)
 
 
 def test_undo_of_an_interrupted_bump_undoes_that_one(two: Path, bump: Bump) -> None:
@@ -232,7 +232,7 @@ def test_undo_is_blocked_during_another_run(tmp_path: Path, bump: Bump, what: st
     git(root, "tag", "v1.0.0")
     assert bump(root, "--part", "minor", "--tag").code == 0
     with exclusive_lock(root / ".git/relnox"):
-        said = refused(bump, root, *(["--undo"] if what == "undo" else ["--part", "minor", "--tag"]))
+        said = run_blocked_bump(bump, root, *(["--undo"] if what == "undo" else ["--part", "minor", "--tag"]))
     assert "another relnox is running in this checkout" in said
 
 
@@ -277,5 +277,5 @@ def test_a_killed_undo_is_finished_by_a_rerun(two: Path, bump: Bump, moment: str
     assert again.code == 0, again.text
     assert everything(two) == before
     assert not list((two / ".git").rglob("*.lock"))
-    assert "no interrupted bump to undo" in refused(bump, two, "--abort")
+    assert "no interrupted bump to undo" in run_blocked_bump(bump, two, "--abort")
     assert bump(two, *RELEASE).code == 0

@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from plain_index import serving
 from projects import write
 from releases import made_wheel, project_of
-from running import here
+from running import run_in_process
 from trusting import trusting
 
 from relnox.building.checks.requirements import can_apply
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from plain_index import PlainIndex
-    from running import Ran
+    from running import RunResult
     from trusting import Trusting
 
 pytestmark = pytest.mark.heavy
@@ -66,11 +66,11 @@ def project(
     return root
 
 
-def publish(root: Path, *options: str) -> Ran:
-    return here(root, "publish", "--index", "shop", "--yes", *options)
+def publish(root: Path, *options: str) -> RunResult:
+    return run_in_process(root, "publish", "--index", "shop", "--yes", *options)
 
 
-def refuses(ran: Ran, *messages: str) -> None:
+def refuses(ran: RunResult, *messages: str) -> None:
     assert ran.code == 1, ran.text
     for text in messages:
         assert text in ran.err, ran.text
@@ -170,7 +170,7 @@ def test_each_project_is_asked_for_once(shop: Trusting, trusted: PlainIndex, tmp
     root.mkdir()
     wheels = [made_wheel(root / "dist", name, requires=["third>=1"]) for name in ("one", "two", "three")]
     project_of(root, *wheels, settings=f'trusted-index = "{trusted.url}"\n{shop.settings("shop")}')
-    assert here(root, "publish", "--index", "shop").code == 0
+    assert run_in_process(root, "publish", "--index", "shop").code == 0
     assert [path for path in trusted.asked if "third" in path] == ["/simple/third/"]
     assert shop.requests.count("GET /simple/third/") == 1
 

@@ -13,7 +13,7 @@ import pytest
 from packed import digest, sdist
 from plain_index import serving
 from releases import made_wheel, project_of
-from running import Ran
+from running import RunResult
 from warm import alive
 
 from relnox.cli import main
@@ -33,7 +33,7 @@ NAMES = ("MINE_PASSWORD", "UV_PUBLISH_TOKEN", "TWINE_PASSWORD", "PYPI_TOKEN")
 class Verify(Protocol):
     """Runs `verify-install --from dist` in the process of the test; further words are further options."""
 
-    def __call__(self, *options: str) -> Ran: ...
+    def __call__(self, *options: str) -> RunResult: ...
 
 
 @pytest.fixture
@@ -51,11 +51,11 @@ def verify(
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "pip"))
 
-    def call(*options: str) -> Ran:
+    def call(*options: str) -> RunResult:
         capsys.readouterr()
         source = () if "--index" in options else ("--from", "dist")
         code = main(["verify-install", "--project", str(root), "--reporter", "plain", *source, *options])
-        return Ran(code, *capsys.readouterr())
+        return RunResult(code, *capsys.readouterr())
 
     return call
 
@@ -70,7 +70,7 @@ def wheel(root: Path, name: str = "demo", files: dict[str, str] | None = None, *
     return made_wheel(root / "dist", name, files, **options)  # type: ignore[arg-type]
 
 
-def table(ran: Ran) -> dict[str, list[str]]:
+def table(ran: RunResult) -> dict[str, list[str]]:
     """The rows of the final table, by package."""
     lines = ran.out.partition("Verified\n")[2].splitlines()[1:]
     return {words[0]: words[1:] for words in map(str.split, lines) if words}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, commit_all, git, repository, single, write
-from running import here, refused
+from running import run_blocked_bump, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,12 +87,12 @@ def test_modules_of_other_packages_are_unchanged(tmp_path: Path, bump: Bump, fil
 
 def test_an_outdated_literal_is_reported_by_bump_build_and_status(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path, {"src/demo/__init__.py": '__version__ = "1.2.2"\n'})
-    said = refused(bump, root, *MINOR)
+    said = run_blocked_bump(bump, root, *MINOR)
     assert "1.2.2: src/demo/__init__.py" in said
-    built = here(root, "build-all", "--dry-run")
+    built = run_in_process(root, "build-all", "--dry-run")
     assert built.code == 1, built.text
     assert "1.2.2: src/demo/__init__.py" in built.text
-    assert "1.2.2: src/demo/__init__.py" in here(root, "status").text
+    assert "1.2.2: src/demo/__init__.py" in run_in_process(root, "status").text
     assert bump(root, "--to", "1.3.0", "--commit").code == 0
     assert (root / "src/demo/__init__.py").read_text() == '__version__ = "1.3.0"\n'
 

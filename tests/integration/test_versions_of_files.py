@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import git, repository, write
-from running import here
+from running import run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def rows(root: Path, code: int = 0) -> dict[str, dict[str, object]]:
-    ran = here(root, "status", "--versions", "--json")
+    ran = run_in_process(root, "status", "--versions", "--json")
     assert ran.code == code, ran.text
     document = json.loads(ran.out)
     assert document["schema"] == 1
@@ -46,7 +46,7 @@ def rows(root: Path, code: int = 0) -> dict[str, dict[str, object]]:
 
 
 def test_every_file_has_one_line(root: Path) -> None:
-    ran = here(root, "status", "--versions")
+    ran = run_in_process(root, "status", "--versions")
     assert ran.code == 0, ran.text
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in ran.out.splitlines()[1:] if line}
     assert lines == {
@@ -85,7 +85,7 @@ def test_json_has_the_same(root: Path) -> None:
 
 def test_a_missing_version_outside_the_project_is_an_error_after_the_table(root: Path) -> None:
     write(root, {"more/pyproject.toml": '[project]\nname = "more"\n', "ignored/pyproject.toml": "[project]\n"})
-    ran = here(root, "status", "--versions")  # it is not tracked yet
+    ran = run_in_process(root, "status", "--versions")  # it is not tracked yet
     assert ran.code == 1
     assert "more/pyproject.toml" in ran.out
     assert "libs/core/pyproject.toml" in ran.out
@@ -117,6 +117,6 @@ def test_a_project_below_the_top_and_one_outside_git(root: Path, tmp_path: Path)
 
 
 def test_it_takes_no_packages(root: Path) -> None:
-    ran = here(root, "status", "--versions", "--package", "acme-core")
+    ran = run_in_process(root, "status", "--versions", "--package", "acme-core")
     assert ran.code == 1
     assert "[options-conflict]" in ran.err

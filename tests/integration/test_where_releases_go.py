@@ -12,7 +12,7 @@ import pytest
 import releases
 from controlled_index import ControlledIndex, faults
 from projects import commit_all, git, repository, write
-from running import Ran
+from running import RunResult
 from trusting import trusting
 
 from relnox.cli import main
@@ -65,13 +65,13 @@ def release(root: Path, settings: str, *versions: str, tags: tuple[str, ...] = (
     return root
 
 
-def relnox(root: Path, task: str, *words: str) -> Ran:
+def relnox(root: Path, task: str, *words: str) -> RunResult:
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = main(
             [task, "--project", str(root), "--reporter", "plain", "--report", str(root / "r.json"), *words]
         )
-    return Ran(code, out.getvalue(), err.getvalue())
+    return RunResult(code, out.getvalue(), err.getvalue())
 
 
 def two(index: Trusting, final: Trusting, rules: str) -> str:

@@ -1,8 +1,8 @@
-"""Strikes at system calls that change something (strace): a process is killed right before one, or one fails.
+"""Faults at system calls that change something (strace): a process is killed right before one, or one fails.
 
 What counts is a call that changes what another process, or a later one, could find: files, folders, what is sent.
 Opening a file to read it changes nothing, nor does a call that fails, or one that writes to a pipe or a device.
-strace numbers all calls of a name, in each process by itself, and that is how a place is found again.
+strace numbers all calls of a name, in each process by itself, and that is how a call is found again.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ __all__ = [
     "GROWING",
     "KILLED",
     "OPENING",
-    "TRACED",
+    "TRACED_HOOK",
     "FaultyRun",
-    "Place",
+    "SystemCall",
+    "find_system_calls",
     "inject_faults",
-    "places",
 ]
 
 OPENING = ("open", "openat", "creat")
@@ -52,7 +52,7 @@ FULL = "error=ENOSPC:when={}"
 FULL_FROM_THEN_ON = "error=ENOSPC:when={}+"
 """What strace injects, at a number."""
 SHARE = 0.9
-"""How many of the counted calls must be met again: a run may make fewer of a name at times."""
+"""How many of the counted calls must be made again: a run may make fewer of a name at times."""
 LIMIT = 120
 
 GIT = """\
@@ -65,7 +65,7 @@ esac
 exec {git} "$@"
 """
 """Stands for git: numbers its runs, and traces those that are chosen with all that they start."""
-TRACED = """\
+TRACED_HOOK = """\
 import ctypes, os, subprocess
 if "BACKEND_STRACE" in os.environ:
     ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER: a child may trace it
@@ -76,7 +76,7 @@ if "BACKEND_STRACE" in os.environ:
 """What a build hook does first so that its own calls are traced as well."""
 
 
-class Place(NamedTuple):
+class SystemCall(NamedTuple):
     """A call.
 
     Attributes:
@@ -95,38 +95,40 @@ class Place(NamedTuple):
 class FaultyRun(NamedTuple):
     """A run with a fault injected at a system call, if it made that call: its exit code and output."""
 
-    place: Place
-    met: bool
+    system_call: SystemCall
+    was_made: bool
     code: int
     text: str
 
 
-def places(new: Callable[[str], Path], task: tuple[str, ...]) -> list[Place]:
-    """All places of an undisturbed run.
+def find_system_calls(new: Callable[[str], Path], task: tuple[str, ...]) -> list[SystemCall]:
+    """All calls that change something in a run without a fault.
 
-    Processes of one git that make the n-th call of the same name share a place: the first one gets the fault.
+    Processes of one git that make the n-th call of the same name count as one: the first one gets the fault.
 
     Args:
         new: Makes a new project, by a name.
         task: What to run.
     """
-    _undisturbed(new("warm"), task)  # which leaves compiled modules behind
-    log = _undisturbed(new("counted"), task)
-    found: dict[tuple[str, str, int], Place] = {}
+    _run_without_fault(new("warm"), task)  # which leaves compiled modules behind
+    log = _run_without_fault(new("counted"), task)
+    found: dict[tuple[str, str, int], SystemCall] = {}
     for file in _logs(log):
         program = file.relative_to(log).parts[0]
-        for place in _changes(program, file.read_text(encoding="utf-8", errors="replace").splitlines()):
-            found.setdefault(place[:3], place)
+        for system_call in _changing_calls(
+            program, file.read_text(encoding="utf-8", errors="replace").splitlines()
+        ):
+            found.setdefault(system_call[:3], system_call)
     return list(found.values())
 
 
 def inject_faults(
-    some: Iterable[Place], fault: str, new: Callable[[str], Path], task: tuple[str, ...]
+    calls: Iterable[SystemCall], fault: str, new: Callable[[str], Path], task: tuple[str, ...]
 ) -> Iterator[tuple[Path, FaultyRun]]:
-    """Run it once for each place, and strike there. Fails at the end if too few of them were met.
+    """Run a task once for each call, with a fault at it. Fails at the end if too few of the calls were made again.
 
     Args:
-        some: The places.
+        calls: The calls.
         fault: What to inject.
         new: Makes a new project, by a name.
         task: What to run.
@@ -134,26 +136,26 @@ def inject_faults(
     Returns:
         The project of each run, and how the run ended.
     """
-    tried = met = 0
-    for place in some:
-        root = new(f"{place.program}-{place.call}-{place.number}")
+    tried = made = 0
+    for system_call in calls:
+        root = new(f"{system_call.program}-{system_call.call}-{system_call.number}")
         log = _log_of(root)
-        ended = _run(root, log, task, place, fault)
+        ended = _run(root, log, task, system_call, fault)
         log_text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in _logs(log))
         faulty_run = FaultyRun(
-            place=place,
-            met="(INJECTED)" in log_text or "killed by SIGKILL" in log_text,
+            system_call=system_call,
+            was_made="(INJECTED)" in log_text or "killed by SIGKILL" in log_text,
             code=ended.returncode,
             text=ended.stderr + ended.stdout,
         )
         assert not re.search("^Traceback", faulty_run.text, re.MULTILINE), faulty_run  # a backend's is indented
-        tried, met = tried + 1, met + faulty_run.met
+        tried, made = tried + 1, made + faulty_run.was_made
         yield root, faulty_run
-    sys.stdout.write(f"{fault}: {met} of {tried} places met\n")
-    assert met >= SHARE * tried, f"{met} of {tried} places met: this proves little"
+    sys.stdout.write(f"{fault}: {made} of {tried} system calls were made\n")
+    assert made >= SHARE * tried, f"{made} of {tried} system calls were made: this proves little"
 
 
-def _undisturbed(root: Path, task: tuple[str, ...]) -> Path:
+def _run_without_fault(root: Path, task: tuple[str, ...]) -> Path:
     """Run it, and return the folder of the output of strace."""
     log = _log_of(root)
     ended = _run(root, log, task)
@@ -172,33 +174,38 @@ def _logs(log: Path) -> list[Path]:
 
 
 def _run(
-    root: Path, log: Path, task: tuple[str, ...], place: Place | None = None, fault: str = ""
+    root: Path, log: Path, task: tuple[str, ...], system_call: SystemCall | None = None, fault: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run relnox with its steps one after the other; log all calls, or strike at one."""
+    """Run relnox with its steps one after the other; log all calls, or with a fault at one."""
     strace, git = shutil.which("strace"), shutil.which("git")
     assert strace, "this needs strace (Debian's package strace)"
     assert git
     options = ["-y", "-e", f"trace={','.join(CHANGING)}"]
-    if place is not None:
-        options = ["-e", f"trace={place.call}", "-e", f"inject={place.call}:{fault.format(place.number)}"]
+    if system_call is not None:
+        options = [
+            "-e",
+            f"trace={system_call.call}",
+            "-e",
+            f"inject={system_call.call}:{fault.format(system_call.number)}",
+        ]
     programs = log / "bin"
     programs.mkdir(parents=True)
-    chosen = "*" if place is None else place.program.removeprefix("git-")
+    chosen = "*" if system_call is None else system_call.program.removeprefix("git-")
     script = GIT.format(log=log, chosen=chosen, strace=strace, git=git, options=" ".join(options))
     (programs / "git").write_text(script, encoding="utf-8")
     (programs / "git").chmod(0o755)
     variables = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     words = [sys.executable, "-c", ONE_AFTER_THE_OTHER, *task]
-    if place is None or place.program == "relnox":
+    if system_call is None or system_call.program == "relnox":
         words = [strace, "-qq", "-o", str(log / "relnox"), *options, *words]
-    if place is None or place.program == "backend":
+    if system_call is None or system_call.program == "backend":
         variables["BACKEND_STRACE"] = " ".join([strace, "-o", str(log / "backend"), *options])
     return subprocess.run(
         words, cwd=root, env=variables, capture_output=True, text=True, check=False, timeout=LIMIT
     )
 
 
-def _changes(program: str, lines: list[str]) -> Iterator[Place]:
+def _changing_calls(program: str, lines: list[str]) -> Iterator[SystemCall]:
     """The calls of one process that change something."""
     numbers: dict[str, int] = {}
     for line in lines:
@@ -209,4 +216,4 @@ def _changes(program: str, lines: list[str]) -> Iterator[Place]:
         reads = call in OPENING and not re.search("O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", words)
         nowhere = "/dev/null" in words or (call == "write" and re.match(r"\d+<(pipe|socket|/dev/)", words))
         if not (reads or nowhere or result.startswith("-")):
-            yield Place(program, call, numbers[call], words)
+            yield SystemCall(program, call, numbers[call], words)
