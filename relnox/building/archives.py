@@ -16,12 +16,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from relnox.building import core_metadata, gzip_reader, tar_reader, zip_reader
 from relnox.building.entries import REBUILD, ArchiveError
@@ -153,7 +148,7 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
             name, version, _, tags = parse_wheel_filename(path.name)
         else:
             name, version = parse_sdist_filename(path.name)
-    except (InvalidSdistFilename, InvalidWheelFilename) as error:
+    except ValueError as error:
         raise ArchiveError(
             f"is not a valid file name of a wheel or an sdist ({error})",
             "build it again instead of renaming it (PEP 427, PEP 625)",

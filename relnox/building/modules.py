@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
 
-__all__ = ["import_names", "only_tests", "parse_scripts", "record_hashes", "required_names", "supported_pythons"]
+__all__ = [
+    "import_names",
+    "only_tests",
+    "parse_entry_points",
+    "parse_scripts",
+    "record_hashes",
+    "required_names",
+    "supported_pythons",
+]
 
 _EXTENSIONS = (".so", ".pyd")
 _TESTS_AND_DOCS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
@@ -56,15 +64,26 @@ def only_tests(names: Iterable[str]) -> bool:
     return bool(tops) and tops <= _TESTS_AND_DOCS
 
 
+def parse_entry_points(text: str, source: str = "<string>") -> ConfigParser:
+    """Parse an `entry_points.txt` ("Entry points specification") with a section for each group.
+
+    Raises:
+        configparser.Error: It is malformed.
+    """
+    parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
+    parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
+    parser.read_string(text, source)
+    return parser
+
+
 def parse_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Parse console and GUI scripts from an `entry_points.txt` that may be missing.
 
     Return their targets (`module:attribute`) and the extras they need, by name.
     """
-    parser = ConfigParser(delimiters=("=",), interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
     try:
-        parser.read(entry_points, encoding="utf-8")
+        text = entry_points.read_text(encoding="utf-8") if entry_points.is_file() else ""
+        parser = parse_entry_points(text, str(entry_points))
     except (ConfigError, UnicodeError) as error:
         raise Failed(
             "entry-point-invalid",

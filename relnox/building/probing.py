@@ -125,13 +125,8 @@ def _read_result(
             case {"done": True}:
                 done = True
             case {"failure": message}:
-                failures.append(
-                    ProbeFailure(
-                        message=message,
-                        location=line.get("location"),
-                        missing_module=line.get("missing_module"),
-                    )
-                )
+                location, missing_module = line.get("location"), line.get("missing_module")
+                failures.append(ProbeFailure(message=message, location=location, missing_module=missing_module))
             case {"imported": name, "version": version}:
                 versions[name] = version
             case {"script": name}:

@@ -7,7 +7,6 @@ import csv
 import hashlib
 import io
 import re
-from configparser import ConfigParser
 from configparser import Error as ConfigError
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from packaging.utils import canonicalize_name
 from relnox.building.archives import ArchiveError, find_dist_info_file, iter_files, read_file
 from relnox.building.checks import secrets
 from relnox.building.findings import abbreviate, error, rejected, warning
+from relnox.building.modules import parse_entry_points
 from relnox.core.text import counted
 
 if TYPE_CHECKING:
@@ -153,10 +153,8 @@ def _check_entry_points(archive: Archive) -> Iterator[Finding]:
     if name is None:
         return
     text = read_file(archive, name, _MAX_ENTRY_POINTS).decode("utf-8", "replace")
-    parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
-    parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
     try:
-        parser.read_string(text)
+        parser = parse_entry_points(text)
     except ConfigError as problem:
         first_line = str(problem).splitlines()[0]
         yield error("entry-point-invalid", f"entry_points.txt cannot be parsed: {first_line}", _ENTRY_POINT_FIX)

@@ -252,11 +252,11 @@ class Git:
 
     def tags(self) -> dict[str, str]:
         """Return every local tag and the commit it points to."""
-        # Not for-each-ref: until git 2.45 it follows a tag of a tag one step only.
-        return parse_tags(parse_refs(self.run("show-ref", "--tags", "--dereference", stderr=False).output, " "))
+        return self.head_and_tags()[1]
 
     def head_and_tags(self) -> tuple[str | None, dict[str, str]]:
         """Return what `head` and `tags` return, from one process."""
+        # Not for-each-ref: until git 2.45 it follows a tag of a tag one step only.
         refs = parse_refs(self.run("show-ref", "--head", "--tags", "--dereference", stderr=False).output, " ")
         return refs.get("HEAD"), parse_tags(refs)
 
@@ -277,8 +277,6 @@ class Git:
         """List remote branches that contain a commit, as of the last fetch."""
         options = ("--format=%(refname:short)", f"--contains={commit}")
         return tuple(self.output("for-each-ref", *options, "refs/remotes").split())
-
-    # --- remotes
 
     # --- details
 
