@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from relnox.core.documents import table_at
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _uv_sources(variables: Mapping[str, str], folder: Path) -> Iterator[PackageS
             yield PackageSource(kind, _redact(url), str(file))
 
 
-def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Yield the settings of the project, the user and the system: the first ones take precedence."""
     if variables.get("UV_CONFIG_FILE"):
         file = Path(variables["UV_CONFIG_FILE"])
@@ -170,9 +171,9 @@ def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Pat
         if (above / "uv.toml").is_file():
             yield above / "uv.toml", _load_toml(above / "uv.toml")
             break
-        table = _load_toml(above / "pyproject.toml").get("tool", {}).get("uv")
-        if isinstance(table, dict):
-            yield above / "pyproject.toml", table
+        tool = table_at(_load_toml(above / "pyproject.toml"), "tool")
+        if "uv" in tool:
+            yield above / "pyproject.toml", table_at(tool, "uv")
             break
     if sys.platform == "win32":
         homes = [Path(variables[name]) / "uv" for name in ("APPDATA", "PROGRAMDATA") if variables.get(name)]
@@ -184,7 +185,7 @@ def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Pat
         yield home / "uv.toml", _load_toml(home / "uv.toml")
 
 
-def _sources_in_table(table: dict[str, Any]) -> Iterator[tuple[Kind, str]]:
+def _sources_in_table(table: Mapping[str, Any]) -> Iterator[tuple[Kind, str]]:
     for index in table.get("index", ()) if isinstance(table.get("index"), list) else ():
         if isinstance(index, dict) and not index.get("explicit"):
             yield "index" if index.get("default") else "extra index", str(index.get("url", ""))

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from relnox.building.backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BACKENDS
 from relnox.building.workers import Fork
+from relnox.core.documents import table_at
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED
 from relnox.system import process
@@ -204,8 +205,9 @@ def with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> 
 def _backend(source: Path) -> str | None:
     """Return the module of a package's build backend; None for one in its own tree (PEP 517, `backend-path`)."""
     file = source / "pyproject.toml"
-    table = tomllib.loads(file.read_text(encoding="utf-8")).get("build-system", {}) if file.is_file() else {}
-    if not isinstance(table, dict) or "backend-path" in table:
+    document = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    table = table_at(document, "build-system")
+    if "backend-path" in table:
         return None
     name = table.get("build-backend", _DEFAULT_BACKEND)
     return name.partition(":")[0] if isinstance(name, str) else None

@@ -157,7 +157,7 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
     """Add [tool.relnox] or missing settings to pyproject.toml; None without a change."""
     import tomllib
 
-    from relnox.source.pyproject import table_at
+    from relnox.core.documents import table_at
 
     text = (snapshot.pyproject or b"").decode("utf-8-sig")
     bom = b"\xef\xbb\xbf" if (snapshot.pyproject or b"").startswith(b"\xef\xbb\xbf") else b""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.documents import strings_in, table_at
 from relnox.core.packages import VersionSource
 from relnox.core.records import Record
 from relnox.core.versions.version_locations import find_locked_versions
-from relnox.source.pyproject import load, strings_in, table_at
+from relnox.source.pyproject import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

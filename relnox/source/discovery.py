@@ -11,6 +11,7 @@ import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.documents import strings_in, table_at
 from relnox.core.settings.patterns import normalize_path
 from relnox.core.text import did_you_mean
 from relnox.core.workspace import Workspace
@@ -35,7 +36,7 @@ def find_unlisted(files: Sequence[str], root: Path, workspace: Workspace, config
     `files` are all pyproject.toml of the checkout, relative to the root, which may be below the checkout's top.
     """
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
-    uv = pyproject.strings_in(pyproject.table_at(document, "tool", "uv", "workspace").get("exclude"))
+    uv = strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
     project_folders = {package.folder for package in workspace.packages}
     packages: list[Package] = []
     for file in sorted(files, key=lambda file: file.count("/")):
@@ -59,7 +60,7 @@ def find_unlisted(files: Sequence[str], root: Path, workspace: Workspace, config
 def lists_packages(root: Path, config: Config) -> bool:
     """Return whether the settings, or those of a uv workspace, list the packages."""
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
-    return bool(config.packages) or "workspace" in pyproject.table_at(document, "tool", "uv")
+    return bool(config.packages) or "workspace" in table_at(document, "tool", "uv")
 
 
 def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[str]] | None = None) -> Workspace:
@@ -71,15 +72,13 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
     """
     _check_exclude(root, config.exclude, ignored)
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
-    uv = pyproject.table_at(document, "tool", "uv")
+    uv = table_at(document, "tool", "uv")
     warnings: list[str] = []
     if config.packages:
         folders = _match_folders(root, config.packages, config.exclude, "[tool.relnox] packages")
         packages = _read_packages(root, folders, warnings)
     elif "workspace" in uv:
-        globs, exclude = (
-            pyproject.strings_in(pyproject.table_at(uv, "workspace").get(key)) for key in ("members", "exclude")
-        )
+        globs, exclude = (strings_in(table_at(uv, "workspace").get(key)) for key in ("members", "exclude"))
         members = _match_folders(root, globs, [*exclude, *config.exclude], None)
         if _is_released_root(document, warnings):
             members = ["."] + [folder for folder in members if folder != "."]
@@ -114,7 +113,7 @@ def _is_released_root(document: dict[str, Any], warnings: list[str]) -> bool:
     if not pyproject.is_package(document):
         return False
     if "build-system" not in document:
-        name = pyproject.table_at(document, "project").get("name", "the root")
+        name = table_at(document, "project").get("name", "the root")
         warnings.append(
             f"skipped {name}: the workspace root has no [build-system] "
             '(to release it, list "." in [tool.relnox] packages)'

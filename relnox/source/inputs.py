@@ -10,8 +10,8 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from relnox.core.documents import table_at
 from relnox.source.git import Git
-from relnox.source.pyproject import table_at
 from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from relnox.core.documents import table_at
 from relnox.errors import Blocked
 from relnox.source import pyproject
 from relnox.source.folder_search import PYPROJECT, search_folders
@@ -38,8 +39,8 @@ def find_project_root(start: Path, top: Path | None) -> Path:
         )
     with_file = [folder for folder in candidates if (folder / PYPROJECT).is_file()]
     for folder in with_file:
-        tool = pyproject.table_at(pyproject.load(folder / PYPROJECT), "tool")
-        if "relnox" in tool or "workspace" in pyproject.table_at(tool, "uv"):
+        tool = table_at(pyproject.load(folder / PYPROJECT), "tool")
+        if "relnox" in tool or "workspace" in table_at(tool, "uv"):
             return folder
     if with_file:
         return top if top is not None and _is_one_of_several(with_file[0], top.resolve()) else with_file[0]

@@ -6,6 +6,7 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.documents import strings_in, table_at
 from relnox.core.names import is_valid, normalized, requirement_name
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.versions import versioning
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import DependencyTable
 
-__all__ = ["is_package", "load", "parse_package", "strings_in", "table_at"]
+__all__ = ["is_package", "load", "parse_package"]
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 """The backend of a project that names none (PEP 517, "build-backend")."""
@@ -44,19 +45,6 @@ def load(path: Path) -> dict[str, Any]:
             f"{path} cannot be read ({error.strerror})",
             fix="check that it exists and that you may read it",
         ) from error
-
-
-def table_at(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    """Return the table at these keys; an empty one if there is no table."""
-    for key in keys:
-        inner = document.get(key) if isinstance(document, dict) else None
-        document = inner if isinstance(inner, dict) else {}
-    return document
-
-
-def strings_in(value: Any) -> list[str]:
-    """Return the strings in a list; an empty list for any other value."""
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def is_package(document: Mapping[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, NamedTuple
 
+from relnox.core.documents import strings_in, table_at
 from relnox.errors import Blocked
 from relnox.source import pyproject, version_files
 from relnox.source.folder_search import PYPROJECT, is_excluded, is_skipped
@@ -63,7 +64,7 @@ def read_versions(
     excluded = [*config.exclude]
     try:
         document = pyproject.load(table) if table.is_file() else {}
-        excluded += pyproject.strings_in(pyproject.table_at(document, "tool", "uv", "workspace").get("exclude"))
+        excluded += strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
     except Blocked:
         pass  # the error of that file is in its own line
     for file in files:

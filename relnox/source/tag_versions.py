@@ -11,9 +11,9 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.documents import strings_in, table_at
 from relnox.core.packages import VersionSource
 from relnox.core.records import replace
-from relnox.source.pyproject import strings_in, table_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

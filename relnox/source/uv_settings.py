@@ -5,10 +5,11 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.documents import strings_in, table_at
 from relnox.core.names import normalized, requirement_name
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import BuildSettings, Constraints
-from relnox.source.pyproject import load, strings_in, table_at
+from relnox.source.pyproject import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,12 +9,12 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.documents import strings_in, table_at
 from relnox.core.packages import VersionSource
 from relnox.core.records import Record, replace
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-from relnox.source.pyproject import strings_in, table_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

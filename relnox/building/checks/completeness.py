@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 from relnox.building.archives import iter_files, member_path
 from relnox.building.findings import abbreviate, error, warning
 from relnox.building.modules import import_names, only_tests
+from relnox.core.documents import table_at
 from relnox.core.planning import fixes
 from relnox.system import syntax_trees
 
@@ -123,7 +124,7 @@ def declared_extensions(sdist: Archive) -> Extensions | None:
         document = {}
     if (reason := _extension_setting(document)) is not None:
         return Extensions(reason, certain=True)
-    backend = _table(document, "build-system").get("build-backend", "setuptools.build_meta")
+    backend = table_at(document, "build-system").get("build-backend", "setuptools.build_meta")
     if not str(backend).startswith("setuptools") or "setup.py" not in texts:
         return None
     try:
@@ -177,27 +178,20 @@ def _top_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, byte
 
 def _extension_setting(document: Mapping[str, Any]) -> str | None:
     """Return the backend setting that always makes native modules, if there is one."""
-    tool = _table(document, "tool")
-    if _table(tool, "setuptools").get("ext-modules"):
+    tool = table_at(document, "tool")
+    if table_at(tool, "setuptools").get("ext-modules"):
         return "[tool.setuptools] ext-modules declares them"
-    if _table(tool, "setuptools-rust").get("ext-modules"):
+    if table_at(tool, "setuptools-rust").get("ext-modules"):
         return "[tool.setuptools-rust] ext-modules declares them"
-    backend = _table(document, "build-system").get("build-backend")
-    if backend == "maturin" and _table(tool, "maturin").get("bindings") != "bin":
+    backend = table_at(document, "build-system").get("build-backend")
+    if backend == "maturin" and table_at(tool, "maturin").get("bindings") != "bin":
         return "its build backend is maturin"
-    build = _table(tool, "hatch", "build")
-    for hooks in (_table(build, "hooks"), _table(build, "targets", "wheel", "hooks")):
+    build = table_at(tool, "hatch", "build")
+    for hooks in (table_at(build, "hooks"), table_at(build, "targets", "wheel", "hooks")):
         for name in _HATCH_COMPILERS:
             if isinstance(hook := hooks.get(name), dict) and hook.get("enable-by-default", True):
                 return f"hatchling's build hook {name} is enabled"
     return None
-
-
-def _table(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    inner: Any = document
-    for key in keys:
-        inner = inner.get(key) if isinstance(inner, dict) else None
-    return inner if isinstance(inner, dict) else {}
 
 
 def _extensions_in_setup(module: ast.Module) -> Extensions | None:

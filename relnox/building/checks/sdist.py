@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.building.archives import member_path, read_file
 from relnox.building.findings import abbreviate, error, rejected, warning
+from relnox.core.documents import table_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -116,10 +117,9 @@ def _project_table(archive: Archive) -> Mapping[str, Any] | None:
             if any(line.count(b".") > _MAX_DOTS for line in text.split(b"\n")):
                 return {}
             try:
-                project = tomllib.loads(text.decode()).get("project", {})
+                return table_at(tomllib.loads(text.decode()), "project")
             except (tomllib.TOMLDecodeError, UnicodeDecodeError):
                 return {}
-            return project if isinstance(project, dict) else {}
     return None
 
 

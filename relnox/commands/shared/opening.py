@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from relnox.commands import options_by_table
 from relnox.commands.shared.project import Project
+from relnox.core.documents import table_at
 from relnox.core.settings.config import Config
 from relnox.errors import NO_WORKING_FOLDER, Blocked
 from relnox.source import git as checkouts
@@ -44,7 +45,7 @@ def open_project(start: Path) -> Project:
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
     checkout = top if top is None or top.root == root else checkouts.find_repository(root)
     file = root / "pyproject.toml"
-    data = pyproject.table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
+    data = table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
     try:
         config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
         if config.indexes or config.trusted_index is not None or config.publish.extra_indexes:
