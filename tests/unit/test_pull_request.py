@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from relnox.core.notes import pull_request
 from relnox.core.notes.pull_request import Package, Release
+from relnox.core.records import replace
 
 ACTIVE = re.compile(
     r"[@<][^\s\u200b]|[#!%&$]\d|(?<!~)~\w|\bGH-\d|\b(clos(e[sd]?|ing)|fix(e[sd]|ing)?|resolv(e[sd]?|ing))\b",
@@ -24,8 +25,6 @@ def release(
     package = Package(name=name, before="1.0", after="1.1", reason=reason, tag=f"{name}-v1.1", changes=changes)
     return Release(
         packages=(package,) * count,
-        published=(name,) * count,
-        private=(),
         unchanged=("other",),
         files=("pyproject.toml",) * count,
         branch="main",
@@ -37,8 +36,16 @@ def test_the_body_says_what_is_released() -> None:
     assert "| core | 1.0 | 1.1 | minor |" in text
     assert "- to publish: core" in text
     assert "- unchanged: other" in text
+    assert "not published" not in text
     assert "> ### Added\n>\n> - ~~One~~" in pull_request.body(release(changes="### Added\n\n- ~~One~~"))
     assert "**core 1.1**\n\n> - A change" in text
+
+
+def test_packages_that_are_not_published_are_listed() -> None:
+    public = release()
+    private = replace(public.packages[0], name="tools", private=True)
+    text = pull_request.body(replace(public, packages=(*public.packages, private)))
+    assert "- to publish: core\n- not published (private): tools\n" in text
 
 
 @pytest.mark.parametrize(

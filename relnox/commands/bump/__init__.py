@@ -100,11 +100,11 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def _plan_new_bump(new: NewBump, options: Options) -> Plan:
     """Plan the edits, the commit, the tags and the push, with every preflight check that failed."""
-    from relnox.commands.bump import changes, preflight, pull_requests, summary
+    from relnox.commands.bump import changes, preflight, pull_request_plan, summary
 
     observation, bumps = new.observation, new.decision.bumps
     notes = (*observation.workspace.warnings, *summary.notes(new, options), *new.hook_notes)
-    notes = (*notes, *pull_requests.notes(new))
+    notes = (*notes, *pull_request_plan.notes(new))
     if not bumps:  # with --part auto
         tag_problems = tuple(preflight.format_problems(observation, options, ()))
         return core.plan.Plan(task="bump", notes=notes, problems=tag_problems)
@@ -132,12 +132,12 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
 
 def _steps(new: NewBump, tags: tuple[core.changes.Tag, ...], options: Options) -> Iterator[Step]:
     """Yield the steps in their order; those before the push change nothing outside this checkout."""
-    from relnox.commands.bump import changes, hook_edits, pull_requests
+    from relnox.commands.bump import changes, hook_edits, pull_request_plan
 
     observation = new.observation
     yield from hook_edits.before_bump(observation, new.decision)
     if new.target is not None:
-        yield from pull_requests.plan_steps(new)
+        yield from pull_request_plan.plan_steps(new)
         return
     if new.edits:
         yield steps.EditFiles(edits=new.edits)

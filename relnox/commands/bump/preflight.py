@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bump import dev_numbers, pull_requests
+from relnox.commands.bump import dev_numbers, pull_request_plan
 from relnox.commands.bump.changes import tag_names
 from relnox.commands.shared import tag_checks
 
@@ -43,7 +43,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> 
     if options.commit:
         yield from checks.check_on_branch(state.branch)
     yield from checks.check_branch_up_to_date(state.branch, config.remote, is_ancestor=remote.is_ancestor)
-    yield from pull_requests.problems(new, options)
+    yield from pull_request_plan.problems(new, options)
     yield from dev_numbers.problems(observation.dev_numbers, observation.lines, config.branch, config.remote)
     if (options.tag or options.from_) and not options.allow_lower:
         yield from checks.check_above_tags(bumps, tag_names(observation, bumps), observation.newer_tags.reachable)

@@ -42,6 +42,7 @@ class Package(Record, kw_only=True):
         reason: Why it is bumped.
         tag: The tag of the new version.
         changes: The text of its changelog about the new version; None if it has none.
+        private: Whether it is not published.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Package(Record, kw_only=True):
     reason: str
     tag: str
     changes: str | None
+    private: bool = False
 
 
 class Release(Record, kw_only=True):
@@ -57,16 +59,12 @@ class Release(Record, kw_only=True):
 
     Attributes:
         packages: The packages that get another version.
-        published: Those of them that are published.
-        private: Those of them that are not.
         unchanged: Packages that keep their version.
         files: The files that change.
         branch: The branch that it is merged into.
     """
 
     packages: tuple[Package, ...]
-    published: tuple[str, ...]
-    private: tuple[str, ...]
     unchanged: tuple[str, ...]
     files: tuple[str, ...]
     branch: str
@@ -103,12 +101,12 @@ def _summary(release: Release) -> Iterator[str]:
     yield ""
     tags = list(dict.fromkeys(package.tag for package in release.packages))
     yield f"- `auto-tag` on {_inline(release.branch)} tags the merged commit: {_names(tags)}"
-    if release.published:
-        yield f"- to publish: {_names(release.published)}"
-    if release.private:
-        yield f"- not published (private): {_names(release.private)}"
-    if release.unchanged:
-        yield f"- unchanged: {_names(release.unchanged)}"
+    names = {
+        "to publish": [package.name for package in release.packages if not package.private],
+        "not published (private)": [package.name for package in release.packages if package.private],
+        "unchanged": release.unchanged,
+    }
+    yield from (f"- {what}: {_names(listed)}" for what, listed in names.items() if listed)
     yield ""
     yield "### Files"
     yield ""

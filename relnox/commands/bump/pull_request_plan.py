@@ -1,0 +1,185 @@
+"""The plan of a bump as a pull request: its preflight checks, its notes, its steps, and its body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox import core, steps
+from relnox.commands.bump import changes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relnox.commands.bump.options import Options
+    from relnox.commands.bump.pull_requests import Target
+    from relnox.commands.bump.snapshot import NewBump
+    from relnox.core.planning.plan import Problem
+    from relnox.core.planning.step import Step
+
+__all__ = ["notes", "plan_steps", "problems"]
+
+_SYMBOLIC_LINK = "120000"
+_EXECUTABLE = "100755"
+
+
+def problems(new: NewBump, options: Options) -> Iterator[Problem]:
+    """Check that the commit can be put on the present head of the release branch."""
+    target, observed = new.target, new.observation
+    if target is None or observed.state is None:
+        return
+    remote, head = observed.config.remote, observed.state.head or ""
+    problem = core.plan.Problem
+    if target.token_problem is not None:
+        error = target.token_problem
+        yield problem(code=error.code, message=error.message, fix=error.fix or "set a token")
+    if target.base is None:
+        yield problem(
+            code="branch-unknown",
+            message=f"the checkout is detached, and {head[:10]} is not the head of exactly one branch of {remote}",
+            fix="git switch BRANCH",
+        )
+    elif target.base == target.head:
+        yield problem(
+            code="branch-wrong",
+            message=f"{target.base} is the branch of the pull request itself",
+            fix="switch to the branch that releases are made from, such as: git switch main",
+        )
+    elif target.base_head is None:
+        yield problem(
+            code="branch-missing",
+            message=f"{remote} has no branch {target.base} to merge into",
+            fix=f"git push {remote} {target.base}",
+        )
+    elif target.base_head != head and observed.remote.is_ancestor is not False:
+        yield problem(
+            code="branch-not-pushed",
+            message=f"HEAD ({head[:10]}) is not the head of {target.base} on {remote} ({target.base_head[:10]})",
+            fix=f"git push {remote} {target.base}",
+        )
+    if target.foreign:
+        flag = "--force-branch"
+        yield problem(
+            code="branch-has-commits",
+            message=f"branch {target.head} of {remote} has a change that relnox did not make: {target.foreign}",
+            fix=f"merge the pull request, or move the changes to {target.base}; to overwrite them: {flag}",
+        )
+    tags, state = changes.tags(observed, new.decision.bumps), observed.state
+    yield from core.bump_checks.check_tags_free(tags, state.tags, observed.remote.tags or {}, None, remote)
+    yield from _file_problems(new, target, options)
+    yield from _unreleased_problems(new)
+
+
+def _file_problems(new: NewBump, target: Target, options: Options) -> Iterator[Problem]:
+    """Check the files: only what is at HEAD can be edited in a commit on top of it."""
+    files = target.tree.files if target.tree is not None else ()
+    dirty = new.observation.state.dirty if new.observation.state is not None else ()
+    changed = [edit.file for edit in new.edits if edit.file in dirty]
+    if changed and options.allow_dirty:  # without it they are reported anyway
+        yield core.plan.Problem(
+            code="tree-dirty",
+            message=f"files to edit have uncommitted changes, which would be in the pull request: "
+            f"{core.text.listing(changed)}",
+            fix="git stash, or commit and push them",
+        )
+    if not files and new.decision.bumps:
+        yield core.plan.Problem(
+            code="nothing-to-commit", message="nothing to commit (no file changes)", fix="choose another version"
+        )
+    links = [file.path for file in files if file.mode == _SYMBOLIC_LINK]
+    if links:
+        yield core.plan.Problem(
+            code="file-is-link",
+            message=f"{core.text.listing(links)}: a symbolic link cannot be edited in a pull request",
+            fix="name the file that it points to in the settings, or replace it by that file",
+        )
+
+
+def _unreleased_problems(new: NewBump) -> Iterator[Problem]:
+    """Check with `auto` that the last release is tagged: its commits would be released once more."""
+    for bump in new.decision.bumps:
+        history, before = new.observation.history.get(bump.package.name), bump.before
+        if history is None or history.version is None or before is None or before.is_devrelease:
+            continue
+        if before > history.version:
+            yield core.plan.Problem(
+                code="release-untagged",
+                message=f"{bump.package.name} {before} is not tagged yet (its last tag is {history.tag})",
+                fix=core.fixes.command("auto-tag"),
+            )
+            return
+
+
+def notes(new: NewBump) -> Iterator[str]:
+    """Yield what happens to pull requests of the branch."""
+    target = new.target
+    if target is None or target.token_problem is not None or not new.decision.bumps:
+        return
+    states = {str(request.state): request for request in reversed(target.requests)}
+    if (request := states.get("open")) is not None:
+        yield f"updates pull request {request.number}: {request.url}"
+    elif (request := states.get("closed")) is not None:
+        yield f"pull request {request.number} was closed without a merge; a new one is opened"
+
+
+def plan_steps(new: NewBump) -> Iterator[Step]:
+    """Yield the commit and the pull request."""
+    target, observed = new.target, new.observation
+    if target is None or target.tree is None or target.base is None or target.base_head is None:
+        return
+    message = changes.commit_message(observed, new.decision.bumps).rstrip()
+    prefix = len(target.prefix)
+    files = target.tree.files
+    commit = steps.CommitToBranch(
+        on=observed.config.remote,
+        branch=target.head,
+        parent=target.base_head,
+        message=f"{message}\n\nRelnox-Tree: {target.tree.id}",
+        edits=tuple(
+            core.changes.Edit(file=file.path[prefix:], before=file.before, after=file.after) for file in files
+        ),
+        prefix=target.prefix,
+        executable=tuple(file.path[prefix:] for file in files if file.mode == _EXECUTABLE),
+        tree=target.tree.id,
+        replaces=target.replaces,
+    )
+    yield commit
+    yield steps.OpenPullRequest(
+        on=observed.config.remote,
+        head=target.head,
+        base=target.base,
+        name=core.pull_request.title(message),
+        body=core.pull_request.body(_release(new, target.base)),
+        needs=core.step.after(commit),
+    )
+
+
+def _release(new: NewBump, base: str) -> core.pull_request.Release:
+    observed, bumps = new.observation, new.decision.bumps
+    names = {bump.package.name for bump in bumps}
+    tags = changes.tag_names(observed, bumps)
+    return core.pull_request.Release(
+        packages=tuple(
+            core.pull_request.Package(
+                name=bump.package.name,
+                before=str(bump.before) if bump.before is not None else "-",
+                after=str(bump.after),
+                reason=bump.reason,
+                tag=tags[bump.package.name],
+                private=bump.package.private,
+                changes=_changelog(bump.package, str(bump.after), new),
+            )
+            for bump in bumps
+        ),
+        unchanged=tuple(package.name for package in observed.workspace.packages if package.name not in names),
+        files=tuple(edit.file for edit in new.edits),
+        branch=base,
+    )
+
+
+def _changelog(package: core.packages.Package, version: str, new: NewBump) -> str | None:
+    """Return the text of the changelog of a package about a version."""
+    contents = {edit.file: edit.after for edit in new.edits if edit.after is not None}
+    file = core.release_notes.find_changelog(package, contents, new.observation.config)
+    if file is None:
+        return None
+    return core.changelog.section(contents[file].decode("utf-8", "replace"), version)
