@@ -101,12 +101,12 @@ def _summary(release: Release) -> Iterator[str]:
     yield ""
     tags = list(dict.fromkeys(package.tag for package in release.packages))
     yield f"- `auto-tag` on {_inline(release.branch)} tags the merged commit: {_names(tags)}"
-    names = {
+    lists = {
         "to publish": [package.name for package in release.packages if not package.private],
         "not published (private)": [package.name for package in release.packages if package.private],
         "unchanged": release.unchanged,
     }
-    yield from (f"- {what}: {_names(listed)}" for what, listed in names.items() if listed)
+    yield from (f"- {what}: {_names(names)}" for what, names in lists.items() if names)
     yield ""
     yield "### Files"
     yield ""
