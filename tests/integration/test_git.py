@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from relnox.source.git import Git
 
-ODD = ["with space.txt", "\xfcml\xe4ut.txt", "line\nbreak.txt", '"quoted".txt', "-dash", ":(top)x", "tab\there"]
+ODD = [
+    " leading.txt",
+    "with space.txt",
+    "\xfcml\xe4ut.txt",
+    "line\nbreak.txt",
+    '"quoted".txt',
+    "-dash",
+    ":(top)x",
+    "tab\there",
+]
 """Names that git quotes, or could read as an option or a pathspec."""
 
 
