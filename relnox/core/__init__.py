@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from relnox.core.settings import json_schema as json_schema
     from relnox.core.settings import kinds as kinds
     from relnox.core.settings import options as options
+    from relnox.core.settings import path_patterns as path_patterns
     from relnox.core.settings import patterns as patterns
     from relnox.core.settings import release_lines as release_lines
     from relnox.core.settings import rules as rules
@@ -92,8 +93,8 @@ else:
         "planning": "comparison events fixes plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "
         "sharding wheel_targets wheels",
-        "settings": "build_settings config config_tables hook_settings json_schema kinds options patterns "
-        "release_lines rules schema setting_names task_settings",
+        "settings": "build_settings config config_tables hook_settings json_schema kinds options path_patterns "
+        "patterns release_lines rules schema setting_names task_settings",
         "tagging": "known_tags tag_proposals tag_survey tags",
         "versions": "derived_versions dev_numbers requested_bump semver_compat version_counting version_locations "
         "version_notes versioning",

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from relnox.core.records import Record
+from relnox.core.settings.path_patterns import as_globs
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -34,6 +35,7 @@ class Release(Record):
         tag: The tag.
         paths: Folders of the released packages, if the tool is configured for more packages than these.
         tags: Prefix of the tags of these packages.
+        patterns: The patterns for files of these packages (the setting `paths`).
         changelog: The package's own changelog, relative to the root; None for that of the folder.
     """
 
@@ -42,6 +44,7 @@ class Release(Record):
     tag: str
     paths: tuple[str, ...] = ()
     tags: str = ""
+    patterns: tuple[str, ...] = ()
     changelog: str | None = None
 
 
@@ -77,21 +80,34 @@ def draft_changelog(  # noqa: PLR0913 - what a changelog is made of
 def _arguments(tool: Tool, folder: Path, release: Release, today: date, changelog: str) -> list[str]:
     if tool == "towncrier":
         return ["build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
-    include_paths = [f"--include-path={path}/**" for path in release.paths if path != "."]
-    if include_paths:
+    paths = _path_options(release)
+    if any(path != "." for path in release.paths):
         output = release.changelog or f"{release.paths[0]}/{changelog}"
         return [
             f"--tag={release.tag}",
             f"--tag-pattern=^{re.escape(release.tags)}",
-            *include_paths,
+            *paths,
             f"--output={output}",
         ]
     settings = next((text for name in _SETTINGS[tool][0] if (text := _read_text(folder / name))), "")
     if re.search(r"^[ \t]*output[ \t]*=", settings or _read_text(folder / _PYPROJECT), re.MULTILINE):
-        return [f"--tag={release.tag}"]
+        return [f"--tag={release.tag}", *paths]
     names = (path.name for path in sorted(folder.iterdir()))
     existing = next((name for name in names if name.lower() == changelog.lower()), changelog)
-    return [f"--tag={release.tag}", f"--output={existing}"]
+    return [f"--tag={release.tag}", *paths, f"--output={existing}"]
+
+
+def _path_options(release: Release) -> list[str]:
+    """Return the options of git-cliff that choose the commits of a release by the files that they change."""
+    folders = release.paths or ((release.folder,) if release.patterns else ())
+    included = [f"{folder}/**" for folder in folders if folder != "."]
+    excluded: list[str] = []
+    for pattern in release.patterns:
+        if pattern.startswith("!"):
+            excluded += as_globs(pattern.removeprefix("!"))
+        elif "." not in folders:  # else all files are included
+            included += as_globs(pattern)
+    return [*(f"--include-path={glob}" for glob in included), *(f"--exclude-path={glob}" for glob in excluded)]
 
 
 def _has_settings(folder: Path, tool: Tool) -> bool:

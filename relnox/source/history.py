@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox.core.bump import release_history
+from relnox.core.settings import path_patterns
+from relnox.core.text import did_you_mean
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,12 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["histories"]
 
 
-def histories(
+def histories(  # noqa: PLR0913 - what a history is read from
     git: Git,
     workspace: Workspace,
     formats: Mapping[str, TagFormat],
     tags: Mapping[str, str],
+    *,
     lines: Sequence[ReleaseLine] = (),
+    paths: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> dict[str, ReleaseHistory]:
     """Read the release history of each package at the current commit.
 
@@ -36,6 +42,10 @@ def histories(
         formats: The tag format of each package.
         tags: All tags and the commit each points to.
         lines: The release lines of the current commit; tags of others do not count.
+        paths: The setting `paths`.
+
+    Raises:
+        Blocked: A pattern of `paths` matches no file.
     """
     history = _parents(git)
     versions = {package.name: package.version for package in workspace.packages}
@@ -48,7 +58,31 @@ def histories(
     if _touches_former_package(commits, workspace):
         renamed = _renamed_folders(git, excluded)
         commits = [commit._replace(renamed=tuple(renamed.get(commit.id, ()))) for commit in commits]
-    return release_history.histories(workspace.packages, tagged, tags, inside, commits)
+    if paths:
+        _check_paths(paths, git, commits)
+    rules = release_history.path_rules(paths, workspace.packages)
+    return release_history.histories(workspace.packages, tagged, tags, inside, commits, rules=rules)
+
+
+def _check_paths(paths: Mapping[str, Sequence[str]], git: Git, commits: Iterable[Commit]) -> None:
+    """Check that each pattern that includes files matches one, tracked now or changed by one of the commits."""
+    files = {*git.tracked_files(), *(file for commit in commits for file in commit.files)}
+    for key, patterns in paths.items():
+        for pattern in patterns:
+            if pattern.startswith("!") or any(map(path_patterns.expression(pattern).fullmatch, files)):
+                continue
+            folders = {
+                f"{'/'.join(parts[:depth])}/**"
+                for file in files
+                for parts in [file.split("/")]
+                for depth in (1, 2, 3, 4)
+                if len(parts) > depth
+            }
+            raise Blocked(
+                "pattern-without-match",
+                f"{pattern!r} in [tool.relnox.paths] {key} matches no tracked file",
+                fix=did_you_mean(pattern, folders or files),
+            )
 
 
 def _parents(git: Git) -> dict[str, tuple[str, ...]]:

@@ -84,6 +84,20 @@ def test_git_cliff_at_the_root_writes_the_changelog_of_each_package(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("tools")
+def test_git_cliff_gets_the_paths_that_release_a_package(tmp_path: Path, bump: Bump) -> None:
+    paths = '[tool.relnox.paths]\na = ["/proto/", "!docs/", "!*.lock"]\n'
+    root = many(tmp_path / "many", f"{paths}[tool.git-cliff.changelog]\n")
+    assert bump(root, "--package", "a", *MINOR).code == 0
+    assert (root / "packages/a/CHANGELOG.md").read_text().splitlines()[2:-1] == [
+        "--include-path=packages/a/**",
+        "--include-path=proto/**",
+        "--exclude-path=**/docs/**",
+        "--exclude-path=**/*.lock",
+        "--exclude-path=**/*.lock/**",
+    ]
+
+
+@pytest.mark.usefixtures("tools")
 @pytest.mark.parametrize("prereleases", [False, True])
 def test_prereleases_are_listed_if_that_is_set(tmp_path: Path, bump: Bump, *, prereleases: bool) -> None:
     settings = f"changelog-prereleases = {str(prereleases).lower()}\n[tool.towncrier]\n"

@@ -123,9 +123,10 @@ def _existing(package: Package, tag: str, snapshot: Snapshot) -> Decision:
         why = "is on another branch"
     else:
         unknown = " (not in this shallow clone)" if at.relation is Relation.UNKNOWN else ""
-        return Decision(
-            package, tag, State.TAGGED, f"tagged at {where}{unknown}", commit=commit, is_unpushed=is_unpushed
-        )
+        count = snapshot.unreleased.get(package.name)
+        since = f", {core.text.counted(count, 'commit')} since" if count else ""
+        reason = f"tagged at {where}{unknown}{since}"
+        return Decision(package, tag, State.TAGGED, reason, commit=commit, is_unpushed=is_unpushed)
     return Decision(
         package,
         tag,

@@ -107,6 +107,7 @@ class Snapshot(NamedTuple):
         observation: Packages and tags.
         config: The settings.
         tagged_commits: Commits other than HEAD that have the tag of a present version, by tag and package.
+        unreleased: The number of commits since the tag of a present version, by package; none in a shallow clone.
         versions_before: The versions at `--since`, by package; a package without one is new.
         published: The production index that has the version, by package.
         branch: The release branch; None if nothing is pushed.
@@ -117,6 +118,7 @@ class Snapshot(NamedTuple):
     observation: Observation
     config: Config
     tagged_commits: Mapping[tuple[str, str], TaggedCommit]
+    unreleased: Mapping[str, int]
     versions_before: Mapping[str, Version | None]
     published: Mapping[str, str]
     branch: ReleaseBranch | None
@@ -168,6 +170,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         observation=observed,
         config=project.release_config,
         tagged_commits=_tagged_commits(observed, project.config.remote, git),
+        unreleased=_unreleased_commits(observed, project),
         versions_before=_versions_at(options.since, observed.selected, git) if options.since is not None else {},
         published={},
         branch=None,
@@ -192,6 +195,21 @@ def observe(options: Options, project: Project) -> Snapshot:
         ),
         identity_error=git.identity_error() if new else None,
     )
+
+
+def _unreleased_commits(observed: Observation, project: Project) -> dict[str, int]:
+    """Count the commits since the tag of a present version, for packages with such a tag below HEAD.
+
+    The history of a shallow clone is not known.
+    """
+    tags = {package.name: observed.existing_tag(package) for package in observed.selected}
+    if observed.state.shallow or all(tag is None or observed.tags[tag] == observed.head for tag in tags.values()):
+        return {}
+    return {
+        name: len(history.commits)
+        for name, history in project.history.items()
+        if history.tag is not None and history.tag == tags.get(name) and history.commits
+    }
 
 
 def _remote_refs(git: Git, remote: str, *, required: bool) -> tuple[dict[str, str], str | None]:

@@ -121,6 +121,7 @@ def _release(folder: str, bumps: list[VersionBump], observation: Observation) ->
     labels = {_label(names[bump.package.name], bump, observation): None for bump in bumps}
     is_single = len(groups) == 1 or folder == first.package.folder
     is_shared = not is_single and folder == "."
+    rules = core.release_history.path_rules(config.paths, observation.workspace.packages)
     version = core.semver_compat.format_version(first.after, config.scheme)
     own = core.release_notes.find_changelog(first.package, observation.contents, config)
     return changelog_tools.Release(
@@ -129,6 +130,7 @@ def _release(folder: str, bumps: list[VersionBump], observation: Observation) ->
         tag=tag_format.render(first.after),
         paths=tuple(bump.package.folder for bump in bumps) if is_shared else (),
         tags=tag_format.prefix if is_shared else "",
+        patterns=tuple(dict.fromkeys(pattern for bump in bumps for pattern in rules.get(bump.package.name, ()))),
         changelog=own if is_shared else None,
     )
 

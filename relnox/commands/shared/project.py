@@ -238,7 +238,9 @@ class Project(Record):
             return {}
         from relnox.source import history
 
-        return history.histories(self.git, self.workspace, self.tag_formats, self.state.tags, self.lines)
+        return history.histories(
+            self.git, self.workspace, self.tag_formats, self.state.tags, lines=self.lines, paths=self.config.paths
+        )
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
         """Read those of the files that exist."""

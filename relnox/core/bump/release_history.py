@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from relnox.core.settings import path_patterns, patterns
 from relnox.core.tagging.tags import latest_tags
 
 if TYPE_CHECKING:
@@ -16,7 +18,16 @@ if TYPE_CHECKING:
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.tags import TagFormat
 
-__all__ = ["LOCK_FILES", "Commit", "ReleaseHistory", "histories", "last_tags", "owning_package", "tag_coverage"]
+__all__ = [
+    "LOCK_FILES",
+    "Commit",
+    "ReleaseHistory",
+    "histories",
+    "last_tags",
+    "owning_package",
+    "path_rules",
+    "tag_coverage",
+]
 
 LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
 """Generated files: a commit that changes nothing else of a package does not count as a change of it."""
@@ -103,12 +114,14 @@ def tag_coverage(
     return coverage, list(boundary) if all_bits else []
 
 
-def histories(
+def histories(  # noqa: PLR0913 - what it is derived from
     packages: Iterable[Package],
     tagged: Mapping[str, tuple[str, Version]],
     tags: Mapping[str, str],
     coverage: Mapping[str, int],
     commits: Iterable[Commit],
+    *,
+    rules: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> dict[str, ReleaseHistory]:
     """Return the release history of each package.
 
@@ -118,6 +131,7 @@ def histories(
         tags: All tags, each with its commit.
         coverage: The result of `tag_coverage` for the tagged commits, in the order of `tagged`.
         commits: The commits that not all tagged commits contain, the newest first.
+        rules: Patterns for files by package; see `path_rules`.
     """
     numbers = {
         commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
@@ -128,11 +142,12 @@ def histories(
     cache: dict[str, str | None] = {}
     for commit in commits:
         mask = coverage.get(commit.id, 0)
-        touched = dict.fromkeys(
-            owning_package(file, owners, cache) for file in commit.files if not file.endswith(LOCK_FILES)
-        )
+        touched: set[str] = set()
+        for file in commit.files:
+            owner = owning_package(file, owners, cache) if not file.endswith(LOCK_FILES) else None
+            touched |= _released_by(file, owner, rules)
         for name in touched:
-            if name is not None and not mask & bit.get(name, 0):
+            if not mask & bit.get(name, 0):
                 commits_by_package[name].append(commit)
         for old, new in commit.renamed:
             if new in owners and old not in owners:
@@ -143,6 +158,30 @@ def histories(
         name: ReleaseHistory(*tagged.get(name, untagged), commits=tuple(since))
         for name, since in commits_by_package.items()
     }
+
+
+def path_rules(paths: Mapping[str, Sequence[str]], packages: Sequence[Package]) -> dict[str, tuple[str, ...]]:
+    """Return the patterns for files of each package that has some: those for globs of packages come first.
+
+    Args:
+        paths: The setting `paths`.
+        packages: All packages of the workspace.
+    """
+    rules: dict[str, tuple[str, ...]] = {}
+    for key in sorted(paths, key=lambda key: not set("*?[") & set(key)):
+        for package in patterns.select((key,), packages):
+            rules[package.name] = (*rules.get(package.name, ()), *paths[key])
+    return rules
+
+
+def _released_by(file: str, owner: str | None, rules: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return the packages that a change of a file releases; `owner` is the one whose folder has it."""
+    names = {owner} if owner is not None else set()
+    for name, of_package in rules.items():
+        included = path_patterns.last_match(of_package, file)
+        if included is not None:
+            (names.add if included else names.discard)(name)
+    return names
 
 
 def owning_package(file: str, owners: Mapping[str, str], cache: dict[str, str | None]) -> str | None:

@@ -17,7 +17,8 @@ from relnox.core.settings.config_tables import (
 )
 from relnox.core.settings.hook_settings import HooksConfig
 from relnox.core.settings.kinds import ListOf, Number, TableOf, Text
-from relnox.core.settings.patterns import PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN, is_named
+from relnox.core.settings.path_patterns import PATH_PATTERN
+from relnox.core.settings.patterns import DISTRIBUTION, PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN, is_named
 from relnox.core.settings.release_lines import Lines
 from relnox.core.settings.schema import EMPTY, Settings, Table, fields_of, setting
 from relnox.core.settings.task_settings import BuildConfig, PublishConfig, TaskConfig, VerifyConfig
@@ -83,7 +84,7 @@ class Config(Settings):
         EMPTY,
         "Packages of other repositories that have the version of a package of this one: "
         '`{ their-name = "package" }`.',
-        TableOf(PACKAGE, keys=PACKAGE),
+        TableOf(PACKAGE, keys=DISTRIBUTION),
     )
     managed_by: str | None = setting(None, "Another tool that manages the versions; `bump` is then blocked.")
 
@@ -122,6 +123,13 @@ class Config(Settings):
         EMPTY,
         "Tag formats of single packages, by name or folder, or a glob of either.",
         TableOf(Text(rule=rules.tag_format), keys=PACKAGE_PATTERN),
+    )
+    paths: Mapping[str, tuple[str, ...]] = setting(
+        EMPTY,
+        "Files whose changes release packages, by name or folder, or a glob of either: patterns as in a "
+        ".gitignore, relative to the root; `!` excludes, and the last match decides.",
+        TableOf(ListOf(PATH_PATTERN), keys=PACKAGE_PATTERN),
+        otherwise="the files in the folder of the package, except lock files",
     )
     commits: CommitsConfig = setting(CommitsConfig(), "The level of each type of Conventional Commits.")
     fragments: str | None = setting(

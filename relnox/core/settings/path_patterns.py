@@ -1,0 +1,121 @@
+"""Patterns for files in settings, with the syntax of gitignore(5): `docs/`, `*.md`, `/proto/**`; `!` excludes.
+
+Unlike in a .gitignore, the last pattern that matches a file or one of its folders always decides, as in the path
+filters of CI providers.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from relnox.core.settings.kinds import Text
+from relnox.core.settings.rules import InvalidValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["PATH_PATTERN", "as_globs", "expression", "last_match"]
+
+_FIX = 'write it like "proto/**", "!docs/" or "!*.md"'
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _check(text: str) -> InvalidValue | None:
+    """Check a pattern."""
+    path = text.removeprefix("!")
+    parts = path.removeprefix("/").removesuffix("/").split("/")
+    if not path.strip("/"):
+        return InvalidValue("it names no file or folder", _FIX)
+    if _CONTROL.search(path) or path != path.strip():
+        return InvalidValue("it contains control characters, or blanks at an end", _FIX)
+    if path.startswith("#"):
+        return InvalidValue("a # at the beginning is a comment for git", "begin with \\#")
+    if {"..", ".", ""} & {*parts}:
+        return InvalidValue("no part of a path may be empty, '.' or '..': paths are relative to the root", _FIX)
+    if re.search(r"(?<!\\)(\\\\)*\\(/|$)", path):
+        return InvalidValue(
+            "a backslash quotes the next character, and here there is none", "separate folders by /"
+        )
+    try:
+        expression(path)
+    except (ValueError, OverflowError) as error:
+        return InvalidValue(str(error), "quote a [ that is a part of the name: \\[")
+    return None
+
+
+PATH_PATTERN = Text(rule=_check)
+"""The kind of a setting that is a pattern for files."""
+
+
+@lru_cache(maxsize=1024)
+def expression(pattern: str) -> re.Pattern[str]:
+    """Return the regular expression of a pattern without `!`; it matches whole paths with slashes.
+
+    Raises:
+        ValueError: A class of characters is not valid.
+    """
+    body = pattern.removesuffix("/")
+    is_anchored = "/" in body
+    parts = body.removeprefix("/").split("/")
+    text = "" if is_anchored else "(?:.*/)?"
+    for number, part in enumerate(parts):
+        is_last = number == len(parts) - 1
+        if part == "**" and len(parts) > 1:
+            text += ".+" if is_last else "(?:.*/)?"
+        else:
+            text += _part(part) + ("" if is_last else "/")
+    below = "/.+" if pattern.endswith("/") else "(?:/.+)?"
+    try:
+        return re.compile(f"{text}{below}", re.DOTALL)
+    except re.error as error:  # such as for a range from z to a
+        raise ValueError(f"a class of characters is not valid ({error.msg})") from error
+
+
+def _part(part: str) -> str:
+    """Return the regular expression of the name of a file or a folder."""
+    text, position = "", 0
+    while position < len(part):
+        char = part[position]
+        position += 1
+        if char == "*":
+            text += "[^/]*"
+        elif char == "?":
+            text += "[^/]"
+        elif char == "[":
+            end = part.find("]", position + (2 if part[position : position + 1] in ("!", "^") else 1))
+            if end < 0 or "[:" in part[position:end] or "\\" in part[position:end]:
+                raise ValueError("a class of characters such as [a-z] has no end, or contains [: or a backslash")
+            inside = part[position:end]
+            negation = "^" if inside[0] in "!^" else ""
+            inside = inside[len(negation) :].replace("[", r"\[").replace("]", r"\]").replace("^", r"\^")
+            inside = inside.replace("&", r"\&").replace("~", r"\~").replace("|", r"\|")
+            text += f"(?!/)[{negation}{inside}]"
+            position = end + 1
+        else:
+            if char == "\\":
+                char = part[position : position + 1]
+                position += 1
+            text += re.escape(char)
+    return text
+
+
+def last_match(patterns: Iterable[str], file: str) -> bool | None:
+    """Return whether the last pattern that matches a file includes it; None if no pattern matches."""
+    included = None
+    for pattern in patterns:
+        if expression(pattern.removeprefix("!")).fullmatch(file):
+            included = not pattern.startswith("!")
+    return included
+
+
+def as_globs(pattern: str) -> Iterator[str]:
+    """Yield globs of whole paths for the files that a pattern without `!` matches."""
+    body = pattern.removesuffix("/").removeprefix("/")
+    if "/" not in pattern.removesuffix("/"):
+        body = f"**/{body}"
+    if not pattern.endswith("/"):
+        yield body
+    if not body.endswith("/**"):
+        yield f"{body}/**"
