@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["DISTRIBUTION", "PACKAGE", "PACKAGE_GLOB", "PACKAGE_PATTERN", "is_named", "matches", "normalize_path", "select"]
+__all__ = [
+    "DISTRIBUTION",
+    "PACKAGE",
+    "PACKAGE_GLOB",
+    "PACKAGE_PATTERN",
+    "is_named",
+    "matches",
+    "normalize_path",
+    "select",
+]
 
 
 DISTRIBUTION = Text(rule=rules.distribution, convert=normalized)
