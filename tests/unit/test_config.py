@@ -55,6 +55,7 @@ EVERYTHING = """
     tag-format = "{name}-v{version}"
     tag-names = { "Acme.Core" = "core" }
     tag-formats = { "libs/*" = "{folder}/{version}" }
+    paths = { "libs/*" = ["/proto/**", "!docs/"] }
     branch = "trunk"
     remote = "upstream"
     update-requirements = "always"
