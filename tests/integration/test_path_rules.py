@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import commit_all, git, repository, write
-from running import here
+from running import run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def change(root: Path, *files: str, message: str = "fix: it") -> None:
 
 def commits(root: Path) -> dict[str, int]:
     """Commits since the last tag, by package."""
-    ran = here(root, "status", "--json")
+    ran = run_in_process(root, "status", "--json")
     assert ran.code == 0, ran.text
     return {package["name"]: package["commits"] for package in json.loads(ran.out)["packages"]}
 
@@ -72,7 +72,7 @@ def test_a_change_releases_the_packages_of_its_paths(tmp_path: Path, files: list
     root = project(tmp_path / "acme")
     change(root, *files)
     assert commits(root) == {name: int(name in released) for name in ("acme-core", "acme-util")}
-    ran = here(root, "bump", "--part", "auto", "--commit", "--tag")
+    ran = run_in_process(root, "bump", "--part", "auto", "--commit", "--tag")
     tags = set(git(root, "tag", "--points-at", "HEAD").split()) if ran.code == 0 else set()
     assert tags == {f"{name}-v1.0.1" for name in released}, ran.text
 
@@ -81,7 +81,7 @@ def test_a_commit_of_excluded_files_only_is_in_no_reason(tmp_path: Path) -> None
     root = project(tmp_path / "acme")
     change(root, "libs/core/docs/a.md", message="feat: a page")
     change(root, "proto/core.proto", message="fix: a field")
-    ran = here(root, "bump", "--part", "auto", "--dry-run")
+    ran = run_in_process(root, "bump", "--part", "auto", "--dry-run")
     assert "acme-core  1.0.0  1.0.1  patch: fix: a field" in ran.out
     assert "a page" not in ran.out
 
@@ -94,7 +94,7 @@ def test_without_rules_lock_files_release_nothing(tmp_path: Path) -> None:
 
 def test_a_pattern_that_matches_no_file_is_an_error(tmp_path: Path) -> None:
     root = project(tmp_path / "acme", '[tool.relnox.paths]\nacme-core = ["prto/**", "!nothing/"]\n')
-    ran = here(root, "status")
+    ran = run_in_process(root, "status")
     assert ran.code == 1
     assert "'prto/**' in [tool.relnox.paths] acme-core matches no tracked file [pattern-without-match]" in ran.err
     assert "did you mean proto/**?" in ran.err
@@ -109,9 +109,9 @@ def test_the_removal_of_the_last_file_releases_once_more(tmp_path: Path) -> None
 
 def test_a_package_of_the_settings_must_exist_and_patterns_be_valid(tmp_path: Path) -> None:
     root = project(tmp_path / "acme", '[tool.relnox.paths]\nacme-cor = ["proto/**"]\n')
-    assert "'acme-cor' in [tool.relnox] paths matches no package" in here(root, "status").err
+    assert "'acme-cor' in [tool.relnox] paths matches no package" in run_in_process(root, "status").err
     root = project(tmp_path / "other", '[tool.relnox.paths]\nacme-core = ["../proto"]\n')
-    assert "tool.relnox.paths.acme-core[0] = '../proto' is not valid" in here(root, "status").err
+    assert "tool.relnox.paths.acme-core[0] = '../proto' is not valid" in run_in_process(root, "status").err
 
 
 def test_rules_for_a_project_below_the_top_are_relative_to_it(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_auto_tag_reports_the_commits_that_are_in_no_release(tmp_path: Path) -> 
     for file in ("proto/core.proto", "libs/core/acme_core.py", "libs/util/docs/a.md"):
         change(root, file)
     git(root, "push", "--quiet")
-    ran = here(root, "auto-tag", "--dry-run")
+    ran = run_in_process(root, "auto-tag", "--dry-run")
     assert ran.code == 0, ran.text
     at = git(root, "rev-parse", "refs/tags/acme-core-v1.0.0")[:10]
     lines = {line.split()[0]: line.split("  ")[-1].strip() for line in ran.out.splitlines() if "acme-" in line}
