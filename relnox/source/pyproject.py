@@ -144,15 +144,10 @@ def _dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
         table_at(document, "build-system").get("requires"), "build", ("build-system", "requires")
     )
     poetry = ("tool", "poetry")
-    yield from _poetry_requirements(
-        table_at(document, *poetry, "dependencies"), "runtime", (*poetry, "dependencies")
-    )
-    yield from _poetry_requirements(
-        table_at(document, *poetry, "dev-dependencies"), "group", (*poetry, "dev-dependencies")
-    )
+    yield from _poetry_requirements(document, "runtime", (*poetry, "dependencies"))
+    yield from _poetry_requirements(document, "group", (*poetry, "dev-dependencies"))
     for group in table_at(document, *poetry, "group"):
-        key = (*poetry, "group", group, "dependencies")
-        yield from _poetry_requirements(table_at(document, *key), "group", key)
+        yield from _poetry_requirements(document, "group", (*poetry, "group", group, "dependencies"))
 
 
 def _requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
@@ -163,10 +158,10 @@ def _requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> I
 
 
 def _poetry_requirements(
-    entries: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]
+    document: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]
 ) -> Iterator[Dependency]:
     """Parse the requirements in a Poetry table: a constraint, a table with one, or a list of tables."""
-    for name, value in entries.items():
+    for name, value in table_at(document, *key).items():
         if name == "python":
             continue
         for number, entry in enumerate(value if isinstance(value, list) else [value]):

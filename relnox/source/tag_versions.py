@@ -91,15 +91,11 @@ def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mappi
         for requirement in strings_in(table_at(document, "build-system").get("requires"))
         if (name := _DISTRIBUTION.match(requirement))
     }
-    match hatch.get("source"):
-        case "vcs":
-            return "hatch-vcs", {**table_at(hatch, "raw-options"), "tag-pattern": hatch.get("tag-pattern")}
-        case "versioningit":
-            return "versioningit", table_at(tool, "versioningit")
-        case "uv-dynamic-versioning":
-            return "uv-dynamic-versioning", table_at(tool, "uv-dynamic-versioning")
-        case _:
-            pass
+    source = hatch.get("source")
+    if source == "vcs":
+        return "hatch-vcs", {**table_at(hatch, "raw-options"), "tag-pattern": hatch.get("tag-pattern")}
+    if source in ("versioningit", "uv-dynamic-versioning"):
+        return source, table_at(tool, source)
     if pdm.get("source") == "scm":
         return "pdm, from the tags", pdm
     if table_at(tool, "poetry-dynamic-versioning").get("enable") is True:

@@ -29,6 +29,11 @@ __all__ = ["add_declared", "locate_version"]
 _RUST_BACKENDS = ("maturin", "setuptools_rust")
 _CARGO, _NODE, _CITATION = "Cargo.toml", "package.json", "CITATION.cff"
 _CITATION_PATTERN = r"""^version:[ \t]*["']?(?P<version>[^"'\s#]+)"""
+_KNOWN_FILES: Mapping[str, tuple[SourceKind, tuple[str, ...]]] = {
+    _CARGO: ("toml", ("package", "version")),
+    _NODE: ("json", ()),
+    _CITATION: ("pattern", (_CITATION_PATTERN,)),
+}
 _SCIKIT_BUILD_PATTERN = version_locations.HATCH_PATTERN.replace("?P<version>", "?P<value>")
 
 
@@ -118,23 +123,21 @@ def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config
 def _read_configured(file: VersionFileConfig, root: Path) -> VersionSource:
     name = posixpath.basename(file.file)
     semver = file.scheme == "semver" or (file.scheme is None and name in (_CARGO, _NODE))
-    source = VersionSource(kind="pattern", file=file.file, semver=semver, count=file.count)
+    kind: SourceKind
+    key: tuple[str, ...]
     if file.pattern is not None:
-        source = replace(source, key=(file.pattern,))
+        kind, key = "pattern", (file.pattern,)
     elif name.endswith((".py", ".pyi")):
-        source = replace(source, kind="attribute", key=("__version__",))
-    elif name == _CARGO:
-        source = replace(source, kind="toml", key=("package", "version"))
-    elif name == _NODE:
-        source = replace(source, kind="json")
-    elif name == _CITATION:
-        source = replace(source, key=(_CITATION_PATTERN,))
+        kind, key = "attribute", ("__version__",)
+    elif name in _KNOWN_FILES:
+        kind, key = _KNOWN_FILES[name]
     else:
         raise Blocked(
             "version-file-without-pattern",
             f"{file.file} of [[tool.relnox.version-files]] needs a pattern (its format is unknown)",
             fix="add pattern = '…(?P<version>…)…' to it",
         )
+    source = VersionSource(kind=kind, file=file.file, key=key, semver=semver, count=file.count)
     try:
         return _read(source, root)
     except OSError as error:

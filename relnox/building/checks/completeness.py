@@ -179,10 +179,9 @@ def _top_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, byte
 def _extension_setting(document: Mapping[str, Any]) -> str | None:
     """Return the backend setting that always makes native modules, if there is one."""
     tool = table_at(document, "tool")
-    if table_at(tool, "setuptools").get("ext-modules"):
-        return "[tool.setuptools] ext-modules declares them"
-    if table_at(tool, "setuptools-rust").get("ext-modules"):
-        return "[tool.setuptools-rust] ext-modules declares them"
+    for name in ("setuptools", "setuptools-rust"):
+        if table_at(tool, name).get("ext-modules"):
+            return f"[tool.{name}] ext-modules declares them"
     backend = table_at(document, "build-system").get("build-backend")
     if backend == "maturin" and table_at(tool, "maturin").get("bindings") != "bin":
         return "its build backend is maturin"
