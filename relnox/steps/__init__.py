@@ -19,11 +19,7 @@ if TYPE_CHECKING:
     from relnox.steps.build import Build as Build
     from relnox.steps.build_environment import PrepareBuildEnvironment as PrepareBuildEnvironment
     from relnox.steps.check_distributions import CheckDistributions as CheckDistributions
-    from relnox.steps.clean_folder import CleanFolder as CleanFolder
-    from relnox.steps.clear_cache import ClearCache as ClearCache
-    from relnox.steps.clear_index import ClearIndex as ClearIndex
     from relnox.steps.collect import Collect as Collect
-    from relnox.steps.collect import WriteCollection as WriteCollection
     from relnox.steps.due_hooks import RecordDueHook as RecordDueHook
     from relnox.steps.edit_files import EditFiles as EditFiles
     from relnox.steps.export import Export as Export
@@ -39,6 +35,9 @@ if TYPE_CHECKING:
     from relnox.steps.pull_request import CommitToBranch as CommitToBranch
     from relnox.steps.pull_request import OpenPullRequest as OpenPullRequest
     from relnox.steps.push_tags import PushTags as PushTags
+    from relnox.steps.removal import CleanFolder as CleanFolder
+    from relnox.steps.removal import ClearCache as ClearCache
+    from relnox.steps.removal import ClearIndex as ClearIndex
     from relnox.steps.reproducibility import CheckReproducibility as CheckReproducibility
     from relnox.steps.run_tests import RunTests as RunTests
     from relnox.steps.stages import CloneCheckout as CloneCheckout
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from relnox.steps.undo_bump import UndoBump as UndoBump
     from relnox.steps.upload import Upload as Upload
     from relnox.steps.verify_install import VerifyInstall as VerifyInstall
+    from relnox.steps.write_manifest import WriteCollection as WriteCollection
     from relnox.steps.write_manifest import WriteManifest as WriteManifest
 
 _TOPICS = {
@@ -55,10 +55,7 @@ _TOPICS = {
     "build": "Build",
     "build_environment": "PrepareBuildEnvironment",
     "check_distributions": "CheckDistributions",
-    "clean_folder": "CleanFolder",
-    "clear_cache": "ClearCache",
-    "clear_index": "ClearIndex",
-    "collect": "Collect WriteCollection",
+    "collect": "Collect",
     "due_hooks": "RecordDueHook",
     "edit_files": "EditFiles",
     "export": "Export",
@@ -69,6 +66,7 @@ _TOPICS = {
     "platform_wheels": "BuildWheels WriteMatrix",
     "pull_request": "CommitToBranch OpenPullRequest",
     "push_tags": "PushTags",
+    "removal": "CleanFolder ClearCache ClearIndex",
     "reproducibility": "CheckReproducibility",
     "run_tests": "RunTests",
     "stages": "CloneCheckout Stage",
@@ -76,7 +74,7 @@ _TOPICS = {
     "undo_bump": "UndoBump",
     "upload": "Upload",
     "verify_install": "VerifyInstall",
-    "write_manifest": "WriteManifest",
+    "write_manifest": "WriteCollection WriteManifest",
 }
 _MODULES = {name: topic for topic, names in _TOPICS.items() for name in names.split()}
 

@@ -97,7 +97,7 @@ class Attesting(Action[Attest]):
                 raise
             self._error = error.message
             without = counted(len(self._unsigned) - len(self._signed), "attestation")
-            self.run.on_line(self.step)(f"continuing without {without}: {error.message}")
+            self.on_line(f"continuing without {without}: {error.message}")
 
     def verify(self) -> str:
         """Count the attestations, which were verified after signing."""
@@ -217,7 +217,6 @@ class CheckingProvenance(Action[CheckProvenance]):
             raise provenance_missing(step.index, without)
 
     def verify(self) -> str:
-        """List publishers, and files without provenance."""
         by = f", by {' and '.join(dict.fromkeys(self._publishers))}" if self._publishers else ""
         without = f"; WITHOUT provenance: {', '.join(self._without)}" if self._without else ""
         return f"provenance of {counted(len(self._publishers), 'file')} verified{by}{without}"

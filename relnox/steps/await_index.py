@@ -119,7 +119,6 @@ class Awaiting(Action[AwaitIndex]):
             pause = min(pause * 2, _MAX_POLL_INTERVAL)
 
     def verify(self) -> str:
-        """Summarize what was verified."""
         count = len(self.step.files)
         listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
         ends = sum("end" in served.detail for served in self._served.values())

@@ -132,7 +132,7 @@ class Checking(Action[CheckDistributions]):
     def _twine(self, files: Sequence[Path]) -> process.Completed:
         arguments = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]
         variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
-        on_line = self.run.on_line(self.step)
+        on_line = self.on_line
         if (warm := self.run.service(BuildingServices).warm_twine()) is None:
             return process.run([sys.executable, "-m", "twine", *arguments], env=variables, on_line=on_line)
         return building.workers.Fork(warm).run(
@@ -144,7 +144,6 @@ class Checking(Action[CheckDistributions]):
         )
 
     def verify(self) -> str:
-        """Return the number of checked archives."""
         return f"twine check passed ({counted(len(self._files), 'archive')})"
 
     @property

@@ -1,4 +1,4 @@
-"""Collect the archives of build jobs, compared by hash, and write the merged manifest.
+"""Collect the archives of build jobs, compared by hash.
 
 Attestations are copied byte by byte with their files, since a signature cannot be created a second time.
 """
@@ -13,23 +13,18 @@ from packaging.version import Version
 
 from relnox import building
 from relnox.core.planning.step import Step
-from relnox.core.release.manifest import (
-    MANIFEST_JSON,
-    MANIFEST_TEXT,
-    Distribution,
-    Manifest,
-)
+from relnox.core.release.manifest import Distribution
 from relnox.core.text import counted, listing
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.system.files import make_output_folder, replace_file, sync_folder
-from relnox.system.temporary_folders import TemporaryFolder, has_leftovers
+from relnox.system.files import make_output_folder
+from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["Collect", "WriteCollection"]
+__all__ = ["Collect"]
 
 
 _CHUNK = 1 << 20
@@ -75,7 +70,6 @@ class Collecting(Action[Collect]):
         return None if self._missing() else f"{self.step.output} has all {self._count}"
 
     def apply(self) -> None:
-        """Copy the missing files."""
         output = self.run.root / self.step.output
         try:
             make_output_folder(output)
@@ -90,7 +84,6 @@ class Collecting(Action[Collect]):
             ) from error
 
     def verify(self) -> str:
-        """Compare the hashes of the copies."""
         if missing := self._missing():
             raise Failed(
                 "file-changed",
@@ -113,52 +106,6 @@ class Collecting(Action[Collect]):
             for folder, name, sha256 in (*files, *self.step.attestations)
             if not _has_content(output / name, sha256)
         ]
-
-
-class WriteCollection(Step, kw_only=True):
-    """Write the manifest of the collected files."""
-
-    key = "manifest"
-    exclusive = True
-    output: str
-    manifest: Manifest
-
-    @property
-    def title(self) -> str:
-        return f"write the manifest of {counted(len(self.manifest.distributions), 'file')} into {self.output}"
-
-
-class WritingCollection(Action[WriteCollection]):
-    """Action that writes the merged manifest, in JSON and text form."""
-
-    def check(self) -> str | None:
-        """Skip if both forms are up to date and a killed run left no temporary files."""
-        present = all(path.is_file() and path.read_bytes() == content for path, content in self._forms())
-        present = present and not has_leftovers(self.run.root / self.step.output)
-        return f"{self.step.output}/{MANIFEST_JSON} is up to date" if present else None
-
-    def apply(self) -> None:
-        """Write the text form, then the JSON form, which marks the collection as complete."""
-        sync_folder(self.run.root / self.step.output)  # the listed files must reach the disk before the manifest
-        for path, content in self._forms():
-            replace_file(path, content, keep_mode=False)
-
-    def verify(self) -> str:
-        """Read both forms back."""
-        if self.check() is None:
-            raise Failed(
-                "file-changed",
-                f"{self.step.output}/{MANIFEST_JSON} changed after it was written",
-                fix="stop other programs that write into that folder, then rerun the command",
-            )
-        return f"{self.step.output}/{MANIFEST_JSON}"
-
-    def _forms(self) -> tuple[tuple[Path, bytes], ...]:
-        output, manifest = self.run.root / self.step.output, self.step.manifest
-        return (
-            (output / MANIFEST_TEXT, manifest.to_text().encode()),
-            (output / MANIFEST_JSON, manifest.to_json().encode()),
-        )
 
 
 def _has_content(path: Path, sha256: str) -> bool:

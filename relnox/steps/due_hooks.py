@@ -54,7 +54,6 @@ class RecordingDueHook(Action[RecordDueHook]):
         return "already recorded" if record_of(self.step.hook, self.run).exists() else None
 
     def apply(self) -> None:
-        """Write the record."""
         path = record_of(self.step.hook, self.run)
         files.make_private_folder(self.run.private)
         files.make_private_folder(path.parent)
@@ -62,7 +61,6 @@ class RecordingDueHook(Action[RecordDueHook]):
         self.result = NewDueHook(key=self.step.hook.key)
 
     def verify(self) -> str:
-        """Check that the record exists."""
         path = record_of(self.step.hook, self.run)
         if not path.exists():
             raise Failed(

@@ -42,20 +42,17 @@ class EditingFiles(Action[EditFiles]):
     policy = Transaction
 
     def check(self) -> str | None:
-        """Done if every file has its new content."""
         from relnox.source import edits
 
         return "the files are already edited" if edits.are_applied(self.run.root, self.step.edits) else None
 
     def apply(self) -> None:
-        """Edit the files."""
         from relnox.source import edits
 
         apply_edits(self.step.edits, self.run)
         self.run.service(Transaction).undo.callback(edits.restore_files, self.run.root, self.step.edits)
 
     def verify(self) -> str:
-        """Check that every file has its new content."""
         from relnox.source import edits
 
         if not edits.are_applied(self.run.root, self.step.edits):

@@ -87,7 +87,6 @@ class Exporting(Action[Export]):
     """Exports the commit to build into a scratch folder."""
 
     def apply(self) -> None:
-        """Export the commit."""
         from relnox.source import exports
         from relnox.source.git import Git
 

@@ -132,7 +132,6 @@ class CopyingFiles(Action[CopyFiles]):
     """Action that copies built files, so that the files that were compared are the ones that are installed."""
 
     def apply(self) -> None:
-        """Copy and compare."""
         folder = self.run.folder(self.step.key)
         self.result = ReleaseFiles(
             package=self.step.package, archives=tuple(self._copy(file, folder) for file in self.step.files)

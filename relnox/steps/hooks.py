@@ -75,7 +75,6 @@ class RunningHook(Action[RunHook]):
         self.before: dict[str, str | None] = {}
 
     def check(self) -> str | None:
-        """Return why the hook does not run."""
         if self.step.skip is not None:
             return self.step.skip
         match self.step.event:
@@ -119,7 +118,6 @@ class RunningHook(Action[RunHook]):
                 check_unchanged(self.run.root / str(self.step.folder) / file.filename, file)
 
     def verify(self) -> str:
-        """Return the result."""
         if self.step.event == "after-publish":
             self._due_record.unlink(missing_ok=True)
         return self.detail

@@ -38,7 +38,6 @@ class LoggingIn(Action[LogIn]):
     """
 
     def apply(self) -> None:
-        """Get all tokens concurrently."""
         from concurrent.futures import ThreadPoolExecutor
 
         credentials = self.run.indexes.credentials(self.step.index)
@@ -53,6 +52,5 @@ class LoggingIn(Action[LogIn]):
             raise type(problems[0])(problems[0].code, "\n".join(messages), fix=problems[0].fix)
 
     def verify(self) -> str:
-        """Count the tokens."""
         count = len(self.step.packages)
         return counted(count, "token")

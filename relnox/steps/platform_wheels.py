@@ -49,11 +49,9 @@ class WritingMatrix(Action[WriteMatrix]):
     """Writes the jobs that build platform wheels to a file."""
 
     def apply(self) -> None:
-        """Write the file."""
         replace_file(self.run.root / self.step.file, self.step.text.encode())
 
     def verify(self) -> str:
-        """Check that the file reads back as written."""
         if (self.run.root / self.step.file).read_bytes() != self.step.text.encode():
             raise Failed(
                 "file-changed",
@@ -129,7 +127,7 @@ class BuildingWheels(Action[BuildWheels]):
                 cwd=self.run.root,
                 env=self._services.installer_variables(more=dict(command.environment)),
                 timeout=_TIMEOUT,
-                on_line=self.run.on_line(self.step),
+                on_line=self.on_line,
             ).check(
                 f"cibuildwheel for {self.step.job.name}",
                 fix=f"see its whole output: {fixes.command('build-all', '--verbose')}",

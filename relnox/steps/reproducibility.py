@@ -61,7 +61,6 @@ class CheckingReproducibility(Action[CheckReproducibility]):
     """Action that builds a package a second time and compares the archives."""
 
     def apply(self) -> None:
-        """Build and compare."""
         again = self.run.folder("again")
         source = self._second_source(again) / self.step.build.folder
         output = again / "archives"
@@ -97,7 +96,6 @@ class CheckingReproducibility(Action[CheckReproducibility]):
             )
 
     def verify(self) -> str:
-        """Report how many archives were compared."""
         return f"{counted(len(self._built), 'archive')} identical in both builds"
 
     @property

@@ -75,7 +75,7 @@ class Testing(Action[RunTests]):
             for file in built[package].files
             if file.kind == "wheel" and building.wheels.is_installable_on(file.filename, python)
         ]
-        installer.install(environment, [*wheels, *self.step.requires], on_line=self.run.on_line(self.step)).check(
+        installer.install(environment, [*wheels, *self.step.requires], on_line=self.on_line).check(
             f"{self.step.package}: installing the wheel for its tests"
         )
         completed = process.run(
@@ -83,7 +83,7 @@ class Testing(Action[RunTests]):
             cwd=source_of(self.run).folder / self.step.folder,
             env=environment.variables(self.run.variables(more=dict(self.step.environment))),
             timeout=_TEST_TIMEOUT,
-            on_line=self.run.on_line(self.step),
+            on_line=self.on_line,
         )
         fix = self._missing_module_fix(completed.output) or f"fix the failing tests of {self.step.package}"
         completed.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", fix=fix)

@@ -63,7 +63,6 @@ class Cloning(Action[CloneCheckout]):
         )
 
     def verify(self) -> str:
-        """Check that the clone is at the commit."""
         from relnox.source import git
 
         clone = git.find_repository(self.result.folder)
@@ -99,7 +98,6 @@ class RunningStage(Action[Stage]):
     """Runs another task, which verifies its own steps."""
 
     def apply(self) -> None:
-        """Observe, plan and run the task."""
         runner = self.run.result(StageRunner)
         assert runner is not None  # noqa: S101 - a value of every run
         self.result = outcome = runner.run(self.step, checkout_folder(self.run))
@@ -107,7 +105,6 @@ class RunningStage(Action[Stage]):
             raise _failure(self.step.task, outcome)
 
     def verify(self) -> str:
-        """Count the steps that were done and skipped."""
         results = self.result.results
         done = sum(result.status is Status.SUCCESS for result in results)
         skipped = sum(result.status is Status.SKIPPED for result in results)

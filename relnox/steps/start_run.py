@@ -51,7 +51,6 @@ class StartingRun(Action[StartRun]):
         return f"run {runs[0].id} exists ({runs[0].status}): {runs[0].url}" if runs else None
 
     def apply(self) -> None:
-        """Start the run."""
         with after_pushes(self.run):
             self.result = forge(self.run, self.step.on).start_run(self.step.workflow, self._ref, {})
 

@@ -43,7 +43,6 @@ class UndoingBump(Action[UndoBump]):
     policy = Transaction
 
     def check(self) -> str | None:
-        """Done if nothing of the bump is left."""
         return None if self._left() else "already reverted"
 
     def apply(self) -> None:

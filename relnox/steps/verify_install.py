@@ -140,7 +140,6 @@ class Verifying(Action[VerifyInstall]):
                 raise install_failures.nothing_to_check(self)
 
     def verify(self) -> str:
-        """Report what was installed, imported and run."""
         install_checks, result = self.step.checks, self.result
         archive = self.files[self.step.package]
         others = len(self.installed) - 1
@@ -224,7 +223,7 @@ class Verifying(Action[VerifyInstall]):
             requirements,
             index_url=self.run.indexes.trusted_simple_url,
             no_deps=not install_checks.requirements,
-            on_line=self.run.on_line(self.step),
+            on_line=self.on_line,
         )
         if ran.returncode != 0:
             raise install_failures.not_installed(self, ran)
@@ -275,7 +274,7 @@ class Verifying(Action[VerifyInstall]):
             folder=self.run.folder("probe"),
             variables=self.run.variables(),
             time_limit=self.step.checks.time_limit,
-            on_line=self.run.on_line(self.step),
+            on_line=self.on_line,
         )
 
 

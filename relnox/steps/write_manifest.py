@@ -1,4 +1,4 @@
-"""Write the manifest of what was built."""
+"""Write the manifest of what was built, or collected from several jobs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from relnox import core
 from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
+from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build import built_packages
 from relnox.steps.check_distributions import CheckedDistributions
 from relnox.system.files import replace_file, sync_folder
+from relnox.system.temporary_folders import has_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from relnox.steps.build import BuiltPackage
 
-__all__ = ["WriteManifest"]
+__all__ = ["WriteCollection", "WriteManifest"]
 
 
 class WriteManifest(Step, kw_only=True):
@@ -44,7 +47,6 @@ class WritingManifest(Action[WriteManifest]):
     manifest: Manifest
 
     def apply(self) -> None:
-        """Write the text form first, since the JSON form is the authoritative one."""
         from datetime import UTC, datetime
 
         output = self.run.root / self.step.output
@@ -73,9 +75,7 @@ class WritingManifest(Action[WriteManifest]):
                 if name in built and (inputs := built[name].inputs) is not None
             ),
         )
-        sync_folder(output)  # the files have to be on disk before the manifest that names them
-        replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode(), keep_mode=False)
-        replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode(), keep_mode=False)
+        _write(output, self.manifest)
 
     def _needs(self, built: Mapping[str, BuiltPackage]) -> dict[str, set[str]]:
         """Return the siblings that each package requires, according to its sources and the metadata of its wheel.
@@ -88,7 +88,6 @@ class WritingManifest(Action[WriteManifest]):
         return needs
 
     def verify(self) -> str:
-        """Check that the manifest reads back as written."""
         path = self.run.root / self.step.output / MANIFEST_JSON
         if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
             raise Failed(
@@ -98,3 +97,54 @@ class WritingManifest(Action[WriteManifest]):
             )
         without = f", without {', '.join(self.manifest.missing)}" if self.manifest.missing else ""
         return f"{self.step.output}/{MANIFEST_JSON}{without}"
+
+
+class WriteCollection(Step, kw_only=True):
+    """Write the manifest of the collected files."""
+
+    key = "manifest"
+    exclusive = True
+    output: str
+    manifest: Manifest
+
+    @property
+    def title(self) -> str:
+        return f"write the manifest of {counted(len(self.manifest.distributions), 'file')} into {self.output}"
+
+
+class WritingCollection(Action[WriteCollection]):
+    """Action that writes the merged manifest, in JSON and text form."""
+
+    def check(self) -> str | None:
+        """Skip if both forms are up to date and a killed run left no temporary files."""
+        output = self.run.root / self.step.output
+        forms = _forms(output, self.step.manifest)
+        present = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
+        present = present and not has_leftovers(output)
+        return f"{self.step.output}/{MANIFEST_JSON} is up to date" if present else None
+
+    def apply(self) -> None:
+        _write(self.run.root / self.step.output, self.step.manifest)
+
+    def verify(self) -> str:
+        if self.check() is None:
+            raise Failed(
+                "file-changed",
+                f"{self.step.output}/{MANIFEST_JSON} changed after it was written",
+                fix="stop other programs that write into that folder, then rerun the command",
+            )
+        return f"{self.step.output}/{MANIFEST_JSON}"
+
+
+def _write(output: Path, manifest: Manifest) -> None:
+    """Write both forms of a manifest; the JSON form, which counts, comes last."""
+    sync_folder(output)  # the files have to be on disk before the manifest that names them
+    for path, content in _forms(output, manifest).items():
+        replace_file(path, content, keep_mode=False)
+
+
+def _forms(output: Path, manifest: Manifest) -> dict[Path, bytes]:
+    return {
+        output / MANIFEST_TEXT: manifest.to_text().encode(),
+        output / MANIFEST_JSON: manifest.to_json().encode(),
+    }

@@ -1,0 +1,120 @@
+"""Remove what earlier runs left: archives, cached environments, and the content of the embedded index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.core.planning.step import Step
+from relnox.core.release.manifest import Distribution
+from relnox.core.text import counted, listing
+from relnox.errors import Failed
+from relnox.steps.action import Action
+from relnox.steps.building_services import environment_cache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["CleanFolder", "ClearCache", "ClearIndex"]
+
+
+class CleanFolder(Step, kw_only=True):
+    """Remove files of earlier builds from the output folder."""
+
+    key = "clean"
+    exclusive = True
+    folder: str
+    files: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return f"remove {listing(self.files)} from {self.folder}"
+
+
+class Cleaning(Action[CleanFolder]):
+    """Removes the files of an output folder that the plan names, never folders."""
+
+    def check(self) -> str | None:
+        return None if self._remaining() else "nothing to remove"
+
+    def apply(self) -> None:
+        for path in self._remaining():
+            path.unlink()
+
+    def verify(self) -> str:
+        if remaining := self._remaining():
+            raise Failed(
+                "file-not-removed",
+                f"{remaining[0]} still exists after it was removed",
+                fix="stop other processes that write into that folder, then rerun the command",
+            )
+        return f"{counted(len(self.step.files), 'file')} removed"
+
+    def _remaining(self) -> list[Path]:
+        folder = self.run.root / self.step.folder
+        return [path for name in self.step.files if (path := folder / name).is_file() or path.is_symlink()]
+
+
+class ClearCache(Step, kw_only=True):
+    """Remove cached build environments."""
+
+    key = "clear cache"
+    title = "remove cached build environments"
+
+
+class ClearingCache(Action[ClearCache]):
+    """Removes cached build environments of earlier runs."""
+
+    def check(self) -> str | None:
+        return None if environment_cache().content() else "nothing to remove"
+
+    def apply(self) -> None:
+        environment_cache().clear()
+
+    def verify(self) -> str:
+        if remaining := environment_cache().content():
+            raise Failed(
+                "file-not-removed",
+                f"{remaining[0]} still exists after it was removed",
+                fix="wait until other runs of relnox have ended, then rerun the command",
+            )
+        return "cache is empty"
+
+
+class ClearIndex(Step, kw_only=True):
+    """Remove all content of the embedded index, unless it has only files of this release.
+
+    Attributes:
+        files: The files of the release, which are kept if an interrupted run uploaded them.
+    """
+
+    key = "clear index"
+    index: str
+    files: tuple[Distribution, ...]
+
+    @property
+    def title(self) -> str:
+        return f"remove all content of index {self.index}"
+
+
+class ClearingIndex(Action[ClearIndex]):
+    """Removes all content of the embedded index before a release is tested on it."""
+
+    def check(self) -> str | None:
+        """Return why nothing is to do: it has only files of this release, as after an interrupted run."""
+        files = {file.filename: file.sha256 for file in self.step.files}
+        if self.run.indexes.embedded.holds_only(files):
+            return "the index has only files of this release"
+        return None
+
+    def apply(self) -> None:
+        """Remove everything, including files of this release."""
+        self.run.indexes.clear_embedded()
+
+    def verify(self) -> str:
+        if not self.run.indexes.embedded.holds_only({}):
+            raise Failed(
+                "index-not-cleared",
+                f"{self.step.index} has files although it was cleared (another process uploads to it)",
+                fix="end the other process, then rerun the command",
+            )
+        return "the index is empty"
