@@ -191,7 +191,9 @@ def observe(options: Options, project: Project) -> Snapshot:
         disagreeing=tuple(
             decision.package.name
             for decision in new
-            if not core.version_bumps.locations_agree(literals[decision.package.name], decision.package.version)
+            if not core.version_locations.locations_agree(
+                literals[decision.package.name], decision.package.version
+            )
         ),
         identity_error=git.identity_error() if new else None,
     )

@@ -44,10 +44,10 @@ def project_problems(packages: tuple[Package, ...], project: Project, commit: st
     """Find packages with contradicting versions, and imported modules that are not in the commit."""
     for package in packages:
         located = project.literals.workspace.by_name[package.name]
-        if located.other_locations and not core.version_bumps.locations_agree(located, located.version):
+        if located.other_locations and not core.version_locations.locations_agree(located, located.version):
             yield core.plan.Problem(
                 code="versions-disagree",
-                message=core.version_bumps.describe_disagreement(located),
+                message=core.version_locations.describe_disagreement(located),
                 fix=f"set one version everywhere: {core.fixes.command('bump', '--to', 'VERSION')}; or ignore "
                 "version literals: version-literals = false",
             )

@@ -192,4 +192,4 @@ def _realigns(package: Package, options: Options) -> bool:
     if options.to is None or package.version is None:
         return False
     target = core.versioning.parse(options.to, where="--to")
-    return target == package.version and not core.version_bumps.locations_agree(package, target)
+    return target == package.version and not core.version_locations.locations_agree(package, target)

@@ -243,9 +243,9 @@ def _unlisted(project: Project) -> Iterator[str]:
 def _disagreements(project: Project) -> Iterator[str]:
     """Yield notes on packages with different versions in different locations, literals included."""
     for package in project.literals.workspace.packages:
-        if package.other_locations and not core.version_bumps.locations_agree(package, package.version):
+        if package.other_locations and not core.version_locations.locations_agree(package, package.version):
             fix = core.fixes.command("bump", "--to", "VERSION")
-            yield f"{core.version_bumps.describe_disagreement(package)}\n  fix: {fix}"
+            yield f"{core.version_locations.describe_disagreement(package)}\n  fix: {fix}"
 
 
 def _deadlines(indexes: Sequence[str]) -> list[tuple[str, Deadline]]:

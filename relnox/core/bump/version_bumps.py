@@ -15,7 +15,7 @@ from relnox.core.bump.version_groups import version_groups
 from relnox.core.records import Record
 from relnox.core.versions import versioning
 from relnox.core.versions.requested_bump import Bump
-from relnox.core.versions.version_locations import parse_version
+from relnox.core.versions.version_locations import describe_disagreement, locations_agree
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ __all__ = [
     "ResolvedBumps",
     "VersionBump",
     "check_locations_agree",
-    "describe_disagreement",
-    "locations_agree",
     "plan_bumps",
 ]
 
@@ -85,13 +83,8 @@ def plan_bumps(  # noqa: PLR0913 - what versions follow from
 ) -> ResolvedBumps:
     """Resolve bump requests into the bumps of packages, sorted by name, and the updates of requirements.
 
-    Args:
-        workspace: The packages.
-        bump_requests: The requested bumps, by package.
-        released: The versions of the last tags, for packages whose versions come from tags.
-        config: The project's settings.
-        today: The date in UTC, for calendar versions.
-        dev_numbers: The numbers for development versions of dependents, by package, if the requests have such.
+    `released` are the versions of the last tags, for packages whose versions come from tags. `today` is the date
+    in UTC, for calendar versions. `dev_numbers` are the numbers for development versions of dependents, by package.
 
     Raises:
         Blocked: A version cannot be bumped as requested, or the versions of a group differ.
@@ -123,11 +116,6 @@ def plan_bumps(  # noqa: PLR0913 - what versions follow from
         all_requests |= added
 
 
-def locations_agree(package: Package, version: Version | None) -> bool:
-    """Return whether every location of a package's version has this version."""
-    return all(parse_version(location) == version for location in package.locations)
-
-
 def check_locations_agree(bumps: Iterable[VersionBump]) -> None:
     """Check that every location of a bumped package has its present version.
 
@@ -143,12 +131,6 @@ def check_locations_agree(bumps: Iterable[VersionBump]) -> None:
                 fix="set one version everywhere: --to VERSION; for a file with a version of its own: "
                 "[[tool.relnox.version-files]] file = … with count = 0",
             )
-
-
-def describe_disagreement(package: Package) -> str:
-    """List the version at each location of a package."""
-    lines = "\n".join(f"  {location.text}: {location.file}" for location in package.locations)
-    return f"{package.name} has different versions in different files\n{lines}"
 
 
 def _group_bumps(

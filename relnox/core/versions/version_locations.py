@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.packages import VersionSource
+    from relnox.core.packages import Package, VersionSource
 
 __all__ = [
     "HATCH_PATTERN",
     "MESON_PATTERN",
     "Span",
+    "describe_disagreement",
     "find_attribute",
     "find_json_version",
     "find_literals",
@@ -35,6 +36,7 @@ __all__ = [
     "find_only_word",
     "find_pattern",
     "find_spans",
+    "locations_agree",
     "parse_version",
     "replace_span",
     "replace_version",
@@ -217,6 +219,17 @@ def parse_version(source: VersionSource) -> Version:
         return semver_compat.from_semver(source.text)
     except Blocked as error:
         raise Blocked(error.code, f"{source.file}: {error.message}", fix=error.fix) from None
+
+
+def locations_agree(package: Package, version: Version | None) -> bool:
+    """Return whether every location of a package's version has this version."""
+    return all(parse_version(location) == version for location in package.locations)
+
+
+def describe_disagreement(package: Package) -> str:
+    """List the version at each location of a package."""
+    lines = "\n".join(f"  {location.text}: {location.file}" for location in package.locations)
+    return f"{package.name} has different versions in different files\n{lines}"
 
 
 def replace_span(text: str, span: Span, version: str) -> str:
