@@ -84,7 +84,7 @@ def plan_bumps(  # noqa: PLR0913 - what versions follow from
     """Resolve bump requests into the bumps of packages, sorted by name, and the updates of requirements.
 
     `released` are the versions of the last tags, for packages whose versions come from tags. `today` is the date
-    in UTC, for calendar versions. `dev_numbers` are the numbers for development versions of dependents, by package.
+    in UTC, for calendar versions. `dev_numbers` are the numbers for development versions of dependents.
 
     Raises:
         Blocked: A version cannot be bumped as requested, or the versions of a group differ.
