@@ -16,11 +16,13 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
+PROJECT = PYPROJECT["project"]
+DECLARED = map(Requirement, [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["uv"]])
+OLDEST = {requirement.name: str(requirement).replace(">=", "==") for requirement in DECLARED}
+FRONT_ENDS = ("tests/frontends/test_nox.py", "tests/frontends/test_invoke.py", "tests/frontends/test_importing.py")
 LOWEST = (
-    *("tests/frontends/test_nox.py", "tests/frontends/test_invoke.py", "tests/frontends/test_importing.py"),
     *("tests/frontends/test_cli.py", "tests/frontends/test_apply.py", "tests/e2e/test_release.py"),
     *("tests/integration/test_bump.py", "tests/integration/test_building.py"),
-    *("-k", "not linter"),  # ruff is not installed there
 )
 PARALLEL = ("-n4", "--dist=worksteal")  # half of the time, tests wait for other programs
 QUICK = ("-m", "not native and not heavy")
@@ -52,14 +54,22 @@ def tests_on(session: nox.Session) -> None:
     session.run("pytest", *PARALLEL, *(session.posargs or ON_OTHER_PYTHONS))
 
 
+@nox.session(default=False)
+@nox.parametrize("versions", ["oldest", "newest"], ids=["oldest", "newest"])
+def frontends(session: nox.Session, versions: str) -> None:
+    """Test the front ends with the oldest nox and invoke that pyproject.toml allows, and with the newest ones."""
+    install(session, "test")
+    session.install(
+        *([OLDEST["nox"], OLDEST["invoke"]] if versions == "oldest" else ["--upgrade", "nox", "invoke"])
+    )
+    session.run("pytest", *PARALLEL, *(session.posargs or FRONT_ENDS))
+
+
 @nox.session(default=False, name="tests-lowest")
 def tests_lowest(session: nox.Session) -> None:
-    """Test the front ends and a release with the oldest versions that pyproject.toml allows."""
-    project = PYPROJECT["project"]
-    declared = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["uv"]])
-    oldest = [str(requirement).replace(">=", "==") for requirement in declared]
+    """Test the command line and a release with the oldest versions that pyproject.toml allows."""
     session.install(
-        "-e.", *oldest, "pytest>=8.4", "pytest-xdist>=3.6", "hypothesis>=6.100", "jsonschema>=4", "pip"
+        "-e.", *OLDEST.values(), "pytest>=8.4", "pytest-xdist>=3.6", "hypothesis>=6.100", "jsonschema>=4", "pip"
     )
     session.run("pytest", *PARALLEL, *(session.posargs or LOWEST))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import schemas
 from projects import commit_all, git, python, repository, single, write
 
 from relnox.commands import COMMANDS
@@ -550,7 +551,7 @@ def test_status_as_json_has_typed_fields(workspace: Path) -> None:
     done = relnox(workspace, "status", "--json", "--package", "core", "--index", "embedded")
 
     document = json.loads(done.stdout)
-    assert document["schema"] == 1
+    schemas.validate(document, "status")
     assert document["packages"] == [
         {
             "name": "acme-core",
@@ -564,6 +565,27 @@ def test_status_as_json_has_typed_fields(workspace: Path) -> None:
         }
     ]
     assert isinstance(document["notes"], list)
+
+
+def test_the_schema_of_status_has_what_is_not_known(tmp_path: Path) -> None:
+    text = (
+        '[project]\nname = "demo"\ndynamic = ["version"]\n[build-system]\nrequires = []\nbuild-backend = "own"\n'
+    )
+    lines = 'branch = { main = ">=2", "release/*" = "" }\n'
+    repository(write(tmp_path / "demo", {"pyproject.toml": f"{text}[tool.relnox]\n{lines}"}))
+    documents = [json.loads(relnox(tmp_path / "demo", "status", "--json").stdout)]
+    git(tmp_path / "demo", "switch", "--quiet", "--create", "release/1.x")
+    documents.append(json.loads(relnox(tmp_path / "demo", "status", "--json").stdout))
+
+    for document in documents:
+        schemas.validate(document, "status")
+    assert [document["lines"] for document in documents] == [
+        [{"branch": "main", "bounds": ">=2"}],
+        [{"branch": "release/*", "bounds": None}],
+    ]
+    (package,) = documents[0]["packages"]
+    assert [package[name] for name in ("version", "tag", "commits", "next")] == [None] * 4
+    assert documents[0]["notes"]
 
 
 def test_quiet_shows_results_and_errors_only(workspace: Path) -> None:
