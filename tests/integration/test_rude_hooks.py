@@ -55,7 +55,7 @@ def test_what_a_hook_leaves_running_is_not_waited_for(tmp_path: Path, script: st
         if (root / "pid").exists():
             os.kill(int((root / "pid").read_text()), signal.SIGKILL)
     assert ran.code == 0, ran.text
-    assert "version = \"1.1\"" in (root / "pyproject.toml").read_text()
+    assert 'version = "1.1"' in (root / "pyproject.toml").read_text()
 
 
 @pytest.mark.parametrize(
