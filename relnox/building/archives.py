@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -127,6 +128,15 @@ def hash_file(path: Path) -> Digests:
             sha256.update(chunk)
             blake2b.update(chunk)
     return Digests(size=size, sha256=sha256.hexdigest(), blake2b_256=blake2b.hexdigest())
+
+
+def is_unchanged(path: Path, size: int, sha256: str) -> bool:
+    """Return whether a path is a file with this size and SHA-256; pipes, devices and larger files are not read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == size and hash_file(path).sha256 == sha256
 
 
 def is_file_inside(folder: Path, path: Path) -> bool:

@@ -8,10 +8,12 @@ import os
 import shutil
 import stat
 import sys
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.planning import fixes
 from relnox.core.text import listing
 from relnox.errors import Failed
 from relnox.source import edits
@@ -21,7 +23,7 @@ from relnox.system.environment_variables import clean_environment
 from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from relnox.core.settings.hook_settings import Hook
     from relnox.source.git import Git
@@ -29,10 +31,12 @@ if TYPE_CHECKING:
 __all__ = [
     "EVENT",
     "RUNNING",
+    "check_archives",
     "check_position",
     "check_writes",
     "edits_in_copy",
     "hook_name",
+    "naming_hook",
     "run",
     "written_files",
 ]
@@ -111,6 +115,12 @@ def run(  # noqa: PLR0913 - the surroundings of a program
                     error.message,
                     fix=f"correct what it reports, or its settings in {where}; then rerun the command",
                 ) from error
+            if error.code == "program-output-too-long":
+                raise Failed(
+                    "hook-output-too-long",
+                    f"{name}: {error.message}",
+                    fix=f"let it print less, or into a file: run in {where}",
+                ) from error
             raise
 
 
@@ -182,6 +192,40 @@ def check_writes(hook: Hook, event: Mapping[str, Any], names: Iterable[str]) -> 
             "hook-wrote-undeclared-files",
             f"{hook_name(hook, event)} wrote files that its setting writes does not name: {listing(undeclared)}",
             fix=f"add them to {_settings_of(event)} {globs}, or let the hook write elsewhere",
+        )
+
+
+@contextmanager
+def naming_hook(hook: Hook, event: Mapping[str, Any]) -> Iterator[None]:
+    """Name the hook if git fails after it: it worked before.
+
+    Raises:
+        Failed: git cannot read the checkout any more.
+    """
+    try:
+        yield
+    except Failed as error:
+        if error.code not in {"program-failed", "program-not-runnable"}:
+            raise
+        raise Failed(
+            "hook-broke-checkout",
+            f"{hook_name(hook, event)} left a checkout that git cannot read: {error.message}",
+            fix=f"let the hook leave git's files and the folder as they are: {_settings_of(event)}",
+        ) from error
+
+
+def check_archives(hook: Hook, event: Mapping[str, Any], changed: Sequence[str]) -> None:
+    """Check that a hook changed no archive: others were checked than would be published.
+
+    Raises:
+        Failed: It changed or removed some.
+    """
+    if changed:
+        raise Failed(
+            "archive-changed",
+            f"{hook_name(hook, event)} changed or removed {listing(changed)}",
+            fix=f"let the hook leave the archives as they are: {_settings_of(event)}; then rebuild: "
+            f"{fixes.command('build-all', '--clean')}",
         )
 
 
@@ -273,10 +317,11 @@ def edits_in_copy(
     with planned_copy(git, planned) as clone:
         before, position = written_files(clone), clone.position()
         run(hook, {**event, "root": str(clone.root)}, clone.root, on_line=on_line, is_copy=True)
-        check_position(hook, event, clone, position, is_copy=True)
-        after = written_files(clone)
-        changed = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]
-        if hook.writes:
-            check_writes(hook, event, changed)
-        check_kinds(hook, event, clone, changed)
+        with naming_hook(hook, event):
+            check_position(hook, event, clone, position, is_copy=True)
+            after = written_files(clone)
+            changed = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]
+            if hook.writes:
+                check_writes(hook, event, changed)
+            check_kinds(hook, event, clone, changed)
         return {name: edits.read_content(clone.root / name) for name in sorted(changed)}

@@ -11,6 +11,7 @@ the record is removed.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from relnox.core import serialization
@@ -115,7 +116,8 @@ def complete_pending(folder: Path, pending: Pending) -> None:
         (folder / _LAST).unlink(missing_ok=True)
         discard_pending(folder)
     else:
-        (folder / _PENDING).replace(folder / _LAST)
+        with suppress(FileNotFoundError):  # a program of the project removed it
+            (folder / _PENDING).replace(folder / _LAST)
 
 
 def _read(file: Path, subject: str) -> Pending | None:

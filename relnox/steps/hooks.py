@@ -94,6 +94,7 @@ class RunningHook(Action[RunHook]):
         # A hook of another event may commit: what is released is fixed by then.
         git = self._checkout() if self.step.event in {"before-bump", "before-build"} else None
         position = git.position() if git is not None else None
+        archives = [file for file in self._files() if self._is_unchanged(file)]
         try:
             self._run()
         except Failed as error:
@@ -104,18 +105,18 @@ class RunningHook(Action[RunHook]):
                 if self.step.event.startswith("after-") and self.step.of in {"publish", "publish-test"}:
                     error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
                 raise
-        if git is not None and position is not None:
-            is_copy = git.root != self.run.root
-            hooks.check_position(self.step.hook, {"event": self.step.event}, git, position, is_copy=is_copy)
-            if self.step.event == "before-bump":
-                self._check_tags(git)
-        if self.step.event == "before-build":
-            self._check_and_note_writes()
-        elif self.step.event == "after-build":
-            from relnox.steps.output_folder import check_unchanged
-
-            for file in self._files():
-                check_unchanged(self.run.root / str(self.step.folder) / file.filename, file)
+        event = {"event": self.step.event}
+        with hooks.naming_hook(self.step.hook, event):
+            if git is not None and position is not None:
+                is_copy = git.root != self.run.root
+                hooks.check_position(self.step.hook, event, git, position, is_copy=is_copy)
+                if self.step.event == "before-bump":
+                    self._check_tags(git)
+            if self.step.event == "before-build":
+                self._check_and_note_writes()
+        if self.step.event in {"after-build", "before-publish"}:
+            changed = [file.filename for file in archives if not self._is_unchanged(file)]
+            hooks.check_archives(self.step.hook, event, changed)
 
     def verify(self) -> str:
         if self.step.event == "after-publish":
@@ -147,6 +148,11 @@ class RunningHook(Action[RunHook]):
             variables=run.temporary_variables(),
             is_copy=builds and source.export is not None,
         )
+
+    def _is_unchanged(self, file: Distribution) -> bool:
+        from relnox.building.archives import is_unchanged
+
+        return is_unchanged(self.run.root / str(self.step.folder) / file.filename, file.size, file.sha256)
 
     def _files(self) -> tuple[Distribution, ...]:
         """Return the archives of the packages that take part."""

@@ -60,13 +60,12 @@ def check_unchanged(path: Path, built: Distribution) -> None:
     """Check that a file is the one that was checked before.
 
     Raises:
-        Failed: Its hash differs.
+        Failed: It was removed, or differs.
     """
-    digests = building.archives.hash_file(path)
-    if digests.sha256 != built.sha256:
+    if not building.archives.is_unchanged(path, built.size, built.sha256):
         raise Failed(
             "archive-changed",
-            f"{path.name} was changed after it was built (sha256 {digests.sha256}, expected {built.sha256})",
+            f"{path.name} was changed or removed after it was built",
             fix="stop other processes that write into that folder, then build again: "
             f"{fixes.command('build-all', '--clean')}",
         )

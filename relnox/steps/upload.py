@@ -126,11 +126,12 @@ class Uploading(Action[Upload]):
 
     def _unchanged_file(self) -> Path:
         """Return the path of the file, if it still is the one that was built."""
-        path = self.run.root / self.step.folder / self.step.file.filename
-        if building.archives.hash_file(path).sha256 != self.step.file.sha256:
+        file = self.step.file
+        path = self.run.root / self.step.folder / file.filename
+        if not building.archives.is_unchanged(path, file.size, file.sha256):
             raise Conflict(
                 "archive-changed",
-                f"{path.name} differs from the file that was built (its SHA-256 is not that of the manifest)",
+                f"{path.name} is not the file that was built (it was removed, or differs from the manifest)",
                 fix=f"rebuild: {fixes.command('build-all')}",
             )
         return path

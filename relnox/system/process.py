@@ -27,11 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Completed", "Words", "end_all", "processors", "run"]
 
-_TAIL = 40
+_TAIL, _TAIL_WIDTH = 40, 2000
+"""Lines of output in a message, and their characters."""
 _GRACE = 5.0
 _POLL_INTERVAL = 0.5
 """Seconds between two checks whether a program that prints nothing still runs."""
 _CHUNK = 1 << 16
+_MAX_PIPE = 1 << 20
+"""Bytes that a pipe can hold at most."""
+_MAX_OUTPUT = 1 << 28
+"""Characters of a program's output that are kept."""
 
 _running: set[subprocess.Popen[bytes]] = set()
 
@@ -71,7 +76,8 @@ class Completed(Record):
             Failed: It did not; the message has the last lines of its output.
         """
         if self.returncode != 0:
-            tail = "\n".join(f"  | {line}" for line in deque(self.output.splitlines(), _TAIL))
+            lines = deque(self.output.splitlines(), _TAIL)
+            tail = "\n".join(f"  | {line[:_TAIL_WIDTH]}{'…' * (len(line) > _TAIL_WIDTH)}" for line in lines)
             status = f"signal {-self.returncode}" if self.returncode < 0 else f"status {self.returncode}"
             raise Failed(
                 "program-failed",
@@ -140,7 +146,7 @@ def run(  # noqa: PLR0913 - the options of a process
     _running.add(child)
     if not outlives:
         _watcher.add(child.pid)
-    lines: list[str] = []
+    output = io.StringIO()
     try:
         with _time_limit(child, timeout) as expired:
             if on_start is not None:
@@ -148,8 +154,10 @@ def run(  # noqa: PLR0913 - the options of a process
             if child.stdin is not None:
                 with contextlib.suppress(BrokenPipeError), child.stdin:
                     child.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
-            for line in map(masked, _output_lines(child)):
-                lines.append(line)
+            for line in map(masked, _output_lines(child, words)):
+                output.write(line)
+                if output.tell() > _MAX_OUTPUT:
+                    raise _too_much_output(words)  # noqa: TRY301 - it ends the program below
                 if on_line is not None:
                     on_line(line.rstrip("\r\n"))
             child.wait()
@@ -167,7 +175,15 @@ def run(  # noqa: PLR0913 - the options of a process
             f"{words[0]} did not end within {timeout:g} s",
             fix=f"to reproduce: {shlex.join(words)}",
         )
-    return Completed(words, child.returncode, "".join(lines))
+    return Completed(words, child.returncode, output.getvalue())
+
+
+def _too_much_output(words: Sequence[str]) -> Failed:
+    return Failed(
+        "program-output-too-long",
+        f"{words[0]} printed more than {_MAX_OUTPUT >> 20} million characters, and was ended",
+        fix=f"let it print less; to reproduce: {shlex.join(words)}",
+    )
 
 
 @contextlib.contextmanager
@@ -244,28 +260,42 @@ class _Watcher:
 _watcher = _Watcher()
 
 
-def _output_lines(child: subprocess.Popen[bytes]) -> Iterator[str]:
-    """Yield lines of output until the program ends: processes that it left running may keep the pipe open."""
+def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str]) -> Iterator[str]:
+    """Yield lines of output until the program ends: processes that it left running may keep the pipe open.
+
+    They may also write on: of what is read after the end, only as much as was in the pipe is the program's.
+
+    Raises:
+        Failed: A line is too long.
+    """
     assert child.stdout is not None  # noqa: S101 - it is a pipe
     if sys.platform == "win32":
         with io.TextIOWrapper(child.stdout, encoding="utf-8", errors="replace") as out:
             yield from out
         return
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
-    waiting = ""
+    waiting: list[str] = []
+    left = _MAX_PIPE
     with child.stdout as out:
-        while True:
+        while left > 0:
             ended = child.poll() is not None
             if select.select([out], [], [], 0 if ended else _POLL_INTERVAL)[0]:
                 chunk = os.read(out.fileno(), _CHUNK)
-                *lines, waiting = (waiting + decoder.decode(chunk, final=not chunk)).split("\n")
-                yield from (f"{line}\n" for line in lines)
+                left -= len(chunk) if ended else 0
+                first, *lines = decoder.decode(chunk, final=not chunk).split("\n")
+                waiting.append(first)
+                if lines:
+                    yield f"{''.join(waiting)}\n"
+                    yield from (f"{line}\n" for line in lines[:-1])
+                    waiting = lines[-1:]
+                if sum(map(len, waiting)) > _MAX_OUTPUT:
+                    raise _too_much_output(words)
                 if not chunk:
                     break
             elif ended:
                 break
-    if waiting:
-        yield waiting
+    if rest := "".join(waiting):
+        yield rest
 
 
 def processors() -> int:

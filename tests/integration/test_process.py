@@ -40,6 +40,30 @@ def test_much_output_comes_whole() -> None:
     assert ran.output.splitlines() == [str(number) for number in range(200_000)]
 
 
+@pytest.mark.parametrize("end", ["\\n", ""], ids=["lines", "one line"])
+def test_a_program_that_prints_without_end_is_ended(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_MAX_OUTPUT", 1 << 20)
+    groups: list[int] = []
+    with pytest.raises(Failed, match="printed more than 1 million characters") as raised:
+        process.run(python(f"while True: print('x' * 100, end='{end}')"), on_start=groups.append)
+    assert raised.value.code == "program-output-too-long"
+    assert all_end(groups)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups as POSIX has them")
+@pytest.mark.parametrize("own_session", [False, True])
+def test_leftover_processes_that_print_do_not_block(*, own_session: bool) -> None:
+    code = f"""
+import subprocess, sys
+loud = "print(1, flush=True)\\nwhile True: print('loud' * 1000)"
+child = subprocess.Popen([sys.executable, "-c", loud], start_new_session={own_session})
+print("pid", child.pid, flush=True)
+"""
+    ran = process.run(python(code))
+    os.kill(int(ran.output.partition("pid ")[2].split()[0]), 9)
+    assert ran.returncode == 0
+
+
 @pytest.mark.skipif(os.name != "posix", reason="process groups as POSIX has them")
 def test_leftover_processes_do_not_block() -> None:
     begin = time.monotonic()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from controlled_index import ControlledIndex
 from hooked import PUBLISH, hook, own, project
-from projects import git
-from running import here
+from projects import everything, git
+from running import here, run
+
+from relnox.api import Workspace
+from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,9 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Controlle
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-secret-token")
     with ControlledIndex(tmp_path / "index") as index:
         yield index
+
+
+GIT = "git -c user.name=n -c user.email=n@example.org"
 
 
 def shell(event: str, script: str, *lines: str) -> str:
@@ -60,13 +64,161 @@ def test_what_a_hook_leaves_running_is_not_waited_for(tmp_path: Path, script: st
 
 @pytest.mark.parametrize(
     "script",
-    ["trap '' TERM INT; while :; do sleep 0.1; done", "yes", "cat /dev/zero"],
-    ids=["ignores signals", "prints lines", "prints no line end"],
+    [
+        "trap '' TERM INT; while :; do sleep 0.1; done",
+        "yes",
+        "head -c 10000000 /dev/zero; exit 1",
+        "cat /dev/zero",
+    ],
+    ids=["ignores signals", "prints lines", "prints a long line", "prints no line end"],
 )
 def test_an_endless_hook_is_killed(tmp_path: Path, script: str) -> None:
     root = project(tmp_path / "home", shell("before-bump", script, "time-limit = 1"))
     ran = here(root, "bump", "minor", "--commit")
     assert ran.code == 2, ran.text
-    assert "[hook-timeout]" in ran.err or "[hook-failed]" in ran.err
+    codes = ("hook-timeout", "hook-failed", "hook-output-too-long")
+    assert any(f"[{code}]" in ran.err for code in codes)
     assert len(ran.err) < 10_000
     assert git(root, "status", "--porcelain") == ""
+
+
+# What a release relies on
+
+
+def test_relnox_is_terminated_while_a_hook_runs(tmp_path: Path) -> None:
+    script = "trap '' TERM; kill -TERM $PPID; sleep 600"
+    root = project(tmp_path / "home", shell("before-bump", script))
+    ran = run(root, "relnox", "bump", "minor", "--commit")
+    assert ran.code == 143, ran.text
+    assert git(root, "status", "--porcelain") == ""
+    assert not list((root / ".git" / "relnox").glob("*.json"))
+
+
+CHANGE_WHEEL = "for file in dist/*.whl; do echo more >> $file; done"
+CHANGE_SDIST = "for file in dist/*.gz; do cp $file x; cat x x > $file; done"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        CHANGE_WHEEL,
+        CHANGE_SDIST,
+        "rm -r dist",
+        "rm dist/*.whl; mkfifo dist/home-1.0-py3-none-any.whl",
+        "mv dist/*.whl .; ln -s /dev/zero dist/home-1.0-py3-none-any.whl",
+    ],
+    ids=["wheel", "sdist", "removed", "pipe", "endless link"],
+)
+@pytest.mark.parametrize("failure", ["fail", "warn"])
+def test_archives_that_a_hook_changes_are_not_uploaded(
+    tmp_path: Path, index: ControlledIndex, script: str, failure: str
+) -> None:
+    line = f'on-failure = "{failure}"'
+    root = project(tmp_path / "home", own(index), shell("before-publish", script, line))
+    assert here(root, "build-all").code == 0
+    ran = here(root, *PUBLISH)
+    assert ran.code == 2, ran.text
+    assert "changed or removed home-1.0" in ran.err
+    assert "[archive-changed]" in ran.err
+    assert list(index.uploads) == []
+
+
+@pytest.mark.parametrize("name", ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"])
+def test_an_archive_that_becomes_a_pipe_is_not_read(tmp_path: Path, index: ControlledIndex, name: str) -> None:
+    """A process that a hook leaves behind may change archives after the check."""
+    root = project(tmp_path / "home", own(index), shell("before-publish", "true"))
+    assert here(root, "build-all").code == 0
+    with Workspace.open(root).plan("publish", index="own", yes=True) as plan:
+        (root / "dist" / name).unlink()
+        os.mkfifo(root / "dist" / name)
+        outcome = plan.run()
+    assert outcome.exit_code in {ExitCode.CONFLICT, ExitCode.PARTLY_PUBLIC}
+    assert name not in {upload.filename for upload in index.uploads}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo '{}' > dist/manifest.json; touch dist/home-9.9-py3-none-any.whl",
+        "git remote set-url origin /nowhere; git config core.bare true",
+        f"echo 1 > more.txt; git add -A; {GIT} commit -qm more; git tag -f v1.0",
+        "git checkout -q --detach",
+        "rm -rf .git",
+        "rm -rf .git/relnox",
+        "echo '[tool.relnox]' > pyproject.toml; rm -rf backend home.py",
+        'rm -rf "$(dirname "$RELNOX_EVENT")"',
+    ],
+)
+def test_what_is_uploaded_was_decided_before_the_hook(tmp_path: Path, index: ControlledIndex, script: str) -> None:
+    hooks = (shell("before-publish", script), shell("after-publish", "echo announced"))
+    root = project(tmp_path / "home", own(index), *hooks)
+    assert here(root, "build-all").code == 0
+    ran = here(root, *PUBLISH)
+    assert ran.code == 0, ran.text
+    assert sorted(upload.filename for upload in index.uploads) == ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "rm -rf .git",
+        "rm -rf .git/relnox",
+        "rm -rf .git/refs .git/objects",
+        "git update-ref -d HEAD",
+        "git worktree prune; git gc -q --prune=now",
+        "git add -A; git rm -q --cached pyproject.toml",
+        "touch .git/index.lock",
+        "git config user.email ''; git config user.name ''",
+        "echo broken > .git/config",
+        "git remote remove origin",
+        "git remote set-url origin /nowhere",
+        "rm pyproject.toml",
+        "echo more >> pyproject.toml",
+        "mv pyproject.toml x; mkdir pyproject.toml",
+        "mv pyproject.toml x; ln -s x pyproject.toml",
+        'rm -rf "$(dirname "$RELNOX_EVENT")"',
+        "rm -rf ../home",
+    ],
+)
+def test_a_bump_ends_clearly_whatever_a_hook_does(tmp_path: Path, script: str) -> None:
+    root = project(tmp_path / "home", shell("before-bump", script))
+    tip = git(tmp_path / "home.git", "rev-parse", "main")
+    ran = run(root, "relnox", "bump", "minor", "--commit", "--tag", "--push")
+    remote = git(tmp_path / "home.git", "for-each-ref", "--format=%(refname)")
+    if ran.code == 0:
+        assert "refs/tags/v1.1" in remote or "set-url" in script
+    else:
+        assert "[" in ran.err
+        assert "fix: " in ran.err
+        assert remote == "refs/heads/main"
+        assert git(tmp_path / "home.git", "rev-parse", "main") == tip
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "rm -rf .git",
+        "rm -rf *",
+        "rm pyproject.toml",
+        "git config core.worktree /nowhere",
+        "git init -q sub; touch sub/x",
+        "printf 1 > \"$(printf 'a\\377b')\"",
+        "head -c 300 /dev/urandom > generated.bin",
+        'rm -rf "$(dirname "$RELNOX_EVENT")"',
+        'rm -rf "$PWD"',
+        "mkfifo pipe",
+        "ln -s / all",
+        "echo more >> pyproject.toml",
+    ],
+)
+@pytest.mark.parametrize("event", ["edit-bump", "before-build"])
+def test_a_copy_is_discarded_whatever_a_hook_does(tmp_path: Path, event: str, script: str) -> None:
+    root = project(tmp_path / "home", shell(event, script))
+    before = everything(root)
+    ran = run(root, "relnox", *(["bump", "minor", "--dry-run"] if event == "edit-bump" else ["build-all"]))
+    if ran.code != 0:
+        assert "[" in ran.err
+        assert "fix: " in ran.err
+    after = everything(root)
+    assert (after.staged, after.refs, after.head) == (before.staged, before.refs, before.head)
+    assert {name: after.files[name] for name in before.files} == before.files
