@@ -156,8 +156,6 @@ def run(  # noqa: PLR0913 - the options of a process
                     child.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
             for line in map(masked, _output_lines(child, words)):
                 output.write(line)
-                if output.tell() > _MAX_OUTPUT:
-                    raise _too_much_output(words)  # noqa: TRY301 - it ends the program below
                 if on_line is not None:
                     on_line(line.rstrip("\r\n"))
             child.wait()
@@ -176,14 +174,6 @@ def run(  # noqa: PLR0913 - the options of a process
             fix=f"to reproduce: {shlex.join(words)}",
         )
     return Completed(words, child.returncode, output.getvalue())
-
-
-def _too_much_output(words: Sequence[str]) -> Failed:
-    return Failed(
-        "program-output-too-long",
-        f"{words[0]} printed more than {_MAX_OUTPUT >> 20} million characters, and was ended",
-        fix=f"let it print less; to reproduce: {shlex.join(words)}",
-    )
 
 
 @contextlib.contextmanager
@@ -266,7 +256,7 @@ def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str]) -> Itera
     They may also write on: of what is read after the end, only as much as was in the pipe is the program's.
 
     Raises:
-        Failed: A line is too long.
+        Failed: There is too much of it.
     """
     assert child.stdout is not None  # noqa: S101 - it is a pipe
     if sys.platform == "win32":
@@ -275,21 +265,27 @@ def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str]) -> Itera
         return
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
     waiting: list[str] = []
-    left = _MAX_PIPE
+    left, total = _MAX_PIPE, 0
     with child.stdout as out:
         while left > 0:
             ended = child.poll() is not None
             if select.select([out], [], [], 0 if ended else _POLL_INTERVAL)[0]:
                 chunk = os.read(out.fileno(), _CHUNK)
                 left -= len(chunk) if ended else 0
-                first, *lines = decoder.decode(chunk, final=not chunk).split("\n")
+                text = decoder.decode(chunk, final=not chunk)
+                total += len(text)
+                if total > _MAX_OUTPUT:
+                    raise Failed(
+                        "program-output-too-long",
+                        f"{words[0]} printed more than {_MAX_OUTPUT >> 20} million characters, and was ended",
+                        fix=f"let it print less; to reproduce: {shlex.join(words)}",
+                    )
+                first, *lines = text.split("\n")
                 waiting.append(first)
                 if lines:
                     yield f"{''.join(waiting)}\n"
                     yield from (f"{line}\n" for line in lines[:-1])
                     waiting = lines[-1:]
-                if sum(map(len, waiting)) > _MAX_OUTPUT:
-                    raise _too_much_output(words)
                 if not chunk:
                     break
             elif ended:
