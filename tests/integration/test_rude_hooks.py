@@ -11,7 +11,7 @@ import pytest
 from controlled_index import ControlledIndex
 from hooked import PUBLISH, hook, own, project
 from projects import everything, git
-from running import here, run
+from running import run, run_in_process
 
 from relnox.api import Workspace
 from relnox.errors import ExitCode
@@ -54,7 +54,7 @@ def shell(event: str, script: str, *lines: str) -> str:
 def test_what_a_hook_leaves_running_is_not_waited_for(tmp_path: Path, script: str) -> None:
     root = project(tmp_path / "home", shell("before-bump", script, "time-limit = 60"))
     try:
-        ran = here(root, "bump", "minor")
+        ran = run_in_process(root, "bump", "minor")
     finally:
         if (root / "pid").exists():
             os.kill(int((root / "pid").read_text()), signal.SIGKILL)
@@ -74,7 +74,7 @@ def test_what_a_hook_leaves_running_is_not_waited_for(tmp_path: Path, script: st
 )
 def test_an_endless_hook_is_killed(tmp_path: Path, script: str) -> None:
     root = project(tmp_path / "home", shell("before-bump", script, "time-limit = 1"))
-    ran = here(root, "bump", "minor", "--commit")
+    ran = run_in_process(root, "bump", "minor", "--commit")
     assert ran.code == 2, ran.text
     codes = ("hook-timeout", "hook-failed", "hook-output-too-long")
     assert any(f"[{code}]" in ran.err for code in codes)
@@ -115,8 +115,8 @@ def test_archives_that_a_hook_changes_are_not_uploaded(
 ) -> None:
     line = f'on-failure = "{failure}"'
     root = project(tmp_path / "home", own(index), shell("before-publish", script, line))
-    assert here(root, "build-all").code == 0
-    ran = here(root, *PUBLISH)
+    assert run_in_process(root, "build-all").code == 0
+    ran = run_in_process(root, *PUBLISH)
     assert ran.code == 2, ran.text
     assert "changed or removed home-1.0" in ran.err
     assert "[archive-changed]" in ran.err
@@ -127,7 +127,7 @@ def test_archives_that_a_hook_changes_are_not_uploaded(
 def test_an_archive_that_becomes_a_pipe_is_not_read(tmp_path: Path, index: ControlledIndex, name: str) -> None:
     """A process that a hook leaves behind may change archives after the check."""
     root = project(tmp_path / "home", own(index), shell("before-publish", "true"))
-    assert here(root, "build-all").code == 0
+    assert run_in_process(root, "build-all").code == 0
     with Workspace.open(root).plan("publish", index="own", yes=True) as plan:
         (root / "dist" / name).unlink()
         os.mkfifo(root / "dist" / name)
@@ -152,8 +152,8 @@ def test_an_archive_that_becomes_a_pipe_is_not_read(tmp_path: Path, index: Contr
 def test_what_is_uploaded_was_decided_before_the_hook(tmp_path: Path, index: ControlledIndex, script: str) -> None:
     hooks = (shell("before-publish", script), shell("after-publish", "echo announced"))
     root = project(tmp_path / "home", own(index), *hooks)
-    assert here(root, "build-all").code == 0
-    ran = here(root, *PUBLISH)
+    assert run_in_process(root, "build-all").code == 0
+    ran = run_in_process(root, *PUBLISH)
     assert ran.code == 0, ran.text
     assert sorted(upload.filename for upload in index.uploads) == ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"]
 
