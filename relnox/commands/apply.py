@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Options", "Snapshot", "observe", "pending", "plan"]
 
 
+_MAX_SIZE = 64 << 20
+"""Bytes of a plan."""
+
+
 class Options(CommonOptions):
     """Options of `apply`."""
 
@@ -60,7 +64,14 @@ def observe(options: Options, project: Project) -> Snapshot:
     inputs = approved.inputs
     task_options = _options_of(file, approved, options)
     if inputs is not None and inputs.date is not None:
-        project.set_now(inputs.date)
+        try:
+            project.set_now(inputs.date)
+        except ValueError as error:
+            raise Blocked(
+                "plan-file-invalid",
+                f"{file} cannot be applied: its date is {inputs.date!r}",
+                fix="write it again with this version: relnox TASK --dry-run --plan FILE",
+            ) from error
     current = load(approved.task).observe(task_options, project)
     return Snapshot(
         file=file,
@@ -108,24 +119,30 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> Any:
 def _read(options: Options) -> tuple[str, Plan]:
     if options.file is None:
         raise Blocked("plan-file-missing", "apply needs the file of a plan", fix="relnox apply FILE")
+    name = "standard input" if options.file == "-" else options.file
     try:
-        data = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
-        text = data.decode("utf-8")
+        with sys.stdin.buffer if options.file == "-" else Path(options.file).open("rb") as file:
+            data = file.read(_MAX_SIZE + 1)
+        text = data[:_MAX_SIZE].decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise Blocked(
             "plan-file-missing",
-            f"{options.file} cannot be read: {reason}",
+            f"{name} cannot be read: {reason}",
             fix="write it: relnox TASK --dry-run --plan FILE",
         ) from error
     try:
+        if len(data) > _MAX_SIZE:
+            raise ValueError(f"it is larger than {_MAX_SIZE >> 20} MiB")  # noqa: TRY301 - one class, see below
+        if not text.strip():
+            raise ValueError("it is empty")  # noqa: TRY301 - one class, see below
         approved = core.plan.Plan.from_json(text, steps.kinds())
         if approved.task not in TASKS or approved.inputs is None:
             raise ValueError(f"{approved.task} is no task")  # noqa: TRY301 - one class for all invalid files
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Blocked(
             "plan-file-invalid",
-            f"{options.file} cannot be applied: {error}",
+            f"{name} cannot be applied: {error}",
             fix="write it again with this version: relnox TASK --dry-run --plan FILE",
         ) from error
     return options.file, approved

@@ -20,6 +20,7 @@ from running import run
 from relnox import Workspace, steps
 from relnox.commands.shared.project import Project
 from relnox.core.planning.plan import Plan
+from relnox.core.records import replace
 from relnox.errors import Blocked, ExitCode
 from relnox.indexes.embedded import EmbeddedIndex
 
@@ -436,3 +437,95 @@ def test_a_project_outside_git_has_plans_too(tmp_path: Path) -> None:
 
     assert apply(root, tmp_path / "plan.json").code == 0
     assert 'version = "2.0"' in (root / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_a_plan_of_another_project_or_branch_is_refused(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    other = repository(single(tmp_path / "demo"))
+    planned(other, file, "bump", "minor", "--commit")
+    before = everything(root)
+    ran = apply(root, file)
+    assert ran.code == 1, ran.text
+    assert "[plan-outdated]" in ran.err
+    assert everything(root) == before
+
+    planned(root, file, *BUMP)
+    git(root, "switch", "--quiet", "--create", "other")
+    before = everything(root)
+    ran = apply(root, file)
+    assert ran.code == 1, ran.text
+    assert "[plan-outdated]" in ran.err
+    assert "[branch-not-allowed]" in ran.err
+    assert everything(root) == before
+
+
+def test_a_plan_of_a_dirty_tree_needs_that_tree(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    path = root / "packages/core/pyproject.toml"
+    clean = path.read_text(encoding="utf-8")
+    path.write_text(f"{clean}# a comment\n", encoding="utf-8")
+    planned(root, file, "bump", "minor", "--commit", "--allow-dirty")
+    path.write_text(clean, encoding="utf-8")
+    before = everything(root)
+    ran = apply(root, file)
+    assert ran.code == 1, ran.text
+    assert "[plan-outdated]" in ran.err
+    assert everything(root) == before
+
+    path.write_text(f"{clean}# a comment\n", encoding="utf-8")
+    assert apply(root, file).code == 0
+    assert git(root, "status", "--porcelain") == ""
+    assert git(root, "show", "HEAD:packages/core/pyproject.toml").endswith("# a comment")
+
+
+def test_forged_plans_run_nothing(root: Path, tmp_path: Path) -> None:
+    """With a valid digest: the file is compared with what the task plans now, and its options are checked."""
+    file = tmp_path / "plan.json"
+    planned(root, file, *BUMP)
+    plan = Plan.from_json(file.read_text(encoding="utf-8"), steps.kinds())
+    assert plan.inputs is not None
+    options = dict(plan.inputs.options)
+    before = everything(root)
+    for forged, code in (
+        (replace(plan, steps=plan.steps[:-1]), "plan-outdated"),
+        (replace(plan, notes=("all is well",)), "plan-outdated"),
+        (
+            replace(plan, inputs=replace(plan.inputs, options=tuple((options | {"part": "huge"}).items()))),
+            "value-",
+        ),
+        (
+            replace(plan, inputs=replace(plan.inputs, options=tuple((options | {"all": 5}).items()))),
+            "value-invalid",
+        ),
+        (replace(plan, inputs=replace(plan.inputs, options=(*options.items(), ("x", "y")))), "plan-file-invalid"),
+        (replace(plan, inputs=replace(plan.inputs, date="tomorrow")), "plan-file-invalid"),
+        (replace(plan, task="rehearse"), "plan-file-invalid"),
+        (replace(plan, task="init"), "plan-file-invalid"),
+        (replace(plan, inputs=None), "plan-file-invalid"),
+    ):
+        file.write_text(forged.to_json(), encoding="utf-8")
+        ran = apply(root, file)
+        assert ran.code == 1, ran.text
+        assert f"[{code}" in ran.err
+        assert everything(root) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (b" " * (64 << 20) + b"{}", "it is larger than 64 MiB"),
+        (b"\xff", "it is not UTF-8"),
+        (b"null", "it is not a plan"),
+        (b'{"schema": 1, "digest": 5, "task": 5, "steps": 5}', "it has no "),
+    ],
+    ids=["empty", "huge", "binary", "null", "other types"],
+)
+def test_standard_input_that_is_no_plan_is_refused(root: Path, content: bytes, reason: str) -> None:
+    words = [sys.executable, "-m", "relnox", "apply", "-"]
+    ran = subprocess.run(words, cwd=root, input=content, capture_output=True, check=False)
+    message = ran.stderr.decode()
+    assert ran.returncode == 1
+    assert message.startswith("error: standard input cannot be ")
+    assert reason in message
+    assert "\nfix: " in message
