@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from relnox.errors import Blocked
 from relnox.indexes import targets
-from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -21,10 +20,11 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.core.settings.config import Config
     from relnox.indexes.attestations import Signatory
-    from relnox.indexes.client import IndexFile, Listing, ServedContent
+    from relnox.indexes.client import ServedContent
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.embedded import EmbeddedIndex
-    from relnox.indexes.trusted_publishing import Identity
+    from relnox.indexes.identities import Identity
+    from relnox.indexes.listings import IndexFile, Listing
     from relnox.system.network import Deadline
 
 __all__ = ["Indexes"]
@@ -274,9 +274,9 @@ class Indexes:
         Raises:
             Blocked: The identity is one that indexes reject.
         """
-        from relnox.indexes import attestations, trusted_publishing
+        from relnox.indexes import attestations, identities
 
-        identity = trusted_publishing.identify(attestations.AUDIENCE, self._environment)
+        identity = identities.identify(attestations.AUDIENCE, self._environment)
         if not isinstance(identity, str):
             identity.check_workflow(index)
         return identity
@@ -303,8 +303,7 @@ class Indexes:
         if file.url not in self._downloaded_hashes:
             from relnox.indexes import client
 
-            with TemporaryFolder() as folder:
-                self._downloaded_hashes[file.url] = client.download(file, folder.path / "file", deadline)
+            self._downloaded_hashes[file.url] = client.download(file, None, deadline)
         return self._downloaded_hashes[file.url]
 
     def _configured(self, name: str) -> targets.Target:

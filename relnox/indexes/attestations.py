@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from relnox.core.release.manifest import Distribution
     from relnox.core.release.publishers import Publisher
-    from relnox.indexes.trusted_publishing import Identity
+    from relnox.indexes.identities import Identity
 
 __all__ = [
     "AUDIENCE",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.core.dependencies.availability import RequiredProject
+    from relnox.indexes.listings import Listing
     from relnox.system.network import Deadline
 
 __all__ = ["LIMIT", "AvailabilityQuery"]
@@ -70,7 +71,7 @@ class AvailabilityQuery:
                 break
         return available
 
-    def _listing(self, name: str, url: str, project: str) -> client.Listing | str:
+    def _listing(self, name: str, url: str, project: str) -> Listing | str:
         """Return the listing of a project, or an error message."""
         if name in self._unreachable:
             return self._unreachable[name]

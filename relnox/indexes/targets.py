@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -9,10 +10,10 @@ from urllib.parse import urlsplit, urlunsplit
 from relnox.core.records import Record
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
+from relnox.system.addresses import PORTS, WITH_LOGIN, url_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from urllib.parse import SplitResult
 
     from packaging.version import Version
 
@@ -41,7 +42,6 @@ EMBEDDED = "embedded"
 PRODUCTION = "pypi"
 TEST = "testpypi"
 
-_PORTS = {"http": 80, "https": 443}
 _VARIABLES_OF_OTHER_TOOLS = (
     "TWINE_REPOSITORY_URL",
     "TWINE_REPOSITORY",
@@ -224,11 +224,12 @@ def is_production_host(target: Target, config: Config) -> bool:
 
 def host_and_port(url: str) -> str:
     """Return host and port of a URL, without user, password and default port; empty if it is not valid."""
-    if not _host(url):
-        return ""
-    parts = urlsplit(url)
-    is_default = not _has_valid_port(parts) or parts.port in (None, _PORTS.get(parts.scheme))
-    return _host(url) if is_default else f"{_host(url)}:{parts.port}"
+    host = _host(url)
+    with contextlib.suppress(ValueError):  # the port is not valid
+        parts = urlsplit(url)
+        if host and parts.port and parts.port != PORTS.get(parts.scheme):
+            return f"{host}:{parts.port}"
+    return host
 
 
 def ignored_variables(target: Target, environment: Mapping[str, str]) -> Iterator[str]:
@@ -253,13 +254,6 @@ def _matching_indexes(rules: Mapping[str, str], tag: str, version: Version) -> I
     yield from (rules[kind] for kind, is_of_kind in _KINDS.items() if kind in rules and is_of_kind(version))
 
 
-def _has_valid_port(parts: SplitResult) -> bool:
-    try:
-        return parts.port != 0
-    except ValueError:
-        return False
-
-
 def _host(url: str) -> str:
     try:
         return (urlsplit(url).hostname or "").rstrip(".")
@@ -269,24 +263,18 @@ def _host(url: str) -> str:
 
 def _checked_url(url: str, key: str) -> str:
     """Return a URL from the settings if it is valid and has no password, which would be in version control."""
-    # urlsplit drops control characters; a request would not.
-    readable = url.isprintable() and " " not in url
-    if (
-        not readable
-        or not _host(url)
-        or (parts := urlsplit(url)).scheme not in _PORTS
-        or not _has_valid_port(parts)
-    ):
-        raise Blocked(
-            "value-invalid",
-            f"{key} is not a valid URL of an index",
-            fix='set it to a URL such as "https://packages.example.org/"',
-        )
-    if "@" in parts.netloc:
+    problem = url_problem(url)
+    if problem == WITH_LOGIN:
         raise Blocked(
             "index-url-with-password",
             f"{key} contains a user name or a password for {host_and_port(url)}",
             fix="remove it from the URL, and store it in a variable, in .pypirc or in the keyring",
+        )
+    if problem or not url.isprintable():
+        raise Blocked(
+            "value-invalid",
+            f"{key} is not a valid URL of an index",
+            fix='set it to a URL such as "https://packages.example.org/"',
         )
     return url
 

@@ -7,7 +7,6 @@ host, not only with PyPI. An upload token lasts 15 minutes; an identity token is
 
 from __future__ import annotations
 
-import base64
 import json
 import threading
 from email.utils import parsedate_to_datetime
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from relnox.errors import Blocked, Failed, TryLater
+from relnox.indexes.identities import GITLAB_CI, NO_PROVIDER, detect_provider, permission_hint, request_identity
 from relnox.system import network
 from relnox.system.secrets import Secret, masked_line
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from requests import Response
 
     from relnox.errors import RelnoxError
+    from relnox.indexes.identities import Identity
 
-__all__ = ["Identity", "TokenProvider", "first_release_hint", "identify", "token_provider"]
+__all__ = ["TokenProvider", "first_release_hint", "token_provider"]
 
 _AUDIENCE = "/_/oidc/audience"
 _MINT = "/_/oidc/mint-token"
@@ -42,57 +43,12 @@ _DEFAULT_LIFETIME = 900.0
 _RETRY_TIME = 30.0
 _MAX_TOKEN = 8192
 """Characters; servers reject longer headers."""
-_IDENTITY_TIMEOUT = 60.0
-_PRODUCT_NAME = "/sys/class/dmi/id/product_name"
-_CI_PROVIDERS = {
-    "GITHUB_ACTIONS": "GitHub Actions",
-    "GITLAB_CI": "GitLab CI",
-    "BUILDKITE": "Buildkite",
-    "CIRCLECI": "CircleCI",
-    "GOOGLE_SERVICE_ACCOUNT_NAME": "Google Cloud",
-}
-"""By the variables from which the `id` package detects them."""
 _CLAIMS = (
     *("sub", "repository", "repository_owner", "workflow_ref", "job_workflow_ref", "ref", "environment"),
     *("project_path", "ci_config_ref_uri", "organization_slug", "pipeline_slug", "email"),
 )
 """Claims that an index compares with its publishers."""
-_NO_PROVIDER = "not running on a supported CI provider"
 _RERUN = "rerun the job, which uploads only missing files"
-
-
-class Identity:
-    """An identity token and its claims, whose signature only the index checks.
-
-    Args:
-        token: The token (a JSON Web Token, RFC 7519).
-    """
-
-    def __init__(self, token: Secret) -> None:
-        self.token = token
-        self.claims: dict[str, str] = _claims(token)
-
-    @property
-    def description(self) -> str:
-        """The repository, the project or the subject."""
-        return next(
-            (self.claims[name] for name in ("repository", "project_path", "sub") if name in self.claims), ""
-        )
-
-    def check_workflow(self, index: str) -> None:
-        """Check that indexes accept the workflow of this identity.
-
-        Raises:
-            Blocked: The job is part of a reusable workflow: indexes check that workflow, attestations its caller.
-        """
-        called, caller = self.claims.get("job_workflow_ref"), self.claims.get("workflow_ref")
-        if called and caller and called != caller:
-            raise Blocked(
-                "reusable-workflow",
-                f"the upload job is part of a reusable workflow ({called}, called by {caller}), which {index} "
-                "does not support for Trusted Publishing with attestations",
-                fix=f"move the upload job into {caller.partition('@')[0]}; the build jobs may stay",
-            )
 
 
 class _Token(NamedTuple):
@@ -122,7 +78,7 @@ class TokenProvider:
         self._audience = audience
         self._ci_provider = ci_provider
         self.identity = identity
-        self._renewable = ci_provider != _CI_PROVIDERS["GITLAB_CI"]
+        self._renewable = ci_provider != GITLAB_CI
         self._identity_used = False
         self._tokens: dict[str, _Token] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -177,12 +133,12 @@ class TokenProvider:
         raise self._rejection(response, document, identity, project)
 
     def _new_identity(self) -> Identity:
-        identity = _request_identity(self._audience, self._ci_provider)
+        identity = request_identity(self._audience, self._ci_provider)
         if identity is None:
             raise Failed(
                 "identity-missing",
                 f"{self._ci_provider} issues no more identity tokens for this job",
-                fix=_permission_hint(self._ci_provider, self._audience),
+                fix=permission_hint(self._ci_provider, self._audience),
             )
         return identity
 
@@ -252,9 +208,9 @@ def token_provider(upload_url: str, index: str, environment: Mapping[str, str]) 
         Blocked: The job's identity is one that indexes reject.
         TryLater: The index does not respond.
     """
-    ci_provider = _detect_provider(environment)
+    ci_provider = detect_provider(environment)
     if ci_provider is None:
-        return _NO_PROVIDER
+        return NO_PROVIDER
     parts = urlsplit(upload_url)
     if not network.is_encrypted(upload_url):
         return f"not used over http ({parts.hostname})"
@@ -263,106 +219,17 @@ def token_provider(upload_url: str, index: str, environment: Mapping[str, str]) 
     audience = _document(response).get("audience") if response.status_code == HTTPStatus.OK else None
     if not isinstance(audience, str):
         return f"not supported by {parts.netloc}"
-    identity = _request_identity(audience, ci_provider)
+    identity = request_identity(audience, ci_provider)
     if identity is None:
-        return f"{ci_provider} issues no identity token for this job: {_permission_hint(ci_provider, audience)}"
+        return f"{ci_provider} issues no identity token for this job: {permission_hint(ci_provider, audience)}"
     identity.check_workflow(index)
     return TokenProvider(upload_url, index, audience, ci_provider, identity)
-
-
-def identify(audience: str, environment: Mapping[str, str]) -> Identity | str:
-    """Return the identity of this job for an audience, or why there is none.
-
-    Args:
-        audience: The audience of the identity token.
-        environment: Environment variables, which identify the CI provider.
-
-    Raises:
-        TransientError: A retry may succeed.
-        Blocked: The CI provider returned a token for another audience.
-    """
-    ci_provider = _detect_provider(environment)
-    if ci_provider is None:
-        return _NO_PROVIDER
-    return _request_identity(audience, ci_provider) or (
-        f"{ci_provider} issues no identity token for {audience}: {_permission_hint(ci_provider, audience)}"
-    )
 
 
 def first_release_hint(project: str) -> str:
     """Return a hint for first releases, whose pending publisher has to match the project."""
     name = f"project name {project}" if project else "name of the package as its project name"
     return f"a first release needs a pending publisher with the {name}, not older than 30 days"
-
-
-def _detect_provider(environment: Mapping[str, str]) -> str | None:
-    """Return the name of the CI provider; None if none that issues identity tokens is detected."""
-    return next((name for variable, name in _CI_PROVIDERS.items() if environment.get(variable)), _google_cloud())
-
-
-def _request_identity(audience: str, ci_provider: str) -> Identity | None:
-    """Get an identity token from the CI provider; None if the CI provider issues none.
-
-    Raises:
-        TransientError: A retry may succeed.
-        Blocked: The token is for another audience.
-    """
-    import urllib3
-    from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, detect_credential
-
-    try:
-        # The package sends its own requests, without deadlines, and cannot be interrupted.
-        tokens = network.call_with_timeout(
-            lambda: [Secret(text) for text in (detect_credential(audience),) if text],
-            _IDENTITY_TIMEOUT,
-            ci_provider,
-        )
-    except GitHubOidcPermissionCredentialError:
-        return None
-    except AmbientCredentialError as error:
-        # The text may quote the response of the CI provider, which may be the token: it is not shown.
-        text = str(error)
-        if "not found" in text or "could not find" in text:  # the variable of GitLab, the program of others
-            return None
-        message = f"{ci_provider} could not issue an identity token"
-        if "timed out" in text or "request failed" in text:
-            raise network.TransientError("identity-unavailable", message) from None
-        raise Blocked(
-            "identity-invalid",
-            f"{message} for {audience}",
-            fix=_permission_hint(ci_provider, audience),
-        ) from None
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise network.TransientError(
-            "identity-unavailable",
-            f"{ci_provider} could not issue an identity token ({type(error).__name__})",
-        ) from None
-    return Identity(tokens[0]) if tokens else None
-
-
-def _claims(token: Secret) -> dict[str, str]:
-    """Return the claims of a token without checking its signature; empty if it cannot be parsed."""
-    try:
-        body = token.reveal().split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (ValueError, IndexError):
-        return {}
-    return (
-        {name: value for name, value in claims.items() if isinstance(value, str)}
-        if isinstance(claims, dict)
-        else {}
-    )
-
-
-def _permission_hint(ci_provider: str, audience: str) -> str:
-    match ci_provider:
-        case "GitHub Actions":
-            return "the job needs permissions: id-token: write (pull requests from forks never have it)"
-        case "GitLab CI":
-            name = "".join(char if char.isalnum() and char.isascii() else "_" for char in audience.upper())
-            return f"the job needs id_tokens: {name}_ID_TOKEN: aud: {audience}"
-        case _:
-            return f"see the OpenID Connect documentation of {ci_provider}"
 
 
 def _lifetime(document: dict[str, Any], response: Response) -> float:
@@ -398,12 +265,3 @@ def _document(response: Response) -> dict[str, Any]:
 def _is_token(value: object) -> bool:
     """Return whether a value can be sent as a password."""
     return isinstance(value, str) and 0 < len(value) <= _MAX_TOKEN and value.isascii() and value.isprintable()
-
-
-def _google_cloud() -> str | None:
-    """Detect machines of Google Cloud, which have an identity without any variable."""
-    try:
-        with open(_PRODUCT_NAME, encoding="utf-8") as file:  # noqa: PTH123 - a file of the kernel
-            return _CI_PROVIDERS["GOOGLE_SERVICE_ACCOUNT_NAME"] if file.read().startswith("Google") else None
-    except OSError:
-        return None

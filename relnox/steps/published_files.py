@@ -110,7 +110,7 @@ class Publication(Policy):
             Conflict: It lists one of them with a different hash, or twice.
             TryLater: It does not respond.
         """
-        from relnox.indexes.client import ContradictoryListing
+        from relnox.indexes.listings import ContradictoryListing
         from relnox.system.network import Deadline
 
         built = {file.filename: file for file in files}

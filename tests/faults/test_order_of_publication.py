@@ -16,7 +16,8 @@ from relnox.core.planning.plan import Plan
 from relnox.core.records import replace
 from relnox.core.release.publication import Observation
 from relnox.errors import ExitCode, Failed
-from relnox.indexes.client import IndexFile, Listing, ServedContent
+from relnox.indexes.client import ServedContent
+from relnox.indexes.listings import IndexFile, Listing
 from relnox.steps.run import Run
 from relnox.steps.scratch import ScratchFolder
 from relnox.system import network

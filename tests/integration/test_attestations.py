@@ -429,7 +429,7 @@ def test_a_certificate_of_another_publisher_blocks_the_uploads(
 
 
 def test_an_expired_certificate_is_renewed(tmp_path: Path, services: Services) -> None:
-    from relnox.indexes.trusted_publishing import Identity
+    from relnox.indexes.identities import Identity
     from relnox.system.secrets import Secret
 
     file = a_file(tmp_path)
@@ -452,7 +452,7 @@ def a_file(tmp_path: Path, content: bytes = b"content", name: str = "demo-1.0.ta
 
 @pytest.fixture
 def attested(tmp_path: Path, services: Services) -> tuple[Distribution, bytes]:
-    from relnox.indexes.trusted_publishing import Identity
+    from relnox.indexes.identities import Identity
     from relnox.system.secrets import Secret
 
     file = a_file(tmp_path)

@@ -21,7 +21,7 @@ from relnox.core.release.publication import Observation
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Conflict, Failed, TryLater
-from relnox.indexes import Indexes, client, targets, uploader
+from relnox.indexes import Indexes, client, listings, targets, uploader
 from relnox.indexes.credentials import Credentials, Secret
 from relnox.indexes.uploader import FileExists, send
 from relnox.system import network
@@ -301,7 +301,7 @@ def test_a_listing_without_hashes_is_proven_by_fetching_the_file(tmp_path: Path)
 
 def test_a_download_tells_the_hash_of_what_came(tmp_path: Path) -> None:
     with server(lambda _method, _path: (200, {}, CONTENT)) as url:
-        file = client.IndexFile(filename="x", url=url, sha256="another")
+        file = listings.IndexFile(filename="x", url=url, sha256="another")
         assert client.download(file, tmp_path / "x") == SHA256
     assert (tmp_path / "x").read_bytes() == CONTENT
 
@@ -336,7 +336,7 @@ TAIL = f"bytes {len(LARGE) - (1 << 20)}-{len(LARGE) - 1}/{len(LARGE)}"
 )
 def test_served_bytes_are_compared_with_what_was_built(answer: Answer, seen: Observation) -> None:
     with server(lambda _method, _path: answer) as url:
-        file = client.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
+        file = listings.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
         assert client.compare_served(file, BUILT, limit=len(LARGE)).observation is seen
 
 
@@ -362,13 +362,13 @@ def test_of_a_large_file_the_length_and_the_end_are_compared(
     path = tmp_path / BUILT.filename
     path.write_bytes(LARGE)
     with server(lambda _method, _path: answer) as url:
-        file = client.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
+        file = listings.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
         assert client.compare_served(file, BUILT, limit=1000, path=path).observation is seen
 
 
 def test_a_large_file_that_is_not_here_is_fetched_as_a_whole() -> None:
     with server(lambda _method, _path: (200, {}, LARGE)) as url:
-        file = client.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
+        file = listings.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
         assert client.compare_served(file, BUILT, limit=1000).observation is Observation.MATCH
 
 

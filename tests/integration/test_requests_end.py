@@ -20,7 +20,7 @@ from raw_server import answering, raw_server, read_head
 from releases import Package, release
 
 from relnox.errors import Failed, RelnoxError, TryLater
-from relnox.indexes import client, uploader
+from relnox.indexes import client, listings, uploader
 from relnox.system import network
 from relnox.system.network import Deadline, TransientError, rate_limits
 
@@ -152,7 +152,7 @@ def test_a_file_comes_as_it_is_stored(tmp_path: Path) -> None:
 
 def test_a_look_at_a_file_does_not_fetch_it() -> None:
     with raw_server(flood(CLOSE, b"x" * 65536)) as url:
-        file = client.IndexFile(filename="demo-1.0.tar.gz", url=url, sha256=None)
+        file = listings.IndexFile(filename="demo-1.0.tar.gz", url=url, sha256=None)
         response = network.get(file.url, {"Range": "bytes=0-0"}, limit=network.PEEK)
     assert response.status_code == 200
     assert response.content == b"x" * network.PEEK.size

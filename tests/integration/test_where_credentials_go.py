@@ -18,7 +18,7 @@ from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Failed
 from relnox.indexes import Indexes, client, credentials, targets, trusted_publishing
-from relnox.indexes.client import IndexFile
+from relnox.indexes.listings import IndexFile
 from relnox.system import network
 from relnox.system.secrets import Secret, masked
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from relnox.commands.shared.project import Project
     from relnox.core.release.manifest import Distribution, Manifest
-    from relnox.indexes.client import Listing
+    from relnox.indexes.listings import Listing
 
 __all__ = [
     "IndexState",

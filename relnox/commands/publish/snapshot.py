@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.hooks import Hooks
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution, Manifest
-    from relnox.indexes.client import Listing
+    from relnox.indexes.listings import Listing
 
 __all__ = ["Snapshot"]
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
 from relnox.errors import Failed
-from relnox.system.network import deadlines
-from relnox.system.network.addresses import (
+from relnox.system.addresses import (
     check_url,
     host_of,
     is_encrypted,
@@ -24,6 +23,7 @@ from relnox.system.network.addresses import (
     require_encryption,
     same_origin,
 )
+from relnox.system.network import deadlines
 from relnox.system.network.bodies import (
     DOCUMENT,
     LISTING,
@@ -95,7 +95,7 @@ def get(  # noqa: PLR0913 - a request
     limit: Limit = DOCUMENT,
     leave_origin: bool = False,
 ) -> Response:
-    """Request a document; retry with back-off after transient errors.
+    """Request a document, bypassing caches; retry with back-off after transient errors.
 
     Redirects are followed within the origin only: another server cannot speak for this index. A redirect to
     another origin is returned as the response, unless `leave_origin` is set.
@@ -116,12 +116,13 @@ def get(  # noqa: PLR0913 - a request
             interrupted.
     """
     limited = deadline or Deadline()
+    fresh = {**(headers or {}), "Cache-Control": "no-cache"}
 
     def send(address: str, auth: Callable[[PreparedRequest], PreparedRequest] | None) -> Response:
         with into.open("wb") if into is not None else contextlib.nullcontext() as out:
             timeout = limited.read_timeout
             return send_once(
-                method, address, headers=headers, into=out, read_timeout=timeout, limit=limit, auth=auth
+                method, address, headers=fresh, into=out, read_timeout=timeout, limit=limit, auth=auth
             )
 
     while True:

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from relnox.core.planning import fixes
 from relnox.errors import Failed
-from relnox.system.network.addresses import is_loopback
+from relnox.system.addresses import is_loopback
 from relnox.system.secrets import Secret
 
 __all__ = ["Proxy", "proxy_for"]

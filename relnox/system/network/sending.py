@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from relnox.errors import Failed
+from relnox.system.addresses import check_url, host_of, origin_of, require_encryption
 from relnox.system.network import deadlines
-from relnox.system.network.addresses import check_url, host_of, origin_of, require_encryption
 from relnox.system.network.bodies import DOCUMENT, SLOWEST_AVERAGE, read_body
 from relnox.system.network.deadlines import READ_TIMEOUT
 from relnox.system.network.failures import (

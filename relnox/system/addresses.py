@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from relnox.errors import Blocked, Failed
 
 __all__ = [
+    "PORTS",
+    "WITH_LOGIN",
     "check_url",
     "host_of",
     "is_encrypted",
@@ -15,9 +17,12 @@ __all__ = [
     "quote_url",
     "require_encryption",
     "same_origin",
+    "url_problem",
 ]
 
-_PORTS = {"http": 80, "https": 443}
+WITH_LOGIN = "contains a user name or a password"
+
+PORTS = {"http": 80, "https": 443}
 _MAX_URL = 8192
 """Characters; servers accept no longer request lines either."""
 _MAX_QUOTED = 100
@@ -29,13 +34,31 @@ def check_url(url: str) -> None:
     Raises:
         Failed: It cannot; the message contains no password.
     """
-    problem = _problem(url)
-    if problem:
+    if problem := url_problem(url):
         raise Failed(
             "url-invalid",
             f"the URL {quote_url(url)} {problem}",
             fix="correct it in the settings; if the index lists it or redirects to it, report it to the index",
         )
+
+
+def url_problem(url: str) -> str:
+    """Return why a URL cannot be requested: `WITH_LOGIN` if only for its user name or password; empty if it can."""
+    if len(url) > _MAX_URL:
+        return f"is longer than {_MAX_URL} characters"
+    if any(char <= " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in url):
+        return "contains control characters or spaces"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        host.encode("idna")
+    except ValueError:
+        return "is not valid"
+    if parts.scheme not in PORTS:
+        return "is neither https nor http"
+    if not host or port == 0:
+        return "has no host"
+    return WITH_LOGIN if "@" in parts.netloc else ""
 
 
 def host_of(url: str) -> str:
@@ -53,7 +76,7 @@ def origin_of(url: str) -> str:
         ValueError: The URL is not valid.
     """
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS.get(parts.scheme)}"
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS.get(parts.scheme)}"
 
 
 def same_origin(one: str, other: str) -> bool:
@@ -100,25 +123,6 @@ def require_encryption(url: str) -> None:
             f"credentials cannot be sent to {host_of(url)} (http is not encrypted)",
             fix=f"use https://{host_of(url)}; http is allowed for this machine only (localhost, 127.0.0.1)",
         )
-
-
-def _problem(url: str) -> str:
-    """Describe what is wrong with a URL; empty if nothing is."""
-    if len(url) > _MAX_URL:
-        return f"is longer than {_MAX_URL} characters"
-    if any(char <= " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in url):
-        return "contains control characters or spaces"
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-        host.encode("idna")
-    except ValueError:
-        return "is not valid"
-    if parts.scheme not in _PORTS:
-        return "is neither https nor http"
-    if "@" in parts.netloc:
-        return "contains a user name or a password"
-    return "" if host and port != 0 else "has no host"
 
 
 def quote_url(url: str) -> str:

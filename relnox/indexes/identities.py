@@ -1,0 +1,170 @@
+"""Identity tokens, which CI providers issue to a job (OpenID Connect): for uploads and for signatures."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+from relnox.errors import Blocked
+from relnox.system import network
+from relnox.system.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "GITLAB_CI",
+    "NO_PROVIDER",
+    "Identity",
+    "detect_provider",
+    "identify",
+    "permission_hint",
+    "request_identity",
+]
+
+GITLAB_CI = "GitLab CI"
+NO_PROVIDER = "not running on a supported CI provider"
+_TIMEOUT = 60.0
+_PRODUCT_NAME = "/sys/class/dmi/id/product_name"
+_CI_PROVIDERS = {
+    "GITHUB_ACTIONS": "GitHub Actions",
+    "GITLAB_CI": GITLAB_CI,
+    "BUILDKITE": "Buildkite",
+    "CIRCLECI": "CircleCI",
+    "GOOGLE_SERVICE_ACCOUNT_NAME": "Google Cloud",
+}
+"""By the variables from which the `id` package detects them."""
+
+
+class Identity:
+    """An identity token and its claims, whose signature only the index checks.
+
+    Args:
+        token: The token (a JSON Web Token, RFC 7519).
+    """
+
+    def __init__(self, token: Secret) -> None:
+        self.token = token
+        self.claims: dict[str, str] = _claims(token)
+
+    @property
+    def description(self) -> str:
+        """The repository, the project or the subject."""
+        return next(
+            (self.claims[name] for name in ("repository", "project_path", "sub") if name in self.claims), ""
+        )
+
+    def check_workflow(self, index: str) -> None:
+        """Check that indexes accept the workflow of this identity.
+
+        Raises:
+            Blocked: The job is part of a reusable workflow: indexes check that workflow, attestations its caller.
+        """
+        called, caller = self.claims.get("job_workflow_ref"), self.claims.get("workflow_ref")
+        if called and caller and called != caller:
+            raise Blocked(
+                "reusable-workflow",
+                f"the upload job is part of a reusable workflow ({called}, called by {caller}), which {index} "
+                "does not support for Trusted Publishing with attestations",
+                fix=f"move the upload job into {caller.partition('@')[0]}; the build jobs may stay",
+            )
+
+
+def identify(audience: str, environment: Mapping[str, str]) -> Identity | str:
+    """Return the identity of this job for an audience, or why there is none.
+
+    Args:
+        audience: The audience of the identity token.
+        environment: Environment variables, which identify the CI provider.
+
+    Raises:
+        TransientError: A retry may succeed.
+        Blocked: The CI provider returned a token for another audience.
+    """
+    ci_provider = detect_provider(environment)
+    if ci_provider is None:
+        return NO_PROVIDER
+    return request_identity(audience, ci_provider) or (
+        f"{ci_provider} issues no identity token for {audience}: {permission_hint(ci_provider, audience)}"
+    )
+
+
+def detect_provider(environment: Mapping[str, str]) -> str | None:
+    """Return the name of the CI provider; None if none that issues identity tokens is detected."""
+    return next((name for variable, name in _CI_PROVIDERS.items() if environment.get(variable)), _google_cloud())
+
+
+def request_identity(audience: str, ci_provider: str) -> Identity | None:
+    """Get an identity token from the CI provider; None if the CI provider issues none.
+
+    Raises:
+        TransientError: A retry may succeed.
+        Blocked: The token is for another audience.
+    """
+    import urllib3
+    from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, detect_credential
+
+    try:
+        # The package sends its own requests, without deadlines, and cannot be interrupted.
+        tokens = network.call_with_timeout(
+            lambda: [Secret(text) for text in (detect_credential(audience),) if text],
+            _TIMEOUT,
+            ci_provider,
+        )
+    except GitHubOidcPermissionCredentialError:
+        return None
+    except AmbientCredentialError as error:
+        # The text may quote the response of the CI provider, which may be the token: it is not shown.
+        text = str(error)
+        if "not found" in text or "could not find" in text:  # the variable of GitLab, the program of others
+            return None
+        message = f"{ci_provider} could not issue an identity token"
+        if "timed out" in text or "request failed" in text:
+            raise network.TransientError("identity-unavailable", message) from None
+        raise Blocked(
+            "identity-invalid",
+            f"{message} for {audience}",
+            fix=permission_hint(ci_provider, audience),
+        ) from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise network.TransientError(
+            "identity-unavailable",
+            f"{ci_provider} could not issue an identity token ({type(error).__name__})",
+        ) from None
+    return Identity(tokens[0]) if tokens else None
+
+
+def permission_hint(ci_provider: str, audience: str) -> str:
+    """Return what a job needs to get an identity token."""
+    match ci_provider:
+        case "GitHub Actions":
+            return "the job needs permissions: id-token: write (pull requests from forks never have it)"
+        case "GitLab CI":
+            name = "".join(char if char.isalnum() and char.isascii() else "_" for char in audience.upper())
+            return f"the job needs id_tokens: {name}_ID_TOKEN: aud: {audience}"
+        case _:
+            return f"see the OpenID Connect documentation of {ci_provider}"
+
+
+def _claims(token: Secret) -> dict[str, str]:
+    """Return the claims of a token without checking its signature; empty if it cannot be parsed."""
+    try:
+        body = token.reveal().split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except (ValueError, IndexError):
+        return {}
+    return (
+        {name: value for name, value in claims.items() if isinstance(value, str)}
+        if isinstance(claims, dict)
+        else {}
+    )
+
+
+def _google_cloud() -> str | None:
+    """Detect machines of Google Cloud, which have an identity without any variable."""
+    try:
+        with open(_PRODUCT_NAME, encoding="utf-8") as file:  # noqa: PTH123 - a file of the kernel
+            return _CI_PROVIDERS["GOOGLE_SERVICE_ACCOUNT_NAME"] if file.read().startswith("Google") else None
+    except OSError:
+        return None

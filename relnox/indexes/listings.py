@@ -1,0 +1,281 @@
+"""Listings of the files of a project, as JSON (PEP 691, PEP 700) and as HTML (PEP 503)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urljoin
+
+from relnox.errors import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packaging.version import Version
+
+__all__ = [
+    "ContradictoryListing",
+    "IndexFile",
+    "InvalidListing",
+    "Listing",
+    "from_html",
+    "from_json",
+    "without_duplicates",
+]
+
+_API_MAJOR = "1"
+"""Major version of the simple API."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ATTRIBUTES = ("href", "data-yanked", "data-provenance")
+"""Attributes of links that are used; others are dropped, to limit memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexFile:
+    """A file in a listing.
+
+    Attributes:
+        filename: Its name.
+        url: URL of the download.
+        sha256: Hex digest; None if the listing has none.
+        upload_time: Time of the upload in UTC; None if the listing has none (PEP 700).
+        yanked: Whether installers ignore it (PEP 592).
+        provenance: URL of its provenance (PEP 740), or None.
+    """
+
+    filename: str
+    url: str
+    sha256: str | None
+    upload_time: datetime | None = None
+    yanked: bool = False
+    provenance: str | None = None
+
+    @property
+    def version(self) -> Version | None:
+        """The version in the name; None if it is the name of neither a wheel nor an sdist."""
+        from packaging.utils import (
+            InvalidSdistFilename,
+            InvalidWheelFilename,
+            parse_sdist_filename,
+            parse_wheel_filename,
+        )
+
+        try:
+            if self.filename.endswith(".whl"):
+                return parse_wheel_filename(self.filename)[1]
+            return parse_sdist_filename(self.filename)[1]
+        except (InvalidSdistFilename, InvalidWheelFilename):
+            return None
+
+
+class Listing(dict[str, IndexFile]):
+    """The files of a project by name, and its status.
+
+    A name that is listed twice with different content is left out.
+
+    Args:
+        files: The files.
+        status: `active`, `archived`, `quarantined` or `deprecated` (PEP 792).
+        reason: The index's reason for the status.
+        redirected: Whether the index redirects to another one for the project.
+    """
+
+    def __init__(
+        self,
+        files: Iterable[IndexFile] = (),
+        *,
+        status: str = "active",
+        reason: str = "",
+        redirected: bool = False,
+    ) -> None:
+        super().__init__()
+        self.redirected = redirected
+        self.status = status
+        self.reason = reason
+        self._contradictory: dict[str, set[str]] = {}
+        for file in files:
+            self._add(file)
+
+    def check_consistent(self, filename: str) -> None:
+        """Check that a file is not listed twice with different content.
+
+        Raises:
+            ContradictoryListing: It is.
+        """
+        if filename in self._contradictory:
+            raise ContradictoryListing(filename, sorted(self._contradictory[filename]))
+
+    def _add(self, file: IndexFile) -> None:
+        name, content = file.filename, _content_key(file)
+        if name in self._contradictory:
+            self._contradictory[name].add(content)
+        elif (before := self.get(name)) is None:
+            self[name] = file
+        elif _content_key(before) == content:
+            self[name] = replace(before, yanked=before.yanked or file.yanked)
+        else:
+            self._contradictory[name] = {_content_key(before), content}
+            del self[name]
+
+
+def _content_key(file: IndexFile) -> str:
+    return file.sha256 or f"none, at {file.url}"
+
+
+class ContradictoryListing(Conflict):
+    """The error of a file name that is listed more than once, with different content.
+
+    Args:
+        filename: The name.
+        contents: Its hashes, or URLs of files without hash.
+    """
+
+    def __init__(self, filename: str, contents: list[str]) -> None:
+        lines = "".join(f"\n  sha256 {content}" for content in contents)
+        super().__init__(
+            "listing-contradictory",
+            f"the index lists {filename} more than once, with different content:{lines}",
+            fix="report it to the index operator: installers may use either file",
+        )
+        self.filename = filename
+
+
+def from_json(document: Any, page: str) -> Listing:
+    """Parse a project page (PEP 691, PEP 700 and PEP 792)."""
+    meta = document.get("meta")
+    _check_version(meta.get("api-version", _API_MAJOR) if isinstance(meta, dict) else _API_MAJOR)
+    marker = document.get("project-status")
+    marker = marker if isinstance(marker, dict) else {}
+    if not isinstance(document["files"], list):
+        raise InvalidListing("files is not a list")
+    files = (
+        IndexFile(
+            filename=_text(entry["filename"]),
+            url=_absolute_url(page, _text(entry["url"])),
+            sha256=_digest(entry.get("hashes", {}).get("sha256")),
+            upload_time=_time(entry.get("upload-time")),
+            yanked=_is_yanked(entry.get("yanked", False)),
+            provenance=_absolute_url(page, _text(entry["provenance"])) if entry.get("provenance") else None,
+        )
+        for entry in document["files"]
+    )
+    return Listing(files, status=str(marker.get("status", "active")), reason=str(marker.get("reason", "")))
+
+
+def from_html(text: str, page: str) -> Listing:
+    """Parse a project page (PEP 503 and PEP 792), with hashes in the fragments of links."""
+    parser = _Page()
+    parser.feed(text)
+    if not parser.is_html:
+        raise InvalidListing("not HTML")
+    if parser.has_password_field:
+        raise InvalidListing("it is a login page")
+    _check_version(parser.meta.get("pypi:repository-version", _API_MAJOR))
+    files = []
+    for attributes in parser.anchors:
+        url, _, fragment = _absolute_url(page, attributes.get("href") or "").partition("#")
+        algorithm, _, digest = fragment.partition("=")
+        provenance_url = attributes.get("data-provenance")
+        files.append(
+            IndexFile(
+                filename=unquote(url.partition("?")[0].rsplit("/", 1)[-1]),
+                url=url,
+                sha256=_digest(digest) if algorithm == "sha256" else None,
+                yanked="data-yanked" in attributes,
+                provenance=_absolute_url(page, provenance_url) if provenance_url else None,
+            )
+        )
+    return Listing(
+        files,
+        status=parser.meta.get("pypi:project-status", "active"),
+        reason=parser.meta.get("pypi:project-status-reason", ""),
+    )
+
+
+class InvalidListing(ValueError):
+    """The reason why a response is not a listing."""
+
+
+def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build a JSON object; reject duplicate keys, which parsers resolve differently."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise InvalidListing(f"duplicate key {duplicate!r}")
+    return document
+
+
+def _is_yanked(value: object) -> bool:
+    """Parse `yanked` (PEP 592, PEP 691): true, false or a reason."""
+    if not isinstance(value, (bool, str, NoneType)):
+        raise TypeError(f"{value!r} is not a valid value of yanked")
+    return bool(value)
+
+
+def _absolute_url(page: str, url: str) -> str:
+    """Resolve a link; one that is not valid is left as it is, and is an error when it is requested."""
+    try:
+        return urljoin(page, url)
+    except ValueError:
+        return url
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _digest(value: object) -> str | None:
+    """Convert a hex digest to lower case: some indexes use upper case."""
+    if value is None:
+        return None
+    if not _SHA256.fullmatch(digest := _text(value).lower()):
+        raise InvalidListing(f"{digest[:80]!r} is not a SHA-256")
+    return digest
+
+
+def _check_version(version: object) -> None:
+    """Check the major version of the simple API (PEP 629)."""
+    if str(version).partition(".")[0] != _API_MAJOR:
+        raise InvalidListing(f"unsupported version {str(version)[:20]!a} of the simple API")
+
+
+def _time(value: object) -> datetime | None:
+    """Parse an upload time (PEP 700), in UTC even without a zone; None if it is not valid."""
+    try:
+        time = datetime.fromisoformat(_text(value))
+    except (ValueError, TypeError):
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+class _Page(HTMLParser):
+    """Parser that collects the links and `meta` elements of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchors: list[dict[str, str | None]] = []
+        self.meta: dict[str, str] = {}
+        self.is_html = False
+        self.has_password_field = False
+
+    def handle_decl(self, decl: str) -> None:
+        self.is_html = self.is_html or decl.lower().startswith("doctype html")
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.is_html = True
+        if tag == "a":
+            if len({value for name, value in attrs if name == "href"}) > 1:
+                raise InvalidListing("a link has two URLs")
+            self.anchors.append({name: attributes[name] for name in _ATTRIBUTES if name in attributes})
+        elif tag == "meta":
+            self.meta[attributes.get("name") or ""] = attributes.get("content") or ""
+        elif tag == "input" and (attributes.get("type") or "").lower() == "password":
+            self.has_password_field = True
