@@ -43,7 +43,7 @@ def check_url(url: str) -> None:
 
 
 def url_problem(url: str) -> str:
-    """Return why a URL cannot be requested: `WITH_LOGIN` if only for its user name or password; empty if it can."""
+    """Return why a URL cannot be requested, `WITH_LOGIN` if only for its user or password; empty if it can."""
     if len(url) > _MAX_URL:
         return f"is longer than {_MAX_URL} characters"
     if any(char <= " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in url):
