@@ -70,7 +70,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             options.dist, release_versions.select_tagged(options, project).package, project
         )
         files = {file.filename: file.sha256 for file in manifest.distributions}
-        will_be_cleared = not project.indexes.embedded.holds_only(files)
+        will_be_cleared = not project.indexes.embedded.store.holds_only(files)
     if options.pypi_rules:
         from relnox.indexes.embedded.rules import Rules
 

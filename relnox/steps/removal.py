@@ -102,7 +102,7 @@ class ClearingIndex(Action[ClearIndex]):
     def check(self) -> str | None:
         """Return why nothing is to do: it has only files of this release, as after an interrupted run."""
         files = {file.filename: file.sha256 for file in self.step.files}
-        if self.run.indexes.embedded.holds_only(files):
+        if self.run.indexes.embedded.store.holds_only(files):
             return "the index has only files of this release"
         return None
 
@@ -111,7 +111,7 @@ class ClearingIndex(Action[ClearIndex]):
         self.run.indexes.clear_embedded()
 
     def verify(self) -> str:
-        if not self.run.indexes.embedded.holds_only({}):
+        if not self.run.indexes.embedded.store.holds_only({}):
             raise Failed(
                 "index-not-cleared",
                 f"{self.step.index} has files although it was cleared (another process uploads to it)",

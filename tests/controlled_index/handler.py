@@ -22,10 +22,11 @@ from controlled_index.attestations import provenance
 from controlled_index.faults import Answer, Cut, Duplicate, Foreign, Stale, Stall, Trickle, Truncate
 from controlled_index.journal import Request
 from relnox.errors import Blocked
-from relnox.indexes.embedded.handler import CHUNK, Handler, Response
+from relnox.indexes.embedded.connection import CHUNK, Response
+from relnox.indexes.embedded.handler import Handler
 from relnox.indexes.embedded.multipart import read_form
 from relnox.indexes.embedded.pages import Format
-from relnox.indexes.embedded.store import identify
+from relnox.indexes.embedded.stored_files import identify
 from relnox.indexes.embedded.upload import Upload
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
     from controlled_index.accounts import Identity
     from controlled_index.faults import Fault, Kind
     from controlled_index.index import ControlledIndex
-    from relnox.indexes.embedded.handler import Body
+    from relnox.indexes.embedded.connection import Body
+    from relnox.indexes.embedded.incoming import Incoming
     from relnox.indexes.embedded.multipart import Form
-    from relnox.indexes.embedded.store import Incoming, StoredFile
+    from relnox.indexes.embedded.stored_files import StoredFile
 
 __all__ = ["ControlledHandler"]
 

@@ -50,7 +50,7 @@ def test_files_of_another_release_are_removed_and_the_release_is_uploaded(root: 
     assert code == 0
     assert set(statuses.values()) == {"success"}
     assert next(iter(statuses)) == "remove all content of index embedded"
-    assert _index(root).holds_only(_hashes(manifest))
+    assert _index(root).store.holds_only(_hashes(manifest))
 
 
 def test_a_dry_run_shows_all_uploads_and_removes_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +58,7 @@ def test_a_dry_run_shows_all_uploads_and_removes_nothing(root: Path, capsys: pyt
     release(root, [Package("core")], content="second = 2\n")
     assert main([*CLEAR, "--dry-run"]) == 0
     assert "upload core-1.0.tar.gz" in capsys.readouterr().out
-    assert not _index(root).holds_only({})
+    assert not _index(root).store.holds_only({})
     assert before == sorted(path.name for path in root.rglob("*.tar.gz"))
 
 
@@ -66,7 +66,7 @@ def test_nothing_is_removed_where_the_plan_is_blocked(root: Path) -> None:
     release(root, [Package("core")], content="second = 2\n")
     next((root / "dist").glob("core-*.whl")).write_bytes(b"damaged")
     assert main(list(CLEAR)) == 4  # the file is not the one that was built
-    assert not _index(root).holds_only({})
+    assert not _index(root).store.holds_only({})
 
 
 def test_a_rerun_keeps_what_an_interrupted_run_uploaded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

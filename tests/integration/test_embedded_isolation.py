@@ -20,7 +20,7 @@ from running import run_in_process
 
 from relnox.core.settings.config import Config
 from relnox.indexes import Indexes
-from relnox.indexes.embedded import EmbeddedIndex, handler, multipart, server
+from relnox.indexes.embedded import EmbeddedIndex, connection, multipart, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +167,7 @@ def test_headers_of_a_part_are_short(index: EmbeddedIndex) -> None:
 def test_a_client_that_trickles_its_request_is_let_go(
     sent: bytes, index: EmbeddedIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handler, "_HEAD_LIMIT", 0.5)
+    monkeypatch.setattr(connection, "_HEAD_LIMIT", 0.5)
     with opened(index) as client:
         done = threading.Event()
 
@@ -188,7 +188,7 @@ def test_a_client_that_trickles_its_request_is_let_go(
 def test_a_client_that_trickles_its_upload_is_let_go(
     index: EmbeddedIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handler, "_ANSWER_LIMIT", 0.5)
+    monkeypatch.setattr(connection, "_ANSWER_LIMIT", 0.5)
     own = urlsplit(index.upload_url).netloc
     head = f"POST /legacy/ HTTP/1.1\r\nHost: {own}\r\nAuthorization: {login(TOKEN)}\r\nContent-Length: 5000\r\n"
     with opened(index) as client:

@@ -1,8 +1,8 @@
 """An embedded index: a package index on loopback, with its files in a folder.
 
 - `server` has the index and its server socket.
-- `handler` answers HTTP requests, `multipart` parses upload forms, `pages` renders listings.
-- `upload` checks and stores an upload, `rules` has the rules of PyPI, `store` has the files.
+- `connection` reads requests, `handler` answers them, `multipart` parses upload forms, `pages` renders listings.
+- `upload` checks an upload, `rules` has the rules of PyPI, `incoming`, `store` and `stored_files` have the files.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from relnox.indexes.embedded.store import StoredFile
+    from relnox.indexes.embedded.stored_files import StoredFile
 
 __all__ = ["Format", "negotiate", "project_list", "project_page"]
 

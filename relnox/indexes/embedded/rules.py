@@ -14,10 +14,11 @@ from packaging.utils import canonicalize_name
 
 from relnox.core.records import Record
 from relnox.errors import Blocked
-from relnox.indexes.embedded.store import file_exists_message, identify
+from relnox.indexes.embedded.stored_files import file_exists_message, identify
 
 if TYPE_CHECKING:
-    from relnox.indexes.embedded.store import Incoming, Store
+    from relnox.indexes.embedded.incoming import Incoming
+    from relnox.indexes.embedded.store import Store
 
 __all__ = ["Rules"]
 

@@ -11,11 +11,11 @@ import time
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
-from relnox.indexes.embedded.handler import LOOPBACK, Handler
+from relnox.indexes.embedded.connection import LOOPBACK
+from relnox.indexes.embedded.handler import Handler
 from relnox.indexes.embedded.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -83,14 +83,6 @@ class EmbeddedIndex:
         if self._listener is None:
             raise RuntimeError("the embedded index has a URL only inside its with statement")
         return f"http://{LOOPBACK}:{self._listener.server_port}"
-
-    def holds_only(self, files: Mapping[str, str]) -> bool:
-        """Return whether it has only files out of these; it need not be running.
-
-        Args:
-            files: SHA-256 (hex) by name.
-        """
-        return self.store.holds_only(files)
 
     def clear(self) -> None:
         """Delete all files; the index need not be running."""

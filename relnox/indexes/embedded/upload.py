@@ -8,12 +8,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from relnox.errors import Blocked
-from relnox.indexes.embedded.store import identify
+from relnox.indexes.embedded.stored_files import identify
 
 if TYPE_CHECKING:
+    from relnox.indexes.embedded.incoming import Incoming
     from relnox.indexes.embedded.multipart import Form
     from relnox.indexes.embedded.server import EmbeddedIndex
-    from relnox.indexes.embedded.store import Incoming
 
 __all__ = ["Upload"]
 

@@ -1,0 +1,149 @@
+"""An upload in progress, in a folder of its own until it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import zipfile
+import zlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self
+
+from relnox.errors import Conflict
+from relnox.indexes.embedded.stored_files import FILE, METADATA, RECORD, file_exists_message, identify
+from relnox.system.files import sync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+    from typing import BinaryIO
+
+    from relnox.indexes.embedded.store import Store
+    from relnox.system.temporary_folders import TemporaryFolder
+
+__all__ = ["Incoming"]
+
+_METADATA_LIMIT = 1 << 24
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # encrypted, or an unsupported compression
+    ValueError,
+)
+
+
+class Incoming:
+    """An upload in progress, created by `Store.receive`."""
+
+    def __init__(self, files: Path, temporary: TemporaryFolder, store: Store) -> None:
+        self._files = files
+        self._temporary = temporary
+        self._folder = temporary.path / "upload"
+        self._folder.mkdir()
+        self._store = store
+        self._content = (self._folder / FILE).open("xb")
+        self.size = 0
+        self._sha256 = hashlib.sha256()
+        self._blake2 = hashlib.blake2b(digest_size=32)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._content.close()
+        self._temporary.__exit__(kind, error, traceback)
+
+    def write(self, piece: bytes) -> None:
+        """Add the next bytes of the file."""
+        self._content.write(piece)
+        self.size += len(piece)
+        self._sha256.update(piece)
+        self._blake2.update(piece)
+
+    def write_all(self, pieces: Iterable[bytes]) -> None:
+        """Add the rest of the file, in pieces."""
+        for piece in pieces:
+            self.write(piece)
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Hex digests of the bytes so far: `sha256` and `blake2_256`."""
+        return {"sha256": self._sha256.hexdigest(), "blake2_256": self._blake2.hexdigest()}
+
+    def store(self, filename: str, *, requires_python: str | None = None) -> bool:
+        """Move the file into the store.
+
+        Args:
+            filename: Its name.
+            requires_python: Its `data-requires-python` (PEP 503).
+
+        Returns:
+            Whether it is new; false if the store has the same file.
+
+        Raises:
+            Blocked: The name is not valid for a distribution.
+            Conflict: The store has a different file with this name.
+        """
+        identify(filename)
+        _sync(self._content)
+        self._content.close()
+        metadata = _wheel_metadata(self._folder / FILE) if filename.endswith(".whl") else None
+        if metadata is not None:
+            self._write(METADATA, metadata)
+        digests = self.digests
+        record = {
+            "size": self.size,
+            **digests,
+            "upload_time": f"{datetime.fromtimestamp(self._store.clock(), UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "requires_python": requires_python,
+            "metadata_sha256": None if metadata is None else hashlib.sha256(metadata).hexdigest(),
+        }
+        self._write(RECORD, json.dumps(record, indent=2).encode())
+        sync_folder(self._folder)
+        try:
+            self._folder.rename(self._files / filename)
+        except OSError:
+            # The error for an existing folder differs between systems.
+            stored = self._store.find(filename)
+            if stored is None:
+                raise
+            if stored.sha256 == digests["sha256"]:
+                return False
+            raise Conflict(
+                "index-file-differs",
+                f"{file_exists_message(filename, stored.blake2_256)} The one sent has {digests['blake2_256']!r}.",
+                fix="bump the version, or clear the embedded index",
+            ) from None
+        sync_folder(self._files)
+        return True
+
+    def _write(self, part: str, content: bytes) -> None:
+        with (self._folder / part).open("xb") as file:
+            file.write(content)
+            _sync(file)
+
+
+def _wheel_metadata(wheel: Path) -> bytes | None:
+    """Return the `METADATA` of a wheel; None if it cannot be read."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            entries = [
+                entry for entry in archive.infolist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", entry.filename)
+            ]
+            if len(entries) != 1 or entries[0].file_size > _METADATA_LIMIT:
+                return None
+            return archive.read(entries[0])
+    except _UNREADABLE:
+        return None
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
