@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from relnox.errors import Blocked
 from relnox.indexes import targets
 
 if TYPE_CHECKING:
@@ -19,22 +19,18 @@ if TYPE_CHECKING:
     from relnox.core.dependencies.availability import AvailableVersions, RequiredProject
     from relnox.core.release.manifest import Distribution
     from relnox.core.settings.config import Config
-    from relnox.indexes.attestations import Signatory
     from relnox.indexes.client import ServedContent
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.embedded import EmbeddedIndex
     from relnox.indexes.identities import Identity
     from relnox.indexes.listings import IndexFile, Listing
+    from relnox.indexes.signing import Signatory
     from relnox.system.network import Deadline
 
 __all__ = ["Indexes"]
 
-T = TypeVar("T")
-
-_CONCURRENT_REQUESTS = 16
 _RETRY_TIME = 1200.0
 """Seconds to retry each listing."""
-_POLL_INTERVAL = 0.05
 _MAX_LISTING_AGE = 10.0
 """Seconds that a cached listing is used instead of requesting it again: files may have been added meanwhile."""
 
@@ -133,13 +129,15 @@ class Indexes:
             projects: Normalized names (PEP 503).
             seconds: How long to try for each project.
         """
+        from relnox.indexes.concurrency import call_concurrently
         from relnox.system import network
 
         self.target(index)
         import requests  # noqa: F401 - before the threads, which all import it
 
-        threading.Thread(target=_import_twine, daemon=True).start()
-        _concurrently(lambda project: self.fetch_listing(index, project, network.Deadline(seconds)), projects)
+        twine = "relnox.indexes.twine_compat"
+        threading.Thread(target=importlib.import_module, args=(twine,), daemon=True).start()
+        call_concurrently(lambda project: self.fetch_listing(index, project, network.Deadline(seconds)), projects)
 
     def available(
         self, index: str, projects: Mapping[str, Sequence[RequiredProject]], *, trusted: Collection[str]
@@ -155,6 +153,7 @@ class Indexes:
             trusted: The projects that are also requested from the trusted index.
         """
         from relnox.indexes import availability
+        from relnox.indexes.concurrency import call_concurrently
         from relnox.system import network
 
         sources = {index: self.target(index).simple_url, **targets.extra_simple_urls(self._config)}
@@ -169,7 +168,7 @@ class Indexes:
         def request(project: str) -> AvailableVersions:
             return query.find(project, projects[project], with_trusted if project in trusted else sources)
 
-        return dict(zip(projects, _concurrently(request, projects), strict=True))
+        return dict(zip(projects, call_concurrently(request, projects), strict=True))
 
     def hashes(
         self,
@@ -274,28 +273,18 @@ class Indexes:
         Raises:
             Blocked: The identity is one that indexes reject.
         """
-        from relnox.indexes import attestations, identities
+        from relnox.indexes import identities, signing
 
-        identity = identities.identify(attestations.AUDIENCE, self._environment)
+        identity = identities.identify(signing.AUDIENCE, self._environment)
         if not isinstance(identity, str):
             identity.check_workflow(index)
         return identity
 
     def signatory(self, index: str) -> Signatory:
         """Return the signer of files for an index, with the identity of the current job."""
-        from relnox.indexes import attestations
+        from relnox.indexes.signing import Signatory
 
-        def identify() -> Identity:
-            identity = self.identity(index)
-            if isinstance(identity, str):
-                raise Blocked(
-                    "identity-missing",
-                    f"files cannot be signed: {identity}",
-                    fix="publish from a CI provider that issues identity tokens",
-                )
-            return identity
-
-        return attestations.Signatory(identify)
+        return Signatory(lambda: self.identity(index))
 
     def _hash(self, file: IndexFile, deadline: Deadline | None) -> str:
         if file.sha256 is not None:
@@ -307,16 +296,16 @@ class Indexes:
         return self._downloaded_hashes[file.url]
 
     def _configured(self, name: str) -> targets.Target:
-        from relnox.indexes import credentials
+        from relnox.indexes import credential_files
 
         try:
             target = targets.resolve(name, self._config)
         except targets.UnknownIndex as error:
-            raise credentials.undeclared_index_error(name, self._environment) or error from None
+            raise credential_files.undeclared_index_error(name, self._environment) or error from None
         if name in self._config.indexes:
             from relnox.system import network
 
-            login = credentials.netrc_login(target, self._environment)
+            login = credential_files.netrc_login(target, self._environment)
             if login is not None:
                 network.authenticate_reads(target.simple_url, login)
         return target
@@ -329,25 +318,3 @@ class Indexes:
             simple_url=index.simple_url,
             production=False,
         )
-
-
-def _concurrently(call: Callable[[str], T], projects: Iterable[str]) -> list[T]:
-    """Call a function for many projects concurrently; a signal ends its requests."""
-    from concurrent.futures import ThreadPoolExecutor, wait
-
-    from relnox.system import network
-
-    with ThreadPoolExecutor(_CONCURRENT_REQUESTS, thread_name_prefix="index") as pool:
-        futures = [pool.submit(call, project) for project in projects]
-        try:
-            wait(futures)
-        except BaseException:  # when interrupted too: leaving the pool waits for its requests
-            pool.shutdown(wait=False, cancel_futures=True)
-            while wait(futures, timeout=_POLL_INTERVAL).not_done:
-                network.cancel_all()
-            raise
-    return [future.result() for future in futures]
-
-
-def _import_twine() -> None:
-    from relnox.indexes import twine_compat  # noqa: F401 - imported early, in a thread

@@ -5,35 +5,28 @@ Credentials do not choose the index: those for another index are not used for th
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from relnox.errors import Blocked
+from relnox.indexes.credential_files import HiddenMapping, Login, pypirc, section_of, sections
 from relnox.indexes.targets import PRODUCTION, TEST, redacted, refers_to
 from relnox.system import network
 from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from requests import PreparedRequest
+    from collections.abc import Callable, Mapping
 
     from relnox.indexes.targets import Target
+
 
 __all__ = [
     "TOKEN_USER",
     "Credentials",
     "CredentialsNotFound",
-    "Login",
     "Secret",
     "find",
-    "netrc_login",
     "token_variables",
-    "undeclared_index_error",
 ]
 
 TOKEN_USER = "__token__"  # noqa: S105 - the user name for tokens
@@ -44,26 +37,6 @@ _COMMON_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
 
 class CredentialsNotFound(Blocked):
     """There are no credentials; the message lists the places that were searched."""
-
-
-class Login:
-    """The `auth` of a request: a user name and a secret.
-
-    Args:
-        user: The user's name; `__token__` for a token.
-        secret: The password or token.
-    """
-
-    def __init__(self, user: str, secret: Secret) -> None:
-        self.user = user
-        self.secret = secret
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Add the `Authorization` header (RFC 7617)."""
-        encoded = base64.b64encode(f"{self.user}:{self.secret.reveal()}".encode())
-        request.headers["Authorization"] = _Header(f"Basic {encoded.decode()}")
-        del encoded  # tracebacks may show variables
-        return request
 
 
 class Credentials:
@@ -126,7 +99,7 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
             f"credentials cannot be sent to {target.name} ({target.host}) over http, which is not encrypted",
             fix=f"use an https:// URL for upload in [tool.relnox.indexes.{target.name}]",
         )
-    environment = _HiddenMapping(environment)
+    environment = HiddenMapping(environment)
     reasons: list[str] = []
     for search in (_from_token_variables, _from_twine_variables, _from_pypirc, _from_keyring, _from_identity):
         result = search(target, environment)
@@ -137,48 +110,6 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
         "credentials-missing",
         "\n".join([f"no credentials for {target.name} ({target.host}):", *(f"  {reason}" for reason in reasons)]),
         fix=f"set {token_variables(target.name)[0]} to a token, or use .pypirc, the keyring or Trusted Publishing",
-    )
-
-
-def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
-    """Return the login for the host of an index's simple API from `.netrc`, or from the file named by `NETRC`.
-
-    The entry `default` is not used, and nothing is returned for plain http.
-
-    Raises:
-        Blocked: The file cannot be parsed.
-    """
-    from netrc import NetrcParseError, netrc
-    from pathlib import Path
-
-    if not network.is_encrypted(target.simple_url):
-        return None
-    variable = environment.get("NETRC")
-    for path in [Path(variable)] if variable else [Path("~/.netrc"), Path("~/_netrc")]:
-        try:
-            entry = netrc(path.expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
-        except (NetrcParseError, UnicodeDecodeError) as error:  # whose text quotes the line
-            raise Blocked(
-                "netrc-invalid",
-                f"{path} cannot be parsed ({type(error).__name__})",
-                fix="correct the file: machine HOST login USER password PASSWORD",
-            ) from None
-        except (OSError, RuntimeError):  # no file, or no home folder
-            continue
-        return Login(entry[0] or entry[1], Secret(entry[2] or "")) if entry is not None else None
-    return None
-
-
-def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked | None:
-    """Return the error for an index that is in the user's `.pypirc`, but not in the project's settings."""
-    path = _pypirc(environment)
-    if name not in _sections(path):
-        return None
-    return Blocked(
-        "index-not-configured",
-        f"index {name} is in {path}, but not in the settings of this project",
-        fix=f"add [tool.relnox.indexes.{name}] with upload and simple to pyproject.toml; the password may stay "
-        f"in {path}",
     )
 
 
@@ -211,9 +142,9 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Cre
 
 
 def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    path = _pypirc(environment)
-    section = _section(target, path)
-    if section is None and target.name in _sections(path):
+    path = pypirc(environment)
+    section = section_of(target, path)
+    if section is None and target.name in sections(path):
         return (
             f"{path}: [{target.name}] is ignored, since index-servers in [distutils] does not list {target.name}"
         )
@@ -240,7 +171,7 @@ def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials
         from keyring.errors import NoKeyringError
     except ModuleNotFoundError:  # a dependency of twine on most platforms only
         return "keyring: not installed"
-    section = _section(target, _pypirc(environment))
+    section = section_of(target, pypirc(environment))
     user = _read_variable(environment, "TWINE_USERNAME") or (section.get("username") if section else "")
     url = target.upload_url
     try:
@@ -263,71 +194,3 @@ def _from_identity(target: Target, environment: Mapping[str, str]) -> Credential
         return f"Trusted Publishing: {provider}"
     origin = f"Trusted Publishing, as {provider.identity.description}"
     return Credentials(TOKEN_USER, provider.token, origin, uses_oidc=True)
-
-
-class _Header(str):
-    """The value of a header whose `repr` is masked: tracebacks of third-party code may show it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'****'"
-
-
-class _HiddenMapping(Mapping[str, str]):
-    """A mapping whose `repr`, as in tracebacks, does not show its values."""
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._get, self._names = values.__getitem__, values.__iter__
-
-    def __getitem__(self, name: str) -> str:
-        return self._get(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return self._names()
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __repr__(self) -> str:
-        return f"{len(self)} hidden values"
-
-
-def _section(target: Target, path: str) -> _HiddenMapping | None:
-    """Return the section of an index in a `.pypirc`, read by twine; None without one.
-
-    Raises:
-        Blocked: The file cannot be read.
-    """
-    import configparser
-
-    from twine import exceptions, utils
-
-    try:
-        sections = utils.get_config(path)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, configparser.Error, exceptions.TwineException) as error:
-        # The parser's text quotes the line, which may hold a password.
-        raise Blocked(
-            "pypirc-invalid",
-            f"{path} cannot be read ({type(error).__name__})",
-            fix="correct it; the format is documented at packaging.python.org",
-        ) from None
-    section = sections.get(target.name)
-    return None if section is None else _HiddenMapping({key: value for key, value in section.items() if value})
-
-
-def _sections(path: str) -> list[str]:
-    """Return the names of all sections of a `.pypirc`, even those that `index-servers` does not list."""
-    import configparser
-    from pathlib import Path
-
-    parser = configparser.RawConfigParser()
-    with contextlib.suppress(OSError, ValueError, configparser.Error):
-        parser.read(Path(path).expanduser(), encoding="utf-8")
-    return parser.sections()
-
-
-def _pypirc(environment: Mapping[str, str]) -> str:
-    return environment.get("TWINE_CONFIG_FILE") or "~/.pypirc"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from relnox.errors import Blocked, Failed, TryLater
+from relnox.indexes.hints import first_release_hint
 from relnox.indexes.identities import GITLAB_CI, NO_PROVIDER, detect_provider, permission_hint, request_identity
 from relnox.system import network
 from relnox.system.secrets import Secret, masked_line
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
     from relnox.indexes.identities import Identity
 
-__all__ = ["TokenProvider", "first_release_hint", "token_provider"]
+__all__ = ["TokenProvider", "token_provider"]
 
 _AUDIENCE = "/_/oidc/audience"
 _MINT = "/_/oidc/mint-token"
@@ -224,12 +225,6 @@ def token_provider(upload_url: str, index: str, environment: Mapping[str, str]) 
         return f"{ci_provider} issues no identity token for this job: {permission_hint(ci_provider, audience)}"
     identity.check_workflow(index)
     return TokenProvider(upload_url, index, audience, ci_provider, identity)
-
-
-def first_release_hint(project: str) -> str:
-    """Return a hint for first releases, whose pending publisher has to match the project."""
-    name = f"project name {project}" if project else "name of the package as its project name"
-    return f"a first release needs a pending publisher with the {name}, not older than 30 days"
 
 
 def _lifetime(document: dict[str, Any], response: Response) -> float:

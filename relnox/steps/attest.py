@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from relnox.indexes.attestations import Signatory
+    from relnox.indexes.signing import Signatory
     from relnox.steps.run import Run
     from relnox.steps.upload import Upload
     from relnox.system.network import Deadline

@@ -88,7 +88,7 @@ class Uploading(Action[Upload]):
 
     def apply(self) -> None:
         """Upload with retries; before each retry check the listing, since the response may have been lost."""
-        from relnox.indexes.uploader import AttestationsRejected, FileExists
+        from relnox.indexes.upload_responses import AttestationsRejected, FileExists
         from relnox.system.network import Deadline, TransientError
 
         step, deadline = self.step, Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)

@@ -24,6 +24,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import SUFFIX, Publisher
 from relnox.indexes import attestations, client
 from relnox.indexes.attestations import Unverified
+from relnox.indexes.signing import Signatory
 from relnox.system import network
 
 if TYPE_CHECKING:
@@ -433,7 +434,7 @@ def test_an_expired_certificate_is_renewed(tmp_path: Path, services: Services) -
     from relnox.system.secrets import Secret
 
     file = a_file(tmp_path)
-    who = attestations.Signatory(lambda: Identity(Secret(signing.identity_token())))
+    who = Signatory(lambda: Identity(Secret(signing.identity_token())))
     services.lifetime = -1
     with pytest.raises(network.TransientError, match="certificate has expired"):
         who.sign(file)
@@ -456,7 +457,7 @@ def attested(tmp_path: Path, services: Services) -> tuple[Distribution, bytes]:
     from relnox.system.secrets import Secret
 
     file = a_file(tmp_path)
-    return file, attestations.Signatory(lambda: Identity(Secret(signing.identity_token()))).sign(file)
+    return file, Signatory(lambda: Identity(Secret(signing.identity_token()))).sign(file)
 
 
 OTHERS = {

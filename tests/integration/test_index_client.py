@@ -21,9 +21,10 @@ from relnox.core.release.publication import Observation
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Conflict, Failed, TryLater
-from relnox.indexes import Indexes, client, listings, targets, uploader
+from relnox.indexes import Indexes, client, listings, targets, upload_responses
 from relnox.indexes.credentials import Credentials, Secret
-from relnox.indexes.uploader import FileExists, send
+from relnox.indexes.upload_responses import FileExists
+from relnox.indexes.uploader import send
 from relnox.system import network
 
 if TYPE_CHECKING:
@@ -573,7 +574,7 @@ def test_a_status_and_its_text_are_quoted_once(which: str, tmp_path: Path) -> No
     response.headers["Content-Type"] = "text/html" if body.startswith("<") else "text/plain"
     response._content = body.encode()
     with pytest.raises(Blocked) as refused:
-        uploader.parse_response(response, described(_sdist(tmp_path)), "own")
+        upload_responses.parse_response(response, described(_sdist(tmp_path)), "own")
     assert refused.value.message == f"own rejected the credentials for demo-1.0.tar.gz: {message}"
 
 

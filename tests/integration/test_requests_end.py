@@ -20,7 +20,7 @@ from raw_server import answering, raw_server, read_head
 from releases import Package, release
 
 from relnox.errors import Failed, RelnoxError, TryLater
-from relnox.indexes import client, listings, uploader
+from relnox.indexes import client, listings, upload_responses
 from relnox.system import network
 from relnox.system.network import Deadline, TransientError, rate_limits
 
@@ -164,7 +164,7 @@ def test_an_error_page_is_read_no_further_than_people_read() -> None:
         response = network.send_once("POST", url, body=b"x", limit=network.UPLOAD_RESPONSE)
     assert response.status_code == 400
     assert len(response.content) == 65536
-    assert uploader._body(response)
+    assert upload_responses._body(response)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_an_error_page_is_read_quickly(page: bytes) -> None:
     with raw_server(answering(head + page)) as url:
         response = network.send_once("POST", url, body=b"x")
         began = time.process_time()
-        uploader._body(response)
+        upload_responses._body(response)
         assert time.process_time() - began < 5
 
 

@@ -1,0 +1,32 @@
+"""Requests for many projects at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, TypeVar
+
+from relnox.system import network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["call_concurrently"]
+
+T = TypeVar("T")
+
+_CONCURRENT_REQUESTS = 16
+_POLL_INTERVAL = 0.05
+
+
+def call_concurrently(call: Callable[[str], T], projects: Iterable[str]) -> list[T]:
+    """Call a function for many projects concurrently; a signal ends its requests."""
+    with ThreadPoolExecutor(_CONCURRENT_REQUESTS, thread_name_prefix="index") as pool:
+        futures = [pool.submit(call, project) for project in projects]
+        try:
+            wait(futures)
+        except BaseException:  # when interrupted too: leaving the pool waits for its requests
+            pool.shutdown(wait=False, cancel_futures=True)
+            while wait(futures, timeout=_POLL_INTERVAL).not_done:
+                network.cancel_all()
+            raise
+    return [future.result() for future in futures]

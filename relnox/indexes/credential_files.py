@@ -1,0 +1,149 @@
+"""Credentials in files: `.pypirc` and `.netrc`, which belong to the user and not to the project."""
+
+from __future__ import annotations
+
+import base64
+import configparser
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from relnox.errors import Blocked
+from relnox.system import network
+from relnox.system.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from requests import PreparedRequest
+
+    from relnox.indexes.targets import Target
+
+__all__ = ["HiddenMapping", "Login", "netrc_login", "pypirc", "section_of", "sections", "undeclared_index_error"]
+
+
+class Login:
+    """The `auth` of a request: a user name and a secret.
+
+    Args:
+        user: The user's name; `__token__` for a token.
+        secret: The password or token.
+    """
+
+    def __init__(self, user: str, secret: Secret) -> None:
+        self.user = user
+        self.secret = secret
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the `Authorization` header (RFC 7617)."""
+        encoded = base64.b64encode(f"{self.user}:{self.secret.reveal()}".encode())
+        request.headers["Authorization"] = _Header(f"Basic {encoded.decode()}")
+        del encoded  # tracebacks may show variables
+        return request
+
+
+def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
+    """Return the login for the host of an index's simple API from `.netrc`, or from the file named by `NETRC`.
+
+    The entry `default` is not used, and nothing is returned for plain http.
+
+    Raises:
+        Blocked: The file cannot be parsed.
+    """
+    from netrc import NetrcParseError, netrc
+
+    if not network.is_encrypted(target.simple_url):
+        return None
+    variable = environment.get("NETRC")
+    for path in [Path(variable)] if variable else [Path("~/.netrc"), Path("~/_netrc")]:
+        try:
+            entry = netrc(path.expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
+        except (NetrcParseError, UnicodeDecodeError) as error:  # whose text quotes the line
+            raise Blocked(
+                "netrc-invalid",
+                f"{path} cannot be parsed ({type(error).__name__})",
+                fix="correct the file: machine HOST login USER password PASSWORD",
+            ) from None
+        except (OSError, RuntimeError):  # no file, or no home folder
+            continue
+        return Login(entry[0] or entry[1], Secret(entry[2] or "")) if entry is not None else None
+    return None
+
+
+def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked | None:
+    """Return the error for an index that is in the user's `.pypirc`, but not in the project's settings."""
+    path = pypirc(environment)
+    if name not in sections(path):
+        return None
+    return Blocked(
+        "index-not-configured",
+        f"index {name} is in {path}, but not in the settings of this project",
+        fix=f"add [tool.relnox.indexes.{name}] with upload and simple to pyproject.toml; the password may stay "
+        f"in {path}",
+    )
+
+
+class _Header(str):
+    """The value of a header whose `repr` is masked: tracebacks of third-party code may show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'****'"
+
+
+class HiddenMapping(Mapping[str, str]):
+    """A mapping whose `repr`, as in tracebacks, does not show its values."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._get, self._names = values.__getitem__, values.__iter__
+
+    def __getitem__(self, name: str) -> str:
+        return self._get(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._names()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"{len(self)} hidden values"
+
+
+def section_of(target: Target, path: str) -> HiddenMapping | None:
+    """Return the section of an index in a `.pypirc`, read by twine; None without one.
+
+    Raises:
+        Blocked: The file cannot be read.
+    """
+    from twine import exceptions, utils
+
+    try:
+        listed = utils.get_config(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, configparser.Error, exceptions.TwineException) as error:
+        # The parser's text quotes the line, which may hold a password.
+        raise Blocked(
+            "pypirc-invalid",
+            f"{path} cannot be read ({type(error).__name__})",
+            fix="correct it; the format is documented at packaging.python.org",
+        ) from None
+    section = listed.get(target.name)
+    return None if section is None else HiddenMapping({key: value for key, value in section.items() if value})
+
+
+def sections(path: str) -> list[str]:
+    """Return the names of all sections of a `.pypirc`, even those that `index-servers` does not list."""
+    parser = configparser.RawConfigParser()
+    with contextlib.suppress(OSError, ValueError, configparser.Error):
+        parser.read(Path(path).expanduser(), encoding="utf-8")
+    return parser.sections()
+
+
+def pypirc(environment: Mapping[str, str]) -> str:
+    """Return the path of the user's `.pypirc`."""
+    return environment.get("TWINE_CONFIG_FILE") or "~/.pypirc"

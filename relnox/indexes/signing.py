@@ -1,0 +1,176 @@
+"""Signatures of files by the current job (PEP 740), made by pypi-attestations and sigstore.
+
+Their requests are sent by `relnox.system.network`, with its timeouts and errors.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from http import HTTPStatus
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from relnox.core.planning import fixes
+from relnox.errors import Blocked, Failed
+from relnox.indexes.attestations import silence_loggers, subject
+from relnox.system import network
+from relnox.system.network import TransientError
+from relnox.system.secrets import masked_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from requests import Response
+    from sigstore.models import ClientTrustConfig
+    from sigstore.sign import Signer
+
+    from relnox.core.release.manifest import Distribution
+    from relnox.indexes.identities import Identity
+
+__all__ = ["AUDIENCE", "Signatory"]
+
+AUDIENCE = "sigstore"
+"""Audience of identity tokens for the signing service."""
+_REKOR_VERSION = 1
+"""Version of the transparency log whose entries have the time of the signature (PEP 740 does not store it)."""
+
+
+class Signatory:
+    """Signs files with the identity of the current job.
+
+    A certificate lasts ten minutes and is used for all files that are signed meanwhile, in any thread.
+
+    Args:
+        identify: Returns an identity for `AUDIENCE`, a new one each time if the CI provider allows; or why there
+            is none.
+    """
+
+    def __init__(self, identify: Callable[[], Identity | str]) -> None:
+        self._identify = identify
+        self._signer: Signer | None = None
+        self._trust: ClientTrustConfig | None = None
+        self._opening = threading.Lock()
+
+    def sign(self, file: Distribution) -> bytes:
+        """Sign a file without retries, and return the attestation in its stored form.
+
+        Raises:
+            TransientError: A retry may succeed.
+            Blocked: The job has no identity, or one that indexes reject.
+            Failed: The service rejected the request.
+        """
+        from pypi_attestations import Attestation, AttestationError
+        from sigstore._internal.fulcio import ExpiredCertificate  # noqa: PLC2701 - it has no public name
+        from sigstore.oidc import ExpiredIdentity
+
+        with _translate_errors():
+            try:
+                return Attestation.sign(self._get_signer(), subject(file)).model_dump_json().encode()
+            except AttestationError as error:
+                if not isinstance(error.__context__, ExpiredCertificate | ExpiredIdentity):
+                    raise
+                with self._opening:
+                    self._signer = None
+                raise TransientError(
+                    "signing-certificate-expired", "the signing certificate has expired"
+                ) from error
+
+    def _get_signer(self) -> Signer:
+        with self._opening:
+            if self._signer is None:
+                self._signer = self._new_signer()
+            return self._signer
+
+    def _new_signer(self) -> Signer:
+        """Create a signer with a new key and a certificate for it."""
+        from sigstore.oidc import IdentityToken
+        from sigstore.sign import Signer, SigningContext
+
+        self._trust = self._trust or _trust_config()
+        self._trust.force_tlog_version = _REKOR_VERSION
+        settings = self._trust.signing_config
+        authority, log = settings.get_fulcio(), settings.get_tlogs()[0]
+        authority.session = _Session()  # type: ignore[assignment]
+        log._thread_local = SimpleNamespace(session=_Session())  # type: ignore[attr-defined]  # noqa: SLF001
+        context = SigningContext(fulcio=authority, rekor=log, trusted_root=self._trust.trusted_root)
+        identity = self._identify()
+        if isinstance(identity, str):
+            raise Blocked(
+                "identity-missing",
+                f"files cannot be signed: {identity}",
+                fix="publish from a CI provider that issues identity tokens",
+            )
+        return Signer(IdentityToken(identity.token.reveal()), context)
+
+
+class _Session:
+    """The session of sigstore's clients, which sends requests by `relnox.system.network`."""
+
+    def post(self, url: str, *, headers: Mapping[str, str] | None = None, **document: Any) -> Response:
+        """Send a JSON document, as the argument `data` or `json`."""
+        default = {"Content-Type": "application/json", "Accept": "application/json"}
+        body: str = document["data"] if "data" in document else json.dumps(document["json"])
+        return network.send_once("POST", url, headers={**default, **(headers or {})}, body=body.encode())
+
+    def close(self) -> None:
+        """Do nothing: connections are shared."""
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    """Convert errors of the signing service's clients."""
+    from pypi_attestations import AttestationError
+    from sigstore._internal.fulcio.client import FulcioClientError  # noqa: PLC2701 - as above
+    from sigstore._internal.rekor import RekorClientError  # noqa: PLC2701 - as above
+    from sigstore.errors import Error
+    from sigstore.oidc import IdentityError
+
+    silence_loggers()
+    try:
+        yield
+    except (FulcioClientError, RekorClientError) as error:
+        raise _signing_rejected(error) from error
+    except IdentityError as error:
+        raise Failed(
+            "identity-invalid",
+            f"the identity token of this job cannot be used for signing: {masked_line(str(error))}",
+            fix="check the clock of this machine",
+        ) from error
+    except (AttestationError, Error) as error:
+        raise Failed(
+            "signature-invalid",
+            f"the response of the signing service is not valid: {masked_line(str(error))}",
+            fix=f"update the keys: {fixes.install('sigstore', upgrade=True)}",
+        ) from error
+    except (ValueError, LookupError, TypeError, RecursionError) as error:  # an incomplete response, or not JSON
+        raise TransientError(
+            "request-failed", f"the response of the signing service cannot be parsed ({type(error).__name__})"
+        ) from error
+
+
+def _signing_rejected(error: Exception) -> Failed:
+    """Return the error for a rejection, with the text of the response if there is one."""
+    cause = error.args[0] if error.args and isinstance(error.args[0], Exception) else error.__cause__
+    response = getattr(cause, "response", None)
+    without = "publish without attestations: --attestations off (they cannot be added later)"
+    if response is None:
+        reason, fix = masked_line(str(error)), without
+    else:
+        text = masked_line(response.text)
+        reason, fix = f"{response.status_code} {response.reason or ''} {text}".strip(), without
+        if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            fix = f"check that the CI provider is supported, and the clock of this machine; or {without}"
+    return Failed("signing-rejected", f"the signing service rejected the request: {reason}", fix=fix)
+
+
+def _trust_config() -> ClientTrustConfig:
+    """Return the keys and URLs of the signing service, updated if possible."""
+    from sigstore.errors import TUFError
+    from sigstore.models import ClientTrustConfig
+
+    try:
+        return ClientTrustConfig.production()
+    except TUFError:  # with outdated keys, verification after signing would fail
+        return ClientTrustConfig.production(offline=True)

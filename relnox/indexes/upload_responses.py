@@ -1,0 +1,241 @@
+"""What an index says to an upload: statuses and texts of PyPI and other indexes, and the errors that they mean."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+from relnox.core.planning import fixes
+from relnox.core.text import counted
+from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
+from relnox.indexes.hints import (
+    UPLOAD_WINDOW,
+    conflict_hint,
+    first_release_hint,
+    next_version_hint,
+    post_release_hint,
+)
+from relnox.system import network
+from relnox.system.secrets import masked
+
+if TYPE_CHECKING:
+    import requests
+
+    from relnox.core.release.manifest import Distribution
+
+__all__ = ["AttestationsRejected", "FileExists", "parse_response"]
+
+_OK = range(200, 300)
+_REDIRECTS = range(300, 400)
+_REJECTIONS = range(300, 500)
+"""Statuses after which a file was not stored; after other server errors it may have been."""
+_NOT_ALLOWED = (401, 403)
+_REJECTED = (400, 403, 409)
+_CONFLICT = 409
+_TOO_LARGE = 413
+_NO_SPACE = 507
+_MAX_QUOTED = 500
+
+# Wording of PyPI (`warehouse/forklift/legacy.py`), pypiserver, devpi, Nexus and Artifactory.
+_NAME_RESERVED = re.compile(r"previously (been )?used|already been used", re.IGNORECASE)
+_EXISTS = re.compile(r"already exist|does not allow updating|cannot be updated|overwrit", re.IGNORECASE)
+_RELEASE_CLOSED = re.compile(r"older than \d+ days", re.IGNORECASE)
+_READ_ONLY = re.compile(r"read-only|temporarily disabled|maintenance", re.IGNORECASE)
+_CANNOT_CREATE = re.compile(r"non-user identit", re.IGNORECASE)
+_NO_PERMISSION = re.compile(r"(isn't|not) allowed to upload to project", re.IGNORECASE)
+_TOKEN_SCOPE = re.compile(r"not valid for project", re.IGNORECASE)
+_ATTESTATIONS = re.compile(r"invalid attestations", re.IGNORECASE)
+_SECOND_SDIST = re.compile(r"only one sdist", re.IGNORECASE)
+_SIZE = re.compile(r"too large|size limit", re.IGNORECASE)
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
+
+
+class AttestationsRejected(Failed):
+    """The index rejected a file with its attestations; it may accept it without them."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            "attestations-rejected",
+            message,
+            fix="sign in the job that uploads, with the identity of the trusted publisher; or publish without "
+            "attestations: --attestations off (they cannot be added later)",
+        )
+
+
+class FileExists(RelnoxError):
+    """The index rejected a file because it has one with this name; the listing shows whether it is the same."""
+
+
+def parse_response(response: requests.Response, file: Distribution, index: str) -> str:
+    """Summarize the response to an upload, or raise the error it means; see `uploader.send`.
+
+    A file that exists already is not an error here. The attribute `rejected` of errors is set if the index did not
+    store the file.
+    """
+    try:
+        return _parse(response, file, index)
+    except RelnoxError as error:
+        error.rejected = response.status_code in _REJECTIONS
+        raise
+
+
+def _parse(response: requests.Response, file: Distribution, index: str) -> str:
+    status = response.status_code
+    text = _text(response)
+    summary = f"{status} {text}".strip()
+    if status in _OK:
+        return masked(f"{status} {response.reason or ''}".strip())
+    if status in _REDIRECTS:
+        raise Blocked(
+            "upload-redirected",
+            f"{index} redirects uploads to {masked(response.headers.get('Location', 'an unknown URL'))}",
+            fix=f"if the index has moved, set upload in [tool.relnox.indexes.{index}] to that URL",
+        )
+    if status in _REJECTED:
+        _raise_recognized(text, file, index)
+        if status == _CONFLICT or _EXISTS.search(text):
+            return _file_exists(summary, text, file, index)
+    if status in _NOT_ALLOWED:
+        raise Blocked(
+            "credentials-rejected",
+            f"{index} rejected the credentials for {file.filename}: {summary}",
+            fix="check that the token or password is valid for this index and this project",
+        )
+    if status == _NO_SPACE:
+        raise Failed(
+            "index-full",
+            f"{index} cannot store {file.filename} ({counted(file.size, 'byte')}): {summary}",
+            fix="free space on the index, or allow it to write to its storage; then rerun the command",
+        )
+    if status == _TOO_LARGE or _SIZE.search(text):
+        raise Failed(
+            "file-too-large",
+            f"{index} rejected {file.filename}: file too large ({counted(file.size, 'byte')}): {summary}",
+            fix="make the archive smaller, or request a higher limit from the index",
+        )
+    raise Failed(
+        "file-rejected",
+        f"{index} rejected {file.filename}: {summary}",
+        fix=f"fix what the index reports, then rebuild: {fixes.command('build-all')}",
+    )
+
+
+def _text(response: requests.Response) -> str:
+    """Return the text of a response on one line: the reason, the body or both, without repeating the status."""
+    status = re.compile(rf"^(error\b[\s:]*)?{response.status_code}\b[\s:.-]*", re.IGNORECASE)
+    reason, body = (
+        status.sub("", masked(" ".join(part.split())), count=1)[:_MAX_QUOTED]
+        for part in (response.reason or "", _body(response))
+    )
+    more = body.removeprefix(reason).removesuffix(reason).strip(" :")
+    if body in reason or not more:
+        return reason
+    return body if reason in more else f"{reason} {more}".strip()
+
+
+def _body(response: requests.Response) -> str:
+    """Return the readable text of a response: of an HTML page, or of a problem document (RFC 9457)."""
+    kind = response.headers.get("Content-Type", "")
+    if "html" in kind:
+        page = _Page()
+        page.feed(response.text)
+        return " ".join(page.words)
+    if "json" not in kind:
+        return response.text
+    try:
+        problem = network.json_document(response)
+        messages = [problem.get(key) for key in ("title", "detail", "details", "message")]
+        messages += [error.get("message") for error in problem.get("errors", ())]
+    except (ValueError, AttributeError, TypeError):
+        return response.text
+    return "; ".join(str(message) for message in messages if message) or response.text
+
+
+class _Page(HTMLParser):
+    """Parser that collects the words in the body of an HTML page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._in_head = False
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        del attrs
+        self._in_head = self._in_head or tag == "head"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_head = self._in_head and tag != "head"
+
+    def handle_data(self, data: str) -> None:
+        if not self._in_head:
+            self.words += data.split()
+
+
+def _raise_recognized(text: str, file: Distribution, index: str) -> None:
+    """Raise the error for a rejection that is recognized by its text."""
+    if _NAME_RESERVED.search(text):
+        raise Conflict(
+            "file-name-reserved",
+            f"{file.filename} was deleted from {index}, and its name cannot be reused: {text}",
+            fix=next_version_hint(file),
+        )
+    if _RELEASE_CLOSED.search(text):
+        raise Conflict(
+            "release-too-old",
+            f"{file.package} {file.version} accepts no more files on {index} (its first file is more than "
+            f"{UPLOAD_WINDOW.days} days old): {text}",
+            fix=post_release_hint(file),
+        )
+    if _SECOND_SDIST.search(text):
+        raise Conflict(
+            "sdist-exists",
+            f"{index} has another sdist of {file.package} {file.version}, and accepts only one for each release: "
+            f"{text}",
+            fix=post_release_hint(file),
+        )
+    if _CANNOT_CREATE.search(text):
+        raise Blocked(
+            "project-missing",
+            f"project {file.package} does not exist on {index}, and the identity that uploads {file.filename} "
+            f"cannot create it: {text}",
+            fix=f"{first_release_hint(file.package)}; or publish the first release with a token",
+        )
+    if _NO_PERMISSION.search(text):
+        raise Blocked(
+            "project-not-allowed",
+            f"these credentials may not upload to project {file.package} on {index}: {text}",
+            fix="have its owner add you; if the project belongs to another account, choose another name, or test "
+            f"the release without it: {fixes.command('publish-test', '--index', 'embedded')}",
+        )
+    if _TOKEN_SCOPE.search(text):
+        raise Blocked(
+            "token-for-other-project",
+            f"the token for {index} is for another project than {file.package}: {text}",
+            fix=f"use a token for {file.package}, or for the whole account if this is its first release",
+        )
+    if _ATTESTATIONS.search(text):
+        raise AttestationsRejected(f"{index} rejected the attestations of {file.filename}: {text}")
+    if _READ_ONLY.search(text):
+        raise TryLater(
+            "index-read-only",
+            f"{index} accepts no uploads at present: {text}",
+            fix="rerun the command later (the credentials were not the cause)",
+        )
+
+
+def _file_exists(summary: str, text: str, file: Distribution, index: str) -> str:
+    """Summarize that the file exists.
+
+    Raises:
+        Conflict: The response contains a digest of different content.
+    """
+    digests = _DIGEST.findall(text.lower())
+    if digests and not {file.sha256, file.blake2b_256}.intersection(digests):
+        raise Conflict(
+            "index-file-differs",
+            f"{index} has a different {file.filename}:\n  index  {digests[0]}\n"
+            f"  built  sha256 {file.sha256}, blake2b-256 {file.blake2b_256}",
+            fix=conflict_hint(file),
+        )
+    return f"{summary} (to be compared by hash)"
