@@ -122,7 +122,7 @@ def section_of(target: Target, path: str) -> HiddenMapping | None:
     from twine import exceptions, utils
 
     try:
-        listed = utils.get_config(path)
+        registered = utils.get_config(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, configparser.Error, exceptions.TwineException) as error:
@@ -132,7 +132,7 @@ def section_of(target: Target, path: str) -> HiddenMapping | None:
             f"{path} cannot be read ({type(error).__name__})",
             fix="correct it; the format is documented at packaging.python.org",
         ) from None
-    section = listed.get(target.name)
+    section = registered.get(target.name)
     return None if section is None else HiddenMapping({key: value for key, value in section.items() if value})
 
 

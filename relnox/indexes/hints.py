@@ -34,7 +34,7 @@ def post_release_hint(file: Distribution) -> str:
 
 
 def next_version_hint(file: Distribution) -> str:
-    """Return a fix: publish a file, whose name is taken for good, as the next version."""
+    """Return a fix: publish a file, whose name cannot be used again, as the next version."""
     version = _next_version(file)
     return f"publish it as {version}: {_bump_to(version)}"
 
