@@ -13,7 +13,7 @@ import tarfile
 import threading
 import warnings
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from relnox.core.planning import fixes
 from relnox.core.records import Record
@@ -174,15 +174,7 @@ def warnings_as_output(on_line: Callable[[str], None]) -> Iterator[None]:
                 _redirected.close()
 
 
-def _show_warning(  # noqa: PLR0913, PLR0917 - as Python calls it
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    del category, filename, lineno, file, line
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     if (on_line := _listeners.get(threading.get_ident())) is not None:
         for text in f"warning: {message}".splitlines():
             on_line(text)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox.building.environments import Environment
+from relnox.core.serialization import digest
 from relnox.errors import Blocked
 from relnox.system.files import make_private_folder, replace_file, why_unsafe
 
@@ -210,7 +211,7 @@ def _key(pins: Sequence[str], python: Path, installer: str) -> str:
     """Return the key of an environment: a hash of all that determines its content."""
     real = Path(os.path.realpath(python))
     parts = [_FORMAT, sorted(pins), str(real), real.stat().st_mtime_ns, sys.version, sys.platform, installer]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return digest(parts)
 
 
 def _check_owner(path: str, status: os.stat_result, *, allow_link: bool) -> None:
@@ -257,12 +258,12 @@ def _fingerprint(folder: Path) -> tuple[str, int]:
     Raises:
         _Untrusted: Another user could have changed one of them.
     """
-    digest = hashlib.sha256()
+    fingerprint = hashlib.sha256()
     total = 0
     for name, status in sorted(_walk_files(str(folder), "")):
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        fingerprint.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
         total += status.st_size
-    return digest.hexdigest(), total
+    return fingerprint.hexdigest(), total
 
 
 def _walk_files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:

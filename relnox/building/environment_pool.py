@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -238,4 +236,4 @@ def digest(constraints: Constraints) -> str:
     document = serialization.encode(replace(constraints, files=()))
     # The content behind an address may change, like that of an index: both are resolved to pins in every run.
     addresses = [name for name in constraints.files if "://" in name]
-    return hashlib.sha256(json.dumps([document, contents, addresses]).encode()).hexdigest()
+    return serialization.digest([document, contents, addresses])

@@ -13,12 +13,19 @@ from packaging.version import Version
 from relnox.core.escaping import escape_json
 from relnox.core.records import Record, fields, names_of
 
-__all__ = ["decode", "encode", "to_json"]
+__all__ = ["decode", "digest", "encode", "to_json"]
 
 
 def to_json(document: Any) -> str:
     """Format a document as indented JSON that is safe to print."""
     return escape_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of JSON types, in hex."""
+    import hashlib  # imported lazily, for start-up
+
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def encode(value: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import platform
 import sys
@@ -11,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from relnox.core.documents import table_at
+from relnox.core.serialization import digest
 from relnox.source.git import Git
 from relnox.system.environment_variables import clean_environment
 
@@ -78,7 +77,7 @@ def input_digests(root: Path, git: Git, commit: str, packages: Iterable[Package]
     with_history = with_code | {package.name for package in packages if package.source.kind in ("tags", "dynamic")}
     history = [commit, sorted(git.tags().items())] if with_history else None
     return {
-        name: _digest(
+        name: digest(
             [
                 environment,
                 ids[tree],
@@ -162,7 +161,3 @@ def _git_files_above(folder: str) -> Iterator[str]:
     parts = folder.split("/")
     for depth in range(len(parts)):
         yield from ("/".join([*parts[:depth], name]) for name in _GIT_FILES)
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

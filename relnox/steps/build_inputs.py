@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
+from relnox.core import serialization
 from relnox.steps.building_services import BuildingServices
 from relnox.steps.export import generated_files
 
@@ -31,7 +30,7 @@ def with_generated_files(run: Run, package: str, digest: str | None) -> str | No
     generated = generated_files(run, package)
     if digest is None or not generated:
         return digest
-    return hashlib.sha256(json.dumps([digest, sorted(generated.items())]).encode()).hexdigest()
+    return serialization.digest([digest, sorted(generated.items())])
 
 
 def digest(  # noqa: PLR0913 - all inputs
@@ -45,4 +44,4 @@ def digest(  # noqa: PLR0913 - all inputs
 ) -> str:
     """Hash all inputs of a build: the source, and the releases that build requirements resolve to."""
     pins = [[*requirements, *pool.pins(requirements, constraints)] for requirements in requires]
-    return hashlib.sha256(json.dumps([inputs, pins, pythons, command, *pool.sources]).encode()).hexdigest()
+    return serialization.digest([inputs, pins, pythons, command, *pool.sources])

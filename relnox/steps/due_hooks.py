@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
+from relnox.core import serialization
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.errors import Failed
@@ -71,7 +71,5 @@ class RecordingDueHook(Action[RecordDueHook]):
 
 def record_of(step: RunHook, run: Run) -> Path:
     """Return the path of the record that a hook is due for a release on an index."""
-    import hashlib  # imported lazily: every bump imports this module
-
     identity = [step.event, step.number, step.index, sorted(file.sha256 for file in step.files)]
-    return run.private / _DUE / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
+    return run.private / _DUE / serialization.digest(identity)[:32]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
+from relnox.core import serialization
 from relnox.core.planning.step import after
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def _inputs(package: Package, snapshot: Snapshot, options: Options) -> str | Non
     if digest is None or not options.cache or siblings_for_build(package, snapshot):
         return None
     settings = snapshot.settings[package.name].config_settings
-    return hashlib.sha256(json.dumps([digest, settings]).encode()).hexdigest() if settings else digest
+    return serialization.digest([digest, settings]) if settings else digest
 
 
 def _pythons(options: Options) -> tuple[str, ...]:
