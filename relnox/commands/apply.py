@@ -170,5 +170,9 @@ def _options_of(file: str, approved: Plan, options: Options) -> CommonOptions:
 
 def _is_finished(approved: Plan, project: Project) -> bool:
     tags = [tag.name for step in approved.steps if isinstance(step, steps.CreateTags) for tag in step.tags]
-    state = project.state
-    return state is not None and bool(tags) and all(state.tags.get(tag) == state.head for tag in tags)
+    state, git = project.state, project.git
+    if state is None or git is None:
+        return False
+    has_development = any(isinstance(step, steps.CommitDevelopment) for step in approved.steps)
+    tagged = git.parent() if has_development else state.head
+    return bool(tags) and all(state.tags.get(tag) == tagged for tag in tags)

@@ -126,7 +126,14 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         selection = (("package", snapshot.selected),) if snapshot.selected else (("all", True),)
     packages = (("package", snapshot.released),) if snapshot.released else ()
     wheel_folders = (("find_links", snapshot.wheel_folders),) if snapshot.wheel_folders else ()
-    bump_options = (*version.items(), *selection, ("commit", True), ("tag", True), ("push", True))
+    bump_options = (
+        *version.items(),
+        *selection,
+        ("commit", True),
+        ("tag", True),
+        ("then_dev", False),
+        ("push", True),
+    )
     embedded = ("index", "embedded")
     publish_options = (embedded, *packages, ("pypi_rules", options.pypi_rules), ("verify", False))
     installer = () if options.installer == "auto" else (("installer", options.installer),)

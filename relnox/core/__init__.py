@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from relnox.core.bump import bump_checks as bump_checks
     from relnox.core.bump import changes as changes
     from relnox.core.bump import dependency_updates as dependency_updates
+    from relnox.core.bump import development as development
     from relnox.core.bump import editing as editing
     from relnox.core.bump import levels as levels
     from relnox.core.bump import release_history as release_history
@@ -86,7 +87,7 @@ if TYPE_CHECKING:
     from relnox.core.versions import versioning as versioning
 else:
     _FOLDERS = {
-        "bump": "bump_checks changes dependency_updates editing levels release_history version_bumps "
+        "bump": "bump_checks changes dependency_updates development editing levels release_history version_bumps "
         "version_groups",
         "dependencies": "availability requirement_clauses requirements siblings",
         "notes": "changelog changelog_document changelog_versions fragments pull_request release_notes",

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relnox.core.bump.changes import CombinedEdit
+from relnox.core.records import replace
 from relnox.errors import Conflict, Failed
 from relnox.system import files
 from relnox.system.temporary_folders import has_leftovers, remove_leftovers
@@ -92,9 +95,7 @@ def restore_files(root: Path, edits: Iterable[Edit]) -> None:
 
 def reversed_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:
     """Return the edits that undo these."""
-    from relnox.core.bump.changes import Edit
-
-    return tuple(Edit(file=edit.file, before=edit.after, after=edit.before) for edit in edits)
+    return tuple(replace(edit, before=edit.after, after=edit.before) for edit in edits)
 
 
 def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:
@@ -102,7 +103,11 @@ def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:
     present = read_content(root / edit.file)
     if present == edit.after:
         return True
-    if present != edit.before and not (recorded and _is_half_written(present, edit)):
+    contents = (
+        (edit.before, edit.between, edit.after) if isinstance(edit, CombinedEdit) else (edit.before, edit.after)
+    )
+    is_partial = recorded and any(map(partial(_is_half_written, present), contents, contents[1:]))
+    if present not in contents and not is_partial:
         raise Conflict(
             "file-changed",
             f"{edit.file} has changed since the plan was made (it has neither the planned nor the new content)",
@@ -111,13 +116,13 @@ def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:
     return False
 
 
-def _is_half_written(present: bytes | None, edit: Edit) -> bool:
+def _is_half_written(present: bytes | None, before: bytes | None, after: bytes | None) -> bool:
     """Return whether overwriting the file stopped in the middle, in either direction.
 
     A kill leaves new bytes up to some position and old ones behind it. After a power failure each sector is an old
     or a new one, since the disk writes them in any order.
     """
-    before, after = edit.before or b"", edit.after or b""
+    before, after = before or b"", after or b""
     return present is not None and (_is_mixed(present, after, before) or _is_mixed(present, before, after))
 
 

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from relnox.steps.check_distributions import CheckDistributions as CheckDistributions
     from relnox.steps.collect import Collect as Collect
     from relnox.steps.due_hooks import RecordDueHook as RecordDueHook
+    from relnox.steps.edit_files import EditDevelopmentFiles as EditDevelopmentFiles
     from relnox.steps.edit_files import EditFiles as EditFiles
     from relnox.steps.export import Export as Export
     from relnox.steps.fetch import CopyFiles as CopyFiles
     from relnox.steps.fetch import Download as Download
     from relnox.steps.git import Commit as Commit
+    from relnox.steps.git import CommitDevelopment as CommitDevelopment
     from relnox.steps.git import CreateTags as CreateTags
     from relnox.steps.git import Push as Push
     from relnox.steps.hooks import RunHook as RunHook
@@ -57,10 +59,10 @@ _TOPICS = {
     "check_distributions": "CheckDistributions",
     "collect": "Collect",
     "due_hooks": "RecordDueHook",
-    "edit_files": "EditFiles",
+    "edit_files": "EditDevelopmentFiles EditFiles",
     "export": "Export",
     "fetch": "CopyFiles Download",
-    "git": "Commit CreateTags Push",
+    "git": "Commit CommitDevelopment CreateTags Push",
     "hooks": "RunHook",
     "log_in": "LogIn",
     "platform_wheels": "BuildWheels WriteMatrix",

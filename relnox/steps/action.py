@@ -66,4 +66,4 @@ class Action(ABC, Generic[S]):
 
 def action_class(step: Step) -> type[Action[Any]]:
     """Return the class of actions that execute a step."""
-    return _CLASSES[type(step)]
+    return next(_CLASSES[kind] for kind in type(step).__mro__ if kind in _CLASSES)

@@ -15,11 +15,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from relnox.core import serialization
+from relnox.core.bump import editing
 from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.errors import Failed
-from relnox.steps.edit_files import EditFiles
-from relnox.steps.git import Commit, CreateTags, Push
+from relnox.steps.edit_files import EditDevelopmentFiles, EditFiles
+from relnox.steps.git import Commit, CommitDevelopment, CreateTags, Push
 from relnox.steps.hooks import RunHook
 from relnox.steps.undo_bump import UndoBump
 from relnox.system import files
@@ -44,7 +45,9 @@ __all__ = [
 
 _PENDING, _LAST = "pending.json", "last.json"
 
-RecordedStep = RunHook | EditFiles | Commit | CreateTags | Push | UndoBump
+RecordedStep = (
+    RunHook | EditFiles | EditDevelopmentFiles | Commit | CommitDevelopment | CreateTags | Push | UndoBump
+)
 
 
 class Pending(Record, kw_only=True):
@@ -64,13 +67,28 @@ class Pending(Record, kw_only=True):
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """The edits of files."""
-        return tuple(edit for step in self.steps if isinstance(step, EditFiles) for edit in step.edits)
+        """The edits of files, one for each."""
+        return editing.combine(edit for step in self.steps if isinstance(step, EditFiles) for edit in step.edits)
+
+    def edits_of(self, step: Step) -> tuple[Edit, ...]:
+        """Return the edits of a step that edits files or commits them, as commit hooks have amended them."""
+        edits: tuple[Edit, ...] = ()
+        for own in self.steps:
+            if isinstance(own, EditFiles):
+                edits = own.edits
+            if own.key == step.key:
+                return edits
+        return ()
+
+    @property
+    def stages(self) -> tuple[tuple[tuple[Edit, ...], Commit], ...]:
+        """The commits in their order, each with its edits: the release, then the next development version."""
+        return tuple((self.edits_of(step), step) for step in self.steps if isinstance(step, Commit))
 
     @property
     def commit(self) -> Commit | None:
-        """The commit, if there is one."""
-        return next((step for step in self.steps if isinstance(step, Commit)), None)
+        """The last commit, if there is one."""
+        return next((step for step in reversed(self.steps) if isinstance(step, Commit)), None)
 
     @property
     def tags(self) -> tuple[Tag, ...]:

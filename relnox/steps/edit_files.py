@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from relnox.steps.run import Run
 
-__all__ = ["EditFiles", "apply_edits"]
+__all__ = ["EditDevelopmentFiles", "EditFiles", "apply_edits"]
 
 
 class EditFiles(Step, kw_only=True):
@@ -40,28 +40,40 @@ class EditingFiles(Action[EditFiles]):
     """Edits files, all or none."""
 
     policy = Transaction
+    edits: tuple[Edit, ...] = ()
 
     def check(self) -> str | None:
         from relnox.source import edits
 
-        return "the files are already edited" if edits.are_applied(self.run.root, self.step.edits) else None
+        transaction = self.run.service(Transaction)
+        self.edits = transaction.edits_of(self.step)
+        is_release = not isinstance(self.step, EditDevelopmentFiles)
+        if is_release and (commit := transaction.released_commit()) is not None:
+            return f"already committed in {commit[:10]}"
+        return "the files are already edited" if edits.are_applied(self.run.root, self.edits) else None
 
     def apply(self) -> None:
         from relnox.source import edits
 
-        apply_edits(self.step.edits, self.run)
-        self.run.service(Transaction).undo.callback(edits.restore_files, self.run.root, self.step.edits)
+        apply_edits(self.edits, self.run)
+        self.run.service(Transaction).undo.callback(edits.restore_files, self.run.root, self.edits)
 
     def verify(self) -> str:
         from relnox.source import edits
 
-        if not edits.are_applied(self.run.root, self.step.edits):
+        if not edits.are_applied(self.run.root, self.edits):
             raise Failed(
                 "file-changed",
                 "files changed while they were edited",
                 fix="stop other programs that write them, then rerun the command",
             )
         return counted(len(self.step.edits), "file")
+
+
+class EditDevelopmentFiles(EditFiles, kw_only=True):
+    """Edit files of the release commit for the next development version, all or none."""
+
+    key = "edit-development"
 
 
 def apply_edits(planned: Iterable[Edit], run: Run) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relnox.forges import Forge
     from relnox.steps.run import Run
 
-__all__ = ["Commit", "CreateTags", "Push", "forge"]
+__all__ = ["Commit", "CommitDevelopment", "CreateTags", "Push", "forge"]
 
 
 class Commit(Step, kw_only=True):
@@ -39,6 +39,12 @@ class Commit(Step, kw_only=True):
         return f"commit {self.message.splitlines()[0]!r}"
 
 
+class CommitDevelopment(Commit, kw_only=True):
+    """Commit the next development version on top of the release."""
+
+    key = "commit-development"
+
+
 class Committing(Action[Commit]):
     """Commits exactly the edited files."""
 
@@ -48,6 +54,9 @@ class Committing(Action[Commit]):
 
     def check(self) -> str | None:
         """Done if the edited files in the checkout equal those of the current commit and of git's index."""
+        is_release = not isinstance(self.step, CommitDevelopment)
+        if is_release and (commit := self.run.service(Transaction).released_commit()) is not None:
+            return f"already committed in {commit[:10]}"
         git = self.run.checkout
         self.before = git.head()
         pending = self.run.service(Transaction).pending
@@ -104,7 +113,7 @@ class Committing(Action[Commit]):
         """
         from relnox.source import edits
 
-        planned = {edit.file: edit for edit in self.run.service(Transaction).planned_edits}
+        planned = {edit.file: edit for edit in self.run.service(Transaction).edits_of(self.step)}
         changed = self._reformatted()
         contents = {name: edits.read_content(self.run.root / name) for name in changed}
         different = [
@@ -120,7 +129,7 @@ class Committing(Action[Commit]):
                 fix="exclude the files from the hook, or make it accept them",
             )
         self.run.service(Transaction).amend(
-            {name: content for name, content in contents.items() if content is not None}
+            self.step, {name: content for name, content in contents.items() if content is not None}
         )
 
     @property
@@ -142,7 +151,7 @@ class CreateTags(Step, kw_only=True):
 
 
 class Tagging(Action[CreateTags]):
-    """Creates annotated tags on the present commit."""
+    """Creates annotated tags on the present commit, or on the release below its development version."""
 
     policy = Transaction
 
@@ -177,9 +186,10 @@ class Tagging(Action[CreateTags]):
         return first if len(self.step.tags) == 1 else counted(len(self.step.tags), "tag")
 
     def _inspect(self) -> None:
-        """Find the present commit, the tags that it lacks, and those of them that are on another commit."""
+        """Find the commit to tag, the tags that it lacks, and those of them that are on another commit."""
         git = self.run.checkout
         head, present = git.head_and_tags()
+        head = self.run.service(Transaction).released_commit() or head
         self.head, self.stale = head or "", []
         for tag in self.step.tags:
             if present.get(tag.name, head) != head:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from relnox.core.bump.changes import Edit
     from relnox.core.planning.events import Outcome, StepFinished
+    from relnox.steps.bump_record import RecordedStep
+    from relnox.steps.edit_files import EditFiles
+    from relnox.steps.git import Commit
     from relnox.steps.run import Run
 
 __all__ = ["Transaction"]
@@ -63,22 +66,41 @@ class Transaction(Policy):
             recovery.recover(self._run.git)
         bump_record.write_pending(self._run.private, self.pending)
 
-    def amend(self, contents: Mapping[str, bytes]) -> None:
-        """Record other contents of files than planned, before a later step relies on them."""
+    def edits_of(self, step: EditFiles | Commit) -> tuple[Edit, ...]:
+        """Return the edits of a step that edits files or commits them, as commit hooks have amended them."""
+        if self.pending is not None and step in self._planned:  # the steps of an abort are not in the record
+            return self.pending.edits_of(step)
+        return tuple(step.previewed_edits)
+
+    def released_commit(self) -> str | None:
+        """Return the release commit of a bump that goes on with a development version, if it is made already."""
+        from relnox.steps import development
+
+        git = self._run.git
+        return None if self.pending is None or git is None else development.released_commit(self.pending, git)
+
+    def amend(self, commit: Commit, contents: Mapping[str, bytes]) -> None:
+        """Record other contents of files than planned for a commit, before a later step relies on them."""
         if self.pending is None:
             return
         from relnox.steps import bump_record
         from relnox.steps.edit_files import EditFiles
 
-        steps = tuple(
-            replace(
-                step, edits=tuple(replace(edit, after=contents.get(edit.file, edit.after)) for edit in step.edits)
-            )
-            if isinstance(step, EditFiles)
-            else step
-            for step in self.pending.steps
-        )
-        self.pending = replace(self.pending, steps=steps)
+        steps: list[RecordedStep] = []
+        made = self.pending.edits_of(commit)
+        is_committed = False
+        for step in self.pending.steps:
+            is_committed = is_committed or step.key == commit.key
+            if isinstance(step, EditFiles):
+                side = "after" if step.edits == made else "before" if is_committed else None
+                amended = (
+                    replace(edit, **{side: contents[edit.file]}) if side and edit.file in contents else edit
+                    for edit in step.edits
+                )
+                steps.append(replace(step, edits=tuple(amended)))
+            else:
+                steps.append(step)
+        self.pending = replace(self.pending, steps=tuple(steps))
         bump_record.write_pending(self._run.private, self.pending)
 
     def make_durable(self) -> None:

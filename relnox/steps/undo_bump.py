@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relnox.core.bump.changes import Edit
+from relnox.core.bump.changes import CombinedEdit, Edit
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
 from relnox.errors import Failed
@@ -19,6 +19,7 @@ class UndoBump(Step, kw_only=True):
 
     Attributes:
         commit: The commit to remove; None if the files were only edited.
+        parent: The commit of a release to remove as well, before its development version.
         tags: The tags to delete.
         edits: The reverse edits.
     """
@@ -28,13 +29,14 @@ class UndoBump(Step, kw_only=True):
     exclusive = True
     commit: str | None
     tags: tuple[str, ...]
-    edits: tuple[Edit, ...]
+    edits: tuple[CombinedEdit | Edit, ...]
+    parent: str | None = None
 
     @property
     def title(self) -> str:
         tags = [f"tag {tag}" for tag in self.tags]
-        commit = [f"commit {self.commit[:10]}"] if self.commit is not None else []
-        return f"revert {listing([*tags, *commit, *(f'the edit of {edit.file}' for edit in self.edits)])}"
+        commits = [f"commit {commit[:10]}" for commit in (self.parent, self.commit) if commit is not None]
+        return f"revert {listing([*tags, *commits, *(f'the edit of {edit.file}' for edit in self.edits)])}"
 
 
 class UndoingBump(Action[UndoBump]):
@@ -54,7 +56,8 @@ class UndoingBump(Action[UndoBump]):
             git = self.run.checkout
             present = git.tags()
             tags = [tag for tag in self.step.tags if tag in present]
-            changes.undo_commit(git, self.step.commit, tags, [edit.file for edit in self.step.edits])
+            count = 1 if self.step.parent is None else 2
+            changes.undo_commits(git, self.step.commit, count, tags, [edit.file for edit in self.step.edits])
         elif self.step.tags:
             changes.delete_tags(self.run.checkout, self.step.tags)
         apply_edits(self.step.edits, self.run)

@@ -605,3 +605,20 @@ def test_a_tag_without_a_bump_contains_all_changes(tmp_path: Path, bump: Bump) -
     else:
         assert "--commit" in ran.err
         assert git(root, "tag") == "v1.0.0"
+
+
+def test_a_post_release_that_was_set_by_hand_is_not_silent(tmp_path: Path, bump: Bump) -> None:
+    root = repository(single(tmp_path / "demo", "1.9.0"))
+    git(root, "tag", "v1.9.0")
+    file = root / "pyproject.toml"
+    write(root, {"pyproject.toml": file.read_text().replace("1.9.0", "1.9.0.post0"), "src/demo/new.py": "\n"})
+    commit_all(root, "feat: something")
+    ran = bump(root, "--part", "auto")
+    assert ran.code == 0, ran.text
+    assert "demo 1.9.0.post0: released as it is, whatever the commits ask for" in ran.text
+    assert "no file changes: --commit --tag releases what is there" in ran.text
+    ran = bump(root, "--part", "auto", "--commit")
+    assert ran.code == 1, ran.text
+    assert "fix: to tag the present version: add --tag" in ran.text
+    assert bump(root, "--part", "auto", "--commit", "--tag").code == 0
+    assert git(root, "tag", "--points-at", "HEAD") == "v1.9.0.post0"

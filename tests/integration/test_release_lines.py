@@ -250,3 +250,69 @@ def test_random_bumps_on_two_lines_keep_versions_apart(demo: Path, bump: Bump, s
     for version in every:
         assert version_at(demo, f"v{version}") == version
     assert set(git(remote_of(demo), "tag").split()) == {f"v{version}" for version in every}
+
+
+# --- auto-tag
+
+
+def set_version(root: Path, version: str) -> str:
+    """Commit another version by hand, and push the branch."""
+    file = root / "pyproject.toml"
+    present = version_at(root, "HEAD")
+    write(root, {"pyproject.toml": file.read_text().replace(f'version = "{present}"', f'version = "{version}"')})
+    commit = commit_all(root, f"Version {version}")
+    git(root, "push", "--quiet", "origin", "HEAD")
+    return commit
+
+
+def test_auto_tag_compares_with_the_tags_of_its_line(demo: Path) -> None:
+    on(demo, "release/1.x")
+    commit = set_version(demo, "1.2.4")
+    ran = here(demo, "auto-tag", "--no-check-index")
+    assert ran.code == 0, ran.text
+    assert "new, after v1.2.3" in ran.out
+    assert git(remote_of(demo), "rev-parse", "v1.2.4^{commit}") == commit
+
+
+def test_auto_tag_in_a_detached_checkout_has_the_line_of_its_branch(demo: Path) -> None:
+    on(demo, "release/1.x")
+    set_version(demo, "1.2.4")
+    git(demo, "switch", "--quiet", "--detach")
+    git(demo, "fetch", "--quiet", "origin")
+    assert here(demo, "auto-tag", "--no-check-index").code == 0
+    assert "v1.2.4" in git(remote_of(demo), "tag").split()
+
+
+@pytest.mark.parametrize(
+    ("branch", "version", "line", "other"),
+    [
+        ("release/1.x", "2.1.0", "release/1.x (<2)", "main"),
+        ("release/1.x", "2.0a1", "release/1.x (<2)", "main"),
+        ("main", "1.9.0", "main (>=2)", "release/1.x"),
+    ],
+)
+@pytest.mark.parametrize("adopt", [(), ("--adopt",)])
+def test_auto_tag_leaves_a_version_outside_the_bounds_untagged(  # noqa: PLR0917
+    demo: Path, branch: str, version: str, line: str, other: str, adopt: tuple[str, ...]
+) -> None:
+    on(demo, branch)
+    set_version(demo, version)
+    tags = git(remote_of(demo), "tag")
+    ran = here(demo, "auto-tag", "--no-check-index", *adopt)
+    assert ran.code == 1, ran.text
+    assert (
+        f"demo {version} is outside the bounds of {line} ([tool.relnox] branch) [version-outside-bounds]"
+        in ran.err
+    )
+    assert f"fix: merge it to {other} instead, or set another version: " in ran.err
+    assert (git(remote_of(demo), "tag"), git(demo, "tag")) == (tags, tags)
+
+
+def test_auto_tag_leaves_development_versions_out_on_every_line(demo: Path, bump: Bump) -> None:
+    on(demo, "release/1.x")
+    change(demo, "fix: one", "one.py")
+    assert bump(demo, *AUTO, "--then-dev").code == 0
+    assert version_at(demo, "HEAD") == "1.2.5.dev1"
+    ran = here(demo, "auto-tag", "--no-check-index")
+    assert ran.code == 0, ran.text
+    assert "development version" in ran.out

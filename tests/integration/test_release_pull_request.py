@@ -448,3 +448,41 @@ def test_the_merged_versions_are_tagged(root: Path, forge: ForgeServer, how: str
     after = propose(root, part="patch")
     assert after.code == 0, after.text
     assert [request.state for request in forge.pull_requests] == ["merged", "open"]
+
+
+# --- symbolic links
+
+
+def test_a_version_file_that_is_a_link_is_refused(root: Path, github: GitHubServer) -> None:
+    (root / "packages/top/pyproject.toml").rename(root / "top.toml")
+    (root / "packages/top/pyproject.toml").symlink_to("../../top.toml")
+    commit_all(root, "Link")
+    git(root, "push", "--quiet", "origin", "main")
+    before = everything(root)
+    ran = propose(root)
+    assert ran.code == 1, ran.text
+    assert (
+        "packages/top/pyproject.toml: a symbolic link cannot be edited in a pull request [file-is-link]" in ran.err
+    )
+    assert github.names(*CHANGES) == []
+    assert everything(root) == before
+
+
+def test_a_folder_that_is_a_link_is_refused(root: Path, github: GitHubServer) -> None:
+    (root / "packages/top").rename(root / "elsewhere")
+    (root / "packages/top").symlink_to("../elsewhere")
+    commit_all(root, "Link")
+    git(root, "push", "--quiet", "origin", "main")
+    ran = propose(root)
+    assert ran.code == 1, ran.text
+    assert "packages/top: a symbolic link cannot be edited in a pull request [file-is-link]" in ran.err
+    assert github.names(*CHANGES) == []
+
+
+def test_a_link_beside_the_edited_files_stays_a_link(root: Path, github: GitHubServer) -> None:
+    (root / "notes.md").symlink_to("CHANGELOG.md")
+    commit_all(root, "Link")
+    git(root, "push", "--quiet", "origin", "main")
+    assert propose(root).code == 0
+    modes = git(remote_of(root), "ls-tree", head_of(github), "notes.md").split()
+    assert modes[0] == "120000"

@@ -9,6 +9,8 @@ from relnox import core
 from relnox.commands.auto_tag.observation import Relation
 
 if TYPE_CHECKING:
+    from packaging.version import Version
+
     from relnox.commands.auto_tag import Options
     from relnox.commands.auto_tag.observation import Observation, Snapshot
     from relnox.core.packages import Package
@@ -28,7 +30,9 @@ class State(Enum):
     REPORTED = auto()
     """It may need a tag, but is only reported."""
     REJECTED = auto()
-    """Its version cannot be tagged."""
+    """Its version is not higher than that of its last tag."""
+    OUTSIDE = auto()
+    """Its version is outside the bounds of the release line."""
     CONFLICT = auto()
     """The tag of its version is on a commit where it does not belong."""
 
@@ -71,31 +75,54 @@ def _decide(package: Package, snapshot: Snapshot, options: Options) -> Decision:
         return _existing(package, existing, snapshot)
     if options.since is not None and snapshot.versions_before.get(package.name) == version:
         return Decision(package, tag, State.LEFT_OUT, f"not changed since {options.since}")
-    adopt = core.fixes.command("auto-tag", "--adopt", "--package", package.name)
     if (last := observed.last_tag(package)) is None:
         if options.adopt:
-            return _new(package, tag, "new", observed)
+            return _outside_bounds(package, tag, snapshot) or _new(package, tag, "new", observed)
         if package.private:
             return Decision(package, tag, State.LEFT_OUT, "private, and never tagged")
+        adopt = core.fixes.command("auto-tag", "--adopt", "--package", package.name)
         return Decision(package, tag, State.REPORTED, "never tagged", adopt, is_untagged=True)
-    last_tag, last_version = last
+    return _decide_by_last_tag(package, version, last, snapshot, options)
+
+
+def _decide_by_last_tag(
+    package: Package, version: Version, last: tuple[str, Version], snapshot: Snapshot, options: Options
+) -> Decision:
+    """Decide on a package whose version has no tag, but others have."""
+    observed, (last_tag, last_version) = snapshot.observation, last
+    tag = observed.formats[package.name].render(version)
+    is_development = version.is_devrelease and not last_version.is_devrelease and not options.adopt
+    if not is_development and (outside := _outside_bounds(package, tag, snapshot)) is not None:
+        return outside
     if version < last_version:
-        return Decision(
-            package,
-            tag,
-            State.REJECTED,
-            f"lower than the last tag, {last_tag}",
-            core.fixes.command("bump", "--package", package.name, "--to", "VERSION"),
-        )
-    if version.is_devrelease and not last_version.is_devrelease and not options.adopt:
+        fix = core.fixes.command("bump", "--package", package.name, "--to", "VERSION")
+        return Decision(package, tag, State.REJECTED, f"lower than the last tag, {last_tag}", fix)
+    if is_development:
         return Decision(package, tag, State.LEFT_OUT, "development version")
     if package.name in snapshot.published:
+        adopt = core.fixes.command("auto-tag", "--adopt", "--package", package.name)
         return Decision(package, tag, State.REPORTED, f"already on {snapshot.published[package.name]}", adopt)
     return _new(package, tag, f"new, after {last_tag}", observed)
 
 
 def _new(package: Package, tag: str, reason: str, observed: Observation) -> Decision:
     return Decision(package, tag, State.NEW, reason, commit=observed.head, is_unpushed=True)
+
+
+def _outside_bounds(package: Package, tag: str, snapshot: Snapshot) -> Decision | None:
+    """Decide on a package whose version is outside the bounds of the present release line; None if it is not."""
+    lines, version = snapshot.observation.lines, package.version
+    if version is None or core.release_lines.contain(lines, version):
+        return None
+    others = [line.branch for line in snapshot.config.branch if line.contains(version)]
+    where = f"merge it to {others[0]} instead, or " if others else ""
+    return Decision(
+        package,
+        tag,
+        State.OUTSIDE,
+        f"outside the bounds of {core.release_lines.describe(lines)}",
+        f"{where}set another version: {core.fixes.command('bump', '--package', package.name, '--to', 'VERSION')}",
+    )
 
 
 def _existing(package: Package, tag: str, snapshot: Snapshot) -> Decision:

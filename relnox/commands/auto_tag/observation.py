@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.release_branch import ReleaseBranch
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
+    from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.known_tags import KnownTags
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
@@ -63,6 +64,7 @@ class Observation(NamedTuple):
         remote_tags: Those of the remote; empty if it was not asked.
         remote_error: Why the remote's tags are not known; None if they are.
         known_tags: The forms of the tags.
+        lines: The release lines of the present commit.
     """
 
     workspace: Workspace
@@ -74,6 +76,7 @@ class Observation(NamedTuple):
     remote_tags: Mapping[str, str]
     remote_error: str | None
     known_tags: KnownTags
+    lines: tuple[ReleaseLine, ...]
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -89,8 +92,13 @@ class Observation(NamedTuple):
         return next((tag for tag, version in self.tags_of(package) if version == package.version), None)
 
     def last_tag(self, package: Package) -> tuple[str, Version] | None:
-        """Return the tag of a package with the greatest version, and that version."""
-        return max(self.tags_of(package), key=lambda tagged: tagged[1], default=None)
+        """Return the tag of a package with the greatest version of this release line, and that version.
+
+        A line without tags begins at the greatest of all.
+        """
+        tags = self.tags_of(package)
+        tags = [tagged for tagged in tags if core.release_lines.contain(self.lines, tagged[1])] or tags
+        return max(tags, key=lambda tagged: tagged[1], default=None)
 
     def tags_of(self, package: Package) -> list[tuple[str, Version]]:
         """Return the tags of a package with their versions: those of its format, and of other forms."""
@@ -165,6 +173,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         remote_tags=remote_tags,
         remote_error=remote_error,
         known_tags=project.known_tags,
+        lines=project.lines,
     )
     snapshot = Snapshot(
         observation=observed,

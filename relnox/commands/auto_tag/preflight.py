@@ -46,6 +46,9 @@ def problems(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[Proble
         if decision.state is State.REJECTED:
             message = f"{package.name} {package.version} is {decision.reason}"
             yield core.plan.Problem(code="version-not-higher", message=message, fix=decision.fix)
+        elif decision.state is State.OUTSIDE:
+            message = f"{package.name} {package.version} is {decision.reason} ([tool.relnox] branch)"
+            yield core.plan.Problem(code="version-outside-bounds", message=message, fix=decision.fix)
         elif decision.state is State.CONFLICT:
             yield core.plan.Problem(
                 code="tag-exists", message=decision.reason, fix=decision.fix, exit_code=ExitCode.CONFLICT

@@ -34,6 +34,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     from relnox.commands.bump import (
         changes,
         dev_numbers,
+        development,
         generated_files,
         hook_edits,
         observation,
@@ -46,6 +47,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
     pull_requests.check_options(options)
     dev_numbers.check_options(options)
+    development.check_options(options)
     if (earlier := undo.observe_earlier_bump(options, project)) is not None:
         return earlier
     previous = reruns.find_previous_bump(options, project)
@@ -79,6 +81,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         generated_changelogs=changelogs.changelogs_of,
         hook_notes=hook_notes,
         target=target,
+        development=development.decide(observed, decision, edits, options, project),
     )
 
 
@@ -126,7 +129,7 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
         steps=tuple(_steps(new, tags, options)),
         notes=notes,
         problems=problems,
-        tables=(summary.table(bumps),),
+        tables=tuple(summary.tables(new)),
     )
 
 
@@ -146,6 +149,12 @@ def _steps(new: NewBump, tags: tuple[core.changes.Tag, ...], options: Options) -
         yield steps.Commit(message=changes.commit_message(observation, new.decision.bumps), files=files)
     if tags:
         yield steps.CreateTags(tags=tags)
+    if new.development is not None and new.development.edits:
+        following = new.development
+        files = tuple((edit.file, edit.digest) for edit in following.edits)
+        message = changes.commit_message(observation, following.bumps, observation.config.dev_commit_message)
+        yield steps.EditDevelopmentFiles(edits=following.edits)
+        yield steps.CommitDevelopment(message=message, files=files)
     if options.push and observation.state is not None:
         branch, tag_names = observation.state.branch or "", tuple(tag.name for tag in tags)
         yield steps.Push(to=observation.config.remote, branch=branch, tags=tag_names)

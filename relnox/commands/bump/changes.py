@@ -61,10 +61,14 @@ def tags(observation: Observation, bumps: tuple[VersionBump, ...]) -> tuple[Tag,
     return tuple(by_name.values())
 
 
-def commit_message(observation: Observation, bumps: tuple[VersionBump, ...]) -> str:
-    """Fill in the commit message; `{version}` lists the packages unless all of them get one version."""
+def commit_message(observation: Observation, bumps: tuple[VersionBump, ...], template: str = "") -> str:
+    """Fill in a commit message, that of releases by default.
+
+    `{version}` lists the packages unless all of them get one version.
+    """
     versions = {bump.after for bump in bumps}
     packages = ", ".join(f"{bump.package.name} {bump.after}" for bump in bumps)
     is_common = len(versions) == 1 and len(bumps) == len(observation.workspace.packages)
     version = str(bumps[0].after) if is_common else packages
-    return observation.config.commit_message.replace("{version}", version).replace("{packages}", packages)
+    template = template or observation.config.commit_message
+    return template.replace("{version}", version).replace("{packages}", packages)

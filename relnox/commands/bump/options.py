@@ -24,6 +24,7 @@ _REQUEST = (
     "allow_lower",
     "commit",
     "tag",
+    "then_dev",
     "push",
     "pull_request",
     "lock",
@@ -71,6 +72,7 @@ class Options(CommonOptions):
     allow_lower: bool = option(False, "Allow --to to name a lower version.", anywhere=False)
     commit: bool = option(False, "Commit the edited files.")
     tag: bool = option(False, "Tag the commit.")
+    then_dev: bool = option(False, "Commit the next development version after the release.")
     push: bool = option(False, "Push branch and tags atomically.")
     pull_request: bool = option(
         False, "Open a pull request with the bump, or update it; nothing is edited here.", anywhere=False

@@ -51,12 +51,16 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> 
         yield from checks.check_tags_known(state.tags, remote.error, config.remote)
     if options.tag or options.part == "auto":
         yield from format_problems(observation, options, bumps)
-    yield from checks.check_bounds(bumps, observation.lines, config.branch)
+    following = new.development.bumps if new.development is not None else ()
+    yield from checks.check_bounds((*bumps, *following), observation.lines, config.branch)
     if options.commit and remote.is_ancestor is None and state.upstream is not None:
         yield from checks.check_behind(state.behind, state.upstream)
     if options.commit and not new.edits and not tags:
+        is_kept = any(bump.before == bump.after for bump in bumps)
         yield core.plan.Problem(
-            code="nothing-to-commit", message="nothing to commit (no file changes)", fix="choose another version"
+            code="nothing-to-commit",
+            message="nothing to commit (no file changes)",
+            fix="to tag the present version: add --tag" if is_kept else "choose another version",
         )
 
 
@@ -68,7 +72,8 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
         return
     dirty = (file for file in state.dirty if file not in new.generated)
     packages = (bump.package for bump in bumps)
-    for problem in checks.check_clean(dirty, (edit.file for edit in new.edits), packages):
+    edits = (*new.edits, *(new.development.edits if new.development is not None else ()))
+    for problem in checks.check_clean(dirty, (edit.file for edit in edits), packages):
         yield "allow_dirty", problem
     if options.commit or options.tag or options.pull_request:
         for problem in checks.check_imports(observation.untracked_imports):

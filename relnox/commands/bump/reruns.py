@@ -15,6 +15,8 @@ from relnox.errors import Blocked, Failed
 from relnox.source.git import remotes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from packaging.version import Version
 
     from relnox.commands.bump.observation import Observation
@@ -68,9 +70,13 @@ def observe_repeated_bump(record: bump_record.Pending, options: Options, project
         Blocked: Its tags are missing or it is to be pushed, and the remote does not exist.
         Failed: The remote does not answer.
     """
+    from relnox.steps import development
+
     state = project.state
-    tags, head = (state.tags, state.head) if state is not None else ({}, None)
-    has_all_tags = all(tags.get(tag.name) == head for tag in record.tags)
+    tags, tagged = (state.tags, state.head) if state is not None else ({}, None)
+    if project.git is not None:
+        tagged = development.released_commit(record, project.git) or tagged
+    has_all_tags = all(tags.get(tag.name) == tagged for tag in record.tags)
     if not has_all_tags:
         observe_remote(options, project)
     branch = state.branch or "" if state is not None else None
@@ -95,7 +101,8 @@ def repeated_bump_plan(repeated: RepeatedBump, options: Options) -> Plan:
 def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
     """Plan the tags that exist, and their push if the remote does not have them yet."""
     tags = tuple(core.changes.Tag(name=name, message=name) for name in release.tags)
-    planned: tuple[Step, ...] = (steps.CreateTags(tags=tags),)
+    # With a development version the tags are below HEAD, where this step would not put them.
+    planned: tuple[Step, ...] = () if options.then_dev and options.push else (steps.CreateTags(tags=tags),)
     if options.push:
         planned = (*planned, steps.Push(to=release.remote_name, branch=release.branch, tags=release.tags))
     needs_push = options.push and not release.is_on_remote
@@ -116,8 +123,11 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
     state, git = observation.state, project.git
     if git is None or state is None or state.head is None or not _may_exist(observation, options):
         return None
-    tagged = _tagged_at(state.head, observation)
-    parent = git.parent() if tagged else None
+    head, versions = state.head, {package.name: package.version for package in observation.selected}
+    if options.then_dev and all(package.source.in_file for package in observation.selected):
+        head, versions = _before_development(observation, git)
+    tagged = _tagged_at(head, versions, observation)
+    parent = git.parent(head) if tagged else None
     if parent is None:
         return None
     earlier = {}
@@ -135,7 +145,8 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
     except Blocked:  # deciding the bump raises it again
         return None
     tags = tuple(dict.fromkeys(tag for tag, _ in tagged))
-    reason = f"already done: HEAD ({state.head[:10]}) is tagged {listing(tags)}, no commits since; {_AGAIN}"
+    which = "HEAD" if head == state.head else "the release below HEAD"
+    reason = f"already done: {which} ({head[:10]}) is tagged {listing(tags)}, no commits since; {_AGAIN}"
     return _existing_release(reason, tags, observation)
 
 
@@ -180,12 +191,35 @@ def _existing_release(reason: str, tags: tuple[str, ...], observation: Observati
     )
 
 
-def _tagged_at(head: str, observation: Observation) -> dict[tuple[str, Version], Package]:
+def _before_development(observation: Observation, git: Git) -> tuple[str, dict[str, Version | None]]:
+    """Return the parent of HEAD and the versions there, if HEAD starts the next development version."""
+    parent = git.parent() or ""
+    versions = {package.name: version_at(parent, package, git) for package in observation.selected}
+    config = observation.config
+    for package in observation.selected:
+        version = versions[package.name]
+        if version is None or package.version is None or not package.version.is_devrelease:
+            return "", {}
+        following = core.versioning.next_version(
+            version,
+            core.requested_bump.Bump(part="dev"),
+            scheme=config.scheme,
+            calver_format=config.calver_format,
+            today=observation.today,
+        )
+        if following != package.version:
+            return "", {}
+    return parent, versions
+
+
+def _tagged_at(
+    head: str, versions: Mapping[str, Version | None], observation: Observation
+) -> dict[tuple[str, Version], Package]:
     """Return tag and version of the selected packages, if all are tagged at HEAD; nothing otherwise."""
     tags = observation.state.tags if observation.state is not None else {}
     tagged: dict[tuple[str, Version], Package] = {}
     for package in observation.selected:
-        version = package.version
+        version = versions.get(package.name)
         if version is None and package.source.kind == "tags":
             history = observation.history.get(package.name)
             version = history.version if history is not None else None
@@ -205,6 +239,7 @@ def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str,
 def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
     """Return whether the checkout is as a bump left it."""
     from relnox.source import edits
+    from relnox.steps import development
 
     if not edits.are_applied(project.root, record.edits):
         return False
@@ -212,11 +247,12 @@ def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
         return record.head is None and bool(record.edits)
     if record.commit is None:
         return project.state.head == record.head
-    return (
-        project.state.head != record.head
-        and project.git.parent() == record.head
-        and project.git.head_has_files(edit.file for edit in record.edits)
-    )
+    if development.begins_development(record):
+        count = len(development.made_commits(record, project.git))
+        is_next = count == len(record.stages) and project.git.resolve(f"HEAD~{count}") == record.head
+    else:
+        is_next = project.state.head != record.head and project.git.parent() == record.head
+    return is_next and project.git.head_has_files(edit.file for edit in record.edits)
 
 
 def _next_version(version: Version, package: Package, observation: Observation, options: Options) -> Version:

@@ -9,6 +9,7 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from relnox.commands.bump.development import Development
     from relnox.commands.bump.observation import Observation, RemoteState
     from relnox.commands.bump.pull_requests import Target
     from relnox.core.bump.changes import Edit
@@ -73,6 +74,7 @@ class NewBump(Record):
         generated_changelogs: Packages whose changelogs tools generated.
         hook_notes: What edit-bump hooks did.
         target: Where it is proposed, with `--pull-request`.
+        development: What follows the release, with `--then-dev`.
     """
 
     observation: Observation
@@ -82,6 +84,7 @@ class NewBump(Record):
     generated_changelogs: frozenset[str]
     hook_notes: tuple[str, ...] = ()
     target: Target | None = None
+    development: Development | None = None
 
 
 class UndoTarget(Record):
@@ -90,11 +93,17 @@ class UndoTarget(Record):
     Attributes:
         record: The record of the earlier bump.
         pushed_to: Remote branches that have its commit, or remotes that have one of its tags.
-        subject: The first line of the message of the present commit.
+        commits: Its commits, the oldest first: the release, and its development version; none if it made none.
+        tagged: The commit that its tags are on.
+        message: The message that the present commit should have; None if any may be there.
+        subject: The first line of the message that it has.
     """
 
     record: bump_record.Pending
     pushed_to: tuple[str, ...]
+    commits: tuple[str, ...]
+    tagged: str | None
+    message: str | None
     subject: str
 
 
@@ -107,6 +116,7 @@ class EarlierBump(Record):
         state: The state of git; None outside git.
         remote: The state of the remote.
         remote_name: Its name.
+        tagged: The commit that the tags of the interrupted bump are on, or are to be on.
     """
 
     interrupted: bump_record.Pending | None
@@ -114,6 +124,7 @@ class EarlierBump(Record):
     state: GitState | None
     remote: RemoteState
     remote_name: str
+    tagged: str | None
 
 
 class RepeatedBump(Record):

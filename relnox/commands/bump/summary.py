@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Table
 
-__all__ = ["notes", "table"]
+__all__ = ["notes", "tables"]
 
 _MAX_LINES = 20
 """Notes about single requirements; more are summed up in one."""
@@ -34,6 +34,9 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
     if not bumps:
         yield "nothing to release: no commit or change fragment since the last release asks for a bump"
     yield from _never_tagged_notes(new.decision.never_tagged)
+    yield from _unchanged_notes(new, options)
+    if new.development is not None and new.development.note:
+        yield new.development.note
     yield from _context_notes(new)
     yield from _tag_notes(observation, bumps, options)
     if options.part == "auto":
@@ -58,6 +61,18 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
     else:
         requirements, packages = counted(len(lines), "requirement"), counted(len(updates), "package")
         yield f"updating {requirements} of {packages}; --dry-run shows them in its diff"
+
+
+def _unchanged_notes(new: NewBump, options: Options) -> Iterator[str]:
+    """Yield a note on versions that --part auto releases as they are, since no derived version would be seen."""
+    kept = [f"{bump.package.name} {bump.after}" for bump in new.decision.bumps if bump.before == bump.after]
+    if kept and options.part == "auto":
+        yield (
+            f"{listing(kept)}: released as it is, whatever the commits ask for; to bump further name the part, "
+            "such as --part patch"
+        )
+        if not new.edits and not options.tag:
+            yield "no file changes: --commit --tag releases what is there"
 
 
 def _never_tagged_notes(packages: tuple[Package, ...]) -> Iterator[str]:
@@ -171,10 +186,17 @@ def _first_release_notes(observation: Observation, bumps: tuple[VersionBump, ...
         yield f"{listed_names}: no tag found ({prefix}…); for a first release: --package {names[0]}"
 
 
-def table(bumps: tuple[VersionBump, ...]) -> Table:
-    """Return the table of the bumps, each with its reason."""
+def tables(new: NewBump) -> Iterator[Table]:
+    """Yield the table of the bumps, and one of the development versions that follow."""
+    yield _table("", new.decision.bumps)
+    if new.development is not None and new.development.bumps:
+        yield _table("then", new.development.bumps)
+
+
+def _table(title: str, bumps: tuple[VersionBump, ...]) -> Table:
+    """Return a table of bumps, each with its reason."""
     rows = tuple(
         (bump.package.name, str(bump.before) if bump.before is not None else "-", str(bump.after), bump.reason)
         for bump in bumps
     )
-    return core.plan.Table(title="", columns=("package", "from", "to", "why"), rows=rows)
+    return core.plan.Table(title=title, columns=("package", "from", "to", "why"), rows=rows)

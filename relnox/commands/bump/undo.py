@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from relnox.commands.bump.options import Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan, Problem
-    from relnox.source.git import GitState
     from relnox.steps import bump_record
 
 __all__ = ["observe_earlier_bump", "resume_or_undo"]
@@ -28,18 +27,22 @@ _ABORT = fixes.command("bump", "--abort")
 
 def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | None:
     """Read the bump that is resumed or undone; None if the options request a new one and none is interrupted."""
-    from relnox.steps import bump_record
+    from relnox.steps import bump_record, development
 
     interrupted = bump_record.read_pending(project.private_folder)
     undoes = options.undo or options.abort
     if interrupted is None and not undoes:
         return None
+    tagged = None
+    if interrupted is not None and project.git is not None and project.state is not None:
+        tagged = development.released_commit(interrupted, project.git) or project.state.head
     return EarlierBump(
         interrupted=interrupted,
         undo_target=_find_undo_target(options, project, interrupted),
         remote=observe_remote(options, project) if options.push and not undoes else RemoteState(),
         remote_name=project.config.remote,
         state=project.state,
+        tagged=tagged,
     )
 
 
@@ -68,24 +71,27 @@ def _find_undo_target(
         return _undo_target(project) if options.undo else None
     if not (options.abort or options.undo) or "--undo" in interrupted.request:
         return None
-    if not _is_committed(interrupted, project):
-        return None
-    has_refs = interrupted.commit is not None or interrupted.tags
-    return _undo_target(project, interrupted) if has_refs else None
+    return _undo_target(project, interrupted) if _has_refs(interrupted, project) else None
 
 
-def _is_committed(interrupted: bump_record.Pending, project: Project) -> bool:
-    """Return whether the files of an interrupted bump are committed, after waiting for its git process to end."""
+def _has_refs(interrupted: bump_record.Pending, project: Project) -> bool:
+    """Return whether an interrupted bump made a commit or tags, after waiting for its git process to end."""
     if project.git is None:
         return False
     from relnox.source import edits
     from relnox.source.lock import exclusive_lock
+    from relnox.steps import development
 
     with exclusive_lock(project.private_folder):  # blocked if the bump is still running and not interrupted
         recovery.wait_for_leftover_process(project.git)
-    return edits.are_applied(project.root, interrupted.edits) and project.git.head_has_files(
+    if development.begins_development(interrupted):
+        present = project.git.tags()
+        made = development.made_commits(interrupted, project.git)
+        return bool(made) or any(tag.name in present for tag in interrupted.tags)
+    is_committed = edits.are_applied(project.root, interrupted.edits) and project.git.head_has_files(
         edit.file for edit in interrupted.edits
     )
+    return is_committed and (interrupted.commit is not None or bool(interrupted.tags))
 
 
 def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Options) -> Plan:
@@ -123,19 +129,28 @@ def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Opt
 
 def _undo_target(project: Project, interrupted: bump_record.Pending | None = None) -> UndoTarget | None:
     """Return the interrupted bump, or else the last one, with the remotes that it was pushed to."""
-    from relnox.steps import bump_record
+    from relnox.steps import bump_record, development
 
     record = interrupted or bump_record.read_last(project.private_folder)
-    if record is None or project.git is None or project.state is None or project.state.head is None:
-        return None if record is None else UndoTarget(record, (), "")
-    committed = record.commit is not None
-    pushed_to = project.git.remote_branches_with(project.state.head) if committed else ()
+    if record is None or project.git is None or project.state is None or (head := project.state.head) is None:
+        return None if record is None else UndoTarget(record, (), (), None, None, "")
+    commits: tuple[str, ...] = (head,) if record.commit is not None else ()
+    message = record.commit.message if record.commit is not None else None
+    if development.begins_development(record):
+        made = development.made_commits(record, project.git)
+        commits = tuple(commit for _, commit in made)
+        if made:
+            message = made[-1][0].message
+        elif head == record.head:
+            message = None  # it was interrupted before its first commit
+    pushed_to = project.git.remote_branches_with(commits[0]) if commits else ()
     remote, local = project.config.remote, project.state.tags
     tags = [tag for tag in _tags_of(record) if tag in local]
     if not pushed_to and tags and remote in remotes.names(project.git):
         remote_tags = remotes.read_tags(project.git, remote)
         pushed_to = (remote,) if any(remote_tags.get(tag) == local[tag] for tag in tags) else ()
-    return UndoTarget(record, pushed_to, project.git.subject())
+    tagged = development.released_commit(record, project.git) or head
+    return UndoTarget(record, pushed_to, commits, tagged, message, project.git.subject())
 
 
 def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
@@ -149,14 +164,17 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
             f"the last bump ({record.command}) is already pushed to {', '.join(target.pushed_to)}",
             fix="release a higher version" if earlier.interrupted is None else f"finish it: {record.command}",
         )
-    committed = record.commit is not None
-    commit = earlier.state.head if committed and earlier.state is not None else None
-    step = steps.UndoBump(commit=commit, tags=_tags_of(record), edits=edits.reversed_edits(record.edits))
+    step = steps.UndoBump(
+        commit=target.commits[-1] if target.commits else None,
+        parent=target.commits[0] if len(target.commits) > 1 else None,
+        tags=_tags_of(record),
+        edits=edits.reversed_edits(record.edits),
+    )
     return core.plan.Plan(
         task="bump",
         steps=(step,),
         notes=(f"reverting: {record.command}",),
-        problems=tuple(_later_changes(target, earlier.state)) if committed or step.tags else (),
+        problems=tuple(_later_changes(target, earlier)) if record.commit is not None or step.tags else (),
     )
 
 
@@ -169,21 +187,24 @@ def _remote_changes(interrupted: bump_record.Pending, earlier: EarlierBump) -> I
     for problem in core.bump_checks.check_branch_up_to_date(state.branch, remote, is_ancestor=is_ancestor):
         fix = f"{problem.fix}, then rerun the command; or undo the bump here: {_ABORT}"
         yield core.records.replace(problem, fix=fix)
-    yield from core.bump_checks.check_tags_free(interrupted.tags, {}, earlier.remote.tags, state.head, remote)
+    yield from core.bump_checks.check_tags_free(interrupted.tags, {}, earlier.remote.tags, earlier.tagged, remote)
 
 
-def _later_changes(target: UndoTarget, state: GitState | None) -> Iterator[Problem]:
+def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield what was committed, tagged or edited after the last bump."""
-    record = target.record
-    message = record.commit.message if record.commit is not None else ""
-    if message and target.subject != message.partition("\n")[0].strip():
+    from relnox.steps import development
+
+    record, state, message = target.record, earlier.state, target.message
+    if message is not None and target.subject != message.partition("\n")[0].strip():
         yield core.plan.Problem(
             code="commits-after-bump",
             message=f"the last commit is not that of the bump ({record.command})",
             fix="undo the commits after it first, or release a higher version",
         )
     tags_elsewhere = [
-        tag for tag in _tags_of(record) if state is not None and state.tags.get(tag, state.head) != state.head
+        tag
+        for tag in _tags_of(record)
+        if state is not None and state.tags.get(tag, target.tagged) != target.tagged
     ]
     if tags_elsewhere:
         yield core.plan.Problem(
@@ -192,7 +213,8 @@ def _later_changes(target: UndoTarget, state: GitState | None) -> Iterator[Probl
             fix=f"git show {tags_elsewhere[0]}",
         )
     dirty = [edit.file for edit in record.edits if state is not None and edit.file in state.dirty]
-    if message and dirty:
+    is_partial = earlier.interrupted is not None and development.begins_development(record)
+    if message is not None and dirty and not is_partial:
         yield core.plan.Problem(
             code="tree-dirty",
             message=f"files changed since the last bump: {', '.join(dirty[:5])}",

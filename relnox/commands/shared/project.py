@@ -236,11 +236,14 @@ class Project(Record):
         """The release history of each package; empty outside git and before the first commit."""
         if self.git is None or self.state is None or self.state.head is None:
             return {}
+        from relnox.core.bump.release_history import without_development
         from relnox.source import history
 
-        return history.histories(
+        histories = history.histories(
             self.git, self.workspace, self.tag_formats, self.state.tags, lines=self.lines, paths=self.config.paths
         )
+        template = self.config.dev_commit_message
+        return {name: without_development(own, template) for name, own in histories.items()}
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
         """Read those of the files that exist."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from relnox.core.escaping import split_lines
 from relnox.core.records import Record
 
-__all__ = ["Edit", "Tag"]
+__all__ = ["CombinedEdit", "Edit", "Tag"]
 
 
 class Edit(Record, kw_only=True):
@@ -35,6 +35,16 @@ class Edit(Record, kw_only=True):
 
         lines = difflib.unified_diff(old, new, f"a/{self.file}", f"b/{self.file}", lineterm="", n=1)
         return "\n".join(lines)
+
+
+class CombinedEdit(Edit, kw_only=True):
+    """Two edits of one file, the second of what the first made.
+
+    Attributes:
+        between: The content between them, which the file may have as well when the edit is made.
+    """
+
+    between: bytes | None
 
 
 class Tag(Record, kw_only=True):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core import toml_edits
-from relnox.core.bump.changes import Edit
+from relnox.core.bump.changes import CombinedEdit, Edit
 from relnox.core.versions import semver_compat, version_locations
 from relnox.core.versions.semver_compat import to_semver
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.version import Version
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Strings = dict[tuple[str | int, ...], tuple[str, str]]
     """Strings of a TOML file by their keys: the present and the new value."""
 
-__all__ = ["bumped_files", "editable_files", "edits_between", "is_equivalent"]
+__all__ = ["bumped_files", "combine", "editable_files", "edits_between", "format_location", "is_equivalent"]
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -69,6 +69,19 @@ def edits_between(before: Mapping[str, bytes], after: Mapping[str, bytes | None]
     for file in sorted(after):
         if after[file] != before.get(file):
             yield Edit(file=file, before=before.get(file), after=after[file])
+
+
+def combine(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    """Combine successive edits, so that there is one for each file."""
+    by_file: dict[str, Edit] = {}
+    for edit in edits:
+        first = by_file.get(edit.file)
+        by_file[edit.file] = (
+            edit
+            if first is None
+            else CombinedEdit(file=edit.file, before=first.before, between=first.after, after=edit.after)
+        )
+    return tuple(by_file.values())
 
 
 def bumped_files(
@@ -122,7 +135,7 @@ def _changes(
             strings.setdefault(package.pyproject, {})[need.key] = (need.text, changed)
     for bump in bumps:
         for location in bump.package.locations:
-            text = _formatted(bump.after, location, config)
+            text = format_location(bump.after, location, config)
             if text == location.text:
                 continue
             if location.kind == "toml":
@@ -133,7 +146,12 @@ def _changes(
     return strings, others
 
 
-def _formatted(version: Version, location: VersionSource, config: Config) -> str:
+def format_location(version: Version, location: VersionSource, config: Config) -> str:
+    """Return a version as it is written at a location.
+
+    Raises:
+        Blocked: SemVer cannot express it, and the file needs that.
+    """
     if location.semver:
         try:
             return to_semver(version)

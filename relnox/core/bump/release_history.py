@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,6 +28,7 @@ __all__ = [
     "owning_package",
     "path_rules",
     "tag_coverage",
+    "without_development",
 ]
 
 LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
@@ -182,6 +184,20 @@ def _released_by(file: str, owner: str | None, rules: Mapping[str, Sequence[str]
         if included is not None:
             (names.add if included else names.discard)(name)
     return names
+
+
+def without_development(history: ReleaseHistory, template: str) -> ReleaseHistory:
+    """Leave out commits that start a development version: they are part of the release before them.
+
+    Args:
+        history: The history of a package.
+        template: The setting `dev-commit-message`.
+    """
+    words = re.escape(template.partition("\n")[0].strip())
+    for field in (r"\{version\}", r"\{packages\}"):
+        words = words.replace(field, r".*\.dev\d+.*")
+    commits = tuple(commit for commit in history.commits if not re.fullmatch(words, commit.subject))
+    return history._replace(commits=commits)
 
 
 def owning_package(file: str, owners: Mapping[str, str], cache: dict[str, str | None]) -> str | None:

@@ -102,6 +102,11 @@ class Config(Settings):
         "The message of release commits, with `{version}` and `{packages}`.",
         rule=rules.message,
     )
+    dev_commit_message: str = setting(
+        "Start development of {version}",
+        "The message of commits that start the next development version, with `{version}` and `{packages}`.",
+        rule=rules.message,
+    )
     pull_request_branch: str = setting(
         "relnox/release/{branch}",
         "The branch of release pull requests; `{branch}` is the one that they are merged into.",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import Tag
     from relnox.source.git.repository import Git
 
-__all__ = ["commit", "create_tag", "create_tags", "delete_tags", "reset_index", "reset_to", "undo_commit"]
+__all__ = ["commit", "create_tag", "create_tags", "delete_tags", "reset_index", "reset_to", "undo_commits"]
 
 _PACK_THRESHOLD = 20
 """How many files a commit must have for a pack to be worth one more process."""
@@ -43,14 +43,14 @@ def commit(git: Git, message: str, files: Iterable[str]) -> None:
     committed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
 
 
-def undo_commit(git: Git, commit: str, tags: Iterable[str], files: Iterable[str]) -> None:
-    """Move the branch to the parent of its last commit and delete tags, all or none; then reset the index.
+def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: Iterable[str]) -> None:
+    """Move the branch to before its last commits and delete tags, all or none; then reset the index.
 
-    The branch stays unless the commit is the current one.
+    The branch stays unless the last of them (`commit`) is the current one.
     """
     refs = [f"delete refs/tags/{name}" for name in tags]
     if git.head() == commit:
-        refs.append(f"update HEAD {git.output('rev-parse', f'{commit}^')} {commit}")
+        refs.append(f"update HEAD {git.output('rev-parse', f'{commit}~{count}')} {commit}")
     _update_refs(git, refs, "undoing the bump")
     reset_index(git, files)
 

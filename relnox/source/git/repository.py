@@ -216,6 +216,12 @@ class Git:
         content = self.run("cat-file", "blob", f"{commit}:{self.prefix}{name}", stderr=False)
         return content.output if content.returncode == 0 else None
 
+    def has_content(self, commit: str, name: str, content: bytes) -> bool:
+        """Return whether a file of a commit is what git makes of a content, with its filters and line ends."""
+        path = f"--path={self.prefix}{name}"
+        made = self.run("hash-object", path, "--stdin", stdin=content, stderr=False).output.strip()
+        return self.object_ids(commit, [name])[name] == made
+
     def subject(self) -> str:
         """Return the first line of the current commit's message."""
         return self.output("log", "-1", "--no-show-signature", "--format=%s")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CommitContent", "PlannedFile", "PlannedTree", "plan_tree", "read_commit"]
 
+_SYMBOLIC_LINK = "120000"
 _SETTINGS = (
     "core.sparseCheckout=false",
     "core.fsmonitor=false",
@@ -35,7 +36,8 @@ class PlannedFile(NamedTuple):
         path: Path from the top of the repository.
         before: The content at HEAD; None if it has no such file.
         after: The content in the tree; None for a removed file.
-        mode: The mode in the tree: `100644`, `100755`, or `120000` for a symbolic link.
+        mode: The mode in the tree: `100644` or `100755`; `120000` for what is a symbolic link at HEAD; the tree
+            would replace it.
     """
 
     path: str
@@ -119,7 +121,10 @@ def _changed_files(
     """Yield the files in the output of `git diff-tree --raw`; what its filters changed is read from git."""
     fields = differences.split("\0")
     for header, path in zip(fields[:-1:2], fields[1::2], strict=True):
-        _, mode, old, new, _ = header.split(" ")
+        old_mode, mode, old, new, _ = header.removeprefix(":").split(" ")
+        if old_mode == _SYMBOLIC_LINK:
+            yield PlannedFile(path, None, None, old_mode)
+            continue
         edit = edits[path]
         before, after = (
             None if not blob.strip("0") else content if _blob_id(content, blob) == blob else read(blob)

@@ -1,0 +1,58 @@
+"""The workspace after a release, from which the next development versions are decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.core.bump.editing import format_location
+from relnox.core.bump.version_bumps import BumpRequest
+from relnox.core.records import replace
+from relnox.core.versions.requested_bump import Bump
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relnox.core.bump.dependency_updates import DependencyUpdates
+    from relnox.core.bump.version_bumps import VersionBump
+    from relnox.core.packages import Package
+    from relnox.core.settings.config import Config
+    from relnox.core.workspace import Workspace
+
+__all__ = ["development_requests", "released_workspace"]
+
+
+def development_requests(bumps: Sequence[VersionBump]) -> dict[str, BumpRequest]:
+    """Return the requests for development versions after releases, by package; none for versions from tags."""
+    return {
+        bump.package.name: BumpRequest(Bump(part="dev"), f"after {bump.after}")
+        for bump in bumps
+        if bump.package.source.in_file and not bump.after.is_devrelease
+    }
+
+
+def released_workspace(
+    workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
+) -> Workspace:
+    """Return the packages with the versions and requirements that they have in the release commit."""
+    by_name = {bump.package.name: bump for bump in bumps}
+    packages = []
+    for package in workspace.packages:
+        texts = {need.key: text for need, text in updates.get(package.name, ())}
+        released = replace(
+            package,
+            dependencies=tuple(
+                replace(need, text=texts[need.key]) if need.key in texts else need for need in package.dependencies
+            ),
+        )
+        bump = by_name.get(package.name)
+        packages.append(released if bump is None else _with_version(released, bump, config))
+    return replace(workspace, packages=tuple(packages))
+
+
+def _with_version(package: Package, bump: VersionBump, config: Config) -> Package:
+    source, *others = (
+        replace(location, text=format_location(bump.after, location, config)) if location.in_file else location
+        for location in (package.source, *package.other_locations)
+    )
+    version = bump.after if package.source.in_file else package.version
+    return replace(package, version=version, source=source, other_locations=tuple(others))

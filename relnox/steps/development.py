@@ -1,0 +1,62 @@
+"""Where a bump that also starts the next development version has got to: which of its two commits HEAD has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.steps.git import CommitDevelopment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relnox.core.bump.changes import Edit
+    from relnox.source.git import Git
+    from relnox.steps.bump_record import Pending
+    from relnox.steps.git import Commit
+
+__all__ = ["begins_development", "made_commits", "released_commit"]
+
+
+def begins_development(pending: Pending) -> bool:
+    """Return whether a bump commits the next development version after the release."""
+    return any(isinstance(step, CommitDevelopment) for step in pending.steps)
+
+
+def made_commits(pending: Pending, git: Git) -> tuple[tuple[Commit, str], ...]:
+    """Return the commits of a bump that HEAD ends with, the oldest first, each with its id; none if others follow.
+
+    They are recognized by the content of a file, since they may have been rebased.
+    """
+    head = git.head()
+    if head is None or head == pending.head:
+        return ()
+    stages = pending.stages
+    for count in range(len(stages), 0, -1):
+        edits, _ = stages[count - 1]
+        if _ends_with(edits, git):
+            commits = [commit for _, commit in stages[:count]]
+            ids = [git.resolve(f"HEAD~{count - number}") or "" for number in range(1, count + 1)]
+            return tuple(zip(commits, ids, strict=True))
+    return ()
+
+
+def released_commit(pending: Pending, git: Git) -> str | None:
+    """Return the commit that gets the tags: HEAD, or the one below the development version.
+
+    None before the release is committed, and for bumps that begin no development version.
+    """
+    made = made_commits(pending, git) if begins_development(pending) else ()
+    if not made:
+        return None
+    step, commit = made[-1]
+    return git.parent(commit) if isinstance(step, CommitDevelopment) else commit
+
+
+def _ends_with(edits: Sequence[Edit], git: Git) -> bool:
+    """Return whether the last commit made these edits."""
+    sample = next((edit for edit in edits if edit.after is not None), None)
+    if sample is None or sample.after is None:
+        return False
+    return git.has_content("HEAD", sample.file, sample.after) and not git.has_content(
+        "HEAD^", sample.file, sample.after
+    )

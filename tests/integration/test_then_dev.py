@@ -1,0 +1,318 @@
+"""The next development version after a release, in real repositories."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, single, write
+from running import here, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Bump
+
+RELEASE = ("--part", "minor", "--commit", "--tag", "--then-dev")
+PUSHED = (*RELEASE, "--push")
+
+
+def version_at(root: Path, commit: str, file: str = "pyproject.toml") -> str:
+    text = git(root, "show", f"{commit}:{file}")
+    return text.partition('version = "')[2].partition('"')[0]
+
+
+def subjects(root: Path) -> list[str]:
+    return git(root, "log", "--format=%s").splitlines()
+
+
+def change(root: Path, message: str) -> None:
+    path = root / "src/demo/new.py"
+    path.write_text(f"{path.read_text() if path.exists() else ''}# {message}\n")
+    commit_all(root, message)
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    root = repository(single(tmp_path / "demo"))
+    git(root, "tag", "v1.2.3")
+    git(root, "push", "--quiet", "--tags", "origin")
+    return root
+
+
+def test_the_tag_is_on_the_release_and_both_commits_are_pushed(demo: Path, bump: Bump) -> None:
+    ran = bump(demo, *PUSHED)
+    assert ran.code == 0, ran.text
+    assert subjects(demo) == ["Start development of 1.3.1.dev1", "Release 1.3.0", "Start"]
+    assert git(demo, "rev-parse", "v1.3.0^{commit}") == git(demo, "rev-parse", "HEAD^")
+    assert (version_at(demo, "v1.3.0"), version_at(demo, "HEAD")) == ("1.3.0", "1.3.1.dev1")
+    remote = remote_of(demo)
+    assert git(remote, "rev-parse", "main") == git(demo, "rev-parse", "HEAD")
+    assert git(remote, "rev-parse", "v1.3.0^{commit}") == git(demo, "rev-parse", "HEAD^")
+    assert git(demo, "status", "--porcelain", "--untracked-files=no") == ""
+
+
+def test_a_rerun_here_or_in_another_clone_is_done(demo: Path, bump: Bump) -> None:
+    start = git(demo, "rev-parse", "HEAD")
+    assert bump(demo, *PUSHED).code == 0
+    before = everything(demo)
+    again = bump(demo, *PUSHED)
+    assert again.code == 0, again.text
+    assert "already done by the last bump" in again.text
+    assert everything(demo) == before
+    clone = demo.parent / "clone"
+    git(demo.parent, "clone", "--quiet", str(remote_of(demo)), str(clone))
+    ran = here(clone, "bump", *PUSHED)
+    assert ran.code == 0, ran.text
+    assert "already done: the release below HEAD" in ran.text
+    git(clone, "reset", "--quiet", "--hard", start)  # the commit that the job began with
+    ran = here(clone, "bump", *PUSHED)
+    assert ran.code == 0, ran.text
+    assert "was released from this commit" in ran.text
+    assert everything(demo) == before
+
+
+def test_a_finished_release_is_pushed_afterwards(demo: Path, bump: Bump) -> None:
+    assert bump(demo, *RELEASE).code == 0
+    ran = bump(demo, *PUSHED)
+    assert ran.code == 0, ran.text
+    remote = remote_of(demo)
+    assert (
+        git(remote, "rev-parse", "main", "v1.3.0^{commit}").split()
+        == git(demo, "rev-parse", "HEAD", "HEAD^").split()
+    )
+    clone = demo.parent / "clone"
+    git(demo.parent, "clone", "--quiet", str(remote), str(clone))
+    assert here(clone, "bump", *PUSHED, "--again").code == 0  # 1.4.0
+    assert subjects(clone)[:2] == ["Start development of 1.4.1.dev1", "Release 1.4.0"]
+
+
+def test_undo_reverts_both_commits_and_the_tag(demo: Path, bump: Bump) -> None:
+    before = everything(demo)
+    assert bump(demo, *RELEASE).code == 0
+    ran = bump(demo, "--undo")
+    assert ran.code == 0, ran.text
+    assert re.search(r"revert tag v1.3.0, commit \w{10}, commit \w{10}, the edit of pyproject.toml", ran.text)
+    assert everything(demo) == before
+
+
+def test_undo_is_blocked_by_commits_on_top_and_by_a_push(demo: Path, bump: Bump) -> None:
+    assert bump(demo, *RELEASE).code == 0
+    change(demo, "fix: later")
+    assert "[commits-after-bump]" in refused(bump, demo, "--undo")
+    git(demo, "reset", "--quiet", "--hard", "HEAD^")
+    assert bump(demo, *PUSHED).code == 0
+    assert "[bump-pushed]" in refused(bump, demo, "--undo")
+
+
+def test_the_remote_moved_and_the_rebased_release_is_pushed(demo: Path, bump: Bump) -> None:
+    other = demo.parent / "other"
+    git(demo.parent, "clone", "--quiet", str(remote_of(demo)), str(other))
+    hook = demo / ".git/hooks/pre-push"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    assert bump(demo, *PUSHED).code == 2
+    hook.unlink()
+    write(other, {"other.txt": "1\n"})
+    commit_all(other, "fix: other")
+    git(other, "push", "--quiet")
+    git(demo, "pull", "--quiet", "--rebase", "origin", "main")
+    ran = bump(demo, *PUSHED)
+    assert ran.code == 0, ran.text
+    assert subjects(demo)[:3] == ["Start development of 1.3.1.dev1", "Release 1.3.0", "fix: other"]
+    assert git(remote_of(demo), "rev-parse", "v1.3.0^{commit}") == git(demo, "rev-parse", "HEAD^")
+    assert version_at(demo, "v1.3.0") == "1.3.0"
+
+
+def test_status_auto_tag_and_auto_go_on_from_the_release(demo: Path, bump: Bump) -> None:
+    assert bump(demo, *PUSHED).code == 0
+
+    def package() -> tuple[str, str, int, str | None]:
+        (found,) = json.loads(here(demo, "status", "--json").out)["packages"]
+        return found["version"], found["tag"], found["commits"], found["next"] and found["next"]["version"]
+
+    assert package() == ("1.3.1.dev1", "v1.3.0", 0, None)
+    ran = here(demo, "auto-tag", "--no-check-index")
+    assert ran.code == 0, ran.text
+    assert "development version" in ran.out
+    assert git(remote_of(demo), "tag").split() == ["v1.2.3", "v1.3.0"]
+    ran = bump(demo, "--part", "auto", "--commit", "--tag", "--then-dev", "--push")
+    assert ran.code == 0, ran.text
+    assert "nothing to release" in ran.text
+    for message, expected in (("fix: a", "1.3.1"), ("feat: b", "1.4.0")):
+        change(demo, message)
+        assert package()[1:] == ("v1.3.0", 1, expected)
+        git(demo, "reset", "--quiet", "--hard", "HEAD^")
+    change(demo, "fix: c")
+    ran = bump(demo, "--part", "auto", "--commit", "--tag", "--then-dev", "--push")
+    assert ran.code == 0, ran.text
+    assert package() == ("1.3.2.dev1", "v1.3.1", 0, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "versions"),
+    [
+        (("--pre", "rc"), ("1.2.4rc0", "1.2.4rc1.dev1")),
+        (("--part", "post"), ("1.2.3.post1", "1.2.4.dev1")),
+        (("--to", "3.0"), ("3.0", "3.0.1.dev1")),
+    ],
+)
+def test_the_version_that_follows_is_that_of_part_dev(
+    demo: Path, bump: Bump, options: tuple[str, ...], versions: tuple[str, str]
+) -> None:
+    ran = bump(demo, *options, "--commit", "--tag", "--then-dev")
+    assert ran.code == 0, ran.text
+    assert (version_at(demo, "HEAD^"), version_at(demo, "HEAD")) == versions
+
+
+def test_settings_make_it_the_default_and_set_the_message(demo: Path, bump: Bump) -> None:
+    settings = (
+        '\n[tool.relnox]\ndev-commit-message = "chore: back to {version} [skip ci]"\n'
+        "[tool.relnox.bump]\ncommit = true\ntag = true\nthen-dev = true\n"
+    )
+    write(demo, {"pyproject.toml": (demo / "pyproject.toml").read_text() + settings})
+    commit_all(demo)
+    ran = bump(demo, "minor")
+    assert ran.code == 0, ran.text
+    assert subjects(demo)[:2] == ["chore: back to 1.3.1.dev1 [skip ci]", "Release 1.3.0"]
+    ran = bump(demo, "patch", "--no-then-dev")
+    assert ran.code == 0, ran.text
+    assert subjects(demo)[0] == "Release 1.3.1"
+    ran = bump(demo, "dev", "--no-tag")
+    assert ran.code == 0, ran.text
+    assert subjects(demo)[:2] == ["Release 1.3.2.dev1", "Release 1.3.1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--part", "minor", "--then-dev"), "option-missing"),
+        (("--part", "minor", "--commit", "--then-dev"), "option-missing"),
+        (("--part", "minor", "--pull-request", "--then-dev"), "options-conflict"),
+    ],
+)
+def test_a_release_without_its_tag_cannot_be_followed(
+    demo: Path, bump: Bump, options: tuple[str, ...], code: str
+) -> None:
+    said = refused(bump, demo, *options)
+    assert f"[{code}]" in said
+    assert "--no-then-dev" in said
+
+
+def test_versions_outside_the_bounds_of_the_line_are_blocked(demo: Path, bump: Bump) -> None:
+    write(
+        demo,
+        {
+            "pyproject.toml": (demo / "pyproject.toml").read_text()
+            + '\n[tool.relnox]\nbranch = {main = "<=1.3.0"}\n'
+        },
+    )
+    commit_all(demo)
+    assert "demo 1.3.1.dev1 is outside the bounds of main (<=1.3.0)" in refused(bump, demo, *RELEASE)
+
+
+def test_semver_cannot_write_some_development_versions(demo: Path, bump: Bump) -> None:
+    write(demo, {"pyproject.toml": (demo / "pyproject.toml").read_text() + '\n[tool.relnox]\nscheme = "semver"\n'})
+    commit_all(demo)
+    ran = bump(demo, "--pre", "alpha", "--commit", "--tag", "--then-dev")
+    assert ran.code == 0, ran.text
+    assert "no development version follows: " in ran.text
+    assert subjects(demo)[0] == "Release 1.2.4a0"
+
+
+def test_an_approved_plan_has_both_commits(demo: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    assert here(demo, "bump", *PUSHED, "--dry-run", "--plan", str(plan)).code == 0
+    assert here(demo, "apply", str(plan)).code == 0
+    assert subjects(demo)[:2] == ["Start development of 1.3.1.dev1", "Release 1.3.0"]
+    again = here(demo, "apply", str(plan))
+    assert again.code == 0, again.text
+    assert "already done" in again.text
+
+
+def test_a_commit_hook_may_reformat_both_commits(demo: Path, bump: Bump) -> None:
+    hook = demo / ".git/hooks/pre-commit"
+    hook.write_text("#!/bin/sh\nsed -i 's/^version = /version  = /' pyproject.toml && git add pyproject.toml\n")
+    hook.chmod(0o755)
+    before = git(demo, "rev-parse", "HEAD")
+    ran = bump(demo, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert ran.text.count("a commit hook reformatted it") == 2
+    assert 'version  = "1.3.0"' in git(demo, "show", "v1.3.0:pyproject.toml")
+    assert 'version  = "1.3.1.dev1"' in git(demo, "show", "HEAD:pyproject.toml")
+    assert git(demo, "status", "--porcelain") == ""
+    assert bump(demo, *PUSHED).code == 0
+    assert git(remote_of(demo), "rev-parse", "main") == git(demo, "rev-parse", "HEAD")
+    assert git(demo, "rev-parse", "HEAD~2") == before
+
+
+def test_a_hook_that_rejects_the_second_commit_undoes_the_release(demo: Path, bump: Bump) -> None:
+    hook = demo / ".git/hooks/commit-msg"
+    hook.write_text('#!/bin/sh\n! grep -q development "$1"\n')
+    hook.chmod(0o755)
+    before = everything(demo)
+    ran = bump(demo, *RELEASE)
+    assert ran.code == 2, ran.text
+    assert everything(demo) == before
+
+
+# --- workspaces
+
+
+def test_pins_and_lock_files_follow_in_both_commits(tmp_path: Path, bump: Bump) -> None:
+    root = pair(tmp_path / "pair")
+    entry = '[[package]]\nname = "{}"\nversion = "2.0.0"\nsource = {{ editable = "packages/{}" }}\n\n'
+    write(
+        root, {"uv.lock": "version = 1\n\n" + entry.format("pair-base", "base") + entry.format("pair-top", "top")}
+    )
+    repository(root)
+    ran = bump(root, *PUSHED)
+    assert ran.code == 0, ran.text
+    for commit, version in (("v2.1.0", "2.1.0"), ("HEAD", "2.1.1.dev1")):
+        for name in ("base", "top"):
+            assert version_at(root, commit, f"packages/{name}/pyproject.toml") == version
+        assert f'"pair-base=={version}"' in git(root, "show", f"{commit}:packages/top/pyproject.toml")
+        assert git(root, "show", f"{commit}:uv.lock").count(f'version = "{version}"') == 2
+    assert subjects(root)[0] == "Start development of 2.1.1.dev1"
+
+
+def test_only_released_packages_and_dependents_that_pin_them_follow(tmp_path: Path, bump: Bump) -> None:
+    settings = (
+        '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\ntag-format = "{name}-v{version}"\n'
+    )
+    needs = {"base": "", "pins": "base==1.0.0", "free": "base>=1", "other": ""}
+    files = {
+        f"packages/{name}/pyproject.toml": f'[project]\nname = "{name}"\nversion = "1.0.0"\n'
+        f"dependencies = {json.dumps([need] if need else [])}\n\n{HATCHLING}"
+        for name, need in needs.items()
+    }
+    root = repository(write(tmp_path / "demo", {"pyproject.toml": settings, **files}))
+    ran = bump(root, "--part", "minor", "--package", "base", "--commit", "--tag", "--then-dev")
+    assert ran.code == 0, ran.text
+
+    def versions(commit: str) -> list[str]:
+        return [version_at(root, commit, f"packages/{name}/pyproject.toml") for name in needs]
+
+    assert versions("HEAD^") == ["1.1.0", "1.0.1", "1.0.0", "1.0.0"]
+    assert versions("HEAD") == ["1.1.1.dev1", "1.0.2.dev1", "1.0.0", "1.0.0"]
+    assert '"base==1.1.0"' in git(root, "show", "HEAD^:packages/pins/pyproject.toml")
+    assert '"base==1.1.1.dev1"' in git(root, "show", "HEAD:packages/pins/pyproject.toml")
+    assert git(root, "tag", "--points-at", "HEAD^").split() == ["base-v1.1.0", "pins-v1.0.1"]
+    assert subjects(root)[0] == "Start development of base 1.1.1.dev1, pins 1.0.2.dev1"
+    assert bump(root, "--undo").code == 0
+    assert versions("HEAD") == ["1.0.0"] * 4
+    assert git(root, "tag") == ""
+
+
+def test_versions_from_tags_have_no_file_to_edit(tmp_path: Path, bump: Bump) -> None:
+    backend = HATCHLING.replace('"hatchling"', '"hatchling", "hatch-vcs"')
+    project = '[project]\nname = "demo"\ndynamic = ["version"]\n\n[tool.hatch.version]\nsource = "vcs"\n\n'
+    root = repository(write(tmp_path / "demo", {"pyproject.toml": project + backend}))
+    git(root, "tag", "v1.0.0")
+    git(root, "commit", "--quiet", "--allow-empty", "--message=fix: x")
+    ran = bump(root, "--part", "patch", "--tag", "--then-dev")
+    assert ran.code == 0, ran.text
+    assert "no development version follows (no file has the version)" in ran.text
+    assert git(root, "tag", "--points-at", "HEAD") == "v1.0.1"
