@@ -45,10 +45,10 @@ def released_commit(pending: Pending, git: Git) -> str | None:
 
     None before the release is committed, and for bumps that begin no development version.
     """
-    made = made_commits(pending, git) if begins_development(pending) else ()
-    if not made:
+    commits = made_commits(pending, git) if begins_development(pending) else ()
+    if not commits:
         return None
-    step, commit = made[-1]
+    step, commit = commits[-1]
     return git.parent(commit) if isinstance(step, CommitDevelopment) else commit
 
 

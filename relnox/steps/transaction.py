@@ -73,7 +73,7 @@ class Transaction(Policy):
         return tuple(step.previewed_edits)
 
     def released_commit(self) -> str | None:
-        """Return the release commit of a bump that goes on with a development version, if it is made already."""
+        """Return the release commit of a bump that begins a development version, if it is made already."""
         from relnox.steps import development
 
         git = self._run.git
@@ -87,12 +87,12 @@ class Transaction(Policy):
         from relnox.steps.edit_files import EditFiles
 
         steps: list[RecordedStep] = []
-        made = self.pending.edits_of(commit)
+        own_edits = self.pending.edits_of(commit)
         is_committed = False
         for step in self.pending.steps:
             is_committed = is_committed or step.key == commit.key
             if isinstance(step, EditFiles):
-                side = "after" if step.edits == made else "before" if is_committed else None
+                side = "after" if step.edits == own_edits else "before" if is_committed else None
                 amended = (
                     replace(edit, **{side: contents[edit.file]}) if side and edit.file in contents else edit
                     for edit in step.edits

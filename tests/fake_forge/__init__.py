@@ -70,6 +70,8 @@ class PullRequest:
     state: str = "open"
     """`open`, `closed` or `merged`."""
     merge_commit: str | None = None
+    head_commit: str = ""
+    """The last commit of its branch when it was merged: the branch may be gone."""
     is_squashed: bool = False
     fork: str = ""
     """Repository of the head; empty for this one."""
@@ -197,6 +199,7 @@ class ForgeServer:
         commit = self.repository.commit(tree, [base] if squash else [base, head], pull.title)
         self.repository.set_ref(f"refs/heads/{pull.base}", commit)
         pull.state, pull.merge_commit, pull.is_squashed = "merged", commit, squash
+        pull.head_commit = head
         return commit
 
     def add_run(self, ref: str, commit: str, workflow: str = "release.yml", **values: Any) -> Run:

@@ -255,7 +255,9 @@ class GitHubServer(ForgeServer):
         return Reply(200, self._pull(pull))
 
     def _pull(self, pull: PullRequest, *, detailed: bool = True) -> Any:
-        head, base = (str(self.repository.ref(f"refs/heads/{name}")) for name in (pull.head, pull.base))
+        head, base = (
+            self.repository.ref(f"refs/heads/{name}") or pull.head_commit for name in (pull.head, pull.base)
+        )
         merged = pull.state == "merged"
         document = {
             "id": 1000 + pull.number,

@@ -313,7 +313,7 @@ class GitLabServer(ForgeServer):
             "target_branch": pull.base,
             "source_project_id": 8 if pull.fork else 7,
             "target_project_id": 7,
-            "sha": self.repository.ref(f"refs/heads/{pull.head}"),
+            "sha": self.repository.ref(f"refs/heads/{pull.head}") or pull.head_commit,
             "has_conflicts": bool(conflicts),
             "detailed_merge_status": status if is_open else "not_open",
             "merge_commit_sha": None if pull.is_squashed else pull.merge_commit,

@@ -1,4 +1,4 @@
-"""A release that goes on with a development version, killed before every change that relnox makes."""
+"""A release with a development version after it, killed before every change that relnox makes."""
 
 from __future__ import annotations
 

@@ -65,11 +65,12 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
 
 def _unchanged_notes(new: NewBump, options: Options) -> Iterator[str]:
     """Yield a note on versions that --part auto releases as they are, since no derived version would be seen."""
-    kept = [f"{bump.package.name} {bump.after}" for bump in new.decision.bumps if bump.before == bump.after]
-    if kept and options.part == "auto":
+    bumps = new.decision.bumps
+    unchanged = [f"{bump.package.name} {bump.after}" for bump in bumps if bump.before == bump.after]
+    if unchanged and options.part == "auto":
         yield (
-            f"{listing(kept)}: released as it is, whatever the commits ask for; to bump further name the part, "
-            "such as --part patch"
+            f"{listing(unchanged)}: released as it is, whatever the commits ask for; to bump further name the "
+            "part, such as --part patch"
         )
         if not new.edits and not options.tag:
             yield "no file changes: --commit --tag releases what is there"

@@ -86,8 +86,8 @@ def _has_refs(interrupted: bump_record.Pending, project: Project) -> bool:
         recovery.wait_for_leftover_process(project.git)
     if development.begins_development(interrupted):
         present = project.git.tags()
-        made = development.made_commits(interrupted, project.git)
-        return bool(made) or any(tag.name in present for tag in interrupted.tags)
+        commits_made = development.made_commits(interrupted, project.git)
+        return bool(commits_made) or any(tag.name in present for tag in interrupted.tags)
     is_committed = edits.are_applied(project.root, interrupted.edits) and project.git.head_has_files(
         edit.file for edit in interrupted.edits
     )
@@ -137,10 +137,10 @@ def _undo_target(project: Project, interrupted: bump_record.Pending | None = Non
     commits: tuple[str, ...] = (head,) if record.commit is not None else ()
     message = record.commit.message if record.commit is not None else None
     if development.begins_development(record):
-        made = development.made_commits(record, project.git)
-        commits = tuple(commit for _, commit in made)
-        if made:
-            message = made[-1][0].message
+        commits_made = development.made_commits(record, project.git)
+        commits = tuple(commit for _, commit in commits_made)
+        if commits_made:
+            message = commits_made[-1][0].message
         elif head == record.head:
             message = None  # it was interrupted before its first commit
     pushed_to = project.git.remote_branches_with(commits[0]) if commits else ()

@@ -219,8 +219,8 @@ class Git:
     def has_content(self, commit: str, name: str, content: bytes) -> bool:
         """Return whether a file of a commit is what git makes of a content, with its filters and line ends."""
         path = f"--path={self.prefix}{name}"
-        made = self.run("hash-object", path, "--stdin", stdin=content, stderr=False).output.strip()
-        return self.object_ids(commit, [name])[name] == made
+        blob = self.run("hash-object", path, "--stdin", stdin=content, stderr=False).output.strip()
+        return self.object_ids(commit, [name])[name] == blob
 
     def subject(self) -> str:
         """Return the first line of the current commit's message."""
