@@ -18,14 +18,14 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from projects import HATCHLING, commit_all, git, remote_of, repository, write
 from releases import made_wheel, write_manifest
-from running import here
+from running import run_in_process
 from test_interruption import DRIVER, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from running import Ran
+    from running import RunResult
 
 __all__ = ["Year"]
 
@@ -259,7 +259,9 @@ class Year:
     def check(self) -> None:
         """Check at the end: the index, the tags, and that `status` tells what is so on each line."""
         git(self.publisher, "switch", "--quiet", "--detach", "origin/main")
-        (package,) = json.loads(here(self.publisher, "status", "--index", "embedded", "--json").out)["packages"]
+        (package,) = json.loads(run_in_process(self.publisher, "status", "--index", "embedded", "--json").out)[
+            "packages"
+        ]
         listed = {Version(text) for text in package["indexes"]["embedded"]}
         assert listed == self.published, self.story
         for version in listed:
@@ -271,7 +273,7 @@ class Year:
     def _check_status(self, line: str) -> None:
         root = self._clone(f"reader-{line.replace('/', '-')}")
         git(root, "switch", "--quiet", line)
-        (package,) = json.loads(here(root, "status", "--json").out)["packages"]
+        (package,) = json.loads(run_in_process(root, "status", "--json").out)["packages"]
         present = Version(self._version(root, "HEAD"))
         last = max(version for version in self._contained(line, "HEAD") if version <= present)
         assert (package["version"], package["tag"]) == (str(present), f"v{last}"), self.story
@@ -327,10 +329,10 @@ class Year:
         *words: str,
         codes: tuple[int, ...] = (0, 1, 4),
         environment: Mapping[str, str] | None = None,
-    ) -> Ran:
+    ) -> RunResult:
         """Run a task; it succeeds, or says one of the known problems and changes nothing."""
         os.environ.update(environment or {})
-        ran = here(root, *words)
+        ran = run_in_process(root, *words)
         self.log.append(f"  {' '.join(words)}: {ran.code}")
         assert "Traceback" not in ran.err, (ran.text, self.story)
         assert ran.code in codes, (ran.text, self.story)
@@ -358,7 +360,7 @@ class Year:
         root = self.publisher
         wheel = made_wheel(root / "dist", "demo", version=str(version))
         write_manifest(root, [wheel], {}, commit=git(root, "rev-parse", "HEAD"))
-        ran = here(root, "publish-test", "--index", "embedded", "--no-verify")
+        ran = run_in_process(root, "publish-test", "--index", "embedded", "--no-verify")
         assert ran.code == 0, (ran.text, self.story)
         assert version not in self.published
         self.published.add(version)

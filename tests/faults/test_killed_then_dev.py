@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import copy_of
-from running import here
+from running import run_in_process
 from test_interruption import BEFORE, DRIVER, State, start, state, template
 
 if TYPE_CHECKING:
@@ -58,12 +58,12 @@ def test_killed_anywhere_a_rerun_finishes_and_abort_reverts(
         assert code == -signal.SIGKILL, (at, output)
         left = state(root)
         if at // PARTS // 2 % 2 and "pending.json" in left.left and not left.remote_tags:
-            ran = here(root, "bump", "--abort")
+            ran = run_in_process(root, "bump", "--abort")
             assert ran.code == 0, (at, ran.text)
             assert state(root) == BEFORE, (at, left)
             ends.add("abort")
         else:
-            ran = here(root, "bump", *RELEASE)
+            ran = run_in_process(root, "bump", *RELEASE)
             assert ran.code == 0, (at, ran.text)
             assert state(root) == DEVELOPING, (at, left)
             ends.add("rerun")
@@ -80,6 +80,6 @@ def test_interrupted_anywhere_nothing_is_half_done(
         found = state(root)
         if code != 0:
             assert found == BEFORE or (found.status == "" and found.left == ["pending.json"]), (at, output)
-            ran = here(root, "bump", *RELEASE)
+            ran = run_in_process(root, "bump", *RELEASE)
             assert ran.code == 0, (at, ran.text)
         assert state(root) == DEVELOPING, (at, output)

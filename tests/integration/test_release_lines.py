@@ -268,7 +268,7 @@ def set_version(root: Path, version: str) -> str:
 def test_auto_tag_compares_with_the_tags_of_its_line(demo: Path) -> None:
     on(demo, "release/1.x")
     commit = set_version(demo, "1.2.4")
-    ran = here(demo, "auto-tag", "--no-check-index")
+    ran = run_in_process(demo, "auto-tag", "--no-check-index")
     assert ran.code == 0, ran.text
     assert "new, after v1.2.3" in ran.out
     assert git(remote_of(demo), "rev-parse", "v1.2.4^{commit}") == commit
@@ -279,7 +279,7 @@ def test_auto_tag_in_a_detached_checkout_has_the_line_of_its_branch(demo: Path) 
     set_version(demo, "1.2.4")
     git(demo, "switch", "--quiet", "--detach")
     git(demo, "fetch", "--quiet", "origin")
-    assert here(demo, "auto-tag", "--no-check-index").code == 0
+    assert run_in_process(demo, "auto-tag", "--no-check-index").code == 0
     assert "v1.2.4" in git(remote_of(demo), "tag").split()
 
 
@@ -298,7 +298,7 @@ def test_auto_tag_leaves_a_version_outside_the_bounds_untagged(  # noqa: PLR0917
     on(demo, branch)
     set_version(demo, version)
     tags = git(remote_of(demo), "tag")
-    ran = here(demo, "auto-tag", "--no-check-index", *adopt)
+    ran = run_in_process(demo, "auto-tag", "--no-check-index", *adopt)
     assert ran.code == 1, ran.text
     assert (
         f"demo {version} is outside the bounds of {line} ([tool.relnox] branch) [version-outside-bounds]"
@@ -313,6 +313,6 @@ def test_auto_tag_leaves_development_versions_out_on_every_line(demo: Path, bump
     change(demo, "fix: one", "one.py")
     assert bump(demo, *AUTO, "--then-dev").code == 0
     assert version_at(demo, "HEAD") == "1.2.5.dev1"
-    ran = here(demo, "auto-tag", "--no-check-index")
+    ran = run_in_process(demo, "auto-tag", "--no-check-index")
     assert ran.code == 0, ran.text
     assert "development version" in ran.out

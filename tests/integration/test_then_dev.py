@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, single, write
-from running import here, refused
+from running import run_blocked_bump, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,11 +64,11 @@ def test_a_rerun_here_or_in_another_clone_is_done(demo: Path, bump: Bump) -> Non
     assert everything(demo) == before
     clone = demo.parent / "clone"
     git(demo.parent, "clone", "--quiet", str(remote_of(demo)), str(clone))
-    ran = here(clone, "bump", *PUSHED)
+    ran = run_in_process(clone, "bump", *PUSHED)
     assert ran.code == 0, ran.text
     assert "already done: the release below HEAD" in ran.text
     git(clone, "reset", "--quiet", "--hard", start)  # the commit that the job began with
-    ran = here(clone, "bump", *PUSHED)
+    ran = run_in_process(clone, "bump", *PUSHED)
     assert ran.code == 0, ran.text
     assert "was released from this commit" in ran.text
     assert everything(demo) == before
@@ -85,7 +85,7 @@ def test_a_finished_release_is_pushed_afterwards(demo: Path, bump: Bump) -> None
     )
     clone = demo.parent / "clone"
     git(demo.parent, "clone", "--quiet", str(remote), str(clone))
-    assert here(clone, "bump", *PUSHED, "--again").code == 0  # 1.4.0
+    assert run_in_process(clone, "bump", *PUSHED, "--again").code == 0  # 1.4.0
     assert subjects(clone)[:2] == ["Start development of 1.4.1.dev1", "Release 1.4.0"]
 
 
@@ -101,10 +101,10 @@ def test_undo_reverts_both_commits_and_the_tag(demo: Path, bump: Bump) -> None:
 def test_undo_is_blocked_by_commits_on_top_and_by_a_push(demo: Path, bump: Bump) -> None:
     assert bump(demo, *RELEASE).code == 0
     change(demo, "fix: later")
-    assert "[commits-after-bump]" in refused(bump, demo, "--undo")
+    assert "[commits-after-bump]" in run_blocked_bump(bump, demo, "--undo")
     git(demo, "reset", "--quiet", "--hard", "HEAD^")
     assert bump(demo, *PUSHED).code == 0
-    assert "[bump-pushed]" in refused(bump, demo, "--undo")
+    assert "[bump-pushed]" in run_blocked_bump(bump, demo, "--undo")
 
 
 def test_the_remote_moved_and_the_rebased_release_is_pushed(demo: Path, bump: Bump) -> None:
@@ -130,11 +130,11 @@ def test_status_auto_tag_and_auto_go_on_from_the_release(demo: Path, bump: Bump)
     assert bump(demo, *PUSHED).code == 0
 
     def package() -> tuple[str, str, int, str | None]:
-        (found,) = json.loads(here(demo, "status", "--json").out)["packages"]
+        (found,) = json.loads(run_in_process(demo, "status", "--json").out)["packages"]
         return found["version"], found["tag"], found["commits"], found["next"] and found["next"]["version"]
 
     assert package() == ("1.3.1.dev1", "v1.3.0", 0, None)
-    ran = here(demo, "auto-tag", "--no-check-index")
+    ran = run_in_process(demo, "auto-tag", "--no-check-index")
     assert ran.code == 0, ran.text
     assert "development version" in ran.out
     assert git(remote_of(demo), "tag").split() == ["v1.2.3", "v1.3.0"]
@@ -196,7 +196,7 @@ def test_settings_make_it_the_default_and_set_the_message(demo: Path, bump: Bump
 def test_a_release_without_its_tag_cannot_be_followed(
     demo: Path, bump: Bump, options: tuple[str, ...], code: str
 ) -> None:
-    said = refused(bump, demo, *options)
+    said = run_blocked_bump(bump, demo, *options)
     assert f"[{code}]" in said
     assert "--no-then-dev" in said
 
@@ -210,7 +210,7 @@ def test_versions_outside_the_bounds_of_the_line_are_blocked(demo: Path, bump: B
         },
     )
     commit_all(demo)
-    assert "demo 1.3.1.dev1 is outside the bounds of main (<=1.3.0)" in refused(bump, demo, *RELEASE)
+    assert "demo 1.3.1.dev1 is outside the bounds of main (<=1.3.0)" in run_blocked_bump(bump, demo, *RELEASE)
 
 
 def test_semver_cannot_write_some_development_versions(demo: Path, bump: Bump) -> None:
@@ -224,10 +224,10 @@ def test_semver_cannot_write_some_development_versions(demo: Path, bump: Bump) -
 
 def test_an_approved_plan_has_both_commits(demo: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
-    assert here(demo, "bump", *PUSHED, "--dry-run", "--plan", str(plan)).code == 0
-    assert here(demo, "apply", str(plan)).code == 0
+    assert run_in_process(demo, "bump", *PUSHED, "--dry-run", "--plan", str(plan)).code == 0
+    assert run_in_process(demo, "apply", str(plan)).code == 0
     assert subjects(demo)[:2] == ["Start development of 1.3.1.dev1", "Release 1.3.0"]
-    again = here(demo, "apply", str(plan))
+    again = run_in_process(demo, "apply", str(plan))
     assert again.code == 0, again.text
     assert "already done" in again.text
 
