@@ -141,11 +141,7 @@ def _match_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key
                 fix="write it like libs/*",
             )
         matches = [root] if normalize_path(glob) in (".", "") else sorted(root.glob(normalize_path(glob)))
-        folders = [
-            folder.relative_to(root).as_posix()
-            for folder in matches
-            if (folder / PYPROJECT).is_file() and folder.is_dir()
-        ]
+        folders = [folder.relative_to(root).as_posix() for folder in matches if (folder / PYPROJECT).is_file()]
         if not folders and key is not None:
             raise Blocked(
                 "pattern-without-match",

@@ -80,7 +80,7 @@ def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
 
 def sync_edits(root: Path, edits: Iterable[Edit], *others: Path) -> None:
     """Flush the file systems of edited files and of other paths to the disk."""
-    paths = (Path(os.path.realpath(root / edit.file)) for edit in edits)
+    paths = (root / edit.file for edit in edits)
     files.sync_file_systems([root, *(path if path.exists() else path.parent for path in paths), *others])
 
 

@@ -98,5 +98,7 @@ def walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 def is_excluded(folder: str, globs: Sequence[str]) -> bool:
     """Return whether one of the globs matches the folder or one of its parents."""
+    if not globs:  # usual, and there may be hundreds of folders
+        return False
     paths = [folder, *(parent.as_posix() for parent in Path(folder).parents if parent != Path())]
     return any(fnmatch.fnmatchcase(path, normalize_path(glob)) for path in paths for glob in globs)

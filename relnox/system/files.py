@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -142,13 +143,15 @@ def sync_file_systems(paths: Iterable[Path]) -> None:
     Linux has a system call that flushes a whole file system, including git's files: one call is as fast for
     hundreds of files as for one. Elsewhere each file is flushed, then all file systems.
     """
-    existing = [path for path in paths if path.exists()]
     if sys.platform == "linux":
-        by_device = {path.stat().st_dev: path for path in existing}
+        by_device: dict[int, Path] = {}
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                by_device[path.stat().st_dev] = path
         for path in by_device.values():
             _sync_file_system(path)
         return
-    for path in existing:
+    for path in paths:
         if path.is_file() and os.access(path, os.W_OK):
             with path.open("r+b") as file:
                 os.fsync(file.fileno())

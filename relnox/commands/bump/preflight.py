@@ -36,7 +36,6 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> 
         yield from tag_checks.any_tag_problems(
             bumps,
             (tag.name for tag in tags),
-            observation.workspace,
             observation.tag_formats,
             observation.known_tags,
         )

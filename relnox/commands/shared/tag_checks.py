@@ -141,7 +141,6 @@ def missing_tags(project: Project, error: str | None) -> Iterator[str]:
 def any_tag_problems(
     bumps: tuple[VersionBump, ...],
     tags: Iterable[str],
-    workspace: Workspace,
     formats: Mapping[str, TagFormat],
     known_tags: KnownTags,
 ) -> Iterator[Problem]:
@@ -150,11 +149,10 @@ def any_tag_problems(
     Args:
         bumps: The bumps.
         tags: The planned tags.
-        workspace: All packages.
         formats: The tag format of each package.
         known_tags: The existing tags.
     """
-    readers = [bump.package for bump in bumps if bump.package in core.tags.any_tag_readers(workspace.packages)]
+    readers = core.tags.any_tag_readers(bump.package for bump in bumps)
     planned = list(dict.fromkeys(tags))
     if not readers or len(planned) < 2:  # noqa: PLR2004 - one tag is right for all of them
         return

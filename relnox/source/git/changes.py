@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING
 
 from relnox.core.text import counted
@@ -151,9 +153,9 @@ def _write_pack(git: Git, files: Iterable[str]) -> None:
     stream = [b"feature done\ncommit refs/relnox/objects\ncommitter relnox <> 0 +0000\ndata 0\nfrom HEAD^0\n"]
     for name in files:
         path = git.root / name
-        if path.is_file() and not path.is_symlink():
+        if os.path.lexists(path) and stat.S_ISREG(permissions := path.lstat().st_mode):
             content = path.read_bytes()
-            mode = b"100755" if path.stat().st_mode & 0o100 else b"100644"
+            mode = b"100755" if permissions & 0o100 else b"100644"
             quoted = _quoted_path(f"{git.prefix}{name}")
             stream += b"M %s inline %s\ndata %d\n" % (mode, quoted, len(content)), content, b"\n"
     stream.append(b"reset refs/relnox/objects\nfrom %s\n\ndone\n" % (b"0" * 40))
