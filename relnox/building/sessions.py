@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +10,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from relnox.building.backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BACKENDS
 from relnox.building.workers import Fork
-from relnox.core.documents import table_at
+from relnox.core.documents import parse_toml, table_at
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED
 from relnox.system import process
@@ -205,7 +204,7 @@ def with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> 
 def _backend(source: Path) -> str | None:
     """Return the module of a package's build backend; None for one in its own tree (PEP 517, `backend-path`)."""
     file = source / "pyproject.toml"
-    document = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    document = parse_toml(file.read_text(encoding="utf-8")) if file.is_file() else {}
     table = table_at(document, "build-system")
     if "backend-path" in table:
         return None

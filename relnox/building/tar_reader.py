@@ -85,11 +85,8 @@ def read_entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
 
 def _parse_header(block: bytes) -> tuple[bytes, int, bytes]:
     """Return the type, the size and the name of a header."""
-    summed = block[:148] + b" " * 8 + block[156:]  # without the checksum itself
-    total = sum(summed)
-    signed = total - 256 * sum(byte > 127 for byte in summed)  # noqa: PLR2004 - old writers treat bytes as signed
     checksum = _OCTAL.fullmatch(block[148:156])
-    if checksum is None or int(checksum[1] or b"0", 8) not in (total, signed):
+    if checksum is None or int(checksum[1] or b"0", 8) not in _checksums(block):
         raise ArchiveError("is not a tar archive, or has a damaged header (checksum)")
     for field in _NUMBERS:
         _parse_number(block[field])
@@ -102,6 +99,14 @@ def _parse_header(block: bytes) -> tuple[bytes, int, bytes]:
     elif block[345:500].strip(b"\0") or magic not in (_GNU, bytes(8)):
         raise ArchiveError(f"has a tar header of an unknown format ({name!a})")
     return block[156:157], _parse_number(block[124:136]), name
+
+
+def _checksums(block: bytes) -> Iterator[int]:
+    """Yield the checksums that a header may have."""
+    summed = block[:148] + b" " * 8 + block[156:]  # without the checksum itself
+    total = sum(summed)
+    yield total
+    yield total - 256 * sum(byte > 127 for byte in summed)  # noqa: PLR2004 - old writers treat bytes as signed
 
 
 def _parse_number(field: bytes, *, negative: bool = False) -> int:

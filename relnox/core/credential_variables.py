@@ -24,7 +24,7 @@ _NAME = re.compile(
     re.ASCII,
 )
 """Words end where no letter follows: TOKENIZERS_PARALLELISM, GIT_AUTHOR_NAME and PATH do not match."""
-_UPLOAD_TOOL = re.compile(r"(TWINE|UV_PUBLISH|PDM_PUBLISH|HATCH_INDEX|POETRY_PYPI|ACTIONS_ID_TOKEN)_", re.ASCII)
+_UPLOAD_TOOLS = ("TWINE_", "UV_PUBLISH_", "PDM_PUBLISH_", "HATCH_INDEX_", "POETRY_PYPI_", "ACTIONS_ID_TOKEN_")
 """Settings of upload tools: a user name or the path of a configuration file is half of a credential."""
 _UPLOAD_NAME = re.compile(
     r"(TWINE|UV_PUBLISH|PDM_PUBLISH|FLIT|MATURIN)_PASSWORD"
@@ -86,7 +86,7 @@ def is_upload_credential_name(name: str) -> bool:
 
 def is_upload_setting_name(name: str) -> bool:
     """Return whether an environment variable with this name is a setting of an upload tool."""
-    return _UPLOAD_TOOL.match(name.upper()) is not None
+    return name.upper().startswith(_UPLOAD_TOOLS)
 
 
 def in_arguments(arguments: Sequence[str], secrets: Sequence[str]) -> tuple[str, ...]:

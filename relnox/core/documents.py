@@ -1,13 +1,25 @@
-"""Parsed TOML documents, whose values may have any type."""
+"""TOML documents, whose values may have any type."""
 
 from __future__ import annotations
 
+import tomllib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["strings_in", "table_at"]
+__all__ = ["parse_toml", "strings_in", "table_at"]
+
+
+@lru_cache(maxsize=256)  # a build reads a package's settings six times, and `tomllib` is slow
+def parse_toml(text: str) -> Mapping[str, Any]:
+    """Parse a document with `tomllib`; the result must not be changed, since others get the same one.
+
+    Raises:
+        ValueError: It is not valid TOML.
+    """
+    return tomllib.loads(text)
 
 
 def table_at(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:

@@ -105,7 +105,7 @@ def _parse_package(root: Path, document: Mapping[str, Any], folder: str) -> Pack
     return version_files.locate_version(pyproject.parse_package(document, folder), document, root)
 
 
-def _is_released_root(document: dict[str, Any], warnings: list[str]) -> bool:
+def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
     """Return whether the root of a uv workspace is a package to release.
 
     `[tool.uv] package = false` does not decide it: published meta packages have it as well.

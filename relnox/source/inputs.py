@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from relnox.core.documents import table_at
 from relnox.core.serialization import digest
 from relnox.source.git import Git
+from relnox.source.pyproject import load
 from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
@@ -107,17 +107,13 @@ def _reads_other_folders(root: Path, package: Package) -> bool:
 def _runs_code(root: Path, package: Package) -> bool:
     """Return whether code other than the backend runs during the build."""
     folder = root / package.folder
-    text = (root / package.pyproject).read_text(encoding="utf-8-sig")
+    document = load(root / package.pyproject)
     declarative = package.backend in _DECLARATIVE or package.backend in _SETUPTOOLS
-    return not declarative or any((folder / name).exists() for name in _CODE) or _has_hooks(text)
+    return not declarative or any((folder / name).exists() for name in _CODE) or _has_hooks(document)
 
 
-@lru_cache(maxsize=1 << 10)
-def _has_hooks(text: str) -> bool:
+def _has_hooks(document: Mapping[str, Any]) -> bool:
     """Return whether the settings of a declarative backend make it run code."""
-    import tomllib
-
-    document: Mapping[str, Any] = tomllib.loads(text)
     hatch, pdm = (table_at(document, "tool", name) for name in ("hatch", "pdm"))
     targets = table_at(hatch, "build", "targets")
     return bool(

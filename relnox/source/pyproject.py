@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import TYPE_CHECKING, Any
 
-from relnox.core.documents import strings_in, table_at
+from relnox.core.documents import parse_toml, strings_in, table_at
 from relnox.core.names import is_valid, normalized, requirement_name
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.versions import versioning
@@ -26,8 +25,8 @@ _HUGE_NUMBER = re.compile(r"\b0[xob][0-9A-Fa-f_]{2000}")
 """Python reads such a number but cannot print it."""
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read a TOML file; a byte order mark is ignored.
+def load(path: Path) -> Mapping[str, Any]:
+    """Read a TOML file; a byte order mark is ignored. The result must not be changed.
 
     Raises:
         Blocked: The file cannot be read, is not UTF-8, or is not TOML.
@@ -36,7 +35,7 @@ def load(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8-sig")
         if _HUGE_NUMBER.search(text):
             raise ValueError("a number has thousands of digits")  # noqa: TRY301 - like tomllib for decimal ones
-        return tomllib.loads(text)
+        return parse_toml(text)
     except (ValueError, RecursionError) as error:  # also invalid UTF-8, huge numbers, thousands of brackets
         raise Blocked("toml-invalid", f"{path} is not valid TOML: {error}", fix=f"edit {path}") from error
     except OSError as error:

@@ -127,10 +127,12 @@ class BuildingServices(Service):
 
         With the project's own files, `uv pip` would apply settings of the project's environment to builds.
         """
-        import tomlkit
+        folder, text = self._run.folder("uv"), ""
+        if self._settings.uv:
+            import tomlkit  # imported lazily: it is slow to import
 
-        folder = self._run.folder("uv")
-        (folder / "uv.toml").write_text(tomlkit.dumps(dict(self._settings.uv)), encoding="utf-8")
+            text = tomlkit.dumps(dict(self._settings.uv))
+        (folder / "uv.toml").write_text(text, encoding="utf-8")
         return folder
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import ast
 import re
-import tomllib
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 
 from relnox.building.archives import iter_files, member_path
 from relnox.building.findings import abbreviate, error, warning
 from relnox.building.modules import import_names, only_tests
-from relnox.core.documents import table_at
+from relnox.core.documents import parse_toml, table_at
 from relnox.core.planning import fixes
 from relnox.system import syntax_trees
 
@@ -119,8 +118,8 @@ def declared_extensions(sdist: Archive) -> Extensions | None:
         if len(content) < _MAX_SOURCE
     }
     try:
-        document = tomllib.loads(texts.get("pyproject.toml", b"").decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
+        document = parse_toml(texts.get("pyproject.toml", b"").decode())
+    except (ValueError, RecursionError):
         document = {}
     if (reason := _extension_setting(document)) is not None:
         return Extensions(reason, certain=True)

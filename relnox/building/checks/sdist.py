@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from relnox.building.archives import member_path, read_file
 from relnox.building.findings import abbreviate, error, rejected, warning
-from relnox.core.documents import table_at
+from relnox.core.documents import parse_toml, table_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -117,8 +116,8 @@ def _project_table(archive: Archive) -> Mapping[str, Any] | None:
             if any(line.count(b".") > _MAX_DOTS for line in text.split(b"\n")):
                 return {}
             try:
-                return table_at(tomllib.loads(text.decode()), "project")
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+                return table_at(parse_toml(text.decode()), "project")
+            except ValueError:
                 return {}
     return None
 
