@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands.auto_tag.observation import Relation
+from relnox.commands.auto_tag.tagged_commits import Relation
 
 if TYPE_CHECKING:
     from packaging.version import Version

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands.shared.past_versions import version_at
-from relnox.commands.shared.release_branch import FETCH_TIMEOUT, find_release_branch
+from relnox.commands.auto_tag.tagged_commits import tagged_commits, unreleased_commits, versions_at
+from relnox.commands.shared.release_branch import find_release_branch
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.source.git import parse_tags, recovery, remotes
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from relnox.commands.auto_tag import Options
     from relnox.commands.auto_tag.decisions import Decision
+    from relnox.commands.auto_tag.tagged_commits import TaggedCommit
     from relnox.commands.shared.project import Project
     from relnox.commands.shared.release_branch import ReleaseBranch
     from relnox.core.packages import Package
@@ -29,26 +29,9 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git, GitState
 
-__all__ = ["Observation", "Relation", "Snapshot", "TaggedCommit", "observe"]
+__all__ = ["Observation", "Snapshot", "observe"]
 
 _INDEX_TIMEOUT = 60.0
-
-
-class Relation(Enum):
-    """How a tagged commit and HEAD are related."""
-
-    RELATED = auto()
-    """One is an ancestor of the other."""
-    UNRELATED = auto()
-    UNKNOWN = auto()
-    """The clone is shallow and does not have the commit."""
-
-
-class TaggedCommit(NamedTuple):
-    """The commit of an existing tag; the version of the package there, None if it cannot be read."""
-
-    relation: Relation
-    version: Version | None
 
 
 class Observation(NamedTuple):
@@ -178,9 +161,9 @@ def observe(options: Options, project: Project) -> Snapshot:
     snapshot = Snapshot(
         observation=observed,
         config=project.release_config,
-        tagged_commits=_tagged_commits(observed, project.config.remote, git),
-        unreleased=_unreleased_commits(observed, project),
-        versions_before=_versions_at(options.since, observed.selected, git) if options.since is not None else {},
+        tagged_commits=tagged_commits(observed, project.config.remote, git),
+        unreleased=unreleased_commits(observed, project),
+        versions_before=versions_at(options.since, observed.selected, git) if options.since is not None else {},
         published={},
         branch=None,
         disagreeing=(),
@@ -208,21 +191,6 @@ def observe(options: Options, project: Project) -> Snapshot:
     )
 
 
-def _unreleased_commits(observed: Observation, project: Project) -> dict[str, int]:
-    """Count the commits since the tag of a present version, for packages with such a tag below HEAD.
-
-    The history of a shallow clone is not known.
-    """
-    tags = {package.name: observed.existing_tag(package) for package in observed.selected}
-    if observed.state.shallow or all(tag is None or observed.tags[tag] == observed.head for tag in tags.values()):
-        return {}
-    return {
-        name: len(history.commits)
-        for name, history in project.history.items()
-        if history.tag is not None and history.tag == tags.get(name) and history.commits
-    }
-
-
 def _remote_refs(git: Git, remote: str, *, required: bool) -> tuple[dict[str, str], str | None]:
     """Return the refs of the remote, or why they are not known.
 
@@ -244,54 +212,6 @@ def _remote_refs(git: Git, remote: str, *, required: bool) -> tuple[dict[str, st
         if required:
             raise
         return {}, error.message
-
-
-def _tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[str, str], TaggedCommit]:
-    """Look up the commits, other than HEAD, that have the tag of a present version."""
-    pairs = [
-        (tag, package)
-        for package in observed.selected
-        if (tag := observed.existing_tag(package)) is not None and observed.tags[tag] != observed.head
-    ]
-    if not pairs:
-        return {}
-    commits = {observed.tags[tag]: tag for tag, _ in pairs}
-    absent = [tag for commit, tag in commits.items() if git.resolve(commit) is None]
-    if absent and not observed.state.shallow:
-        remotes.fetch_objects(git, remote, *(f"refs/tags/{tag}" for tag in absent), timeout=FETCH_TIMEOUT)
-    relations = {commit: _relation(commit, observed, git) for commit in commits}
-    return {
-        (tag, package.name): TaggedCommit(
-            relations[observed.tags[tag]],
-            version_at(observed.tags[tag], package, git)
-            if relations[observed.tags[tag]] is not Relation.UNKNOWN
-            else None,
-        )
-        for tag, package in pairs
-    }
-
-
-def _relation(commit: str, observed: Observation, git: Git) -> Relation:
-    if git.is_ancestor(commit) or git.is_ancestor("HEAD", commit):
-        return Relation.RELATED
-    # The history of a shallow clone ends somewhere; what is beyond it is not known.
-    return Relation.UNKNOWN if observed.state.shallow or git.resolve(commit) is None else Relation.UNRELATED
-
-
-def _versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[str, Version | None]:
-    """Return the versions of packages at a commit.
-
-    Raises:
-        Blocked: This clone does not have it.
-    """
-    commit = git.resolve(revision)
-    if commit is None:
-        raise Blocked(
-            "commit-unknown",
-            f"--since {revision}: this clone has no such commit",
-            fix="fetch more history (git fetch --unshallow), or leave --since out",
-        )
-    return {package.name: version_at(commit, package, git) for package in packages if package.source.in_file}
 
 
 def _published(new: Iterable[Decision], project: Project) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,103 @@
+"""The commits of tags that exist already, and the versions that packages have there."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox.commands.shared.past_versions import version_at
+from relnox.commands.shared.release_branch import FETCH_TIMEOUT
+from relnox.errors import Blocked
+from relnox.source.git import remotes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packaging.version import Version
+
+    from relnox.commands.auto_tag.observation import Observation
+    from relnox.commands.shared.project import Project
+    from relnox.core.packages import Package
+    from relnox.source.git import Git
+
+__all__ = ["Relation", "TaggedCommit", "tagged_commits", "unreleased_commits", "versions_at"]
+
+
+class Relation(Enum):
+    """How a tagged commit and HEAD are related."""
+
+    RELATED = auto()
+    """One is an ancestor of the other."""
+    UNRELATED = auto()
+    UNKNOWN = auto()
+    """The clone is shallow and does not have the commit."""
+
+
+class TaggedCommit(NamedTuple):
+    """The commit of an existing tag; the version of the package there, None if it cannot be read."""
+
+    relation: Relation
+    version: Version | None
+
+
+def tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[str, str], TaggedCommit]:
+    """Look up the commits, other than HEAD, that have the tag of a present version."""
+    pairs = [
+        (tag, package)
+        for package in observed.selected
+        if (tag := observed.existing_tag(package)) is not None and observed.tags[tag] != observed.head
+    ]
+    if not pairs:
+        return {}
+    commits = {observed.tags[tag]: tag for tag, _ in pairs}
+    absent = [tag for commit, tag in commits.items() if git.resolve(commit) is None]
+    if absent and not observed.state.shallow:
+        remotes.fetch_objects(git, remote, *(f"refs/tags/{tag}" for tag in absent), timeout=FETCH_TIMEOUT)
+    relations = {commit: _relation(commit, observed, git) for commit in commits}
+    return {
+        (tag, package.name): TaggedCommit(
+            relations[observed.tags[tag]],
+            version_at(observed.tags[tag], package, git)
+            if relations[observed.tags[tag]] is not Relation.UNKNOWN
+            else None,
+        )
+        for tag, package in pairs
+    }
+
+
+def _relation(commit: str, observed: Observation, git: Git) -> Relation:
+    if git.is_ancestor(commit) or git.is_ancestor("HEAD", commit):
+        return Relation.RELATED
+    # The history of a shallow clone ends somewhere; what is beyond it is not known.
+    return Relation.UNKNOWN if observed.state.shallow or git.resolve(commit) is None else Relation.UNRELATED
+
+
+def versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[str, Version | None]:
+    """Return the versions of packages at a commit.
+
+    Raises:
+        Blocked: This clone does not have it.
+    """
+    commit = git.resolve(revision)
+    if commit is None:
+        raise Blocked(
+            "commit-unknown",
+            f"--since {revision}: this clone has no such commit",
+            fix="fetch more history (git fetch --unshallow), or leave --since out",
+        )
+    return {package.name: version_at(commit, package, git) for package in packages if package.source.in_file}
+
+
+def unreleased_commits(observed: Observation, project: Project) -> dict[str, int]:
+    """Count the commits since the tag of a present version, for packages with such a tag below HEAD.
+
+    The history of a shallow clone is not known.
+    """
+    tags = {package.name: observed.existing_tag(package) for package in observed.selected}
+    if observed.state.shallow or all(tag is None or observed.tags[tag] == observed.head for tag in tags.values()):
+        return {}
+    return {
+        name: len(history.commits)
+        for name, history in project.history.items()
+        if history.tag is not None and history.tag == tags.get(name) and history.commits
+    }
