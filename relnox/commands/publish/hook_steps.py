@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from relnox import steps
@@ -28,29 +29,19 @@ def around(publishing: Sequence[Step], snapshot: Snapshot, of: str, dist: str) -
         of: The task.
         dist: The folder with the files.
     """
-    packages = hooks.of_manifest(snapshot.manifest, snapshot.hooks)
-    rehearsal = not snapshot.production
-    files = snapshot.manifest.distributions
-    before = snapshot.hooks.plan(
-        "before-publish",
-        of,
-        packages,
-        rehearsal=rehearsal,
+    plan = partial(
+        snapshot.hooks.plan,
+        of=of,
+        packages=hooks.of_manifest(snapshot.manifest, snapshot.hooks),
+        rehearsal=not snapshot.production,
         index=snapshot.target,
         folder=dist,
-        files=files,
-        skip=None if snapshot.missing else f"all files are already on {snapshot.target}",
+        files=snapshot.manifest.distributions,
     )
-    after = snapshot.hooks.plan(
-        "after-publish",
-        of,
-        packages,
-        rehearsal=rehearsal,
-        index=snapshot.target,
-        folder=dist,
-        files=files,
-        needs=tuple(step.key for step in publishing),
+    before = plan(
+        "before-publish", skip=None if snapshot.missing else f"all files are already on {snapshot.target}"
     )
+    after = plan("after-publish", needs=tuple(step.key for step in publishing))
     keys = tuple(step.key for step in before)
     due = tuple(steps.RecordDueHook(hook=step, needs=keys) for step in after if snapshot.missing)
     needs = (*keys, *(step.key for step in due))
