@@ -89,7 +89,7 @@ class RunningHook(Action[RunHook]):
 
     def apply(self) -> None:
         """Run the hook; a failure is a warning if the settings say so."""
-        from relnox.source import hooks
+        from relnox.source import hook_effects
 
         # A hook of another event may commit: what is released is fixed by then.
         git = self._checkout() if self.step.event in {"before-bump", "before-build"} else None
@@ -106,17 +106,17 @@ class RunningHook(Action[RunHook]):
                     error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
                 raise
         event = {"event": self.step.event}
-        with hooks.naming_hook(self.step.hook, event):
+        with hook_effects.naming_hook(self.step.hook, event):
             if git is not None and position is not None:
                 is_copy = git.root != self.run.root
-                hooks.check_position(self.step.hook, event, git, position, is_copy=is_copy)
+                hook_effects.check_position(self.step.hook, event, git, position, is_copy=is_copy)
                 if self.step.event == "before-bump":
                     self._check_tags(git)
             if self.step.event == "before-build":
                 self._check_and_note_writes()
         if self.step.event in {"after-build", "before-publish"}:
             changed = [file.filename for file in archives if not self._is_unchanged(file)]
-            hooks.check_archives(self.step.hook, event, changed)
+            hook_effects.check_archives(self.step.hook, event, changed)
 
     def verify(self) -> str:
         if self.step.event == "after-publish":
@@ -206,13 +206,13 @@ class RunningHook(Action[RunHook]):
 
     def _written_files(self) -> dict[str, str | None]:
         """Return the files that differ from the commit, declared ignored ones included."""
-        from relnox.source import hooks
+        from relnox.source import hook_effects
 
         git = self._checkout()
         if git is None:
             return {}
         # A fresh copy has no ignored files of others: all of them can end up in the archives.
-        return hooks.written_files(git, ("*",) if git.root != self.run.root else self.step.hook.writes)
+        return hook_effects.written_files(git, ("*",) if git.root != self.run.root else self.step.hook.writes)
 
     def _checkout(self) -> Git | None:
         """Return the checkout that the hook runs in; None outside git."""
@@ -225,12 +225,12 @@ class RunningHook(Action[RunHook]):
 
     def _check_and_note_writes(self) -> None:
         """Check that the hook wrote what it declares, which is part of the build from now on."""
-        from relnox.source import hooks
+        from relnox.source import hook_effects
 
         after, run, source = self._written_files(), self.run, source_of(self.run)
         names = [name for name in {**self.before, **after} if self.before.get(name, "") != after.get(name, "")]
         changes = {name: after.get(name) for name in names}
-        hooks.check_writes(self.step.hook, {"event": self.step.event}, names)
+        hook_effects.check_writes(self.step.hook, {"event": self.step.event}, names)
         self.result = GeneratedFiles(
             packages=tuple(package.name for package in self.step.packages), digests=tuple(changes.items())
         )

@@ -54,7 +54,7 @@ def run_edit_hooks(
             "edit-bump hooks need a git repository with a commit (they run in a clone of it)",
             fix="run git init and commit first",
         )
-    from relnox.source import hooks
+    from relnox.source import hook_effects
     from relnox.steps.hook_events import event_document
 
     project.before_tools()
@@ -65,7 +65,7 @@ def run_edit_hooks(
         present = {**planned, **after}
         try:
             on_line = partial(project.on_output, step)
-            edits = hooks.edits_in_copy(step.hook, event, project.git, present, on_line)
+            edits = hook_effects.edits_in_copy(step.hook, event, project.git, present, on_line)
             _check_versions(step, decision.bumps, present, edits)
         except Failed as error:
             if step.hook.on_failure == "fail":

@@ -1,0 +1,204 @@
+"""What hooks of the project change: files, which they have to declare, archives, and the present commit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from relnox.core.planning import fixes
+from relnox.core.text import listing
+from relnox.errors import Failed
+from relnox.source import edits
+from relnox.source.hooks import hook_name, run, settings_of
+from relnox.source.tools import planned_copy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from relnox.core.settings.hook_settings import Hook
+    from relnox.source.git import Git
+
+__all__ = [
+    "check_archives",
+    "check_kinds",
+    "check_position",
+    "check_writes",
+    "edits_in_copy",
+    "naming_hook",
+    "written_files",
+]
+
+_REGULAR, _EXECUTABLE, _LINK = "100644", "100755", "120000"
+"""Modes of files in git."""
+_CACHES = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".nox"})
+
+
+def written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str | None]:
+    """Return the files of a checkout that differ from its commit, with their SHA-256; None for a removed one.
+
+    Ignored files are included if they match one of the globs; caches never are.
+    """
+    names = set(git.changed_files())
+    if globs := tuple(ignored):
+        ignored_files = git.entries("ls-files", "--others", "--ignored", "--exclude-standard")
+        names |= {name for name in ignored_files if _matches(name, globs)}
+    return {
+        name: _digest(git.root / name)
+        for name in sorted(names)
+        if not set(name.split("/")) & _CACHES
+        and ((git.root / name).is_symlink() or not (git.root / name).is_dir())
+    }
+
+
+def check_writes(hook: Hook, event: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Check that a hook wrote only files that it declares; names are relative to the root.
+
+    Raises:
+        Failed: It wrote others.
+    """
+    undeclared = sorted(name for name in names if not _matches(name, hook.writes))
+    if undeclared:
+        globs = f"writes = [{', '.join(json.dumps(name) for name in undeclared[:3])}]"
+        raise Failed(
+            "hook-wrote-undeclared-files",
+            f"{hook_name(hook, event)} wrote files that its setting writes does not name: {listing(undeclared)}",
+            fix=f"add them to {settings_of(event)} {globs}, or let the hook write elsewhere",
+        )
+
+
+@contextmanager
+def naming_hook(hook: Hook, event: Mapping[str, Any]) -> Iterator[None]:
+    """Name the hook if git fails after it: it worked before.
+
+    Raises:
+        Failed: git cannot read the checkout any more.
+    """
+    try:
+        yield
+    except Failed as error:
+        if error.code not in {"program-failed", "program-not-runnable"}:
+            raise
+        raise Failed(
+            "hook-broke-checkout",
+            f"{hook_name(hook, event)} left a checkout that git cannot read: {error.message}",
+            fix=f"let the hook leave git's files and the folder as they are: {settings_of(event)}",
+        ) from error
+
+
+def check_archives(hook: Hook, event: Mapping[str, Any], changed: Sequence[str]) -> None:
+    """Check that a hook changed no archive: others were checked than would be published.
+
+    Raises:
+        Failed: It changed or removed some.
+    """
+    if changed:
+        raise Failed(
+            "archive-changed",
+            f"{hook_name(hook, event)} changed or removed {listing(changed)}",
+            fix=f"let the hook leave the archives as they are: {settings_of(event)}; then rebuild: "
+            f"{fixes.command('build-all', '--clean')}",
+        )
+
+
+def check_position(
+    hook: Hook, event: Mapping[str, Any], git: Git, before: tuple[str | None, str | None], *, is_copy: bool = False
+) -> None:
+    """Check that a hook left the current commit and branch as they were.
+
+    Otherwise files that it commits are released without being in the plan, or the release is on another branch.
+    In a copy there is nothing to go back to.
+
+    Raises:
+        Failed: The commit or the branch is another one.
+    """
+    if git.position() == before:
+        return
+    commit, branch = before
+    fix = f"let the hook make no commits and switch no branches: {settings_of(event)}"
+    if not is_copy:
+        switch = branch.removeprefix("refs/heads/") if branch is not None else f"--detach {commit}"
+        fix += f"; to go back: git switch {switch}, and if it committed: git reset --soft {commit}"
+    raise Failed("hook-changed-commit", f"{hook_name(hook, event)} changed the current commit or branch", fix=fix)
+
+
+def check_kinds(hook: Hook, event: Mapping[str, Any], git: Git, names: Iterable[str]) -> None:
+    """Check that changed files are regular files with their old permissions: a plan has only their contents.
+
+    Raises:
+        Failed: A hook made links, or changed permissions.
+    """
+    names = list(names)
+    modes = git.modes(names) if names else {}
+    unsupported = [name for name in names if _kind(git.root / name) not in {None, modes.get(name, _REGULAR)}]
+    if unsupported:
+        raise Failed(
+            "hook-wrote-unsupported-files",
+            f"{hook_name(hook, event)} made links or changed permissions: {listing(unsupported)}",
+            fix=f"let it write regular files, not executable ones: {settings_of(event)}",
+        )
+
+
+def _kind(path: Path) -> str | None:
+    """Return the mode of a file as git writes it; None if it does not exist, or the system has no modes."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(mode):
+        return _LINK
+    if os.name == "nt":
+        return None
+    return _EXECUTABLE if mode & stat.S_IXUSR else _REGULAR
+
+
+def _matches(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern.removeprefix("./")) for pattern in globs)
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        is_target = path.is_symlink() and not path.is_file()  # reading a pipe or a device may never end
+        return hashlib.sha256(os.fsencode(path.readlink()) if is_target else path.read_bytes()).hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def edits_in_copy(
+    hook: Hook,
+    event: Mapping[str, Any],
+    git: Git,
+    planned: Mapping[str, bytes | None],
+    on_line: Callable[[str], None] | None = None,
+) -> dict[str, bytes | None]:
+    """Run a hook in a copy of the checkout with the planned edits; return the files that it changes.
+
+    Args:
+        hook: The hook.
+        event: The event, except for the folder.
+        git: The checkout.
+        planned: New contents of files, None for one that is removed.
+        on_line: Called with each line of its output.
+
+    Returns:
+        Contents by path relative to the root, None for a file that it removes, without those that are as planned.
+
+    Raises:
+        Failed: It fails, commits, or writes links or files that it does not declare.
+    """
+    with planned_copy(git, planned) as clone:
+        before, position = written_files(clone), clone.position()
+        run(hook, {**event, "root": str(clone.root)}, clone.root, on_line=on_line, is_copy=True)
+        with naming_hook(hook, event):
+            check_position(hook, event, clone, position, is_copy=True)
+            after = written_files(clone)
+            changed = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]
+            if hook.writes:
+                check_writes(hook, event, changed)
+            check_kinds(hook, event, clone, changed)
+        return {name: edits.read_content(clone.root / name) for name in sorted(changed)}
