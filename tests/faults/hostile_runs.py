@@ -184,7 +184,8 @@ def _hurry(*, slow: bool) -> None:
     usual_limit = network.file_limit
     limits = {name: getattr(network, name)._replace(seconds=whole) for name in ("LISTING", "DOCUMENT", "PEEK")}
     constants: dict[Any, dict[str, Any]] = {
-        network: {"_READ_TIMEOUT": seconds, "file_limit": file_limit, **limits},
+        network: {"file_limit": file_limit, **limits},
+        network.deadlines: {"READ_TIMEOUT": seconds},
         uploader: {"RESPONSE_TIMEOUT": seconds},
         bodies: {"ERROR_PAGE": bodies.ERROR_PAGE._replace(seconds=seconds)},
     }
