@@ -65,5 +65,5 @@ class Action(ABC, Generic[S]):
 
 
 def action_class(step: Step) -> type[Action[Any]]:
-    """Return the class of actions that execute a step."""
+    """Return the class of actions that execute a step: the one of its class, or of the nearest base."""
     return next(_CLASSES[kind] for kind in type(step).__mro__ if kind in _CLASSES)

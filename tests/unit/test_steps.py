@@ -32,7 +32,7 @@ def test_every_step_is_an_attribute_of_steps() -> None:
 
 @pytest.mark.parametrize("kind", steps.kinds(), ids=lambda kind: kind.__name__)
 def test_every_step_says_what_it_is_and_how_it_is_done(kind: type[Step]) -> None:
-    assert all(vars(kind).get(name) is not None for name in ("key", "title"))
+    assert "key" in vars(kind)
     assert not kind.__abstractmethods__
     action = action_class(kind.__new__(kind))
     assert not action.__abstractmethods__
