@@ -271,7 +271,7 @@ class Year:
             self._check_status(line)
 
     def _check_status(self, line: str) -> None:
-        root = self._clone(f"reader-{line.replace('/', '-')}")
+        root = self._clone(f"reader-{len(list(self.folder.iterdir()))}")
         git(root, "switch", "--quiet", line)
         (package,) = json.loads(run_in_process(root, "status", "--json").out)["packages"]
         present = Version(self._version(root, "HEAD"))

@@ -884,3 +884,17 @@ def test_credentials_reach_git_through_the_environment_only(root: Path, monkeypa
     assert f"Basic {base64.b64encode(b'job:token-of-the-job').decode()}" in headers
     assert "token-of-the-job" not in ran.text
     assert "token-of-the-job" not in (root / ".git" / "config").read_text(encoding="utf-8")
+
+
+def test_plain_tags_of_other_packages_are_not_proposed_for_one_without_tags(tmp_path: Path) -> None:
+    # As in opentelemetry-python: plain tags for the packages with one version, and others that were never tagged.
+    settings = '[tool.relnox]\npackages = ["packages/*"]\n' + WITHOUT_INDEX
+    files = {f"packages/{name}/pyproject.toml": pyproject(name, "1.2.0") for name in ("api", "sdk")}
+    files["packages/early/pyproject.toml"] = pyproject("early", "0.5b0")
+    root = repository(write(tmp_path / "demo", {"pyproject.toml": settings, **files}))
+    git(root, "tag", "v1.2.0")
+    git(root, "push", "--quiet", "--tags", "origin")
+    ran = tag(root, "--dry-run")
+    assert ran.code == 0, ran.text
+    assert "early 0.5b0 is never tagged, and gets no tag" in ran.out + ran.err
+    assert "name no package" not in ran.err

@@ -31,7 +31,7 @@ def notes(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[str]:
             yield f"{which} is {decision.reason}, and gets no tag\n  to tag it: {decision.fix}"
     plain = observed.known_tags.latest_plain
     untagged = [decision.package.name for decision in decided if decision.is_untagged]
-    if plain is not None and untagged:
+    if plain is not None and untagged and plain[0] not in observed.known_tags.prefixes.values():
         prefix, version = plain
         yield (
             f"tags such as {prefix}{version} name no package\n  if they are those of {untagged[0]}: "
