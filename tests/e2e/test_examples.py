@@ -115,6 +115,23 @@ def test_the_docs_get_the_version_in_the_bump(tmp_path: Path) -> None:
     assert (git(root, "rev-parse", "HEAD"), git(root, "tag")) == (before, "")
 
 
+def test_a_check_of_the_project_stops_the_build(tmp_path: Path) -> None:
+    root = example("archive-check", tmp_path)
+    backend = (root / "backend/backend.py").read_text().replace('rglob("*.py")', 'rglob("*.*")')
+    write(root, {"backend/backend.py": backend})
+    commit_all(root, "Data files are packaged")
+    ran = run_front_end("invoke", root, "build-all")
+    assert ran.code == 0, ran.text
+    assert (root / "dist/manifest.json").exists()
+    git(root, "rm", "--quiet", "src/weather/py.typed")
+    commit_all(root, "Forget the marker")
+    ran = run_front_end("invoke", root, "build-all", "--clean")
+    assert ran.code == 2, ran.text
+    assert "weather-1.0.0-py3-none-any.whl has no py.typed" in ran.err
+    assert "[hook-failed]" in ran.err
+    assert not (root / "dist/manifest.json").exists()
+
+
 def test_tests_must_pass_before_publishing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with own_index(tmp_path, monkeypatch) as (index, settings):
         root = example("tests-before-publish", tmp_path, settings)
