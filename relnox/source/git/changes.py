@@ -34,8 +34,7 @@ def commit(git: Git, message: str, files: Iterable[str]) -> None:
     names = list(files)
     if len(names) > _PACK_THRESHOLD:
         _write_pack(git, names)
-    # git's maintenance is left to the user's next command: it could lock the refs before the tags are created.
-    command = ("-c", "maintenance.auto=false", "commit", "--only", "--quiet", "--no-edit", f"--message={message}")
+    command = ("commit", "--only", "--quiet", "--no-edit", f"--message={message}")
     committed = modify(git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names))
     # git rejects untracked files before it runs hooks. Few commits have some, so look for them only then.
     if committed.returncode != 0 and (untracked := git.untracked(set(names))):
