@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,7 +22,6 @@ __all__ = [
     "flag",
     "number",
     "text",
-    "time",
     "url",
 ]
 
@@ -123,9 +121,3 @@ def number(value: Any) -> int:
     if not 0 < _of_type(int)(value) < _MAX_NUMBER:
         raise ValueError
     return int(value)
-
-
-def time(value: Any) -> datetime:
-    """Parse a time, into UTC."""
-    parsed = datetime.fromisoformat(text(value))
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from relnox.errors import Blocked
-from relnox.forges.answers import commit_id, flag, number, text, time, url
+from relnox.forges.answers import commit_id, flag, number, text, url
 from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
 from relnox.forges.refs import Commit, short_name
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["GitHub"]
 
 _VERSION = "2022-11-28"
-"""Enterprise servers have it, too. In 2026-03-10 pull requests have no `merge_commit_sha`."""
+"""Enterprise servers have it, too."""
 _PULL_REQUESTS_A_PAGE = "30"
 """Each is about 20 kB."""
 _MAX_TAG_CHAIN = 5
@@ -67,13 +67,11 @@ class GitHub(Forge):
     name = "GitHub"
     request_kind = "pull request"
     requests_path = "/pulls"
-    states = ("closed", "open")
     run_kind = "run"
     runs_path = "/actions/runs"
     workflows_path = "/actions/workflows"
-    since_format = ">=%Y-%m-%dT%H:%M:%SZ"
     runs_a_page = "50"
-    run_filters = ("branch", "event", "head_sha", "created")
+    run_filters = ("branch", "event", "head_sha")
     start_event = "workflow_dispatch"
     commit_path = "/git/commits/{}"
     no_commit = re.compile(r"object does not exist|no commit found", re.IGNORECASE)
@@ -225,8 +223,7 @@ class GitHub(Forge):
     def _pull_request(self, document: Any) -> PullRequest:
         mergeable = document.get("mergeable") if isinstance(document, dict) else None
         is_open = self._field(document, "state", text) == "open"
-        merged = document.get("merged_at") is not None
-        closed_state = PullRequestState.MERGED if merged else PullRequestState.CLOSED_UNMERGED
+        closed_state = PullRequestState.MERGED if document.get("merged_at") else PullRequestState.CLOSED_UNMERGED
         return PullRequest(
             number=self._field(document, "number", number),
             url=self._field(document, "html_url", url),
@@ -237,8 +234,6 @@ class GitHub(Forge):
             head_commit=self._field(document, "head.sha", commit_id),
             base=self._field(document, "base.ref", text),
             conflicts=not mergeable if isinstance(mergeable, bool) else None,
-            # Before the merge it is a commit that GitHub made to look for conflicts.
-            merge_commit=self._field(document, "merge_commit_sha", commit_id) if merged else None,
         )
 
     # --- runs
@@ -285,7 +280,6 @@ class GitHub(Forge):
             commit=self._field(document, "head_sha", commit_id),
             event=self._field(document, "event", text),
             status=state,
-            created=self._field(document, "created_at", time),
         )
 
     def permission_fix(self, permission: str) -> str:

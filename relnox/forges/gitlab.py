@@ -9,8 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from relnox.core.records import replace
-from relnox.forges.answers import commit_id, entries, flag, number, text, time, url
+from relnox.forges.answers import commit_id, entries, flag, number, text, url
 from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
 from relnox.forges.refs import Commit, described, short_name
@@ -74,15 +73,12 @@ class GitLab(Forge):
         "head": "source_branch",
         "base": "target_branch",
         "body": "description",
-        "state": "state_event",
     }
-    states = ("close", "reopen")
     change_method = "PUT"
     run_kind = "pipeline"
     runs_path = "/pipelines"
-    since_format = "%Y-%m-%dT%H:%M:%SZ"
     runs_a_page = _PAGE_SIZE
-    run_filters = ("ref", "source", "sha", "updated_after")
+    run_filters = ("ref", "source", "sha")
     start_event = "api"
     commit_path = "/repository/commits/{}?stats=false"
     no_commit = re.compile(r"(target|reference|ref|sha).{0,80} (is )?invalid|invalid reference", re.IGNORECASE)
@@ -207,7 +203,7 @@ class GitLab(Forge):
         if status not in _STATES:
             raise self._api.invalid("an answer without a valid state")
         undecided = document.get("detailed_merge_status") in _UNDECIDED
-        request = PullRequest(
+        return PullRequest(
             number=self._field(document, "iid", number),
             url=self._field(document, "web_url", url),
             title=self._field(document, "title", text),
@@ -217,14 +213,7 @@ class GitLab(Forge):
             head_commit=self._field(document, "sha", commit_id),
             base=self._field(document, "target_branch", text),
             conflicts=None if undecided else self._field(document, "has_conflicts", flag),
-            merge_commit=None,
         )
-        if request.state is not PullRequestState.MERGED:
-            return request
-        # Of a merge commit, of a squash without one, and else of a fast-forward.
-        names = ("merge_commit_sha", "squash_commit_sha", "sha")
-        name = next(name for name in names if document.get(name) is not None)
-        return replace(request, merge_commit=self._field(document, name, commit_id))
 
     # --- pipelines
 
@@ -242,7 +231,6 @@ class GitLab(Forge):
             commit=self._field(document, "sha", commit_id),
             event=self._field(document, "source", text),
             status=_STATUSES.get(self._field(document, "status", text), RunStatus.QUEUED),
-            created=self._field(document, "created_at", time),
         )
 
     def permission_fix(self, permission: str) -> str:  # noqa: ARG002 - tokens of GitLab have one scope for all

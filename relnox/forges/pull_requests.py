@@ -41,7 +41,6 @@ class PullRequest(Record, kw_only=True):
         head_commit: The last commit of that branch.
         base: The branch to merge into.
         conflicts: Whether it has merge conflicts; None if the forge does not know, or does not know yet.
-        merge_commit: The commit on the base branch that the merge made; None before it, or if it is not known.
     """
 
     number: int
@@ -53,7 +52,6 @@ class PullRequest(Record, kw_only=True):
     head_commit: str
     base: str
     conflicts: bool | None
-    merge_commit: str | None
 
 
 class PullRequests(Repository):
@@ -65,29 +63,22 @@ class PullRequests(Repository):
     fields: ClassVar[Mapping[str, str]] = {}
     """Fields of requests that create or change one, where they are not named as by GitHub."""
     change_method: ClassVar[str] = "PATCH"
-    states: ClassVar[tuple[str, str]]
-    """Values of the field `state` that close and open one."""
 
     def pull_requests(
-        self, head: str, *, state: PullRequestState | None = PullRequestState.OPEN, marker: str = ""
+        self, head: str, *, state: PullRequestState | None = PullRequestState.OPEN
     ) -> tuple[PullRequest, ...]:
         """Return the pull requests of a branch of this repository, not of forks; the newest first.
 
         Args:
             head: Short name of the branch.
             state: Only those in this state; None for all.
-            marker: Only those whose body contains this text.
         """
         requests: list[PullRequest] = []
         for answer in self._api.pages(self.requests_path, self._requests_query(head, state)):
             doing = f"cannot list {self.request_kind}s of {self.repository}"
             documents = self._list(self._document(answer, doing, "pull-requests: read"))
             requests += [self._pull_request(document) for document in documents if self._is_own(document)]
-        return tuple(
-            request
-            for request in requests
-            if request.head == head and marker in request.body and state in (None, request.state)
-        )
+        return tuple(request for request in requests if request.head == head and state in (None, request.state))
 
     @abstractmethod
     def _requests_query(self, head: str, state: PullRequestState | None) -> Mapping[str, str]:
@@ -160,7 +151,7 @@ class PullRequests(Repository):
         """Return the error of a pull request that was rejected for a known reason."""
 
     def update_pull_request(
-        self, number: int, *, title: str | None = None, body: str | None = None, is_open: bool | None = None
+        self, number: int, *, title: str | None = None, body: str | None = None
     ) -> PullRequest:
         """Change a pull request; what is None stays.
 
@@ -168,10 +159,8 @@ class PullRequests(Repository):
             number: Its number.
             title: The new title.
             body: The new description.
-            is_open: Reopens or closes it.
         """
-        state = None if is_open is None else self.states[is_open]
-        changes = self._named(title=title, body=body, state=state)
+        changes = self._named(title=title, body=body)
         answer = self._api.repeat(self.change_method, f"{self.requests_path}/{number}", changes)
         doing = f"cannot change {self.request_kind} {number}"
         return self._pull_request(self._document(answer, doing, "pull-requests: write"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from datetime import UTC, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,7 +15,6 @@ from relnox.forges.repository import Repository, poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
 
     from relnox.errors import RelnoxError
     from relnox.forges.answers import Answer
@@ -37,11 +35,6 @@ class RunStatus(StrEnum):
     CANCELED = "canceled"
     SKIPPED = "skipped"
 
-    @property
-    def is_final(self) -> bool:
-        """Whether the run is over."""
-        return self not in (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING)
-
 
 class Run(Record, kw_only=True):
     """A run of a workflow; a pipeline on GitLab.
@@ -53,7 +46,6 @@ class Run(Record, kw_only=True):
         commit: The commit that it runs on.
         event: What started it, in the words of the forge, such as `workflow_dispatch`.
         status: Its status.
-        created: When it was created, in UTC.
     """
 
     id: int
@@ -62,7 +54,6 @@ class Run(Record, kw_only=True):
     commit: str
     event: str
     status: RunStatus
-    created: datetime
 
 
 class Runs(Repository):
@@ -74,10 +65,8 @@ class Runs(Repository):
     workflows_path: ClassVar[str] = ""
     """Empty where a repository has one workflow, without a name."""
     runs_a_page: ClassVar[str]
-    run_filters: ClassVar[tuple[str, str, str, str]]
-    """Parameters that filter them by ref, event, commit and time."""
-    since_format: ClassVar[str]
-    """The value of the filter by time."""
+    run_filters: ClassVar[tuple[str, str, str]]
+    """Parameters that filter them by ref, event and commit."""
     start_event: ClassVar[str]
     """The event of those that `start_run` starts."""
 
@@ -169,7 +158,6 @@ class Runs(Repository):
         ref: str = "",
         commit: str = "",
         event: str = "",
-        since: datetime | None = None,
     ) -> tuple[Run, ...]:
         """Return runs, the newest first.
 
@@ -178,19 +166,12 @@ class Runs(Repository):
             ref: Only those on the branch or tag with this full name.
             commit: Only those on this commit.
             event: Only those that this event started.
-            since: Only those created at this time or later; use it: old repositories have thousands of runs.
         """
-        # GitLab filters by the time of the last change, and excludes the very second.
-        earlier = since and since.astimezone(UTC) - timedelta(seconds=1)
-        created = earlier.strftime(self.since_format) if earlier else ""
         return tuple(
             run
-            for page in self._run_pages(workflow, ref, event, commit, created)
+            for page in self._run_pages(workflow, ref, event, commit)
             for run in page
-            if (not ref or run.ref == short_name(ref))
-            and commit in ("", run.commit)
-            and event in ("", run.event)
-            and (since is None or run.created >= since.replace(microsecond=0))
+            if (not ref or run.ref == short_name(ref)) and commit in ("", run.commit) and event in ("", run.event)
         )
 
     def _first_runs(self, workflow: str, ref: str) -> list[Run]:
@@ -198,10 +179,8 @@ class Runs(Repository):
         page = next(self._run_pages(workflow, ref, self.start_event))
         return [run for run in page if run.ref == short_name(ref) and run.event == self.start_event]
 
-    def _run_pages(
-        self, workflow: str, ref: str, event: str, commit: str = "", created: str = ""
-    ) -> Iterator[list[Run]]:
-        values = (short_name(ref) if ref else "", event, commit, created)
+    def _run_pages(self, workflow: str, ref: str, event: str, commit: str = "") -> Iterator[list[Run]]:
+        values = (short_name(ref) if ref else "", event, commit)
         query = {name: value for name, value in zip(self.run_filters, values, strict=True) if value}
         query["per_page"] = self.runs_a_page
         of_workflow = workflow if self.workflows_path else ""
