@@ -32,8 +32,6 @@ __all__ = ["GitHub"]
 
 _VERSION = "2022-11-28"
 """Enterprise servers have it, too."""
-_PULL_REQUESTS_A_PAGE = "30"
-"""Each is about 20 kB."""
 _MAX_TAG_CHAIN = 5
 
 # Wording of GitHub.
@@ -86,8 +84,6 @@ class GitHub(Forge):
         root = f"repos/{quote(owner)}/{quote(name, safe='')}"
         super().__init__(Api(self.name, location, token, ("Authorization", "Bearer "), headers, root))
         self._owner = owner
-
-    # --- refs and commits
 
     def commit_of(self, ref: str) -> str | None:
         """Return the commit that a branch or tag points to; see `Forge`."""
@@ -184,15 +180,13 @@ class GitHub(Forge):
             verified=self._field(document, "verification.verified", flag),
         )
 
-    # --- pull requests
-
     def _requests_query(self, head: str, state: PullRequestState | None) -> Mapping[str, str]:
         return {
             "state": "all" if state is None else "open" if state is PullRequestState.OPEN else "closed",
             "head": f"{self._owner}:{head}",
             "sort": "created",
             "direction": "desc",
-            "per_page": _PULL_REQUESTS_A_PAGE,
+            "per_page": "30",  # each is about 20 kB
         }
 
     def _is_own(self, document: Any) -> bool:
@@ -235,8 +229,6 @@ class GitHub(Forge):
             base=self._field(document, "base.ref", text),
             conflicts=not mergeable if isinstance(mergeable, bool) else None,
         )
-
-    # --- runs
 
     def _start_request(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
         body = {"ref": ref, "inputs": dict(inputs), "return_run_details": True}

@@ -153,8 +153,6 @@ class Indexes:
             trusted: The projects that are also requested from the trusted index.
         """
         from relnox.indexes import availability
-        from relnox.indexes.concurrency import call_concurrently
-        from relnox.system import network
 
         sources = {index: self.target(index).simple_url, **targets.extra_simple_urls(self._config)}
         for name in self._config.publish.extra_indexes:
@@ -163,12 +161,7 @@ class Indexes:
         with_trusted = dict(sources)
         if (url := self.trusted_simple_url) not in sources.values():
             with_trusted[targets.host_and_port(url)] = url
-        query = availability.AvailabilityQuery(network.Deadline(availability.LIMIT))
-
-        def request(project: str) -> AvailableVersions:
-            return query.find(project, projects[project], with_trusted if project in trusted else sources)
-
-        return dict(zip(projects, call_concurrently(request, projects), strict=True))
+        return availability.find_all(projects, lambda project: with_trusted if project in trusted else sources)
 
     def hashes(
         self,
@@ -251,15 +244,7 @@ class Indexes:
         attestations: Sequence[Path] = (),
         before_sending: Callable[[], None] | None = None,
     ) -> str:
-        """Upload a file without retries, and return a summary of the response; see `uploader.send`.
-
-        Args:
-            index: Its name.
-            path: Path of the file.
-            file: Its entry in the manifest.
-            attestations: Paths of its attestations (PEP 740).
-            before_sending: Called right before the first byte is sent.
-        """
+        """Upload a file without retries, and return a summary of the response; see `uploader.send`."""
         target = self.target(index)
         from relnox.indexes import uploader
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from relnox.core.dependencies.availability import AvailableVersions, is_satisfied
 from relnox.errors import RelnoxError
 from relnox.indexes import client
+from relnox.indexes.concurrency import call_concurrently
 from relnox.system import network
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from packaging.version import Version
 
@@ -18,21 +19,31 @@ if TYPE_CHECKING:
     from relnox.indexes.listings import Listing
     from relnox.system.network import Deadline
 
-__all__ = ["LIMIT", "AvailabilityQuery"]
+__all__ = ["find_all"]
 
-LIMIT = 60.0
+_LIMIT = 60.0
 """Seconds for all requests together."""
 _REQUEST_LIMIT = 10.0
 """Seconds for one project on one index."""
 
 
-class AvailabilityQuery:
-    """Requests to indexes for the versions of projects; an unreachable index is requested only once.
+def find_all(
+    projects: Mapping[str, Sequence[RequiredProject]], sources: Callable[[str], Mapping[str, str]]
+) -> dict[str, AvailableVersions]:
+    """Return the versions of projects on indexes; an unreachable index is requested only once.
 
     Args:
-        deadline: Time limit for all of them.
+        projects: The requirements for each project, by normalized name (PEP 503).
+        sources: Returns the indexes to request for a project: simple APIs by name, in order.
     """
+    query = _Query(network.Deadline(_LIMIT))
+    versions = call_concurrently(
+        lambda project: query.find(project, projects[project], sources(project)), projects
+    )
+    return dict(zip(projects, versions, strict=True))
 
+
+class _Query:
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self._unreachable: dict[str, str] = {}
@@ -40,13 +51,7 @@ class AvailabilityQuery:
     def find(
         self, project: str, requirements: Sequence[RequiredProject], sources: Mapping[str, str]
     ) -> AvailableVersions:
-        """Return the versions of a project on indexes, up to the first that satisfies all requirements.
-
-        Args:
-            project: Normalized name (PEP 503).
-            requirements: The requirements for it.
-            sources: Simple APIs by name, in order.
-        """
+        """Return the versions of a project on indexes, up to the first that satisfies all requirements."""
         versions: set[Version] = set()
         yanked: set[Version] = set()
         indexes: list[str] = []
@@ -76,7 +81,7 @@ class AvailabilityQuery:
         if name in self._unreachable:
             return self._unreachable[name]
         if not (left := self._deadline.left()):
-            return f"timed out after {LIMIT:.0f} s"
+            return f"timed out after {_LIMIT:.0f} s"
         try:
             listing = client.fetch_listing(url, project, network.Deadline(min(_REQUEST_LIMIT, left)))
         except network.TransientError as error:
