@@ -120,14 +120,9 @@ class Indexes:
         return self.fetch_listing(index, project) if cached is None else cached[1]
 
     def fetch_listings(self, index: str, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
-        """Request the listings of many projects concurrently, for `cached_listing`.
+        """Request the listings of many projects concurrently, for `cached_listing`; try each for so many seconds.
 
         Meanwhile a thread imports the modules for uploads, which takes as long.
-
-        Args:
-            index: Its name.
-            projects: Normalized names (PEP 503).
-            seconds: How long to try for each project.
         """
         from relnox.indexes.concurrency import call_concurrently
         from relnox.system import network
