@@ -49,8 +49,7 @@ class Git:
     ) -> process.Completed:
         """Run a git command in this checkout without checking how it ends. See `process.run`.
 
-        Commands outlive relnox by default: most are quick, and one that changes the repository must not be killed
-        halfway.
+        Commands outlive relnox by default: one that changes the repository must not be killed halfway.
         """
         return process.run(
             ["git", *arguments],
@@ -73,11 +72,7 @@ class Git:
         return self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output.strip()
 
     def entries(self, command: str, *arguments: str) -> list[str]:
-        """Run a git command that lists files, and return its entries.
-
-        Raises:
-            Failed: It fails.
-        """
+        """Run a git command that lists files, as `output` does, and return its entries."""
         listing = self.run(command, "-z", *arguments, stderr=False).check(f"git {command}").output
         return [entry for entry in listing.split("\0") if entry]
 
