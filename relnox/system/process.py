@@ -100,6 +100,7 @@ def run(  # noqa: PLR0913 - the options of a process
     umask: int = -1,
     kill_leftovers: bool = False,
     outlives: bool = False,
+    newlines: bool = True,
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
@@ -119,6 +120,7 @@ def run(  # noqa: PLR0913 - the options of a process
         umask: The umask; -1 for relnox's own.
         kill_leftovers: Whether processes that it started and left running are killed (POSIX).
         outlives: Whether it keeps running if relnox is killed; otherwise it is killed too (POSIX).
+        newlines: Whether carriage returns become line ends; not where they may be a part of a file name.
 
     Raises:
         Failed: The program cannot be started, or timed out.
@@ -154,7 +156,7 @@ def run(  # noqa: PLR0913 - the options of a process
             if child.stdin is not None:
                 with contextlib.suppress(BrokenPipeError), child.stdin:
                     child.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
-            for line in map(masked, _output_lines(child, words)):
+            for line in map(masked, _output_lines(child, words, newlines=newlines)):
                 output.write(line)
                 if on_line is not None:
                     on_line(line.rstrip("\r\n"))
@@ -250,7 +252,7 @@ class _Watcher:
 _watcher = _Watcher()
 
 
-def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str]) -> Iterator[str]:
+def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newlines: bool) -> Iterator[str]:
     """Yield lines of output until the program ends: processes that it left running may keep the pipe open.
 
     They may also write on: of what is read after the end, only as much as was in the pipe is the program's.
@@ -260,10 +262,10 @@ def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str]) -> Itera
     """
     assert child.stdout is not None  # noqa: S101 - it is a pipe
     if sys.platform == "win32":
-        with io.TextIOWrapper(child.stdout, encoding="utf-8", errors="replace") as out:
+        with io.TextIOWrapper(child.stdout, "utf-8", "replace", None if newlines else "\n") as out:
             yield from out
         return
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=newlines)
     waiting: list[str] = []
     left, total = _MAX_PIPE, 0
     with child.stdout as out:

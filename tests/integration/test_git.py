@@ -27,6 +27,7 @@ ODD = [
     "-dash",
     ":(top)x",
     "tab\there",
+    "carriage\rreturn",
 ]
 """Names that git quotes, or could read as an option or a pathspec."""
 
@@ -441,3 +442,39 @@ def test_changes_in_a_temporary_clone_do_not_reach_the_repository(tmp_path: Path
     here = checkout(top / "python")
     assert (here.head(), here.tags(), remotes.read_tags(here, "origin")) == (before, {}, {})
     assert not os.path.samestat((clone / ".." / ".git").stat(), (top / ".git").stat())
+
+
+def test_names_of_refs_are_split_at_line_ends_only(root: Path) -> None:
+    """git allows white space other than ASCII's in names: they must not become the names of other refs."""
+    here = checkout(root)
+    names = ["x\u2003v9.9.9", "y\u2028v9.9.8", "z\x85v9.9.7", "\u00a0v9.9.6", "v9.9.5\u2003"]
+    for name in names:
+        git(root, "tag", name)
+        git(root, "update-ref", f"refs/remotes/origin/{name}", "HEAD")
+    assert here.merged_tags() == {*names}
+    assert {*here.tags()} == {*names}
+    assert {f"refs/tags/{name}" for name in names} < {*here.local_refs()}
+    branches = here.remote_branches_with(git(root, "rev-parse", "HEAD"))
+    assert {f"origin/{name}" for name in names} < {*branches}
+
+
+def test_a_tag_does_not_change_the_name_of_a_remote_branch(root: Path) -> None:
+    git(root, "tag", "origin/main")
+    assert "origin/main" in checkout(root).remote_branches_with(git(root, "rev-parse", "HEAD"))
+
+
+def test_lines_are_found_in_files_of_any_name(root: Path) -> None:
+    """A name with a line end after a slash once led to an endless loop."""
+    for name in ("a\n/b/c.txt", "a\n/e\r", "d.txt"):
+        write(root, {name: "needle 1\nhay\nneedle 2\n"})
+    git(root, "add", "--all")
+    lines = {("a\n/b/c.txt", 1), ("a\n/b/c.txt", 2), ("a\n/e\r", 1), ("a\n/e\r", 2), ("d.txt", 1), ("d.txt", 2)}
+    assert {*checkout(root).grep(["needle"])} == {(name, f"needle {number}") for name, number in lines}
+
+
+def test_ids_of_files_of_any_name(root: Path) -> None:
+    write(root, {"a\nb/c": "x", "d": "x"})
+    commit = commit_all(root)
+    ids = checkout(root).object_ids(commit, ["a\nb/c", "d", "none", "no\nne", ""])
+    assert ids["a\nb/c"] == ids["d"] == git(root, "rev-parse", "HEAD:d")
+    assert ids["none"] is ids["no\nne"] is None

@@ -33,7 +33,7 @@ NETWORK_TIMEOUT = 10.0
 
 def names(git: Git) -> tuple[str, ...]:
     """Return the names of the remotes."""
-    return tuple(git.output("remote").split())
+    return tuple(git.names("remote"))
 
 
 def url(git: Git, remote: str) -> str:

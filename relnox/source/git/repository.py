@@ -61,6 +61,7 @@ class Git:
             on_start=on_start,
             umask=umask,
             outlives=outlives,
+            newlines="-z" not in arguments,
         )
 
     def output(self, *arguments: str) -> str:
@@ -70,6 +71,17 @@ class Git:
             Failed: It fails.
         """
         return self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output.strip()
+
+    def names(self, *arguments: str) -> list[str]:
+        """Run a git command that lists refs or remotes by name, and return the names: they have no line ends.
+
+        They may contain other white space than ASCII's.
+
+        Raises:
+            Failed: It fails.
+        """
+        listing = self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output
+        return [name for name in listing.split("\n") if name]
 
     def entries(self, command: str, *arguments: str) -> list[str]:
         """Run a git command that lists files, as `output` does, and return its entries."""
@@ -134,10 +146,12 @@ class Git:
         patterns = [word for expression in expressions for word in ("-e", expression)]
         specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
         matches = self.run("grep", "--no-color", "-I", "-z", "-E", *patterns, "--", *specs, stderr=False)
-        for match in matches.output.split("\n"):
-            file, separator, line = match.partition("\0")
-            if separator:
-                yield file, line
+        # Each line has a file name before it, which ends in NUL and may contain line ends.
+        file, *rest = matches.output.split("\0")
+        for text in rest:
+            line, _, following = text.partition("\n")
+            yield file, line.removesuffix("\r")
+            file = following
 
     def head_has_files(self, files: Iterable[str]) -> bool:
         """Return whether these files in the checkout equal those of the current commit."""
@@ -187,11 +201,11 @@ class Git:
 
     def head(self) -> str | None:
         """Return the full id of the current commit, None before the first one."""
-        return self._commit_id("HEAD^{commit}")
+        return self._object_id("HEAD^{commit}")
 
     def resolve(self, revision: str) -> str | None:
         """Return the full id of the commit that a revision names, None if this clone does not have it."""
-        return self._commit_id(f"{revision}^{{commit}}")
+        return self._object_id(f"{revision}^{{commit}}")
 
     def position(self) -> tuple[str | None, str | None]:
         """Return the full id of the current commit and the full name of the current branch, or None."""
@@ -204,7 +218,7 @@ class Git:
 
     def parent(self, commit: str = "HEAD") -> str | None:
         """Return the full id of a commit's first parent, None if it has none or is not in this clone."""
-        return self._commit_id(f"{commit}^^{{commit}}")
+        return self._object_id(f"{commit}^^{{commit}}")
 
     def read_file_at(self, commit: str, name: str) -> str | None:
         """Read a file of a commit, None if it is not in it."""
@@ -243,11 +257,16 @@ class Git:
 
     def object_ids(self, commit: str, names: Iterable[str]) -> dict[str, str | None]:
         """Look up the ids of files and folders in a commit (empty name: the top); None for those not in it."""
-        names = list(names)
-        revisions = "".join(f"{commit}:{self.prefix}{name}\n" for name in names)
-        objects = self.run("cat-file", "--batch-check=%(objectname)", stdin=revisions, stderr=False)
-        lines = objects.check("git cat-file").output.splitlines()
-        return {name: None if line.endswith(" missing") else line for name, line in zip(names, lines, strict=True)}
+        revisions = {name: f"{commit}:{self.prefix}{name}" for name in names}
+        lines = {name: revision for name, revision in revisions.items() if "\n" not in revision}
+        revision_lines = "".join(f"{revision}\n" for revision in lines.values())
+        objects = self.run("cat-file", "--batch-check=%(objectname)", stdin=revision_lines, stderr=False)
+        answers = objects.check("git cat-file").output.split("\n")[: len(lines)]
+        ids = {
+            name: None if answer.endswith(" missing") else answer
+            for name, answer in zip(lines, answers, strict=True)
+        }
+        return ids | {name: self._object_id(revisions[name]) for name in revisions.keys() - ids.keys()}
 
     # --- refs
 
@@ -267,23 +286,25 @@ class Git:
 
     def merged_tags(self, commit: str = "HEAD") -> frozenset[str]:
         """Return the tags of a commit and its ancestors."""
-        return frozenset(self.output("tag", "--merged", commit).split())
+        return frozenset(self.names("tag", "--merged", commit))
 
     def local_refs(self) -> dict[str, str]:
         """Return every local branch and tag by full name; the id of an annotated tag is that of the tag object."""
-        listing = self.output("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/tags")
-        return dict(line.split(" ") for line in listing.splitlines())
+        lines = self.names("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
+        return parse_refs("\n".join(lines), " ")
 
     def remote_branches_with(self, commit: str) -> tuple[str, ...]:
         """List remote branches that contain a commit, as of the last fetch."""
-        options = ("--format=%(refname:short)", f"--contains={commit}")
-        return tuple(self.output("for-each-ref", *options, "refs/remotes").split())
+        options = ("--format=%(refname)", f"--contains={commit}")  # a short name is longer if a tag has it, too
+        return tuple(
+            name.removeprefix("refs/remotes/") for name in self.names("for-each-ref", *options, "refs/remotes")
+        )
 
     # --- details
 
-    def _commit_id(self, revision: str) -> str | None:
-        commit = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, stderr=False)
-        return commit.output.strip() or None if commit.returncode == 0 else None
+    def _object_id(self, revision: str) -> str | None:
+        answer = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, stderr=False)
+        return answer.output.strip() or None if answer.returncode == 0 else None
 
     def untracked(self, files: set[str]) -> set[str]:
         """Pick the files that exist and are not in the index."""
