@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from relnox import steps
-from relnox.core.bump.changes import Edit, Tag
+from relnox.core.bump.changes import CombinedEdit, Edit, Tag
 from relnox.core.records import Record, names_of
 from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
 from relnox.core.release.publishers import Publisher
@@ -37,6 +37,9 @@ CONTENT = st.none() | st.binary(max_size=16) | st.sampled_from([b'version = "1"\
 st.register_type_strategy(Version, VERSIONS)
 st.register_type_strategy(str, TEXT)
 st.register_type_strategy(Edit, st.builds(Edit, file=TEXT, before=CONTENT, after=CONTENT))
+st.register_type_strategy(
+    CombinedEdit, st.builds(CombinedEdit, file=TEXT, before=CONTENT, between=CONTENT, after=CONTENT)
+)
 st.register_type_strategy(
     steps.Stage,
     st.builds(
