@@ -571,7 +571,7 @@ def test_the_schema_of_status_has_what_is_not_known(tmp_path: Path) -> None:
     text = (
         '[project]\nname = "demo"\ndynamic = ["version"]\n[build-system]\nrequires = []\nbuild-backend = "own"\n'
     )
-    lines = 'branch = { main = ">=2", "release/*" = "" }\n'
+    lines = 'branch = { main = ">=2", "release/*" = "<2" }\n'
     repository(write(tmp_path / "demo", {"pyproject.toml": f"{text}[tool.relnox]\n{lines}"}))
     documents = [json.loads(relnox(tmp_path / "demo", "status", "--json").stdout)]
     git(tmp_path / "demo", "switch", "--quiet", "--create", "release/1.x")
@@ -581,7 +581,7 @@ def test_the_schema_of_status_has_what_is_not_known(tmp_path: Path) -> None:
         schemas.validate(document, "status")
     assert [document["lines"] for document in documents] == [
         [{"branch": "main", "bounds": ">=2"}],
-        [{"branch": "release/*", "bounds": None}],
+        [{"branch": "release/*", "bounds": "<2"}],
     ]
     (package,) = documents[0]["packages"]
     assert [package[name] for name in ("version", "tag", "commits", "next")] == [None] * 4
