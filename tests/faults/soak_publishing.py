@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CALLS = [call for call in CHANGING if call not in OPENING]
-"""Publishing opens no file to write to it, which is seen when the calls are counted."""
+"""Publishing opens only files that lock it to write to them, which is seen when the calls are counted."""
 PARTS = 8
 TIMES = 1000
 
@@ -46,7 +46,9 @@ def calls(tmp_path: Path) -> list[tuple[str, int]]:
         ended = traced(whole.root, "-o", str(tmp_path / "calls"), "-e", f"trace=openat,{','.join(CALLS)}")
         assert ended.returncode == 0, ended.stderr
     lines = (tmp_path / "calls").read_text().splitlines()
-    assert not any("O_WRONLY" in line or "O_RDWR" in line for line in lines)
+    assert not [
+        line for line in lines if ("O_WRONLY" in line or "O_RDWR" in line) and "/relnox/locks/" not in line
+    ]
     names = [found[1] for line in lines if (found := re.match(r"(\w+)\(", line)) and found[1] != "openat"]
     assert len(names) > 80
     return [(name, names[: system_call + 1].count(name)) for system_call, name in enumerate(names)]
