@@ -581,7 +581,7 @@ def test_the_schema_of_status_has_what_is_not_known(tmp_path: Path) -> None:
         schemas.validate(document, "status")
     assert [document["lines"] for document in documents] == [
         [{"branch": "main", "bounds": ">=2"}],
-        [{"branch": "release/*", "bounds": "<2"}],
+        [{"branch": "release/1.x", "bounds": "<2"}],
     ]
     (package,) = documents[0]["packages"]
     assert [package[name] for name in ("version", "tag", "commits", "next")] == [None] * 4
