@@ -11,23 +11,28 @@ import os
 import random
 import shutil
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+from fake_forge import forge_server
 from fake_forge.github import GitHubServer
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from projects import HATCHLING, commit_all, git, remote_of, repository, write
-from releases import made_wheel, write_manifest
+from releases import SimulatedClock, made_wheel, write_manifest
 from running import run_in_process
 from test_interruption import DRIVER, start
 
+from relnox.system import network
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from running import RunResult
 
-__all__ = ["Year"]
+__all__ = ["Year", "simulated_year"]
 
 BOUNDS = {"main": SpecifierSet(">=2"), "release/1.x": SpecifierSet("<2")}
 SETTINGS = '[tool.relnox]\nbranch = { main = ">=2", "release/1.x" = "<2" }\n'
@@ -47,6 +52,17 @@ KNOWN_PROBLEMS = (
 """What an event may be answered with, since events do not look at what came before."""
 CHANGES = 90
 """About as many changes as a release makes, of which one is the place of a kill."""
+
+
+@contextmanager
+def simulated_year(folder: Path, seed: int) -> Iterator[Year]:
+    """A year on a fake forge, with its variables, and a clock by which pauses take no time."""
+    year = Year(folder, seed)
+    with forge_server(year.forge), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network.deadlines, "CLOCK", SimulatedClock())
+        for name, value in {**year.forge.environment, "GITHUB_RUN_NUMBER": "0"}.items():
+            patch.setenv(name, value)
+        yield year
 
 
 class Year:

@@ -41,7 +41,9 @@ def made_commits(pending: Pending, git: Git) -> tuple[tuple[Commit, str], ...]:
 
 
 def released_commit(pending: Pending, git: Git) -> str | None:
-    """Return the commit that gets the tags: HEAD, or the one below the development version.
+    """Return the commit that gets the tags: the release, which may be below the development version.
+
+    A release without edits is the commit that the bump began with, whatever was pulled since.
 
     None before the release is committed, and for bumps that begin no development version.
     """
@@ -49,7 +51,9 @@ def released_commit(pending: Pending, git: Git) -> str | None:
     if not commits:
         return None
     step, commit = commits[-1]
-    return git.parent(commit) if isinstance(step, CommitDevelopment) else commit
+    if not isinstance(step, CommitDevelopment):
+        return commit
+    return commits[-2][1] if len(commits) > 1 else pending.head
 
 
 def _ends_with(edits: Sequence[Edit], git: Git) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.bump.changes import Edit
+from relnox.core.bump.changes import CombinedEdit, Edit
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
 from relnox.errors import Failed
@@ -25,7 +25,7 @@ class EditFiles(Step, kw_only=True):
     key = "edit"
     atomic = True
     exclusive = True
-    edits: tuple[Edit, ...]
+    edits: tuple[CombinedEdit | Edit, ...]
 
     @property
     def title(self) -> str:

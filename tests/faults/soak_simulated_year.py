@@ -5,26 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_forge import forge_server
-from simulated_year import Year
+from simulated_year import simulated_year
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from releases import SimulatedClock
 
 EVENTS = 200
 
 
 @pytest.mark.parametrize("seed", range(3, 9))
-def test_no_version_comes_twice_in_a_long_year(
-    tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    del clock
-    year = Year(tmp_path, seed)
-    with forge_server(year.forge):
-        for name, value in {**year.forge.environment, "GITHUB_RUN_NUMBER": "0"}.items():
-            monkeypatch.setenv(name, value)
+def test_no_version_comes_twice_in_a_long_year(tmp_path: Path, seed: int) -> None:
+    with simulated_year(tmp_path, seed) as year:
         for _ in range(4):
             year.pass_days(EVENTS // 4)
             year.check()

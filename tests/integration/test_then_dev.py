@@ -316,3 +316,26 @@ def test_versions_from_tags_have_no_file_to_edit(tmp_path: Path, bump: Bump) -> 
     assert ran.code == 0, ran.text
     assert "no development version follows (no file has the version)" in ran.text
     assert git(root, "tag", "--points-at", "HEAD") == "v1.0.1"
+
+
+def test_a_version_that_was_set_by_hand_keeps_its_tag_when_the_remote_moved(demo: Path, bump: Bump) -> None:
+    # The release has no commit of its own: only the development version is rebased.
+    write(demo, {"pyproject.toml": (demo / "pyproject.toml").read_text().replace("1.2.3", "1.2.4")})
+    released = commit_all(demo, "chore: 1.2.4")
+    git(demo, "push", "--quiet")
+    other = demo.parent / "other"
+    git(demo.parent, "clone", "--quiet", str(remote_of(demo)), str(other))
+    hook = demo / ".git/hooks/pre-push"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    options = ("--part", "auto", "--commit", "--tag", "--then-dev", "--push")
+    assert bump(demo, *options).code == 2
+    hook.unlink()
+    write(other, {"other.txt": "1\n"})
+    commit_all(other, "fix: other")
+    git(other, "push", "--quiet")
+    git(demo, "pull", "--quiet", "--rebase", "origin", "main")
+    ran = bump(demo, *options)
+    assert ran.code == 0, ran.text
+    assert git(remote_of(demo), "rev-parse", "v1.2.4^{commit}") == released
+    assert subjects(demo)[:3] == ["Start development of 1.2.5.dev1", "fix: other", "chore: 1.2.4"]
