@@ -18,18 +18,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.options import CommonOptions
     from relnox.core.settings.schema import Field, Value
 
-__all__ = [
-    "add_completions",
-    "check_values",
-    "description",
-    "help_text",
-    "known_words",
-    "parse",
-    "parser_of",
-    "task_lines",
-    "unknown_words",
-]
-
 
 class _Parser(argparse.ArgumentParser):
     """A parser that raises errors of relnox instead of exiting."""

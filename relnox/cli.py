@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from relnox.errors import RelnoxError
 
-__all__ = ["main"]
-
 _UNDERSTOOD = {"build": "build-all", "verify": "verify-install"}
 """Words that run a task that uploads nothing."""
 

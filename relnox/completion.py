@@ -14,8 +14,6 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SHELLS", "complete", "script"]
-
 SHELLS = ("bash", "zsh", "fish")
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Kind
     from relnox.core.settings.build_settings import BuildSettings
 
-__all__ = ["MissingModule", "build_sdist", "build_wheel", "warnings_as_output"]
-
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _NO_PROGRAM = re.compile(
     r"command '(?P<quoted>[^']+)' failed: No such file or directory"

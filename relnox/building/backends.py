@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SHAREABLE_BACKENDS", "SINGLE_PROCESS_BACKENDS"]
-
 _MODULES = {
     "hatchling.build": """
         hatchling.bridge.app hatchling.builders.sdist hatchling.builders.wheel hatchling.metadata.core

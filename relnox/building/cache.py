@@ -31,8 +31,6 @@ from relnox.system.files import make_private_folder, replace_file, why_unsafe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["EnvironmentCache"]
-
 _FORMAT = 1
 _WRITABLE_BY_OTHERS = 0o022
 _NAMES = {

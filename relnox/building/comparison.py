@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["FIXES", "differences"]
-
 _CHUNK = 1 << 20
 _GZIP_TIME = slice(4, 8)
 """The modification time in a gzip header (RFC 1952)."""

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from relnox.core.records import Record
 
-__all__ = ["DEFAULT", "VARIED", "Conditions"]
-
 
 class Conditions(Record, kw_only=True):
     """Umask, time zone and locale of a build.

@@ -12,8 +12,6 @@ from relnox.building.entries import ArchiveError
 if TYPE_CHECKING:
     from packaging.metadata import RawMetadata
 
-__all__ = ["parse", "reject_costly"]
-
 _MAX_FIELDS = 1 << 20
 """Bytes of the fields before the description."""
 _MAX_FIELD_NAMES = 100

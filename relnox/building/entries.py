@@ -11,8 +11,6 @@ from relnox.errors import Failed
 if TYPE_CHECKING:
     from relnox.core.settings.config_tables import ArchiveLimits
 
-__all__ = ["RAISE_LIMIT", "REBUILD", "ArchiveError", "Entry", "too_large", "unpacked_limit"]
-
 REBUILD = f"build it again: {fixes.command('build-all')}"
 RAISE_LIMIT = "if it is meant to be that large, raise the limit in [tool.relnox.archives]"
 _ALWAYS_ALLOWED = 64 << 20

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from relnox.building.environments import Environment, Installer
     from relnox.core.settings.build_settings import Constraints
 
-__all__ = ["BuildEnvironmentPool", "digest"]
-
 K = TypeVar("K")
 V = TypeVar("V")
 

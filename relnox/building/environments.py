@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.build_settings import Constraints
 
-__all__ = ["Environment", "Installer", "find_installer", "find_uv", "pip_timestamp"]
-
 _INSTALL_LIMIT = 1800.0
 _PIP_OPTIONS = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location")
 _PINS_ONLY = ("--no-header", "--no-annotate", "--no-generate-hashes")

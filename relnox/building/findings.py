@@ -11,8 +11,6 @@ from relnox.core.text import listing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Finding", "abbreviate", "error", "rejected", "set_file_and_level", "warning"]
-
 _MAX_NAMES = 3
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.config_tables import ArchiveLimits
 
-__all__ = ["Stream", "open_stream"]
-
 _CHUNK = 1 << 18
 _SMALL = 1 << 20
 _SMALL_UNPACKED = 8 << 20

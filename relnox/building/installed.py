@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from relnox.building.environments import Environment
 
-__all__ = ["InstalledDistribution", "changed_files", "read_installed"]
-
 
 class InstalledDistribution(Record, kw_only=True):
     """An installed distribution.

@@ -17,8 +17,6 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["PackageSource", "constraint_files", "external_constraints", "package_sources", "pin_index"]
-
 Kind = Literal["index", "extra index", "find-links"]
 
 _PIP_KEYS: Mapping[str, Kind] = {

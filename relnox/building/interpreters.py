@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-__all__ = ["Interpreter", "find_interpreter"]
-
 _PROBE_LIMIT = 30.0
 
 

@@ -22,16 +22,6 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
 
-__all__ = [
-    "import_names",
-    "only_tests",
-    "parse_entry_points",
-    "parse_scripts",
-    "record_hashes",
-    "required_names",
-    "supported_pythons",
-]
-
 _EXTENSIONS = (".so", ".pyd")
 _TESTS_AND_DOCS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
 """Top-level names that get into wheels by mistake; their own imports are often not among the requirements."""

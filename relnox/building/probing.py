@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from relnox.building.environments import Environment
 
-__all__ = ["ProbeFailure", "ProbeResult", "run_probe"]
-
 _MAX_OUTPUT_LINES = 8
 """How many of the last lines of output an error shows."""
 _MARK = "RELNOX_PROBE"

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from relnox.building.environments import Environment
     from relnox.core.settings.build_settings import Constraints
 
-__all__ = ["BuildSession", "HookContext", "Isolation", "open_session", "with_siblings"]
-
 Isolation = Literal["fast", "strict"]
 
 _DEFAULT_BACKEND = "setuptools.build_meta"

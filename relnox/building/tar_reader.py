@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.building.gzip_reader import Stream
     from relnox.core.settings.config_tables import ArchiveLimits
 
-__all__ = ["read_entries"]
-
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _MAX_EXTENSION = 1 << 20

@@ -11,8 +11,6 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["TwineResult", "parse_results"]
-
 _CHECKED = re.compile(r"Checking (?P<path>.+): (?P<result>PASSED with warnings|PASSED|FAILED\b.*)\s*")
 _LEVEL = re.compile(r"(ERROR|WARNING)\s+")
 

@@ -17,8 +17,6 @@ from relnox.system import process
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["is_installable_on", "repair_linux_wheel"]
-
 _TIMEOUT = 600.0
 
 

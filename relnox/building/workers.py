@@ -21,8 +21,6 @@ from relnox.system.process import Completed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Fork", "ForkServer", "has_fork", "start_twine_server", "twine_script"]
-
 _PROGRAM = Path(__file__).with_name("fork_server.py")
 _START_TIMEOUT = 120.0
 _UMASK = 0o022

@@ -11,8 +11,6 @@ from relnox.building.findings import error, rejected
 if TYPE_CHECKING:
     from relnox.building.findings import Finding
 
-__all__ = ["FIX", "LOCAL", "MAX_RECORD", "Record", "find", "parse", "quoted", "resolve_zip64", "zip64_field"]
-
 LOCAL = b"PK\x03\x04"
 """The first bytes of an entry's own header."""
 FIX = "write the wheel as Python's zipfile does: to a file, stored or deflated"

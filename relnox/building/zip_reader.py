@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from relnox.building.zip_directory import Record
     from relnox.core.settings.config_tables import ArchiveLimits
 
-__all__ = ["read_content", "read_entries"]
-
 _CHUNK = 1 << 20
 _DESCRIPTOR = b"PK\x07\x08"
 _LOCAL_FIELDS = struct.Struct("<4s5H3L2H")

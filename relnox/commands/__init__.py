@@ -21,23 +21,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.options import CommonOptions
     from relnox.core.settings.schema import Field
 
-__all__ = [
-    "COMMANDS",
-    "COMMAND_LINE",
-    "TASKS",
-    "UPLOADING",
-    "Task",
-    "TaskModule",
-    "help_of",
-    "json_schema",
-    "load",
-    "nearest_task",
-    "options_by_table",
-    "summarize",
-    "task_named",
-]
-
-
 O = TypeVar("O", bound="CommonOptions")  # noqa: E741 - O for options
 S = TypeVar("S")
 

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Inputs, Plan
 
-__all__ = ["Options", "Snapshot", "observe", "pending", "plan"]
-
-
 _MAX_SIZE = 64 << 20
 """Bytes of a plan."""
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-__all__ = ["EXPLICIT_NOXFILE", "NOXFILE", "TASKS_FILE", "Options", "Snapshot", "observe", "plan"]
-
 _NOXFILE = """\
 # /// script
 # dependencies = ["nox>=2025.2.9", "relnox"]

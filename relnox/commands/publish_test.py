@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
     from relnox.core.settings.task_settings import VerifyConfig
 
-__all__ = ["Options", "Snapshot", "observe", "plan"]
-
 _VERIFY_TIME = 600
 """Seconds to wait for installable files."""
 

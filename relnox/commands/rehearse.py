@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan, Table
     from relnox.source.git import GitState
 
-__all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
-
 
 class Options(CommonOptions):
     """Options of `rehearse`."""

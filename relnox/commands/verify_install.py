@@ -39,14 +39,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.task_settings import VerifyConfig
 
-__all__ = [
-    "Options",
-    "Snapshot",
-    "observe",
-    "plan",
-    "summarize",
-]
-
 _LONG_WAIT = 600
 """Seconds that an index may take to list uploaded files."""
 _SHORT_WAIT = 30

@@ -8,14 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "credentials",
-    "in_arguments",
-    "is_upload_credential_name",
-    "is_upload_setting_name",
-    "upload_credentials",
-]
-
 _NAME = re.compile(
     r"(TOKENS?|PASSWORDS?|PASSWD|PASSPHRASE|SECRETS?|CREDENTIALS?|API_?KEYS?|PRIVATE_?KEY|ACCESS_?KEY)(?![A-Z])"
     r"|(^|_)(AUTH|JWT|NETRC|PASS|PAT)(?![A-Z])"

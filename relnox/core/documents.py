@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["parse_toml", "strings_in", "table_at"]
-
 
 @lru_cache(maxsize=256)  # a build reads a package's settings six times, and `tomllib` is slow
 def parse_toml(text: str) -> Mapping[str, Any]:

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["escape_json", "escape_line", "split_lines"]
-
 # Printable for Python, but invisible in fonts. A variation selector may follow a symbol, as in emoji.
 _INVISIBLE = (  # compiled on first use, to start faster
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0d\U000e0100-\U000e01ef]"

@@ -10,8 +10,6 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["closure", "waves"]
-
 
 def waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
     """Sort names into waves: each depends only on names of earlier waves. A wave is in alphabetical order.

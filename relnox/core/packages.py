@@ -10,8 +10,6 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from packaging.version import Version
 
-__all__ = ["Dependency", "DependencyTable", "Package", "SourceKind", "VersionSource"]
-
 SourceKind = Literal["toml", "attribute", "pattern", "text", "json", "lock", "tags", "dynamic"]
 
 DependencyTable = Literal["runtime", "extra", "group", "build"]

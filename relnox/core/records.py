@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-__all__ = ["Record", "fields", "names_of", "replace"]
-
 R = TypeVar("R", bound="Record")
 
 

@@ -13,8 +13,6 @@ from packaging.version import Version
 from relnox.core.escaping import escape_json
 from relnox.core.records import Record, fields, names_of
 
-__all__ = ["decode", "digest", "encode", "to_json"]
-
 
 def to_json(document: Any) -> str:
     """Format a document as indented JSON that is safe to print."""

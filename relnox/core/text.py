@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["counted", "did_you_mean", "listing"]
-
 
 def counted(number: int, noun: str) -> str:
     """Format a number of things: `1 file`, `2 files`."""

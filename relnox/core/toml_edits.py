@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from relnox.core.toml_spans import KeyPath, StringSpan
 
-__all__ = ["replace_strings"]
-
 _CONTROL = r"\x00-\x08\x0b-\x1f\x7f"  # all but tab and line feed
 _NEEDS_ESCAPE = re.compile(rf'["\\\n{_CONTROL}]')
 # A quote needs no escape in a multi-line string unless three follow each other, or it precedes the closing ones.

@@ -12,8 +12,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["BARE_KEY", "SHORT_ESCAPES", "KeyPath", "StringSpan", "string_spans"]
-
 KeyPath: TypeAlias = tuple[str | int, ...]
 """The keys that lead to a value: `("project", "dependencies", 0)`; arrays, also those of tables, by index."""
 

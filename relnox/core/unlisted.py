@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-__all__ = ["outdated_pins", "summary"]
-
 _MAX_LISTED = 5
 
 

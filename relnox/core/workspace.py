@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import DependencyTable, Package
 
-__all__ = ["Workspace"]
-
 
 class Workspace(Record):
     """All packages of a project, sorted by name.

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from relnox.steps.policy import Policy
     from relnox.steps.run import Run
 
-__all__ = ["execute"]
-
 _POLL_INTERVAL = 0.005
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from relnox.executor.signals import Signals
     from relnox.steps.run import Run
 
-__all__ = ["execute"]
-
 _POLL_INTERVAL = 0.05
 _SIGNAL_INTERVAL = 0.5
 """Seconds between two checks for a signal whose exception Python has dropped."""

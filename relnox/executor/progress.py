@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
 
-__all__ = ["BAD", "Progress", "groups"]
-
 BAD = (Status.FAILED, Status.ABORTED)
 
 

@@ -13,18 +13,6 @@ from relnox.system.secrets import masked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "Answer",
-    "InvalidAnswer",
-    "commit_id",
-    "entries",
-    "explanation",
-    "flag",
-    "number",
-    "text",
-    "url",
-]
-
 T = TypeVar("T")
 
 _MAX_QUOTED = 300

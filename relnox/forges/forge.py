@@ -6,8 +6,6 @@ from relnox.forges.pull_requests import PullRequests
 from relnox.forges.refs import Refs
 from relnox.forges.runs import Runs
 
-__all__ = ["Forge"]
-
 
 class Forge(Refs, PullRequests, Runs):
     """A repository on a forge. Each method sends requests, with retries, and waits at most about ten minutes.

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from relnox.forges.remotes import Location
     from relnox.system.secrets import Secret
 
-__all__ = ["GitHub"]
-
 _VERSION = "2022-11-28"
 """Enterprise servers have it, too."""
 _MAX_TAG_CHAIN = 5

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from relnox.forges.remotes import Location
     from relnox.system.secrets import Secret
 
-__all__ = ["GitLab"]
-
 _JOB_TOKEN = "CI_JOB_TOKEN"  # noqa: S105 - the name of a variable
 _PAGE_SIZE = "50"
 _UNDECIDED = ("unchecked", "checking", "preparing", "approvals_syncing")

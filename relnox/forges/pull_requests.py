@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
     from relnox.forges.answers import Answer
 
-__all__ = ["PullRequest", "PullRequestState", "PullRequests"]
-
 
 class PullRequestState(StrEnum):
     """The state of a pull request."""

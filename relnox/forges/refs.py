@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from relnox.forges.answers import Answer
 
-__all__ = ["Commit", "FileChange", "Refs", "described", "short_name"]
-
 
 class FileChange(Record):
     """A file of a commit that differs from the commit's parent.

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     Kind = Literal["github", "gitlab"]
 
-__all__ = ["Location", "locate"]
-
 _SCP_FORM = re.compile(r"(?:[^/@:]+@)?(?P<host>[^/@:]{2,}|\[[0-9A-Fa-f:.]+\]):(?P<path>(?!//).+)")
 """`git@github.com:owner/name.git`; one letter before the colon is a Windows drive."""
 _SCHEMES = ("https", "http", "ssh", "git", "git+ssh", "git+https")

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.forges.answers import Answer
     from relnox.forges.requests import Api
 
-__all__ = ["Repository", "poll"]
-
 T = TypeVar("T")
 
 _POLLING_TIME = 60.0

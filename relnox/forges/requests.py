@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from relnox.forges.remotes import Location
     from relnox.system.secrets import Secret
 
-__all__ = ["Api"]
-
 T = TypeVar("T")
 
 _LIMIT = network.Limit("answer", 16 << 20, 120.0)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
     from relnox.forges.answers import Answer
 
-__all__ = ["Run", "RunStatus", "Runs"]
-
 
 class RunStatus(StrEnum):
     """The status of a run."""

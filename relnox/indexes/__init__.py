@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from relnox.indexes.signing import Signatory
     from relnox.system.network import Deadline
 
-__all__ = ["Indexes"]
-
 _RETRY_TIME = 1200.0
 """Seconds to retry each listing."""
 _MAX_LISTING_AGE = 10.0

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.core.release.publishers import Publisher
 
-__all__ = ["INSTALL", "Unverified", "is_installed", "silence_loggers", "subject", "verify", "verify_provenance"]
-
 INSTALL = fixes.install("relnox[attest]")
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.indexes.listings import Listing
     from relnox.system.network import Deadline
 
-__all__ = ["find_all"]
-
 _LIMIT = 60.0
 """Seconds for all requests together."""
 _REQUEST_LIMIT = 10.0

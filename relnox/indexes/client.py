@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from relnox.indexes.listings import IndexFile
     from relnox.system.network import Deadline
 
-__all__ = ["ServedContent", "compare_served", "download", "fetch_listing", "is_served", "provenance"]
-
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PROVENANCE = "application/vnd.pypi.integrity.v1+json"
 _PARSING_TIMEOUT = 60.0

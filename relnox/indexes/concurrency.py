@@ -10,8 +10,6 @@ from relnox.system import network
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["call_concurrently"]
-
 T = TypeVar("T")
 
 _CONCURRENT_REQUESTS = 16

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from relnox.indexes.targets import Target
 
-__all__ = ["HiddenMapping", "Login", "netrc_login", "pypirc", "section_of", "sections", "undeclared_index_error"]
-
 
 class Login:
     """The `auth` of a request: a user name and a secret.

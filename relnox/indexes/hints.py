@@ -12,8 +12,6 @@ from relnox.core.versions.versioning import next_version
 if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
 
-__all__ = ["UPLOAD_WINDOW", "conflict_hint", "first_release_hint", "next_version_hint", "post_release_hint"]
-
 UPLOAD_WINDOW = timedelta(days=14)
 """How long after its first file PyPI accepts further files of a release (since July 2026)."""
 

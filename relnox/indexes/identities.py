@@ -13,16 +13,6 @@ from relnox.system.secrets import Secret
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "GITLAB_CI",
-    "NO_PROVIDER",
-    "Identity",
-    "detect_provider",
-    "identify",
-    "permission_hint",
-    "request_identity",
-]
-
 GITLAB_CI = "GitLab CI"
 NO_PROVIDER = "not running on a supported CI provider"
 _TIMEOUT = 60.0

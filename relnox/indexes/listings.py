@@ -17,16 +17,6 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-__all__ = [
-    "ContradictoryListing",
-    "IndexFile",
-    "InvalidListing",
-    "Listing",
-    "from_html",
-    "from_json",
-    "without_duplicates",
-]
-
 _API_MAJOR = "1"
 """Major version of the simple API."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")

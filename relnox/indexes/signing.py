@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.indexes.identities import Identity
 
-__all__ = ["AUDIENCE", "Signatory"]
-
 AUDIENCE = "sigstore"
 """Audience of identity tokens for the signing service."""
 _REKOR_VERSION = 1

@@ -19,25 +19,6 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.config import Config
 
-__all__ = [
-    "EMBEDDED",
-    "PRODUCTION",
-    "TEST",
-    "Target",
-    "UnknownIndex",
-    "build_simple_url",
-    "check_urls",
-    "extra_simple_urls",
-    "host_and_port",
-    "ignored_variables",
-    "is_production_host",
-    "redacted",
-    "refers_to",
-    "resolve",
-    "select_by_tags",
-    "trusted_simple_url",
-]
-
 EMBEDDED = "embedded"
 PRODUCTION = "pypi"
 TEST = "testpypi"

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
     from relnox.indexes.identities import Identity
 
-__all__ = ["TokenProvider", "token_provider"]
-
 _AUDIENCE = "/_/oidc/audience"
 _MINT = "/_/oidc/mint-token"
 _RENEW_BEFORE = 300.0

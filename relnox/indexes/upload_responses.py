@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from relnox.core.release.manifest import Distribution
 
-__all__ = ["AttestationsRejected", "FileExists", "parse_response"]
-
 _OK = range(200, 300)
 _REDIRECTS = range(300, 400)
 _REJECTIONS = range(300, 500)

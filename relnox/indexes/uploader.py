@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.targets import Target
 
-__all__ = ["RESPONSE_TIMEOUT", "send"]
-
 RESPONSE_TIMEOUT = 300.0
 """Seconds that an index may take to process an uploaded file."""
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan, Table
     from relnox.errors import RelnoxError
 
-__all__ = ["Reporter", "as_written", "choose", "usage_error"]
-
 
 def as_written(text: str) -> str:
     """Return text unchanged, with `relnox` commands; see `core.planning.fixes`."""

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
     from relnox.reporters import Reporter
 
-__all__ = ["BestEffortReporter"]
-
 
 class BestEffortReporter:
     """Passes everything to another reporter and ignores output errors; see `Reporter` for its methods.

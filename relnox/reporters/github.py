@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Table
     from relnox.errors import RelnoxError
 
-__all__ = ["GitHub", "markdown"]
-
 
 class GitHub(Plain):
     """Writes workflow commands among plain lines.

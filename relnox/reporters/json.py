@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from relnox.core.release.publication import PublishedFile
     from relnox.errors import RelnoxError
 
-__all__ = ["render"]
-
 
 def render(outcome: Outcome) -> str:
     """Format the report of a run as JSON."""

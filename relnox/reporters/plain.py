@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan, Table
     from relnox.errors import RelnoxError
 
-__all__ = ["Plain"]
-
 
 class Plain:
     """Writes plain lines; see `Reporter` for its methods.

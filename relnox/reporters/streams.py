@@ -14,8 +14,6 @@ from relnox.system.secrets import masked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["STDERR", "STDOUT", "Stream"]
-
 
 class Stream:
     """A standard stream, looked up at each write: tests and front ends replace them.

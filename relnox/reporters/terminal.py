@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
     from relnox.reporters.streams import Stream
 
-__all__ = ["Terminal"]
-
 _STYLES = {
     Status.SUCCESS: "green",
     Status.SKIPPED: "cyan",

@@ -19,26 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.step import Step
     from relnox.errors import RelnoxError
 
-__all__ = [
-    "MAX_ABORTED",
-    "aborted",
-    "aligned_lines",
-    "detail",
-    "diff_lines",
-    "ending",
-    "error_lines",
-    "finished",
-    "further_lines",
-    "is_important",
-    "notice",
-    "output_line",
-    "plan_lines",
-    "published",
-    "waiting",
-    "warning_lines",
-    "with_code",
-]
-
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
 
 MAX_ABORTED = 8

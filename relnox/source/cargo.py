@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["version_locations"]
-
 _MANIFEST = "Cargo.toml"
 _OPERATORS = "=^~ "
 _TABLES = ("dependencies", "dev-dependencies", "build-dependencies")

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.source.git import Git
 
-__all__ = ["Release", "draft_changelog", "find_tool"]
-
 Tool = Literal["towncrier", "git-cliff"]
 _PYPROJECT = "pyproject.toml"
 _SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {

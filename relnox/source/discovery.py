@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
 
-__all__ = ["discover", "find_unlisted", "lists_packages"]
-
 _LOCK = "uv.lock"
 
 

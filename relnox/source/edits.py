@@ -23,16 +23,6 @@ if TYPE_CHECKING:
 
     from relnox.core.bump.changes import Edit
 
-__all__ = [
-    "apply_edits",
-    "are_applied",
-    "content_digest",
-    "read_content",
-    "restore_files",
-    "reversed_edits",
-    "sync_edits",
-]
-
 _SECTOR = 512
 """Bytes that a disk writes atomically, or a part of them."""
 

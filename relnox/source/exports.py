@@ -21,8 +21,6 @@ from relnox.system.files import make_private_folder, replace_file
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["export", "remove", "remove_leftover"]
-
 _RECORD = "exports"
 _CHECKOUT = re.compile(r"relnox-[a-z0-9_]{8}")
 _SETTINGS = (f"core.hooksPath={os.devnull}", "core.sparseCheckout=false", "checkout.workers=0")

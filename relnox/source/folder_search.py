@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-__all__ = ["PYPROJECT", "is_excluded", "is_skipped", "search_folders", "walk"]
-
 PYPROJECT = "pyproject.toml"
 
 _SKIPPED = frozenset(

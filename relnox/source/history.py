@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git
 
-__all__ = ["histories"]
-
 
 def histories(  # noqa: PLR0913 - what a history is read from
     git: Git,

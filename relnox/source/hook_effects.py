@@ -24,16 +24,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.hook_settings import Hook
     from relnox.source.git import Git
 
-__all__ = [
-    "check_archives",
-    "check_kinds",
-    "check_position",
-    "check_writes",
-    "edits_in_copy",
-    "naming_hook",
-    "written_files",
-]
-
 _REGULAR, _EXECUTABLE, _LINK = "100644", "100755", "120000"
 """Modes of files in git."""
 _CACHES = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".nox"})

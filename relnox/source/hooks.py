@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.hook_settings import Hook
 
-__all__ = ["EVENT", "RUNNING", "hook_name", "run", "settings_of"]
-
 EVENT = "RELNOX_EVENT"
 """The variable with the path of the event."""
 RUNNING = "RELNOX_RUNNING_HOOKS"

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["input_digests", "is_declarative"]
-
 _FORMAT = 2
 _DECLARATIVE = {
     "flit_core.buildapi": "flit-core",

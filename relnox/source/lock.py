@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Locked", "exclusive_lock", "file_lock"]
-
 
 class Locked(Exception):
     """Another process holds a lock.

@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["first_contained", "packages_containing"]
-
 _LAYOUTS = ("src", ".", "lib", "python")
 
 

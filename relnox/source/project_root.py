@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["find_project_root"]
-
-
 def find_project_root(start: Path, top: Path | None) -> Path:
     """Find the folder of the project that `start` is in.
 

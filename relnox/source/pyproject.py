@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import DependencyTable
 
-__all__ = ["is_package", "load", "parse_package"]
-
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 """The backend of a project that names none (PEP 517, "build-backend")."""
 _HUGE_NUMBER = re.compile(r"\b0[xob][0-9A-Fa-f_]{2000}")

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
 
-__all__ = ["FileVersion", "read_versions"]
-
 
 class FileVersion(NamedTuple):
     """The version of a pyproject.toml.

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["detect_tag_version", "settings_for_own_tags"]
-
 _BASED_ON_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
 """Plugins based on dunamai, whose default pattern requires a `v`."""
 _MATCH = re.compile(r"--match[= ]['\"]?(?P<glob>[^'\" ]+)")

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from relnox.source.git import Git
 
-__all__ = ["planned_copy", "run_on_copy", "update_lock_files"]
-
 _LOCKING = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
 """Lock files that only their own tools can write, and how."""
 

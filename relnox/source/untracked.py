@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.source.git import Git
 
-__all__ = ["find_imports"]
-
 _CATCHING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["UvSettings", "read_build_settings", "read_installer_settings"]
-
 _INSTALLER_KEYS = (
     *("index", "index-url", "extra-index-url", "find-links", "no-index", "index-strategy", "keyring-provider"),
     *("native-tls", "system-certs", "allow-insecure-host", "link-mode", "offline", "python-preference"),

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.settings.config_tables import VersionFileConfig
 
-__all__ = ["add_declared", "locate_version"]
-
 _RUST_BACKENDS = ("maturin", "setuptools_rust")
 _CARGO, _NODE, _CITATION = "Cargo.toml", "package.json", "CITATION.cff"
 _CITATION_PATTERN = r"""^version:[ \t]*["']?(?P<version>[^"'\s#]+)"""

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git
 
-__all__ = ["Literals", "find_literals", "import_path"]
-
 _LITERAL = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
 _TUPLE = r"^_*(version|VERSION)_(info|INFO)_*[^=]*="
 _VERSION_FILES = ("__init__.py", "__about__.py", "__version__.py", "_version.py", "about.py", "version.py")

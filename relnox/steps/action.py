@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from relnox.steps.policy import Policy
     from relnox.steps.run import Run
 
-__all__ = ["Action", "action_class"]
-
 S = TypeVar("S", bound="Step")
 
 _CLASSES: dict[type[Step], type[Action[Any]]] = {}

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from relnox.steps.build import Build
     from relnox.steps.export import Source
 
-__all__ = ["CheckedArchives", "check_archives"]
-
-
 _IGNORE_FILES = (".gitignore", ".hgignore")
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
 
-__all__ = ["best_archive"]
-
 
 def best_archive(downloads: Iterable[Archive], package: str, python: str) -> Archive:
     """Select the file to install with a Python on this machine: the best compatible wheel, else the sdist."""

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from relnox.steps.upload import Upload
     from relnox.system.network import Deadline
 
-__all__ = ["Attest", "CheckProvenance", "attestations_of", "is_attested", "provenance_missing"]
-
-
 _CONCURRENT_SIGNATURES = 4
 
 

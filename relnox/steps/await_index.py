@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from relnox.indexes.client import ServedContent
     from relnox.system.network import Deadline
 
-__all__ = ["AwaitIndex"]
-
-
 _MIN_POLL_INTERVAL = 0.2
 
 

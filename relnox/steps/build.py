@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from relnox.building.sessions import BuildSession
     from relnox.steps.run import Run
 
-__all__ = ["Build", "BuiltPackage", "build", "built_packages"]
-
-
 _COMMAND_TIMEOUT = 4 * 3600.0
 
 

@@ -16,9 +16,6 @@ from relnox.steps.building_services import BuildingServices
 if TYPE_CHECKING:
     from relnox.building.environment_pool import BuildEnvironmentPool
 
-__all__ = ["PrepareBuildEnvironment"]
-
-
 _INSTALLATIONS = 8
 """Environments that are created at once: they mostly wait for the index or the disk."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.build_settings import Constraints
     from relnox.steps.run import Run
 
-__all__ = ["digest", "previous_inputs", "with_generated_files"]
-
 
 def previous_inputs(run: Run, output: str) -> dict[str, BuildInputs]:
     """Return what an earlier run built the packages from, by name."""

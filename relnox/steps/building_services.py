@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.steps.run import Run
 
-__all__ = ["BuildingServices", "environment_cache"]
-
 _NOT_FOR_BUILDS = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE")
 """Variables that affect `uv pip` but not `uv build`."""
 

@@ -32,17 +32,6 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import Edit, Tag
     from relnox.core.planning.step import Step
 
-__all__ = [
-    "Pending",
-    "RecordedStep",
-    "complete_pending",
-    "discard_pending",
-    "read_last",
-    "read_pending",
-    "recorded",
-    "write_pending",
-]
-
 _PENDING, _LAST = "pending.json", "last.json"
 
 RecordedStep = (

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from relnox.steps.build import BuiltPackage
 
-__all__ = ["CheckDistributions", "CheckedDistributions"]
-
-
 _CHECK_TIMEOUT = 3600.0
 
 

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["Collect"]
-
-
 _CHUNK = 1 << 20
 
 

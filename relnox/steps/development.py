@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from relnox.steps.bump_record import Pending
     from relnox.steps.git import Commit
 
-__all__ = ["begins_development", "made_commits", "released_commit"]
-
 
 def begins_development(pending: Pending) -> bool:
     """Return whether a bump commits the next development version after the release."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from relnox.steps.run import Run
 
-__all__ = ["NewDueHook", "RecordDueHook", "record_of"]
-
 _DUE = "due-hooks"
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from relnox.steps.run import Run
 
-__all__ = ["EditDevelopmentFiles", "EditFiles", "apply_edits"]
-
 
 class EditFiles(Step, kw_only=True):
     """Edit several files of the checkout, all or none."""

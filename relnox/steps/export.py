@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from relnox.steps.run import Run
 
-__all__ = ["Export", "GeneratedFiles", "Source", "generated_files", "source_of"]
-
 
 class Source(Record, kw_only=True):
     """What is built: an exported commit, or the working tree.

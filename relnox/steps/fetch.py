@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.system.network import Deadline
 
-__all__ = ["CopyFiles", "Download", "ReleaseFiles"]
-
-
 _MIN_WAIT = 0.5
 
 

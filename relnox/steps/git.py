@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.forges import Forge
     from relnox.steps.run import Run
 
-__all__ = ["Commit", "CommitDevelopment", "CreateTags", "Push", "forge"]
-
 
 class Commit(Step, kw_only=True):
     """Commit exactly these files, whatever else is staged.

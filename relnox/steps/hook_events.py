@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.steps.hooks import RunHook
 
-__all__ = ["HookPackage", "event_document"]
-
 _SCHEMA = 1
 """The version of the events that hooks read: it changes where a program that reads them would break."""
 

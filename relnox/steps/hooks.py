@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
     from relnox.steps.run import Run
 
-__all__ = ["RunHook"]
-
 
 class RunHook(Step, kw_only=True):
     """Run a hook of the project.

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.installed import InstalledDistribution
 
-__all__ = ["changed_files", "wrong_origins", "wrong_versions"]
-
 
 def wrong_origins(
     installed: Mapping[str, InstalledDistribution], archives: Mapping[str, Archive]

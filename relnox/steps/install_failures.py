@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from relnox.steps.verify_install import Verifying
     from relnox.system.process import Completed
 
-__all__ = ["broken", "not_installed", "nothing_to_check"]
-
-
 _NO_RESPONSE = (
     *("error sending request", "request failed after", "dns error", "connection refused", "operation timed out"),
     *("newconnectionerror", "temporary failure in name resolution", "read timed out", "connection aborted"),

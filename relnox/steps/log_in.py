@@ -7,9 +7,6 @@ from relnox.core.text import counted, listing
 from relnox.errors import RelnoxError
 from relnox.steps.action import Action
 
-__all__ = ["LogIn"]
-
-
 _CONCURRENT_LOGINS = 8
 
 

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from relnox.core.release.manifest import Distribution
 
-__all__ = ["check_unchanged", "move_to", "read_manifest_if_valid", "staging_folder"]
-
-
 _WRITABLE_BY_OTHERS = 0o022
 
 

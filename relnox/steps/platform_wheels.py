@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.core.release.wheels import Comparison
 
-__all__ = ["BuildWheels", "WriteMatrix"]
-
-
 _TIMEOUT = 6 * 3600.0
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from relnox.errors import ExitCode
     from relnox.steps.recheck import Recheck
 
-__all__ = ["Policy"]
-
 
 class Policy(Service):
     """Takes part in the run of a plan if the action of a step names it (`Action.policy`).

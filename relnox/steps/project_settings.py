@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from relnox.steps.run import Run
 
-__all__ = ["InstallerSettings", "PackageFolders", "archive_limits", "find_owners"]
-
 
 class InstallerSettings(NamedTuple):
     """Where build requirements come from.

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from relnox.steps.run import Run
     from relnox.system.network import Deadline
 
-__all__ = ["Publication", "index_file_differs"]
-
 _LISTING_TIME = 5.0
 """Seconds for checking a listing again."""
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Outcome
     from relnox.steps.run import Run
 
-__all__ = ["CommitToBranch", "OpenPullRequest"]
-
 _FETCH_TIMEOUT = 300.0
 
 

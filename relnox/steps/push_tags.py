@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.steps.run import Run
     from relnox.system.process import Completed
 
-__all__ = ["MAX_TAGS", "ForeignTags", "PushTags", "after_pushes"]
-
 MAX_TAGS = 3
 """Tags in one push: GitHub creates no events for more."""
 

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.steps.published_files import Publication
 
-__all__ = ["Recheck"]
-
 _TIME = 10.0
 """Seconds for checking the index again."""
 _TIME_AFTER_SIGNAL = 0.8

@@ -14,8 +14,6 @@ from relnox.steps.building_services import environment_cache
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CleanFolder", "ClearCache", "ClearIndex"]
-
 
 class CleanFolder(Step, kw_only=True):
     """Remove files of earlier builds from the output folder."""

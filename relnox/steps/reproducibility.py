@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from relnox.core.release.manifest import Distribution
 
-__all__ = ["CheckReproducibility"]
-
-
 _MAX_DIFFERENCES = 20
 """How many differences an error shows."""
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
     from relnox.steps.scratch import ScratchFolder
 
-__all__ = ["Run", "Service"]
-
 
 class Service:
     """An object that the steps of a run share, created when the first step needs it (`Run.service`)."""

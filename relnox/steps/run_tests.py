@@ -14,9 +14,6 @@ from relnox.steps.export import source_of
 from relnox.steps.project_settings import find_owners
 from relnox.system import process
 
-__all__ = ["RunTests"]
-
-
 _TEST_TIMEOUT = 3600.0
 
 

@@ -10,8 +10,6 @@ from relnox.system.temporary_folders import TemporaryFolder
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ScratchFolder"]
-
 
 class ScratchFolder(TemporaryFolder):
     """A temporary folder that Python's `tempfile` uses too.

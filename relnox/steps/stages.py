@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
     from relnox.steps.run import Run
 
-__all__ = ["CloneCheckout", "Stage", "StageRunner", "checkout_folder"]
-
 
 class ClonedCheckout(Record):
     """The temporary checkout that stages run in."""

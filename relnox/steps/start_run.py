@@ -8,8 +8,6 @@ from relnox.steps.action import Action
 from relnox.steps.git import forge
 from relnox.steps.push_tags import ForeignTags, after_pushes
 
-__all__ = ["StartRun"]
-
 
 class StartRun(Step, kw_only=True):
     """Start a workflow on a tag, once.

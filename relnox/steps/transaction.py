@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.steps.git import Commit
     from relnox.steps.run import Run
 
-__all__ = ["Transaction"]
-
 
 class Transaction(Policy):
     """Records local steps before the first of them, and undoes them if a later one fails.

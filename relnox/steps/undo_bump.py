@@ -11,8 +11,6 @@ from relnox.steps.action import Action
 from relnox.steps.edit_files import apply_edits
 from relnox.steps.transaction import Transaction
 
-__all__ = ["UndoBump"]
-
 
 class UndoBump(Step, kw_only=True):
     """Revert a bump: its tags, its commit, its edits.

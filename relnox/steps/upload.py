@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["Upload"]
-
-
 _RETRY_TIME = 1200.0
 """Seconds to retry an upload: half a release is worse than a late one."""
 

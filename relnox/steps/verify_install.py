@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from relnox.building.probing import ProbeFailure, ProbeResult
     from relnox.steps.run import Run
 
-__all__ = ["VerifyInstall"]
-
 
 class VerifyInstall(Step, kw_only=True):
     """Install a package in a fresh environment, and check that it is complete and works.

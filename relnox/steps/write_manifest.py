@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from relnox.steps.build import BuiltPackage
 
-__all__ = ["WriteCollection", "WriteManifest"]
-
 
 class WriteManifest(Step, kw_only=True):
     """Write the manifest of the built files, as JSON and as text."""

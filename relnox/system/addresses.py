@@ -6,20 +6,6 @@ from urllib.parse import urlsplit
 
 from relnox.errors import Blocked, Failed
 
-__all__ = [
-    "PORTS",
-    "WITH_LOGIN",
-    "check_url",
-    "host_of",
-    "is_encrypted",
-    "is_loopback",
-    "origin_of",
-    "quote_url",
-    "require_encryption",
-    "same_origin",
-    "url_problem",
-]
-
 WITH_LOGIN = "contains a user name or a password"
 
 PORTS = {"http": 80, "https": 443}

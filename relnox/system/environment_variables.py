@@ -12,8 +12,6 @@ from relnox.core.credential_variables import credentials, is_upload_setting_name
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-__all__ = ["clean_environment", "without_upload_credentials"]
-
 _FOREIGN_PREFIXES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "COVERAGE_")
 _REDIRECTING_PREFIXES = ("PIP_", "UV_")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -19,8 +19,6 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Exposure", "find_exposures", "hide_environment", "protected_memory"]
-
 _PROC = Path("/proc")
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _ENV_START, _ENV_END = 47, 48

@@ -16,15 +16,6 @@ from relnox.system.temporary_folders import TemporaryFolder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "make_output_folder",
-    "make_private_folder",
-    "replace_file",
-    "sync_file_systems",
-    "sync_folder",
-    "why_unsafe",
-]
-
 _PRIVATE = 0o700
 _WRITABLE_BY_OTHERS = 0o022
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Completed", "Words", "end_all", "processors", "run"]
-
 _TAIL, _TAIL_WIDTH = 40, 2000
 """Lines of output in a message, and their characters."""
 _GRACE = 5.0

@@ -17,8 +17,6 @@ from relnox.core.escaping import escape_json, escape_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Secret", "mask_error", "masked", "masked_line", "on_secret"]
-
 _MASK = "****"
 _MIN_MASKED = 4
 """Characters: shorter texts are not masked, since they are part of many words."""

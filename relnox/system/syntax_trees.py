@@ -10,8 +10,6 @@ import ast
 import threading
 from typing import Any
 
-__all__ = ["literal_eval", "parse"]
-
 _LOCK = threading.Lock()
 
 

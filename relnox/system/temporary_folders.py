@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TemporaryFolder", "has_leftovers", "remove_leftovers"]
-
 _MARKER = ".relnox-temporary-folder"
 _MAGIC = "temporary folder of relnox, removed by relnox"
 _NAME = re.compile(r"\.?relnox-[0-9a-f]{16}")

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from relnox.core.planning.events import Waiting
 
-__all__ = ["format_duration", "notify", "on_wait"]
-
 _FIRST_INTERVAL = 60.0
 """Seconds until the second notification of a wait; the interval doubles after each."""
 _MAX_INTERVAL = 300.0

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from relnox.building.findings import Finding
 
-__all__ = ["check_classifiers"]
-
 _FORM = re.compile(
     r"(Development Status|Environment|Framework|Intended Audience|License|Natural Language|Operating System"
     r"|Programming Language|Topic|Typing)( :: \S(.*\S)?)+"

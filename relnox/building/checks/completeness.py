@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check_completeness", "check_extensions", "declared_extensions", "is_native"]
-
 _VERBOSE = fixes.command("build-all", "--verbose")
 _DOCUMENTS = re.compile(
     r"(readme|licen[cs]e|copying|notice|authors|contributors|change(s|log)|history|news|todo|requirements)[^/]*"

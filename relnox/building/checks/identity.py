@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["Expected", "check_identity"]
-
 _BACKEND = "use a current version of the build backend, which copies what pyproject.toml says"
 _PROHIBITED_NAMES = frozenset({"requirements-txt", "rrequirements-txt"})
 _MAX_FILE_NAME = 255 - len(".metadata")  # the public index stores the metadata beside the file

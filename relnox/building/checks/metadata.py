@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check_metadata"]
-
 _VERSIONS = ("1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5")
 _WITH_LICENSE_FILES = ("2.4", "2.5")
 _MAX_SUMMARY = 512

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.building.entries import Entry
     from relnox.building.findings import Finding
 
-__all__ = ["check_names"]
-
 _FIX = "exclude it from the build, or rename it"
 _PLAIN = re.compile(r"[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*(?:/[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*)*/?")
 """Names without anything to check; most names are."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["compare_archives"]
-
 _STATIC_FIELDS_SINCE = Version("2.2")
 """The metadata version since which the fields of an sdist hold for its wheels, unless `Dynamic` (PEP 643)."""
 _FIELDS = {

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from relnox.building.entries import Entry
     from relnox.building.findings import Finding
 
-__all__ = ["check_sdist", "check_tracked_files", "is_generated"]
-
 _MAX_SETTINGS = 1 << 20
 _MAX_DOTS = 1000
 """In a line of pyproject.toml: the parser's time is quadratic in the length of a dotted key."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from relnox.building.findings import Finding
 
-__all__ = ["INSPECTED_BYTES", "find_secrets"]
-
 INSPECTED_BYTES = 1 << 20
 """Per file."""
 

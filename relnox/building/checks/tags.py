@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check_tags", "is_accepted"]
-
 _MAX_TAGS = 10_000
 _EXTENSION_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
 _REBUILD = "build it again, and run nothing on the wheel that does not update RECORD"

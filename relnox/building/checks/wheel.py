@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["check_wheel"]
-
 _HEXADECIMAL = re.compile(r"sha(256|384|512)=[0-9a-f]{64,}")
 _MAX_ENTRY_POINTS = 1 << 20
 _GROUP = re.compile(r"\w+(\.\w+)*")

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-__all__ = ["run_check_wheel_contents"]
-
 _CHECKED_ELSEWHERE = ("W007", "W008")
 """Empty wheels: `completeness` checks them, and knows what the project allows."""
 

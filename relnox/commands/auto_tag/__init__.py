@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.planning.step import Step
 
-__all__ = ["Options", "observe", "plan"]
-
 
 class Options(CommonOptions):
     """Options of `auto-tag`."""

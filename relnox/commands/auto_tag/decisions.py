@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from relnox.commands.auto_tag.observation import Observation, Snapshot
     from relnox.core.packages import Package
 
-__all__ = ["Decision", "State", "decide"]
-
 
 class State(Enum):
     """What happens to a package."""

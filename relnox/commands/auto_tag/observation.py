@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git, GitState
 
-__all__ = ["Observation", "Snapshot", "observe"]
-
 _INDEX_TIMEOUT = 60.0
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Problem
     from relnox.core.tagging.tags import TagFormat
 
-__all__ = ["notes", "problems"]
-
 
 def notes(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[str]:
     """Yield a note on each package that may need a tag, and on a remote whose tags are not known."""

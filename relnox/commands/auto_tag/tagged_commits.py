@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.source.git import Git
 
-__all__ = ["Relation", "TaggedCommit", "tagged_commits", "unreleased_commits", "versions_at"]
-
 
 class Relation(Enum):
     """How a tagged commit and HEAD are related."""

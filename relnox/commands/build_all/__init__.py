@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.planning.step import Step
 
-__all__ = ["Options", "observe", "plan", "summarize"]
-
 
 class Options(ReleaseOptions):
     """Options of `build-all`."""

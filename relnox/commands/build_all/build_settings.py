@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.build_settings import BuildSettings
 
-__all__ = ["read_build_settings"]
-
 
 def read_build_settings(
     packages: tuple[Package, ...], project: Project, installer: str

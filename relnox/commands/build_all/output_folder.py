@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["OutputFolder", "read_output_folder"]
-
-
 class OutputFolder(NamedTuple):
     """The folder for archives before the build.
 

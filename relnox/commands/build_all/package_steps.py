@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.build_settings import Constraints
     from relnox.core.settings.config_tables import TestConfig
 
-__all__ = ["build_step", "build_steps", "environment_steps", "siblings_for_build"]
-
 
 def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
     """Yield a step for every environment that packages with the same requirements share."""

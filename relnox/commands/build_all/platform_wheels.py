@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
     from relnox.core.release.wheels import WheelJob
 
-__all__ = ["plan_matrix", "plan_wheels_of_job"]
-
 
 def plan_matrix(snapshot: Snapshot, file: str) -> Plan:
     """Plan the file with the CI jobs that build platform wheels."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Problem
 
-__all__ = ["check_usage", "notes", "project_problems", "uncommitted_files", "uncommitted_problems"]
-
 
 def check_usage(options: Options) -> None:
     """Check that the options agree, and that the requested Pythons exist.

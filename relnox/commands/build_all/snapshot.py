@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from relnox.core.versions.derived_versions import CommitTags
     from relnox.source.git import GitState
 
-__all__ = ["Snapshot"]
-
 
 class Snapshot(NamedTuple):
     """The state that the plan of a build depends on.

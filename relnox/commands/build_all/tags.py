@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.versions.derived_versions import CommitTags
 
-__all__ = ["commit_tags", "untagged_packages"]
-
 
 def commit_tags(packages: tuple[Package, ...], project: Project) -> Iterator[tuple[str, CommitTags]]:
     """Return the tags of the present commit, for packages whose versions only their backends know."""

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import Tag
     from relnox.core.bump.version_bumps import VersionBump
 
-__all__ = ["commit_message", "contents_after", "tag_names", "tags"]
-
 
 def contents_after(
     observation: Observation, decision: Decision, changelogs: GeneratedFiles

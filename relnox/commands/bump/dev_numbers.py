@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.source.git import Git
 
-__all__ = ["NO_NUMBERS", "DevNumbers", "check_options", "observe", "problems", "run_of"]
-
 
 class DevNumbers(NamedTuple):
     """The numbers of the development versions that a bump makes.

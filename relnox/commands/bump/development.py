@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import Edit
     from relnox.core.bump.version_bumps import VersionBump
 
-__all__ = ["NO_DEVELOPMENT", "Development", "check_options", "decide"]
-
 
 class Development(NamedTuple):
     """What follows the release.

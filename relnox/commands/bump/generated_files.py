@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.source.changelog_tools import Release
 
-__all__ = ["generate_changelogs", "generate_locks", "outdated_locks"]
-
 _NAMELESS_PREFIXES = ("", "v")
 """Prefixes of tags of packages that are the repository's main line."""
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from relnox.steps.hook_events import HookPackage
     from relnox.steps.hooks import RunHook
 
-__all__ = ["before_bump", "run_edit_hooks"]
-
 
 def before_bump(observation: Observation, decision: Decision) -> tuple[RunHook, ...]:
     """Return the steps that run before anything is edited."""

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from relnox.source.git import GitState
     from relnox.steps import bump_record
 
-__all__ = ["FOREIGN_LOCKS", "Observation", "RemoteState", "observe_project", "observe_remote"]
-
 FOREIGN_LOCKS = ("poetry.lock", "pdm.lock")
 """Lock files that only their own tools can write."""
 

@@ -11,8 +11,6 @@ from relnox.core.settings.schema import fields_of
 if TYPE_CHECKING:
     from relnox.core.versions.requested_bump import Bump
 
-__all__ = ["Options", "request_of", "requested_bump"]
-
 _REQUEST = (
     "part",
     "pre",

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.planning.plan import Problem
 
-__all__ = ["allowable_problems", "blocking_problems", "format_problems"]
-
 
 def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> Iterator[Problem]:
     """Check what no option allows; nothing outside git."""

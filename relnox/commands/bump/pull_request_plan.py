@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Problem
     from relnox.core.planning.step import Step
 
-__all__ = ["notes", "plan_steps", "problems"]
-
 _SYMBOLIC_LINK = "120000"
 _EXECUTABLE = "100755"
 

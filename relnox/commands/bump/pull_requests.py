@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
     from relnox.source.git.trees import PlannedTree
 
-__all__ = ["Target", "check_options", "observe_target"]
-
 _FETCH_TIMEOUT = 300.0
 _TREE = re.compile(r"^Relnox-Tree: (\w+)$", re.MULTILINE)
 """The last line of the message of a commit that this command makes: the tree that it made it with."""

@@ -29,16 +29,6 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
     from relnox.steps import bump_record
 
-__all__ = [
-    "existing_release_plan",
-    "find_previous_bump",
-    "find_release_at_head",
-    "find_release_from_head",
-    "is_repeated",
-    "observe_repeated_bump",
-    "repeated_bump_plan",
-]
-
 _AGAIN = "to bump once more: --again"
 
 

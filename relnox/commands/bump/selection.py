@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
 
-__all__ = ["decide", "select_packages"]
-
 
 def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
     """Return the selected packages; with `--part auto` those that may be bumped."""

@@ -19,18 +19,6 @@ if TYPE_CHECKING:
     from relnox.source.git import GitState
     from relnox.steps import bump_record
 
-__all__ = [
-    "NO_FILES",
-    "Decision",
-    "EarlierBump",
-    "ExistingRelease",
-    "GeneratedFiles",
-    "NewBump",
-    "RepeatedBump",
-    "Snapshot",
-    "UndoTarget",
-]
-
 
 class Decision(Record):
     """Which packages get which version.

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Table
 
-__all__ = ["notes", "tables"]
-
 _MAX_LINES = 20
 """Notes about single requirements; more are summed up in one."""
 _MAX_LISTED = 5

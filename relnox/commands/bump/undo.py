@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan, Problem
     from relnox.steps import bump_record
 
-__all__ = ["observe_earlier_bump", "resume_or_undo"]
-
 _ABORT = fixes.command("bump", "--abort")
 
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.config_tables import WheelsConfig
 
-__all__ = ["Options", "Snapshot", "observe", "plan"]
-
 
 class Options(ReleaseOptions):
     """Options of `collect`."""

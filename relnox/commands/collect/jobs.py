@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.release.collection import Attestation, Job
 
-__all__ = ["archive_names", "check_archives", "needed_packages", "read_jobs"]
-
 _ATTESTATION_LIMIT = 1 << 20
 """Bytes of a file with attestations."""
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Problem
     from relnox.core.release.collection import Job
 
-__all__ = ["compare_with_expected", "enumerate_files", "problems"]
-
 _REBUILD = f"rebuild all jobs from one commit: {core.fixes.command('build-all')}"
 _DOWNLOAD = "download the job's output again"
 

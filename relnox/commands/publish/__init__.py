@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
 
-__all__ = ["Options", "observe", "plan"]
-
 
 class Options(PublishingOptions):
     """Options of `publish`."""

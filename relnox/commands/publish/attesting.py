@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.core.release.publishers import Policy, Publisher
 
-__all__ = ["NO_ATTESTATIONS", "AttestationPlan", "plan_attestations"]
-
 _RETRY_TIME: dict[Policy, int] = {"required": 3600, "best-effort": 60, "off": 0}
 """Seconds to retry signing: the public service was once unavailable for 45 minutes."""
 _TIME_PER_FILE = 10

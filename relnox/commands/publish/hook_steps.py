@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from relnox.commands.publish.snapshot import Snapshot
     from relnox.core.planning.step import Step
 
-__all__ = ["around"]
-
 
 def around(publishing: Sequence[Step], snapshot: Snapshot, of: str, dist: str) -> tuple[Step, ...]:
     """Add the hooks before and after the uploads to the steps of publishing.

@@ -16,15 +16,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.indexes.listings import Listing
 
-__all__ = [
-    "IndexState",
-    "first_uploads",
-    "frozen_projects",
-    "listing_warnings",
-    "read_index",
-    "unowned_projects",
-]
-
 _FROZEN = ("archived", "quarantined")
 
 

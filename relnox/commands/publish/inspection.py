@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.core.settings.config import Config
 
-__all__ = ["inspect"]
-
 
 def inspect(
     index: str,

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from relnox.commands.shared.project import Project
 
-__all__ = ["lock_projects"]
-
 _MAX_LOCKS = 64
 """Each lock is an open file; only the first projects by name are locked."""
 _MAX_WAIT = 4500.0

@@ -5,8 +5,6 @@ from __future__ import annotations
 from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.settings.options import option
 
-__all__ = ["COMPARE_LIMIT", "PublishingOptions"]
-
 COMPARE_LIMIT = 64
 """MiB up to which published files are downloaded and hashed."""
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.step import Step
     from relnox.core.release.manifest import Manifest
 
-__all__ = ["publication", "publish_steps"]
-
 _LISTING_TIME = 2700
 """Seconds to wait for the listing: caches of indexes have been outdated for more than half an hour."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution
 
-__all__ = ["development_problems", "notes", "problems", "public"]
-
 _MAX_LISTED = 5
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.core.dependencies.availability import RequiredProject
     from relnox.core.planning.plan import Problem
 
-__all__ = ["NOT_CHECKED", "RequirementCheck", "check_requirements"]
-
 _MAX_PROJECTS = 500
 """Required projects that are checked."""
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.indexes.listings import Listing
 
-__all__ = ["Snapshot"]
-
 
 class Snapshot(NamedTuple):
     """The release, the state of the index, and the credentials.

@@ -12,8 +12,6 @@ from relnox.reporters.streams import STDERR
 if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
 
-__all__ = ["check_problems", "confirm", "error_of", "with_public_files"]
-
 
 def check_problems(plan: Plan) -> None:
     """Raise the problems of a plan as one error."""

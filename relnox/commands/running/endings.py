@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Outcome
     from relnox.reporters import Reporter
 
-__all__ = ["interrupted", "keep_exit_code", "report_bug", "stopped"]
-
 
 def stopped(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> Outcome:
     """Report an error that ended a run before its first step.

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.reporters import Reporter
     from relnox.steps.stages import Stage
 
-__all__ = ["not_run", "run_prepared"]
-
 
 def run_prepared(  # noqa: PLR0913 - a run
     preparation: Preparation,

@@ -13,8 +13,6 @@ from relnox.core.planning.fixes import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["InstallCommands", "install_commands"]
-
 _LOCKS = {
     "uv.lock": ("uv add --dev {}", "uv add --dev {} --upgrade-package {name}"),
     "poetry.lock": ("poetry add --group dev {}", "poetry add --group dev {}"),

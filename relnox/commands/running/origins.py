@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.settings.options import OptionValue
 
-__all__ = ["tables"]
-
 
 def tables(options: Mapping[str, OptionValue], config: Config) -> tuple[Table, ...]:
     """Return a table of the options of a task, and one of the settings, with the origin of each value."""

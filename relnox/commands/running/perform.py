@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.schema import Value
     from relnox.reporters import Reporter
 
-__all__ = ["perform", "run"]
-
 
 def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | None = None) -> ExitCode:
     """Run a task and report its progress; the arguments are those of `run`."""

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from relnox.reporters import Reporter
     from relnox.steps.bump_record import Pending
 
-__all__ = ["Preparation", "prepare", "resolve_options", "wait_callback"]
-
 
 class Preparation(Record):
     """A task that is planned but not run yet.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.options import CommonOptions
     from relnox.errors import RelnoxError
 
-__all__ = ["STANDARD_OUTPUT", "check", "check_distinct", "keep_output_for", "paths", "write", "write_error"]
-
 STANDARD_OUTPUT = "-"
 """Instead of a path."""
 

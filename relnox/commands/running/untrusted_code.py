@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
     from relnox.reporters import Reporter
 
-__all__ = ["is_executed_by", "protect_credentials"]
-
 
 def is_executed_by(plan: Plan) -> bool:
     """Return whether a step of the plan runs untrusted code."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     Archives = Iterable[tuple[str, Path]]
     """Existing archives: package and path."""
 
-__all__ = ["archive_errors", "extension_errors"]
-
 
 def archive_errors(archives: Archives, config: Config, *, public: bool) -> Iterator[tuple[Path, Finding]]:
     """Check each archive.

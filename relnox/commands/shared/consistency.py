@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from relnox.core.release.release_versions import ReleaseTag
     from relnox.core.tagging.tags import TagFormat
 
-__all__ = ["allowed_notes", "check_build", "check_manifest"]
-
 
 def check_build(
     packages: Sequence[Package], project: Project, commit: str | None, release_tag: ReleaseTag | None = None

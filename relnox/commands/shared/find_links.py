@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.release.manifest import Manifest
 
-__all__ = ["copy_others"]
-
 
 def copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[steps.CopyFiles]:
     """Copy the newest wheels of projects that are not in the manifest from the folders.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from relnox.core.tagging.tags import TagFormat
     from relnox.steps.hook_events import HookPackage
 
-__all__ = ["NO_HOOKS", "Hooks", "after_verify", "observe", "of_manifest", "of_packages"]
-
 
 class SelectedHook(NamedTuple):
     """A hook and the packages that it is for.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.release.manifest import Manifest
 
-__all__ = ["private_notes", "public_part", "read_manifest", "read_public_part", "read_release"]
-
 _REBUILD = f"rebuild: {fixes.command('build-all')}"
 _SIZE_LIMIT = 64 << 20
 """Bytes of a manifest."""

@@ -17,8 +17,6 @@ from relnox.source import project_root, pyproject
 if TYPE_CHECKING:
     from relnox.source.git import Git
 
-__all__ = ["open_project"]
-
 _NAME_FOLDER = "pass the project's folder: --project DIR"
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.source.git import Git
 
-__all__ = ["version_at"]
-
 
 def version_at(commit: str, package: Package, git: Git) -> Version | None:
     """Return the version in a package's files at a commit; None if it cannot be read."""

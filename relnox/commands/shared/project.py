@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from relnox.source.git import Git, GitState
     from relnox.source.version_literals import Literals
 
-__all__ = ["Project"]
-
 
 def _nothing(*_: object) -> None:
     """The default of callbacks."""

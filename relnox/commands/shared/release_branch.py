@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.source.git import Git, GitState
 
-__all__ = ["FETCH_TIMEOUT", "ReleaseBranch", "find_release_branch"]
-
 FETCH_TIMEOUT = 300.0
 """Seconds for objects of the remote that are required."""
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.core.release.release_versions import ReleaseTag, StatedVersion
 
-__all__ = ["ReleaseOptions", "Versions", "read_tag", "read_versions", "select_tagged"]
-
 
 class ReleaseOptions(CommonOptions):
     """Options of tasks that build and publish a release."""

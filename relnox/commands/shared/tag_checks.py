@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
 
-__all__ = ["NewerTags", "any_tag_notes", "any_tag_problems", "missing_tags", "newer_tags", "remote_tags"]
-
 _MAX_LISTED = 5
 
 

@@ -18,15 +18,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.task_settings import VerifyConfig
 
-__all__ = [
-    "await_listings",
-    "check_python",
-    "downloads",
-    "install_checks",
-    "verification_steps",
-    "verify_settings",
-]
-
 _PYTHON = re.compile(r"3\.[0-9]+")
 
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from relnox.source.repository_versions import FileVersion
     from relnox.system.network import Deadline
 
-__all__ = ["SCHEMA", "Options", "Row", "Snapshot", "document", "observe", "plan"]
-
 SCHEMA = 1
 """The version of the JSON document: it changes where a program that reads it would break."""
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan, Problem
     from relnox.source.repository_versions import FileVersion
 
-__all__ = ["document", "observe", "plan"]
-
 
 def observe(options: Options, project: Project) -> tuple[tuple[FileVersion, ...], tuple[str, ...]]:
     """Read all files, and notes on why the packages of the project are not known.

@@ -19,20 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.release_lines import ReleaseLine
 
-__all__ = [
-    "check_above_tags",
-    "check_behind",
-    "check_bounds",
-    "check_branch",
-    "check_branch_up_to_date",
-    "check_clean",
-    "check_imports",
-    "check_on_branch",
-    "check_tag_prefixes",
-    "check_tags_free",
-    "check_tags_known",
-]
-
 _MAX_LISTED = 5
 """Files named in a message."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from relnox.core.escaping import split_lines
 from relnox.core.records import Record
 
-__all__ = ["CombinedEdit", "Edit", "Tag"]
-
 
 class Edit(Record, kw_only=True):
     """One file before and after, byte for byte.

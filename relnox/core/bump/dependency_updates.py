@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     DependencyUpdates = Mapping[str, list[tuple[Dependency, str]]]
     """By package: the requirements to rewrite, each with its new text."""
 
-__all__ = ["PUBLISHED_TABLES", "dependency_updates"]
-
 PUBLISHED_TABLES = ("runtime", "extra")
 """Tables of requirements that users of a package need."""
 

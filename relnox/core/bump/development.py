@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-__all__ = ["development_requests", "released_workspace"]
-
 
 def development_requests(bumps: Sequence[VersionBump]) -> dict[str, BumpRequest]:
     """Return the requests for development versions after releases, by package; none for versions from tags."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     Strings = dict[tuple[str | int, ...], tuple[str, str]]
     """Strings of a TOML file by their keys: the present and the new value."""
 
-__all__ = ["bumped_files", "combine", "editable_files", "edits_between", "format_location", "is_equivalent"]
-
 _BOM = b"\xef\xbb\xbf"
 
 

@@ -26,12 +26,6 @@ if TYPE_CHECKING:
     from relnox.core.versions.requested_bump import Level, Phase
     from relnox.core.workspace import Workspace
 
-__all__ = [
-    "bump_requests",
-    "check_tag_format_fits",
-    "level_of",
-]
-
 _HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
 _ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")

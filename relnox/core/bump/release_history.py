@@ -19,18 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.tags import TagFormat
 
-__all__ = [
-    "LOCK_FILES",
-    "Commit",
-    "ReleaseHistory",
-    "histories",
-    "last_tags",
-    "owning_package",
-    "path_rules",
-    "tag_coverage",
-    "without_development",
-]
-
 LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
 """Generated files: a commit that changes nothing else of a package does not count as a change of it."""
 

@@ -30,14 +30,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-__all__ = [
-    "BumpRequest",
-    "ResolvedBumps",
-    "VersionBump",
-    "check_locations_agree",
-    "plan_bumps",
-]
-
 _MAX_LISTED = 3
 """Package names in a message."""
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-__all__ = ["ANY_TAG", "VersionGroup", "version_groups"]
-
 ANY_TAG = "any tag gives their versions"
 """The name of the group of packages whose backends read any tag."""
 

@@ -18,16 +18,6 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-__all__ = [
-    "AvailableVersions",
-    "RequiredProject",
-    "is_satisfied",
-    "is_unchecked",
-    "unchecked_warnings",
-    "unsatisfied",
-    "unsatisfied_extras",
-]
-
 OPTION_OFF = "--no-check-requirements"
 
 

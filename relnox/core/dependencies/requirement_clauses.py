@@ -17,17 +17,6 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = [
-    "BEFORE_CLAUSES",
-    "Clause",
-    "allows",
-    "join_release",
-    "pep508_clauses",
-    "poetry_allows",
-    "poetry_clauses",
-    "series_after",
-]
-
 
 class Clause(Record):
     """One comparison in a requirement, with its position.

@@ -32,16 +32,6 @@ if TYPE_CHECKING:
     from relnox.core.dependencies.requirement_clauses import Clause
     from relnox.core.packages import Dependency, Package
 
-__all__ = [
-    "Policy",
-    "Siblings",
-    "add_bound",
-    "lower_bound",
-    "requires_dist",
-    "rewrite",
-    "rewrite_poetry",
-]
-
 Siblings: TypeAlias = Literal["keep", "at-least", "compatible", "exact"]
 """The bound that a requirement on a sibling gets if it names no version; `keep` adds none."""
 

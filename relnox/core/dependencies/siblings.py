@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-__all__ = ["is_unbounded", "unbounded_siblings"]
-
 _BARE = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?", re.DOTALL)
 
 

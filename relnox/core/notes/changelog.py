@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from relnox.core.notes.changelog_document import Line
 
-__all__ = ["add_release", "has_unreleased", "is_unreleased_empty", "remove_empty_sections", "section"]
-
 
 def has_unreleased(text: str) -> bool:
     """Return whether a changelog has a heading such as `## [Unreleased]`, in any case and level."""

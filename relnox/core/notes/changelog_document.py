@@ -16,18 +16,6 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "BOM",
-    "DEFINITION",
-    "LIST_ITEM",
-    "UNRELEASED",
-    "VERSION",
-    "Document",
-    "Heading",
-    "Line",
-    "parse_version",
-]
-
 _LINE = re.compile(r"(?P<text>[^\r\n]*)(?P<end>\r\n|\r|\n|\Z)")
 BOM = "\ufeff"
 

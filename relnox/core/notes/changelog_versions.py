@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from relnox.core.notes.changelog_document import Document, Heading
 
-__all__ = ["add_version"]
-
 _COMPARISON = re.compile(r"(?P<start>(?:(?!\.\.)[^?#])+)(?P<dots>\.{2,3})(?P<new>[^?#.][^?#]*)")
 """The URL of a comparison: `/compare/a...b` of GitHub and Gitea, `/-/compare/a...b` of GitLab."""
 

@@ -17,8 +17,6 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Fragment", "list_item", "parse", "remove_packages"]
-
 _LEVELS: tuple[Level, ...] = get_args(Level)
 _LEVEL_BY_WORD: Mapping[str, Level | None] = {**{level: level for level in _LEVELS}, "none": None}
 

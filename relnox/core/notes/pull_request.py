@@ -11,8 +11,6 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["MAX_BODY", "MAX_TITLE", "Package", "Release", "body", "neutralize", "title"]
-
 MAX_BODY = 65_536
 """What GitHub takes, in characters; they are counted as bytes here, so that no way to count them is exceeded."""
 MAX_TITLE = 250

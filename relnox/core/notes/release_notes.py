@@ -21,16 +21,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-__all__ = [
-    "changelog_paths",
-    "check_headings",
-    "find_changelog",
-    "find_empty_changelogs",
-    "is_documented",
-    "update_changelogs",
-    "update_fragments",
-]
-
 
 def changelog_paths(workspace: Workspace, config: Config) -> tuple[str, ...]:
     """List the paths where changelogs may be; the files need not exist."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
 
-__all__ = ["CREDENTIALS_NOTE", "differences"]
-
 CREDENTIALS_NOTE = "credentials for "
 """How a note on the machine's credentials begins: an approved plan may run with other ones."""
 

@@ -16,20 +16,6 @@ if TYPE_CHECKING:
     from relnox.core.release.publication import PublishedFile
     from relnox.errors import ExitCode, RelnoxError
 
-__all__ = [
-    "Event",
-    "Notice",
-    "Outcome",
-    "OutputLine",
-    "RunFinished",
-    "RunStarted",
-    "Status",
-    "StepFinished",
-    "StepStarted",
-    "StepWarning",
-    "Waiting",
-]
-
 
 class Status(StrEnum):
     """How a step ended, in nox's terms."""

@@ -16,8 +16,6 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["FrontEnd", "Start", "command", "command_line", "install", "option_words", "quoted", "show"]
-
 # Compiled on first use, to start faster.
 _COMMAND = r"(?<![\w./-])relnox (?P<task>[a-z]+(?:-[a-z]+)*)(?![\w-])(?P<more>(?= -))?"
 _INSTALL = (

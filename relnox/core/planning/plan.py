@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.step import Step
     from relnox.errors import RelnoxError
 
-__all__ = ["SCHEMA", "Inputs", "Plan", "Problem", "Table"]
-
 SCHEMA = 1
 """The version of the JSON form of plans: it changes where a program that reads plans would break."""
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import Edit
     from relnox.core.release.manifest import Distribution
 
-__all__ = ["Step", "after"]
-
 
 class Step(Record, ABC, kw_only=True):
     """The base of all steps: what is done, as data. Its action does it (`relnox.steps.action`).

@@ -24,19 +24,6 @@ if TYPE_CHECKING:
 
     from relnox.core.release.manifest import Distribution, Manifest
 
-__all__ = [
-    "Attestation",
-    "Conflict",
-    "Job",
-    "attestation_sources",
-    "attested_sha256",
-    "conflicts",
-    "file_sources",
-    "has_valid_filename",
-    "merge",
-    "required_names",
-]
-
 
 class Attestation(Record, kw_only=True):
     """An attestation beside an archive (PEP 740).

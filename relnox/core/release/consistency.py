@@ -22,18 +22,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.core.tagging.tags import TagFormat
 
-__all__ = [
-    "FLAG",
-    "TaggedElsewhere",
-    "changed_files",
-    "commit_mismatches",
-    "is_major_tag",
-    "missing_wheels",
-    "short_id",
-    "tag_mismatches",
-    "tagged_elsewhere",
-]
-
 FLAG = "--allow-mismatch"
 _ID_LENGTH = 10
 """Characters of a commit's id in a message."""

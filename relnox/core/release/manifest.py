@@ -19,8 +19,6 @@ from relnox.core.records import Record, replace
 from relnox.core.text import counted
 from relnox.errors import Blocked
 
-__all__ = ["MANIFEST_JSON", "MANIFEST_TEXT", "BuildInputs", "Distribution", "Kind", "Manifest"]
-
 MANIFEST_JSON = "manifest.json"
 MANIFEST_TEXT = "BUILD_MANIFEST.txt"
 

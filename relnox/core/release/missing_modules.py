@@ -10,8 +10,6 @@ from relnox.core.names import normalized, requirement_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["candidate_modules", "distribution_for", "extra_providing", "hatch_plugin"]
-
 _DISTRIBUTIONS = {
     "Crypto": "pycryptodome",
     "Cython": "Cython",

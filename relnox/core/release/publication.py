@@ -18,18 +18,6 @@ if TYPE_CHECKING:
 
     from relnox.errors import RelnoxError
 
-__all__ = [
-    "Observation",
-    "PublishedFile",
-    "State",
-    "UploadStatus",
-    "add_public_files",
-    "after_publication",
-    "all_verified",
-    "exit_code",
-    "summary",
-]
-
 _MAX_LISTED = 40
 """Printed file names per state; the report has all of them."""
 

@@ -10,8 +10,6 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SUFFIX", "Policy", "Publisher", "from_claims", "from_document"]
-
 SUFFIX = ".publish.attestation"
 """Suffix of attestation files, which twine and PyPI's action look for."""
 

@@ -22,17 +22,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.tagging.tags import TagFormat
 
-__all__ = [
-    "ReleaseTag",
-    "Resolution",
-    "StatedVersion",
-    "disagreements",
-    "parse_input",
-    "read_tag",
-    "resolve",
-    "sources",
-]
-
 
 class StatedVersion(Record, kw_only=True):
     """A version, and what states it.

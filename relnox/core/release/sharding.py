@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["shard"]
-
 _PART = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
 
 

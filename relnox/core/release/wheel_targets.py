@@ -6,8 +6,6 @@ from typing import Literal
 
 from relnox.core.records import Record
 
-__all__ = ["TARGETS", "Target"]
-
 System = Literal["manylinux", "musllinux", "macos", "windows"]
 
 

@@ -25,20 +25,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config_tables import Abi, WheelsConfig
 
-__all__ = [
-    "FREE_THREADED",
-    "PYTHONS",
-    "Command",
-    "Comparison",
-    "ExpectedFiles",
-    "WheelJob",
-    "check_settings",
-    "cibuildwheel_command",
-    "expected_files",
-    "github_matrix",
-    "jobs",
-]
-
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 """The CPythons of the matrix."""
 FREE_THREADED = ("3.14",)

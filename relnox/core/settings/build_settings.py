@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from relnox.core.records import Record
 
-__all__ = ["DEFAULT", "UNCONSTRAINED", "BuildSettings", "Constraints"]
-
 
 class Constraints(Record, kw_only=True):
     """Which releases may be installed into build environments.

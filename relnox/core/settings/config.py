@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.schema import Field
     from relnox.core.versions.semver_compat import Scheme
 
-__all__ = ["Config", "config_table"]
-
 
 class Config(Settings):
     """Settings of relnox."""

@@ -13,18 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-__all__ = [
-    "PATH",
-    "Abi",
-    "ArchiveLimits",
-    "CommitsConfig",
-    "GroupConfig",
-    "IndexConfig",
-    "TestConfig",
-    "VersionFileConfig",
-    "WheelsConfig",
-]
-
 Abi = Literal["cpython", "abi3", "none"]
 """The ABI of a platform wheel: one CPython version, the stable ABI, or none."""
 

@@ -12,8 +12,6 @@ from relnox.core.settings.patterns import PACKAGE_PATTERN
 from relnox.core.settings.schema import Settings, Table, fields_of, setting
 from relnox.errors import Blocked
 
-__all__ = ["Event", "Hook", "HooksConfig"]
-
 Event = Literal[
     "before-bump", "edit-bump", "before-build", "after-build", "before-publish", "after-publish", "after-verify"
 ]

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.kinds import Kind
     from relnox.core.settings.schema import Field
 
-__all__ = ["schema_of"]
-
 
 def schema_of(kind: Kind) -> dict[str, Any]:
     """Return the JSON schema of a type of setting, without its rules for strings."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.rules import Rule
 
-__all__ = ["Flag", "Kind", "ListOf", "Number", "TableOf", "Text", "shown"]
-
 _MAX_SHOWN = 200
 """Characters of a value in an error."""
 _MAX_DIGITS = 100

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.kinds import Kind
     from relnox.core.settings.schema import Source, Value
 
-__all__ = ["DOCUMENT", "CommonOptions", "OptionValue", "of_task", "option", "resolve"]
-
-
 DOCUMENT = Text(rule=rules.document)
 """The path of a document that is written or read."""
 

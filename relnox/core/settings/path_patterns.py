@@ -16,8 +16,6 @@ from relnox.core.settings.rules import InvalidValue
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["PATH_PATTERN", "as_globs", "expression", "last_match"]
-
 _FIX = 'write it like "proto/**", "!docs/" or "!*.md"'
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -14,18 +14,6 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = [
-    "DISTRIBUTION",
-    "PACKAGE",
-    "PACKAGE_GLOB",
-    "PACKAGE_PATTERN",
-    "is_named",
-    "matches",
-    "normalize_path",
-    "select",
-]
-
-
 DISTRIBUTION = Text(rule=rules.distribution, convert=normalized)
 """The kind of a setting that names a package of any repository."""
 PACKAGE = Text(rule=rules.distribution, convert=normalized)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
-__all__ = ["Lines", "ReleaseLine", "are_configured", "contain", "describe", "lines_of"]
-
 _HIGH = 10**9
 """A part of a version that no bounds contain."""
 

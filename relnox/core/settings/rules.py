@@ -17,27 +17,6 @@ if TYPE_CHECKING:
 
     Rule = Callable[[str], "InvalidValue | None"]
 
-__all__ = [
-    "TAG_FIELDS",
-    "InvalidValue",
-    "branch",
-    "branch_template",
-    "distribution",
-    "document",
-    "file_path",
-    "index_name",
-    "message",
-    "passed_variable",
-    "pattern",
-    "ref_name",
-    "remote",
-    "tag_format",
-    "tag_name",
-    "variable",
-    "version_bounds",
-    "words",
-]
-
 TAG_FIELDS = re.compile(r"\{([^{}]*)\}")
 """Fields of a tag format."""
 

@@ -31,17 +31,6 @@ if TYPE_CHECKING:
 
     Source = Literal["file", "environment", "command line"]
 
-__all__ = [
-    "EMPTY",
-    "Field",
-    "Settings",
-    "Table",
-    "Value",
-    "fields_of",
-    "required",
-    "setting",
-]
-
 Value = str | bool | int | tuple[str, ...] | None
 """The value of an option."""
 EMPTY: Mapping[str, Any] = MappingProxyType({})

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.kinds import Kind
     from relnox.core.workspace import Workspace
 
-__all__ = ["check"]
-
 
 def check(config: Config, workspace: Workspace) -> None:
     """Check that every name and every pattern of packages in the settings matches a package of the workspace.

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.kinds import Kind
     from relnox.core.settings.schema import Value
 
-__all__ = ["BuildConfig", "InstallChecks", "PublishConfig", "TaskConfig", "VerifyConfig"]
-
 _TEXTS = ListOf(Text())
 
 

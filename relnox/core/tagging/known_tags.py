@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from relnox.core.tagging.tag_survey import Survey
     from relnox.core.workspace import Workspace
 
-__all__ = ["KnownTags", "lockstep_reason", "read_known_tags"]
-
 
 class KnownTags(Record):
     """The tags of a repository, and the form that each package's tags have.

@@ -26,13 +26,6 @@ if TYPE_CHECKING:
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
 
-__all__ = [
-    "as_toml",
-    "folder_globs",
-    "format_problems",
-    "propose_settings",
-]
-
 _MAX_LISTED = 5
 """Packages named in a message."""
 _VERSION = "{version}"

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["Survey", "split_prefix", "split_tag", "survey_tags"]
-
 _START = re.compile(r"(?:^|(?<=[^0-9A-Za-z.+])|(?<=^[vV])|(?<=[^0-9A-Za-z.+][vV]))\d")
 """Where a version may begin in a tag."""
 _NUMBER_BEFORE = re.compile(r"(?:^|[^0-9A-Za-z])\d+[^0-9A-Za-z]$")

@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from relnox.core.versions.semver_compat import Scheme
     from relnox.core.workspace import Workspace
 
-__all__ = [
-    "TagFormat",
-    "any_tag_readers",
-    "configured_formats",
-    "detect_format",
-    "has_common_tags",
-    "latest_tags",
-    "tag_formats",
-]
-
 _COMMON_TAG_FORMATS = ("v{version}", "{version}", "{name}-v{version}", "{name}-{version}", "{name}=={version}")
 _PACKAGE_TAG_FORMATS = (
     "{name}-v{version}",

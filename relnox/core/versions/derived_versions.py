@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from relnox.core.tagging.tags import TagFormat
 
-__all__ = ["CommitTag", "CommitTags", "Mismatch", "find_mismatch", "tags_of_commit"]
-
 
 class CommitTag(Record, kw_only=True):
     """A tag of the commit that is built.

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["number_of_run", "number_of_time"]
-
 _MAX_ATTEMPTS = 99
 _MAX_DIGITS = 9
 """Digits of a run number: with the attempt, it stays far below the numbers of 64 bits that installers read."""

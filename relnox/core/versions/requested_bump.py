@@ -7,8 +7,6 @@ from typing import Literal, get_args
 from relnox.core.records import Record
 from relnox.errors import Blocked
 
-__all__ = ["ANY_LEVEL", "ANY_PHASE", "LETTERS", "LEVELS", "Bump", "Level", "Part", "Phase", "check"]
-
 Level = Literal["major", "minor", "patch"]
 Part = Literal["major", "minor", "patch", "release", "pre", "phase", "post", "dev"]
 Phase = Literal["alpha", "beta", "rc"]

@@ -17,8 +17,6 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     import semver
 
-__all__ = ["Scheme", "format_version", "from_semver", "semver_inversion", "semver_obstacle", "to_semver"]
-
 Scheme = Literal["pep440", "semver", "calver"]
 """How a project's versions are written and bumped."""
 

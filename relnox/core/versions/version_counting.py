@@ -9,8 +9,6 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from datetime import date
 
-__all__ = ["PATCH", "Calendar", "Levels"]
-
 Release: TypeAlias = tuple[int, ...]
 
 PATCH = 2

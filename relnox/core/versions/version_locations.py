@@ -24,24 +24,6 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package, VersionSource
 
-__all__ = [
-    "HATCH_PATTERN",
-    "MESON_PATTERN",
-    "Span",
-    "describe_disagreement",
-    "find_attribute",
-    "find_json_version",
-    "find_literals",
-    "find_locked_versions",
-    "find_only_word",
-    "find_pattern",
-    "find_spans",
-    "locations_agree",
-    "parse_version",
-    "replace_span",
-    "replace_version",
-]
-
 HATCH_PATTERN = r"(?i)^(__version__|VERSION)(?: ?\: ?str)? *= *([\'\"])v?(?P<version>.+?)\2"
 """The pattern that hatchling uses if `[tool.hatch.version]` has a path and no pattern (its documentation)."""
 

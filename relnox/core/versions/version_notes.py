@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from relnox.core.versions.requested_bump import Bump
     from relnox.core.versions.semver_compat import Scheme
 
-__all__ = ["explain", "normalization_note"]
-
 
 def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
     """Return a note if a version will be written in another form than now.

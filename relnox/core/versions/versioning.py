@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.core.versions.requested_bump import Bump, Level, Phase
     from relnox.core.versions.semver_compat import Scheme
 
-__all__ = ["next_version", "parse", "phase_of", "shift_level"]
-
 _PHASES: dict[str, Phase] = {letter: phase for phase, letter in LETTERS.items()}
 _ORDER = tuple(_PHASES)
 _FIRST = 1

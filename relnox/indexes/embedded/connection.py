@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from relnox.indexes.embedded.server import EmbeddedIndex, Listener
 
-__all__ = ["CHUNK", "LOOPBACK", "Body", "Connection", "Response"]
-
 LOOPBACK = "127.0.0.1"
 CHUNK = 1 << 18
 _LOOPBACK_NAMES = frozenset({LOOPBACK, "localhost"})

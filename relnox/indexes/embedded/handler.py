@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from relnox.indexes.embedded.connection import Body
     from relnox.indexes.embedded.stored_files import StoredFile
 
-__all__ = ["Handler"]
-
 _BODY_LIMIT = 1 << 30
 
 

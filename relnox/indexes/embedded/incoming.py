@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relnox.indexes.embedded.store import Store
     from relnox.system.temporary_folders import TemporaryFolder
 
-__all__ = ["Incoming"]
-
 _METADATA_LIMIT = 1 << 24
 _UNREADABLE = (
     zipfile.BadZipFile,

@@ -15,8 +15,6 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Form", "Readable", "read_form"]
-
 _CHUNK = 1 << 18
 _HEADERS_LIMIT = 1 << 14
 _PADDING_LIMIT = 1 << 8

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from relnox.indexes.embedded.stored_files import StoredFile
 
-__all__ = ["Format", "negotiate", "project_list", "project_page"]
-
 
 class Format(StrEnum):
     """Media types of pages."""

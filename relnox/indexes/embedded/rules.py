@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from relnox.indexes.embedded.incoming import Incoming
     from relnox.indexes.embedded.store import Store
 
-__all__ = ["Rules"]
-
 _DAY = 86400.0
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from relnox.indexes.embedded.rules import Rules
 
-__all__ = ["EmbeddedIndex", "Listener"]
-
 _CLOSING_LIMIT = 5.0
 _CONNECTIONS_LIMIT = 256
 """Concurrent connections, each with a thread: many more than installers and uploads open."""

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-__all__ = ["Store"]
-
 _MARKER = "relnox-embedded-index"
 _CONTENT = {_MARKER, "files", "incoming"}
 """Content of the folder of an index; a folder with anything else is never cleared."""

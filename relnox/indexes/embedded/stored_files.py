@@ -16,8 +16,6 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from packaging.version import Version
 
-__all__ = ["FILE", "METADATA", "RECORD", "StoredFile", "file_exists_message", "identify"]
-
 FILE = "file"
 METADATA = "metadata"
 RECORD = "upload.json"

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from relnox.indexes.embedded.multipart import Form
     from relnox.indexes.embedded.server import EmbeddedIndex
 
-__all__ = ["Upload"]
-
 _DIGEST_FIELDS = {"sha256_digest": "sha256", "blake2_256_digest": "blake2_256"}
 
 

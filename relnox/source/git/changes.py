@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import Tag
     from relnox.source.git.repository import Git
 
-__all__ = ["commit", "create_tag", "create_tags", "delete_tags", "reset_index", "reset_to", "undo_commits"]
-
 _PACK_THRESHOLD = 20
 """How many files a commit must have for a pack to be worth one more process."""
 _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")

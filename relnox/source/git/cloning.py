@@ -9,8 +9,6 @@ from relnox.source.git.repository import Git
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["clone_with_remote", "shared_clone"]
-
 _CLONE = ("clone", "--quiet", "--no-hardlinks")
 
 

@@ -6,8 +6,6 @@ import os
 
 from relnox.system.environment_variables import without_upload_credentials
 
-__all__ = ["environment"]
-
 _OTHER_REPOSITORY = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",

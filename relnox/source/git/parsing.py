@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from relnox.core.records import Record
 
-__all__ = ["GitState", "Status", "parse_refs", "parse_status", "parse_tags"]
-
 
 class GitState(Record, kw_only=True):
     """The state of a checkout at one moment.

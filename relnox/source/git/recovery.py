@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from relnox.source.git.repository import Git
     from relnox.system.process import Completed
 
-__all__ = ["modify", "recover", "wait_for_leftover_process"]
-
 _TIMEOUT = 10.0
 """Seconds to wait for a process that was left behind."""
 _LOCKS = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock", "packed-refs.lock", "COMMIT_EDITMSG.lock")

@@ -15,18 +15,6 @@ if TYPE_CHECKING:
     from relnox.source.git.repository import Git
     from relnox.system import process
 
-__all__ = [
-    "NETWORK_TIMEOUT",
-    "default_branch",
-    "fetch_objects",
-    "names",
-    "push",
-    "push_new_tags",
-    "read_refs",
-    "read_tags",
-    "url",
-]
-
 NETWORK_TIMEOUT = 10.0
 """Seconds to wait for a remote whose answer is useful but not required."""
 

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["Git"]
-
-
 class Git:
     """git in one checkout; paths are relative to a folder in it.
 

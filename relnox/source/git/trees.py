@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import Edit
     from relnox.source.git.repository import Git
 
-__all__ = ["CommitContent", "PlannedFile", "PlannedTree", "plan_tree", "read_commit"]
-
 _SYMBOLIC_LINK = "120000"
 _SETTINGS = (
     "core.sparseCheckout=false",

@@ -36,21 +36,6 @@ if TYPE_CHECKING:
             """Truncate and open."""
 
 
-__all__ = [
-    "DOCUMENT",
-    "ERROR_PAGE",
-    "LISTING",
-    "PEEK",
-    "SLOWEST_AVERAGE",
-    "UPLOAD_RESPONSE",
-    "Limit",
-    "TooLarge",
-    "file_limit",
-    "html_text",
-    "json_document",
-    "read_body",
-]
-
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _CHUNK = 64 * _KIB
 _MAX_FILE_SIZE = 4 * _GIB

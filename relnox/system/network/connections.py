@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from relnox.system.network.watching import Watch
 
-__all__ = ["adapter", "default_headers"]
-
 _POOL_SIZE = 32
 """Open connections to each of as many servers."""
 _MAX_HEADERS = 1 << 18

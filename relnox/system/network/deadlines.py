@@ -13,8 +13,6 @@ from relnox.system.network.failures import TransientError, interrupted
 from relnox.system.network.rate_limits import MAX_RETRY_AFTER
 from relnox.system.network.watching import interruptible_pause
 
-__all__ = ["READ_TIMEOUT", "Clock", "Deadline"]
-
 READ_TIMEOUT = 60.0
 """Seconds between two bytes of a response."""
 _RETRY_TIME = 600.0

@@ -11,17 +11,6 @@ from relnox.errors import Failed, TryLater
 if TYPE_CHECKING:
     from relnox.system.network.proxies import Proxy
 
-__all__ = [
-    "TransientError",
-    "cause_of",
-    "connection_error",
-    "describe_error",
-    "interrupted",
-    "network_errors",
-    "proxy_login_required",
-    "through_proxy",
-]
-
 _TUNNEL_REJECTED = re.compile(r"Tunnel connection failed: (\d{3})\b")
 """The error of http.client when a proxy does not connect to a server."""
 

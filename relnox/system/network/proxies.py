@@ -11,8 +11,6 @@ from relnox.errors import Failed
 from relnox.system.addresses import is_loopback
 from relnox.system.secrets import Secret
 
-__all__ = ["Proxy", "proxy_for"]
-
 _SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _passwords: dict[str, tuple[Secret, ...]] = {}
 """Passwords of proxies in use, by URL; as long as these objects exist, output masks them."""

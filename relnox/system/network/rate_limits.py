@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-__all__ = ["MAX_RETRY_AFTER", "retry_after"]
-
 _MIN_TIMESTAMP = 1e9
 """A `RateLimit-Reset` beyond this is a Unix time, below it a number of seconds: servers send both."""
 

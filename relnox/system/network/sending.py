@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from relnox.system.network.bodies import Limit, Writable
 
-__all__ = ["send_once"]
-
 _CONNECT_TIMEOUT = 10.0
 """Seconds for resolving a host name, and again for each connection."""
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-__all__ = ["MIN_RATE", "Watch", "active_requests", "cancel_all", "interruptible_pause", "watch_of_this_thread"]
-
 T = TypeVar("T")
 
 MIN_RATE = 1024
