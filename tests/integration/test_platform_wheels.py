@@ -690,7 +690,7 @@ def test_wheels_are_built_only_from_an_sdist_of_the_manifest(root: Path) -> None
     refused(nothing)
     (root / "manifest.json").rename(root / "dist/manifest.json")
     packed.sdist(root / "dist", {"src/other.py": ""})
-    refused(f"{SDIST} was changed after it was built")
+    refused(f"{SDIST} was changed or removed after it was built")
     (root / "dist" / SDIST).unlink()
     refused(nothing)
     shutil.rmtree(root / "dist")

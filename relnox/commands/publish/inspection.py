@@ -13,7 +13,7 @@ from relnox.commands.shared.manifests import read_public_part
 from relnox.errors import Blocked, ExitCode, RelnoxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from relnox.building.checks import Finding
@@ -86,11 +86,11 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
     is_embedded, production = index == EMBEDDED, project.indexes.is_production(index)
     folder = project.root / options.dist
     checked_files = manifest.distributions if pypi_rules else missing
-    violations = tuple(
-        _violations(
-            checked_files, manifest, folder, project.config, public=production or pypi_rules or index == TEST
-        )
-    )
+    local_hashes = _local_hashes(folder, manifest)
+    built = {file.filename: file.sha256 for file in manifest.distributions}
+    unchanged = {name: folder / name for name, sha256 in local_hashes.items() if sha256 == built[name]}
+    public = production or pypi_rules or index == TEST
+    violations = tuple(_violations(checked_files, manifest, unchanged, project.config, public=public))
     requirements = requirement_checks.NOT_CHECKED
     if options.check_requirements and missing and not is_embedded:  # the embedded index must need no network
         invalid_files = {violation.file for violation in violations}
@@ -106,7 +106,7 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
         index_hashes=state.hashes,
         public=state.public,
         missing=missing,
-        local_hashes=_local_hashes(folder, manifest),
+        local_hashes=local_hashes,
         host="" if is_embedded else project.indexes.target(index).host,
         production=production,
         allows_dev=project.config.targets.get("dev") == index,
@@ -133,14 +133,17 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
 
 
 def _violations(
-    files: Sequence[Distribution], manifest: Manifest, folder: Path, config: Config, *, public: bool
+    files: Sequence[Distribution],
+    manifest: Manifest,
+    unchanged: Mapping[str, Path],
+    config: Config,
+    *,
+    public: bool,
 ) -> Iterator[Finding]:
-    """Check the archives on disk of some files of a manifest."""
-    from relnox.building.archives import is_file_inside
+    """Check the archives of some files of a manifest, as far as they are on disk as they were built."""
 
     def existing(files: Iterable[Distribution]) -> Iterator[tuple[str, Path]]:
-        paths = ((file.package, folder / file.filename) for file in files)
-        return ((package, path) for package, path in paths if is_file_inside(folder, path))
+        return ((file.package, unchanged[file.filename]) for file in files if file.filename in unchanged)
 
     for _, finding in archive_checks.archive_errors(existing(files), config, public=public):
         yield finding
