@@ -1,7 +1,7 @@
-"""Environments, the build of a package in one, and what is truly inside the archives that come out.
+"""Build environments, builds of packages in them, and inspection of the built archives.
 
-Modules are imported on first use, `from relnox import building`, then `building.archives.read`: steps are planned
-without them.
+Submodules are imported on first use (`from relnox import building`, then `building.archives.read`), since planning
+does not need them.
 """
 
 from __future__ import annotations

@@ -72,20 +72,20 @@ class Archive:
     """A wheel or an sdist.
 
     Attributes:
-        path: Where it is.
+        path: The path of the file.
         kind: `sdist` or `wheel`.
         name: Normalized name (PEP 503), from the file name.
-        version: From the file name.
-        tags: The tags of a wheel, from the file name.
+        version: The version in the file name.
+        tags: The tags in the file name of a wheel; empty for an sdist.
         name_in_metadata: `Name` of the metadata, as written.
         version_in_metadata: `Version` of the metadata, as written.
         requires: `Requires-Dist` of the metadata.
         import_names: `Import-Name` and `Import-Namespace` of the metadata (PEP 794); None if it has neither.
-        entries: The entries, in order.
-        members: The names of the entries.
+        entries: The files, folders and links in the archive, in order.
+        members: The names of the entries, in the same order.
         metadata: The content of the metadata file.
         findings: Problems with the format of the archive file.
-        limits: The limits for its size and number of entries.
+        limits: The limits on the archive's size and number of entries.
     """
 
     path: Path
@@ -105,7 +105,7 @@ class Archive:
 
     @property
     def platforms(self) -> set[str]:
-        """The platforms of a wheel."""
+        """The platform tags of a wheel, such as `any` or `win_amd64`."""
         return {tag.platform for tag in self.tags}
 
 
@@ -119,7 +119,7 @@ class Digests:
 
 
 def hash_file(path: Path) -> Digests:
-    """Hash a file, reading it only once."""
+    """Return the size and hashes of a file, reading it only once."""
     sha256, blake2b = hashlib.sha256(), hashlib.blake2b(digest_size=32)
     size = 0
     with path.open("rb") as content:
@@ -131,7 +131,10 @@ def hash_file(path: Path) -> Digests:
 
 
 def is_unchanged(path: Path, size: int, sha256: str) -> bool:
-    """Return whether a path is a file with this size and SHA-256; pipes, devices and larger files are not read."""
+    """Return whether a path is a regular file with this size and SHA-256 hash.
+
+    The content is read only if the size matches; pipes and devices are never read.
+    """
     try:
         status = path.stat()
     except OSError:
@@ -140,16 +143,16 @@ def is_unchanged(path: Path, size: int, sha256: str) -> bool:
 
 
 def is_file_inside(folder: Path, path: Path) -> bool:
-    """Return whether a path is a file inside a folder, and not a link to a file outside of it."""
+    """Return whether a path is a file in a folder; a symbolic link must point to a file inside the folder."""
     return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()))
 
 
 def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
-    """Read the entries and the metadata of an archive within limits of its size.
+    """Read the entries and the metadata of an archive.
 
     Raises:
-        ArchiveError: It cannot be read safely, is too large, has an invalid file name, or not exactly one metadata
-            file.
+        ArchiveError: The archive cannot be read safely, exceeds the limits, has an invalid file name, or does not
+            have exactly one metadata file.
     """
     kind: Kind = "wheel" if path.name.endswith(".whl") else "sdist"
     tags: frozenset[Tag] = frozenset()
@@ -201,10 +204,11 @@ def iter_files(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the first `limit` bytes of every file in an archive, in one pass.
 
-    For a file of a wheel, `hashes` may return a hash object, which is updated with the whole content.
+    For a wheel, `hashes` is called with the name of each file, and may return a hash object that is updated with
+    the whole content of the file.
 
     Raises:
-        ArchiveError: Its content is damaged, or does not match its headers.
+        ArchiveError: A file is damaged, or does not match its headers.
     """
     if archive.kind == "wheel":
         with archive.path.open("rb") as file:
@@ -223,7 +227,7 @@ def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA) -> bytes:
     """Return the content of a file in an archive.
 
     Raises:
-        ArchiveError: It is damaged, or larger than the limit.
+        ArchiveError: The file is damaged, or a file of a wheel is larger than `limit` bytes.
     """
     entry = next(entry for entry in archive.entries if entry.name == name and entry.kind == "file")
     if archive.kind == "wheel":
@@ -241,7 +245,7 @@ def member_path(member: str) -> PurePosixPath:
 
 
 def find_dist_info_file(archive: Archive, name: str) -> str | None:
-    """Find a file in the wheel's own `.dist-info`; vendored packages may have further such folders."""
+    """Return the name of a file in the wheel's top-level `.dist-info` folder, or None if it does not exist."""
     matches = (member for member in archive.members if member.endswith(f".dist-info/{name}"))
     return next((member for member in matches if member.count("/") == 1), None)
 
@@ -288,7 +292,7 @@ def _wheel_content(file: IO[bytes], entry: Entry, limit: int) -> bytes:
 
 
 def _first_bytes(pieces: Iterator[bytes], limit: int, digest: hashlib._Hash | None) -> bytes:
-    """Read all pieces, and return the first bytes."""
+    """Read all pieces, update the digest with them, and return the first `limit` bytes."""
     head = b""
     for piece in pieces:
         if len(head) < limit:

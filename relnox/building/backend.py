@@ -40,13 +40,13 @@ _FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 
 
 class MissingModule(Failed):
-    """The error of a build that imports a module which its environment does not have.
+    """The error for a build that imports a module that is not installed in the build environment.
 
     Args:
         code: As for every error.
         message: As for every error.
         fix: As for every error.
-        modules: The names it tried to import, the longest first: the missing module may be a namespace package.
+        modules: The module names that may be missing, longest first (a parent may be a namespace package).
     """
 
     def __init__(self, code: str, message: str, *, fix: str, modules: tuple[str, ...]) -> None:
@@ -55,7 +55,7 @@ class MissingModule(Failed):
 
 
 class _IsolatedEnv(Record):
-    """An environment with the interface of `build.env.IsolatedEnv`."""
+    """An adapter that gives an environment the interface of `build.env.IsolatedEnv`."""
 
     environment: Environment
 
@@ -71,7 +71,7 @@ class _IsolatedEnv(Record):
 def build_sdist(
     name: str, source: Path, output: Path, session: BuildSession, settings: BuildSettings = DEFAULT
 ) -> Path:
-    """Build a package's sdist in an existing folder; `name` is the package's, for messages.
+    """Build the sdist of a package into the existing folder `output`; the package's `name` is used in messages.
 
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
@@ -87,7 +87,7 @@ def build_wheel(  # noqa: PLR0913, PLR0917 - the parameters of a build
     session: BuildSession,
     settings: BuildSettings = DEFAULT,
 ) -> Path:
-    """Build a package's wheel from its sdist, as installers do; `scratch` is an empty folder to unpack it in.
+    """Build the wheel of a package from its sdist, which is unpacked into the empty folder `scratch`.
 
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
@@ -145,16 +145,16 @@ def _build(  # noqa: PLR0913, PLR0917 - as above
 
 
 _listeners: dict[int, Callable[[str], None]] = {}
-"""Receivers of backends' warnings, by thread."""
+"""Maps each building thread's id to the callback that receives its warnings."""
 _listeners_lock = threading.Lock()
 _redirected = contextlib.ExitStack()
 
 
 @contextlib.contextmanager
 def warnings_as_output(on_line: Callable[[str], None]) -> Iterator[None]:
-    """Pass warnings about the build to `on_line` inside the block.
+    """Pass the warnings that `build` emits in this thread to `on_line` while the block runs.
 
-    `build` emits them with Python's `warnings`, which has one hook for all threads.
+    `build` uses Python's `warnings` module, which has a single hook for all threads.
     """
     thread = threading.get_ident()
     with _listeners_lock:
@@ -179,7 +179,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _unpack(sdist: Path, into: Path) -> Path:
-    """Unpack an sdist and return its top-level folder; members with paths outside the folder are rejected."""
+    """Unpack an sdist and return its top-level folder; raise `Failed` if a member's path is outside the folder."""
     try:
         with tarfile.open(sdist) as archive:
             archive.extractall(into, filter="data")
@@ -200,7 +200,7 @@ def _unpack(sdist: Path, into: Path) -> Path:
 
 
 def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, str] | None:
-    """Find the module that a failed build could not import, and the file and line of the import."""
+    """Return the module that a failed build could not import, and where: ` (FILE, line N)` or an empty string."""
     # Set if the backend itself cannot be imported: then no line of the project is the cause.
     unavailable = getattr(getattr(error, "exception", None), "traceback", None)
     lines = [line for line in (unavailable.splitlines() if unavailable else output) if line.strip()]
@@ -213,7 +213,7 @@ def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, 
 
 
 def _requirement_fix(distribution: str, name: str, source: Path) -> str:
-    """Return the fix that adds a requirement to `[build-system]`, with the whole line to write."""
+    """Return a fix that tells the user to add a distribution to `[build-system] requires`, with the full line."""
     import build
 
     try:
@@ -228,7 +228,7 @@ def _requirement_fix(distribution: str, name: str, source: Path) -> str:
 
 
 def _fix_for_known_failure(name: str, kind: Kind, source: Path, output: Sequence[str]) -> str | None:
-    """Return the fix for failures that are known by their output."""
+    """Return the fix for a failure that is recognized by its output, or None if it is not recognized."""
     for line in reversed(output):
         if (plugin := missing_modules.hatch_plugin(line)) is not None:
             return _requirement_fix(plugin, name, source)

@@ -1,6 +1,6 @@
-"""Backends whose hooks may share environments and warm processes, as tests prove that archives do not differ.
+"""Build backends whose hooks can share environments and warm processes; tests verify that archives do not differ.
 
-The values are the modules that the hooks import: a warm process imports them before the first fork.
+`SHAREABLE_BACKENDS` maps each backend to the modules that its hooks import; a warm process preloads them.
 """
 
 from __future__ import annotations
@@ -56,5 +56,7 @@ SHAREABLE_BACKENDS: Mapping[str, tuple[str, ...]] = {
 SINGLE_PROCESS_BACKENDS = frozenset(
     {"flit_core.buildapi", "hatchling.build", "pdm.backend", "poetry.core.masonry.api", "uv_build"}
 )
-"""Those of them that can run all hooks for an archive in one process, as their own commands do; with the others,
-code of the project may rely on a new process for every hook."""
+"""Shareable backends that can run all hooks for an archive in one process, as their own commands do.
+
+With other backends, code of the project may rely on a new process for each hook.
+"""

@@ -1,12 +1,12 @@
-"""A cache of build environments between runs: created once for a set of pins, checked before every reuse.
+"""A cache of build environments that persists between runs: one for each set of pins, verified before each reuse.
 
-Each environment is a folder, and an entry file beside it leads from a key to the folder, so that concurrent runs
-never use an incomplete one. Other files record what requirements resolved to last time, so that the backend's
-process can start while the index is queried. The least recently used environments are removed when the cache grows
-too large.
+Each environment is a folder. An entry file next to it maps a key to the folder; it is written last, so that
+concurrent runs never use an incomplete environment. Resolution files record what requirements resolved to last
+time, so that the backend's process can start while the index is queried. The least recently used environments are
+removed when the cache grows too large.
 
-Code in the environments is executed later. Therefore everything is private, and nothing is used that is a link,
-belongs to another user, or is writable by one.
+Code in the environments is executed later. Therefore the cache is private to the user: files and folders that are
+links, belong to another user, or are writable by another user are not used.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ _NAMES = {
     "resolution": re.compile(r"[0-9a-f]{64}\.lead"),
     "folder": re.compile(r"[0-9a-f]{16}-[0-9a-z_]{8,16}"),
 }
-"""Names of files and folders in the cache; others are neither used nor removed."""
+"""Patterns for the names of the cache's files and folders; anything else is neither used nor removed."""
 _MAX_BYTES = 2 << 30
 _IN_USE = 24 * 3600.0
-"""Seconds after which no run can still be using an environment: longer than any build."""
+"""The time in seconds after which an environment is no longer in use; longer than any build."""
 
 
 class EnvironmentCache:
     """A folder of cached environments.
 
     Args:
-        folder: The folder; it is created with the first environment.
-        max_bytes: The maximum total size.
+        folder: The folder, which is created when the first environment is stored.
+        max_bytes: The maximum total size in bytes.
 
     Attributes:
-        problem: Why a cached environment was not used, or none is cached; None without a problem.
+        problem: Why the cache or one of its environments could not be used, or None if there was no problem.
     """
 
     def __init__(self, folder: Path, max_bytes: int = _MAX_BYTES) -> None:
@@ -63,16 +63,16 @@ class EnvironmentCache:
     def get(
         self, pins: Sequence[str], python: Path, installer: str, make: Callable[[Path], Environment]
     ) -> Environment:
-        """Return the environment with exactly these packages; create it if it is missing or was modified.
+        """Return the cached environment with exactly these packages; create it if it is missing or was modified.
 
         Args:
-            pins: The packages with their versions.
-            python: The interpreter that it is created with.
-            installer: The installer and its sources.
-            make: Creates the environment in a new folder, and installs the packages.
+            pins: The packages, pinned to exact versions.
+            python: The interpreter that the environment is created with.
+            installer: A text that identifies the installer and the indexes it uses.
+            make: Creates the environment in the given folder and installs the packages.
 
         Raises:
-            OSError: The folder cannot be used, or not safely: see `problem`.
+            OSError: The cache folder is not usable or not safe (`problem` has the reason).
         """
         entry = self.folder / f"{_key(pins, python, installer)}.json"
         self._make_safe()
@@ -99,7 +99,7 @@ class EnvironmentCache:
         return environment
 
     def last_environment(self, requirements: Sequence[str], python: Path, installer: str) -> Environment | None:
-        """Return the environment that requirements, as written, resolved to last time; it may be outdated."""
+        """Return the environment that the same requirements last resolved to, or None; it may be outdated."""
         entry = _read_json(self._resolution_file(requirements, python, installer)).get("entry")
         if not isinstance(entry, str) or _NAMES["entry"].fullmatch(entry) is None or why_unsafe(self.folder):
             return None
@@ -108,14 +108,14 @@ class EnvironmentCache:
     def record_resolution(
         self, requirements: Sequence[str], pins: Sequence[str], python: Path, installer: str
     ) -> None:
-        """Record what requirements, as written, resolved to; see `last_environment`."""
+        """Record which pins requirements resolved to, for `last_environment`."""
         file = self._resolution_file(requirements, python, installer)
         entry = f"{_key(pins, python, installer)}.json"
         if _read_json(file).get("entry") != entry:
             _write_json(file, {"entry": entry})
 
     def content(self) -> list[Path]:
-        """Return the files and folders of the cache; others in its folder are left out."""
+        """Return the files and folders that belong to the cache, ignoring any others in its folder."""
         try:
             paths = tuple(self.folder.iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -126,7 +126,7 @@ class EnvironmentCache:
         """Remove all environments.
 
         Raises:
-            Blocked: Other users could have written into the folder.
+            Blocked: Other users can write to the folder.
         """
         if (paths := self.content()) and (reason := why_unsafe(self.folder)) is not None:
             raise Blocked(
@@ -143,7 +143,7 @@ class EnvironmentCache:
         """Create the folder, and check that no other user can change its content.
 
         Raises:
-            OSError: Another user can.
+            OSError: The folder cannot be created, or another user can change its content.
         """
         try:
             make_private_folder(self.folder)
@@ -154,7 +154,7 @@ class EnvironmentCache:
             raise PermissionError(self.problem)
 
     def _load(self, entry: Path) -> Environment | None:
-        """Return the environment of an entry, if it exists and is unmodified."""
+        """Return the environment of an entry file, or None if it does not exist, was modified or is not safe."""
         document = _read_json(entry)
         try:
             if _NAMES["folder"].fullmatch(document["folder"]) is None:
@@ -178,7 +178,10 @@ class EnvironmentCache:
         return self.folder / f"{_key(requirements, python, installer)}.lead"
 
     def _limit_size(self, newest: Path) -> None:
-        """Remove the least recently used environments beyond the maximum size, and folders without an entry."""
+        """Remove the least recently used entries beyond the maximum size, and old folders without an entry file.
+
+        The entry `newest` is always kept.
+        """
         entries = sorted(self._paths("entry"), key=_last_used, reverse=True)
         total = 0
         folders = set()
@@ -202,11 +205,11 @@ class EnvironmentCache:
 
 
 class _Untrusted(Exception):
-    """Another user could have changed a file of an environment."""
+    """A file of an environment is a link, or may have been changed by another user."""
 
 
 def _key(pins: Sequence[str], python: Path, installer: str) -> str:
-    """Return the key of an environment: a hash of all that determines its content."""
+    """Return the cache key of an environment: a hash of everything that determines its content."""
     real = Path(os.path.realpath(python))
     parts = [_FORMAT, sorted(pins), str(real), real.stat().st_mtime_ns, sys.version, sys.platform, installer]
     return digest(parts)
@@ -216,7 +219,7 @@ def _check_owner(path: str, status: os.stat_result, *, allow_link: bool) -> None
     """Check that a file or folder belongs to this user and is not writable by others.
 
     Raises:
-        _Untrusted: It does not, or is.
+        _Untrusted: The check failed, or the path is a symbolic link and `allow_link` is false.
     """
     is_link = stat.S_ISLNK(status.st_mode)
     if is_link and not allow_link:
@@ -228,7 +231,7 @@ def _check_owner(path: str, status: os.stat_result, *, allow_link: bool) -> None
 
 
 def _remove_write_permissions(folder: str) -> None:
-    """Remove write permissions of other users from a folder and all below it, whatever the umask is."""
+    """Remove the write permissions of group and others from a folder and everything in it."""
     for path, _, files in os.walk(folder):
         for name in (path, *(f"{path}/{file}" for file in files)):
             status = os.lstat(name)
@@ -249,12 +252,12 @@ def _remove(path: Path) -> None:
 
 
 def _fingerprint(folder: Path) -> tuple[str, int]:
-    """Return a digest over names, sizes and times of the files below a folder, and their total size.
+    """Return a digest of the names, sizes and times of the files in a folder, and their total size in bytes.
 
-    Compiled bytecode is left out, since Python writes it at any time.
+    Compiled bytecode is excluded, since Python may write it at any time.
 
     Raises:
-        _Untrusted: Another user could have changed one of them.
+        _Untrusted: Another user may have changed one of the files.
     """
     fingerprint = hashlib.sha256()
     total = 0

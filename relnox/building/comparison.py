@@ -1,4 +1,4 @@
-"""Comparison of two builds of one archive, file by file."""
+"""Comparison of two builds of the same archive, file by file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _GZIP_TIME = slice(4, 8)
-"""The modification time in a gzip header (RFC 1952)."""
+"""The position of the modification time in a gzip header (RFC 1952)."""
 
 FIXES: Mapping[str, str] = {
     "permissions": "the build backend copies permissions from the checkout: build under umask 022, as build-all "
@@ -29,7 +29,7 @@ FIXES: Mapping[str, str] = {
     "order": "sort folder listings in the build",
     "compression": "build both times with the same Python and zlib",
 }
-"""Fixes, by what differs."""
+"""Maps each kind of difference to the fix that users see."""
 
 
 class _Member(NamedTuple):
@@ -40,7 +40,7 @@ class _Member(NamedTuple):
 
 
 def differences(one: Path, other: Path) -> Iterator[tuple[str, str]]:
-    """Yield what differs, as a key of `FIXES`, and a message that names the place; nothing for equal bytes."""
+    """Yield the differences between two archives: the kind (a key of `FIXES`) and a message that says where."""
     if filecmp.cmp(one, other, shallow=False):
         return
     try:

@@ -1,4 +1,4 @@
-"""Conditions of a build: the default, and varied ones under which the same archives should be built.
+"""The default conditions of a build, and varied ones under which a reproducible build gives the same archives.
 
 See https://reproducible-builds.org/docs/source-date-epoch/ for `SOURCE_DATE_EPOCH`.
 """
@@ -12,9 +12,9 @@ class Conditions(Record, kw_only=True):
     """Umask, time zone and locale of a build.
 
     Attributes:
-        umask: The permission bits that new files do not get.
-        time_zone: `TZ`.
-        locale: `LC_ALL`.
+        umask: The permission bits that are removed from new files.
+        time_zone: The value of `TZ`.
+        locale: The value of `LC_ALL`.
     """
 
     umask: int
@@ -22,12 +22,12 @@ class Conditions(Record, kw_only=True):
     locale: str
 
     def variables(self, epoch: int | None) -> dict[str, str]:
-        """Return the environment variables for a build; without an epoch (seconds) the clock sets times."""
+        """Return the environment variables of a build; `epoch`, in seconds, is omitted if None."""
         variables = {"TZ": self.time_zone, "LC_ALL": self.locale}
         return variables | ({} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)})
 
 
 DEFAULT = Conditions(umask=0o022, time_zone="UTC", locale="C.UTF-8")
-"""The conditions of all builds."""
+"""The conditions of normal builds."""
 VARIED = Conditions(umask=0o077, time_zone="Pacific/Kiritimati", locale="C")
-"""Conditions of a second build, to compare it with the first one."""
+"""The conditions of a second build, which is compared with the first to check that it is reproducible."""

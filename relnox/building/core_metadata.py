@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from packaging.metadata import RawMetadata
 
 _MAX_FIELDS = 1 << 20
-"""Bytes of the fields before the description."""
+"""The maximum size in bytes of the fields before the description."""
 _MAX_FIELD_NAMES = 100
-"""Different names of fields: the parser's time is quadratic in their number."""
+"""The maximum number of distinct field names; the time to parse is quadratic in it."""
 
 
 def parse(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
-    """Return the fields of a metadata file, and those that are unknown or malformed; see `parse_email`."""
+    """Return the parsed fields of a metadata file, and the unknown or malformed ones; see `parse_email`."""
     raw, unparsed = _parse_cached(metadata)
     return raw.copy(), unparsed.copy()
 
@@ -30,10 +30,10 @@ def _parse_cached(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
 
 
 def reject_costly(metadata: bytes) -> None:
-    """Check that parsing a metadata file does not take too long.
+    """Raise an error if a metadata file has too many fields to be parsed in a short time.
 
     Raises:
-        ArchiveError: It does.
+        ArchiveError: The fields are too large, or have too many distinct names.
     """
     fields = metadata.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     names = {line.partition(b":")[0] for line in fields.split(b"\n") if not line.startswith((b" ", b"\t"))}

@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 REBUILD = f"build it again: {fixes.command('build-all')}"
 RAISE_LIMIT = "if it is meant to be that large, raise the limit in [tool.relnox.archives]"
 _ALWAYS_ALLOWED = 64 << 20
-"""Bytes that any archive may unpack to, however small it is."""
+"""The size in bytes to which an archive may always unpack, however small it is."""
 
 
 class Entry(NamedTuple):
     """A file, folder or link in an archive.
 
     Attributes:
-        name: Its path in the archive; folders of zip files end in a slash.
-        kind: Its type, such as a file or a link.
-        size: Bytes of its content.
-        mode: Permission bits, with setuid and setgid; 0 where there are none.
-        target: What a link points to.
-        offset: Where its content starts: in the file (zip), or in the unpacked stream (tar).
-        packed: Bytes of its compressed content (zip).
-        method: How it is compressed (zip).
-        crc: CRC-32 of its content (zip).
+        name: The path in the archive; for folders of zip files, it ends in a slash.
+        kind: The type of the entry.
+        size: The size of the content in bytes.
+        mode: The permission bits, including setuid and setgid, or 0 if the archive does not have them.
+        target: The path that a link points to; empty for other entries.
+        offset: Where the content starts: in the file (zip) or in the decompressed stream (tar).
+        packed: The size of the compressed content in bytes (zip only).
+        method: The number of the compression method (zip only).
+        crc: The CRC-32 of the content (zip only).
     """
 
     name: str
@@ -44,12 +44,12 @@ class Entry(NamedTuple):
 
 
 class ArchiveError(Failed):
-    """An archive that cannot be read safely.
+    """The error for an archive that cannot be read safely.
 
     Args:
-        message: What is wrong with it; the name of the file is put before it.
+        message: What is wrong with the archive, without its name.
         fix: As for every error.
-        file: The archive's name; readers of its content leave it out, and `archives.read` adds it.
+        file: The archive's file name, which `archives.read` adds; empty in errors from the format readers.
         code: As for every error.
     """
 
@@ -61,19 +61,19 @@ class ArchiveError(Failed):
 
 
 def too_large(message: str) -> ArchiveError:
-    """Return the error for an archive that exceeds one of the project's limits."""
+    """Return the error for an archive that exceeds one of the limits in `[tool.relnox.archives]`."""
     return ArchiveError(message, RAISE_LIMIT, code="archive-too-large")
 
 
 class Limit(Record):
-    """Bytes that an archive may unpack to, and the message when it unpacks to more."""
+    """The maximum size in bytes that an archive may unpack to, and the error message if it is exceeded."""
 
     size: int
     message: str
 
 
 def unpacked_limit(packed: int, limits: ArchiveLimits) -> Limit:
-    """Return the limit for an archive of `packed` bytes."""
+    """Return the limit on the unpacked size of an archive whose file has `packed` bytes."""
     total = limits.max_unpacked << 20
     by_ratio = max(packed * limits.max_ratio, _ALWAYS_ALLOWED)
     if by_ratio < total:

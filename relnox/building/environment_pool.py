@@ -1,4 +1,4 @@
-"""Build environments and processes: shared by packages, or new ones for each package."""
+"""The build environments and backend processes of a run, shared by packages or created for each package."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ V = TypeVar("V")
 
 
 class BuildEnvironmentPool:
-    """The environments and warm processes of all builds of a run; it has to be closed.
+    """The environments and warm processes of all builds in a run; call `close` when the builds are done.
 
     Args:
         installer: Creates environments.
         python: The interpreter of the environments.
-        folder: Creates a new folder with a name for its purpose; the folder exists until the run ends.
-        cache: Caches environments between runs; None to create all of them.
-        sources: The configured addresses to install packages from; empty for the installer's default.
+        folder: Takes a purpose, and creates a new folder that exists until the run ends.
+        cache: The cache of environments from earlier runs, or None to always create environments.
+        sources: The configured URLs to install packages from; empty for the installer's default.
         on_install: Called before the installer contacts an index.
     """
 
@@ -64,14 +64,14 @@ class BuildEnvironmentPool:
 
     @property
     def cache_problem(self) -> str | None:
-        """Why environments are not cached, or a cached one was not used; None without a problem."""
+        """Why the cache or one of its environments could not be used, or None if there was no problem."""
         return self._cache.problem if self._cache is not None else None
 
     def pins(self, requirements: Collection[str], constraints: Constraints = UNCONSTRAINED) -> tuple[str, ...]:
-        """Resolve requirements within constraints to pins, dependencies included.
+        """Resolve requirements and their dependencies to exact versions that satisfy the constraints.
 
         Raises:
-            Failed: They cannot be resolved, or the index does not answer.
+            Failed: The requirements cannot be resolved, or the index does not respond.
         """
         ordered = tuple(sorted(requirements))
         if not ordered:
@@ -85,7 +85,10 @@ class BuildEnvironmentPool:
     def shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints = UNCONSTRAINED
     ) -> Environment:
-        """Return the environment for packages with these requirements; it is cached if it has no siblings."""
+        """Return the environment shared by packages with these requirements.
+
+        It comes from the cache between runs unless it includes new wheels of siblings.
+        """
         plain = tuple(sorted(requirements))
         resolved = tuple(with_siblings(plain, siblings))
         return self._environments.get(
@@ -110,7 +113,7 @@ class BuildEnvironmentPool:
         no_deps: bool = False,
         constraints: Constraints = UNCONSTRAINED,
     ) -> None:
-        """Install into an environment; see `Installer.install`.
+        """Install requirements into an environment; see `Installer.install`.
 
         Raises:
             Failed: The installer failed; the message has its last lines.
@@ -133,8 +136,8 @@ class BuildEnvironmentPool:
     ) -> Environment:
         """Create the environment shared by packages with the same requirements, and start its warm process.
 
-        The environment that these requirements led to last time is started while the index is queried, since it is
-        usually still the right one.
+        The process is first started in the environment that these requirements last resolved to, while the index
+        is queried, since this is usually still the right environment.
 
         Raises:
             Failed: The requirements cannot be installed.
@@ -150,7 +153,7 @@ class BuildEnvironmentPool:
     def backend_server(
         self, environment: Environment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
-        """Return the running process of a backend in an environment; None if its hooks need new processes."""
+        """Return the warm process of a backend in an environment, or None if each hook needs a new process."""
         server = self._start_server(environment, backend, variables)
         return server if server is not None and server.is_single_threaded() else None
 
@@ -168,7 +171,7 @@ class BuildEnvironmentPool:
         return self._servers.get((environment.folder, backend), start) if has_fork() else None
 
     def close(self) -> None:
-        """End the warm processes, and the hooks that run in them."""
+        """Stop the warm processes and the hooks that are running in them."""
         self._closed = True
         for server in self._running:  # so that they all end at the same time
             server.close_stdin()
@@ -176,7 +179,7 @@ class BuildEnvironmentPool:
             server.close()
 
     def _cache_kind(self, constraints: Constraints) -> str:
-        """Return the installer and its sources with the constraints, which builds during installation obey too."""
+        """Return a text that identifies the installer, its sources and the constraints in the cache."""
         return (
             self._installer_and_sources
             if constraints == UNCONSTRAINED
@@ -207,7 +210,7 @@ class BuildEnvironmentPool:
 
 
 class _OncePerKey(Generic[K, V]):
-    """A cache that makes each value once, even if several threads request it at the same time."""
+    """A thread-safe cache that computes the value of each key only once."""
 
     def __init__(self) -> None:
         self._futures: dict[K, Future[V]] = {}
@@ -226,7 +229,7 @@ class _OncePerKey(Generic[K, V]):
 
 
 def digest(constraints: Constraints) -> str:
-    """Hash constraints, with the present content of constraint files."""
+    """Return a hash of constraints that includes the current content of constraint files."""
     contents = []
     for name in constraints.files:
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""Virtual environments, created and filled by uv if it is installed, else by venv and pip.
+"""Virtual environments, created and populated by uv if it is installed, otherwise by venv and pip.
 
-Environments are created without pip: that takes a fraction of the time, and relnox's own pip can install into them
+Environments are created without pip, which is much faster; relnox's own pip can install into them
 (`pip --python`).
 """
 
@@ -44,8 +44,8 @@ class Environment(Record):
     """A virtual environment.
 
     Attributes:
-        folder: Its root.
-        python: Its interpreter.
+        folder: The root folder of the environment.
+        python: The path of its interpreter.
     """
 
     folder: Path
@@ -53,29 +53,29 @@ class Environment(Record):
 
     @property
     def scripts_folder(self) -> Path:
-        """The folder of its programs."""
+        """The `bin` or `Scripts` folder of the environment."""
         return self.python.parent
 
     @property
     def site_packages(self) -> Path:
-        """Its site-packages folder."""
+        """The site-packages folder of the environment."""
         if os.name == "nt":
             return self.folder / "Lib" / "site-packages"
         return next(self.folder.glob("lib/*/site-packages"))
 
     def variables(self, base: Mapping[str, str]) -> dict[str, str]:
-        """Return `base` with this environment's programs first."""
+        """Return the variables in `base`, changed to activate this environment (`PATH`, `VIRTUAL_ENV`)."""
         path = os.pathsep.join([str(self.scripts_folder), base.get("PATH", os.defpath)])
         return {**base, "PATH": path, "VIRTUAL_ENV": str(self.folder)}
 
 
 class Installer(Record):
-    """A program that creates environments and installs into them.
+    """A program that creates environments and installs packages into them.
 
     Attributes:
         uv: The uv executable, or None for venv and pip.
-        env: Its environment variables, which may configure an index.
-        project: The folder whose settings uv reads; the current one if None.
+        env: The environment variables of the program, which may configure an index.
+        project: The folder whose settings uv reads, or None for the current folder.
     """
 
     uv: Path | None
@@ -84,7 +84,7 @@ class Installer(Record):
 
     @property
     def name(self) -> str:
-        """`uv` or `pip`."""
+        """The name of the installer: `uv` or `pip`."""
         return "uv" if self.uv else "pip"
 
     def create(self, folder: Path, python: Path) -> Environment:
@@ -115,14 +115,14 @@ class Installer(Record):
         on_line: Callable[[str], None] | None = None,
         constraints: Constraints = UNCONSTRAINED,
     ) -> process.Completed:
-        """Install requirements; the result is not checked.
+        """Install requirements and return the result of the command; a failure does not raise an error.
 
         Args:
-            environment: Where to.
-            requirements: PEP 508 strings, or paths of archives.
-            index_url: The only index to install from, also for sdists that set another one; the installer's
-                default if None.
-            no_deps: Whether dependencies of the requirements are left out.
+            environment: The environment to install into.
+            requirements: PEP 508 strings or paths of archives.
+            index_url: The only index to install from, even if an sdist sets another one; None for the installer's
+                default.
+            no_deps: Whether to skip the dependencies of the requirements.
             on_line: Called with each line of output.
             constraints: The releases that may be installed.
         """
@@ -141,7 +141,7 @@ class Installer(Record):
 
     @contextlib.contextmanager
     def _constraint_options(self, constraints: Constraints) -> Iterator[process.Words]:
-        """Yield options that limit the installer to certain releases, also for build requirements of sdists."""
+        """Yield the command-line options that apply constraints, also to the build requirements of sdists."""
         options: list[str | os.PathLike[str]] = ["--project", self.project] if self.uv and self.project else []
         with contextlib.ExitStack() as stack:
             files: list[str | os.PathLike[str]] = [*constraints.files]
@@ -162,7 +162,7 @@ class Installer(Record):
             yield options
 
     def unsupported(self, constraints: Constraints) -> tuple[str, ...]:
-        """Return the constraints that the installer does not support, each with the reason."""
+        """Return a message for each constraint that the installer does not support."""
         if self.uv:
             return ()
         reasons = []
@@ -181,7 +181,7 @@ class Installer(Record):
         """Resolve requirements (PEP 508) and their dependencies to pinned releases for an interpreter.
 
         Raises:
-            Failed: There is no solution, or the index does not respond.
+            Failed: The requirements cannot be resolved, or the index does not respond.
         """
         action = f"resolving {', '.join(requirements)}"
         fix = "check that the package index is reachable, then rerun the command"
@@ -205,7 +205,7 @@ class Installer(Record):
             return tuple(sorted(map(_pinned_requirement, document["install"])))
 
     def check(self, environment: Environment) -> process.Completed:
-        """Check that installed packages have compatible dependencies (`pip check`); the result is not checked."""
+        """Run `pip check` in an environment and return the result; a failure does not raise an error."""
         argv: process.Words = [*_pip_command(environment.python), "check"]
         if self.uv:
             argv = [self.uv, "pip", "check", "--python", environment.python]
@@ -213,7 +213,7 @@ class Installer(Record):
 
 
 def _pip_command(python: Path) -> list[str | Path]:
-    """Return the command of relnox's own pip, for the environment of an interpreter."""
+    """Return the command that runs relnox's own pip on the environment of an interpreter."""
     return [sys.executable, "-m", "pip", "--python", python]
 
 
@@ -228,9 +228,9 @@ def _pip_version() -> Version:
 
 
 def pip_timestamp(newer: str) -> str:
-    """Convert uv's `exclude-newer` to pip's `--uploaded-prior-to`; empty for forms that only uv reads.
+    """Convert uv's `exclude-newer` to pip's `--uploaded-prior-to`; return "" for formats that only uv supports.
 
-    A date means its end to uv, and its beginning to pip.
+    For uv, a date includes the whole day; for pip, it is the start of the day.
     """
     try:
         day = date.fromisoformat(newer)
@@ -243,7 +243,7 @@ def pip_timestamp(newer: str) -> str:
 
 
 def _pinned_requirement(entry: Mapping[str, Any]) -> str:
-    """Return a requirement for exactly the release in an entry of pip's report."""
+    """Return a requirement that pins the release in an entry of pip's installation report."""
     metadata = entry["metadata"]
     if entry.get("is_direct"):
         return f"{metadata['name']} @ {entry['download_info']['url']}"
@@ -253,10 +253,15 @@ def _pinned_requirement(entry: Mapping[str, Any]) -> str:
 def find_installer(
     name: str, env: Mapping[str, str] = MappingProxyType({}), project: Path | None = None
 ) -> Installer:
-    """Find an installer by name, `uv` or `pip`; `auto` prefers uv. The other arguments are its attributes.
+    """Return the installer `uv` or `pip`, or with `auto` uv if it is installed, otherwise pip.
+
+    Args:
+        name: `uv`, `pip` or `auto`.
+        env: See `Installer`.
+        project: See `Installer`.
 
     Raises:
-        Blocked: It is not installed.
+        Blocked: The installer is not installed.
     """
     uv = None if name == "pip" else find_uv()
     if name == "uv" and uv is None:
@@ -275,7 +280,7 @@ def find_installer(
 
 
 def find_uv() -> Path | None:
-    """Find uv beside relnox's own interpreter, or on PATH."""
+    """Return the path of uv, next to relnox's own interpreter or on PATH, or None if it is not installed."""
     beside = Path(sys.executable).parent / ("uv.exe" if os.name == "nt" else "uv")
     if beside.is_file():
         return beside

@@ -1,4 +1,4 @@
-"""Findings: problems with an archive, as values."""
+"""Findings: the problems that checks report about an archive."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Finding(Record):
     """A problem with an archive.
 
     Attributes:
-        level: An `error` keeps the archive from its final name; a `warning` does so with `--strict`. What is
-            `rejected-by-index` becomes one or the other in `set_file_and_level`: a warning for private packages.
-        code: Stable name of the kind of problem.
-        message: What is wrong; shown behind the name of the file.
-        fix: One instruction that solves it.
-        file: The archive's name; empty until `set_file_and_level`.
+        level: An `error` fails the build; a `warning` does so only with `--strict`. `set_file_and_level` turns
+            `rejected-by-index` into a warning for private packages, and into an error for others.
+        code: The stable name of the kind of problem.
+        message: What is wrong; shown after the file name.
+        fix: One instruction that solves the problem.
+        file: The archive's file name; empty until `set_file_and_level` sets it.
     """
 
     level: Literal["error", "warning", "rejected-by-index"]
@@ -34,22 +34,22 @@ class Finding(Record):
 
 
 def error(code: str, message: str, fix: str = REBUILD) -> Finding:
-    """Make a finding that is wrong on any index."""
+    """Return a finding about a problem that matters on any index."""
     return Finding("error", code, message, fix)
 
 
 def warning(code: str, message: str, fix: str) -> Finding:
-    """Make a finding that is most likely a mistake."""
+    """Return a finding about something that is probably a mistake."""
     return Finding("warning", code, message, fix)
 
 
 def rejected(code: str, message: str, fix: str) -> Finding:
-    """Make a finding that the public index rejects uploads for."""
+    """Return a finding about a problem for which the public index rejects an upload."""
     return Finding("rejected-by-index", code, message, fix)
 
 
 def set_file_and_level(finding: Finding, *, file: str, private: bool) -> Finding:
-    """Set the file, and the level of what only the public index rejects: a warning for private packages."""
+    """Return the finding with its file set and, if it is `rejected-by-index`, its final level."""
     if finding.level == "rejected-by-index":
         return replace(finding, file=file, level="warning" if private else "error")
     return replace(finding, file=file)

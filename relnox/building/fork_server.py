@@ -1,22 +1,22 @@
 """A server that runs build hooks in forks of one warm process: `python fork_server.py MODULE...`.
 
-It is started in the environment of a backend, and imports the backend's modules once. Hooks then run in its
-children, which start in the state of a new process after its imports: no child sees what another one does to its
-process.
+It is started with the Python of a backend's environment, and imports the backend's modules once. Each hook then
+runs in a forked child, which starts as a new process would after its imports; children cannot affect one another.
 
 Requests and replies are lines of JSON. A request has a script with its arguments, the working folder, the
-environment variables, and the file for the output. With `keep_alive` the child waits after a success, and one
-later request can run in it, with the id of the first one as `after`. Another kind of request kills the child of a
-request:
+environment variables, and the file for the output. With `keep_alive`, a child that succeeds waits for one more
+request, which names the id of the first request as `after`. A request with `end` kills the child that runs or last
+ran the request with that id:
 
     {"id": 1, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE, "keep_alive": true}
     {"id": 2, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE, "after": 1}
     {"end": 2}
 
-The first reply is {"threads": N}; then one for each request follows: {"id": 1, "status": STATUS}, negative for a
-signal. When standard input ends, all children are killed, and processes that they left behind in other groups.
+The first reply is {"threads": N}, the number of threads of the server. One reply follows for each request that
+runs a script: {"id": 1, "status": STATUS}, where a negative status is a signal. When standard input ends, all
+children and the processes that they left running are killed.
 
-It runs on older Pythons than relnox itself, and uses the standard library only.
+The script must run on older Pythons than relnox itself, and uses only the standard library.
 """
 
 import atexit
@@ -59,7 +59,7 @@ def main(*modules: str) -> None:
 
 
 def count_threads() -> int:
-    """Return the number of threads: a fork copies only one of them."""
+    """Return the number of threads of this process; more than one makes it unsafe to fork."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:
@@ -67,7 +67,7 @@ def count_threads() -> int:
 
 
 def prctl(option: int, value: int) -> None:
-    """Set a process attribute on Linux; other systems rely on process groups alone."""
+    """Set an attribute of this process with prctl on Linux; do nothing on other systems."""
     with contextlib.suppress(
         ImportError, OSError, AttributeError
     ):  # Pythons without ctypes, systems without prctl
@@ -84,7 +84,7 @@ def libc() -> Any:
 
 
 class Children:
-    """The children of this process: those that run a request, and those that wait for another one."""
+    """The forked children that run a request or wait for another one."""
 
     def __init__(self, requests: int, replies: int) -> None:
         self.requests = requests
@@ -94,9 +94,9 @@ class Children:
         for descriptor in (self.child_ended, self.wakeup):
             os.set_blocking(descriptor, False)
         self.request_ids: Dict[int, int] = {}
-        """The current or last request of a child, by process id."""
+        """Maps the process id of each child to the id of its current or last request."""
         self.kept_alive: Dict[int, Tuple[int, int]] = {}
-        """The process id of a waiting child, and the pipe on which it waits, by the id of its last request."""
+        """Maps the id of a kept-alive child's last request to its process id and the pipe for its next request."""
 
     def serve(self) -> None:
         signal.set_wakeup_fd(self.wakeup, warn_on_full_buffer=False)
@@ -185,7 +185,7 @@ class Children:
             os.write(self.replies, json.dumps(message).encode() + b"\n")
 
     def end_all(self) -> None:
-        """Kill all children, and the orphans that this process has adopted as a subreaper."""
+        """Kill all children, and the orphaned processes that this process adopted as their subreaper."""
         end(self.request_ids)
         with contextlib.suppress(ChildProcessError):  # no child is left
             while True:
@@ -217,7 +217,7 @@ def compile_script(script: str) -> types.CodeType:
 
 
 def run(request: Dict[str, Any], finish: int, next_requests: Optional[int]) -> None:
-    """Run a request in the child, then further ones while it is kept alive; never return."""
+    """Run a request in the child, and further requests while it is kept alive, then exit; this never returns."""
     status = 1
     try:
         with contextlib.suppress(OSError):
@@ -244,7 +244,7 @@ def run(request: Dict[str, Any], finish: int, next_requests: Optional[int]) -> N
 
 
 def execute(request: Dict[str, Any]) -> int:
-    """Run a script like `python SCRIPT`; return its exit status."""
+    """Run the script of a request as `python SCRIPT` would, and return its exit status."""
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for descriptor in (1, 2):
         os.dup2(output, descriptor)

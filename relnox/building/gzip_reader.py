@@ -1,4 +1,4 @@
-"""The tar file in an sdist, as a stream of bytes: unpacked strictly, and within limits."""
+"""A strict gzip reader that decompresses the tar archive of an sdist as a stream, within limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SMALL_UNPACKED = 8 << 20
 
 
 class Stream:
-    """A stream of bytes that come in pieces; `position` is the number of bytes read so far."""
+    """A readable stream over an iterator of byte strings; `position` is the number of bytes read so far."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self.position = 0
@@ -30,7 +30,7 @@ class Stream:
         self._at = 0
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes; fewer than requested only at the end."""
+        """Return the next `size` bytes, or fewer at the end of the stream."""
         end = self._at + size
         if end > len(self._piece):
             parts = [self._piece[self._at :]]
@@ -48,14 +48,14 @@ class Stream:
         return data
 
     def skip_to(self, position: int) -> bool:
-        """Read up to a position; return whether the stream is that long."""
+        """Skip forward to a position; return False if the stream ends before it."""
         while (remaining := position - self.position) > 0:
             if not self.read(min(remaining, _CHUNK)):
                 return False
         return True
 
     def is_zero_to_the_end(self) -> bool:
-        """Read the rest; return whether it is all zeros."""
+        """Read the rest of the stream, and return whether it contains only zero bytes."""
         while data := self.read(_CHUNK):
             if data.strip(b"\0"):
                 return False
@@ -64,7 +64,7 @@ class Stream:
 
 @contextlib.contextmanager
 def open_stream(path: Path, limits: ArchiveLimits) -> Iterator[Stream]:
-    """Open the tar archive in an sdist: in memory if it is small, since many checks read it."""
+    """Open the tar archive in an sdist as a stream; small archives are cached, since many checks read them."""
     stat = path.stat()
     if stat.st_size <= _SMALL:
         content = _unpack(str(path), stat.st_size, stat.st_mtime_ns, limits)
@@ -77,7 +77,7 @@ def open_stream(path: Path, limits: ArchiveLimits) -> Iterator[Stream]:
 
 @lru_cache(maxsize=8)
 def _unpack(path: str, size: int, time: int, limits: ArchiveLimits) -> bytes | None:
-    """Return the tar archive in an sdist; None if it is too large to be kept in memory."""
+    """Return the tar archive in an sdist, or None if it is too large to keep in memory."""
     del time  # part of the key of the cache
     with open(path, "rb") as file:  # noqa: PTH123 - the cache's keys are plain
         stream = Stream(_gunzip(file, size, limits))
@@ -86,10 +86,10 @@ def _unpack(path: str, size: int, time: int, limits: ArchiveLimits) -> bytes | N
 
 
 def _gunzip(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]:
-    """Yield the content of a gzip file in pieces; `size` is that of the file in bytes.
+    """Yield the decompressed content of a gzip file, whose own size is `size` bytes, in pieces.
 
     Raises:
-        ArchiveError: It is not one complete gzip stream, or unpacks to too much.
+        ArchiveError: The file is not exactly one complete gzip stream, or its content exceeds the limits.
     """
     limit = unpacked_limit(size, limits)
     inflate = zlib.decompressobj(wbits=31)

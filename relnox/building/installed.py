@@ -26,10 +26,10 @@ class InstalledDistribution(Record, kw_only=True):
 
     Attributes:
         name: Normalized name (PEP 503).
-        version: The version in its metadata.
-        info: Its `.dist-info` folder.
-        origin: The content of `direct_url.json` (PEP 610); empty if it came from an index.
-        record: The hashes of its files by name, relative to site-packages; empty for files without one in RECORD.
+        version: The version in the metadata.
+        info: The path of the `.dist-info` folder.
+        origin: The content of `direct_url.json` (PEP 610); empty if the distribution came from an index.
+        record: Maps each file name in RECORD, relative to site-packages, to its hash, or to "" if it has none.
     """
 
     name: str
@@ -40,13 +40,16 @@ class InstalledDistribution(Record, kw_only=True):
 
 
 def read_installed(environment: Environment) -> dict[str, InstalledDistribution]:
-    """Read all distributions of an environment, by name."""
+    """Return the distributions installed in an environment, by normalized name."""
     distributions = map(_read_distribution, sorted(environment.site_packages.glob("*.dist-info")))
     return {distribution.name: distribution for distribution in distributions}
 
 
 def changed_files(distribution: InstalledDistribution, wheel_record: Mapping[str, str]) -> Iterator[str]:
-    """Find installed files that are missing or differ from RECORD; the wheel's own hashes take precedence."""
+    """Yield a message for each installed file that is missing or differs from its hash.
+
+    The hashes in `wheel_record`, from the RECORD in the wheel, take precedence over those in the installed RECORD.
+    """
     for name, recorded in {**distribution.record, **wheel_record}.items():
         path = distribution.info.parent / name
         try:

@@ -1,4 +1,4 @@
-"""The indexes that pip and uv are configured for, by variables and files, and variables that pin one index."""
+"""The indexes that pip and uv are configured to use, and environment variables that restrict them to one index."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _REDIRECTING = re.compile(
     r"|UV_(BUILD_CONSTRAINT|CONFIG_FILE|CONSTRAINT|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|INDEX\w*|NO_INDEX|OVERRIDE)",
     re.ASCII,
 )
-"""Variables that make an installer take other packages, or packages from other places."""
+"""Names of variables that change which packages an installer selects, or where it gets them from."""
 _ADDRESS = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
-"""A constraint with an address, or a line with an option."""
+"""A constraint that names a URL, or a line of a constraint file with an option other than `--hash`."""
 
 
 class PackageSource(Record):
-    """A place that an installer takes packages from.
+    """An index or another location from which an installer gets packages.
 
     Attributes:
-        kind: The index, an additional one, or a location of files.
-        url: Its address, without user and password.
-        setting: The variable or the file that names it.
+        kind: The main index, an extra index, or a `find-links` location.
+        url: The URL, without user name and password.
+        setting: The environment variable or the settings file that names the URL.
     """
 
     kind: Kind
@@ -56,15 +56,15 @@ class PackageSource(Record):
 
 
 def package_sources(installer: str, variables: Mapping[str, str], folder: Path) -> tuple[PackageSource, ...]:
-    """Return the places that `uv` or `pip` is configured for in a folder; no index means the public one."""
+    """Return where `uv` or `pip` gets packages when run in a folder; without a main index, from the public one."""
     sources = _uv_sources(variables, folder) if installer == "uv" else _pip_sources(variables)
     return tuple(dict.fromkeys(sources))
 
 
 def pin_index(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
-    """Return an installer's environment with this index (simple API) only, whatever it is configured for.
+    """Return `variables`, changed so that an installer uses only this index (a simple API URL).
 
-    Variables also reach the builds that an installer runs for sdists, unlike options.
+    Unlike options, variables also apply to the builds that an installer runs for sdists.
     """
     others = {name: value for name, value in variables.items() if not _REDIRECTING.fullmatch(name)}
     # [tool.uv.sources] of an sdist may name another index.
@@ -73,10 +73,10 @@ def pin_index(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
 
 
 def constraint_files(variables: Mapping[str, str], folder: Path) -> tuple[tuple[str, str], ...]:
-    """Return constraint files for builds, each with the variable that names it; relative paths are in `folder`.
+    """Return the constraint files for builds, each as its path or URL and the variable that names it.
 
-    `python -m build` makes pip read the first variable, pip makes builds read the second, `uv build` reads the
-    third. All of them apply, whichever installer is used here. pip.conf is read by pip only, as usual.
+    Relative paths are resolved in `folder`. The variables are read by pip in `python -m build`, by pip in its
+    builds, and by `uv build`, in this order; relnox applies all of them with either installer.
     """
     files = [
         (file if "://" in file else str(folder / file), name)
@@ -87,7 +87,10 @@ def constraint_files(variables: Mapping[str, str], folder: Path) -> tuple[tuple[
 
 
 def external_constraints(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
-    """Yield constraints, alone or in files, that name other places than the index, or that cannot be read."""
+    """Yield the constraints in `files` and `requirements` that refer to a location other than the index.
+
+    A constraint file that is itself a URL is yielded, since its content is not known.
+    """
     yield from (requirement for requirement in requirements if "@" in requirement)
     for file in files:
         try:
@@ -101,7 +104,10 @@ def external_constraints(files: Iterable[str], requirements: Iterable[str]) -> I
 
 
 def _pip_sources(variables: Mapping[str, str]) -> Iterator[PackageSource]:
-    """Read pip's settings: [install] overrides [global], later files earlier ones, variables all of them."""
+    """Yield the sources in pip's settings.
+
+    `[install]` overrides `[global]`, later files override earlier ones, and variables override all files.
+    """
     settings: dict[str, tuple[str, str]] = {}
     for section in ("global", "install"):
         for file in _pip_files(variables):
@@ -158,7 +164,7 @@ def _uv_sources(variables: Mapping[str, str], folder: Path) -> Iterator[PackageS
 
 
 def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Yield the settings of the project, the user and the system: the first ones take precedence."""
+    """Yield each settings file of uv (project, user, system) and its table, highest precedence first."""
     if variables.get("UV_CONFIG_FILE"):
         file = Path(variables["UV_CONFIG_FILE"])
         yield file, _load_toml(file)
@@ -202,7 +208,7 @@ def _load_toml(file: Path) -> dict[str, Any]:
 
 
 def _without_name(url: str) -> str:
-    """Remove the optional name from an address of `UV_INDEX`: `NAME=URL`."""
+    """Return the URL of an entry in `UV_INDEX`, which may be `NAME=URL`."""
     name, separator, rest = url.partition("=")
     return rest if separator and "://" in rest and "/" not in name else url
 

@@ -1,4 +1,4 @@
-"""Python interpreters on this machine, found on PATH, in pyenv and by uv."""
+"""Python interpreters on this machine, found on PATH, in pyenv or by uv."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _PROBE_LIMIT = 30.0
 
 
 class Interpreter(Record):
-    """A Python on this machine.
+    """A Python interpreter on this machine.
 
     Attributes:
-        path: The executable.
+        path: The path of the executable.
         version: The full version, such as `3.12.1`.
     """
 
@@ -35,10 +35,10 @@ class Interpreter(Record):
 
 
 def find_interpreter(version: str) -> Interpreter:
-    """Find a Python of that version (`3.12`), and run it once to verify the version; the running one if empty.
+    """Return a working interpreter of a Python version (`3.12`), or the running one if `version` is empty.
 
     Raises:
-        Blocked: It is not installed, or does not run.
+        Blocked: The version is invalid, or no working interpreter of that version is installed.
     """
     if not version:
         return Interpreter(Path(sys.executable), platform.python_version())
@@ -80,7 +80,7 @@ def _candidates(version: str, path: str) -> Iterator[Path]:
 
 
 def _version_of(python: Path) -> str:
-    """Return the full version, such as `3.12.1`; empty for a program that does not run."""
+    """Return the full version of an interpreter, such as `3.12.1`, or an empty string if it does not run."""
     argv: process.Words = [python, "-I", "-c", "import platform; print(platform.python_version())"]
     try:
         ran = process.run(argv, timeout=_PROBE_LIMIT, stderr=False)

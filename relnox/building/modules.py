@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 _EXTENSIONS = (".so", ".pyd")
 _TESTS_AND_DOCS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
-"""Top-level names that get into wheels by mistake; their own imports are often not among the requirements."""
+"""Top-level modules that often get into wheels by mistake, and import modules that the wheel does not require."""
 _SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")
-"""Files that RECORD does not list (PEP 427)."""
+"""Files for which RECORD has no hash (PEP 427)."""
 
 
 def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tuple[str, ...]:
-    """Return the importable modules: those that the metadata declares (PEP 794), else the top-level modules.
+    """Return the importable modules of an archive: those that its metadata declares, else the top-level modules.
 
-    A folder without `__init__` is a namespace package: the first modules below it count, with their full names.
-    Tests, examples and similar folders at the top count only if there is nothing else. For an sdist, the names of
-    its installed files are needed.
+    Metadata declares modules by PEP 794. A folder without `__init__` is a namespace package, for which the topmost
+    modules inside it are returned with their full names. Top-level tests, examples and similar modules are
+    returned only if there are no others. For an sdist, pass the names of its installed files as `installed`.
     """
     if archive.import_names is not None:
         public = (name.partition(";") for name in archive.import_names)
@@ -49,16 +49,16 @@ def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tu
 
 
 def only_tests(names: Iterable[str]) -> bool:
-    """Return whether all modules are tests, examples and similar; False for no modules."""
+    """Return whether there are modules, and all of them are tests, documentation or examples."""
     tops = {name.partition(".")[0] for name in names}
     return bool(tops) and tops <= _TESTS_AND_DOCS
 
 
 def parse_entry_points(text: str, source: str = "<string>") -> ConfigParser:
-    """Parse an `entry_points.txt` ("Entry points specification") with a section for each group.
+    """Parse the text of an `entry_points.txt`; the result has a section for each group.
 
     Raises:
-        configparser.Error: It is malformed.
+        configparser.Error: The text is malformed.
     """
     parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
@@ -67,9 +67,10 @@ def parse_entry_points(text: str, source: str = "<string>") -> ConfigParser:
 
 
 def parse_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Parse console and GUI scripts from an `entry_points.txt` that may be missing.
+    """Read the console and GUI scripts in an `entry_points.txt`, if the file exists.
 
-    Return their targets (`module:attribute`) and the extras they need, by name.
+    Returns:
+        For each script name, its target (`module:attribute`) and the extras that it requires.
     """
     try:
         text = entry_points.read_text(encoding="utf-8") if entry_points.is_file() else ""
@@ -90,7 +91,7 @@ def parse_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def supported_pythons(archive: Archive) -> SpecifierSet:
-    """Parse `Requires-Python`; a missing or invalid one admits all versions."""
+    """Return the `Requires-Python` of an archive; a missing or invalid value allows all versions."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
@@ -102,9 +103,9 @@ def supported_pythons(archive: Archive) -> SpecifierSet:
 def required_names(
     archive: Archive, python: str, extras: Iterable[str] = ()
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the names and extras of what an archive requires on this machine.
+    """Yield the name and the extras of each requirement of an archive that applies on this machine.
 
-    `python` is a full version such as `3.12.1`; `extras` are the archive's own ones that are installed.
+    `python` is a full version such as `3.12.1`; `extras` are the extras of the archive that are installed.
     """
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
@@ -123,7 +124,7 @@ def required_names(
 
 
 def record_hashes(archive: Archive) -> dict[str, str]:
-    """Return the hashes in a wheel's RECORD of the files that are installed into site-packages, by name."""
+    """Return the hash in RECORD of each file that a wheel installs into site-packages, by file name."""
     if (record := find_dist_info_file(archive, "RECORD")) is None:
         return {}
     lines = read_file(archive, record, archive.limits.max_unpacked << 20).decode().splitlines()
@@ -135,7 +136,7 @@ def record_hashes(archive: Archive) -> dict[str, str]:
 
 
 def _installed_path(member: str) -> PurePosixPath | None:
-    """Return the path in site-packages where a member of a wheel is installed; None if it is not."""
+    """Return the path in site-packages of a member of a wheel, or None if it is installed elsewhere."""
     parts = member_path(member).parts
     if not parts or parts[0].endswith((".dist-info", ".data")):
         return PurePosixPath(*parts[2:]) if len(parts) > 2 and parts[1] in ("purelib", "platlib") else None  # noqa: PLR2004
@@ -143,7 +144,7 @@ def _installed_path(member: str) -> PurePosixPath | None:
 
 
 def _importable_modules(files: Iterable[PurePosixPath], prefix: str = "") -> Iterator[str]:
-    """Yield the names of modules and packages in a folder, and of those inside of namespace packages."""
+    """Yield the full names of the modules and packages in a folder, and of those inside namespace packages."""
     inner: dict[str, list[PurePosixPath]] = {}
     for path in files:
         if len(path.parts) == 1:

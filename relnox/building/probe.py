@@ -1,11 +1,11 @@
-"""Script that runs inside a verified environment, with its own Python (3.8 or newer), isolated.
+"""A script that checks installed packages, run by the Python (3.8 or newer) of the environment to verify.
 
-Called as `python -I probe.py REQUEST RESULT`, two paths. The request is a Python literal: modules to import, entry
-points of scripts to look up and a folder that nothing may be loaded from, or an expression to evaluate. The result
-has a literal on each line. It is written line by line, so that it is known what was running when an import never
-ends or ends the interpreter.
+It is run as `python -I probe.py REQUEST RESULT` with the paths of two files. The request is a Python literal:
+modules to import, entry points of scripts to look up, and a folder that nothing may be loaded from; or an
+expression to evaluate. The result file gets one literal per line as the checks run, so that it shows what was
+running if an import hangs or ends the interpreter.
 
-The other side is `relnox.building.probing`. Few modules are imported here, since start-up time counts.
+`relnox.building.probing` runs this script. Few modules are imported here, to keep start-up fast.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ SITE = [path for path in sys.path if path.startswith(sys.prefix) and path.endswi
 
 
 class ResultFile:
-    """The result, line by line, in a file that is opened before any foreign code runs."""
+    """The result file, which is opened before any code of the checked packages runs."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._process = os.getpid()
 
     def write(self, **line: object) -> None:
-        """Write a line; end the process if it is a fork that an import started."""
+        """Write a line to the result; if an import forked this process, end the fork instead."""
         if os.getpid() != self._process:
             os._exit(0)
         os.write(self._file, (ascii(line) + "\n").encode())
 
     def write_failure(self, task: str, error: BaseException) -> None:
-        """Write which exception a task raised."""
+        """Write that a task failed, with its exception."""
         message = f": {error}" if str(error) else ""
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         self.write(
@@ -47,7 +47,7 @@ class ResultFile:
 
 
 def main(request_path: str, result_path: str) -> None:
-    """Run the tasks of a request."""
+    """Run the checks in a request file, and write their results to the result file."""
     with open(request_path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
         request = eval(file.read())  # noqa: S307 - relnox wrote it
     result = ResultFile(result_path)
@@ -71,7 +71,7 @@ def main(request_path: str, result_path: str) -> None:
 
 
 def check_import(name: str, result: ResultFile) -> None:
-    """Import a module, and check where it is; write its version."""
+    """Import a module, write its version, and check that it is loaded from the environment."""
     module = import_module(name)
     version = getattr(module, "__version__", None)
     result.write(imported=name, version=version if isinstance(version, str) else None)
@@ -81,7 +81,7 @@ def check_import(name: str, result: ResultFile) -> None:
 
 
 def check_script(name: str, target: str, result: ResultFile) -> None:
-    """Check that the function of a script exists."""
+    """Check that the target of a script (`module:attribute`) exists and is callable."""
     module, _, attributes = target.partition(":")
     entry_point: object = import_module(module.strip())
     for attribute in filter(None, attributes.strip().split(".")):
@@ -93,7 +93,7 @@ def check_script(name: str, target: str, result: ResultFile) -> None:
 
 
 def evaluate(expression: str, _: ResultFile) -> None:
-    """Evaluate an expression, which may use modules by their full names; `SystemExit(0)` is a success."""
+    """Evaluate an expression, importing the modules that it names; `SystemExit(0)` counts as success."""
     import ast
 
     names: dict[str, object] = {}
@@ -121,7 +121,7 @@ def dotted_names(node: object) -> list[str]:
 
 
 def import_if_module(dotted: str, names: dict[str, object]) -> None:
-    """Import `dotted` if it is a module, and not an attribute of one."""
+    """Import `dotted` if it is a module, and add its top-level package to `names`."""
     try:
         import_module(dotted)
     except ModuleNotFoundError as error:
@@ -134,7 +134,7 @@ def import_if_module(dotted: str, names: dict[str, object]) -> None:
 
 
 def loaded_from(folder: str | None) -> list[tuple[str, str]]:
-    """Find modules loaded from a folder, but not from environments and Pythons inside of it."""
+    """Return the name and location of each module loaded from a folder, except from a Python environment in it."""
     return [
         (name, location)
         for name, module in sorted(sys.modules.items())
@@ -146,7 +146,7 @@ def loaded_from(folder: str | None) -> list[tuple[str, str]]:
 
 
 def locations(module: object) -> list[str]:
-    """Return the file of a module; the folders of a namespace package."""
+    """Return the file of a module, or the folders of a namespace package."""
     try:
         file = getattr(module, "__file__", None)
         return [file] if isinstance(file, str) else [str(folder) for folder in getattr(module, "__path__", ())]
@@ -155,18 +155,18 @@ def locations(module: object) -> list[str]:
 
 
 def is_installed(location: str) -> bool:
-    """Return whether a file is in site-packages of the environment."""
+    """Return whether a path is in the site-packages folder of the environment."""
     return any(is_below(location, folder) for folder in SITE)
 
 
 def is_below(location: str, folder: str) -> bool:
-    """Return whether a file is in a folder; never for pseudo files such as `<frozen …>`."""
+    """Return whether a path is in a folder; False for pseudo files such as `<frozen …>`."""
     parent = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118 - as above
     return os.path.isabs(location) and os.path.realpath(location).startswith(parent)  # noqa: PTH117
 
 
 def location_of(error: BaseException) -> str | None:
-    """Return the innermost line of installed code in a traceback."""
+    """Return the innermost location of installed code in a traceback (`FILE, line N`), or None."""
     location, frame = None, error.__traceback__
     while frame is not None:
         name = frame.tb_frame.f_code.co_filename

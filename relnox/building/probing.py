@@ -1,4 +1,4 @@
-"""Runs the probe in an environment, with its own Python; see `relnox.building.probe`."""
+"""Run `relnox.building.probe` with the Python of an environment, and read its results."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from relnox.building.environments import Environment
 
 _MAX_OUTPUT_LINES = 8
-"""How many of the last lines of output an error shows."""
+"""The number of output lines, counted from the end, that an error shows."""
 _MARK = "RELNOX_PROBE"
 
 
 class ProbeFailure(Record, kw_only=True):
-    """A check of an installed package that failed.
+    """A failed check of an installed package.
 
     Attributes:
         message: What failed, and why.
-        location: The line of installed code that raised the error, if any.
-        missing_module: The module that was not found, if that is the error.
+        location: The line of installed code that raised the error, or None if it is unknown.
+        missing_module: The module that could not be found, or None if the error is another one.
     """
 
     message: str
@@ -45,9 +45,9 @@ class ProbeResult(Record, kw_only=True):
 
     Attributes:
         failures: The failed checks, in order.
-        versions: The `__version__` of each imported module; None for a module without one.
-        scripts: Scripts whose functions exist.
-        standard_library: Names of the standard library's modules; empty before Python 3.10.
+        versions: Maps each imported module to its `__version__`, or to None if it has none.
+        scripts: The names of the scripts whose functions exist.
+        standard_library: The names of the standard library's modules; empty before Python 3.10.
         output: The last lines of output.
     """
 
@@ -67,14 +67,14 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
     time_limit: float,
     on_line: Callable[[str], None],
 ) -> ProbeResult:
-    """Run a probe, and end the processes that it leaves running.
+    """Run checks in an environment, and kill any processes that they leave running.
 
     Args:
         environment: The environment to run it in.
-        request: See `relnox.building.probe`.
-        folder: An empty folder to work in.
-        variables: Environment variables for the probe.
-        time_limit: Seconds.
+        request: The checks to run; see `relnox.building.probe`.
+        folder: An empty folder for temporary files.
+        variables: The environment variables of the probe.
+        time_limit: The time in seconds after which the probe is killed.
         on_line: Called with each line of output.
     """
     request_file, result_file, empty = folder / "request", folder / "result", folder / "empty"
@@ -147,7 +147,7 @@ def _read_result(
 
 
 def _kill_marked_processes(mark: str) -> None:
-    """End processes with a mark in their variables, which daemons keep when they leave their process group."""
+    """Kill the processes whose environment has a mark, including daemons that left their process group (Linux)."""
     if sys.platform != "linux":
         return
     assignment = f"{_MARK}={mark}".encode()

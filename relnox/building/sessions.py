@@ -36,9 +36,9 @@ class HookContext(Record, kw_only=True):
     Attributes:
         variables: The environment variables, without credentials.
         umask: The umask.
-        siblings: New wheels of siblings that the build requires, by name.
+        siblings: Maps the names of other packages of the project that the build requires to their new wheels.
         on_line: Called with each line of output.
-        constraints: Which releases may be installed.
+        constraints: The constraints on releases that may be installed.
     """
 
     variables: Mapping[str, str]
@@ -53,7 +53,7 @@ class BuildSession(ABC):
 
     Attributes:
         context: The context of the hooks.
-        requirement_sets: The arguments of all calls of `ensure`.
+        requirement_sets: The requirements passed to each call of `ensure`, sorted.
     """
 
     def __init__(self, context: HookContext) -> None:
@@ -62,10 +62,10 @@ class BuildSession(ABC):
 
     @abstractmethod
     def ensure(self, requirements: Collection[str]) -> Environment:
-        """Return an environment with these requirements.
+        """Return an environment in which these requirements are installed.
 
         Raises:
-            Failed: They cannot be installed.
+            Failed: The requirements cannot be installed.
         """
 
     def run(
@@ -76,13 +76,13 @@ class BuildSession(ABC):
         cwd: Path | None,
         more: Mapping[str, str],
     ) -> process.Completed:
-        """Run a hook; in a new process, if the kind of session has no others.
+        """Run a hook, by default in a new process.
 
         Args:
-            environment: An environment from `ensure`.
-            argv: Its interpreter, the script that calls the hook, and the script's arguments.
+            environment: An environment returned by `ensure`.
+            argv: The interpreter of the environment, the script that calls the hook, and the script's arguments.
             cwd: The working folder.
-            more: Variables in addition to those of the context.
+            more: Environment variables in addition to those of the context.
         """
         return process.run(
             argv,
@@ -95,7 +95,7 @@ class BuildSession(ABC):
         )
 
     def close(self) -> None:  # noqa: B027 - not all sessions have such processes
-        """End processes that wait for another hook."""
+        """Stop any processes that are waiting for another hook."""
 
 
 def open_session(
@@ -107,8 +107,8 @@ def open_session(
         pool: The environments of all builds.
         source: The package's folder.
         isolation: `fast` shares environments and processes where that is safe; `strict` shares nothing.
-        context: The context of its hooks.
-        both: Whether its wheel is built in this session after its sdist.
+        context: The context of the package's hooks.
+        both: Whether the package's wheel is built in this session after its sdist.
     """
     backend = _backend(source)
     if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:
@@ -117,7 +117,7 @@ def open_session(
 
 
 class _SharedSession(BuildSession):
-    """A session in shared environments, with hooks in forks of warm processes, as few as possible."""
+    """A session that shares environments with other packages and runs hooks in as few forks as possible."""
 
     def __init__(self, pool: BuildEnvironmentPool, backend: str, context: HookContext, *, both: bool) -> None:
         super().__init__(context)
@@ -157,7 +157,7 @@ class _SharedSession(BuildSession):
 
 
 class _IsolatedSession(BuildSession):
-    """A session in a new environment, with each hook in a new process."""
+    """A session with its own environment, which runs each hook in a new process."""
 
     def __init__(self, pool: BuildEnvironmentPool, context: HookContext) -> None:
         super().__init__(context)
@@ -178,9 +178,13 @@ class _IsolatedSession(BuildSession):
 
 
 def with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
-    """Replace requirements on siblings with the siblings' new wheels.
+    """Replace requirements on other packages of the project (siblings) with the paths of their new wheels.
 
-    A requirement that excludes a sibling's new version refers to an older release, and is kept.
+    A requirement that does not allow the new version refers to an older release, and is kept.
+
+    Args:
+        requirements: The requirements (PEP 508).
+        siblings: Maps the names of siblings to their new wheels.
     """
     if not siblings:
         return list(requirements)
@@ -200,7 +204,7 @@ def with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> 
 
 
 def _backend(source: Path) -> str | None:
-    """Return the module of a package's build backend; None for one in its own tree (PEP 517, `backend-path`)."""
+    """Return the module of a package's build backend, or None for one in its own folder (`backend-path`)."""
     file = source / "pyproject.toml"
     document = parse_toml(file.read_text(encoding="utf-8")) if file.is_file() else {}
     table = table_at(document, "build-system")

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _MAX_EXTENSION = 1 << 20
-"""Bytes of one extended header: attributes of files from macOS take several KiB."""
+"""The maximum size in bytes of an extended header; file attributes from macOS take several KiB."""
 _MAX_RECORDS = 100
-"""In one pax header."""
+"""The maximum number of records in a pax header."""
 _MIN_PAX_SIZE = 1 << 33
-"""Smaller sizes fit into the header itself."""
+"""The size in bytes from which a file's size no longer fits into the tar header itself."""
 _KINDS: dict[bytes, Literal["file", "directory", "symlink", "hardlink"]] = {
     b"0": "file",
     b"\0": "file",
@@ -41,17 +41,18 @@ _EXTENSIONS = (_PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK)
 _POSIX, _GNU = b"ustar\x0000", b"ustar  \0"
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
 _NUMBERS = tuple(slice(*span) for span in ((100, 108), (108, 116), (116, 124), (329, 337), (337, 345)))
-"""Mode, owner, group, and two device numbers: other readers parse them, so they have to be valid."""
+"""The fields for mode, owner, group and device numbers, which must be valid since other readers parse them."""
 _MEANINGFUL = ("path", "linkpath", "size", "hdrcharset")
 _UTF8 = "ISO-IR 10646 2000 UTF-8"
 _EXCLUDE = "exclude it from the sdist in the build configuration"
 
 
 def read_entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
-    """Yield the entries of a tar file; the stream is at the content of an entry until the next one is requested.
+    """Yield the entries of a tar file; when an entry is yielded, the stream is at the start of its content.
 
     Raises:
-        ArchiveError: It is not a tar file, or one that readers may interpret differently.
+        ArchiveError: The stream is not a tar file, exceeds the limits, or may be read differently by other
+        readers.
     """
     extended = _Extended()
     headers = 0
@@ -82,7 +83,7 @@ def read_entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
 
 
 def _parse_header(block: bytes) -> tuple[bytes, int, bytes]:
-    """Return the type, the size and the name of a header."""
+    """Return the type flag, the size in bytes and the name in a tar header."""
     checksum = _OCTAL.fullmatch(block[148:156])
     if checksum is None or int(checksum[1] or b"0", 8) not in _checksums(block):
         raise ArchiveError("is not a tar archive, or has a damaged header (checksum)")
@@ -100,7 +101,7 @@ def _parse_header(block: bytes) -> tuple[bytes, int, bytes]:
 
 
 def _checksums(block: bytes) -> Iterator[int]:
-    """Yield the checksums that a header may have."""
+    """Yield the valid checksums of a tar header: of unsigned bytes, and of signed bytes as old writers use."""
     summed = block[:148] + b" " * 8 + block[156:]  # without the checksum itself
     total = sum(summed)
     yield total
@@ -108,7 +109,7 @@ def _checksums(block: bytes) -> Iterator[int]:
 
 
 def _parse_number(field: bytes, *, negative: bool = False) -> int:
-    """Parse a number in octal digits or base 256 (GNU)."""
+    """Parse a number in a tar header, in octal digits or in GNU's base-256 form."""
     if field[0] in (0x80, 0xFF):
         value = int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1  # noqa: PLR2004
         if value >= 0 or negative:
@@ -119,7 +120,7 @@ def _parse_number(field: bytes, *, negative: bool = False) -> int:
 
 
 def _make_entry(block: bytes, size: int, name: bytes, extended: _Extended, offset: int) -> Entry:
-    """Return the entry described by a header and its extended headers."""
+    """Return the entry described by a tar header and the extended headers before it."""
     kind = block[156:157]
     quoted_name = repr(extended.name or name.decode("utf-8", "replace"))
     if kind in _DEVICES:
@@ -154,7 +155,7 @@ def _make_entry(block: bytes, size: int, name: bytes, extended: _Extended, offse
 
 
 class _Extended:
-    """Values from the extended headers of an entry."""
+    """The values that extended headers set for the next entry."""
 
     def __init__(self) -> None:
         self.name = ""
@@ -200,7 +201,7 @@ class _Extended:
 
 
 def _parse_long_name(content: bytes) -> str:
-    """Parse a long name (GNU header)."""
+    """Return the name in a GNU header for long names."""
     name, _, rest = content.partition(b"\0")
     if not name or rest.strip(b"\0"):
         raise ArchiveError(f"has a damaged tar header (long name {content[:100]!a})")
@@ -208,7 +209,7 @@ def _parse_long_name(content: bytes) -> str:
 
 
 def _pax_records(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the records of a pax header."""
+    """Yield the key and value of each record in a pax header."""
     start = count = 0
     while start < len(content):
         digits, _, _ = content[start : start + 9].partition(b" ")

@@ -1,4 +1,4 @@
-"""Parser of the output of `twine check`, which wraps its lines for a terminal."""
+"""A parser for the output of `twine check`, which wraps lines to the width of a terminal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class TwineResult(Record):
     """The result of `twine check` for an archive.
 
     Attributes:
-        file: The archive's name.
-        result: How the check ended.
-        messages: Errors and warnings.
+        file: The archive's file name.
+        result: Whether the check passed, passed with warnings, or failed.
+        messages: The errors and warnings.
     """
 
     file: str
@@ -30,7 +30,7 @@ class TwineResult(Record):
 
 
 def parse_results(lines: Iterable[str]) -> tuple[TwineResult, ...]:
-    """Parse the results of all archives, in the order of the output."""
+    """Return the results of all archives in the output of `twine check`, in the same order."""
     parsed: list[tuple[str, Literal["passed", "warnings", "failed"], list[str]]] = []
     for line in lines:
         if (checked := _CHECKED.fullmatch(line)) is not None:

@@ -1,4 +1,4 @@
-"""Platform wheels: the Pythons that one supports, and the repair of Linux wheels with auditwheel."""
+"""Platform wheels: checks of the Python versions they support, and repair of Linux wheels with auditwheel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIMEOUT = 600.0
 
 
 def is_installable_on(wheel: str, python: str) -> bool:
-    """Return whether a Python (`3.12`) can install a wheel, by its file name, that was built with an older one."""
+    """Return whether a Python version (`3.12`) can install a wheel, according to the wheel's file name."""
     version = [int(part) for part in python.split(".")[:2]]
     tags = parse_wheel_filename(wheel)[3]
     platforms = {tag.platform for tag in tags}
@@ -32,17 +32,17 @@ def is_installable_on(wheel: str, python: str) -> bool:
 def repair_linux_wheel(
     wheel: Path, into: Path, variables: Mapping[str, str], on_line: Callable[[str], None]
 ) -> Path:
-    """Copy the libraries that a Linux wheel needs into it, and give it a manylinux or musllinux tag.
+    """Repair a `linux_…` wheel with auditwheel, and return the path of the repaired wheel.
 
-    The public index rejects the platform tag `linux_…`, which does not say on which Linux systems a wheel runs.
-    Other wheels are returned unchanged, and so is this one if auditwheel is not installed: the check of its tag
-    fails later.
+    auditwheel copies the libraries that the wheel needs into it, and gives it a manylinux or musllinux tag, since
+    the public index rejects `linux_…`. Other wheels are not changed. If auditwheel is not installed, the wheel is
+    not changed either, and the check of its platform tag reports it later.
 
     Args:
         wheel: The wheel.
         into: An existing folder for the repaired wheel.
         variables: The environment variables of auditwheel.
-        on_line: Called with each line that it prints.
+        on_line: Called with each line that auditwheel prints.
 
     Raises:
         Failed: auditwheel failed; the message has its last lines.

@@ -1,4 +1,4 @@
-"""The client of `fork_server`: runs programs in forks of a warm process, as `process.run` does in new ones."""
+"""The client of `fork_server`, which runs programs in forks of a warm process instead of new processes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _PROGRAM = Path(__file__).with_name("fork_server.py")
 _START_TIMEOUT = 120.0
 _UMASK = 0o022
 _POLL_INTERVAL = 0.5
-"""Seconds between two reads of the output of a running program."""
+"""The time in seconds between two reads of a running program's output."""
 
 
 def has_fork() -> bool:
-    """Return whether processes can be forked: not on Windows, and on macOS system libraries may crash after it."""
+    """Return whether processes can be forked safely; False on Windows, and on macOS, where libraries may crash."""
     return hasattr(os, "fork") and sys.platform != "darwin"
 
 
@@ -48,9 +48,9 @@ def twine_script() -> str:
 
 
 def start_twine_server(variables: Mapping[str, str], folder: Path) -> ForkServer:
-    """Start a process that imports the modules of `twine check`, to be forked for each run of it.
+    """Start a warm process that has imported the modules of `twine check`, and is forked for each check.
 
-    Its output files are in an existing folder.
+    Output is written to files in the existing `folder`.
     """
     modules = (
         *("twine.__main__", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst"),
@@ -63,7 +63,7 @@ class ForkServer:
     """A warm process that runs programs in its forks.
 
     Args:
-        python: The interpreter of its environment.
+        python: The interpreter that runs the process.
         modules: The modules to import before the first fork.
         variables: The environment variables of the process.
         folder: An existing folder for output files.
@@ -87,19 +87,19 @@ class ForkServer:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def is_single_threaded(self) -> bool:
-        """Return whether it has one thread: if an import started others, they would be missing in the forks."""
+        """Return whether the process has only one thread, and so can be forked safely; wait until it is ready."""
         with contextlib.suppress(FutureTimeout):
             return self._ready.result(_START_TIMEOUT) == 1
         return False
 
     def close_stdin(self) -> None:
-        """Make it end soon, with all its forks."""
+        """Make the process and all its forks end soon, without waiting for them."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
 
     def close(self) -> None:
-        """End it, with all its forks."""
+        """Stop the process and all its forks, and wait until it has ended."""
         self.close_stdin()
         try:
             self._process.wait(_POLL_INTERVAL * 4)
@@ -108,13 +108,13 @@ class ForkServer:
             self._process.wait()
 
     def register(self) -> tuple[int, Path, Future[int]]:
-        """Return the number of a new request, the path for its output, and the future of its status."""
+        """Register a request; return its number, the path for its output, and a future with its exit status."""
         number = next(self._numbers)
         status = self._waiting[number] = Future()
         return number, self._folder / f"{number}.output", status
 
     def send(self, request: Mapping[str, object]) -> None:
-        """Send a request; see `fork_server`.
+        """Send a request, in the format described in `fork_server`.
 
         Raises:
             Failed: The warm process has died.
@@ -145,7 +145,7 @@ class ForkServer:
 
 
 class Fork:
-    """A fork of a warm process, in which several programs can run one after the other.
+    """A fork of a warm process that can run several programs one after another.
 
     Args:
         server: The warm process.
@@ -165,18 +165,18 @@ class Fork:
         on_line: Callable[[str], None],
         keep_alive: bool = False,
     ) -> Completed:
-        """Run the program with these arguments; see `process.run`.
+        """Run a Python script in the fork, and return its result; see `process.run`.
 
         Args:
-            argv: The program and its arguments.
+            argv: The script and its arguments.
             cwd: The working folder.
-            env: All of its environment variables.
-            timeout: Seconds after which it is killed.
+            env: All environment variables of the program.
+            timeout: The time in seconds after which the program is killed.
             on_line: Called with each line of output.
-            keep_alive: Whether another program is to run in this fork if this one succeeds.
+            keep_alive: Whether to keep the fork for another program if this one succeeds.
 
         Raises:
-            Failed: It timed out, or the warm process has died.
+            Failed: The program timed out, or the warm process has died.
         """
         number, output, future = self.server.register()
         request = {
@@ -197,7 +197,7 @@ class Fork:
         return Completed(tuple(argv), status, output_file.text)
 
     def end(self) -> None:
-        """End the fork if it was kept alive."""
+        """Kill the fork if it was kept alive."""
         if self._after is not None:
             self.server.send({"end": self._after})
             self._after = None
@@ -218,7 +218,7 @@ class Fork:
 
 
 class _OutputFile:
-    """The output file of a program, reported line by line."""
+    """The output file of a running program, whose lines are passed to a callback as they are written."""
 
     def __init__(self, path: Path, on_line: Callable[[str], None]) -> None:
         self._path = path
@@ -228,11 +228,11 @@ class _OutputFile:
 
     @property
     def text(self) -> str:
-        """The output so far."""
+        """The output that has been read so far."""
         return self._content.decode(errors="replace")
 
     def read(self, *, to_the_end: bool = False) -> None:
-        """Report new lines; an incomplete one only at the end."""
+        """Pass new lines to the callback; with `to_the_end`, also an incomplete last line."""
         with contextlib.suppress(FileNotFoundError):
             self._content = self._path.read_bytes()
         until = len(self._content) if to_the_end else self._content.rfind(b"\n") + 1

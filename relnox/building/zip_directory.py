@@ -1,4 +1,4 @@
-"""The directory at the end of a zip file (PKWARE's APPNOTE.TXT, sections 4.3.12 to 4.3.16), read strictly."""
+"""A strict parser of the central directory of a zip file (PKWARE's APPNOTE.TXT, sections 4.3.12 to 4.3.16)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from relnox.building.findings import Finding
 
 LOCAL = b"PK\x03\x04"
-"""The first bytes of an entry's own header."""
+"""The signature of an entry's local header."""
 FIX = "write the wheel as Python's zipfile does: to a file, stored or deflated"
 _END, _END64, _LOCATOR, _CENTRAL = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"PK\x01\x02"
 _END_FIELDS = struct.Struct("<4s4H2LH")
@@ -22,13 +22,13 @@ _CENTRAL_FIELDS = struct.Struct("<4s6H3L5H2L")
 _EXTRA_FIELDS = struct.Struct("<HH")
 _MAX_COMMENT = (1 << 16) - 1
 MAX_RECORD = _CENTRAL_FIELDS.size + 2 * (1 << 12)
-"""Bytes of one entry of the directory, with a name and extra fields of 4 KiB each."""
+"""The maximum size in bytes of a directory entry: its fixed part, and 4 KiB each for its name and extra fields."""
 _BIG, _MANY = 0xFFFFFFFF, 0xFFFF  # the number is elsewhere (ZIP64)
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 
 
 class Record(NamedTuple):
-    """An entry of the directory, with the position of the entry's own header."""
+    """An entry of the central directory; `start` is the position of the entry's local header in the file."""
 
     name: bytes
     flags: int
@@ -41,7 +41,7 @@ class Record(NamedTuple):
 
 
 def find(file: IO[bytes]) -> tuple[int, int, int]:
-    """Return where the directory starts and ends, and how many entries it has."""
+    """Return the start and end positions of the central directory, and the number of its entries."""
     size = file.seek(0, 2)
     file.seek(max(size - _END_FIELDS.size - _MAX_COMMENT, 0))
     tail = file.read()
@@ -80,7 +80,7 @@ def find(file: IO[bytes]) -> tuple[int, int, int]:
 
 
 def parse(data: bytes, count: int, findings: list[Finding]) -> list[Record]:
-    """Parse the directory; findings about its entries are appended."""
+    """Return the entries of the central directory, and append findings about them to `findings`."""
     records: list[Record] = []
     at = 0
     for _ in range(count):
@@ -106,7 +106,7 @@ def parse(data: bytes, count: int, findings: list[Finding]) -> list[Record]:
 
 
 def zip64_field(extra: bytes, name: bytes, findings: list[Finding]) -> bytes:
-    """Return the ZIP64 field of a header's extra fields, empty if there is none; findings are appended."""
+    """Return the content of the ZIP64 extra field, or b"" if there is none; append findings to `findings`."""
     zip64, kinds = b"", set()
     while extra:
         kind, size = _EXTRA_FIELDS.unpack_from(extra) if len(extra) >= _EXTRA_FIELDS.size else (0, len(extra))
@@ -131,7 +131,7 @@ def zip64_field(extra: bytes, name: bytes, findings: list[Finding]) -> bytes:
 
 
 def resolve_zip64(values: tuple[int, ...], fields64: bytes, name: bytes) -> tuple[int, ...]:
-    """Return the values of a header, with those of its ZIP64 field filled in."""
+    """Return the values of a header, taking those that it marks as too large from its ZIP64 field."""
     numbers = [int.from_bytes(fields64[at : at + 8], "little") for at in range(0, len(fields64), 8)]
     if _BIG not in values:
         if numbers and tuple(numbers) != values[: len(numbers)]:
@@ -148,5 +148,5 @@ def _contradiction(name: bytes) -> ArchiveError:
 
 
 def quoted(name: bytes) -> str:
-    """Return the first characters of a name for messages."""
+    """Return the first 200 characters of a name, quoted for messages."""
     return repr(name.decode("utf-8", "replace")[:200])

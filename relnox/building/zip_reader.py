@@ -1,8 +1,8 @@
-"""A strict reader of wheels (zip files): what it accepts, all readers interpret in the same way.
+"""A strict reader of wheels (zip files) that accepts only files that all readers interpret in the same way.
 
-The directory at the end of a zip file and the header before every entry hold the same data, and readers differ in
-which of them they use. Here both have to agree, the entries have to fill the file without gaps or overlaps, and
-sizes and checksums have to match the content.
+The central directory at the end of a zip file and the local header before each entry contain the same data, and
+readers differ in which they use. Here, both must agree, the entries must fill the file without gaps or overlaps,
+and sizes and checksums must match the content.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _DESCRIPTOR = b"PK\x07\x08"
 _LOCAL_FIELDS = struct.Struct("<4s5H3L2H")
 _ENCRYPTED, _STREAMED, _UTF8 = 0x2041, 0x8, 0x800
 _COMPARED_FLAGS = _ENCRYPTED | _STREAMED | _UTF8
-"""Flags that have to be the same in the directory and in the entry's own header."""
+"""Flags that must be the same in the central directory and in the entry's local header."""
 _STORED, _DEFLATED = 0, 8
 _TYPES = 0o170000
 _FILE, _FOLDER, _LINK = 0o100000, 0o040000, 0o120000
 
 
 def read_entries(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[Finding]]:
-    """Return the entries of a zip file in the order of its directory, and findings about its format.
+    """Return the entries of a zip file in the order of its central directory, and findings about its format.
 
     Raises:
-        ArchiveError: It is not a zip file, is too large, or its entries cannot be determined.
+        ArchiveError: The file is not a zip file, exceeds the limits, or its entries cannot be determined.
     """
     start, end, count = zip_directory.find(file)
     if count > limits.max_entries:
@@ -77,10 +77,10 @@ def read_entries(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], l
 
 
 def read_content(file: IO[bytes], entry: Entry) -> Iterator[bytes]:
-    """Yield the content of an entry in pieces of at most 1 MiB.
+    """Yield the decompressed content of an entry in pieces of at most 1 MiB.
 
     Raises:
-        ArchiveError: Its size or checksum is not that of the directory.
+        ArchiveError: The content is damaged, or its size or checksum differs from that in the central directory.
     """
     file.seek(entry.offset)
     remaining, size, crc = entry.packed, 0, 0
@@ -113,7 +113,7 @@ def read_content(file: IO[bytes], entry: Entry) -> Iterator[bytes]:
 
 
 def _check_local_header(file: IO[bytes], record: Record, findings: list[Finding]) -> int:
-    """Return where the content of an entry starts; findings about its own header are appended."""
+    """Return the position of an entry's content, and append findings about its local header to `findings`."""
     add = findings.append
     quoted_name = quoted(record.name)
     file.seek(record.start)
@@ -147,7 +147,7 @@ def _check_local_header(file: IO[bytes], record: Record, findings: list[Finding]
 
 
 def _end_of_descriptor(file: IO[bytes], record: Record, start: int, end: int) -> int:
-    """Return where the data descriptor of a streamed entry ends; the start if there is none."""
+    """Return the end of the data descriptor at `start`, after a streamed entry, or `start` if there is none."""
     file.seek(start)
     data = file.read(min(end - start, 24))
     for form in ("<LLL", "<LQQ"):
@@ -159,7 +159,7 @@ def _end_of_descriptor(file: IO[bytes], record: Record, start: int, end: int) ->
 
 
 def _make_entry(record: Record, data: int, findings: list[Finding]) -> Entry:
-    """Return an entry; findings about its name and type are appended."""
+    """Return the entry of a directory record, and append findings about its name and type to `findings`."""
     add = findings.append
     try:
         name = record.name.decode("utf-8" if record.flags & _UTF8 else "ascii")
