@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 
 def check_problems(plan: Plan) -> None:
-    """Raise the problems of a plan as one error."""
+    """Check that a plan has no problems.
+
+    Raises:
+        Blocked: The plan has problems, which are combined into one error.
+    """
     if plan.problems:
         raise error_of(plan)
 
 
 def error_of(plan: Plan) -> Blocked:
-    """Combine the problems of a plan into one error, with the files that are public already."""
+    """Return one error that combines the problems of a plan and lists the files that are already public."""
     from relnox.reporters.text import further_lines, with_code
 
     if len(plan.problems) == 1:
@@ -62,7 +66,7 @@ def confirm(plan: Plan, *, interactive: bool = True) -> None:
 
 
 def with_public_files(error: Blocked, plan: Plan) -> Blocked:
-    """Add the files that an earlier run published to an error before the first upload."""
+    """Return the error of a run that has uploaded nothing, with the files that an earlier run published added."""
     uploads = [step.upload for step in plan.steps if step.upload is not None]
     if uploads:
         names = [file.filename for _, file in uploads]

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def stopped(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> Outcome:
-    """Report an error that ended a run before its first step.
+    """Report an error that ended a run before its first step, and return the outcome.
 
     Args:
         error: The error.
         task: The name of the task.
-        report: The path of the report, if any.
-        reporter: Where it is shown.
+        report: The path of the report to write, if any.
+        reporter: Shows the error.
 
     Returns:
         The outcome, with the error as a problem of the plan.
@@ -37,7 +37,7 @@ def stopped(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> O
 
 
 def interrupted(ended: list[Outcome], task: str, reporter: Reporter) -> Outcome:
-    """Return the outcome of a run that Ctrl-C ended outside its steps: before the first, or after the last."""
+    """Return the outcome of a run that Ctrl-C interrupted before its first step or after its last step."""
     if ended:
         return ended[-1]
     error = Failed("interrupted", "interrupted; nothing was changed", fix="rerun the command")
@@ -46,6 +46,7 @@ def interrupted(ended: list[Outcome], task: str, reporter: Reporter) -> Outcome:
 
 
 def _outcome(task: str, error: RelnoxError, exit_code: ExitCode) -> Outcome:
+    """Return the outcome of a run without steps, with the error as the problem of its plan."""
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem
 
@@ -58,8 +59,8 @@ def keep_exit_code(ended: list[Outcome], reporter: Reporter) -> Iterator[None]:
     """Report errors after a release was published, without changing its exit code.
 
     Args:
-        ended: Contains the outcome as soon as there is one.
-        reporter: Where errors are shown.
+        ended: Receives the outcome when the run ends; empty until then.
+        reporter: Shows the errors.
     """
     try:
         yield

@@ -36,16 +36,16 @@ def run_prepared(  # noqa: PLR0913 - a run
 ) -> Outcome:
     """Run a plan: check its problems, ask for confirmation, execute its steps, and show its tables.
 
-    After the confirmation, a signal ends the run in a step or between two steps. Later signals do not change the
-    exit code. The signal handlers stay until `end` is closed.
+    While steps are executed, a signal ends the run. Signals after the last step do not change the exit code. The
+    signal handlers stay installed until `end` is closed.
 
     Args:
-        preparation: The plan, and what it runs with.
-        reporter: Where progress is shown.
-        end: Closed at the end of the task.
-        nested: Whether it is a stage of a chain.
-        ended: Gets the outcome as soon as there is one.
-        interactive: Whether questions may be asked and signals are handled; not if Python code runs the plan.
+        preparation: The plan and the project.
+        reporter: Shows the progress.
+        end: A stack that the caller closes at the end of the task.
+        nested: Whether the plan is a stage of another task, such as `rehearse`.
+        ended: Receives the outcome when the steps have ended.
+        interactive: Whether to ask for confirmation and handle signals; False in the Python API.
     """
     plan = preparation.plan
     with waits.on_wait(wait_callback(preparation.waits, reporter, nested=nested)):
@@ -71,7 +71,7 @@ def run_prepared(  # noqa: PLR0913 - a run
 
 
 def not_run(plan: Plan, exit_code: ExitCode) -> Outcome:
-    """Return the outcome of a plan of which no step was executed."""
+    """Return the outcome of a plan whose steps were not executed."""
     return core.events.Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0, tables=plan.tables)
 
 
@@ -131,7 +131,7 @@ def _execute(  # noqa: PLR0913 - as above
 
 
 def _settings(project: Project, *, runs_project_code: bool) -> Iterator[object]:
-    """Yield the settings that steps need; those of builds only if they are used."""
+    """Yield the project settings that steps need; installer settings only if a step runs project code."""
     from relnox.steps.project_settings import InstallerSettings, PackageFolders
 
     yield project.config.archives
@@ -149,7 +149,7 @@ def _settings(project: Project, *, runs_project_code: bool) -> Iterator[object]:
 def _run_stage(  # noqa: PLR0913 - as above
     step: Stage, root: Path, reporter: Reporter, stack: ExitStack, *, is_rehearsal: bool, interactive: bool
 ) -> Outcome:
-    """Observe, plan and run a task of a chain in a folder."""
+    """Plan and run a task as a stage of another task, for the project in the folder `root`."""
     from relnox.commands.shared.opening import open_project
 
     project = replace(open_project(root), is_rehearsal=is_rehearsal)

@@ -25,18 +25,18 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class InstallCommands(NamedTuple):
-    """Commands with `{}` for the requirement and `{name}` for its project.
+    """Templates of commands, with `{}` for the requirement and `{name}` for the name of its project.
 
     Attributes:
-        install: Installs a missing requirement.
-        upgrade: Replaces an outdated or broken one.
+        install: The command that installs a missing requirement.
+        upgrade: The command that upgrades or reinstalls a requirement.
     """
 
     install: str
     upgrade: str
 
     def command(self, requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - as `fixes.show` calls it
-        """Return the command for a requirement."""
+        """Return the command that installs a requirement, or upgrades it if `upgrade` is true."""
         name = _NAME.match(requirement)
         template = self.upgrade if upgrade else self.install
         return template.format(quoted(requirement), name=name[0] if name is not None else requirement)
@@ -47,12 +47,13 @@ def install_commands(root: Path, *, in_nox: bool) -> InstallCommands:
 
     Args:
         root: The project's folder, whose lock file determines the tool.
-        in_nox: Whether nox runs relnox: then the noxfile may list its requirements (PEP 723).
+        in_nox: Whether relnox runs in nox, so that requirements may be in the script header of the noxfile (PEP 723).
     """
     return next(_candidates(root, Path(sys.prefix), in_nox=in_nox))
 
 
 def _candidates(root: Path, prefix: Path, *, in_nox: bool) -> Iterator[InstallCommands]:
+    """Yield the commands that fit the project and the environment at `prefix`, the most specific first."""
     if in_nox and _has_header(root / "noxfile.py"):
         adding = "uv add --script noxfile.py {}"
         if shutil.which("uv") is None:

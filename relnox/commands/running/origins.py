@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def tables(options: Mapping[str, OptionValue], config: Config) -> tuple[Table, ...]:
-    """Return a table of the options of a task, and one of the settings, with the origin of each value."""
+    """Return a table of the task's options and one of the settings, with the value and origin of each."""
     rows = tuple(
         (name.rstrip("_").replace("_", "-"), _shown(option.value), option.origin)
         for name, option in options.items()
@@ -34,6 +34,7 @@ def tables(options: Mapping[str, OptionValue], config: Config) -> tuple[Table, .
 
 
 def _setting_rows(settings: Settings, table: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the key, the value and the origin of each setting in a table and its subtables."""
     for field in fields_of(type(settings)):
         value = getattr(settings, field.name)
         if isinstance(value, Settings):
@@ -45,11 +46,12 @@ def _setting_rows(settings: Settings, table: str) -> Iterator[tuple[str, str, st
 
 
 def _shown(value: Any) -> str:
-    """Return a value as in a file, or a dash for none."""
+    """Format a value as JSON, or as a dash if it is None or empty."""
     return "-" if value in (None, (), "") or value == {} else json.dumps(value, default=_plain, ensure_ascii=False)
 
 
 def _plain(value: Settings | Mapping[str, Any] | ReleaseLine) -> dict[str, Any] | str:
+    """Convert a value to a type that JSON can represent."""
     if isinstance(value, ReleaseLine):
         return str(value)
     return dict(value) if isinstance(value, Mapping) else dict(vars(value))

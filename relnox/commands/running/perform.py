@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | None = None) -> ExitCode:
-    """Run a task and report its progress; the arguments are those of `run`."""
+    """Run a task, report its progress, and return its exit code; see `run` for the arguments."""
     return run(task, command_line, front_end).exit_code
 
 
@@ -41,7 +41,7 @@ def run(
     *,
     defaults: Mapping[str, Value] = MappingProxyType({}),
 ) -> Outcome:
-    """Run a task and report its progress.
+    """Run a task, report its progress, and return its outcome.
 
     Args:
         task: The name of the task.
@@ -50,7 +50,7 @@ def run(
         defaults: Defaults of options that a noxfile or a tasks file sets, by field name.
 
     Returns:
-        The outcome; with the error as the plan's problem if it ended before its first step.
+        The outcome. If an error ended the run before its first step, the plan has it as a problem.
     """
     from relnox import reporters
     from relnox.commands.shared.opening import open_project
@@ -87,7 +87,7 @@ def run(
 
 
 def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[str], str]:
-    """Return a function that converts commands in a text to those of the front end."""
+    """Return a function that rewrites the `relnox` commands in a text for the front end."""
     folder = command_line.get("project")
     front_end = replace(front_end, options=("--project", str(folder)) if folder else ())
 

@@ -34,10 +34,10 @@ class Preparation(Record):
     Attributes:
         plan: The plan.
         project: The project; open until the end of the run.
-        pending: The edits to record before the first step.
-        waits: The waits so far; those of the run are added.
-        is_approved: Whether the plan is confirmed by the file that it was read from.
-        document: The snapshot as JSON, if that was requested instead of tables.
+        pending: The edits of a bump to record before the first step, or None.
+        waits: The waits during planning; those during the run are added to it.
+        is_approved: Whether the plan needs no confirmation because `apply` read it from a file.
+        document: The snapshot as JSON if `--json` was given, otherwise None.
     """
 
     plan: Plan
@@ -63,9 +63,9 @@ def prepare(  # noqa: PLR0913 - a run
         task: The task's name.
         options: Its options.
         project: The project.
-        reporter: Where waits are shown.
-        stack: Closed at the end of the run.
-        nested: Whether it is a stage of a chain, whose plan is never written to a file.
+        reporter: Shows waits, warnings and the output of programs.
+        stack: A stack that the caller closes at the end of the run.
+        nested: Whether the task is a stage of another task; the plan of a stage is never written to a file.
     """
     if not nested:
         protect = cache(partial(untrusted_code.protect_credentials, project, reporter, stack))
@@ -100,7 +100,14 @@ def resolve_options(
     project: Project,
     defaults: Mapping[str, Value] = MappingProxyType({}),
 ) -> tuple[CommonOptions, dict[str, OptionValue]]:
-    """Merge the options of a task from the command line, the environment and the project's settings."""
+    """Return the options of a task, and the value and origin of each, from all places that can set them.
+
+    Args:
+        task: The name of the task.
+        command_line: Options on the command line, by field name.
+        project: The project whose settings have defaults for options.
+        defaults: Defaults that a noxfile or a tasks file sets, by field name.
+    """
     table = TASKS[task].table if task in TASKS else ""
     in_file = getattr(project.config, table).options if table else {}
     return resolve(
@@ -123,7 +130,7 @@ def _output_callback(reporter: Reporter, *, nested: bool) -> Callable[[Step, str
 
 
 def wait_callback(waited: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:
-    """Return a callback that shows waits and collects them for the report."""
+    """Return a callback that shows each wait and appends it to `waited`, for the report."""
 
     def on_wait(waiting: Waiting) -> None:
         waited.append(waiting)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
 
 STANDARD_OUTPUT = "-"
-"""Instead of a path."""
+"""The value of an option that means standard output instead of a file."""
 
 
 def keep_output_for(*paths: Any) -> AbstractContextManager[None]:
-    """Return a context in which standard output has nothing but a document, if one of these is written there."""
+    """Return a context that redirects other output to standard error if one of the paths is standard output."""
     return STDOUT.redirected(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
 
 
@@ -34,7 +34,7 @@ def paths(options: CommonOptions) -> tuple[str, ...]:
 
 
 def check_distinct(options: CommonOptions) -> None:
-    """Check that one file gets one document.
+    """Check that the plan, the report and the JSON output are written to different places.
 
     Raises:
         Blocked: Two documents have the same path, or both go to standard output.
@@ -56,10 +56,10 @@ def check_distinct(options: CommonOptions) -> None:
 
 
 def check(path: str, what: str) -> None:
-    """Check that a file can be written, before the run changes anything.
+    """Check that a file can be written; `what` names its content in the error message.
 
     Raises:
-        Blocked: It is a folder, its parent is missing, or permissions are missing.
+        Blocked: The path is a folder, its parent does not exist, or permissions are missing.
     """
     if path == STANDARD_OUTPUT:
         return
@@ -74,10 +74,10 @@ def check(path: str, what: str) -> None:
 
 
 def write(path: str, text: str, what: str) -> None:
-    """Write a file, or to standard output, with secrets masked.
+    """Write text to a file or to standard output, with secrets masked; `what` names it in the error message.
 
     Raises:
-        Blocked: It cannot be written.
+        Blocked: The file cannot be written.
     """
     if path == STANDARD_OUTPUT:
         with STDOUT.redirected(None):
@@ -91,7 +91,7 @@ def write(path: str, text: str, what: str) -> None:
 
 
 def write_error(path: str, task: str, error: RelnoxError) -> None:
-    """Write the report of a run without steps; a report that cannot be written does not change the exit code."""
+    """Write the report of a run that an error ended before its first step, ignoring errors while writing."""
     from relnox.reporters.json import render_error
 
     with contextlib.suppress(Blocked):

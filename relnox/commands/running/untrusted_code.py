@@ -25,7 +25,7 @@ def protect_credentials(project: Project, reporter: Reporter, stack: ExitStack) 
     """Make this process's memory unreadable, and report credentials that untrusted code can read elsewhere.
 
     Raises:
-        Blocked: It can read some, and `on-visible-credentials` is `refuse`.
+        Blocked: Untrusted code can read credentials, and `on-visible-credentials` is `refuse`.
     """
     stack.enter_context(exposure.protected_memory())
     if not (exposures := exposure.find_exposures()):

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
 
     Archives = Iterable[tuple[str, Path]]
-    """Existing archives: package and path."""
+    """The package and path of each existing archive."""
 
 
 def archive_errors(archives: Archives, config: Config, *, public: bool) -> Iterator[tuple[Path, Finding]]:
-    """Check each archive.
+    """Yield the errors found in the archives, each with the path of its archive.
 
     Args:
-        archives: The archives.
+        archives: The package and path of each archive.
         config: The project's settings.
         public: Whether the rules of a public index apply.
     """
@@ -37,7 +37,7 @@ def archive_errors(archives: Archives, config: Config, *, public: bool) -> Itera
 
 
 def extension_errors(archives: Archives, config: Config) -> Iterator[tuple[Path, Finding]]:
-    """Check that wheels have the extension modules that the sdist of their package declares."""
+    """Yield the wheels that lack extension modules declared by the sdist of their package, each with the error."""
     from relnox.building import checks
 
     by_package: dict[str, dict[str, Path]] = {}

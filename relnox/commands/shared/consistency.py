@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 def check_build(
     packages: Sequence[Package], project: Project, commit: str | None, release_tag: ReleaseTag | None = None
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-    """Check the tags of a commit to build; return problems, and notes on what publishing will block.
+    """Return the problems with the tags of a commit to build, and notes on what will block publishing.
 
-    A commit after a release, whose version was not bumped yet, is often built in CI: that gives a note only.
+    CI often builds commits made after a release, before the next bump. They only get a note.
 
     Args:
         packages: The packages to build.
         project: The project.
         commit: The commit to build; None for the working tree.
-        release_tag: The tag that the run was started for, whose packages are compared with it already.
+        release_tag: The tag that the run was started for; its packages were already compared with it.
     """
     formats = _formats(project)
     if commit is None or project.state is None or formats is None:
@@ -52,13 +52,13 @@ def check_build(
 def check_manifest(
     manifest: Manifest, dist: str, project: Project, release_tag: ReleaseTag | None = None, *, production: bool
 ) -> Iterator[Problem]:
-    """Check a manifest against the checkout and its tags.
+    """Yield the contradictions between a manifest and the checkout and its tags.
 
     Args:
         manifest: The manifest to publish.
         dist: The manifest's folder.
         project: The project.
-        release_tag: The tag that the run was started for, whose packages are compared with it already.
+        release_tag: The tag that the run was started for; its packages were already compared with it.
         production: Whether the index is a production index; versions on other indexes may be reused.
     """
     where = f"{dist}/{core.manifest.MANIFEST_JSON}"
@@ -91,13 +91,13 @@ def check_manifest(
 
 
 def allowed_notes(mismatches: Sequence[Problem]) -> Iterator[str]:
-    """Yield notes on mismatches that the command line allows."""
+    """Yield a note for each mismatch that is ignored because of a command-line option."""
     for problem in mismatches:
         yield f"ignored by {core.consistency.FLAG}: {problem.message}"
 
 
 def _without_tagged(versions: Mapping[str, Version], release_tag: ReleaseTag | None) -> dict[str, Version]:
-    """Leave out the packages whose versions are compared with the tag that the run was started for."""
+    """Return the versions of the packages that were not already compared with the release tag."""
     tagged = release_tag.versions if release_tag is not None else {}
     return {name: version for name, version in versions.items() if tagged.get(name) is None}
 
@@ -105,7 +105,7 @@ def _without_tagged(versions: Mapping[str, Version], release_tag: ReleaseTag | N
 def _tagged_elsewhere(
     versions: Mapping[str, Version], formats: Mapping[str, TagFormat], commit: str, project: Project
 ) -> Iterator[TaggedElsewhere]:
-    """Yield packages whose version is tagged at another commit of this clone, and that changed since."""
+    """Yield the tags on other commits that already have the version of a package that has changed since."""
     assert project.git is not None  # noqa: S101 - there are tags
     assert project.state is not None  # noqa: S101 - as above
     by_tag = core.consistency.tagged_elsewhere(versions, formats, project.state.tags, commit)
@@ -123,7 +123,7 @@ def _tagged_elsewhere(
 
 
 def _formats(project: Project) -> Mapping[str, TagFormat] | None:
-    """Return the tag format of each package; None outside git, and if the settings are ambiguous."""
+    """Return the tag format of each package, or None if the checkout has no tags or the formats are ambiguous."""
     if project.git is None or project.state is None or not project.state.tags:
         return None
     try:
@@ -133,7 +133,7 @@ def _formats(project: Project) -> Mapping[str, TagFormat] | None:
 
 
 def _platform_wheels(manifest: Manifest, project: Project) -> dict[str, int]:
-    """Return the number of platform wheels in the settings, by package of a manifest."""
+    """Return how many platform wheels the settings require for each package of the manifest."""
     by_name = project.workspace.by_name
     return {
         name: number

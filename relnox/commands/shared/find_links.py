@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[steps.CopyFiles]:
-    """Copy the newest wheels of projects that are not in the manifest from the folders.
+    """Yield a step for each project outside the manifest that copies its newest wheels from the folders.
 
     Raises:
-        Blocked: A folder does not exist, or has no wheels.
+        Blocked: A folder does not exist or has no wheels, or a wheel has an invalid file name.
     """
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 class SelectedHook(NamedTuple):
-    """A hook and the packages that it is for.
+    """A hook and the packages that it applies to.
 
     Attributes:
-        number: Its number among the hooks of its event, from 1.
+        number: The position of the hook among the hooks of its event, starting at 1.
         hook: The hook.
-        packages: Names of packages; None for all.
+        packages: The names of the packages, or None for all packages.
     """
 
     number: int
@@ -43,7 +43,7 @@ class Hooks(Record):
     Attributes:
         by_event: The hooks of each event.
         rehearsal: Whether the task is part of a rehearsal.
-        running: Events whose hooks are running: relnox was started by one of them.
+        running: The events whose hooks started this relnox process, directly or indirectly.
         folders: The folder of each package.
         tag_formats: The tag format of each package.
     """
@@ -68,11 +68,11 @@ class Hooks(Record):
 
         Args:
             event: The event.
-            of: The task.
-            packages: The packages that take part.
-            rehearsal: Whether nothing of the release becomes public.
-            needs: Keys of steps that the hooks need.
-            values: Further fields of the steps.
+            of: The name of the task that runs the hooks.
+            packages: The packages that the task works on; hooks for other packages only are left out.
+            rehearsal: Whether the task publishes nothing permanently; only hooks enabled for rehearsals run.
+            needs: The keys of the steps that must succeed before the first hook runs.
+            values: Values of other fields of the steps.
 
         Raises:
             Blocked: A hook of this event runs relnox, which would run it again.
@@ -98,11 +98,16 @@ class Hooks(Record):
         return tuple(planned)
 
     def check_recursion(self, events: Iterable[Event], of: str, *, rehearsal: bool) -> None:
-        """Check that no hook of these events has started relnox; the other arguments are those of `plan`."""
+        """Raise `Blocked` if a hook of one of the events has started relnox; see `plan` for the arguments."""
         for event in events:
             self._selected(event, of, rehearsal=rehearsal or self.rehearsal)
 
     def _selected(self, event: Event, of: str, *, rehearsal: bool) -> list[SelectedHook]:
+        """Return the hooks of an event that the task has to run.
+
+        Raises:
+            Blocked: A hook of this event has started relnox, which would run it again.
+        """
         selected = [
             hook for hook in self.by_event.get(event, ()) if not rehearsal or hook.hook.is_rehearsed(event)
         ]
@@ -135,6 +140,7 @@ def observe(project: Project) -> Hooks:
 
 
 def _selected(hooks: Iterable[Hook], project: Project) -> Iterator[SelectedHook]:
+    """Number the hooks of an event, and resolve their package patterns to names."""
     for number, hook in enumerate(hooks, 1):
         names = None
         if hook.packages:
@@ -144,18 +150,18 @@ def _selected(hooks: Iterable[Hook], project: Project) -> Iterator[SelectedHook]
 
 
 def after_verify(hooks: Hooks, of: str, manifest: Manifest, **values: Any) -> tuple[steps.RunHook, ...]:
-    """Return the steps that run when a release is verified; `values` are further fields of the steps."""
+    """Return the steps that run the `after-verify` hooks; see `Hooks.plan` for `values`."""
     files = manifest.distributions
     return hooks.plan("after-verify", of, of_manifest(manifest, hooks), files=files, **values)
 
 
 def of_packages(packages: Iterable[Package], hooks: Hooks) -> tuple[HookPackage, ...]:
-    """Return packages with the versions in their files."""
+    """Return the packages as hooks receive them, with the versions in their files."""
     return tuple(_package(package.name, package.folder, package.version, hooks) for package in packages)
 
 
 def of_manifest(manifest: Manifest, hooks: Hooks) -> tuple[HookPackage, ...]:
-    """Return the packages of a release."""
+    """Return the packages of a manifest as hooks receive them, with the versions in the manifest."""
     return tuple(
         _package(name, hooks.folders.get(name, "."), manifest.version(name), hooks) for name in manifest.packages
     )

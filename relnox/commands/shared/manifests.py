@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 _REBUILD = f"rebuild: {fixes.command('build-all')}"
 _SIZE_LIMIT = 64 << 20
-"""Bytes of a manifest."""
+"""The maximum size of a manifest, in bytes."""
 
 
 def read_release(root: Path, folder: str, names: Iterable[str]) -> Manifest:
-    """Read the manifest of a folder of artifacts, and check that it can be released.
+    """Read the manifest in a folder of artifacts, and check that its files can be released.
 
     Args:
         root: The project's folder.
         folder: The folder of artifacts.
-        names: Packages that the manifest must have.
+        names: The names of packages that must be in the manifest.
 
     Raises:
-        Blocked: There is no manifest, it lists no file, a file name is of another package or version, its packages
-            need one another in a cycle, or a package is missing.
+        Blocked: The manifest is missing or invalid, lists no files, has a file name that does not match its
+            package and version, has packages that need one another in a cycle, or lacks one of the names.
     """
     manifest = read_manifest(root, folder)
     where = f"{folder}/{core.manifest.MANIFEST_JSON}"
@@ -54,10 +54,10 @@ def read_release(root: Path, folder: str, names: Iterable[str]) -> Manifest:
 
 
 def read_manifest(root: Path, folder: str) -> Manifest:
-    """Read the manifest of a folder of artifacts.
+    """Read the manifest in a folder of artifacts.
 
     Raises:
-        Blocked: It does not exist, cannot be read, or is not valid.
+        Blocked: The manifest does not exist, cannot be read, or is invalid.
     """
     path = root / folder / core.manifest.MANIFEST_JSON
     where = f"{folder}/{core.manifest.MANIFEST_JSON}"
@@ -79,23 +79,24 @@ def read_manifest(root: Path, folder: str) -> Manifest:
 
 
 def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
-    """Split a manifest into the part to publish and the names of private packages (`Private ::` classifier)."""
+    """Return the manifest without private packages (`Private ::` classifier), and the names of those packages."""
     private_names = {package.name for package in project.workspace.packages if package.private}
     private = tuple(name for name in manifest.packages if name in private_names)
     return manifest.only(frozenset(manifest.packages) - private_names), private
 
 
 def private_notes(private: Sequence[str]) -> Iterator[str]:
-    """Yield a note for each package that is not published."""
+    """Yield a note for each private package, saying that it is not published."""
     for name in private:
         yield f"{name} is private (a Private :: classifier) and is not published"
 
 
 def read_public_part(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifest, tuple[str, ...]]:
-    """Return the manifest of the selected public packages, and the names of private ones.
+    """Return the manifest of the selected packages without private ones, and the names of the private ones.
 
     Raises:
-        Blocked: It cannot be released (`read_release`), or lacks packages that could not be built.
+        Blocked: The manifest cannot be released (see `read_release`), or no packages are selected and it lacks
+            packages that could not be built.
     """
     packages = frozenset(package.name for package in project.workspace.select(names))
     manifest = read_release(project.root, dist, packages)

@@ -24,7 +24,7 @@ def open_project(start: Path) -> Project:
     """Open the project that a folder is in.
 
     Raises:
-        Blocked: There is none, or its settings are invalid.
+        Blocked: The folder does not exist or is in no project, or the settings are invalid.
     """
     try:
         start = start.resolve(strict=True)
@@ -56,7 +56,7 @@ def open_project(start: Path) -> Project:
 
 
 def _relative_path(file: Path) -> str:
-    """Make a path relative to the working folder, if that exists."""
+    """Return the path relative to the working folder, or unchanged if the working folder does not exist."""
     try:
         return os.path.relpath(file)
     except FileNotFoundError:
@@ -64,6 +64,7 @@ def _relative_path(file: Path) -> str:
 
 
 def _top_folder(checkout: Git | None) -> Path | None:
+    """Return the top folder of the checkout, or None outside git."""
     if checkout is None:
         return None
     depth = len(Path(checkout.prefix).parts)

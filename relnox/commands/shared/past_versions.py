@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def version_at(commit: str, package: Package, git: Git) -> Version | None:
-    """Return the version in a package's files at a commit; None if it cannot be read."""
+    """Return the version in the package's version file at a commit, or None if it cannot be read."""
     text = git.read_file_at(commit, package.source.file)
     if text is None:
         return None

@@ -39,14 +39,14 @@ class Project(Record):
     """A project; its properties are read when they are first used, and cached.
 
     Attributes:
-        root: Its folder; all paths of plans are relative to it.
+        root: The project's folder; all paths in plans are relative to it.
         config: Its settings.
-        git: Its checkout, or None outside git.
-        before_tools: Called before a tool of the project runs, once or more often.
-        on_output: Called with each line of output of a step's program that runs while the task is planned.
-        remote_tags: Tags of the remote and the commit each points to, if they were read.
-        is_rehearsal: Whether it is a clone that a release is rehearsed in.
-        documents: Plans and reports that this command reads or writes; they are not part of the project.
+        git: The git checkout, or None outside git.
+        before_tools: Called before tools or hooks of the project run, possibly several times.
+        on_output: Called with the step and each output line of a program that runs during planning.
+        remote_tags: The commit that each tag of the remote points to, or None if they were not read.
+        is_rehearsal: Whether the project is a clone made by `rehearse`.
+        documents: Paths of plans and reports that this command reads or writes; git status ignores them.
     """
 
     root: Path
@@ -60,7 +60,7 @@ class Project(Record):
 
     @cached_property
     def workspace(self) -> Workspace:
-        """The packages; names in the settings are checked against them."""
+        """The packages; reading them also checks the package names in the settings."""
         from relnox.core.settings import setting_names
 
         ignored = self.git.ignored_files if self.git is not None else None
@@ -78,12 +78,12 @@ class Project(Record):
 
     @cached_property
     def tracked_files(self) -> tuple[str, ...]:
-        """The tracked pyproject.toml and lock files of the whole checkout, sorted, in one process of git."""
+        """The sorted paths of all tracked pyproject.toml and lock files of the checkout."""
         return self.git.tracked_files_named("pyproject.toml", "*.lock") if self.git is not None else ()
 
     @cached_property
     def known_tags(self) -> KnownTags:
-        """The tag format of each package, as far as existing tags show it."""
+        """The tag formats of the packages, as inferred from existing tags."""
         from relnox.core.tagging.known_tags import read_known_tags
 
         state = self.state
@@ -114,7 +114,7 @@ class Project(Record):
         return tuple(line for branch in branches for line in lines_of(branch, self.config.branch))
 
     def _is_in_line(self, tag: str) -> bool:
-        """Whether a tag has a version of the present release lines; True for a tag without a version."""
+        """Return whether a tag has a version of the present release lines, or has no version at all."""
         from relnox.core.tagging.tag_survey import split_tag
 
         parts = split_tag(tag)
@@ -122,7 +122,7 @@ class Project(Record):
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """The tags of this clone, and of the remote if they were read, and the commit each points to."""
+        """The commit that each tag points to, for tags of this clone and, if they were read, of the remote."""
         return {**(self.remote_tags or {}), **(self.state.tags if self.state is not None else {})}
 
     @property
@@ -133,7 +133,7 @@ class Project(Record):
 
     @cached_property
     def lockstep_reason(self) -> str | None:
-        """Why the packages are assumed to share one version, if no setting decides it; None if they are not."""
+        """Why the packages are assumed to share one version; None if they are not, or if a setting decides it."""
         if self.config.versions is not None or len(self.workspace.packages) == 1 or not self.tags:
             return None
         from relnox.core.tagging.known_tags import lockstep_reason
@@ -146,7 +146,7 @@ class Project(Record):
         return self.config if self.lockstep_reason is None else replace(self.config, versions="lockstep")
 
     def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
-        """Copy the project with the tags of its remote; cached properties that do not depend on tags are kept."""
+        """Return a copy of the project with these tags of its remote; cached values that ignore tags are kept."""
         project = replace(self, remote_tags=tags)
         independent = (
             "workspace",
@@ -175,7 +175,11 @@ class Project(Record):
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     def set_now(self, text: str) -> None:
-        """Set date and time, or the date only: an approved plan is made again with those that it has."""
+        """Set the current time to that of an approved plan, in ISO format; a date alone is allowed.
+
+        Raises:
+            ValueError: The text is not a valid date or time.
+        """
         from datetime import UTC, datetime
 
         now = datetime.fromisoformat(text)
@@ -183,13 +187,13 @@ class Project(Record):
 
     @cached_property
     def literals(self) -> Literals:
-        """Literals of versions in modules, and the packages with these among their locations."""
+        """The version literals in Python modules, and the packages with those literals as version locations."""
         from relnox.source import version_literals
 
         return version_literals.find_literals(self.git, self.workspace, self.release_config, self.root)
 
     def untracked_imports(self, packages: Iterable[Package]) -> tuple[tuple[str, str], ...]:
-        """Find committed modules of packages that import an untracked module: pairs of files."""
+        """Return pairs of files: a committed module of a package, and an untracked module that it imports."""
         if (
             self.git is None
             or self.state is None
@@ -224,7 +228,7 @@ class Project(Record):
         return tag_formats(self.workspace, self.release_config, self.tags, is_alone=self._is_alone)
 
     def tag_formats_with(self, tag: str) -> Mapping[str, TagFormat]:
-        """Return the tag format of each package, as if this clone had a tag that it may lack."""
+        """Return the tag format of each package, taking into account a tag that this clone may lack."""
         if tag in self.tags:
             return self.tag_formats
         return tag_formats(self.workspace, self.release_config, (*self.tags, tag), is_alone=self._is_alone)
@@ -244,12 +248,15 @@ class Project(Record):
         return {name: without_development(own, template) for name, own in histories.items()}
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
-        """Read those of the files that exist."""
+        """Return the contents of the files that exist, by path relative to the root."""
         root = str(self.root)
         return {name: (self.root / name).read_bytes() for name in files if os.path.isfile(f"{root}/{name}")}  # noqa: PTH113 - hundreds of them
 
     def fragments(self) -> tuple[tuple[Fragment, ...] | None, dict[str, bytes]]:
-        """Read the change fragments (None if no folder is set for them) and the contents of their files."""
+        """Return the change fragments, and the contents of their files by path.
+
+        The fragments are None if no folder is configured for them.
+        """
         folder = self.config.fragments
         if folder is None:
             return None, {}
@@ -266,7 +273,7 @@ class Project(Record):
 
     @cached_property
     def private_folder(self) -> Path:
-        """The folder for files that must outlive a run, under git's own directory."""
+        """The folder for files that must outlive a run: in the .git directory, or `.relnox` outside git."""
         return self.git.private_folder() if self.git is not None else self.root / ".relnox"
 
     @cached_property
@@ -285,5 +292,5 @@ class Project(Record):
             self.indexes.close()
 
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
-        """Select packages by name, in release order; all of them if there is no name."""
+        """Return the packages with these names in release order, or all packages if there are no names."""
         return self.workspace.release_order(self.workspace.select(names) if names else None)

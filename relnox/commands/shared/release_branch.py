@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from relnox.source.git import Git, GitState
 
 FETCH_TIMEOUT = 300.0
-"""Seconds for objects of the remote that are required."""
+"""The timeout for fetching the release branch from the remote, in seconds."""
 
 
 class ReleaseBranch(NamedTuple):
-    """The release branch.
+    """The release branch, compared with HEAD.
 
     Attributes:
-        name: Its name; None if it is not known.
+        name: The name of the branch, or None if it is unknown.
         exists: Whether the remote has it.
         has_head: Whether the remote's branch contains HEAD.
         is_behind_head: Whether HEAD contains the remote's branch.
@@ -33,7 +33,7 @@ class ReleaseBranch(NamedTuple):
 
 
 def find_release_branch(refs: Mapping[str, str], state: GitState, project: Project, git: Git) -> ReleaseBranch:
-    """Find the release branch; `refs` are those of the remote."""
+    """Find the release branch on the remote, whose refs and their commits are `refs`, and compare it with HEAD."""
     remote = project.config.remote
     names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
     name = next(names, None) or remotes.default_branch(git, remote) or state.branch

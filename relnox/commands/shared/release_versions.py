@@ -45,9 +45,9 @@ class Versions(NamedTuple):
     """What tag, inputs and files say about the versions of a release.
 
     Attributes:
-        tag: The tag; None if the run has none.
-        problems: Contradictions.
-        notes: Where the versions come from; none if only files have them, outside CI.
+        tag: The tag to release, or None if the run was not started for a tag.
+        problems: The contradictions between tag, inputs and files.
+        notes: Where each version comes from; empty outside CI if there is neither a tag nor an input.
     """
 
     tag: ReleaseTag | None = None
@@ -56,10 +56,10 @@ class Versions(NamedTuple):
 
 
 def select_tagged(options: O, project: Project) -> O:
-    """Select the packages of the tag, unless --package or a tag of all packages does it.
+    """Return options that select the tag's packages, unless --package is given or the tag has all packages.
 
     Args:
-        options: The options of a task, which has `package`.
+        options: The options of a task that has the option `package`.
         project: The project.
     """
     tag = read_tag(options, project)
@@ -72,13 +72,13 @@ def select_tagged(options: O, project: Project) -> O:
 def read_versions(
     options: ReleaseOptions, project: Project, packages: tuple[str, ...], manifest: Manifest | None = None
 ) -> Versions:
-    """Compare the tag and the inputs with the versions of packages.
+    """Compare the versions of the packages with the tag and the inputs of the run.
 
     Args:
         options: The options of the task.
         project: The project.
         packages: The packages to release.
-        manifest: The manifest to publish, which has the versions that no file has; None before the build.
+        manifest: The manifest to publish, used for versions that no file contains; None before the build.
 
     Raises:
         Blocked: An input is not a version.
@@ -99,7 +99,7 @@ def read_versions(
 
 
 def read_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
-    """Return the tag of the option, else that of the CI job; None for neither, and in rehearsals."""
+    """Return the tag of `--release-tag` or else of the CI job; None if there is neither, or in a rehearsal."""
     pair = ("--release-tag", options.release_tag) if options.release_tag else _tag_of_job(os.environ)
     if pair is None or project.is_rehearsal:
         return None
@@ -110,7 +110,7 @@ def read_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
 
 
 def _tag_of_job(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the tag that the present CI job runs for, and the variable that has it; None for a branch."""
+    """Return the variable that names the tag of the CI job, and the tag; None if the job runs for no tag."""
     if environment.get("GITHUB_REF_TYPE") == "tag" and (name := environment.get("GITHUB_REF_NAME")):
         return "GITHUB_REF_NAME", name
     if name := environment.get("CI_COMMIT_TAG"):
@@ -119,6 +119,7 @@ def _tag_of_job(environment: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def _inputs(options: ReleaseOptions, project: Project) -> Iterator[StatedVersion]:
+    """Yield the versions given by `--input-version` and `--caller-version`."""
     inputs = (("--input-version", options.input_version), ("--caller-version", options.caller_version))
     for source, text in inputs:
         if text := text.strip():
@@ -127,7 +128,7 @@ def _inputs(options: ReleaseOptions, project: Project) -> Iterator[StatedVersion
 
 
 def _version_in_file(name: str, project: Project, manifest: Manifest | None) -> StatedVersion | None:
-    """Return the version of a package in its file, or that of its archives if no file has it."""
+    """Return the version in the package's file, or else in the manifest; None if neither has one."""
     package = project.workspace.by_name.get(name)
     source, version = (package.source.file, package.version) if package is not None else ("", None)
     if version is None and manifest is not None:
@@ -140,7 +141,7 @@ def _version_in_file(name: str, project: Project, manifest: Manifest | None) -> 
 def _tag_problems(
     tag: ReleaseTag, options: ReleaseOptions, project: Project, packages: tuple[str, ...], *, is_published: bool
 ) -> Iterator[Problem]:
-    """Yield problems of a tag that is of no or of other packages, or not of the commit to build."""
+    """Yield a problem if the tag is not a release tag, lacks a package, or is not on the commit to build."""
     tag_text = f"tag {tag.name} ({tag.origin})"
     if not tag.versions:
         if is_published or options.release_tag:

@@ -28,18 +28,18 @@ _MAX_LISTED = 5
 
 
 class NewerTags(Record):
-    """Tags that are newer than the versions of their packages, each with its version, by package.
+    """Tags that are newer than the present versions of their packages.
 
     Attributes:
-        reachable: Those that the present commit contains.
-        unmerged: Those that it does not contain: on another branch, or on a remote and not fetched.
+        reachable: Maps packages to such a tag and its version, for tags that HEAD contains.
+        unmerged: The same for tags that HEAD does not contain: on another branch, or not fetched yet.
     """
 
     reachable: Mapping[str, tuple[str, Version]]
     unmerged: Mapping[str, tuple[str, Version]]
 
     def notes(self, packages: Collection[str], config: Config, local: Mapping[str, str]) -> Iterator[str]:
-        """Yield notes on newer tags of these packages that the present commit does not contain."""
+        """Yield notes on newer tags of packages that HEAD does not contain; `local` has this clone's tags."""
         by_tag: dict[str, list[str]] = {}
         for name, (tag, _) in self.unmerged.items():
             if name in packages:
@@ -54,9 +54,9 @@ class NewerTags(Record):
 
 
 def newer_tags(project: Project) -> NewerTags:
-    """Return the last tags, in any form, that are newer than the versions of their packages; usually none.
+    """Return the latest tag of each package, in any format, if it is newer than the present version.
 
-    A tag on a commit before that of the present version's tag does not count: its version was abandoned.
+    A tag on an ancestor of the commit tagged with the present version is ignored: its version was abandoned.
     """
     if project.git is None or project.state is None or project.state.head is None or not project.tags:
         return NewerTags({}, {})
@@ -85,6 +85,7 @@ def newer_tags(project: Project) -> NewerTags:
 
 
 def _current_version(package: Package, project: Project) -> Version | None:
+    """Return the version in the package's files, or that of its last tag if its version comes from tags."""
     if package.version is not None or package.source.kind != "tags":
         return package.version
     history = project.history.get(package.name)
@@ -92,9 +93,9 @@ def _current_version(package: Package, project: Project) -> Version | None:
 
 
 def _latest(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
-    """Return each package's tag with the greatest version, among those of its format and those that name it.
+    """Map each package to its tag with the greatest version, and that version.
 
-    Tags of other release lines do not count.
+    Tags in the package's format and other tags that name it count; tags of other release lines do not.
     """
     names = set(tags)
     latest = {
@@ -114,7 +115,11 @@ def _latest(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Versi
 
 
 def remote_tags(project: Project) -> tuple[Mapping[str, str] | None, str | None]:
-    """Return the remote's tags for a clone without tags, as many CI jobs have; or why they cannot be read."""
+    """Read the remote's tags if this clone has none, as in many CI jobs.
+
+    Returns:
+        The commit of each tag, or None if they were not read; and the error message if reading failed, or None.
+    """
     git, remote = project.git, project.config.remote
     if git is None or project.state is None or project.state.tags or remote not in remotes.names(git):
         return None, None
@@ -125,7 +130,7 @@ def remote_tags(project: Project) -> tuple[Mapping[str, str] | None, str | None]
 
 
 def missing_tags(project: Project, error: str | None) -> Iterator[str]:
-    """Yield a note on a clone without tags whose remote has some, or may have some."""
+    """Yield a note if this clone has no tags, but the remote has some or could not be read (`error`)."""
     remote = project.config.remote
     if error is not None:
         yield f"this clone has no tags, and those of {remote} could not be read: {error}"
@@ -142,7 +147,7 @@ def any_tag_problems(
     formats: Mapping[str, TagFormat],
     known_tags: KnownTags,
 ) -> Iterator[Problem]:
-    """Find packages whose backends take the version from any tag, if the bump creates several tags.
+    """Yield a problem if the bump creates several tags and a backend takes the version from any tag.
 
     Args:
         bumps: The bumps.
@@ -168,7 +173,7 @@ def any_tag_problems(
 
 
 def _own_prefix(package: Package, formats: Mapping[str, TagFormat], known_tags: KnownTags) -> str:
-    """Return the tag prefix of a package: that of existing tags, else that of its tag format."""
+    """Return a tag prefix for one package: from its existing tags, its tag format, or else its name."""
     survey = known_tags.survey
     existing = survey.prefix_of(package)
     if existing is not None:
@@ -179,7 +184,7 @@ def _own_prefix(package: Package, formats: Mapping[str, TagFormat], known_tags: 
 
 
 def any_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
-    """Yield a note on packages that are not bumped, but whose backends would read the tags of this bump."""
+    """Yield a note if packages that are not bumped have backends that would read the tags of this bump."""
     bumped = {bump.package.name for bump in bumps}
     readers = [package for package in core.tags.any_tag_readers(workspace.packages) if package.name not in bumped]
     if readers and bumped:

@@ -36,7 +36,15 @@ def verify_settings(project: Project) -> VerifyConfig:
 def verification_steps(
     manifest: Manifest, verify: VerifyConfig, *, index: str, deadline: int, installer: str
 ) -> Iterator[Step]:
-    """Yield the steps that verify a published manifest with the running Python."""
+    """Yield the steps that wait for the published files, download them, and check their installation.
+
+    Args:
+        manifest: The published packages.
+        verify: The settings of `[tool.relnox.verify]`, including the Python versions.
+        index: The name of the index.
+        deadline: How long to wait for the index to list the files, in seconds.
+        installer: The name of the installer.
+    """
     listings = tuple(await_listings(manifest, index, dict.fromkeys(manifest.packages, deadline)))
     files = tuple(downloads(listings))
     yield from (*listings, *files)
@@ -50,14 +58,14 @@ def install_checks(
     installer: str,
     files: Sequence[steps.Download | steps.CopyFiles],
 ) -> Iterator[steps.VerifyInstall]:
-    """Yield a step for each package and each Python, with an environment of its own.
+    """Yield a step for each package and Python that installs the package in its own environment and checks it.
 
     Args:
         manifest: The packages to verify.
         verify: The settings of `[tool.relnox.verify]`.
-        pythons: The Pythons of the command line; those of the settings if empty.
-        installer: Name of the installer.
-        files: The steps that get the files of the packages, and of projects of other repositories.
+        pythons: The Python versions on the command line; if empty, those in the settings are used.
+        installer: The name of the installer.
+        files: The steps that download or copy the files of the packages, and of projects of other repositories.
     """
     needs = dict(manifest.needs)
     available = {step.package: step for step in files}
@@ -95,8 +103,9 @@ def await_listings(
     Args:
         manifest: The packages.
         index: Name of the index.
-        deadline: Seconds to wait, by package.
-        compare_limit: Bytes up to which files are downloaded and hashed; None to compare no served bytes.
+        deadline: How long to wait for each package, in seconds.
+        compare_limit: The size in bytes up to which listed files are downloaded and compared in full; None
+            to compare no downloads.
         folder: The folder with the built files.
     """
     for package in manifest.packages:
@@ -112,7 +121,7 @@ def await_listings(
 
 
 def downloads(listings: Iterable[steps.AwaitIndex]) -> Iterator[steps.Download]:
-    """Yield a step for each package that downloads its files when they are listed."""
+    """Yield a step for each package that downloads its files as soon as the index lists them."""
     for release in listings:
         yield steps.Download(
             index=release.index,
@@ -127,7 +136,7 @@ def check_python(python: str) -> None:
     """Check that a string is a Python version such as `3.13`.
 
     Raises:
-        Blocked: It is not.
+        Blocked: The string is not a Python version.
     """
     if not _PYTHON.fullmatch(python):
         raise Blocked(
