@@ -35,7 +35,7 @@ class TaskModule(Protocol[O, S]):
 
     @property
     def Options(self) -> type[O]:  # noqa: N802 - a class
-        """The class of its options."""
+        """The class of the task's options."""
 
     def observe(self, options: O, project: Project) -> S:
         """Collect everything that the plan depends on."""
@@ -45,13 +45,13 @@ class TaskModule(Protocol[O, S]):
 
 
 class Task(Record):
-    """A task, as front ends see it.
+    """The name and the description of a task.
 
     Attributes:
-        name: Its name: `nox -s NAME`, `invoke NAME`, `relnox NAME`.
-        summary: What it does, in at most 60 characters, for listings.
-        table: The table of its options in `[tool.relnox]`; empty for none.
-        alias: Another import name; empty for none.
+        name: The name on the command line: `nox -s NAME`, `invoke NAME`, `relnox NAME`.
+        summary: What the task does, in at most 60 characters, for lists of tasks.
+        table: The table in `[tool.relnox]` with defaults of its options, or an empty string.
+        alias: A second import name, or an empty string.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Task(Record):
 
     @property
     def attribute(self) -> str:
-        """Its import name in `relnox.sessions` and `relnox.tasks`, which is that of its module here, too."""
+        """The import name in `relnox.sessions` and `relnox.tasks`, which is also the name of the module here."""
         return self.name.replace("-", "_")
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """Its import names."""
+        """All import names of the task."""
         return (self.attribute, self.alias) if self.alias else (self.attribute,)
 
 
@@ -94,23 +94,23 @@ COMMANDS = {
         Task("init", "Write noxfile, tasks file and settings"),
     )
 }
-"""All tasks, and the commands that only `relnox` has."""
+"""All tasks, and the commands that exist only as `relnox NAME`."""
 
 UPLOADING = ("publish-test", "publish")
 """Tasks that upload files."""
 
 COMMAND_LINE = FrontEnd({name: Start(f"relnox {name}") for name in COMMANDS})
-"""The front end that is always available."""
+"""The front end `relnox NAME`, which is always available."""
 
 
 def task_named(word: str) -> Task | None:
-    """Return the task or command with a name (`build-all`) or an import name (`build_all`); None for any other."""
+    """Return the task or command with this name (`build-all`) or import name (`build_all`), or None."""
     spellings = {spelling: task for task in COMMANDS.values() for spelling in task.spellings}
     return spellings.get(word.replace("-", "_"))
 
 
 def nearest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
-    """Return a fix for a wrong name of a task, which never proposes to upload anything.
+    """Return a fix for a mistyped task name that never suggests a task that uploads files.
 
     Args:
         word: The wrong name.
@@ -125,12 +125,12 @@ def nearest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
 
 
 def load(name: str) -> TaskModule[CommonOptions, object]:
-    """Import the module of a task; its options and its snapshot are for itself only."""
+    """Import the module of a task."""
     return cast("TaskModule[CommonOptions, object]", import_module(f"relnox.commands.{COMMANDS[name].attribute}"))
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Return the tables that a task shows at the end of a run; `folder` is the one that it worked in."""
+    """Return the tables that a task shows at the end of a run in `folder`."""
     of_task: Callable[[Outcome, Path], tuple[Table, ...]] | None = getattr(
         load(outcome.plan.task), "summarize", None
     )
@@ -138,9 +138,9 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 
 
 def help_of(name: str) -> tuple[str, str]:
-    """Return the help of a task, the docstring of its module: the first line, and the rest.
+    """Return the first line and the rest of a task's help, which is the docstring of its module.
 
-    The docstring is read without importing the module, because listing tasks needs all of them.
+    The docstring is read without importing the module, because lists of tasks need all of them.
     """
     file = Path(__file__).with_name(f"{COMMANDS[name].attribute}.py")
     if not file.exists():
@@ -151,10 +151,10 @@ def help_of(name: str) -> tuple[str, str]:
 
 
 def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Field, ...]]:
-    """Return the options of tasks by the table of `[tool.relnox]` that has their defaults.
+    """Return the options of tasks, by the table in `[tool.relnox]` that contains their defaults.
 
     Args:
-        tables: The tables of interest, so that other tasks are not imported; None for all.
+        tables: The tables to include; None for all. Tasks of other tables are not imported.
     """
     from relnox.core.settings.schema import fields_of
 

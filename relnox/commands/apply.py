@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Inputs, Plan
 
 _MAX_SIZE = 64 << 20
-"""Bytes of a plan."""
+"""The maximum size of a plan file, in bytes."""
 
 
 class Options(CommonOptions):
@@ -36,15 +36,15 @@ class Options(CommonOptions):
 
 
 class Snapshot(NamedTuple):
-    """An approved plan, and the present state that its task is planned from again.
+    """An approved plan, and the state that its task is planned from again.
 
     Attributes:
-        file: The path of the file.
-        approved: The plan in it.
-        inputs: The current state that the task is planned from.
+        file: The path of the plan file.
+        approved: The plan in the file.
+        inputs: The options, commit and date that the new plan is made from.
         options: The options of the task.
         current: The snapshot of the task.
-        is_finished: Whether the checkout is at a commit with all tags of the plan: it ran before, maybe elsewhere.
+        is_finished: Whether the checkout has all tags of the plan, so the plan already ran, here or elsewhere.
     """
 
     file: str
@@ -56,7 +56,7 @@ class Snapshot(NamedTuple):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the file, and everything that its task depends on."""
+    """Read the plan file, and everything that the task in it depends on."""
     file, approved = _read(options)
     inputs = approved.inputs
     task_options = _options_of(file, approved, options)
@@ -85,7 +85,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan the task again, with a problem if that is another plan."""
+    """Plan the task again, with a problem if the new plan differs from the approved one."""
     del options
     approved = snapshot.approved
     current = replace(load(approved.task).plan(snapshot.current, snapshot.options), inputs=snapshot.inputs)
@@ -107,13 +107,18 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> Any:
-    """Return the steps to record before the first step."""
+    """Return what the task of the plan records before the first step."""
     del options
     task_pending = getattr(load(snapshot.approved.task), "pending", None)
     return task_pending(snapshot.current, planned, snapshot.options) if task_pending is not None else None
 
 
 def _read(options: Options) -> tuple[str, Plan]:
+    """Return the path of the plan file and the plan in it.
+
+    Raises:
+        Blocked: No file is given, or it cannot be read or is not a valid plan.
+    """
     if options.file is None:
         raise Blocked("plan-file-missing", "apply needs the file of a plan", fix="relnox apply FILE")
     name = "standard input" if options.file == "-" else options.file
@@ -146,7 +151,7 @@ def _read(options: Options) -> tuple[str, Plan]:
 
 
 def _options_of(file: str, approved: Plan, options: Options) -> CommonOptions:
-    """Return the options in a file, and those of every task from the command line."""
+    """Return the task's own options from the plan file, with the common options from the command line."""
     declaration = load(approved.task).Options
     recorded = dict(approved.inputs.options) if approved.inputs is not None else {}
     common = {field.name for field in fields_of(CommonOptions)}
@@ -166,6 +171,7 @@ def _options_of(file: str, approved: Plan, options: Options) -> CommonOptions:
 
 
 def _is_finished(approved: Plan, project: Project) -> bool:
+    """Return whether all tags of the plan exist on the commit that they belong on."""
     tags = [tag.name for step in approved.steps if isinstance(step, steps.CreateTags) for tag in step.tags]
     state, git = project.state, project.git
     if state is None or git is None:

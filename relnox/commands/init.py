@@ -60,13 +60,13 @@ class Options(CommonOptions):
 
 
 class Snapshot(NamedTuple):
-    """The state of a project before `init`; None for a missing file.
+    """The state of a project before `init`; the contents of missing files are None.
 
     Attributes:
-        settings: Proposed keys of `[tool.relnox]`.
+        settings: The proposed settings for `[tool.relnox]`.
         unlisted: Packages of the checkout that are neither in the project nor excluded.
-        lockstep_reason: Why the packages are bumped in lockstep though no setting says so.
-        example_package: The package in the example of a bump; None if all packages are bumped together.
+        lockstep_reason: Why the packages are assumed to share one version, or None.
+        example_package: The package in the suggested `bump` command; None if all are bumped together.
     """
 
     workspace: Workspace
@@ -83,7 +83,7 @@ class Snapshot(NamedTuple):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the files to write and the tags; those of the remote if this clone has none."""
+    """Read the existing files and the tags; if this clone has no tags, read those of the remote."""
     del options
     if not project.tags:
         project = project.with_remote_tags(tag_checks.remote_tags(project)[0])
@@ -109,7 +109,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan to write the missing files, and to add the missing lines to the others."""
+    """Plan to write missing files, and to add missing settings and lines to existing files."""
     edits = tuple(_edits(snapshot, options))
     notes = (*snapshot.workspace.warnings, *_notes(snapshot, options))
     return core.plan.Plan(
@@ -120,7 +120,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def _proposed(project: Project) -> dict[str, Any]:
-    """Propose the missing settings: version groups, folders of packages, tag formats, the branch."""
+    """Return the proposed settings that are missing: versions, package folders, tag formats and branch."""
     from relnox.source.discovery import lists_packages
 
     config, workspace = project.config, project.workspace
@@ -140,6 +140,7 @@ def _proposed(project: Project) -> dict[str, Any]:
 
 
 def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
+    """Yield the edits of the files that are missing or incomplete."""
     noxfile = EXPLICIT_NOXFILE if options.explicit else NOXFILE
     if options.nox and snapshot.noxfile is None:
         yield core.changes.Edit(file="noxfile.py", before=None, after=noxfile.encode())
@@ -152,7 +153,11 @@ def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
 
 
 def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
-    """Add [tool.relnox] or missing settings to pyproject.toml; None without a change."""
+    """Return pyproject.toml with [tool.relnox] or missing settings added, or None if nothing changes.
+
+    Raises:
+        Blocked: The settings cannot be added without changing others.
+    """
     import tomllib
 
     from relnox.core.documents import table_at
@@ -179,10 +184,10 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
 
 
 def _updated(text: str, settings: Mapping[str, Any]) -> str:
-    """Set settings in [tool.relnox] of a pyproject.toml; everything else, including comments, is unchanged.
+    """Return the text of a pyproject.toml with settings added to [tool.relnox], and nothing else changed.
 
     Raises:
-        Blocked: The result would differ in other values.
+        Blocked: The update would change other settings.
     """
     import tomllib
 
@@ -212,7 +217,7 @@ def _updated(text: str, settings: Mapping[str, Any]) -> str:
 
 
 def _with_ignored(content: bytes | None) -> bytes | None:
-    """Add missing lines to .gitignore; None if none is missing."""
+    """Return .gitignore with the missing lines added, or None if no line is missing."""
     before = content or b""  # bytes, because git requires no encoding
     present = {line.strip().strip(b"/") for line in before.splitlines()}
     missing = [line for line in _IGNORED if line.strip(b"/") not in present]
@@ -224,6 +229,7 @@ def _with_ignored(content: bytes | None) -> bytes | None:
 
 
 def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
+    """Yield the messages shown after init: what was left unchanged, and the next commands."""
     if snapshot.lockstep_reason is not None:
         yield snapshot.lockstep_reason
     if snapshot.unlisted:

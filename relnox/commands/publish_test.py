@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.task_settings import VerifyConfig
 
 _VERIFY_TIME = 600
-"""Seconds to wait for installable files."""
+"""How long to wait until the index lists the files for installation, in seconds."""
 
 
 class Options(PublishingOptions):
@@ -41,14 +41,18 @@ class Options(PublishingOptions):
 
 
 class Snapshot(NamedTuple):
-    """The snapshot for publishing, and the settings for verification."""
+    """The snapshot for publishing, and the settings for verifying the installation."""
 
     publishing: PublishingSnapshot
     verify: VerifyConfig
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Block production indexes, then inspect the release and the index like `publish`."""
+    """Inspect the release and the index like `publish`.
+
+    Raises:
+        Blocked: The index is a production index, or cannot be cleared as requested.
+    """
     if project.indexes.is_production(options.index):
         raise Blocked(
             "production-index",
@@ -80,7 +84,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan the uploads, then the installation."""
+    """Plan the uploads, and then the verification by installing the packages."""
     publishing = snapshot.publishing
     uploads = tuple(ordering.publish_steps(publishing, options.dist, options.compare_limit))
     planned = [*hook_steps.around(uploads, publishing, "publish-test", options.dist)]

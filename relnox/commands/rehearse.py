@@ -57,8 +57,8 @@ class Snapshot(NamedTuple):
         branch: The release branch.
         remote_name: The remote that releases are pushed to.
         lockstep: Whether all packages share one version.
-        selected: The packages of `--package`; none for all.
-        released: These, and the packages that they need and that get a new version with them.
+        selected: The names given with `--package`; empty for all packages.
+        released: The selected packages, and the packages they need that are bumped together with them.
         wheel_folders: Absolute paths of folders with wheels of other repositories.
     """
 
@@ -102,7 +102,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def _released(selected: tuple[Package, ...], project: Project) -> set[str]:
-    """Find the packages of a release: the selected ones, and those of their version groups that they need."""
+    """Return the selected packages, and those that they need in the same fixed version group."""
     released = {package.name for package in selected}
     for group in core.version_groups.version_groups(project.workspace, project.release_config):
         if group.kind == "fixed":
@@ -114,7 +114,7 @@ def _released(selected: tuple[Package, ...], project: Project) -> set[str]:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan a clone and every stage of a release in it."""
+    """Plan to clone the checkout, and to run every stage of a release in the clone."""
     version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
     if not version:
         # The next prerelease of the current phase; an alpha after a final version.
@@ -155,7 +155,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """List the files of the release, and how long each stage took."""
+    """Return a table of the files of the release, and one of the stages with their status and duration."""
     seconds = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
     stages = core.plan.Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
     if not (folder / "dist" / core.manifest.MANIFEST_JSON).is_file():

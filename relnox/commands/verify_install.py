@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from relnox.core.settings.task_settings import VerifyConfig
 
 _LONG_WAIT = 600
-"""Seconds that an index may take to list uploaded files."""
+"""How long to wait for an index to list uploaded files, in seconds."""
 _SHORT_WAIT = 30
-"""Seconds that it may take to list files that were probably never uploaded."""
+"""How long to wait for an index to list files that were probably never uploaded, in seconds."""
 _RECENT = timedelta(hours=1)
 _LISTING_LIMIT = 20.0
-"""Seconds for reading the index's listings before the plan is made."""
+"""The time limit for reading the listings of the index before planning, in seconds."""
 _RESULTS = {"success": "works", "skipped": "skipped", "failed": "FAILED", "aborted": "not run"}
 
 
@@ -89,8 +89,8 @@ class Snapshot(NamedTuple):
         private: Packages of the manifest that are not published.
         verify: The settings of `[tool.relnox.verify]`.
         problems: Problems that block the verification.
-        unlisted: Packages that the index does not list completely, and that were probably not uploaded recently.
-        others: Steps that copy the wheels of other projects, from which requirements are installed.
+        unlisted: Packages whose files are not all listed and were probably never uploaded; see `_unlisted`.
+        others: Steps that copy the wheels from `--find-links`, which are used to install requirements.
         hooks: The project's hooks.
         production: Whether the files come from a production index.
     """
@@ -106,7 +106,7 @@ class Snapshot(NamedTuple):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the manifest and find the Pythons."""
+    """Read the manifest, and check that the requirements and the Pythons to verify with are available."""
     if options.from_ == "index":
         project.indexes.target(options.index)
     verify = verify_settings(project)
@@ -127,7 +127,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Get the files of all packages, then verify each package with each Python."""
+    """Plan to download or copy the files of all packages, and then to verify each package with each Python."""
     manifest = snapshot.manifest
     default = {name: _SHORT_WAIT if name in snapshot.unlisted else _LONG_WAIT for name in manifest.packages}
     deadline = default if options.wait is None else dict.fromkeys(manifest.packages, options.wait)
@@ -176,7 +176,7 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 
 
 def _private_requirements(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
-    """Find packages that cannot be installed, since they need a package that is not published."""
+    """Yield a problem for each package that needs a private package, which is not published."""
     for package, needs in manifest.needs:
         if package in manifest.packages and (names := sorted(set(needs) & set(private))):
             yield core.plan.Problem(
@@ -188,7 +188,7 @@ def _private_requirements(manifest: Manifest, private: Sequence[str]) -> Iterato
 
 
 def _missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]) -> Iterator[Problem]:
-    """Find requested Pythons that are not installed: an error, since skipping them would hide a failure."""
+    """Yield a problem for each requested or configured Python that is not installed."""
     from relnox.building.interpreters import find_interpreter
 
     for python in pythons:
@@ -211,9 +211,10 @@ def _missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence
 
 
 def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:
-    """Find packages that an index does not list completely, unless one was uploaded in the last hour.
+    """Return the packages whose files are not all listed on the index and were probably never uploaded.
 
-    Empty for an index that does not answer or states no upload times, since it may be about to list the release.
+    The result is empty if the index does not answer or provides no upload times, or if a file of the release was
+    uploaded in the last hour: the index may list the other files soon.
     """
     from relnox.system import network
 
@@ -234,9 +235,11 @@ def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str
 
 
 def _copies(manifest: Manifest, folder: str) -> Iterator[steps.CopyFiles]:
+    """Yield a step for each package that copies its files from the folder."""
     for package in manifest.packages:
         yield steps.CopyFiles(folder=folder, package=package, files=manifest.files_of(package))
 
 
 def _with_needs(manifest: Manifest, names: frozenset[str]) -> frozenset[str]:
+    """Return the packages with these names and all packages that they need."""
     return core.graph.closure(names, dict(manifest.needs))

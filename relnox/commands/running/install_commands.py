@@ -47,7 +47,7 @@ def install_commands(root: Path, *, in_nox: bool) -> InstallCommands:
 
     Args:
         root: The project's folder, whose lock file determines the tool.
-        in_nox: Whether relnox runs in nox, so that requirements may be in the script header of the noxfile (PEP 723).
+        in_nox: Whether relnox runs in nox, so the requirements may be in the noxfile itself (PEP 723).
     """
     return next(_candidates(root, Path(sys.prefix), in_nox=in_nox))
 

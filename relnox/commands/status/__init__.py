@@ -62,9 +62,9 @@ class Row(NamedTuple):
 
     Attributes:
         package: The package.
-        history: Its last tag and the commits since; None outside git and before the first commit.
-        bump: Its bump by `bump --part auto`; None if there is nothing to release.
-        index_versions: The versions on each of the indexes.
+        history: The last tag and the commits since; None outside git or before the first commit.
+        bump: What `bump --part auto` would do; None if there is nothing to release.
+        index_versions: The versions on each index, in the order of `--index`.
     """
 
     package: Package
@@ -78,9 +78,9 @@ class Snapshot(NamedTuple):
 
     Attributes:
         rows: The packages.
-        notes: What discovery skipped, findings about tags and versions, and why nothing can be released.
-        lines: The release lines of the present commit.
-        files: With --versions: every pyproject.toml of the repository; the rest is empty.
+        notes: Notes on skipped packages, on tags and versions, and on why nothing can be released.
+        lines: The release lines that the present commit belongs to.
+        files: Every pyproject.toml of the repository with --versions, otherwise empty.
     """
 
     rows: tuple[Row, ...]
@@ -90,7 +90,7 @@ class Snapshot(NamedTuple):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the packages, the history, and the requested indexes; with --versions only the versions."""
+    """Read the packages, their history and their versions on the indexes; with --versions, only the versions."""
     if options.versions:
         from relnox.commands.status import versions
 
@@ -122,7 +122,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan no steps, only the table."""
+    """Return a plan without steps, whose table lists the packages."""
     if options.versions:
         from relnox.commands.status import versions
 
@@ -134,7 +134,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def document(snapshot: Snapshot, options: Options) -> str:
-    """Return the packages as JSON: versions are strings; null is what there is none of, or is not known."""
+    """Return the packages as JSON, with null for missing or unknown values."""
     if options.versions:
         from relnox.commands.status import versions
 
@@ -150,6 +150,7 @@ def document(snapshot: Snapshot, options: Options) -> str:
 
 
 def _package(row: Row, indexes: Sequence[str]) -> dict[str, Any]:
+    """Return a package as a JSON object."""
     history, version = row.history, _version(row)
     has_tag = history is not None and history.tag is not None
     return {
@@ -168,14 +169,14 @@ def _package(row: Row, indexes: Sequence[str]) -> dict[str, Any]:
 
 
 def _version(row: Row) -> Version | None:
-    """Return the version of a package, if need be from its last tag; None if its build backend computes it."""
+    """Return the version in the package's files, or else in its last tag; None if there is none."""
     package, history = row.package, row.history
     is_tagged = package.version is None and package.source.kind == "tags" and history is not None
     return history.version if is_tagged and history is not None else package.version
 
 
 def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
-    """Return the bumps of `bump --part auto` by package, and notes on why there are none."""
+    """Return what `bump --part auto` would do for each package, and notes on why it would do nothing."""
     if project.state is None or project.state.head is None:
         return {}, ()
     if project.state.shallow:
@@ -202,7 +203,7 @@ def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
 
 
 def _line_notes(project: Project) -> Iterator[str]:
-    """Yield a note on the release lines of the present commit."""
+    """Yield a note on the release lines of the present commit, if release lines are configured."""
     lines, configured = project.lines, project.config.branch
     if not core.release_lines.are_configured(configured):
         return
@@ -213,7 +214,7 @@ def _line_notes(project: Project) -> Iterator[str]:
 
 
 def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: str | None) -> Iterator[str]:
-    """Yield notes on tags: missing ones, lockstep, other forms, and newer ones."""
+    """Yield notes on missing tags, assumed lockstep versions, unexpected tag formats, and newer tags."""
     if project.state is None or project.state.head is None:
         return
     yield from tag_checks.missing_tags(project, remote_error)
@@ -233,13 +234,13 @@ def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: st
 
 
 def _unlisted(project: Project) -> Iterator[str]:
-    """Yield a note on packages of the checkout that do not belong to the project."""
+    """Yield a note if the checkout has packages that do not belong to the project."""
     if project.unlisted:
         yield core.unlisted.summary(project.unlisted, project.workspace, project.config)
 
 
 def _disagreements(project: Project) -> Iterator[str]:
-    """Yield notes on packages with different versions in different locations, literals included."""
+    """Yield a note for each package whose version files or version literals disagree."""
     for package in project.literals.workspace.packages:
         if package.other_locations and not core.version_locations.locations_agree(package, package.version):
             fix = core.fixes.command("bump", "--to", "VERSION")
@@ -247,7 +248,7 @@ def _disagreements(project: Project) -> Iterator[str]:
 
 
 def _deadlines(indexes: Sequence[str]) -> list[tuple[str, Deadline]]:
-    """Return a deadline for each index, for the queries of all packages together."""
+    """Return each index with a deadline that the queries for all packages share."""
     if not indexes:
         return []
     from relnox.system.network import Deadline
@@ -275,6 +276,7 @@ def _index_versions(index: str, package: Package, project: Project, deadline: De
 
 
 def _row(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
+    """Return the cells of a package in the table."""
     package, history, bump = row.package, row.history, row.bump
     version = str(_version(row) or f"({package.source.text})")
     tag, changed = "-", "-"
@@ -288,6 +290,7 @@ def _row(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
 
 
 def _on_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:
+    """Describe the latest version on an index in these release lines, compared with the present version."""
     latest = max((other for other in versions if core.release_lines.contain(lines, other)), default=None)
     if latest is None:
         return "none"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def observe(options: Options, project: Project) -> tuple[tuple[FileVersion, ...], tuple[str, ...]]:
-    """Read all files, and notes on why the packages of the project are not known.
+    """Return the version of every pyproject.toml, and a note if the packages of the project cannot be read.
 
     Raises:
         Blocked: --package or --index is given as well.
@@ -42,7 +42,7 @@ def observe(options: Options, project: Project) -> tuple[tuple[FileVersion, ...]
 
 
 def _files(project: Project) -> list[str]:
-    """Return every pyproject.toml: what git tracks, and what it neither tracks nor ignores; outside git, all."""
+    """Return the path of every pyproject.toml that git does not ignore, or of all outside git."""
     if project.state is None:
         folders = [
             Path(top).relative_to(project.root) for top, _, names in walk(project.root) if PYPROJECT in names
@@ -54,7 +54,7 @@ def _files(project: Project) -> list[str]:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan no steps: a table, and a problem for each file whose version is missing."""
+    """Return a plan without steps: a table, and a problem for each file whose version cannot be read."""
     rows = tuple(_row(file) for file in snapshot.files)
     table = core.plan.Table(title="", columns=("file", "package", "version", "in the project", "from"), rows=rows)
     return core.plan.Plan(
@@ -66,6 +66,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def _row(file: FileVersion) -> tuple[str, ...]:
+    """Return the cells of a file in the table."""
     if file.error is not None:
         version = "missing" if file.error.code == "version-missing" else "unknown"
         why = file.error.message.removeprefix(file.file).lstrip(": ")
@@ -76,17 +77,19 @@ def _row(file: FileVersion) -> tuple[str, ...]:
 
 
 def _in_project(file: FileVersion) -> str:
+    """Return `yes`, or why the file is not part of the project."""
     return "yes" if file.outside is None else file.outside
 
 
 def _problems(snapshot: Snapshot) -> Iterator[Problem]:
+    """Yield a problem for each file whose version cannot be read, except in examples, templates and tests."""
     for file in snapshot.files:
         if file.error is not None and not file.is_sample:
             yield core.plan.Problem(code=file.error.code, message=file.error.message, fix=file.error.fix or "")
 
 
 def document(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the files as JSON: null is what there is none of."""
+    """Return the files as a JSON object, with null for missing values."""
     return {
         "files": [
             {
