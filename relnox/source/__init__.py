@@ -1,1 +1,1 @@
-"""The checkout: discovery of packages, version files, edits, changelog tools, git."""
+"""Access to the checkout: discovery of packages, version files, edits of files, changelog tools and git."""

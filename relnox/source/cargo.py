@@ -1,4 +1,4 @@
-"""Versions in Cargo.toml and Cargo.lock of a package with a Rust crate.
+"""Finds versions in Cargo.toml and Cargo.lock for packages that contain a Rust crate.
 
 See The Cargo Book, "The Manifest Format" and "Workspaces".
 """
@@ -26,7 +26,7 @@ _TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 
 
 class _Manifest(Record):
-    """A Cargo.toml: its path relative to the root, and its content."""
+    """A Cargo.toml file: its path relative to the root, and its content."""
 
     file: str
     document: Mapping[str, Any]
@@ -41,14 +41,14 @@ class _Manifest(Record):
 
     @property
     def inherits(self) -> bool:
-        """Whether the version is inherited from the workspace."""
+        """Whether the crate inherits its version from the Cargo workspace."""
         return table_at(self.document, "package", "version").get("workspace") is True
 
 
 def version_locations(package: Package, document: Mapping[str, Any], root: Path) -> Iterator[VersionSource]:
-    """Find the version of a package's crate in its manifest, in requirements on it and in the lock file.
+    """Yield where the version of a package's crate is: the manifest, requirements on the crate, the lock file.
 
-    The manifest comes first; without a manifest, or without a version in it, there is no location.
+    The manifest comes first. If it does not exist or has no version, nothing is yielded.
     """
     own = table_at(document, "tool", "maturin").get("manifest-path", _MANIFEST)
     manifest = _manifest(posixpath.normpath(f"{package.folder}/{own}"), root)
@@ -78,14 +78,14 @@ def version_locations(package: Package, document: Mapping[str, Any], root: Path)
 
 
 def _manifest(file: str, root: Path) -> _Manifest | None:
-    """Read a manifest; None if there is none or it is outside of the project."""
+    """Return a manifest, or None if the file does not exist or is outside the project."""
     if file.startswith("../") or not (root / file).is_file():
         return None
     return _Manifest(file, load(root / file))
 
 
 def _workspace_of(manifest: _Manifest, root: Path) -> _Manifest | None:
-    """Find the manifest of a crate's workspace: its own, the one it names, or the nearest one above it."""
+    """Return the manifest of a crate's workspace: its own, the one it names, or the nearest one above it."""
     if "workspace" in manifest.document:
         return manifest
     workspace = table_at(manifest.document, "package").get("workspace")
@@ -101,7 +101,7 @@ def _workspace_of(manifest: _Manifest, root: Path) -> _Manifest | None:
 
 
 def _members(top: _Manifest, manifest: _Manifest, root: Path) -> Iterator[_Manifest]:
-    """Find the members of a workspace, except one manifest."""
+    """Yield the manifests of a workspace's members, except `manifest`."""
     for glob in strings_in(table_at(top.document, "workspace").get("members")):
         for folder in sorted((root / top.folder).glob(glob.strip("/"))):
             file = posixpath.normpath(f"{folder.relative_to(root).as_posix()}/{_MANIFEST}")
@@ -111,7 +111,7 @@ def _members(top: _Manifest, manifest: _Manifest, root: Path) -> Iterator[_Manif
 
 
 def _requirements(manifest: _Manifest, crates: set[str], version: str) -> Iterator[VersionSource]:
-    """Find path requirements on crates that have their current version: Cargo checks that it satisfies them."""
+    """Yield requirements with a path on these crates that name `version`, and so must be updated with it."""
     document = manifest.document
     for keys in (*((name,) for name in _TABLES), ("workspace", "dependencies")):
         for name, entry in table_at(document, *keys).items():

@@ -1,4 +1,4 @@
-"""Changelogs written by towncrier or git-cliff."""
+"""Runs towncrier or git-cliff to write changelogs."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {
 
 
 class Release(Record):
-    """A release, as a changelog tool needs it.
+    """The data that a changelog tool needs about a release.
 
     Attributes:
         folder: The folder with the tool's settings.
-        version: The version; names and versions if the changelog is shared by packages with different versions.
-        tag: The tag.
-        paths: Folders of the released packages, if the tool is configured for more packages than these.
-        tags: Prefix of the tags of these packages.
-        patterns: The patterns for files of these packages (the setting `paths`).
-        changelog: The package's own changelog, relative to the root; None for that of the folder.
+        version: The version, or names and versions if packages with different versions share the changelog.
+        tag: The tag of the release.
+        paths: The folders of the released packages, if the tool's settings also apply to other packages.
+        tags: The prefix of the tags of the released packages.
+        patterns: The patterns for files of the released packages (the setting `paths`).
+        changelog: The package's own changelog, relative to the root, or None for the changelog of `folder`.
     """
 
     folder: str
@@ -47,7 +47,7 @@ class Release(Record):
 
 
 def find_tool(folder: Path, config: Config) -> Tool | None:
-    """Find the tool that writes the changelog of a folder: the configured one, or one with settings there."""
+    """Return the configured changelog tool or, with `auto`, one with settings in the folder, else None."""
     match config.changelog:
         case "towncrier" | "git-cliff" as tool:
             return tool
@@ -60,10 +60,18 @@ def find_tool(folder: Path, config: Config) -> Tool | None:
 def draft_changelog(  # noqa: PLR0913 - what a changelog is made of
     tool: Tool, git: Git, release: Release, today: date, changelog: str, *, pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
-    """Run a tool for a release; return the files that it changes by path, None for one that it removes.
+    """Run a changelog tool on a copy of the checkout, and return the files that it changes.
 
-    `today` is the day in UTC; `changelog` is the file's name if the tool's settings have none. Variables in
-    `pass_env` reach the tool although they look like credentials.
+    Args:
+        tool: The tool.
+        git: The checkout.
+        release: The release.
+        today: The current date in UTC.
+        changelog: The name of the changelog if the tool's settings do not set one.
+        pass_env: Variables that are passed to the tool even if they look like credentials.
+
+    Returns:
+        The new content of each changed file, or None for a removed file, by path relative to the root.
 
     Raises:
         Failed: The tool is not installed, or fails.
@@ -96,7 +104,7 @@ def _arguments(tool: Tool, folder: Path, release: Release, today: date, changelo
 
 
 def _path_options(release: Release) -> list[str]:
-    """Return the options of git-cliff that choose the commits of a release by the files that they change."""
+    """Return the options that limit git-cliff to commits that change files of the released packages."""
     folders = release.paths or ((release.folder,) if release.patterns else ())
     included = [f"{folder}/**" for folder in folders if folder != "."]
     excluded: list[str] = []

@@ -1,7 +1,7 @@
-"""Find the project's root and its packages.
+"""Find the packages of a project.
 
-Packages come from the first of these: the folders in `[tool.relnox] packages`, the members of a uv workspace, the
-root, a search that skips test fixtures, templates and examples.
+The first of these that exists determines the packages: the folders in `[tool.relnox] packages`, the members of a
+uv workspace, the package in the root folder, or a search that skips test fixtures, templates and examples.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _LOCK = "uv.lock"
 
 
 def find_unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Config) -> tuple[Package, ...]:
-    """Find packages with a build system that are neither in the workspace nor excluded.
+    """Return the packages with a build system that are neither in the workspace nor excluded.
 
-    `files` are all pyproject.toml of the checkout, relative to the root, which may be below the checkout's top.
+    `files` are all pyproject.toml files in the checkout, relative to the root; some may be outside the root.
     """
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
     uv = strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
@@ -56,17 +56,23 @@ def find_unlisted(files: Sequence[str], root: Path, workspace: Workspace, config
 
 
 def lists_packages(root: Path, config: Config) -> bool:
-    """Return whether the settings, or those of a uv workspace, list the packages."""
+    """Return whether packages are listed in relnox's settings or in a uv workspace."""
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
     return bool(config.packages) or "workspace" in table_at(document, "tool", "uv")
 
 
 def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[str]] | None = None) -> Workspace:
-    """Find all packages of a project; `ignored` picks the paths that git ignores.
+    """Return all packages of a project.
+
+    Args:
+        root: The project's root folder.
+        config: The project's settings.
+        ignored: Returns those of the given paths that git ignores.
 
     Raises:
-        Blocked: There is no package, two have the same name, a listed one cannot be read, or a pattern matches
-            nothing.
+        Blocked: There is no package, two packages have the same name, a listed package cannot be read, or a
+        pattern
+            matches nothing.
     """
     _check_exclude(root, config.exclude, ignored)
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
@@ -104,9 +110,9 @@ def _parse_package(root: Path, document: Mapping[str, Any], folder: str) -> Pack
 
 
 def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
-    """Return whether the root of a uv workspace is a package to release.
+    """Return whether the root of a uv workspace is a package to release; add a warning if it has no build system.
 
-    `[tool.uv] package = false` does not decide it: published meta packages have it as well.
+    `[tool.uv] package = false` is ignored, since published meta packages may set it as well.
     """
     if not pyproject.is_package(document):
         return False
@@ -121,7 +127,10 @@ def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
 
 
 def _match_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str | None) -> list[str]:
-    """Find folders with a pyproject.toml that match the globs; with `key`, a glob without a match is an error."""
+    """Return the folders with a pyproject.toml that match the globs.
+
+    `key` is the setting that contains the globs, each of which must match a folder; it is None for a uv workspace.
+    """
     matching: dict[str, None] = {}
     for glob in globs:
         if ".." in normalize_path(glob).split("/"):
@@ -151,7 +160,7 @@ def _match_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key
 
 
 def _suggest_glob(root: Path, glob: str) -> str:
-    """Suggest the folder with a pyproject.toml whose name is closest to a glob without a match."""
+    """Return a fix that suggests the folder, or glob for folders, closest to a glob that matches nothing."""
     with_file = [Path(top).relative_to(root) for top, _, files in walk(root) if PYPROJECT in files]
     candidates = {folder.as_posix() for folder in with_file if folder.parts}
     candidates |= {f"{folder.parent.as_posix()}/*" for folder in with_file if len(folder.parts) > 1}
@@ -159,7 +168,7 @@ def _suggest_glob(root: Path, glob: str) -> str:
 
 
 def _read_packages(root: Path, folders: Sequence[str], warnings: list[str]) -> list[Package]:
-    """Read the packages of folders that the settings list: one that cannot be read is an error."""
+    """Return the packages in folders that the settings list; a package that cannot be read is an error."""
     packages: dict[str, Package] = {}
     for folder in folders:
         document = pyproject.load(root / folder / PYPROJECT)
@@ -178,7 +187,7 @@ def _read_packages(root: Path, folders: Sequence[str], warnings: list[str]) -> l
 
 
 def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
-    """Search for packages: one that cannot be read is skipped with a warning."""
+    """Search for packages and yield them; packages that cannot be read are skipped with a warning."""
     folders: dict[str, str] = {}
     for folder in search_folders(root, exclude, warnings):
         try:
@@ -197,10 +206,10 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
 
 
 def _check_exclude(root: Path, globs: Sequence[str], ignored: Callable[[Iterable[str]], set[str]] | None) -> None:
-    """Check that every pattern of exclude matches a folder, or one that may appear later: a cache, an output.
+    """Check that each pattern in the setting `exclude` matches a folder, or may match an ignored one later.
 
     Raises:
-        Blocked: One matches none.
+        Blocked: A pattern matches no folder.
     """
     unmatched = [glob for glob in globs if not (root / normalize_path(glob)).is_dir()]
     unmatched = [glob for glob in unmatched if not is_skipped(posixpath.basename(normalize_path(glob)))]

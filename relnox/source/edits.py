@@ -1,7 +1,8 @@
-"""Edit several files in one transaction: all or none.
+"""Edit several files in one transaction, so that either all edits are made or none.
 
-Half-edited files cannot be distinguished from the user's own work, so a record of the edits may be written first,
-and kept until they are complete (`steps.bump_record`). It has all bytes, so that not each edit needs to be synced.
+Partly edited files cannot be distinguished from the user's own changes. Therefore a record of the edits can be
+written first and kept until all are made (`steps.bump_record`). Since it contains the full contents, edited files
+need not be synced to disk one by one.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import Edit
 
 _SECTOR = 512
-"""Bytes that a disk writes atomically, or a part of them."""
+"""The size in bytes of a disk sector; disks write sectors, or multiples of them, atomically."""
 
 
 def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
-    """Make all edits, or none.
+    """Make all edits or, if one fails, none.
 
     Args:
-        root: The folder that the paths are relative to.
+        root: The folder that the paths of the edits are relative to.
         edits: The edits.
-        recorded: Whether there is a record of them. If so, files are overwritten in place: the
-            record identifies a half-written file, and the edit is completed. Otherwise each file is replaced by a
-            new one.
+        recorded: Whether a record of the edits exists. If so, files are overwritten in place, since a partly
+        written
+            file can be identified and completed with the record. Otherwise, each file is replaced by a new one.
 
     Raises:
-        Conflict: A file has neither the planned nor the new content; nothing was changed.
+        Conflict: A file has neither its old nor its new content; nothing was changed.
         Failed: A file could not be written; the others were restored.
         OSError: A file could not be written, and another one could not be restored.
     """
@@ -61,7 +62,7 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
 
 
 def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
-    """Return whether every file has its new content, and no half-written file is left beside it."""
+    """Return whether every file has its new content, and no temporary file is left in its folder."""
     edits = tuple(edits)
     return all(read_content(root / edit.file) == edit.after for edit in edits) and not any(
         map(has_leftovers, _folders_of_replaced(root, edits, recorded=True))
@@ -69,27 +70,30 @@ def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
 
 
 def sync_edits(root: Path, edits: Iterable[Edit], *others: Path) -> None:
-    """Flush the file systems of edited files and of other paths to the disk."""
+    """Sync the file systems that contain the edited files and other paths to disk."""
     paths = (root / edit.file for edit in edits)
     files.sync_file_systems([root, *(path if path.exists() else path.parent for path in paths), *others])
 
 
 def restore_files(root: Path, edits: Iterable[Edit]) -> None:
-    """Restore every file's content from before the edits, whatever it has now.
+    """Restore the content of every file from before the edits, whatever the file contains now.
 
-    Only for the run that made the edits: since then only a commit hook can have changed the files.
+    Call this only in the run that made the edits, since then only a commit hook can have changed the files again.
     """
     for edit in edits:
         _write(root / edit.file, edit.before, recorded=True)
 
 
 def reversed_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:
-    """Return the edits that undo these."""
+    """Return the edits that undo the given edits."""
     return tuple(replace(edit, before=edit.after, after=edit.before) for edit in edits)
 
 
 def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:
-    """Return whether the file has its new content; it must have that, or the planned one, or a part of each."""
+    """Return whether a file has its new content; raise `Conflict` if it has neither that nor its old content.
+
+    With `recorded`, a partly written file is not a conflict.
+    """
     present = read_content(root / edit.file)
     if present == edit.after:
         return True
@@ -107,17 +111,17 @@ def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:
 
 
 def _is_half_written(present: bytes | None, before: bytes | None, after: bytes | None) -> bool:
-    """Return whether overwriting the file stopped in the middle, in either direction.
+    """Return whether a file was partly overwritten, either with its new content or with its old one.
 
-    A kill leaves new bytes up to some position and old ones behind it. After a power failure each sector is an old
-    or a new one, since the disk writes them in any order.
+    If the process is killed, the file has new bytes up to some position, followed by old bytes. After a power
+    failure, each sector is either old or new, since disks write sectors in any order.
     """
     before, after = before or b"", after or b""
     return present is not None and (_is_mixed(present, after, before) or _is_mixed(present, before, after))
 
 
 def _is_mixed(present: bytes, new: bytes, old: bytes) -> bool:
-    """Return whether every sector is old or new, except for one that is new at its start and old at its end."""
+    """Return whether every sector is old or new, except for at most one that starts as new and ends as old."""
     if not min(len(new), len(old)) <= len(present) <= max(len(new), len(old)):
         return False
     has_mixed_sector = False
@@ -135,7 +139,7 @@ def _is_mixed(present: bytes, new: bytes, old: bytes) -> bool:
 
 
 def read_content(path: Path) -> bytes | None:
-    """Read a file; None if there is none."""
+    """Return the content of a file, or None if the file does not exist."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -143,7 +147,7 @@ def read_content(path: Path) -> bytes | None:
 
 
 def content_digest(path: Path) -> str | None:
-    """Compute the SHA-256 of a file in hex; None if there is none."""
+    """Return the SHA-256 of a file in hexadecimal, or None if the file does not exist."""
     data = read_content(path)
     import hashlib
 
@@ -165,14 +169,14 @@ def _is_read_only(path: Path) -> bool:
 
 
 def _folders_of_replaced(root: Path, edits: Iterable[Edit], *, recorded: bool) -> set[Path]:
-    """Find folders in which files are replaced by new ones: a killed run may have left temporary files there."""
+    """Return the folders of files that are replaced, in which a killed run may have left temporary files."""
     paths = [root / edit.file for edit in edits]
     replaced = (path for path in paths if not recorded or _is_read_only(path))
     return {Path(os.path.realpath(path)).parent for path in replaced}
 
 
 def _overwrite(path: Path, data: bytes) -> None:
-    """Overwrite a file's content: fast, and it keeps permissions, links and everything else of the file."""
+    """Overwrite a file in place, which is fast and preserves permissions and links; create it if it is missing."""
     flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(path, flags, 0o666)

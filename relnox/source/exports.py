@@ -1,7 +1,7 @@
-"""A checkout of one commit, so that exactly what is committed is built.
+"""Export a commit to a separate checkout, so that exactly the committed files are built.
 
-It is a worktree of the repository: filters, attributes and submodules work as in every checkout, and a version can
-be derived from tags. Its files have the commit's time.
+The export is a worktree of the repository, so that filters, attributes and submodules work as usual, and versions
+can be derived from tags. The modification time of its files is the time of the commit.
 """
 
 from __future__ import annotations
@@ -25,23 +25,28 @@ _RECORD = "exports"
 _CHECKOUT = re.compile(r"relnox-[a-z0-9_]{8}")
 _SETTINGS = (f"core.hooksPath={os.devnull}", "core.sparseCheckout=false", "checkout.workers=0")
 _OPTIONS = tuple(word for setting in _SETTINGS for word in ("-c", setting))
-"""No hooks; all files, even if the current checkout is sparse; one worker per processor."""
+"""Options of git: no hooks, all files even if the current checkout is sparse, one worker per processor."""
 _SUBMODULE = "160000"
 _UMASK = 0o022
-"""Backends copy the permissions of files, which must not depend on the user's umask."""
+"""The umask of exports; backends copy file permissions, which must not depend on the user's umask."""
 
 
 def export(git: Git, commit: str, into: Path) -> Path:
-    """Check a commit (full id) out into a new folder.
+    """Check out a commit into a new folder.
 
-    Submodules are checked out from those of the current checkout; one that is missing there stays empty, as after
+    Submodules are checked out from those in the current checkout; one that is missing there stays empty, as after
     a clone.
 
+    Args:
+        git: The current checkout.
+        commit: The full id of the commit.
+        into: The new folder, which must not exist.
+
     Returns:
-        The folder in it that corresponds to `git.root`.
+        The folder in the export that corresponds to `git.root`.
 
     Raises:
-        Failed: git cannot check it out; no files are left.
+        Failed: git cannot check out the commit; no files are left.
     """
     top = Path(git.top_level())
     into.mkdir(parents=True)
@@ -56,13 +61,13 @@ def export(git: Git, commit: str, into: Path) -> Path:
 
 
 def remove(git: Git, into: Path) -> None:
-    """Remove an export of this run and its registration in git; neither needs to exist."""
+    """Remove an export that this run created, and its worktree in git, if they exist."""
     shutil.rmtree(into, ignore_errors=True)
     _unregister(git)
 
 
 def remove_leftover(git: Git) -> None:
-    """Unregister the export of a killed run; its files are removed with the temporary folder of that run."""
+    """Remove the worktree of a killed run's export from git; its files go with that run's temporary folder."""
     if _recorded_exports(git):
         _unregister(git)
 
@@ -79,9 +84,10 @@ def _unregister(git: Git) -> None:
 
 
 def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None:
-    """Check out a commit of a repository, and the commits of its submodules.
+    """Check out a commit of the repository `source`, and the commits of its submodules.
 
-    Each folder is recorded before git registers it: if this run is killed, the next one unregisters it.
+    Each folder is recorded before git creates a worktree for it, so that the next run can remove the worktree if
+    this one is killed.
     """
     query = ("rev-parse", "--path-format=absolute", "--git-common-dir")
     repository = source.run(*query, stderr=False).check("git rev-parse").output.rstrip("\n")
@@ -104,7 +110,7 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
 
 
 def _submodules(folder: Path) -> Iterator[tuple[str, str]]:
-    """List the submodules of a checkout and their commits."""
+    """Yield the path and commit of each submodule in a checkout."""
     for entry in Git(folder).entries("ls-files", "--stage"):
         mode, _, rest = entry.partition(" ")
         if mode == _SUBMODULE:
@@ -116,7 +122,7 @@ def _record(git: Git) -> Path:
 
 
 def _recorded_exports(git: Git) -> list[tuple[str, str]]:
-    """Read the repositories and folders of an export and its submodules; the export itself comes first."""
+    """Return the recorded exports as pairs of repository and folder: the export itself, then its submodules."""
     try:
         exports = json.loads(_record(git).read_text(encoding="utf-8"))
         return [(str(repository), str(folder)) for repository, folder in exports]

@@ -1,4 +1,4 @@
-"""Search for the folders of packages."""
+"""Search a project for folders that contain packages."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ _SKIPPED = frozenset(
         "venv",
     }
 )
-"""Folders whose pyproject files are test data, templates or third-party code."""
+"""Names of folders whose pyproject.toml files are test data, templates or third-party code."""
 
 
 _SKIPPED_SUFFIXES = tuple(
     f"{mark}{word}" for mark in "-_" for word in ("example", "examples", "template", "templates")
 )
 _INSTALLED = frozenset({"__pycache__", "node_modules", "site-packages"})
-"""Folders that no pattern in a project's settings is meant for."""
+"""Names of caches and installed packages, which patterns in a project's settings are not meant to match."""
 
 
 def search_folders(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[str]:
-    """Search for folders with a pyproject.toml, shallow ones first, outside of virtual environments."""
+    """Yield the folders with a pyproject.toml, top-level ones first, except excluded and skipped ones."""
     level = [root]
     while level:
         below: list[Path] = []
@@ -79,14 +79,14 @@ def search_folders(root: Path, exclude: Sequence[str], warnings: list[str]) -> I
 
 
 def is_skipped(name: str) -> bool:
-    """Return whether a folder of this name holds test data, templates, examples or third-party code."""
+    """Return whether a folder with this name usually has test data, templates, examples or third-party code."""
     lower = name.lower()
     is_template = "{{" in name or "{%" in name
     return name.startswith(".") or lower in _SKIPPED or lower.endswith(_SKIPPED_SUFFIXES) or is_template
 
 
 def walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk the folders below the root, except hidden ones, virtual environments and caches."""
+    """Walk the folders below the root with `os.walk`, skipping hidden folders, environments and caches."""
     for top, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in _INSTALLED]
         if "pyvenv.cfg" in files:
@@ -95,7 +95,7 @@ def walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def is_excluded(folder: str, globs: Sequence[str]) -> bool:
-    """Return whether one of the globs matches the folder or one of its parents."""
+    """Return whether any of the globs matches the folder or one of its parent folders."""
     if not globs:  # usual, and there may be hundreds of folders
         return False
     paths = [folder, *(parent.as_posix() for parent in Path(folder).parents if parent != Path())]

@@ -29,21 +29,21 @@ def histories(  # noqa: PLR0913 - what a history is read from
     lines: Sequence[ReleaseLine] = (),
     paths: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> dict[str, ReleaseHistory]:
-    """Read the release history of each package at the current commit.
+    """Return the release history of each package at the current commit, by package name.
 
-    git runs twice, however many packages and tags there are: for the graph of commits, and for the messages and
-    files of those commits that are not in a release of all packages.
+    git usually runs only twice, regardless of the number of packages and tags: for the graph of commits, and for
+    the messages and files of the commits that are not yet released for all packages.
 
     Args:
-        git: The checkout; it has a commit.
+        git: The checkout, which must have a commit.
         workspace: The packages.
-        formats: The tag format of each package.
-        tags: All tags and the commit each points to.
-        lines: The release lines of the current commit; tags of others do not count.
-        paths: The setting `paths`.
+        formats: The tag format of each package, by name.
+        tags: Maps each tag to the commit that it points to.
+        lines: The release lines of the current commit; tags of other release lines are ignored.
+        paths: The setting `[tool.relnox.paths]`.
 
     Raises:
-        Blocked: A pattern of `paths` matches no file.
+        Blocked: A pattern in `paths` matches no file.
     """
     history = _parents(git)
     versions = {package.name: package.version for package in workspace.packages}
@@ -63,7 +63,7 @@ def histories(  # noqa: PLR0913 - what a history is read from
 
 
 def _check_paths(paths: Mapping[str, Sequence[str]], git: Git, commits: Iterable[Commit]) -> None:
-    """Check that each pattern that includes files matches one, tracked now or changed by one of the commits."""
+    """Raise `Blocked` if a pattern without `!` matches no file that is tracked or changed by a commit."""
     files = {*git.tracked_files(), *(file for commit in commits for file in commit.files)}
     for key, patterns in paths.items():
         for pattern in patterns:
@@ -84,14 +84,14 @@ def _check_paths(paths: Mapping[str, Sequence[str]], git: Git, commits: Iterable
 
 
 def _parents(git: Git) -> dict[str, tuple[str, ...]]:
-    """Read the parents of the current commit and of all its ancestors, children first."""
+    """Map the current commit and each of its ancestors to its parents; children come before their parents."""
     listing = git.run("rev-list", "--topo-order", "--parents", "HEAD").check("git rev-list").output
     lines = (line.split(" ") for line in listing.split("\n") if line)
     return {commit: tuple(parents) for commit, *parents in lines}
 
 
 def _touches_former_package(commits: Iterable[Commit], workspace: Workspace) -> bool:
-    """Return whether a commit touches the pyproject.toml of a folder that is not a package now."""
+    """Return whether any commit changes a pyproject.toml in a folder that is not (or no longer) a package."""
     files = {package.pyproject for package in workspace.packages}
     return any(
         file.endswith("/pyproject.toml") and file not in files for commit in commits for file in commit.files
@@ -99,7 +99,7 @@ def _touches_former_package(commits: Iterable[Commit], workspace: Workspace) -> 
 
 
 def _renamed_folders(git: Git, excluded: tuple[str, ...] | list[str]) -> dict[str, list[tuple[str, str]]]:
-    """Find folders whose pyproject.toml was moved: old and new names by commit."""
+    """Map each commit that moved a pyproject.toml to the old and new names of the folders."""
     log = git.run(
         *("-c", "core.quotePath=false", "log", "--no-show-signature", "--no-color", "--find-renames"),
         *("--diff-filter=R", "--name-status", "--relative", "--format=commit %H", "HEAD", "--not", *excluded),
@@ -121,7 +121,7 @@ def _folder(file: str) -> str:
 
 
 def _commits(git: Git, excluded: tuple[str, ...] | list[str]) -> Iterator[Commit]:
-    """Read messages and files of commits, newest first, without some commits and their ancestors."""
+    """Yield commits with messages and files, newest first, except those in `excluded` and their ancestors."""
     log = git.run(
         "log",
         "--no-show-signature",

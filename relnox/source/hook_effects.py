@@ -1,4 +1,4 @@
-"""What hooks of the project change: files, which they have to declare, archives, and the present commit."""
+"""Checks of what a hook of the project changed: only files that it declares, no archives, and not the commit."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
 
 _REGULAR, _EXECUTABLE, _LINK = "100644", "100755", "120000"
-"""Modes of files in git."""
+"""File modes in git."""
 _CACHES = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".nox"})
 
 
 def written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str | None]:
-    """Return the files of a checkout that differ from its commit, with their SHA-256; None for a removed one.
+    """Return the files of a checkout that differ from its commit, mapped to their SHA-256, or None if removed.
 
-    Ignored files are included if they match one of the globs; caches never are.
+    Files that git ignores are included only if they match one of the globs in `ignored`; caches are never
+    included.
     """
     names = set(git.changed_files())
     if globs := tuple(ignored):
@@ -47,10 +48,15 @@ def written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str | None
 
 
 def check_writes(hook: Hook, event: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Check that a hook wrote only files that it declares; names are relative to the root.
+    """Check that a hook wrote only files that its setting `writes` declares.
+
+    Args:
+        hook: The hook.
+        event: The event that the hook ran for.
+        names: The written files, relative to the root.
 
     Raises:
-        Failed: It wrote others.
+        Failed: The hook wrote a file that it does not declare.
     """
     undeclared = sorted(name for name in names if not _matches(name, hook.writes))
     if undeclared:
@@ -64,10 +70,10 @@ def check_writes(hook: Hook, event: Mapping[str, Any], names: Iterable[str]) -> 
 
 @contextmanager
 def naming_hook(hook: Hook, event: Mapping[str, Any]) -> Iterator[None]:
-    """Name the hook if git fails after it: it worked before.
+    """Name the hook in the error if git fails in the block, since git worked before the hook ran.
 
     Raises:
-        Failed: git cannot read the checkout any more.
+        Failed: git can no longer read the checkout.
     """
     try:
         yield
@@ -82,10 +88,10 @@ def naming_hook(hook: Hook, event: Mapping[str, Any]) -> Iterator[None]:
 
 
 def check_archives(hook: Hook, event: Mapping[str, Any], changed: Sequence[str]) -> None:
-    """Check that a hook changed no archive: others were checked than would be published.
+    """Check that a hook changed no archives, since the changed ones would be published without being checked.
 
     Raises:
-        Failed: It changed or removed some.
+        Failed: `changed`, the archives that the hook changed or removed, is not empty.
     """
     if changed:
         raise Failed(
@@ -99,13 +105,20 @@ def check_archives(hook: Hook, event: Mapping[str, Any], changed: Sequence[str])
 def check_position(
     hook: Hook, event: Mapping[str, Any], git: Git, before: tuple[str | None, str | None], *, is_copy: bool = False
 ) -> None:
-    """Check that a hook left the current commit and branch as they were.
+    """Check that a hook did not change the current commit or branch.
 
-    Otherwise files that it commits are released without being in the plan, or the release is on another branch.
-    In a copy there is nothing to go back to.
+    Otherwise, files that it commits would be released without being in the plan, or the release would be on
+    another branch.
+
+    Args:
+        hook: The hook.
+        event: The event that the hook ran for.
+        git: The checkout.
+        before: The result of `Git.position` before the hook ran.
+        is_copy: Whether the checkout is a temporary copy, which does not need to be restored.
 
     Raises:
-        Failed: The commit or the branch is another one.
+        Failed: The current commit or branch has changed.
     """
     if git.position() == before:
         return
@@ -118,10 +131,10 @@ def check_position(
 
 
 def check_kinds(hook: Hook, event: Mapping[str, Any], git: Git, names: Iterable[str]) -> None:
-    """Check that changed files are regular files with their old permissions: a plan has only their contents.
+    """Check that changed files are regular files with their old permissions, since a plan has only their contents.
 
     Raises:
-        Failed: A hook made links, or changed permissions.
+        Failed: The hook created a link or changed the permissions of a file.
     """
     names = list(names)
     modes = git.modes(names) if names else {}
@@ -135,7 +148,7 @@ def check_kinds(hook: Hook, event: Mapping[str, Any], git: Git, names: Iterable[
 
 
 def _kind(path: Path) -> str | None:
-    """Return the mode of a file as git writes it; None if it does not exist, or the system has no modes."""
+    """Return the mode that git would record for a file, or None if it does not exist or the system is Windows."""
     try:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -170,16 +183,17 @@ def edits_in_copy(
 
     Args:
         hook: The hook.
-        event: The event, except for the folder.
+        event: The event that the hook runs for; its `root` is replaced with the folder of the copy.
         git: The checkout.
-        planned: New contents of files, None for one that is removed.
-        on_line: Called with each line of its output.
+        planned: The new content of each edited file, or None for a removed file.
+        on_line: Called with each line of the hook's output.
 
     Returns:
-        Contents by path relative to the root, None for a file that it removes, without those that are as planned.
+        The new content of each file that the hook changes, or None for a removed file, by path relative to the
+        root.
 
     Raises:
-        Failed: It fails, commits, or writes links or files that it does not declare.
+        Failed: The hook fails, makes commits, or writes links or files that it does not declare.
     """
     with planned_copy(git, planned) as clone:
         before, position = written_files(clone), clone.position()

@@ -1,4 +1,4 @@
-"""Hooks of the project, as programs: their command, environment, time limit, and the files that they write."""
+"""Run hooks of the project: their commands, environment variables and time limits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from relnox.core.settings.hook_settings import Hook
 
 EVENT = "RELNOX_EVENT"
-"""The variable with the path of the event."""
+"""The environment variable with the path of the file that describes the event."""
 RUNNING = "RELNOX_RUNNING_HOOKS"
-"""The variable with the events whose hooks are running, separated by commas."""
+"""The environment variable with the events whose hooks are running, separated by commas."""
 _UMASK = 0o022
-"""As in exports: backends copy the permissions of files."""
+"""The umask of hooks in copies, as in exports: backends copy the permissions of files into archives."""
 
 
 def run(  # noqa: PLR0913 - the surroundings of a program
@@ -36,18 +36,18 @@ def run(  # noqa: PLR0913 - the surroundings of a program
     variables: Mapping[str, str] | None = None,
     is_copy: bool = False,
 ) -> None:
-    """Run a hook to its end.
+    """Run a hook and wait until it ends.
 
     Args:
         hook: The hook.
-        event: The event, which it reads.
-        root: The project's folder, or its copy.
-        on_line: Called with each line of its output.
-        variables: More environment variables.
-        is_copy: Whether the folder is a copy, in which the hook must leave no environments of nox.
+        event: The event, which is written to a file for the hook.
+        root: The project's folder, or a copy of it.
+        on_line: Called with each line of the hook's output.
+        variables: Additional environment variables.
+        is_copy: Whether `root` is a copy, in which nox must not create its environments.
 
     Raises:
-        Failed: It cannot be started, fails, or takes too long.
+        Failed: The hook cannot be started, fails, or exceeds its time limit.
     """
     name = hook_name(hook, event)
     where = settings_of(event)
@@ -100,12 +100,12 @@ def run(  # noqa: PLR0913 - the surroundings of a program
 
 
 def hook_name(hook: Hook, event: Mapping[str, Any]) -> str:
-    """Return how messages name a hook."""
+    """Return the name of a hook for messages, such as `before-build hook (COMMAND)`."""
     return f"{event['event']} hook ({hook.command})"
 
 
 def settings_of(event: Mapping[str, Any]) -> str:
-    """Return how messages name the settings of an event's hooks."""
+    """Return the settings table of an event's hooks for messages, such as `[[tool.relnox.hooks.before-build]]`."""
     return f"[[tool.relnox.hooks.{event['event']}]]"
 
 

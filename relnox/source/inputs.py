@@ -1,4 +1,4 @@
-"""Digests of what packages are built from: the same digest means the same archives."""
+"""Digests of the inputs of a package's build: packages with an unchanged digest need not be built again."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _DECLARATIVE = {
     "poetry.core.masonry.api": "poetry-core",
     "uv_build": "uv-build",
 }
-"""Backends that run no code of the project unless it is configured, and the distributions they are in."""
+"""Maps backends that run project code only if it is configured to the distributions that contain them."""
 _SETUPTOOLS = ("setuptools.build_meta", "setuptools.build_meta:__legacy__")
 _CODE = ("setup.py", "hatch.toml", "hatch_build.py", "pdm_build.py")
-"""Files with code, or with settings that can run code."""
+"""Files that contain code for the build, or settings that can make it run code."""
 _PDM_CODE = {"custom-hook", "run-setuptools", "setup-script"}
-"""Settings of pdm-backend that run code."""
+"""Settings of pdm-backend that make it run code of the project."""
 _SETTINGS = ("pyproject.toml", "setup.cfg")
 _GIT_FILES = (".gitattributes", ".gitignore")
-"""Files in parent folders that decide which files of a folder are shipped, and with which line endings."""
+"""Files in parent folders that affect which files of a folder are packaged, and their line endings."""
 _GIT_SETTINGS = r"^(core\.(autocrlf|eol|symlinks|attributesfile)|filter\.)"
-"""Settings of git that change the content of files in a checkout."""
+"""A pattern for git settings that change the content of files in a checkout."""
 _BACKEND_PREFIXES = ("HATCH_", "PDM_BUILD_", "POETRY_", "SETUPTOOLS_", "UV_DYNAMIC_VERSIONING_", "VCS_VERSIONING_")
 """Prefixes of environment variables that configure backends, for example with a version."""
 _COMPILER_VARIABLES = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LDFLAGS")
@@ -46,11 +46,12 @@ _LINK, _SUBMODULE = "120000", "160000"
 
 
 def input_digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> dict[str, str]:
-    """Compute a digest of each package's inputs in a commit.
+    """Return a digest of the build inputs of each package in a commit, by package name.
 
-    The inputs are the package's own folder. They are the whole commit if its settings or symbolic links refer to
-    files elsewhere, or if code of the project runs during the build; in the latter case also the tags. Build
-    requirements are not included.
+    The inputs are the files in the package's folder, or all files in the commit if the package's settings or
+    symbolic links may refer to other folders. If code of the project runs during the build, the inputs are the
+    whole commit and the tags. Python, the machine, and relevant variables and git settings are included; build
+    requirements are not.
     """
     packages = tuple(packages)
     top = Git(git.root)  # with paths from the top level, which has files that matter to a project below it as well
@@ -88,14 +89,14 @@ def input_digests(root: Path, git: Git, commit: str, packages: Iterable[Package]
 
 
 def is_declarative(root: Path, package: Package) -> bool:
-    """Return whether only the backend runs in a package's build: no code of the project, and no plugin."""
+    """Return whether a package's build runs only the backend itself, without plugins or code of the project."""
     required = [need.name for need in package.dependencies if need.table == "build"]
     is_computed = package.dynamic or package.source.kind == "tags"
     return not is_computed and required == [_DECLARATIVE.get(package.backend)] and not _runs_code(root, package)
 
 
 def _reads_other_folders(root: Path, package: Package) -> bool:
-    """Return whether a package's settings may refer to files outside of its folder."""
+    """Return whether a package's settings may refer to files outside the package's folder."""
     files = (root / package.folder / name for name in _SETTINGS)
     return package.folder == "." or any(
         ".." in file.read_text(encoding="utf-8-sig", errors="replace") for file in files if file.is_file()
@@ -103,7 +104,7 @@ def _reads_other_folders(root: Path, package: Package) -> bool:
 
 
 def _runs_code(root: Path, package: Package) -> bool:
-    """Return whether code other than the backend runs during the build."""
+    """Return whether code of the project, or a backend that is not known, may run during the build."""
     folder = root / package.folder
     document = load(root / package.pyproject)
     declarative = package.backend in _DECLARATIVE or package.backend in _SETUPTOOLS
@@ -127,12 +128,12 @@ def _has_hooks(document: Mapping[str, Any]) -> bool:
 
 
 def _describe_machine() -> list[str]:
-    """Describe system, kernel, processor and C library; unlike `platform.platform`, without starting a program."""
+    """Return the system, kernel, processor and C library without running a program, unlike `platform.platform`."""
     return [platform.system(), platform.release(), platform.machine(), *platform.libc_ver()]
 
 
 def _links_and_submodules(git: Git, commit: str) -> tuple[list[str], list[str]]:
-    """List the symbolic links and the submodules of a commit."""
+    """Return the paths of the symbolic links, and those of the submodules, in a commit."""
     paths: dict[str, list[str]] = {_LINK: [], _SUBMODULE: []}
     for entry in git.entries("ls-tree", "-r", "--full-tree", commit):
         if entry.startswith((_LINK, _SUBMODULE)):
@@ -141,7 +142,7 @@ def _links_and_submodules(git: Git, commit: str) -> tuple[list[str], list[str]]:
 
 
 def _initialized_submodules(git: Git) -> list[str]:
-    """List the initialized submodules; the others are empty folders in a build."""
+    """Return the commit and path of each initialized submodule; others are empty folders in a build."""
     status = git.run("submodule", "status", "--recursive", "--cached", stderr=False)
     return [line[1:].partition(" (")[0] for line in status.output.splitlines() if not line.startswith("-")]
 
@@ -151,7 +152,7 @@ def _affects_builds(variable: str) -> bool:
 
 
 def _git_files_above(folder: str) -> Iterator[str]:
-    """List files of git that may be in the parents of a folder; all paths are relative to the top level."""
+    """Yield the paths, relative to the top level, at which parents of a folder may have `_GIT_FILES`."""
     parts = folder.split("/")
     for depth in range(len(parts)):
         yield from ("/".join([*parts[:depth], name]) for name in _GIT_FILES)

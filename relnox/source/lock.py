@@ -1,4 +1,4 @@
-"""File locks of the operating system: they end with their process, however it ends."""
+"""File locks of the operating system, which are released when their process ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Locked(Exception):
-    """Another process holds a lock.
+    """The error for a lock that is held by another process.
 
     Args:
-        holder: Its process id, or `unknown`.
+        holder: The id of that process, or `unknown`.
     """
 
     def __init__(self, holder: str) -> None:
@@ -29,10 +29,10 @@ class Locked(Exception):
 
 @contextlib.contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a checkout inside the block: one run at a time may change it. It is a file in `folder`.
+    """Hold the lock of a checkout, a file in `folder`, so that only one run at a time changes the checkout.
 
     Raises:
-        Blocked: Another run holds it.
+        Blocked: Another run holds the lock.
     """
     make_private_folder(folder)
     try:
@@ -48,10 +48,10 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Lock a file inside the block; the file stays, with the process id in it.
+    """Hold a lock on a file, which contains the id of this process and is not removed afterwards.
 
     Raises:
-        Locked: Another process holds it.
+        Locked: Another process holds the lock.
         OSError: The file cannot be opened.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)

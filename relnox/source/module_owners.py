@@ -12,9 +12,12 @@ _LAYOUTS = ("src", ".", "lib", "python")
 
 
 def packages_containing(root: Path, folders: Mapping[str, str], module: str) -> tuple[str, ...]:
-    """Find the packages that contain a module, by its full name; a namespace package has no owner.
+    """Return the names of the packages that contain a module; namespace packages belong to none.
 
-    `folders` has the folder of each package, relative to the root.
+    Args:
+        root: The project's root folder.
+        folders: Maps package names to their folders, relative to the root.
+        module: The full name of the module.
     """
     path = module.replace(".", "/")
     files = (f"{path}.py", f"{path}/__init__.py", f"{path}.pyi")
@@ -26,6 +29,6 @@ def packages_containing(root: Path, folders: Mapping[str, str], module: str) -> 
 
 
 def first_contained(root: Path, folders: Mapping[str, str], modules: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Find the first of some modules that is in a package, and its packages; empty if there is none."""
+    """Return the first module that is in a package, and the names of its packages; both are empty if none is."""
     candidates = ((module, packages_containing(root, folders, module)) for module in modules)
     return next(((module, names) for module, names in candidates if names), ("", ()))

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def find_project_root(start: Path, top: Path | None) -> Path:
-    """Find the folder of the project that `start` is in.
+    """Return the root folder of the project that `start` is in.
 
-    The nearest folder upwards, not above the checkout's `top`, whose pyproject.toml has `[tool.relnox]` or is a uv
-    workspace; else the nearest that has a pyproject.toml; else the top of the checkout. If a checkout without
-    settings has several packages, the project is the whole checkout.
+    The search goes from `start` upwards to the `top` of the checkout. The root is the nearest folder whose
+    pyproject.toml has `[tool.relnox]` or defines a uv workspace, else the nearest folder with a pyproject.toml,
+    else the top of the checkout. In a checkout with several packages and without settings, it is the top as well.
 
     Raises:
-        Blocked: There is no project here.
+        Blocked: No project was found.
     """
     start = start.resolve()
     candidates = [start, *start.parents]
@@ -51,7 +51,7 @@ def find_project_root(start: Path, top: Path | None) -> Path:
 
 
 def _is_one_of_several(folder: Path, top: Path) -> bool:
-    """Return whether a folder is one of several packages in a checkout without settings."""
+    """Return whether a folder is one of several packages found in a checkout whose top is not a package."""
     if folder == top or not _describes_package(folder) or _describes_package(top):
         return False
     candidates = (top / name for name in search_folders(top, (), []))

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from relnox.core.packages import DependencyTable
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
-"""The backend of a project that names none (PEP 517, "build-backend")."""
+"""The build backend of a project that does not set `build-backend` (PEP 517)."""
 _HUGE_NUMBER = re.compile(r"\b0[xob][0-9A-Fa-f_]{2000}")
-"""Python reads such a number but cannot print it."""
+"""A number with so many digits that Python can parse it, but cannot print it."""
 
 
 def load(path: Path) -> Mapping[str, Any]:
-    """Read a TOML file; a byte order mark is ignored. The result must not be changed.
+    """Read a TOML file, which may start with a byte order mark; do not change the result.
 
     Raises:
         Blocked: The file cannot be read, is not UTF-8, or is not TOML.
@@ -45,15 +45,19 @@ def load(path: Path) -> Mapping[str, Any]:
 
 
 def is_package(document: Mapping[str, Any]) -> bool:
-    """Return whether the document describes a package; settings of tools alone do not."""
+    """Return whether a pyproject.toml describes a package, and not only settings of tools."""
     return bool(document.get("project")) or "name" in table_at(document, "tool", "poetry")
 
 
 def parse_package(document: Mapping[str, Any], folder: str) -> Package:
-    """Parse the package that the pyproject.toml of a folder (POSIX, relative to the root) describes.
+    """Return the package that a pyproject.toml describes.
+
+    Args:
+        document: The content of the pyproject.toml.
+        folder: The folder of the file: a POSIX path relative to the root.
 
     Raises:
-        Blocked: The name or the version is missing or invalid.
+        Blocked: The name or the version is missing or invalid, or `build-backend` is not a string.
     """
     file = "pyproject.toml" if folder == "." else f"{folder}/pyproject.toml"
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
@@ -90,7 +94,7 @@ def parse_package(document: Mapping[str, Any], folder: str) -> Package:
 
 
 def _requires_python(document: Mapping[str, Any]) -> str:
-    """Return the Python versions that a package supports, as written; empty if there are none."""
+    """Return the Python versions that a package requires, as written, or an empty string if it has none."""
     poetry = table_at(document, "tool", "poetry", "dependencies").get("python")
     requirement = table_at(document, "project").get("requires-python", poetry)
     return requirement if isinstance(requirement, str) else ""
@@ -114,7 +118,7 @@ def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
 
 
 def _version_provider(document: Mapping[str, Any]) -> str:
-    """Describe what computes the version."""
+    """Return a description of what computes a dynamic version, for messages."""
     tool = table_at(document, "tool")
     hatch = table_at(tool, "hatch", "version")
     setuptools = table_at(tool, "setuptools", "dynamic", "version")
@@ -148,7 +152,7 @@ def _dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
 
 
 def _requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
-    """Parse a list of requirements; other items (an included group, a template) are ignored."""
+    """Yield the requirements in a list, ignoring other items such as included groups and templates."""
     for number, text in enumerate(value if isinstance(value, list) else ()):
         if isinstance(text, str) and (name := requirement_name(text)) is not None:
             yield Dependency(name=name, text=text, table=table, key=(*key, number))
@@ -157,7 +161,7 @@ def _requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> I
 def _poetry_requirements(
     document: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]
 ) -> Iterator[Dependency]:
-    """Parse the requirements in a Poetry table: a constraint, a table with one, or a list of tables."""
+    """Yield the requirements in a Poetry table, whose values are constraints, tables, or lists of these."""
     for name, value in table_at(document, *key).items():
         if name == "python":
             continue

@@ -1,4 +1,4 @@
-"""The version of every pyproject.toml of a repository, also of those that are not packages of the project."""
+"""The version in every pyproject.toml of a repository, including those outside the project's packages."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
 
 class FileVersion(NamedTuple):
-    """The version of a pyproject.toml.
+    """The version of the package that a pyproject.toml describes.
 
     Attributes:
-        file: Its path, relative to the project's folder.
-        package: The name of its package; None if it describes none.
-        version: The version as written; None if no file has it.
-        source: Where the version is: the file with its key or name, or what computes it; empty if it is missing.
-        outside: `no`, `not known`, or why it is not a package of the project; None if it is one.
-        error: Why it has no version, although it describes a package.
+        file: The path of the pyproject.toml, relative to the project's folder.
+        package: The name of the package, or None if the file describes no package.
+        version: The version as written, or None if no file contains it.
+        source: The key in this pyproject.toml or the other file that has the version, or what computes it; empty
+        if
+            there is none.
+        outside: None for a package of the project; otherwise `no` (with the reason, if there is one) or `not
+        known`.
+        error: The error that kept the package or its version from being read, or None.
     """
 
     file: str
@@ -39,7 +42,7 @@ class FileVersion(NamedTuple):
 
     @property
     def is_sample(self) -> bool:
-        """Whether it need not have a version: it is excluded, an example, a template or data of tests."""
+        """Whether the file is excluded, an example, a template or test data, and so needs no version."""
         return self.outside in (_EXCLUDED, _SAMPLE)
 
 
@@ -50,13 +53,13 @@ _SAMPLE = "no: example, template or test"
 def read_versions(
     files: Iterable[str], root: Path, config: Config, workspace: Mapping[str, Package] | None
 ) -> Iterator[FileVersion]:
-    """Read the versions.
+    """Yield the version of each pyproject.toml.
 
     Args:
-        files: The paths, relative to the root.
+        files: The paths of the files, relative to the root.
         root: The project's folder.
-        config: Its settings.
-        workspace: Its packages by folder; None if they are not known.
+        config: The project's settings.
+        workspace: The project's packages by folder, or None if they are not known.
     """
     table = root / PYPROJECT
     excluded = [*config.exclude]
@@ -85,7 +88,7 @@ def read_versions(
 
 
 def _reason(folder: str, excluded: Iterable[str]) -> str | None:
-    """Return why the folder's package need not have a version; None if it must."""
+    """Return why the package in a folder needs no version (excluded or a sample), or None if it needs one."""
     if is_excluded(folder, [*excluded]):
         return _EXCLUDED
     parts = (part for part in folder.split("/") if part not in ("..", "."))
@@ -93,7 +96,7 @@ def _reason(folder: str, excluded: Iterable[str]) -> str | None:
 
 
 def _read_package(file: str, folder: str, root: Path) -> Package | None:
-    """Read the package of a pyproject.toml; None if it has only settings of tools."""
+    """Return the package that a pyproject.toml describes, or None if it contains only settings of tools."""
     document = pyproject.load(root / file)
     if not pyproject.is_package(document):
         return None

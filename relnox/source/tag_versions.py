@@ -1,6 +1,6 @@
-"""Versions that the build derives from git tags: by which plugin, and from which tags.
+"""Detection of versions that the build derives from git tags: by which plugin, and from which tags.
 
-Such a version is in no file: a bump only adds a tag. setuptools-scm, hatch-vcs, versioningit,
+No file contains such a version, so that a bump only adds a tag. setuptools-scm, hatch-vcs, versioningit,
 uv-dynamic-versioning, poetry-dynamic-versioning, pdm-backend, flit-scm and versioneer are detected by their
 settings in pyproject.toml.
 """
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
 
 _BASED_ON_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
-"""Plugins based on dunamai, whose default pattern requires a `v`."""
+"""Plugins based on dunamai, whose default pattern requires tags to begin with `v`."""
 _MATCH = re.compile(r"--match[= ]['\"]?(?P<glob>[^'\" ]+)")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def detect_tag_version(package: Package, document: Mapping[str, Any]) -> Package:
-    """Set the source's kind to `tags` if the package's version is derived from tags; else change nothing."""
+    """Return the package with its version source set to kind `tags` if its version is derived from tags."""
     provider = _provider(package, document)
     if provider is None:
         return package
@@ -37,7 +37,7 @@ def detect_tag_version(package: Package, document: Mapping[str, Any]) -> Package
 
 
 def settings_for_own_tags(package: Package, prefix: str) -> str:
-    """Write the TOML settings with which a package's backend uses only tags with a prefix."""
+    """Return the TOML settings that make a package's build use only tags with a prefix, to show to the user."""
     expression = f"^{re.escape(prefix).replace(chr(92) + '-', '-')}(?P<version>.+)$"
     describe = f'["git", "describe", "--dirty", "--tags", "--long", "--match", "{prefix}*"]'
     match package.source.text.partition(",")[0]:
@@ -81,7 +81,7 @@ def settings_for_own_tags(package: Package, prefix: str) -> str:
 
 
 def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
-    """Find the plugin that derives the version, and its settings about tags."""
+    """Return the plugin that derives the version from tags, and its settings, or None if there is none."""
     tool = table_at(document, "tool")
     hatch, pdm = table_at(tool, "hatch", "version"), table_at(tool, "pdm", "version")
     build_requires = {
@@ -111,7 +111,7 @@ def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mappi
 
 
 def _prefixes(provider: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """Find the prefixes of tags in each setting that implies one."""
+    """Yield the tag prefix that each setting of a plugin implies, if any."""
     if provider in _BASED_ON_DUNAMAI and settings.get("pattern", "default") == "default":
         yield f"{settings.get('pattern-prefix', '')}v"
     for key in ("pattern-prefix", "tag_prefix"):
@@ -137,7 +137,7 @@ def _prefixes(provider: str, settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _literal_prefix(expression: str) -> str:
-    """Find the text that all matches of a regular expression begin with; an optional `v` counts as required."""
+    """Return the literal text at the start of a regular expression; an optional `v` counts as part of it."""
     prefix = ""
     expression = expression.lstrip("^")
     for match in re.finditer(r"\\(?P<escaped>[^A-Za-z0-9])|(?P<plain>[A-Za-z0-9_/@=-])|.", expression):

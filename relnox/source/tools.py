@@ -1,7 +1,7 @@
-"""Tools of a project that change files: they run on a copy, so that their changes become part of the plan.
+"""Run tools that change files on a copy of the checkout, so that their changes become part of the plan.
 
-The copy is a temporary clone with the planned edits. The files that a tool changes there are edited in the same
-transaction as everything else.
+The copy is a temporary clone with the planned edits. The files that a tool changes there are later edited in the
+checkout, in the same transaction as all other files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
 
 _LOCKING = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
-"""Lock files that only their own tools can write, and how."""
+"""Maps lock files that only their own tools can write to the commands that update them."""
 
 
 def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
@@ -38,18 +38,19 @@ def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     alternative: str,
     pass_env: Collection[str] = (),
 ) -> dict[str, bytes | None]:
-    """Run a tool on a copy of the checkout; return the files that it changes, None for one that it removes.
+    """Run a tool on a copy of the checkout, and return the files that it changes.
 
     Args:
-        git: The checkout; the copy is of its current commit.
+        git: The checkout, whose current commit is copied.
         folder: The folder to run the tool in, relative to the root.
         command: The tool and its arguments.
-        planned: New contents of files, None for one that is removed.
-        alternative: How to do without the tool, for the fix.
-        pass_env: Variables that the tool gets although they look like credentials.
+        planned: The new content of each edited file, or None for a removed file.
+        alternative: How to avoid running the tool, for the fixes in error messages.
+        pass_env: Variables that are passed to the tool even if they look like credentials.
 
     Returns:
-        Contents by path relative to the root, without those that are as planned.
+        The new content of each file that the tool changes, or None for a removed file, by path relative to the
+        root.
 
     Raises:
         Failed: The tool is not installed, or fails.
@@ -70,7 +71,7 @@ def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
 
 @contextmanager
 def planned_copy(git: Git, planned: Mapping[str, bytes | None]) -> Iterator[Git]:
-    """Clone the current commit for a short time, with planned edits; their values are as for `run_on_copy`."""
+    """Yield a temporary clone of the current commit with planned edits, which are as for `run_on_copy`."""
     with TemporaryFolder() as scratch:
         clone = cloning.shared_clone(git, scratch.path)
         for name, content in planned.items():
@@ -86,9 +87,9 @@ def planned_copy(git: Git, planned: Mapping[str, bytes | None]) -> Iterator[Git]
 def update_lock_files(
     git: Git, locks: Sequence[str], *, planned: Mapping[str, bytes | None], pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
-    """Update lock files with their own tools for the planned edits; return their new contents.
+    """Update lock files with their own tools after the planned edits, and return their new contents by path.
 
-    The arguments are those of `run_on_copy`.
+    `locks` are paths relative to the root; for the other arguments, see `run_on_copy`.
     """
     contents: dict[str, bytes | None] = {}
     for lock in locks:

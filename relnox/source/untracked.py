@@ -1,4 +1,4 @@
-"""Untracked modules that tracked modules import: an archive built from the commit would lack them."""
+"""Detection of untracked modules that tracked modules import, and that would be missing from archives."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _CATCHING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 def find_imports(
     git: Git, untracked: Iterable[str], packages: Iterable[Package], root: Path
 ) -> tuple[tuple[str, str], ...]:
-    """Find tracked modules that import an untracked module of the same package: pairs of files.
+    """Return pairs of files: a tracked module, and an untracked module of the same package that it imports.
 
-    An import whose failure is caught is optional, such as that of a module that the build generates.
+    Imports whose failure is caught are ignored, since they may be of modules that the build generates.
 
     Args:
         git: The checkout.
@@ -54,7 +54,7 @@ def find_imports(
 
 
 def _imports(file: Path, module: str, *, is_package: bool) -> Iterator[str]:
-    """Find the full names of everything that a module imports without catching ImportError."""
+    """Yield the full name of everything that a module imports without catching ImportError."""
     try:
         nodes: list[ast.AST] = [syntax_trees.parse(file.read_bytes())]
     except (OSError, SyntaxError, ValueError):

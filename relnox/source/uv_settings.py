@@ -22,7 +22,7 @@ _INSTALLER_KEYS = (
     *("native-tls", "system-certs", "allow-insecure-host", "link-mode", "offline", "python-preference"),
     *("no-binary", "no-binary-package", "no-build", "no-build-package", "required-version"),
 )
-"""Keys for everything that uv installs; others are for the project's environment, or for lock files."""
+"""Settings that apply to everything uv installs, and not only to a project's environment or lock files."""
 _INDEX_KEYS = ("index-url", "extra-index-url", "find-links", "no-index")
 
 
@@ -30,10 +30,10 @@ class UvSettings(Record):
     """The settings of uv for a package's build.
 
     Attributes:
-        file: The file with the settings, relative to the project's root; empty if there is none.
+        file: The path of the settings file, relative to the project's root; empty if there is none.
         build: The settings that relnox applies to the build.
-        honored: Their keys.
-        not_honored: The other settings for builds, each with what relnox does instead.
+        honored: The keys of the settings that relnox applies.
+        not_honored: A message for each setting that relnox does not apply, with what it does instead.
     """
 
     file: str = ""
@@ -45,8 +45,9 @@ class UvSettings(Record):
 def read_build_settings(root: Path, package: Package) -> UvSettings:
     """Read the settings of uv for a package, as `uv build` in its folder does.
 
-    They are those of its workspace, else the nearest ones upwards, but not above the project's root. A uv.toml
-    takes precedence over the pyproject.toml beside it.
+    The settings are those of the uv workspace that the package is in, else the nearest ones in the package's
+    folder or its parents, up to the project's root. A uv.toml takes precedence over a pyproject.toml in the same
+    folder.
 
     Raises:
         Blocked: A file is not valid TOML.
@@ -65,7 +66,10 @@ def read_build_settings(root: Path, package: Package) -> UvSettings:
 
 
 def _uv_settings(file: str, table: Mapping[str, Any], package: Package, document: Mapping[str, Any]) -> UvSettings:
-    """Sort the settings in a table of uv; `document` is the package's pyproject.toml."""
+    """Return the settings of a `[tool.uv]` table, separated by whether relnox applies them.
+
+    `document` is the content of the package's pyproject.toml.
+    """
     keys = ["build-constraint-dependencies", "exclude-newer", "exclude-newer-package", "config-settings"]
     honored = [key for key in keys if table.get(key)]
     extra_requires = _of_package("extra-build-dependencies", table, package)
@@ -109,13 +113,13 @@ def _not_honored(table: Mapping[str, Any], package: Package, document: Mapping[s
 
 
 def _of_package(key: str, table: Mapping[str, Any], package: Package) -> Any:
-    """Return the value for a package in a table by names; None if there is none."""
+    """Return the value for a package in a table whose keys are package names, or None if there is none."""
     by_name = table_at(table, key).items()
     return next((value for name, value in by_name if normalized(name) == package.name), None)
 
 
 def read_installer_settings(root: Path) -> dict[str, Any]:
-    """Read a project's settings for everything that uv installs, for a uv.toml in another folder.
+    """Return the settings that apply to everything uv installs in a project, for use in a uv.toml elsewhere.
 
     Raises:
         Blocked: A file is not valid TOML.
@@ -128,7 +132,7 @@ def read_installer_settings(root: Path) -> dict[str, Any]:
 
 
 def _installer_settings(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Pick the settings for everything that uv installs, and make their paths absolute."""
+    """Return the settings in a table that apply to everything uv installs, with absolute paths."""
 
     def absolute(location: str) -> str:
         return location if "://" in location else str(folder / location)
@@ -150,7 +154,7 @@ def _installer_settings(table: Mapping[str, Any], folder: Path) -> dict[str, Any
 
 
 def _table(folder: Path) -> tuple[str, Mapping[str, Any]]:
-    """Read the settings of uv in a folder: the file's name and the settings; both are empty if there are none."""
+    """Return the name of uv's settings file in a folder, and the settings; both are empty if there are none."""
     if (folder / "uv.toml").is_file():
         return "uv.toml", load(folder / "uv.toml")
     if (folder / "pyproject.toml").is_file():
@@ -179,7 +183,7 @@ def _items(value: Any) -> list[Any]:
 
 
 def _requirements(value: Any) -> Iterator[str]:
-    """Pick the requirements in a list, in both forms that uv has; it is uv that reports invalid ones."""
+    """Yield the valid requirements in a list whose items are strings, or tables with the key `requirement`."""
     for item in _items(value):
         text = item.get("requirement") if isinstance(item, dict) else item
         if isinstance(text, str) and requirement_name(text) is not None:

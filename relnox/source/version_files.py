@@ -1,7 +1,7 @@
-"""Find the files with a package's version: the one that its backend reads, and its copies.
+"""Find the files that contain a package's version: the one that its build backend reads, and copies of it.
 
-What pyproject.toml declares is looked up where the backend would look. If the version is not there, or not
-unambiguous, it stays `dynamic` (only the backend can compute it), with the reason.
+The file that pyproject.toml declares is searched for where the backend would read it. If it has no version, or
+several, the version stays `dynamic` (only the backend can compute it), and the reason is recorded.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ _SCIKIT_BUILD_PATTERN = version_locations.HATCH_PATTERN.replace("?P<version>", "
 
 
 class _Location(Record):
-    """A location declared in pyproject.toml: candidates for the file, relative to the package's folder."""
+    """A version location declared in pyproject.toml.
+
+    `files` are the possible paths of the file, relative to the package's folder; the first one that exists is
+    used.
+    """
 
     kind: SourceKind
     files: tuple[str, ...]
@@ -44,10 +48,10 @@ class _Location(Record):
 
 
 def locate_version(package: Package, document: Mapping[str, Any], root: Path) -> Package:
-    """Add the version and its locations to a package, as far as pyproject.toml declares them.
+    """Return the package with its version and the version's locations, if pyproject.toml declares them.
 
     Raises:
-        Blocked: A file that the backend reads besides pyproject.toml cannot be read.
+        Blocked: A Cargo.toml of the package's crate or of the crate's workspace cannot be read.
     """
     if package.source.kind == "toml":
         return replace(package, other_locations=_crate_locations(package, document, root))
@@ -61,10 +65,12 @@ def locate_version(package: Package, document: Mapping[str, Any], root: Path) ->
 
 
 def add_declared(packages: Sequence[Package], config: Config, root: Path) -> list[Package]:
-    """Add the locations in `[[tool.relnox.version-files]]` to the packages.
+    """Return the packages with the version files in `[[tool.relnox.version-files]]` added to their locations.
 
     Raises:
-        Blocked: A file is missing, has no version or not as often as declared, or belongs to no package.
+        Blocked: A file is missing, does not contain the version the declared number of times, has an unknown
+        format,
+            or belongs to no package.
     """
     declared: dict[str, list[VersionSource]] = {}
     excluded = {file.file for file in config.version_files if file.count == 0}
@@ -86,14 +92,17 @@ def add_declared(packages: Sequence[Package], config: Config, root: Path) -> lis
 def _with_locations(
     package: Package, detected: Sequence[VersionSource], declared: Sequence[VersionSource]
 ) -> Package:
-    """Set the other locations of a package; a dynamic version is replaced by that of the first declared file."""
+    """Return the package with detected and declared locations added.
+
+    If the version is dynamic, it is taken from the first declared file.
+    """
     if package.source.kind == "dynamic" and declared:
         return _with_source(package, declared)
     return replace(package, other_locations=(*detected, *declared))
 
 
 def _with_source(package: Package, locations: Sequence[VersionSource]) -> Package:
-    """Take the version of a package from the first of its locations."""
+    """Return the package with its version taken from the first location, and the rest as other locations."""
     first, *others = locations
     return replace(
         package, version=version_locations.parse_version(first), source=first, other_locations=tuple(others)
@@ -101,7 +110,11 @@ def _with_source(package: Package, locations: Sequence[VersionSource]) -> Packag
 
 
 def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config: Config) -> Package:
-    """Find the package of a declared version file: the one it names, or the one whose folder it is in."""
+    """Return the package that a declared version file belongs to.
+
+    It is the package that the setting names, else the innermost one whose folder contains the file, else the only
+    package, or any one if all have the same version.
+    """
     if file.package is not None:
         return Workspace(tuple(packages)).select([file.package])[0]
     inside = [
@@ -153,10 +166,10 @@ def _read_configured(file: VersionFileConfig, root: Path) -> VersionSource:
 
 
 def _read(source: VersionSource, root: Path) -> VersionSource:
-    """Read the version's text from its file; it must be the same in all spans.
+    """Return the source with the version's text, read from its file.
 
     Raises:
-        ValueError: It is missing, not there as often as declared, or ambiguous.
+        ValueError: The version is missing, does not occur the declared number of times, or differs between places.
         OSError: The file cannot be read.
     """
     text = (root / source.file).read_bytes().decode("utf-8-sig")
@@ -167,7 +180,7 @@ def _read(source: VersionSource, root: Path) -> VersionSource:
 
 
 def _crate_locations(package: Package, document: Mapping[str, Any], root: Path) -> tuple[VersionSource, ...]:
-    """Find the version in Cargo.toml and Cargo.lock, if the package has a Rust crate."""
+    """Return the version's locations in Cargo.toml and Cargo.lock if the package's backend builds a Rust crate."""
     required = strings_in(table_at(document, "build-system").get("requires"))
     if not package.backend.startswith(_RUST_BACKENDS) and not any(
         requirement.startswith("setuptools-rust") for requirement in required
@@ -201,7 +214,7 @@ def _unknown(package: Package, reason: str) -> Package:
 
 
 def _declared_location(package: Package, document: Mapping[str, Any]) -> _Location | None:
-    """Find what pyproject.toml declares about the version's file; None if the version is not read from a file."""
+    """Return the file that the backend reads the version from, or None if it is not read from a file."""
     tool = table_at(document, "tool")
     hatch, pdm = table_at(tool, "hatch", "version"), table_at(tool, "pdm", "version")
     setuptools = table_at(tool, "setuptools", "dynamic", "version")
@@ -242,7 +255,7 @@ def _location_of_backend(package: Package, document: Mapping[str, Any]) -> _Loca
 
 
 def _module_files(module: str, document: Mapping[str, Any]) -> Iterator[str]:
-    """List files that a module may be in, in the usual layouts and by the settings of setuptools."""
+    """Yield the files that may contain a module, in the common layouts and setuptools' `package-dir`."""
     path = module.replace(".", "/")
     folders = table_at(document, "tool", "setuptools", "package-dir")
     for top in dict.fromkeys([*(str(folder) for folder in folders.values()), "src", "."]):

@@ -1,8 +1,8 @@
-"""Versions outside of the declared locations: literals in a package's own modules, and mentions.
+"""Versions outside the declared version files: literals in a package's own modules, and mentions.
 
-A literal is a string that a module assigns to `__version__` or `VERSION` at its top level. One that equals the
-package's version is updated with it; one that differs is a location that does not agree. Everything else with the
-version (documentation, requirement files, settings of other tools) is a mention.
+A literal is a string that a module assigns to `__version__` or `VERSION` at its top level. A literal that equals
+the package's version is updated with it; a different one is reported as a mismatch. Any other file that contains
+the version (documentation, requirement files, settings of other tools) is a mention.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _FOREIGN_FOLDERS = frozenset(
         *("scripts", "templates", "test", "tests", "third_party", "tools", "vendor", "vendored"),
     }
 )
-"""Folders whose modules do not belong to the package."""
+"""Names of folders whose modules do not belong to a package."""
 _CHANGELOGS = ("changelog", "changes", "history", "news", "release_notes", "releases")
-"""Prefixes of the names of files that list all versions."""
+"""Prefixes of the names of changelogs, which list all versions."""
 _GENERATED = ("*.lock", "*-lock.json", "*.svg", "*.min.js", "*.map")
 
 
@@ -46,9 +46,9 @@ class Literals(Record):
     """Literals and mentions of the packages' versions.
 
     Attributes:
-        workspace: The packages, with the literals among their locations.
+        workspace: The packages, with the literals added to their locations.
         locations: The literals.
-        mentions: By package: other files with its version.
+        mentions: Maps each package name to the other files that contain the package's version.
     """
 
     workspace: Workspace
@@ -57,7 +57,7 @@ class Literals(Record):
 
 
 def find_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> Literals:
-    """Search all tracked files for versions; outside git, only modules that usually have one."""
+    """Search all tracked files for versions, or outside git, only the modules that usually contain one."""
     packages = [
         package for package in workspace.packages if package.source.in_file and package.version is not None
     ]
@@ -90,14 +90,14 @@ def find_literals(git: Git | None, workspace: Workspace, config: Config, root: P
 
 
 def _tracked_lines(git: Git, packages: Iterable[Package]) -> Iterator[tuple[str, str]]:
-    """Find lines of tracked files with a literal or a version."""
+    """Yield the file and text of each line in tracked files that contains a literal or a package's version."""
     texts = sorted({re.escape(text) for package in packages for text in _version_texts(package)})
     versions = [f"({'|'.join(texts)})"] if texts else []
     return git.grep([_LITERAL, _TUPLE, *versions], _GENERATED)
 
 
 def _lines_of_usual_modules(root: Path, packages: Iterable[Package]) -> Iterator[tuple[str, str]]:
-    """Read the lines of modules that usually have a version."""
+    """Yield the file and text of each line in modules that usually contain a version."""
     for package in packages:
         folder = root / package.folder
         for top in (folder, *(folder / name for name in _SOURCE_FOLDERS)):
@@ -108,12 +108,12 @@ def _lines_of_usual_modules(root: Path, packages: Iterable[Package]) -> Iterator
 
 
 def _version_texts(package: Package) -> set[str]:
-    """Return the spellings of the version to search for; a bare number has too many false matches."""
+    """Return the forms of a package's version to search for, except bare numbers, which match too much."""
     return {text for text in (package.source.text, str(package.version)) if "." in text}
 
 
 def _owning_package(file: str, owners: Mapping[str, Package]) -> Package | None:
-    """Find the package whose folder a file is in, the innermost one."""
+    """Return the innermost package whose folder contains a file, or None; `owners` has the packages by folder."""
     folder = posixpath.dirname(file)
     while folder and folder not in owners:
         folder = posixpath.dirname(folder)
@@ -124,7 +124,7 @@ def _owning_package(file: str, owners: Mapping[str, Package]) -> Package | None:
 
 
 def _literals_of_module(root: Path, file: str, package: Package) -> Iterator[VersionSource]:
-    """Find the literals of a package's module, except those that are the version of something else."""
+    """Yield the literals in a package's module, except those that seem to be the version of something else."""
     # In a file that is a location already, the settings decide which of its strings is the version.
     if import_path(root, file, package) is None or any(location.file == file for location in package.locations):
         return
@@ -148,7 +148,7 @@ def _literals_of_module(root: Path, file: str, package: Package) -> Iterator[Ver
 
 
 def import_path(root: Path, file: str, package: Package) -> str | None:
-    """Compute the import name of a package's module; None for a file that is not one."""
+    """Return the full import name of a file, or None if it is not a module of the package."""
     if package.folder != "." and not file.startswith(f"{package.folder}/"):
         return None
     inside = file if package.folder == "." else file[len(package.folder) + 1 :]
@@ -165,7 +165,7 @@ def import_path(root: Path, file: str, package: Package) -> str | None:
 
 
 def _is_in_top_level_package(root: Path, file: str, package: Package) -> bool:
-    """Return whether a module's import package is not in another one; namespace packages do not count."""
+    """Return whether a module is in a top-level import package; namespace packages around it are ignored."""
     folder = posixpath.dirname(posixpath.dirname(file))
     while folder and folder != package.folder:
         if (root / folder / "__init__.py").is_file():
@@ -187,7 +187,7 @@ def _parse(text: str) -> Version | None:
 def _mentions(
     lines: Iterable[tuple[str, str]], packages: Iterable[Package], owners: Mapping[str, Package], config: Config
 ) -> dict[str, tuple[str, ...]]:
-    """Find files with a package's version, by package: its own ones, and others that also have its name."""
+    """Map each package to the files that contain its version: its own files, and lines that also have its name."""
     by_text: dict[str, list[Package]] = {}
     for package in packages:
         for text in _version_texts(package):
@@ -211,7 +211,7 @@ def _mentions(
 
 
 def _versions_in(line: str, versions: re.Pattern[str]) -> Iterator[str]:
-    """Find the versions in a line, except those that are a part of a longer one."""
+    """Yield the versions in a line, except those that are part of a longer version or word."""
     for match in versions.finditer(line):
         before, after = line[: match.start()], line[match.end() :]
         if not re.search(r"[0-9A-Za-z.]\Z", before.removesuffix("v")) and not re.match(

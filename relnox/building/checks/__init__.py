@@ -1,6 +1,6 @@
-"""Checks of an archive against the plan, the format's specification and the rules of the public index.
+"""Checks of an archive against the plan, the specification of its format, and the rules of the public index.
 
-Each kind of problem has a finding with its own code, message and fix. All checks work offline.
+Each problem is reported as a finding with a code, a message and a fix. All checks work offline.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 
 
 def check_archive(archive: Archive, expected: Expected) -> tuple[Finding, ...]:
-    """Check an archive against the plan, its format and the rules of the public index."""
+    """Return the findings about an archive: differences from the plan, violations of format or index rules."""
     return _resolved(_check(archive, expected), archive, private=expected.private)
 
 
@@ -57,9 +57,10 @@ def find_errors(
     may_be_empty: bool = False,
     optional_extensions: bool = False,
 ) -> tuple[Finding, ...]:
-    """Check an archive that was built elsewhere, or by an earlier run; return errors only.
+    """Return the errors (not warnings) in an archive that was built elsewhere or by an earlier run.
 
-    With `public`, what only the public index rejects is an error as well; for the other options see `Expected`.
+    With `public`, violations of the public index's rules are errors as well; for the other options, see
+    `Expected`.
     """
     return _read_and_check(
         path,
@@ -71,7 +72,7 @@ def find_errors(
 
 
 def find_missing_extensions(paths: Iterable[Path], limits: ArchiveLimits = archives.LIMITS) -> tuple[Finding, ...]:
-    """Find wheels of a package that lack the native modules which its sdist declares; skip unreadable archives."""
+    """Return the errors of `check_extensions` for the archives of a release, skipping unreadable ones."""
     readable = []
     for path in paths:
         with contextlib.suppress(ArchiveError):
@@ -80,9 +81,9 @@ def find_missing_extensions(paths: Iterable[Path], limits: ArchiveLimits = archi
 
 
 def check_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
-    """Check that the wheels of a package have the native modules which their sdist declares.
+    """Return a finding for each wheel of a release that lacks the native modules that the sdist declares.
 
-    If one wheel of the release has native modules, a wheel without them is the fallback for other platforms.
+    If any wheel of the release has native modules, wheels without them are valid fallbacks for other platforms.
     """
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     wheels = [archive for archive in release if archive.kind == "wheel"]
@@ -96,10 +97,10 @@ def check_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
 
 
 def read_checked(path: Path, limits: ArchiveLimits = archives.LIMITS) -> Archive:
-    """Read an archive from elsewhere that has no errors apart from what only the public index rejects.
+    """Read and check an archive that was built elsewhere; what only the public index rejects is allowed.
 
     Raises:
-        ArchiveError: It has errors; the message lists all of them.
+        ArchiveError: The archive has errors; the message lists all of them.
     """
     archive, findings = _read_and_check(
         path, public=False, limits=limits, may_be_empty=True, optional_extensions=True
@@ -129,12 +130,12 @@ def _read_and_check(
 
 
 def check_pair(sdist: Archive, wheel: Archive) -> tuple[Finding, ...]:
-    """Compare a wheel with the sdist it was built from; the findings are about the wheel."""
+    """Return the differences between a wheel and the sdist it was built from, as findings about the wheel."""
     return _resolved(pair.compare_archives(sdist, wheel), wheel, private=False)
 
 
 def _resolved(findings: Iterator[Finding], archive: Archive, *, private: bool) -> tuple[Finding, ...]:
-    """Collect findings up to the point where the archive cannot be read any further."""
+    """Collect findings and set their files and levels; if the archive becomes unreadable, end with that error."""
     results = []
     try:
         for finding in findings:

@@ -1,4 +1,4 @@
-"""Classifiers that the public index rejects."""
+"""Checks for classifiers that the public index rejects."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _DEPRECATED = {
     "Natural Language :: Ukranian": ["Natural Language :: Ukrainian"],
     "Topic :: Communications :: Chat :: AOL Instant Messenger": [],
 }
-"""Used where trove-classifiers, which has the current list, is not installed (`pip install 'relnox[check]'`)."""
+"""Maps deprecated classifiers to their successors, for use if trove-classifiers is not installed."""
 
 
 def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[Finding]:
-    """Find classifiers for which the public index rejects the file; `private` packages may say that they are."""
+    """Yield the classifiers that the public index rejects; `private` allows those that begin with `Private ::`."""
     deprecated, valid = _lists()
     for classifier in sorted(set(classifiers)):
         if classifier.startswith("Private ::"):
@@ -56,7 +56,7 @@ def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[
 
 @cache
 def _lists() -> tuple[Mapping[str, list[str]], Iterable[str] | None]:
-    """Return deprecated classifiers with their successors, and the valid ones if that list is installed."""
+    """Return deprecated classifiers mapped to their successors, and the valid ones, or None if unknown."""
     try:
         import trove_classifiers
     except ImportError:

@@ -1,6 +1,7 @@
-"""Checks that a wheel installs something, and has the native modules that its source declares.
+"""Checks that a wheel is not empty, and has the native modules that its source declares.
 
-Builds that find no package or no compiler often succeed, and produce a wheel that installs and does not work.
+Builds that find no package or no compiler often succeed, but produce a wheel that can be installed and does not
+work.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ _DOCUMENTS = re.compile(
     r"|(pyproject\.toml|setup\.(py|cfg)|manifest\.in|tox\.ini|noxfile\.py|tasks\.py|conftest\.py|makefile)",
     re.IGNORECASE,
 )
-"""Files of the source that get into the top folder of a wheel by mistake."""
+"""Project files that get into the top-level folder of a wheel by mistake."""
 _MARKERS = frozenset({"py.typed"})
-"""Files that are of no use without a module beside them."""
+"""Files that are useless without a module in the same folder."""
 _NATIVE = re.compile(r".*\.(so(\.\d+)*|pyd|dylib|dll)", re.IGNORECASE)
 _BINARY = re.compile(r".*\.(exe|a|lib|wasm)", re.IGNORECASE)
 _MAGIC = (
     *(b"\x7fELF", b"MZ", b"\0asm", b"!<arch>"),
     *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"),
 )
-"""First bytes of native code: ELF, PE, WebAssembly, object archives, Mach-O."""
+"""The first bytes of files with native code: ELF, PE, WebAssembly, object archives, Mach-O."""
 _MAGIC_BYTES = 8
 _MAX_SOURCE = 1 << 20
 _EXTENSION_ARGUMENTS = ("ext_modules", "rust_extensions", "cffi_modules")
@@ -50,11 +51,11 @@ _INCLUDE = (
 
 
 class Extensions(NamedTuple):
-    """Native modules that a source distribution declares.
+    """The declaration of native modules in an sdist.
 
     Attributes:
-        reason: The setting or the call that declares them.
-        certain: Whether every build has to make them; False if code decides, or they are marked as optional.
+        reason: The setting or the call that declares the modules, as a clause for messages.
+        certain: Whether every build must produce them; False if code decides that, or they are marked as optional.
     """
 
     reason: str
@@ -64,7 +65,10 @@ class Extensions(NamedTuple):
 def check_completeness(
     archive: Archive, *, may_be_empty: bool = False, optional_extensions: bool = False
 ) -> Iterator[Finding]:
-    """Find wheels that install nothing or only tests, and platform wheels without native code; see `Expected`."""
+    """Yield findings if a wheel installs nothing or only tests, or is for a platform but has no native code.
+
+    For the options, see `Expected`.
+    """
     if not any(_is_installed(member) for member in archive.members):
         if not may_be_empty:
             yield error(
@@ -88,7 +92,7 @@ def check_completeness(
 
 
 def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
-    """Find a wheel without the native modules that its sdist declares."""
+    """Yield a finding if a wheel lacks the native modules that its sdist declares."""
     if any(is_native(member) for member in wheel.members):
         return
     if (declared := declared_extensions(sdist)) is None or _has_native_file(wheel):
@@ -109,7 +113,7 @@ def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
 
 
 def declared_extensions(sdist: Archive) -> Extensions | None:
-    """Return the native modules that an sdist declares in its backend's settings or in setup.py."""
+    """Return the declaration of native modules in an sdist's settings or setup.py, or None if there is none."""
     texts = {
         name: content
         for name, content in _top_files(sdist, ("pyproject.toml", "setup.py"))
@@ -136,7 +140,7 @@ def is_native(member: str) -> bool:
 
 
 def _is_installed(member: str) -> bool:
-    """Return whether a member of a wheel is of use when installed: modules, stubs, scripts, data, headers."""
+    """Return whether a member of a wheel is useful when installed, such as a module, stub, script or data file."""
     if member.endswith("/"):
         return False
     parts = member_path(member).parts
@@ -153,7 +157,7 @@ def _is_installed(member: str) -> bool:
 
 
 def _has_native_file(archive: Archive) -> bool:
-    """Return whether a wheel has a file of native code, by its name or its first bytes."""
+    """Return whether a wheel has a script or a file with native code, according to file names and first bytes."""
     named = any(
         is_native(member) or _BINARY.fullmatch(member) or ".data/scripts/" in member for member in archive.members
     )
@@ -165,7 +169,7 @@ def _optional(archive: Archive) -> str:
 
 
 def _top_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield those files in the top folder of an sdist that exist, with their content."""
+    """Yield the name and content of each of these files that exists in the top-level folder of an sdist."""
     members = {member for member in sdist.members if member.count("/") == 1 and member_path(member).name in names}
     if members:
         for member, content in iter_files(sdist, _MAX_SOURCE):
@@ -174,7 +178,7 @@ def _top_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, byte
 
 
 def _extension_setting(document: Mapping[str, Any]) -> str | None:
-    """Return the backend setting that always makes native modules, if there is one."""
+    """Return a clause that names the setting by which every build has native modules, or None if there is none."""
     tool = table_at(document, "tool")
     for name in ("setuptools", "setuptools-rust"):
         if table_at(tool, name).get("ext-modules"):
@@ -191,10 +195,10 @@ def _extension_setting(document: Mapping[str, Any]) -> str | None:
 
 
 def _extensions_in_setup(module: ast.Module) -> Extensions | None:
-    """Return the native modules that setup.py passes to `setup()`.
+    """Return the declaration of native modules that setup.py passes to `setup()`, or None if there is none.
 
-    They are certain if the call and its arguments are at the top level of the file: a condition, a function or a
-    `try` around them may leave the native modules out on purpose.
+    It is certain only if the call and its arguments are at the top level of the file, since a condition, a
+    function or a `try` around them may omit the native modules on purpose.
     """
     body = [
         inner
@@ -221,7 +225,7 @@ def _is_main_guard(statement: ast.stmt) -> TypeGuard[ast.If]:
 def _makes_extensions(
     value: ast.expr, module: ast.Module, body: Sequence[ast.stmt]
 ) -> Literal["always", "perhaps"] | None:
-    """Return whether an expression evaluates to native modules; None for an empty list."""
+    """Return whether an expression always or perhaps evaluates to native modules, or None if it is empty."""
     if isinstance(value, ast.List | ast.Tuple):
         return "always" if value.elts else None
     if isinstance(value, ast.Constant):
@@ -246,14 +250,14 @@ def _assigned_values(nodes: Iterable[ast.AST], name: str) -> Iterator[ast.expr]:
 
 
 def _is_appended_to(node: ast.AST, name: str) -> bool:
-    """Return whether something is added to a list of that name: `name.append(…)`."""
+    """Return whether a node calls a method of the list with this name, such as `name.append(…)`."""
     function = node.func if isinstance(node, ast.Call) else None
     of = function.value if isinstance(function, ast.Attribute) else None
     return isinstance(of, ast.Name) and of.id == name
 
 
 def _is_optional(module: ast.Module) -> bool:
-    """Return whether some extension is marked as optional: it may fail to compile without failing the build."""
+    """Return whether any extension in setup.py is marked `optional`, so that the build succeeds without it."""
     return any(
         isinstance(node, ast.keyword)
         and node.arg == "optional"

@@ -1,4 +1,4 @@
-"""The file name, name, version and requirements of an archive, against the plan and one another."""
+"""Checks that the name, version and requirements of an archive match the plan, its metadata and its file name."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ _MAX_FILE_NAME = 255 - len(".metadata")  # the public index stores the metadata 
 
 
 class Expected(Record, kw_only=True):
-    """The name, version and metadata that an archive is expected to have.
+    """The properties that an archive is expected to have.
 
     Attributes:
         name: Normalized name (PEP 503).
-        version: The version; None where only the backend knows it.
-        requires: `Requires-Dist` with the markers of extras, in any order and spelling; None where the backend
-            decides.
+        version: The version, or None if only the backend can compute it.
+        requires: The `Requires-Dist` values, including the markers of extras, or None if the backend computes
+        them;
+            order and spelling do not matter.
         tracked: The files that git tracks, relative to the package's folder; None outside git.
-        above: Files that git tracks in folders above the package's, by name: backends copy some of them.
-        private: Whether it is never sent to the public index, so that what this index rejects is only a warning.
-        may_be_empty: Whether a wheel may install nothing: a package that only has requirements.
+        above: Names and contents of files that git tracks in parent folders, since backends copy some of them.
+        private: Whether the package is never published to the public index, whose rules then only cause warnings.
+        may_be_empty: Whether a wheel may install nothing, because the package consists only of requirements.
         optional_extensions: Whether a wheel may lack the native modules that the source declares.
     """
 
@@ -50,7 +51,7 @@ class Expected(Record, kw_only=True):
 
 
 def check_identity(archive: Archive, expected: Expected) -> Iterator[Finding]:
-    """Compare the archive's identity with the plan, its metadata and its file name."""
+    """Yield mismatches between an archive's file name, its metadata and the plan."""
     yield from _compare_with_plan(archive, expected)
     yield from _compare_metadata(archive)
     yield from _check_file_name(archive)
@@ -75,7 +76,7 @@ def _compare_with_plan(archive: Archive, expected: Expected) -> Iterator[Finding
 
 
 def _compare_metadata(archive: Archive) -> Iterator[Finding]:
-    """Compare name and version of the metadata with those of the file name."""
+    """Yield differences between the name and version in the metadata and those in the file name."""
     if canonicalize_name(archive.name_in_metadata) != archive.name:
         yield error(
             "metadata-differs-from-file-name",
@@ -95,7 +96,7 @@ def _compare_metadata(archive: Archive) -> Iterator[Finding]:
 
 
 def _check_file_name(archive: Archive) -> Iterator[Finding]:
-    """Check that the file name is normalized (PEP 625; "Binary distribution format")."""
+    """Yield a finding if the file name is not normalized (PEP 625 for sdists) or is too long."""
     actual, normalized = archive.path.name, _normalized_file_name(archive)
     same_name = actual.partition("-")[0] == normalized.partition("-")[0]
     fix = f'the normalized name is {normalized}; build with a current backend: "setuptools>=80", "hatchling>=1.26"'

@@ -1,7 +1,7 @@
-"""Metadata fields for which the public index rejects a file.
+"""Checks for metadata fields for which the public index rejects a file.
 
-The rules are those of the core metadata specification, and those that the public index adds in its source. Whether
-the long description renders is left to `twine check`, which runs after all builds.
+The rules are those of the core metadata specification, and additional ones in the source code of the public index.
+Whether the long description can be rendered is checked by `twine check`, which runs after all builds.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ATOM = r"[^\s@.,;:<>()\[\]\"\\]+"
 _LABEL = r"[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?"
 _ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}")
 _NO_DOMAINS = ("arpa", "invalid", "local", "localhost", "onion", "test")
-"""Reserved domains (RFC 6761), which email-validator rejects for the public index."""
+"""Reserved domains (RFC 6761), which email-validator, used by the public index, rejects."""
 
 _FIXES = {
     "classifier": "write project.classifiers as a list of strings",
@@ -58,11 +58,14 @@ _FIXES = {
 }
 _DEFAULT_FIX = "fix the field in pyproject.toml, or use a current version of the build backend"
 _CHECKED_ELSEWHERE = frozenset({"metadata-version", "name", "version"})
-"""Fields that have findings of their own."""
+"""Fields for which other checks have their own findings."""
 
 
 def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
-    """Find what the public index rejects in an archive's metadata; `private` packages may say that they are."""
+    """Yield the problems for which the public index rejects an archive's metadata.
+
+    `private` allows classifiers that begin with `Private ::`.
+    """
     raw, unparsed = _parse_for_upload(archive.metadata)
     fields = cast("Mapping[str, Any]", raw)
     yield from _metadata_version(fields.get("metadata_version"))
@@ -78,7 +81,7 @@ def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
 
 
 def _parse_for_upload(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
-    """Parse the fields as twine sends them: without License-File of metadata versions that do not have it."""
+    """Parse metadata as twine does, which omits License-File for metadata versions that do not have this field."""
     raw, unparsed = core_metadata.parse(content)
     if raw.get("metadata_version") not in _WITH_LICENSE_FILES:
         raw.pop("license_files", None)
@@ -105,7 +108,7 @@ def _metadata_version(version: str | None) -> Iterator[Finding]:
 
 
 def _specification_violations(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[Finding]:
-    """Find violations of the core metadata specification."""
+    """Yield violations of the core metadata specification."""
     for field in sorted(unparsed):
         yield rejected(
             "metadata-field-invalid",
@@ -123,7 +126,7 @@ def _specification_violations(raw: RawMetadata, unparsed: Mapping[str, list[str]
 
 
 def _check_addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
-    """Check addresses of authors and maintainers; the public index checks fields with a single address only."""
+    """Yield invalid email addresses, as warnings if a field has several, which the public index does not check."""
     fix = 'write it as in authors = [{ name = "Demo Team", email = "team@example.org" }]'
     for key, field in (("author_email", "Author-email"), ("maintainer_email", "Maintainer-email")):
         addresses = [address for _, address in getaddresses([fields.get(key, "")]) if address]
@@ -169,7 +172,7 @@ def _is_link(text: str) -> bool:
 
 
 def _check_requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
-    """Find invalid requirements, and requirements by URL, which the public index does not allow."""
+    """Yield invalid requirements, and requirements with a URL, which the public index rejects."""
     fix = "require a released version; put the URL into [tool.uv.sources] or a dependency group"
     for key in ("requires_dist", "provides_dist", "obsoletes_dist"):
         for text in fields.get(key, ()):
@@ -190,7 +193,7 @@ def _check_requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _check_license(fields: Mapping[str, Any]) -> Iterator[Finding]:
-    """Check that the license is declared in one place only (PEP 639)."""
+    """Yield a finding if the license is declared in more than one place (PEP 639)."""
     expression = fields.get("license_expression")
     if expression and fields.get("license"):
         yield rejected(
@@ -208,7 +211,7 @@ def _check_license(fields: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _check_license_files(archive: Archive, files: Iterable[str]) -> Iterator[Finding]:
-    """Check that license files are where the format puts them (PEP 639)."""
+    """Yield the license files that are missing from the place where the format requires them (PEP 639)."""
     if archive.kind == "sdist":
         top = next((parts[0] for member in archive.members if (parts := member_path(member).parts)), "")
     else:

@@ -1,4 +1,4 @@
-"""Member names that could be unpacked elsewhere, or over one another."""
+"""Checks for members that could be unpacked outside the target folder, or overwrite one another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FIX = "exclude it from the build, or rename it"
 _PLAIN = re.compile(r"[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*(?:/[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*)*/?")
-"""Names without anything to check; most names are."""
+"""Names that need no further checks, as most do."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffd\ufffe\uffff]")
 """Control characters, direction overrides, and code points that are not characters."""
@@ -29,7 +29,7 @@ _DATA = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
 
 
 def check_names(archive: Archive) -> Iterator[Finding]:
-    """Find names that are unsafe, and names that collide when the archive is unpacked."""
+    """Yield members with unsafe names or modes, and members that collide when the archive is unpacked."""
     for entry in archive.entries:
         if (problem := _describe_problem(entry.name)) is not None:
             yield error("member-name-unsafe", f"{problem}: {entry.name!r}", _FIX)
@@ -43,7 +43,7 @@ def check_names(archive: Archive) -> Iterator[Finding]:
 
 
 def _describe_problem(name: str) -> str | None:
-    """Return what is wrong with a name, if anything."""
+    """Return why a name is unsafe, or None if it is safe."""
     if len(name) <= _MAX_LENGTH and _PLAIN.fullmatch(name) is not None:
         return None
     if _CONTROLS.search(name) is not None:
@@ -63,7 +63,7 @@ def _describe_problem(name: str) -> str | None:
 
 
 def _find_collisions(archive: Archive) -> Iterator[Finding]:
-    """Find entries that would be unpacked over one another on some operating system."""
+    """Yield entries that would overwrite one another when unpacked on some operating system."""
     first: dict[str, Entry] = {}
     counts: dict[str, int] = {}
     folders: set[str] = set()
@@ -95,7 +95,7 @@ def _find_collisions(archive: Archive) -> Iterator[Finding]:
 
 
 def _case_folded(name: str) -> str:
-    """Return a key that is equal for names which some operating system treats as the same."""
+    """Return a key that is the same for all names that some operating system does not distinguish."""
     path = _unpacked_path(name)
     if not path.isascii():
         path = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
@@ -103,7 +103,7 @@ def _case_folded(name: str) -> str:
 
 
 def _unpacked_path(name: str) -> str:
-    """Return where a name is unpacked to; `.data/purelib` of a wheel is merged with its other files."""
+    """Return the path that a name is unpacked to, without a wheel's `.data/purelib` and `.data/platlib`."""
     if name.startswith("./") or "//" in name or "/./" in name or name.endswith("/"):
         name = "/".join(part for part in name.split("/") if part not in ("", "."))
     if ".data/" in name and (data := _DATA.match(name)) is not None:

@@ -1,4 +1,4 @@
-"""A wheel, against the sdist it was built from."""
+"""Checks that a wheel matches the sdist it was built from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relnox.building.findings import Finding
 
 _STATIC_FIELDS_SINCE = Version("2.2")
-"""The metadata version since which the fields of an sdist hold for its wheels, unless `Dynamic` (PEP 643)."""
+"""The first metadata version in which an sdist's fields apply to its wheels, unless `Dynamic` (PEP 643)."""
 _FIELDS = {
     "summary": "Summary",
     "author": "Author",
@@ -43,7 +43,7 @@ _ANNOUNCE = "list fields that the build decides in project.dynamic"
 
 
 def compare_archives(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
-    """Find differences between an sdist and its wheel that should not be."""
+    """Yield unexpected differences between an sdist and the wheel built from it."""
     if (sdist.name, sdist.version) != (wheel.name, wheel.version):
         yield error(
             "wheel-differs-from-sdist",
@@ -57,7 +57,7 @@ def compare_archives(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
 
 
 def _missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
-    """Find packages of the sdist that are missing from a wheel that contains nothing but tests."""
+    """Yield a finding if a wheel contains only tests, but its sdist has other packages."""
     if not only_tests(import_names(wheel)):
         return
     folders = {member_path(member).parent for member in sdist.members if member.endswith("/__init__.py")}
@@ -71,7 +71,7 @@ def _missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
 
 
 def _compare_static_fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
-    """Compare the metadata fields that are static in the sdist (PEP 643)."""
+    """Yield differences in metadata fields that are static in the sdist (PEP 643)."""
     static = cast("Mapping[str, Any]", core_metadata.parse(sdist.metadata)[0])
     built = cast("Mapping[str, Any]", core_metadata.parse(wheel.metadata)[0])
     if not _has_static_fields(static.get("metadata_version", "")):
@@ -134,14 +134,14 @@ def _extras(fields: Mapping[str, Any]) -> set[str]:
 
 
 def _normalized_field(value: object) -> object:
-    """Remove from a field what has no meaning: the order of a list, line breaks."""
+    """Return the value of a field for comparison: a list sorted, a text with line breaks replaced by spaces."""
     if isinstance(value, list):
         return sorted(value)
     return re.sub(r"\s+", " ", value).strip() if isinstance(value, str) else value
 
 
 def _compare_modules(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
-    """Compare the modules of a pure wheel with those of its sdist, except generated ones."""
+    """Yield differences between the modules of a pure wheel and those of its sdist, except generated ones."""
     if wheel.platforms != {"any"}:
         return
     sources = {name: content for name, content in iter_files(sdist, _MAX_SOURCE) if name.endswith(".py")}

@@ -1,8 +1,9 @@
-"""Comparison of requirements by meaning, not by order and spelling (PEP 508).
+"""Comparison of requirements (PEP 508) by their meaning, regardless of order and spelling.
 
-Backends rewrite ranges, such as `~=1.4.2` to `>=1.4.2,<1.5.0`: they are compared by which versions they admit, of
-those around the versions that they name. Backends rewrite markers, such as `python_version < "3.11"` to
-`python_full_version < "3.11"`: they are compared by their values in all environments that could make a difference.
+Backends may rewrite version ranges, such as `~=1.4.2` to `>=1.4.2,<1.5.0`, so two ranges are compared by the
+versions that they allow, among the versions around those that they name. Backends may also rewrite markers, such
+as `python_version < "3.11"` to `python_full_version < "3.11"`, so markers are compared by their values in all
+environments that could make a difference.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _VARIABLE = re.compile(r"\b(?:os_name|sys_platform|platform_\w+|implementation_\w+|extra)\b")
 _MAX_ENVIRONMENTS = 5000
 _LAST_MINOR = 30
-"""The last minor version of Python 3 that is considered."""
+"""The number of minor versions of Python 3 that are considered, starting with 3.0."""
 
 
 def differing_requirements(left: Iterable[str], right: Iterable[str], *, name: str) -> tuple[list[str], list[str]]:
-    """Return the requirements (PEP 508) of a package that only one side has; invalid ones are skipped.
+    """Return the requirements of package `name` that are only in `left`, and those only in `right`.
 
-    A package may require its own extras (`all = ["demo[test]"]`); some backends replace such an entry with the
-    requirements of the extra. Requirements of extras are not compared then.
+    Invalid requirements are skipped. If the package requires its own extras (`all = ["demo[test]"]`), requirements
+    of extras are not compared, since some backends replace such an entry with the requirements of the extra.
     """
     first, second = _by_subject(left), _by_subject(right)
     both = [requirement for side in (first, second) for group in side.values() for requirement in group]
@@ -50,7 +51,7 @@ def differing_requirements(left: Iterable[str], right: Iterable[str], *, name: s
 
 
 def can_apply(requirement: Requirement, pythons: SpecifierSet, *, extras: bool) -> bool:
-    """Return whether a requirement applies in some environment of these Pythons; with `extras`, of any extra."""
+    """Return whether a requirement applies with any of these Python versions and, with `extras`, any extra."""
     if requirement.marker is None:
         return True
     named = {clause.version for clause in pythons} | {f"3.{minor}" for minor in range(_LAST_MINOR)}
@@ -64,7 +65,7 @@ def can_apply(requirement: Requirement, pythons: SpecifierSet, *, extras: bool) 
 
 
 def _by_subject(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requirement]]:
-    """Group requirements by name, extras and URL."""
+    """Group requirements by normalized name, extras and URL, skipping invalid ones."""
     groups: dict[Hashable, list[Requirement]] = {}
     for text in texts:
         try:
@@ -77,7 +78,7 @@ def _by_subject(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requirement]
 
 
 def _is_same(one: Sequence[Requirement], other: Sequence[Requirement], *, extras: bool) -> bool:
-    """Return whether requirements on one package admit the same versions in the same environments."""
+    """Return whether two sets of requirements on a package allow the same versions in every environment."""
     if set(map(str, one)) == set(map(str, other)):
         return True
     both = (*one, *other)
@@ -92,7 +93,7 @@ def _is_same(one: Sequence[Requirement], other: Sequence[Requirement], *, extras
 def _admitted_versions(
     requirements: Iterable[Requirement], environment: dict[str, str], versions: Sequence[Version]
 ) -> frozenset[Version] | None:
-    """Return the versions that the requirements admit in an environment; None if none of them applies."""
+    """Return those of `versions` that the requirements allow in an environment, or None if none applies."""
     specifiers = [requirement.specifier for requirement in requirements if _applies(requirement, environment)]
     if not specifiers:
         return None
@@ -111,7 +112,7 @@ def _applies(requirement: Requirement, environment: dict[str, str]) -> bool:
 
 
 def _boundary_versions(specifier: SpecifierSet) -> Iterator[Version]:
-    """Yield versions at, just below and just above those that a range names, and at the ends of their series."""
+    """Yield the versions that a range names, versions just below and above them, and the ends of their series."""
     for clause in specifier:
         try:
             named = Version(clause.version.removesuffix(".*"))
@@ -130,9 +131,9 @@ def _boundary_versions(specifier: SpecifierSet) -> Iterator[Version]:
 def _environments(
     markers: Iterable[Marker], *, extras: bool, pythons: Iterable[str] = ()
 ) -> Iterator[dict[str, str]]:
-    """Yield environments that differ in what the markers test, also on these Pythons.
+    """Yield marker environments with all combinations of the values that the markers test.
 
-    Without `extras` the extra is empty in all of them.
+    They include the versions of Python around those in `pythons`. Without `extras`, the extra is always empty.
     """
     text = " and ".join(map(str, markers))
     quoted = {value for pair in _QUOTED.findall(text) for value in pair}
@@ -147,7 +148,7 @@ def _environments(
 
 
 def _python_versions_around(values: Iterable[str]) -> Iterator[str]:
-    """Yield versions of Python on both sides of those that are named."""
+    """Yield the Python versions among `values`, and the versions just below and above them."""
     yield "3.11.0"
     for value in values:
         try:

@@ -1,4 +1,4 @@
-"""The contents of an sdist, against its format (PEP 625), its own pyproject.toml and the files that git tracks."""
+"""Checks of an sdist's contents against its format (PEP 625), its pyproject.toml and the files that git tracks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 _MAX_SETTINGS = 1 << 20
 _MAX_DOTS = 1000
-"""In a line of pyproject.toml: the parser's time is quadratic in the length of a dotted key."""
+"""The maximum number of dots in a line of pyproject.toml, since dotted keys take quadratic time to parse."""
 _MAX_LINKS = 40
-"""The limit of Linux."""
+"""The maximum number of symbolic links to follow, as on Linux."""
 _MAX_TARGET_PARTS = 1000
 _GENERATED = re.compile(
     r"PKG-INFO|setup\.cfg|.*\.egg-info(/.*)?|Cargo\.lock|pyproject\.toml\.orig"
@@ -37,7 +37,7 @@ _INCLUDE = "include it in the build configuration"
 
 
 def check_sdist(archive: Archive) -> Iterator[Finding]:
-    """Find violations of the sdist format, and files that its pyproject.toml names and it lacks."""
+    """Yield violations of the sdist format, and missing files that the sdist's pyproject.toml refers to."""
     top = archive.path.name.removesuffix(".tar.gz")
     tops = {parts[0] for member in archive.members if (parts := member_path(member).parts)}
     if len(tops) > 1:
@@ -59,7 +59,7 @@ def check_sdist(archive: Archive) -> Iterator[Finding]:
 
 
 def _check_links(entries: Sequence[Entry]) -> Iterator[Finding]:
-    """Find links to targets outside of the sdist, and entries that would be unpacked through a link (PEP 706)."""
+    """Yield links, especially those to targets outside the sdist, and entries inside linked folders (PEP 706)."""
     links = {_parts(entry.name): entry.target for entry in entries if entry.kind == "symlink"}
     files = {_parts(entry.name) for entry in entries if entry.kind == "file"}
     for entry in entries:
@@ -107,7 +107,7 @@ def _stays_inside(link: tuple[str, ...], links: Mapping[tuple[str, ...], str]) -
 
 
 def _project_table(archive: Archive) -> Mapping[str, Any] | None:
-    """Return `[project]` of the sdist's pyproject.toml; None if it has no pyproject.toml."""
+    """Return the table `[project]` in the sdist's pyproject.toml, or None if the sdist has no such file."""
     for entry in archive.entries:
         if entry.kind == "file" and _parts(entry.name)[1:] == ("pyproject.toml",):
             text = read_file(archive, entry.name, _MAX_SETTINGS)
@@ -121,7 +121,7 @@ def _project_table(archive: Archive) -> Mapping[str, Any] | None:
 
 
 def _missing_required_files(project: Mapping[str, Any] | None, inside: AbstractSet[str]) -> Iterator[Finding]:
-    """Find files that are missing although building the sdist needs them."""
+    """Yield the missing files that are needed to build the sdist."""
     if project is None and "setup.py" in inside:
         yield warning(
             "pyproject-missing",
@@ -136,7 +136,7 @@ def _missing_required_files(project: Mapping[str, Any] | None, inside: AbstractS
 
 
 def _referenced_files(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the keys and files that `[project]` names; patterns are left to the backend."""
+    """Yield each key of `[project]` that refers to a file, and the file; glob patterns are ignored."""
     for key in ("readme", "license"):
         value = project.get(key)
         file = value.get("file") if isinstance(value, dict) else value if key == "readme" else None
@@ -151,7 +151,10 @@ def _referenced_files(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def check_tracked_files(
     archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, bytes]] = ()
 ) -> Iterator[Finding]:
-    """Find files of an sdist that git does not track, and tracked modules that it lacks; see `Expected`."""
+    """Yield files in an sdist that git does not track, and tracked modules that are missing from it.
+
+    For `tracked` and `above`, see `Expected`.
+    """
     members = _paths_inside(archive)
     inside = members.keys()
     files = inside - {parent for name in inside for parent in _parents(name)} - {""}
@@ -179,17 +182,17 @@ def check_tracked_files(
 
 
 def _paths_inside(archive: Archive) -> dict[str, str]:
-    """Return the members of an sdist by their paths in its top-level folder."""
+    """Map the path of each member of an sdist, relative to its top-level folder, to the member's full name."""
     return {"/".join(member_path(member).parts[1:]): member for member in archive.members}
 
 
 def is_generated(name: str) -> bool:
-    """Return whether a file is one that build backends generate, or copy from another folder."""
+    """Return whether build backends generate a file with this name, or copy it from another folder."""
     return _GENERATED.fullmatch(name) is not None
 
 
 def _is_missing_module(name: str, inside: AbstractSet[str]) -> bool:
-    """Return whether a module is missing from a package that is there; tests are often left out on purpose."""
+    """Return whether a file is a module, but not a test, of an import package that the sdist contains."""
     return (
         name.endswith(".py")
         and not _TESTS & set(member_path(name).parts)

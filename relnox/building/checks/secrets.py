@@ -1,7 +1,7 @@
-"""Secrets in an archive: files known by name, tokens and keys known by form.
+"""Checks for secrets in archives: files with known names, and tokens and keys with known formats.
 
-A certain match is an error, or a warning in folders of tests and documentation, which often have fake ones.
-Placeholders (`ghp_xxxx…`) are ignored. A finding never repeats the secret.
+A certain match is an error, but only a warning in tests and documentation, which often contain fake secrets.
+Placeholders (`ghp_xxxx…`) are ignored. Findings never contain the secret itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.building.findings import Finding
 
 INSPECTED_BYTES = 1 << 20
-"""Per file."""
+"""The number of bytes at the start of each file that are searched for secrets."""
 
 _NAMES = {
     ".pypirc": "credentials of package indexes",
@@ -50,7 +50,7 @@ _SAMPLE_FOLDERS = frozenset(
 )
 
 _TEST_NAME = re.compile(r"(conf)?tests?[._-].*|.*[._-]tests?(\.[^.]+)?", re.IGNORECASE)
-"""Names of files and folders of tests, wherever they are: `test_creds`, `ssl_test.cc`."""
+"""Names of test files and folders in any location, such as `test_creds` and `ssl_test.cc`."""
 
 _TOKENS = {
     b"pypi-AgE": "an upload token of a package index",
@@ -76,14 +76,19 @@ _PATTERN = re.compile(
     rb"|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY(?: BLOCK)?-----"
     rb"(?:[\s\"',+]|\\[rn]|[A-Z][A-Za-z-]+: [^\r\n]{1,80}[\r\n])+[A-Za-z0-9+/]{40,}"
 )
-"""Every alternative begins with a literal, and there are no groups: that makes it ten times as fast."""
+"""A pattern for tokens and keys; it is fast because each alternative begins with a literal, and has no groups."""
 _PLACEHOLDER = re.compile(rb"(?i)example|x{6}|\*{4}|0{8}|1234567|abcdefgh")
 _MIN_DISTINCT = 8
 _REVOKE = "exclude it from the build, and revoke it if it was ever public"
 
 
 def find_secrets(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) -> Iterator[Finding]:
-    """Find files that hold a secret, by their names and first bytes (`INSPECTED_BYTES`); see `Expected`."""
+    """Yield the files that contain a secret.
+
+    Args:
+        files: Names of files and their first bytes (`INSPECTED_BYTES`).
+        tracked: The files that git tracks; see `Expected`.
+    """
     for name, content in files:
         path = member_path(name)
         for certain, description in (
@@ -99,7 +104,7 @@ def find_secrets(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | N
 def _secrets_by_file_name(
     path: PurePosixPath, content: bytes, tracked: frozenset[str] | None
 ) -> Iterator[tuple[bool, str]]:
-    """Yield whether it is certain, and which secret a file holds according to its name."""
+    """Yield a description of the secret that a file's name indicates, preceded by whether it is certain."""
     secret = _NAMES.get(path.name) or next((kind for end, kind in _PATHS.items() if str(path).endswith(end)), None)
     if secret is not None and content.strip():
         yield True, f"contains {secret} (by its name)"
@@ -111,7 +116,7 @@ def _secrets_by_file_name(
 
 
 def _secrets_by_content(content: bytes) -> Iterator[tuple[bool, str]]:
-    """Yield tokens and keys in a file, known by their form; see `_secrets_by_file_name`."""
+    """Yield True (it is certain) and a description for each token or key in a file."""
     for match in _PATTERN.finditer(content):
         if not _is_placeholder(match[0]) and not _is_inside_a_word(content, match):
             line = content.count(b"\n", 0, match.start()) + 1
@@ -124,7 +129,7 @@ def _is_placeholder(token: bytes) -> bool:
 
 
 def _is_inside_a_word(content: bytes, match: re.Match[bytes]) -> bool:
-    """Return whether letters or digits surround a match: then it is part of base64 data or a longer name."""
+    """Return whether a match is next to a letter or digit, and so part of base64 data or a longer name."""
     start, end = match.span()
     around = content[max(start - 1, 0) : start], content[end : end + 1]
     return not match[0].startswith(b"-") and any(letter.isalnum() for letter in around)

@@ -1,4 +1,4 @@
-"""The tags of a wheel, against those in WHEEL (PEP 427), compiled files, and the platforms of the public index."""
+"""Checks of a wheel's tags against its WHEEL file (PEP 427), compiled files, and what the public index accepts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _OTHER_FIX = "publish this wheel to a private index only; elsewhere installers b
 
 
 def check_tags(archive: Archive) -> Iterator[Finding]:
-    """Find platform tags of a wheel that the public index rejects, and tags that contradict its content."""
+    """Yield platform tags of a wheel that the public index rejects, and tags that contradict its content."""
     for platform in sorted(archive.platforms):
         if not is_accepted(platform):
             fix = next((fix for start, fix in _FIXES.items() if platform.startswith(start)), _OTHER_FIX)
@@ -55,12 +55,12 @@ def check_tags(archive: Archive) -> Iterator[Finding]:
 
 
 def is_accepted(platform: str) -> bool:
-    """Return whether the public index accepts wheels for a platform, as listed in its source code."""
+    """Return whether the public index accepts wheels with a platform tag, according to its source code."""
     return _ACCEPTED.fullmatch(platform) is not None
 
 
 def _compare_tags(archive: Archive) -> Iterator[Finding]:
-    """Compare WHEEL with the file name, and the tags with compiled files."""
+    """Yield problems with the WHEEL file, and tags that do not match the file name or compiled files."""
     name = find_dist_info_file(archive, "WHEEL")
     if name is None:
         yield error("wheel-file-missing", "WHEEL is missing (PEP 427)", _REBUILD)

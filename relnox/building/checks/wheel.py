@@ -1,4 +1,4 @@
-"""The contents of a wheel, against its own RECORD and file name (PEP 427), and its entry points."""
+"""Checks of a wheel's contents against its RECORD and file name (PEP 427), and of its entry points."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _REBUILD = "build it again, and run nothing on the wheel that does not update RE
 
 
 def check_wheel(archive: Archive) -> Iterator[Finding]:
-    """Find violations of the wheel format, and secrets."""
+    """Yield violations of the wheel format, and secrets in the wheel's files."""
     unpacked = sum(entry.size for entry in archive.entries)
     if unpacked > _BOMB_SIZE and unpacked > _BOMB_RATIO * archive.path.stat().st_size:
         yield rejected(
@@ -55,7 +55,7 @@ def check_wheel(archive: Archive) -> Iterator[Finding]:
 
 
 def _check_dist_info_folder(archive: Archive) -> Iterator[Finding]:
-    """Check that the `.dist-info` folder has the name and version of the file name, and `.data` known schemes."""
+    """Yield a wrongly named `.dist-info` folder, and folders in `.data` that are not install schemes."""
     tops = {member.partition("/")[0] for member in archive.members}
     schemes = {
         scheme
@@ -82,7 +82,7 @@ def _check_dist_info_folder(archive: Archive) -> Iterator[Finding]:
 
 
 def _check_record(archive: Archive) -> Iterator[Finding]:
-    """Compare RECORD with the files (PEP 427, "Signed wheel files"), and search them for secrets, in one pass."""
+    """Yield differences between RECORD and the files (PEP 427), and secrets in the files, reading them once."""
     name = find_dist_info_file(archive, "RECORD")
     rows: dict[str, list[str]] | None = None
     if name is None:
@@ -109,7 +109,7 @@ def _check_record(archive: Archive) -> Iterator[Finding]:
 
 
 def _parse_record_rows(content: bytes) -> Generator[Finding, None, dict[str, list[str]]]:
-    """Parse RECORD: return the further cells of its rows by file name."""
+    """Parse RECORD, yield findings about it, and return the cells after the name in each row, by file name."""
     rows: dict[str, list[str]] = {}
     for row in csv.reader(io.StringIO(content.decode())):
         if row and row[0] in rows:
@@ -126,7 +126,7 @@ def _parse_record_rows(content: bytes) -> Generator[Finding, None, dict[str, lis
 
 
 def _hash_object(row: list[str]) -> hashlib._Hash | None:
-    """Return a hash object of the algorithm in a row of RECORD; None if it is not allowed there."""
+    """Return a new hash object for the algorithm in a row of RECORD, or None if it is missing or not secure."""
     algorithm = row[0].partition("=")[0] if row else ""
     if algorithm not in hashlib.algorithms_guaranteed or algorithm in ("md5", "sha1") or "shake" in algorithm:
         return None
@@ -134,7 +134,7 @@ def _hash_object(row: list[str]) -> hashlib._Hash | None:
 
 
 def _check_row(member: str, row: list[str], size: int, digest: hashlib._Hash | None) -> Iterator[Finding]:
-    """Compare a file with its row in RECORD: the hash in base64 or hexadecimal, and the size."""
+    """Yield a finding if the hash (base64 or hexadecimal) or size of a file differs from its row in RECORD."""
     if digest is None:
         yield error("record-invalid", f"{member} has no secure hash in RECORD", _REBUILD)
         return
@@ -146,7 +146,7 @@ def _check_row(member: str, row: list[str], size: int, digest: hashlib._Hash | N
 
 
 def _check_entry_points(archive: Archive) -> Iterator[Finding]:
-    """Find entry points that installers cannot handle."""
+    """Yield entry points that are invalid, or that installers cannot handle."""
     name = find_dist_info_file(archive, "entry_points.txt")
     if name is None:
         return

@@ -1,4 +1,4 @@
-"""check-wheel-contents, where it is installed (`pip install 'relnox[check]'`)."""
+"""Runs check-wheel-contents, if it is installed (`pip install 'relnox[check]'`)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from relnox.building.findings import Finding
 
 _CHECKED_ELSEWHERE = ("W007", "W008")
-"""Empty wheels: `completeness` checks them, and knows what the project allows."""
+"""Codes for empty wheels, which `completeness` checks with regard to the project's settings."""
 
 
 def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
-    """Run check-wheel-contents on a wheel; invalid wheels are left to the other checks."""
+    """Yield the failures of check-wheel-contents as warnings, skipping wheels that it cannot read."""
     if not _is_installed():
         return
     from check_wheel_contents.checker import WheelChecker

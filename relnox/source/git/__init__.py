@@ -1,4 +1,4 @@
-"""git: queries of a checkout (`repository`), its changes and remotes, what git prints (`parsing`), clones."""
+"""Access to git: queries of a checkout (`repository`), commits and tags (`changes`), remotes, and clones."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _INSIDE = "--is-inside-work-tree"
 
 
 def find_repository(folder: Path) -> Git | None:
-    """Find the git checkout that `folder` is in; None if it is in none.
+    """Return the git checkout that contains `folder`, or None if it is not in a checkout.
 
     Raises:
-        Blocked: git refuses to work in it, because another user owns it.
+        Blocked: git refuses to work in the checkout because another user owns it.
     """
     if not any((parent / ".git").exists() for parent in (folder.resolve(), *folder.resolve().parents)):
         return None

@@ -1,4 +1,4 @@
-"""Changes of a repository: commits and tags, each all or none."""
+"""Changes to a repository: atomic creation and removal of commits and tags."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from relnox.source.git.repository import Git
 
 _PACK_THRESHOLD = 20
-"""How many files a commit must have for a pack to be worth one more process."""
+"""The number of files from which writing a pack makes a commit faster, despite the additional process."""
 _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
 
 
 def commit(git: Git, message: str, files: Iterable[str]) -> None:
-    """Commit the present content of exactly these files.
+    """Commit the current content of exactly these files.
 
     Raises:
-        Failed: git or a hook rejected it.
+        Failed: git or a hook rejected the commit.
     """
     names = list(files)
     if len(names) > _PACK_THRESHOLD:
@@ -43,9 +43,14 @@ def commit(git: Git, message: str, files: Iterable[str]) -> None:
 
 
 def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: Iterable[str]) -> None:
-    """Move the branch to before its last commits and delete tags, all or none; then reset the index.
+    """Remove the last commits from the branch and delete tags in one transaction, then unstage the files.
 
-    The branch stays unless the last of them (`commit`) is the current one.
+    Args:
+        git: The checkout.
+        commit: The last of the commits; the branch is not changed unless it is the current commit.
+        count: The number of commits.
+        tags: The tags to delete.
+        files: The files to unstage.
     """
     refs = [f"delete refs/tags/{name}" for name in tags]
     if git.head() == commit:
@@ -55,7 +60,7 @@ def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: 
 
 
 def reset_to(git: Git, commit: str | None, files: Iterable[str]) -> None:
-    """Move the branch to an earlier commit and unstage these files; the checkout stays as it is."""
+    """Move the branch to an earlier commit and unstage these files, without changing files in the checkout."""
     if commit is not None and git.head() != commit:
         modify(git, "reset", "--quiet", "--soft", commit).check("git reset")
         reset_index(git, files)
@@ -70,10 +75,10 @@ def reset_index(git: Git, files: Iterable[str]) -> None:
 
 
 def create_tag(git: Git, tag: Tag, commit: str) -> None:
-    """Create an annotated tag; it must not exist. git signs it where `tag.gpgSign` is set.
+    """Create an annotated tag, which must not exist yet; git signs it if `tag.gpgSign` is set.
 
     Raises:
-        Failed: git could not create or sign it; there is no tag then.
+        Failed: git could not create or sign the tag; no tag is left.
     """
     message = ("--cleanup=whitespace", f"--message={tag.message}")
     modify(git, "tag", "--annotate", *message, "--", tag.name, commit).check(f"git tag {tag.name}")
@@ -88,10 +93,10 @@ def create_tag(git: Git, tag: Tag, commit: str) -> None:
 
 
 def create_tags(git: Git, tags: Sequence[Tag], commit: str) -> None:
-    """Create annotated tags, all or none; none of them may exist. Signed tags are created one by one.
+    """Create all of these annotated tags or, on failure, none; they must not exist yet.
 
     Raises:
-        Failed: git could not create them.
+        Failed: git could not create or sign the tags.
     """
     if len(tags) == 1 or _signs_tags(git):
         created: list[str] = []
@@ -119,12 +124,12 @@ def create_tags(git: Git, tags: Sequence[Tag], commit: str) -> None:
 
 
 def delete_tags(git: Git, names: Iterable[str]) -> None:
-    """Delete local tags, all or none; missing ones are ignored."""
+    """Delete local tags in one transaction; tags that do not exist are ignored."""
     _update_refs(git, [f"delete refs/tags/{name}" for name in names], "deleting tags")
 
 
 def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
-    """Change several refs in one transaction, all or none: `commands` are lines of `git update-ref --stdin`."""
+    """Run commands of `git update-ref --stdin` in one transaction; `action` describes them in an error message."""
     lines = "".join(f"{command}\n" for command in commands)
     if lines:
         modify(git, "update-ref", "--stdin", stdin=lines).check(action)
@@ -136,16 +141,16 @@ def _signs_tags(git: Git) -> bool:
 
 
 def _pathspecs(git: Git, files: Iterable[str]) -> str:
-    """Write names for `--pathspec-from-file`, so that no character in them is special."""
+    """Return file names as input for `--pathspec-from-file`, with all characters taken literally."""
     return "\0".join(f":(top,literal){git.prefix}{name}" for name in files)
 
 
 def _write_pack(git: Git, files: Iterable[str]) -> None:
-    """Write the objects that a commit of these files needs into one pack.
+    """Write the objects that a commit of these files needs into one pack, to make the commit faster.
 
-    Otherwise git writes a file for every blob and every tree: two for each package of a workspace, which takes
-    longer than all the rest of the commit. It finds the objects in the pack instead. No ref points to the
-    commit they come with; where a filter makes other objects of the files, git writes those as usual.
+    Otherwise, git writes a file for every blob and every tree, at least two for each package of a workspace, which
+    takes longer than the rest of the commit. The pack also has a commit that no ref points to. If a filter changes
+    the content of a file, git writes the objects for that file as usual.
     """
     stream = [b"feature done\ncommit refs/relnox/objects\ncommitter relnox <> 0 +0000\ndata 0\nfrom HEAD^0\n"]
     for name in files:
@@ -161,7 +166,7 @@ def _write_pack(git: Git, files: Iterable[str]) -> None:
 
 
 def _quoted_path(name: str) -> bytes:
-    """Quote a path for fast-import."""
+    """Return a path, quoted for git fast-import."""
     inside = name.encode("utf-8", "surrogateescape")
     for old, new in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
         inside = inside.replace(old, new)

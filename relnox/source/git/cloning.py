@@ -1,4 +1,4 @@
-"""Temporary clones: one to rehearse a release in, one for tools that write to the checkout."""
+"""Temporary clones, used to rehearse a release and to run tools that write to the checkout."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ _CLONE = ("clone", "--quiet", "--no-hardlinks")
 
 
 def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_name: str) -> Path:
-    """Clone a repository to a bare remote, and that remote to a checkout of one commit on a branch.
+    """Clone a repository into a bare repository, and clone that into a checkout with the bare one as its remote.
 
-    All objects are copied, so that nothing done there reaches the repository.
+    All objects are copied, so that nothing that happens in the clones affects the original repository.
+
+    Args:
+        git: The repository to clone.
+        into: An existing folder for both clones.
+        commit: The commit to check out.
+        branch: The branch that points to the commit in both clones.
+        remote_name: The name of the remote in the new checkout.
 
     Returns:
         The folder in the new checkout that corresponds to `git.root`.
@@ -34,7 +41,7 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
 
 
 def shared_clone(git: Git, into: Path) -> Git:
-    """Clone the current commit into a folder for a short time; the clone borrows the repository's objects."""
+    """Clone the current commit into a temporary folder; the clone uses the objects of the original repository."""
     checkout = into / "checkout"
     options = ("--quiet", "--shared", "--no-checkout")
     git.run("clone", *options, "--", git.top_level(), str(checkout), outlives=False).check("git clone")

@@ -1,4 +1,4 @@
-"""The environment variables that git is run with."""
+"""The environment variables with which git is run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _OTHER_REPOSITORY = (
     "GIT_PREFIX",
     "GIT_WORK_TREE",
 )
-"""Variables that point git to another repository than the one it is started in; git sets them for its hooks."""
+"""Variables that make git use a repository other than that of the working folder; git sets them for its hooks."""
 _PATHSPECS = ("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_LITERAL_PATHSPECS", "GIT_NOGLOB_PATHSPECS")
-"""Variables that change the meaning of a path."""
+"""Variables that change how git interprets paths."""
 _POETRY_CREDENTIALS = "POETRY_HTTP_BASIC_"
-"""Credentials of an index, for reading and uploading: git and its hooks need neither."""
+"""The prefix of variables with credentials of indexes, which git and its hooks do not need."""
 _SETTINGS = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_EDITOR": "true",
@@ -28,11 +28,11 @@ _SETTINGS = {
     "LC_ALL": "C.UTF-8",
     "LANGUAGE": "en",
 }
-"""No prompt, no editor, English messages."""
+"""Variables that make git run without prompts, editors and optional locks, and with English messages."""
 
 
 def environment() -> dict[str, str]:
-    """Copy the environment without credentials and without variables that lead git elsewhere."""
+    """Return the variables for git, without credentials and variables that select another repository."""
     inherited = without_upload_credentials(os.environ)
     removed = _OTHER_REPOSITORY + _PATHSPECS
     return {

@@ -1,4 +1,4 @@
-"""What git prints, as values."""
+"""Parsers for the output of git commands."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ class GitState(Record, kw_only=True):
     """The state of a checkout at one moment.
 
     Attributes:
-        head: Full id of the current commit; None before the first one.
-        branch: Name of the current branch; None when the head is detached.
-        dirty: Tracked files that differ from the commit, relative to the root given to `Git`.
-        untracked: Files that are neither tracked nor ignored.
-        tags: All tags of this clone and the commit each points to.
+        head: The full id of the current commit, or None before the first commit.
+        branch: The name of the current branch, or None if the head is detached.
+        dirty: Tracked files that differ from the commit, relative to the root of `Git`.
+        untracked: Files that are neither tracked nor ignored, relative to the root of `Git`.
+        tags: Maps each local tag to the commit that it points to.
         shallow: Whether the clone is shallow.
-        upstream: The upstream branch, such as `origin/main`; None without one.
-        behind: How many commits of the upstream branch are missing here, as of the last fetch.
+        upstream: The upstream branch, such as `origin/main`, or None if there is none.
+        behind: The number of upstream commits that the branch does not have, as of the last fetch.
     """
 
     head: str | None
@@ -33,7 +33,7 @@ class Status(Record):
     """The output of `git status`; files are relative to the top level.
 
     Attributes:
-        header: What `--branch` adds, by name.
+        header: The values of the `--branch` header lines, by name.
         dirty: Tracked files that differ from the commit.
         untracked: Files that are neither tracked nor ignored.
     """
@@ -67,12 +67,12 @@ def parse_status(output: str) -> Status:
 
 
 def parse_refs(listing: str, separator: str) -> dict[str, str]:
-    """Parse lines of an object id and a ref's full name; ids by name."""
+    """Return object ids by full ref name, from lines that each have an id, the separator and a name."""
     pairs = (line.split(separator, 1) for line in listing.split("\n") if separator in line)
     return {name: object_id for object_id, name in pairs}
 
 
 def parse_tags(refs: dict[str, str]) -> dict[str, str]:
-    """Pick the tags from refs: commits by short name. An annotated tag's commit is under `NAME^{}`."""
+    """Return the commits of tags by short tag name; in `refs`, an annotated tag's commit is under `NAME^{}`."""
     names = [name for name in refs if name.startswith("refs/tags/") and not name.endswith("^{}")]
     return {name.removeprefix("refs/tags/"): refs.get(f"{name}^{{}}", refs[name]) for name in names}

@@ -1,7 +1,8 @@
-"""Processes and lock files of git that a killed run left behind.
+"""Recovery from git processes and lock files that a killed run left behind.
 
-A git that changes a repository outlives a relnox that is killed, and a git that is killed leaves its lock files. A
-record of the process allows the next run to wait for the one and to remove the other.
+If relnox is killed, a git process that is changing the repository continues. If git is killed, its lock files
+remain. The id of each such process is recorded in a file, so that the next run can wait for it and remove its lock
+files.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
     from relnox.system.process import Completed
 
 _TIMEOUT = 10.0
-"""Seconds to wait for a process that was left behind."""
+"""The time in seconds to wait for a git process that was left behind."""
 _LOCKS = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock", "packed-refs.lock", "COMMIT_EDITMSG.lock")
-"""Lock files of the commands that relnox runs, besides those of refs."""
+"""Lock files of the git commands that relnox runs, except those of refs."""
 _HARMLESS = (b"-daemon", b"cat-file")
-"""Found in the command line of long-running git processes that take no lock."""
+"""Words in the command line of long-running git processes that hold no locks."""
 
 
 def modify(git: Git, *arguments: str, stdin: str | None = None) -> Completed:
     """Run a git command that changes the repository, and record its process until it has ended.
 
-    If relnox is killed, git goes on and the next run waits for it. If git is killed, the record shows which lock
+    If relnox is killed, git continues and the next run waits for it. If git is killed, the record shows which lock
     files are stale.
     """
     record = _record(git)
@@ -51,10 +52,10 @@ def modify(git: Git, *arguments: str, stdin: str | None = None) -> Completed:
 
 
 def wait_for_leftover_process(git: Git) -> None:
-    """Wait for the git of a killed run, which goes on without that run.
+    """Wait until the git process that a killed run left behind has ended.
 
     Raises:
-        Failed: It does not end.
+        Failed: The process does not end in time.
     """
     record = _record(git)
     deadline = time.monotonic() + _TIMEOUT
@@ -69,10 +70,10 @@ def wait_for_leftover_process(git: Git) -> None:
 
 
 def recover(git: Git) -> None:
-    """Wait for the git of a killed run, and remove the lock files that it left if it was killed as well.
+    """Wait for the git process of a killed run, and remove the lock files that it left if it was killed as well.
 
     Raises:
-        Failed: It does not end, or another git is running in this checkout.
+        Failed: The process does not end in time, or another git process is running in this checkout.
     """
     wait_for_leftover_process(git)
     record = _record(git)
@@ -94,10 +95,10 @@ def recover(git: Git) -> None:
 
 
 def _check_unused(lock: Path, folders: Iterable[str | Path]) -> None:
-    """Check that no git that the user started is running in some folders (where there is /proc).
+    """Check that no git process is running in these folders, on systems with /proc.
 
     Raises:
-        Failed: There is one.
+        Failed: A git process is running there, and may hold the lock.
     """
     real_folders = [os.path.realpath(folder) for folder in folders]
     for process, working_folder in _git_processes():
@@ -110,7 +111,7 @@ def _check_unused(lock: Path, folders: Iterable[str | Path]) -> None:
 
 
 def _git_processes() -> Iterator[tuple[int, Path]]:
-    """Find the running git processes and the folder each works in, where there is /proc."""
+    """Yield the id and working folder of each running git process, on systems with /proc."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             program, _, arguments = (folder / "cmdline").read_bytes().partition(b"\0")
@@ -130,7 +131,7 @@ def _recorded_group(record: Path) -> int | None:
 
 
 def _is_running(group: int) -> bool:
-    """Return whether a process group has a running process; a zombie is not running."""
+    """Return whether a process group has a running process; zombies do not count."""
     if sys.platform == "win32":
         return False
     try:

@@ -1,4 +1,4 @@
-"""The remotes of a repository: their refs, and pushes to them."""
+"""Queries of a repository's remotes, and pushes to them."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ if TYPE_CHECKING:
     from relnox.system import process
 
 NETWORK_TIMEOUT = 10.0
-"""Seconds to wait for a remote whose answer is useful but not required."""
+"""The time in seconds to wait for a remote whose response is useful but not required."""
 
 
 def names(git: Git) -> tuple[str, ...]:
-    """Return the names of the remotes."""
+    """Return the names of a repository's remotes."""
     return tuple(git.names("remote"))
 
 
 def url(git: Git, remote: str) -> str:
-    """Return the URL of a remote as it is in git's configuration; empty if there is none."""
+    """Return the URL of a remote as written in git's configuration, or an empty string if there is none."""
     return git.run("config", "--get", f"remote.{remote}.url", stderr=False).output.strip()
 
 
 def read_refs(git: Git, remote: str, timeout: float | None = None) -> dict[str, str]:
-    """Return every branch and tag of a remote by full name; an annotated tag's commit is under `NAME^{}`.
+    """Return the object ids of a remote's branches and tags by full name; `NAME^{}` is an annotated tag's commit.
 
     Raises:
-        Failed: The remote cannot be reached, or does not answer within `timeout` seconds.
+        Failed: The remote cannot be reached, or does not respond within `timeout` seconds.
     """
     return parse_refs(_ls_remote(git, remote, "--heads", "--tags", timeout=timeout), "\t")
 
 
 def read_tags(git: Git, remote: str) -> dict[str, str]:
-    """Return every tag of a remote and the commit it points to."""
+    """Return a remote's tags, mapped to the commits that they point to."""
     return parse_tags(read_refs(git, remote))
 
 
 def default_branch(git: Git, remote: str) -> str | None:
-    """Return the branch that a clone of a remote checks out; None if the remote does not say.
+    """Return the default branch of a remote, or None if the remote does not report it.
 
     Raises:
-        Failed: The remote does not answer.
+        Failed: The remote cannot be reached.
     """
     target = _ls_remote(git, remote, "--symref", pattern="HEAD").partition("\tHEAD")[0]
     return target.removeprefix("ref: refs/heads/") if target.startswith("ref: refs/heads/") else None
@@ -64,19 +64,19 @@ def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout:
 
 
 def fetch_objects(git: Git, remote: str, *refs: str, timeout: float = NETWORK_TIMEOUT) -> None:
-    """Fetch the objects of refs of a remote, if it has them; no local ref changes."""
+    """Fetch the objects of refs from a remote without changing local refs; failures are ignored."""
     options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=")
     git.run("fetch", *options, "--", remote, *refs, timeout=timeout)
 
 
 def push(git: Git, remote: str, branch: str, tags: Iterable[str]) -> None:
-    """Push a branch and tags in one atomic transaction; the branch is empty for a detached head.
+    """Push a branch (unless it is an empty string, for a detached head) and tags atomically.
 
-    To a remote without atomic pushes the branch goes first: a tag without its branch would be a release of a
-    commit that is not there.
+    If the remote does not support atomic pushes, the branch is pushed first, so that the remote never has tags for
+    commits that are not on the branch.
 
     Raises:
-        Failed: The remote rejected it.
+        Failed: The remote cannot be reached or rejected the push.
     """
     branches = [f"refs/heads/{branch}:refs/heads/{branch}"] if branch else []
     tag_refs = [f"refs/tags/{tag}:refs/tags/{tag}" for tag in tags]
@@ -88,13 +88,16 @@ def push(git: Git, remote: str, branch: str, tags: Iterable[str]) -> None:
 
 
 def push_new_tags(git: Git, remote: str, tags: Iterable[str]) -> process.Completed:
-    """Push tags that the remote must not have, all or none; to a remote without atomic pushes, one by one."""
+    """Push tags that do not exist on the remote, atomically or, if it does not support that, one by one."""
     refs = [f"refs/tags/{tag}" for tag in tags]
     return _push(git, remote, [([f"--force-with-lease={ref}:"], [f"{ref}:{ref}"]) for ref in refs])
 
 
 def _push(git: Git, remote: str, groups: Sequence[tuple[Sequence[str], Sequence[str]]]) -> process.Completed:
-    """Push groups of options and refs, all or none; to a remote without atomic pushes, one group after another."""
+    """Push refs atomically or, if the remote does not support that, one group after another.
+
+    Each group consists of options of `git push` and refs.
+    """
 
     def run(atomic: str, groups: Sequence[tuple[Sequence[str], Sequence[str]]]) -> process.Completed:
         options = [option for options, _ in groups for option in options]

@@ -1,4 +1,4 @@
-"""git in one checkout: queries and changes, without a shell and by the full names of refs."""
+"""Git commands in one checkout: running them, and queries of files, commits and refs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Git:
-    """git in one checkout; paths are relative to a folder in it.
+    """Runs git in one checkout; paths are relative to `root`, a folder in the checkout.
 
     Args:
-        root: The folder.
-        prefix: Its path below the checkout's top level, empty or ending in a slash.
-        private: The result of `private_folder`, if it is known already.
-        shallow: The result of `is_shallow`, if it is known already.
+        root: The folder in which git is run.
+        prefix: The path of `root` relative to the checkout's top level: empty, or ending in a slash.
+        private: The result of `private_folder`, if it is already known.
+        shallow: The result of `is_shallow`, if it is already known.
     """
 
     def __init__(
@@ -44,9 +44,10 @@ class Git:
         umask: int = -1,
         outlives: bool = True,
     ) -> process.Completed:
-        """Run a git command in this checkout without checking how it ends. See `process.run`.
+        """Run a git command in this checkout without checking its exit status; see `process.run`.
 
-        Commands outlive relnox by default: one that changes the repository must not be killed halfway.
+        By default, git continues if relnox is killed, since it must not be stopped while it changes the
+        repository.
         """
         return process.run(
             ["git", *arguments],
@@ -62,43 +63,47 @@ class Git:
         )
 
     def output(self, *arguments: str) -> str:
-        """Run a git command and return what it prints, without surrounding white space.
+        """Run a git command and return its standard output, without surrounding white space.
 
         Raises:
-            Failed: It fails.
+            Failed: The command failed.
         """
         return self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output.strip()
 
     def names(self, *arguments: str) -> list[str]:
-        """Run a git command that lists refs or remotes by name, and return the names: they have no line ends.
+        """Run a git command that prints the names of refs or remotes, one per line, and return the names.
 
-        They may contain other white space than ASCII's.
+        Lines are split at line feeds only, since names may contain other Unicode white space.
 
         Raises:
-            Failed: It fails.
+            Failed: The command failed.
         """
         listing = self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output
         return [name for name in listing.split("\n") if name]
 
     def entries(self, command: str, *arguments: str) -> list[str]:
-        """Run a git command that lists files, as `output` does, and return its entries."""
+        """Run a git command that lists files, with the option `-z`, and return the entries that it prints.
+
+        Raises:
+            Failed: The command failed.
+        """
         listing = self.run(command, "-z", *arguments, stderr=False).check(f"git {command}").output
         return [entry for entry in listing.split("\0") if entry]
 
     # --- the checkout
 
     def private_folder(self) -> Path:
-        """Return the folder under git's own directory where relnox keeps what must outlive a run."""
+        """Return the folder inside the `.git` folder where relnox keeps files between runs."""
         if self._private is None:
             self._private = self.git_path("relnox")
         return self._private
 
     def git_path(self, name: str) -> Path:
-        """Return where git keeps something in its own directory; linked worktrees share some of it."""
+        """Return the path of a file in the `.git` folder, which may be shared with linked worktrees."""
         return self.root / self.output("rev-parse", "--git-path", name)
 
     def top_level(self) -> str:
-        """Return the checkout's top folder."""
+        """Return the path of the checkout's top-level folder."""
         return self.output("rev-parse", "--show-toplevel")
 
     def state(self) -> GitState:
@@ -118,27 +123,27 @@ class Git:
         )
 
     def tracked_files(self) -> tuple[str, ...]:
-        """List the files in the index and in those of submodules, relative to the root, sorted."""
+        """Return the tracked files below the root, sorted and relative to it, including those of submodules."""
         return tuple(sorted(self.entries("ls-files", "--recurse-submodules")))
 
     def tracked_files_named(self, *names: str) -> tuple[str, ...]:
-        """List tracked files of these names (globs) in the whole checkout, relative to the root."""
+        """Return the tracked files in the whole checkout whose names match a glob, relative to the root."""
         return tuple(sorted(self.entries("ls-files", "--", *(f":(top,glob)**/{name}" for name in names))))
 
     def ignored_files(self, files: Iterable[str]) -> set[str]:
-        """Pick the files that git ignores."""
+        """Return those of the files that git ignores."""
         ignored = self.run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)
         return {name for name in ignored.output.split("\0") if name}
 
     def changed_files(self) -> tuple[str, ...]:
-        """List files that differ from the current commit, untracked ones included."""
+        """Return the files that differ from the current commit, including untracked files."""
         _, dirty, untracked = self._status("--no-renames")
         return tuple(sorted({*dirty, *untracked}))
 
     def grep(self, expressions: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
-        """Find lines of tracked text files that match one of the POSIX extended expressions; yield file and line.
+        """Yield the file and text of each line in tracked text files that matches a POSIX extended expression.
 
-        Files whose names match a glob of `exclude` are not searched.
+        Files whose names match a glob in `exclude` are not searched.
         """
         patterns = [word for expression in expressions for word in ("-e", expression)]
         specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
@@ -151,7 +156,7 @@ class Git:
             file = following
 
     def head_has_files(self, files: Iterable[str]) -> bool:
-        """Return whether these files in the checkout equal those of the current commit."""
+        """Return whether these files are the same in the checkout and in the current commit."""
         names = set(files)
         for sample in list(names)[:1]:  # if it differs, the others need not be read
             if self.run("diff", "--quiet", "HEAD", "--", f":(top,literal){self.prefix}{sample}").returncode == 1:
@@ -160,12 +165,12 @@ class Git:
         return names.isdisjoint(changed) and not self.untracked(names)
 
     def commit_with(self, files: Iterable[str]) -> str | None:
-        """Return the id of the current commit if these files in the checkout equal those of the commit, else None.
+        """Return the id of the current commit if these files are the same in it and in the checkout, else None.
 
-        The same as `head_has_files` and `head`, in fewer processes if nothing differs, as after a commit.
+        This combines `head_has_files` and `head`, with fewer processes if no file differs, as after a commit.
 
         Raises:
-            Failed: There is no commit.
+            Failed: The repository has no commit.
         """
         names = set(files)
         header, dirty, _ = self._status("--no-renames", "--untracked-files=no")
@@ -177,18 +182,18 @@ class Git:
         return head if matches else None
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
-        """Return whether the index has these files as the current commit has them."""
+        """Return whether these files are the same in the index and in the current commit."""
         changed = self.entries("diff", "--relative", "--cached", "--name-only", "--no-renames", "HEAD")
         return set(files).isdisjoint(changed)
 
     def is_shallow(self) -> bool:
-        """Return whether the clone is shallow: history ends at some of its commits."""
+        """Return whether the clone is shallow, that is, lacks a part of the history."""
         if self._shallow is None:
             self._shallow = self.output("rev-parse", "--is-shallow-repository") == "true"
         return self._shallow
 
     def identity_error(self) -> str | None:
-        """Return why git has no name and address for annotated tags; None if it has."""
+        """Return why git has no valid committer name and email address, or None if it has them."""
         identity = self.run("var", "GIT_COMMITTER_IDENT")
         if identity.returncode == 0:
             return None
@@ -197,15 +202,15 @@ class Git:
     # --- commits
 
     def head(self) -> str | None:
-        """Return the full id of the current commit, None before the first one."""
+        """Return the full id of the current commit, or None before the first commit."""
         return self._object_id("HEAD^{commit}")
 
     def resolve(self, revision: str) -> str | None:
-        """Return the full id of the commit that a revision names, None if this clone does not have it."""
+        """Return the full id of the commit that a revision names, or None if this clone does not have it."""
         return self._object_id(f"{revision}^{{commit}}")
 
     def position(self) -> tuple[str | None, str | None]:
-        """Return the full id of the current commit and the full name of the current branch, or None."""
+        """Return the full id of the current commit and the full name of the current branch; either may be None."""
         return self.head(), self.run("symbolic-ref", "--quiet", "HEAD", stderr=False).output.strip() or None
 
     def modes(self, names: Iterable[str]) -> dict[str, str]:
@@ -214,16 +219,16 @@ class Git:
         return {name: words.partition(" ")[0] for words, _, name in entries}
 
     def parent(self, commit: str = "HEAD") -> str | None:
-        """Return the full id of a commit's first parent, None if it has none or is not in this clone."""
+        """Return the full id of a commit's first parent, or None if this clone has no such parent."""
         return self._object_id(f"{commit}^^{{commit}}")
 
     def read_file_at(self, commit: str, name: str) -> str | None:
-        """Read a file of a commit, None if it is not in it."""
+        """Return the text of a file in a commit, or None if the commit does not contain the file."""
         content = self.run("cat-file", "blob", f"{commit}:{self.prefix}{name}", stderr=False)
         return content.output if content.returncode == 0 else None
 
     def has_content(self, commit: str, name: str, content: bytes) -> bool:
-        """Return whether a file of a commit is what git makes of a content, with its filters and line ends."""
+        """Return whether a file in a commit is what git would store for this content, after applying filters."""
         path = f"--path={self.prefix}{name}"
         blob = self.run("hash-object", path, "--stdin", stdin=content, stderr=False).output.strip()
         return self.object_ids(commit, [name])[name] == blob
@@ -233,27 +238,30 @@ class Git:
         return self.output("log", "-1", "--no-show-signature", "--format=%s")
 
     def count_commits(self, since: str | None) -> int:
-        """Count the commits of HEAD that a tag does not contain; all of them without a tag."""
+        """Return the number of commits since a tag, or of all commits if `since` is None."""
         excluded = (f"^refs/tags/{since}",) if since is not None else ()
         return int(self.output("rev-list", "--count", "HEAD", *excluded, "--"))
 
     def commit_time(self) -> int | None:
-        """Return the current commit's time in seconds since 1970, None before the first commit."""
+        """Return the time of the current commit in seconds since 1970, or None before the first commit."""
         time = self.run("log", "-1", "--no-show-signature", "--format=%ct", stderr=False)
         return int(time.output) if time.returncode == 0 else None
 
     def is_ancestor(self, commit: str, descendant: str = "HEAD") -> bool:
-        """Return whether a commit is an ancestor of another one, or equal; False if it is not in this clone."""
+        """Return whether a commit is an ancestor of another or the same; False if this clone lacks one of them."""
         return self.run("merge-base", "--is-ancestor", commit, descendant).returncode == 0
 
     def files_changed_between(self, commit: str, other: str) -> tuple[str, ...] | None:
-        """List files that differ between two commits, None if one of them is not in this clone."""
+        """Return the files that differ between two commits, or None if this clone lacks one of the commits."""
         options = ("--name-only", "--no-renames", "--relative", "-z")
         changed = self.run("diff", *options, commit, other, "--", stderr=False)
         return tuple(filter(None, changed.output.split("\0"))) if changed.returncode == 0 else None
 
     def object_ids(self, commit: str, names: Iterable[str]) -> dict[str, str | None]:
-        """Look up the ids of files and folders in a commit (empty name: the top); None for those not in it."""
+        """Map files and folders to their object ids in a commit, or to None if the commit does not contain them.
+
+        An empty name is the root.
+        """
         revisions = {name: f"{commit}:{self.prefix}{name}" for name in names}
         lines = {name: revision for name, revision in revisions.items() if "\n" not in revision}
         revision_lines = "".join(f"{revision}\n" for revision in lines.values())
@@ -268,11 +276,11 @@ class Git:
     # --- refs
 
     def tags(self) -> dict[str, str]:
-        """Return every local tag and the commit it points to."""
+        """Return the local tags, mapped to the commits that they point to."""
         return self.head_and_tags()[1]
 
     def head_and_tags(self) -> tuple[str | None, dict[str, str]]:
-        """Return what `head` and `tags` return, from one process."""
+        """Return the results of `head` and `tags`, running git only once."""
         # Not for-each-ref: until git 2.45 it follows a tag of a tag one step only.
         refs = parse_refs(self.run("show-ref", "--head", "--tags", "--dereference", stderr=False).output, " ")
         return refs.get("HEAD"), parse_tags(refs)
@@ -282,16 +290,16 @@ class Git:
         return self.output("for-each-ref", "--format=%(contents:subject)", f"refs/tags/{name}")
 
     def merged_tags(self, commit: str = "HEAD") -> frozenset[str]:
-        """Return the tags of a commit and its ancestors."""
+        """Return the tags that point to a commit or its ancestors."""
         return frozenset(self.names("tag", "--merged", commit))
 
     def local_refs(self) -> dict[str, str]:
-        """Return every local branch and tag by full name; the id of an annotated tag is that of the tag object."""
+        """Return the object ids of local branches and tags by full name; annotated tags have their own ids."""
         lines = self.names("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
         return parse_refs("\n".join(lines), " ")
 
     def remote_branches_with(self, commit: str) -> tuple[str, ...]:
-        """List remote branches that contain a commit, as of the last fetch."""
+        """Return the remote branches that contain a commit, as of the last fetch."""
         options = ("--format=%(refname)", f"--contains={commit}")  # a short name is longer if a tag has it, too
         return tuple(
             name.removeprefix("refs/remotes/") for name in self.names("for-each-ref", *options, "refs/remotes")
@@ -304,15 +312,15 @@ class Git:
         return answer.output.strip() or None if answer.returncode == 0 else None
 
     def untracked(self, files: set[str]) -> set[str]:
-        """Pick the files that exist and are not in the index."""
+        """Return those of the files that exist and are not in the index."""
         return {name for name in files.difference(self.entries("ls-files")) if (self.root / name).exists()}
 
     def _status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
-        """Run `git status`; return its header, and the dirty and untracked files below the root."""
+        """Run `git status`; return its header, and the changed and untracked files below the root."""
         output = self.output("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", *options)
         status = parse_status(output)
         return status.header, self._below_root(status.dirty), self._below_root(status.untracked)
 
     def _below_root(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Make names relative to the root; files of the checkout outside it do not belong to the project."""
+        """Return the files below the root, sorted and relative to the root; files outside it are dropped."""
         return tuple(sorted(name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)))

@@ -1,4 +1,4 @@
-"""Trees that a commit of edited files would have, computed beside the checkout and its index."""
+"""Computes the tree that a commit of edited files would have, without changing the checkout or its index."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _SETTINGS = (
     "core.hooksPath=/dev/null",
     "core.safecrlf=false",
 )
-"""What would skip files, start programs or reject line ends while files are added to the index."""
+"""Overrides of settings that would skip files, run programs or reject line ends when files are added."""
 
 
 class PlannedFile(NamedTuple):
     """A file of a planned tree that differs from HEAD.
 
     Attributes:
-        path: Path from the top of the repository.
-        before: The content at HEAD; None if it has no such file.
-        after: The content in the tree; None for a removed file.
-        mode: The mode in the tree: `100644` or `100755`; `120000` for what is a symbolic link at HEAD; the tree
-            would replace it.
+        path: The path relative to the top level of the repository.
+        before: The content at HEAD, or None if HEAD does not have the file.
+        after: The content in the tree, or None for a removed file.
+        mode: The mode in the tree, `100644` or `100755`; or `120000` if the file is a symbolic link at HEAD, which
+            the tree would replace.
     """
 
     path: str
@@ -48,8 +48,8 @@ class PlannedTree(NamedTuple):
     """The tree of HEAD with edited files.
 
     Attributes:
-        id: Its hash.
-        files: What differs from HEAD, as git would commit it: with the line ends and filters of `.gitattributes`.
+        id: The object id of the tree.
+        files: The files that differ from HEAD, as git would store them (after filters and line-end conversion).
     """
 
     id: str
@@ -57,7 +57,7 @@ class PlannedTree(NamedTuple):
 
 
 class CommitContent(NamedTuple):
-    """A commit: the hash of its tree, its parents, and its message."""
+    """The content of a commit: the id of its tree, the ids of its parents, and its message."""
 
     tree: str
     parents: tuple[str, ...]
@@ -67,10 +67,10 @@ class CommitContent(NamedTuple):
 def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
     """Return the tree that a commit of the edited files on HEAD would have.
 
-    Neither the checkout nor the repository changes: index, files and new objects are in a temporary folder.
+    The checkout and the repository are not changed; the index, files and new objects are in a temporary folder.
 
     Raises:
-        Failed: git fails.
+        Failed: A git command failed.
     """
     with TemporaryFolder() as folder:
         scratch = folder.path
@@ -116,7 +116,10 @@ def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
 def _changed_files(
     differences: str, edits: Mapping[str, Edit], read: Callable[[str], bytes]
 ) -> Iterator[PlannedFile]:
-    """Yield the files in the output of `git diff-tree --raw`; what its filters changed is read from git."""
+    """Yield the files in the output of `git diff-tree --raw`.
+
+    Contents are taken from the edits or, if a filter changed them, read from git.
+    """
     fields = differences.split("\0")
     for header, path in zip(fields[:-1:2], fields[1::2], strict=True):
         old_mode, mode, old, new, _ = header.removeprefix(":").split(" ")
@@ -132,7 +135,7 @@ def _changed_files(
 
 
 def _blob_id(content: bytes | None, like: str) -> str | None:
-    """Return the id that git gives a content, by the hash function of another id."""
+    """Return the object id of a blob with this content, using the same hash function as the id `like`."""
     if content is None:
         return None
     algorithm = "sha1" if len(like) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits of SHA-1
@@ -140,7 +143,10 @@ def _blob_id(content: bytes | None, like: str) -> str | None:
 
 
 def read_commit(git: Git, commit: str) -> CommitContent | None:
-    """Return a commit; None if this clone does not have it. In a shallow clone its parents are the real ones."""
+    """Return the content of a commit, or None if this clone does not have it.
+
+    In a shallow clone, the parents are those recorded in the commit.
+    """
     completed = git.run("cat-file", "commit", commit, stderr=False)
     if completed.returncode != 0:
         return None
