@@ -18,13 +18,13 @@ _NO_MEMORY = (
 
 
 _GC_THRESHOLD = 50_000
-"""Objects between two searches for cyclic garbage: with Python's 700 they take a twentieth of a small task."""
+"""The threshold for garbage collection; with Python's 700, it takes 5% of the time of a small task."""
 
 
 class _AtStart:
-    """Signal handler that ends the process: before a run begins, there is nothing to clean up.
+    """A signal handler that ends the process, because there is nothing to clean up before a run begins.
 
-    It does not raise an exception, because Python drops those that are raised in some places of an import.
+    It raises no exception, because Python drops exceptions that are raised in some places of an import.
     """
 
     only_before_a_run = True

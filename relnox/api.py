@@ -205,7 +205,7 @@ def run(
 
 
 class _Events:
-    """A reporter that shows nothing and passes events on."""
+    """A reporter that shows nothing, and passes events to the callback `on_event` if it is set."""
 
     verbose = True
 

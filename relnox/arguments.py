@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that raises errors of relnox instead of exiting."""
+    """An argument parser that raises `Blocked` instead of exiting."""
 
     def _print_message(self, message: str, file: object = None) -> None:  # argparse's own fails for some encodings
         del file
@@ -133,6 +133,11 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _check_value(option: Field, value: Value) -> Value:
+    """Return a value set by Python code, converted to the type of its option.
+
+    Raises:
+        Blocked: The value is not valid.
+    """
     if value is None and option.default is None:
         return None
     if option.is_list and not isinstance(value, tuple | list):
@@ -142,9 +147,9 @@ def _check_value(option: Field, value: Value) -> Value:
 
 
 def _groups(task: str, words: Sequence[str]) -> list[list[str]]:
-    """Split a command line into flags, each with its value, and words without a flag.
+    """Split a command line into groups: a flag with its value if any, or a single positional word.
 
-    A flag that the task does not have is assumed to have a value if a word follows.
+    The next word counts as the value of an unknown flag, unless it is a flag itself.
     """
     flags = _flags_of(task)
     groups: list[list[str]] = []
@@ -161,7 +166,7 @@ def _groups(task: str, words: Sequence[str]) -> list[list[str]]:
 
 
 def _is_flag(word: str) -> bool:
-    """Return whether a word is a flag; `-` is standard input or output."""
+    """Return whether a word is a flag; `-` is not, as it stands for standard input or output."""
     return word.startswith("-") and word != "-"
 
 
@@ -173,6 +178,7 @@ def _is_bundle(word: str, flags: Mapping[str, bool]) -> bool:
 
 
 def _has(task: str, group: Sequence[str]) -> bool:
+    """Return whether a task accepts the flag or positional word of a group; see `_groups`."""
     flag, flags = group[0].partition("=")[0], _flags_of(task)
     if not _is_flag(flag):
         return bool(load(task).Options.positional)
@@ -189,7 +195,7 @@ def _positional_usage(options: Sequence[Field]) -> str:
 
 
 def _positional_value(options: Sequence[Field], word: str, program: str) -> dict[str, Value]:
-    """Return the option that a word without a flag sets, with its value."""
+    """Return the name and value of the option that a positional word sets."""
     without_choices = [option for option in options if not option.choices]
     is_text = any(character.isdigit() for character in word) and without_choices
     chosen_option = next((option for option in options if word in option.choices), None)
@@ -228,7 +234,7 @@ def task_lines(names: Iterable[str]) -> list[str]:
 
 
 def _flags_of(task: str) -> dict[str, bool]:
-    """Return the flags of a task, each with whether a value follows it."""
+    """Return the flags of a task, and whether each takes a value."""
     return {
         flag: not option.is_flag
         for option in fields_of(load(task).Options)
@@ -238,6 +244,7 @@ def _flags_of(task: str) -> dict[str, bool]:
 
 
 def _add(parser: argparse.ArgumentParser, option: Field) -> None:
+    """Add the flags of an option to a parser."""
     text = description(option).replace("%", "%%")
     flags = [option.short, option.flag] if option.short else [option.flag]
     if option.is_flag:
@@ -259,6 +266,7 @@ def _add(parser: argparse.ArgumentParser, option: Field) -> None:
 
 
 def _usage(option: Field) -> str:
+    """Return the flags of an option, and the name of its value if it takes one."""
     if option.is_flag:
         return ", ".join(flag for flag in (option.short, option.flag, option.negative) if flag)
     return f"{option.flag} {option.metavar or option.name.upper()}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
 
 _UNDERSTOOD = {"build": "build-all", "verify": "verify-install"}
-"""Words that run a task that uploads nothing."""
+"""Maps other words for a task to its name; none of these tasks uploads anything."""
 
 _ANSWERED = {
     "upload": "relnox publish",
@@ -26,7 +26,7 @@ _ANSWERED = {
     "test": "relnox build-all --test",
     "clean": "relnox build-all --clean",
 }
-"""Words that are answered with the commands that do what they say."""
+"""Maps words that are no tasks to a fix: the commands that do what the word suggests."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
+    """Run the task or show the help that the arguments ask for, and return the exit code."""
     match words:
         case [] | ["-h" | "--help", *_] | ["help"]:
             STDOUT.write(f"{_usage()}\n")
@@ -80,10 +81,10 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _task(word: str) -> str:
-    """Return the name of the task that a word names.
+    """Return the name of the task for the first word of the command line.
 
     Raises:
-        Blocked: It names none.
+        Blocked: The word is not the name of a task.
     """
     task = task_named(_UNDERSTOOD.get(word, word))
     if task is not None:
@@ -96,13 +97,14 @@ def _task(word: str) -> str:
 
 
 def _open_streams() -> None:
-    """Open os.devnull for closed standard streams (`relnox status 2>&-`)."""
+    """Replace closed standard streams (`relnox status 2>&-`) with os.devnull."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
 
 
 def _print_error(error: RelnoxError) -> int:
+    """Print an error, and return its exit code."""
     reporters.usage_error(error)
     return error.exit_code
 

@@ -48,7 +48,7 @@ def complete() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Return the parser of all tasks, with the options of the one on the command line."""
+    """Return a parser for all tasks; only the task on the command line gets its options, to save time."""
     parser = argparse.ArgumentParser("relnox", allow_abbrev=False)
     tasks = parser.add_subparsers()
     words = shlex.split(os.environ.get("COMP_LINE", "").partition(" ")[2].replace("'", "").replace('"', ""))

@@ -27,9 +27,9 @@ _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "defaults": ((Mapping,), '{"part": "auto"}'),
     "names": ((str,), '"version"'),
 }
-"""The types of a task's value in each argument of a registration, with an example."""
+"""Maps each argument of a registration to the types of its values and an example value."""
 _COMMAND_LINE_ONLY = ("yes", "project")
-"""Options without a default in a noxfile or a tasks file: consent, and the project, which the file belongs to."""
+"""Options that a noxfile or a tasks file cannot set a default for: confirmation and the project folder."""
 
 
 def find_task(name: object, choices: Iterable[str] = TASKS) -> Task:
@@ -80,7 +80,11 @@ def check_registration(
 
 
 def _by_task(name: str, values: object, elements: tuple[type, ...]) -> dict[str, Any]:
-    """Check the types of an argument, and return it with the names of tasks as keys."""
+    """Check the types of the argument `name` of a registration, and return its values by task name.
+
+    Raises:
+        Blocked: The argument or a value has the wrong type, or a task is unknown.
+    """
     types, example = _TYPES[name]
     fix = f'write it like {name}={{"bump": {example}}}'
     if not isinstance(values, Mapping) or not all(isinstance(task, str) for task in values):
@@ -97,7 +101,11 @@ def _by_task(name: str, values: object, elements: tuple[type, ...]) -> dict[str,
 
 
 def _defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
-    """Check the defaults of a task's options, and return them by field name."""
+    """Check the defaults of a task's options, and return them by field name.
+
+    Raises:
+        Blocked: An option is unknown or only allowed on the command line, or its value is invalid.
+    """
     for name in _COMMAND_LINE_ONLY:
         if name in options:
             raise Blocked(

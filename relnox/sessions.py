@@ -73,12 +73,12 @@ _ORDER = list(TASKS)
 
 
 class _Settings(NamedTuple):
-    """What `add` sets for one session.
+    """The settings that `add` was given for one session.
 
     Attributes:
-        requires: Sessions that nox runs before it.
-        defaults: Defaults of options.
-        tags: Its tags.
+        requires: The sessions that nox runs before this one.
+        defaults: The defaults of options, by field name.
+        tags: The tags of the session.
     """
 
     requires: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class _Settings(NamedTuple):
 
 
 class _Registry(dict[str, Any]):
-    """nox's registry, in which sessions of the project cannot replace those of relnox."""
+    """A registry of nox sessions that rejects a session with the name of one of relnox's."""
 
     def __setitem__(self, name: str, function: Any) -> None:
         present, task = _task_of(self.get(name)), _task_of(function)
@@ -210,13 +210,13 @@ if not TYPE_CHECKING:
 
 
 def _requested_names() -> list[str]:
-    """Return the names of sessions on nox's command line, in `NOXSESSION`, and other words."""
+    """Return the words of nox's command line and of `NOXSESSION` that may be names of sessions."""
     words = sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
     return [*words, *(word.partition("=")[2] for word in words), *os.environ.get("NOXSESSION", "").split(",")]
 
 
 def _register(task: Task, name: str, settings: _Settings) -> Any:
-    """Register the sessions of a task, once, and return the first one."""
+    """Register the sessions of a task unless they are registered already, and return the first one."""
     session = _register_one(task, name, settings, {})
     if task.name == "verify-install":
         for version in _configured_pythons():
@@ -225,7 +225,7 @@ def _register(task: Task, name: str, settings: _Settings) -> Any:
 
 
 def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Mapping[str, Value]) -> Any:
-    """Register a session, once; settings of `add` replace an import without settings."""
+    """Register and return a session; settings given to `add` replace an import without settings."""
     _guard_registry()
     present: Any = nox.registry.get().get(name)
     if present is not None:
@@ -287,12 +287,12 @@ def _name_conflict(name: str, task: str) -> SystemExit:
 
 
 def _error(code: str, message: str, fix: str) -> SystemExit:
-    """Return an error of a noxfile, which ends nox without a traceback."""
+    """Return an exception that makes nox exit with this error and no traceback."""
     return SystemExit(f"error: {message} [{code}]\nfix: {fix}")
 
 
 def _help(task: Task) -> str:
-    """Return the docstring for `nox --list`, and with options, which take time to import, for `nox --usage`."""
+    """Return the docstring of a session, with the options only for `nox --usage`: importing them takes time."""
     if any(word.startswith("--usage") for word in sys.argv):
         from relnox import arguments
 
@@ -315,7 +315,7 @@ def _run(
 
 
 def _end(session: nox.Session, task: Task, exit_code: ExitCode, *, check: bool) -> None:
-    """End the session as the task ended."""
+    """Interrupt the session if the task was interrupted, or fail it if `check` is true and the task failed."""
     if exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         raise KeyboardInterrupt
     if check and exit_code is not ExitCode.DONE:
@@ -323,13 +323,13 @@ def _end(session: nox.Session, task: Task, exit_code: ExitCode, *, check: bool) 
 
 
 def _silence_loggers() -> None:
-    """Silence loggers of libraries: nox shows all of them, unescaped."""
+    """Silence the loggers of libraries, whose messages nox would show unescaped."""
     for name in ("build", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _nothing_installed(session: nox.Session, task: Task) -> Outcome:
-    """Return the outcome of a task with --install-only."""
+    """Log that there is nothing to install, for `nox --install-only`, and return an empty outcome."""
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan
 
@@ -338,7 +338,7 @@ def _nothing_installed(session: nox.Session, task: Task) -> Outcome:
 
 
 def _front_end() -> FrontEnd:
-    """Return how tasks are started with this noxfile; others are started with relnox."""
+    """Return the command for each task: `nox -s` if this noxfile has a session for it, otherwise `relnox`."""
     commands: dict[str, Start] = {}
     for name, function in nox.registry.get().items():
         if (task := _task_of(function)) is not None:
@@ -347,10 +347,12 @@ def _front_end() -> FrontEnd:
 
 
 def _start(name: str) -> Start:
+    """Return how a session is started on the command line."""
     return Start(shlex.join(["nox", "-s", name]), "--")
 
 
 def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
+    """Return the options after `--` by field name; fail the session if they are invalid."""
     from relnox import arguments, reporters
 
     try:
@@ -415,7 +417,7 @@ def _required(runners: Sequence[Any], requested: Sequence[str] | None) -> set[st
 
 
 def _installs_only(session: nox.Session) -> bool:
-    """Return whether nox runs with --install-only, with which it calls sessions too."""
+    """Return whether nox runs with `--install-only`, which calls sessions but does not run their commands."""
     return session.run(sys.executable, "-c", "", silent=True, log=False, external=True) is None
 
 

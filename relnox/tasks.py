@@ -97,9 +97,9 @@ class _Flag(Argument):
     """A flag whose value is checked while invoke parses the command line, before the first task runs.
 
     Args:
-        option: Its option.
-        negative: Whether it sets the option to false.
-        opposite: The flag that sets it to true.
+        option: The option that the flag sets.
+        negative: Whether the flag sets the option to false.
+        opposite: The flag that sets the option to true, if `negative` is true.
     """
 
     def __init__(self, option: Field, *, negative: bool = False, opposite: _Flag | None = None) -> None:
@@ -138,13 +138,13 @@ class _Flag(Argument):
 
 
 def _flags(option: Field) -> list[_Flag]:
-    """Return the flags of an option; a boolean option that can be disabled has two, to tell when it is not set."""
+    """Return the flags of an option: two for a boolean option that can be turned off, otherwise one."""
     flag = _Flag(option)
     return [flag] if option.negative is None else [flag, _Flag(option, negative=True, opposite=flag)]
 
 
 def _contradiction(option: Field) -> Blocked:
-    """Return the error for both flags of an option: invoke keeps no order, so the last one cannot win."""
+    """Return the error if both flags of an option are used; invoke does not tell which one was last."""
     return Blocked(
         "options-conflict",
         f"{option.flag} and {option.negative} exclude each other",
@@ -170,7 +170,7 @@ def _run(context: Context, task: Task, values: dict[str, Any], defaults: Mapping
 
 
 def _front_end() -> FrontEnd:
-    """Return how tasks are started with this tasks file; others are started with relnox."""
+    """Return the command for each task: `invoke` if this tasks file has the task, otherwise `relnox`."""
     commands = {}
     for name in _collections[-1].task_names if _collections else ():
         if isinstance(task := _collections[-1][name], ReleaseTask):
@@ -179,7 +179,7 @@ def _front_end() -> FrontEnd:
 
 
 def _command_line(task: Task, values: dict[str, Any]) -> dict[str, Value]:
-    """Return the options on the command line by field name; invoke's defaults mean that one was not used."""
+    """Return the options on the command line by field name, without those that have invoke's defaults."""
     options: dict[str, Value] = {}
     for option in fields_of(load(task.name).Options):
         match values.get(option.name):
@@ -288,7 +288,7 @@ _collection_of: Callable[..., Collection] = Collection.from_module.__func__  # t
 
 
 def _checked_collection(kind: type[Collection], module: ModuleType, *words: Any, **settings: Any) -> Collection:
-    """Replacement of `Collection.from_module`, with which invoke loads a tasks file, that checks names first."""
+    """Check the names of tasks before invoke loads a tasks file; replaces `Collection.from_module`."""
     _check_names(module)
     collection = _collection_of(kind, module, *words, **settings)
     _collections.append(collection)
@@ -323,16 +323,17 @@ def _names(task: InvokeTask[Any]) -> set[str]:
 
 
 def _is_own(task: object) -> bool:
-    """Return whether it is a task of the project, not of relnox."""
+    """Return whether an object is a task of the project, not of relnox."""
     return isinstance(task, InvokeTask) and not isinstance(task, ReleaseTask)
 
 
 def _blocked(code: str, message: str, fix: str) -> Exit:
-    """Return an error of a tasks file, which invoke prints without a traceback."""
+    """Return an exception that makes invoke exit with this error and no traceback."""
     return Exit(f"error: {message} [{code}]\nfix: {fix}", code=ExitCode.BLOCKED.value)
 
 
 def _name_conflict(name: str, attribute: str) -> Exit:
+    """Return the error for a task of the project that has the name of one of relnox's tasks."""
     return _blocked(
         "task-name-twice",
         f"two tasks are named {name}: relnox's {attribute}, and another one in this tasks file",

@@ -32,12 +32,12 @@ _POLL_INTERVAL = 0.005
 def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     """Execute a plan to its end, or to the first failure.
 
-    A bug is raised as it is unless the outcome must be reported, because something may be public. Then it ends the
-    run like any failure.
+    An unexpected exception is raised, unless something may be public already: then it ends the run like a failed
+    step, so that the outcome is reported.
 
     Args:
-        run: The run of a plan without problems; its `emit` gets all events.
-        handles_signals: Whether SIGINT and SIGTERM are handled meanwhile.
+        run: The run of a plan without problems; `run.emit` receives all events.
+        handles_signals: Whether to handle SIGINT and SIGTERM during the run.
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)
@@ -82,6 +82,7 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
 
 
 def _execute_steps(plan: Plan, progress: Progress, run: Run, watched: signals.Signals) -> None:
+    """Execute all steps of a plan, concurrently where possible, or mark them as skipped if the plan is."""
     for step in plan.steps if plan.skipped is not None else ():
         progress.start(step)
         progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
@@ -95,11 +96,12 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, watched: signals.Si
 
 
 def _must_report(policies: Sequence[Policy]) -> bool:
+    """Return whether a policy requires that the outcome is reported, because something may be public."""
     return any(policy.must_report for policy in policies)
 
 
 def _exit_code(policies: Sequence[Policy], results: Sequence[StepFinished]) -> ExitCode:
-    """Return the exit code that a policy decides on, otherwise that of the errors."""
+    """Return the exit code set by a policy, or else the worst exit code of the errors."""
     decided = (code for policy in policies if (code := policy.exit_code(results)) is not None)
     return next(decided, None) or ExitCode.worst(
         [result.error.exit_code for result in results if result.error is not None]
@@ -109,15 +111,15 @@ def _exit_code(policies: Sequence[Policy], results: Sequence[StepFinished]) -> E
 def _recheck(
     policies: Sequence[Policy], watched: signals.Signals, *, after_signal: ExitCode | None
 ) -> ExitCode | None:
-    """Check after a failed run what is public; a signal ends the check immediately.
+    """Check what is public after a failed run; a signal ends the check immediately.
 
     Args:
-        policies: What to check.
-        watched: The signals.
-        after_signal: The exit code of a signal that has ended the run.
+        policies: The policies of the run, which start the checks.
+        watched: The signals received so far.
+        after_signal: The exit code of the signal that ended the run, or None.
 
     Returns:
-        The exit code of that signal, or of one received during the check.
+        The exit code of a signal received during the check, or else `after_signal`.
     """
     interrupted = after_signal
     for policy in policies:
@@ -137,11 +139,11 @@ def _recheck(
 
 @contextlib.contextmanager
 def _outcome_first(policies: Sequence[Policy], outcome: Outcome | None = None) -> Iterator[None]:
-    """Suppress errors after the last step if the outcome must be reported.
+    """Suppress errors in the block if the outcome of the run must be reported.
 
     Args:
-        policies: What takes part in the run.
-        outcome: The outcome to print if it cannot be reported otherwise.
+        policies: The policies of the run, which decide whether the outcome must be reported.
+        outcome: The outcome to print on standard error if the block fails; None to print nothing.
     """
     try:
         yield
@@ -156,7 +158,7 @@ def _outcome_first(policies: Sequence[Policy], outcome: Outcome | None = None) -
 
 
 def _traceback(bug: BaseException | None) -> str | None:
-    """Format a bug for the report; None for an interruption."""
+    """Return the traceback of an unexpected exception for the report, or None for an interruption."""
     if bug is None or isinstance(bug, KeyboardInterrupt):
         return None
     import traceback
@@ -169,7 +171,7 @@ def _traceback(bug: BaseException | None) -> str | None:
 
 
 def _execute_alone(step: Step, progress: Progress, run: Run, watched: signals.Signals) -> None:
-    """Execute one step that does not run concurrently with others."""
+    """Execute a step while no other step runs."""
     if (reason := progress.why_not(step)) is not None:
         progress.end(StepFinished(step, Status.ABORTED, reason, 0.0))
         return
@@ -184,6 +186,7 @@ def _execute_alone(step: Step, progress: Progress, run: Run, watched: signals.Si
 
 
 def _execute_step(step: Step, run: Run) -> StepFinished:
+    """Check, apply and verify a step, and return its result."""
     started = time.monotonic()
     action = action_class(step)(step, run)
     error: RelnoxError | None = None

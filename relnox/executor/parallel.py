@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _POLL_INTERVAL = 0.05
 _SIGNAL_INTERVAL = 0.5
-"""Seconds between two checks for a signal whose exception Python has dropped."""
+"""The interval of the checks for signals whose exception Python dropped, in seconds."""
 _EXTRA_STEPS = 2
-"""Steps in addition to the number of processors: some steps wait for a program, the disk or the GIL."""
+"""The number of steps to run beyond one per processor: some wait for a program, the disk or the GIL."""
 
 
 def execute(  # noqa: C901 - one loop with three exits
@@ -36,14 +36,14 @@ def execute(  # noqa: C901 - one loop with three exits
     run: Run,
     watched: Signals,
 ) -> None:
-    """Execute steps concurrently, as far as they do not need each other.
+    """Execute steps concurrently, each as soon as the steps that it needs are done.
 
     Args:
         steps: Consecutive steps of a plan.
         execute_step: Executes one step; called in threads.
         progress: Records how steps end.
-        run: The run, whose workers are ended when it is interrupted.
-        watched: The received signals; one ends all steps immediately.
+        run: The run; its worker processes are ended when it is interrupted.
+        watched: The received signals; a signal ends all steps immediately.
     """
     queue, limits, work = _Queue(steps), _ResourceLimits(), _Work(execute_step)
     running: dict[Future[StepFinished], tuple[Step, float]] = {}
@@ -93,7 +93,7 @@ def execute(  # noqa: C901 - one loop with three exits
 def _interrupt(
     interruption: Interruption, running: Iterable[tuple[Step, float]], queue: _Queue, progress: Progress
 ) -> None:
-    """Record that running steps were interrupted, and that waiting ones were not tried."""
+    """Record the running steps as interrupted, and the waiting steps as not tried."""
     interrupted = tuple(running)
     for step, started in interrupted:
         progress.end(progress.interrupt(step, interruption, time.monotonic() - started))
@@ -103,33 +103,33 @@ def _interrupt(
 
 
 def default_limit() -> int:
-    """Return how many steps keep all processors busy."""
+    """Return how many steps to run at once to keep all processors busy."""
     return process.processors() + _EXTRA_STEPS
 
 
 class _ResourceLimits:
-    """Counts of the resources in use, so that no more steps run at once than each resource allows."""
+    """The resources in use, which limit how many steps run at once."""
 
     def __init__(self) -> None:
         self._used: Counter[str] = Counter()
 
     def acquire(self, step: Step) -> bool:
-        """Reserve what a step uses; return False if one of its resources is in full use."""
+        """Reserve the resources of a step and return True; return False if one of them is used up."""
         if any(self._used[name] >= (limit or default_limit()) for name, limit in step.resources):
             return False
         self._used.update(name for name, _ in step.resources)
         return True
 
     def release(self, step: Step) -> None:
-        """Return what a step used."""
+        """Release the resources of a step."""
         self._used.subtract(name for name, _ in step.resources)
 
 
 class _Queue:
-    """Steps that have not begun, in the order of the plan, and which of them are ready to begin.
+    """The steps that have not started, in the order of the plan, and which of them are ready to start.
 
     Raises:
-        Failed: Steps need each other in a cycle.
+        Failed: The steps need each other in a cycle.
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -154,19 +154,19 @@ class _Queue:
 
     @property
     def waiting(self) -> tuple[Step, ...]:
-        """The steps that have not begun."""
+        """The steps that have not started."""
         return tuple(self._steps.values())
 
     def waiting_without(self, steps: Iterable[Step]) -> tuple[Step, ...]:
-        """Return the steps that have not begun, without these: an interrupted step still counts as waiting."""
+        """Return the waiting steps except these; an interrupted step still counts as waiting."""
         excluded = {id(step) for step in steps}
         return tuple(step for step in self.waiting if id(step) not in excluded)
 
     def start_ready(self, begin: Callable[[Step], bool]) -> None:
-        """Start all steps that are ready, including those that become ready in the process.
+        """Start all steps that are ready, including steps that become ready meanwhile.
 
         Args:
-            begin: Begins a step; returns False if it has to wait.
+            begin: Starts a step, or returns False if the step has to wait for a resource.
         """
         blocked = []
         while self._ready:
@@ -179,7 +179,7 @@ class _Queue:
             heappush(self._ready, number)
 
     def end(self, step: Step) -> None:
-        """Mark a step as ended, successfully or not."""
+        """Mark a step as ended, successfully or not, so that steps that need it become ready."""
         self._order.done(self._numbers[step.key])
         for number in self._order.get_ready():
             heappush(self._ready, number)
@@ -194,7 +194,7 @@ class _Work:
         self._ended = False
 
     def do(self, step: Step) -> StepFinished:
-        """Execute a step, unless the run was ended."""
+        """Execute a step and return its result; it is aborted if the run was interrupted before."""
         self._running.add(id(step))
         try:
             if self._ended:
@@ -204,7 +204,7 @@ class _Work:
             self._running.discard(id(step))
 
     def end(self, run: Run) -> None:
-        """End programs and requests of running steps until all of them have ended."""
+        """End the programs and requests of the running steps, and wait until all steps have ended."""
         self._ended = True
         run.close_services()
         while self._running:

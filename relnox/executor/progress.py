@@ -20,7 +20,7 @@ BAD = (Status.FAILED, Status.ABORTED)
 
 
 def groups(steps: Iterable[Step]) -> list[list[Step]]:
-    """Group consecutive steps that may run concurrently."""
+    """Split steps into groups: consecutive concurrent steps together, every other step on its own."""
     parts: list[list[Step]] = []
     for concurrent, consecutive in itertools.groupby(steps, lambda step: step.concurrent):
         members = list(consecutive)
@@ -33,7 +33,7 @@ class Progress:
 
     Args:
         plan: The plan.
-        emit: Called with events.
+        emit: Called with each event.
     """
 
     def __init__(self, plan: Plan, emit: Callable[[Event], None]) -> None:
@@ -51,7 +51,7 @@ class Progress:
         return tuple(result for _, result in sorted(self._results.items()))
 
     def why_not(self, step: Step) -> str | None:
-        """Return why a step is not tried, or None."""
+        """Return why a step must not be started, or None if it may be."""
         if self.interrupted is not None:
             return "the run was interrupted"
         if missing := [key for key in step.needs if key in self._bad]:
@@ -61,11 +61,11 @@ class Progress:
         return None
 
     def start(self, step: Step) -> None:
-        """Emit that a step begins."""
+        """Emit the event that a step starts."""
         self._emit(StepStarted(step))
 
     def end(self, result: StepFinished) -> None:
-        """Record and emit how a step ended."""
+        """Record and emit the result of a step."""
         self.ended.add(result.step.key)
         if result.status in BAD:
             self._bad.add(result.step.key)
@@ -73,9 +73,10 @@ class Progress:
         self._emit(result)
 
     def give_up(self, error: BaseException) -> None:
-        """Abort all remaining steps after a bug, or an interruption outside a step.
+        """Mark all remaining steps as aborted after an unexpected exception or an interruption outside a step.
 
-        The reporter may have the bug, so its errors are suppressed. An interruption decides the exit code.
+        Errors of the reporter are suppressed, because it may have raised the exception. An interruption determines
+        the exit code.
         """
         if isinstance(error, KeyboardInterrupt):
             self.interrupted = ExitCode.INTERRUPTED
@@ -94,6 +95,6 @@ class Progress:
                     pass
 
     def interrupt(self, step: Step, interruption: Interruption, seconds: float) -> StepFinished:
-        """Record an interruption; return the result of the running step."""
+        """Record that a signal interrupted the run during a step, and return the result of that step."""
         self.interrupted = interruption.exit_code
         return StepFinished(step, Status.ABORTED, f"interrupted ({interruption.number.name})", seconds)

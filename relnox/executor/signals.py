@@ -18,7 +18,7 @@ _EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TER
 
 
 class Interruption(BaseException):
-    """A signal interrupted the run; a BaseException, so that no `except Exception` catches it."""
+    """Raised when a signal interrupts the run; a BaseException so that `except Exception` does not catch it."""
 
     def __init__(self, number: signal.Signals) -> None:
         super().__init__(number.name)
@@ -27,10 +27,10 @@ class Interruption(BaseException):
 
 
 class Signals:
-    """The signal that was received, if any, and whether it interrupts at once.
+    """The last signal received, if any, and whether a signal interrupts the running code at once.
 
-    It interrupts only inside a step that is not atomic, and once: the clean-up is not interrupted again. Python
-    drops exceptions that are raised during garbage collection, so long waits call `check` from time to time.
+    A signal interrupts at once only in a step that is not atomic, and only the first time, so that clean-up is not
+    interrupted. Python drops exceptions raised during garbage collection, so long waits call `check` regularly.
     """
 
     def __init__(self) -> None:
@@ -39,12 +39,12 @@ class Signals:
 
     @contextlib.contextmanager
     def during(self, *, atomic: bool) -> Iterator[None]:
-        """Run one step: in an atomic one, a signal has to wait until the next step begins.
+        """Return a context for one step; a signal in an atomic step takes effect when the next step starts.
 
-        After the last step, the run is done and a signal has no effect.
+        A signal in an atomic last step does not interrupt the run.
 
         Raises:
-            Interruption: A signal was received before this step, or in it if it is not atomic.
+            Interruption: A signal was received before this step, or during it if the step is not atomic.
         """
         try:
             self.check()
@@ -56,10 +56,10 @@ class Signals:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Let a signal interrupt the block at once.
+        """Return a context in which a signal interrupts at once.
 
         Raises:
-            Interruption: A signal was received.
+            Interruption: A signal was received before or in the block.
         """
         try:
             self._at_once = True
@@ -69,7 +69,7 @@ class Signals:
             self._at_once = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal, as the installed signal handler."""
+        """Record a signal, and interrupt if that is allowed; called by Python as the signal handler."""
         del frame
         self._received = signal.Signals(number)
         if self._at_once:
@@ -77,25 +77,25 @@ class Signals:
             self.check()
 
     def pass_on(self, handler: Any) -> None:
-        """Pass a signal that was not handled here to the enclosing run."""
+        """Pass a signal that was not handled here to the enclosing run, if `handler` belongs to one."""
         if self._received is not None and isinstance(getattr(handler, "__self__", None), Signals):
             handler(self._received, None)
 
     def keep(self, interruption: Interruption) -> None:
-        """Keep a signal that came when all steps had ended, for the enclosing run."""
+        """Record the signal of an interruption again, after all steps have ended, for the enclosing run."""
         self._received = interruption.number
 
     def take_over(self, handler: Any) -> None:
-        """Take a signal that the enclosing run received between two steps."""
+        """Move a signal that the enclosing run has not handled yet to this one, if `handler` belongs to a run."""
         enclosing = getattr(handler, "__self__", None)
         if isinstance(enclosing, Signals):
             self._received, enclosing._received = enclosing._received, None  # noqa: SLF001 - another instance
 
     def check(self) -> None:
-        """Raise an interruption if a signal was received.
+        """Check whether a signal was received.
 
         Raises:
-            Interruption: A signal was received and not handled yet.
+            Interruption: A signal was received and is not handled yet.
         """
         if self._received is not None:
             raise Interruption(self._received)
@@ -103,10 +103,10 @@ class Signals:
 
 @contextlib.contextmanager
 def watching(*, handled: bool = True) -> Iterator[Signals]:
-    """Handle both signals inside the block, and restore the previous handlers afterwards.
+    """Handle SIGINT and SIGTERM inside the block, and restore the previous handlers afterwards.
 
-    A handler for the time before a run (`only_before_a_run`) is not restored: signals are ignored instead, because
-    the exit code is final. Outside the main thread, Python delivers no signals.
+    Handlers with `only_before_a_run` are not restored; signals are ignored instead: the exit code is final.
+    Nothing is handled outside the main thread, where Python delivers no signals, or if `handled` is false.
     """
     signals = Signals()
     if not handled or threading.current_thread() is not threading.main_thread():
@@ -126,7 +126,7 @@ def watching(*, handled: bool = True) -> Iterator[Signals]:
 
 
 def _unless_interruption(hook: Callable[[Any], object]) -> Callable[[Any], None]:
-    """Wrap a hook for dropped exceptions to ignore interruptions: the next `check` raises them again."""
+    """Return `sys.unraisablehook` without reports of interruptions, which the next `check` raises again."""
 
     def wrapper(unraisable: Any) -> None:
         if not isinstance(unraisable.exc_value, Interruption):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def as_written(text: str) -> str:
-    """Return text unchanged, with `relnox` commands; see `core.planning.fixes`."""
+    """Return text unchanged, for front ends that use `relnox` commands; see `core.planning.fixes`."""
     return text
 
 
@@ -24,19 +24,19 @@ class Reporter(Protocol):
     """Shows the progress of a run on standard error, and its results on standard output.
 
     Attributes:
-        verbose: Whether the output of programs is shown.
+        verbose: Whether to show the output of programs.
     """
 
     verbose: bool
 
     def event(self, event: Event, *, nested: bool) -> None:
-        """Handle an event; `nested` is true in a stage of a chain."""
+        """Handle an event; `nested` is true if it comes from a stage of another task."""
 
     def plan(self, plan: Plan) -> None:
         """Show a plan that is not run."""
 
     def tables(self, tables: Sequence[Table]) -> None:
-        """Show results."""
+        """Show tables with the results of a run."""
 
     def error(self, error: RelnoxError) -> None:
         """Show the error that ends the run."""
@@ -49,16 +49,16 @@ def choose(
     *,
     quiet: bool = False,
 ) -> Reporter:
-    """Return a reporter by name; for `auto` or no name, the one that suits the output.
+    """Return the reporter with a name, or the one that suits the output if the name is empty or `auto`.
 
-    On GitHub Actions, the runner masks each secret from its first use on. GitLab masks only variables that are
-    declared as masked in its settings.
+    On GitHub Actions, also tell the runner to mask each secret when it is first used. GitLab masks only variables
+    that are declared as masked in its settings.
 
     Args:
         name: The name of the reporter.
         environment: All environment variables.
         convert: Converts commands in messages, fixes and notes to the form that the user has to type.
-        quiet: Whether progress is not shown.
+        quiet: Whether to show only results, warnings and errors.
     """
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
     if kind == "auto":

@@ -43,5 +43,6 @@ class BestEffortReporter:
 
 
 def _try(report: Callable[[], None]) -> None:
+    """Call a function, and ignore output errors."""
     with contextlib.suppress(OSError):
         report()

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class GitHub(Plain):
-    """Writes workflow commands among plain lines.
+    """A reporter that writes plain lines and workflow commands of GitHub Actions.
 
     Args:
-        environment: Environment variables; `GITHUB_STEP_SUMMARY` is the path of the summary.
+        environment: The environment variables; `GITHUB_STEP_SUMMARY` is the path of the summary.
         convert: As for `Plain`.
         quiet: As for `Plain`.
     """
@@ -49,12 +49,13 @@ class GitHub(Plain):
             self._write(event, nested=nested)
 
     def mask(self, line: str) -> None:
-        """Tell the runner to mask a line of a secret; thread-safe."""
+        """Tell the runner to mask one line of a secret; safe to call from any thread."""
         with self._lock:
             self._resume_commands()
             add_mask(line)
 
     def _write(self, event: Event, *, nested: bool) -> None:
+        """Write the lines and workflow commands for an event; the caller holds the lock."""
         match event:
             case Notice():
                 self._resume_commands()
@@ -83,6 +84,7 @@ class GitHub(Plain):
             self._summarize(markdown(outcome, self._convert))
 
     def _end(self, event: StepFinished, *, nested: bool) -> None:
+        """Close the group of a step, and write its result, its error and its warnings."""
         if (lines := self._output.pop(event.step.key, None)) is not None:
             _command("group", event.step.title)
             self._print_output(lines)
@@ -99,19 +101,19 @@ class GitHub(Plain):
             )
 
     def error(self, error: RelnoxError) -> None:
-        """Show the error that ends the run, as an annotation too."""
+        """Show the error that ends the run, also as an annotation."""
         self._resume_commands()
         super().error(error)
         message = f"{error.message}\n{error.fix}" if error.fix else error.message
         _command("error", self._convert(message), title=f"relnox: {error.code}")
 
     def tables(self, tables: Sequence[Table]) -> None:
-        """Show results, in the summary too."""
+        """Show results, also in the summary."""
         super().tables(tables)
         self._summarize("\n".join(line for table in tables for line in _table(table)))
 
     def _print_output(self, lines: Iterable[str]) -> None:
-        """Print lines that may look like commands, with commands stopped."""
+        """Print untrusted lines, after telling the runner to stop interpreting workflow commands."""
         for line in lines:
             if self._stop_token is None:
                 self._stop_token = secrets.token_hex(16)
@@ -119,11 +121,13 @@ class GitHub(Plain):
             STDERR.line(line.expandtabs())
 
     def _resume_commands(self) -> None:
+        """Tell the runner to interpret workflow commands again, if they are stopped."""
         if self._stop_token is not None:
             _command(self._stop_token, "")
             self._stop_token = None
 
     def _summarize(self, markdown: str) -> None:
+        """Append Markdown to the summary of the run; print a note the first time that fails."""
         if self._summary and markdown:
             try:
                 with Path(self._summary).open("a", encoding="utf-8", errors="backslashreplace") as out:
@@ -134,12 +138,12 @@ class GitHub(Plain):
 
 
 def add_mask(line: str) -> None:
-    """Tell the runner to mask a line of a secret."""
+    """Tell the runner to mask one line of a secret."""
     STDERR.command(f"::add-mask::{escape(line)}")
 
 
 def markdown(outcome: Outcome, convert: Callable[[str], str] = as_written) -> str:
-    """Format a run as a Markdown table."""
+    """Format the outcome of a run as Markdown: a table of its steps, and which files are public."""
     lines = [f"### {_inert(text.ending(outcome))}", "", "| step | status | |", "| --- | --- | --- |"]
     for result in outcome.results:
         cells = (result.step.title, text.MARKS[result.status], " ".join(convert(result.detail).split()))
@@ -150,7 +154,7 @@ def markdown(outcome: Outcome, convert: Callable[[str], str] = as_written) -> st
 
 
 def escape(text: str, *, value: bool = False) -> str:
-    """Escape text for a workflow command; with `value`, for one of its properties."""
+    """Escape the message of a workflow command, or a property of the command if `value` is true."""
     pairs = [("%", "%25"), ("\r", "%0D"), ("\n", "%0A")] + ([(":", "%3A"), (",", "%2C")] if value else [])
     for character, escaped in pairs:
         text = text.replace(character, escaped)
@@ -158,13 +162,14 @@ def escape(text: str, *, value: bool = False) -> str:
 
 
 def _command(name: str, message: str, *, title: str = "") -> None:
-    """Write a workflow command with untrusted text."""
+    """Write a workflow command, with the untrusted message and title masked and escaped."""
     properties = f" title={escape(escape_line(masked(title)), value=True)}" if title else ""
     lines = (escape_line(line) for line in split_lines(masked(message)))
     STDERR.command(f"::{name}{properties}::{escape(chr(10).join(lines))}")
 
 
 def _table(table: Table) -> Iterable[str]:
+    """Yield the lines of a table in Markdown."""
     if table.title:
         yield f"#### {_inert(table.title)}"
     yield _row(table.columns)
@@ -178,9 +183,9 @@ def _row(cells: Iterable[str]) -> str:
 
 
 _MARKUP = {ord(mark): f"&#{ord(mark)};" for mark in "\\`*_{}[]<>()#!|~&$\"'"} | {ord("@"): "&#64;&#8203;"}
-"""Characters with a meaning in Markdown and HTML; a zero-width space prevents mentions by @."""
+"""Replacements for characters with a meaning in Markdown or HTML; a zero-width space after @ prevents mentions."""
 
 
 def _inert(cell: str) -> str:
-    """Escape text for Markdown: no HTML, links, mentions or columns."""
+    """Escape text for Markdown, so that it contains no HTML, links, mentions or column separators."""
     return escape_line(masked(cell)).translate(_MARKUP)

@@ -18,7 +18,7 @@ def render(outcome: Outcome) -> str:
 
 
 def render_error(task: str, error: RelnoxError) -> str:
-    """Format the report of a run that an error ended before its first step."""
+    """Format the report of a run that an error ended before its first step as JSON."""
     document: dict[str, Any] = {
         "task": task,
         "exit_code": error.exit_code.value,

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class Plain:
-    """Writes plain lines; see `Reporter` for its methods.
+    """A reporter that writes plain lines; see `Reporter` for its methods.
 
     Args:
         convert: Converts commands to the form that the user has to type.
-        quiet: Whether only results, warnings and errors are shown.
+        quiet: Whether to show only results, warnings and errors.
     """
 
     verbose = False
@@ -47,6 +47,7 @@ class Plain:
             self._handle(event, nested=nested)
 
     def _handle(self, event: Event, *, nested: bool) -> None:
+        """Show an event that is not hidden by `quiet`."""
         indent = "  " if nested else ""
         match event:
             case RunStarted(plan):
@@ -84,7 +85,7 @@ class Plain:
         self._log(text.error_lines(error))
 
     def _end_run(self, outcome: Outcome, *, nested: bool) -> None:
-        """Show aborted steps (many of them as one line) and how the run ended."""
+        """Show the aborted steps, as one line if there are many, and how the run ended."""
         indent = "  " if nested else ""
         if len(self._aborted) > text.MAX_ABORTED:
             self._log(text.aborted(self._aborted), "yellow", indent)
@@ -100,19 +101,21 @@ class Plain:
         self._log(text.finished(event), indent=indent)
 
     def _labeled(self, label: str, style: str, message: str, indent: str = "") -> None:
-        """Show a label, which has a style on terminals, and a message of several lines."""
+        """Show a message of one or more lines after a label; subclasses apply the style to the label."""
         del style
         self._log(text.further_lines(f"{label} {message}", indent))
 
     def _log(self, lines: Iterable[str], style: str = "", indent: str = "") -> None:
+        """Show lines of progress, with their commands converted."""
         for line in lines:
             self._line(self._convert(line), style, indent)
 
     def _line(self, line: str, style: str = "", indent: str = "") -> None:
-        """Show a line of progress, which has a style on terminals."""
+        """Show a line of progress; subclasses apply the style."""
         del style
         STDERR.line(indent + line)
 
     def _out(self, lines: Iterable[str]) -> None:
+        """Write lines to standard output."""
         for line in lines:
             STDOUT.line(line)

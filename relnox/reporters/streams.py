@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """A standard stream, looked up at each write: tests and front ends replace them.
+    """A standard stream, looked up in `sys` for each write because tests and front ends replace it.
 
     Characters that the encoding lacks are written as escapes. Output to a closed pipe is dropped. A full disk is
     an error on standard output (results), but not on standard error (progress).
@@ -48,7 +48,7 @@ class Stream:
         self.flush()
 
     def write(self, text: str) -> int:
-        """Write text; see the class for errors that are ignored."""
+        """Write text and return its length; the docstring of the class says which errors are ignored."""
         stream = self._stream
         if stream is not None:
             try:
@@ -70,7 +70,7 @@ class Stream:
                 self._redirect_to_devnull(stream, error)
 
     def isatty(self) -> bool:
-        """Return whether it is a terminal."""
+        """Return whether the stream is a terminal."""
         try:
             return self._stream is not None and bool(self._stream.isatty())
         except ValueError:  # the stream is closed
@@ -80,7 +80,7 @@ class Stream:
         """Return the file descriptor.
 
         Raises:
-            OSError: There is none.
+            OSError: The stream is closed or has no file descriptor.
         """
         if self._stream is None:
             raise OSError(errno.EBADF, "closed")
@@ -88,12 +88,12 @@ class Stream:
 
     @property
     def encoding(self) -> str:
-        """The encoding."""
+        """The encoding of the stream."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     @property
     def is_unicode(self) -> bool:
-        """Whether the encoding has all characters."""
+        """Whether the encoding can represent all characters."""
         return self.encoding.lower().startswith("utf")
 
     @property
@@ -104,7 +104,7 @@ class Stream:
         return getattr(stream, "rich_proxied_file", stream)  # rich replaces the streams while its spinner runs
 
     def _redirect_to_devnull(self, stream: Any, error: OSError | ValueError) -> None:
-        """Redirect a failed stream to os.devnull: Python would flush it at exit, and exit with 120."""
+        """Redirect a failed stream to os.devnull, as Python would exit with 120 if flushing it failed at exit."""
         if stream.closed:
             return
         if isinstance(error, ValueError):

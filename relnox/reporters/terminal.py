@@ -36,11 +36,11 @@ _SIGNS = {Status.SUCCESS: "✓", Status.SKIPPED: "·", Status.FAILED: "✗", Sta
 _ASCII_SIGNS = {Status.SUCCESS: "+", Status.SKIPPED: ".", Status.FAILED: "x", Status.ABORTED: "-"}
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 _UNLIMITED = 1_000_000
-"""Columns of outputs that are not terminals: nothing is wrapped, so that untrusted text never begins a line."""
+"""The width of outputs that are not terminals: without wrapping, untrusted text never begins a line."""
 
 
 class Terminal(Plain):
-    """Writes with rich, which honors NO_COLOR and FORCE_COLOR."""
+    """A reporter that writes with rich, which honors NO_COLOR and FORCE_COLOR."""
 
     def __init__(self, convert: Callable[[str], str] = as_written) -> None:
         super().__init__(convert)
@@ -123,7 +123,7 @@ class Terminal(Plain):
         _print(self._progress, indent, (line, style))
 
     def _spin(self) -> None:
-        """Show the running steps."""
+        """Show the running steps next to a spinner, or stop the spinner if no step is running."""
         if not self._running:
             self._stop()
             return
@@ -141,6 +141,7 @@ class Terminal(Plain):
 
 
 def _console(stream: Stream) -> Console:
+    """Return a console of rich that writes to a stream."""
     return Console(
         file=cast("IO[str]", stream), highlight=False, emoji=False, width=None if stream.isatty() else _UNLIMITED
     )
@@ -152,13 +153,13 @@ def _text(line: str, style: str = "") -> Text:
 
 
 def _print(console: Console, *parts: str | tuple[str, str]) -> None:
-    """Print a line of parts, some with a style; the terminal wraps it."""
+    """Print a line made of parts, each a text or a pair of text and style; the terminal wraps the line."""
     texts = (_text(part) if isinstance(part, str) else _text(*part) for part in parts)
     console.print(Text.assemble(*texts), soft_wrap=True)
 
 
 def _print_labeled(console: Console, indent: str, label: str, style: str, message: str) -> None:
-    """Print a label with a style, followed by a text of several lines."""
+    """Print a styled label, followed by a message of one or more lines."""
     first, *rest = text.further_lines(message, indent)
     _print(console, indent, (label, style), f" {first.removeprefix(indent)}")
     for line in rest:

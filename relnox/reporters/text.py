@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
 
 MAX_ABORTED = 8
-"""Maximum number of aborted steps that are shown one by one."""
+"""The maximum number of aborted steps to show one by one."""
 
 _INDENT = " " * 8
 
@@ -46,7 +46,7 @@ _FAILED_AFTERWARDS = {
 
 
 def aligned_lines(table: Table) -> Iterator[str]:
-    """Format a table in columns as wide as their widest entry."""
+    """Yield the lines of a table, with columns as wide as their widest cell."""
     lines = [[escape_line(cell) for cell in line] for line in (table.columns, *table.rows)]
     widths = [max(len(line[number]) for line in lines) for number in range(len(table.columns))]
     if table.title:
@@ -56,13 +56,13 @@ def aligned_lines(table: Table) -> Iterator[str]:
 
 
 def aborted(results: Sequence[StepFinished]) -> Iterator[str]:
-    """Format many aborted steps as one line, with the reason of the first."""
+    """Format many aborted steps as their number and the first step, with the reason it was aborted."""
     yield f"{MARKS[Status.ABORTED]} {counted(len(results), 'step')}, the first is: {results[0].step.title}"
     yield from further_lines(results[0].detail, _INDENT)
 
 
 def is_important(event: Event) -> bool:
-    """Return whether an event is shown even if progress is not: a warning, or what did not succeed."""
+    """Return whether to show an event in quiet mode, because it is a warning or a failure."""
     match event:
         case StepFinished(status=Status.FAILED | Status.ABORTED):
             return True
@@ -77,12 +77,12 @@ def is_important(event: Event) -> bool:
 
 
 def output_line(step: Step, line: str) -> str:
-    """Format a line of output of a step's program, with the name of the step if it runs concurrently."""
+    """Format an output line of a program, with the key of its step if the step runs concurrently."""
     return f"{f'{step.key} ' if step.concurrent else ''}| {line.expandtabs()}"
 
 
 def further_lines(text: str, indent: str) -> Iterator[str]:
-    """Split text into lines and indent all but the first further, so that untrusted text never begins a line."""
+    """Split text into lines, and indent all but the first more, so that untrusted text never begins a line."""
     first, *rest = split_lines(text) or [""]
     yield f"{indent}{first}"
     yield from (f"{indent}{line}" if line.startswith("  ") else f"{indent}  {line}" for line in rest)
@@ -94,7 +94,7 @@ def diff_lines(edit: Edit) -> Iterator[str]:
 
 
 def plan_lines(plan: Plan, convert: Callable[[str], str] = as_written) -> Iterator[str]:
-    """Format a plan that is not run: its steps, the diffs of files, and its problems; diffs are not converted."""
+    """Format a plan that is not run: its steps, diffs, notes and problems; `convert` is not applied to diffs."""
     yield f"Plan of {plan.task} ({plan.digest[:12]}): {counted(len(plan.steps), 'step')}"
     for number, step in enumerate(plan.steps, 1):
         yield f"{number:>4}. {step.title}{'  [remote]' if step.remote else ''}"
@@ -131,7 +131,7 @@ def notice(event: Notice | Waiting) -> Iterator[str]:
 
 
 def finished(event: StepFinished) -> Iterator[str]:
-    """Format a step that ended: its status, title, and the result or the reason."""
+    """Format the result of a step: its status and title, and then its detail, fix and warnings."""
     seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - printed with one digit
     yield f"{MARKS[event.status]:<8}{event.step.title}{seconds}"
     if event.detail:
@@ -143,19 +143,19 @@ def finished(event: StepFinished) -> Iterator[str]:
 
 
 def detail(event: StepFinished) -> str:
-    """Return the detail of a step that ended, with the code of its error."""
+    """Return the detail of the result of a step, with the code of its error if it failed."""
     return with_code(event.detail, event.error.code) if event.error is not None else event.detail
 
 
 def with_code(message: str, code: str) -> str:
-    """Add the code of a problem at the end of the first line of its message, before the colon of a list below."""
+    """Append the code of a problem to the first line of its message, before a colon at the end."""
     first, *rest = split_lines(message) or [""]
     colon = ":" if rest and first.endswith(":") else ""
     return "\n".join([f"{first.removesuffix(colon)} [{code}]{colon}", *rest])
 
 
 def warning_lines(event: StepFinished) -> Iterator[str]:
-    """Format the warnings about files of a step."""
+    """Format the warnings of a step about files."""
     for warning in event.warnings:
         yield from further_lines(f"warning: {warning.file}: {with_code(warning.message, warning.code)}", "")
         yield from further_lines(f"fix: {warning.fix}", "  ")
@@ -171,7 +171,7 @@ def error_lines(error: RelnoxError) -> Iterator[str]:
 
 
 def published(outcome: Outcome) -> Iterator[str]:
-    """Format which files are public, not verified or not uploaded, if a release failed."""
+    """Yield which files are public, not verified or not uploaded; nothing if the run succeeded."""
     if outcome.publication and outcome.exit_code is not ExitCode.DONE:
         from relnox.core.release.publication import summary
 
