@@ -1,7 +1,7 @@
-"""Bumps of versions.
+"""Version bumps.
 
-`release_history` has the commits since the last tag of each package, `levels` the bumps that they ask for, and
-`version_groups` the packages that are bumped together. `version_bumps` decides which packages get which version,
-`dependency_updates` which requirements change with them. `editing` writes them into the contents of files, as
-`changes`; `bump_checks` are the preflight checks.
+`release_history` collects the commits since the last tag of each package, `levels` derives the requested bumps
+from them, and `version_groups` finds the packages that are bumped together. `version_bumps` decides which packages
+get which version, and `dependency_updates` which requirements change with them. `editing` computes the new
+contents of the files, as the edits defined in `changes`; `bump_checks` has the preflight checks.
 """

@@ -1,4 +1,7 @@
-"""Preflight checks of a bump; each yields its problems, and a plan lists the problems of all checks at once."""
+"""Preflight checks of a bump.
+
+Each check yields its problems instead of raising an error, so that a plan can list the problems of all checks.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,17 @@ if TYPE_CHECKING:
     from relnox.core.settings.release_lines import ReleaseLine
 
 _MAX_LISTED = 5
-"""Files named in a message."""
+"""The maximum number of files named in a message."""
 
 
 def check_clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Package]) -> Iterator[Problem]:
-    """Check for uncommitted changes in the files to edit and in the folders of the bumped packages."""
+    """Yield a problem if a file to edit or the folder of a bumped package has uncommitted changes.
+
+    Args:
+        dirty: The files with uncommitted changes.
+        edited: The files that the bump edits.
+        packages: The bumped packages.
+    """
     files = set(edited)
     folders = [package.folder for package in packages]
     affected = [
@@ -42,7 +51,11 @@ def check_clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[
 
 
 def check_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
-    """Check that no committed module imports an untracked one; `imports` are pairs of such modules."""
+    """Yield a problem for each committed module that imports an untracked one.
+
+    Args:
+        imports: Pairs of the importing module and the untracked module.
+    """
     for importing, imported in imports:
         yield Problem(
             code="import-untracked",
@@ -54,7 +67,13 @@ def check_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
 def check_branch(
     present: str | None, lines: Sequence[ReleaseLine], configured: Sequence[ReleaseLine]
 ) -> Iterator[Problem]:
-    """Check that releases are made from the present branch; a detached head (None) is no problem here."""
+    """Yield a problem if the settings do not allow releases from the current branch.
+
+    Args:
+        present: The current branch, or None if HEAD is detached; then no problem is reported here.
+        lines: The release lines of the current branch.
+        configured: All configured release lines.
+    """
     if present is not None and configured and not lines:
         names = [line.branch for line in configured]
         single = [line.branch for line in configured if not line.is_glob]
@@ -68,7 +87,13 @@ def check_branch(
 def check_bounds(
     bumps: Iterable[VersionBump], lines: Sequence[ReleaseLine], configured: Sequence[ReleaseLine]
 ) -> Iterator[Problem]:
-    """Check that every new version is within the bounds of `lines`, the release lines of the present commit."""
+    """Yield a problem for each new version outside the bounds of the release lines of the current commit.
+
+    Args:
+        bumps: The bumps.
+        lines: The release lines of the current commit.
+        configured: All configured release lines; the fix names a branch whose line allows the version.
+    """
     for bump in bumps:
         if contain(lines, bump.after):
             continue
@@ -83,7 +108,7 @@ def check_bounds(
 
 
 def check_on_branch(present: str | None) -> Iterator[Problem]:
-    """Check that a commit would be on a branch."""
+    """Yield a problem if HEAD is detached (`present` is None), since the commit would be on no branch."""
     if present is None:
         yield Problem(
             code="head-detached",
@@ -93,7 +118,13 @@ def check_on_branch(present: str | None) -> Iterator[Problem]:
 
 
 def check_branch_up_to_date(branch: str | None, remote: str, *, is_ancestor: bool | None) -> Iterator[Problem]:
-    """Check that the branch contains the remote's branch (`is_ancestor`); None if that is not known."""
+    """Yield a problem if the remote's branch has commits that the local branch lacks.
+
+    Args:
+        branch: The current branch, or None if HEAD is detached.
+        remote: The name of the remote.
+        is_ancestor: Whether the remote's branch is an ancestor of HEAD, or None if unknown.
+    """
     if is_ancestor is False:
         yield Problem(
             code="branch-behind",
@@ -103,7 +134,12 @@ def check_branch_up_to_date(branch: str | None, remote: str, *, is_ancestor: boo
 
 
 def check_behind(missing: int, upstream: str) -> Iterator[Problem]:
-    """Check that no commits of `upstream`, the remote-tracking branch, are missing in the branch."""
+    """Yield a problem if the current branch lacks commits of its upstream branch.
+
+    Args:
+        missing: The number of missing commits.
+        upstream: The remote-tracking branch.
+    """
     if missing:
         commits = "a commit that is" if missing == 1 else f"{missing} commits that are"
         yield Problem(
@@ -114,7 +150,15 @@ def check_behind(missing: int, upstream: str) -> Iterator[Problem]:
 def check_tags_free(
     tags: Iterable[Tag], local: Mapping[str, str], remote: Mapping[str, str], head: str | None, remote_name: str
 ) -> Iterator[Problem]:
-    """Check that no planned tag exists, here or on the remote, except on `head` if the plan creates no commit."""
+    """Yield a problem for each planned tag that already exists, locally or on the remote.
+
+    Args:
+        tags: The planned tags.
+        local: Maps each local tag to its commit.
+        remote: Maps each tag on the remote to its commit.
+        head: The commit that the planned tags may already be on, or None if the plan creates a commit for them.
+        remote_name: The name of the remote.
+    """
     for tag in tags:
         repositories = (("here", local), (f"on {remote_name}", remote))
         where = [name for name, commits in repositories if tag.name in commits and commits[tag.name] != head]
@@ -128,7 +172,13 @@ def check_tags_free(
 
 
 def check_tags_known(local: Mapping[str, str], remote_error: str | None, remote_name: str) -> Iterator[Problem]:
-    """Check that the remote's tags are known in a clone without tags, as many CI jobs have."""
+    """Yield a problem if the clone has no tags, as in many CI jobs, and the remote's tags cannot be read.
+
+    Args:
+        local: Maps each local tag to its commit.
+        remote_error: Why the remote's tags could not be read, or None if they were read.
+        remote_name: The name of the remote.
+    """
     if not local and remote_error is not None:
         yield Problem(
             code="tags-unknown",
@@ -140,9 +190,14 @@ def check_tags_known(local: Mapping[str, str], remote_error: str | None, remote_
 def check_above_tags(
     bumps: Iterable[VersionBump], names: Mapping[str, str], tagged: Mapping[str, tuple[str, Version]]
 ) -> Iterator[Problem]:
-    """Check that every new version is greater than that of the package's last reachable tag, which is in `tagged`.
+    """Yield a problem for each new version that is not greater than the package's last reachable tag.
 
-    A planned tag (in `names`) that exists is reported by `check_tags_free`.
+    If that tag is the planned one, nothing is reported here: `check_tags_free` reports existing tags.
+
+    Args:
+        bumps: The bumps.
+        names: Maps each package to its planned tag.
+        tagged: Maps each package to its last reachable tag and the version in that tag.
     """
     reported = set()
     for bump in bumps:
@@ -159,7 +214,12 @@ def check_above_tags(
 
 
 def check_tag_prefixes(bumps: Iterable[VersionBump], names: Mapping[str, str]) -> Iterator[Problem]:
-    """Check that backends that derive versions from tags read the planned tags (`names`, by package)."""
+    """Yield a problem for each planned tag that the package's build backend would not read the version from.
+
+    Args:
+        bumps: The bumps.
+        names: Maps each package to its planned tag.
+    """
     for bump in bumps:
         source, name = bump.package.source, names.get(bump.package.name)
         if source.kind == "tags" and source.key and name is not None and not name.startswith(str(source.key[0])):

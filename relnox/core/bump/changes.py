@@ -1,4 +1,4 @@
-"""What a bump changes in the checkout, as values: files and tags."""
+"""The changes that a bump makes in the checkout, as data: edits of files, and tags."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from relnox.core.records import Record
 
 
 class Edit(Record, kw_only=True):
-    """One file before and after, byte for byte.
+    """The edit of one file, with its content before and after.
 
     Attributes:
         file: POSIX path relative to the root.
-        before: The content before the edit; None if the file does not exist yet.
-        after: The content after the edit; None if the file is removed.
+        before: The content before the edit, or None if the file does not exist yet.
+        after: The content after the edit, or None if the edit removes the file.
     """
 
     file: str
@@ -21,7 +21,7 @@ class Edit(Record, kw_only=True):
 
     @property
     def digest(self) -> str | None:
-        """SHA-256 of the content after the edit, in hex; None if the file is removed."""
+        """The SHA-256 hash of the content after the edit, in hex, or None if the edit removes the file."""
         import hashlib
 
         return None if self.after is None else hashlib.sha256(self.after).hexdigest()
@@ -36,17 +36,18 @@ class Edit(Record, kw_only=True):
 
 
 class CombinedEdit(Edit, kw_only=True):
-    """Two edits of one file, the second of what the first made.
+    """Two successive edits of the same file, combined into one.
 
     Attributes:
-        between: The content between them, which the file may have as well when the edit is made.
+        between: The content after the first edit. The file may also have this content when the combined edit is
+            made.
     """
 
     between: bytes | None
 
 
 class Tag(Record, kw_only=True):
-    """An annotated tag on the commit that the plan creates, or on `HEAD`."""
+    """An annotated tag to create, on the commit that the plan creates or else on `HEAD`."""
 
     name: str
     message: str

@@ -1,4 +1,4 @@
-"""Requirements that change with the versions of the packages that they name."""
+"""Updates of the requirements on bumped packages."""
 
 from __future__ import annotations
 
@@ -21,16 +21,22 @@ if TYPE_CHECKING:
     """By package: the requirements to rewrite, each with its new text."""
 
 PUBLISHED_TABLES = ("runtime", "extra")
-"""Tables of requirements that users of a package need."""
+"""The kinds of requirements that are part of the published metadata of a package."""
 
 
 def dependency_updates(
     workspace: Workspace, bumps: Sequence[VersionBump], present: Mapping[str, Version], config: Config
 ) -> DependencyUpdates:
-    """Return the requirements of each package that change with the bumped packages they name.
+    """Return the requirements to rewrite because the packages that they name are bumped.
+
+    Args:
+        workspace: The packages.
+        bumps: The bumps.
+        present: The current version of each package that has one.
+        config: The settings of the project.
 
     Raises:
-        Blocked: The settings forbid a change that is necessary, or a requirement would be lowered.
+        Blocked: A requirement must change, but the settings forbid it; or a requirement would be lowered.
     """
     lowered = {bump.package.name for bump in bumps if bump.before is not None and bump.after < bump.before}
     after = {bump.package.name: bump.after for bump in bumps}
@@ -60,7 +66,13 @@ def dependency_updates(
 def _sibling_bounds(
     workspace: Workspace, bumps: Sequence[VersionBump], versions: Mapping[str, Version], config: Config
 ) -> Iterator[tuple[str, Dependency, str]]:
-    """Yield the requirements of bumped packages on siblings that name no version, with the bound they get."""
+    """Yield the requirements to which a version bound is added, because of the setting `sibling-bound`.
+
+    These are published requirements of bumped packages on other packages of the workspace that name no version.
+
+    Yields:
+        The name of the package, the requirement, and its new text.
+    """
     if config.sibling_bound in (None, "keep"):
         return
     from relnox.core.dependencies import requirements
@@ -80,7 +92,11 @@ def _sibling_bounds(
 
 
 def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
-    """Check that a requirement does not ask for a version later than the new one: it must not be lowered."""
+    """Check that the lower bound of a requirement is not greater than the new version.
+
+    Raises:
+        Blocked: It is greater, so the requirement would be lowered.
+    """
     from relnox.core.dependencies import requirements
 
     bound = requirements.lower_bound(need)
@@ -93,6 +109,11 @@ def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
 
 
 def _rewritten_requirement(need: Dependency, new: Version, config: Config) -> str | None:
+    """Return the text of a requirement after the package it names gets a new version, or None if it is unchanged.
+
+    With `update-requirements = "never"`, the result is the one of `out-of-range`: a text means that the
+    requirement excludes the new version.
+    """
     from relnox.core.dependencies import requirements
 
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
@@ -107,6 +128,11 @@ def _rewritten_requirement(need: Dependency, new: Version, config: Config) -> st
 
 
 def _check_not_excluded(package: Package, need: Dependency, new: Version) -> None:
+    """Check that a requirement that excludes the new version, and must not be rewritten, is not published.
+
+    Raises:
+        Blocked: It is published.
+    """
     if need.table in PUBLISHED_TABLES:
         raise Blocked(
             "requirement-excludes-version",

@@ -1,4 +1,4 @@
-"""The workspace after a release, from which the next development versions are decided."""
+"""The start of the next development versions: their requests, and the workspace as released."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def development_requests(bumps: Sequence[VersionBump]) -> dict[str, BumpRequest]:
-    """Return the requests for development versions after releases, by package; none for versions from tags."""
+    """Return the requests that start the next development versions after the given bumps, by package.
+
+    Packages whose versions are not written in files, or whose new version is a development version, have none.
+    """
     return {
         bump.package.name: BumpRequest(Bump(part="dev"), f"after {bump.after}")
         for bump in bumps
@@ -31,7 +34,7 @@ def development_requests(bumps: Sequence[VersionBump]) -> dict[str, BumpRequest]
 def released_workspace(
     workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
 ) -> Workspace:
-    """Return the packages with the versions and requirements that they have in the release commit."""
+    """Return the workspace with the versions and requirements that its packages have in the release commit."""
     by_name = {bump.package.name: bump for bump in bumps}
     packages = []
     for package in workspace.packages:
@@ -48,6 +51,7 @@ def released_workspace(
 
 
 def _with_version(package: Package, bump: VersionBump, config: Config) -> Package:
+    """Return a package with its new version at every location in a file."""
     source, *others = (
         replace(location, text=format_location(bump.after, location, config)) if location.in_file else location
         for location in (package.source, *package.other_locations)

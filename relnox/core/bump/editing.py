@@ -35,7 +35,7 @@ def editable_files(workspace: Workspace) -> tuple[str, ...]:
 
 
 def is_equivalent(file: str, before: bytes | None, after: bytes | None) -> bool:
-    """Return whether two contents of a file differ in formatting only."""
+    """Return whether two contents of a file differ in formatting only; None means that the file does not exist."""
     if before is None or after is None:
         return before == after
     try:
@@ -58,11 +58,11 @@ def is_equivalent(file: str, before: bytes | None, after: bytes | None) -> bool:
 
 
 def edits_between(before: Mapping[str, bytes], after: Mapping[str, bytes | None]) -> Iterator[Edit]:
-    """Yield one edit for each file that changes, sorted by name.
+    """Yield an edit for each file whose content changes, sorted by path.
 
     Args:
-        before: The present contents.
-        after: The new contents of some files; None for a file that is removed.
+        before: The current contents, by path.
+        after: The new contents of some files, by path; None removes the file.
     """
     for file in sorted(after):
         if after[file] != before.get(file):
@@ -70,7 +70,7 @@ def edits_between(before: Mapping[str, bytes], after: Mapping[str, bytes | None]
 
 
 def combine(edits: Iterable[Edit]) -> tuple[Edit, ...]:
-    """Combine successive edits, so that there is one for each file."""
+    """Combine successive edits, so that each file has only one."""
     by_file: dict[str, Edit] = {}
     for edit in edits:
         first = by_file.get(edit.file)
@@ -89,17 +89,17 @@ def bumped_files(
     contents: Mapping[str, bytes],
     config: Config,
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield the files with their new contents: only versions and requirements change, every other byte stays.
+    """Yield each file that a bump edits with its new content; only versions and requirements change in it.
 
     Args:
         workspace: The packages.
         bumps: The bumps.
         updates: Requirements to rewrite, by package.
         contents: The contents of the `editable_files`, by path.
-        config: The project's settings.
+        config: The settings of the project.
 
     Raises:
-        Blocked: A file changed since it was read, or cannot hold the new version.
+        Blocked: A file has changed since it was read, or cannot hold the new version.
     """
     strings, others = _changes(workspace, bumps, updates, config)
     locked = {bump.package.name: str(bump.after) for bump in bumps}
@@ -125,7 +125,11 @@ def bumped_files(
 def _changes(
     workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
 ) -> tuple[dict[str, Strings], dict[str, list[tuple[VersionSource, str]]]]:
-    """Return the changed strings of TOML files, and the other version locations with their new text, by file."""
+    """Return the strings to replace in TOML files, and the other version locations with their new text.
+
+    Returns:
+        Two mappings by file: the strings, and pairs of a version location and the version as written there.
+    """
     strings: dict[str, Strings] = {}
     others: dict[str, list[tuple[VersionSource, str]]] = {}
     for package in workspace.packages:
@@ -145,10 +149,10 @@ def _changes(
 
 
 def format_location(version: Version, location: VersionSource, config: Config) -> str:
-    """Return a version as it is written at a location.
+    """Return a version in the format of a location.
 
     Raises:
-        Blocked: SemVer cannot express it, and the file needs that.
+        Blocked: The location requires SemVer, which cannot express the version.
     """
     if location.semver:
         try:
@@ -159,7 +163,7 @@ def format_location(version: Version, location: VersionSource, config: Config) -
 
 
 def _with_locked_versions(text: str, versions: Mapping[str, str]) -> str:
-    """Replace the versions of these packages in a lock file."""
+    """Return the text of a lock file with new versions of the given packages (`versions`, by name)."""
     replacements = [
         (span, versions[name])
         for name, span in version_locations.find_locked_versions(text).items()

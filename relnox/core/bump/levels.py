@@ -1,7 +1,7 @@
-"""The levels of bumps that commits or change fragments since the last release ask for.
+"""The bump levels that the commits or change fragments since the last release ask for.
 
-Commits are read as Conventional Commits 1.0.0. A version that was raised by hand since the tag is
-released as it is.
+Commit messages are parsed as Conventional Commits 1.0.0. If a version was raised by hand after the last tag, that
+version is released unchanged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
 
 
 def level_of(message: str, config: CommitsConfig) -> Level | None:
-    """Return the level that a commit's message asks for; None if it asks for no release.
+    """Return the level that a commit message asks for, or None if it asks for no release.
 
     Source: Conventional Commits 1.0.0, https://www.conventionalcommits.org/en/v1.0.0/
     """
@@ -48,10 +48,14 @@ def level_of(message: str, config: CommitsConfig) -> Level | None:
 
 
 def check_tag_format_fits(history: Mapping[str, ReleaseHistory], tags: Collection[str]) -> None:
-    """Check that at least one of the existing tags belongs to a package, so that the last releases are known.
+    """Check that at least one package has a tag if there are any tags; otherwise the last releases are unknown.
+
+    Args:
+        history: The release history of each package.
+        tags: All tags.
 
     Raises:
-        Blocked: No tag has the format.
+        Blocked: No tag has the format of a package's tags.
     """
     if tags and not any(package_history.tag for package_history in history.values()):
         raise Blocked(
@@ -73,14 +77,14 @@ def bump_requests(  # noqa: PLR0913, PLR0917 - all that a level comes from
 
     Args:
         workspace: The packages.
-        history: The result of `histories`.
-        fragments: The change fragments, if the project keeps them: they count instead of the commits.
-        config: The project's settings.
-        phase: The phase of the requested prerelease.
+        history: The release history of each package, from `histories`.
+        fragments: The change fragments, which replace the commits; None if the project does not use fragments.
+        config: The settings of the project.
+        phase: The phase of the new version if a prerelease is requested, else None.
         selected: Packages named on the command line, which may be released for the first time.
 
     Raises:
-        Blocked: A prerelease is requested, but the version in the files would come after it.
+        Blocked: A prerelease is requested, but it would be lower than the version in the files.
     """
     requests = {}
     untagged = [name for name, package_history in history.items() if package_history.tag is None]
@@ -101,7 +105,17 @@ def bump_requests(  # noqa: PLR0913, PLR0917 - all that a level comes from
 def _request_by_hand(
     package: Package, history: ReleaseHistory, phase: Phase | None, *, is_new: bool
 ) -> BumpRequest | None:
-    """Return the request for a version that was set by hand since the last release."""
+    """Return the request to release a version that was set by hand since the last release, or None if none was.
+
+    Args:
+        package: The package.
+        history: Its release history.
+        phase: The phase of the new version if a prerelease is requested, else None.
+        is_new: Whether a package without tags is released for the first time.
+
+    Raises:
+        Blocked: A prerelease is requested, but it would be lower than the version in the files.
+    """
     version = package.version
     if version is None or (history.version is not None and version <= history.version):
         return None
@@ -131,7 +145,10 @@ def _derived_request(
     config: Config,
     phase: Phase | None,
 ) -> BumpRequest | None:
-    """Return the request for the highest level of the commits or change fragments since the last release."""
+    """Return the request for the highest level among the commits or change fragments since the last release.
+
+    Return None if they ask for no release, or if the package has no tag or no version yet.
+    """
     level: Level | None
     if fragments is not None:
         fragment_levels = [

@@ -1,4 +1,4 @@
-"""Release histories: the last tag of each package, and the commits since."""
+"""Release histories: the last tag of each package, and the commits since that tag."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from relnox.core.tagging.tags import TagFormat
 
 LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
-"""Generated files: a commit that changes nothing else of a package does not count as a change of it."""
+"""Generated files. A commit that changes no other file of a package does not count as a change to the package."""
 
 
 class Commit(NamedTuple):
     """A commit.
 
     Attributes:
-        id: Its full id.
-        message: Its message.
+        id: The full commit ID.
+        message: The full commit message.
         files: The files it changed, relative to the root.
-        renamed: Folders of packages that it renamed, each with its new name.
+        renamed: The package folders it renamed, as pairs of the old and the new path.
     """
 
     id: str
@@ -40,12 +40,18 @@ class Commit(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """The first line of its message."""
+        """The first line of the commit message."""
         return self.message.partition("\n")[0].strip()
 
 
 class ReleaseHistory(NamedTuple):
-    """A package's last reachable tag with its version, and the commits since then that change its files."""
+    """What happened to a package since its last release.
+
+    Attributes:
+        tag: The last reachable tag of the package, or None if it has none.
+        version: The version in that tag, or None if there is no tag.
+        commits: The commits since that tag that change files of the package.
+    """
 
     tag: str | None
     version: Version | None
@@ -59,17 +65,19 @@ def last_tags(
     versions: Mapping[str, Version | None] | None = None,
     lines: Sequence[ReleaseLine] = (),
 ) -> dict[str, tuple[str, Version]]:
-    """Return the last tag of each package that the present commit contains.
+    """Return the last reachable tag of each package, with the version in it.
 
-    That is the one with the greatest version up to the package's version: higher tags may be of abandoned ones.
-    If all are above, or no file has a version, it is the greatest of all.
+    The last tag is the one with the greatest version that is not above the package's own version, since higher
+    tags may be from abandoned releases. If all tags are above it, or no file has a version, it is the greatest of
+    all.
 
     Args:
         formats: The tag format of each package.
-        tags: All tags, each with its commit.
-        reachable: The present commit and its ancestors.
-        versions: The present versions of the packages.
-        lines: The release lines of the present commit; tags of others do not count.
+        tags: Maps each tag to its commit.
+        reachable: The current commit and its ancestors.
+        versions: The current version of each package, or None if no file has it.
+        lines: The release lines of the current commit. Tags outside their bounds count only if there are no
+            others.
     """
     ancestors = reachable if isinstance(reachable, AbstractSet) else set(reachable)
     return latest_tags(formats, (name for name, commit in tags.items() if commit in ancestors), versions, lines)
@@ -78,15 +86,15 @@ def last_tags(
 def tag_coverage(
     history: Mapping[str, Sequence[str]], tagged_commits: Iterable[str]
 ) -> tuple[dict[str, int], list[str]]:
-    """Determine which of several tagged commits contain which commit.
+    """Determine for each commit which of the tagged commits contain it.
 
     Args:
-        history: Parents of each commit, children before their parents.
+        history: Maps each commit to its parents; children come before their parents.
         tagged_commits: The tagged commits.
 
     Returns:
-        For each commit a bit mask: bit N is set if the tagged commit number N contains it; and the newest commits
-        that all tagged commits contain.
+        A mapping and a list. The mapping has a bit mask for each commit: bit N is set if tagged commit N contains
+        it. The list has the newest commits that all tagged commits contain.
     """
     bits = {commit: 1 << index for index, commit in enumerate(tagged_commits)}
     all_bits = (1 << len(bits)) - 1
@@ -117,11 +125,11 @@ def histories(  # noqa: PLR0913 - what it is derived from
 
     Args:
         packages: All packages of the workspace.
-        tagged: The result of `last_tags`.
-        tags: All tags, each with its commit.
-        coverage: The result of `tag_coverage` for the tagged commits, in the order of `tagged`.
-        commits: The commits that not all tagged commits contain, the newest first.
-        rules: Patterns for files by package; see `path_rules`.
+        tagged: The last tag of each package and its version, from `last_tags`.
+        tags: Maps each tag to its commit.
+        coverage: The bit masks from `tag_coverage`, for the tagged commits in the order of `tagged`.
+        commits: The commits that at least one of the tagged commits does not contain, newest first.
+        rules: The file patterns of each package, from `path_rules`.
     """
     numbers = {
         commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
@@ -151,7 +159,10 @@ def histories(  # noqa: PLR0913 - what it is derived from
 
 
 def path_rules(paths: Mapping[str, Sequence[str]], packages: Sequence[Package]) -> dict[str, tuple[str, ...]]:
-    """Return the patterns for files of each package that has some: those for globs of packages come first.
+    """Return the file patterns of each package that has any, from the setting `paths`.
+
+    If several keys of the setting match a package, the patterns of globs come first, so that those of names
+    override them.
 
     Args:
         paths: The setting `paths`.
@@ -165,7 +176,13 @@ def path_rules(paths: Mapping[str, Sequence[str]], packages: Sequence[Package]) 
 
 
 def _released_by(file: str, owner: str | None, rules: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return the packages that a change of a file releases; `owner` is the one whose folder has it."""
+    """Return the packages that a change to a file releases.
+
+    Args:
+        file: The file.
+        owner: The package whose folder contains the file, or None.
+        rules: The file patterns of each package, which may add packages or exclude the owner.
+    """
     names = {owner} if owner is not None else set()
     for name, of_package in rules.items():
         included = path_patterns.last_match(of_package, file)
@@ -175,7 +192,9 @@ def _released_by(file: str, owner: str | None, rules: Mapping[str, Sequence[str]
 
 
 def without_development(history: ReleaseHistory, template: str) -> ReleaseHistory:
-    """Leave out commits that start a development version: they are part of the release before them.
+    """Return a release history without the commits that start a development version.
+
+    Such commits follow a release; they are not a reason for another one.
 
     Args:
         history: The history of a package.
@@ -189,7 +208,13 @@ def without_development(history: ReleaseHistory, template: str) -> ReleaseHistor
 
 
 def owning_package(file: str, owners: Mapping[str, str], cache: dict[str, str | None]) -> str | None:
-    """Return the package whose folder contains a file, the innermost one; `cache` is by folder."""
+    """Return the package whose folder contains a file, or None; if folders are nested, the innermost one counts.
+
+    Args:
+        file: The file.
+        owners: Maps the folder of each package to the package.
+        cache: Results by folder, which this function fills.
+    """
     folder = file.rpartition("/")[0]
     if folder not in cache:
         package_folder = folder

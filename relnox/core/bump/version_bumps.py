@@ -1,8 +1,9 @@
 """Version bumps: which packages get a new version, which one, and why.
 
-Packages are bumped alone, in lockstep, or in groups. All packages of a fixed group are bumped together; the bumped
-packages of a linked group get the same version. A package whose published requirement would exclude the new
-version of another package is bumped as well, until no published requirement has to change any more.
+A package is bumped alone, in lockstep with all others, or as a member of a group. All packages of a fixed group
+are bumped together; the packages of a linked group that are bumped get the same version. If a package has a
+published requirement that excludes the new version of another package, it is bumped as well. This is repeated
+until no other package needs a bump.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
 
 _MAX_LISTED = 3
-"""Package names in a message."""
+"""The maximum number of packages named in a message."""
 
 
 class VersionBump(Record):
@@ -39,8 +40,8 @@ class VersionBump(Record):
 
     Attributes:
         package: The package.
-        before: Its present version; None if it has none yet.
-        after: Its new version; equal to `before` if the present version is released as it is.
+        before: The current version, or None if the package has none yet.
+        after: The new version; equal to `before` if the current version is released unchanged.
         reason: Why it is bumped, in a few words.
     """
 
@@ -51,14 +52,24 @@ class VersionBump(Record):
 
 
 class BumpRequest(Record):
-    """The bump requested for a package (None: release the present version as it is), with the reason."""
+    """The bump that is requested for a package.
+
+    Attributes:
+        bump: The bump, or None to release the current version unchanged.
+        reason: Why it is requested, in a few words.
+    """
 
     bump: Bump | None
     reason: str
 
 
 class ResolvedBumps(NamedTuple):
-    """What a request comes to: the bumps of packages, and the updates of requirements on them."""
+    """The result of resolving bump requests.
+
+    Attributes:
+        bumps: The bumps, sorted by package name.
+        updates: The requirements to rewrite, by package.
+    """
 
     bumps: tuple[VersionBump, ...]
     updates: DependencyUpdates
@@ -73,10 +84,16 @@ def plan_bumps(  # noqa: PLR0913 - what versions follow from
     today: date,
     dev_numbers: Mapping[str, int] = MappingProxyType({}),
 ) -> ResolvedBumps:
-    """Resolve bump requests into the bumps of packages, sorted by name, and the updates of requirements.
+    """Resolve bump requests into the bumps of packages and the updates of requirements.
 
-    `released` are the versions of the last tags, for packages whose versions come from tags. `today` is the date
-    in UTC, for calendar versions. `dev_numbers` are the numbers for development versions of dependents.
+    Args:
+        workspace: The packages.
+        bump_requests: The requests, by package.
+        released: The versions of the last tags, for packages whose versions come from tags.
+        config: The settings of the project.
+        today: The date in UTC, for calendar versions.
+        dev_numbers: The number of the next development version of each package, for dependents that are bumped
+            because of their requirements; empty if dependents get ordinary bumps.
 
     Raises:
         Blocked: A version cannot be bumped as requested, or the versions of a group differ.
@@ -109,10 +126,10 @@ def plan_bumps(  # noqa: PLR0913 - what versions follow from
 
 
 def check_locations_agree(bumps: Iterable[VersionBump]) -> None:
-    """Check that every location of a bumped package has its present version.
+    """Check that every version location of a bumped package has the current version.
 
     Raises:
-        Blocked: They differ; the message lists the version at each location.
+        Blocked: The versions differ; the message lists the version at each location.
     """
     for bump in bumps:
         package = bump.package
@@ -132,7 +149,7 @@ def _group_bumps(
     config: Config,
     today: date,
 ) -> Iterator[VersionBump]:
-    """Yield the bumps of one group, if one of its packages has a request."""
+    """Yield the bumps of one group; none if no package of the group has a request."""
     requested = [package for package in group.packages if package.name in bump_requests]
     if not requested:
         return
@@ -160,14 +177,14 @@ def _group_bumps(
 
 
 def _current_version(package: Package, released: Mapping[str, Version]) -> Version | None:
-    """Return the version in the package's files, or that of its last tag if the version comes from tags."""
+    """Return a package's version: the one in its files, or that of its last tag if versions come from tags."""
     if package.version is None and package.source.kind == "tags":
         return released.get(package.name)
     return package.version
 
 
 def _base_versions(groups: Iterable[VersionGroup], present: Mapping[str, Version]) -> dict[str, Version]:
-    """Return the version that each package would be bumped from: the greatest one of its group."""
+    """Return the version that each package would be bumped from: the greatest current version of its group."""
     bases: dict[str, Version] = {}
     for group in groups:
         names = [package.name for package in group.packages if package.name in present]
@@ -179,7 +196,17 @@ def _base_versions(groups: Iterable[VersionGroup], present: Mapping[str, Version
 def _base_version(
     group: VersionGroup, bumped: Sequence[Package], present: Mapping[str, Version], explicit: Bump | None
 ) -> Version | None:
-    """Return the version that a group is bumped from; None if it has none yet and the new one is given."""
+    """Return the version that a group is bumped from, or None if it has none yet and `--to` gives the first.
+
+    Args:
+        group: The group.
+        bumped: The packages of the group that are bumped.
+        present: The current version of each package that has one.
+        explicit: The request with `--to`, if any.
+
+    Raises:
+        Blocked: A package has no version that can be bumped, or the versions of a fixed group differ.
+    """
     for package in bumped:
         if package.source.kind == "dynamic" or (explicit is None and package.name not in present):
             raise _without_version(package)
@@ -190,6 +217,7 @@ def _base_version(
 
 
 def _next_version(base: Version | None, bump: Bump | None, config: Config, today: date) -> Version:
+    """Return the version after `base`; if `bump` is None, return `base` unchanged."""
     if bump is None or base is None:
         if base is None and bump is not None and bump.to is not None:
             return versioning.parse(bump.to, where="--to")
@@ -207,6 +235,7 @@ def _next_version(base: Version | None, bump: Bump | None, config: Config, today
 
 
 def _without_version(package: Package) -> Blocked:
+    """Return the error for a package that has no version to bump, or none in a file."""
     if package.source.kind == "tags":
         return Blocked(
             "version-missing",
@@ -221,6 +250,11 @@ def _without_version(package: Package) -> Blocked:
 
 
 def _check_same_version(group: VersionGroup, versions: Mapping[str, Version]) -> None:
+    """Check that all packages of a group have the same version.
+
+    Raises:
+        Blocked: The versions differ; the message lists the files with each version.
+    """
     by_version: dict[str, list[str]] = {}
     for package in group.packages:
         if package.name in versions:
@@ -243,7 +277,10 @@ def _dependents(  # noqa: PLR0913, PLR0917 - what `plan_bumps` has
     config: Config,
     dev_numbers: Mapping[str, int],
 ) -> Iterator[tuple[str, BumpRequest]]:
-    """Yield requests for packages that are not bumped yet and publish a requirement that changes."""
+    """Yield a bump request for each dependent that is not bumped yet, but whose published requirements change.
+
+    Private packages and packages without a version are left out. With `dependents = "none"`, there are none.
+    """
     by_name = {bump.package.name: bump for bump in bumps}
     for name, needs in updates.items():
         if name in by_name:
@@ -265,7 +302,12 @@ def _dependents(  # noqa: PLR0913, PLR0917 - what `plan_bumps` has
 
 
 def _dependents_bump(present: Version, causes: Iterable[VersionBump], config: Config) -> Bump:
-    """Return the bump of a dependent: to its next prerelease, a new prerelease, or by the configured level."""
+    """Return the bump of a dependent, given the bumps that change its requirements (`causes`).
+
+    A dependent at a prerelease gets the next prerelease, and one at a development version the next development
+    version. Otherwise, it is bumped by the level in the settings; if a cause starts a prerelease or a development
+    version, the dependent starts one, too.
+    """
     if present.pre is not None:
         return Bump(part="pre")
     new_prereleases = [

@@ -1,4 +1,4 @@
-"""Version groups: packages whose versions belong together."""
+"""Version groups: packages that are bumped together, or that share a version."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
 
 ANY_TAG = "any tag gives their versions"
-"""The name of the group of packages whose backends read any tag."""
+"""The name of the group of packages whose build backends read any tag."""
 
 
 class VersionGroup(Record):
-    """Packages whose versions belong together.
+    """Packages that are bumped together, or that share a version.
 
     Attributes:
-        name: Its name in the settings, or that of its only package.
-        kind: `fixed`: all are bumped together; `linked`: those that are bumped get one version; `alone`.
-        packages: Its packages.
+        name: The name of the group in the settings, or that of its only package.
+        kind: `fixed` if all packages are bumped together; `linked` if the bumped ones get the same version;
+            `alone` for a single package.
+        packages: The packages of the group.
     """
 
     name: str
@@ -32,7 +33,10 @@ class VersionGroup(Record):
 
 
 def version_groups(workspace: Workspace, config: Config) -> tuple[VersionGroup, ...]:
-    """Return one group in lockstep; otherwise the configured groups and every other package alone.
+    """Return the version groups of a workspace.
+
+    In lockstep, there is one group with all packages. Otherwise, there are the configured groups, a group for
+    packages whose build backends read the same tags, and a group for each other package alone.
 
     Raises:
         Blocked: A group matches no package, or a package is in two groups.
