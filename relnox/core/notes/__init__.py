@@ -1,1 +1,1 @@
-"""Changelogs, change fragments, and the notes of a release that combine both."""
+"""Changelogs and change fragments, their updates for a release, and the body of release pull requests."""

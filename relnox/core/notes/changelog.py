@@ -1,7 +1,7 @@
-"""Changelogs in the form of Keep a Changelog 1.1.0 (https://keepachangelog.com).
+"""Changelogs in the format of Keep a Changelog 1.1.0 (https://keepachangelog.com).
 
-Adding a release only inserts text: a heading for the version below `Unreleased`, the texts of change fragments,
-and a link. Only the link of `Unreleased` itself is replaced. Every other byte of the file is unchanged.
+A release is added by inserting text: a heading for the version below `Unreleased`, the texts of the change
+fragments, and a link. Only the link of `Unreleased` itself is replaced. The rest of the file is unchanged.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 
 def has_unreleased(text: str) -> bool:
-    """Return whether a changelog has a heading such as `## [Unreleased]`, in any case and level."""
+    """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level."""
     return any(heading.is_unreleased for heading in Document(text).headings)
 
 
 def is_unreleased_empty(text: str) -> bool:
-    """Return whether there is nothing but headings and comments below the heading for unreleased changes."""
+    """Return whether the section for unreleased changes has only headings, comments and link references.
+
+    Raises:
+        Blocked: The changelog does not have exactly one heading for unreleased changes.
+    """
     document = Document(text)
     unreleased = document.unreleased
     titles = {line for heading in document.headings for line in range(heading.first, heading.last + 1)}
@@ -41,23 +45,24 @@ def is_unreleased_empty(text: str) -> bool:
 def add_release(  # noqa: PLR0913 - the parts of a release, all keywords
     text: str, *, version: str, date: dt.date, tag: str | None, previous_tag: str | None, addition: str = ""
 ) -> str:
-    """Add a release to a changelog: the unreleased changes move below a heading for the version.
+    """Return a changelog with a new release: the unreleased changes move below a heading for the version.
 
-    The heading of `Unreleased` stays at the top, with nothing below it. The version's heading is formatted like
-    that of the file's last version, or like that of `Unreleased`. Links that compare commits are updated.
+    The heading `Unreleased` stays at the top, with nothing below it. The version's heading is formatted like that
+    of the latest version in the file, or else like `Unreleased`. Links that compare tags are updated.
 
     Args:
-        text: The changelog, with its line ends and byte order mark.
+        text: The changelog, with its original line endings and byte order mark.
         version: The version, as written in the heading.
         date: The day of the release.
-        tag: The release's tag, for the links; None leaves them unchanged.
-        previous_tag: The tag before it; None for the one in the link of `Unreleased`.
-        addition: Markdown list items from change fragments. They are added at the end of the version's text, or at
-            the end of a section in it: those below `### Added` to `Added`, which is created if it is missing.
+        tag: The tag of the release, for the links; None leaves the links unchanged.
+        previous_tag: The tag of the previous release; None uses the one in the link of `Unreleased`.
+        addition: Markdown list items from change fragments. Those below a heading such as `### Added` are added at
+            the end of the section with that title, which is created if it is missing; others at the end of the
+            version's text.
 
     Raises:
-        Blocked: There is no heading for `Unreleased` or several, or the version has one already. The message does
-            not name the file.
+        Blocked: There is not exactly one heading for `Unreleased`, or the version already has a heading. The
+            message does not name the file.
     """
     _check_is_new(Document(text), version)
     for part in _parts(addition):
@@ -66,7 +71,11 @@ def add_release(  # noqa: PLR0913 - the parts of a release, all keywords
 
 
 def _check_is_new(document: Document, version: str) -> None:
-    """Check that a version has no heading yet."""
+    """Check that a version has no heading yet.
+
+    Raises:
+        Blocked: It has one.
+    """
     target, unreleased = parse_version(version), document.unreleased
     for heading in document.headings:
         is_version = heading.level <= unreleased.level or heading.is_release
@@ -79,13 +88,13 @@ def _check_is_new(document: Document, version: str) -> None:
 
 
 def section(text: str, version: str) -> str | None:
-    """Extract the text about one version, without its heading and surrounding blank lines.
+    """Return the text about one version, without its heading and without blank lines at the beginning and the end.
 
-    Versions are compared by PEP 440: `v1.2` and `[1.2.0] - 2026-11-21` are headings of the same section. Link
-    references that the section does not use are left out: in the last section there are those of the whole file.
+    Versions are compared as in PEP 440: `v1.2` and `[1.2.0] - 2026-11-21` are headings of the same version. Link
+    references that the text does not use are left out, since the last section contains those of the whole file.
 
     Returns:
-        None if the version has no heading or is invalid.
+        The text, or None if the version is invalid or has no heading.
     """
     document = Document(text)
     target = parse_version(version)
@@ -102,7 +111,7 @@ def section(text: str, version: str) -> str | None:
 
 
 def remove_empty_sections(text: str) -> str:
-    """Remove the sections below `Unreleased` that have no text."""
+    """Return a changelog without those sections below `Unreleased` that have no text."""
     document = Document(text)
     unreleased = document.unreleased
     end = document.end_of(unreleased)
@@ -120,7 +129,13 @@ def remove_empty_sections(text: str) -> str:
 
 
 class _Part(NamedTuple):
-    """A part of an addition: the lines of its heading, the heading's title, and the lines below it."""
+    """A part of the text that is added to a changelog.
+
+    Attributes:
+        heading: The lines of its heading; empty for text above the first heading.
+        title: The title in the heading, or an empty string.
+        items: The lines below the heading.
+    """
 
     heading: list[str]
     title: str
@@ -128,7 +143,11 @@ class _Part(NamedTuple):
 
 
 def _parts(addition: str) -> Iterator[_Part]:
-    """Split an addition at the headings of its first heading's level; text above them is a part of its own."""
+    """Split text into parts, one for each heading.
+
+    Lower headings than the first one belong to the part above them. Text above the first heading is a part of its
+    own.
+    """
     document = Document(addition)
     texts = [line.text for line in document.lines]
     headings = document.headings
@@ -142,13 +161,17 @@ def _parts(addition: str) -> Iterator[_Part]:
 
 
 def _strip(lines: list[str]) -> list[str]:
-    """Remove blank lines at both ends."""
+    """Return lines without the blank lines at the beginning and the end."""
     indexes = [index for index, line in enumerate(lines) if line.strip()]
     return lines[indexes[0] : indexes[-1] + 1] if indexes else []
 
 
 def _add_part(text: str, part: _Part) -> str:
-    """Add a part at the end of its section below `Unreleased`, or of everything there if it has no section."""
+    """Return a changelog with a part added to the unreleased changes.
+
+    It is added to the section with the same title if there is one, or else with its heading after all other
+    changes.
+    """
     document = Document(text)
     unreleased = document.unreleased
     end = document.end_of(unreleased)
@@ -173,7 +196,7 @@ def _add_part(text: str, part: _Part) -> str:
 
 
 def _list_marker(lines: list[Line]) -> str | None:
-    """Find the marker of the list that these lines end with; None if they end with something else."""
+    """Return the marker of the list that the given lines end with, or None if they do not end with a list."""
     below = ""
     for line in reversed(lines):
         is_flush = line.text[:1].strip() != ""

@@ -1,7 +1,8 @@
 """The lines and headings of a changelog.
 
-Headings follow CommonMark, outside of code fences and HTML comments. A text without `#` headings is parsed like
-reStructuredText: the level of a heading is the order in which its underline character first appears.
+Headings in code fences and HTML comments are ignored. Markdown headings are found as in CommonMark. A text without
+`#` headings is parsed as reStructuredText: the level of a heading depends on the order in which the underline
+characters first appear.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BOM = "\ufeff"
 _ATX = re.compile(r"(?P<before>(?P<indent> {0,3})(?P<marks>#{1,6})[ \t]+)(?P<title>.*)")
 _UNDERLINE = re.compile(r"(?P<mark>[=\-~^\"'*+:.#_])(?P=mark)*[ \t]*")
 _NO_TITLE = re.compile(r"[-*+][ \t]|[>|<#]|[0-9]{1,9}[.)][ \t]|\[[^\]]+\]:|\.\. ")
-"""The start of a list item, quotation, table, HTML, link reference or directive, none of which is a title."""
+"""The start of a list item, quotation, table, HTML, link reference or directive, none of which can be a title."""
 
 _FENCE = re.compile(r"(?P<before>(?:[ >]|[-*+] |[0-9]{1,9}[.)] )*)(?P<marks>`{3,}(?=[^`]*$)|~{3,})")
 LIST_ITEM = re.compile(r"[ \t]*(?P<marker>[-*+]|[0-9]{1,9}[.)])(?=[ \t]|$)")
@@ -40,14 +41,14 @@ VERSION = re.compile(
 
 
 class Line(NamedTuple):
-    """A line.
+    """A line of a changelog.
 
     Attributes:
-        start: Its position in the text.
-        text: Its text.
-        end: Its line end.
-        is_text: Whether it is neither in a fence nor in a comment.
-        in_item: Whether it starts a list item, or is indented below one.
+        start: The position of the line in the whole text.
+        text: The text of the line, without the line ending.
+        end: The line ending, or an empty string at the end of the file.
+        is_text: Whether the line is outside of code fences and comments.
+        in_item: Whether the line starts a list item or is indented below one.
     """
 
     start: int
@@ -58,31 +59,31 @@ class Line(NamedTuple):
 
     @property
     def stop(self) -> int:
-        """The position of its line end."""
+        """The position of the line ending in the whole text."""
         return self.start + len(self.text)
 
     @property
     def is_blank(self) -> bool:
-        """Whether it has white space only."""
+        """Whether the line is empty or has only white space."""
         return not self.text.strip()
 
     @property
     def label(self) -> str | None:
-        """The label of a link reference, in lower case; None if the line is not one."""
+        """The label of a link reference such as `[1.0]: https://…`, in lower case, or None for other lines."""
         definition = DEFINITION.match(self.text) if self.is_text else None
         return None if definition is None else definition["label"].lower()
 
 
 class Heading(NamedTuple):
-    """A heading.
+    """A heading of a changelog.
 
     Attributes:
-        first: Index of its first line.
-        last: Index of its last line.
-        title_line: Index of the line with the title.
-        column: Position of the title in that line.
+        first: The index of the first line of the heading.
+        last: The index of the last line of the heading, such as its underline.
+        title_line: The index of the line with the title.
+        column: The position of the title in that line.
         title: The title.
-        level: 1 for the highest.
+        level: The level of the heading; 1 is the highest.
     """
 
     first: int
@@ -94,18 +95,18 @@ class Heading(NamedTuple):
 
     @property
     def version(self) -> Version | None:
-        """The version that the title begins with."""
+        """The version that the title begins with, or None."""
         match = VERSION.fullmatch(self.title)
         return None if match is None else parse_version(match["version"])
 
     @property
     def is_unreleased(self) -> bool:
-        """Whether it is that of unreleased changes, in any case."""
+        """Whether this is the heading of unreleased changes, in upper or lower case."""
         return UNRELEASED.fullmatch(self.title) is not None
 
     @property
     def is_release(self) -> bool:
-        """Whether it is that of a version, or of unreleased changes; one such as `2.0 migration` is not."""
+        """Whether this is the heading of a version or of unreleased changes, unlike `2.0 migration`."""
         if self.version is None:
             return self.is_unreleased
         match = VERSION.fullmatch(self.title)
@@ -113,7 +114,13 @@ class Heading(NamedTuple):
 
 
 class Document:
-    """A changelog's lines and headings."""
+    """A changelog, split into lines and headings.
+
+    Attributes:
+        lines: The lines.
+        headings: The headings, in the order of the lines.
+        newline: The first line ending in the text, used for inserted lines.
+    """
 
     def __init__(self, text: str) -> None:
         self.lines = list(_scan(text, "`~"))
@@ -126,10 +133,10 @@ class Document:
 
     @property
     def unreleased(self) -> Heading:
-        """The heading for unreleased changes.
+        """The heading of unreleased changes.
 
         Raises:
-            Blocked: There is none, or several.
+            Blocked: There is no such heading, or more than one.
         """
         headings = [heading for heading in self.headings if heading.is_unreleased]
         if not headings:
@@ -148,13 +155,20 @@ class Document:
         return headings[0]
 
     def end_of(self, heading: Heading) -> int:
-        """Find the index of the line after a heading's section: at a version, or at a heading of its level."""
+        """Return the index of the line after the section of a heading.
+
+        A section ends before the next release, before the next heading of the same or a higher level, or at the
+        end of the text.
+        """
         later = (other for other in self.headings if other.first > heading.last)
         ends = (other.first for other in later if other.level <= heading.level or other.is_release)
         return next(ends, len(self.lines))
 
     def last_line_of(self, heading: Heading) -> int:
-        """Find the index of the last line with text in a heading's section; the heading's own if there is none."""
+        """Return the index of the last line with text in the section of a heading.
+
+        Link references do not count. If the section has no text, this is the last line of the heading.
+        """
         index = self.end_of(heading) - 1
         while index > heading.last and (self.lines[index].is_blank or self.lines[index].label is not None):
             index -= 1
@@ -162,7 +176,12 @@ class Document:
 
 
 def _scan(text: str, fences: str) -> Iterator[Line]:
-    """Split text into lines as CommonMark does; `fences` are the characters of fences."""
+    """Split text into lines, and find fences, comments and list items as in CommonMark.
+
+    Args:
+        text: The text.
+        fences: The characters that start a code fence when repeated.
+    """
     in_item, in_comment, fence, width = False, False, "", 0
     for match in _LINE.finditer(text):
         content = match["text"].removeprefix(BOM).expandtabs(4)
@@ -187,6 +206,7 @@ def _scan(text: str, fences: str) -> Iterator[Line]:
 
 
 def _markdown_headings(lines: list[Line]) -> Iterator[Heading]:
+    """Yield the headings that begin with `#`, or are underlined with `=` or `-`."""
     for index, line in enumerate(lines):
         if line.is_blank or not line.is_text:
             continue
@@ -202,7 +222,7 @@ def _markdown_headings(lines: list[Line]) -> Iterator[Heading]:
 
 
 def _underlined_headings(lines: list[Line]) -> Iterator[Heading]:
-    """Find headings with an underline, or with one and the same line above the title."""
+    """Yield the headings of reStructuredText: titles with an underline, or with equal lines above and below."""
     styles: list[tuple[str, bool]] = []
     last = -1
     for index, line in enumerate(lines):
@@ -217,10 +237,10 @@ def _underlined_headings(lines: list[Line]) -> Iterator[Heading]:
 
 
 def _underline_of(lines: list[Line], index: int) -> str | None:
-    """Find the character that underlines a line; None if the line is not a title.
+    """Return the character that a line is underlined with, or None if the line is not a title.
 
-    A title is the first line of its paragraph. An underline is at least as long as its title, or has at least
-    three of the characters that Markdown underlines with.
+    A title is the first line of a paragraph. An underline of `=` or `-` has at least three characters; one of
+    other characters is at least as long as the title.
     """
     title = lines[index].text.removeprefix(BOM)
     below = lines[index + 1] if index + 1 < len(lines) else None
@@ -234,19 +254,20 @@ def _underline_of(lines: list[Line], index: int) -> str | None:
 
 
 def _ends_paragraph(line: Line) -> bool:
-    """Return whether the line after this one does not belong to the same paragraph."""
+    """Return whether the line after this one starts a new paragraph."""
     text = line.text.removeprefix(BOM)
     return line.is_blank or not line.is_text or any(pattern.fullmatch(text) for pattern in (_ATX, _UNDERLINE))
 
 
 def _without_closing_marks(title: str) -> str:
+    """Return the title of a heading without trailing `#` characters, as in `## Title ##`."""
     title = title.rstrip()
     shorter = title.rstrip("#")
     return shorter.rstrip() if not shorter or shorter[-1] in " \t" else title
 
 
 def parse_version(version: str) -> Version | None:
-    """Parse a version; None if it is not valid."""
+    """Parse a version; return None if it is invalid."""
     try:
         return Version(version)
     except ValueError:  # InvalidVersion, or an integer with thousands of digits

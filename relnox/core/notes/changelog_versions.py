@@ -1,4 +1,4 @@
-"""The heading and the links of a new version in a changelog, in the form of those that are there."""
+"""The heading and the links of a new version in a changelog, formatted like those of earlier versions."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from relnox.core.notes.changelog_document import Document, Heading
 
 _COMPARISON = re.compile(r"(?P<start>(?:(?!\.\.)[^?#])+)(?P<dots>\.{2,3})(?P<new>[^?#.][^?#]*)")
-"""The URL of a comparison: `/compare/a...b` of GitHub and Gitea, `/-/compare/a...b` of GitLab."""
+"""The URL of a comparison of tags: `/compare/a...b` on GitHub and Gitea, `/-/compare/a...b` on GitLab."""
 
 
 def add_version(  # noqa: PLR0913, PLR0917 - the parts of a release
     text: str, document: Document, version: str, date: dt.date, tag: str | None, previous_tag: str | None
 ) -> str:
-    """Return a changelog with the heading of a new version below that of `Unreleased`, and with its link.
+    """Return a changelog with a heading for a new version below `Unreleased`, and with a link for the version.
 
     Args:
         text: The changelog.
-        document: The same in lines.
+        document: The same changelog, split into lines and headings.
         version: The version, as written in the heading.
         date: The day of the release.
-        tag: The release's tag, for links that compare commits; None leaves these links unchanged.
-        previous_tag: The tag before it; None for the one in the link of `Unreleased`.
+        tag: The tag of the release, for links that compare tags; None leaves these links unchanged.
+        previous_tag: The tag of the previous release; None uses the one in the link of `Unreleased`.
 
     Raises:
-        Blocked: There is no heading for `Unreleased`, or several.
+        Blocked: There is not exactly one heading for `Unreleased`.
     """
     style = _style(document, version, date)
     links = None if tag is None else _Links(tag, previous_tag)
@@ -47,10 +47,10 @@ class _Style(NamedTuple):
     """The format of a version's heading.
 
     Attributes:
-        label: The version, with a `v` if the file's last version has one.
-        date: The date and the text around it, which follow the version.
-        brackets: The text right before and after the version in the last version's heading; None for that around
-            `Unreleased`.
+        label: The version, with a `v` if the latest version in the file has one.
+        date: The text after the version: the date and the characters around it.
+        brackets: The characters right before and right after the latest version in its heading; None uses those
+            around `Unreleased`.
     """
 
     label: str
@@ -59,7 +59,7 @@ class _Style(NamedTuple):
 
 
 def _style(document: Document, version: str, date: dt.date) -> _Style:
-    """Return the style of the first version in the file; without one, that of Keep a Changelog."""
+    """Return the format of the latest version in the file, or that of Keep a Changelog if it has no version."""
     titles = [heading.title for heading in document.headings if heading.is_release]
     versions = [match for title in titles if (match := VERSION.fullmatch(title)) is not None]
     dates = (text for match in versions if (text := _formatted_date(date, match["rest"])) is not None)
@@ -82,7 +82,15 @@ _DATE_FORMATS = (
 
 
 def _formatted_date(date: dt.date, rest: str) -> str | None:
-    """Format a date like the one after a version in a heading, with the text around it; None if there is none."""
+    """Return a date in the format of an existing heading.
+
+    Args:
+        date: The date.
+        rest: The text after the version in the existing heading.
+
+    Returns:
+        The text after the new version, or None if `rest` has no date in a known format.
+    """
     for expression, date_format in _DATE_FORMATS:
         match = re.fullmatch(rf"(?P<before>[^\w\[\]]+)(?P<date>{expression})(?P<after>[^\w\[\]]*)", rest)
         if match is not None:
@@ -95,20 +103,35 @@ def _formatted_date(date: dt.date, rest: str) -> str | None:
 
 
 def _brackets(version: re.Match[str]) -> tuple[str, str] | None:
-    """Find the text around the version in a heading; None if it is a link, which needs the one of `Unreleased`."""
+    """Return the characters right before and right after the version in a heading.
+
+    Return None if the version is a link; the new version then gets the characters around `Unreleased`.
+    """
     title = version.string
     after = title[version.end("version") : version.start("rest")]
     return None if "(" in after or "[" in after else (title[: version.start("v")], after)
 
 
 class _Links(NamedTuple):
-    """The tags in links that compare a release with the previous one."""
+    """The tags in links that compare a release with the previous one.
+
+    Attributes:
+        tag: The tag of the release.
+        previous_tag: The tag of the previous release; None uses the one in the link of `Unreleased`.
+    """
 
     tag: str
     previous_tag: str | None
 
     def update(self, url: str) -> tuple[str, str] | None:
-        """Compute the new links of `Unreleased` and of the version; None if the link is not a comparison."""
+        """Return the new URLs of `Unreleased` and of the version.
+
+        Args:
+            url: The present URL of `Unreleased`.
+
+        Returns:
+            The two URLs, or None if the present one does not compare a tag with later commits.
+        """
         match = _COMPARISON.match(url)
         base, compare, old = ("", "", "") if match is None else match["start"].rpartition("/compare/")
         if match is None or not compare or old in {"", "HEAD"}:
@@ -120,12 +143,16 @@ class _Links(NamedTuple):
 
 
 def _quote(tag: str) -> str:
-    """Quote the characters of a tag that would end a path or a link."""
+    """Percent-encode the characters of a tag that would end a URL path or a Markdown link."""
     return re.sub(r"[%#?()<>]", lambda character: f"%{ord(character[0]):02X}", tag)
 
 
 def _heading_edits(document: Document, style: _Style, links: _Links | None) -> Iterator[tuple[int, int, str]]:
-    """Insert the version's heading below that of `Unreleased`, and update a link in the latter."""
+    """Yield the edits that insert the heading of the version, and update the link in the heading of `Unreleased`.
+
+    Yields:
+        The start and end position of the text to replace, and its replacement.
+    """
     heading = document.unreleased
     unreleased = UNRELEASED.fullmatch(heading.title)
     assert unreleased is not None  # noqa: S101 - the heading was found by it
@@ -151,7 +178,7 @@ def _heading_edits(document: Document, style: _Style, links: _Links | None) -> I
 
 
 def _with_title(document: Document, heading: Heading, title: str) -> Iterator[str]:
-    """Copy the lines of a heading with another title."""
+    """Yield the lines of a heading with a new title; underlines are extended to the title's length."""
     for index in range(heading.first, heading.last + 1):
         text = document.lines[index].text
         if index == heading.title_line:
@@ -164,7 +191,11 @@ def _with_title(document: Document, heading: Heading, title: str) -> Iterator[st
 
 
 def _definition_edits(document: Document, label: str, links: _Links) -> Iterator[tuple[int, int, str]]:
-    """Update the link reference of `Unreleased`, and insert one for the new version below it."""
+    """Yield the edits that update the link reference of `Unreleased` and insert one for the version below it.
+
+    Yields:
+        The start and end position of the text to replace, and its replacement.
+    """
     definitions = [
         (line, match) for line in document.lines if line.is_text and (match := DEFINITION.match(line.text))
     ]

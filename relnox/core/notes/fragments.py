@@ -1,7 +1,7 @@
-"""Change fragments: small Markdown files with a change, the packages that it affects, and its level in each.
+"""Change fragments: small Markdown files that describe a change and list the packages and levels it affects.
 
-Front matter between two lines `---` has a package and a level on each line; the text follows. Names may be quoted,
-as changesets writes them. Only this form is parsed, not all of YAML; everything else is an error.
+A file starts with front matter between two `---` lines. Each line of it has a package and a level, and the text
+follows below. Names may be quoted, as in files of changesets. Other YAML is an error.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ _BOM = "\ufeff"
 
 
 class Fragment(NamedTuple):
-    """A change.
+    """A change fragment.
 
     Attributes:
-        file: The file's name, for messages and for the order of entries.
-        levels: Level of the change in each package, by normalized name; None if it needs no release.
-        text: The entry for the changelog, in Markdown; lines end in line feeds.
+        file: The name of the file, for messages and for the order of changelog entries.
+        levels: Maps the normalized name of each affected package to the level of the change, or None if the
+            package needs no release.
+        text: The changelog entry in Markdown, with line feeds as line endings.
     """
 
     file: str
@@ -44,11 +45,16 @@ class Fragment(NamedTuple):
 
 
 def parse(file: str, content: bytes, packages: Iterable[str]) -> Fragment:
-    """Parse a change fragment; `packages` are the names of all packages, in any spelling.
+    """Parse a change fragment.
+
+    Args:
+        file: The name of the file, for messages.
+        content: The content of the file.
+        packages: The names of all packages, normalized or not.
 
     Raises:
-        Blocked: It is not UTF-8, has no front matter, no package, an unknown package or one twice, an invalid
-            level, or no text.
+        Blocked: The file is not UTF-8; it has no front matter, no package or no text; or a package is unknown or
+            listed twice, or a level is invalid.
     """
     lines = _LINE.findall(_decode(file, content).removeprefix(_BOM))
     end = _end_of_front_matter(file, lines)
@@ -80,12 +86,11 @@ def parse(file: str, content: bytes, packages: Iterable[str]) -> Fragment:
 
 
 def remove_packages(content: bytes, packages: Collection[str]) -> bytes | None:
-    """Remove the lines of released packages from a valid fragment; every other byte is unchanged.
-
-    Content without front matter is returned unchanged.
+    """Return the content of a valid fragment without the lines of released packages; the rest is unchanged.
 
     Returns:
-        None if no package remains: the file can be removed.
+        The new content, or None if no package remains, so that the file can be removed. Content without front
+        matter is returned unchanged.
     """
     lines = _LINE.findall(content.decode(errors="surrogateescape"))
     end = _find_end(lines)
@@ -107,9 +112,9 @@ def remove_packages(content: bytes, packages: Collection[str]) -> bytes | None:
 
 
 def list_item(fragment: Fragment) -> str:
-    """Format a fragment's text as a Markdown list item, without a line end at the end.
+    """Return the text of a fragment as a Markdown list item, without a line ending at the end.
 
-    Lines after the first are indented. Text that is a list already is unchanged.
+    Lines after the first are indented. Text that already starts with a list item is returned unchanged.
     """
     if _LIST_ITEM.match(fragment.text):
         return fragment.text
@@ -128,7 +133,11 @@ def _decode(file: str, content: bytes) -> str:
 
 
 def _end_of_front_matter(file: str, lines: list[str]) -> int:
-    """Find the index of the line that ends the front matter."""
+    """Return the index of the line that ends the front matter.
+
+    Raises:
+        Blocked: There is no front matter, or it has no end.
+    """
     if (end := _find_end(lines)) is not None:
         return end
     if lines and _is_border(lines[0]):
@@ -145,6 +154,7 @@ def _end_of_front_matter(file: str, lines: list[str]) -> int:
 
 
 def _find_end(lines: list[str]) -> int | None:
+    """Return the index of the line that ends the front matter, or None if there is no complete front matter."""
     borders = [index for index, line in enumerate(lines) if _is_border(line)]
     return borders[1] if borders[:1] == [0] and len(borders) > 1 else None
 
@@ -154,13 +164,26 @@ def _is_border(line: str) -> bool:
 
 
 def _entries(lines: list[str], end: int) -> Iterator[tuple[int, str]]:
-    """Yield the lines of the front matter with their numbers (from 1), except empty ones and comments."""
+    """Yield the number (from 1) and the text of each front matter line that is not blank or a comment."""
     for number, line in enumerate(lines[1:end], 2):
         if line.strip() and not line.lstrip().startswith("#"):
             yield number, line
 
 
 def _parse_entry(where: str, line: str, packages: Sequence[str]) -> tuple[str, Level | None]:
+    """Parse a line of the front matter.
+
+    Args:
+        where: The file and the line number, for messages.
+        line: The line.
+        packages: The normalized names of all packages.
+
+    Returns:
+        The normalized name of the package, and the level, or None if the package needs no release.
+
+    Raises:
+        Blocked: The line is malformed, the package is unknown, or the level is invalid.
+    """
     entry = _ENTRY.fullmatch(line)
     if entry is None:
         raise Blocked(
@@ -183,4 +206,5 @@ def _parse_entry(where: str, line: str, packages: Sequence[str]) -> tuple[str, L
 
 
 def _example(packages: Sequence[str]) -> str:
+    """Return a valid line of front matter, for fixes."""
     return f"{packages[0] if packages else 'core'}: patch"

@@ -1,4 +1,7 @@
-"""The body of a release pull request, in Markdown: what is released, and untrusted text that stays text."""
+"""The title and body of a release pull request, in Markdown.
+
+Text from the project is escaped, so that it cannot notify people, close issues or change the layout.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 MAX_BODY = 65_536
-"""What GitHub takes, in characters; they are counted as bytes here, so that no way to count them is exceeded."""
+"""The maximum size of a pull request's body.
+
+GitHub's limit is in characters. relnox counts bytes instead, to stay within the limit however they are counted.
+"""
 MAX_TITLE = 250
 
 _MAX_LISTED = 200
 _BREAK = "\u200b"
-"""A space of width zero: what it is in looks the same, but is no mention, reference, keyword or tag any more."""
+"""A zero-width space. Text with one inside looks the same, but is no longer a mention, reference or keyword."""
 _SYMBOLS = re.compile(
     r"(?<=[@<])(?=\S)|(?<=[#!&$%])(?=\d)|(?<=%)(?=[\w\"])|(?<=(?<!~)~)(?=[\w\"])|(?<=\bGH-)(?=\d)", re.IGNORECASE
 )
@@ -26,7 +32,7 @@ _CLOSING_WORDS = re.compile(
     r"|\b(i)(mplement(?:s|ed|ing)?)\b",
     re.IGNORECASE,
 )
-"""Before a reference they close issues when the pull request is merged; before a URL as well (GitHub, GitLab)."""
+"""Keywords that close the issue named after them when the pull request is merged (GitHub, GitLab)."""
 _MARKUP = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -34,13 +40,13 @@ class Package(Record, kw_only=True):
     """A package of the release.
 
     Attributes:
-        name: Its name.
-        before: Its present version.
-        after: The new one.
-        reason: Why it is bumped.
+        name: The name of the package.
+        before: The current version.
+        after: The new version.
+        reason: Why the package is bumped.
         tag: The tag of the new version.
-        changes: The text of its changelog about the new version; None if it has none.
-        private: Whether it is not published.
+        changes: The text about the new version in the package's changelog, or None if there is none.
+        private: Whether the package is not published.
     """
 
     name: str
@@ -53,13 +59,13 @@ class Package(Record, kw_only=True):
 
 
 class Release(Record, kw_only=True):
-    """What a pull request releases.
+    """The content of a release pull request.
 
     Attributes:
-        packages: The packages that get another version.
-        unchanged: Packages that keep their version.
-        files: The files that change.
-        branch: The branch that it is merged into.
+        packages: The packages that get a new version.
+        unchanged: The names of the packages that keep their version.
+        files: The paths of the changed files.
+        branch: The branch that the pull request is merged into.
     """
 
     packages: tuple[Package, ...]
@@ -69,26 +75,31 @@ class Release(Record, kw_only=True):
 
 
 def title(message: str) -> str:
-    """Return the first line of a commit message, shortened to what forges take."""
+    """Return the title of the pull request: the first line of a commit message, shortened to `MAX_TITLE`."""
     line = escaping.escape_line(message.strip().partition("\n")[0].strip())
     return line if len(line) <= MAX_TITLE else f"{line[: MAX_TITLE - 1]}…"
 
 
 def body(release: Release, limit: int = MAX_BODY) -> str:
-    """Return the body; what is beyond the limit in bytes is left out, with a note.
+    """Return the body of the pull request; if it exceeds the limit, the rest is left out, with a note.
 
-    Changelogs come last, in quotes: a quote ends where its lines end, whatever markup in it is left open.
+    The changelogs come last and are quoted, so that unclosed markup in them ends with the quote.
+
+    Args:
+        release: The release.
+        limit: The maximum size in bytes.
     """
     return _shorten([*_summary(release), *_changes(release.packages)], limit)
 
 
 def neutralize(text: str) -> str:
-    """Return text in which nothing notifies people, refers to issues, closes them, or is HTML."""
+    """Return text that does not notify people, refer to issues, close them or contain HTML, but looks the same."""
     text = _SYMBOLS.sub(_BREAK, text)
     return _CLOSING_WORDS.sub(lambda match: _BREAK.join(filter(None, match.groups())), text)
 
 
 def _summary(release: Release) -> Iterator[str]:
+    """Yield the lines about the bumped packages, what happens after the merge, and the changed files."""
     yield "| package | from | to | why |"
     yield "|---|---|---|---|"
     for package in release.packages:
@@ -115,6 +126,7 @@ def _summary(release: Release) -> Iterator[str]:
 
 
 def _changes(packages: Iterable[Package]) -> Iterator[str]:
+    """Yield the lines with each package's changelog text; packages with the same text share it."""
     yield ""
     yield "### Changes"
     by_text: dict[str, list[Package]] = {}
@@ -137,7 +149,7 @@ def _changes(packages: Iterable[Package]) -> Iterator[str]:
 
 
 def _shorten(lines: Sequence[str], limit: int) -> str:
-    """Join lines as long as they fit, with a note if some do not."""
+    """Join lines, up to a size in bytes; if some are left out, a note at the end says so."""
     text = "\n".join(lines)
     if len(text.encode()) <= limit:
         return text
@@ -153,10 +165,11 @@ def _shorten(lines: Sequence[str], limit: int) -> str:
 
 
 def _inline(text: str) -> str:
-    """Return one line of text without markup."""
+    """Return text as one line with all Markdown escaped."""
     return neutralize(_MARKUP.sub(r"\\\1", escaping.escape_line(text)))
 
 
 def _names(names: Sequence[str]) -> str:
+    """Return names separated by commas; if there are too many, the number of the others at the end."""
     text = ", ".join(map(_inline, names[:_MAX_LISTED]))
     return f"{text} and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else text

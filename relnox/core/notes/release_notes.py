@@ -1,6 +1,7 @@
-"""Changelogs and change fragments of a release.
+"""Updates of changelogs and change fragments for a release.
 
-A prerelease changes neither unless `changelog-prereleases` is set: its changes are listed under the final release.
+Prereleases do not change either of them unless `changelog-prereleases` is set: their changes are listed under the
+final release.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 
 
 def changelog_paths(workspace: Workspace, config: Config) -> tuple[str, ...]:
-    """List the paths where changelogs may be; the files need not exist."""
+    """Return the paths where the changelogs of the workspace may be; the files need not exist."""
     folders = {package.folder for package in workspace.packages} | {"."}
     return tuple(sorted(_in(folder, config.changelog_file) for folder in folders))
 
 
 def find_changelog(package: Package, contents: Mapping[str, bytes], config: Config) -> str | None:
-    """Find the changelog of a package: its own, or that of the root if all packages share one version."""
+    """Return the path of a package's changelog, or None if there is none.
+
+    It is the one in the folder of the package, or that of the root if all packages share one version.
+    """
     own, common = _in(package.folder, config.changelog_file), config.changelog_file
     if own in contents:
         return own
@@ -43,9 +47,14 @@ def check_headings(
     generated: Collection[str],
     config: Config,
 ) -> None:
-    """Check that changelogs have a heading for the texts of change fragments.
+    """Check that each changelog that texts of change fragments are added to has a heading for unreleased changes.
 
-    Changelogs of the packages in `generated` are written by another tool, and not checked.
+    Args:
+        bumps: The bumps.
+        contents: The contents of the changelogs, by path.
+        changes: The change fragments.
+        generated: Packages whose changelogs another tool writes; they are not checked.
+        config: The settings of the project.
 
     Raises:
         Blocked: The changelog of a package with fragments has no such heading.
@@ -73,12 +82,23 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
     config: Config,
     today: date,
 ) -> Iterator[tuple[str, bytes]]:
-    """Add a release to the changelogs that have the form of Keep a Changelog; yield their new contents.
+    """Yield the new contents of the changelogs that have a heading for unreleased changes.
 
-    `tags` has for each package the tag of the release and the previous one; `today` is the date in UTC.
+    Changelogs for which there are no changes, neither in the changelog nor in fragments, are left out.
+
+    Args:
+        bumps: The bumps.
+        contents: The contents of the changelogs, by path.
+        tags: Maps each package to the tag of the release and the tag of the previous one.
+        changes: The change fragments.
+        config: The settings of the project.
+        today: The date in UTC.
+
+    Yields:
+        The path of a changelog, and its new content.
 
     Raises:
-        Blocked: A changelog has the version already, or several `Unreleased`.
+        Blocked: A changelog already has the version, or has several headings for unreleased changes.
     """
     for file, bumps_of_file in _bumps_by_changelog(bumps, contents, config).items():
         from relnox.core.notes import changelog, fragments
@@ -106,7 +126,7 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
 def find_empty_changelogs(
     bumps: Sequence[VersionBump], contents: Mapping[str, bytes], changes: Sequence[Fragment], config: Config
 ) -> Iterator[str]:
-    """Find changelogs with a heading for unreleased changes and nothing below it."""
+    """Yield the changelogs whose section for unreleased changes would be empty in this release."""
     for file, bumps_of_file in _bumps_by_changelog(bumps, contents, config).items():
         from relnox.core.notes import changelog
 
@@ -118,14 +138,18 @@ def find_empty_changelogs(
 
 
 def is_documented(bump: VersionBump, config: Config) -> bool:
-    """Return whether a bump is listed in changelogs: a prerelease only if `changelog-prereleases` is set."""
+    """Return whether a bump is listed in changelogs: prereleases only if `changelog-prereleases` is set."""
     return config.changelog_prereleases or not bump.after.is_prerelease
 
 
 def update_fragments(
     bumps: Sequence[VersionBump], changes: Sequence[Fragment], contents: Mapping[str, bytes], config: Config
 ) -> Iterator[tuple[str, bytes | None]]:
-    """Remove the released packages from change fragments; yield new contents, None for a file that is removed."""
+    """Remove the released packages from the change fragments.
+
+    Yields:
+        The path of a changed fragment, and its new content, or None if no package remains and the file is removed.
+    """
     released = {bump.package.name for bump in bumps if is_documented(bump, config)}
     for fragment in changes:
         if released & fragment.levels.keys():
@@ -137,7 +161,7 @@ def update_fragments(
 def _bumps_by_changelog(
     bumps: Sequence[VersionBump], contents: Mapping[str, bytes], config: Config
 ) -> dict[str, list[VersionBump]]:
-    """Return the changelogs with a heading for unreleased changes, each with the bumps that it documents."""
+    """Return the changelogs with a heading for unreleased changes, mapped to the bumps listed in each."""
     by_file: dict[str, list[VersionBump]] = {}
     for bump in bumps:
         file = find_changelog(bump.package, contents, config)
@@ -147,7 +171,7 @@ def _bumps_by_changelog(
 
 
 def _affecting(changes: Sequence[Fragment], bumps: Sequence[VersionBump]) -> list[Fragment]:
-    """Return the change fragments that ask for a release of one of the bumped packages."""
+    """Return the change fragments that request a release of one of the bumped packages."""
     return [fragment for fragment in changes if any(fragment.levels.get(bump.package.name) for bump in bumps)]
 
 
@@ -158,8 +182,10 @@ def _has_unreleased(content: bytes) -> bool:
 
 
 def _decoded(content: bytes) -> str:
+    """Decode the content of a changelog; invalid UTF-8 is preserved as surrogates."""
     return content.decode("utf-8", "surrogateescape")
 
 
 def _in(folder: str, file: str) -> str:
+    """Return the normalized path of a file in a folder."""
     return posixpath.normpath(f"{folder}/{file}")

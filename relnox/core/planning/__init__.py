@@ -1,1 +1,1 @@
-"""Plans: the steps and problems of a task, the events of a run, and commands in messages."""
+"""Plans: the steps and problems of a task, the events of a run, and the commands that fixes name."""

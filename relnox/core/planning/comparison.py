@@ -1,4 +1,4 @@
-"""Comparison of a plan that was approved with the one that the present state of the project leads to."""
+"""Comparison of an approved plan with a plan made from the project's current state."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from relnox.core.planning.step import Step
 
 CREDENTIALS_NOTE = "credentials for "
-"""How a note on the machine's credentials begins: an approved plan may run with other ones."""
+"""How notes about credentials begin; they may differ between the approved plan and the current one."""
 
 _PARTS = ("files", "packages", "tags")
-"""Fields of steps that have fewer items in a plan that resumes an earlier run."""
+"""The fields of steps that may have fewer items in a plan that resumes an earlier run."""
 
 _MAX_SHOWN = 100
-"""Characters of a value that differs."""
+"""The maximum number of characters shown of a value that differs."""
 
 
 def differences(approved: Plan, current: Plan) -> tuple[str, ...]:
-    """Return how a plan differs from the approved one, as lines.
+    """Return the differences between an approved plan and the current one, as lines of text.
 
     A plan that resumes an earlier run may have fewer steps than the approved one, and other notes.
     """
@@ -43,7 +43,7 @@ def differences(approved: Plan, current: Plan) -> tuple[str, ...]:
 
 
 def _is_rest(approved: Plan, current: Plan) -> bool:
-    """Return whether a resuming plan does nothing that was not approved."""
+    """Return whether a plan that resumes an earlier run does only what was approved, or a part of it."""
     approved_steps = {step.key: step for step in approved.steps}
     return current.consent in (None, approved.consent) and all(
         step.key in approved_steps and _is_part(step, approved_steps[step.key]) for step in current.steps
@@ -51,7 +51,7 @@ def _is_rest(approved: Plan, current: Plan) -> bool:
 
 
 def _is_part(step: Step, whole: Step) -> bool:
-    """Return whether a step does what another one does, or a part of it."""
+    """Return whether a step does all or a part of what another one (`whole`) does, and nothing else."""
     own, approved = fields(step), fields(whole)
     is_skipped = own.pop("skip", None) is not None
     return (
@@ -65,18 +65,22 @@ def _is_part(step: Step, whole: Step) -> bool:
 
 
 def _is_subset(part: tuple[Any, ...], whole: tuple[Any, ...]) -> bool:
-    """Return whether all items of a tuple are in another; of tags, the messages of existing ones are not read."""
+    """Return whether all items of a tuple are in another one.
+
+    Items with names are compared by name only, since the messages of existing tags are not read.
+    """
     return {getattr(item, "name", item) for item in part} <= {getattr(item, "name", item) for item in whole}
 
 
 def _commits(approved: Plan, current: Plan) -> Iterator[str]:
+    """Yield a line if the plans were made for different commits."""
     before, now = (plan.inputs.commit if plan.inputs is not None else None for plan in (approved, current))
     if before != now:
         yield f"commit: {before} in the plan file, {now} now"
 
 
 def _steps(approved: Sequence[Step], current: Sequence[Step]) -> tuple[str, ...]:
-    """Return how steps differ, apart from their order."""
+    """Return the differences between the steps of two plans, as lines of text; their order is not compared."""
     before, now = ({step.key: step for step in steps} for steps in (approved, current))
     lines: list[str] = []
     for key in dict.fromkeys((*before, *now)):
@@ -90,7 +94,7 @@ def _steps(approved: Sequence[Step], current: Sequence[Step]) -> tuple[str, ...]
 
 
 def _order(approved: Sequence[Step], current: Sequence[Step]) -> Iterator[str]:
-    """Yield how the order of equal steps differs."""
+    """Yield the steps at which two plans differ, in their order or in the steps that each one waits for."""
     for number, (before, now) in enumerate(zip(approved, current, strict=True), 1):
         if before != now:
             yield f"step {number} in the plan file: {before.title} (after {', '.join(before.needs) or 'nothing'})"
@@ -98,6 +102,7 @@ def _order(approved: Sequence[Step], current: Sequence[Step]) -> Iterator[str]:
 
 
 def _fields(before: Step, now: Step) -> Iterator[str]:
+    """Yield the fields in which two steps with the same key differ, as lines with both values."""
     if type(before) is not type(now):
         yield f"  in the plan file: {before.title}"
         yield f"  now: {now.title}"
@@ -110,27 +115,31 @@ def _fields(before: Step, now: Step) -> Iterator[str]:
 
 
 def _without(value: Any, other: Any) -> Any:
-    """Return what only one of two values has, if they are tuples."""
+    """Return the items that only the first tuple has; return `value` if it has none or is not a tuple."""
     if not (isinstance(value, tuple) and isinstance(other, tuple)):
         return value
     return tuple(item for item in value if item not in other) or value
 
 
 def _shown(value: Any) -> str:
+    """Return a value as JSON, shortened if it is long."""
     text = json.dumps(serialization.encode(value), ensure_ascii=False)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _one_sided(what: str, approved: Sequence[str], current: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each text that only one of two plans has."""
     yield from (f"{what} only in the plan file: {text}" for text in approved if text not in current)
     yield from (f"{what} only now: {text}" for text in current if text not in approved)
 
 
 def _rows(plan: Plan) -> list[str]:
+    """Return the rows of all tables of a plan, each as one text."""
     return ["  ".join(row) for table in plan.tables for row in table.rows]
 
 
 def _problems(plan: Plan) -> list[str]:
+    """Return the problems of a plan, each as the first line of its message followed by its code."""
     return [f"{split_lines(problem.message)[0]} [{problem.code}]" for problem in plan.problems]
 
 
@@ -139,4 +148,5 @@ def _consent(plan: Plan) -> list[str]:
 
 
 def _notes(plan: Plan) -> list[str]:
+    """Return the notes of a plan, except those about credentials."""
     return [note for note in plan.notes if not note.startswith(CREDENTIALS_NOTE)]

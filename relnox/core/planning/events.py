@@ -1,4 +1,4 @@
-"""Events of a run, which reporters show and reports contain."""
+"""The events of a run. Reporters show them, and reports in JSON are made from them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RunStarted(Record):
 
 
 class StepStarted(Record):
-    """A step begins with its check."""
+    """A step begins, by checking whether it is already done."""
 
     step: Step
 
@@ -46,12 +46,12 @@ class OutputLine(Record):
 
 
 class Waiting(Record):
-    """A wait, such as for a server that is down or a file that is not listed yet.
+    """A wait, such as for a server that is down or an uploaded file that the index does not list yet.
 
     Attributes:
-        why: The reason.
-        again: Time of the next attempt, with its zone.
-        ends: Time at which relnox gives up.
+        why: The reason for the wait.
+        again: The time of the next attempt, with a time zone.
+        ends: The time at which relnox gives up, with a time zone.
     """
 
     why: str
@@ -60,11 +60,11 @@ class Waiting(Record):
 
 
 class Notice(Record):
-    """A note, or a warning where something should be changed; it does not stop the run.
+    """A note or a warning that does not stop the run.
 
     Attributes:
-        message: The text.
-        fix: What to change; empty for a note.
+        message: The text of the note or warning.
+        fix: What to change, or an empty string for a note.
     """
 
     message: str
@@ -72,13 +72,13 @@ class Notice(Record):
 
 
 class StepWarning(Record):
-    """A warning about a file that a step made; it does not stop the run.
+    """A warning about a file that a step created; it does not stop the run.
 
     Attributes:
-        code: Stable name of the kind of problem.
-        file: The name of the file; of several with the same problem, joined by commas.
+        code: The stable code of the problem.
+        file: The name of the file, or the names of several files with the same problem, separated by commas.
         message: What is wrong with the file.
-        fix: One command or edit that solves it.
+        fix: One command or edit that solves the problem.
     """
 
     code: str
@@ -91,11 +91,12 @@ class StepFinished(Record):
     """A step ended.
 
     Attributes:
-        status: How it ended.
-        detail: The result that was verified, the reason for a skip, or the error.
-        seconds: Elapsed time.
-        error: The error of a failed step.
-        warnings: Warnings about files that the step made.
+        step: The step.
+        status: How the step ended.
+        detail: The verified result, the reason for skipping the step, or the error message.
+        seconds: The elapsed time in seconds.
+        error: The error if the step failed, else None.
+        warnings: Warnings about files that the step created.
     """
 
     step: Step
@@ -107,19 +108,21 @@ class StepFinished(Record):
 
 
 class Outcome(Record):
-    """How a whole plan ended.
+    """The result of running a whole plan.
 
     Attributes:
         plan: The plan.
-        results: How each step ended, in order.
-        exit_code: The exit code.
-        seconds: Elapsed time.
-        stages: Outcomes of the tasks of a chain.
-        tables: Tables of results.
-        deadline: When the index stops taking the missing files of a partly public release, if it does.
+        results: The result of each step, in the order of the plan.
+        exit_code: The exit code of the task.
+        seconds: The elapsed time in seconds.
+        stages: The outcomes of the tasks that this task ran, such as those of `rehearse`.
+        tables: Tables of results, to print.
+        deadline: The time at which the index stops accepting the missing files of a partly published release, as
+            text; None if there is no such release.
         waits: The waits of the run.
-        publication: The files of a release, and their state on the index.
-        traceback: The traceback of a bug in relnox that ended the run when something was, or might be, public.
+        publication: The files to publish, each with its state on the index.
+        traceback: The traceback of a bug in relnox that ended the run when something was, or might be, public;
+            else None.
     """
 
     plan: Plan
@@ -135,7 +138,7 @@ class Outcome(Record):
 
     @property
     def released(self) -> tuple[Distribution, ...]:
-        """The files of the plan that the index listed with their hashes, in the order of the uploads."""
+        """The uploaded files that the index lists with the same hashes, in the order of the uploads."""
         from relnox.core.release.publication import State
 
         public = {
@@ -148,7 +151,7 @@ class Outcome(Record):
 
     @property
     def warnings(self) -> int:
-        """The number of warnings, including those of the tasks of a chain."""
+        """The number of warnings, including those of the tasks that this task ran."""
         return sum(len(result.warnings) for result in self.results) + sum(stage.warnings for stage in self.stages)
 
 

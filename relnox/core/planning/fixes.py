@@ -1,8 +1,8 @@
-"""Commands in fixes: stored in one form, and shown in the form that the user has to type.
+"""Commands in fixes, stored in a common form and shown in the form that the user has to type.
 
-Plans and JSON reports are the same for every front end: their fixes name `relnox TASK` and `pip install`. Where a
-run was started with nox or invoke, reporters show `nox -s TASK -- …` or `invoke TASK …` instead, and the project's
-own install command.
+Plans and JSON reports are the same for every front end: their fixes contain commands such as `relnox TASK` and
+`pip install`. If a run was started with nox or invoke, reporters show `nox -s TASK -- …` or `invoke TASK …`
+instead, and the install command that the project uses.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Start(Record):
     """The command that starts a task.
 
     Attributes:
-        words: The command: `nox -s build-all`.
-        separator: What separates it from its options, such as nox's `--`.
+        words: The command, such as `nox -s build-all`.
+        separator: The word between the command and its options, such as `--` for nox, or an empty string.
     """
 
     words: str
@@ -37,11 +37,11 @@ class Start(Record):
 
 
 class FrontEnd(Record):
-    """The commands that start tasks.
+    """The commands that start tasks with the front end in use.
 
     Attributes:
-        tasks: Commands by task; other tasks are started with `relnox TASK`.
-        options: Options that every command repeats because the running one has them: `--project DIR`.
+        tasks: Maps tasks to their commands; other tasks are started with `relnox TASK`.
+        options: Options of the running command that other commands must have as well, such as `--project DIR`.
     """
 
     tasks: Mapping[str, Start] = {}
@@ -49,16 +49,16 @@ class FrontEnd(Record):
 
 
 def command(task: str, *words: str) -> str:
-    """Return the command that runs a task with options, each flag and each value a word, for a fix."""
+    """Return the command that runs a task, for a fix; each flag and each value is one of the `words`."""
     return shlex.join(["relnox", task, *words])
 
 
 def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) -> list[str]:  # noqa: FBT001 - a value
-    """Return an option as words of a command line: flag and value, none if the option is not set.
+    """Return an option as words of a command line: the flag and the value, or nothing if the option is not set.
 
     Args:
-        name: The name of its field.
-        value: Its value.
+        name: The field name of the option.
+        value: The value of the option, or None if it is not set.
     """
     flag = name.rstrip("_").replace("_", "-")
     match value:
@@ -73,22 +73,23 @@ def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) ->
 
 
 def install(requirement: str, *, upgrade: bool = False) -> str:
-    """Return the command that installs a requirement such as `relnox[wheels]`, or upgrades it, for a fix."""
+    """Return the command that installs or upgrades a requirement such as `relnox[wheels]`, for a fix."""
     return f"pip install {'--upgrade ' if upgrade else ''}{quoted(requirement)}"
 
 
 def quoted(requirement: str) -> str:
-    """Quote a requirement for any shell, where it has to be quoted."""
+    """Return a requirement in quotes that any shell understands, or unchanged if it needs none."""
     return requirement if re.fullmatch(r"[\w.-]+", requirement) else f'"{requirement}"'
 
 
 def show(text: str, front_end: FrontEnd, installing: Callable[[str, bool], str] | None = None) -> str:
-    """Convert the commands in a message to the form that the user types, such as `nox -s …`.
+    """Return a message with its commands in the form that the user types, such as `nox -s …`.
 
     Args:
         text: A message, a fix or a note.
-        front_end: How tasks are started.
-        installing: Returns the install command for a requirement, and whether to upgrade; None for `pip install`.
+        front_end: The commands that start tasks.
+        installing: Returns the install command for a requirement and a flag to upgrade it; None keeps `pip
+            install`.
     """
 
     def convert(line: str) -> str:
@@ -109,12 +110,13 @@ def show(text: str, front_end: FrontEnd, installing: Callable[[str, bool], str] 
 
 
 def command_line(start: Start, words: Sequence[str]) -> str:
-    """Return a whole command, ready to paste."""
+    """Return a command with its options, quoted for the shell and ready to paste."""
     separator = [start.separator] if start.separator and words else []
     return " ".join([start.words, *separator, *map(shlex.quote, words)])
 
 
 def _task_command(match: re.Match[str], front_end: FrontEnd) -> str:
+    """Return the command to show for a match of `relnox TASK`."""
     start = front_end.tasks.get(match["task"])
     if start is None:
         return match[0]

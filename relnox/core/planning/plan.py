@@ -1,4 +1,4 @@
-"""The plan: everything a task will do, complete before anything is changed."""
+"""The plan: everything that a task will do, determined before anything is changed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
 
 SCHEMA = 1
-"""The version of the JSON form of plans: it changes where a program that reads plans would break."""
+"""The version of the JSON form of plans; it increases when programs that read plans would break."""
 
 
 class Problem(Record, kw_only=True):
     """A reason why a plan cannot run.
 
     Attributes:
-        code: Stable name of the kind of problem, such as `tag-exists`.
+        code: The stable code of the problem, such as `tag-exists`.
         message: What is wrong, and why.
-        fix: One command or edit that solves it.
-        exit_code: How the run ends.
+        fix: One command or edit that solves the problem.
+        exit_code: The exit code of a run that is blocked by this problem.
     """
 
     code: str
@@ -36,7 +36,7 @@ class Problem(Record, kw_only=True):
 
     @classmethod
     def of(cls, error: RelnoxError, exit_code: ExitCode | None = None) -> Problem:
-        """Return an error as a problem, with its exit code unless another one is given."""
+        """Convert an error to a problem; `exit_code` replaces the exit code of the error."""
         code = error.exit_code if exit_code is None else exit_code
         return cls(code=error.code, message=error.message, fix=error.fix or "", exit_code=code)
 
@@ -53,9 +53,10 @@ class Inputs(Record, kw_only=True):
     """What a plan was made from, besides the files that its steps name.
 
     Attributes:
-        options: The resolved options of the task by field name, without those of every task.
-        commit: The commit of the checkout; None outside git.
-        date: The date in UTC, such as `2026-11-22`, if the plan depends on it.
+        options: The resolved options of the task, as pairs of field name and value. Options that every task has
+            are not included.
+        commit: The commit of the checkout, or None outside a git repository.
+        date: The date in UTC, such as `2026-11-22`, or None if the plan does not depend on it.
     """
 
     options: tuple[tuple[str, str | bool | int | tuple[str, ...] | None], ...]
@@ -64,20 +65,20 @@ class Inputs(Record, kw_only=True):
 
 
 class Plan(Record, kw_only=True):
-    """Everything a task will do, complete before anything is changed.
+    """Everything that a task will do, determined before anything is changed.
 
     Attributes:
-        task: Name of the task.
+        task: The name of the task.
         steps: The steps in order: local ones before remote ones.
         notes: Notes for the user, such as what is normalized or left out, and why.
         problems: Failed preflight checks. A plan with problems can be shown but not run.
-        consent: The question to confirm before anything is uploaded; None if no confirmation is needed.
+        consent: The question to confirm before anything is uploaded, or None if no confirmation is needed.
         tables: Results that are known without running a step.
-        continue_on_error: Whether a failure stops only the steps that need the failed one.
-        skipped: Why all steps are skipped, where the settings allow that.
-        public: Names of the files to publish that the index lists already, with the same hashes.
-        resumes: Whether it finishes what an earlier run of the same task began.
-        inputs: The state that it is based on; None for a stage of a chain.
+        continue_on_error: Whether steps that do not need a failed step still run.
+        skipped: Why all steps are skipped, or None if they run.
+        public: The names of the files to publish that the index already lists with the same hashes.
+        resumes: Whether the plan resumes an earlier, incomplete run of the same task.
+        inputs: The options and the state that the plan was made from; None if another task runs this plan.
     """
 
     task: str
@@ -94,10 +95,14 @@ class Plan(Record, kw_only=True):
 
     @classmethod
     def from_json(cls, text: str, kinds: Iterable[type[Step]]) -> Plan:
-        """Read a plan from its JSON form; `kinds` are the classes of all steps.
+        """Parse a plan from JSON.
+
+        Args:
+            text: The JSON text.
+            kinds: The classes of all steps.
 
         Raises:
-            ValueError: It is none, is of another schema, or was changed.
+            ValueError: The text is not a plan, has another schema version, or was edited.
         """
         document = json.loads(text)
         if not isinstance(document, dict) or "digest" not in document or "schema" not in document:
@@ -123,13 +128,13 @@ class Plan(Record, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the plan: equal inputs give equal digests."""
+        """The SHA-256 hash of the plan, in hex; equal plans have equal hashes."""
         import hashlib
 
         return hashlib.sha256(json.dumps(serialization.encode(self), sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> str:
-        """Return the plan as JSON, with the title of each step."""
+        """Return the plan as JSON, including the title of each step and whether it is remote."""
         document = serialization.encode(self)
         for entry, step in zip(document["steps"], self.steps, strict=True):
             entry["title"] = step.title

@@ -1,4 +1,4 @@
-"""What the plan and the executor know of steps; the steps themselves are in `relnox.steps`."""
+"""The base class of steps, with what plans and the executor use; the steps themselves are in `relnox.steps`."""
 
 from __future__ import annotations
 
@@ -13,65 +13,70 @@ if TYPE_CHECKING:
 
 
 class Step(Record, ABC, kw_only=True):
-    """The base of all steps: what is done, as data. Its action does it (`relnox.steps.action`).
+    """The base class of steps: a description of what to do, as data.
 
-    A subclass adds fields, `key` and `title`, and overrides the properties that are different for it.
+    The action of the step does it; see `relnox.steps.action`. A subclass adds fields, defines `key` and `title`,
+    and overrides the other properties where needed.
 
     Attributes:
-        needs: Keys of steps that must succeed before this one; see `after`.
+        needs: Keys of the steps that must succeed before this one; see `after`.
     """
 
     remote: ClassVar[bool] = False
-    """Whether it changes something outside of this machine."""
+    """Whether the step changes something outside this machine."""
     atomic: ClassVar[bool] = False
-    """Whether an interruption waits for the end of the step: half of it would be worse than all or none."""
+    """Whether an interruption waits for the end of the step, because a half-done step would be worse."""
     concurrent: ClassVar[bool] = False
-    """Whether it may run at the same time as other concurrent steps next to it in the plan."""
+    """Whether the step may run at the same time as other concurrent steps next to it in the plan."""
     exclusive: ClassVar[bool] = False
-    """Whether it changes the checkout or its archives, so that only one run at a time may have such steps."""
+    """Whether the step changes the checkout or its archives, so that only one run at a time may execute it."""
     runs_project_code: ClassVar[bool] = False
-    """Whether it runs code of the project, its packages or their requirements."""
+    """Whether the step runs code of the project, of its packages or of their requirements."""
     runs_task: ClassVar[bool] = False
-    """Whether it runs another task, whose events come between its own."""
+    """Whether the step runs another task, whose events appear between the start and the end of the step."""
     publishes: ClassVar[bool] = False
-    """Whether it only serves to make files public: its failure does not matter once all of them are verified."""
+    """Whether the step only serves to make files public; its failure is ignored once all files are verified."""
 
     needs: tuple[str, ...] = ()
 
     @property
     @abstractmethod
     def key(self) -> str:
-        """Its name inside the plan."""
+        """The name that identifies the step in the plan."""
 
     @property
     @abstractmethod
     def title(self) -> str:
-        """A line for the user that says what it will do."""
+        """One line that tells the user what the step will do."""
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
-        """The resources that it uses: the name of each, and how many steps may use it at once.
+        """The resources that the step uses, as pairs of a name and a limit.
 
-        None means as many as keep this machine's processors busy.
+        The limit is the number of steps that may use the resource at the same time; None means as many as keep the
+        processors of this machine busy.
         """
         return (("processors", None),)
 
     @property
     def previewed_edits(self) -> tuple[Edit, ...]:
-        """Edits of files that a dry run shows as a diff."""
+        """The edits of files that a dry run shows as diffs."""
         return ()
 
     @property
     def upload(self) -> tuple[str, Distribution] | None:
-        """The index and the file that it makes public there; None if it does not."""
+        """The index and the file that the step makes public there, or None if it uploads nothing."""
         return None
 
     @property
     def invalidates(self) -> str | None:
-        """The package whose archives must not be released if the step fails; None if there is none."""
+        """The package whose archives must not be released if the step fails, or None."""
         return None
 
 
 def after(*steps: Step | None) -> tuple[str, ...]:
-    """Return what a step needs that can only run after these; None stands for a step that is not planned."""
+    """Return the value of `needs` for a step that can only run after the given steps.
+
+    None stands for a step that is not planned, and is ignored.
+    """
     return tuple(step.key for step in steps if step is not None)
