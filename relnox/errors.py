@@ -36,17 +36,17 @@ _PATH_ERRORS = frozenset(
 )
 NO_WORKING_FOLDER = "the working directory no longer exists"
 _NO_TEMPORARY_FOLDER = "No usable temporary directory"
-"""The start of `tempfile`'s message when it can write to none of its folders; the errno is always ENOENT."""
+"""The start of the message of `tempfile` if no temporary folder is writable; its errno is ENOENT for any cause."""
 
 _MEMORY_MESSAGES = ("can't start new thread", "failed to map segment", "cannot allocate memory")
-"""What Python and the dynamic loader say in errors of other classes when there is too little memory."""
+"""Parts of the lowercase messages of a RuntimeError or ImportError that is caused by too little memory."""
 
 ENVIRONMENT_ERRORS = (OSError, MemoryError, RuntimeError, ImportError)
-"""The classes that `environment_error` takes."""
+"""The exception classes that `environment_error` accepts."""
 
 
 class ExitCode(IntEnum):
-    """How a run ended; the numbers are part of the public interface."""
+    """The exit codes of a run; the numbers are part of the public interface."""
 
     DONE = 0
     """Done and verified, or only shown."""
@@ -67,23 +67,23 @@ class ExitCode(IntEnum):
 
     @classmethod
     def worst(cls, codes: list[ExitCode]) -> ExitCode:
-        """Return the most important of several codes: a signal, then 4, 3, 5, 2, 1; 0 for none."""
+        """Return the code that takes precedence: 130, 143, 4, 3, 5, 2, then 1; return 0 if `codes` is empty."""
         order = (cls.INTERRUPTED, cls.TERMINATED, cls.CONFLICT, cls.PARTLY_PUBLIC, cls.TRY_LATER)
         return next((code for code in (*order, cls.FAILED, cls.BLOCKED) if code in codes), cls.DONE)
 
 
 class RelnoxError(Exception):
-    """A problem that ends a task.
+    """Base class of the errors that end a task.
 
     Args:
-        code: Stable, documented name of the kind of problem, such as `tag-exists`.
+        code: The stable, documented name of the kind of problem, such as `tag-exists`.
         message: What failed, for which package or file, and why.
         fix: One command or edit that solves it.
     """
 
     exit_code = ExitCode.FAILED
     rejected = False
-    """Whether a server rejected what was sent to it."""
+    """Whether a server responded that it rejects the upload."""
 
     def __init__(self, code: str, message: str, *, fix: str | None = None) -> None:
         super().__init__(message)
@@ -93,31 +93,31 @@ class RelnoxError(Exception):
 
 
 class Blocked(RelnoxError):
-    """Nothing was changed: a usage or configuration error, invalid input, or a failed preflight check."""
+    """A usage or configuration error, invalid input, or a failed preflight check; nothing was changed."""
 
     exit_code = ExitCode.BLOCKED
 
 
 class Failed(RelnoxError):
-    """An operation failed; nothing is public."""
+    """A failed operation; nothing is public."""
 
     exit_code = ExitCode.FAILED
 
 
 class Conflict(RelnoxError):
-    """Another file of the same name, or another commit under the same tag: manual action required."""
+    """A conflict with another file of the same name or another commit of the same tag; needs manual action."""
 
     exit_code = ExitCode.CONFLICT
 
 
 class TryLater(RelnoxError):
-    """The index is down, or does not list the uploaded files yet."""
+    """An index that is down, or does not list the uploaded files yet; a later run can succeed."""
 
     exit_code = ExitCode.TRY_LATER
 
 
 def environment_error(error: BaseException) -> Failed | None:
-    """Return an error caused by the machine, such as a full disk or missing permissions; None for a bug.
+    """Return the error to report for a problem of the machine, such as a full disk; return None for a bug.
 
     Args:
         error: One of `ENVIRONMENT_ERRORS`.
@@ -157,7 +157,7 @@ def environment_error(error: BaseException) -> Failed | None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Return whether memory ran out, also for a thread or a shared library."""
+    """Return whether memory ran out, be it for an object, a new thread or a shared library."""
     message = str(error).lower()
     return isinstance(error, MemoryError) or (
         isinstance(error, (RuntimeError, ImportError)) and any(words in message for words in _MEMORY_MESSAGES)

@@ -1,8 +1,8 @@
 """Values and pure functions: no files, processes, sockets or environment variables.
 
-Modules are imported on first use: `from relnox import core`, then `core.plan.Plan`, without the module's folder.
-Front ends import every task at start-up, and listing tasks needs none of these modules (`benchmarks/startup.py`
-measures it).
+Modules are imported on first use: `from relnox import core`, then `core.plan.Plan`; names of subfolders are left
+out. Front ends import every task at start-up, and listing tasks needs none of these modules
+(`benchmarks/startup.py` measures it).
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ _NAME = re.compile(
     r"|(^|_)(AGE|DEPLOY|ENCRYPTION|GPG|MASTER|PGP|SIGNING|SSH)_?KEY(?![A-Z])",
     re.ASCII,
 )
-"""Words end where no letter follows: TOKENIZERS_PARALLELISM, GIT_AUTHOR_NAME and PATH do not match."""
+"""Words in names of credential variables. No letter may follow: TOKENIZERS_PARALLELISM and PATH do not match."""
 _UPLOAD_TOOLS = ("TWINE_", "UV_PUBLISH_", "PDM_PUBLISH_", "HATCH_INDEX_", "POETRY_PYPI_", "ACTIONS_ID_TOKEN_")
-"""Settings of upload tools: a user name or the path of a configuration file is half of a credential."""
+"""Prefixes of the variables that configure upload tools; they may name a user or a configuration file."""
 _UPLOAD_NAME = re.compile(
     r"(TWINE|UV_PUBLISH|PDM_PUBLISH|FLIT|MATURIN)_PASSWORD"
     r"|UV_PUBLISH_TOKEN|HATCH_INDEX_AUTH|POETRY_PYPI_TOKEN_\w+"
@@ -25,7 +25,7 @@ _UPLOAD_NAME = re.compile(
     r"|ACTIONS_ID_TOKEN_REQUEST_TOKEN|(\w+_)?ID_TOKEN(_\d+)?|CI_JOB_JWT(_\w+)?",
     re.ASCII,
 )
-"""Passwords and tokens for an index, and identity tokens that can be exchanged for one."""
+"""Names of variables with a password or token for an index, or an identity token that can be exchanged for one."""
 _UPLOAD_TOKEN = re.compile(r"(?<![\w./-])pypi-\w{16,}", re.ASCII)
 _TOKEN = re.compile(
     r"(?<![\w./-])pypi-\w{16,}"
@@ -39,15 +39,15 @@ _TOKEN = re.compile(
 )
 _USER_IN_URL = re.compile(r"https?://[^/\s@]+@|://[^/\s:@]*:[^/\s@]+@", re.ASCII)
 _PROXY = re.compile(r"(\w+_)?PROXY", re.ASCII)
-"""Proxies are kept, even with passwords: downloads need them."""
+"""Names of proxy variables, which do not count as credentials even with a password: downloads need them."""
 _ASSIGNMENT = re.compile(r"(\w+)=[\"']?([^\s\"';&|]+)", re.ASCII)
-"""As in `bash -c 'NAME=value program'`."""
+"""An assignment in a command line, as in `bash -c 'NAME=value program'`."""
 _MIN_COPY = 8
-"""Characters: a shorter value may be part of an unrelated one."""
+"""The length from which a secret is searched for in other values: a shorter one may match by accident."""
 
 
 def credentials(variables: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the variables that hold a credential of any kind, or lead to one."""
+    """Return the names of the variables that hold a credential of any kind, or configure an upload tool."""
     return upload_credentials(variables) | {
         name
         for name, value in variables.items()
@@ -59,7 +59,7 @@ def credentials(variables: Mapping[str, str]) -> frozenset[str]:
 
 
 def upload_credentials(variables: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the variables that allow uploads, copies under other names included."""
+    """Return the names of the variables that hold an upload credential, including copies under other names."""
     names = {
         name
         for name, value in variables.items()
@@ -82,7 +82,15 @@ def is_upload_setting_name(name: str) -> bool:
 
 
 def in_arguments(arguments: Sequence[str], secrets: Sequence[str]) -> tuple[str, ...]:
-    """Describe the upload credentials in a command line, without their values; `secrets` are known values."""
+    """Return descriptions of the upload credentials in a command line, without their values.
+
+    Args:
+        arguments: The arguments of the program.
+        secrets: The values of known upload credentials.
+
+    Returns:
+        The names of variables that the command line sets, or "an upload token" for a bare value.
+    """
     names: dict[str, None] = {}
     for argument in arguments:
         for name, value in _ASSIGNMENT.findall(argument):

@@ -1,4 +1,4 @@
-"""TOML documents, whose values may have any type."""
+"""Reading of TOML documents whose values may have any type."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=256)  # a build reads a package's settings six times, and `tomllib` is slow
 def parse_toml(text: str) -> Mapping[str, Any]:
-    """Parse a document with `tomllib`; the result must not be changed, since others get the same one.
+    """Parse a TOML document; do not modify the result, which is cached and shared by all callers.
 
     Raises:
-        ValueError: It is not valid TOML.
+        ValueError: The text is not valid TOML.
     """
     return tomllib.loads(text)
 
 
 def table_at(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    """Return the table at these keys; an empty one if there is no table."""
+    """Return the table at a path of keys, or an empty table if there is none."""
     for key in keys:
         inner = document.get(key) if isinstance(document, dict) else None
         document = inner if isinstance(inner, dict) else {}

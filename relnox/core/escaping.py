@@ -1,8 +1,8 @@
 r"""Escaping of untrusted text for terminals and CI providers.
 
 Tags, file names, settings, server responses and program output are untrusted. Characters that move the cursor,
-hide or reorder text are written as Python escapes (`\x1b`, `\u202e`), and workflow commands of CI providers are
-broken (`\x3a:error::`, `##\x5berror]`).
+hide or reorder text are written as Python escapes (`\x1b`, `\u202e`). Workflow commands of CI providers are made
+ineffective in the same way (`\x3a:error::`, `##\x5berror]`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OLD_COMMAND = re.compile(r"(?P<before>##\w*)\[")
 
 
 def escape_line(text: str) -> str:
-    r"""Escape text as one printable line that is not a command of a CI provider.
+    r"""Escape text so that it is one printable line, and no command of a CI provider.
 
     A line end within the text becomes `\n`. Escaping twice has the same result as escaping once.
     """
@@ -43,15 +43,17 @@ def escape_json(document: str) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    r"""Split text at `\n` or `\r\n`: `str.splitlines` also splits at invisible characters."""
+    r"""Split text at `\n` and `\r\n` only; `str.splitlines` would also split at invisible characters."""
     return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
 
 
 def _escape_invisible(text: str, escape: Callable[[str], str]) -> str:
+    """Replace each unprintable or invisible character with the result of `escape` for it."""
     if not text.isprintable():
         text = "".join(char if char.isprintable() else escape(char) for char in text)
     return text if text.isascii() else re.sub(_INVISIBLE, lambda match: escape(match[0]), text)
 
 
 def _escape(char: str) -> str:
+    r"""Return the Python escape of a character, such as `\x1b`."""
     return char.encode("unicode_escape").decode("ascii")

@@ -12,13 +12,16 @@ if TYPE_CHECKING:
 
 
 def waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
-    """Sort names into waves: each depends only on names of earlier waves. A wave is in alphabetical order.
+    """Sort names into waves, so that each name depends only on names in earlier waves.
 
     Args:
-        needs: The dependencies of every name; those that are not keys are ignored.
+        needs: Maps each name to the names that it depends on. Dependencies that are not keys are ignored.
+
+    Returns:
+        The waves; the names in each are in alphabetical order.
 
     Raises:
-        Blocked: The dependencies have a cycle.
+        Blocked: The dependencies form a cycle.
     """
     sorter = TopologicalSorter({name: sorted(set(of) & needs.keys()) for name, of in sorted(needs.items())})
     try:
@@ -39,7 +42,7 @@ def waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
 
 
 def closure(start: Iterable[str], edges: Mapping[str, Iterable[str]]) -> frozenset[str]:
-    """Find all names that are reachable from `start` along `edges`, including `start`."""
+    """Return the names in `start` and all names that can be reached from them by following `edges`."""
     result: set[str] = set()
     pending = list(start)
     while pending:

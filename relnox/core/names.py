@@ -1,7 +1,7 @@
 """Names of distributions: their normal form (PEP 503), and the name at the start of a requirement.
 
-`packaging` provides both, but imports platform tags and a parser, which is slow: a requirement is parsed only when
-it changes.
+`packaging` provides both, but is slow to import, since it loads platform tags and a parser. A requirement is
+parsed only when it changes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ def normalized(name: str) -> str:
 
 
 def is_valid(name: str) -> bool:
-    """Return whether a name is valid for a distribution (PEP 508, "Names")."""
+    """Return whether a name is a valid name of a distribution (PEP 508, "Names")."""
     return _VALID.fullmatch(name) is not None
 
 
 @cache
 def requirement_name(text: str) -> str | None:
-    """Return the normalized name of a requirement; None if it is invalid (PEP 508) or a template."""
+    """Return the normalized name at the start of a requirement.
+
+    Return None if the requirement is invalid (PEP 508) or contains a placeholder in braces.
+    """
     match = _REQUIREMENT.match(text)
     return normalized(match[1]) if match is not None and "{" not in text else None

@@ -13,25 +13,31 @@ if TYPE_CHECKING:
 SourceKind = Literal["toml", "attribute", "pattern", "text", "json", "lock", "tags", "dynamic"]
 
 DependencyTable = Literal["runtime", "extra", "group", "build"]
-"""Where a requirement is declared: `runtime` is always installed, `extra` with that extra, `group` never with the
-package, `build` is needed to build its archives."""
+"""The kind of table that declares a requirement.
+
+- `runtime`: installed with the package.
+- `extra`: installed with the package if that extra is requested.
+- `group`: a dependency group, which is never installed with the package.
+- `build`: needed to build the package's archives.
+"""
 
 
 class VersionSource(Record, kw_only=True):
-    """A location of a package's version, and its spelling there.
+    """A place that has a package's version: text in a file, git tags, or the build backend.
 
     Attributes:
-        kind: `toml` for a string in a TOML file; `attribute` for a name assigned in Python, `pattern` for the
-            match of a regular expression, `text` for the whole file, `json` for the top-level `version` of a JSON
-            file, `lock` for lines of a lock file; `tags` for a version derived from git tags, `dynamic` for one
-            that only the build backend can compute (PEP 621 `dynamic`).
-        file: Path of the file, POSIX, relative to the workspace root.
-        key: Keys of the value in a TOML file; the attribute's name; the expression; the entries of a lock file;
-            the prefix of tags if the backend's settings have one; else empty.
-        text: The version exactly as written there; for `tags` and `dynamic` the name of its provider.
-        lead: Text before the version in the same string: the operator of a requirement in Cargo.toml.
-        semver: Whether the version is spelled as SemVer there, as in Cargo.toml and package.json.
-        count: How often a pattern must match.
+        kind: How the version is found. In a file: `toml` (a string in TOML), `attribute` (a string assigned to a
+            name in Python), `pattern` (the match of a regular expression), `text` (the whole file), `json` (the
+            top-level `version` in JSON) or `lock` (entries of a lock file). Otherwise: `tags` (derived from git
+            tags) or `dynamic` (only the build backend can compute it; PEP 621 `dynamic`).
+        file: The POSIX path of the file, relative to the workspace root.
+        key: Depends on the kind. `toml`: the keys that lead to the string; `attribute`: the name; `pattern`: the
+            regular expression; `lock`: the names of the entries; `tags`: the tag prefix that the backend's
+            settings require, if any. Otherwise empty.
+        text: The version exactly as written in the file; for `tags` and `dynamic`, what provides the version.
+        lead: The text before the version in the same string, such as the operator of a requirement in Cargo.toml.
+        semver: Whether the version is written in SemVer's form, as in Cargo.toml and package.json.
+        count: The number of matches that a `pattern` must have.
     """
 
     kind: SourceKind
@@ -54,10 +60,10 @@ class Dependency(Record, kw_only=True):
     Attributes:
         name: Normalized name (PEP 503) of the required distribution.
         text: The requirement as written: a PEP 508 string, or a Poetry constraint.
-        table: Where it is declared.
-        key: Keys and list positions of the string in the file; empty if it is not a separate string and cannot be
-            rewritten.
-        poetry: Whether `text` is a Poetry constraint without the name.
+        table: The kind of table that declares it.
+        key: The keys and list indexes that lead to the string in the file; empty if the requirement is not a
+            string of its own, and thus cannot be rewritten.
+        poetry: Whether `text` is a Poetry constraint, which does not contain the name.
     """
 
     name: str
@@ -68,7 +74,7 @@ class Dependency(Record, kw_only=True):
 
     @property
     def extras(self) -> tuple[str, ...]:
-        """The extras of the required distribution, normalized (PEP 685)."""
+        """The normalized extras that are requested, such as `toml` in `coverage[toml]`; empty for Poetry."""
         requirement = self.text.partition(";")[0]
         if "[" not in requirement or self.poetry:
             return ()
@@ -77,7 +83,7 @@ class Dependency(Record, kw_only=True):
 
     @property
     def extra(self) -> str:
-        """The extra that the requirement belongs to, normalized; empty in other tables."""
+        """The normalized name of the extra that declares the requirement, or "" if it is not in an extra."""
         return normalized(str(self.key[2])) if self.table == "extra" and len(self.key) > 2 else ""  # noqa: PLR2004
 
 
@@ -86,16 +92,16 @@ class Package(Record, kw_only=True):
 
     Attributes:
         name: Normalized name (PEP 503).
-        folder: POSIX path relative to the workspace root, `.` for the root itself.
-        version: The version, or None if it is in no file.
-        source: Where the backend reads the version.
-        other_locations: Further locations of the version, updated together with the source.
-        backend: The PEP 517 build backend, as written or by its default (PEP 518).
+        folder: The POSIX path relative to the workspace root, or `.` for the root itself.
+        version: The version, or None if no file contains it.
+        source: The place from which the build backend takes the version.
+        other_locations: Other places that have the version, which are updated together with `source`.
+        backend: The PEP 517 build backend, or the legacy one of setuptools if pyproject.toml names none.
         dependencies: Every requirement of the package, in the order of the file.
         private: Whether a `Private ::` classifier prevents its upload to any index.
-        python: The supported Python versions, as written: `requires-python`, or Poetry's constraint; may be empty.
-        classifiers: Its trove classifiers, as written.
-        dynamic: Fields of its metadata that the backend computes (PEP 621); None for all of them.
+        python: The supported Python versions as written, in `requires-python` or Poetry's constraint; may be "".
+        classifiers: The trove classifiers, as written.
+        dynamic: The metadata fields that the backend computes (PEP 621), or None if it computes all of them.
     """
 
     name: str
@@ -112,19 +118,19 @@ class Package(Record, kw_only=True):
 
     @property
     def pyproject(self) -> str:
-        """Path of the package's pyproject.toml, POSIX, relative to the workspace root."""
+        """The POSIX path of the package's pyproject.toml, relative to the workspace root."""
         return "pyproject.toml" if self.folder == "." else f"{self.folder}/pyproject.toml"
 
     @property
     def folder_name(self) -> str:
-        """Last part of the folder, which users may pass instead of the name."""
+        """The last part of the folder's path, which users may pass instead of the package's name."""
         return self.folder.rsplit("/", 1)[-1]
 
     @property
     def locations(self) -> tuple[VersionSource, ...]:
-        """Every location of the version in a file."""
+        """All places in files that contain the version."""
         return tuple(location for location in (self.source, *self.other_locations) if location.in_file)
 
     def needs(self, *tables: DependencyTable) -> frozenset[str]:
-        """Return the names required in any of these tables, without the package's own (a self-referring extra)."""
+        """Return the names required in any of these tables, except the package itself (extras may require it)."""
         return frozenset(need.name for need in self.dependencies if need.table in tables) - {self.name}

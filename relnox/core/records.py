@@ -13,9 +13,10 @@ R = TypeVar("R", bound="Record")
 
 @dataclass_transform(frozen_default=True)
 class Record:
-    """Base of all records: annotated attributes are fields, values in the class body are defaults.
+    """Base class of all records: annotated attributes are the fields, values in the class body their defaults.
 
-    A subclass with `kw_only=True` takes keyword arguments only. Defaults must be immutable: records share them.
+    With `kw_only=True`, a subclass takes keyword arguments only. Defaults must be immutable, because all instances
+    share them.
     """
 
     __match_args__: ClassVar[tuple[str, ...]] = ()
@@ -74,15 +75,15 @@ class Record:
 
 
 def fields(record: Record) -> dict[str, Any]:
-    """Return the fields of a record with their values, in the order of their declaration."""
+    """Return the values of a record by field name, in the order of declaration."""
     return {name: getattr(record, name) for name in record._fields}
 
 
 def names_of(kind: type[Record]) -> tuple[str, ...]:
-    """Return the names of the fields of a class of records."""
+    """Return the field names of a record class, in the order of declaration."""
     return kind._fields
 
 
 def replace(record: R, **changes: Any) -> R:
-    """Return a record with some fields changed."""
+    """Return a copy of a record with some fields changed."""
     return type(record)(**(fields(record) | changes))

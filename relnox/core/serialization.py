@@ -1,4 +1,4 @@
-"""Conversion of records to JSON and back, by the types of their fields."""
+"""Conversion of records to JSON types, and back according to the types of their fields."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ def to_json(document: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """Return the SHA-256 of JSON types, in hex."""
+    """Return the SHA-256 hex digest of a value that consists of JSON types."""
     import hashlib  # imported lazily, for start-up
 
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def encode(value: Any) -> Any:
-    """Convert a value to JSON types: bytes become text, or base64 where they are not UTF-8.
+    """Convert a value to JSON types.
 
-    A record gets its class name as `kind`, unless it has a field of that name.
+    Bytes become a string, or an object with the key `base64` if they are not UTF-8. A record becomes an object of
+    its fields, with its class name as `kind` unless it has a field of that name.
     """
     match value:
         case Enum():
@@ -60,7 +61,7 @@ def decode(expected: Any, value: Any) -> Any:
     """Convert the result of `encode` back to a value of type `expected`.
 
     Raises:
-        ValueError: It is not of that type.
+        ValueError: The value does not fit the type.
     """
     if isinstance(expected, type) and issubclass(expected, Record):
         return _decode_record(expected, value)
@@ -89,6 +90,7 @@ def _decode_record(expected: type[Record], value: Any) -> Any:
 
 
 def _decode_union(members: tuple[Any, ...], value: Any) -> Any:
+    """Decode a value as the first of several types that it fits."""
     for member in members:
         try:
             return decode(member, value)

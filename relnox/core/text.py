@@ -1,4 +1,4 @@
-"""Texts for users."""
+"""Formatting of counts, lists and suggestions in messages."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
 
 
 def counted(number: int, noun: str) -> str:
-    """Format a number of things: `1 file`, `2 files`."""
+    """Format a number with its noun in singular or plural: `1 file`, `2 files`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def listing(names: Iterable[str], limit: int = 4) -> str:
-    """Join names, as in `a, b, c and 7 more`."""
+    """Join names with commas; if there are more than `limit`, end with their number, as in `a, b and 7 more`."""
     names = list(names)
     text = ", ".join(names[:limit])
     return f"{text} and {len(names) - limit} more" if len(names) > limit else text
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return a fix with the most similar known name, or with all of them."""
+    """Return a fix that suggests the most similar of the valid names, or lists all of them if none is similar."""
     choices = sorted(names)
     import difflib  # imported lazily: it is slow to import
 

@@ -1,4 +1,4 @@
-"""Edits of the strings in a TOML document: comments, order, quotes, spacing and line ends are never rewritten."""
+"""Edits of the strings in a TOML document, which keep its comments, order, quotes, spacing and line ends."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ def replace_strings(
     expected: Mapping[KeyPath, str] | None = None,
     source: str = "the TOML document",
 ) -> str:
-    """Replace strings of a document without changing any other character.
+    """Replace strings in a TOML document without changing any other character.
 
-    A new value is written in the quotes of the old one. The result is verified before it is returned: if each
-    string has the value that `tomllib` read, and neither old nor new value needs escapes in any quotes, no other
-    token can have changed; otherwise the result is parsed and compared with the planned values.
+    A new value is written in the quotes of the old one. The result is parsed and compared with the planned values
+    before it is returned. That is skipped if nothing else can have changed: if `expected` has the old value of
+    every string, and neither old nor new values contain characters that may need an escape.
 
     Args:
         text: A document that `tomllib.loads` accepts, decoded, without a byte order mark.
-        replacements: The new value of each string, by path.
-        expected: The values that `tomllib` read at these paths, if available.
+        replacements: Maps the path of each string to its new value.
+        expected: Maps paths to the values that `tomllib` read there, if they are known.
         source: The name of the document in messages, usually its file name.
 
     Raises:
-        Blocked: A path leads to no string, or to another value than was read.
+        Blocked: There is no string at a path, or its value is not the expected one.
         ValueError: A new value cannot be written in the quotes of the old one, or the text is not TOML.
-        Failed: The result would differ from the planned values.
+        Failed: The values in the result are not the planned ones.
     """
     if not replacements:
         return text
@@ -81,7 +81,7 @@ def _is_plain(value: str) -> bool:
 
 
 def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source: str) -> None:
-    """Check that a document has changed in the planned strings only."""
+    """Raise `Failed` unless two versions of a document differ exactly in the planned replacements."""
     planned = _parsed(before)
     for path, value in replacements.items():
         node: Any = planned
@@ -107,7 +107,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _dotted(path: KeyPath) -> str:
-    """Format a path for messages: `project.dependencies[0]`."""
+    """Format a path of keys for messages, such as `project.dependencies[0]`."""
     steps = "".join(f"[{key}]" if isinstance(key, int) else f".{_quoted(key)}" for key in path)
     return steps.removeprefix(".")
 
@@ -117,7 +117,7 @@ def _quoted(key: str) -> str:
 
 
 def _encode(value: str, span: StringSpan, text: str) -> str:
-    """Escape a value for the quotes of a span, with the line ends of the text."""
+    """Return a value as it is written in the quotes of the string it replaces, with the document's line ends."""
     if span.quote == '"':
         return _escaped(value)
     if span.quote == "'":
@@ -140,6 +140,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _literal(value: str, impossible: str, span: StringSpan) -> str:
+    """Return the value, or raise ValueError if it matches `impossible`: literal strings have no escapes."""
     if re.search(impossible, value):
         raise ValueError(f"{value!r} cannot be written in {span.quote} quotes at line {span.line}")
     return value

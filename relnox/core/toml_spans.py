@@ -13,7 +13,7 @@ import re
 from typing import NamedTuple, TypeAlias
 
 KeyPath: TypeAlias = tuple[str | int, ...]
-"""The keys that lead to a value: `("project", "dependencies", 0)`; arrays, also those of tables, by index."""
+"""The keys that lead to a value, with the index of each array item: `("project", "dependencies", 0)`."""
 
 
 class StringSpan(NamedTuple):
@@ -24,8 +24,8 @@ class StringSpan(NamedTuple):
         start: Offset of its first character in the text, after the opening quotes and, in a multi-line
             string, after the line end that TOML trims there.
         end: Offset of the closing quotes.
-        quote: Its quotes: `'`, `"`, `'''` or three double ones.
-        value: Its value, escapes resolved.
+        quote: Its quotes: `'`, `"`, `'''` or three double quotes.
+        value: Its value, with escapes resolved.
         line: The line of its opening quotes, counted from 1.
     """
 
@@ -38,7 +38,7 @@ class StringSpan(NamedTuple):
 
 
 def string_spans(text: str, paths: set[KeyPath] | None = None) -> dict[KeyPath, StringSpan]:
-    """Return the string values of a TOML document by path, in the order of the document.
+    """Return the strings of a TOML document and their positions by path, in the order of the document.
 
     Args:
         text: A document that `tomllib.loads` accepts, decoded, with its own line ends, without a byte order
@@ -46,7 +46,7 @@ def string_spans(text: str, paths: set[KeyPath] | None = None) -> dict[KeyPath, 
         paths: The paths of the strings to find; the scan ends when all are found. None for all strings.
 
     Raises:
-        ValueError: The text is not TOML; the message has line and column.
+        ValueError: The text is not TOML; the message contains the line and the column.
     """
     return _Scanner(text, paths).document()
 
@@ -90,7 +90,8 @@ SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "e": "\x
 class _Scanner:
     """A scanner that reads one document in one pass.
 
-    Each method that reads something takes its offset and returns the offset after it.
+    Each method that reads a part of the document takes the offset where that part begins, and returns the offset
+    after it.
     """
 
     def __init__(self, text: str, paths: set[KeyPath] | None) -> None:
@@ -119,7 +120,7 @@ class _Scanner:
         return self.spans
 
     def table_path(self, header: re.Match[str]) -> KeyPath:
-        """Return the path of a table header; arrays of tables along it stand for their last table."""
+        """Return the key path of a table header, with the index of the last table after each array of tables."""
         array = header["array"]
         path: KeyPath = ()
         *parents, last = _key_parts(array or header["table"])
@@ -189,6 +190,7 @@ class _Scanner:
         return match.end() if match else position
 
     def require(self, match: re.Match[str] | None, position: int, expected: str) -> re.Match[str]:
+        """Return the match, or raise ValueError with what was expected if there is none."""
         if match is None:
             raise self.error(position, expected)
         return match
@@ -200,6 +202,7 @@ class _Scanner:
 
 
 def _key_parts(dotted: str) -> tuple[str, ...]:
+    """Split a dotted key into its keys, without their quotes."""
     if dotted.isidentifier():  # no quotes, dots or spaces: most keys
         return (dotted,)
     return tuple(
@@ -208,10 +211,12 @@ def _key_parts(dotted: str) -> tuple[str, ...]:
 
 
 def _unescaped(raw: str) -> str:
+    """Return the value of a basic string, with escapes resolved."""
     return re.sub(_ESCAPE, _resolved, raw) if "\\" in raw else raw
 
 
 def _resolved(escape: re.Match[str]) -> str:
+    """Return the characters that an escape sequence stands for."""
     match escape.lastindex:
         case None:  # a backslash at the end of a line: removed with the white space after it
             return ""

@@ -1,4 +1,4 @@
-"""Packages of the checkout that do not belong to the project: a summary, and their outdated pins."""
+"""Messages about the packages in the checkout that do not belong to the project."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_LISTED = 5
 
 
 def summary(unlisted: Sequence[Package], workspace: Workspace, config: Config) -> str:
-    """Name the packages that do not belong to the project, with the settings that include or exclude them."""
+    """Return a message that names these packages, and the settings that would include or exclude them."""
     names = [f"{package.name} ({package.pyproject})" for package in unlisted[:_MAX_LISTED]]
     more = f" and {len(unlisted) - _MAX_LISTED} more" if len(unlisted) > _MAX_LISTED else ""
     inside = [package for package in unlisted if package.folder.split("/")[0] != ".."]
@@ -38,12 +38,12 @@ def summary(unlisted: Sequence[Package], workspace: Workspace, config: Config) -
 
 
 def _without_negations(patterns: Iterable[str]) -> list[str]:
-    """Drop patterns that begin with `!`, which `exclude` does not support."""
+    """Return the patterns that do not begin with `!`, which `exclude` does not support."""
     return [pattern for pattern in patterns if not pattern.startswith("!")]
 
 
 def outdated_pins(unlisted: Iterable[Package], bumps: Iterable[VersionBump]) -> Iterator[str]:
-    """Yield notes on requirements of packages outside the project that do not allow a new version."""
+    """Yield a message for each requirement of a package outside the project that does not allow a new version."""
     after = {bump.package.name: bump.after for bump in bumps}
     for package in unlisted:
         for need in package.dependencies:
@@ -55,7 +55,7 @@ def outdated_pins(unlisted: Iterable[Package], bumps: Iterable[VersionBump]) -> 
 
 
 def _allows(need: Dependency, version: Version) -> bool:
-    """Return whether a requirement allows a version."""
+    """Return whether a requirement is valid and allows a version."""
     from relnox.core.dependencies import requirements  # slow to import, and rarely needed
 
     try:

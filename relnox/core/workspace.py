@@ -21,8 +21,8 @@ class Workspace(Record):
 
     Attributes:
         packages: The packages; names are unique.
-        warnings: What discovery skipped, and why.
-        lock_files: uv.lock files of the root and of packages; a bump updates the versions of packages in them.
+        warnings: Messages about what discovery skipped, and why.
+        lock_files: The uv.lock files of the root and of packages, in which a bump updates the packages' versions.
     """
 
     packages: tuple[Package, ...]
@@ -35,7 +35,7 @@ class Workspace(Record):
         return {package.name: package for package in self.packages}
 
     def edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
-        """Compute the dependencies of every package on others of this workspace, from these tables."""
+        """Map each package to the workspace packages it requires in these tables, directly or through extras."""
         needs = {package.name: package.needs(*tables) & self.by_name.keys() for package in self.packages}
         for package in self.packages:
             with_extras = [need for need in package.dependencies if need.table in tables and need.extras]
@@ -44,7 +44,7 @@ class Workspace(Record):
         return needs
 
     def _needed_by_extras(self, name: str, extras: Iterable[str]) -> frozenset[str]:
-        """Find the packages of this workspace that some extras of one of them need."""
+        """Return the workspace packages that extras of a package require, including through further extras."""
         pairs = {(name, extra) for extra in extras}
         visited: set[tuple[str, str]] = set()
         while pairs - visited:
@@ -58,32 +58,32 @@ class Workspace(Record):
 
     @cached_property
     def waves(self) -> tuple[tuple[Package, ...], ...]:
-        """Packages in waves: to be built and installed, each needs only packages of earlier waves.
+        """The packages in waves: each can be built and installed with only the packages of earlier waves.
 
-        Extras and dependency groups are ignored: packages may require each other there.
+        Requirements in extras and dependency groups are ignored, since packages may require each other there.
         """
         order = graph.waves(self.edges("runtime", "build"))
         return tuple(tuple(self.by_name[name] for name in wave) for wave in order)
 
     def release_order(self, among: Iterable[Package] | None = None) -> tuple[Package, ...]:
-        """Sort packages so that each comes after those that it needs: all of them, or those in `among`."""
+        """Return the packages in `among`, by default all, sorted so that each follows the packages it needs."""
         names = {package.name for package in (self.packages if among is None else among)}
         return tuple(package for wave in self.waves for package in wave if package.name in names)
 
     def dependents(self, of: str) -> tuple[Package, ...]:
-        """Find packages that require `of` in any table."""
+        """Return the packages that require the package named `of` in any table."""
         tables: tuple[DependencyTable, ...] = ("runtime", "extra", "group", "build")
         return tuple(package for package in self.packages if of in package.needs(*tables))
 
     def needed_by(self, package: Package) -> frozenset[str]:
-        """Find the names of the workspace's packages that are installed along with `package`."""
+        """Return the names of the workspace packages that are installed along with `package`."""
         return graph.closure([package.name], self.edges("runtime")) - {package.name}
 
     def select(self, names: Iterable[str]) -> tuple[Package, ...]:
-        """Select packages by the names of distributions or folders.
+        """Return the packages that are given by the name of their distribution, or by their folder.
 
         Raises:
-            Blocked: A name matches no package, or several.
+            Blocked: A name matches no package, or several packages.
         """
         selected = {self._find(name).name for name in names}
         return tuple(package for package in self.packages if package.name in selected)

@@ -25,14 +25,14 @@ class RequiredProject(Record, kw_only=True):
     """A requirement of a package that is to be published.
 
     Attributes:
-        package: The package that requires it.
+        package: The name of the package that has the requirement.
         version: The version of that package.
-        text: The requirement in the metadata.
-        name: Normalized name of the required project.
-        specifier: Version specifier; empty for any version.
-        extra: Whether only an extra requires it.
-        sibling: Whether it is a package of the same checkout.
-        private: Whether it is a package that is not published.
+        text: The requirement as written in the metadata.
+        name: The normalized name of the required project.
+        specifier: The version specifier, or "" for any version.
+        extra: Whether only an extra of the package has the requirement.
+        sibling: Whether the required project is a package of the same checkout.
+        private: Whether the required project is a package that is not published.
     """
 
     package: str
@@ -46,13 +46,13 @@ class RequiredProject(Record, kw_only=True):
 
 
 class AvailableVersions(Record, kw_only=True):
-    """The versions of a project on indexes.
+    """The versions of a project on the indexes from which users install.
 
     Attributes:
-        versions: Versions that are not yanked.
-        yanked: Versions that installers use only where a requirement pins them (PEP 592).
-        indexes: Names or hosts of the indexes that responded.
-        errors: Names or hosts of the others, each with its error.
+        versions: The versions that are not yanked.
+        yanked: The yanked versions, which installers use only if a requirement pins them (PEP 592).
+        indexes: The names or hosts of the indexes that responded.
+        errors: The name or host of each index that failed, with the error message.
     """
 
     versions: frozenset[Version] = frozenset()
@@ -62,7 +62,7 @@ class AvailableVersions(Record, kw_only=True):
 
 
 def is_satisfied(requirement: RequiredProject, available: AvailableVersions) -> bool:
-    """Return whether a version satisfies a requirement, by the rules of installers for prereleases and yanks."""
+    """Return whether installers, with their rules for prereleases and yanked versions, find a suitable version."""
     specifier = SpecifierSet(requirement.specifier)
     if any(True for _ in specifier.filter(available.versions)):
         return True
@@ -71,7 +71,7 @@ def is_satisfied(requirement: RequiredProject, available: AvailableVersions) -> 
 
 
 def is_unchecked(name: str, patterns: Iterable[str]) -> bool:
-    """Return whether a project matches one of the `unchecked-requirements`."""
+    """Return whether a project's name matches one of the patterns in `unchecked-requirements`."""
     return any(fnmatchcase(name, normalized(pattern)) for pattern in patterns)
 
 
@@ -81,10 +81,15 @@ def unsatisfied(
     released: Mapping[str, Version],
     command: str,
 ) -> Iterator[Problem]:
-    """Yield a problem for each requirement that neither an index nor this run satisfies.
+    """Yield a problem for each requirement that neither the indexes nor this run satisfy, except those of extras.
 
-    A requirement is not checked if one of its indexes did not answer. `released` are the versions that this run
-    publishes, and `command` is the command that publishes.
+    A requirement is not checked if an index failed to respond.
+
+    Args:
+        requirements: The requirements to check.
+        available: The available versions of each required project.
+        released: Maps the name of each package that this run publishes to its version.
+        command: The command that publishes, for the fix.
     """
     for requirement, reason in _missing(requirements, available, released):
         if not requirement.extra:
@@ -100,7 +105,7 @@ def unsatisfied_extras(
     available: Mapping[str, AvailableVersions],
     released: Mapping[str, Version],
 ) -> Iterator[str]:
-    """Yield a warning for each extra that cannot be installed; see `unsatisfied`."""
+    """Yield a warning for each requirement of an extra that cannot be satisfied; see `unsatisfied`."""
     for requirement, reason in _missing(requirements, available, released):
         if requirement.extra:
             yield (
@@ -112,7 +117,7 @@ def unsatisfied_extras(
 def unchecked_warnings(
     available: Mapping[str, AvailableVersions], requirements: Sequence[RequiredProject]
 ) -> Iterator[str]:
-    """Yield a warning for each index that could not be read, with the requirements that were not checked."""
+    """Yield a warning for each index that failed to respond, with the projects that could not be checked on it."""
     by_error: dict[tuple[str, str], list[str]] = {}
     satisfied = {
         requirement.name
@@ -131,7 +136,7 @@ def _missing(
     available: Mapping[str, AvailableVersions],
     released: Mapping[str, Version],
 ) -> Iterator[tuple[RequiredProject, str]]:
-    """Yield the requirements that cannot be installed, each with the versions that exist instead."""
+    """Yield each requirement that cannot be satisfied, with the reason."""
     for requirement in requirements:
         versions, release = available.get(requirement.name), released.get(requirement.name)
         if versions is None or not versions.indexes or versions.errors or is_satisfied(requirement, versions):
@@ -159,7 +164,7 @@ def _fix(requirement: RequiredProject, command: str) -> str:
 
 
 def _reason(requirement: RequiredProject, available: AvailableVersions, release: Version | None) -> str:
-    """Describe which versions exist instead."""
+    """Return why a requirement cannot be satisfied: which versions exist instead."""
     indexes = " and ".join(available.indexes)
     versions = sorted(available.versions, reverse=True)
     if versions:

@@ -1,4 +1,4 @@
-"""The clauses of requirements, with their positions: PEP 508, and Poetry's own syntax."""
+"""Parsing of requirements, in PEP 508's or Poetry's syntax, into clauses with their positions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Clause(Record):
-    """One comparison in a requirement, with its position.
+    """One comparison with a version in a requirement, such as `>=1.2`, and its position.
 
     Attributes:
-        operator: That of PEP 440, or Poetry's `^` and `~`; Poetry's bare version is a `==`.
-        lead: The operator as written, with the space after it.
+        operator: An operator of PEP 440, or Poetry's `^` or `~`; `==` for a bare version of Poetry.
+        lead: The operator and the space after it, as written.
         version: The version as written.
         start: Offset of the operator in the requirement.
         end: Offset of the end of the version.
@@ -37,7 +37,7 @@ class Clause(Record):
 
     @property
     def parsed(self) -> Version:
-        """The version, without a wildcard."""
+        """The parsed version, without a wildcard (`.*`) at its end."""
         return Version(self.version.removesuffix(".*"))
 
 
@@ -49,10 +49,10 @@ _BETWEEN_POETRY_CLAUSES = re.compile(r"[\s,|]*")
 
 @lru_cache(maxsize=1024)  # a workspace repeats its requirements
 def pep508_clauses(text: str) -> Sequence[Clause]:
-    """Parse a requirement; one with a URL has no clauses.
+    """Return the clauses of a PEP 508 requirement; there are none if it has a URL.
 
     Raises:
-        Blocked: It is not valid.
+        Blocked: The requirement is invalid.
     """
     try:
         requirement = Requirement(text)
@@ -70,10 +70,10 @@ def pep508_clauses(text: str) -> Sequence[Clause]:
 
 
 def poetry_clauses(text: str) -> Sequence[Clause]:
-    """Parse a constraint in Poetry's syntax.
+    """Return the clauses of a version constraint in Poetry's syntax.
 
     Raises:
-        Blocked: It is not valid.
+        Blocked: The constraint is invalid, or has no clauses.
     """
     clauses = tuple(_clauses(_POETRY_CLAUSE.finditer(text)))
     edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
@@ -107,10 +107,10 @@ def poetry_allows(constraint: str, version: Version) -> bool:
 
 
 def allows(clause: Clause, version: Version) -> bool:
-    """Return whether a clause allows a version, prereleases included.
+    """Return whether a clause allows a version, which may be a prerelease.
 
     Raises:
-        Blocked: The clause is not valid.
+        Blocked: The clause is invalid.
     """
     try:
         return SpecifierSet(_limits(clause)).contains(version, prereleases=True)
@@ -123,7 +123,7 @@ def allows(clause: Clause, version: Version) -> bool:
 
 
 def _limits(clause: Clause) -> str:
-    """Express a clause in PEP 440's operators."""
+    """Return the PEP 440 specifier that allows the same versions as a clause."""
     match clause.operator:
         case "^":
             # Up to the next change of the leftmost nonzero number, at most of the patch number.
@@ -138,11 +138,11 @@ def _limits(clause: Clause) -> str:
 
 
 def series_after(version: Version, level: int, length: int = 0) -> str:
-    """Return the start of the series after a version's: 2.1.3 at level 1 gives 2.2, padded to a length."""
+    """Return the start of the next series, padded with zeros to `length` numbers: 2.2 for 2.1.3 at level 1."""
     series = (*version.release, *[0] * level)[: level + 1]
     return join_release(version.epoch, (*series[:-1], series[-1] + 1, *[0] * (length - level - 1)))
 
 
 def join_release(epoch: int, release: Sequence[int]) -> str:
-    """Return a version of an epoch and a release."""
+    """Format the numbers of a release as a version, with its epoch unless that is 0."""
     return f"{epoch}!" * bool(epoch) + ".".join(map(str, release))

@@ -3,8 +3,8 @@
 Only the version numbers inside the requirement change, and they keep their form: a pin stays a pin, `~=1.2` keeps
 its length, `<2` stays a bound on the major version. Extras, markers, spacing and parentheses stay as they are.
 
-Whether a version is in range is decided by PEP 440, prereleases included: a workspace that is bumped to `2.0.0a1`
-needs dependents that accept `2.0.0a1`.
+Whether a version is in range is decided by PEP 440, with prereleases allowed: if a workspace is bumped to
+`2.0.0a1`, its dependents must accept `2.0.0a1`.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from relnox.core.packages import Dependency, Package
 
 Siblings: TypeAlias = Literal["keep", "at-least", "compatible", "exact"]
-"""The bound that a requirement on a sibling gets if it names no version; `keep` adds none."""
+"""The bound that is added to a requirement on a sibling package without a version; `keep` adds none."""
 
 _BOUNDS = {"at-least": ">=", "compatible": "~=", "exact": "=="}
 
 Policy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 """When a requirement is rewritten, and how.
 
-- `out-of-range`: if it excludes the new version; its lower bounds are then raised, too.
+- `out-of-range`: only if it excludes the new version; its lower bounds are then raised, too.
 - `always`: pins and lower bounds always become the new version; upper bounds are raised if necessary.
-- `exact`: any range becomes `==` the new version.
+- `exact`: always; the whole range is replaced by `==` and the new version.
 - `never`: not at all.
 
 A requirement without a version stays without one under every policy.
@@ -50,7 +50,10 @@ A requirement without a version stays without one under every policy.
 
 
 def requires_dist(package: Package) -> tuple[str, ...] | None:
-    """Return a package's future `Requires-Dist`, extras with their markers; None if its backend determines it."""
+    """Return the `Requires-Dist` values that a package's archives will have.
+
+    Requirements in extras have the marker `extra == '…'`. Return None if the build backend computes the values.
+    """
     if package.dynamic is None or {"dependencies", "optional-dependencies"}.intersection(package.dynamic):
         return None
     requirements = []
@@ -67,7 +70,10 @@ def requires_dist(package: Package) -> tuple[str, ...] | None:
 def add_bound(
     need: Dependency, version: Version, siblings: Siblings, format_version: Callable[[Version], str] = str
 ) -> str | None:
-    """Add a bound to a requirement without a version; None if it has one, or the policy adds none."""
+    """Return a requirement with a bound added to it.
+
+    Return None if the requirement already has a version or a URL, or if `siblings` is `keep`.
+    """
     if siblings == "keep" or not is_unbounded(need):
         return None
     public = Version(version.public)
@@ -111,7 +117,7 @@ def rewrite(
         The new requirement, which allows the new version, or None if nothing has to change.
 
     Raises:
-        Blocked: The text is not a requirement, it excludes the new version with `!=`, or would still exclude it
+        Blocked: The text is not a valid requirement, excludes the new version with `!=`, or would exclude it even
             after the change.
     """
     if policy == "never":
@@ -128,14 +134,14 @@ def rewrite_poetry(
 ) -> str | None:
     """Rewrite a version constraint in Poetry's own syntax for a new version of the package.
 
-    Carets and tildes keep their length and have Poetry's meaning, below 1.0 as well; a bare `1.2.3` is a pin; `*`
-    stays. The grammar is that of Poetry's "Dependency specification".
+    Versions after `^` and `~` keep their length, and these operators have Poetry's meaning, also below 1.0. A bare
+    `1.2.3` is a pin, and `*` is not changed. The grammar is that of Poetry's "Dependency specification".
 
-    Parameters and result are those of `rewrite`.
+    The arguments and the result are those of `rewrite`.
 
     Raises:
-        Blocked: As for `rewrite`, or none of several alternatives (`^1.2 || ^2.0`) allows the new version: it is
-            ambiguous which of them to change.
+        Blocked: As for `rewrite`; or the constraint has alternatives (`^1.2 || ^2.0`), and none of them allows the
+            new version, so that it is ambiguous which one to change.
     """
     if policy == "never" or constraint.strip() == "*":
         return None
@@ -186,7 +192,7 @@ def _rewritten(
 
 
 def _pinned(text: str, clauses: Sequence[Clause], new: Version, format_version: Callable[[Version], str]) -> str:
-    """Replace the whole range with a pin."""
+    """Return the requirement with its whole version range replaced by a pin to the new version."""
     first, *others = clauses
     if not others and first.operator in {"==", "==="} and "*" not in first.version and allows(first, new):
         return text
@@ -196,7 +202,7 @@ def _pinned(text: str, clauses: Sequence[Clause], new: Version, format_version: 
 
 
 def _updated(clause: Clause, new: Version, format_version: Callable[[Version], str]) -> str:
-    """Return the same kind of clause for the new version."""
+    """Return the text of a clause for the new version; the operator stays, except that `>` becomes `>=`."""
     # A local segment is valid after == only, and would exclude every other build there.
     public = Version(new.public)
     lead = clause.lead
@@ -222,13 +228,13 @@ def _updated(clause: Clause, new: Version, format_version: Callable[[Version], s
 
 
 def _of_length(new: Version, clause: Clause) -> str:
-    """Return the release of a version with its epoch, with as many numbers as the clause has."""
+    """Return the epoch and release of the new version, cut or padded to as many numbers as the clause has."""
     length = len(clause.parsed.release)
     return join_release(new.epoch, (*new.release, *[0] * length)[:length])
 
 
 def _shortened(new: Version, clause: Clause) -> str:
-    """Return the lowest version with the clause's length whose series contains the new version."""
+    """Return the version for a `~=`, `^` or `~` clause: as long as before, and not above the new version."""
     version = _of_length(new, clause)
     if Version(version) > new:  # 2.0 is too high for 2.0.0a1
         version += new.public.removeprefix(new.base_version)
@@ -236,9 +242,9 @@ def _shortened(new: Version, clause: Clause) -> str:
 
 
 def _raised(bound: str, new: Version) -> str:
-    """Raise an upper bound (`2`, `1.3.0`, `2.0.dev0`) above the new version, with its length and level.
+    """Raise an upper bound (`2`, `1.3.0`, `2.0.dev0`) above the new version, with the same length and level.
 
-    The level is the last number that is not zero: `<2.0.0` ends a major series, `<1.3.0` a minor one.
+    The level is the position of the last nonzero number: `<2.0.0` ends a major series, `<1.3.0` a minor one.
     """
     release = Version(bound).release
     level = max((level for level, number in enumerate(release) if number), default=0)

@@ -1,6 +1,6 @@
 """Requirements on sibling packages (of the same workspace) that name no version.
 
-They are searched in every bump and build, without the PEP 508 parser, which is slow to import.
+Every bump and build looks for them, so this module avoids the PEP 508 parser, which is slow to import.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ _BARE = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?
 
 
 def is_unbounded(need: Dependency) -> bool:
-    """Return whether a requirement names no version and no URL."""
+    """Return whether a requirement has neither a version nor a URL."""
     return need.text.strip() == "*" if need.poetry else _BARE.fullmatch(need.text) is not None
 
 
 def unbounded_siblings(packages: Iterable[Package], workspace: Workspace, config: Config) -> Iterator[str]:
-    """Yield a warning about published requirements on siblings that name no version."""
+    """Yield a warning that lists the requirements of published packages on siblings without a version, if any.
+
+    Yield nothing if `sibling-bound` is set.
+    """
     if config.sibling_bound is not None:
         return
     requirements = [
