@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 _API_MAJOR = "1"
 """Major version of the simple API."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_ATTRIBUTES = ("href", "data-yanked", "data-provenance")
-"""Attributes of links that are used; others are dropped, to limit memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +155,9 @@ def from_json(document: Any, page: str) -> Listing:
 
 def from_html(text: str, page: str) -> Listing:
     """Parse a project page (PEP 503 and PEP 792), with hashes in the fragments of links."""
-    parser = _Page()
+    from relnox.indexes.html_page import HTMLPage
+
+    parser = HTMLPage()
     parser.feed(text)
     if not parser.is_html:
         raise InvalidListing("not HTML")
@@ -243,29 +242,3 @@ def _time(value: object) -> datetime | None:
     except (ValueError, TypeError):
         return None
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-
-
-class _Page(HTMLParser):
-    """Parser that collects the links and `meta` elements of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.anchors: list[dict[str, str | None]] = []
-        self.meta: dict[str, str] = {}
-        self.is_html = False
-        self.has_password_field = False
-
-    def handle_decl(self, decl: str) -> None:
-        self.is_html = self.is_html or decl.lower().startswith("doctype html")
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
-        self.is_html = True
-        if tag == "a":
-            if len({value for name, value in attrs if name == "href"}) > 1:
-                raise InvalidListing("a link has two URLs")
-            self.anchors.append({name: attributes[name] for name in _ATTRIBUTES if name in attributes})
-        elif tag == "meta":
-            self.meta[attributes.get("name") or ""] = attributes.get("content") or ""
-        elif tag == "input" and (attributes.get("type") or "").lower() == "password":
-            self.has_password_field = True

@@ -1,6 +1,7 @@
-"""The upload form, made by twine: all names of twine that uploads rely on are used here.
+"""The upload form: all names of twine that uploads rely on are used here.
 
-Importing this module takes half a second, because of twine: import it while requests are running.
+Importing this module takes a while, because of twine: import it while requests are running.
+`twine.repository` is not imported, because its progress bars take a fifth of the start-up time.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from typing import TYPE_CHECKING
 from requests_toolbelt import MultipartEncoder
 from twine.exceptions import TwineException
 from twine.package import PackageFile
-from twine.repository import Repository
 
 from relnox.core.planning import fixes
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -37,14 +37,33 @@ def fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str
         package = PackageFile.from_filename(str(path), None)
         if attestations:
             package.add_attestations(list(map(str, attestations)))
-        metadata = Repository._convert_metadata_to_list_of_tuples(package.metadata_dictionary())  # noqa: SLF001
+        metadata = package.metadata_dictionary()
     except TwineException as error:
         raise Failed(
             "metadata-invalid",
             f"{path.name} has metadata that indexes do not accept: {error}",
             fix=f"fix the metadata, then rebuild: {fixes.command('build-all')}",
         ) from error
-    return [*metadata, (":action", "file_upload"), ("protocol_version", "1")]
+    return [*_form_fields(metadata), (":action", "file_upload"), ("protocol_version", "1")]
+
+
+def _form_fields(metadata: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the form fields of metadata: one for each value of a list or mapping, except keywords.
+
+    PyPI splits keywords at commas, and each project URL into its label and address.
+    """
+    for name, value in metadata.items():
+        match value:
+            case str():
+                yield name, value
+            case list() if name == "keywords":
+                yield name, ", ".join(value)
+            case list() | tuple():
+                yield from ((name, str(element)) for element in value)
+            case dict():
+                yield from ((name, f"{label}, {url}") for label, url in value.items())
+            case _:
+                raise TypeError(f"twine returned {name} as {type(value).__name__}")
 
 
 def form(fields: list[tuple[str, str]], filename: str, content: BinaryIO) -> MultipartEncoder:

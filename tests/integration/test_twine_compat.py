@@ -19,6 +19,8 @@ CHECKOUT = Path(__file__).parents[2]
 ASK = """\
 import importlib.metadata, json, pathlib, sys
 from relnox.indexes import twine_compat
+from twine.package import PackageFile
+from twine.repository import Repository
 forms = {}
 for name in sys.argv[1:]:
     path = pathlib.Path(name)
@@ -27,6 +29,9 @@ for name in sys.argv[1:]:
         forms[path.name] = {
             "fields": twine_compat.fields(path), "type": form.content_type, "size": form.len,
             "body": form.read().decode("latin-1"),
+            "fields of twine": [*Repository._convert_metadata_to_list_of_tuples(
+                PackageFile.from_filename(name, None).metadata_dictionary()
+            )],
         }
 print(json.dumps([importlib.metadata.version("twine"), forms]))
 """
@@ -53,6 +58,7 @@ def test_uploads_are_the_same_with_each_twine(resolution: str, tmp_path: Path) -
     assert version.startswith("6.1.") == (resolution == "lowest-direct")
     for path, kind, tag in zip(files, ["bdist_wheel", "sdist"], ["py3", "source"], strict=True):
         said = forms[path.name]
+        assert said["fields"][:-2] == said["fields of twine"]
         fields: dict[str, list[str]] = {}
         for name, value in said["fields"]:
             fields.setdefault(name, []).append(value)
@@ -77,6 +83,7 @@ EXPECTED = {
     "license_file": ["LICENSE"],
     "classifiers": ["Development Status :: 3 - Alpha", "Programming Language :: Python :: 3"],
     "project_urls": ["Homepage, https://example.org/demo?a=b#c"],
+    "keywords": ["demo, release"],
     "requires_python": [">=3.11"],
     "requires_dist": ["six>=1", 'attrs; extra == "fast"'],
     "provides_extra": ["fast"],
