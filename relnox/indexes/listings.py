@@ -155,9 +155,9 @@ def from_json(document: Any, page: str) -> Listing:
 
 def from_html(text: str, page: str) -> Listing:
     """Parse a project page (PEP 503 and PEP 792), with hashes in the fragments of links."""
-    from relnox.indexes.html_page import HTMLPage
+    from relnox.indexes.html_pages import ListingPage
 
-    parser = HTMLPage()
+    parser = ListingPage()
     parser.feed(text)
     if not parser.is_html:
         raise InvalidListing("not HTML")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from relnox.core.planning import fixes
@@ -136,7 +135,9 @@ def _body(response: requests.Response) -> str:
     """Return the readable text of a response: of an HTML page, or of a problem document (RFC 9457)."""
     kind = response.headers.get("Content-Type", "")
     if "html" in kind:
-        page = _Page()
+        from relnox.indexes.html_pages import TextPage
+
+        page = TextPage()
         page.feed(response.text)
         return " ".join(page.words)
     if "json" not in kind:
@@ -148,26 +149,6 @@ def _body(response: requests.Response) -> str:
     except (ValueError, AttributeError, TypeError):
         return response.text
     return "; ".join(str(message) for message in messages if message) or response.text
-
-
-class _Page(HTMLParser):
-    """Parser that collects the words in the body of an HTML page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self._in_head = False
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        del attrs
-        self._in_head = self._in_head or tag == "head"
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in_head = self._in_head and tag != "head"
-
-    def handle_data(self, data: str) -> None:
-        if not self._in_head:
-            self.words += data.split()
 
 
 def _raise_recognized(text: str, file: Distribution, index: str) -> None:

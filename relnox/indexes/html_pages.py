@@ -1,6 +1,6 @@
-"""The links and `meta` elements of an HTML page of an index.
+"""Parsers of the HTML pages of an index: listings, and error pages.
 
-Listings come as JSON from most indexes: importing the parser of HTML takes as long as a tenth of all of relnox.
+Imported only for a response in HTML, which most indexes do not send: importing the parser takes a while.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ _ATTRIBUTES = ("href", "data-yanked", "data-provenance")
 """Attributes of links that are used; others are dropped, to limit memory."""
 
 
-class HTMLPage(HTMLParser):
-    """Parser that collects the links and `meta` elements of a page."""
+class ListingPage(HTMLParser):
+    """Parser that collects the links and `meta` elements of a listing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,3 +39,26 @@ class HTMLPage(HTMLParser):
             self.meta[attributes.get("name") or ""] = attributes.get("content") or ""
         elif tag == "input" and (attributes.get("type") or "").lower() == "password":
             self.has_password_field = True
+
+
+class TextPage(HTMLParser):
+    """Parser that collects the words in the body of an HTML page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._in_head = False
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        """Recognize the head of the page."""
+        del attrs
+        self._in_head = self._in_head or tag == "head"
+
+    def handle_endtag(self, tag: str) -> None:
+        """Recognize the end of the head."""
+        self._in_head = self._in_head and tag != "head"
+
+    def handle_data(self, data: str) -> None:
+        """Collect the words outside the head."""
+        if not self._in_head:
+            self.words += data.split()
