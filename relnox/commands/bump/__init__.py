@@ -25,12 +25,12 @@ __all__ = ["Options", "observe", "pending", "plan", "time_of_plan"]
 
 
 def time_of_plan(options: Options, project: Project) -> str:
-    """Return the date in UTC, which calendar versions and changelogs have; with `--from time` the time as well."""
+    """Return the date in UTC, for calendar versions and changelogs; with `--from time`, the date and time."""
     return project.now.isoformat(timespec="milliseconds") if options.from_ == "time" else project.today.isoformat()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the project; for a new bump decide it, once, and run the tools that generate files, on a copy."""
+    """Read what the plan depends on; for a new bump, also decide the versions and generate files in a copy."""
     from relnox.commands.bump import (
         changes,
         dev_numbers,
@@ -86,7 +86,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan a new bump, or what is left of an earlier one."""
+    """Plan a new bump, or resume, undo or repeat an earlier one."""
     from relnox.commands.bump import reruns, undo
     from relnox.commands.bump.snapshot import EarlierBump, ExistingRelease, RepeatedBump
 
@@ -102,7 +102,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def _plan_new_bump(new: NewBump, options: Options) -> Plan:
-    """Plan the edits, the commit, the tags and the push, with every preflight check that failed."""
+    """Plan the edits, the commit, the tags and the push, with the problems that block them."""
     from relnox.commands.bump import changes, preflight, pull_request_plan, summary
 
     observation, bumps = new.observation, new.decision.bumps
@@ -134,7 +134,7 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
 
 
 def _steps(new: NewBump, tags: tuple[core.changes.Tag, ...], options: Options) -> Iterator[Step]:
-    """Yield the steps in their order; those before the push change nothing outside this checkout."""
+    """Yield the steps of a new bump in order; only the last steps change the remote."""
     from relnox.commands.bump import changes, hook_edits, pull_request_plan
 
     observation = new.observation
@@ -161,7 +161,7 @@ def _steps(new: NewBump, tags: tuple[core.changes.Tag, ...], options: Options) -
 
 
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.Pending | None:
-    """Return the record to write before the first step, with which a rerun of the command can resume."""
+    """Return the record to write before the first step, so that a rerun of the command can resume the bump."""
     from relnox.commands.bump.dev_numbers import run_of
     from relnox.commands.bump.options import request_of
     from relnox.commands.bump.snapshot import EarlierBump, ExistingRelease, RepeatedBump

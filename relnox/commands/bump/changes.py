@@ -1,4 +1,4 @@
-"""The changes of a bump: contents of files, tags, and the commit message."""
+"""The changes that a bump makes: contents of files, tags, and the commit message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 def contents_after(
     observation: Observation, decision: Decision, changelogs: GeneratedFiles
 ) -> dict[str, bytes | None]:
-    """Return the new content of every file that changes; None for a file that is removed."""
+    """Map the path of each file that the bump changes to its new content, or to None if the file is removed.
+
+    Args:
+        observation: The state of the project.
+        decision: The new versions.
+        changelogs: The changelogs that towncrier or git-cliff generated.
+    """
     bumps, config = decision.bumps, observation.config
     contents = {**observation.contents, **changelogs.before}
     after: dict[str, bytes | None] = dict(
@@ -36,7 +42,7 @@ def contents_after(
 
 
 def _tag_and_previous(bump: VersionBump, observation: Observation) -> tuple[str | None, str | None]:
-    """Return the tag of a bump, and the tag of the version before it, if there is one."""
+    """Return the tag of the new version, and the tag of the previous version or None if it does not exist."""
     tag_format = observation.tag_formats[bump.package.name]
     present = observation.state.tags if observation.state is not None else {}
     before = tag_format.render(bump.before) if bump.before is not None else None
@@ -44,12 +50,12 @@ def _tag_and_previous(bump: VersionBump, observation: Observation) -> tuple[str 
 
 
 def tag_names(observation: Observation, bumps: tuple[VersionBump, ...]) -> dict[str, str]:
-    """Return the tag of each bumped package."""
+    """Return the name of each bumped package's tag, by package."""
     return {bump.package.name: observation.tag_formats[bump.package.name].render(bump.after) for bump in bumps}
 
 
 def tags(observation: Observation, bumps: tuple[VersionBump, ...]) -> tuple[Tag, ...]:
-    """Return the tags of the bumps, each once: packages may share one."""
+    """Return the tags of the bumps; a tag that several packages share is listed once."""
     names = tag_names(observation, bumps)
     by_name: dict[str, Tag] = {}
     for bump in bumps:
@@ -60,9 +66,15 @@ def tags(observation: Observation, bumps: tuple[VersionBump, ...]) -> tuple[Tag,
 
 
 def commit_message(observation: Observation, bumps: tuple[VersionBump, ...], template: str = "") -> str:
-    """Fill in a commit message, that of releases by default.
+    """Return the commit message of the bumps.
 
-    `{version}` lists the packages unless all of them get one version.
+    `{packages}` becomes a list of packages with their new versions. `{version}` becomes the new version if all
+    packages of the workspace get the same one, and the same list otherwise.
+
+    Args:
+        observation: The state of the project.
+        bumps: The bumps.
+        template: The message with these placeholders; if empty, the setting for release commits is used.
     """
     versions = {bump.after for bump in bumps}
     packages = ", ".join(f"{bump.package.name} {bump.after}" for bump in bumps)

@@ -1,4 +1,4 @@
-"""The numbers of development versions (`--from`), observed once: the run of CI, the clock, or the history."""
+"""The numbers of development versions (`--from`), taken from the CI run, the time, or the git history."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ class DevNumbers(NamedTuple):
     """The numbers of the development versions that a bump makes.
 
     Attributes:
-        by_package: The number for each package of the workspace; empty without `--from`.
-        origins: What the numbers are, as a phrase by package; packages with the same one share a note.
-        branch: The branch of the remote that `distance` is counted on; None for other sources.
-        unfetched: Release tags of the remote that HEAD contains and this clone does not have.
+        by_package: Maps each package to the number of its development version; empty without `--from`.
+        origins: Maps each package to where its number comes from, as a phrase such as `3 commits since v1.2.0`.
+        branch: The release branch, with `--from distance`; otherwise None.
+        unfetched: The release tags of the remote that the distances should be counted from, but that this clone
+            does not have.
     """
 
     by_package: Mapping[str, int]
@@ -37,7 +38,7 @@ class DevNumbers(NamedTuple):
     unfetched: tuple[str, ...] = ()
 
     def at_parent(self, package: str) -> int | None:
-        """Return the number that a package had before the present commit."""
+        """Return the number that a package would get at the parent commit: one less if commits are counted."""
         number = self.by_package.get(package)
         return number - 1 if number is not None and self.branch is not None else number
 
@@ -46,10 +47,10 @@ NO_NUMBERS = DevNumbers({}, {})
 
 
 def check_options(options: Options) -> None:
-    """Check that development versions are requested.
+    """Check that `--from` is combined with `--part dev`.
 
     Raises:
-        Blocked: They are not.
+        Blocked: `--from` is given without `--part dev`.
     """
     if options.from_ is not None and options.part != "dev":
         raise Blocked(
@@ -58,19 +59,19 @@ def check_options(options: Options) -> None:
 
 
 def run_of(options: Options) -> int | None:
-    """Return the number of this run of CI, with `--from run`.
+    """Return the number of the present CI run with `--from run`; otherwise None.
 
     Raises:
-        Blocked: This is no run of CI.
+        Blocked: No environment variable has a valid run number.
     """
     return core.dev_numbers.number_of_run(os.environ)[0] if options.from_ == "run" else None
 
 
 def observe(options: Options, project: Project, remote: RemoteState) -> DevNumbers:
-    """Read the numbers of all packages, since dependents get development versions, too.
+    """Determine the numbers for all packages, since dependents of a package may get development versions as well.
 
     Raises:
-        Blocked: The source has no number.
+        Blocked: No number can be determined from the CI run or the git history.
     """
     names = [package.name for package in project.workspace.packages]
     match options.from_:
@@ -86,7 +87,11 @@ def observe(options: Options, project: Project, remote: RemoteState) -> DevNumbe
 
 
 def _distances(project: Project, remote: RemoteState) -> DevNumbers:
-    """Count the commits since the last release of each package; development versions are no releases."""
+    """Count the commits since the last release of each package; tags of development versions are ignored.
+
+    Raises:
+        Blocked: The project is not in a git repository with a commit.
+    """
     git, state = project.git, project.state
     if git is None or state is None or state.head is None:
         raise Blocked(
@@ -114,14 +119,14 @@ def _distances(project: Project, remote: RemoteState) -> DevNumbers:
 
 
 def _releases(project: Project, tags: list[str]) -> dict[str, str]:
-    """Return the last tag of each package among some tags."""
+    """Return the last release tag of each package among the given tags, by package."""
     versions = {package.name: package.version for package in project.workspace.packages}
     latest = core.tags.latest_tags(project.tag_formats, tags, versions, project.lines)
     return {name: tag for name, (tag, _) in latest.items()}
 
 
 def _unfetched(releases: Mapping[str, str], project: Project, remote: RemoteState, git: Git) -> Iterator[str]:
-    """Yield the remote's release tags that would be the last ones if this clone had them."""
+    """Yield the remote's tags that would be the last release tag of a package if this clone had fetched them."""
     present = project.state.tags if project.state is not None else {}
     tags = [tag for tag in remote.tags or {} if tag not in present and not _is_development(tag)]
     later = _releases(project, [*tags, *releases.values()])
@@ -138,10 +143,12 @@ def _is_development(tag: str) -> bool:
 def problems(
     numbers: DevNumbers, lines: tuple[ReleaseLine, ...], configured: tuple[ReleaseLine, ...], remote: str
 ) -> Iterator[Problem]:
-    """Check that no other commit can have the same distance: only commits of one branch differ in it.
+    """Yield the problems that make the numbers of `--from distance` ambiguous or wrong.
+
+    Commits of one branch have different distances, but a commit of another branch may have the same one.
 
     Args:
-        numbers: The numbers.
+        numbers: The numbers of the development versions.
         lines: The release lines of the present commit.
         configured: All release lines.
         remote: The name of the remote.

@@ -1,4 +1,4 @@
-"""The next development version, which `--then-dev` commits after the release."""
+"""The next development versions, which `--then-dev` commits after the release."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Development(NamedTuple):
-    """What follows the release.
+    """The development versions to commit after the release.
 
     Attributes:
-        bumps: The bumps of packages from their released versions.
-        edits: The edits of files, from their contents in the release commit.
-        note: Why nothing follows, although it is requested; empty otherwise.
+        bumps: The bumps from the released versions to the development versions.
+        edits: The edits of files, starting from their contents in the release commit.
+        note: Why there are no development versions although `--then-dev` is given; otherwise empty.
     """
 
     bumps: tuple[VersionBump, ...] = ()
@@ -37,10 +37,10 @@ NO_DEVELOPMENT = Development()
 
 
 def check_options(options: Options) -> None:
-    """Check that the release is committed and tagged: no other commit could get its tag later.
+    """Check that `--then-dev` is combined with `--tag`, since `auto-tag` would not find the release later.
 
     Raises:
-        Blocked: It is not.
+        Blocked: `--tag` is missing, or `--pull-request` is given.
     """
     if not options.then_dev or options.undo or options.abort or options.part == "dev":
         return
@@ -61,14 +61,14 @@ def check_options(options: Options) -> None:
 def decide(
     observed: Observation, decision: Decision, edits: Sequence[Edit], options: Options, project: Project
 ) -> Development:
-    """Decide the next development versions, and edit files from what they are in the release commit.
+    """Decide the development versions that follow a release, and the edits that set them.
 
     Args:
-        observed: The project.
-        decision: The release.
+        observed: The state of the project before the release.
+        decision: The versions of the release.
         edits: The edits of the release.
-        options: The options.
-        project: The project, for tools that write lock files.
+        options: The options of the command.
+        project: The project, for the tools that write lock files.
     """
     requests = core.development.development_requests(decision.bumps)
     if not options.then_dev or not decision.bumps:

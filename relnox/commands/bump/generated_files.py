@@ -1,4 +1,4 @@
-"""Files that tools of the project generate on a copy: changelogs by towncrier or git-cliff, lock files."""
+"""Files that tools generate in a copy of the checkout: changelogs of towncrier or git-cliff, and lock files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from relnox.source.changelog_tools import Release
 
 _NAMELESS_PREFIXES = ("", "v")
-"""Prefixes of tags of packages that are the repository's main line."""
+"""The tag prefixes of packages whose versions are shown without a name in shared changelog headings."""
 
 
 def generate_changelogs(observation: Observation, decision: Decision, project: Project) -> GeneratedFiles:
-    """Generate the changelogs that towncrier or git-cliff write, if the project configures one of them.
+    """Generate the changelogs with towncrier or git-cliff, if the project configures one of them.
 
     Raises:
         Failed: The tool is not installed, or fails.
@@ -69,16 +69,16 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
 def generate_locks(
     observation: Observation, decision: Decision, planned: Mapping[str, bytes | None], project: Project
 ) -> GeneratedFiles:
-    """Generate the lock files that poetry and pdm write, where requirements change.
+    """Generate the lock files of packages whose requirements change, with poetry or pdm.
 
     Args:
-        observation: The project.
-        decision: The bumps.
-        planned: New contents of files, None for one that is removed.
+        observation: The state of the project.
+        decision: The bumps, and the requirements that change.
+        planned: Maps the path of each changed file to its new content, or to None if the file is removed.
         project: The project.
 
     Raises:
-        Blocked: There is no commit to generate them from.
+        Blocked: The project is not in a git repository with a commit.
         Failed: The tool is not installed, or fails.
     """
     outdated = outdated_locks(observation, decision.updates)
@@ -98,14 +98,14 @@ def generate_locks(
 
 
 def outdated_locks(observation: Observation, updates: DependencyUpdates) -> list[str]:
-    """Return the lock files of poetry and pdm beside requirements that change."""
+    """Return the existing lock files of poetry and pdm in the folders of packages whose requirements change."""
     folders = (observation.workspace.by_name[name].folder for name in updates)
     locks = (lock if folder == "." else f"{folder}/{lock}" for folder in folders for lock in FOREIGN_LOCKS)
     return [lock for lock in locks if lock in observation.contents]
 
 
 def _release(folder: str, bumps: list[VersionBump], observation: Observation) -> Release:
-    """Return the parameters of the changelog tool in a folder, for the packages whose changelog it writes."""
+    """Return the data that the changelog tool in a folder needs to write the changelog of these bumps."""
     from relnox.source import changelog_tools
 
     config, first = observation.config, bumps[0]
@@ -134,7 +134,7 @@ def _release(folder: str, bumps: list[VersionBump], observation: Observation) ->
 
 
 def _label(name: str, bump: VersionBump, observation: Observation) -> str:
-    """Return a version for a heading that several packages share: without a name if its tag has none."""
+    """Return the version for a heading that several packages share, after the name unless the tags have none."""
     version = core.semver_compat.format_version(bump.after, observation.config.scheme)
     is_nameless = observation.tag_formats[bump.package.name].prefix in _NAMELESS_PREFIXES
     return version if is_nameless else f"{name} {version}"

@@ -1,4 +1,4 @@
-"""Hooks of a bump: those that run before it, and those whose edits are part of it."""
+"""The hooks of a bump: `before-bump`, which run before it, and `edit-bump`, whose edits are part of it."""
 
 from __future__ import annotations
 
@@ -23,23 +23,26 @@ if TYPE_CHECKING:
 
 
 def before_bump(observation: Observation, decision: Decision) -> tuple[RunHook, ...]:
-    """Return the steps that run before anything is edited."""
+    """Return the steps that run the `before-bump` hooks."""
     return observation.hooks.plan("before-bump", "bump", _packages(observation, decision.bumps))
 
 
 def run_edit_hooks(
     observation: Observation, decision: Decision, planned: Mapping[str, bytes | None], project: Project
 ) -> tuple[GeneratedFiles, tuple[str, ...]]:
-    """Run the edit-bump hooks in copies of the checkout with the new versions; return their edits, and notes.
+    """Run each `edit-bump` hook in a copy of the checkout that has the new versions.
 
     Args:
-        observation: The project.
+        observation: The state of the project.
         decision: The bumps.
-        planned: New contents of files, None for one that is removed.
+        planned: Maps the path of each changed file to its new content, or to None if the file is removed.
         project: The project.
 
+    Returns:
+        The files that the hooks edited, and a note for each hook.
+
     Raises:
-        Blocked: There is no commit to copy.
+        Blocked: The project is not in a git repository with a commit.
         Failed: A hook fails, writes files that it does not declare, or changes a version.
     """
     planned_hooks = observation.hooks.plan("edit-bump", "bump", _packages(observation, decision.bumps))
@@ -96,10 +99,16 @@ def _check_versions(
     planned: Mapping[str, bytes | None],
     edits: Mapping[str, bytes | None],
 ) -> None:
-    """Check that a hook changes no version that the bump sets.
+    """Check that the edits of a hook change no version that the bump sets.
+
+    Args:
+        step: The hook.
+        bumps: The bumps.
+        planned: The content of each changed file before the hook ran.
+        edits: The content of each file that the hook edited.
 
     Raises:
-        Failed: It does.
+        Failed: The hook changed a version.
     """
     for bump in bumps:
         for location in bump.package.locations:
@@ -113,6 +122,7 @@ def _check_versions(
 
 
 def _versions(contents: Mapping[str, bytes | None], location: VersionSource) -> list[str] | None:
+    """Return the versions at a version location, or None if its file is missing or has no version there."""
     content = contents.get(location.file)
     try:
         spans = core.version_locations.find_spans((content or b"").decode(), location)

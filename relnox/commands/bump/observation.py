@@ -1,4 +1,4 @@
-"""Observation for a new bump: the packages, their files, git and its remote."""
+"""The state that a new bump is decided from: the packages, their files, git and its remote."""
 
 from __future__ import annotations
 
@@ -33,17 +33,19 @@ if TYPE_CHECKING:
     from relnox.steps import bump_record
 
 FOREIGN_LOCKS = ("poetry.lock", "pdm.lock")
-"""Lock files that only their own tools can write."""
+"""The names of lock files that only poetry and pdm can write."""
 
 
 class RemoteState(Record):
     """The state of the remote.
 
     Attributes:
-        tags: Its tags, each with its commit; None if it was not queried or did not answer.
-        is_ancestor: Whether the present branch contains its branch; None if that is not known.
-        error: Why it did not answer.
-        branches: Its branches, each with its commit; empty if it was not queried or did not answer.
+        tags: Maps each tag of the remote to its commit; None if the remote was not queried or did not answer.
+        is_ancestor: Whether HEAD contains the remote's branch of the same name, or the remote has no such branch;
+            None if unknown.
+        error: Why the remote did not answer; None if it did, or if it was not queried.
+        branches: Maps each branch of the remote to its commit; empty if the remote was not queried or did not
+            answer.
     """
 
     tags: Mapping[str, str] | None = None
@@ -56,26 +58,27 @@ class Observation(Record):
     """Everything that a new bump is decided from.
 
     Attributes:
-        workspace: The packages.
-        selected: The selected packages; with `--part auto` those that may be bumped.
+        workspace: The packages of the project.
+        selected: The selected packages; with `--part auto`, the packages that may be bumped.
         config: The project's settings.
-        contents: Contents of the files that may be edited.
-        fragments: The change fragments; None if the project keeps none.
+        contents: Maps the path of each file that may be edited to its content.
+        fragments: The change fragments; None if no folder is configured for them.
         tag_formats: The tag format of each package.
-        history: The release history of each package, where it is needed.
-        state: The state of git; None outside git.
+        history: The release history of each package; empty if the bump does not depend on it.
+        state: The state of the checkout; None outside git.
         remote: The state of the remote.
-        known_tags: The forms of the tags here, and on the remote if it was queried.
+        known_tags: The tags of this clone and, if it was queried, of the remote, with the prefix of each package.
         lines: The release lines that the present commit belongs to.
-        newer_tags: Tags that are newer than the versions of their packages.
+        newer_tags: Tags that are newer than the present versions of their packages.
         unlisted: Packages of the checkout that do not belong to the project.
-        lockstep_reason: Why the packages are bumped in lockstep, where no setting says so.
+        lockstep_reason: Why the packages are assumed to share one version; None if they are not, or if a setting
+            decides it.
         today: The date in UTC, for calendar versions.
-        literals: Literal versions in the packages' own modules, which are version locations as well.
-        untracked_imports: Committed modules, each with an untracked one that it imports.
-        version_mentions: By package: further files that contain its version.
-        dev_numbers: The numbers for development versions, with `--from`.
-        previous: The last bump, if it was another one and nothing came after it.
+        literals: The version literals in the packages' modules, which are version locations as well.
+        untracked_imports: Pairs of a committed module and an untracked module that it imports.
+        version_mentions: Maps each package name to other files that contain the package's version.
+        dev_numbers: The numbers of the development versions; empty without `--from`.
+        previous: The last bump on this machine, if it differs from the requested one and no commits followed it.
         hooks: The project's hooks.
     """
 
@@ -103,11 +106,16 @@ class Observation(Record):
 
 
 def observe_project(options: Options, project: Project, previous: bump_record.Pending | None) -> Observation:
-    """Read everything that a new bump is decided from; `previous` is the last bump.
+    """Read everything that a new bump is decided from.
+
+    Args:
+        options: The options of the command.
+        project: The project.
+        previous: The last bump on this machine, if no commits followed it.
 
     Raises:
-        Blocked: The options select no packages, or the remote that they need does not exist.
-        Failed: The remote does not answer, and would be pushed to.
+        Blocked: The options select no packages, or they need the remote and it does not exist.
+        Failed: The options need the remote and it does not answer.
     """
     remote = observe_remote(options, project)
     project = project.with_remote_tags(remote.tags)
@@ -151,11 +159,11 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
 
 
 def observe_remote(options: Options, project: Project) -> RemoteState:
-    """Query the remote once, before commits and tags are created.
+    """Read the tags and branches of the remote, if the bump depends on them.
 
     Raises:
-        Blocked: It does not exist, and would be pushed to.
-        Failed: It does not answer, and would be pushed to.
+        Blocked: The options need the remote and it does not exist.
+        Failed: The options need the remote and it does not answer.
     """
     git, state, remote = project.git, project.state, project.config.remote
     if git is None or state is None:
@@ -187,14 +195,14 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
 
 
 def _foreign_locks(workspace: Workspace) -> Iterator[str]:
-    """Yield the paths at which lock files may exist that only their own tools can write."""
+    """Yield the path that each lock file of poetry or pdm would have, for each package."""
     for package in workspace.packages:
         folder = "" if package.folder == "." else f"{package.folder}/"
         yield from (f"{folder}{name}" for name in FOREIGN_LOCKS)
 
 
 def _ignored_files(locks: Sequence[str], project: Project) -> set[str]:
-    """Return the lock files that git ignores: they belong to this checkout only and are not committed."""
+    """Return the lock files that git ignores, which are therefore not part of a commit."""
     # git ignores no tracked file.
     untracked = [name for name in locks if name not in project.tracked_files] if locks else []
     return project.git.ignored_files(untracked) if project.git is not None and untracked else set()

@@ -1,4 +1,4 @@
-"""The options of `bump`, and what they request."""
+"""The options of `bump`, and the bump that they request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REQUEST = (
     "allow_dirty",
     "undo",
 )
-"""Options that determine what a bump does."""
+"""The field names of the options that determine what a bump does."""
 
 
 class Options(CommonOptions):
@@ -89,7 +89,7 @@ class Options(CommonOptions):
 
 
 def requested_bump(options: Options, number: int | None = None) -> Bump:
-    """Return the version arithmetic that the options ask for; `number` is that of the development version."""
+    """Return how the options change a version; `number` is the number for a development version, or None."""
     values: Any = {
         name: getattr(options, name) for name in ("part", "pre", "to", "always_increment", "allow_lower")
     }
@@ -97,9 +97,13 @@ def requested_bump(options: Options, number: int | None = None) -> Bump:
 
 
 def request_of(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:
-    """Return the options that determine what a bump does, as words of a command.
+    """Return the options that determine what a bump does, as command-line words.
 
-    Options that settings can give as well do not count for an undo.
+    For `--undo`, options that can also be set in pyproject.toml are left out.
+
+    Args:
+        options: The options of the command.
+        names: The field names of the options to include.
     """
     words: list[str] = []
     for field in fields_of(type(options)):

@@ -1,4 +1,4 @@
-"""Preflight checks of a new bump: problems that always block, and those that an option allows."""
+"""Preflight checks of a new bump: problems that always block it, and problems that an option ignores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> Iterator[Problem]:
-    """Check what no option allows; nothing outside git."""
+    """Yield the problems that no option ignores; none outside git."""
     checks, observation, bumps = core.bump_checks, new.observation, new.decision.bumps
     state, config, remote = observation.state, observation.config, observation.remote
     if state is None:
@@ -62,7 +62,10 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> 
 
 
 def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Problem]]:
-    """Check what an option allows, and yield that option with each problem; nothing outside git."""
+    """Yield each problem that an option ignores, after the name of that option, such as `allow_dirty`.
+
+    There are none outside git.
+    """
     checks, observation = core.bump_checks, new.observation
     state, bumps = observation.state, new.decision.bumps
     if state is None:
@@ -82,7 +85,10 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
 def format_problems(
     observation: Observation, options: Options, bumps: tuple[VersionBump, ...]
 ) -> Iterator[Problem]:
-    """Check the tags' form for packages that are bumped, or that --part auto could bump."""
+    """Return problems if the new tags of bumped packages would have another format than the existing tags.
+
+    With `--part auto`, packages that are not bumped because they have no tag are checked as well.
+    """
     bumped = {bump.package.name for bump in bumps}
     untagged = {name for name, history in observation.history.items() if history.tag is None}
     packages = [

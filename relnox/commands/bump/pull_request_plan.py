@@ -1,4 +1,4 @@
-"""The plan of a bump as a pull request: its preflight checks, its notes, its steps, and its body."""
+"""The plan of a bump with `--pull-request`: preflight checks, notes, steps, and the text of the pull request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXECUTABLE = "100755"
 
 
 def problems(new: NewBump, options: Options) -> Iterator[Problem]:
-    """Check that the commit can be put on the present head of the release branch."""
+    """Yield the problems that keep the bump from being proposed as a pull request."""
     target, observed = new.target, new.observation
     if target is None or observed.state is None:
         return
@@ -68,7 +68,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
 
 
 def _file_problems(new: NewBump, target: Target, options: Options) -> Iterator[Problem]:
-    """Check the files: only what is at HEAD can be edited in a commit on top of it."""
+    """Yield problems if a file to edit has uncommitted changes or is a symbolic link, or if no file changes."""
     files = target.tree.files if target.tree is not None else ()
     dirty = new.observation.state.dirty if new.observation.state is not None else ()
     changed = [edit.file for edit in new.edits if edit.file in dirty]
@@ -93,7 +93,7 @@ def _file_problems(new: NewBump, target: Target, options: Options) -> Iterator[P
 
 
 def _unreleased_problems(new: NewBump) -> Iterator[Problem]:
-    """Check with `auto` that the last release is tagged: its commits would be released once more."""
+    """Yield a problem if a package's present version is not tagged, since its commits would be released twice."""
     for bump in new.decision.bumps:
         history, before = new.observation.history.get(bump.package.name), bump.before
         if history is None or history.version is None or before is None or before.is_devrelease:
@@ -108,7 +108,7 @@ def _unreleased_problems(new: NewBump) -> Iterator[Problem]:
 
 
 def notes(new: NewBump) -> Iterator[str]:
-    """Yield what happens to pull requests of the branch."""
+    """Yield a note on the open pull request that is updated, or on a closed one that a new one replaces."""
     target = new.target
     if target is None or target.token_problem is not None or not new.decision.bumps:
         return
@@ -120,7 +120,7 @@ def notes(new: NewBump) -> Iterator[str]:
 
 
 def plan_steps(new: NewBump) -> Iterator[Step]:
-    """Yield the commit and the pull request."""
+    """Yield the steps that commit the bump to the branch and open or update the pull request."""
     target, observed = new.target, new.observation
     if target is None or target.tree is None or target.base is None or target.base_head is None:
         return
@@ -152,6 +152,7 @@ def plan_steps(new: NewBump) -> Iterator[Step]:
 
 
 def _release(new: NewBump, base: str) -> core.pull_request.Release:
+    """Return the data for the text of a pull request into the branch `base`."""
     observed, bumps = new.observation, new.decision.bumps
     names = {bump.package.name for bump in bumps}
     tags = changes.tag_names(observed, bumps)
@@ -175,7 +176,7 @@ def _release(new: NewBump, base: str) -> core.pull_request.Release:
 
 
 def _changelog(package: core.packages.Package, version: str, new: NewBump) -> str | None:
-    """Return the text of the changelog of a package about a version."""
+    """Return the section of a package's changelog for a version, or None if there is none."""
     contents = {edit.file: edit.after for edit in new.edits if edit.after is not None}
     file = core.release_notes.find_changelog(package, contents, new.observation.config)
     if file is None:

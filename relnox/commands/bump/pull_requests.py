@@ -1,4 +1,4 @@
-"""The branch and the pull requests of a bump that is proposed: options, and what the remote and its forge have."""
+"""The branch and the pull requests for `--pull-request`, as they are on the remote and its forge."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 _FETCH_TIMEOUT = 300.0
 _TREE = re.compile(r"^Relnox-Tree: (\w+)$", re.MULTILINE)
-"""The last line of the message of a commit that this command makes: the tree that it made it with."""
+"""Matches the line that ends the commit messages of this command, with the id of the commit's tree."""
 
 
 class Target(Record):
-    """Where a bump is proposed.
+    """The branches and pull requests through which a bump is proposed.
 
     Attributes:
-        base: The branch to merge into; None if the checkout is detached, and not at the head of one branch.
-        base_head: The commit of that branch on the remote; None if it has no such branch.
+        base: The branch to merge into; None if HEAD is detached and is not the head of exactly one remote branch.
+        base_head: The commit of `base` on the remote; None if the remote has no such branch.
         head: The branch of the pull request.
-        replaces: The commit of that branch; None if the remote has no such branch.
-        foreign: What is on that branch that this command did not put there, as a phrase; empty if nothing is.
-        tree: The tree with the edited files; None if nothing is edited.
-        prefix: Path of the project's root in the repository, empty or ending in a slash.
-        requests: All pull requests of that branch into `base`, the newest first.
-        token_problem: Why nothing can be sent to the forge; None if there is a token.
+        replaces: The commit of `head` on the remote; None if the remote has no such branch.
+        foreign: The commit on `head` that this command did not make, as a phrase; empty if there is none.
+        tree: The tree with the edited files; None if no file is edited.
+        prefix: The path of the project's root in the repository, either empty or ending in a slash.
+        requests: All pull requests of `head` into `base`, the newest first.
+        token_problem: The error if no token for the forge was found; otherwise None.
     """
 
     base: str | None
@@ -52,10 +52,10 @@ class Target(Record):
 
 
 def check_options(options: Options) -> None:
-    """Check that nothing else is to be done with the bump.
+    """Check that `--pull-request` is not combined with options that change the checkout or the remote.
 
     Raises:
-        Blocked: Something is.
+        Blocked: Such an option is given, or `--force-branch` is given without `--pull-request`.
     """
     names = ("commit", "tag", "push", "undo", "abort")
     others = [f"--{name}" for name in names if getattr(options, name)]
@@ -73,10 +73,10 @@ def check_options(options: Options) -> None:
 
 
 def observe_target(observed: Observation, edits: tuple[Edit, ...], options: Options, project: Project) -> Target:
-    """Read the branch and the pull requests from the remote and its forge.
+    """Read the branches and the pull requests from the remote and its forge.
 
     Raises:
-        Blocked: There is no git, or the remote is not on a known forge.
+        Blocked: The project is not in a git repository with a commit, or the remote is not on a known forge.
         RelnoxError: The forge does not answer, or rejects the token.
     """
     from relnox import forges
@@ -117,16 +117,29 @@ def observe_target(observed: Observation, edits: tuple[Edit, ...], options: Opti
 
 
 def _branch_at(commit: str, refs: Mapping[str, str], template: str) -> str | None:
-    """Return the only branch of the remote that is on a commit, branches of pull requests aside."""
+    """Return the remote branch whose head is a commit, ignoring branches of this command; None unless exactly one.
+
+    Args:
+        commit: The commit.
+        refs: The commit of each remote branch.
+        template: The setting for the branch of the pull request, with `{branch}` for the branch to merge into.
+    """
     own = re.escape(template).replace(re.escape("{branch}"), ".+")
     branches = [name for name, head in refs.items() if head == commit and not re.fullmatch(own, name)]
     return branches[0] if len(branches) == 1 else None
 
 
 def _foreign_commits(commit: str, branch: str, remote: str, git: Git) -> str:
-    """Return what is on a branch besides the commit of an earlier run; empty if nothing is.
+    """Describe the head of a remote branch if an earlier run of this command did not make it; otherwise return "".
 
-    That commit names its tree: a commit that amends it has another tree, and one on top of it has another message.
+    This command writes the id of the tree into its commit message. An amended commit has another tree, and a later
+    commit has another message.
+
+    Args:
+        commit: The head of the branch.
+        branch: The branch of the pull request.
+        remote: The name of the remote.
+        git: The checkout.
     """
     from relnox.source.git import trees
 

@@ -1,4 +1,4 @@
-"""Recognition of bumps that are already done, by their record or by what git and the remote hold."""
+"""Detection of bumps that are already done, from their record or from commits and tags."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ _AGAIN = "to bump once more: --again"
 
 
 def find_previous_bump(options: Options, project: Project) -> bump_record.Pending | None:
-    """Return the last bump on this machine, if nothing came after it; None with `--again` and `--part auto`."""
+    """Return the last bump on this machine if the checkout has not changed since.
+
+    Returns:
+        The record of the bump; None if there is none, or with `--again`, `--pull-request` or `--part auto`.
+    """
     from relnox.steps import bump_record
 
     if options.again or options.pull_request or options.part == "auto":
@@ -46,7 +50,7 @@ def find_previous_bump(options: Options, project: Project) -> bump_record.Pendin
 
 
 def is_repeated(record: bump_record.Pending, options: Options) -> bool:
-    """Return whether the options request the last bump again; only `--push` may be added."""
+    """Return whether the options request the recorded bump again, possibly with `--push` added."""
     if record.run != run_of(options):
         return False
     request = request_of(options)
@@ -54,11 +58,11 @@ def is_repeated(record: bump_record.Pending, options: Options) -> bool:
 
 
 def observe_repeated_bump(record: bump_record.Pending, options: Options, project: Project) -> RepeatedBump:
-    """Read what is left of the last bump.
+    """Read whether the tags of the last bump still exist, for a request that repeats it.
 
     Raises:
-        Blocked: Its tags are missing or it is to be pushed, and the remote does not exist.
-        Failed: The remote does not answer.
+        Blocked: Tags are missing, `--push` is given, and the remote does not exist.
+        Failed: Tags are missing, `--push` is given, and the remote does not answer.
     """
     from relnox.steps import development
 
@@ -74,7 +78,7 @@ def observe_repeated_bump(record: bump_record.Pending, options: Options, project
 
 
 def repeated_bump_plan(repeated: RepeatedBump, options: Options) -> Plan:
-    """Plan the last bump again, to create missing tags or to push; all other steps are done."""
+    """Plan the steps of the last bump again, to create missing tags or to push; the others are already done."""
     record = repeated.record
     is_pushed = any(step.remote for step in record.steps)
     finishes = f"finishing the last bump ({record.command})"
@@ -89,7 +93,7 @@ def repeated_bump_plan(repeated: RepeatedBump, options: Options) -> Plan:
 
 
 def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
-    """Plan the tags that exist, and their push if the remote does not have them yet."""
+    """Plan an existing release: nothing is left to do, except to push its tags if the remote lacks some."""
     tags = tuple(core.changes.Tag(name=name, message=name) for name in release.tags)
     # With a development version the tags are below HEAD, where this step would not put them.
     planned: tuple[Step, ...] = () if options.then_dev and options.push else (steps.CreateTags(tags=tags),)
@@ -106,9 +110,10 @@ def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
 
 
 def find_release_at_head(observation: Observation, options: Options, project: Project) -> ExistingRelease | None:
-    """Return the release at HEAD, if this request makes it from the commit before.
+    """Return the release at HEAD if the requested bump of the parent commit would make the same release.
 
-    A rerun CI job has no record of what the first run did, so tags are compared.
+    It is recognized by its tags, since a rerun of a CI job has no record of the first run. With `--then-dev`, the
+    release may also be at the parent of HEAD.
     """
     state, git = observation.state, project.git
     if git is None or state is None or state.head is None or not _may_exist(observation, options):
@@ -143,7 +148,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
 def find_release_from_head(
     observation: Observation, decision: Decision, options: Options, project: Project
 ) -> ExistingRelease | None:
-    """Return the release whose tags this bump makes, if their commit is a child of HEAD."""
+    """Return the release that already has the tags of this bump, if its commit is a child of HEAD."""
     git, state = project.git, observation.state
     if git is None or state is None or not options.tag or not _may_exist(observation, options):
         return None
@@ -164,12 +169,13 @@ def find_release_from_head(
 
 
 def _may_exist(observation: Observation, options: Options) -> bool:
-    """Return whether a release may exist that the options request: not if another bump is the last one here."""
+    """Return whether the requested release may already exist; not after another bump, which it would follow."""
     is_new = observation.previous is None and not options.again and options.part != "auto"
     return is_new and (options.commit or options.tag)
 
 
 def _existing_release(reason: str, tags: tuple[str, ...], observation: Observation) -> ExistingRelease:
+    """Return an existing release with the state of the remote and of the checkout."""
     state, remote = observation.state, observation.remote
     return ExistingRelease(
         reason=reason,
@@ -182,7 +188,11 @@ def _existing_release(reason: str, tags: tuple[str, ...], observation: Observati
 
 
 def _before_development(observation: Observation, git: Git) -> tuple[str, dict[str, Version | None]]:
-    """Return the parent of HEAD and the versions there, if HEAD starts the next development version."""
+    """Return the parent of HEAD and the versions there, if HEAD sets the next development version of each package.
+
+    Returns:
+        The id of the parent commit, and the version of each package in it; otherwise `("", {})`.
+    """
     parent = git.parent() or ""
     versions = {package.name: version_at(parent, package, git) for package in observation.selected}
     config = observation.config
@@ -205,7 +215,17 @@ def _before_development(observation: Observation, git: Git) -> tuple[str, dict[s
 def _tagged_at(
     head: str, versions: Mapping[str, Version | None], observation: Observation
 ) -> dict[tuple[str, Version], Package]:
-    """Return tag and version of the selected packages, if all are tagged at HEAD; nothing otherwise."""
+    """Find the tags of all selected packages at a commit.
+
+    Args:
+        head: The commit.
+        versions: The version of each package at that commit; None if it is not in a file.
+        observation: The state of the project.
+
+    Returns:
+        Maps each pair of a tag and a version to the first package that has them; empty if a package has no tag on
+        the commit.
+    """
     tags = observation.state.tags if observation.state is not None else {}
     tagged: dict[tuple[str, Version], Package] = {}
     for package in observation.selected:
@@ -221,13 +241,13 @@ def _tagged_at(
 
 
 def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str, Version]:
-    """Return the versions of the last tags that a commit contains, by package."""
+    """Return the version of each package's last tag in the history of a commit, by package."""
     latest = core.tags.latest_tags(observation.tag_formats, git.merged_tags(commit), lines=observation.lines)
     return {name: version for name, (_, version) in latest.items()}
 
 
 def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
-    """Return whether the checkout is as a bump left it."""
+    """Return whether the checkout is unchanged since a bump: its files are edited, and no commits followed."""
     from relnox.source import edits
     from relnox.steps import development
 
@@ -246,6 +266,7 @@ def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
 
 
 def _next_version(version: Version, package: Package, observation: Observation, options: Options) -> Version:
+    """Return the version that the requested bump gives a package whose version was `version` before."""
     config = observation.config
     return core.versioning.next_version(
         version,

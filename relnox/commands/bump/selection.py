@@ -1,4 +1,4 @@
-"""The decision of a new bump: which packages are selected, and which get which version."""
+"""The decision of a new bump: which packages are selected, and which version each package gets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
-    """Return the selected packages; with `--part auto` those that may be bumped."""
+    """Return the packages that the options select; with `--part auto`, the packages that may be bumped.
+
+    Raises:
+        Blocked: No packages are selected, one of them is unknown, or the settings do not allow the selection.
+    """
     packages, config = project.workspace.packages, project.release_config
     if config.managed_by is not None:
         raise Blocked(
@@ -49,7 +53,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
 
 
 def _how_to_select(packages: tuple[Package, ...], config: Config) -> str:
-    """Return a fix with the options that select packages, and the setting for packages that share one version."""
+    """Return a fix that lists the options that select packages, or suggests lockstep if all versions are equal."""
     options = f"name them: --package {packages[0].name}; or use --all, or --part auto"
     versions = {package.version for package in packages}
     if len(versions) > 1 or config.versions is not None:
@@ -59,7 +63,7 @@ def _how_to_select(packages: tuple[Package, ...], config: Config) -> str:
 
 
 def decide(observation: Observation, options: Options) -> Decision:
-    """Decide which packages get which version, and which requirements change with them: a pure function.
+    """Decide which version each package gets, and which requirements change with it, without reading any files.
 
     Raises:
         Blocked: The options contradict each other or the checkout, or a version cannot be bumped as requested.
@@ -83,7 +87,11 @@ def decide(observation: Observation, options: Options) -> Decision:
 
 
 def _check_usage(options: Options, observation: Observation) -> None:
-    """Check that the options agree with each other, and with the checkout."""
+    """Check that the options fit each other and the state of the checkout.
+
+    Raises:
+        Blocked: They do not.
+    """
     tags_only = all(package.source.kind == "tags" for package in observation.selected)
     if (options.tag or options.push) and not (options.commit or (tags_only and options.tag)):
         flag = "--tag" if options.tag else "--push"
@@ -144,6 +152,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
 def _bump_requests(
     observation: Observation, options: Options, never_tagged: tuple[Package, ...]
 ) -> dict[str, BumpRequest]:
+    """Return the requested bump of each package; with `--part auto`, only of packages with changes to release."""
     if options.part != "auto":
         reason = " ".join(word for word in request_of(options, ("part", "pre", "to", "from_", "always_increment")))
         left_out = {package.name for package in never_tagged}
@@ -172,7 +181,7 @@ def _bump_requests(
 
 
 def _never_tagged(observation: Observation, options: Options) -> tuple[Package, ...]:
-    """Return the packages that --all leaves out: their versions come from tags, and they have no tag yet."""
+    """Return the packages that `--all` skips because their versions come from tags and they have no tag yet."""
     if not options.all or options.to is not None:
         return ()
     packages = tuple(
@@ -186,7 +195,7 @@ def _never_tagged(observation: Observation, options: Options) -> tuple[Package, 
 
 
 def _realigns(package: Package, options: Options) -> bool:
-    """Return whether --to gives the version that a package has already, to correct a location with another one."""
+    """Return whether `--to` names the present version of a package, to correct locations that differ from it."""
     if options.to is None or package.version is None:
         return False
     target = core.versioning.parse(options.to, where="--to")

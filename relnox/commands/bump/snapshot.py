@@ -1,4 +1,4 @@
-"""What a bump is planned from: a new bump with its decision, or an earlier one to finish, undo or repeat."""
+"""The snapshots that a bump is planned from: a new bump, or an earlier one to finish, undo or repeat."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Decision(Record):
-    """Which packages get which version.
+    """The new versions of packages.
 
     Attributes:
         bumps: The bumps, sorted by package.
-        updates: The requirements that change with them, by package.
-        never_tagged: Packages that `--all` leaves out: their versions come from tags, and they have no tag yet.
+        updates: The requirements on bumped packages that change, by the package that declares them.
+        never_tagged: Packages that `--all` skips because their versions come from tags and they have no tag yet.
     """
 
     bumps: tuple[VersionBump, ...]
@@ -35,12 +35,12 @@ class Decision(Record):
 
 
 class GeneratedFiles(Record):
-    """Files that tools of the project generated on a copy.
+    """Files that the project's tools or hooks generated in a copy of the checkout.
 
     Attributes:
-        before: The present contents of those that exist, by path.
-        after: Their new contents, by path; None for one that is removed.
-        changelogs_of: Packages whose changelogs are among them.
+        before: Maps the path of each generated file that exists in the checkout to its present content.
+        after: Maps the path of each generated file to its new content, or to None if the file is removed.
+        changelogs_of: The packages whose changelogs were generated.
     """
 
     before: Mapping[str, bytes]
@@ -52,17 +52,17 @@ NO_FILES = GeneratedFiles({}, {})
 
 
 class NewBump(Record):
-    """A new bump, decided, with its edits.
+    """A new bump: the new versions, and the edits that set them.
 
     Attributes:
-        observation: The state of the project that it is based on.
-        decision: The decision.
-        edits: The edits of files, those by tools included.
-        generated: The files among them that tools generated.
-        generated_changelogs: Packages whose changelogs tools generated.
-        hook_notes: What edit-bump hooks did.
-        target: Where it is proposed, with `--pull-request`.
-        development: What follows the release, with `--then-dev`.
+        observation: The state of the project that the bump was decided from.
+        decision: The new versions of the packages.
+        edits: The edits of all files, including generated ones.
+        generated: The paths of files that the project's tools or hooks generated.
+        generated_changelogs: The packages whose changelogs were generated.
+        hook_notes: For each edit-bump hook, a note on the files that it edited, or on its failure.
+        target: The branch and pull requests for `--pull-request`, otherwise None.
+        development: The development versions that follow the release, with `--then-dev`.
     """
 
     observation: Observation
@@ -79,12 +79,12 @@ class UndoTarget(Record):
     """A bump that can be reverted.
 
     Attributes:
-        record: The record of the earlier bump.
-        pushed_to: Remote branches that have its commit, or remotes that have one of its tags.
-        commits: Its commits, the oldest first: the release, and its development version; none if it made none.
-        tagged: The commit that its tags are on.
-        message: The message that the present commit should have; None if any may be there.
-        subject: The first line of the message that it has.
+        record: The record of the bump.
+        pushed_to: Remote branches that contain the bump's first commit, or the remote that has one of its tags.
+        commits: The ids of the bump's commits, the oldest first: the release, and then the development version.
+        tagged: The commit that the bump's tags belong on; None outside git.
+        message: The commit message that HEAD must have for the bump to be reverted; None if any message is right.
+        subject: The first line of HEAD's commit message.
     """
 
     record: bump_record.Pending
@@ -99,12 +99,13 @@ class EarlierBump(Record):
     """An interrupted bump, or one to revert.
 
     Attributes:
-        interrupted: The interrupted bump, if there is one.
-        undo_target: The bump to revert, for `--undo` and `--abort`.
-        state: The state of git; None outside git.
-        remote: The state of the remote.
-        remote_name: Its name.
-        tagged: The commit that the tags of the interrupted bump are on, or are to be on.
+        interrupted: The record of the interrupted bump; None if no bump was interrupted.
+        undo_target: The bump to revert with `--undo` or `--abort`; None without these options, if there is no
+            such bump, or if an interrupted bump has only edited files.
+        state: The state of the checkout; None outside git.
+        remote: The state of the remote, which is only queried if the bump is resumed with `--push`.
+        remote_name: The name of the remote.
+        tagged: The commit that the tags of the interrupted bump belong on; None if no bump was interrupted.
     """
 
     interrupted: bump_record.Pending | None
@@ -116,12 +117,12 @@ class EarlierBump(Record):
 
 
 class RepeatedBump(Record):
-    """The last bump on this machine, requested again with the same options (or also with `--push`).
+    """The last bump on this machine, requested again with the same options, or with `--push` added.
 
     Attributes:
-        record: The record of the earlier bump.
-        has_all_tags: Whether its tags still exist.
-        branch: The present branch; None outside git.
+        record: The record of the last bump.
+        has_all_tags: Whether all tags of the bump still exist on the right commit.
+        branch: The present branch, or an empty string if HEAD is detached; None outside git.
         remote_name: The name of the remote.
     """
 
@@ -132,13 +133,13 @@ class RepeatedBump(Record):
 
 
 class ExistingRelease(Record):
-    """A release that this bump would make, but that exists already.
+    """An existing release that is the same as the requested bump would make.
 
     Attributes:
-        reason: Why nothing is left to do.
-        tags: Its tags.
-        is_on_remote: Whether the remote has all of them.
-        branch: The present branch.
+        reason: Why nothing is left to do, as a message.
+        tags: The tags of the release.
+        is_on_remote: Whether the remote has all of these tags.
+        branch: The present branch, or an empty string if HEAD is detached.
         remote_name: The name of the remote.
         head: The present commit.
     """

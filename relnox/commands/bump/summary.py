@@ -1,4 +1,4 @@
-"""The summary of a planned bump: the table of versions, and notes."""
+"""The summary of a planned bump: notes, and tables of the new versions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Table
 
 _MAX_LINES = 20
-"""Notes about single requirements; more are summed up in one."""
+"""The maximum number of notes on single requirements; more requirements get one common note."""
 _MAX_LISTED = 5
 
 
 def notes(new: NewBump, options: Options) -> Iterator[str]:
-    """Yield the notes of the plan, one per line."""
+    """Yield the notes that are shown with the plan of a new bump."""
     observation, bumps, updates = new.observation, new.decision.bumps, new.decision.updates
     if not bumps:
         yield "nothing to release: no commit or change fragment since the last release asks for a bump"
@@ -62,7 +62,7 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
 
 
 def _unchanged_notes(new: NewBump, options: Options) -> Iterator[str]:
-    """Yield a note on versions that --part auto releases as they are, since no derived version would be seen."""
+    """Yield notes on packages that `--part auto` releases with their present versions, and on how to tag them."""
     bumps = new.decision.bumps
     unchanged = [f"{bump.package.name} {bump.after}" for bump in bumps if bump.before == bump.after]
     if unchanged and options.part == "auto":
@@ -75,7 +75,7 @@ def _unchanged_notes(new: NewBump, options: Options) -> Iterator[str]:
 
 
 def _never_tagged_notes(packages: tuple[Package, ...]) -> Iterator[str]:
-    """Yield a note on packages that --all leaves out, with the command for their first release."""
+    """Yield a note on packages without tags that `--all` skips, with the command for their first release."""
     if packages:
         names = listing([package.name for package in packages])
         first = core.fixes.command("bump", "--package", packages[0].name, "--to", "0.1.0", "--tag")
@@ -83,7 +83,7 @@ def _never_tagged_notes(packages: tuple[Package, ...]) -> Iterator[str]:
 
 
 def _tag_notes(observation: Observation, bumps: tuple[VersionBump, ...], options: Options) -> Iterator[str]:
-    """Yield findings about tags that do not block this bump."""
+    """Yield notes on lockstep versions, newer tags, and tag problems that do not block this bump."""
     if observation.lockstep_reason is not None:
         yield observation.lockstep_reason
     if observation.state is not None:
@@ -126,7 +126,7 @@ def _is_in(file: str, folder: str) -> bool:
 
 
 def _literal_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> Iterator[str]:
-    """Yield a note on version literals in modules, which change as well."""
+    """Yield a note on the version literals in Python modules that this bump changes as well."""
     bumped_files = {location.file for bump in bumps for location in bump.package.other_locations}
     literals = [
         f"{location.key[0]} in {location.file}"
@@ -138,7 +138,7 @@ def _literal_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> 
 
 
 def _mention_notes(new: NewBump) -> Iterator[str]:
-    """Yield a note on files that contain a bumped version and are not edited."""
+    """Yield a note on files that contain the present version of a bumped package, but are not changed."""
     mentions = dict.fromkeys(
         file for bump in new.decision.bumps for file in new.observation.version_mentions.get(bump.package.name, ())
     )
@@ -151,7 +151,7 @@ def _mention_notes(new: NewBump) -> Iterator[str]:
 
 
 def _version_notes(bump: VersionBump, observation: Observation, options: Options) -> Iterator[str]:
-    """Yield notes on the normalization of one version, and on how it follows from the options."""
+    """Yield notes on one bump: how its version is normalized, why that version is next, and its dev number."""
     source, scheme = bump.package.source, observation.config.scheme
     if (
         source.in_file
@@ -168,7 +168,7 @@ def _version_notes(bump: VersionBump, observation: Observation, options: Options
 
 
 def _first_release_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> Iterator[str]:
-    """Yield a note on packages without any tag, which --part auto does not release unless they are named."""
+    """Yield a note on packages that `--part auto` skips because they have no tag yet."""
     bumped = {bump.package.name for bump in bumps}
     names = [
         package.name
@@ -186,7 +186,7 @@ def _first_release_notes(observation: Observation, bumps: tuple[VersionBump, ...
 
 
 def tables(new: NewBump) -> Iterator[Table]:
-    """Yield the table of the bumps, and one of the development versions that follow."""
+    """Yield a table of the bumps, and one of the development versions that follow the release, if any."""
     yield _table("", new.decision.bumps)
     if new.development is not None and new.development.bumps:
         yield _table("then", new.development.bumps)

@@ -1,4 +1,4 @@
-"""Bumps that are resumed or undone: an interrupted one, or the last finished one."""
+"""Resuming or undoing an interrupted bump, and reverting the last finished bump."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ABORT = fixes.command("bump", "--abort")
 
 
 def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | None:
-    """Read the bump that is resumed or undone; None if the options request a new one and none is interrupted."""
+    """Read the bump to resume or undo; return None for a new bump if none was interrupted."""
     from relnox.steps import bump_record, development
 
     interrupted = bump_record.read_pending(project.private_folder)
@@ -45,7 +45,11 @@ def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | No
 
 
 def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
-    """Plan to finish an interrupted bump or to undo it, or to revert the last finished one."""
+    """Plan to resume or undo an interrupted bump, or to revert the last finished one.
+
+    Raises:
+        Blocked: No such bump exists, it was pushed, or the options do not allow it.
+    """
     if earlier.interrupted is not None:
         return _resume(earlier.interrupted, earlier, options)
     if options.abort:
@@ -64,7 +68,7 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
 def _find_undo_target(
     options: Options, project: Project, interrupted: bump_record.Pending | None
 ) -> UndoTarget | None:
-    """Return the bump whose commit or tags are to be reverted: the last or the interrupted one."""
+    """Return the bump to revert: the last one, or the interrupted one if it made a commit or tags; else None."""
     if interrupted is None:
         return _undo_target(project) if options.undo else None
     if not (options.abort or options.undo) or "--undo" in interrupted.request:
@@ -73,7 +77,7 @@ def _find_undo_target(
 
 
 def _has_refs(interrupted: bump_record.Pending, project: Project) -> bool:
-    """Return whether an interrupted bump made a commit or tags, after waiting for its git process to end."""
+    """Return whether an interrupted bump may have made a commit or tags, after its git process has ended."""
     if project.git is None:
         return False
     from relnox.source import edits
@@ -93,7 +97,11 @@ def _has_refs(interrupted: bump_record.Pending, project: Project) -> bool:
 
 
 def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Options) -> Plan:
-    """Plan to finish an interrupted bump, or to undo it."""
+    """Plan to resume an interrupted bump, or to undo it with `--abort` or `--undo`.
+
+    Raises:
+        Blocked: The options request another bump, or what is to be undone is itself an undo or was pushed.
+    """
     from relnox.source import edits
 
     if options.abort and "--undo" in interrupted.request:
@@ -126,7 +134,11 @@ def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Opt
 
 
 def _undo_target(project: Project, interrupted: bump_record.Pending | None = None) -> UndoTarget | None:
-    """Return the interrupted bump, or else the last one, with the remotes that it was pushed to."""
+    """Return the interrupted bump, or else the last one, with its commits and where it was pushed.
+
+    Returns:
+        The bump, or None if there is neither.
+    """
     from relnox.steps import bump_record, development
 
     record = interrupted or bump_record.read_last(project.private_folder)
@@ -152,7 +164,11 @@ def _undo_target(project: Project, interrupted: bump_record.Pending | None = Non
 
 
 def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
-    """Plan to revert a bump, unless it was pushed or something came after it."""
+    """Plan to revert a bump, with a problem for each later change that blocks this.
+
+    Raises:
+        Blocked: The bump was pushed.
+    """
     from relnox.source import edits
 
     record = target.record
@@ -177,7 +193,7 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
 
 
 def _remote_changes(interrupted: bump_record.Pending, earlier: EarlierBump) -> Iterator[Problem]:
-    """Yield why the push of an interrupted bump would be rejected: the remote has changed since."""
+    """Yield a problem for each change of the remote that would make it reject the push of an interrupted bump."""
     state, remote = earlier.state, earlier.remote_name
     if state is None or earlier.remote.tags is None:
         return
@@ -189,7 +205,7 @@ def _remote_changes(interrupted: bump_record.Pending, earlier: EarlierBump) -> I
 
 
 def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem]:
-    """Yield what was committed, tagged or edited after the last bump."""
+    """Yield the problems that keep a bump from being reverted: later commits, moved tags and edited files."""
     from relnox.steps import development
 
     record, state, message = target.record, earlier.state, target.message
