@@ -41,14 +41,19 @@ class Options(PublishingOptions):
 
 
 class Snapshot(NamedTuple):
-    """The snapshot for publishing, and the settings for verifying the installation."""
+    """The state that `publish-test` plans from.
+
+    Attributes:
+        publishing: The release and the state of the index, as for `publish`.
+        verify: The settings of `[tool.relnox.verify]`.
+    """
 
     publishing: PublishingSnapshot
     verify: VerifyConfig
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Inspect the release and the index like `publish`.
+    """Read the manifest and its files, the index and the credentials, as `publish` does.
 
     Raises:
         Blocked: The index is a production index, or cannot be cleared as requested.
@@ -84,7 +89,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan the uploads, and then the verification by installing the packages."""
+    """Plan to upload the files, and then to verify the release by installing it from the index."""
     publishing = snapshot.publishing
     uploads = tuple(ordering.publish_steps(publishing, options.dist, options.compare_limit))
     planned = [*hook_steps.around(uploads, publishing, "publish-test", options.dist)]

@@ -50,7 +50,7 @@ class Options(CommonOptions):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read versions and tags here and on the remote, and the index for versions that would be tagged."""
+    """Read the versions, the tags here and on the remote, and which untagged versions the index already has."""
     if options.dispatch and not options.push:
         raise Blocked(
             "options-conflict", "--dispatch needs the tags on the remote (--no-push)", fix="leave one of them out"
@@ -59,7 +59,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan tags, pushes and runs, with a table of all packages."""
+    """Plan to create and push tags and to start workflow runs, with a table of all selected packages."""
     decided = decisions.decide(snapshot, options)
     return core.plan.Plan(
         task="auto-tag",
@@ -71,7 +71,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def _steps(snapshot: Snapshot, decided: Sequence[Decision], options: Options) -> Iterator[Step]:
-    """Yield the tags in one step, pushes of at most three of them, and the runs after their pushes."""
+    """Yield one step that creates all tags, steps that push up to three tags each, and a step for each run."""
     tags: dict[str, core.changes.Tag] = {}
     to_push: dict[str, str] = {}
     for decision in decided:

@@ -1,4 +1,4 @@
-"""Which packages get a tag, and why the others do not: a pure function of the snapshot."""
+"""The decisions which packages get a tag, and why the other packages get none."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """What happens to a package."""
+    """Whether a package gets a tag."""
 
     NEW = auto()
-    """It gets a tag."""
+    """The package gets a tag."""
     TAGGED = auto()
-    """Its version is tagged."""
+    """The version of the package is already tagged."""
     LEFT_OUT = auto()
-    """It needs no tag."""
+    """The package needs no tag."""
     REPORTED = auto()
-    """It may need a tag, but is only reported."""
+    """The package may need a tag, which is only reported."""
     REJECTED = auto()
-    """Its version is not higher than that of its last tag."""
+    """The version of the package is lower than that of its last tag."""
     OUTSIDE = auto()
-    """Its version is outside the bounds of the release line."""
+    """The version of the package is outside the bounds of the release line."""
     CONFLICT = auto()
-    """The tag of its version is on a commit where it does not belong."""
+    """The tag of the package's version is on the wrong commit."""
 
 
 class Decision(NamedTuple):
-    """What happens to a package, and why.
+    """Whether a package gets a tag, and why.
 
     Attributes:
         package: The package.
-        tag: The tag of its version; empty if it has no version.
-        state: What happens.
-        reason: Why; a phrase.
-        fix: What the user can do, unless the state is final.
-        commit: The commit that the tag is on, or is to be on; empty if there is none.
+        tag: The tag of the package's version; empty if no file contains the version.
+        state: Whether the package gets a tag.
+        reason: The reason for the state, as a phrase.
+        fix: What the user can do to change the state; empty if nothing needs to be done.
+        commit: The commit that has the tag or gets it; empty if there is none.
         is_unpushed: Whether the remote does not have the tag.
-        is_untagged: Whether it is reported because the package has no tag at all.
+        is_untagged: Whether the package is only reported because none of its versions has a tag.
     """
 
     package: Package
@@ -60,11 +60,12 @@ class Decision(NamedTuple):
 
 
 def decide(snapshot: Snapshot, options: Options) -> tuple[Decision, ...]:
-    """Decide on all selected packages."""
+    """Decide for each selected package whether it gets a tag; nothing is read or changed."""
     return tuple(_decide(package, snapshot, options) for package in snapshot.observation.selected)
 
 
 def _decide(package: Package, snapshot: Snapshot, options: Options) -> Decision:
+    """Decide whether a package gets a tag."""
     observed, version = snapshot.observation, package.version
     if version is None:
         return Decision(package, "", State.LEFT_OUT, f"version comes from {package.source.text or 'its backend'}")
@@ -86,7 +87,15 @@ def _decide(package: Package, snapshot: Snapshot, options: Options) -> Decision:
 def _decide_by_last_tag(
     package: Package, version: Version, last: tuple[str, Version], snapshot: Snapshot, options: Options
 ) -> Decision:
-    """Decide on a package whose version has no tag, but others have."""
+    """Decide for a package whose present version has no tag, although another version has one.
+
+    Args:
+        package: The package.
+        version: The present version of the package.
+        last: The package's last tag and its version.
+        snapshot: The state of the project.
+        options: The options of the command.
+    """
     observed, (last_tag, last_version) = snapshot.observation, last
     tag = observed.formats[package.name].render(version)
     is_development = version.is_devrelease and not last_version.is_devrelease and not options.adopt
@@ -108,7 +117,7 @@ def _new(package: Package, tag: str, reason: str, observed: Observation) -> Deci
 
 
 def _outside_bounds(package: Package, tag: str, snapshot: Snapshot) -> Decision | None:
-    """Decide on a package whose version is outside the bounds of the present release line; None if it is not."""
+    """Return the decision for a version outside the bounds of the release lines; None if it is within them."""
     lines, version = snapshot.observation.lines, package.version
     if version is None or core.release_lines.contain(lines, version):
         return None
@@ -124,7 +133,7 @@ def _outside_bounds(package: Package, tag: str, snapshot: Snapshot) -> Decision 
 
 
 def _existing(package: Package, tag: str, snapshot: Snapshot) -> Decision:
-    """Decide on a package whose version has a tag already."""
+    """Decide for a package whose present version already has a tag, which is right or a conflict."""
     observed, remote = snapshot.observation, snapshot.config.remote
     here, there = observed.local_tags.get(tag), observed.remote_tags.get(tag)
     if here is not None and there is not None and here != there:

@@ -1,4 +1,4 @@
-"""What `auto-tag` decides from: versions at HEAD, tags here and on the remote, branch and index."""
+"""The state that `auto-tag` decides from: versions, tags of this clone and of the remote, branch and index."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _INDEX_TIMEOUT = 60.0
 
 
 class Observation(NamedTuple):
-    """Packages, and tags here and on the remote.
+    """The packages, and the tags of this clone and of the remote.
 
     Attributes:
-        workspace: All packages.
-        selected: The packages to decide on.
+        workspace: All packages of the project.
+        selected: The packages that may get a tag.
         formats: The tag format of each package.
         state: The state of the checkout.
         head: The present commit.
-        local_tags: The tags of this clone, each with its commit.
-        remote_tags: Those of the remote; empty if it was not asked.
-        remote_error: Why the remote's tags are not known; None if they are.
-        known_tags: The forms of the tags.
-        lines: The release lines of the present commit.
+        local_tags: Maps each tag of this clone to its commit.
+        remote_tags: Maps each tag of the remote to its commit; empty if they could not be read.
+        remote_error: Why the tags of the remote could not be read; None if they were.
+        known_tags: All tags, with the prefix that the tags of each package have.
+        lines: The release lines that the present commit belongs to.
     """
 
     workspace: Workspace
@@ -61,11 +61,11 @@ class Observation(NamedTuple):
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """All tags; those of the remote count where both have one."""
+        """The commit of each tag of this clone and the remote; the remote's, if the two differ."""
         return {**self.local_tags, **self.remote_tags}
 
     def existing_tag(self, package: Package) -> str | None:
-        """Return the tag of a package's version, possibly in another spelling or form."""
+        """Return the existing tag of a package's present version, in any tag format, or None."""
         if package.version is None:
             return None
         if (usual := self.formats[package.name].render(package.version)) in self.tags:
@@ -73,16 +73,16 @@ class Observation(NamedTuple):
         return next((tag for tag, version in self.tags_of(package) if version == package.version), None)
 
     def last_tag(self, package: Package) -> tuple[str, Version] | None:
-        """Return the tag of a package with the greatest version of this release line, and that version.
+        """Return a package's tag with the greatest version, and that version; None if it has no tags.
 
-        A line without tags begins at the greatest of all.
+        Tags of other release lines are only used if the package has no tags of the present ones.
         """
         tags = self.tags_of(package)
         tags = [tagged for tagged in tags if core.release_lines.contain(self.lines, tagged[1])] or tags
         return max(tags, key=lambda tagged: tagged[1], default=None)
 
     def tags_of(self, package: Package) -> list[tuple[str, Version]]:
-        """Return the tags of a package with their versions: those of its format, and of other forms."""
+        """Return all tags of a package with their versions, in the package's tag format and in other formats."""
         survey, prefix = self.known_tags.survey, self.known_tags.prefixes.get(package.name)
         former = survey.by_prefix.get(prefix, ()) if prefix is not None else ()
         own = self.formats[package.name].matches(self.tags)
@@ -93,15 +93,17 @@ class Snapshot(NamedTuple):
     """Everything that the plan depends on.
 
     Attributes:
-        observation: Packages and tags.
-        config: The settings.
-        tagged_commits: Commits other than HEAD that have the tag of a present version, by tag and package.
-        unreleased: The number of commits since the tag of a present version, by package; none in a shallow clone.
-        versions_before: The versions at `--since`, by package; a package without one is new.
-        published: The production index that has the version, by package.
-        branch: The release branch; None if nothing is pushed.
-        disagreeing: Packages whose version differs between its locations.
-        identity_error: Why git cannot make annotated tags; None if it can.
+        observation: The packages and tags.
+        config: The project's settings.
+        tagged_commits: Maps pairs of the tag of a present version and its package to the tag's commit, for tags
+            on other commits than HEAD.
+        unreleased: Maps packages to the number of commits since the tag of their present version; empty in a
+            shallow clone.
+        versions_before: Maps packages to their versions at the commit of `--since`; None for new packages.
+        published: Maps packages whose present version is on a production index to the name of that index.
+        branch: The release branch of the remote; None if nothing is pushed.
+        disagreeing: The packages to tag whose version locations have different versions.
+        identity_error: Why git cannot create annotated tags; None if it can.
     """
 
     observation: Observation
@@ -116,7 +118,7 @@ class Snapshot(NamedTuple):
 
     @property
     def workspace(self) -> Workspace:
-        """All packages."""
+        """All packages of the project."""
         return self.observation.workspace
 
     @property
@@ -129,7 +131,8 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the state of the project, the remote and the index.
 
     Raises:
-        Blocked: There is no commit, or the remote or the commit of `--since` does not exist.
+        Blocked: There is no commit, the remote to push to or the commit of `--since` does not exist, or the
+            workflow of `--dispatch` cannot be started.
         Failed: The remote to push to does not answer.
         TryLater: The index does not answer.
     """
@@ -190,11 +193,14 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def _remote_refs(git: Git, remote: str, *, required: bool) -> tuple[dict[str, str], str | None]:
-    """Return the refs of the remote, or why they are not known.
+    """Read the refs of the remote.
+
+    Returns:
+        Maps each ref to its commit; and the error message if the refs could not be read, otherwise None.
 
     Raises:
-        Blocked: It does not exist, and is required.
-        Failed: It does not answer, and is required.
+        Blocked: The remote is required and does not exist.
+        Failed: The remote is required and does not answer.
     """
     if remote not in remotes.names(git):
         if required:
@@ -213,7 +219,7 @@ def _remote_refs(git: Git, remote: str, *, required: bool) -> tuple[dict[str, st
 
 
 def _published(new: Iterable[Decision], project: Project) -> Iterator[tuple[str, str]]:
-    """Yield packages to tag whose version is on their production index, with its name.
+    """Yield each package to tag whose version is already on its production index, with the name of that index.
 
     Raises:
         TryLater: The index does not answer.
@@ -243,10 +249,15 @@ def _published(new: Iterable[Decision], project: Project) -> Iterator[tuple[str,
 
 
 def _check_workflow(workflow: str, url: str, head: str) -> None:
-    """Check before anything is pushed that the forge is known, and that it lists runs of the workflow.
+    """Check that the forge can list the runs of a workflow, so that a wrong name fails before tags are pushed.
+
+    Args:
+        workflow: The file name of the workflow.
+        url: The URL of the remote.
+        head: The present commit.
 
     Raises:
-        RelnoxError: It is not known, has no such workflow, or does not answer.
+        RelnoxError: The forge is unknown, has no such workflow, or does not answer.
     """
     from relnox import forges
 

@@ -1,4 +1,4 @@
-"""Preflight checks of `auto-tag`, and notes on packages that it leaves alone."""
+"""Preflight checks of `auto-tag`, and notes on packages that get no tag."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def notes(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[str]:
-    """Yield a note on each package that may need a tag, and on a remote whose tags are not known."""
+    """Yield notes on tags of the remote that could not be read, and on each package that may need a tag."""
     observed = snapshot.observation
     if observed.remote_error is not None:
         yield f"{observed.remote_error}: its tags were not checked"
@@ -38,7 +38,7 @@ def notes(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[str]:
 
 
 def problems(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[Problem]:
-    """Yield why nothing can be tagged; nothing to tag is no problem."""
+    """Yield the problems that keep the tags from being created; it is no problem if there is nothing to tag."""
     for decision in decided:
         package = decision.package
         if decision.state is State.REJECTED:
@@ -71,7 +71,10 @@ def problems(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[Proble
 
 
 def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
-    """Check that HEAD is on the release branch of the remote; without a push, that the present branch is that."""
+    """Yield a problem if releases are not made from the present branch, or the remote's branch lacks HEAD.
+
+    The branch on the remote is only checked if tags are pushed.
+    """
     state, branch, remote = snapshot.observation.state, snapshot.branch, snapshot.config.remote
     configured = snapshot.config.branch
     lines = core.release_lines.lines_of(state.branch or "", configured)
@@ -102,7 +105,7 @@ def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
 
 
 def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Problem]:
-    """Check that the versions are those of the commit, and that packages with common tags agree."""
+    """Yield problems if version files have uncommitted changes, or if versions that must be equal differ."""
     state = snapshot.observation.state
     files = [location.file for decision in new for location in decision.package.locations]
     yield from core.bump_checks.check_clean((*state.dirty, *state.untracked), files, ())
@@ -128,7 +131,7 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
 
 
 def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Problem]:
-    """Check that each tag names one package only, and that git can have it beside the other tags."""
+    """Yield problems if a new tag could be that of another package, or if git cannot create or push its name."""
     formats, tags = snapshot.observation.formats, snapshot.observation.tags
     folders = {tag[: match.start()] for tag in tags for match in re.finditer("/", tag)}
     for decision in new:

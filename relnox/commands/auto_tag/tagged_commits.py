@@ -1,4 +1,4 @@
-"""The commits of tags that exist already, and the versions that packages have there."""
+"""The commits that existing tags are on, and the versions of packages at these commits."""
 
 from __future__ import annotations
 
@@ -22,24 +22,34 @@ if TYPE_CHECKING:
 
 
 class Relation(Enum):
-    """How a tagged commit and HEAD are related."""
+    """The relation between a tagged commit and HEAD."""
 
     RELATED = auto()
-    """One is an ancestor of the other."""
+    """One of the commits is an ancestor of the other."""
     UNRELATED = auto()
+    """Neither commit is an ancestor of the other."""
     UNKNOWN = auto()
-    """The clone is shallow and does not have the commit."""
+    """This clone does not have the commit, or is shallow and may lack the history between the two."""
 
 
 class TaggedCommit(NamedTuple):
-    """The commit of an existing tag; the version of the package there, None if it cannot be read."""
+    """The commit of an existing tag.
+
+    Attributes:
+        relation: The relation between the commit and HEAD.
+        version: The version of the package at the commit, or None if it cannot be read.
+    """
 
     relation: Relation
     version: Version | None
 
 
 def tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[str, str], TaggedCommit]:
-    """Look up the commits, other than HEAD, that have the tag of a present version."""
+    """Look up the commits of tags that the present versions already have, except for tags on HEAD.
+
+    Returns:
+        Maps each pair of a tag and a package name to the tag's commit.
+    """
     pairs = [
         (tag, package)
         for package in observed.selected
@@ -64,6 +74,7 @@ def tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[s
 
 
 def _relation(commit: str, observed: Observation, git: Git) -> Relation:
+    """Return the relation between a commit and HEAD."""
     if git.is_ancestor(commit) or git.is_ancestor("HEAD", commit):
         return Relation.RELATED
     # The history of a shallow clone ends somewhere; what is beyond it is not known.
@@ -71,10 +82,12 @@ def _relation(commit: str, observed: Observation, git: Git) -> Relation:
 
 
 def versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[str, Version | None]:
-    """Return the versions of packages at a commit.
+    """Return the version of each package at a commit, by name; None if the commit has no version of the package.
+
+    Packages whose versions are not in a file are left out.
 
     Raises:
-        Blocked: This clone does not have it.
+        Blocked: This clone does not have the commit.
     """
     commit = git.resolve(revision)
     if commit is None:
@@ -87,9 +100,11 @@ def versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[st
 
 
 def unreleased_commits(observed: Observation, project: Project) -> dict[str, int]:
-    """Count the commits since the tag of a present version, for packages with such a tag below HEAD.
+    """Count the commits since the tag of each package's present version that change the package.
 
-    The history of a shallow clone is not known.
+    Returns:
+        Maps package names to the number of commits; packages without such a tag or without such commits are left
+        out, as are all packages in a shallow clone.
     """
     tags = {package.name: observed.existing_tag(package) for package in observed.selected}
     if observed.state.shallow or all(tag is None or observed.tags[tag] == observed.head for tag in tags.values()):

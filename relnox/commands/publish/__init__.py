@@ -35,13 +35,13 @@ class Options(PublishingOptions):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the manifest, hash its files, request the listings of the index, and find credentials."""
+    """Read the manifest and hash its files, read which files the index lists, and find credentials."""
     index = options.index or _index_for_tags(options, project)
     return inspection.inspect(index, options, project)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan the uploads of missing files in dependency order, and their verification."""
+    """Plan to upload the files that the index lacks, in dependency order, and to verify them there."""
     index = snapshot.target
     uploads = tuple(ordering.publish_steps(snapshot, options.dist, options.compare_limit))
     consent = None
@@ -65,7 +65,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def _index_for_tags(options: Options, project: Project) -> str:
-    """Return the index that `[tool.relnox.targets]` selects for the tags at the commit that was built."""
+    """Return the index that `[tool.relnox.targets]` selects for the release tag or tags of the built commit."""
     from relnox.indexes import targets
 
     if not project.config.targets:

@@ -1,4 +1,4 @@
-"""The attestations of a release (PEP 740): policy, signer, and blockers."""
+"""The attestations of a release (PEP 740): whether files are signed, by whom, and what prevents it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
     from relnox.core.release.publishers import Policy, Publisher
 
 _RETRY_TIME: dict[Policy, int] = {"required": 3600, "best-effort": 60, "off": 0}
-"""Seconds to retry signing: the public service was once unavailable for 45 minutes."""
+"""How long to retry signing, in seconds, by policy; the public service was once unavailable for 45 minutes."""
 _TIME_PER_FILE = 10
+"""The additional time to sign one file, in seconds."""
 
 
 class AttestationPlan(NamedTuple):
-    """How attestations are handled in a run.
+    """How a run handles attestations.
 
     Attributes:
-        policy: The policy.
-        reason: The reason of the policy, if it was not chosen by name; or what is missing.
-        publisher: Who signs, if known.
-        problems: Blockers.
-        public: Public files without provenance, which cannot be added.
-        files: Files to sign.
+        policy: Whether files are signed, and whether the run fails if that is impossible.
+        reason: Why this policy applies; empty if the option names it or if nothing is to be said.
+        publisher: The identity that signs; None if it is unknown or if no files are signed.
+        problems: The problems that block publishing.
+        public: Names of public files without provenance, to which no attestations can be added.
+        files: The files to sign.
     """
 
     policy: Policy = "off"
@@ -43,14 +44,19 @@ class AttestationPlan(NamedTuple):
     files: tuple[Distribution, ...] = ()
 
     def notes(self) -> Iterator[str]:
-        """Yield notes about the policy and public files without provenance."""
+        """Yield notes on the policy, and on public files without provenance."""
         if self.reason or self.files:
             yield f"attestations: {self.policy}{f' ({self.reason})' if self.reason else ''}"
         if self.public and not self.problems:
             yield f"already public WITHOUT attestations, which cannot be added: {', '.join(self.public)}"
 
     def sign_step(self, index: str, folder: str) -> steps.Attest | None:
-        """Return the step that signs files, if there are any."""
+        """Return the step that signs the files, or None if no files are to be signed.
+
+        Args:
+            index: The name of the index.
+            folder: The folder with the files.
+        """
         if not self.files or self.policy == "off":
             return None
         return steps.Attest(
@@ -63,13 +69,13 @@ class AttestationPlan(NamedTuple):
         )
 
     def with_attestation(self, step: steps.Upload) -> steps.Upload:
-        """Add the attestation to an upload."""
+        """Return a copy of an upload step that uploads the attestation of the file as well."""
         if self.policy == "off":
             return step
         return replace(step, attestations=self.policy, publisher=self.publisher)
 
     def provenance_steps(self, listing: steps.AwaitIndex) -> Iterator[steps.CheckProvenance]:
-        """Yield the step that verifies the provenance of a package, when the index lists it."""
+        """Yield a step that verifies the provenance of a package after `listing`, unless attestations are off."""
         if self.policy != "off":
             yield steps.CheckProvenance(
                 index=listing.index,
@@ -94,13 +100,13 @@ def plan_attestations(  # noqa: PLR0913 - parameters of the decision
     project: Project,
     folder: Path,
 ) -> AttestationPlan:
-    """Decide how attestations are handled on this machine, for an index.
+    """Decide how this run handles attestations for an index.
 
     Args:
-        choice: The value of the option, one of its choices.
-        index: The index to publish to.
-        missing: Files of the manifest that are not public yet.
-        public: Names of the others, by package.
+        choice: The value of the option `--attestations`.
+        index: The name of the index.
+        missing: The files of the manifest that are not public yet.
+        public: Maps each package to the names of its files that are public.
         project: The project.
         folder: The folder with the files.
 
@@ -129,7 +135,7 @@ def plan_attestations(  # noqa: PLR0913 - parameters of the decision
 
 
 def _obstacle(choice: str, index: str, missing: Sequence[Distribution], project: Project) -> Problem | None:
-    """Return a problem if credentials or missing packages prevent attestations; None if they do not."""
+    """Return a problem if the credentials or a missing extra of relnox prevent attestations, otherwise None."""
     from relnox.indexes import attestations, targets
 
     if missing and not (credentials := project.indexes.credentials(index)).uses_oidc:
@@ -155,7 +161,7 @@ def _obstacle(choice: str, index: str, missing: Sequence[Distribution], project:
 def _signer(
     index: str, missing: Sequence[Distribution], project: Project, folder: Path
 ) -> Publisher | Problem | None:
-    """Return who signs files for an index, or why they cannot be signed; None if all are signed already."""
+    """Return who signs the files, or the problem that prevents it; None if all files are already signed."""
     identity = project.indexes.identity(index)
     if isinstance(identity, str):
         if all(attest.is_attested(folder, file, None) for file in missing):
@@ -174,7 +180,7 @@ def _signer(
 
 
 def _without(choice: str, obstacle: Problem) -> AttestationPlan:
-    """Plan no attestations, which is an error if they are required."""
+    """Return a plan without attestations, which is blocked by the obstacle if attestations are required."""
     if choice == "required":
         return AttestationPlan("required", problems=(obstacle,))
     emphasis = "publishing WITHOUT attestations: " if choice == "best-effort" else ""
@@ -182,5 +188,6 @@ def _without(choice: str, obstacle: Problem) -> AttestationPlan:
 
 
 def _lacks_provenance(project: Project, index: str, package: str, name: str) -> bool:
+    """Return whether an index lists a file without provenance."""
     file = project.indexes.cached_listing(index, package).get(name)
     return file is not None and file.provenance is None

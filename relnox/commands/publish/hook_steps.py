@@ -1,4 +1,4 @@
-"""Hooks around the uploads of a release."""
+"""The hooks that run before and after the uploads of a release."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 
 def around(publishing: Sequence[Step], snapshot: Snapshot, of: str, dist: str) -> tuple[Step, ...]:
-    """Add the hooks before and after the uploads to the steps of publishing.
+    """Return the steps of publishing together with the `before-publish` and `after-publish` hooks.
 
-    Hooks after the uploads run once for a release: they are recorded as due before the first upload.
+    An `after-publish` hook runs once for a release. It is recorded as due before the first upload, so that a rerun
+    runs it if this run is killed.
 
     Args:
-        publishing: The steps.
+        publishing: The steps that publish the release.
         snapshot: The release and the state of the index.
-        of: The task.
+        of: The name of the task.
         dist: The folder with the files.
     """
     plan = partial(

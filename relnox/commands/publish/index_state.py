@@ -1,4 +1,4 @@
-"""The state of an index before publishing, by its listings."""
+"""The state of an index before publishing, according to its listings of files."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FROZEN = ("archived", "quarantined")
 
 
 class IndexState(NamedTuple):
-    """Which files of a release an index has.
+    """The files of a release that an index has.
 
     Attributes:
-        name: Name of the index.
-        manifest: The release.
-        hashes: SHA-256 by name of the manifest's files that the index lists, for each package.
-        public: Names of the files that it lists with the hashes of the manifest.
-        missing: The files that it does not list.
+        name: The name of the index.
+        manifest: The manifest of the release.
+        hashes: Maps each package to its files of the manifest that the index lists: their names and SHA-256.
+        public: The names of files that the index lists with the same hash as the manifest.
+        missing: The files of the manifest that the index does not list.
     """
 
     name: str
@@ -38,11 +38,17 @@ class IndexState(NamedTuple):
 
 
 def read_index(index: str, manifest: Manifest, project: Project, *, will_be_cleared: bool = False) -> IndexState:
-    """Read which files of a release an index has; none if the plan empties it first.
+    """Read which files of a release an index has.
+
+    Args:
+        index: The name of the index.
+        manifest: The manifest of the release.
+        project: The project.
+        will_be_cleared: Whether the plan empties the index first, so that its present files are ignored.
 
     Raises:
-        RelnoxError: The index cannot be read. It may have files of an earlier run, so the exit code is not one of
-            those for "nothing is public".
+        RelnoxError: The index cannot be read. The exit code does not say that nothing is public, since the index
+            may have files of an earlier run.
     """
     indexes, files = project.indexes, manifest.distributions
     try:
@@ -67,7 +73,7 @@ def read_index(index: str, manifest: Manifest, project: Project, *, will_be_clea
 
 
 def listing_warnings(state: IndexState, project: Project) -> Iterator[str]:
-    """Yield warnings about yanked files (PEP 592), and about the status of projects (PEP 792)."""
+    """Yield warnings about yanked files (PEP 592), and about projects that are not active (PEP 792)."""
     index = state.name
     for package in state.manifest.packages:
         listing, files = project.indexes.cached_listing(index, package), state.manifest.files_of(package)
@@ -81,7 +87,7 @@ def listing_warnings(state: IndexState, project: Project) -> Iterator[str]:
 
 
 def frozen_projects(state: IndexState, project: Project) -> Iterator[tuple[str, Listing]]:
-    """Yield the archived and quarantined projects with missing files, with their listings (PEP 792)."""
+    """Yield each archived or quarantined project that has files to upload, with its listing (PEP 792)."""
     for package in dict.fromkeys(file.package for file in state.missing):
         listing = project.indexes.cached_listing(state.name, package)
         if listing.status in _FROZEN:
@@ -89,10 +95,10 @@ def frozen_projects(state: IndexState, project: Project) -> Iterator[tuple[str, 
 
 
 def unowned_projects(state: IndexState, project: Project) -> Iterator[tuple[str, tuple[Version, ...]]]:
-    """Yield the projects that may belong to another account, with their versions on the index.
+    """Yield each project on the index that may belong to another account, with its versions there.
 
-    Indexes do not publish who may upload. A project is taken for ours if the index has one of the built files, or
-    if one of its versions is tagged in this repository.
+    Indexes do not say who may upload. A project is assumed to belong to the user if the index has one of the built
+    files, or if one of its versions on the index is tagged in this repository.
     """
     for package in dict.fromkeys(file.package for file in state.missing):
         built = {file.sha256 for file in state.manifest.files_of(package)}
@@ -115,7 +121,7 @@ def _tagged_versions(package: str, project: Project) -> set[Version] | None:
 
 
 def first_uploads(state: IndexState, project: Project) -> Iterator[tuple[str, datetime]]:
-    """Yield the time of the first file of each package's version, if the index lists upload times."""
+    """Yield each package with the earliest upload time among its files of the version to publish, if known."""
     for package in state.manifest.packages:
         version = state.manifest.version(package)
         times = [

@@ -1,4 +1,4 @@
-"""Inspection before publishing: the manifest and its files, the index, and the credentials."""
+"""Reading the state before publishing: the manifest and its files, the index, and the credentials."""
 
 from __future__ import annotations
 
@@ -35,14 +35,17 @@ def inspect(
     pypi_rules: bool = False,
     will_be_cleared: bool = False,
 ) -> Snapshot:
-    """Inspect a release and its index, for `publish` and `publish-test`; lock its projects unless it is a dry run.
+    """Return the snapshot that `publish` or `publish-test` plans from, and lock its projects unless for a dry run.
 
     Args:
-        index: Name of the index.
+        index: The name of the index.
         options: The options of the task.
         project: The project.
-        pypi_rules: Whether to enforce the rules of PyPI, on files that the index accepted without them as well.
-        will_be_cleared: Whether the plan empties the index first, so that its present files do not count.
+        pypi_rules: Whether to enforce the rules of PyPI, including on files that the index already has.
+        will_be_cleared: Whether the plan empties the index first, so that all its present files are ignored.
+
+    Raises:
+        RelnoxError: The release cannot be read, the index does not answer, or another process publishes it.
     """
     from relnox.indexes.targets import EMBEDDED
 
@@ -61,7 +64,7 @@ def inspect(
 
 @contextmanager
 def _add_public_files(state: IndexState) -> Iterator[None]:
-    """Add the files that are already public to errors."""
+    """Add the names of files that are already public to errors raised in the context."""
     try:
         yield
     except RelnoxError as error:
@@ -79,6 +82,16 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
     *,
     pypi_rules: bool,
 ) -> Snapshot:
+    """Return the snapshot: check the files and their requirements, find credentials, and decide on attestations.
+
+    Args:
+        state: The release and its files on the index.
+        private: The names of packages that are not published.
+        options: The options of the task.
+        project: The project.
+        project_hooks: The project's hooks.
+        pypi_rules: Whether to enforce the rules of PyPI, including on files that the index already has.
+    """
     from relnox.indexes.targets import EMBEDDED, TEST
     from relnox.system import network
 
@@ -140,7 +153,15 @@ def _violations(
     *,
     public: bool,
 ) -> Iterator[Finding]:
-    """Check the archives of some files of a manifest, as far as they are on disk as they were built."""
+    """Yield the errors found in archives that exist on disk and have not changed since the build.
+
+    Args:
+        files: The files of the manifest to check.
+        manifest: The manifest.
+        unchanged: Maps the name of each file that exists unchanged to its path.
+        config: The project's settings.
+        public: Whether the rules of a public index apply.
+    """
 
     def existing(files: Iterable[Distribution]) -> Iterator[tuple[str, Path]]:
         return ((file.package, unchanged[file.filename]) for file in files if file.filename in unchanged)
@@ -154,7 +175,7 @@ def _violations(
 
 
 def _local_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
-    """Return SHA-256 by name of the manifest's files that exist in a folder."""
+    """Map the name of each file of the manifest that exists in the folder to its SHA-256."""
     from relnox.building.archives import hash_file, is_file_inside
 
     paths = [folder / file.filename for file in manifest.distributions]
@@ -162,12 +183,20 @@ def _local_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
 
 
 def _unbounded_siblings(manifest: Manifest, project: Project) -> Iterator[str]:
+    """Return notes on packages of the manifest that require other packages of the project in any version."""
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
     return core.siblings.unbounded_siblings(packages, project.workspace, project.config)
 
 
 class _Credentials(NamedTuple):
-    """Where credentials were found, or the problem that there are none; the rest as in `Snapshot`."""
+    """The credentials for an index, without their values.
+
+    Attributes:
+        origin: Where the credentials were found, or the problem if there are none; empty if nothing is uploaded.
+        uses_oidc: Whether the index issues a token for each project (Trusted Publishing).
+        skip_reason: Why nothing is published, if the settings allow that for missing credentials; otherwise None.
+        warnings: The places that were searched, if nothing is published.
+    """
 
     origin: str | Problem = ""
     uses_oidc: bool = False
@@ -179,6 +208,7 @@ _NO_CREDENTIALS = _Credentials()
 
 
 def _find_credentials(state: IndexState, project: Project) -> _Credentials:
+    """Find the credentials for an index; without any, return the problem or the reason to publish nothing."""
     from relnox.indexes.credentials import CredentialsNotFound
 
     try:
@@ -198,6 +228,7 @@ def _find_credentials(state: IndexState, project: Project) -> _Credentials:
 def _plan_attestations(
     state: IndexState, credentials: _Credentials, options: PublishingOptions, project: Project
 ) -> AttestationPlan:
+    """Decide how this run handles attestations; there are none without credentials."""
     if isinstance(credentials.origin, core.plan.Problem) or credentials.skip_reason is not None:
         return attesting.NO_ATTESTATIONS
     listed_files = {

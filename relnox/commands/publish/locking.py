@@ -1,7 +1,7 @@
-"""Locks, so that only one process of the user on this machine publishes a project to an index.
+"""Locks that let only one process of this user on this machine publish a project to an index at a time.
 
-They are advisory. For processes on other machines, or of other users, uploads check the listing before each file
-and compare hashes.
+The locks are advisory. Processes of other users or on other machines are not locked out: each upload first checks
+the listing of the index and compares hashes.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
 
 _MAX_LOCKS = 64
-"""Each lock is an open file; only the first projects by name are locked."""
+"""The maximum number of locks, each of which is an open file; projects beyond it are not locked."""
 _MAX_WAIT = 4500.0
-"""Seconds, for an upload with retries and the wait for its listing."""
+"""The maximum time to wait for all locks, in seconds: enough for an upload with retries and its listing."""
 _POLL_INTERVAL = 0.2
 
 
 def lock_projects(upload_url: str, index: str, packages: Iterable[str], project: Project) -> None:
-    """Lock projects on an index until `project.indexes` is closed.
+    """Lock projects on an index until `project.indexes` is closed, and wait if another process holds a lock.
+
+    If lock files cannot be created, the projects are not locked.
 
     Args:
         upload_url: The upload URL, which identifies the index.
-        index: Its name, for messages.
-        packages: Normalized names.
-        project: The project.
+        index: The name of the index, for messages.
+        packages: The normalized names of the projects to lock.
+        project: The project of this checkout.
 
     Raises:
         TryLater: Another process held a lock for too long.
@@ -63,7 +65,7 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
 
 
 def _folder() -> Path | None:
-    """Return a folder that only this user can access; None if there is none."""
+    """Return the folder of the lock files, which only this user can access, or None if it cannot be created."""
     import platformdirs
 
     folder = Path(platformdirs.user_cache_path("relnox")) / "locks"

@@ -1,4 +1,4 @@
-"""Options that `publish` and `publish-test` share."""
+"""The options that `publish` and `publish-test` share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.settings.options import option
 
 COMPARE_LIMIT = 64
-"""MiB up to which published files are downloaded and hashed."""
+"""The default size up to which published files are downloaded and hashed, in MiB."""
 
 
 class PublishingOptions(ReleaseOptions):

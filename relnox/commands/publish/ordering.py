@@ -1,4 +1,4 @@
-"""The steps of publishing in dependency order: no package is public before its dependencies."""
+"""The steps of publishing in dependency order, so that no package is public before its dependencies."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
 
 _LISTING_TIME = 2700
-"""Seconds to wait for the listing: caches of indexes have been outdated for more than half an hour."""
+"""How long to wait for the listing of a package, in seconds; caches of indexes can be stale for half an hour."""
 
 
 def publish_steps(snapshot: Snapshot, dist: str, compare_limit: int = COMPARE_LIMIT) -> Iterator[Step]:
-    """Yield the steps that publish the missing files of a snapshot.
+    """Yield the steps that publish the release of a snapshot and verify it on the index.
 
     Args:
         snapshot: The release and the state of the index.
         dist: The folder with the files.
-        compare_limit: MiB up to which files are downloaded and hashed afterwards.
+        compare_limit: The size up to which files are downloaded and hashed after publishing, in MiB.
     """
     missing = dict.fromkeys(file.package for file in snapshot.missing) if snapshot.uses_oidc else ()
     return publication(
@@ -51,18 +51,18 @@ def publication(  # noqa: PLR0913 - parameters of a release
     attestations: AttestationPlan = attesting.NO_ATTESTATIONS,
     compare_limit: int = COMPARE_LIMIT << 20,
 ) -> Iterator[Step]:
-    """Yield the steps that publish a manifest.
+    """Yield the steps that publish the files of a manifest and verify them on the index.
 
-    Before the first upload all files are signed, and there are tokens for all projects. A package is uploaded when
-    its dependencies are verified on the index.
+    Before the first upload, all files are signed and the upload tokens for all projects are requested. A package
+    is uploaded after its dependencies have been verified on the index.
 
     Args:
-        manifest: The release.
-        index: The index to publish to.
+        manifest: The manifest of the release.
+        index: The name of the index.
         dist: The folder with the files.
-        tokens_for: Packages for which the index issues tokens (Trusted Publishing).
+        tokens_for: The packages to request upload tokens for (Trusted Publishing).
         attestations: How attestations are handled.
-        compare_limit: Bytes up to which files are downloaded and hashed afterwards.
+        compare_limit: The size up to which files are downloaded and hashed after publishing, in bytes.
     """
     attest = attestations.sign_step(index, dist)
     login = steps.LogIn(index=index, packages=tuple(tokens_for)) if tokens_for else None
@@ -81,10 +81,15 @@ def publication(  # noqa: PLR0913 - parameters of a release
 
 
 def _uploads(release: steps.AwaitIndex, dist: str, before: tuple[str, ...]) -> Iterator[steps.Upload]:
-    """Yield the uploads of one package.
+    """Yield the steps that upload the files of one package.
 
-    The first file is uploaded alone, since it creates the project or the release, and the sdist last, so that
-    installers do not build while the wheels are missing.
+    The first file is uploaded alone, because it creates the project or the release. The sdist is uploaded last, so
+    that installers do not build from it while wheels are missing.
+
+    Args:
+        release: The step that waits for the listing of the files.
+        dist: The folder with the files.
+        before: The keys of the steps that must succeed before any of the uploads.
     """
     earlier: list[steps.Upload] = []
     for file in sorted(release.files, key=lambda file: file.kind == "sdist"):

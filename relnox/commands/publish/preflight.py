@@ -1,4 +1,4 @@
-"""Preflight checks of publishing, and notes for the user before anything is uploaded."""
+"""Preflight checks of publishing, and the notes that are shown before anything is uploaded."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _MAX_LISTED = 5
 
 
 def problems(snapshot: Snapshot, index: str, dist: str, *, allow_mismatch: bool = False) -> tuple[Problem, ...]:
-    """Return all blockers of publishing.
+    """Return the problems that block publishing.
 
     Args:
         snapshot: The release and the state of the index.
-        index: Name of the index.
+        index: The name of the index.
         dist: The folder with the files.
-        allow_mismatch: Whether tag, version, commit and manifest may contradict one another.
+        allow_mismatch: Whether contradictions between tag, inputs, version, commit and manifest are ignored.
     """
     blockers = [] if allow_mismatch else [*snapshot.mismatches]
     blockers += [
@@ -47,11 +47,11 @@ def problems(snapshot: Snapshot, index: str, dist: str, *, allow_mismatch: bool 
 
 
 def development_problems(snapshot: Snapshot, *, allowed: bool) -> Iterator[Problem]:
-    """Check that development versions are not published to a production index by accident.
+    """Yield a problem if development versions would be published to a production index by accident.
 
     Args:
         snapshot: The release and the state of the index.
-        allowed: Whether the command line allows it; the settings do if they name this index for `dev`.
+        allowed: Whether `--allow-dev` is given; the settings can also allow it by naming this index for `dev`.
     """
     if versions := _development_versions(snapshot):
         if allowed or snapshot.allows_dev:
@@ -67,7 +67,7 @@ def development_problems(snapshot: Snapshot, *, allowed: bool) -> Iterator[Probl
 
 
 def _development_versions(snapshot: Snapshot) -> list[str]:
-    """Return the development versions that are published to a production index."""
+    """Return the development versions to be published to a production index, as `NAME VERSION`."""
     if not snapshot.production:
         return []
     files = (file for file in snapshot.missing if file.version.is_devrelease)
@@ -75,16 +75,17 @@ def _development_versions(snapshot: Snapshot) -> list[str]:
 
 
 def public(snapshot: Snapshot, *, allow_mismatch: bool = False) -> tuple[str, ...]:
-    """Return the files that are already public, for the exit code of a blocked run.
+    """Return the names of files that are already public, which determine the exit code of a blocked run.
 
-    A manifest that contradicts the checkout and is completely public is an earlier release: its files do not
-    count.
+    None are returned if all files of the manifest are public and it contradicts the checkout, because the manifest
+    is then that of an earlier release.
     """
     is_earlier_release = snapshot.mismatches and not allow_mismatch and not snapshot.missing
     return () if is_earlier_release else snapshot.public
 
 
 def _check_local_file(file: Distribution, snapshot: Snapshot, dist: str) -> Problem | None:
+    """Return a problem if a file to upload is missing on disk, or if a file has changed since the build."""
     sha256 = snapshot.local_hashes.get(file.filename)
     if sha256 is None and file.filename in snapshot.index_hashes.get(file.package, {}):
         return None  # it is public already, and needs no upload
@@ -108,6 +109,7 @@ def _check_local_file(file: Distribution, snapshot: Snapshot, dist: str) -> Prob
 
 
 def _check_index_file(file: Distribution, snapshot: Snapshot, index: str) -> Problem | None:
+    """Return a problem if the index has a different file of the same name."""
     index_hash = snapshot.index_hashes.get(file.package, {}).get(file.filename)
     if index_hash is None or index_hash == file.sha256:
         return None
@@ -117,7 +119,7 @@ def _check_index_file(file: Distribution, snapshot: Snapshot, index: str) -> Pro
 
 
 def _check_projects(snapshot: Snapshot, index: str) -> Iterator[Problem]:
-    """Yield problems of projects that accept no files at present (PEP 792)."""
+    """Yield a problem for each archived or quarantined project, which accepts no files at present (PEP 792)."""
     for package, listing in snapshot.frozen_projects.items():
         reason = f" ({listing.reason})" if listing.reason else ""
         if listing.status == "archived":
@@ -135,6 +137,7 @@ def _check_projects(snapshot: Snapshot, index: str) -> Iterator[Problem]:
 
 
 def _check_archives(snapshot: Snapshot) -> Iterator[Problem]:
+    """Yield the errors found in the archives, and a problem if they were built with uncommitted changes."""
     for finding in snapshot.violations:
         yield core.plan.Problem(code=finding.code, message=f"{finding.file}: {finding.message}", fix=finding.fix)
     if snapshot.manifest.dirty and snapshot.production:
@@ -146,7 +149,7 @@ def _check_archives(snapshot: Snapshot) -> Iterator[Problem]:
 
 
 def _check_upload_window(snapshot: Snapshot, index: str) -> Iterator[Problem]:
-    """Yield problems of releases that accept no more files (PyPI, since July 2026)."""
+    """Yield a problem for each release too old to accept more files, as on PyPI since July 2026."""
     from relnox.indexes import hints
 
     missing = {file.package: file for file in snapshot.missing if file.package in snapshot.first_uploads}
@@ -163,7 +166,7 @@ def _check_upload_window(snapshot: Snapshot, index: str) -> Iterator[Problem]:
 
 
 def notes(snapshot: Snapshot, index: str, *, allow_mismatch: bool = False) -> Iterator[str]:
-    """Yield notes for the user before anything is uploaded; the arguments are those of `problems`."""
+    """Yield the notes that are shown before anything is uploaded; see `problems` for the arguments."""
     if allow_mismatch:
         yield from consistency.allowed_notes(snapshot.mismatches)
     if isinstance(snapshot.credentials, str) and snapshot.credentials:

@@ -1,4 +1,4 @@
-"""Check that requirements of a release are available, on indexes or in the same run."""
+"""The check that users can install the requirements of a release, from indexes or from the release itself."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Problem
 
 _MAX_PROJECTS = 500
-"""Required projects that are checked."""
+"""The maximum number of required projects that are checked."""
 
 
 class RequirementCheck(NamedTuple):
-    """What is known of the requirements: those that users could not install, and warnings."""
+    """The result of checking requirements.
+
+    Attributes:
+        unavailable: A problem for each requirement that users could not install.
+        warnings: Warnings about requirements of extras, and about requirements that could not be checked.
+    """
 
     unavailable: tuple[Problem, ...]
     warnings: tuple[str, ...]
@@ -34,15 +39,15 @@ NOT_CHECKED = RequirementCheck((), ())
 def check_requirements(
     state: IndexState, project: Project, folder: Path, *, invalid_files: Container[str]
 ) -> RequirementCheck:
-    """Check that the requirements of packages are available.
+    """Check that users can install the requirements of the packages to publish.
 
-    Packages with public files are not checked, so that their release can be finished.
+    Packages with files that are already public are not checked, so that their release can be finished.
 
     Args:
         state: The release and its files on the index.
         project: The project.
         folder: The folder with the archives.
-        invalid_files: Archives that cannot be read.
+        invalid_files: The names of archives with errors, which are not read.
     """
     by_project: dict[str, list[RequiredProject]] = {}
     for requirement in _required_projects(state, project, folder, invalid_files):
@@ -72,7 +77,7 @@ def check_requirements(
 def _required_projects(
     state: IndexState, project: Project, folder: Path, invalid_files: Container[str]
 ) -> Iterator[RequiredProject]:
-    """Yield the requirements of packages that are new on the index, except those that this run satisfies."""
+    """Yield the requirements of packages without public files, except those that this release satisfies itself."""
     from packaging.specifiers import SpecifierSet
 
     from relnox.building import archives
@@ -111,7 +116,12 @@ def _required_projects(
 
 
 def _requirements(package_archives: Iterable[Archive]) -> Iterator[tuple[str, str, str, bool]]:
-    """Yield name, text, specifier and "only for an extra" of each requirement whose marker can be true."""
+    """Yield the requirements of archives whose markers can be true on a Python that the archive supports.
+
+    Yields:
+        The normalized name of the required project, the text of the requirement, its version specifier, and
+        whether only an extra requires it.
+    """
     from packaging.requirements import InvalidRequirement, Requirement
 
     from relnox.building import modules

@@ -1,4 +1,4 @@
-"""What publishing is planned from."""
+"""The snapshot that publishing is planned from."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ class Snapshot(NamedTuple):
     """The release, the state of the index, and the credentials.
 
     Attributes:
-        now: The time, with its zone.
-        target: Name of the index.
+        now: The present time, with a time zone.
+        target: The name of the index.
         manifest: The manifest without private packages.
-        private: Packages of the manifest that are not published.
-        index_hashes: SHA-256 by name of the manifest's files that the index lists, for each package.
-        public: Names of the files that the index lists with the hashes of the manifest.
-        missing: The files that the index does not list.
-        local_hashes: SHA-256 by name of the manifest's files on disk.
-        host: Host of the index.
-        production: Whether it is a production index.
-        allows_dev: Whether the settings name this index for development versions.
-        credentials: Where the credentials were found, or the problem that there are none.
+        private: The names of private packages in the manifest, which are not published.
+        index_hashes: Maps each package to its files of the manifest that the index lists: their names and SHA-256.
+        public: The names of files that the index lists with the same hash as the manifest.
+        missing: The files of the manifest that the index does not list.
+        local_hashes: Maps the name of each file of the manifest that exists on disk to its SHA-256.
+        host: The host name of the index; empty for the embedded index.
+        production: Whether the index is a production index.
+        allows_dev: Whether `[tool.relnox.targets]` selects this index for development versions.
+        credentials: Where the credentials were found, or the problem if there are none.
         uses_oidc: Whether the index issues a token for each project (Trusted Publishing).
-        violations: Problems of archives, by the rules of the index.
-        first_uploads: Time of the first file of each package's version on a production index.
-        frozen_projects: Listings of archived or quarantined projects with missing files (PEP 792).
-        unowned_projects: Versions on the index of projects that may belong to another account.
-        warnings: Where the versions come from, ignored variables, yanked files.
-        skip_reason: Why nothing is published, if the settings allow that.
+        violations: The errors found in the archives, by the rules of the index.
+        first_uploads: Maps each package to the upload time of the first file of the version to publish; empty
+            unless the index is a production index.
+        frozen_projects: Maps each archived or quarantined project with files to upload to its listing (PEP 792).
+        unowned_projects: Maps each project that may belong to another account to its versions on the index.
+        warnings: Warnings about versions, settings, credentials, requirements and listings.
+        skip_reason: Why nothing is published, if the settings allow that; otherwise None.
         attestations: How attestations are handled.
-        mismatches: Contradictions between tag, inputs, version, commit and manifest.
-        unavailable: Requirements that users could not install.
+        mismatches: Contradictions between the tag, the inputs, the versions, the commit and the manifest.
+        unavailable: A problem for each requirement that users could not install.
         hooks: The project's hooks.
     """
 
