@@ -1,1 +1,1 @@
-"""The settings of a project and the options of tasks: declarations, validation, and patterns for packages."""
+"""The settings of a project and the options of tasks: declarations, validation, and patterns."""

@@ -1,4 +1,4 @@
-"""Settings for builds besides `[build-system]`: constraints, extra requirements, settings for hooks."""
+"""Settings of builds that are not in `[build-system]`, such as constraints and additional requirements."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from relnox.core.records import Record
 
 
 class Constraints(Record, kw_only=True):
-    """Which releases may be installed into build environments.
+    """Limits on the releases that may be installed into build environments.
 
     Attributes:
-        requirements: Bounds, as requirements; they do not install anything by themselves.
-        files: Constraint files: absolute paths, or addresses.
-        exclude_newer: The time after which releases are ignored, in the syntax of uv; empty for none.
-        exclude_newer_package: The same for single packages; `false` admits all releases.
+        requirements: Constraints in the syntax of requirements; they do not cause anything to be installed.
+        files: The absolute paths or URLs of constraint files.
+        exclude_newer: The time after which releases are ignored, in uv's syntax, or an empty string.
+        exclude_newer_package: The same time for single packages, as pairs of package and time; `false` as the time
+            allows all releases of the package.
     """
 
     requirements: tuple[str, ...] = ()
@@ -28,9 +29,10 @@ class BuildSettings(Record, kw_only=True):
     """Settings for the build of one package, from the project and the environment.
 
     Attributes:
-        constraints: Which releases may be installed.
-        extra_requires: Build requirements besides those of `[build-system]`.
-        config_settings: `config_settings` for the hooks of the backend (PEP 517).
+        constraints: Limits on the releases that may be installed into the build environment.
+        extra_requires: Additional build requirements besides those of `[build-system]`.
+        config_settings: The `config_settings` that the hooks of the build backend receive (PEP 517), as pairs of
+            name and value.
     """
 
     constraints: Constraints = UNCONSTRAINED
@@ -39,4 +41,4 @@ class BuildSettings(Record, kw_only=True):
 
 
 DEFAULT = BuildSettings()
-"""The settings of a project that configures nothing."""
+"""The build settings of a project that sets none."""

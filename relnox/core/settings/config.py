@@ -220,25 +220,34 @@ class Config(Settings):
 
     @classmethod
     def parse(cls, data: Any, options: Mapping[str, Sequence[Field]] = EMPTY) -> Config:
-        """Validate and convert the content of `[tool.relnox]`; `options` are those of tasks, see `config_table`.
+        """Validate and convert the content of `[tool.relnox]`.
+
+        Args:
+            data: The parsed table.
+            options: The options of tasks that the table may set; see `config_table`.
 
         Raises:
-            Blocked: A key is unknown, or a value is not valid.
+            Blocked: A key is unknown, or a value is invalid.
         """
         config: Config = config_table(options).check(data, "tool.relnox")
         return config
 
     def is_metadata_only(self, package: str) -> bool:
-        """Return whether a package has requirements only, so that its wheel may be empty."""
+        """Return whether a package may have an empty wheel, because it only has requirements."""
         return is_named(package, self.metadata_only)
 
     def has_optional_extensions(self, package: str) -> bool:
-        """Return whether wheels of a package may lack its native modules."""
+        """Return whether wheels of a package may be built without its native modules."""
         return is_named(package, self.optional_extensions)
 
 
 def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
-    """Return the kind of `[tool.relnox]`; `options` are the options of tasks by table, such as `build`."""
+    """Return the kind of the table `[tool.relnox]`, which validates its content.
+
+    Args:
+        options: The options whose defaults the table of a task may set, by the name of that table, such as
+            `build`.
+    """
     fields = fields_of(Config)
     return Table(
         Config,

@@ -1,4 +1,4 @@
-"""Tables of `[tool.relnox]` for one topic each."""
+"""The tables inside `[tool.relnox]`, except those of hooks and tasks."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ Abi = Literal["cpython", "abi3", "none"]
 """The ABI of a platform wheel: one CPython version, the stable ABI, or none."""
 
 PATH = Text(rule=rules.file_path, convert=lambda path: path.replace("\\", "/"))
+"""The kind of a setting that is a path below the root; its value has forward slashes."""
 
 
 class GroupConfig(Settings):
@@ -90,7 +91,7 @@ class TestConfig(Settings):
 class WheelsConfig(Settings):
     """Packages with platform wheels, and their platforms.
 
-    `core.release.wheels` makes the jobs from them.
+    `core.release.wheels` determines the build jobs from these settings.
     """
 
     packages: tuple[str, ...] = setting((), "Names of packages, or globs of names.", ListOf(PACKAGE_GLOB))

@@ -1,4 +1,4 @@
-"""Hooks of a project, `[tool.relnox.hooks]`: programs that run at certain events of a release."""
+"""The settings of hooks, `[tool.relnox.hooks]`: programs that run at certain events of a release."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from relnox.errors import Blocked
 Event = Literal[
     "before-bump", "edit-bump", "before-build", "after-build", "before-publish", "after-publish", "after-verify"
 ]
-"""When hooks run."""
+"""The events at which hooks run."""
 _PRIVATE = frozenset({"before-bump", "edit-bump", "before-build", "after-build"})
-"""Events before anything is published: their hooks run in rehearsals too, unless the settings say otherwise."""
+"""The events before anything is published. By default, their hooks run in rehearsals, too."""
 _EXAMPLE = 'for example: run = ["python", "tools/generate.py"]'
 
 
 def _name(text: str) -> rules.InvalidValue | None:
-    """Check the name of a session or a task."""
+    """Check that a text can be the name of a nox session or an invoke task."""
     if text.strip() and not text.startswith("-"):
         return None
     return rules.InvalidValue("it is not a name", 'for example: session = "tests"')
 
 
 def _folder(text: str) -> rules.InvalidValue | None:
-    """Check a folder, which may be the root."""
+    """Check that a text is the path of a folder in the project; `.` is the root."""
     return None if text == "." else rules.file_path(text)
 
 
@@ -77,7 +77,7 @@ class Hook(Settings):
 
     @property
     def command(self) -> str:
-        """The command, for messages."""
+        """The command line of the hook, for messages."""
         import shlex
 
         if self.session is not None:
@@ -85,15 +85,15 @@ class Hook(Settings):
         return f"invoke {shlex.quote(self.task)}" if self.task is not None else shlex.join(self.run)
 
     def is_rehearsed(self, event: Event) -> bool:
-        """Return whether it runs in rehearsals."""
+        """Return whether the hook runs in rehearsals and for test indexes, if it is a hook of the given event."""
         return event in _PRIVATE if self.in_rehearsal is None else self.in_rehearsal
 
 
 class _HookTable(Table):
-    """A table of a hook, which has one command."""
+    """The table of a hook, which must have exactly one of `run`, `session` and `task`."""
 
     def check(self, value: Any, key: str) -> Hook:
-        """See `Kind`."""
+        """Validate and convert the table of a hook; see `Kind.check`."""
         hook: Hook = super().check(value, key)
         commands = [name for name in ("run", "session", "task") if hook.is_set(name)]
         if len(commands) != 1:
@@ -110,7 +110,9 @@ class _HookTable(Table):
 
 
 _WRITING = ListOf(_HookTable(Hook))
+"""The kind of the list of hooks of an event at which hooks may change files."""
 _READING = ListOf(_HookTable(Hook, tuple(field for field in fields_of(Hook) if field.name != "writes")))
+"""The kind of the list of hooks of other events; these hooks have no key `writes`."""
 
 
 class HooksConfig(Settings):
@@ -134,7 +136,7 @@ class HooksConfig(Settings):
 
     @property
     def by_event(self) -> dict[Event, tuple[Hook, ...]]:
-        """The hooks of the events that have some, in the order of the events."""
+        """The hooks of each event that has any, in the order of the events."""
         events: tuple[Event, ...] = get_args(Event)
         hooks = {event: getattr(self, event.replace("-", "_")) for event in events}
         return {event: of_event for event, of_event in hooks.items() if of_event}

@@ -1,4 +1,4 @@
-"""The JSON schema (draft 7) of kinds of settings."""
+"""The JSON schema (draft 7) of settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def schema_of(kind: Kind) -> dict[str, Any]:
-    """Return the JSON schema of a type of setting, without its rules for strings."""
+    """Return the JSON schema of a kind of setting; rules for strings are not part of it."""
     match kind:
         case Flag():
             return {"type": "boolean"}
@@ -42,6 +42,7 @@ def schema_of(kind: Kind) -> dict[str, Any]:
 
 
 def _property(field: Field) -> dict[str, Any]:
+    """Return the JSON schema of a setting, with its help text and its default."""
     default = list(field.default) if isinstance(field.default, tuple) else field.default
     is_constant = default not in (None, [], "") and isinstance(default, bool | int | str | list)
     return schema_of(field.kind) | {"description": field.help} | ({"default": default} if is_constant else {})

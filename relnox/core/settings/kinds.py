@@ -1,4 +1,4 @@
-"""Kinds of values: the validation and conversion of settings and options."""
+"""The kinds of settings and options: classes that validate and convert their values."""
 
 from __future__ import annotations
 
@@ -15,47 +15,50 @@ if TYPE_CHECKING:
     from relnox.core.settings.rules import Rule
 
 _MAX_SHOWN = 200
-"""Characters of a value in an error."""
+"""The maximum number of characters of a value shown in an error."""
 _MAX_DIGITS = 100
-"""Digits of a number that are parsed: Python converts only some thousands, and every maximum is far below."""
+"""The maximum number of digits of a number that are parsed.
+
+Python refuses to convert more than a few thousand digits, and all allowed numbers are far shorter.
+"""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
 
 class Kind(Record, ABC):
-    """The type of a setting: validates and converts its values."""
+    """The kind of a setting, which validates and converts its values."""
 
     expected = ""
-    """A valid value, in messages."""
+    """What a valid value is, for messages, such as `a string`."""
     plural = "strings"
-    """Several values, in messages."""
+    """What several values are called in messages, such as `strings`."""
 
     @abstractmethod
     def check(self, value: Any, key: str) -> Any:
-        """Validate and convert a value of TOML.
+        """Validate and convert a value from a TOML file.
 
         Args:
             value: The value.
-            key: Its dotted name, for the message.
+            key: The dotted key of the setting, for messages.
 
         Raises:
-            Blocked: It is not valid.
+            Blocked: The value is invalid.
         """
 
     def parse(self, text: str, where: str) -> Any:
         """Validate and convert a string from the command line or an environment variable.
 
         Args:
-            text: The text.
-            where: The flag or the variable, for the message.
+            text: The string.
+            where: The flag or the variable, for messages.
 
         Raises:
-            Blocked: It is not valid.
+            Blocked: The string is invalid.
         """
         return self.check(text, where)
 
     def invalid(self, value: Any, key: str) -> Blocked:
-        """Return the error for a value of another type."""
+        """Return the error for a value of the wrong type."""
         return Blocked(
             "value-invalid",
             f"{key} = {shown(value)} is not {self.expected}",
@@ -64,18 +67,18 @@ class Kind(Record, ABC):
 
 
 class Flag(Kind):
-    """True or false."""
+    """A boolean."""
 
     expected = "true or false"
 
     def check(self, value: Any, key: str) -> bool:
-        """See `Kind`."""
+        """Validate and convert a value; see `Kind.check`."""
         if not isinstance(value, bool):
             raise self.invalid(value, key)
         return value
 
     def parse(self, text: str, where: str) -> bool:
-        """See `Kind`; 1, yes and on are true as well, and the empty text is false."""
+        """Convert a string such as `true` or `no`; 1, yes and on are true, and an empty string is false."""
         if text.lower() not in _TRUE | _FALSE:
             raise self.invalid(text, where)
         return text.lower() in _TRUE
@@ -89,7 +92,7 @@ class Number(Kind):
     maximum: int = 1_000_000_000
 
     def check(self, value: Any, key: str) -> int:
-        """See `Kind`."""
+        """Validate and convert a value; see `Kind.check`."""
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise self.invalid(value, key)
         if value > self.maximum:
@@ -101,7 +104,7 @@ class Number(Kind):
         return value
 
     def parse(self, text: str, where: str) -> int:
-        """See `Kind`."""
+        """Validate and convert a string; see `Kind.parse`."""
         if not text.isdecimal():
             raise self.invalid(text, where)
         return self.check(int(text[:_MAX_DIGITS]), where)
@@ -111,9 +114,9 @@ class Text(Kind):
     """A string.
 
     Attributes:
-        choices: Its valid values; empty for any.
-        rule: A rule for it; see `rules`.
-        convert: Makes the value from a valid string.
+        choices: The valid strings; empty if any string is valid.
+        rule: Checks the string; see `rules`.
+        convert: Converts a valid string to the value of the setting.
     """
 
     expected = "a string"
@@ -123,13 +126,21 @@ class Text(Kind):
     convert: Callable[[str], str] = str
 
     def check(self, value: Any, key: str) -> str:
-        """See `Kind`."""
+        """Validate and convert a value; see `Kind.check`."""
         if not isinstance(value, str):
             raise self.invalid(value, key)
         return self.check_text(value, f"{key} = {shown(value)}")
 
     def check_text(self, text: str, what: str) -> str:
-        """Validate and convert a string; `what` names it in messages."""
+        """Validate and convert a string.
+
+        Args:
+            text: The string.
+            what: How messages refer to it.
+
+        Raises:
+            Blocked: The string is invalid.
+        """
         if "\0" in text:
             raise Blocked(
                 "value-invalid",
@@ -148,11 +159,11 @@ class Text(Kind):
 
 
 class ListOf(Kind):
-    """A list of values of one kind.
+    """A list of values of the same kind.
 
     Attributes:
-        item: Their kind.
-        first: A rule for the first value, which is a string.
+        item: The kind of the values.
+        first: An additional rule for the first value, which must be a string.
     """
 
     item: Kind
@@ -160,11 +171,11 @@ class ListOf(Kind):
 
     @property
     def expected(self) -> str:  # type: ignore[override]  # it depends on the items
-        """A valid value, in messages."""
+        """What a valid value is, for messages."""
         return f"a list of {self.item.plural}"
 
     def check(self, value: Any, key: str) -> tuple[Any, ...]:
-        """See `Kind`."""
+        """Validate and convert a value; see `Kind.check`."""
         if not isinstance(value, list):
             raise self.invalid(value, key)
         if value and self.first is not None:
@@ -172,12 +183,12 @@ class ListOf(Kind):
         return tuple(self.item.check(item, f"{key}[{number}]") for number, item in enumerate(value))
 
     def parse(self, text: str, where: str) -> tuple[Any, ...]:
-        """See `Kind`; values are separated by commas or blanks."""
+        """Validate and convert a string with values that are separated by commas or white space."""
         return tuple(self.item.parse(word, where) for word in text.replace(",", " ").split())
 
 
 class TableOf(Kind):
-    """A table with any keys, whose values are of one kind.
+    """A table with arbitrary keys, whose values are of the same kind.
 
     Attributes:
         item: The kind of the values.
@@ -190,7 +201,7 @@ class TableOf(Kind):
     keys: Text = Text()
 
     def check(self, value: Any, key: str) -> dict[str, Any]:
-        """See `Kind`."""
+        """Validate and convert a value; see `Kind.check`."""
         if not isinstance(value, dict):
             raise self.invalid(value, key)
         names: dict[str, str] = {}
@@ -206,7 +217,7 @@ class TableOf(Kind):
 
 
 def shown(value: Any) -> str:
-    """Return a value as text, shortened if it is long."""
+    """Return a value as text for a message, shortened if it is long."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of many thousand digits, or a list of such numbers

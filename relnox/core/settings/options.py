@@ -1,8 +1,8 @@
-"""Options of tasks: a class per task, whose attributes are fields (`schema`).
+"""Options of tasks: each task has a class whose attributes declare its options; see `schema`.
 
-The command line, nox's positional arguments, invoke's flags, environment variables and keys of `[tool.relnox]` are
-generated from this declaration. The precedence is default < `defaults` of
-a noxfile or tasks file < pyproject.toml < environment < command line.
+These declarations define the flags of the command line, the arguments of nox sessions and invoke tasks, the
+environment variables, and the keys in `[tool.relnox]`. In order of increasing precedence, a value comes from the
+default, the `defaults` in a noxfile or tasks file, pyproject.toml, the environment, or the command line.
 """
 
 from __future__ import annotations
@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     from relnox.core.settings.schema import Source, Value
 
 DOCUMENT = Text(rule=rules.document)
-"""The path of a document that is written or read."""
+"""The kind of an option that is the path of a document to read or write."""
 
 
 class OptionValue(Record):
-    """A value, and a description of where it was set."""
+    """The value of an option.
+
+    Attributes:
+        value: The value.
+        origin: Where the value was set, as a phrase for the user.
+    """
 
     value: Value
     origin: str
@@ -44,18 +49,19 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     anywhere: bool = True,
     in_file: bool = True,
 ) -> Any:
-    """Declare an option; its kind is that of the default, a string for None.
+    """Declare an option.
 
     Args:
-        default: The default.
-        help: One sentence.
-        kind: Its kind, if the default does not tell.
-        choices: The valid strings.
-        metavar: The placeholder for its value in help texts.
-        short: A short flag, such as `-n`.
-        anywhere: Whether a file and the environment may set it. Options that choose a target or confirm an
-            upload are set on the command line only.
-        in_file: Whether a file may set it as well as the environment; not for a value of one run.
+        default: The default value.
+        help: One sentence for help texts.
+        kind: The kind of the values; by default that of the default value, or a string if that is None.
+        choices: The valid strings; empty if any string is valid.
+        metavar: The placeholder for the value in help texts.
+        short: The short flag, such as `-n`.
+        anywhere: Whether pyproject.toml and the environment may set the option. Options that choose a target or
+            confirm an upload can only be set on the command line.
+        in_file: Whether pyproject.toml may set the option, if the environment may. False for options whose value
+            is meant for a single run.
     """
     sources: tuple[Source, ...] = ("file", "environment", "command line")
     return Field(
@@ -72,8 +78,8 @@ class CommonOptions(Settings):
     """Options of every task; the `Options` of each task add more.
 
     Attributes:
-        positional: Names of options that a word without a flag sets: the first one that has it as a choice, or the
-            one without choices. At most one of them has a value.
+        positional: The names of the options that an argument without a flag can set: the first one that lists the
+            argument as a choice, or else the one without choices. At most one of these options may be set.
     """
 
     positional: ClassVar[tuple[str, ...]] = ()
@@ -108,7 +114,7 @@ O = TypeVar("O", bound=CommonOptions)  # noqa: E741 - O for options
 
 
 def of_task(options: CommonOptions) -> tuple[tuple[str, Value], ...]:
-    """Return the options of a task by field name, without those of every task."""
+    """Return the options that are specific to a task, as pairs of field name and value."""
     common = {field.name for field in fields_of(CommonOptions)}
     return tuple(
         (field.name, getattr(options, field.name))
@@ -126,18 +132,21 @@ def resolve(  # noqa: PLR0913 - the places that set options
     table: str,
     defaults: Mapping[str, Value] = MappingProxyType({}),
 ) -> tuple[O, dict[str, OptionValue]]:
-    """Merge the values of options, and record where each was set.
+    """Determine the value of each option from all places that can set it.
 
     Args:
-        declaration: The options of the task.
-        command_line: Values on the command line, by field name.
+        declaration: The class that declares the options of the task.
+        command_line: Values from the command line, by field name.
         environment: All environment variables.
-        file: Values in the file, by field name.
-        table: The name of their table in `[tool.relnox]`.
-        defaults: Defaults that a noxfile or a tasks file sets, by field name.
+        file: Values from pyproject.toml, by field name.
+        table: The name of the table in `[tool.relnox]` that has these values.
+        defaults: Defaults that a noxfile or tasks file sets, by field name.
+
+    Returns:
+        The options, and the value of each option with the place where it was set, by field name.
 
     Raises:
-        Blocked: A variable has an invalid value, or may not set the option.
+        Blocked: An environment variable has an invalid value, or the option may not be set in the environment.
     """
     values: dict[str, OptionValue] = {}
     is_positional_set = any(name in command_line for name in declaration.positional)

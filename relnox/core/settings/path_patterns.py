@@ -1,7 +1,7 @@
-"""Patterns for files in settings, with the syntax of gitignore(5): `docs/`, `*.md`, `/proto/**`; `!` excludes.
+"""Patterns for files in the settings, in the syntax of gitignore(5): `docs/`, `*.md`, `/proto/**`; `!` excludes.
 
-Unlike in a .gitignore, the last pattern that matches a file or one of its folders always decides, as in the path
-filters of CI providers.
+Unlike in a .gitignore file, the last pattern that matches a file or one of its parent folders always decides, as
+in the path filters of CI providers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _check(text: str) -> InvalidValue | None:
-    """Check a pattern."""
+    """Check that a text is a valid pattern for files."""
     path = text.removeprefix("!")
     parts = path.removeprefix("/").removesuffix("/").split("/")
     if not path.strip("/"):
@@ -49,10 +49,10 @@ PATH_PATTERN = Text(rule=_check)
 
 @lru_cache(maxsize=1024)
 def expression(pattern: str) -> re.Pattern[str]:
-    """Return the regular expression of a pattern without `!`; it matches whole paths with slashes.
+    """Return the regular expression for a pattern without `!`, to match whole paths with forward slashes.
 
     Raises:
-        ValueError: A class of characters is not valid.
+        ValueError: The pattern contains an invalid character class.
     """
     body = pattern.removesuffix("/")
     is_anchored = "/" in body
@@ -72,7 +72,11 @@ def expression(pattern: str) -> re.Pattern[str]:
 
 
 def _part(part: str) -> str:
-    """Return the regular expression of the name of a file or a folder."""
+    """Return the regular expression for one part of a pattern, between slashes.
+
+    Raises:
+        ValueError: The part contains an invalid character class.
+    """
     text, position = "", 0
     while position < len(part):
         char = part[position]
@@ -100,7 +104,7 @@ def _part(part: str) -> str:
 
 
 def last_match(patterns: Iterable[str], file: str) -> bool | None:
-    """Return whether the last pattern that matches a file includes it; None if no pattern matches."""
+    """Return whether the last pattern that matches a file includes it; return None if no pattern matches."""
     included = None
     for pattern in patterns:
         if expression(pattern.removeprefix("!")).fullmatch(file):
@@ -109,7 +113,7 @@ def last_match(patterns: Iterable[str], file: str) -> bool | None:
 
 
 def as_globs(pattern: str) -> Iterator[str]:
-    """Yield globs of whole paths for the files that a pattern without `!` matches."""
+    """Yield globs that match the same files as a pattern without `!`; they apply to whole paths."""
     body = pattern.removesuffix("/").removeprefix("/")
     if "/" not in pattern.removesuffix("/"):
         body = f"**/{body}"

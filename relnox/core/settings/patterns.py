@@ -1,4 +1,4 @@
-"""Patterns for packages in settings: names, folders and globs of them; `!` excludes."""
+"""Patterns for packages in the settings: names, folders and globs of either; `!` excludes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
 
 DISTRIBUTION = Text(rule=rules.distribution, convert=normalized)
-"""The kind of a setting that names a package of any repository."""
+"""The kind of a setting that names a package, which need not be in the workspace."""
 PACKAGE = Text(rule=rules.distribution, convert=normalized)
-"""The kind of a setting that names a package; `setting_names` checks that the workspace has it."""
+"""The kind of a setting that names a package of the workspace; `setting_names` checks that it exists."""
 PACKAGE_GLOB = Text(convert=normalized)
-"""The same for a name or a glob of names."""
+"""The kind of a setting that is the name of a package of the workspace, or a glob of names."""
 PACKAGE_PATTERN = Text()
-"""The same for a name or a folder, or a glob of either; `!` excludes."""
+"""The kind of a setting that is the name or folder of a package, or a glob of either; `!` excludes."""
 
 
 def normalize_path(pattern: str) -> str:
-    """Return a path or glob with forward slashes, and without leading `./` and outer slashes."""
+    """Return a path or glob with forward slashes, without a leading `./` and without slashes at either end."""
     return pattern.replace("\\", "/").removeprefix("./").strip("/")
 
 
 def select(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Package, ...]:
-    """Return the packages that match patterns: the last matching pattern decides, and one with `!` excludes.
+    """Return the packages that a list of patterns selects; the last pattern that matches a package decides.
 
-    If the first pattern excludes, all other packages match.
+    A pattern with `!` excludes the packages that it matches. If the first pattern has a `!`, all other packages
+    are selected by default.
     """
     starts_with_all = bool(patterns) and patterns[0].startswith("!")
     selected = []
@@ -47,11 +48,11 @@ def select(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Packag
 
 
 def is_named(package: str, globs: Iterable[str]) -> bool:
-    """Return whether a package matches one of some normalized names or globs."""
+    """Return whether a package matches one of the given names or globs; all names must be normalized."""
     return any(fnmatchcase(package, glob) for glob in globs)
 
 
 def matches(pattern: str, package: Package) -> bool:
-    """Return whether a package has a name or a folder, or matches a glob of either."""
+    """Return whether a pattern without `!` matches the name or the folder of a package."""
     path = normalize_path(pattern) or "."
     return fnmatchcase(package.name, normalized(path)) or fnmatchcase(package.folder, path)

@@ -1,7 +1,7 @@
-"""Release lines: the branches that releases are made from, each with bounds on its versions.
+"""Release lines: the branches that releases are made from, each with bounds on the versions released from it.
 
-A prerelease, development release or post-release belongs to the line of its final release: 2.0a1 is not below 2.0
-here, although PEP 440 orders it so, and its final release would be outside of the bounds `<2`.
+A prerelease, development release or post-release belongs to the line of its final release. For example, 2.0a1 is
+outside the bounds `<2`, as 2.0 is, although PEP 440 orders 2.0a1 before 2.0.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
 _HIGH = 10**9
-"""A part of a version that no bounds contain."""
+"""A number greater than any part of a version in realistic bounds."""
 
 
 class ReleaseLine(Record):
-    """A release line.
+    """A branch that releases are made from, with bounds on their versions.
 
     Attributes:
-        branch: Its branch, or a glob of branches.
-        bounds: A version specifier that its versions match (PEP 440); empty for any version.
+        branch: The name of the branch, or a glob of branches.
+        bounds: A version specifier that the versions must match (PEP 440), or an empty string for any version.
     """
 
     branch: str
@@ -41,16 +41,16 @@ class ReleaseLine(Record):
 
     @property
     def is_glob(self) -> bool:
-        """Whether it may have several branches."""
+        """Whether the line is a glob, which may match several branches."""
         return "*" in self.branch or "?" in self.branch
 
     def contains(self, version: Version) -> bool:
-        """Whether the final release of a version is within the bounds."""
+        """Return whether the final release of a version is within the bounds."""
         return not self.bounds or _matches(_specifiers(self.bounds), version.base_version)
 
 
 class Lines(Kind):
-    """A branch, a list of branches, or a table of branches with bounds; the value is a tuple of release lines."""
+    """A branch, a list of branches, or a table of branches with bounds; converted to a tuple of release lines."""
 
     expected = "a string, a list of strings, or a table of strings"
 
@@ -59,7 +59,7 @@ class Lines(Kind):
     bounds: TableOf = TableOf(Text(rule=rules.version_bounds), keys=Text(rule=rules.branch))
 
     def check(self, value: Any, key: str) -> tuple[ReleaseLine, ...]:
-        """See `Kind`; bounds of different lines must have no version in common."""
+        """Validate and convert a value; see `Kind.check`. The bounds of different lines must not overlap."""
         match value:
             case str():
                 return (ReleaseLine(self.name.check(value, key)),)
@@ -74,17 +74,17 @@ class Lines(Kind):
 
 
 def are_configured(lines: Sequence[ReleaseLine]) -> bool:
-    """Whether the settings part the releases into lines; one branch without bounds is all of them."""
+    """Return whether there are several release lines; a single branch without bounds does not count."""
     return len(lines) > 1 or any(line.is_glob or line.bounds for line in lines)
 
 
 def lines_of(branch: str, lines: Iterable[ReleaseLine]) -> tuple[ReleaseLine, ...]:
-    """Return the line of a branch, with the branch's own name; none if no release is made from it.
+    """Return the release line of a branch, with the name of the branch itself; empty if it allows no releases.
 
-    A name precedes globs.
+    A line with the exact name takes precedence over globs.
 
     Raises:
-        Blocked: Globs with different bounds match.
+        Blocked: Several globs with different bounds match the branch.
     """
     matches = [line for line in lines if fnmatchcase(branch, line.branch)]
     matches = [line for line in matches if line.branch == branch] or matches
@@ -98,27 +98,33 @@ def lines_of(branch: str, lines: Iterable[ReleaseLine]) -> tuple[ReleaseLine, ..
 
 
 def contain(lines: Sequence[ReleaseLine], version: Version) -> bool:
-    """Whether a version belongs to one of several lines; any version does if there are none."""
+    """Return whether a version belongs to one of the given lines; if there are none, any version does."""
     return not lines or any(line.contains(version) for line in lines)
 
 
 def describe(lines: Sequence[ReleaseLine]) -> str:
-    """Return branches and bounds as text, such as `main (>=2)`."""
+    """Return branches with their bounds as text, such as `main (>=2)`."""
     return listing(map(str, lines))
 
 
 def _specifiers(bounds: str) -> SpecifierSet:
+    """Parse bounds as a version specifier."""
     from packaging.specifiers import SpecifierSet  # imported lazily: it is slow to import
 
     return SpecifierSet(bounds)
 
 
 def _matches(specifiers: SpecifierSet, version: str) -> bool:
+    """Return whether a version matches a specifier; prereleases are not excluded."""
     return specifiers.contains(version, prereleases=True)
 
 
 def _check_disjoint(lines: Sequence[ReleaseLine], key: str) -> None:
-    """Check that no version is within the bounds of two lines, unless these have the same bounds."""
+    """Check that no version is within the different bounds of two lines; equal bounds are allowed.
+
+    Raises:
+        Blocked: The bounds of two lines overlap.
+    """
     for index, line in enumerate(lines):
         for other in lines[index + 1 :]:
             if line.bounds == other.bounds:
@@ -134,7 +140,10 @@ def _check_disjoint(lines: Sequence[ReleaseLine], key: str) -> None:
 
 
 def _samples(specifiers: SpecifierSet) -> Iterator[str]:
-    """Yield versions of all intervals that specifiers part the versions into: their limits, and those beside."""
+    """Yield sample versions, at least one from each interval that is bounded by the versions in a specifier.
+
+    If no sample matches the specifier, no version does.
+    """
     from packaging.version import Version
 
     yield "0"
@@ -149,7 +158,7 @@ def _samples(specifiers: SpecifierSet) -> Iterator[str]:
 
 
 def _below(limit: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a release below another one, above all others that bounds contain; zero for zero."""
+    """Return a version right below a limit, above any other version in realistic bounds; 0 for the limit 0."""
     if not any(limit):
         return (0,)
     *start, last = limit

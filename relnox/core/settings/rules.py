@@ -1,6 +1,6 @@
-"""Validation rules for strings in the settings, checked when the settings are read.
+"""Rules for strings in the settings, which are checked when the settings are read.
 
-A rule is a function that returns None for a valid string, else an `InvalidValue`.
+A rule is a function that returns an `InvalidValue` for an invalid string, and None for a valid one.
 """
 
 from __future__ import annotations
@@ -18,26 +18,34 @@ if TYPE_CHECKING:
     Rule = Callable[[str], "InvalidValue | None"]
 
 TAG_FIELDS = re.compile(r"\{([^{}]*)\}")
-"""Fields of a tag format."""
+"""Matches the fields of a tag format, such as `{version}`."""
 
 _KNOWN_FIELDS = frozenset({"version", "name", "folder", "tag-name"})
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
 _MAX_PART = 240
-"""Bytes of a folder or file name below refs/: file systems allow 255, and its lock file has a suffix."""
+"""The maximum size in bytes of each part of a ref name.
+
+File systems allow 255 for a file name, and git adds a suffix to the name of the lock file.
+"""
 _MAX_NAME = 900
 _WILDCARDS = re.compile(r"[*?]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class InvalidValue(Record):
-    """Why a value is not valid, and the fix."""
+    """The result of a rule for an invalid value.
+
+    Attributes:
+        why: Why the value is invalid.
+        fix: How to correct the value.
+    """
 
     why: str
     fix: str
 
 
 def ref_name(name: str) -> str | None:
-    """Return why git rejects the name of a tag or a branch; None if it is valid (git-check-ref-format)."""
+    """Return why git rejects a name of a tag or branch (git-check-ref-format), or None if the name is valid."""
     parts = name.split("/")
     if match := _FORBIDDEN.search(name):
         return f"a git ref cannot contain {match[0]!r}"
@@ -57,7 +65,7 @@ def ref_name(name: str) -> str | None:
 
 
 def tag_format(text: str) -> InvalidValue | None:
-    """Check a tag format with sample values."""
+    """Check that a tag format has `{version}` once, no unknown fields, and results in tags that git accepts."""
     fix = 'for example: tag-format = "{name}-v{version}"'
     fields = TAG_FIELDS.findall(text)
     if fields.count("version") != 1 or not set(fields) <= _KNOWN_FIELDS:
@@ -68,19 +76,19 @@ def tag_format(text: str) -> InvalidValue | None:
 
 
 def tag_name(text: str) -> InvalidValue | None:
-    """Check the name of a package in its tags."""
+    """Check that a text can be the value of `{tag-name}`, as a part of tags that git accepts."""
     why = ref_name(f"a{text}a") if text else "it is empty"
     return None if why is None else InvalidValue(why, "use a name such as core")
 
 
 def branch(text: str) -> InvalidValue | None:
-    """Check the name of a branch, or a glob of names with `*` and `?`."""
+    """Check that a text is a valid branch name, or a glob of names with `*` and `?`."""
     why = ref_name(_WILDCARDS.sub("x", text))
     return None if why is None else InvalidValue(f"git rejects it: {why}", 'for example: branch = "main"')
 
 
 def version_bounds(text: str) -> InvalidValue | None:
-    """Check a version specifier for final releases; empty for any version."""
+    """Check that a text is a version specifier with final releases only; an empty one allows any version."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet  # imported lazily: it is slow to import
     from packaging.version import InvalidVersion, Version
 
@@ -101,14 +109,17 @@ def version_bounds(text: str) -> InvalidValue | None:
 
 
 def branch_template(text: str) -> InvalidValue | None:
-    """Check the name of a branch that may contain `{branch}`."""
+    """Check that a text is a valid branch name, in which `{branch}` may occur."""
     why = ref_name(text.replace("{branch}", "main"))
     fix = 'for example: pull-request-branch = "relnox/release/{branch}"'
     return None if why is None else InvalidValue(f"git rejects it: {why}", fix)
 
 
 def remote(text: str) -> InvalidValue | None:
-    """Check the name of a remote; not its URL: the branches that git fetched are looked up by the name."""
+    """Check that a text is the name of a git remote, and not a URL.
+
+    Remote-tracking branches can only be looked up by the name of the remote.
+    """
     if ref_name(text) is None:
         return None
     return InvalidValue(
@@ -117,12 +128,12 @@ def remote(text: str) -> InvalidValue | None:
 
 
 def document(text: str) -> InvalidValue | None:
-    """Check the path of a document, or `-`."""
+    """Check that a text names a document to read or write; `-` stands for standard input or output."""
     return None if text.strip() else InvalidValue("it names no file", "name a file, or - for standard output")
 
 
 def file_path(text: str) -> InvalidValue | None:
-    """Check the path of a file or folder below the project's root."""
+    """Check that a text is a relative path of a file or folder below the project's root."""
     fix = "use a path relative to the project's folder, with slashes"
     if not text.strip("/. "):
         return InvalidValue("it names no file or folder of the project", fix)
@@ -136,14 +147,14 @@ def file_path(text: str) -> InvalidValue | None:
 
 
 def message(text: str) -> InvalidValue | None:
-    """Check the message of a commit."""
+    """Check that a commit message is not empty."""
     if text.strip():
         return None
     return InvalidValue("git requires a commit message", 'for example: commit-message = "Release {version}"')
 
 
 def pattern(text: str) -> InvalidValue | None:
-    """Check a regular expression with a group called version, or value."""
+    """Check that a text is a regular expression with a group named `version` or `value`."""
     fix = 'for example: pattern = \'^version = "(?P<version>[^"]+)"\''
     try:
         groups = re.compile(text, re.MULTILINE).groupindex
@@ -153,12 +164,12 @@ def pattern(text: str) -> InvalidValue | None:
 
 
 def distribution(text: str) -> InvalidValue | None:
-    """Check the name of a package."""
+    """Check that a text is a valid package name."""
     return None if is_valid(text) else InvalidValue("it is not a valid package name", "use the name in [project]")
 
 
 def index_name(text: str) -> InvalidValue | None:
-    """Check the name of an index."""
+    """Check that a text is a valid name of an index."""
     if text.upper() == "FORGE":
         return InvalidValue("the variable RELNOX_FORGE_TOKEN holds the token of the forge", "rename the index")
     if re.fullmatch(r"\w[\w.-]*", text):
@@ -167,14 +178,14 @@ def index_name(text: str) -> InvalidValue | None:
 
 
 def variable(text: str) -> InvalidValue | None:
-    """Check the name of an environment variable."""
+    """Check that a text can be the name of an environment variable."""
     if text and "=" not in text and not _CONTROL.search(text):
         return None
     return InvalidValue("it is not a valid variable name", "for example: env = { NAME = 'value' }")
 
 
 def passed_variable(text: str) -> InvalidValue | None:
-    """Check the name of a variable that programs of the project may read."""
+    """Check that a variable that programs of the project may read does not hold an upload credential."""
     if is_upload_credential_name(text) or is_upload_setting_name(text):
         return InvalidValue(
             "no program may read an upload credential",
@@ -184,7 +195,7 @@ def passed_variable(text: str) -> InvalidValue | None:
 
 
 def words(text: str) -> InvalidValue | None:
-    """Check the first word of a command."""
+    """Check that the first word of a command, which names the program, is not empty."""
     return (
         None if text.strip() else InvalidValue("the program is missing", 'for example: ["python", "-m", "pytest"]')
     )

@@ -1,6 +1,6 @@
-"""How settings and options are declared: kinds of values, fields, and classes of fields.
+"""The declaration of settings and options, as attributes of classes.
 
-A declaration is an attribute of a class:
+For example:
 
     class IndexConfig(Settings):
         '''An index of the project.'''
@@ -8,10 +8,11 @@ A declaration is an attribute of a class:
         upload: str = required("Its upload URL.")
         production: bool = setting(True, "Whether it is a production index.")
 
-From it come the validation and conversion of TOML, flags and their values, environment variables, the JSON schema
-(draft 7), and docs/settings.md and docs/reference.md. Options of tasks are fields too; see `options`.
+These declarations define how TOML is validated and converted, the flags of the command line, the environment
+variables, the JSON schema (draft 7), docs/settings.md and docs/reference.md. Options of tasks are declared in the
+same way; see `options`.
 
-Front ends read the flags of every task at each start, so this module imports nothing that is slow.
+Front ends need the flags of all tasks whenever they start, so this module must not import anything slow.
 """
 
 from __future__ import annotations
@@ -34,15 +35,16 @@ if TYPE_CHECKING:
 Value = str | bool | int | tuple[str, ...] | None
 """The value of an option."""
 EMPTY: Mapping[str, Any] = MappingProxyType({})
-"""The default of tables."""
+"""The default of settings that are tables."""
 
 
 class Table(Kind):
-    """A table with known keys, which becomes an instance of a class.
+    """A table with known keys, which is converted to an instance of a class.
 
     Attributes:
         settings: The class.
-        fields: The keys, if they are not the fields of the class alone: values of the others become `options`.
+        fields: The allowed keys, if they are not just the fields of the class. The values of other fields become
+            the attribute `options` of the instance.
     """
 
     expected = "a table"
@@ -53,11 +55,11 @@ class Table(Kind):
 
     @property
     def keys(self) -> dict[str, Field]:
-        """The fields by key."""
+        """Maps each key to its field."""
         return {field.key: field for field in self.fields or fields_of(self.settings)}
 
     def check(self, value: Any, key: str) -> Any:
-        """See `Kind`."""
+        """Validate and convert a value; see `Kind.check`."""
         if not isinstance(value, dict):
             raise self.invalid(value, key)
         keys = self.keys
@@ -83,24 +85,24 @@ class Table(Kind):
 
 
 class _Required:
-    """Marks a field without a default."""
+    """The type of the marker that stands for the missing default of a required field."""
 
 
 _REQUIRED = _Required()
 
 
 class Field:
-    """A setting or an option, declared as an attribute of a class of `Settings`.
+    """A setting or an option, declared as an attribute of a subclass of `Settings`.
 
     Attributes:
-        name: The attribute's name.
-        default: Its default.
-        help: One sentence.
-        kind: The kind of its values.
-        sources: Where it may be set.
-        otherwise: What applies without a value, for the reference.
-        metavar: The placeholder for its value in help texts.
-        short: Its short flag, such as `-n`; empty for none.
+        name: The name of the attribute.
+        default: The default value.
+        help: One sentence for help texts.
+        kind: The kind of the values.
+        sources: Where the value may be set.
+        otherwise: What applies if the value is not set, for the reference documentation.
+        metavar: The placeholder for the value in help texts.
+        short: The short flag, such as `-n`, or an empty string.
     """
 
     name = ""
@@ -134,56 +136,59 @@ class Field:
 
     @property
     def is_required(self) -> bool:
-        """Whether a table must have it."""
+        """Whether a table must contain this setting."""
         return self.default is _REQUIRED
 
     @property
     def is_flag(self) -> bool:
-        """Whether it is true or false."""
+        """Whether the value is a boolean."""
         return isinstance(self.kind, Flag)
 
     @property
     def is_list(self) -> bool:
-        """Whether it has several values, so that its flag may be repeated."""
+        """Whether the value is a list, so that the flag may be repeated."""
         return isinstance(self.kind, ListOf)
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """Its valid values, or those in its list or table; empty for any."""
+        """The valid strings, or the valid items of a list or table; empty if any string is valid."""
         choices: tuple[str, ...] = getattr(getattr(self.kind, "item", self.kind), "choices", ())
         return choices
 
     @property
     def key(self) -> str:
-        """Its key in a table; names such as `from_` avoid keywords of Python."""
+        """The key in a table. Trailing underscores are removed, since they only avoid keywords of Python."""
         return self.name.rstrip("_").replace("_", "-")
 
     @property
     def flag(self) -> str:
-        """The flag on a command line."""
+        """The flag on the command line, such as `--dry-run`."""
         return f"--{self.key}"
 
     @property
     def negative(self) -> str | None:
-        """The flag that sets a boolean option to false, if it can be true without its flag."""
+        """The flag that sets a boolean option to false, such as `--no-tag`.
+
+        None if the option is not boolean, or can only be true if its flag is passed.
+        """
         return f"--no-{self.key}" if self.is_flag and ("file" in self.sources or self.default) else None
 
     @property
     def environment(self) -> str:
-        """The environment variable."""
+        """The name of the environment variable that sets the option, such as `RELNOX_REPORT`."""
         return f"RELNOX_{self.name.rstrip('_').upper()}"
 
     def parse(self, text: str) -> Any:
-        """Validate and convert one value on a command line.
+        """Validate and convert a value from the command line; for a list, one of its items.
 
         Raises:
-            Blocked: It is not valid.
+            Blocked: The value is invalid.
         """
         kind = self.kind.item if isinstance(self.kind, ListOf) else self.kind
         return kind.parse(text, self.flag)
 
     def with_options(self, options: Sequence[Field]) -> Field:
-        """Copy the field of a table, with options of tasks as further keys."""
+        """Return a copy of this field, whose table may also contain the given options of tasks as keys."""
         settings = type(self.default)
         field = Field.__new__(Field)
         vars(field).update(vars(self), kind=Table(settings, (*fields_of(settings), *options)))
@@ -191,7 +196,13 @@ class Field:
 
 
 def kind_of(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> Kind:
-    """Return the kind of a field with a default; choices and rule are for the string, or for those in the list."""
+    """Return the kind of a field, derived from its default.
+
+    Args:
+        default: The default; None stands for a string.
+        choices: The valid strings, or the valid items of a list.
+        rule: A rule for the string, or for each item of a list.
+    """
     if isinstance(default, Settings):
         return Table(type(default))
     if isinstance(default, int):
@@ -212,41 +223,44 @@ def setting(  # noqa: PLR0913 - a declaration is read by its keywords
     rule: Rule | None = None,
     otherwise: str = "",
 ) -> Any:
-    """Declare a setting of `[tool.relnox]`; its kind is that of the default, a string for None.
+    """Declare a setting of `[tool.relnox]`.
 
     Args:
-        default: The default.
-        help: One sentence.
-        kind: Its kind, if the default does not tell.
-        choices: The valid strings.
+        default: The default value.
+        help: One sentence for the documentation.
+        kind: The kind of the values; by default that of the default value, or a string if that is None.
+        choices: The valid strings; empty if any string is valid.
         rule: A rule for the string, or for each string of a list; see `rules`.
-        otherwise: What applies without a value, for the reference.
+        otherwise: What applies if the value is not set, for the reference documentation.
     """
     return Field(default, help, kind or kind_of(default, choices, rule), sources=("file",), otherwise=otherwise)
 
 
 def required(help: str, kind: Kind | None = None) -> Any:  # noqa: A002 - as above
-    """Declare a setting that its table must have; its kind is a string by default."""
+    """Declare a setting without a default, which its table must contain; it is a string unless `kind` is given."""
     return Field(_REQUIRED, help, kind or Text(), sources=("file",))
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(required,))
 class Settings(Record, kw_only=True):
-    """Base of classes whose attributes are fields; what was set is in the instance, defaults are in the class."""
+    """Base class of classes whose attributes are declared as fields.
+
+    Instances only store the values that were set; other attributes have the defaults of the class.
+    """
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__(kw_only=True)
 
     @classmethod
     def summary(cls) -> str:
-        """Return the first line of the docstring."""
+        """Return the first line of the docstring of the class."""
         return (cls.__doc__ or "").partition("\n")[0]
 
     def is_set(self, name: str) -> bool:
-        """Return whether a field was given a value."""
+        """Return whether a value was set for a field, even if it equals the default."""
         return name in vars(self)
 
 
 def fields_of(settings: type[Settings]) -> tuple[Field, ...]:
-    """Return the fields of a class: its own first, those of its bases last."""
+    """Return the fields of a class, followed by those of its base classes."""
     return tuple(value for kind in settings.__mro__ for value in vars(kind).values() if isinstance(value, Field))

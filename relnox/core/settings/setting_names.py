@@ -1,4 +1,4 @@
-"""A check that names and patterns of packages in the settings match packages."""
+"""A check that all names and patterns of packages in the settings match packages of the workspace."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def check(config: Config, workspace: Workspace) -> None:
-    """Check that every name and every pattern of packages in the settings matches a package of the workspace.
+    """Check that every name and pattern of packages in the settings matches a package of the workspace.
 
     Raises:
-        Blocked: One matches none.
+        Blocked: A name or pattern matches no package.
     """
     packages = workspace.packages
     for kind, text, where in _texts(Table(Config), config, "tool.relnox"):
@@ -50,7 +50,17 @@ def check(config: Config, workspace: Workspace) -> None:
 
 
 def _texts(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:
-    """Yield each string of a setting, or of those in a table, with its kind and its position."""
+    """Yield each string that the settings contain.
+
+    Args:
+        kind: The kind of the value.
+        value: The value of a setting, or a whole table.
+        table: The name of the table that contains the setting, such as `tool.relnox`.
+        key: The key of the setting in that table.
+
+    Yields:
+        The kind of the string, the string, and the table and key where it is, for messages.
+    """
     match kind:
         case Text():
             yield kind, value, f"[{table}] {key}"

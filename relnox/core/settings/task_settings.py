@@ -1,4 +1,4 @@
-"""Settings of tasks besides their options, by package."""
+"""Settings in the tables of tasks that are not defaults of their options; most of them are by package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TEXTS = ListOf(Text())
 
 
 def _by_package(help: str, kind: Kind, *, otherwise: str = "") -> Any:  # noqa: A002 - as in argparse and invoke
-    """Declare a table with a value for each package."""
+    """Declare a setting that is a table with a value for each package."""
     return setting(EMPTY, help, TableOf(kind, keys=PACKAGE), otherwise=otherwise)
 
 
@@ -28,7 +28,7 @@ class TaskConfig(Settings):
     """Defaults for the options of a task.
 
     Attributes:
-        options: Their values, by field name.
+        options: The defaults that the settings contain, by field name.
     """
 
     options: Mapping[str, Value] = EMPTY
@@ -56,16 +56,16 @@ class PublishConfig(TaskConfig):
 
 
 class InstallChecks(Record, kw_only=True):
-    """What is checked after a package is installed.
+    """The checks that are made after a package is installed.
 
     Attributes:
-        modules: Modules to import; None for those that its wheel provides.
-        scripts: Whether the functions of its scripts are looked up.
-        extras: Extras to install with it.
-        requirements: Whether its requirements are installed and checked.
-        smoke: Expressions to evaluate, each in its own process.
-        metadata_only: Whether the package has nothing to import.
-        time_limit: Seconds for all imports together, and for each expression.
+        modules: The modules to import, or None for those that the wheel contains.
+        scripts: Whether the functions that the package's scripts call are looked up.
+        extras: The extras to install with the package.
+        requirements: Whether the requirements of the package are installed and checked.
+        smoke: Expressions to evaluate, each in a process of its own.
+        metadata_only: Whether the package contains no modules to import.
+        time_limit: The time limit in seconds for all imports together, and for each expression.
     """
 
     modules: tuple[str, ...] | None = None
@@ -81,7 +81,7 @@ class VerifyConfig(TaskConfig):
     """Settings of `verify-install`.
 
     Attributes:
-        metadata_only: Packages with nothing to import, from `Config`.
+        metadata_only: Names or globs of packages that contain no modules to import, copied from `Config`.
     """
 
     smoke: Mapping[str, tuple[str, ...]] = _by_package(
@@ -110,7 +110,7 @@ class VerifyConfig(TaskConfig):
     metadata_only: tuple[str, ...] = ()
 
     def checks(self, package: str) -> InstallChecks:
-        """Return the checks for a package."""
+        """Return the checks that are made after the given package is installed."""
         return InstallChecks(
             modules=self.modules.get(package),
             scripts=self.scripts.get(package, InstallChecks.scripts),
