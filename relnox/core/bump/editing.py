@@ -28,7 +28,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def editable_files(workspace: Workspace) -> tuple[str, ...]:
-    """Return every file that a bump may edit."""
+    """Return the paths of all files that a bump may edit: version locations, pyproject.toml and lock files."""
     names = {location.file for package in workspace.packages for location in package.locations}
     names |= {package.pyproject for package in workspace.packages}
     return tuple(sorted(names | set(workspace.lock_files)))

@@ -123,6 +123,11 @@ def list_item(fragment: Fragment) -> str:
 
 
 def _decode(file: str, content: bytes) -> str:
+    """Decode a change fragment.
+
+    Raises:
+        Blocked: It is not UTF-8; the message has the line number.
+    """
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -160,6 +165,7 @@ def _find_end(lines: list[str]) -> int | None:
 
 
 def _is_border(line: str) -> bool:
+    """Return whether a line is `---`, which begins and ends front matter."""
     return line.removeprefix(_BOM).rstrip() == "---"
 
 

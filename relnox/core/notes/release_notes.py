@@ -176,6 +176,7 @@ def _affecting(changes: Sequence[Fragment], bumps: Sequence[VersionBump]) -> lis
 
 
 def _has_unreleased(content: bytes) -> bool:
+    """Return whether the content of a changelog has a heading for unreleased changes."""
     from relnox.core.notes import changelog
 
     return changelog.has_unreleased(_decoded(content))

@@ -144,6 +144,7 @@ def _problems(plan: Plan) -> list[str]:
 
 
 def _consent(plan: Plan) -> list[str]:
+    """Return the question that a plan asks before uploads, as a list that is empty if there is none."""
     return [plan.consent] if plan.consent is not None else []
 
 

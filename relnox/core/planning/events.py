@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """How a step ended, in nox's terms."""
+    """How a step ended; the names are the same as in nox."""
 
     SUCCESS = "success"
     SKIPPED = "skipped"
