@@ -89,7 +89,7 @@ class Options(ReleaseOptions):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the packages, the state of git, and the output folder."""
+    """Read the packages, the state of the checkout, the build settings, and the output folder."""
     from relnox.commands.build_all import preflight, tags
     from relnox.commands.build_all.build_settings import read_build_settings
     from relnox.commands.build_all.output_folder import read_output_folder
@@ -148,7 +148,11 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan a build of every package, one check of all archives, and the manifest."""
+    """Plan to build every package, to check all archives together, and to write the manifest.
+
+    Raises:
+        Blocked: `--test` is given, but no tests are configured, or the job of `--wheels` does not exist.
+    """
     from relnox.commands.build_all import package_steps, platform_wheels, preflight
     from relnox.commands.shared import hooks
 
@@ -214,7 +218,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Return a table of the packages: how their builds ended, their files and warnings."""
+    """Return a table of the packages: the result of each build, and its numbers of files and warnings."""
     from relnox.steps.output_folder import read_manifest_if_valid
 
     builds = [(result, result.step) for result in outcome.results if isinstance(result.step, steps.Build)]

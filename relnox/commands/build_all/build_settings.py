@@ -1,4 +1,4 @@
-"""The settings of builds, from the project and the environment."""
+"""The build settings of packages, from uv's settings in the project and from environment variables."""
 
 from __future__ import annotations
 
@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 def read_build_settings(
     packages: tuple[Package, ...], project: Project, installer: str
 ) -> tuple[dict[str, BuildSettings], list[str]]:
-    """Return the build settings of each package, from project and environment, and notes about them.
+    """Read the build settings of packages from uv's settings in the project and from environment variables.
+
+    Args:
+        packages: The packages to build.
+        project: The project.
+        installer: The installer for build environments, as given with `--installer`.
+
+    Returns:
+        The build settings of each package, and notes on settings that are honored or not.
 
     Raises:
-        Blocked: Constraints name other places than the one index of the settings.
+        Blocked: Constraints name URLs or paths, although builds may only use one index.
     """
     import os
 

@@ -1,4 +1,4 @@
-"""The folder for archives, and what earlier builds left in it."""
+"""The output folder of builds, and the files that earlier builds left in it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class OutputFolder(NamedTuple):
-    """The folder for archives before the build.
+    """The content of the output folder before the build.
 
     Attributes:
-        files: The names in it; those of folders end in a slash.
-        removable: Those of them that --clean removes: the manifest, archives that it lists, and archives of
-            packages of this workspace.
+        files: The names of all files and folders in it; names of folders end with a slash.
+        removable: The names that `--clean` removes: the manifest, the archives that it lists, and other archives
+            of this project's packages.
     """
 
     files: tuple[str, ...]
@@ -26,7 +26,12 @@ class OutputFolder(NamedTuple):
 
 
 def read_output_folder(folder: Path, packages: Container[str]) -> OutputFolder:
-    """Read the names in a folder for archives, which may not exist yet; `packages` are normalized names."""
+    """Read the content of an output folder, which may not exist yet.
+
+    Args:
+        folder: The folder.
+        packages: The normalized names of the project's packages.
+    """
     files = tuple(sorted(_file_names(folder))) if folder.is_dir() else ()
     manifest = read_manifest_if_valid(folder)
     built = {file.filename for file in manifest.distributions} if manifest is not None else set()
@@ -36,12 +41,13 @@ def read_output_folder(folder: Path, packages: Container[str]) -> OutputFolder:
 
 
 def _file_names(folder: Path) -> Iterator[str]:
+    """Yield the names in a folder, with a slash after those of folders."""
     for path in folder.iterdir():
         yield f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name
 
 
 def _may_be_from_build(name: str, packages: Container[str]) -> bool:
-    """Return whether a file may be from an earlier build: the manifest, or an archive of one of these packages."""
+    """Return whether a file name is that of a manifest, or of an archive of one of the packages."""
     if name in (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT):
         return True
     if not name.endswith((".whl", ".tar.gz")):

@@ -1,4 +1,4 @@
-"""The steps of building packages: shared environments, the builds, and what is done with their archives."""
+"""The steps that build packages: shared build environments, builds, and tests of the built archives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
-    """Yield a step for every environment that packages with the same requirements share."""
+    """Yield a step that prepares each build environment shared by packages with the same build requirements."""
     from relnox.building.backends import SHAREABLE_BACKENDS
 
     sharing: dict[tuple[tuple[str, ...], Constraints], list[Package]] = {}
@@ -51,7 +51,7 @@ def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
 
 
 def build_steps(builds: Mapping[str, steps.Build], snapshot: Snapshot, options: Options) -> Iterator[Step]:
-    """Yield the builds, each followed by the steps for its archives, such as tests."""
+    """Yield the builds, each followed by the steps that check its reproducibility and run tests, if requested."""
     for package, build in builds.items():
         yield build
         if options.reproducible:
@@ -65,7 +65,7 @@ def build_steps(builds: Mapping[str, steps.Build], snapshot: Snapshot, options: 
 def build_step(
     package: Package, snapshot: Snapshot, options: Options, *, needs: tuple[str, ...] = ()
 ) -> steps.Build:
-    """Return the step that builds a package; `needs` are keys of steps before it."""
+    """Return the step that builds a package; `needs` has the keys of the steps that must succeed first."""
     siblings = siblings_for_build(package, snapshot)
     return steps.Build(
         package=package.name,
@@ -96,6 +96,14 @@ def build_step(
 def _test_step(
     build: steps.Build, python: str, siblings: Sequence[steps.Build], test: TestConfig
 ) -> steps.RunTests:
+    """Return the step that runs the project's tests against the built wheel of a package.
+
+    Args:
+        build: The step that builds the package.
+        python: The version of Python to run the tests on; empty for the running one.
+        siblings: The steps that build the other packages of the project that it needs.
+        test: The settings of `[tool.relnox.test]`.
+    """
     return steps.RunTests(
         package=build.package,
         python=python,
@@ -111,13 +119,13 @@ def _test_step(
 
 
 def siblings_for_build(package: Package, snapshot: Snapshot) -> list[str]:
-    """Return the packages of the same plan that the build of a package needs."""
+    """Return the names of the packages of this plan that must be built and installed to build a package."""
     direct = package.needs("build") & snapshot.needs.keys()
     return sorted(direct.union(*(snapshot.needs[name] & snapshot.needs.keys() for name in direct)))
 
 
 def _inputs(package: Package, snapshot: Snapshot, options: Options) -> str | None:
-    """Return a digest of a package's inputs; None to build it even if nothing changed."""
+    """Return a digest of the inputs of a package's build; None to build the package even if nothing changed."""
     digest = snapshot.inputs.get(package.name)
     if digest is None or not options.cache or siblings_for_build(package, snapshot):
         return None
@@ -126,4 +134,5 @@ def _inputs(package: Package, snapshot: Snapshot, options: Options) -> str | Non
 
 
 def _pythons(options: Options) -> tuple[str, ...]:
+    """Return the versions given with `--python`, without duplicates."""
     return tuple(dict.fromkeys(options.python))

@@ -1,4 +1,4 @@
-"""Plans for platform wheels: the matrix of CI jobs, and the wheels of one job."""
+"""The plans for platform wheels: `--matrix` lists the CI jobs, and `--wheels` builds the wheels of one job."""
 
 from __future__ import annotations
 
@@ -18,13 +18,22 @@ if TYPE_CHECKING:
 
 
 def plan_matrix(snapshot: Snapshot, file: str) -> Plan:
-    """Plan the file with the CI jobs that build platform wheels."""
+    """Plan to write the file that lists the CI jobs for platform wheels."""
     text = json.dumps(core.wheels.github_matrix(_jobs(snapshot)), separators=(",", ":"))
     return core.plan.Plan(task="build-all", steps=(steps.WriteMatrix(file=file, text=text),))
 
 
 def plan_wheels_of_job(snapshot: Snapshot, name: str, options: Options) -> Plan:
-    """Plan the wheels of one job of the matrix."""
+    """Plan to build and check the platform wheels of one job of the matrix.
+
+    Args:
+        snapshot: The state of the project.
+        name: The name of the job.
+        options: The options of the command.
+
+    Raises:
+        Blocked: The matrix has no such job.
+    """
     jobs = {job.name: job for job in _jobs(snapshot)}
     if name not in jobs:
         raise Blocked(
@@ -49,4 +58,5 @@ def plan_wheels_of_job(snapshot: Snapshot, name: str, options: Options) -> Plan:
 
 
 def _jobs(snapshot: Snapshot) -> list[WheelJob]:
+    """Return the CI jobs that build the platform wheels of the packages."""
     return [job for package in snapshot.packages for job in core.wheels.jobs(package, snapshot.wheels)]

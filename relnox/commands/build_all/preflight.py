@@ -1,4 +1,4 @@
-"""Preflight checks of a build, and notes."""
+"""Preflight checks of `build-all`, and the notes of its plan."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def check_usage(options: Options) -> None:
-    """Check that the options agree, and that the requested Pythons exist.
+    """Check that the options can be combined, and that each Python given with `--python` is installed.
 
     Raises:
-        Blocked: They do not.
+        Blocked: Options cannot be combined, or a Python is not installed.
     """
     if options.matrix is not None and options.wheels is not None:
         raise Blocked(
@@ -39,7 +39,13 @@ def check_usage(options: Options) -> None:
 
 
 def project_problems(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
-    """Find packages with contradicting versions, and imported modules that are not in the commit."""
+    """Yield problems if a package's version locations differ, or if modules import untracked ones.
+
+    Args:
+        packages: The packages to build.
+        project: The project.
+        commit: The commit to build; None to build the working tree.
+    """
     for package in packages:
         located = project.literals.workspace.by_name[package.name]
         if located.other_locations and not core.version_locations.locations_agree(located, located.version):
@@ -59,7 +65,7 @@ def project_problems(packages: tuple[Package, ...], project: Project, commit: st
 
 
 def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
-    """Find packages and version files that the plan is made from and that differ from the commit."""
+    """Yield problems if packages or their version files, from which the plan is made, differ from the commit."""
     if snapshot.commit is None or snapshot.state is None:
         return
     for name in snapshot.uncommitted_packages:
@@ -82,7 +88,7 @@ def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
 
 
 def notes(snapshot: Snapshot, options: Options) -> list[str]:
-    """Return the notes of the plan."""
+    """Return the notes on missing tags, settings, uncommitted changes, and other files in the output folder."""
     lines = [
         f"{name} has no tag on this commit: its build backend derives a development version, which is not for "
         "publishing"
@@ -108,7 +114,7 @@ def notes(snapshot: Snapshot, options: Options) -> list[str]:
 
 
 def uncommitted_files(snapshot: Snapshot, options: Options) -> list[str]:
-    """Return files that differ from the present commit, except those in the output folder."""
+    """Return the changed and untracked files of the checkout, except those in the output folder."""
     if snapshot.state is None:
         return []
     changed = (*snapshot.state.dirty, *snapshot.state.untracked)

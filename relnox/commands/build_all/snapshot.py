@@ -1,4 +1,4 @@
-"""What a build is planned from."""
+"""The snapshot that a build is planned from."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ class Snapshot(NamedTuple):
 
     Attributes:
         packages: The packages to build, in release order.
-        needs: The workspace packages that installing a package needs, by package.
+        needs: Maps each package to the other packages of the project that must be installed with it.
         state: The state of the checkout; None outside git.
         commit: The commit to build; None to build the working tree.
-        uncommitted_packages: Packages that are not in that commit.
-        inputs: A digest of the inputs of each package; empty when the working tree is built.
-        epoch: The time of the commit, seconds since 1970; None outside git.
-        existing_files: The names in the output folder; those of folders end in a slash.
-        removable_files: Those of them that --clean removes: the manifest, archives that it lists, and archives of
-            packages of this workspace.
-        test: The test configuration.
-        commands: The project's own build commands, by package.
-        metadata_only: Packages that consist of requirements only, whose wheels may be empty.
-        optional_extensions: Packages whose wheels may lack their native modules.
-        tags: The tags of the commit, for packages whose versions only their backends know.
-        settings: The project's settings for the builds besides `[build-system]`, by package.
-        wheels: The packages that have platform wheels, and their platforms.
-        warnings: Warnings of discovery.
-        untagged_packages: Packages whose versions come from tags, and that have no tag on the commit.
-        declarative: Packages whose builds run no code but the backend's.
-        problems: Contradicting versions, and imported modules that are not committed.
-        notes: Notes on requirements and settings of the packages.
-        mismatches: Contradictions between tags, inputs and the versions of packages.
+        uncommitted_packages: The names of packages that are not in that commit.
+        inputs: Maps each package to a digest of its build inputs; empty if the working tree is built.
+        epoch: The time of the present commit, in seconds since 1970; None outside git.
+        existing_files: The names of all files and folders in the output folder; names of folders end with a slash.
+        removable_files: The names that `--clean` removes: the manifest, the archives that it lists, and other
+            archives of this project's packages.
+        test: The settings of `[tool.relnox.test]`.
+        commands: Maps packages to the build commands in the settings, which replace the build backend.
+        metadata_only: The names of packages that consist of requirements only, so that their wheels may be empty.
+        optional_extensions: The names of packages whose wheels may lack extension modules.
+        tags: The tags on the commit, for each package whose version is computed by its build backend.
+        settings: The build settings of each package, besides `[build-system]`.
+        wheels: The settings for packages with platform wheels.
+        warnings: The warnings found while searching for packages.
+        untagged_packages: The names of packages whose versions come from tags, but that have no tag on the commit.
+        declarative: The names of packages whose builds run no code except that of the build backend.
+        problems: Problems with version locations that differ, and with imports of untracked modules.
+        notes: Notes on requirements, versions and build settings of the packages.
+        mismatches: Contradictions between the tags, the inputs and the versions of packages.
         hooks: The project's hooks.
     """
 

@@ -1,4 +1,4 @@
-"""The tags of the commit to build, for packages whose versions come from tags."""
+"""The tags on the commit to build, for packages whose versions come from tags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def commit_tags(packages: tuple[Package, ...], project: Project) -> Iterator[tuple[str, CommitTags]]:
-    """Return the tags of the present commit, for packages whose versions only their backends know."""
+    """Yield each package whose version is computed by its build backend, with the tags on the present commit."""
     from relnox.source import tag_versions
 
     state, formats = project.state, project.tag_formats
@@ -34,7 +34,7 @@ def commit_tags(packages: tuple[Package, ...], project: Project) -> Iterator[tup
 
 
 def untagged_packages(packages: tuple[Package, ...], project: Project) -> tuple[str, ...]:
-    """Return packages whose versions come from tags, and that have none on the present commit."""
+    """Return the names of packages whose versions come from tags, but that have no tag on the present commit."""
     state, formats = project.state, project.tag_formats
     here = [tag for tag, commit in state.tags.items() if commit == state.head] if state is not None else []
     return tuple(

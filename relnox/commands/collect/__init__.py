@@ -47,15 +47,15 @@ class Snapshot(NamedTuple):
     """The state that `collect` plans from.
 
     Attributes:
-        jobs: The output of the jobs, without packages that are not selected.
+        jobs: The output of the jobs; packages that are not selected are left out.
         packages: The packages to collect, in release order.
-        workspace_packages: Names of all packages of the checkout.
-        needs: By package: the other packages that it requires, according to its sources and wheels.
-        head: The checkout's commit; None outside git.
-        wheels: Which packages have platform wheels.
-        old_archives: Archives that exist in the output folder.
-        versions: What tag, inputs and files say about the versions of the packages.
-        findings: Errors in the jobs' files, with the folder of each.
+        workspace_packages: The names of all packages of the project.
+        needs: Maps each package to the other packages that it needs, according to its source files and wheels.
+        head: The present commit of the checkout; None outside git.
+        wheels: The settings for packages with platform wheels.
+        old_archives: The names of archives that are already in the output folder.
+        versions: What the tag, the inputs and the files say about the versions of the packages.
+        findings: The errors found in the archives, each with the folder of its job.
     """
 
     jobs: tuple[Job, ...]
@@ -70,7 +70,7 @@ class Snapshot(NamedTuple):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the jobs' manifests and hash their files."""
+    """Read the manifests of the jobs, hash and check their files, and compare the versions with tag and inputs."""
     from relnox.commands.collect.jobs import archive_names, check_archives, needed_packages, read_jobs
 
     names = release_versions.select_tagged(options, project).package
@@ -93,7 +93,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Copy the files of each package, then write the merged manifest."""
+    """Plan to copy the files of each package, and then to write the merged manifest."""
     from relnox.commands.collect import preflight
 
     problems = tuple(preflight.problems(snapshot, options))
@@ -125,6 +125,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator[str]:
+    """Yield notes on versions, missing files, uncommitted changes, the files of each job, and old archives."""
     from relnox.commands.collect import preflight
 
     yield from snapshot.versions.notes

@@ -1,4 +1,4 @@
-"""Reading the output of build jobs."""
+"""Reading and checking the output of build jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relnox.core.release.collection import Attestation, Job
 
 _ATTESTATION_LIMIT = 1 << 20
-"""Bytes of a file with attestations."""
+"""The maximum size of a file with attestations, in bytes; larger files are ignored."""
 
 
 def read_jobs(root: Path, names: Sequence[str], selected: frozenset[str]) -> tuple[Job, ...]:
@@ -26,8 +26,8 @@ def read_jobs(root: Path, names: Sequence[str], selected: frozenset[str]) -> tup
 
     Args:
         root: The project's folder.
-        names: Folders of jobs, or folders of such folders.
-        selected: The packages to collect; empty for all.
+        names: The folders given with `--from`: folders of jobs, or folders that contain folders of jobs.
+        selected: The names of the packages to collect; empty for all packages.
 
     Raises:
         Blocked: A folder does not exist, or has no manifest that can be read.
@@ -36,7 +36,7 @@ def read_jobs(root: Path, names: Sequence[str], selected: frozenset[str]) -> tup
 
 
 def _folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Resolve the jobs' folders, without duplicates."""
+    """Return the folder of each job once, relative to `root`; see `read_jobs` for the arguments and errors."""
     if not names:
         raise Blocked(
             "option-missing",
@@ -65,6 +65,7 @@ def _folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _read_job(root: Path, folder: str, selected: frozenset[str]) -> Job:
+    """Read the manifest in a job's folder, hash its files, and find attestations and unlisted archives."""
     from relnox.building.archives import hash_file, is_file_inside
 
     suffix = core.publishers.SUFFIX
@@ -85,7 +86,7 @@ def _read_job(root: Path, folder: str, selected: frozenset[str]) -> Job:
 
 
 def _attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
-    """Read the attestations beside archives."""
+    """Yield the attestations that are stored next to the archives."""
     from hashlib import sha256
 
     from relnox.building.archives import is_file_inside
@@ -103,14 +104,14 @@ def _attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
 
 
 def archive_names(folder: Path, *suffixes: str) -> tuple[str, ...]:
-    """List the archives in a folder, and the files with one of the other suffixes."""
+    """Return the sorted names of the archives in a folder, and of the files that end with one of `suffixes`."""
     return tuple(
         sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz", *suffixes)))
     )
 
 
 def check_archives(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Finding]]:
-    """Check the files with the right hash; yield each error with the folder of the job."""
+    """Yield the errors found in the archives that match their manifests, each with the folder of its job."""
     unique_files: dict[tuple[str, str], tuple[str, Path]] = {}
     folder_of: dict[Path, str] = {}
     for job in jobs:
@@ -129,7 +130,15 @@ def check_archives(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str,
 def needed_packages(
     jobs: Sequence[Job], project: Project, invalid_files: Collection[str]
 ) -> dict[str, frozenset[str]]:
-    """Find what each package needs in sources and wheels, since a job saw only its own packages."""
+    """Return the other packages that each package needs, according to its source files and its built wheels.
+
+    The wheels are read because the manifest of a job only has needs between packages of this job.
+
+    Args:
+        jobs: The output of the jobs.
+        project: The project.
+        invalid_files: The names of archives with errors, which are not read.
+    """
     from relnox.building import archives
 
     workspace = project.workspace

@@ -1,4 +1,4 @@
-"""Preflight checks of collecting: each job's files, and whether they make a complete release."""
+"""Preflight checks of `collect`: whether each job's files are intact, and whether the release is complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DOWNLOAD = "download the job's output again"
 
 
 def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
-    """Yield the problems of the jobs, then those of each package."""
+    """Yield the problems that keep the files from being collected: first those of jobs, then those of packages."""
     core.wheels.check_settings(snapshot.wheels, snapshot.workspace_packages)
     if not any(job.manifest.distributions for job in snapshot.jobs):
         yield core.plan.Problem(
@@ -54,7 +54,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
 
 
 def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
-    """Check that all files were built from the checkout's commit."""
+    """Yield problems if the jobs did not all build the present commit, or built uncommitted changes."""
     commits: dict[str | None, str] = {}
     for job in snapshot.jobs:
         commits.setdefault(job.manifest.commit, job.folder)
@@ -83,6 +83,7 @@ def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
 
 
 def _damaged_files(job: Job) -> Iterator[Problem]:
+    """Yield a problem for each file of a job that is missing, differs from the manifest, or has a wrong name."""
     for file in job.manifest.distributions:
         content = job.present.get(file.filename)
         if content is None:
@@ -112,7 +113,10 @@ def _damaged_files(job: Job) -> Iterator[Problem]:
 
 
 def _mismatched_attestations(job: Job) -> Iterator[Problem]:
-    """Find attestations for other content. The identity of the signer is checked by `publish`."""
+    """Yield a problem for each attestation that is invalid or for different content.
+
+    The identity of the signer is only checked by `publish`.
+    """
     built = {file.filename: file.sha256 for file in job.manifest.distributions}
     for attestation in job.attestations:
         if attestation.attested_sha256 is None:
@@ -137,6 +141,7 @@ def _mismatched_attestations(job: Job) -> Iterator[Problem]:
 
 
 def _foreign_files(job: Job, workspace_packages: frozenset[str]) -> Iterator[Problem]:
+    """Yield a problem for each package that is not in the checkout, and for each archive not in the manifest."""
     for name in job.manifest.packages:
         if name not in workspace_packages:
             yield core.plan.Problem(
@@ -153,7 +158,7 @@ def _foreign_files(job: Job, workspace_packages: frozenset[str]) -> Iterator[Pro
 
 
 def _version_mismatches(package: Package, snapshot: Snapshot) -> Iterator[Problem]:
-    """Check that all files of a package have the version of the checkout."""
+    """Yield a problem if the files of a package have different versions, or another version than the checkout."""
     files = {
         file.version: f"{job.folder}/{file.filename}"
         for job in snapshot.jobs
@@ -169,6 +174,7 @@ def _version_mismatches(package: Package, snapshot: Snapshot) -> Iterator[Proble
 
 
 def _incomplete(package: Package, snapshot: Snapshot, *, partial: bool) -> Iterator[Problem]:
+    """Yield problems if a package lacks expected files, unless `partial`, or has files that are not expected."""
     comparison = compare_with_expected(package, snapshot)
     if comparison.missing and not partial:
         yield core.plan.Problem(
@@ -190,7 +196,7 @@ def _incomplete(package: Package, snapshot: Snapshot, *, partial: bool) -> Itera
 
 
 def compare_with_expected(package: Package, snapshot: Snapshot) -> core.wheels.Comparison:
-    """Compare a package's files with the expected ones; a private package needs none."""
+    """Compare the names of a package's files with the expected ones; private packages may have no files."""
     names = {file.filename for job in snapshot.jobs for file in job.manifest.files_of(package.name)}
     if package.private and not names:
         return core.wheels.Comparison()
@@ -198,6 +204,6 @@ def compare_with_expected(package: Package, snapshot: Snapshot) -> core.wheels.C
 
 
 def enumerate_files(names: Sequence[str], limit: int = 6) -> str:
-    """Return file names in a sentence; beyond the limit only their number."""
+    """Return a text that lists the first `limit` names, and how many more there are."""
     text = ", ".join(names[:limit])
     return f"{text} and {len(names) - limit} more" if len(names) > limit else text
