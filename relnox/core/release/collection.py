@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 class Attestation(Record, kw_only=True):
-    """An attestation beside an archive (PEP 740).
+    """An attestation file that is stored beside an archive (PEP 740).
 
     Attributes:
-        filename: Its own name.
+        filename: The name of the attestation file.
         archive: The name of the archive.
-        sha256: Of its own bytes, hex.
-        attested_sha256: SHA-256 of the archive that was signed, hex; None if it cannot be read.
+        sha256: The SHA-256 hex digest of the attestation file.
+        attested_sha256: The SHA-256 hex digest of the archive that was signed, or None if it cannot be read.
     """
 
     filename: str
@@ -45,11 +45,11 @@ class Job(Record, kw_only=True):
     """The output of one build job.
 
     Attributes:
-        folder: Its folder, as passed to `--from`, or the folder below that.
+        folder: The folder of the job's files: one passed to `--from`, or a subfolder of it.
         manifest: The manifest that the job wrote.
-        present: Size in bytes and SHA-256 of the manifest's files that exist, by file name.
-        attestations: Attestations of these files.
-        unlisted: Archives in the folder that the manifest does not list, and attestations of such.
+        present: Maps the name of each file in the manifest that exists to its size in bytes and its SHA-256.
+        attestations: The attestations of the files in the manifest.
+        unlisted: The names of archives in the folder that the manifest does not list, and of their attestations.
     """
 
     folder: str
@@ -60,7 +60,7 @@ class Job(Record, kw_only=True):
 
 
 class Conflict(Record, kw_only=True):
-    """Two files with one name and different content, each with its job's folder."""
+    """Two files with the same name but different content, each with the folder of its job."""
 
     first: Distribution | Attestation
     first_folder: str
@@ -69,7 +69,7 @@ class Conflict(Record, kw_only=True):
 
 
 def file_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
-    """Map the files of all jobs by name to the first folder with the file, and its entry in the manifest there."""
+    """Map the name of each file to the folder of the first job that lists it, and to its manifest entry there."""
     sources: dict[str, tuple[str, Distribution]] = {}
     for job in jobs:
         for file in job.manifest.distributions:
@@ -78,7 +78,7 @@ def file_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
 
 
 def attestation_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Attestation]]:
-    """Map the attestations of all jobs by the archive's name, each with the first folder that has it."""
+    """Map the name of each attested archive to the first attestation of it, preceded by the folder of its job."""
     sources: dict[str, tuple[str, Attestation]] = {}
     for job in jobs:
         for attestation in job.attestations:
@@ -87,9 +87,10 @@ def attestation_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Attestation
 
 
 def attested_sha256(content: bytes) -> str | None:
-    """Read the SHA-256 (hex) of the archive that an attestation is for; None if it is not an attestation.
+    """Return the SHA-256 hex digest of the archive that an attestation is for.
 
-    The signature is not verified here (PEP 740: an in-toto statement inside of an envelope).
+    Return None if the content is not an attestation. The digest is read from the in-toto statement in its envelope
+    (PEP 740); the signature is not verified.
     """
     try:
         (subject,) = json.loads(base64.b64decode(json.loads(content)["envelope"]["statement"]))["subject"]
@@ -99,7 +100,7 @@ def attested_sha256(content: bytes) -> str | None:
 
 
 def conflicts(jobs: Sequence[Job]) -> Iterator[Conflict]:
-    """Find files of one name that differ between two jobs; identical bytes are no conflict."""
+    """Yield the files that have the same name but different content in two jobs."""
     sources: dict[str, tuple[str, Distribution | Attestation]] = {}
     for job in jobs:
         files: list[Distribution | Attestation] = [*job.manifest.distributions, *job.attestations]
@@ -110,7 +111,7 @@ def conflicts(jobs: Sequence[Job]) -> Iterator[Conflict]:
 
 
 def has_valid_filename(file: Distribution) -> bool:
-    """Return whether a file name agrees with package and version of the manifest entry (PEP 427, PEP 625)."""
+    """Return whether the file name matches the package and the version in the entry (PEP 427, PEP 625)."""
     try:
         name_and_version = (
             parse_wheel_filename(file.filename)[:2]
@@ -123,9 +124,9 @@ def has_valid_filename(file: Distribution) -> bool:
 
 
 def required_names(requires: Iterable[str]) -> frozenset[str]:
-    """Return the distributions that `Requires-Dist` lines need without any extra.
+    """Return the names of the distributions that `Requires-Dist` values require without any extra.
 
-    Invalid requirements are ignored: the checks of archives report them.
+    Invalid requirements are ignored, since the checks of archives report them.
     """
     names = set()
     for text in requires:
@@ -137,9 +138,12 @@ def required_names(requires: Iterable[str]) -> frozenset[str]:
 
 
 def merge(jobs: Sequence[Job], needs: Mapping[str, Iterable[str]]) -> Manifest:
-    """Merge the manifests of jobs without conflicts, at least one: equal jobs give equal bytes, in any order.
+    """Merge the manifests of jobs without conflicts; the order of the jobs does not affect the result.
 
-    `needs` are the packages that each package needs: a job may not have seen those that other jobs built.
+    Args:
+        jobs: The jobs, at least one.
+        needs: Maps each package to the packages it needs. The manifest of a job may not list those that other jobs
+            built.
     """
     files = [file for _, file in file_sources(jobs).values()]
     names = {file.package for file in files}

@@ -1,6 +1,7 @@
 """Consistency of tag, version, commit and manifest of a release.
 
-A missing tag is no problem: the clone may lack tags and history, and the archives may come from another machine.
+A missing tag is not a problem: the clone may lack tags and history, and the archives may have been built on
+another machine.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
 
 FLAG = "--allow-mismatch"
 _ID_LENGTH = 10
-"""Characters of a commit's id in a message."""
+"""The number of characters to which messages shorten a commit id."""
 
 
 class TaggedElsewhere(Record, kw_only=True):
-    """Packages whose version is tagged at another commit than the one to release, and that changed since.
+    """Packages whose version is tagged at another commit, and that differ at the commit to release.
 
     Attributes:
-        tag: The tag.
-        version: Its version.
-        commit: Its commit.
-        packages: Names of the packages that changed between it and the commit to release.
+        tag: The name of the tag.
+        version: The version of the tag.
+        commit: The full id of the tag's commit.
+        packages: The names of the packages that changed between that commit and the one to release.
         files: The changed files of these packages.
     """
 
@@ -45,7 +46,7 @@ class TaggedElsewhere(Record, kw_only=True):
     files: tuple[str, ...]
 
     def message(self, commit: str) -> str:
-        """Name both commits and the files that changed between them."""
+        """Return a message with both commits and the changed files; `commit` is the one to release."""
         return (
             f"{listing(self.packages)} {self.version} is tagged {self.tag} at {short_id(self.commit)}, "
             f"but differs at {short_id(commit)}, the commit of this build: {listing(self.files)} changed"
@@ -53,7 +54,7 @@ class TaggedElsewhere(Record, kw_only=True):
 
 
 def changed_files(files: Iterable[str], packages: Iterable[Package]) -> dict[str, tuple[str, ...]]:
-    """Assign files to packages, each file to the innermost package whose folder contains it."""
+    """Return the files in each package's folder, without lock files and files of packages nested in it."""
     owners = {package.folder: package.name for package in packages}
     cache: dict[str, str | None] = {}
     by_package: dict[str, list[str]] = {}
@@ -71,9 +72,14 @@ def tag_mismatches(
     *,
     from_files: bool,
 ) -> Iterator[Problem]:
-    """Find tags at the commit to release that have another version than their packages.
+    """Yield a problem for tags at the commit to release if none of a package's tags there has its version.
 
-    The versions come from files of the commit if `from_files` is true, otherwise from archives.
+    Args:
+        versions: The version of each package.
+        formats: The tag format of each package.
+        tags: The names of the tags at the commit.
+        commit: The commit to release.
+        from_files: Whether the versions were read from the commit's files, rather than from built archives.
     """
     mismatches: dict[tuple[tuple[str, ...], Version], list[str]] = {}
     for package, version in versions.items():
@@ -107,7 +113,17 @@ def tagged_elsewhere(
     tags: Mapping[str, str],
     commit: str,
 ) -> dict[tuple[str, Version, str], list[str]]:
-    """Return the packages whose version is tagged, but not at a commit: by tag, version and the tag's commit."""
+    """Return the packages whose version is tagged, but not at the commit to release.
+
+    Args:
+        versions: The version of each package.
+        formats: The tag format of each package.
+        tags: Maps the name of each tag to its commit.
+        commit: The commit to release.
+
+    Returns:
+        Maps the tag, its version and its commit to the names of the packages.
+    """
     by_tag: dict[tuple[str, Version, str], list[str]] = {}
     for package, version in versions.items():
         names = [tag for tag, tagged in formats[package].matches(sorted(tags)) if tagged == version]
@@ -123,15 +139,15 @@ def commit_mismatches(
     packages: Sequence[Package],
     files: Sequence[str] | None,
 ) -> Iterator[Problem]:
-    """Check that a manifest has the commit and the versions of the checkout; they differ if a build was forgotten.
+    """Yield a problem if a manifest has other versions or another commit than the checkout, and is thus outdated.
 
     Args:
         manifest: The manifest to publish.
-        where: The manifest's file.
-        head: The present commit; None outside git.
-        packages: The checkout's packages.
-        files: Files that changed between the manifest's commit and the present one; None if that commit is not in
-            this clone.
+        where: The path of the manifest's file, for messages.
+        head: The current commit, or None outside git.
+        packages: The packages in the checkout.
+        files: The files that changed between the manifest's commit and the current one, or None if the manifest's
+            commit is not in this clone.
     """
     by_name = {package.name: package for package in packages}
     stale = {
@@ -172,9 +188,12 @@ def commit_mismatches(
 
 
 def missing_wheels(manifest: Manifest, where: str, expected: Mapping[str, int]) -> Iterator[Problem]:
-    """Find packages of which a manifest, in the file `where`, has only the sdist.
+    """Yield a problem for each package that should have platform wheels, but has only an sdist in the manifest.
 
-    `expected` is the number of platform wheels in the settings, by package.
+    Args:
+        manifest: The manifest to publish.
+        where: The path of the manifest's file, for messages.
+        expected: Maps each package to the number of platform wheels that the settings require.
     """
     for package, number in expected.items():
         if package in manifest.packages and all(file.kind == "sdist" for file in manifest.files_of(package)):
@@ -188,14 +207,15 @@ def missing_wheels(manifest: Manifest, where: str, expected: Mapping[str, int]) 
 
 
 def short_id(commit: str) -> str:
-    """Abbreviate a commit's id."""
+    """Shorten a commit id for messages."""
     return commit[:_ID_LENGTH]
 
 
 def is_major_tag(tag: Version, version: Version) -> bool:
-    """Return whether a tag such as `v1` is a floating tag of a version's major series."""
+    """Return whether a tag's version is only the major number of `version`, as in the floating tag `v1`."""
     return len(tag.release) == 1 < len(version.release) and str(tag) == str(version.major)
 
 
 def _tags(names: Sequence[str]) -> str:
+    """Return the start of a sentence about tags: `tag v1.0 is`, or `tags v1.0, v1.1 are`."""
     return f"tag {names[0]} is" if len(names) == 1 else f"tags {', '.join(names)} are"

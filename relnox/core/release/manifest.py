@@ -1,7 +1,7 @@
 """The record of what was built, in JSON and text form.
 
-The JSON form is a superset of what `python -m build --report` writes (build 1.6): a program that reads that file
-can read this one.
+The JSON form is a superset of what `python -m build --report` writes (build 1.6): a program that reads that report
+can also read this manifest.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ MANIFEST_TEXT = "BUILD_MANIFEST.txt"
 Kind = Literal["sdist", "wheel"]
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*")
-"""Characters of an archive's name (PEP 427, PEP 625, and older sdists): no folder, no drive, no option."""
+"""Names of archives (PEP 427, PEP 625, and older sdists): they cannot contain a folder or look like an option."""
 _MAX_NAME_LENGTH = 255
 _MAX_SIZE = 1 << 50
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MAX_REASON = 200
-"""Characters of the reason that an error shows."""
+"""The number of characters to which the reason in an error message is cut."""
 
 
 class Distribution(Record, kw_only=True):
     """One built file.
 
     Attributes:
-        package: Normalized name (PEP 503).
-        version: The version in its metadata.
-        filename: Name of the file, without a folder.
+        package: The normalized name of the package (PEP 503).
+        version: The version in the file's metadata.
+        filename: The name of the file, without a folder.
         kind: `sdist` or `wheel`.
-        size: Bytes.
-        sha256: Hex digest.
-        blake2b_256: Hex digest, BLAKE2b with 32 bytes.
+        size: The size in bytes.
+        sha256: The SHA-256 hex digest.
+        blake2b_256: The hex digest of BLAKE2b with 32 bytes.
     """
 
     package: str
@@ -57,15 +57,15 @@ class Distribution(Record, kw_only=True):
 
 
 class BuildInputs(Record, kw_only=True):
-    """The inputs of a package's build: files are reused as long as these do not change.
+    """The inputs of a package's build: its files are reused as long as these do not change.
 
     Attributes:
-        package: Normalized name (PEP 503).
-        digest: Of its source, the interpreter, and the releases that its build requirements resolved to.
-        requires: The sets of build requirements that it was built with, as written.
-        commit: The full commit id it was built from.
-        has_warnings: Whether `twine check` warned about its files: they are checked again when they are reused, so
-            that the warnings are shown again.
+        package: The normalized name of the package (PEP 503).
+        digest: A digest of the source, the interpreter, and the releases that the build requirements resolved to.
+        requires: The sets of build requirements that the package was built with, as written.
+        commit: The full id of the commit that the package was built from, or None outside git.
+        has_warnings: Whether `twine check` warned about the files. If so, they are checked again when they are
+            reused, so that the warnings are shown again.
     """
 
     package: str
@@ -80,12 +80,12 @@ class Manifest(Record, kw_only=True):
 
     Attributes:
         distributions: The files.
-        commit: The full commit id the files were built from; None outside git.
-        dirty: Whether the tree had uncommitted changes: such files can only go to a test index.
-        time: When the build ended, ISO 8601 in UTC.
-        needs: For each package the packages of this manifest that installing it needs directly.
-        inputs: The build inputs of packages, where they were recorded.
-        missing: Packages that could not be built.
+        commit: The full id of the commit that the files were built from, or None outside git.
+        dirty: Whether the working tree had uncommitted changes; such files can only be published to a test index.
+        time: The end of the build, in UTC and ISO 8601.
+        needs: Pairs of a package and the packages that it needs when it is installed, directly or indirectly.
+        inputs: The build inputs of the packages for which they were recorded.
+        missing: The names of the packages that could not be built.
     """
 
     distributions: tuple[Distribution, ...]
@@ -98,7 +98,7 @@ class Manifest(Record, kw_only=True):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Names of the packages, in release order."""
+        """The names of the packages that have files, in release order."""
         return tuple(dict.fromkeys(file.package for file in self.distributions))
 
     def files_of(self, package: str) -> tuple[Distribution, ...]:
@@ -106,11 +106,11 @@ class Manifest(Record, kw_only=True):
         return tuple(file for file in self.distributions if file.package == package)
 
     def version(self, package: str) -> Version:
-        """Return the version of one package, which must have files."""
+        """Return the version of a package that has files in the manifest."""
         return self.files_of(package)[0].version
 
     def only(self, packages: frozenset[str]) -> Manifest:
-        """Return the manifest without the files of other packages."""
+        """Return a manifest with the files of these packages only."""
         return replace(
             self,
             distributions=tuple(file for file in self.distributions if file.package in packages),
@@ -120,7 +120,7 @@ class Manifest(Record, kw_only=True):
         )
 
     def to_json(self) -> str:
-        """Write the form that programs read."""
+        """Return the manifest as JSON, for programs."""
         artifacts = [
             {
                 "name": file.filename,
@@ -154,7 +154,7 @@ class Manifest(Record, kw_only=True):
         return json.dumps(document, indent=2) + "\n"
 
     def to_text(self) -> str:
-        """Write the form that people read."""
+        """Return the manifest as text, for people."""
         origin = self.commit or "no commit (not a git checkout)"
         lines = [f"Built {self.time} from {origin}{' with uncommitted changes' if self.dirty else ''}"]
         lines += [f"INCOMPLETE: could not be built: {', '.join(self.missing)}"] if self.missing else []
@@ -170,7 +170,7 @@ class Manifest(Record, kw_only=True):
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> Manifest:
-        """Read the form that `to_json` writes; `where` is the file, for the message.
+        """Parse the result of `to_json`; `where` is the path of the file, for the error message.
 
         Raises:
             Blocked: The document is not a valid manifest.
@@ -206,46 +206,53 @@ class Manifest(Record, kw_only=True):
 
 
 def _text(value: object) -> str:
+    """Return the value if it is a string, or raise TypeError."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a string")
     return value
 
 
 def _commit(value: object) -> str | None:
+    """Return the value if it is None or the full id of a commit, or raise an error."""
     if value is not None and _COMMIT.fullmatch(_text(value)) is None:
         raise ValueError(f"{value!a} is not a commit id")
     return None if value is None else _text(value)
 
 
 def _time(value: object) -> str:
+    """Return the value if it is a time in ISO 8601, or raise an error."""
     datetime.fromisoformat(_text(value))
     return _text(value)
 
 
 def _package(name: str) -> str:
+    """Return the name if it is a normalized package name, or raise ValueError."""
     if not is_valid(name) or normalized(name) != name:
         raise ValueError(f"{name!a} is not a normalized package name")
     return name
 
 
 def _packages(value: object) -> tuple[str, ...]:
+    """Return the items of a list of normalized package names, or raise an error if it is anything else."""
     return tuple(map(_package, _texts(value)))
 
 
 def _texts(value: object) -> tuple[str, ...]:
+    """Return the items of a list of strings, or raise TypeError if it is anything else."""
     if not isinstance(value, list):
         raise TypeError(f"{value!r} is not a list")
     return tuple(map(_text, value))
 
 
 def _flag(value: object) -> bool:
+    """Return the value if it is true or false, or raise TypeError."""
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is not true or false")
     return value
 
 
 def _distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
-    """Read and validate the files: a manifest may be hostile, and its strings become paths and uploads."""
+    """Return the validated file entries; a manifest may be hostile, and its strings become paths and uploads."""
     files: dict[str, Distribution] = {}
     for entry in entries:
         file = Distribution(

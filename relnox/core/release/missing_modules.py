@@ -1,4 +1,4 @@
-"""Distributions that provide a missing module."""
+"""Suggestions for a missing module: the distribution that provides it, or the extra that requires it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "yaml": "PyYAML",
 }
-"""Distributions whose name differs from that of their module."""
+"""Maps modules to their distributions where the names differ."""
 
 _HATCH_PLUGIN = re.compile(
     r"Unknown (?P<kind>version source|version scheme|build hook|metadata hook|builder)(?: plugin)?: [`'\"]?"
@@ -49,16 +49,21 @@ _EXTRA = re.compile(r"\bextra\s*==\s*['\"](?P<name>[^'\"]+)['\"]")
 
 
 def distribution_for(module: str) -> str:
-    """Guess the distribution that provides a module."""
+    """Return the name of the distribution that probably provides a module."""
     parts = module.split(".")
     names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
     return next((_DISTRIBUTIONS[name] for name in names if name in _DISTRIBUTIONS), normalized(parts[0]))
 
 
 def candidate_modules(lines: Iterable[str], missing: str) -> tuple[str, ...]:
-    """Return the names that the failed import tried, the longest first, the missing module last.
+    """Return the full names of the modules that a failed import may have needed, the longest name first.
 
-    If no package of a namespace is installed, the traceback (`lines`) says that the namespace is missing.
+    If no package in a namespace is installed, Python reports the namespace itself as missing. The full name is
+    therefore read from the import statement.
+
+    Args:
+        lines: The output with the traceback.
+        missing: The module that Python reports as missing; it is the last item of the result.
     """
     statement = re.compile(
         rf"\b(?:from|import)\s+(?P<module>{re.escape(missing)}(?:\.\w+)*)(?:\s+import\s+\(?\s*(?P<name>\w+))?"
@@ -71,7 +76,7 @@ def candidate_modules(lines: Iterable[str], missing: str) -> tuple[str, ...]:
 
 
 def hatch_plugin(line: str) -> str | None:
-    """Return the distribution of a plugin that hatchling reports as unknown; None for other lines."""
+    """Return the distribution of the plugin that hatchling reports as unknown in a line; None for other lines."""
     if (match := _HATCH_PLUGIN.search(line)) is None:
         return None
     name = match["name"].rstrip(".")
@@ -79,7 +84,7 @@ def hatch_plugin(line: str) -> str | None:
 
 
 def extra_providing(module: str, requires: Iterable[str]) -> str | None:
-    """Return the extra that requires the distribution of a module, by `Requires-Dist`; None if there is none."""
+    """Return the extra that requires a module's distribution, or None; `requires` has `Requires-Dist` values."""
     names = {requirement_name(distribution_for(module)), normalized(module.partition(".")[0])}
     for requirement in requires:
         if requirement_name(requirement) in names:

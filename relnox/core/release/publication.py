@@ -1,7 +1,7 @@
-"""The files of a release that are public, and the exit code, computed only from observations of the index.
+"""The states of a release's files on the index, and the exit code that follows from them.
 
-The codes are a contract: 1 and 2 are never returned while a file of the release is or may be public, 3 never
-while none is, and 0 when all of them are verified, whatever happened before. See the table in docs/publishing.md.
+The exit codes are a contract. 1 and 2 mean that no file of the release is public or may be, 3 that at least one is
+public, and 0 that all are public and verified, whatever happened before. See the table in docs/publishing.md.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
 
 _MAX_LISTED = 40
-"""Printed file names per state; the report has all of them."""
+"""The maximum number of file names printed for a state; the report has all of them."""
 
 
 class UploadStatus(StrEnum):
-    """Whether this run uploaded a file."""
+    """The result of uploading a file in this run."""
 
     NOT_UPLOADED = "no"
     REJECTED = "rejected"
-    """The index responded that it did not accept the file, and the result of every other try is known."""
+    """The index rejected the file, and no other attempt to upload it may have succeeded."""
     UPLOADED = "yes"
-    """The index accepted the file, or its response was lost."""
+    """The index accepted the file, or its response is not known."""
 
 
 class Observation(StrEnum):
-    """A file name in the index's listing, or at its URL, when last checked."""
+    """The last check of a file: what the index's listing or its download URL had under the file's name."""
 
     UNKNOWN = "unknown"
     ABSENT = "absent"
     MATCH = "match"
-    """With the hash of the built file."""
+    """A file with the hash of the built file."""
     MISMATCH = "mismatch"
 
 
@@ -50,7 +50,7 @@ class State(StrEnum):
     PUBLIC = "public"
     """Listed with the hash of the built file; the served bytes were not compared."""
     UNVERIFIED = "uploaded, not verified"
-    """Uploaded and not listed, or listed and not served: it may be public."""
+    """Uploaded but not listed, or listed but not served: the file may be public."""
     UNKNOWN = "unknown"
     """The index cannot be read, and an earlier run may have published the file."""
     CONFLICT = "different content"
@@ -60,7 +60,7 @@ class State(StrEnum):
 
 
 class PublishedFile(Record, kw_only=True):
-    """A file of a release: its upload, and observations of the listing and of a download."""
+    """A file of a release on an index: its upload, and the last checks of the listing and of its download."""
 
     index: str
     package: str
@@ -71,7 +71,7 @@ class PublishedFile(Record, kw_only=True):
 
     @property
     def state(self) -> State:
-        """The state that follows from these."""
+        """The state of the file, which follows from its upload and the last checks."""
         if Observation.MISMATCH in (self.listing, self.download):
             return State.CONFLICT
         if self.listing is Observation.MATCH and self.download is Observation.MATCH:
@@ -102,12 +102,17 @@ _NOTHING_PUBLIC = frozenset({ExitCode.BLOCKED, ExitCode.FAILED})
 
 
 def all_verified(files: Sequence[PublishedFile]) -> bool:
-    """Return whether all files of a release are public and verified; false without files."""
+    """Return whether all files of a release are public and verified; return False if there are no files."""
     return {file.state for file in files} == {State.VERIFIED}
 
 
 def exit_code(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -> ExitCode:
-    """Return the exit code of publishing, for all files of a release and the exit codes of errors."""
+    """Return the exit code of publishing.
+
+    Args:
+        files: All files of the release.
+        errors: The exit codes of the errors that occurred.
+    """
     states = {file.state for file in files}
     if all_verified(files):
         return ExitCode.DONE
@@ -121,13 +126,13 @@ def exit_code(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -
 
 
 def add_public_files(error: RelnoxError, index: str, names: Sequence[str], public: Sequence[str]) -> None:
-    """Add the files that are already public to an error before the first upload, in its message and exit code.
+    """Add the files that are already public to an error that occurred before the first upload.
 
     Args:
-        error: The error.
-        index: The index to publish to.
-        names: Names of all files of the release.
-        public: Names of those that the index lists with the hashes of the manifest.
+        error: The error, whose message and exit code are changed.
+        index: The name of the index to publish to.
+        names: The names of all files of the release.
+        public: The names of the files that the index lists with the hashes in the manifest.
     """
     if not public:
         return
@@ -150,17 +155,17 @@ def add_public_files(error: RelnoxError, index: str, names: Sequence[str], publi
 
 
 def after_publication(errors: Sequence[ExitCode]) -> ExitCode:
-    """Return the exit code for errors after all files of a release were verified.
+    """Return the exit code for errors that occurred after all files of a release were verified.
 
-    Publishing again does not fix a public release that does not work, and 1 and 2 would say that nothing is
-    public: it is a conflict, unless trying later may help, or a hook is left to run.
+    Such errors are a conflict, since publishing again does not fix a public release, and 1 or 2 would say that
+    nothing is public. The exceptions are errors that may be gone later (5), and hooks that have not run yet (3).
     """
     code = ExitCode.worst([*errors])
     return code if code in (ExitCode.DONE, ExitCode.TRY_LATER, ExitCode.PARTLY_PUBLIC) else ExitCode.CONFLICT
 
 
 def summary(files: Sequence[PublishedFile]) -> Iterator[str]:
-    """Yield a line with the files of each state."""
+    """Yield a line for each state and index that has files, with the names of these files."""
     for state in State:
         for index in dict.fromkeys(file.index for file in files):
             if names := [file.filename for file in files if file.state is state and file.index == index]:

@@ -1,4 +1,4 @@
-"""Trusted publishers, as provenance describes them (PEP 740) and as identity tokens of CI providers do."""
+"""Trusted publishers, as described by provenance (PEP 740) and by the identity tokens of CI providers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SUFFIX = ".publish.attestation"
-"""Suffix of attestation files, which twine and PyPI's action look for."""
+"""The suffix of attestation files, for which twine and PyPI's GitHub action look."""
 
 Policy = Literal["required", "best-effort", "off"]
 """Whether files are published with attestations."""
@@ -22,7 +22,7 @@ _FIELDS = {
     "Google": ("email",),
     "CircleCI": ("project_id", "pipeline_definition_id"),
 }
-"""Fields that identify a publisher of a kind, with their names in provenance."""
+"""Maps each kind of publisher to the fields that identify it, as they are named in provenance."""
 _OPTIONAL = "environment"
 _ANY_CASE = ("repository", "email", "environment")
 
@@ -31,8 +31,8 @@ class Publisher(Record, kw_only=True):
     """A trusted publisher.
 
     Attributes:
-        ci_provider: `GitHub`, `GitLab`, `Google` or `CircleCI`: the `kind` of PEP 740.
-        fields: Names and values that identify it.
+        ci_provider: The `kind` of PEP 740: `GitHub`, `GitLab`, `Google` or `CircleCI`.
+        fields: The names and values of the fields that identify the publisher.
     """
 
     ci_provider: str
@@ -40,7 +40,7 @@ class Publisher(Record, kw_only=True):
 
     @property
     def document(self) -> dict[str, str]:
-        """The `publisher` object of provenance."""
+        """The `publisher` object in provenance."""
         return {"kind": self.ci_provider, **dict(self.fields)}
 
     @property
@@ -50,7 +50,10 @@ class Publisher(Record, kw_only=True):
         return f"{self.ci_provider} {', '.join(parts)}"
 
     def matches(self, other: Publisher) -> bool:
-        """Return whether this job is a publisher named by an index; without an environment it matches any."""
+        """Return whether a job with this publisher is accepted by an index that names the publisher `other`.
+
+        If `other` has no environment, a job with any environment is accepted.
+        """
         if self.ci_provider != other.ci_provider:
             return False
         own = dict(self.fields)
@@ -61,7 +64,10 @@ class Publisher(Record, kw_only=True):
 
 
 def from_claims(claims: Mapping[str, str]) -> Publisher | None:
-    """Return the publisher of a job by its identity token's claims; None for an unsupported CI provider."""
+    """Return the publisher that the claims of a job's identity token describe.
+
+    Return None if the CI provider is not supported.
+    """
     github = re.fullmatch(r"[^/]+/[^/]+/\.github/workflows/([^@]+)@.*", claims.get("workflow_ref", ""))
     gitlab = re.fullmatch(r"[^/]+/.+?//([^@]+)@.*", claims.get("ci_config_ref_uri", ""))
     document: dict[str, str | None]
@@ -78,7 +84,10 @@ def from_claims(claims: Mapping[str, str]) -> Publisher | None:
 
 
 def from_document(document: Mapping[str, Any]) -> Publisher | None:
-    """Return the publisher in provenance; None for an unknown kind, or if identifying fields are missing."""
+    """Return the publisher that a `publisher` object of provenance describes.
+
+    Return None if its kind is unknown, or identifying fields are missing or invalid.
+    """
     ci_provider = document.get("kind")
     fields = tuple((name, document[name]) for name in _FIELDS.get(str(ci_provider), ()) if document.get(name))
     required = {name for name in _FIELDS.get(str(ci_provider), ()) if name != _OPTIONAL}

@@ -1,6 +1,7 @@
-"""The version that a run releases: the tag and the inputs it was started with must agree with the packages' files.
+"""The version that a run releases, and the sources that state it, which must agree.
 
-In order of precedence: the tag, the inputs, the file (or, for a version that no file has, the manifest).
+The sources are, in order of precedence: the tag that the run was started for, the inputs that it was started with,
+and the package's file (or the manifest, if no file contains the version).
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class StatedVersion(Record, kw_only=True):
-    """A version, and what states it.
+    """A version, and the tag, input or file that states it.
 
     Attributes:
-        kind: What states it.
-        source: The tag with its origin, the option, or the path of the file.
-        text: The version as written there.
-        version: The version.
+        kind: The kind of source that states the version.
+        source: What to call the source in messages: the tag and its origin, the option, or the path of the file.
+        text: The version as written in the source.
+        version: The parsed version.
     """
 
     kind: Literal["tag", "input", "file"]
@@ -43,10 +44,10 @@ class ReleaseTag(Record, kw_only=True):
     """The tag that a run was started for.
 
     Attributes:
-        name: Its name.
-        origin: The variable or option that names it.
-        versions: The packages that it releases, with its version; None for a tag such as `v1`, which moves with
-            every release.
+        name: The name of the tag.
+        origin: The environment variable or option that names the tag.
+        versions: Maps each package that the tag releases to the version, or to None for a floating tag such as
+            `v1`, which is moved at every release.
     """
 
     name: str
@@ -55,11 +56,11 @@ class ReleaseTag(Record, kw_only=True):
 
 
 class Resolution(Record, kw_only=True):
-    """The version of a package.
+    """The versions that are stated for a package.
 
     Attributes:
-        package: Name of the package.
-        statements: All that state it, in order of precedence: the first one decides.
+        package: The name of the package.
+        statements: The versions with their sources, in order of precedence: the first one is released.
     """
 
     package: str
@@ -69,9 +70,10 @@ class Resolution(Record, kw_only=True):
 def read_tag(
     name: str, packages: Iterable[Package], formats: Mapping[str, TagFormat]
 ) -> dict[str, Version | None]:
-    """Return the packages that a tag releases, with its version (`ReleaseTag.versions`); empty for any other tag.
+    """Map each package that a tag releases to the version, as in `ReleaseTag.versions`.
 
-    Tags of a project whose packages share plain tags may begin with v or not.
+    The result is empty if the tag has none of the tag formats. If all packages share tags such as `v1.2.0` or
+    `1.2.0`, the `v` is optional.
 
     Args:
         name: The tag.
@@ -92,10 +94,15 @@ def read_tag(
 
 
 def parse_input(text: str, source: str, formats: Iterable[TagFormat]) -> Version:
-    """Parse a version that a person or a workflow passed: a version, with or without v, or a tag.
+    """Parse the input of a person or a workflow: a version, with or without a leading `v`, or a tag.
+
+    Args:
+        text: The input.
+        source: The option that has it, for the message.
+        formats: The formats that a tag may have.
 
     Raises:
-        Blocked: It is neither.
+        Blocked: The input is neither a version nor a tag.
     """
     try:
         return Version(text)
@@ -114,12 +121,12 @@ def parse_input(text: str, source: str, formats: Iterable[TagFormat]) -> Version
 def resolve(
     files: Mapping[str, StatedVersion | None], tag: ReleaseTag | None, inputs: Sequence[StatedVersion]
 ) -> tuple[Resolution, ...]:
-    """Return what states the version of each package.
+    """Return the versions that are stated for each package, in order of precedence.
 
     Args:
-        files: The packages to release, each with the version that a file has.
-        tag: The tag that the run was started for.
-        inputs: The versions that it was started with, in order of precedence.
+        files: Maps each package to release to the version in its file, or to None if no file has one.
+        tag: The tag that the run was started for, if any.
+        inputs: The versions that the run was started with, in order of precedence.
     """
     resolutions = []
     for package, in_file in files.items():
@@ -132,7 +139,7 @@ def resolve(
 
 
 def disagreements(resolutions: Iterable[Resolution]) -> Iterator[Problem]:
-    """Yield a problem for each source that contradicts the one that precedes all others; packages are combined."""
+    """Yield a problem for each version that differs from the first stated one; equal problems are combined."""
     pairs: dict[tuple[StatedVersion, str, Version], list[tuple[str, StatedVersion]]] = {}
     for resolution in resolutions:
         for other in resolution.statements[1:]:
@@ -151,6 +158,7 @@ def disagreements(resolutions: Iterable[Resolution]) -> Iterator[Problem]:
 
 
 def _version_fix(first: StatedVersion, kind: str, version: Version) -> str:
+    """Return the fix for a source of some kind whose version differs from the first stated one."""
     if kind == "input":
         return f"start the run with {first.text} as its input, or with none"
     if first.kind == "input":
@@ -161,7 +169,7 @@ def _version_fix(first: StatedVersion, kind: str, version: Version) -> str:
 
 
 def sources(resolutions: Iterable[Resolution]) -> Iterator[str]:
-    """Yield notes on where the versions come from: packages with the same sources are combined."""
+    """Yield messages that say where the versions come from; packages with the same sources share a message."""
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for resolution in resolutions:
         if resolution.statements:

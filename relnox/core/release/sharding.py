@@ -20,12 +20,12 @@ _PART = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
 def shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
     """Return the packages of one shard, in their given order.
 
-    Packages that need others to be built are in the same shard as these and their dependencies. Every package is
-    in exactly one shard; if there are fewer groups than shards, some shards are empty.
+    A package is in the same shard as the packages that its build needs. Every package is in exactly one shard; if
+    there are fewer groups of such packages than shards, some shards are empty.
 
     Args:
         packages: The packages to distribute.
-        part: The shard and the number of shards, such as `2/5`, counted from 1.
+        part: The number of the shard, counted from 1, and the number of shards, such as `2/5`.
 
     Raises:
         Blocked: `part` is invalid.
@@ -40,6 +40,7 @@ def shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
 
 
 def _parse(part: str) -> tuple[int, int]:
+    """Return the number of the shard, counted from 1, and the number of shards."""
     match = _PART.fullmatch(part)
     if match is None or int(match[1]) > int(match[2]):
         raise Blocked(
@@ -51,14 +52,14 @@ def _parse(part: str) -> tuple[int, int]:
 
 
 def _build_closures(packages: Sequence[Package]) -> dict[str, frozenset[str]]:
-    """Return, for every package, the other packages that its build needs."""
+    """Map each package to the packages that its build needs, with their runtime dependencies."""
     workspace = Workspace(tuple(packages))
     runtime = workspace.edges("runtime")
     return {name: graph.closure(needs, runtime) for name, needs in workspace.edges("build").items()}
 
 
 def _groups(edges: Mapping[str, frozenset[str]]) -> Iterator[list[str]]:
-    """Yield the connected components, each sorted."""
+    """Yield the groups of names that are connected by edges in either direction, each group sorted."""
     both = {name: set(of) for name, of in edges.items()}
     for name, of in edges.items():
         for other in of:

@@ -10,16 +10,16 @@ System = Literal["manylinux", "musllinux", "macos", "windows"]
 
 
 class Target(Record):
-    """An operating system on a processor.
+    """An operating system and a processor that wheels are built for.
 
     Attributes:
-        system: As in `[tool.relnox.wheels] systems`.
-        architecture: As in `[tool.relnox.wheels] architectures`.
-        platform: cibuildwheel's `--platform`.
-        archs: cibuildwheel's `--archs`.
-        tag: The part of an identifier after the dash.
+        system: The name in `[tool.relnox.wheels] systems`.
+        architecture: The name in `[tool.relnox.wheels] architectures`.
+        platform: The value of cibuildwheel's `--platform`.
+        archs: The value of cibuildwheel's `--archs`.
+        tag: The part of a build identifier after the hyphen, such as `manylinux_x86_64`.
         runner: The label of a GitHub runner that can build such wheels.
-        emulated: Whether that runner has another processor, so that it needs QEMU.
+        emulated: Whether the runner has another processor, so that it needs QEMU.
     """
 
     system: System

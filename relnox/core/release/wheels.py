@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from relnox.core.settings.config_tables import Abi, WheelsConfig
 
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
-"""The CPythons of the matrix."""
+"""The CPython versions in the matrix."""
 FREE_THREADED = ("3.14",)
-"""Those whose free-threaded build is supported (PEP 779); cibuildwheel 4 builds no `cp313t`."""
+"""The CPython versions whose free-threaded build is supported (PEP 779); cibuildwheel 4 builds no `cp313t`."""
 
 _CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
 _SDIST, _PURE = "sdist", "py3-none-any"
@@ -38,9 +38,9 @@ class WheelJob(Record, kw_only=True):
     """A CI job that builds wheels of one package for one target.
 
     Attributes:
-        package: Normalized name (PEP 503).
+        package: The normalized name of the package (PEP 503).
         target: The operating system and the processor.
-        identifiers: The build identifiers of the wheels.
+        identifiers: The build identifiers of the wheels that the job builds.
     """
 
     package: str
@@ -49,19 +49,24 @@ class WheelJob(Record, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The job's name, also for the artifact that it uploads."""
+        """The name of the job, and of the artifact that it uploads."""
         return f"{self.package}-{self.target.system}-{self.target.architecture}"
 
 
 class Command(Record, kw_only=True):
-    """The arguments of a program, and its additional environment variables."""
+    """The program with its arguments, and additional environment variables as pairs of name and value."""
 
     argv: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
 
 
 class Comparison(Record, kw_only=True):
-    """The wheels that are missing in a set of files, as identifiers, and the files that were not expected."""
+    """The differences between some files and the expected ones.
+
+    Attributes:
+        missing: The missing files: `sdist`, or the build identifier of a wheel.
+        extra: The names of the files that were not expected.
+    """
 
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
@@ -71,7 +76,7 @@ class ExpectedFiles(Record, kw_only=True):
     """The files of a release of one package: an sdist, and one wheel per identifier.
 
     Attributes:
-        wheels: cibuildwheel's identifiers, or only `py3-none-any` for a package without platform wheels.
+        wheels: The build identifiers, or only `py3-none-any` for a package without platform wheels.
         abi: The ABI of the platform wheels.
     """
 
@@ -79,7 +84,7 @@ class ExpectedFiles(Record, kw_only=True):
     abi: Abi
 
     def compare(self, files: Iterable[str]) -> Comparison:
-        """Compare file names with the expected files: wheels by their tags (PEP 425), one file per identifier."""
+        """Compare file names with the expected files; wheels are recognized by their tags (PEP 425)."""
         missing = [_SDIST, *self.wheels]
         extra = []
         for file in sorted(files):
@@ -97,10 +102,10 @@ class ExpectedFiles(Record, kw_only=True):
 
 
 def check_settings(settings: WheelsConfig, names: Collection[str]) -> None:
-    """Check that the settings fit the packages and the wheels.
+    """Check that `abi` and `skip` in the settings name packages and wheels that exist.
 
     Raises:
-        Blocked: A package has no platform wheels, or a glob matches no wheel of the matrix.
+        Blocked: A package in `abi` has no platform wheels, or a glob in `skip` matches no wheel of the matrix.
     """
     for name in settings.abi:
         if name not in names or not _has_platform_wheels(name, settings):
@@ -120,7 +125,7 @@ def check_settings(settings: WheelsConfig, names: Collection[str]) -> None:
 
 
 def jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
-    """Return the jobs that build a package's platform wheels, one per target; none for other packages.
+    """Return the jobs that build a package's platform wheels, one per target; empty if it has no such wheels.
 
     Raises:
         Blocked: The settings exclude all wheels, or `requires-python` is invalid.
@@ -151,7 +156,7 @@ def jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
 
 
 def expected_files(package: Package, settings: WheelsConfig) -> ExpectedFiles:
-    """Return the files that a release of the package has to have."""
+    """Return the files that a release of the package must have."""
     identifiers = tuple(identifier for job in jobs(package, settings) for identifier in job.identifiers)
     return ExpectedFiles(wheels=identifiers or (_PURE,), abi=settings.abi.get(package.name, "cpython"))
 
@@ -172,7 +177,7 @@ def cibuildwheel_command(job: WheelJob, *, sdist: str, output: str) -> Command:
 
 
 def github_matrix(wheel_jobs: Sequence[WheelJob]) -> dict[str, Any]:
-    """Return the jobs as `strategy.matrix` of a GitHub workflow, for JSON."""
+    """Return the jobs in JSON types, as the `strategy.matrix` of a GitHub workflow."""
     return {
         "include": [
             {
@@ -191,13 +196,13 @@ def _has_platform_wheels(name: str, settings: WheelsConfig) -> bool:
 
 
 def _supported_pythons(package: Package) -> tuple[str, ...]:
-    """Return the CPythons that a package supports, by `requires-python`, and by its classifiers if it has any."""
+    """Return the CPython versions that a package supports, by `requires-python` and by its classifiers, if any."""
     named = {match[1] for text in package.classifiers if (match := _CLASSIFIER.fullmatch(text))}
     return tuple(python for python in PYTHONS if (not named or python in named) and _admits(package, python))
 
 
 def _admits(package: Package, python: str) -> bool:
-    """Return whether a package supports the last release of a series, as cibuildwheel does."""
+    """Return whether `requires-python` allows the last release of a Python series, as cibuildwheel checks it."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     last = Version(f"{python}.99")
@@ -217,14 +222,14 @@ def _admits(package: Package, python: str) -> bool:
 
 
 def _python_tags(pythons: Iterable[str], *, free_threaded: bool = True) -> tuple[str, ...]:
-    """Return `cp39`, …, `cp314`, followed by `cp314t`."""
+    """Return the tags of CPython versions: `cp39`, …, `cp314`, then `cp314t` for the free-threaded build."""
     tags = [f"cp{python.replace('.', '')}" for python in pythons]
     more = [f"cp{python.replace('.', '')}t" for python in FREE_THREADED] if free_threaded else []
     return (*tags, *(tag for tag in more if tag.removesuffix("t") in tags))
 
 
 def _identifiers(pythons: Sequence[str], target: Target, abi: Abi, skip: Sequence[str]) -> tuple[str, ...]:
-    """Return the wheels of one target; a wheel for several CPythons is built with the oldest one."""
+    """Return the build identifiers for one target; a wheel for several CPythons is built with the oldest one."""
     identifiers = [f"{python}-{target.tag}" for python in pythons]
     remaining = [name for name in identifiers if not any(fnmatchcase(name, glob) for glob in skip)]
     if abi == "cpython":
@@ -239,6 +244,7 @@ def _is_free_threaded(identifier: str) -> bool:
 
 
 def _tags(file: str) -> Collection[Tag]:
+    """Return the tags in the name of a wheel; empty for any other file name."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     try:
@@ -248,7 +254,7 @@ def _tags(file: str) -> Collection[Tag]:
 
 
 def _matches(tag: Tag, identifier: str, abi: Abi) -> bool:
-    """Return whether a tag of a wheel matches an identifier."""
+    """Return whether a wheel's tag matches a build identifier."""
     if identifier == _PURE:
         return (tag.interpreter, tag.abi, tag.platform) == ("py3", "none", "any")
     python, _, platform = identifier.partition("-")
@@ -270,6 +276,6 @@ def _matches_platform(platform: str, expected: str) -> bool:
 
 
 def _minor(interpreter: str) -> int:
-    """Return 9 for `cp39`; a number above all versions if it is not CPython 3."""
+    """Return the minor version in an interpreter tag, 9 for `cp39`; a very large number if it is not CPython 3."""
     match = re.fullmatch(r"cp3([0-9]+)", interpreter)
     return int(match[1]) if match is not None else 1 << 16

@@ -23,10 +23,10 @@ class KnownTags(Record):
     """The tags of a repository, and the form that each package's tags have.
 
     Attributes:
-        tags: All tags, of this clone and of the remote if it was queried.
-        survey: The tags by prefix.
-        prefixes: By package: the prefix of its tags; packages without tags are left out.
-        latest_plain: The prefix and version of the plain tag with the greatest version.
+        tags: All tags of this clone and, if it was queried, of the remote.
+        survey: The tags, grouped by prefix.
+        prefixes: Maps each package that has tags to their prefix.
+        latest_plain: The prefix and the version of the latest plain tag (one that names no package), or None.
         is_alone: Whether the repository contains no other packages than those of the workspace.
     """
 
@@ -40,15 +40,15 @@ class KnownTags(Record):
 def read_known_tags(
     workspace: Workspace, tags: Iterable[str], reachable: Collection[str] = (), *, is_alone: bool = True
 ) -> KnownTags:
-    """Determine the form of each package's tags.
+    """Determine the prefix of each package's tags.
 
-    Plain tags belong to the packages that have their version, to the package at the root, to a package that is
-    alone, and to those whose backends take the version from any tag.
+    Plain tags, which name no package, belong to the packages that have their version, to the package at the root,
+    to the only package of the repository, and to packages whose backends take the version from any tag.
 
     Args:
         workspace: The packages.
         tags: All tags.
-        reachable: Those that the present commit contains, if that is known: the last plain tag is one of them.
+        reachable: The tags in the history of the current commit, if known: the latest plain tag is one of them.
         is_alone: Whether the repository contains no other packages.
     """
     packages, all_tags = workspace.packages, tuple(sorted(tags))
@@ -76,10 +76,16 @@ def read_known_tags(
 
 
 def _shared(packages: Sequence[Package], survey: Survey, last: tuple[str, Version]) -> dict[str, str]:
-    """Return the packages that have the version of plain tags, each with the prefix of those tags.
+    """Map the packages that share plain tags to the prefix of these tags.
 
-    Of several versions, the greatest one counts: the others are those of packages that are new or no longer
-    released. A version that only one package has must be the last one, or that of the next release.
+    These are the packages whose version has a plain tag, or directly follows one that has. If they have several
+    such versions, only the greatest counts: packages with other versions are new or no longer released. If only
+    one package has it, the tag must be the latest in the history, or the one with the greatest version.
+
+    Args:
+        packages: The packages.
+        survey: The tags, grouped by prefix.
+        last: The prefix and the version of the latest plain tag.
     """
     versions = {version: prefix for prefix in survey.plain_prefixes for version in survey.versions(prefix)}
     packages_by_version: dict[Version, list[str]] = {}
@@ -96,12 +102,15 @@ def _shared(packages: Sequence[Package], survey: Survey, last: tuple[str, Versio
 
 
 def _fits(version: Version | None, tagged: Collection[Version]) -> bool:
-    """Return whether a version is tagged, or follows one that is."""
+    """Return whether a version is tagged, or is a prerelease that directly follows a tagged version."""
     return version is not None and _origin(version, tagged) is not None
 
 
 def _origin(version: Version, tagged: Collection[Version]) -> Version | None:
-    """Return the version if it is tagged; for another prerelease, the tagged version that it directly follows."""
+    """Return the version itself if it is tagged; for a prerelease, the tagged version that it directly follows.
+
+    Return None if there is no such version.
+    """
     if version in tagged:
         return version
     if (
@@ -117,9 +126,9 @@ def _origin(version: Version, tagged: Collection[Version]) -> Version | None:
 
 
 def lockstep_reason(workspace: Workspace, config: Config, known_tags: KnownTags) -> str | None:
-    """Explain why the packages are bumped in lockstep though no setting says so; None if they are not.
+    """Return why the packages are bumped in lockstep although no setting says so; return None if they are not.
 
-    They are if all packages have the same version, and the tags contain no package name.
+    They are if all packages have the same version, and their tags contain no package names.
     """
     is_configured = config.versions is not None or config.groups or config.tag_names or config.tag_formats
     names_packages = config.tag_format is not None and any(
@@ -142,7 +151,7 @@ def lockstep_reason(workspace: Workspace, config: Config, known_tags: KnownTags)
 
 
 def _latest_plain(survey: Survey, reachable: Collection[str]) -> tuple[str, Version] | None:
-    """Return the prefix and the version of the plain tag with the greatest version."""
+    """Return the prefix and the version of the latest plain tag, if possible of a reachable one."""
     tagged = [
         (version, prefix, tag) for prefix in survey.plain_prefixes for tag, version in survey.by_prefix[prefix]
     ]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
 
 _MAX_LISTED = 5
-"""Packages named in a message."""
+"""The maximum number of packages named in a message."""
 _VERSION = "{version}"
 
 
@@ -38,7 +38,7 @@ def format_problems(
     formats: Mapping[str, TagFormat],
     known_tags: KnownTags,
 ) -> Iterator[Problem]:
-    """Find packages whose next tag would have another form than their tags have, or one that no tag here has."""
+    """Yield a problem if next tags would differ in form from existing ones, and one if their form is not clear."""
     survey, tags = known_tags.survey, known_tags.tags
     if not (survey.plain_prefixes or survey.package_prefixes or survey.unreadable or known_tags.prefixes):
         return  # there are no tags, or none of releases
@@ -87,7 +87,7 @@ def format_problems(
 
 
 def _example(prefix: str, known_tags: KnownTags, package: Package | None = None) -> str:
-    """Return a tag with a prefix: of the package's version or the one before, else of the greatest version."""
+    """Return the latest tag with a prefix, if possible one not above the package's version, as an example."""
     tagged = known_tags.survey.by_prefix[prefix]
     version = package.version if package is not None else None
     reached = [pair for pair in tagged if version is not None and pair[1] <= version]
@@ -95,11 +95,13 @@ def _example(prefix: str, known_tags: KnownTags, package: Package | None = None)
 
 
 def _sample_version(name: str, workspace: Workspace) -> str:
+    """Return the version of a package for the example of a tag, or 1.0 if it is unknown."""
     version = workspace.by_name[name].version
     return str(version) if version is not None else "1.0"
 
 
 def _examples(known_tags: KnownTags) -> Iterator[str]:
+    """Yield an example of the tags with each prefix, the most frequent one first, then tags without a version."""
     by_prefix = known_tags.survey.by_prefix
     for prefix in sorted(by_prefix, key=lambda prefix: -len(by_prefix[prefix])):
         yield _example(prefix, known_tags)
@@ -107,7 +109,7 @@ def _examples(known_tags: KnownTags) -> Iterator[str]:
 
 
 def propose_settings(workspace: Workspace, config: Config, known_tags: KnownTags) -> dict[str, Any]:
-    """Return the keys of `[tool.relnox]` to add or change so that new tags look like the existing ones."""
+    """Return the settings to add or change in `[tool.relnox]` so that new tags look like the existing ones."""
     if config.versions == "lockstep" or lockstep_reason(workspace, config, known_tags) is not None:
         versions = {} if config.versions else {"versions": "lockstep"}
         return versions | _common_format(workspace, replace(config, versions="lockstep"), known_tags)
@@ -141,7 +143,7 @@ def propose_settings(workspace: Workspace, config: Config, known_tags: KnownTags
 
 
 def _common_format(workspace: Workspace, config: Config, known_tags: KnownTags) -> dict[str, Any]:
-    """Return the setting of the format for packages with common tags."""
+    """Return the `tag-format` setting for packages with common tags; empty if no setting is needed."""
     if detect_format(workspace.packages, known_tags.tags, common=True) and not config.tag_format:
         return {}
     prefixes = set(known_tags.prefixes.values())
@@ -154,7 +156,10 @@ def _common_format(workspace: Workspace, config: Config, known_tags: KnownTags) 
 def _tagged_together(
     workspace: Workspace, config: Config, survey: Survey, prefixes: Mapping[str, str]
 ) -> Iterator[tuple[str, list[Package]]]:
-    """Yield clusters of two or more packages that share plain tags, each with their prefix."""
+    """Yield the prefix of each kind of plain tags that several packages of one version share, and these packages.
+
+    Packages in groups of the settings are left out.
+    """
     in_groups = {
         package.name
         for group in config.groups.values()
@@ -178,7 +183,7 @@ class _TaggedPackage(Record):
         package: The package.
         prefix: The prefix of its tags.
         parts: The prefix in three parts: the text before the name, the name, the text after it.
-        tag_name: The value of {tag-name} in the settings.
+        tag_name: The value of `{tag-name}` for the package, according to the settings.
     """
 
     package: Package
@@ -188,13 +193,16 @@ class _TaggedPackage(Record):
 
     @property
     def templates(self) -> Iterator[str]:
-        """Formats that give tags like these, without further settings."""
+        """The tag formats that would give the package this prefix without further settings."""
         lead, word, end = self.parts
         values = {"{name}": self.package.name, "{folder}": self.package.folder_name, "{tag-name}": word}
         yield from (f"{lead}{field}{end}{_VERSION}" for field, value in values.items() if word and word == value)
 
     def entry(self, text: str) -> tuple[str, str] | None:
-        """Return the key and value that the package needs in addition to a common format, or None."""
+        """Return the setting that the package needs in addition to the common tag format `text`, or None.
+
+        The setting is the key, `tag-names` or `tag-formats`, and the value for the package.
+        """
         values = {"{name}": self.package.name, "{folder}": self.package.folder_name, "{tag-name}": self.tag_name}
         prefix = text.removesuffix(_VERSION)
         for field, value in values.items():
@@ -215,7 +223,17 @@ def _separate_formats(
     *,
     has_untagged: bool,
 ) -> dict[str, Any]:
-    """Return tag-format, tag-names and tag-formats for packages with separate tags, with the fewest entries."""
+    """Return the settings `tag-format`, `tag-names` and `tag-formats` for packages with tags of their own.
+
+    Of all possible settings, those with the fewest entries are returned.
+
+    Args:
+        workspace: All packages of the project.
+        config: The present settings.
+        prefixes: Maps the packages to the prefixes of their tags.
+        plain_prefixes: The prefixes that name no package.
+        has_untagged: Whether the project has packages without tags.
+    """
     packages = [
         _TaggedPackage(
             workspace.by_name[name],
@@ -249,7 +267,7 @@ def _separate_formats(
 
 
 def folder_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -> list[str]:
-    """Return patterns that match exactly these packages, with globs for folders that mostly contain such."""
+    """Return patterns that match exactly these packages, with a glob for each folder that mostly contains them."""
     selected = {package.folder for package in packages}
     by_parent: dict[str, list[str]] = {}
     for folder in sorted(selected):
@@ -268,7 +286,7 @@ def folder_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -
 
 
 def as_toml(settings: Mapping[str, Any], *, header: bool = True) -> str:
-    """Format settings as TOML, ready to paste; without the header for text of one line."""
+    """Format settings as TOML, ready to paste; `header` adds the line `[tool.relnox]`."""
     import tomlkit
 
     return tomlkit.dumps({"tool": {"relnox": settings}} if header else settings).rstrip()

@@ -1,7 +1,7 @@
-"""A survey of existing tags: the package that each one belongs to, whatever its form.
+"""A survey of existing tags, which finds the package that each tag belongs to, whatever the form of the tag.
 
-A tag is a version with a prefix. The prefix names a package (its distribution, its folder, or the end of its name,
-with any separators), or no package: `v1.2.0`, `1.2.0` and `release-1.2.0` are plain tags.
+A tag consists of a prefix and a version. The prefix may name a package: by its name, its folder, or the end of its
+name, with any separators. Tags that name no package are plain tags, such as `v1.2.0`, `1.2.0` and `release-1.2.0`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _START = re.compile(r"(?:^|(?<=[^0-9A-Za-z.+])|(?<=^[vV])|(?<=[^0-9A-Za-z.+][vV]))\d")
 """Where a version may begin in a tag."""
 _NUMBER_BEFORE = re.compile(r"(?:^|[^0-9A-Za-z])\d+[^0-9A-Za-z]$")
-"""A prefix that ends in a number: the rest is no version, as in rel_1_4_0 or 2024-01-31."""
+"""A prefix that ends in a number: what follows is then not a version, as in rel_1_4_0 or 2024-01-31."""
 _PARTS = re.compile(r"[^0-9A-Za-z]+")
 _GENERIC = frozenset({"v", "release", "releases", "rel", "version", "tag", "tags", "python", "py"})
 """Words in prefixes that name no package."""
 _MAX_LENGTH = 200
-"""Characters of a tag; longer ones are ignored."""
+"""The maximum length of a tag in characters; longer tags are ignored."""
 
 Tagged = tuple[str, Version]
 
@@ -35,8 +35,8 @@ class Survey(Record):
     """The tags that contain a version, by prefix.
 
     Attributes:
-        by_prefix: By prefix: the tags, with their versions.
-        package_prefixes: By package: the prefixes that name it.
+        by_prefix: Maps each prefix to its tags and their versions.
+        package_prefixes: Maps each package that has tags to the prefixes that name it.
         plain_prefixes: The prefixes that name no package.
         unreadable: Tags that contain a digit but no version.
     """
@@ -47,7 +47,7 @@ class Survey(Record):
     unreadable: tuple[str, ...] = ()
 
     def versions(self, prefix: str) -> frozenset[Version]:
-        """Return the versions of the tags with a prefix."""
+        """Return the versions of the tags with this prefix."""
         return frozenset(version for _, version in self.by_prefix.get(prefix, ()))
 
     def tags_of(self, package: str) -> tuple[Tagged, ...]:
@@ -56,17 +56,20 @@ class Survey(Record):
         return tuple(tagged for prefix in prefixes for tagged in self.by_prefix[prefix])
 
     def prefix_of(self, package: Package) -> str | None:
-        """Return the tag prefix of a package: that of its current version's tag, else that of its latest tag."""
+        """Return the prefix of the tag of the package's current version, or else of its latest tag, or None."""
         return self.best_prefix(self.package_prefixes.get(package.name, ()), package.version)
 
     def plain_prefix_of(self, version: Version | None) -> str | None:
-        """Return the prefix of a plain tag of a version, or None if there is no such tag."""
+        """Return the prefix of the plain tag of a version, or None if there is no such tag."""
         return self.best_prefix(
             [prefix for prefix in self.plain_prefixes if version in self.versions(prefix)], version
         )
 
     def best_prefix(self, prefixes: Iterable[str], version: Version | None) -> str | None:
-        """Return the prefix that has a tag of the version, else the one with the greatest version."""
+        """Return the prefix that has a tag of the version, or else the one with the greatest version.
+
+        Return None if there are no prefixes.
+        """
         return max(
             prefixes,
             key=lambda prefix: (version in self.versions(prefix), max(self.versions(prefix))),
@@ -75,7 +78,7 @@ class Survey(Record):
 
 
 def split_tag(tag: str) -> tuple[str, Version] | None:
-    """Split a tag into its prefix and the version at its end; None for a tag without one."""
+    """Split a tag into its prefix and the version at its end; return None if it does not end with a version."""
     if len(tag) > _MAX_LENGTH:
         return None
     for match in _START.finditer(tag):
@@ -124,11 +127,12 @@ def split_prefix(prefix: str) -> tuple[str, str, str]:
 
 
 def _words(text: str) -> list[str]:
+    """Split text into lowercase words of letters and digits."""
     return [word for word in _PARTS.split(text.lower()) if word]
 
 
 def _without_generic(words: list[str]) -> list[str]:
-    """Strip the generic words at both ends."""
+    """Return the words without the generic ones at both ends."""
     first, last = 0, len(words)
     while first < last and words[first] in _GENERIC:
         first += 1
@@ -138,7 +142,7 @@ def _without_generic(words: list[str]) -> list[str]:
 
 
 def _named_package(words: list[str], aliases: Iterable[Mapping[str, set[str]]]) -> str | None:
-    """Return the package that the words name, by the first kind of alias that is unambiguous."""
+    """Return the package that the words name, or None; `aliases` are tried in order until one is unambiguous."""
     # A v at the end belongs to the version, unless the package's name ends in it.
     without_v = words[:-1] if words[-1] == "v" else words
     keys = dict.fromkeys("".join(part) for part in (words, without_v, _without_generic(words)))
@@ -150,7 +154,10 @@ def _named_package(words: list[str], aliases: Iterable[Mapping[str, set[str]]]) 
 
 
 def _aliases(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
-    """Yield packages by alias, the surest kind first: name, folder, name of the folder, ends of the name."""
+    """Yield a mapping from aliases to packages for each kind of alias, the most reliable kind first.
+
+    The kinds are the name of the package, its folder, the last part of its folder, and the ends of its name.
+    """
     kinds = (
         lambda package: (package.name,),
         lambda package: (package.folder,),
@@ -167,5 +174,6 @@ def _aliases(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
 
 
 def _ends(name: str) -> tuple[str, ...]:
+    """Return the parts of a name after each hyphen: `b-c` and `c` for `a-b-c`."""
     words = name.split("-")
     return tuple("-".join(words[start:]) for start in range(1, len(words)))

@@ -1,4 +1,4 @@
-"""Tag names: the tag of a package's version, and the package and version of a tag."""
+"""Names of tags: the tag for a version of a package, and the version in a tag."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TagFormat(Record):
         return f"{self.prefix}{semver_compat.format_version(version, self.scheme)}{self.suffix}"
 
     def parse(self, tag: str) -> Version | None:
-        """Return the version in a tag, in any spelling; None if the tag does not have this format."""
+        """Return the version in a tag, however it is written, or None if the tag does not have this format."""
         if not (tag.startswith(self.prefix) and tag.endswith(self.suffix)):
             return None
         text = tag[len(self.prefix) : len(tag) - len(self.suffix)]
@@ -77,28 +77,33 @@ class TagFormat(Record):
         return [(tag, version) for tag in tags if (version := self.parse(tag)) is not None]
 
     def has(self, version: Version, tags: Sequence[str]) -> bool:
-        """Return whether one of these sorted tags is of a version."""
+        """Return whether one of these tags, which must be sorted, is a tag of the version in this format."""
         start = bisect_left(tags, self.prefix)
         end = bisect_left(tags, f"{self.prefix}\U0010ffff")
         return any(self.parse(tag) == version for tag in tags[start:end])
 
     def latest(self, tags: Iterable[str]) -> tuple[str, Version] | None:
-        """Return the tag with the greatest version, and that version."""
+        """Return the tag of this format with the greatest version, and that version, or None."""
         return max(self.matches(tags), key=lambda pair: pair[1], default=None)
 
 
 def tag_formats(
     workspace: Workspace, config: Config, present: Iterable[str] = (), *, is_alone: bool = True
 ) -> Mapping[str, TagFormat]:
-    """Return every package's tag format, by name.
+    """Return the tag format of each package, by name.
 
-    The configured one comes first, then the prefix that a package's backend reads. Otherwise it is the usual form
-    that the existing tags have, or else `v{version}` for one package or lockstep, and `{name}-v{version}` for
-    several packages. Packages whose backends read any tag share one format. `is_alone` tells that the repository
-    contains no other packages than these.
+    It is, in order of precedence: the configured format, the prefix that the package's backend reads, the usual
+    format that existing tags have, or the default. The default is `v{version}` in lockstep and for a single
+    package, and `{name}-v{version}` for several packages. Packages whose backends read any tag share one format.
+
+    Args:
+        workspace: The packages.
+        config: The settings.
+        present: The names of the existing tags.
+        is_alone: Whether the repository contains no other packages than these.
 
     Raises:
-        Blocked: The configured format is invalid, or does not distinguish the tags of two packages.
+        Blocked: A format is invalid, or does not distinguish the tags of two packages.
     """
     tags, packages = sorted(present), workspace.packages
     common = has_common_tags(workspace, config, tags, is_alone=is_alone)
@@ -156,14 +161,14 @@ def latest_tags(
     limits: Mapping[str, Version | None] | None = None,
     lines: Sequence[ReleaseLine] = (),
 ) -> dict[str, tuple[str, Version]]:
-    """Return each package's tag with the greatest version, and that version; packages without tags are left out.
+    """Map each package that has tags to the tag with the greatest version, and to that version.
 
     Args:
         formats: The tag format of each package.
-        tags: Names of tags.
-        limits: By package, a version that tags should not be above; tags above it are used if there are no others.
-        lines: The release lines of the present commit. A package's tags outside of their bounds are used if there
-            are no others: the line begins at them.
+        tags: The names of the tags.
+        limits: Maps packages to versions. Tags with a greater version are used only if there are no others.
+        lines: The release lines of the current commit. Tags with versions outside of their bounds are used only if
+            there are no others, since a line begins at such a tag.
     """
     ordered = sorted(tags)
     matches: dict[TagFormat, list[tuple[str, Version]]] = {}
@@ -184,7 +189,7 @@ def latest_tags(
 def _confusable(
     formats: Sequence[tuple[str, TagFormat]],
 ) -> Iterator[tuple[tuple[str, TagFormat], tuple[str, TagFormat]]]:
-    """Yield pairs of formats, sorted by prefix, of which one prefix begins with the other."""
+    """Yield the pairs of formats in which one prefix begins with the other; `formats` is sorted by prefix."""
     for index, one in enumerate(formats):
         for other in formats[index + 1 :]:
             if not other[1].prefix.startswith(one[1].prefix):
@@ -193,7 +198,7 @@ def _confusable(
 
 
 def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
-    """Return a tag of one format that has the other format as well."""
+    """Return a tag that has both formats, or None if none is found."""
     for tag_format, other in ((first, second), (second, first)):
         tag = f"{tag_format.prefix}1{tag_format.suffix}"
         if other.parse(tag) is not None:
@@ -204,8 +209,8 @@ def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
 def has_common_tags(workspace: Workspace, config: Config, tags: Sequence[str], *, is_alone: bool = True) -> bool:
     """Return whether each release has one common tag, which need not name a package.
 
-    That is the case in lockstep and for a single package. A single package beside others that do not belong to the
-    project has plain tags only if its present version has one.
+    That is so in lockstep and for a single package. If the repository contains packages that do not belong to the
+    project (`is_alone` is false), it is so for a single package only if its current version has a plain tag.
     """
     if config.versions == "lockstep":
         return True
@@ -219,12 +224,12 @@ def has_common_tags(workspace: Workspace, config: Config, tags: Sequence[str], *
 
 
 def any_tag_readers(packages: Iterable[Package]) -> tuple[Package, ...]:
-    """Return the packages whose backends take the version from the last tag, whatever its prefix."""
+    """Return the packages whose backends take the version from the latest tag, whatever its prefix is."""
     return tuple(package for package in packages if package.source.kind == "tags" and not package.source.key)
 
 
 def configured_formats(workspace: Workspace, config: Config) -> dict[str, str]:
-    """Return the formats that the settings give to single packages and to groups, by package."""
+    """Map packages to the tag formats that the settings `groups` and `tag-formats` give them."""
     texts: dict[str, str] = {}
     for group in config.groups.values():
         if group.tag_format is not None:
@@ -237,10 +242,11 @@ def configured_formats(workspace: Workspace, config: Config) -> dict[str, str]:
 
 
 def detect_format(packages: Sequence[Package], tags: Iterable[str], *, common: bool) -> str | None:
-    """Return the usual form that the tags have, or None; of several forms the one with the greatest version.
+    """Return the format of existing tags, if it is a usual one, or None.
 
-    For packages with common tags, a form in which a present version is tagged comes first: other tags may be
-    unrelated. Otherwise it is the form that most packages have.
+    If tags have several formats, one in which most packages have tags is returned. If the packages have common
+    tags, it is one in which a current version is tagged, as other tags may be unrelated. If this leaves several
+    formats, the one with the greatest version is returned.
     """
     ordered, plain = sorted(tags), Config()
     if not ordered:
@@ -262,7 +268,7 @@ def detect_format(packages: Sequence[Package], tags: Iterable[str], *, common: b
 
 
 def _tag_format(package: Package, text: str, config: Config, *, is_own: bool = False) -> TagFormat:
-    """Return the format of a package; `is_own` if the settings give it to this package in particular."""
+    """Return a package's tag format from its text; `is_own` tells that `text` was set for this package only."""
     if config.tag_format is None and not is_own and package.source.kind == "tags" and package.source.key:
         return TagFormat(str(package.source.key[0]), "", config.scheme)
     fields = {

@@ -1,1 +1,1 @@
-"""Versions: next versions, SemVer, versions in the text of files, and versions derived from tags."""
+"""Versions: computing the next one, SemVer, versions in the text of files, and versions derived from tags."""

@@ -1,7 +1,7 @@
 """Comparison of versions that backends derive from tags with the tags of the commit that is built.
 
-Most backends read the nearest tag of any package: in a workspace with a tag for each package, they take the
-version of a sibling unless they are configured to read certain tags.
+Most backends read the nearest tag, whichever package it belongs to. In a workspace where each package has its own
+tags, they may take the version of a sibling unless they are configured to read certain tags.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class CommitTag(Record, kw_only=True):
     """A tag of the commit that is built.
 
     Attributes:
-        name: The tag.
-        package: The package it belongs to; empty if it belongs to none.
-        version: Its version; None if it has none.
+        name: The name of the tag.
+        package: The name of the package that the tag belongs to, or "" if it belongs to none.
+        version: The version in the tag, or None if it has none.
     """
 
     name: str
@@ -37,10 +37,10 @@ class CommitTags(Record, kw_only=True):
     """The tags of the commit that is built, from the point of view of one package.
 
     Attributes:
-        own: The package's own tag.
-        others: All other tags.
-        derives: Whether the package's version comes from tags.
-        remedy: How its backend is configured to read certain tags.
+        own: The package's own tag, or None if it has none at this commit.
+        others: The tags that do not belong to the package.
+        derives: Whether the backend derives the package's version from tags.
+        remedy: How to configure the backend to read only the package's own tags; empty if `derives` is false.
     """
 
     own: CommitTag | None
@@ -50,7 +50,7 @@ class CommitTags(Record, kw_only=True):
 
 
 class Mismatch(NamedTuple):
-    """A version that differs from the tags."""
+    """A difference between the version that a backend derived and the tags of the commit."""
 
     level: Literal["error", "warning"]
     message: str
@@ -60,7 +60,15 @@ class Mismatch(NamedTuple):
 def tags_of_commit(
     package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, derives: bool, remedy: str
 ) -> CommitTags:
-    """Return the tags of a commit, from the point of view of a package."""
+    """Return the tags of a commit, from the point of view of one package.
+
+    Args:
+        package: The name of the package.
+        tags: The names of all tags of the commit.
+        formats: The tag format of each package.
+        derives: Whether the backend derives the package's version from tags.
+        remedy: How to configure the backend to read only the package's own tags.
+    """
     here = sorted(tags)
     latest = formats[package].latest(here)
     own = None if latest is None else CommitTag(name=latest[0], package=package, version=latest[1])
@@ -74,7 +82,7 @@ def tags_of_commit(
 
 
 def find_mismatch(package: str, version: Version, tags: CommitTags) -> Mismatch | None:
-    """Compare the version that a backend derived with the tags of the commit; None if they agree."""
+    """Return how the version that a backend derived differs from the tags of the commit, or None if they agree."""
     other = next((tag for tag in tags.others if tag.version == version), None)
     origin = "" if other is None else f" (as tag {other.name}{_of(other)})"
     if tags.own is not None:
@@ -110,11 +118,12 @@ _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has th
 
 
 def _of(tag: CommitTag) -> str:
+    """Return ` of PACKAGE` for a message, or an empty string if the tag belongs to no package."""
     return f" of {tag.package}" if tag.package else ""
 
 
 def _version_in(tag: str) -> Version | None:
-    """Return the version at the end of a tag of unknown form."""
+    """Return the version at the end of a tag of any form, or None."""
     for match in re.finditer(r"(?<![\d.])\d", tag):
         try:
             return Version(tag[match.start() :])

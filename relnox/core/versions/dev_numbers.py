@@ -1,4 +1,4 @@
-"""Numbers of development versions that no other run gets: from the run of a CI job, or from the clock."""
+"""Unique numbers for development versions, taken from the run of a CI job or from the clock."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 _MAX_ATTEMPTS = 99
 _MAX_DIGITS = 9
-"""Digits of a run number: with the attempt, it stays far below the numbers of 64 bits that installers read."""
+"""The maximum number of digits in a run number, so that it fits in 64 bits even with the attempt appended."""
 
 
 def number_of_run(environment: Mapping[str, str]) -> tuple[int, str]:
-    """Return the number of this run of CI, and where it comes from.
+    """Return the number of this CI run, and a text that says what it stands for.
 
-    On GitHub the last two digits are the attempt, so that a rerun gets a number of its own: 4202 is the second
-    attempt of run 42. A pipeline of GitLab has one number, also when its jobs are retried.
+    On GitHub, the last two digits are the attempt, so that each rerun gets its own number: 4202 is the second
+    attempt of run 42. On GitLab, it is the number of the pipeline, which stays the same if jobs are retried.
 
     Args:
         environment: All environment variables.
 
     Raises:
-        Blocked: No variable has the number of the run, or it is not usable.
+        Blocked: No variable contains the number of the run, or the number is invalid.
     """
     if run := environment.get("GITHUB_RUN_NUMBER"):
         attempt = environment.get("GITHUB_RUN_ATTEMPT") or "1"
@@ -47,12 +47,13 @@ def number_of_run(environment: Mapping[str, str]) -> tuple[int, str]:
 
 
 def number_of_time(now: datetime) -> tuple[int, str]:
-    """Return the time as a number with 17 digits (YYYYMMDDHHMMSS and milliseconds), and a text for people."""
+    """Return a time in UTC as a number with 17 digits (YYYYMMDDHHMMSS and milliseconds), and as readable text."""
     number = int(f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03}")
     return number, f"{now:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _parse(variable: str, text: str) -> int:
+    """Parse the value of an environment variable as a positive number; raise `Blocked` if it is not one."""
     if not (text.isascii() and text.isdecimal()) or len(text) > _MAX_DIGITS or int(text) == 0:
         raise Blocked(
             "run-number-invalid", f"{variable} is not the number of a run: {text[:40]!r}", fix=f"unset {variable}"

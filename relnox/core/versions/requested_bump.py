@@ -13,7 +13,7 @@ Phase = Literal["alpha", "beta", "rc"]
 
 LEVELS: tuple[Level, ...] = get_args(Level)
 LETTERS: dict[Phase, str] = {"alpha": "a", "beta": "b", "rc": "rc"}
-"""How versions spell the phases."""
+"""Maps each phase to the letters that stand for it in a version."""
 ANY_LEVEL, ANY_PHASE = "--part major, minor or patch", "--pre alpha, beta or rc"
 
 
@@ -22,13 +22,13 @@ class Bump(Record, kw_only=True):
 
     Attributes:
         part: The part to bump; `pre` continues the present phase, `phase` starts the next one.
-        pre: The phase of the new version, alone or with a level; with `part="pre"`, the phase to start if there is
-            none.
-        to: The new version itself, instead of the above.
-        always_increment: Bump the level even if the present prerelease leads to it already; allow post releases of
-            prereleases.
+        pre: The phase of the new version, alone or with a level. With `part="pre"`, it is the phase to start if
+            the present version has none.
+        to: The new version itself, instead of a part or phase.
+        always_increment: Whether to bump the level even if the present prerelease already leads to it, and to
+            allow post releases of prereleases.
         allow_lower: Whether `to` may be lower than the present version.
-        number: The number of the development release, instead of the next one.
+        number: The number of the development release, or None for the next one.
     """
 
     part: Part | None = None
@@ -40,10 +40,10 @@ class Bump(Record, kw_only=True):
 
 
 def check(bump: Bump) -> None:
-    """Check that the options are valid, sufficient and without contradiction.
+    """Check that the options are valid and sufficient, and do not contradict each other.
 
     Raises:
-        Blocked: They are not.
+        Blocked: An option is invalid or missing, or options contradict each other.
     """
     if bump.part is not None and bump.part not in get_args(Part):
         raise Blocked(
@@ -74,6 +74,7 @@ def check(bump: Bump) -> None:
 
 
 def _check_alone(bump: Bump) -> None:
+    """Raise `Blocked` if `to` is combined with an option that it excludes."""
     others = {"--part": bump.part, "--pre": bump.pre, "--always-increment": bump.always_increment}
     if flags := [flag for flag, value in others.items() if value]:
         raise Blocked(

@@ -24,7 +24,7 @@ _WORDS = {"a": "alpha", "b": "beta", "rc": "rc"}
 _SEGMENTS = {"a": "a", "alpha": "a", "b": "b", "beta": "b", "rc": "rc", "dev": ".dev"}
 _MEANS_RC = frozenset({"c", "pre", "preview"})
 _MEANS_POST = frozenset({"", "post", "r", "rev"})
-"""Words after a hyphen that PEP 440 reads as a post release, as it does a number without a word."""
+"""Words after a hyphen that PEP 440 reads as a post release; "" stands for a number without a word."""
 
 # Compiled on first use, to start faster.
 _PRERELEASE = r"(?i)(?P<word>[a-z]*)(?:[.-]?(?P<number>[0-9]+))?"
@@ -32,14 +32,14 @@ _DEV_OF = r"(?i)(?P<stage>(?:a|alpha|b|beta|rc)(?:[.-]?[0-9]+)?)[.-]?dev(?:[.-]?
 
 _LENGTH = 3
 _LARGEST = 2**53 - 1
-"""The greatest number that every SemVer tool takes: node-semver's MAX_SAFE_INTEGER; Cargo stops at 2**64 - 1."""
+"""The greatest number that every SemVer tool accepts: node-semver's MAX_SAFE_INTEGER; Cargo allows 2**64 - 1."""
 
 
 def format_version(version: Version, scheme: Scheme) -> str:
     """Format a version for pyproject.toml, Python files and tags.
 
-    Under any scheme, PEP 440 reads the text as the same version. Under `semver`, the length of the release stays
-    (`2.1` stays `2.1`), and versions that SemVer cannot express stay in PEP 440's form.
+    Under any scheme, PEP 440 reads the text as the same version. Under `semver`, `2.1` is not padded to `2.1.0`,
+    and versions that SemVer cannot express are written in PEP 440's form.
     """
     if scheme != "semver" or semver_obstacle(version) is not None:
         return str(version)
@@ -49,12 +49,12 @@ def format_version(version: Version, scheme: Scheme) -> str:
 
 
 def to_semver(version: Version) -> str:
-    """Format a version for files that must be SemVer: three numbers, and one hyphenated prerelease.
+    """Format a version for files that require SemVer: three numbers, and a prerelease after a hyphen, if any.
 
     A local segment becomes build metadata.
 
     Raises:
-        Blocked: SemVer 2.0.0 cannot express it, or sorts it in another order than PEP 440.
+        Blocked: SemVer 2.0.0 cannot express the version, or sorts it in another order than PEP 440.
     """
     if (obstacle := semver_obstacle(version)) is not None:
         reason, fix = obstacle
@@ -63,7 +63,7 @@ def to_semver(version: Version) -> str:
 
 
 def semver_obstacle(version: Version) -> tuple[str, str] | None:
-    """Return why SemVer cannot express a version, with the fix; None if it can."""
+    """Return the reason why SemVer cannot express a version, and the fix; return None if it can."""
     if version.epoch:
         return "SemVer has no epochs", "keep the version in Python files only"
     if version.post is not None:
@@ -87,10 +87,10 @@ def semver_obstacle(version: Version) -> tuple[str, str] | None:
 
 
 def semver_inversion(before: Version, after: Version) -> str | None:
-    """Return a warning if a version is higher than another in PEP 440 but lower in SemVer; None if both agree.
+    """Return a warning if `after` is higher than `before` in PEP 440 but lower in SemVer, or else None.
 
-    The only such case that both can express: PEP 440 sorts dev releases before all others, SemVer sorts the word
-    `dev` between `beta` and `rc` (SemVer 2.0.0, section 11).
+    This can happen only with dev releases: PEP 440 sorts them before all other prereleases, while SemVer sorts the
+    word `dev` between `beta` and `rc` (SemVer 2.0.0, section 11).
     """
     if not (before.is_prerelease and after.is_prerelease and before < after):
         return None
@@ -104,11 +104,11 @@ def semver_inversion(before: Version, after: Version) -> str | None:
 def from_semver(text: str) -> Version:
     """Parse a SemVer 2.0.0 version.
 
-    Prereleases that PEP 440 has as well are read (`-alpha.1`, `-beta.2`, `-rc.1`, `-dev.4`), with their usual
-    variants (`-alpha`, `-a.1`, `-rc1`), which `to_semver` writes back in the one form that sorts correctly.
+    The prereleases that PEP 440 has as well are accepted (`-alpha.1`, `-beta.2`, `-rc.1`, `-dev.4`), and so are
+    their usual variants (`-alpha`, `-a.1`, `-rc1`). `to_semver` writes them in the only form that sorts correctly.
 
     Raises:
-        Blocked: The text is not SemVer, PEP 440 has no equivalent, or sorts it in another order.
+        Blocked: The text is not SemVer, or PEP 440 has no equivalent or sorts it in another order.
     """
     import semver
 
@@ -137,20 +137,21 @@ def from_semver(text: str) -> Version:
 
 
 def _semver(version: Version) -> semver.Version:
-    """Convert a version that SemVer can express."""
+    """Convert a version that SemVer can express to a `semver.Version`."""
     import semver
 
     return semver.Version(version.major, version.minor, version.micro, _prerelease(version), version.local)
 
 
 def _prerelease(version: Version) -> str | None:
+    """Return the SemVer prerelease of a version, such as `alpha.1`, or None if it is not a prerelease."""
     if version.pre is not None:
         return f"{_WORDS[version.pre[0]]}.{version.pre[1]}"
     return None if version.dev is None else f"dev.{version.dev}"
 
 
 def _segment(text: str, prerelease: str) -> str:
-    """Convert a SemVer prerelease to a PEP 440 segment."""
+    """Convert a SemVer prerelease to a PEP 440 segment; `text` is the whole version, for messages."""
     core = text.split("-", 1)[0]
     if (two_stages := re.fullmatch(_DEV_OF, prerelease)) is not None:
         stage = two_stages["stage"]

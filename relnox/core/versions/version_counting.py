@@ -22,23 +22,23 @@ class Levels:
     """Numbering by level: major, minor and patch."""
 
     def reaches(self, release: Release, level: int) -> bool:
-        """Return whether a release is the first of its series at this level or a higher one."""
+        """Return whether a release begins a series at this level or a higher one: at `minor`, as 1.2.0 or 2.0.0."""
         # 0.0.0 counts as a patch, so that `major` of 0.0.0.dev1 is 1.0.0.
         last_nonzero = max((index for index, number in enumerate(release) if number), default=PATCH)
         return last_nonzero <= level
 
     def raised(self, release: Release, level: int) -> Release:
-        """Return the next release at a level."""
+        """Return the next release at a level: at `minor`, 1.3.0 for 1.2.4."""
         padded = _padded(release, level + 1)
         return _padded((*padded[:level], padded[level] + 1), len(padded))
 
     def prerelease(self, number: int, *, used: bool) -> int:
-        """Return the number of a phase's next release; the given one, if it is not used yet."""
+        """Return the number of the next release in a phase: `number` itself if it is not used yet."""
         return number + used
 
 
 class Calendar(Levels):
-    """Numbering by date: a date first, then a count within it; a prerelease's number may be a date, too."""
+    """Numbering by date: the year or month, then a count within it; a prerelease's number may be a date, too."""
 
     def __init__(self, calver_format: str, today: date | None) -> None:
         if today is None:
@@ -54,17 +54,21 @@ class Calendar(Levels):
         self.period: Release = periods[calver_format]
 
     def reaches(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the next calendar version
-        """See `Levels`."""
+        """Return whether a release is of the current year or month."""
         return _padded(release, len(self.period))[: len(self.period)] == self.period
 
     def raised(self, release: Release, level: int) -> Release:
-        """See `Levels`."""
+        """Return the next release of the current year or month."""
         if self.reaches(release, level):
             return super().raised(release, len(self.period))
         return _padded((*self.period, 0), len(release))
 
     def prerelease(self, number: int, *, used: bool) -> int:
-        """See `Levels`."""
+        """Return the number of the next release in a phase: today's date if the present number is a date.
+
+        Raises:
+            Blocked: Today's date is not a higher number.
+        """
         minimum = number + used
         if not _is_date_stamp(number):
             return minimum
@@ -85,4 +89,5 @@ def _is_date_stamp(number: int) -> bool:
 
 
 def _padded(release: Release, length: int) -> Release:
+    """Return a release padded with zeros to at least this length."""
     return (*release, *([0] * (length - len(release))))

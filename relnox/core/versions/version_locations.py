@@ -1,8 +1,8 @@
 """Versions in the text of files: find them, and replace them without changing other characters.
 
-Each kind of file is read by its own grammar, without guessing: a Python file by its syntax tree, so that a
-docstring or `target_version = …` does not count; JSON and lock files by their top level. A version that is found
-more or less often than declared is an error.
+Each kind of file is read by its own grammar. In a Python file, that is the syntax tree, so that a docstring or
+`target_version = …` is not mistaken for the version. In JSON and lock files, only the top level counts. A version
+that is found more or less often than declared is an error.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package, VersionSource
 
 HATCH_PATTERN = r"(?i)^(__version__|VERSION)(?: ?\: ?str)? *= *([\'\"])v?(?P<version>.+?)\2"
-"""The pattern that hatchling uses if `[tool.hatch.version]` has a path and no pattern (its documentation)."""
+"""The pattern that hatchling uses if `[tool.hatch.version]` has a path but no pattern (from its documentation)."""
 
 MESON_PATTERN = (
     r"^[ \t]*project[ \t]*\((?:[^()#']|'(?:[^'\\\n]|\\.)*'|\#[^\n]*)*?"
     r"\bversion[ \t\r\n]*:[ \t\r\n]*'(?P<version>[^'\n]*)'"
 )
-"""The version passed to `project()` of a meson.build as a plain string (Meson's reference manual)."""
+"""The version passed to `project()` in a meson.build as a plain string (see Meson's reference manual)."""
 
 _LOCK_ENTRY = (
     r"^\[\[package\]\]\r?\nname = \"(?P<name>[^\"\n]+)\"\r?\nversion = \"(?P<version>[^\"\n]+)\"\r?\n"
     r"(?P<source>source = (?P<value>[^\n]*))?"
 )
 _LOCAL_SOURCES = ("{ editable = ", "{ virtual = ", "{ directory = ", "{ workspace = ")
-"""Sources in uv.lock that are folders of the same checkout."""
+"""How sources that are folders of the same checkout begin in uv.lock."""
 
 
 class Span(NamedTuple):
-    """The position of a version: offsets in the text, and the version as written there."""
+    """The position of a version in a text: the start and end offsets, and the version as written there."""
 
     start: int
     end: int
@@ -53,7 +53,7 @@ def find_attribute(code: str, name: str) -> Span:
     """Find the string that a module assigns to a name.
 
     Raises:
-        ValueError: It assigns no string, or several values, or the code is not Python.
+        ValueError: The module does not assign exactly one plain string, or is not valid Python.
     """
     import ast  # takes 20 ms, and most bumps do not need it
 
@@ -76,9 +76,9 @@ def find_attribute(code: str, name: str) -> Span:
 
 
 def find_literals(code: str) -> Iterator[tuple[str, str]]:
-    """Yield version variables of a module's top level with the strings assigned to them.
+    """Yield the name and the string of each variable for the version at the top level of a module.
 
-    Values assigned in a branch are fallbacks, and values assigned twice are computed: neither are literals.
+    Variables that are assigned in a branch or more than once are left out: such values are fallbacks, or computed.
     """
     import ast
 
@@ -97,10 +97,10 @@ def find_literals(code: str) -> Iterator[tuple[str, str]]:
 
 
 def find_pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]:
-    """Find the group `version`, or `value`, in each match of a regular expression (multi-line mode).
+    """Find the group `version`, or else `value`, in each match of a regular expression (in multi-line mode).
 
     Raises:
-        ValueError: The number of matches differs; or the expression is invalid, or has no such group.
+        ValueError: The number of matches is not `count`, or the expression is invalid or has no such group.
     """
     try:
         compiled = re.compile(expression, re.MULTILINE)
@@ -118,10 +118,10 @@ def find_pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]
 
 
 def find_only_word(text: str) -> Span:
-    """Find the only word of a file's text.
+    """Find the only word in a text.
 
     Raises:
-        ValueError: There are several words, or none.
+        ValueError: The text contains several words, or none.
     """
     word = text.strip()
     if len(word.split()) != 1:
@@ -134,7 +134,7 @@ def find_json_version(text: str) -> Span:
     """Find the string at the top-level key `version` of a JSON document.
 
     Raises:
-        ValueError: It is not JSON, or has no such string.
+        ValueError: The text is not JSON, or has no such string.
     """
     import json
 
@@ -150,10 +150,10 @@ def find_json_version(text: str) -> Span:
 
 
 def find_locked_versions(text: str) -> dict[str, Span]:
-    """Find the versions of the checkout's own packages in a lock file, by name.
+    """Find the versions of the checkout's own packages in a lock file, by package name.
 
-    These are uv.lock's entries with a folder as their source, and Cargo.lock's entries without a source; both
-    tools always write them in this form.
+    In uv.lock, these are the entries whose source is a folder; in Cargo.lock, the entries without a source. Both
+    tools always write the entries in the form that is expected here.
     """
     return {
         match["name"]: Span(*match.span("version"), match["version"])
@@ -163,10 +163,10 @@ def find_locked_versions(text: str) -> dict[str, Span]:
 
 
 def find_spans(text: str, source: VersionSource) -> tuple[Span, ...]:
-    """Find the version of a source in the text of its file.
+    """Find all positions of a version in the text of the source's file.
 
     Raises:
-        ValueError: It is missing, or not found as often as declared.
+        ValueError: The version is missing, or not found as often as declared.
     """
     match source.kind:
         case "toml":
@@ -190,10 +190,10 @@ def find_spans(text: str, source: VersionSource) -> tuple[Span, ...]:
 
 
 def parse_version(source: VersionSource) -> Version:
-    """Parse the text of a source.
+    """Parse the version as it is written in a source.
 
     Raises:
-        Blocked: It is not a valid version.
+        Blocked: The text is not a valid version.
     """
     if not source.semver:
         return versioning.parse(source.text, where=source.file)
@@ -204,18 +204,18 @@ def parse_version(source: VersionSource) -> Version:
 
 
 def locations_agree(package: Package, version: Version | None) -> bool:
-    """Return whether every location of a package's version has this version."""
+    """Return whether all locations of a package's version contain this version."""
     return all(parse_version(location) == version for location in package.locations)
 
 
 def describe_disagreement(package: Package) -> str:
-    """List the version at each location of a package."""
+    """Return a message that lists the different versions in a package's files."""
     lines = "\n".join(f"  {location.text}: {location.file}" for location in package.locations)
     return f"{package.name} has different versions in different files\n{lines}"
 
 
 def replace_span(text: str, span: Span, version: str) -> str:
-    """Return the text with another version at a position."""
+    """Return the text with the version at a position replaced."""
     return text[: span.start] + version + text[span.end :]
 
 
@@ -223,7 +223,7 @@ def replace_version(text: str, source: VersionSource, version: str) -> str:
     """Replace the version in a file's text, and read it back to verify the change.
 
     Raises:
-        ValueError: The version is missing, not found as often as declared, or would not be found again.
+        ValueError: The version is missing or not found as often as declared, or the new one would not be found.
     """
     for span in reversed(find_spans(text, source)):
         text = replace_span(text, span, version)
@@ -233,7 +233,7 @@ def replace_version(text: str, source: VersionSource, version: str) -> str:
 
 
 def _assigned(module: ast.Module, name: str) -> Iterator[ast.expr]:
-    """Yield the values that module-level statements assign to a name; functions and classes are other scopes."""
+    """Yield the values that a module assigns to a name, except inside of functions and classes."""
     import ast
 
     nodes: list[ast.AST] = list(module.body)
@@ -257,7 +257,7 @@ def _is_name(target: ast.expr, name: str) -> bool:
 
 
 def _offset(code: str, line: int, column: int) -> int:
-    """Convert a position of the syntax tree, which counts UTF-8 bytes, to an offset in the text."""
+    """Convert a line and a column of the syntax tree, which counts UTF-8 bytes, to an offset in the text."""
     lines = re.split("(?<=\n)", code)
     before = "".join(lines[: line - 1])
     return len(before) + len(lines[line - 1].encode()[:column].decode())

@@ -1,4 +1,4 @@
-"""Notes on how a new version follows from the present one and the request."""
+"""Messages that explain how a new version follows from the present version and the requested bump."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
-    """Return a note if a version will be written in another form than now.
+    """Return a message if a version will be written in another form than now, or else None.
 
-    For example `1.2.3-alpha.1 is normalized to 1.2.3a1`; under `semver`, the other way round.
+    An example is `1.2.3-alpha.1 is normalized to 1.2.3a1`; with the scheme `semver`, it is the other way round.
 
     Raises:
         Blocked: The text is not a version of PEP 440.
@@ -30,13 +30,13 @@ def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
 
 
 def explain(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
-    """Return a note that explains how the new version follows from the request; empty if that is obvious.
+    """Return a message that explains how the new version follows from the request; empty if that is obvious.
 
     Args:
-        current: The version before.
+        current: The version before the bump.
         bump: The requested bump.
-        after: The result of `versioning.next_version`.
-        scheme: The scheme passed to it.
+        after: The new version, which `versioning.next_version` returned.
+        scheme: The scheme passed to `next_version`.
     """
     notes = []
     is_new_release = after.release != current.release

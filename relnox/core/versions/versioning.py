@@ -1,8 +1,8 @@
-"""Version arithmetic: from the present version and a requested bump to the next version.
+"""Computation of the next version from the present version and a requested bump.
 
-The model is PEP 440; calendar versions are another way to count, SemVer another way to write (`semver_compat`).
-Every result is greater than the present version in PEP 440's order, unless --allow-lower is given. Every
-combination of version and request gives a version or a `Blocked`.
+The rules are those of PEP 440. Calendar versions only count in another way, and SemVer only writes versions in
+another form (`semver_compat`). Every result is greater than the present version in PEP 440's order, unless
+--allow-lower is given. Every combination of version and request results in a version or raises `Blocked`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 _PHASES: dict[str, Phase] = {letter: phase for phase, letter in LETTERS.items()}
 _ORDER = tuple(_PHASES)
 _FIRST = 1
-"""The number of the first post release, and of the first dev release."""
+"""The number of the first post release and of the first dev release."""
 
 
 def parse(text: str, *, where: str = "") -> Version:
-    """Parse a version in any spelling that PEP 440 allows; `where` is its file or option, for the message.
+    """Parse a version in any form that PEP 440 allows; `where` is its file or option, for the message.
 
     Raises:
         Blocked: The text is not a version of PEP 440.
@@ -60,9 +60,9 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
     calver_format: str = "YYYY.MM.MICRO",
     today: date | None = None,
 ) -> Version:
-    """Return the version that a request leads to.
+    """Return the version that a requested bump leads to.
 
-    The epoch and the length of the release stay, a local segment is dropped.
+    The epoch and the count of numbers in the release (three in 1.2.0) do not change. A local segment is dropped.
 
     Args:
         current: The present version.
@@ -74,7 +74,7 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
         today: The date in UTC, for `calver`.
 
     Raises:
-        Blocked: The options contradict each other, the result would not be higher, or does not fit the scheme.
+        Blocked: The options contradict each other, or the result is not higher or does not fit the scheme.
     """
     requested_bump.check(bump)
     if prerelease_start not in (0, 1):
@@ -106,14 +106,15 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
 
 
 def phase_of(version: Version) -> Phase | None:
-    """Return the phase of a version; None if it is no alpha, beta or rc."""
+    """Return the phase of a version, or None if it is not an alpha, beta or rc."""
     return None if version.pre is None else _PHASES[version.pre[0]]
 
 
 def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
-    """Return the level to bump for a level derived from commits.
+    """Return the level to bump for a level that was derived from commits.
 
-    Below 1.0, where SemVer makes no promises, a breaking change is a minor and a feature a patch.
+    With `shift`, it is one lower below 1.0, where SemVer makes no promises: a breaking change then bumps the minor
+    number, and a feature the patch number.
     """
     if not shift or current.major > 0:
         return level
@@ -121,6 +122,7 @@ def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
 
 
 def _explicit(text: str) -> Version:
+    """Parse the version given by `--to`; raise `Blocked` if it is invalid or has a local segment."""
     target = parse(text, where="--to")
     if target.local is not None:
         raise Blocked(
@@ -132,6 +134,7 @@ def _explicit(text: str) -> Version:
 
 
 def _check_order(current: Version, result: Version, bump: Bump) -> None:
+    """Raise `Blocked` unless the result is higher than the present version, or lower as allowed by the request."""
     if result > current or (bump.allow_lower and result < current):
         return
     if bump.number is not None:
@@ -159,17 +162,24 @@ def _check_order(current: Version, result: Version, bump: Bump) -> None:
 
 
 def _final(version: Version, release: tuple[int, ...] | None = None) -> Version:
-    """Return the version of this release, or of another one, without pre, post and dev segments."""
+    """Return the final version of `release`, by default the version's own: without pre, post and dev segments."""
     return Version.from_parts(epoch=version.epoch, release=version.release if release is None else release)
 
 
 def _leads_to_final(version: Version) -> bool:
-    """Whether the final version of this release comes later; for 1.2.3.post1.dev1 it does not."""
+    """Return whether the final version of this release comes later, which is not so for 1.2.3.post1.dev1."""
     return version.pre is not None or (version.dev is not None and version.post is None)
 
 
 class _Step(Record):
-    """One step of version arithmetic: a version without a local segment, the requested bump, and how to count."""
+    """The computation of one version.
+
+    Attributes:
+        version: The present version, without a local segment.
+        bump: The requested bump.
+        counting: How releases and prereleases are numbered.
+        start: The number of the first alpha, beta or rc.
+    """
 
     version: Version
     bump: Bump
@@ -177,6 +187,7 @@ class _Step(Record):
     start: int
 
     def result(self) -> Version:
+        """Return the version that the requested bump leads to."""
         match self.bump.part:
             case "major" | "minor" | "patch" as level:
                 return self._level(LEVELS.index(level))
@@ -194,6 +205,7 @@ class _Step(Record):
                 return self._dev()
 
     def _letter(self) -> str:
+        """Return the letter of the requested phase; raise `Blocked` if none was requested."""
         if self.bump.pre is None:
             raise self._not_possible("is not an alpha, beta or rc", f"choose a phase: {ANY_PHASE}")
         return LETTERS[self.bump.pre]
@@ -211,6 +223,7 @@ class _Step(Record):
         return raised if pre is None else self._started(raised, LETTERS[pre])
 
     def _release(self) -> Version:
+        """Return the final version that a prerelease or a dev release leads to; drop `.dev` of a post release."""
         if _leads_to_final(self.version):
             return _final(self.version)
         if self.version.dev is not None:
@@ -218,7 +231,7 @@ class _Step(Record):
         raise self._not_possible("is already final", f"to bump it: {ANY_LEVEL}")
 
     def _enter(self, letter: str) -> Version:
-        """Continue a phase or start it; after a final version, start it for the next patch."""
+        """Continue a phase, or start it; after a final version, start it for the next patch."""
         version = self.version
         if not _leads_to_final(version):
             return self._started(self._raised(PATCH), letter)
@@ -236,6 +249,7 @@ class _Step(Record):
         return self._started(_final(version), letter)
 
     def _phase(self) -> Version:
+        """Start the next phase; after the last phase, return the final version."""
         version = self.version
         if not _leads_to_final(version):
             raise self._not_possible("is not an alpha, beta or rc", f"start a phase: {ANY_PHASE}")
@@ -243,6 +257,7 @@ class _Step(Record):
         return self._started(_final(version), later[0]) if later else _final(version)
 
     def _post(self) -> Version:
+        """Return the next post release, or the one that a dev release of it leads to."""
         version = self.version
         if version.dev is not None and version.post is None:
             raise self._not_possible(
@@ -270,13 +285,18 @@ class _Step(Record):
         return self._raised(PATCH).__replace__(dev=first)
 
     def _raised(self, level: int) -> Version:
+        """Return the next final version at a level."""
         return _final(self.version, self.counting.raised(self.version.release, level))
 
     def _started(self, final: Version, letter: str) -> Version:
+        """Return the first version of a phase that leads to a final version."""
         return final.__replace__(pre=(letter, self.start))
 
     def _continued(self, pre: tuple[str, int]) -> tuple[str, int]:
-        """Return the phase's next release; for a dev release of a prerelease, that prerelease."""
+        """Return the letter and the number of the phase's next release.
+
+        If the present version is a dev release of a prerelease, that prerelease is the next one.
+        """
         letter, number = pre
         is_pending = self.version.dev is not None and self.version.post is None
         return letter, self.counting.prerelease(number, used=not is_pending)
