@@ -69,7 +69,7 @@ class Conflict(Record, kw_only=True):
 
 
 def file_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
-    """Map the name of each file to the folder of the first job that lists it, and to its manifest entry there."""
+    """Map the name of each file to the folder of the first job that lists it and the entry in its manifest."""
     sources: dict[str, tuple[str, Distribution]] = {}
     for job in jobs:
         for file in job.manifest.distributions:
@@ -78,7 +78,7 @@ def file_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
 
 
 def attestation_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Attestation]]:
-    """Map the name of each attested archive to the first attestation of it, preceded by the folder of its job."""
+    """Map the name of each attested archive to the folder of the first job that attests it and the attestation."""
     sources: dict[str, tuple[str, Attestation]] = {}
     for job in jobs:
         for attestation in job.attestations:

@@ -22,7 +22,7 @@ class Levels:
     """Numbering by level: major, minor and patch."""
 
     def reaches(self, release: Release, level: int) -> bool:
-        """Return whether a release begins a series at this level or a higher one: at `minor`, as 1.2.0 or 2.0.0."""
+        """Return whether a release begins a series at this level or a higher one: at `minor`, 1.2.0 or 2.0.0."""
         # 0.0.0 counts as a patch, so that `major` of 0.0.0.dev1 is 1.0.0.
         last_nonzero = max((index for index, number in enumerate(release) if number), default=PATCH)
         return last_nonzero <= level
