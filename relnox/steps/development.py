@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.steps.git import CommitDevelopment
+from relnox.steps.git import Commit, CommitDevelopment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import Edit
     from relnox.source.git import Git
     from relnox.steps.bump_record import Pending
-    from relnox.steps.git import Commit
 
 
 def begins_development(pending: Pending) -> bool:
@@ -39,12 +38,13 @@ def made_commits(pending: Pending, git: Git) -> tuple[tuple[Commit, str], ...]:
 
 
 def released_commit(pending: Pending, git: Git) -> str | None:
-    """Return the commit that gets the tags: the release, which may be below the development version.
+    """Return the commit that gets the tags, if it may be below HEAD; None if it is HEAD, or not made yet.
 
-    A release without edits is the commit that the bump began with, whatever was pulled since.
-
-    None before the release is committed, and for bumps that begin no development version.
+    The release is below its development version. A release without a commit of its own is the commit that the bump
+    began with, whatever was pulled since.
     """
+    if pending.tags and not any(isinstance(step, Commit) for step in pending.steps):
+        return pending.head if pending.head is not None and git.is_ancestor(pending.head) else None
     commits = made_commits(pending, git) if begins_development(pending) else ()
     if not commits:
         return None

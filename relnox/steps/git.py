@@ -8,7 +8,7 @@ from relnox import core
 from relnox.core.bump.changes import Tag
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
-from relnox.errors import Conflict, Failed
+from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source.git import changes, remotes
 from relnox.steps.action import Action
 from relnox.steps.transaction import Transaction
@@ -223,34 +223,59 @@ class Pushing(Action[Push]):
 
     policy = Transaction
 
+    def __init__(self, step: Push, run: Run) -> None:
+        super().__init__(step, run)
+        self.missing: list[str] = []
+
     def check(self) -> str | None:
         """Done if the remote has branch and tags."""
-        return f"{self.step.to} is up to date" if not self._missing() else None
+        self._inspect()
+        return None if self.missing else f"{self.step.to} is up to date"
 
     def apply(self) -> None:
-        """Push; if that fails, check the remote, since an interrupted push may have arrived."""
+        """Push what is missing; if that fails, check the remote, since an interrupted push may have arrived."""
         self.run.service(Transaction).make_durable()  # pushed commits must not be lost here
+        before = self.missing
+        branch = self.step.branch if f"refs/heads/{self.step.branch}" in before else ""
         try:
-            remotes.push(self.run.checkout, self.step.to, self.step.branch, self.step.tags)
-        except Failed:
-            if self._missing():
+            remotes.push(self.run.checkout, self.step.to, branch, self.step.tags)
+        except Failed as error:
+            self._inspect()
+            if self.missing and self.missing != before:
+                error.exit_code = ExitCode.PARTLY_PUBLIC
+                error.fix = "fix what the remote reports above, then rerun the command"
+            if self.missing:
                 raise
 
     def verify(self) -> str:
         """Check that the remote has branch and tags."""
-        if missing := self._missing():
+        self._inspect()
+        if self.missing:
             raise Failed(
                 "push-incomplete",
-                f"{missing[0]} is missing on {self.step.to} after the push",
+                f"{self.missing[0]} is missing on {self.step.to} after the push",
                 fix=f"git ls-remote {self.step.to}",
             )
         return f"{self.step.to} has the branch and {counted(len(self.step.tags), 'tag')}"
 
-    def _missing(self) -> list[str]:
+    def _inspect(self) -> None:
+        """Find the refs that the remote lacks; it may have the branch with commits that others pushed on top."""
         git = self.run.checkout
         remote, local = remotes.read_refs(git, self.step.to), git.local_refs()
-        refs = [f"refs/heads/{self.step.branch}", *(f"refs/tags/{tag}" for tag in self.step.tags)]
-        return [ref for ref in refs if remote.get(ref) != local.get(ref)]
+        branch = f"refs/heads/{self.step.branch}"
+        refs = [branch, *(f"refs/tags/{tag}" for tag in self.step.tags)]
+        self.missing = [ref for ref in refs if remote.get(ref) != local.get(ref)]
+        if branch in self.missing and self._contains(remote.get(branch), local.get(branch)):
+            self.missing.remove(branch)
+
+    def _contains(self, remote: str | None, local: str | None) -> bool:
+        """Return whether the remote's commit of the branch is a descendant of the local one."""
+        if remote is None or local is None:
+            return False
+        git = self.run.checkout
+        if git.resolve(remote) is None:
+            remotes.fetch_objects(git, self.step.to, f"refs/heads/{self.step.branch}")
+        return git.is_ancestor(local, remote)
 
 
 def _it(names: list[str]) -> str:

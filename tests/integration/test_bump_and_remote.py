@@ -40,12 +40,18 @@ def protected(root: Path) -> Path:
     return hook(remote_of(root) / "hooks", "update", '[ "$1" != refs/heads/main ] || { echo protected; exit 1; }')
 
 
-def colleague(root: Path, *tags: str) -> None:
-    """Push a commit and tags from another clone."""
+def clone_with_commit(root: Path) -> Path:
+    """Clone the remote, and commit a change that is not pushed."""
     other = root.parent / "colleague"
     git(root.parent, "clone", "--quiet", str(remote_of(root)), str(other))
     write(other, {"packages/base/theirs.py": "theirs = 1\n"})
     commit_all(other, "Theirs")
+    return other
+
+
+def colleague(root: Path, *tags: str) -> None:
+    """Push a commit and tags from another clone."""
+    other = clone_with_commit(root)
     for tag in tags:
         git(other, "tag", tag)
     git(other, "push", "--quiet", "--tags", "origin", "main")
@@ -148,10 +154,7 @@ def test_a_push_that_arrived_is_not_undone(two: Path, bump: Bump) -> None:
 
 def test_new_commits_on_the_remote_are_reported_when_resuming(two: Path, bump: Bump) -> None:
     # The remote moves after it was asked: a hook of the push itself plays the colleague.
-    other = two.parent / "colleague"
-    git(two.parent, "clone", "--quiet", str(remote_of(two)), str(other))
-    write(other, {"packages/base/theirs.py": "theirs = 1\n"})
-    commit_all(other, "Theirs")
+    other = clone_with_commit(two)
     racing = hook(two / ".git/hooks", "pre-push", f"cd {other} && unset GIT_DIR && git push --quiet origin main")
     assert bump(two, *RELEASE, "--push").code == 2
     racing.unlink()
@@ -165,6 +168,56 @@ def test_new_commits_on_the_remote_are_reported_when_resuming(two: Path, bump: B
     commit = git(two, "rev-parse", "HEAD")
     assert git(remote_of(two), "rev-parse", "main", "v2.1.0^{}").split() == [commit, commit]
     assert git(two, "log", "--format=%s").split("\n") == ["Release 2.1.0", "Theirs", "Start"]
+
+
+def set_by_hand(two: Path) -> str:
+    """Set and push version 2.0.1 by hand; return its commit."""
+    for file in two.glob("packages/*/pyproject.toml"):
+        file.write_text(file.read_text().replace("2.0.0", "2.0.1"))
+    released = commit_all(two, "chore: 2.0.1")
+    git(two, "push", "--quiet", "origin", "main")
+    return released
+
+
+TAG_ONLY = ("--part", "auto", "--commit", "--tag", "--push")
+"""A release that needs no commit, because its version was set by hand."""
+
+
+def test_a_tag_alone_is_pushed_while_a_colleague_pushes_to_the_branch(two: Path, bump: Bump) -> None:
+    released = set_by_hand(two)
+    racing = hook(
+        two / ".git/hooks",
+        "pre-push",
+        f"cd {clone_with_commit(two)} && unset GIT_DIR && git push --quiet origin main",
+    )
+    ran = bump(two, *TAG_ONLY)
+    assert ran.code == 0, ran.text
+    racing.unlink()
+    assert git(remote_of(two), "rev-parse", "v2.0.1^{}", "main^") == f"{released}\n{released}"
+    assert not (two / ".git/relnox/pending.json").exists()
+
+
+def test_a_release_that_a_colleague_built_on_at_once_is_pushed(two: Path, bump: Bump) -> None:
+    # The colleague pulls the release and pushes, before the bump looks at the remote again.
+    other = clone_with_commit(two)
+    script = f"unset GIT_DIR GIT_QUARANTINE_PATH; cd {other} && git pull --quiet --rebase && git push --quiet"
+    racing = hook(remote_of(two) / "hooks", "post-update", f'rm "$0"\n{script}')
+    ran = bump(two, *RELEASE, "--push")
+    assert not racing.exists()
+    assert ran.code == 0, ran.text
+    assert git(remote_of(two), "rev-parse", "main^", "v2.1.0^{}").split() == [git(two, "rev-parse", "HEAD")] * 2
+
+
+def test_a_tag_alone_stays_on_its_commit_after_a_pull(two: Path, bump: Bump) -> None:
+    released = set_by_hand(two)
+    refusing = hook(two / ".git/hooks", "pre-push", "exit 1")
+    assert bump(two, *TAG_ONLY).code == 2
+    refusing.unlink()
+    colleague(two)
+    git(two, "pull", "--quiet", "--rebase", "origin", "main")
+    ran = bump(two, *TAG_ONLY)
+    assert ran.code == 0, ran.text
+    assert git(remote_of(two), "rev-parse", "v2.0.1^{}") == released
 
 
 def test_a_tag_that_was_pushed_meanwhile_is_not_moved(two: Path, bump: Bump) -> None:
@@ -187,7 +240,8 @@ def test_a_remote_without_atomic_pushes_gets_the_branch_first(two: Path, bump: B
     elif refuses == "tags":
         refusing = hook(remote_of(two) / "hooks", "update", 'case "$1" in refs/tags/*) exit 1;; esac')
     ran = bump(two, *RELEASE, "--push")
-    assert ran.code == (2 if refusing else 0), ran.text
+    assert ran.code == {"nothing": 0, "main": 2, "tags": 3}[refuses], ran.text
+    assert ("--abort" in ran.text) == (refuses == "main")
     tags = git(remote_of(two), "tag")
     assert tags == ("" if refusing else "v2.1.0")
     if refusing is not None:
