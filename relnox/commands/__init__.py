@@ -26,7 +26,7 @@ S = TypeVar("S")
 
 
 class TaskModule(Protocol[O, S]):
-    """The module or package of a task, with its options and its snapshot; its docstring is the help text.
+    """The module or package of a task; the docstring of the module is the help text of the task.
 
     It may also have `summarize(outcome, folder)` for the tables at the end of a run, `document(snapshot, options)`
     for `--json`, `pending(snapshot, plan, options)` for the record to write before the first step, and
@@ -38,10 +38,10 @@ class TaskModule(Protocol[O, S]):
         """The class of the task's options."""
 
     def observe(self, options: O, project: Project) -> S:
-        """Collect everything that the plan depends on."""
+        """Return the snapshot, which contains everything that the plan depends on."""
 
     def plan(self, snapshot: S, options: O) -> Plan:
-        """Make the plan: a pure function of its arguments."""
+        """Return the plan, which depends only on the snapshot and the options."""
 
 
 class Task(Record):

@@ -106,6 +106,7 @@ def _steps(snapshot: Snapshot, decided: Sequence[Decision], options: Options) ->
 
 
 def _table(decided: Sequence[Decision]) -> Table:
+    """Return a table of the packages with their versions, tags, and the reasons of the decisions."""
     rows = tuple(
         (decision.package.name, str(decision.package.version or "-"), decision.tag or "-", decision.reason)
         for decision in decided

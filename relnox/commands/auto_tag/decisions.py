@@ -1,4 +1,4 @@
-"""The decisions which packages get a tag, and why the other packages get none."""
+"""Deciding which packages get a tag, and why the others get none."""
 
 from __future__ import annotations
 
@@ -113,6 +113,7 @@ def _decide_by_last_tag(
 
 
 def _new(package: Package, tag: str, reason: str, observed: Observation) -> Decision:
+    """Return the decision that a package gets a tag on the present commit."""
     return Decision(package, tag, State.NEW, reason, commit=observed.head, is_unpushed=True)
 
 
@@ -133,7 +134,7 @@ def _outside_bounds(package: Package, tag: str, snapshot: Snapshot) -> Decision 
 
 
 def _existing(package: Package, tag: str, snapshot: Snapshot) -> Decision:
-    """Decide for a package whose present version already has a tag, which is right or a conflict."""
+    """Decide for a package whose present version already has a tag: the tag is either correct or a conflict."""
     observed, remote = snapshot.observation, snapshot.config.remote
     here, there = observed.local_tags.get(tag), observed.remote_tags.get(tag)
     if here is not None and there is not None and here != there:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from relnox.source.git import Git, GitState
 
 _INDEX_TIMEOUT = 60.0
+"""The time limit for all queries of indexes together, in seconds."""
 
 
 class Observation(NamedTuple):
@@ -61,7 +62,7 @@ class Observation(NamedTuple):
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """The commit of each tag of this clone and the remote; the remote's, if the two differ."""
+        """The commit of each tag of this clone and of the remote; the remote's commit if the two differ."""
         return {**self.local_tags, **self.remote_tags}
 
     def existing_tag(self, package: Package) -> str | None:

@@ -136,6 +136,7 @@ def _unfetched(releases: Mapping[str, str], project: Project, remote: RemoteStat
 
 
 def _is_development(tag: str) -> bool:
+    """Return whether a tag is that of a development version."""
     parts = core.tag_survey.split_tag(tag)
     return parts is not None and parts[1].is_devrelease
 

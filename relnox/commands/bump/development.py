@@ -101,4 +101,5 @@ def decide(
 
 
 def _planned(edits: Sequence[Edit], after: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+    """Return the new content of each file that the release (`edits`) or the next version (`after`) changes."""
     return {**{edit.file: edit.after for edit in edits}, **after}

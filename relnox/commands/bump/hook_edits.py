@@ -79,6 +79,7 @@ def run_edit_hooks(
 
 
 def _packages(observation: Observation, bumps: Iterable[VersionBump]) -> tuple[HookPackage, ...]:
+    """Return the bumped packages as hooks receive them, with their old and new versions and new tags."""
     from relnox.steps.hook_events import HookPackage
 
     return tuple(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from relnox.source.git.trees import PlannedTree
 
 _FETCH_TIMEOUT = 300.0
+"""The timeout for fetching the branch of the pull request, in seconds."""
 _TREE = re.compile(r"^Relnox-Tree: (\w+)$", re.MULTILINE)
 """Matches the line that ends the commit messages of this command, with the id of the commit's tree."""
 
@@ -117,10 +118,10 @@ def observe_target(observed: Observation, edits: tuple[Edit, ...], options: Opti
 
 
 def _branch_at(commit: str, refs: Mapping[str, str], template: str) -> str | None:
-    """Return the remote branch whose head is a commit, ignoring branches of this command; None unless exactly one.
+    """Return the only remote branch at a commit, ignoring branches of pull requests; None if none or several.
 
     Args:
-        commit: The commit.
+        commit: The commit that the branch points to.
         refs: The commit of each remote branch.
         template: The setting for the branch of the pull request, with `{branch}` for the branch to merge into.
     """

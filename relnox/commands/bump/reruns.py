@@ -110,7 +110,7 @@ def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
 
 
 def find_release_at_head(observation: Observation, options: Options, project: Project) -> ExistingRelease | None:
-    """Return the release at HEAD if the requested bump of the parent commit would make the same release.
+    """Return the release at HEAD if the requested bump, applied to the parent commit, would make the same one.
 
     It is recognized by its tags, since a rerun of a CI job has no record of the first run. With `--then-dev`, the
     release may also be at the parent of HEAD.
@@ -169,7 +169,7 @@ def find_release_from_head(
 
 
 def _may_exist(observation: Observation, options: Options) -> bool:
-    """Return whether the requested release may already exist; not after another bump, which it would follow."""
+    """Return whether the requested release may already exist, which is impossible right after another bump."""
     is_new = observation.previous is None and not options.again and options.part != "auto"
     return is_new and (options.commit or options.tag)
 

@@ -133,7 +133,7 @@ class RepeatedBump(Record):
 
 
 class ExistingRelease(Record):
-    """An existing release that is the same as the requested bump would make.
+    """An existing release with the same result as the requested bump.
 
     Attributes:
         reason: Why nothing is left to do, as a message.

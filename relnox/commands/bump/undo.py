@@ -48,7 +48,7 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
     """Plan to resume or undo an interrupted bump, or to revert the last finished one.
 
     Raises:
-        Blocked: No such bump exists, it was pushed, or the options do not allow it.
+        Blocked: There is no such bump, it was pushed, or the options request something else.
     """
     if earlier.interrupted is not None:
         return _resume(earlier.interrupted, earlier, options)
@@ -100,7 +100,7 @@ def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Opt
     """Plan to resume an interrupted bump, or to undo it with `--abort` or `--undo`.
 
     Raises:
-        Blocked: The options request another bump, or what is to be undone is itself an undo or was pushed.
+        Blocked: The options request another bump, or the bump to undo was pushed or is itself an undo.
     """
     from relnox.source import edits
 
@@ -237,4 +237,5 @@ def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem
 
 
 def _tags_of(record: bump_record.Pending) -> tuple[str, ...]:
+    """Return the names of the tags that a bump creates."""
     return tuple(tag.name for tag in record.tags)

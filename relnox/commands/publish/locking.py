@@ -26,6 +26,7 @@ _MAX_LOCKS = 64
 _MAX_WAIT = 4500.0
 """The maximum time to wait for all locks, in seconds: enough for an upload with retries and its listing."""
 _POLL_INTERVAL = 0.2
+"""How long to wait before trying again to get a lock, in seconds."""
 
 
 def lock_projects(upload_url: str, index: str, packages: Iterable[str], project: Project) -> None:

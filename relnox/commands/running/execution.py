@@ -84,6 +84,10 @@ def _execute(  # noqa: PLR0913 - as above
     ended: list[Outcome],
     interactive: bool,
 ) -> Outcome:
+    """Execute the steps of a plan with credentials protected and the project locked, and show the tables.
+
+    See `run_prepared` for the arguments.
+    """
     from relnox import executor
     from relnox.reporters.best_effort import BestEffortReporter
     from relnox.source.lock import exclusive_lock

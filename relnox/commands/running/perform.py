@@ -109,6 +109,16 @@ def _perform(  # noqa: PLR0913 - a run
     *,
     ended: list[Outcome],
 ) -> None:
+    """Explain, plan or run a task, as the options request, and write the requested files.
+
+    Args:
+        task: The name of the task.
+        options: The options of the task.
+        sources: The value and origin of each option, for `--explain`.
+        project: The project.
+        reporter: Shows the progress.
+        ended: Receives the outcome.
+    """
     from relnox.reporters.best_effort import BestEffortReporter
 
     if options.explain:

@@ -168,6 +168,7 @@ def of_manifest(manifest: Manifest, hooks: Hooks) -> tuple[HookPackage, ...]:
 
 
 def _package(name: str, folder: str, version: Version | None, hooks: Hooks) -> HookPackage:
+    """Return a package as hooks receive it, with the tag of its version if it has a version."""
     tag_format = hooks.tag_formats.get(name)
     tag = tag_format.render(version) if tag_format is not None and version is not None else None
     from relnox.steps.hook_events import HookPackage

@@ -33,7 +33,7 @@ class ReleaseBranch(NamedTuple):
 
 
 def find_release_branch(refs: Mapping[str, str], state: GitState, project: Project, git: Git) -> ReleaseBranch:
-    """Find the release branch on the remote, whose refs and their commits are `refs`, and compare it with HEAD."""
+    """Return the remote's release branch, compared with HEAD; `refs` maps each ref of the remote to its commit."""
     remote = project.config.remote
     names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
     name = next(names, None) or remotes.default_branch(git, remote) or state.branch

@@ -101,8 +101,8 @@ def await_listings(
     """Yield a step for each package that waits until its files are listed.
 
     Args:
-        manifest: The packages.
-        index: Name of the index.
+        manifest: The manifest of the release.
+        index: The name of the index.
         deadline: How long to wait for each package, in seconds.
         compare_limit: The size in bytes up to which listed files are downloaded and compared in full; None
             to compare no downloads.

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from relnox.system.network import Deadline
 
 SCHEMA = 1
-"""The version of the JSON document: it changes where a program that reads it would break."""
+"""The version of the JSON format, which increases with each incompatible change."""
 
 _INDEX_TIMEOUT = 10.0
-"""Seconds for queries to one index, errors included."""
+"""The time limit for all queries of one index, including retries, in seconds."""
 
 
 class Options(CommonOptions):
