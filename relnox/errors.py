@@ -111,7 +111,7 @@ class Conflict(RelnoxError):
 
 
 class TryLater(RelnoxError):
-    """An index that is down, or does not list the uploaded files yet; a later run can succeed."""
+    """An error that may be gone later: the index is down, or does not list the uploaded files yet."""
 
     exit_code = ExitCode.TRY_LATER
 
@@ -157,7 +157,7 @@ def environment_error(error: BaseException) -> Failed | None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Return whether memory ran out, be it for an object, a new thread or a shared library."""
+    """Return whether there was too little memory for an object, a new thread or a shared library."""
     message = str(error).lower()
     return isinstance(error, MemoryError) or (
         isinstance(error, (RuntimeError, ImportError)) and any(words in message for words in _MEMORY_MESSAGES)

@@ -27,7 +27,7 @@ _OLD_COMMAND = re.compile(r"(?P<before>##\w*)\[")
 
 
 def escape_line(text: str) -> str:
-    r"""Escape text so that it is one printable line, and no command of a CI provider.
+    r"""Escape text so that it is one printable line, and not a command of a CI provider.
 
     A line end within the text becomes `\n`. Escaping twice has the same result as escaping once.
     """

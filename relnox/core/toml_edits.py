@@ -113,6 +113,7 @@ def _dotted(path: KeyPath) -> str:
 
 
 def _quoted(key: str) -> str:
+    """Return a key as it is written in TOML, in quotes if necessary."""
     return key if re.fullmatch(BARE_KEY, key) else '"' + _escaped(key) + '"'
 
 
@@ -136,6 +137,7 @@ def _escaped(value: str) -> str:
 
 
 def _escape(match: re.Match[str]) -> str:
+    """Return the TOML escape of the matched character."""
     return _ESCAPES.get(match[0]) or f"\\u{ord(match[0]):04x}"
 
 

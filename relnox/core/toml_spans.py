@@ -103,6 +103,7 @@ class _Scanner:
         self.counted = 0  # line ends before this offset are counted in self.line
 
     def document(self) -> dict[KeyPath, StringSpan]:
+        """Read the document until all wanted strings are found, and return them with their positions."""
         text = self.text
         table: KeyPath = ()
         position = self.blank(0)
@@ -139,6 +140,7 @@ class _Scanner:
         return self.value(match.end(), table + _key_parts(match[1]))
 
     def value(self, position: int, path: KeyPath) -> int:
+        """Read a value of any type; strings in it are added to `spans`."""
         match = self.require(_VALUE.match(self.text, position), position, "a value")
         match match.lastgroup:
             case "multiline_basic" | "multiline_literal" | "basic" | "literal" as kind:
@@ -196,6 +198,7 @@ class _Scanner:
         return match
 
     def error(self, position: int, expected: str) -> ValueError:
+        """Return the error to raise if something else than expected is at a position."""
         line = self.text.count("\n", 0, position) + 1
         column = position - self.text.rfind("\n", 0, position)
         return ValueError(f"invalid TOML: expected {expected} at line {line}, column {column}")

@@ -89,6 +89,7 @@ class Workspace(Record):
         return tuple(package for package in self.packages if package.name in selected)
 
     def _find(self, name: str) -> Package:
+        """Return the package with this name of its distribution or folder; raise `Blocked` if it is not unique."""
         if package := self.by_name.get(normalized(name)):
             return package
         folder = name.rstrip("/")  # shell completion adds a slash

@@ -146,6 +146,7 @@ def _missing(
 
 
 def _fix(requirement: RequiredProject, command: str) -> str:
+    """Return the fix for a requirement that cannot be satisfied; `command` is the command that publishes."""
     if requirement.private:
         return (
             f"remove the Private :: classifier of {requirement.name}, or the requirement of {requirement.package}"

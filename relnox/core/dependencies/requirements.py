@@ -163,6 +163,7 @@ def _rewritten(
     policy: Policy,
     format_version: Callable[[Version], str],
 ) -> str | None:
+    """Do the work of `rewrite` and `rewrite_poetry`; `clauses_of` parses the syntax."""
     clauses = clauses_of(text)
     allowed = [allows(clause, new) for clause in clauses]
     for clause, is_allowed in zip(clauses, allowed, strict=True):
@@ -234,7 +235,7 @@ def _of_length(new: Version, clause: Clause) -> str:
 
 
 def _shortened(new: Version, clause: Clause) -> str:
-    """Return the version for a `~=`, `^` or `~` clause: as long as before, and not above the new version."""
+    """Return the version for a `~=`, `^` or `~` clause: as many numbers as before, not above the new version."""
     version = _of_length(new, clause)
     if Version(version) > new:  # 2.0 is too high for 2.0.0a1
         version += new.public.removeprefix(new.base_version)

@@ -72,7 +72,7 @@ def tag_mismatches(
     *,
     from_files: bool,
 ) -> Iterator[Problem]:
-    """Yield a problem for tags at the commit to release if none of a package's tags there has its version.
+    """Yield the problems with packages whose tags at the commit to release all have other versions.
 
     Args:
         versions: The version of each package.

@@ -33,7 +33,7 @@ class UploadStatus(StrEnum):
 
 
 class Observation(StrEnum):
-    """The last check of a file: what the index's listing or its download URL had under the file's name."""
+    """The result of the last check of a file name, in the index's listing or at its download URL."""
 
     UNKNOWN = "unknown"
     ABSENT = "absent"
@@ -107,7 +107,7 @@ def all_verified(files: Sequence[PublishedFile]) -> bool:
 
 
 def exit_code(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -> ExitCode:
-    """Return the exit code of publishing.
+    """Return the exit code of publishing, which depends mainly on the states of the files.
 
     Args:
         files: All files of the release.

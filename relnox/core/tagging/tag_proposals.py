@@ -252,6 +252,7 @@ def _separate_formats(
         texts = ["{name}-v{version}"] if has_untagged else ["{version}"]
 
     def cost(text: str) -> tuple[int, int]:
+        """Rate a tag format: the fewer other settings it needs, the lower."""
         keys = [entry[0] for package in packages if (entry := package.entry(text)) is not None]
         # The configured format is replaced only if it does not fit at least half of the packages.
         is_sufficient = text == config.tag_format and len(keys) <= len(packages) // 2

@@ -302,4 +302,5 @@ class _Step(Record):
         return letter, self.counting.prerelease(number, used=not is_pending)
 
     def _not_possible(self, why: str, fix: str) -> Blocked:
+        """Return the error for a bump that is not possible from the present version."""
         return Blocked("bump-not-possible", f"{self.version} {why}", fix=fix)
