@@ -1,4 +1,4 @@
-"""Checks of URLs: valid, on this machine, safe to send credentials to."""
+"""Checks of URLs: whether they are valid, refer to this machine, and are safe to send credentials to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WITH_LOGIN = "contains a user name or a password"
 
 PORTS = {"http": 80, "https": 443}
 _MAX_URL = 8192
-"""Characters; servers accept no longer request lines either."""
+"""The maximum length of a URL in characters; servers do not accept longer request lines either."""
 _MAX_QUOTED = 100
 
 
@@ -18,7 +18,7 @@ def check_url(url: str) -> None:
     """Check that a URL can be requested.
 
     Raises:
-        Failed: It cannot; the message contains no password.
+        Failed: The URL cannot be requested; the message does not contain its password.
     """
     if problem := url_problem(url):
         raise Failed(
@@ -29,7 +29,10 @@ def check_url(url: str) -> None:
 
 
 def url_problem(url: str) -> str:
-    """Return why a URL cannot be requested, `WITH_LOGIN` if only for its user or password; empty if it can."""
+    """Return why a URL cannot be requested, or an empty string if it can.
+
+    The result is `WITH_LOGIN` if a user name or password is the only reason.
+    """
     if len(url) > _MAX_URL:
         return f"is longer than {_MAX_URL} characters"
     if any(char <= " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in url):
@@ -48,7 +51,7 @@ def url_problem(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Return host and port of a URL, for messages; the quoted URL if it is not valid."""
+    """Return the host and port of a URL for messages, or the quoted URL if it is not valid."""
     try:
         return urlsplit(url).netloc.rpartition("@")[2] or quote_url(url)
     except ValueError:
@@ -56,7 +59,7 @@ def host_of(url: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return scheme, host and port of a URL (RFC 6454).
+    """Return the scheme, host and port of a URL (RFC 6454).
 
     Raises:
         ValueError: The URL is not valid.
@@ -89,7 +92,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_encrypted(url: str) -> bool:
-    """Return whether requests to a URL cannot be read on the way: https, or http to this machine."""
+    """Return whether requests to a URL cannot be intercepted: it uses https, or http to this machine."""
     try:
         parts = urlsplit(url)
         return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
@@ -101,7 +104,7 @@ def require_encryption(url: str) -> None:
     """Check that credentials may be sent to a URL.
 
     Raises:
-        Blocked: They could be read on the way.
+        Blocked: The credentials could be intercepted.
     """
     if not is_encrypted(url):
         raise Blocked(
@@ -112,7 +115,7 @@ def require_encryption(url: str) -> None:
 
 
 def quote_url(url: str) -> str:
-    """Quote a URL that may not be valid in ASCII, without a password."""
+    """Quote a URL, which may be invalid, in ASCII for messages: without user name and password, and shortened."""
     scheme, separator, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     redacted = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"

@@ -1,4 +1,4 @@
-"""The environment variables of programs that relnox runs: without credentials, and without redirections."""
+"""Environment variables for the programs that relnox runs, without credentials or redirection to other indexes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REDIRECTING_PREFIXES = ("PIP_", "UV_")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PASSED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PIP_CERT", "UV_CACHE_DIR", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
 _INSTALLER_VARIABLES = re.compile(r"(PIP_|UV_(?!PUBLISH_)|GIT_CONFIG_)\w+|NETRC|SSH_AUTH_SOCK", re.ASCII)
-"""Variables that an installer needs to log in to a private index or repository."""
+"""Matches variables that an installer needs to log in to a private index or repository."""
 
 
 def clean_environment(
@@ -27,18 +27,18 @@ def clean_environment(
     passed: Collection[str] = (),
     more: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return an environment for programs that must not see credentials.
+    """Return the environment for a program that must not see credentials.
 
-    Variables that hold credentials (see `core.credential_variables`) and those that change where another Python
-    imports from are left out. Proxies and certificates stay, but no proxy is used for loopback addresses. Output
-    is UTF-8.
+    Variables that hold credentials (see `core.credential_variables`), and those that change where Python imports
+    modules from, are removed. Variables for proxies and certificates are kept, but no proxy is used for loopback
+    addresses. Python programs read and write UTF-8.
 
     Args:
         base: The variables to start from.
-        own_indexes: Whether pip and uv read the user's configuration, credentials included. If not, no variable
-            and no file redirects them to another index than the one on their command line.
-        passed: Variables that stay although they look like credentials; those for uploads never stay.
-        more: Variables to set.
+        own_indexes: Whether pip and uv use the user's configuration, including credentials for indexes. If False,
+            no variable or configuration file can make them use other indexes than those on their command line.
+        passed: Names of variables to keep although they look like credentials; upload credentials are never kept.
+        more: Variables to add or replace.
     """
     hidden, never = _credentials(tuple(base.items()))
     dropped = _FOREIGN_PREFIXES + (() if own_indexes else _REDIRECTING_PREFIXES)
@@ -57,9 +57,9 @@ def clean_environment(
 
 
 def _without_proxy_to_loopback(base: Mapping[str, str]) -> dict[str, str]:
-    """Return both cases of `NO_PROXY` with the loopback addresses, so that indexes on this machine are reached.
+    """Return `no_proxy` and `NO_PROXY` with the loopback addresses added, so that local indexes can be reached.
 
-    Without a proxy variable nothing is set: `NO_PROXY` alone would disable the system's proxy settings.
+    Return no variables if no proxy variable is set: `NO_PROXY` alone would disable the system's proxy settings.
     """
     if not any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in base):
         return {}
@@ -70,12 +70,13 @@ def _without_proxy_to_loopback(base: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_upload_credentials(base: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that any program may see: git keeps its credentials, but only relnox uploads."""
+    """Return the variables without upload credentials, which only relnox uses; those of git are kept."""
     _, never = _credentials(tuple(base.items()))
     return {name: value for name, value in base.items() if name not in never and not is_upload_setting_name(name)}
 
 
 @lru_cache(maxsize=16)  # git is run many times with the same environment
 def _credentials(variables: tuple[tuple[str, str], ...]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names of the variables with credentials, and of those with upload credentials."""
     environment = dict(variables)
     return credentials(environment), upload_credentials(environment)

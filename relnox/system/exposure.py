@@ -1,8 +1,8 @@
 """Upload credentials that other processes of the same user can read from this process and its parents.
 
-On Linux the variables that a process was started with stay readable in `/proc/PID/environ`, whatever it does to
-its environment later, and so do its memory and its arguments. Code that a build or an installation runs could
-read there what was removed from its own environment.
+On Linux, the environment variables that a process was started with stay readable in `/proc/PID/environ`, even if
+the process changes its environment later. Its memory and arguments are readable, too. Code that is run by a build
+or an installation could read credentials there that were removed from its own environment.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 _PROC = Path("/proc")
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _ENV_START, _ENV_END = 47, 48
-"""Fields of `/proc/PID/stat`, counted after the name of the program."""
+"""Indexes of the fields `env_start` and `env_end` in the result of `_process_fields`."""
 
 
 class Exposure(Record):
     """Upload credentials that can be read from outside a process.
 
     Attributes:
-        process: The program and its process id.
-        names: Names of variables, or descriptions of arguments.
-        where: `environment` or `command line`.
+        process: The name and ID of the process.
+        names: The names of the variables, or descriptions of the arguments, that hold credentials.
+        where: Where the credentials can be read: `environment` or `command line`.
     """
 
     process: str
@@ -42,8 +42,8 @@ class Exposure(Record):
 def hide_environment() -> None:
     """Overwrite credentials in the environment block that this process was started with (Linux).
 
-    Only the copy in `/proc` is overwritten: `os.environ`, and programs that are started with it, still have them.
-    If it fails, `find_exposures` reports them.
+    Only the copy that is visible in `/proc` is overwritten: `os.environ`, and programs started with it, still have
+    the credentials. If overwriting fails, `find_exposures` reports the credentials.
     """
     if sys.platform != "linux":
         return
@@ -69,7 +69,7 @@ def hide_environment() -> None:
 
 @contextlib.contextmanager
 def protected_memory() -> Iterator[None]:
-    """Deny other processes of the user access to the memory, variables and open files of this one (Linux).
+    """Deny other processes of the user access to the memory, environment and open files of this process (Linux).
 
     Child processes are not protected, and root is not denied.
     """
@@ -84,7 +84,7 @@ def protected_memory() -> Iterator[None]:
 
 
 def find_exposures() -> tuple[Exposure, ...]:
-    """Return upload credentials readable from this process and its parents (Linux), nearest first."""
+    """Return the upload credentials that can be read from this process and its parents (Linux), in that order."""
     return tuple(_find_exposures()) if sys.platform == "linux" else ()
 
 
@@ -111,18 +111,18 @@ def _find_exposures() -> Iterator[Exposure]:
 
 
 def _parse_variables(block: bytes) -> dict[str, str]:
-    """Parse an environment block; of duplicates keep one that is not empty."""
+    """Parse an environment block into names and values; if a name is repeated, keep a value that is not empty."""
     entries = [os.fsdecode(entry).partition("=") for entry in block.split(b"\0")]
     return dict(sorted((name, value) for name, separator, value in entries if separator))
 
 
 def _process_fields(pid: str) -> list[str]:
-    """Return the fields of `/proc/PID/stat` from the state on: the name before it may contain any character."""
+    """Return the fields of `/proc/PID/stat` after the program name, which may itself contain spaces."""
     return (_PROC / pid / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def _prctl(option: int, value: int) -> int:
-    """Call prctl(2); return -1 if that fails."""
+    """Call prctl(2) and return its result, or -1 if it fails."""
     if sys.platform != "linux":
         return -1
     with contextlib.suppress(ImportError, OSError, AttributeError):

@@ -21,12 +21,13 @@ _WRITABLE_BY_OTHERS = 0o022
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder that only its owner may enter, whatever the umask, with missing parents.
+    """Create a folder and its missing parents; only their owner can access them, whatever the umask.
 
-    An existing folder that others can only read is made private.
+    If the folder exists and other users can read but not write it, it is made private.
 
     Raises:
-        Blocked: It exists and is a link, belongs to another user, or is writable by others.
+        Blocked: The path is not a folder, belongs to neither this user nor the owner of its parent folder, or is
+            writable by other users.
     """
     if _make_folder(folder, _PRIVATE):
         sync_folder(folder.parent)
@@ -44,7 +45,10 @@ def make_private_folder(folder: Path) -> None:
 
 
 def _make_folder(folder: Path, mode: int) -> bool:
-    """Make a folder and missing parents, with a mode less the umask; return whether it was missing."""
+    """Create a folder and its missing parents; return False if the path already exists.
+
+    The umask is applied to `mode`.
+    """
     try:
         folder.mkdir(mode)
     except FileExistsError:
@@ -57,10 +61,10 @@ def _make_folder(folder: Path, mode: int) -> bool:
 
 
 def why_unsafe(folder: Path) -> str | None:
-    """Return why other users could change or replace a folder; None if they cannot.
+    """Return why other users could change or replace a folder, or None if they cannot.
 
-    The folder must belong to this user and not be writable by others. Its parents must belong to this user or
-    root, and not be writable by others, unless they have the sticky bit.
+    The folder must belong to this user and not be writable by other users. Its parents must belong to this user
+    or root, and not be writable by other users unless they have the sticky bit.
     """
     if os.name != "posix":
         return None
@@ -77,6 +81,7 @@ def why_unsafe(folder: Path) -> str | None:
 
 
 def _why_untrusted(path: Path, owners: Iterable[int]) -> str | None:
+    """Return why a path is not a folder of one of these owners that only they can write to, or None if it is."""
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode):
         return "is a symbolic link" if stat.S_ISLNK(status.st_mode) else "is not a folder"
@@ -86,23 +91,23 @@ def _why_untrusted(path: Path, owners: Iterable[int]) -> str | None:
 
 
 def make_output_folder(folder: Path) -> None:
-    """Make a folder that others may read but not write, whatever the umask, with missing parents.
+    """Create a folder and its missing parents; other users cannot write to them, whatever the umask.
 
     Raises:
-        FileExistsError: The name is taken by something else.
+        FileExistsError: The path exists and is not a folder.
     """
     if not _make_folder(folder, 0o755) and not folder.is_dir():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o644, keep_mode: bool = True) -> None:
-    """Replace the content of a file atomically and durably; a symbolic link stays one.
+    """Replace the content of a file, or of the target of a symbolic link, atomically and durably.
 
     Args:
         path: The file.
-        content: Its new content.
-        mode: Permissions of a new file, less the umask.
-        keep_mode: Whether an existing file keeps its permissions; if not, it gets those of a new one.
+        content: The new content.
+        mode: The permissions of a new file, before the umask is applied.
+        keep_mode: Whether an existing file keeps its permissions; otherwise it gets those of a new file.
     """
     path = Path(os.path.realpath(path))
     make_output_folder(path.parent)
@@ -119,7 +124,7 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o644, keep_mode: bo
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the names in a folder to disk; not needed on Windows, which cannot open folders."""
+    """Flush the names of a folder's files to disk; do nothing on Windows, where folders cannot be opened."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -129,10 +134,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file_systems(paths: Iterable[Path]) -> None:
-    """Flush the file systems of these files and folders to disk.
+    """Flush the file systems that contain these files and folders to disk.
 
-    Linux has a system call that flushes a whole file system, including git's files: one call is as fast for
-    hundreds of files as for one. Elsewhere each file is flushed, then all file systems.
+    On Linux, one system call flushes a whole file system, including files that git wrote; it is as fast for
+    hundreds of files as for one. On other systems, each file is flushed, then all file systems.
     """
     if sys.platform == "linux":
         by_device: dict[int, Path] = {}

@@ -1,4 +1,4 @@
-"""Run programs: argument lists without a shell, output line by line, and no process left behind."""
+"""Run programs without a shell, read their output line by line, and leave no process behind."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TAIL, _TAIL_WIDTH = 40, 2000
-"""Lines of output in a message, and their characters."""
+"""The maximum number of output lines in an error message, and the maximum length of each in characters."""
 _GRACE = 5.0
 _POLL_INTERVAL = 0.5
-"""Seconds between two checks whether a program that prints nothing still runs."""
+"""Seconds between checks whether a program that prints nothing is still running."""
 _CHUNK = 1 << 16
 _MAX_PIPE = 1 << 20
-"""Bytes that a pipe can hold at most."""
+"""The maximum number of bytes that a pipe can hold."""
 _MAX_OUTPUT = 1 << 28
-"""Characters of a program's output that are kept."""
+"""The maximum length of a program's output in characters; a program that prints more is ended."""
 
 _running: set[subprocess.Popen[bytes]] = set()
 
@@ -48,7 +48,10 @@ while read -r sign group; do
 done
 for group in $groups; do kill -9 "-$group"; done
 """
-"""Keeps ids of process groups, and kills them when its input is closed, which happens however relnox ends."""
+"""A shell script that reads the IDs of process groups, and kills the groups when its input is closed.
+
+The input is closed whenever relnox ends, even if relnox is killed.
+"""
 
 Words: TypeAlias = "Sequence[str | os.PathLike[str]]"
 """A program and its arguments."""
@@ -58,9 +61,9 @@ class Completed(Record):
     """A program that ended.
 
     Attributes:
-        argv: What was run.
-        returncode: Its exit status; negative for a signal.
-        output: What it printed on both streams, or on standard output alone with `stderr=False`.
+        argv: The program and its arguments.
+        returncode: The exit status, or the negative signal number if a signal ended the program.
+        output: The text that it printed to standard output and, unless `stderr=False`, to standard error.
     """
 
     argv: tuple[str, ...]
@@ -70,8 +73,12 @@ class Completed(Record):
     def check(self, what: str, *, fix: str | None = None) -> Completed:
         """Return self if the program succeeded.
 
+        Args:
+            what: The program or operation, as the first words of the error message.
+            fix: The fix of the error; None to suggest running the program again by hand.
+
         Raises:
-            Failed: It did not; the message has the last lines of its output.
+            Failed: The program failed; the message has the last lines of its output.
         """
         if self.returncode != 0:
             lines = deque(self.output.splitlines(), _TAIL)
@@ -100,28 +107,29 @@ def run(  # noqa: PLR0913 - the options of a process
     outlives: bool = False,
     newlines: bool = True,
 ) -> Completed:
-    """Run a program to its end and return what it printed.
+    """Run a program, wait for it to end, and return its output.
 
-    It runs in its own process group: Ctrl-C reaches relnox alone, which decides whether the program may finish. An
-    exception while waiting ends the whole group. Secrets in the output are masked.
+    The program runs in its own process group, so that Ctrl-C reaches only relnox, which decides whether the
+    program may finish. An exception while waiting ends the whole group. Secrets in the output are masked.
 
     Args:
-        argv: Program and arguments.
-        cwd: Folder to run in.
-        env: The whole environment; None for relnox's own without credentials. Upload credentials are always left
-            out.
-        stdin: The content of its standard input; None for an empty one.
-        timeout: Maximum run time in seconds.
-        on_line: Called with each line, without its line end, as it is printed.
-        on_start: Called with the id of its process group (POSIX) or process as soon as it runs.
-        stderr: Whether standard error is part of the output; otherwise it is dropped.
-        umask: The umask; -1 for relnox's own.
-        kill_leftovers: Whether processes that it started and left running are killed (POSIX).
-        outlives: Whether it keeps running if relnox is killed; otherwise it is killed too (POSIX).
-        newlines: Whether carriage returns become line ends; not where they may be a part of a file name.
+        argv: The program and its arguments.
+        cwd: The folder to run in.
+        env: The complete environment, or None for that of relnox without credentials. Upload credentials are
+            always removed.
+        stdin: The content of standard input, or None if it is empty.
+        timeout: The maximum run time in seconds.
+        on_line: Called with each line of output, without its line end, as it is printed.
+        on_start: Called with the ID of the process group (POSIX) or process once the program is running.
+        stderr: Whether the output includes standard error; otherwise it is discarded.
+        umask: The umask, or -1 for that of relnox.
+        kill_leftovers: Whether to kill processes that the program started and left running (POSIX).
+        outlives: Whether the program keeps running if relnox is killed; otherwise it is killed too (POSIX).
+        newlines: Whether to convert carriage returns to line ends. Pass False if the output has file names, which
+            may contain carriage returns.
 
     Raises:
-        Failed: The program cannot be started, or timed out.
+        Failed: The program cannot be started, timed out, or printed too much.
     """
     words = tuple(os.fspath(word) for word in argv)
     try:
@@ -178,7 +186,7 @@ def run(  # noqa: PLR0913 - the options of a process
 
 @contextlib.contextmanager
 def _time_limit(child: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
-    """End a program that still runs after some seconds; yield an event that is set then."""
+    """End a program that is still running after `seconds`; yield an event that is set if that happens."""
     expired = threading.Event()
 
     def end() -> None:
@@ -198,7 +206,7 @@ def _time_limit(child: subprocess.Popen[bytes], seconds: float | None) -> Iterat
 
 
 class _Watcher:
-    """A process that outlives this one and kills the programs that this one started; started on first use."""
+    """A helper process that kills the programs started by relnox when relnox ends; it is started on first use."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -207,17 +215,18 @@ class _Watcher:
         self._writing = threading.Lock()
 
     def add(self, group: int) -> None:
-        """Have a process group killed when this process ends (POSIX)."""
+        """Kill a process group when this process ends (POSIX)."""
         if sys.platform != "win32" and self._send("+", group):
             self._groups.add(group)
 
     def remove(self, group: int) -> None:
-        """Forget a process group: its id may be used again."""
+        """Stop watching a process group that has ended, since its ID may be reused."""
         if group in self._groups:
             self._groups.discard(group)
             self._send("-", group)
 
     def _send(self, sign: str, group: int) -> bool:
+        """Add (`+`) or remove (`-`) a process group; return False if the helper process cannot be reached."""
         with self._writing, contextlib.suppress(OSError):
             if self._process is None or self._owner != os.getpid():
                 self._start()
@@ -242,6 +251,7 @@ class _Watcher:
         atexit.register(self._end, self._process)
 
     def _end(self, watcher: subprocess.Popen[bytes]) -> None:
+        """Close the input of the helper process, which then kills the remaining groups, and wait for it."""
         if self._owner == os.getpid() and watcher.stdin is not None:
             watcher.stdin.close()
             watcher.wait()
@@ -251,12 +261,13 @@ _watcher = _Watcher()
 
 
 def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newlines: bool) -> Iterator[str]:
-    """Yield lines of output until the program ends: processes that it left running may keep the pipe open.
+    """Yield the output of a program line by line until the program ends.
 
-    They may also write on: of what is read after the end, only as much as was in the pipe is the program's.
+    Processes that it left running may keep the pipe open and write to it. After the program has ended, no more
+    bytes are read than a pipe can hold, since the rest cannot be output of the program itself.
 
     Raises:
-        Failed: There is too much of it.
+        Failed: The program printed too much.
     """
     assert child.stdout is not None  # noqa: S101 - it is a pipe
     if sys.platform == "win32":
@@ -300,7 +311,7 @@ def processors() -> int:
 
 
 def end_all() -> None:
-    """End every program that any thread waits for."""
+    """End all programs that `run` is waiting for, in all threads."""
     for child in tuple(_running):
         _end_group(child)
 
@@ -313,7 +324,7 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """Terminate a program and its process group, and kill what does not end within the grace period."""
+    """Terminate a program and its process group, then kill what is still running after the grace period."""
     if sys.platform == "win32":
         child.kill()
         child.wait()

@@ -1,6 +1,6 @@
 """Secrets, which are masked in all output.
 
-As long as a `Secret` object exists, its text becomes `****` wherever a server, a program or an error repeats it.
+As long as a `Secret` object exists, its text is masked with `****` in messages of servers, programs and errors.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _MASK = "****"
 _MIN_MASKED = 4
-"""Characters: shorter texts are not masked, since they are part of many words."""
+"""The minimum length in characters of masked texts: shorter ones are part of many ordinary words."""
 _MIN_ENCODED = 8
-"""Characters from which on encoded forms of a text are masked as well; those of shorter ones match words."""
+"""The minimum length in characters of texts whose encoded forms are masked too: shorter forms match words."""
 _INVISIBLE = r"\s\x00-\x1f\x7f-\xa0\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
 _SEPARATORS = rf"""(?:\x1b\[[0-9;:?]*[@-~]|\\[nrt]|[{_INVISIBLE}"',:\\])"""
-"""Line ends, colors, quotes and the like, between which the characters of a text can still be read."""
+"""Matches a line end, color code or quote; a text with these between its characters is still readable."""
 
 
 class Secret:
@@ -41,15 +41,15 @@ class Secret:
         _register(self)
 
     def reveal(self) -> str:
-        """Return the text, to send it. Do not assign it to a variable: tracebacks may show those."""
+        """Return the text. Do not assign it to a variable: tracebacks may show the values of variables."""
         return self._reveal()
 
     def mask(self, text: str, simplified: str) -> str:
-        """Mask this secret in a string.
+        """Return a string with this secret masked.
 
         Args:
-            text: The text.
-            simplified: The same, after `_simplify`.
+            text: The string.
+            simplified: The result of `_simplify` for the string.
         """
         return self._forms().mask(text, simplified)
 
@@ -64,11 +64,11 @@ class Secret:
 
 
 def masked(text: str) -> str:
-    """Mask all existing secrets in a string.
+    """Return a string with all existing secrets masked.
 
-    A secret is recognized literally and as JSON and HTTP's basic authentication encode it. One of eight characters
-    or more is also recognized in another case, reversed, in base64, hexadecimal, percent-encoding and escapes of
-    Python, JSON and HTML, and with line ends, spaces, colors or quotes between its characters.
+    A secret is recognized literally, and as encoded by JSON and by HTTP basic authentication. A secret of eight or
+    more characters is also recognized in another case, reversed, in base64, hexadecimal, percent-encoding, and
+    escapes of Python, JSON and HTML, and with line ends, spaces, color codes or quotes between its characters.
     """
     if not _secrets:
         return text
@@ -82,12 +82,12 @@ def masked(text: str) -> str:
 
 
 def masked_line(text: str, limit: int = 300) -> str:
-    """Mask secrets in untrusted text, join its lines and cut it at a number of characters."""
+    """Return untrusted text on one line, with secrets masked, and cut to `limit` characters."""
     return masked(" ".join(text.split()))[:limit]
 
 
 def mask_error(error: BaseException | None) -> None:
-    """Mask secrets in the arguments of an error and of its causes, in place: others print tracebacks."""
+    """Mask secrets in the arguments of an error and its causes in place, since other code may print tracebacks."""
     visited: set[int] = set()
     while error is not None and id(error) not in visited:
         visited.add(id(error))
@@ -97,10 +97,11 @@ def mask_error(error: BaseException | None) -> None:
 
 
 def on_secret(callback: Callable[[str], None] | None) -> None:
-    """Set a function that is called with each line of each secret, such as to mask it in the log of a CI provider.
+    """Set a function to call with each line of each secret, for example to mask it in the log of a CI provider.
 
     Args:
-        callback: Called at once for existing secrets, and for each new one; None removes it.
+        callback: The function, called immediately for existing secrets and later for each new one. None removes
+            the current one.
     """
     with _lock:
         _callbacks[:] = [] if callback is None else [callback]
@@ -127,17 +128,17 @@ def _notify(secret: Secret) -> None:
 
 
 def _lines(secret: Secret) -> Iterator[str]:
-    """Yield the lines of a secret that are masked: CI providers mask their logs line by line."""
+    """Yield the lines of a secret that are long enough to be masked: CI providers mask their logs line by line."""
     return (line.strip() for line in secret.reveal().splitlines() if len(line.strip()) >= _MIN_MASKED)
 
 
 def _simplify(text: str) -> str:
-    """Remove separators, and convert to lower case."""
+    """Return text in lowercase without separators."""
     return re.sub(f"{_SEPARATORS}+", "", text).lower()  # not compiled at import, to start faster
 
 
 class _Forms:
-    """The forms of a secret that are masked, in closures that no `repr` shows."""
+    """The forms of a secret that are masked, kept in closures, which no `repr` shows."""
 
     __slots__ = ("encoded", "literal")
 
@@ -160,6 +161,7 @@ class _Forms:
 
 
 def _literal_forms(line: str) -> Iterator[str]:
+    """Yield the forms of a line that are masked only where they occur exactly."""
     yield line
     yield json.dumps(line)[1:-1]
     yield json.dumps(line, ensure_ascii=False)[1:-1]
@@ -169,6 +171,7 @@ def _literal_forms(line: str) -> Iterator[str]:
 
 
 def _encoded_forms(line: str) -> Iterator[str]:
+    """Yield the forms of a line that are masked in any case, and with separators between their characters."""
     data = line.encode(errors="surrogatepass")
     yield line
     yield line[::-1]
@@ -184,9 +187,9 @@ def _encoded_forms(line: str) -> Iterator[str]:
 
 
 def _in_base64(line: str) -> Iterator[str]:
-    """Yield the three forms of a string in base64, one for each position in a group of three bytes.
+    """Yield the base64 forms of a string inside a longer one, for each of the three offsets in a group of bytes.
 
-    The characters at both ends contain bits of adjacent bytes and are left out.
+    Characters at both ends that also encode bits of adjacent bytes are left out.
     """
     import base64  # imported lazily: most runs have no secret
 

@@ -1,7 +1,7 @@
 """Temporary folders, and the removal of those that killed runs left behind.
 
-Everything temporary is made in a temporary folder with a marker file. A later run removes only such folders;
-`docs/decisions/0013-what-is-deleted.md` lists everything that relnox deletes.
+All temporary files are created in temporary folders that contain a marker file. Later runs remove only such
+folders; `docs/decisions/0013-what-is-deleted.md` lists everything that relnox deletes.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _OPEN_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFO
 _PRIVATE = 0o700
 _MAX_MARKER = 4096
 _CAN_CLEAN_UP = sys.platform != "win32" and {os.open, os.stat, os.unlink, os.rmdir} <= os.supports_dir_fd
-"""Whether leftovers can be locked, and removed without following a link that replaced them."""
+"""Whether this system can lock leftover folders, and remove them without following links that replaced them."""
 
 
 class TemporaryFolder:
-    """A private folder that is made on first use, locked while this process lives, and removed on exit.
+    """A private folder that is created on first use, and locked until it is removed at the end of the block.
 
-    Leftovers of killed runs in the same parent are removed first: see `remove_leftovers`.
+    Before it is created, leftovers of killed runs in the same parent are removed; see `remove_leftovers`.
 
     Args:
-        parent: The folder that it is made in; None for the system's folder for temporary files.
+        parent: The folder to create it in, or None for the system's folder for temporary files.
     """
 
     def __init__(self, parent: Path | None = None) -> None:
@@ -50,7 +50,7 @@ class TemporaryFolder:
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """The path of the folder, which is created on first access."""
         with self._making:
             if self._path is None:
                 self._path = self._make()
@@ -88,7 +88,11 @@ class TemporaryFolder:
 
 
 def _claim(folder: Path) -> int | None:
-    """Lock a new folder and write its marker; return the descriptor, None where folders cannot be locked."""
+    """Lock a new folder and write its marker; return its descriptor, or None if `_CAN_CLEAN_UP` is False.
+
+    Raises:
+        FileNotFoundError: Another run removed the folder before it was locked.
+    """
     if not _CAN_CLEAN_UP:
         return None
     import fcntl
@@ -113,15 +117,16 @@ def _claim(folder: Path) -> int | None:
 
 
 def _origin() -> dict[str, str]:
+    """Return the host name and the current UTC time, which markers contain."""
     return {"host": os.uname().nodename, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Remove the temporary folders of killed runs that are directly in a folder, and nothing else.
+    """Remove the temporary folders that killed runs left directly in a folder, and nothing else.
 
-    All conditions are checked through one descriptor of the temporary folder: its name is that of a temporary
-    folder, it is not a link, it belongs to this user, its mode is 0700, it is not locked, and it has a marker with
-    its name. An empty one is removed too: its run was killed before it wrote the marker.
+    A folder is removed only if it has the name of a temporary folder, is not a link, belongs to this user, has
+    mode 0700, is not locked, and contains a marker with its name. An empty folder is removed, too: its run was
+    killed before it wrote the marker. All checks use the same open descriptor of the folder.
     """
     for descriptor, name, folder in _leftovers(parent):
         with contextlib.suppress(OSError):
@@ -134,7 +139,7 @@ def has_leftovers(parent: Path) -> bool:
 
 
 def _leftovers(parent: Path) -> Iterator[tuple[int, str, int]]:
-    """Yield temporary folders of killed runs: a descriptor of the parent, the name, a locked descriptor."""
+    """Yield leftovers as a descriptor of the parent folder, the name, and a locked descriptor of the leftover."""
     if not _CAN_CLEAN_UP:
         return
     with contextlib.suppress(OSError), _open_folder(parent) as descriptor:
@@ -155,7 +160,11 @@ def _open_folder(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _leftover(parent: int, name: str) -> Iterator[int | None]:
-    """Yield a locked descriptor of a temporary folder that a killed run left; None for any other file."""
+    """Yield a locked descriptor of a temporary folder that a killed run left, or None for any other folder.
+
+    Raises:
+        OSError: The name is that of a link or a file, or the run that uses the folder is still alive.
+    """
     import fcntl
 
     descriptor = os.open(name, _OPEN_FOLDER, dir_fd=parent)  # fails for a link
@@ -171,6 +180,7 @@ def _leftover(parent: int, name: str) -> Iterator[int | None]:
 
 
 def _is_marked(folder: int, name: str) -> bool:
+    """Return whether an open folder has a marker with this name, or its run was killed before it wrote one."""
     names = os.listdir(folder)
     if not names:
         return True
@@ -189,12 +199,12 @@ def _is_marked(folder: int, name: str) -> bool:
 
 
 def _remove_folder(parent: int, name: str, folder: int) -> None:
-    """Remove a folder, its marker last: if this run is killed meanwhile, the next one recognizes the rest.
+    """Remove a folder, and its marker last, so that a later run recognizes the rest if this run is killed.
 
     Args:
-        parent: Descriptor of its parent.
-        name: Its name.
-        folder: Its own descriptor.
+        parent: A descriptor of the parent folder.
+        name: The name of the folder.
+        folder: A descriptor of the folder.
     """
     _remove_content(folder)
     if set(os.listdir(folder)) - {_MARKER}:

@@ -1,6 +1,6 @@
-"""Notifications of waits: when one begins, and less and less often while it lasts.
+"""Notifications about waiting, sent when a wait begins and less and less often while it lasts.
 
-If several threads wait for the same reason, such as a server that is down, they cause one notification.
+If several threads wait for the same reason, such as a server that is down, only one notification is sent.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 _FIRST_INTERVAL = 60.0
 """Seconds until the second notification of a wait; the interval doubles after each."""
 _MAX_INTERVAL = 300.0
-"""CI providers end jobs that print nothing for ten minutes."""
+"""The maximum seconds between notifications: CI providers end jobs that print nothing for ten minutes."""
 _MIN_MINUTES = 600.0
 
 
 def format_duration(seconds: float) -> str:
-    """Format a duration in seconds, or from ten minutes on in minutes."""
+    """Format a duration in seconds, or in minutes if it is ten minutes or longer."""
     return f"{seconds:.0f} s" if seconds < _MIN_MINUTES else f"{seconds / 60:.0f} min"
 
 
 @contextmanager
 def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
-    """Call a function for the waits of all threads inside the block, instead of the previous one."""
+    """Set the function that is notified about the waits of all threads, until the end of the block."""
     _listeners.append(_Listener(callback))
     try:
         yield
@@ -37,11 +37,11 @@ def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
 
 
 def notify(waiting: Waiting, now: float) -> None:
-    """Notify about a wait, unless there was a notification with the same reason a short time ago.
+    """Send a notification about a wait, unless one with the same reason was sent a short time ago.
 
     Args:
         waiting: The wait.
-        now: The time in seconds, by a monotonic clock.
+        now: The time of a monotonic clock in seconds.
     """
     if _listeners:
         _listeners[-1].notify(waiting, now)

@@ -1,8 +1,8 @@
-"""HTTP requests with deadlines, size limits and retries, which stay on the origin they were sent to.
+"""HTTP requests with deadlines, size limits and retries; redirects to other servers are not followed by default.
 
-`send_once` makes one try. Retries share a `Deadline`, which limits their total time, waits with exponential
-back-off and honors `Retry-After`. Proxies and private certificate authorities come from the environment, as in
-requests; this machine is never reached through a proxy, and `.netrc` is not read here.
+`send_once` sends a request without retries. Retries share a `Deadline`, which limits their total time, waits with
+exponential back-off and honors `Retry-After`. Proxies and private certificate authorities are set by environment
+variables, as in requests; this machine is never reached through a proxy, and `.netrc` is not read here.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _MAX_REDIRECTS = 5
 
 _concurrent_reads = threading.BoundedSemaphore(16)
 _read_auth: dict[str, Callable[[PreparedRequest], PreparedRequest]] = {}
-"""Authentication of requests by `get`, by origin."""
+"""Maps each origin to the function that adds credentials to requests that `get` sends there."""
 
 
 def get(  # noqa: PLR0913 - a request
@@ -97,23 +97,25 @@ def get(  # noqa: PLR0913 - a request
 ) -> Response:
     """Request a document, bypassing caches; retry with back-off after transient errors.
 
-    Redirects are followed within the origin only: another server cannot speak for this index. A redirect to
-    another origin is returned as the response, unless `leave_origin` is set.
+    Redirects are followed only within the same origin, since other servers cannot answer for an index. A redirect
+    to another origin is returned as the response, unless `leave_origin` is set.
 
     Args:
-        url: URL.
-        headers: Request headers, without credentials.
+        url: The URL.
+        headers: The request headers, without credentials.
         method: `GET` or `HEAD`.
-        into: A file that each try writes the body of a successful response to; without it `content` has the body.
-        deadline: How long to try.
-        limit: Largest size and longest duration of the response.
-        leave_origin: Whether redirects are followed to other servers, as those of files are (to a CDN): without
-            credentials, and only to https or this machine. The content has to be verified by its hash.
+        into: The file that each try writes the body of a successful response to. If None, the body is in the
+            `content` of the response.
+        deadline: The time limit of all tries, or None for the default one.
+        limit: The maximum size and duration of the response.
+        leave_origin: Whether to follow redirects to other servers, too, such as those of files to a CDN. They are
+            followed without credentials, and only to https URLs and this machine. The caller has to verify the
+            content by its hash.
 
     Raises:
         TransientError: All tries failed.
-        Failed: It redirects in a loop or to a URL that is not allowed, the response is too large, or the run was
-            interrupted.
+        Failed: The server redirects in a loop or to a URL that is not allowed, the response is too large, or the
+            run was interrupted.
     """
     limited = deadline or Deadline()
     fresh = {**(headers or {}), "Cache-Control": "no-cache"}
@@ -134,20 +136,20 @@ def get(  # noqa: PLR0913 - a request
 
 
 def authenticate_reads(url: str, auth: Callable[[PreparedRequest], PreparedRequest]) -> None:
-    """Have `get` add credentials to its requests to the origin of a URL, and to no other."""
+    """Make `get` add credentials to its requests to the origin of a URL, and to no other origin."""
     _read_auth[origin_of(url)] = auth
 
 
 def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
-    """Call a function that makes requests by other means, until the timeout or the end of the run.
+    """Call a function that sends requests without this module; stop waiting after a timeout or an interruption.
 
     Args:
-        call: The function. It runs in a thread, which is abandoned when it takes too long.
-        seconds: Timeout.
+        call: The function. It runs in a thread, which is abandoned if the function takes too long.
+        seconds: The timeout in seconds.
         host: The server, for messages.
 
     Raises:
-        TransientError: It took too long.
+        TransientError: The function took too long.
         Failed: The run was interrupted.
     """
     with Watch(host, seconds, seconds) as watch:
@@ -164,6 +166,7 @@ def _follow_redirects(
     *,
     leave_origin: bool,
 ) -> Response:
+    """Call `send` with the URL and each redirect target that may be followed; return the last response."""
     first = url
     for _ in range(_MAX_REDIRECTS):
         may_authenticate = _read_auth and same_origin(first, url) and is_encrypted(url)
@@ -197,7 +200,7 @@ def _redirect_target(url: str, location: str) -> str:
 
 
 def _check_encryption(url: str, target: str) -> None:
-    """Check that a redirect to another origin is encrypted, or stays on this machine."""
+    """Check that a redirect does not lead from https to http, nor over http to another machine."""
     downgraded = url.startswith("https:") and not target.startswith("https:")
     if downgraded or not is_encrypted(target):
         raise Failed(

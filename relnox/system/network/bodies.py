@@ -1,6 +1,6 @@
 """Response bodies: the size and time limits of each kind, and decompression.
 
-The time limits of retries are in `relnox.system.network`.
+The time limits of retries are in `relnox.system.network.deadlines`.
 """
 
 from __future__ import annotations
@@ -30,39 +30,43 @@ if TYPE_CHECKING:
             """Write a part of the body."""
 
     class Sink(Protocol):
-        """A path or an object that each attempt opens for writing."""
+        """A path, or a similar object, that each try opens to write the body of the response."""
 
         def open(self, mode: Literal["wb"], /) -> AbstractContextManager[Writable]:
-            """Truncate and open."""
+            """Open for writing, and discard what a previous try wrote."""
 
 
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _CHUNK = 64 * _KIB
 _MAX_FILE_SIZE = 4 * _GIB
-"""Bytes, for files of unknown size."""
+"""The maximum size in bytes of a file whose size is not known in advance."""
 _MAX_FILE_TIME = 3600.0
-"""Seconds, for files of unknown size."""
+"""The maximum download time in seconds of a file whose size is not known in advance."""
 _MAX_VALUES = 1_000_000
-"""Objects, arrays and their members in a JSON document: a few bytes each there, a hundred once they are parsed."""
+"""The maximum number of values in a JSON document, and of tags in HTML.
+
+A value takes a few bytes in the document, but about a hundred bytes of memory once it is parsed.
+"""
 _MAX_TAG = 64 * _KIB
-"""Bytes of a tag of HTML and the text after it."""
+"""The maximum size in bytes of an HTML tag and the text after it."""
 _CHARSETS = ("ascii", "us-ascii", "utf-8", "utf8", "iso-8859-1", "latin-1", "iso-8859-15", "windows-1252")
-"""Others are slow to decode, or decode to something much larger."""
+"""Encodings that are used if a response declares them, instead of UTF-8; others are slow, or expand the text."""
 
 SLOWEST_AVERAGE = 8 * _KIB
-"""Bytes a second, the lowest rate of the transfer of a file on average."""
+"""The minimum average rate of file transfers in bytes per second."""
 
 
 class Limit(NamedTuple):
     """The size and time limits of one kind of response.
 
     Attributes:
-        kind: Name for messages.
-        size: Bytes, before and again after decompression.
-        seconds: From name resolution to the last byte, plus the time that the request body takes at
-            `SLOWEST_AVERAGE`.
-        truncate: Whether a longer response is cut off there; otherwise it is an error.
-        encoding: `Accept-Encoding`. Files are requested uncompressed: hashes are of stored bytes.
+        kind: The name of the response in messages.
+        size: The maximum size in bytes, both before and after decompression.
+        seconds: The maximum seconds from name resolution to the last byte; the time to send the request body at
+            `SLOWEST_AVERAGE` is added.
+        truncate: Whether to cut off a response that is too large; otherwise it is an error.
+        encoding: The value of `Accept-Encoding`. Files are requested uncompressed, since their hashes are those
+            of the stored bytes.
     """
 
     kind: str
@@ -76,9 +80,9 @@ LISTING = Limit("project listing", 32 * _MIB, 120.0)
 DOCUMENT = Limit("response", 4 * _MIB, 120.0)
 UPLOAD_RESPONSE = Limit("response", 64 * _KIB, 330.0, truncate=True)
 ERROR_PAGE = Limit("error page", 64 * _KIB, 10.0, truncate=True)
-"""For statuses other than 2xx; the seconds begin after the headers."""
+"""The limit for responses with other statuses than 2xx; its seconds are counted from the end of the headers."""
 PEEK = Limit("file", 64 * _KIB, 60.0, truncate=True, encoding="identity")
-"""For the first bytes of a file, from servers without range requests as well."""
+"""The limit for reading only the first bytes of a file, even from servers that do not support range requests."""
 
 
 class TooLarge(Failed):
@@ -89,7 +93,7 @@ def file_limit(size: int | None = None) -> Limit:
     """Return the limit for downloading a file.
 
     Args:
-        size: Bytes of the file; None where that is unknown.
+        size: The size of the file in bytes, or None if unknown.
     """
     if size is None:
         return Limit("file", _MAX_FILE_SIZE, _MAX_FILE_TIME, encoding="identity")
@@ -100,15 +104,15 @@ def read_body(response: Response, limit: Limit, watch: Watch, host: str, into: W
     """Read the body of a response into `response.content`, or into a file.
 
     Args:
-        response: A response of which the headers were read.
-        limit: The limit of a successful response.
-        watch: Counts bytes, and knows when to end.
+        response: A response whose headers have been read.
+        limit: The limit for a successful response.
+        watch: The watch of the request, which counts received bytes and ends the request if it takes too long.
         host: The server, for messages.
-        into: The file for the body of a response with status 200.
+        into: The file for the body of a response with status 200; None for `response.content`.
 
     Raises:
         Failed: The body is too large, or compressed in a way that was not requested.
-        TransientError: It is truncated, or not compressed as the headers say.
+        TransientError: The body is truncated, or is not compressed although its headers say so.
     """
     successful = HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
     content = bytearray()
@@ -134,14 +138,14 @@ def read_body(response: Response, limit: Limit, watch: Watch, host: str, into: W
 def json_document(
     response: Response, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
 ) -> Any:
-    """Parse the JSON of a response.
+    """Parse the JSON document in a response.
 
     Args:
         response: The response.
-        pairs: The `object_pairs_hook` of `json.loads`.
+        pairs: The function that converts the pairs of each object; see `object_pairs_hook` of `json.loads`.
 
     Raises:
-        ValueError: It is not JSON, too deep, or has too many values.
+        ValueError: The document is not JSON, is nested too deeply, or has too many values.
     """
     content = response.content
     if sum(map(content.count, (b",", b"[", b"{"))) > _MAX_VALUES:
@@ -153,10 +157,10 @@ def json_document(
 
 
 def html_text(response: Response) -> str:
-    """Decode the HTML of a response.
+    """Return the HTML in a response as text.
 
     Raises:
-        ValueError: It has too many tags, or one that is too long.
+        ValueError: The HTML has too many tags, or a tag that is too long.
     """
     pieces = response.content.split(b"<")
     if len(pieces) > _MAX_VALUES or max(map(len, pieces)) > _MAX_TAG:
@@ -165,7 +169,11 @@ def html_text(response: Response) -> str:
 
 
 def _decompressed_parts(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
-    """Yield the decompressed body up to the size limit."""
+    """Yield the decompressed body in chunks; cut it off at the size limit if `limit.truncate` is set.
+
+    Raises:
+        Failed: The body is too large, or compressed in a way that was not requested.
+    """
     left = limit.size
     for part in _decompressed(response, _received_chunks(response, limit, watch, host), limit, host):
         watch.check()
@@ -179,7 +187,11 @@ def _decompressed_parts(response: Response, limit: Limit, watch: Watch, host: st
 
 
 def _received_chunks(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
-    """Yield the body as it was sent, up to the size limit and a chunk."""
+    """Yield the raw body in chunks, stopping once the size limit is exceeded (by at most one chunk).
+
+    Raises:
+        TooLarge: The body exceeds the limit, and may not be truncated.
+    """
     received = 0
     read = getattr(response.raw, "read1", response.raw.read)  # urllib3 before 2 has no `read1`
     while chunk := read(_CHUNK, decode_content=False):
@@ -194,6 +206,7 @@ def _received_chunks(response: Response, limit: Limit, watch: Watch, host: str) 
 
 
 def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, host: str) -> Iterator[bytes]:
+    """Decompress the chunks of a raw body; yield them unchanged if they are not compressed."""
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if limit.encoding == "identity" or encoding in ("", "identity"):
         yield from chunks
@@ -227,6 +240,7 @@ def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, hos
 
 
 def _check_content_length(response: Response, limit: Limit, host: str) -> None:
+    """Raise an error before reading a body if its `Content-Length` exceeds the limit."""
     length: int | None = getattr(response.raw, "length_remaining", None)
     if length is not None and length > limit.size and not limit.truncate:
         raise _too_large(limit, host)

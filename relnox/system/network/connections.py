@@ -1,4 +1,4 @@
-"""Connections of requests and urllib3 whose every step can be interrupted, with a size limit for headers."""
+"""Connections for requests and urllib3 that can be interrupted at any time and limit the size of headers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from relnox.system.network.watching import Watch
 
 _POOL_SIZE = 32
-"""Open connections to each of as many servers."""
+"""The maximum number of servers with open connections, and of open connections to each of them."""
 _MAX_HEADERS = 1 << 18
-"""Bytes of status line and headers, those of informational responses included."""
+"""The maximum size in bytes of the status line and headers, including those of informational responses."""
 
 
 @cache
 def adapter() -> HTTPAdapter:
-    """Return the adapter that all threads use; it keeps connections open, but no cookies and no credentials."""
+    """Return the adapter that all threads share; it keeps connections open, but not cookies or credentials."""
     from requests.adapters import HTTPAdapter
 
     class WatchedAdapter(HTTPAdapter):
@@ -36,7 +36,7 @@ def adapter() -> HTTPAdapter:
 
 @cache
 def default_headers() -> dict[str, str]:
-    """Return the headers that every request has."""
+    """Return the headers that are sent with every request."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -47,7 +47,7 @@ def default_headers() -> dict[str, str]:
 
 
 class _StrictResponse(http.client.HTTPResponse):
-    """A final response (RFC 9110, section 15.2) with complete headers of limited size."""
+    """A response that skips informational ones (RFC 9110, section 15.2) and rejects truncated or large headers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -75,7 +75,7 @@ class _StrictResponse(http.client.HTTPResponse):
 
 
 class _HeaderReader:
-    """Reads status lines and headers."""
+    """A stream that raises an error if status lines and headers are truncated or too large."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
@@ -96,7 +96,7 @@ class _HeaderReader:
 
 @cache
 def _watched(connection: Any) -> Any:
-    """Return a subclass of a connection class of urllib3 that hands its socket to the watch of its thread."""
+    """Return a subclass of a urllib3 connection class that passes its socket to the `Watch` of its thread."""
     import urllib3.connection
 
     if hasattr(connection, "is_watched"):
@@ -126,7 +126,7 @@ def _watched(connection: Any) -> Any:
 
 
 def _connected_socket(connection: Any) -> socket.socket:
-    """Connect to the first address of a host that accepts the connection."""
+    """Return a socket that is connected to the first address of a host that accepts the connection."""
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
     host: str = connection._dns_host.strip("[]")  # noqa: SLF001 - `host` lacks the dot at the end
@@ -152,6 +152,7 @@ def _connected_socket(connection: Any) -> socket.socket:
 
 
 def _addresses(host: str, connection: Any, watch: Watch) -> list[Any]:
+    """Resolve a host name within the connection timeout; return the result of `socket.getaddrinfo`."""
     from urllib3.exceptions import ConnectTimeoutError, NameResolutionError
 
     def resolve() -> list[Any]:
@@ -166,6 +167,7 @@ def _addresses(host: str, connection: Any, watch: Watch) -> list[Any]:
 
 
 def _connect(new_socket: socket.socket, address: Any, connection: Any, watch: Watch) -> None:
+    """Connect a socket so that the watch can interrupt it; close the socket if that fails."""
     try:
         for option in connection.socket_options or ():
             new_socket.setsockopt(*option)

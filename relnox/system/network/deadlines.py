@@ -1,4 +1,4 @@
-"""Time limits of operations: retries with exponential back-off, pauses that a signal ends, and their clock."""
+"""Time limits of operations: retries with exponential back-off, interruptible pauses, and the clock of both."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from relnox.system.network.rate_limits import MAX_RETRY_AFTER
 from relnox.system.network.watching import interruptible_pause
 
 READ_TIMEOUT = 60.0
-"""Seconds between two bytes of a response."""
+"""The maximum seconds to wait for the next bytes of a response."""
 _RETRY_TIME = 600.0
-"""Seconds for all tries of one request."""
+"""The maximum total seconds for all tries of a request."""
 _UNCONNECTED_RETRY_TIME = 5.0
-"""Seconds for a server that never accepted a connection: its URL may be wrong."""
+"""The maximum total seconds if the server never accepted a connection, since its URL may be wrong."""
 _MIN_BACKOFF = 0.5
 _MAX_BACKOFF = 60.0
 _MIN_WAIT = 0.01
 _REPORTED_WAIT = 5.0
-"""Seconds of waiting from which on it is reported."""
+"""Waits are reported once an operation has waited for this many seconds in total."""
 _HALF_A_DAY = 12 * 3600.0
 
 
 class Clock:
-    """The time, and how to wait; tests replace `CLOCK`."""
+    """The clock that deadlines and pauses use; tests replace `CLOCK`."""
 
     def now(self) -> float:
-        """Return monotonic seconds."""
+        """Return the time of a monotonic clock in seconds."""
         return time.monotonic()
 
     def today(self) -> datetime:
@@ -39,7 +39,7 @@ class Clock:
         return datetime.now(UTC)
 
     def pause(self, seconds: float, woken: threading.Event) -> None:
-        """Wait so long, or until the event is set."""
+        """Wait for a number of seconds, or until the event is set."""
         woken.wait(seconds)
 
 
@@ -47,10 +47,10 @@ CLOCK = Clock()
 
 
 class Deadline:
-    """The time limit of one operation, retries and pauses included.
+    """The time limit of one operation, including retries and pauses.
 
     Args:
-        seconds: Total time.
+        seconds: The total time in seconds.
     """
 
     def __init__(self, seconds: float = _RETRY_TIME) -> None:
@@ -60,7 +60,10 @@ class Deadline:
         self._backoff = _MIN_BACKOFF
 
     def back_off(self, error: TransientError) -> None:
-        """Wait before the next try: exponential back-off with full jitter, and at least `Retry-After`.
+        """Wait before the next try, with exponential back-off and full jitter.
+
+        Args:
+            error: The error of the last try; its `retry_after` is the minimum wait.
 
         Raises:
             TransientError: There is no time left for another try.
@@ -82,16 +85,20 @@ class Deadline:
 
     @property
     def read_timeout(self) -> float:
-        """Seconds to wait for one response: at most the total, at least a few."""
+        """The seconds to wait for one response: the total time, but at least 5 and at most 60 seconds."""
         return min(max(self._seconds, _UNCONNECTED_RETRY_TIME), READ_TIMEOUT)
 
     def left(self) -> float:
-        """Return the seconds until the end; 0 where they are too few for another try."""
+        """Return the remaining seconds, or 0 if they are too few for another try."""
         left = self._start + self._seconds - CLOCK.now()
         return left if left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, why: str) -> None:
-        """Pause, and report it once the pauses add up to a few seconds.
+        """Pause, and report the wait once all pauses add up to a few seconds.
+
+        Args:
+            seconds: The length of the pause.
+            why: The reason, for the report.
 
         Raises:
             Failed: The run was interrupted.
@@ -109,6 +116,6 @@ class Deadline:
 
 
 def _clock_time(seconds: float) -> str:
-    """Format the time a number of seconds from now, with the date if it is more than half a day away."""
+    """Format the UTC time that is `seconds` from now, with the date if it is more than twelve hours away."""
     then = CLOCK.today() + timedelta(seconds=min(seconds, MAX_RETRY_AFTER))
     return then.strftime("%H:%M:%S UTC" if seconds <= _HALF_A_DAY else "%Y-%m-%d %H:%M:%S UTC")

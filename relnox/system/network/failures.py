@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from relnox.system.network.proxies import Proxy
 
 _TUNNEL_REJECTED = re.compile(r"Tunnel connection failed: (\d{3})\b")
-"""The error of http.client when a proxy does not connect to a server."""
+"""Matches the error of http.client if a proxy refuses to connect to a server; the group is the HTTP status."""
 
 
 class TransientError(TryLater):
     """An error that a retry may solve.
 
     Args:
-        code: Stable name of the kind of problem.
+        code: The stable name of this kind of error.
         message: What failed, and why.
-        retry_after: Seconds that the server wants clients to wait.
+        retry_after: The seconds that the server asks clients to wait, or None if it does not say.
         never_connected: Whether the server never accepted a connection.
     """
 
@@ -35,12 +35,12 @@ class TransientError(TryLater):
 
 
 def interrupted() -> Failed:
-    """Return the error of a request or a pause that a signal ended."""
+    """Return the error for a request or pause that a signal interrupted."""
     return Failed("interrupted", "interrupted", fix="rerun the command to resume")
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """Return the innermost cause: requests and urllib3 wrap it in up to four others."""
+    """Return the innermost cause of an error: requests and urllib3 wrap it in up to four other errors."""
     for inner in (getattr(error, "reason", None), *error.args, error.__cause__):
         if isinstance(inner, BaseException):
             return cause_of(inner)
@@ -48,7 +48,7 @@ def cause_of(error: BaseException) -> BaseException:
 
 
 def describe_error(error: BaseException) -> str:
-    """Describe a low-level error in a few words, none of which come from a server."""
+    """Describe a low-level error in a few words, without any text from a server."""
     if isinstance(error, TimeoutError) and not error.strerror:
         return "timed out"
     text: str | None = getattr(error, "strerror", None)
@@ -58,7 +58,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def network_errors() -> tuple[type[Exception], ...]:
-    """Return what requests and urllib3 raise where a connection fails, or a response is not HTTP."""
+    """Return the errors that requests and urllib3 raise if a connection fails or a response is not valid HTTP."""
     import requests
     import urllib3
 
@@ -75,7 +75,7 @@ def network_errors() -> tuple[type[Exception], ...]:
 def connection_error(
     host: str, proxy: Proxy | None, error: Exception, *, never_connected: bool
 ) -> Failed | TransientError:
-    """Return the error for a connection that failed, or a response that is not HTTP."""
+    """Return the error to raise for a connection that failed or a response that is not valid HTTP."""
     from ssl import SSLCertVerificationError
 
     cause = cause_of(error)
@@ -107,5 +107,5 @@ def proxy_login_required(host: str, proxy: Proxy) -> Failed:
 
 
 def through_proxy(proxy: Proxy | None) -> str:
-    """Describe the proxy for a message; empty without one."""
+    """Return words for a message that name the proxy, or an empty string if there is none."""
     return "" if proxy is None else f" through the proxy {proxy.address}, set by {proxy.variable}"

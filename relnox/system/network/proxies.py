@@ -13,16 +13,16 @@ from relnox.system.secrets import Secret
 
 _SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _passwords: dict[str, tuple[Secret, ...]] = {}
-"""Passwords of proxies in use, by URL; as long as these objects exist, output masks them."""
+"""Maps the URL of each proxy in use to its password, literal and unquoted, so that output masks both."""
 
 
 class Proxy(NamedTuple):
     """A proxy that a request goes through.
 
     Attributes:
-        url: With user name and password, if it has them.
-        address: Scheme, host and port.
-        variable: The environment variable that sets it.
+        url: The URL of the proxy, including a user name and password if it has them.
+        address: The scheme, host and port of the proxy.
+        variable: The environment variable that sets the proxy.
     """
 
     url: str
@@ -34,10 +34,12 @@ class Proxy(NamedTuple):
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """Return the proxy for a URL, as requests does: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+    """Return the proxy for requests to a URL, or None if no proxy is used.
+
+    The variables are those of requests: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
 
     Raises:
-        Failed: The value of the variable is not the URL of a proxy.
+        Failed: The variable is not set to the URL of a proxy, or support for SOCKS proxies is not installed.
     """
     parts = urlsplit(url)
     if is_loopback(parts.hostname):
@@ -68,7 +70,7 @@ def proxy_for(url: str) -> Proxy | None:
 
 
 def _variable(scheme: str, value: str) -> str:
-    """Return the variable that sets a proxy; lower case takes precedence."""
+    """Return the name of the variable that sets a proxy, for messages; lowercase names take precedence."""
     for name in (f"{scheme}_proxy", "all_proxy"):
         for variable in (name, name.upper()):
             if os.environ.get(variable) == value:
@@ -77,6 +79,7 @@ def _variable(scheme: str, value: str) -> str:
 
 
 def _require_socks(variable: str) -> None:
+    """Check that PySocks is installed, which requests needs for SOCKS proxies."""
     try:
         import socks  # type: ignore[import-untyped,unused-ignore] # noqa: F401 - requests needs it
     except ModuleNotFoundError:

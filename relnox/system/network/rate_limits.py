@@ -1,4 +1,4 @@
-"""How long a server wants clients to wait, from the headers of its response."""
+"""The time that a server asks clients to wait, from the headers of its response."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 _MIN_TIMESTAMP = 1e9
-"""A `RateLimit-Reset` beyond this is a Unix time, below it a number of seconds: servers send both."""
+"""A larger value of `RateLimit-Reset` is a Unix time, a smaller one a number of seconds: servers send both."""
 
 MAX_RETRY_AFTER = 1e9
-"""Seconds (31 years), which `datetime` can still add."""
+"""The maximum wait in seconds (31 years), small enough to be added to the current time by `datetime`."""
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return the seconds that a server wants clients to wait; None if it does not say.
+    """Return the seconds that a server asks clients to wait, or None if it does not say.
 
-    `Retry-After` (RFC 9110: seconds or a date) goes first, then the rate limit's headers: `RateLimit` with its
-    `t=` and `RateLimit-Reset` of the drafts at the IETF, and `X-RateLimit-Reset` of those before them. Some
-    servers send the latter two with every response: they count once no requests remain.
+    `Retry-After` (RFC 9110: seconds or a date) takes precedence over the rate limit headers: `RateLimit` with its
+    parameter `t` and `RateLimit-Reset`, which are from IETF drafts, then the older `X-RateLimit-Reset`. Some
+    servers send the last two with every response, so they are used only if no requests remain.
     """
     if (after := headers.get("Retry-After", "").strip()) and (seconds := _seconds(after, now)) is not None:
         return seconds
@@ -38,7 +38,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def _seconds(text: str, now: datetime) -> float | None:
-    """Parse seconds, a Unix time or a date into seconds from now; None for anything else."""
+    """Parse a number of seconds, a Unix time or a date; return the seconds from now, or None if it is invalid."""
     if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
         number = float(text)
         return max(0.0, number - now.timestamp()) if number > _MIN_TIMESTAMP else number

@@ -1,4 +1,4 @@
-"""One request: checks before it is sent, its limits, and its errors."""
+"""Send one request: the checks before it is sent, its limits, and its errors."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from relnox.system.network.bodies import Limit, Writable
 
 _CONNECT_TIMEOUT = 10.0
-"""Seconds for resolving a host name, and again for each connection."""
+"""The maximum seconds to resolve a host name, and to establish each connection."""
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""From RFC 9110, RFC 8470 and RFC 6585."""
+"""HTTP statuses after which a retry may succeed (RFC 9110, RFC 8470 and RFC 6585)."""
 
 _connected_origins: set[str] = set()
 """Origins that have sent a response to this process."""
@@ -50,22 +50,24 @@ def send_once(  # noqa: PLR0913 - a request
     into: Writable | None = None,
     limit: Limit = DOCUMENT,
 ) -> Response:
-    """Send a request without retries; redirects are not followed.
+    """Send a request without retries and without following redirects.
 
     Args:
-        method: GET, HEAD, POST and so on.
-        url: URL.
-        headers: Request headers.
-        body: Bytes, or a file to read them from.
-        auth: Adds credentials to the request.
-        confidential: Whether the body holds a secret, which like credentials goes to https or this machine only.
-        read_timeout: Seconds to wait for the response. A request that moves less than 1 KiB a second over this
-            time is ended, too: a server that sends a byte a second never meets the timeout of a socket.
-        into: A file that the body of a successful response is written to.
-        limit: Largest size of the response, and its longest duration.
+        method: The HTTP method, such as `GET` or `POST`.
+        url: The URL.
+        headers: The request headers.
+        body: The request body as bytes, or a file to read it from.
+        auth: A function that adds credentials to the request.
+        confidential: Whether the body contains a secret. Like credentials, it is sent only over https or to this
+            machine.
+        read_timeout: The seconds to wait for the response. A request is also ended if it transfers less than
+            1 KiB a second on average over this time: a server that sends one byte a second would never exceed the
+            timeout of a socket.
+        into: The file for the body of a response with status 200; None for `content` of the response.
+        limit: The maximum size and duration of the response.
 
     Raises:
-        TransientError: There was no response, or one with a transient status.
+        TransientError: There was no response, or its status is transient.
         Blocked: A secret would be sent unencrypted.
         Failed: The run was interrupted, the response is too large, or the URL, a header, the proxy or a
             certificate is not valid.
@@ -151,7 +153,7 @@ def _prepare(  # noqa: PLR0913, PLR0917 - a request
 
 
 class _CountingReader:
-    """A request body that reports how many bytes were read."""
+    """A request body that reports the number of bytes that are read from it."""
 
     def __init__(self, body: Any, count: Callable[[int], None]) -> None:
         from requests.utils import super_len
@@ -161,7 +163,7 @@ class _CountingReader:
         self.len = super_len(body)
 
     def read(self, size: int = -1) -> bytes:
-        """Read and count."""
+        """Read up to `size` bytes, and report how many were read."""
         chunk: bytes = self._body.read(size)
         self._count(len(chunk))
         return chunk

@@ -1,7 +1,7 @@
 """Active requests: one thread ends those that take too long, and a signal ends all of them.
 
-A request is ended by shutting its connection down, over a duplicate of the socket: the connection may have given
-its own away already (`Connection: close`), may be in a TLS handshake, or may still be connecting.
+A request is ended by shutting down a duplicate of its socket: the connection may have handed over its own socket
+already (`Connection: close`), may be in a TLS handshake, or may still be connecting.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MIN_RATE = 1024
-"""Bytes a second that a request has to move, on average over its read timeout."""
+"""The minimum average rate of a request over its read timeout, in bytes per second."""
 _POLL_INTERVAL = 0.1
 
 _active: set[Watch | threading.Event] = set()
-"""Requests and pauses of all threads."""
+"""The active requests and pauses of all threads."""
 _request_added = threading.Event()
 _starting = threading.Lock()
 _threads: list[threading.Thread] = []
-"""The one thread that watches, once there was a request."""
+"""The thread that watches all requests; empty before the first request."""
 _this_thread = threading.local()
 
 
 class Watch:
-    """Ends a request when it takes too long or when the run ends.
+    """A context manager that ends the request in its block if it takes too long, or if the run is interrupted.
 
     Args:
         host: The server, for messages.
-        read_timeout: Seconds over which it has to move 1 KiB a second on average: a server that sends a byte a
-            second never meets the timeout of a socket.
-        seconds: Total time, from name resolution to the last byte.
+        read_timeout: The seconds over which the request has to transfer 1 KiB a second on average: a server that
+            sends one byte a second would never exceed the timeout of a socket.
+        seconds: The maximum seconds from name resolution to the last byte.
     """
 
     def __init__(self, host: str, read_timeout: float, seconds: float) -> None:
@@ -79,14 +79,14 @@ class Watch:
         return self._end_reason == "interrupted"
 
     def set(self) -> None:
-        """End the request because the run ends; named like the method of an event."""
+        """End the request because the run was interrupted; `cancel_all` calls `set` of requests and events."""
         self._end("interrupted")
 
     def check(self) -> None:
         """Raise an error if the request was ended.
 
         Raises:
-            TransientError: It took too long.
+            TransientError: The request took too long, or was too slow.
             Failed: The run was interrupted.
         """
         if self._end_reason is None and time.monotonic() > self._deadline:
@@ -105,7 +105,7 @@ class Watch:
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def use_socket(self, request_socket: Any) -> None:
-        """Set the socket of the request, which may not be connected yet."""
+        """Set the socket to shut down if the request is ended; it may not be connected yet."""
         with self._lock:
             self._close_socket()
             self._socket = socket.fromfd(request_socket.fileno(), request_socket.family, request_socket.type)
@@ -116,7 +116,7 @@ class Watch:
         """Call a function that cannot be interrupted, such as name resolution, in a thread that may be abandoned.
 
         Raises:
-            TimeoutError: It took too long, or the request was ended.
+            TimeoutError: The function took too long, or the request was ended.
         """
         done = threading.Event()
         results: list[T] = []
@@ -141,7 +141,11 @@ class Watch:
         return results[0]
 
     def check_progress(self, now: float) -> None:
-        """End the request if it takes too long."""
+        """End the request if it takes too long or is too slow.
+
+        Args:
+            now: The time of the monotonic clock in seconds.
+        """
         if now > self._deadline:
             self._end(self._too_long)
         elif now > self._next_check:
@@ -175,13 +179,13 @@ class Watch:
 
 
 def watch_of_this_thread() -> Watch | None:
-    """Return the watch of the request that this thread makes."""
+    """Return the watch of the request that this thread is making, or None if there is none."""
     return getattr(_this_thread, "watch", None)
 
 
 @contextlib.contextmanager
 def interruptible_pause(woken: threading.Event) -> Iterator[None]:
-    """Have `cancel_all` set an event while the block runs."""
+    """Let `cancel_all` set an event, which ends a pause, while the block runs."""
     _active.add(woken)
     try:
         yield
@@ -196,7 +200,7 @@ def cancel_all() -> None:
 
 
 def active_requests() -> int:
-    """Return the number of active requests in all threads, without pauses."""
+    """Return the number of active requests in all threads, not counting pauses."""
     return sum(isinstance(active, Watch) for active in tuple(_active))
 
 
