@@ -1,7 +1,8 @@
-"""Forges, GitHub and GitLab, behind one class: refs, commits, pull requests and runs of CI workflows.
+"""One interface to the forges GitHub and GitLab: refs, commits, pull requests and runs of CI workflows.
 
-`forge_of` detects the forge of a git remote (`remotes`). `refs`, `pull_requests` and `runs` have the operations,
-`github` and `gitlab` what differs, `repository`, `requests` and `answers` the requests to the API.
+`forge_of` returns the forge of a git remote, which `remotes` detects. The operations are in `refs`,
+`pull_requests` and `runs`, their differences between forges in `github` and `gitlab`, and the requests to the API
+in `repository`, `requests` and `answers`.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ def forge_of(remote_url: str, environment: Mapping[str, str] | None = None, *, k
 
     Args:
         remote_url: The URL of the remote, as in git's configuration.
-        environment: Environment variables: those of the CI provider, and a token; None for those of this process.
-            Without a token only requests that read are sent.
-        kind: `github` or `gitlab`; empty to detect it from the host and `RELNOX_FORGE`.
+        environment: The environment variables with the token and those set by the CI provider, or None for those
+            of this process. Without a token, the forge can only be read.
+        kind: `github` or `gitlab`, or an empty string to detect it from `RELNOX_FORGE` and the host.
 
     Raises:
-        Blocked: The remote is not on a known forge, or the token cannot be one.
+        Blocked: The remote is not on a known forge, or the token has characters that tokens never have.
     """
     variables = os.environ if environment is None else environment
     location = locate(remote_url, variables, kind)

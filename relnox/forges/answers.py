@@ -1,4 +1,4 @@
-"""Answers of a forge's API, and checks of what is in them."""
+"""Responses of a forge's API, and checks of the values in them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _MAX_NUMBER = 1 << 63
 
 
 class InvalidAnswer(Failed):
-    """An invalid response of the forge's API."""
+    """The error of an invalid response from the API of a forge."""
 
 
 class Answer(Record, kw_only=True):
-    """An answer that is not a server error.
+    """A response from the API of a forge that is not a server error.
 
     Attributes:
-        status: Its HTTP status.
-        text: The explanation of an error, on one line; empty for other statuses.
-        document: The JSON document of a successful answer; None without one.
-        next_url: URL of the next page; empty for the last one.
+        status: The HTTP status.
+        text: The forge's explanation of an error on one line, or an empty string if the request succeeded.
+        document: The JSON document of a successful response, or None if there is none.
+        next_url: The URL of the next page, or an empty string if this is the last page.
     """
 
     status: int
@@ -46,12 +46,12 @@ class Answer(Record, kw_only=True):
 
     @property
     def is_rejection(self) -> bool:
-        """Whether the request was rejected for another reason than the token."""
+        """Whether the request was rejected for a reason other than the token."""
         return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and not self.is_denied
 
     @property
     def is_denied(self) -> bool:
-        """Whether the token is the reason: forges answer 404, too, for what a token may not see."""
+        """Whether the token may be the cause: forges return 404, too, for what a token has no access to."""
         return self.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 
 
@@ -83,6 +83,8 @@ def explanation(document: Any) -> str:
 
 
 def _of_type(kind: type[T]) -> Callable[[Any], T]:
+    """Return a function that checks that a value has exactly this type."""
+
     def check(value: Any) -> T:
         if type(value) is not kind:
             raise ValueError
@@ -92,6 +94,8 @@ def _of_type(kind: type[T]) -> Callable[[Any], T]:
 
 
 def _matching(pattern: str) -> Callable[[Any], str]:
+    """Return a function that checks that a value is a string that matches a pattern."""
+
     def check(value: Any) -> str:
         if not re.fullmatch(pattern, text(value)):
             raise ValueError
@@ -105,7 +109,11 @@ commit_id, url = _matching(r"[0-9a-f]{40}|[0-9a-f]{64}"), _matching(r"https?://[
 
 
 def number(value: Any) -> int:
-    """Check a positive number."""
+    """Check that a value is a positive integer of at most 63 bits, and return it.
+
+    Raises:
+        ValueError: It is not.
+    """
     if not 0 < _of_type(int)(value) < _MAX_NUMBER:
         raise ValueError
     return int(value)

@@ -1,4 +1,4 @@
-"""What GitHub and GitLab have in common. Their modules say how each of them names things, and what it rejects."""
+"""The interface of a forge; `github` and `gitlab` implement it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from relnox.forges.runs import Runs
 
 
 class Forge(Refs, PullRequests, Runs):
-    """A repository on a forge. Each method sends requests, with retries, and waits at most about ten minutes.
+    """A repository on a forge. Each method sends requests, with retries, for at most about ten minutes.
 
-    Methods that create something can be repeated: if the answer to a request is lost, or is an error although the
-    request had an effect, they look before they send it again.
+    Methods that create something can be called again: if the response to a request is lost, or is an error
+    although the request had an effect, they check whether the object exists before they send the request again.
 
-    Refs have full names: `refs/heads/main`, `refs/tags/v1.0`. Commits have full hashes.
+    Refs are given by their full names, such as `refs/heads/main` and `refs/tags/v1.0`, and commits by full hashes.
 
-    All methods raise `TryLater` if the forge is down, or rate-limits requests for longer than they wait; `Blocked`
-    if the token is missing, not accepted or lacks a permission, and if the request is not possible; `Conflict` if
-    something else is in the way; and `Failed` for an answer that is not understood.
+    All methods raise `TryLater` if the forge is down, or limits the rate of requests for too long; `Blocked` if
+    the token is missing, is rejected or lacks a permission, or if the request is not possible; `Conflict` if
+    something different exists already; and `Failed` if a response is not valid.
     """

@@ -1,6 +1,6 @@
 """GitHub: github.com, GitHub Enterprise Cloud and GitHub Enterprise Server.
 
-REST only. Commits are made of trees (docs/decisions/0031-forge-client.md).
+Only the REST API is used. Commits are created from Git trees (docs/decisions/0031-forge-client.md).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from relnox.system.secrets import Secret
 
 _VERSION = "2022-11-28"
-"""Enterprise servers have it, too."""
+"""The version of the REST API, which GitHub Enterprise Server supports, too."""
 _MAX_TAG_CHAIN = 5
 
 # Wording of GitHub.
@@ -47,17 +47,17 @@ _CONCLUSIONS = {
     "cancelled": RunStatus.CANCELED,
     "action_required": RunStatus.WAITING,
 }
-"""All others (`failure`, `timed_out`, `startup_failure`, `stale`) are failures."""
+"""Maps conclusions of completed runs to a status; all others (`failure`, `timed_out`, ...) are failures."""
 _STATUSES = {"in_progress": RunStatus.RUNNING, "waiting": RunStatus.WAITING}
-"""All others but `completed` (`queued`, `requested`, `pending`) are queued."""
+"""Maps GitHub's statuses of runs that are not completed; all others (`queued`, `requested`, ...) are queued."""
 
 
 class GitHub(Forge):
     """A repository on GitHub.
 
     Args:
-        location: Where it is.
-        token: The token; None to send only requests that read, without one.
+        location: The location of the repository.
+        token: The token, or None to only read, without authentication.
     """
 
     name = "GitHub"
@@ -84,7 +84,7 @@ class GitHub(Forge):
         self._owner = owner
 
     def commit_of(self, ref: str) -> str | None:
-        """Return the commit that a branch or tag points to; see `Forge`."""
+        """Return the commit that a branch or tag points to; see `Refs.commit_of`."""
         short_name(ref)
         doing = f"cannot read {ref} of {self.repository}"
         answer = self._api.get(f"/git/ref/{quote(ref.removeprefix('refs/'))}")
@@ -118,7 +118,7 @@ class GitHub(Forge):
     def commit(
         self, branch: str, parent: str, message: str, changes: Sequence[FileChange], *, replaces: str | None = None
     ) -> Commit:
-        """Make a commit, and have a branch point to it; see `Forge`."""
+        """Create a commit on a branch; see `Refs.commit`."""
         doing = f"cannot commit to branch {branch} of {self.repository}"
         ref = f"refs/heads/{branch}"
         tree = self._create_tree(parent, changes, doing)
@@ -149,7 +149,7 @@ class GitHub(Forge):
         return self._commit_once(branch, replaces, equal, prepare)
 
     def _create_tree(self, parent: str, changes: Sequence[FileChange], doing: str) -> str:
-        """Create the tree of a commit; creating it again gives the same tree."""
+        """Create the tree of a commit and return its hash; creating it again returns the same hash."""
 
         def post(path: str, body: Mapping[str, Any]) -> str:
             document = self._document(self._api.repeat("POST", path, body), doing, "contents: write")
@@ -273,7 +273,7 @@ class GitHub(Forge):
         )
 
     def permission_fix(self, permission: str) -> str:
-        """Return the fix for a missing permission, in the two forms that tokens have."""
+        """Return the fix for a missing permission, for the token of a CI job and for a personal access token."""
         scope, _, access = permission.partition(": ")
         return (
             f'grant "{permission}": under "permissions:" of the CI job, or as '
@@ -282,7 +282,7 @@ class GitHub(Forge):
 
 
 def _text(content: bytes) -> str | None:
-    """Return text that JSON and GitHub carry unchanged; None for other content."""
+    """Return content as text, or None if it is not text that JSON and GitHub leave unchanged."""
     try:
         return None if b"\0" in content else content.decode()
     except UnicodeDecodeError:
@@ -290,6 +290,7 @@ def _text(content: bytes) -> str | None:
 
 
 def _is_equal(document: Any, tree: str, parent: str, message: str) -> bool:
+    """Return whether a commit in a response has this tree, this single parent and this message."""
     match document:
         case {"tree": {"sha": str(tree_id)}, "parents": [{"sha": str(parent_id)}], "message": str(content)}:
             return (tree_id, parent_id, content.strip()) == (tree, parent, message.strip())

@@ -1,4 +1,4 @@
-"""GitLab: gitlab.com and own servers. Merge requests are its pull requests, and pipelines its runs."""
+"""GitLab: gitlab.com and self-managed servers. Merge requests are used as pull requests, pipelines as runs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _STATUSES = {
     "manual": RunStatus.WAITING,
     "scheduled": RunStatus.WAITING,
 }
-"""All others (`created`, `preparing`, `pending`, `waiting_for_resource`, `waiting_for_callback`) are queued."""
+"""Maps GitLab's statuses of pipelines; all others (`created`, `preparing`, `pending`, ...) are queued."""
 
 # Wording of GitLab.
 _NO_REF = re.compile(r"reference not found", re.IGNORECASE)
@@ -60,8 +60,8 @@ class GitLab(Forge):
     """A repository on GitLab.
 
     Args:
-        location: Where it is.
-        token: The token; None to send only requests that read, without one.
+        location: The location of the repository.
+        token: The token, or None to only read, without authentication.
     """
 
     name = "GitLab"
@@ -90,7 +90,7 @@ class GitLab(Forge):
     # --- refs and commits
 
     def commit_of(self, ref: str) -> str | None:
-        """Return the commit that a branch or tag points to; see `Forge`."""
+        """Return the commit that a branch or tag points to; see `Refs.commit_of`."""
         answer = self._api.get(f"/repository/{_collection(ref)}/{quote(short_name(ref), safe='')}")
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
@@ -113,7 +113,7 @@ class GitLab(Forge):
     def commit(
         self, branch: str, parent: str, message: str, changes: Sequence[FileChange], *, replaces: str | None = None
     ) -> Commit:
-        """Make a commit, and have a branch point to it; see `Forge`."""
+        """Create a commit on a branch; see `Refs.commit`."""
         doing = f"cannot commit to branch {branch} of {self.repository}"
 
         def equal(head: str) -> Commit | None:
@@ -138,7 +138,7 @@ class GitLab(Forge):
         return self._commit_once(branch, replaces, equal, prepare)
 
     def _actions(self, change: FileChange, parent: str, doing: str) -> list[dict[str, Any]]:
-        """Return the actions that change a file of the parent."""
+        """Return the actions of GitLab's commit API that turn a file of the parent into the changed file."""
         before = self._file(change.path, parent, doing)
         if change.content is None:
             return [] if before is None else [{"action": "delete", "file_path": change.path}]
@@ -150,7 +150,7 @@ class GitLab(Forge):
         return actions
 
     def _file(self, path: str, commit: str, doing: str) -> tuple[str, bool] | None:
-        """Return the SHA-256 of a file, and whether it is executable; None if there is no such file."""
+        """Return the SHA-256 of a file and whether it is executable, or None if the file does not exist."""
         answer = self._api.get(f"/repository/files/{quote(path, safe='')}", {"ref": commit})
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
@@ -158,7 +158,7 @@ class GitLab(Forge):
         return self._field(document, "content_sha256", text), self._field(document, "execute_filemode", flag)
 
     def _is_equal(self, commit: str, parent: str, message: str, changes: Sequence[FileChange], doing: str) -> bool:
-        """Return whether a commit has this parent and message, and changes these files, and no others."""
+        """Return whether a commit has this parent and message, and makes exactly these changes."""
         document = self._read_commit(commit, doing)
         parents = self._field(document, "parent_ids", entries)
         if parents != [parent] or self._field(document, "message", text).strip() != message.strip():
@@ -171,7 +171,7 @@ class GitLab(Forge):
         return all(self._file(change.path, commit, doing) == _expected(change) for change in changes)
 
     def _commit(self, commit: str) -> Commit:
-        """Return a commit with what GitLab says of its signature."""
+        """Return a commit; request from GitLab whether its signature is verified."""
         document = self._api.get(f"/repository/commits/{commit}/signature").document
         verified = isinstance(document, dict) and document.get("verification_status") == "verified"
         return Commit(id=commit, verified=verified)
@@ -241,10 +241,12 @@ class GitLab(Forge):
 
 
 def _collection(ref: str) -> str:
+    """Return the part of the API's path for refs of this kind."""
     return "tags" if ref.startswith("refs/tags/") else "branches"
 
 
 def _expected(change: FileChange) -> tuple[str, bool] | None:
+    """Return what `GitLab._file` returns for a file after a change."""
     if change.content is None:
         return None
     return hashlib.sha256(change.content).hexdigest(), change.executable

@@ -30,15 +30,15 @@ class PullRequest(Record, kw_only=True):
     """A pull request; a merge request on GitLab.
 
     Attributes:
-        number: Its number in the repository.
-        url: Its page.
-        title: Its title.
-        body: Its description.
-        state: Its state.
-        head: The branch that is to be merged.
-        head_commit: The last commit of that branch.
-        base: The branch to merge into.
-        conflicts: Whether it has merge conflicts; None if the forge does not know, or does not know yet.
+        number: The number of the pull request in the repository.
+        url: The URL of its web page.
+        title: The title.
+        body: The description.
+        state: The state.
+        head: The short name of the branch to merge.
+        head_commit: The hash of the last commit of that branch.
+        base: The short name of the branch to merge into.
+        conflicts: Whether it has merge conflicts, or None if the forge has not determined that (yet).
     """
 
     number: int
@@ -53,23 +53,23 @@ class PullRequest(Record, kw_only=True):
 
 
 class PullRequests(Repository):
-    """The pull requests of a repository."""
+    """The operations on the pull requests of a repository."""
 
     request_kind: ClassVar[str]
-    """What the forge calls them, for messages."""
+    """The forge's term for a pull request, for messages."""
     requests_path: ClassVar[str]
     fields: ClassVar[Mapping[str, str]] = {}
-    """Fields of requests that create or change one, where they are not named as by GitHub."""
+    """Maps GitHub's names of the fields of a pull request to the forge's names, if they differ."""
     change_method: ClassVar[str] = "PATCH"
 
     def pull_requests(
         self, head: str, *, state: PullRequestState | None = PullRequestState.OPEN
     ) -> tuple[PullRequest, ...]:
-        """Return the pull requests of a branch of this repository, not of forks; the newest first.
+        """Return the pull requests of a branch of this repository (not of forks), newest first.
 
         Args:
-            head: Short name of the branch.
-            state: Only those in this state; None for all.
+            head: The short name of the branch.
+            state: The state of the pull requests to return, or None for all.
         """
         requests: list[PullRequest] = []
         for answer in self._api.pages(self.requests_path, self._requests_query(head, state)):
@@ -80,21 +80,21 @@ class PullRequests(Repository):
 
     @abstractmethod
     def _requests_query(self, head: str, state: PullRequestState | None) -> Mapping[str, str]:
-        """Return the query for the pull requests of a branch, the newest first."""
+        """Return the query parameters that list the pull requests of a branch in a state, newest first."""
 
     @abstractmethod
     def _is_own(self, document: Any) -> bool:
-        """Return whether the branch of a pull request is in its repository, not in a fork."""
+        """Return whether the branch of a pull request is in the same repository, not in a fork."""
 
     @abstractmethod
     def _pull_request(self, document: Any) -> PullRequest:
-        """Read a pull request."""
+        """Return the pull request that a response describes."""
 
     def pull_request(self, number: int) -> PullRequest:
-        """Return a pull request; wait some seconds for a forge that still looks for merge conflicts.
+        """Return a pull request; wait up to a minute if the forge is still checking for merge conflicts.
 
         Raises:
-            Blocked: There is none of that number.
+            Blocked: There is no pull request with that number, or the token may not read it.
         """
 
         def read() -> PullRequest:
@@ -117,11 +117,11 @@ class PullRequests(Repository):
         return poll(checked, f"{self.name} looks for merge conflicts of {self.request_kind} {number}") or read()
 
     def create_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
-        """Create a pull request, or return the open one between the two branches unchanged.
+        """Create a pull request; if one is open between the two branches, return it unchanged.
 
         Args:
-            head: Short name of the branch to merge.
-            base: Short name of the branch to merge into.
+            head: The short name of the branch to merge.
+            base: The short name of the branch to merge into.
             title: The title.
             body: The description, in Markdown.
 
@@ -146,17 +146,24 @@ class PullRequests(Repository):
 
     @abstractmethod
     def _request_rejection(self, answer: Answer, doing: str, head: str, base: str) -> RelnoxError | None:
-        """Return the error of a pull request that was rejected for a known reason."""
+        """Return the error if a pull request was rejected for a known reason, or None.
+
+        Args:
+            answer: The response to the request that creates it.
+            doing: What failed, for the error message.
+            head: The short name of the branch to merge.
+            base: The short name of the branch to merge into.
+        """
 
     def update_pull_request(
         self, number: int, *, title: str | None = None, body: str | None = None
     ) -> PullRequest:
-        """Change a pull request; what is None stays.
+        """Change the title or the description of a pull request.
 
         Args:
-            number: Its number.
-            title: The new title.
-            body: The new description.
+            number: The number of the pull request.
+            title: The new title, or None to keep the title.
+            body: The new description, or None to keep the description.
         """
         changes = self._named(title=title, body=body)
         answer = self._api.repeat(self.change_method, f"{self.requests_path}/{number}", changes)
@@ -164,7 +171,7 @@ class PullRequests(Repository):
         return self._pull_request(self._document(answer, doing, "pull-requests: write"))
 
     def _named(self, **values: str | None) -> dict[str, str]:
-        """Return fields by the forge's names, without those that are None."""
+        """Return the fields of a request under the forge's names, without those that are None."""
         return {self.fields.get(name, name): value for name, value in values.items() if value is not None}
 
     def _branches_missing(self, doing: str, head: str, base: str) -> Blocked:

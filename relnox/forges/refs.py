@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class FileChange(Record):
-    """A file of a commit that differs from the commit's parent.
+    """A file that a commit adds, changes or deletes.
 
     Attributes:
-        path: Path from the root of the repository, with slashes.
-        content: The new content; None deletes the file.
+        path: The path from the root of the repository, with slashes.
+        content: The new content, or None to delete the file.
         executable: Whether the file is executable.
     """
 
@@ -32,11 +32,11 @@ class FileChange(Record):
 
 
 class Commit(Record):
-    """A commit that the forge made.
+    """A commit that the forge created.
 
     Attributes:
-        id: Its hash.
-        verified: Whether the forge signed it, and shows it as verified.
+        id: The hash of the commit.
+        verified: Whether the forge signed the commit and shows it as verified.
     """
 
     id: str
@@ -44,10 +44,10 @@ class Commit(Record):
 
 
 def short_name(ref: str) -> str:
-    """Return the short name of a branch or tag: `v1.0` of `refs/tags/v1.0`.
+    """Return the short name of a branch or tag, such as `v1.0` for `refs/tags/v1.0`.
 
     Raises:
-        ValueError: It is not the full name of a branch or tag.
+        ValueError: `ref` is not the full name of a branch or tag.
     """
     for prefix in ("refs/heads/", "refs/tags/"):
         if ref.startswith(prefix) and ref != prefix:
@@ -56,35 +56,35 @@ def short_name(ref: str) -> str:
 
 
 def described(ref: str) -> str:
-    """Return a ref for messages: `tag v1.0` of `refs/tags/v1.0`."""
+    """Return the description of a ref for messages, such as `tag v1.0` for `refs/tags/v1.0`."""
     return f"{'tag' if ref.startswith('refs/tags/') else 'branch'} {short_name(ref)}"
 
 
 class Refs(Repository):
-    """The branches, tags and commits of a repository."""
+    """The operations on branches, tags and commits of a repository."""
 
     ref_restriction: ClassVar[str] = ""
-    """Another reason why a token may be denied to create a ref."""
+    """Another reason why a token may not be allowed to create a ref, added to error messages."""
     commit_path: ClassVar[str]
 
     @abstractmethod
     def commit_of(self, ref: str) -> str | None:
-        """Return the commit that a branch or tag points to; None if it does not exist."""
+        """Return the hash of the commit that a branch or tag points to, or None if the ref does not exist."""
 
     def create_ref(self, ref: str, commit: str, message: str = "") -> bool:
-        """Create a branch or tag that must not exist.
+        """Create a branch or tag, unless it already points to the commit.
 
         Args:
-            ref: Its full name.
-            commit: A commit that the forge has.
-            message: The message of an annotated tag; without it the tag is a lightweight one.
+            ref: The full name of the branch or tag.
+            commit: The hash of a commit that the forge has.
+            message: The message of an annotated tag, or an empty string for a lightweight tag.
 
         Returns:
-            Whether it was created; False if it exists, and points to that commit.
+            Whether the ref was created; False if it already points to the commit.
 
         Raises:
-            Conflict: It exists, and points to another commit.
-            Blocked: The forge does not have the commit, or rejects the ref.
+            Conflict: The ref points to another commit.
+            Blocked: The forge does not have the commit, or the token may not create the ref.
         """
         kind_and_name = described(ref)
         doing = f"cannot create {kind_and_name} on {self.repository}"
@@ -109,27 +109,34 @@ class Refs(Repository):
 
     @abstractmethod
     def _new_ref(self, ref: str, commit: str, message: str, doing: str) -> tuple[str, Mapping[str, str]]:
-        """Return path and body of the request that creates a ref."""
+        """Return the path and the body of the request that creates a ref, and create its tag object if needed.
+
+        Args:
+            ref: The full name of the branch or tag.
+            commit: The commit that it points to.
+            message: The message of an annotated tag, or an empty string.
+            doing: What failed, for error messages, such as `cannot create tag v1.0`.
+        """
 
     @abstractmethod
     def _is_new_ref(self, document: Any, body: Mapping[str, str]) -> bool:
-        """Return whether an answer is that of the ref in the body."""
+        """Return whether a response describes the ref that a request with this body creates."""
 
     @abstractmethod
     def commit(
         self, branch: str, parent: str, message: str, changes: Sequence[FileChange], *, replaces: str | None = None
     ) -> Commit:
-        """Make a commit with one parent, and have a branch point to it.
+        """Create a commit with one parent, and make a branch point to it.
 
-        If the branch points to an equal commit (same parent, message and files), returns that commit.
+        If the branch points to an equal commit (same parent, message and files) already, return that commit.
 
         Args:
-            branch: Short name of the branch.
-            parent: The parent, which the forge has.
-            message: The message.
-            changes: What differs from the parent: at least one file, each once.
-            replaces: The commit that the branch points to before; None if there must be no such branch. It need
-                not be the parent: a branch is replaced in one step, so that its pull request stays open.
+            branch: The short name of the branch.
+            parent: The parent commit, which must exist on the forge.
+            message: The commit message.
+            changes: The files that differ from the parent: at least one, each once.
+            replaces: The commit that the branch has to point to before, or None if the branch must not exist. It
+                need not be the parent: the branch is updated in one step, so that its pull request stays open.
 
         Raises:
             Conflict: The branch points to another commit.
@@ -142,17 +149,17 @@ class Refs(Repository):
         equal: Callable[[str], Commit | None],
         prepare: Callable[[], tuple[Callable[[], Answer], Callable[[Any], Commit]]],
     ) -> Commit:
-        """Have a branch point to a new commit, unless it points to an equal one.
+        """Make a branch point to a new commit, unless it points to an equal one.
 
         Args:
-            branch: Short name of the branch.
-            replaces: The commit that it points to before.
-            equal: Returns a commit if it equals the planned one.
-            prepare: Returns a function that sends the request, and one that returns the commit in its answer.
+            branch: The short name of the branch.
+            replaces: The commit that the branch has to point to before, or None if the branch must not exist.
+            equal: Returns the commit with a hash if it equals the planned one, and None otherwise.
+            prepare: Returns a function that sends the request, and one that returns the commit in the response.
         """
 
         def present() -> Commit | None:
-            """Return the branch's commit if it equals the planned one; None if it is the commit to replace."""
+            """Return the branch's commit if it equals the planned one, or None if it is the commit to replace."""
             head = self.commit_of(f"refs/heads/{branch}")
             if head is not None and (commit := equal(head)) is not None:
                 return commit

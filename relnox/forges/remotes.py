@@ -1,4 +1,4 @@
-"""Which forge a remote is on, where its API is, and which token may be sent there."""
+"""The forge that a git remote is on, the URL of its API, and the token that may be sent there."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     Kind = Literal["github", "gitlab"]
 
 _SCP_FORM = re.compile(r"(?:[^/@:]+@)?(?P<host>[^/@:]{2,}|\[[0-9A-Fa-f:.]+\]):(?P<path>(?!//).+)")
-"""`git@github.com:owner/name.git`; one letter before the colon is a Windows drive."""
+"""Matches remotes such as `git@github.com:owner/name.git`. A single letter before the colon is a Windows drive."""
 _SCHEMES = ("https", "http", "ssh", "git", "git+ssh", "git+https")
 _PATH = re.compile(r"[\w.~-]+(/[\w.~-]+)+", re.ASCII)
 _GITHUB = re.compile(r"github\.(?!com\.)|.*\.ghe\.com$")
 _GITLAB = re.compile(r"gitlab\.(?!com\.)")
 _SSH_HOSTS = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com"}
-"""Hosts for ssh through a firewall."""
+"""Maps hosts that accept ssh on the https port, for use behind firewalls, to the hosts of the forges."""
 _SETTING = "set RELNOX_FORGE to github or gitlab"
 _TOKENS = {"github": ("GH_TOKEN", "GITHUB_TOKEN"), "gitlab": ("GITLAB_TOKEN", "CI_JOB_TOKEN")}
 
 
 class Location(Record, kw_only=True):
-    """Where a repository is on a forge.
+    """The location of a repository on a forge.
 
     Attributes:
         kind: The kind of forge.
-        host: Host, and the port if it is not the default one.
-        path: Path of the repository: `owner/name`, with groups on GitLab.
-        api: URL of the API, without a slash at the end.
-        token_variable: The environment variable with the token to send there; empty if there is none.
-        accepted_variables: The variables that it may be in.
+        host: The host, with the port if it is not the default one.
+        path: The path of the repository, `owner/name`; on GitLab it may have several groups.
+        api: The URL of the API, without a slash at the end.
+        token_variable: The environment variable with the token for this API, or an empty string if none is set.
+        accepted_variables: The environment variables that may hold a token for this API, by precedence.
     """
 
     kind: Kind
@@ -47,16 +47,16 @@ class Location(Record, kw_only=True):
 
 
 def locate(remote_url: str, environment: Mapping[str, str], kind: str = "") -> Location:
-    """Find out where the repository of a git remote is.
+    """Return the location of the repository that a git remote refers to.
 
-    A token is sent to the server that it is for: those of CI jobs to the server of the job, `GH_TOKEN`,
-    `GITHUB_TOKEN` and `GITLAB_TOKEN` also to github.com and gitlab.com, and `RELNOX_FORGE_TOKEN` to the host of
-    the remote, whichever that is.
+    A token is sent only to the servers that it is for: `CI_JOB_TOKEN` to the server of the CI job; `GH_TOKEN`,
+    `GITHUB_TOKEN` and `GITLAB_TOKEN` to that server and to github.com, ghe.com and gitlab.com; and
+    `RELNOX_FORGE_TOKEN` to the host of any remote.
 
     Args:
         remote_url: The URL of the remote, as in git's configuration.
-        environment: Environment variables.
-        kind: `github` or `gitlab`; empty to detect it from the host and `RELNOX_FORGE`.
+        environment: The environment variables.
+        kind: `github` or `gitlab`, or an empty string to detect it from `RELNOX_FORGE` and the host.
 
     Raises:
         Blocked: The remote is not on a known forge, or a variable is not valid.
@@ -84,7 +84,11 @@ def locate(remote_url: str, environment: Mapping[str, str], kind: str = "") -> L
 
 
 def _parse(remote_url: str) -> tuple[str, str, str]:
-    """Return scheme, host with port, and path of the URL of a remote."""
+    """Return the scheme, the host with its port, and the repository path of a remote's URL.
+
+    Raises:
+        Blocked: It is not the URL of a repository on a server.
+    """
     try:
         parts = urlsplit(remote_url)
         scheme, hostname, port = parts.scheme, parts.hostname or "", parts.port
@@ -106,6 +110,16 @@ def _parse(remote_url: str) -> tuple[str, str, str]:
 
 
 def _kind(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
+    """Return the kind of forge on a host.
+
+    Args:
+        host: The host of the remote.
+        setting: The kind that the user chose, or an empty string to detect it.
+        own_servers: The hosts of the CI job's GitHub and GitLab servers; empty strings if not in such a job.
+
+    Raises:
+        Blocked: The setting is not valid, or the forge cannot be detected.
+    """
     if setting:
         if setting == "github":
             return "github"
@@ -120,7 +134,7 @@ def _kind(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
 
 
 def _server(url: str | None) -> str:
-    """Return the host of the server of a CI job; empty if there is none."""
+    """Return the host in the URL of a CI job's server, or an empty string if the URL is missing or invalid."""
     try:
         return _parse(f"{url.rstrip('/')}/owner/name")[1] if url else ""
     except Blocked:

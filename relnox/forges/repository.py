@@ -1,4 +1,4 @@
-"""A repository on a forge: its requests, and what can go wrong with their answers."""
+"""The base class of a repository on a forge: it checks responses, and translates errors."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _POLLING_TIME = 60.0
-"""Seconds for a merge check, and for a new run to be listed."""
+"""The maximum seconds to wait for a forge's check for merge conflicts, or until a new run is listed."""
 _POLL_INTERVAL = 2.0
 
 
 class Repository(ABC):
-    """What the operations on refs, pull requests and runs have in common.
+    """The base class of the operations on refs, pull requests and runs.
 
     Args:
-        api: Sends the requests.
+        api: The API of the forge for the repository.
     """
 
     name: ClassVar[str]
     """The name of the forge, for messages, such as `GitHub`."""
     no_commit: ClassVar[re.Pattern[str]]
-    """Its wording for a commit that it does not have."""
+    """Matches the forge's error message for a commit that it does not have."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -45,25 +45,25 @@ class Repository(ABC):
         return self._api.location.path
 
     def check_token(self) -> None:
-        """Check that there is a token to change something with; whether it is allowed to, only a request tells.
+        """Check that there is a token; its permissions are not checked.
 
         Raises:
-            Blocked: There is none.
+            Blocked: There is no token.
         """
         self._api.require_token()
 
     def _document(self, answer: Answer, doing: str, permission: str, *, commit: str = "", more: str = "") -> Any:
-        """Return the document of a successful answer.
+        """Return the JSON document of a successful response, or raise the error of another one.
 
         Args:
-            answer: The answer.
-            doing: What failed otherwise: `cannot create tag v1.0`.
-            permission: The permission that the token needs, in the words of GitHub: `contents: read`.
-            commit: A commit that the request needs.
-            more: Another reason why the token may be denied the request.
+            answer: The response.
+            doing: The first words of the error message, such as `cannot create tag v1.0`.
+            permission: The permission that the token needs, as named by GitHub, such as `contents: read`.
+            commit: A commit that the request refers to, to recognize the error that the forge does not have it.
+            more: Another reason why the token may not be allowed to do this, added to the error message.
 
         Raises:
-            RelnoxError: It is not successful.
+            RelnoxError: The response is not successful.
         """
         if answer.is_success:
             return answer.document
@@ -95,18 +95,22 @@ class Repository(ABC):
 
     @abstractmethod
     def permission_fix(self, permission: str) -> str:
-        """Return the fix for a missing permission."""
+        """Return the fix for a missing permission of the token.
+
+        Args:
+            permission: The permission, as named by GitHub, such as `contents: read`.
+        """
 
     def _field(self, document: Any, path: str, kind: Callable[[Any], T]) -> T:
-        """Return a value inside a document.
+        """Return a value inside a JSON document.
 
         Args:
             document: The document.
-            path: Names with dots between them.
-            kind: Checks and parses the value; see `answers`.
+            path: The names that lead to the value, separated by dots.
+            kind: The function that checks and returns the value; see `answers`.
 
         Raises:
-            InvalidAnswer: It is missing, or not valid.
+            InvalidAnswer: The value is missing or invalid.
         """
         value = document
         for name in path.split("."):
@@ -117,10 +121,11 @@ class Repository(ABC):
             raise self._api.invalid(f"an answer without a valid {path}") from error
 
     def _optional_text(self, document: Any, path: str) -> str:
-        """Return a text inside a document; empty for null."""
+        """Return a string inside a JSON document, or an empty string if the value is null or missing."""
         return self._field(document, path, lambda value: "" if value is None else answers.text(value))
 
     def _list(self, document: Any) -> list[Any]:
+        """Check that a document is a list, and return it."""
         if not isinstance(document, list):
             raise self._api.invalid("a listing that is not a list")
         return document
@@ -138,11 +143,11 @@ def _reason(forge: str, answer: Answer) -> str:
 
 
 def poll(look: Callable[[], T | None], why: str) -> T | None:
-    """Look again and again until there is something; None after a minute.
+    """Call a function every two seconds until it returns a result; return None after a minute.
 
     Args:
-        look: Returns what is waited for; None if it is not there yet.
-        why: What is waited for, as a message.
+        look: The function, which returns None as long as there is no result.
+        why: The reason for waiting, as a message.
     """
     deadline = network.Deadline(_POLLING_TIME)
     while True:

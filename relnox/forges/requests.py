@@ -1,4 +1,4 @@
-"""Requests to the API of a forge: retries, rate limits and pages."""
+"""Requests to the API of a forge, with retries, rate limits and pagination."""
 
 from __future__ import annotations
 
@@ -28,22 +28,23 @@ _MAX_PAGES = 50
 _MAX_REDIRECTS = 5
 _MAX_QUOTED = 300
 _SECONDARY_LIMIT_WAIT = 60.0
-"""Seconds to wait after a rate limit that comes without a time, as GitHub asks for."""
+"""The seconds to wait, as GitHub recommends, if a response about the rate limit does not say how long."""
 _SERVER_ERRORS = frozenset(range(500, 600))
 _REPEATED = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
-"""Redirects after which a request that changes something is sent again as it was (RFC 9110)."""
+"""Redirect statuses after which a request with a body is sent again unchanged (RFC 9110)."""
 
 
 class Api:
     """The API of a forge for one repository.
 
     Args:
-        name: Name of the forge, for messages.
-        location: Where the repository is.
-        token: The token; None to send only requests that read, without one.
-        token_header: Name and prefix of the header with the token: `("Authorization", "Bearer ")`.
-        headers: Headers of all requests.
-        root: Path of the repository in the API; paths of requests are relative to it.
+        name: The name of the forge, for messages.
+        location: The location of the repository.
+        token: The token, or None to only read, without authentication.
+        token_header: The name of the header with the token and the prefix of its value, such as
+            `("Authorization", "Bearer ")`.
+        headers: The headers of all requests.
+        root: The path of the repository in the API; the paths of requests are appended to it.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what the two forges differ in
@@ -65,20 +66,20 @@ class Api:
     # --- requests that read
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
-        """Request a document, with retries; the caller checks the status.
+        """Request a document, with retries; the caller has to check the status.
 
         Raises:
             TransientError: The forge is down, or limits the rate of requests.
-            InvalidAnswer: The answer is not JSON.
+            InvalidAnswer: The response is not JSON.
         """
         return self._with_retries("GET", self._url(path, query), None)
 
     def pages(self, path: str, query: Mapping[str, str]) -> Iterator[Answer]:
-        """Request the pages of a listing one after the other, with retries; the caller checks the status.
+        """Yield the pages of a listing, each requested with retries; the caller has to check the status.
 
         Raises:
             TransientError: The forge is down, or limits the rate of requests.
-            InvalidAnswer: An answer is not JSON, or the listing does not end.
+            InvalidAnswer: A page is not JSON, or there are too many pages.
         """
         next_url = self._url(path, query)
         for _ in range(_MAX_PAGES):
@@ -94,31 +95,31 @@ class Api:
     # --- requests that change something
 
     def send(self, method: str, path: str, body: Mapping[str, Any]) -> Answer:
-        """Send a request once; the caller checks the status.
+        """Send a request that changes something, without retries; the caller has to check the status.
 
         Raises:
-            TransientError: It is unknown whether it had an effect, unless the code is `rate-limited`.
-            InvalidAnswer: It probably had an effect, but the answer is not JSON.
+            TransientError: The request failed, and may have had an effect unless the code is `rate-limited`.
+            InvalidAnswer: The request probably had an effect, but the response is not JSON.
             Blocked: There is no token.
         """
         self.require_token()
         return self._once(method, self._url(path), body)
 
     def repeat(self, method: str, path: str, body: Mapping[str, Any]) -> Answer:
-        """Send a request that may be repeated without harm, with retries; the caller checks the status."""
+        """Send an idempotent request that changes something, with retries; the caller has to check the status."""
         self.require_token()
         return self._with_retries(method, self._url(path), body)
 
     def until_confirmed(self, change: Callable[[], T], look: Callable[[], T | None]) -> T:
-        """Change something on the forge, with retries. Before each retry, look whether the change happened.
+        """Change something on the forge, with retries; before each one, check whether the change was made.
 
         Args:
-            change: Sends the request.
-            look: Returns the result if the change is there; None if it is not.
+            change: Sends the request and returns the result of the change.
+            look: Returns the result if the change was made, or None if it was not.
 
         Raises:
             TransientError: The forge is down, or limits the rate of requests.
-            InvalidAnswer: The forge's answer was not understood, and the change is not there.
+            InvalidAnswer: The response is not valid, and the change was not made.
         """
         deadline = network.Deadline()
         while True:
@@ -141,7 +142,7 @@ class Api:
         """Return the error for an invalid response.
 
         Args:
-            what: What was returned, or is missing.
+            what: What the forge returned, for the message.
         """
         forge, api = self.name, self.location.api
         return InvalidAnswer(
@@ -151,7 +152,11 @@ class Api:
         )
 
     def token_missing(self, message: str) -> Blocked:
-        """Return the error for a missing token."""
+        """Return the error for a missing token.
+
+        Args:
+            message: The first words of the error message: what needs a token.
+        """
         variables = self.location.accepted_variables
         variable = variables[min(1, len(variables) - 1)]  # the one that users know from other tools
         host, repository = self.location.host, self.location.path
@@ -162,7 +167,11 @@ class Api:
         )
 
     def require_token(self) -> None:
-        """Raise the error of a request that changes something, if there is no token."""
+        """Check that there is a token, which requests that change something need.
+
+        Raises:
+            Blocked: There is no token.
+        """
         if self._token is None:
             raise self.token_missing(f"cannot change {self.location.path} on {self.name}")
 
@@ -182,7 +191,7 @@ class Api:
     def _once(
         self, method: str, address: str, body: Mapping[str, Any] | None, deadline: network.Deadline | None = None
     ) -> Answer:
-        """Send a request without retries; follow redirects within the server: the repository was renamed."""
+        """Send a request without retries; follow redirects on the same server, as of renamed repositories."""
         first = address
         timeout = (deadline or network.Deadline()).read_timeout
         for _ in range(_MAX_REDIRECTS):
@@ -204,6 +213,7 @@ class Api:
         )
 
     def _response(self, method: str, address: str, body: Mapping[str, Any] | None, timeout: float) -> Response:
+        """Send a request once; raise the error if the server fails or limits the rate of requests."""
         content = {} if body is None else {"Content-Type": "application/json"}
         try:
             response = network.send_once(
@@ -259,7 +269,7 @@ class Api:
 
 
 def _is_rate_limited(response: Response) -> bool:
-    """Return whether a request was rejected for the rate of requests; GitHub uses 403 for that, too."""
+    """Return whether a response with status 403 is about the rate limit; GitHub uses this status, too."""
     return response.status_code == HTTPStatus.FORBIDDEN and (
         "Retry-After" in response.headers
         or response.headers.get("X-RateLimit-Remaining", "").strip() == "0"

@@ -38,12 +38,12 @@ class Run(Record, kw_only=True):
     """A run of a workflow; a pipeline on GitLab.
 
     Attributes:
-        id: Its number, which increases from run to run.
-        url: Its page.
-        ref: The short name of its branch or tag.
-        commit: The commit that it runs on.
-        event: What started it, in the words of the forge, such as `workflow_dispatch`.
-        status: Its status.
+        id: The ID of the run, which is greater than those of earlier runs.
+        url: The URL of its web page.
+        ref: The short name of the branch or tag.
+        commit: The hash of the commit that it runs on.
+        event: The event that started it, as named by the forge, such as `workflow_dispatch`.
+        status: The status.
     """
 
     id: int
@@ -55,31 +55,33 @@ class Run(Record, kw_only=True):
 
 
 class Runs(Repository):
-    """The runs of a repository."""
+    """The operations on the runs of a repository."""
 
     run_kind: ClassVar[str]
-    """What the forge calls them, for messages."""
+    """The forge's term for a run, for messages."""
     runs_path: ClassVar[str]
     workflows_path: ClassVar[str] = ""
-    """Empty where a repository has one workflow, without a name."""
+    """The path of the workflows in the API, or an empty string if a repository has only one, without a name."""
     runs_a_page: ClassVar[str]
     run_filters: ClassVar[tuple[str, str, str]]
-    """Parameters that filter them by ref, event and commit."""
+    """The query parameters that select runs by ref, event and commit."""
     start_event: ClassVar[str]
-    """The event of those that `start_run` starts."""
+    """The event of runs that `start_run` starts."""
 
     def start_run(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> Run:
         """Start a run of a workflow on a branch or tag.
 
-        If the answer is lost, the newest run on that ref that was not there before counts as this one.
+        If the response is lost, the first new run on that ref is taken for the one that was started.
 
         Args:
-            workflow: File name of the workflow, such as `release.yml`; empty on GitLab, which has one pipeline.
-            ref: Full name of the branch or tag, which must have the workflow.
-            inputs: Its inputs.
+            workflow: The file name of the workflow, such as `release.yml`; not used on GitLab, which has one
+                pipeline.
+            ref: The full name of the branch or tag, which must contain the workflow.
+            inputs: The inputs of the workflow.
 
         Raises:
-            Blocked: The ref or the workflow does not exist, or the workflow cannot be started so.
+            Blocked: The ref or the workflow does not exist, or the workflow cannot be started with these inputs.
+            TryLater: The run was started, but the forge does not list it yet.
         """
         if not self.workflows_path:
             workflow = ""
@@ -117,21 +119,28 @@ class Runs(Repository):
 
     @abstractmethod
     def _start_request(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
-        """Return path and body of the request that starts a run."""
+        """Return the path and the body of the request that starts a run."""
 
     @abstractmethod
     def _start_rejection(self, answer: Answer, doing: str, workflow: str, ref: str) -> RelnoxError | None:
-        """Return the error of a run that was not started for a known reason."""
+        """Return the error if the request to start a run was rejected for a known reason, or None.
+
+        Args:
+            answer: The response.
+            doing: What failed, for the error message.
+            workflow: The file name of the workflow.
+            ref: The full name of the branch or tag.
+        """
 
     def _started_run(self, document: Any) -> Run | None:
-        """Return the run in the answer to the request that starts it; None if it cannot be read yet."""
+        """Return the run from the response to the request that started it, or None if it is not listed yet."""
         return self._run(document)
 
     def run(self, number: int) -> Run:
-        """Return a run.
+        """Return the run with an ID.
 
         Raises:
-            Blocked: There is none of that number.
+            Blocked: There is no such run, or the token may not read it.
         """
         run = self._run_or_none(number)
         if run is None:
@@ -157,13 +166,13 @@ class Runs(Repository):
         commit: str = "",
         event: str = "",
     ) -> tuple[Run, ...]:
-        """Return runs, the newest first.
+        """Return the runs that match all arguments that are not empty, newest first.
 
         Args:
-            workflow: Only those of the workflow with this file name.
-            ref: Only those on the branch or tag with this full name.
-            commit: Only those on this commit.
-            event: Only those that this event started.
+            workflow: The file name of the workflow.
+            ref: The full name of the branch or tag.
+            commit: The hash of the commit.
+            event: The event that started the runs, as named by the forge.
         """
         return tuple(
             run
@@ -173,11 +182,12 @@ class Runs(Repository):
         )
 
     def _first_runs(self, workflow: str, ref: str) -> list[Run]:
-        """Return the latest runs that were started like this."""
+        """Return the latest runs of a workflow on a ref that were started by the event of `start_run`."""
         page = next(self._run_pages(workflow, ref, self.start_event))
         return [run for run in page if run.ref == short_name(ref) and run.event == self.start_event]
 
     def _run_pages(self, workflow: str, ref: str, event: str, commit: str = "") -> Iterator[list[Run]]:
+        """Yield the pages of a listing of runs; empty arguments do not filter."""
         values = (short_name(ref) if ref else "", event, commit)
         query = {name: value for name, value in zip(self.run_filters, values, strict=True) if value}
         query["per_page"] = self.runs_a_page
@@ -203,4 +213,4 @@ class Runs(Repository):
 
     @abstractmethod
     def _run(self, document: Any) -> Run:
-        """Read a run."""
+        """Return the run that a response describes."""
