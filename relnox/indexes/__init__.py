@@ -1,4 +1,4 @@
-"""Package indexes: configuration, listings, downloads, uploads, and an embedded index."""
+"""Package indexes: settings, credentials, listings, downloads, uploads, signing, and the embedded index."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from relnox.system.network import Deadline
 
 _RETRY_TIME = 1200.0
-"""Seconds to retry each listing."""
+"""The maximum seconds to retry the request of each listing."""
 _MAX_LISTING_AGE = 10.0
-"""Seconds that a cached listing is used instead of requesting it again: files may have been added meanwhile."""
+"""The maximum age in seconds of a cached listing: after that, files may have been added."""
 
 
 class Indexes:
-    """The indexes of a project, each opened at its first use.
+    """The indexes of a project. Each one is opened when it is first used.
 
     Args:
-        config: The project's settings.
+        config: The settings of the project.
         folder: The folder of the embedded index.
-        environment: Environment variables, which may hold credentials.
+        environment: The environment variables, which may contain credentials; None for those of this process.
     """
 
     def __init__(self, config: Config, folder: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -50,22 +50,22 @@ class Indexes:
         self._credentials: dict[str, Credentials] = {}
         self._downloaded_hashes: dict[str, str] = {}
         self._listings: dict[tuple[str, str], tuple[float, Listing]] = {}
-        """When a project of an index was requested, and the listing."""
+        """Maps an index name and a project name to the time of the last request and the listing it returned."""
         self._upload_token = os.urandom(32).hex()
         self._opening = threading.RLock()
         self._open = ExitStack()
 
     def close(self) -> None:
-        """Stop the embedded index, and leave the contexts of `keep_open`."""
+        """Stop the embedded index, and exit the context managers passed to `keep_open`."""
         self._open.close()
 
     def keep_open(self, context: AbstractContextManager[object]) -> None:
-        """Enter a context until the indexes are closed."""
+        """Enter a context manager, which `close` exits."""
         self._open.enter_context(context)
 
     @cached_property
     def embedded(self) -> EmbeddedIndex:
-        """The embedded index, which `target` starts."""
+        """The embedded index; it is not running until `target` starts it."""
         from relnox.indexes.embedded import EmbeddedIndex
 
         return EmbeddedIndex(
@@ -73,20 +73,20 @@ class Indexes:
         )
 
     def clear_embedded(self) -> None:
-        """Remove all content of the embedded index."""
+        """Delete all files of the embedded index, and forget its cached listings."""
         self.embedded.clear()
         self._listings = {key: listing for key, listing in self._listings.items() if key[0] != targets.EMBEDDED}
 
     @property
     def trusted_simple_url(self) -> str:
-        """The simple API from which third-party requirements are installed."""
+        """The URL of the simple API from which third-party requirements are installed."""
         return targets.trusted_simple_url(self._config)
 
     def target(self, name: str) -> targets.Target:
-        """Return an index by name; start the embedded one.
+        """Return an index by name; start the embedded index if it is the one.
 
         Raises:
-            Blocked: There is no such index.
+            Blocked: There is no such index, or its settings are not valid.
         """
         with self._opening:
             if name not in self._targets:
@@ -96,14 +96,14 @@ class Indexes:
             return self._targets[name]
 
     def is_production(self, name: str) -> bool:
-        """Return whether an index is a production index, or has the upload host of one."""
+        """Return whether an index is a production index, or has the same upload host as one."""
         if name == targets.EMBEDDED:
             return False
         target = self.target(name)
         return target.production or targets.is_production_host(target, self._config)
 
     def fetch_listing(self, index: str, project: str, deadline: Deadline | None = None) -> Listing:
-        """Request the files of a project from an index."""
+        """Request the listing of a project's files from an index, and cache it."""
         from relnox.indexes import client
         from relnox.system import network
 
@@ -113,14 +113,19 @@ class Indexes:
         return listing
 
     def cached_listing(self, index: str, project: str) -> Listing:
-        """Return the last listing of a project in this run; request it if there is none."""
+        """Return the last listing of a project requested in this run, whatever its age; request it if needed."""
         cached = self._listings.get((index, project))
         return self.fetch_listing(index, project) if cached is None else cached[1]
 
     def fetch_listings(self, index: str, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
-        """Request the listings of many projects concurrently, for `cached_listing`; try each for so many seconds.
+        """Request the listings of many projects concurrently, so that `cached_listing` can return them.
 
-        Meanwhile a thread imports the modules for uploads, which takes as long.
+        Meanwhile a thread imports the modules for uploads, which takes about as long.
+
+        Args:
+            index: The name of the index.
+            projects: The normalized names of the projects.
+            seconds: The maximum seconds to retry each request.
         """
         from relnox.indexes.concurrency import call_concurrently
         from relnox.system import network
@@ -135,15 +140,15 @@ class Indexes:
     def available(
         self, index: str, projects: Mapping[str, Sequence[RequiredProject]], *, trusted: Collection[str]
     ) -> dict[str, AvailableVersions]:
-        """Return the versions of required projects that users can install.
+        """Return the versions of required projects that users can install, for each project.
 
-        They are requested from the index to publish to, then from `extra-indexes`, then from the trusted index,
-        until the requirements are satisfied.
+        The versions are requested from the index to publish to, then from `extra-indexes`, then from the trusted
+        index, until the requirements are satisfied.
 
         Args:
-            index: The index to publish to.
-            projects: The requirements for each project.
-            trusted: The projects that are also requested from the trusted index.
+            index: The name of the index to publish to.
+            projects: Maps the normalized name of each project to the requirements for it.
+            trusted: The names of the projects that may also be requested from the trusted index.
         """
         from relnox.indexes import availability
 
@@ -165,19 +170,19 @@ class Indexes:
         refresh: bool = True,
         deadline: Deadline | None = None,
     ) -> dict[str, str]:
-        """Return the SHA-256 (hex) of files that an index lists.
+        """Return the SHA-256 hashes (hex) of files on an index by name, without files that it does not list.
 
-        If the listing has no hash, the file is downloaded.
+        If the listing does not contain the hash of a file, the file is downloaded.
 
         Args:
-            index: Its name.
-            project: Normalized name (PEP 503).
-            filenames: Names of files, whether or not the index lists them.
-            refresh: Whether the listing is requested again even if it is recent.
-            deadline: How long to try.
+            index: The name of the index.
+            project: The normalized name of the project (PEP 503).
+            filenames: The names of the files, some of which may not be on the index.
+            refresh: Whether to request the listing again even if the cached one is recent.
+            deadline: The time limit of the requests, or None for the default one.
 
         Raises:
-            ContradictoryListing: It lists one of them more than once, with different content.
+            ContradictoryListing: The index lists one of the files more than once, with different content.
         """
         from relnox.system import network
 
@@ -199,7 +204,7 @@ class Indexes:
         path: Path | None = None,
         deadline: Deadline | None = None,
     ) -> ServedContent:
-        """Compare the bytes that an index serves with a built file; see `client.compare_served`."""
+        """Compare the content of a file on an index with that of a built file; see `client.compare_served`."""
         from relnox.core.release.publication import Observation
         from relnox.indexes import client
 
@@ -211,7 +216,7 @@ class Indexes:
         """Return the credentials for uploads to an index.
 
         Raises:
-            Blocked: There are none.
+            Blocked: There are no usable credentials; see `credentials.find`.
         """
         from relnox.indexes import credentials
 
@@ -224,7 +229,7 @@ class Indexes:
             return self._credentials[index]
 
     def warnings(self, index: str) -> tuple[str, ...]:
-        """Return warnings about variables that set an index for other tools, and are ignored here."""
+        """Return warnings about variables that set another index for other tools, and that relnox ignores."""
         if index == targets.EMBEDDED:
             return ()
         return tuple(targets.ignored_variables(self.target(index), self._environment))
@@ -246,10 +251,10 @@ class Indexes:
         )
 
     def identity(self, index: str) -> Identity | str:
-        """Return the identity for signing, or why there is none.
+        """Return the identity of the CI job for signing, or the reason why there is none.
 
         Raises:
-            Blocked: The identity is one that indexes reject.
+            Blocked: Indexes reject the workflow of the identity.
         """
         from relnox.indexes import identities, signing
 
@@ -259,12 +264,13 @@ class Indexes:
         return identity
 
     def signatory(self, index: str) -> Signatory:
-        """Return the signer of files for an index, with the identity of the current job."""
+        """Return an object that signs files for an index with the identity of the current CI job."""
         from relnox.indexes.signing import Signatory
 
         return Signatory(lambda: self.identity(index))
 
     def _hash(self, file: IndexFile, deadline: Deadline | None) -> str:
+        """Return the SHA-256 (hex) of a listed file; download the file if the listing does not have it."""
         if file.sha256 is not None:
             return file.sha256
         if file.url not in self._downloaded_hashes:
@@ -274,6 +280,7 @@ class Indexes:
         return self._downloaded_hashes[file.url]
 
     def _configured(self, name: str) -> targets.Target:
+        """Return an index from the settings or a predefined one; set its login from `.netrc` for reading."""
         from relnox.indexes import credential_files
 
         try:

@@ -1,7 +1,7 @@
 """Attestations (PEP 740): signatures of files by the job that publishes them, served by indexes as provenance.
 
-Verification is done by pypi-attestations and sigstore; all their names that relnox relies on are used here and in
-`signing`. Importing them takes seconds, and is done only where there is something to sign or to verify.
+pypi-attestations and sigstore verify them; only this module and `signing` import these packages. Since importing
+them takes seconds, they are imported only if there is something to sign or verify.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ INSTALL = fixes.install("relnox[attest]")
 
 
 class Unverified(Conflict):
-    """An attestation that is not valid for a file."""
+    """The error of an attestation or provenance that is not valid for a file."""
 
 
 def is_installed() -> bool:
@@ -41,12 +41,12 @@ def verify(content: bytes, file: Distribution, publisher: Publisher | None) -> s
     """Verify an attestation offline, and return a description of the signer.
 
     Args:
-        content: The attestation.
-        file: The file that it must be for, by name and SHA-256.
-        publisher: Who must have signed; None for any publisher.
+        content: The content of the attestation file.
+        file: The file that was signed; its name and SHA-256 must be those in the attestation.
+        publisher: The publisher that must have signed the file, or None for any publisher.
 
     Raises:
-        Unverified: It is not an attestation, is for another file or of another publisher, or is not valid.
+        Unverified: It is not a valid attestation, or it is for another file or by another publisher.
     """
     from pydantic import ValidationError
     from pypi_attestations import Attestation
@@ -64,19 +64,19 @@ def verify(content: bytes, file: Distribution, publisher: Publisher | None) -> s
 
 
 def verify_provenance(content: bytes, file: Distribution, publisher: Publisher | None, index: str) -> str:
-    """Verify the provenance of a file, and return a description of its publishers.
+    """Verify the provenance of a file, and return a description of its signers.
 
-    Each attestation in it must be valid and be signed by the publisher that the index names for it.
+    Each attestation in the provenance must be valid, and signed by the publisher that the index names for it.
 
     Args:
-        content: The provenance object of PEP 740.
-        file: The file that it must be for.
-        publisher: Who published the file; None where that is unknown, and the index is trusted to name the
-            publisher.
-        index: Name of the index, for messages.
+        content: The provenance object (PEP 740) as JSON.
+        file: The file that was signed.
+        publisher: The publisher of the file. If None, the publisher is unknown, and the one that the index names
+            is trusted.
+        index: The name of the index, for messages.
 
     Raises:
-        Unverified: It is not valid, or names another publisher.
+        Unverified: The provenance is not valid, or names another publisher.
     """
     from pydantic import ValidationError
     from pypi_attestations import Attestation
@@ -112,7 +112,18 @@ def verify_provenance(content: bytes, file: Distribution, publisher: Publisher |
 def _signer(
     document: Mapping[str, Any], file: Distribution, publisher: Publisher | None, index: str, fix: str
 ) -> Publisher | None:
-    """Return who must have signed: the publisher of this run, if the index does not name another one."""
+    """Return the publisher that must have signed an attestation, or None for any publisher.
+
+    Args:
+        document: The publisher of the attestation that the index names.
+        file: The file that was signed.
+        publisher: The publisher that is expected, or None if it is unknown.
+        index: The name of the index, for messages.
+        fix: The fix for errors.
+
+    Raises:
+        Unverified: The index names another publisher than the expected one.
+    """
     index_publisher = publishers.from_document(document)
     if index_publisher is None or publisher is None:  # private indexes may name other kinds of publishers
         return publisher or index_publisher
@@ -127,6 +138,11 @@ def _signer(
 
 
 def _verify(attestation: Attestation, file: Distribution, publisher: Publisher | None) -> None:
+    """Verify an attestation of a file by a publisher, or by any publisher if None.
+
+    Raises:
+        Unverified: The attestation is not valid, or is for another file or by another publisher.
+    """
     from pydantic import TypeAdapter
     from pypi_attestations import Publisher as PublisherModel
 
@@ -147,14 +163,14 @@ def _verify(attestation: Attestation, file: Distribution, publisher: Publisher |
 
 
 class _AnyPublisher:
-    """A policy that accepts any valid certificate."""
+    """A verification policy of sigstore that accepts every signer with a valid certificate."""
 
     def verify(self, certificate: Certificate) -> None:
-        """Accept it."""
+        """Accept the certificate."""
 
 
 def _certificate_subject(attestation: Attestation) -> str:
-    """Return the subject of the certificate, such as the workflow that requested it."""
+    """Return the subject of the certificate in an attestation, such as the URL of the workflow that signed."""
     from cryptography import x509
 
     certificate = x509.load_der_x509_certificate(attestation.verification_material.certificate)
@@ -163,14 +179,14 @@ def _certificate_subject(attestation: Attestation) -> str:
 
 
 def subject(file: Distribution) -> Any:
-    """Return a file as pypi-attestations names it."""
+    """Return the name and SHA-256 of a file as the `Distribution` of pypi-attestations."""
     from pypi_attestations import Distribution as Subject
 
     return Subject(name=file.filename, digest=file.sha256)
 
 
 def silence_loggers() -> None:
-    """Add handlers, since Python prints warnings of loggers without one."""
+    """Silence the loggers of sigstore and tuf: Python prints the warnings of loggers without handlers."""
     for name in ("sigstore", "tuf"):
         logger = logging.getLogger(name)
         if not logger.handlers:
@@ -178,6 +194,6 @@ def silence_loggers() -> None:
 
 
 def _first_error(error: Any) -> str:
-    """Return the first validation error, without the input."""
+    """Return the first problem in a validation error of pydantic, without the invalid input."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     return ": ".join([".".join(map(str, first["loc"])), first["msg"]]).removeprefix(": ")

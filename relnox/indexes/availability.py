@@ -1,4 +1,4 @@
-"""Requests for the versions of required projects, short and limited in number."""
+"""Requests for the available versions of required projects, with short time limits."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ if TYPE_CHECKING:
     from relnox.system.network import Deadline
 
 _LIMIT = 60.0
-"""Seconds for all requests together."""
+"""The maximum total seconds of all requests."""
 _REQUEST_LIMIT = 10.0
-"""Seconds for one project on one index."""
+"""The maximum seconds to request one project from one index, including retries."""
 
 
 def find_all(
     projects: Mapping[str, Sequence[RequiredProject]], sources: Callable[[str], Mapping[str, str]]
 ) -> dict[str, AvailableVersions]:
-    """Return the versions of projects on indexes; an unreachable index is requested only once.
+    """Return the versions of projects on indexes, by project.
+
+    No further requests are sent to an index that could not be reached.
 
     Args:
-        projects: The requirements for each project, by normalized name (PEP 503).
-        sources: Returns the indexes to request for a project: simple APIs by name, in order.
+        projects: Maps the normalized name of each project (PEP 503) to the requirements for it.
+        sources: Returns the indexes to search for a project, in order: maps their names to the URLs of their
+            simple APIs.
     """
     query = _Query(network.Deadline(_LIMIT))
     versions = call_concurrently(
@@ -42,6 +45,8 @@ def find_all(
 
 
 class _Query:
+    """Requests with a common time limit, which remember the indexes that could not be reached."""
+
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self._unreachable: dict[str, str] = {}
@@ -49,7 +54,7 @@ class _Query:
     def find(
         self, project: str, requirements: Sequence[RequiredProject], sources: Mapping[str, str]
     ) -> AvailableVersions:
-        """Return the versions of a project on indexes, up to the first that satisfies all requirements."""
+        """Search indexes one by one for versions of a project until all requirements are satisfied."""
         versions: set[Version] = set()
         yanked: set[Version] = set()
         indexes: list[str] = []
@@ -75,7 +80,13 @@ class _Query:
         return available
 
     def _listing(self, name: str, url: str, project: str) -> Listing | str:
-        """Return the listing of a project, or an error message."""
+        """Request the listing of a project, or return an error message as a string.
+
+        Args:
+            name: The name of the index.
+            url: The URL of its simple API.
+            project: The normalized name of the project.
+        """
         if name in self._unreachable:
             return self._unreachable[name]
         if not (left := self._deadline.left()):

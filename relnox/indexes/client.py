@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PROVENANCE = "application/vnd.pypi.integrity.v1+json"
 _PARSING_TIMEOUT = 60.0
-"""Seconds for parsing HTML: the parser is slow for invalid input."""
+"""The maximum seconds to parse HTML, since the parser is slow for some invalid input."""
 _JSON_LOCK = Lock()
-"""Held while JSON is parsed: several threads are not faster, and need more memory."""
+"""Lets only one thread parse JSON at a time: several are not faster, and need more memory."""
 _OK = 200
 _PARTIAL = 206
 _SERVED = (200, 206)
 _TAIL = 1 << 20
-"""Bytes at the end of a large file that are compared: archives have the checksums of their content there."""
+"""The number of bytes to compare at the end of a large file, which has the checksums of an archive's content."""
 _NOT_FOUND = (404, 410)
 _NO_HEAD = (403, 405, 501)
-"""Statuses of servers without HEAD, or whose signed URLs are valid for GET only."""
+"""Statuses of servers that do not support HEAD, or whose signed URLs are valid only for GET."""
 
 
 class ServedContent(NamedTuple):
-    """The comparison of a download with a built file.
+    """The result of comparing a file on an index with a built file.
 
     Attributes:
-        observation: `MATCH`, `MISMATCH`, or `ABSENT` if nothing is served.
-        detail: Description for messages.
+        observation: `MATCH`, `MISMATCH`, or `ABSENT` if the index does not serve the file.
+        detail: A description of what was compared or what differs, for messages.
     """
 
     observation: Observation
@@ -54,12 +54,12 @@ class ServedContent(NamedTuple):
 
 
 def fetch_listing(simple_url: str, project: str, deadline: Deadline | None = None) -> Listing:
-    """Request the files of a project; empty if the index does not have the project.
+    """Request the listing of a project, which is empty if the index does not have the project.
 
     Args:
-        simple_url: The index's simple API, with a slash at the end.
-        project: Normalized name (PEP 503).
-        deadline: How long to try.
+        simple_url: The URL of the index's simple API, with a slash at the end.
+        project: The normalized name of the project (PEP 503).
+        deadline: The time limit of all tries, or None for the default one.
 
     Raises:
         TryLater: The index does not respond.
@@ -99,8 +99,8 @@ def download(file: IndexFile, to: Path | None, deadline: Deadline | None = None)
 
     Args:
         file: The listed file.
-        to: Where to store it; None to store nothing.
-        deadline: How long to try.
+        to: The path to store the file at, or None to compute only the hash.
+        deadline: The time limit of all tries, or None for the default one.
 
     Raises:
         TryLater: The index lists the file but does not serve it.
@@ -133,15 +133,15 @@ def is_served(file: IndexFile, deadline: Deadline | None = None) -> bool:
 def compare_served(
     file: IndexFile, built: Distribution, *, limit: int, path: Path | None = None, deadline: Deadline | None = None
 ) -> ServedContent:
-    """Compare a listed file with the built one, without storing it.
+    """Compare a listed file with a built file, without storing the download.
 
     Args:
         file: The listed file.
         built: The built file.
-        limit: Size in bytes up to which a file is downloaded and hashed. Of a larger one its length and its end
-            are compared.
-        path: Path of the built file; without it a larger one is hashed, too.
-        deadline: How long to try.
+        limit: The maximum size in bytes of files that are downloaded completely and compared by hash. Of larger
+            files, only the length and the last bytes are compared.
+        path: The path of the built file. If None, larger files are compared by hash, too.
+        deadline: The time limit of all tries, or None for the default one.
 
     Raises:
         TryLater: The index does not respond.
@@ -174,7 +174,7 @@ def compare_served(
 
 
 def _compare_end(response: Response, built: Distribution, path: Path, start: int) -> ServedContent:
-    """Compare a response to a range request, from `start` to the end, with the built file."""
+    """Compare the response to a request for the bytes from `start` to the end with the built file."""
     content_range = response.headers.get("Content-Range", "")
     if content_range.replace(" ", "") != f"bytes{start}-{built.size - 1}/{built.size}":
         detail = f"size differs from {counted(built.size, 'byte')} (Content-Range: {content_range})"
@@ -188,7 +188,7 @@ def _compare_end(response: Response, built: Distribution, path: Path, start: int
 
 
 def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | None:
-    """Return the provenance of a file (PEP 740); None if the index lists none.
+    """Return the provenance of a file (PEP 740) as JSON, or None if the index does not list any.
 
     Raises:
         TryLater: The index lists provenance, but does not serve it.
@@ -207,7 +207,7 @@ def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | Non
 
 
 class _Digest:
-    """A sink for downloads that computes their hash and length, and stores nothing."""
+    """A destination for downloads that computes their hash and size, and stores nothing."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -215,19 +215,19 @@ class _Digest:
 
     @contextmanager
     def open(self, mode: str) -> Iterator[Self]:
-        """Reset, like a file opened for writing."""
+        """Start again with no content, as opening a file for writing does."""
         del mode
         self._hash = hashlib.sha256()
         self.size = 0
         yield self
 
     def write(self, chunk: bytes) -> int:
-        """Add some content."""
+        """Add a chunk to the hash and the size, and return its length."""
         self.size += len(chunk)
         self._hash.update(chunk)
         return len(chunk)
 
     @property
     def sha256(self) -> str:
-        """Hex digest of the content since it was opened."""
+        """The hex digest of the content written since `open`."""
         return self._hash.hexdigest()

@@ -1,4 +1,4 @@
-"""Requests for many projects at once."""
+"""Concurrent requests for many projects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _POLL_INTERVAL = 0.05
 
 
 def call_concurrently(call: Callable[[str], T], projects: Iterable[str]) -> list[T]:
-    """Call a function for many projects concurrently; a signal ends its requests."""
+    """Call a function for many projects concurrently, and return the results in the order of the projects.
+
+    If the run is interrupted, all active requests are ended.
+    """
     with ThreadPoolExecutor(_CONCURRENT_REQUESTS, thread_name_prefix="index") as pool:
         futures = [pool.submit(call, project) for project in projects]
         try:

@@ -1,4 +1,4 @@
-"""Credentials in files: `.pypirc` and `.netrc`, which belong to the user and not to the project."""
+"""Credentials in the user's files `.pypirc` and `.netrc`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Login:
-    """The `auth` of a request: a user name and a secret.
+    """A user name and a secret, which can be the `auth` of a request.
 
     Args:
-        user: The user's name; `__token__` for a token.
+        user: The user name, or `__token__` for a token.
         secret: The password or token.
     """
 
@@ -35,7 +35,7 @@ class Login:
         self.secret = secret
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Add the `Authorization` header (RFC 7617)."""
+        """Add the `Authorization` header (RFC 7617) to a request, and return the request."""
         encoded = base64.b64encode(f"{self.user}:{self.secret.reveal()}".encode())
         request.headers["Authorization"] = _Header(f"Basic {encoded.decode()}")
         del encoded  # tracebacks may show variables
@@ -45,7 +45,7 @@ class Login:
 def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
     """Return the login for the host of an index's simple API from `.netrc`, or from the file named by `NETRC`.
 
-    The entry `default` is not used, and nothing is returned for plain http.
+    Return None if there is no entry for the host, or if its URL is not encrypted. The entry `default` is not used.
 
     Raises:
         Blocked: The file cannot be parsed.
@@ -71,7 +71,7 @@ def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
 
 
 def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked | None:
-    """Return the error for an index that is in the user's `.pypirc`, but not in the project's settings."""
+    """Return the error for an index that is in `.pypirc` but not in the project's settings; otherwise None."""
     path = pypirc(environment)
     if name not in sections(path):
         return None
@@ -84,7 +84,7 @@ def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked
 
 
 class _Header(str):
-    """The value of a header whose `repr` is masked: tracebacks of third-party code may show it."""
+    """The value of a header with a masked `repr`, which tracebacks of third-party code may show."""
 
     __slots__ = ()
 
@@ -93,7 +93,7 @@ class _Header(str):
 
 
 class HiddenMapping(Mapping[str, str]):
-    """A mapping whose `repr`, as in tracebacks, does not show its values."""
+    """A mapping whose `repr` does not show its values, for example in tracebacks."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._get, self._names = values.__getitem__, values.__iter__
@@ -112,7 +112,7 @@ class HiddenMapping(Mapping[str, str]):
 
 
 def section_of(target: Target, path: str) -> HiddenMapping | None:
-    """Return the section of an index in a `.pypirc`, read by twine; None without one.
+    """Return the values in an index's section of a `.pypirc`, as read by twine, or None if there is no section.
 
     Raises:
         Blocked: The file cannot be read.
@@ -135,7 +135,7 @@ def section_of(target: Target, path: str) -> HiddenMapping | None:
 
 
 def sections(path: str) -> list[str]:
-    """Return the names of all sections of a `.pypirc`, even those that `index-servers` does not list."""
+    """Return the names of all sections of a `.pypirc`, including those that `index-servers` does not list."""
     parser = configparser.RawConfigParser()
     with contextlib.suppress(OSError, ValueError, configparser.Error):
         parser.read(Path(path).expanduser(), encoding="utf-8")

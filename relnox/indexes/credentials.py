@@ -1,6 +1,6 @@
 """Credentials for uploads, looked up in a fixed order and never printed.
 
-Credentials do not choose the index: those for another index are not used for this one.
+Credentials for one index are never used for another one.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ __all__ = [
 
 TOKEN_USER = "__token__"  # noqa: S105 - the user name for tokens
 _SURROGATES = re.compile("[\ud800-\udfff]")
-"""Bytes of a variable that are not UTF-8 (PEP 383)."""
+"""Matches characters that represent bytes of an environment variable that are not UTF-8 (PEP 383)."""
 _COMMON_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
 
 
 class CredentialsNotFound(Blocked):
-    """There are no credentials; the message lists the places that were searched."""
+    """The error if no credentials are found; the message lists the places that were searched."""
 
 
 class Credentials:
     """Credentials for uploads to an index.
 
     Args:
-        user: The user's name; `__token__` for a token.
+        user: The user name, or `__token__` for a token.
         secret: The password or token, or a function that returns one for the normalized name of a project.
-        origin: Where they were found, for messages.
-        uses_oidc: Whether the index issues tokens for the identity of the current job (Trusted Publishing).
+        origin: The place where the credentials were found, for messages.
+        uses_oidc: Whether the index issues tokens for the identity of the current CI job (Trusted Publishing).
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Credentials:
     def login(self, project: str) -> Login:
         """Return the login for uploading a file of a project.
 
-        To be called before each file, in any thread: tokens of Trusted Publishing expire.
+        Call this before each upload, since tokens of Trusted Publishing expire. It can be called in any thread.
 
         Raises:
-            RelnoxError: The index issues no token; see `trusted_publishing`.
+            RelnoxError: The index does not issue a token; see `trusted_publishing`.
         """
         return Login(self.user, self._secret if isinstance(self._secret, Secret) else self._secret(project))
 
     @property
     def secret(self) -> Secret:
-        """The password or token, for any project."""
+        """The password or token without regard to a project."""
         return self.login("").secret
 
     def __repr__(self) -> str:
@@ -77,7 +77,7 @@ class Credentials:
 
 
 def token_variables(target: str) -> tuple[str, ...]:
-    """Return the variables that may hold a token for an index, in order of precedence."""
+    """Return the names of the variables that may contain a token for an index, in order of precedence."""
     variable = f"RELNOX_{target.upper().replace('-', '_').replace('.', '_')}_TOKEN"
     return (variable, _COMMON_VARIABLE[target]) if target in _COMMON_VARIABLE else (variable,)
 
@@ -85,13 +85,13 @@ def token_variables(target: str) -> tuple[str, ...]:
 def find(target: Target, environment: Mapping[str, str]) -> Credentials:
     """Find credentials for an index.
 
-    Searched in this order: the index's token variables, `TWINE_USERNAME` and `TWINE_PASSWORD`, the index's
+    The order of the search is: the index's token variables, `TWINE_USERNAME` and `TWINE_PASSWORD`, the index's
     section of `.pypirc`, the keyring, and Trusted Publishing if the CI provider issues an identity token.
 
     Raises:
-        CredentialsNotFound: There are none.
-        Blocked: They belong to another index, the identity is one that indexes reject, or they would be sent
-            over plain http.
+        CredentialsNotFound: There are no credentials.
+        Blocked: The credentials are for another index or are not readable, would be sent over plain http, or
+            indexes reject the identity of the CI job.
     """
     if not network.is_encrypted(target.upload_url):
         raise Blocked(
@@ -114,6 +114,7 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
 
 
 def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+    """Return the credentials in the index's token variables, or the reason why there are none."""
     for name in token_variables(target.name):
         if _read_variable(environment, name).strip():
             return Credentials(TOKEN_USER, Secret(environment[name].strip()), name)
@@ -121,10 +122,10 @@ def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Cre
 
 
 def _read_variable(environment: Mapping[str, str], name: str) -> str:
-    """Return the value of a variable; empty if it is not set.
+    """Return the value of a variable, or an empty string if it is not set.
 
     Raises:
-        Blocked: It is not UTF-8, and cannot be sent.
+        Blocked: The value is not UTF-8, so it cannot be sent.
     """
     if _SURROGATES.search(environment.get(name, "")):
         raise Blocked("variable-not-utf8", f"the value of {name} is not UTF-8", fix=f"set {name} again")
@@ -132,6 +133,7 @@ def _read_variable(environment: Mapping[str, str], name: str) -> str:
 
 
 def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+    """Return the credentials in twine's variables, or the reason why there are none for this index."""
     if not _read_variable(environment, "TWINE_PASSWORD"):
         return "TWINE_PASSWORD: not set"
     for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY"):
@@ -142,6 +144,7 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Cre
 
 
 def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+    """Return the credentials in the user's `.pypirc`, or the reason why there are none."""
     path = pypirc(environment)
     section = section_of(target, path)
     if section is None and target.name in sections(path):
@@ -165,7 +168,7 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
 
 
 def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    """Query the keyring as twine does."""
+    """Return the credentials that twine would get from the keyring, or the reason why there are none."""
     try:
         import keyring
         from keyring.errors import NoKeyringError
@@ -187,6 +190,7 @@ def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials
 
 
 def _from_identity(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+    """Return credentials for Trusted Publishing, or the reason why it cannot be used."""
     from relnox.indexes import trusted_publishing
 
     provider = trusted_publishing.token_provider(target.upload_url, target.name, environment)

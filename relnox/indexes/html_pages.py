@@ -1,6 +1,6 @@
-"""Parsers of the HTML pages of an index: listings, and error pages.
+"""Parsers of the HTML pages of an index: listings and error pages.
 
-Imported only for a response in HTML, which most indexes do not send: importing the parser takes a while.
+This module is imported only for responses in HTML, since importing the parser takes a while.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from html.parser import HTMLParser
 from relnox.indexes.listings import InvalidListing
 
 _ATTRIBUTES = ("href", "data-yanked", "data-provenance")
-"""Attributes of links that are used; others are dropped, to limit memory."""
+"""The attributes of links that are kept; others are dropped to limit memory use."""
 
 
 class ListingPage(HTMLParser):
-    """Parser that collects the links and `meta` elements of a listing."""
+    """A parser that collects the links and `meta` elements of a listing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class ListingPage(HTMLParser):
 
 
 class TextPage(HTMLParser):
-    """Parser that collects the words in the body of an HTML page."""
+    """A parser that collects the words of an HTML page, except those in its head."""
 
     def __init__(self) -> None:
         super().__init__()

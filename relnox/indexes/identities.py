@@ -1,4 +1,4 @@
-"""Identity tokens, which CI providers issue to a job (OpenID Connect): for uploads and for signatures."""
+"""Identity tokens, which CI providers issue to jobs (OpenID Connect), for uploads and signatures."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _CI_PROVIDERS = {
     "CIRCLECI": "CircleCI",
     "GOOGLE_SERVICE_ACCOUNT_NAME": "Google Cloud",
 }
-"""By the variables from which the `id` package detects them."""
+"""Maps the environment variables by which the package `id` detects CI providers to the names of the providers."""
 
 
 class Identity:
-    """An identity token and its claims, whose signature only the index checks.
+    """An identity token and its claims. The signature of the token is checked only by the index.
 
     Args:
         token: The token (a JSON Web Token, RFC 7519).
@@ -40,7 +40,7 @@ class Identity:
 
     @property
     def description(self) -> str:
-        """The repository, the project or the subject."""
+        """The repository or project that the job belongs to, or else the subject of the token, for messages."""
         return next(
             (self.claims[name] for name in ("repository", "project_path", "sub") if name in self.claims), ""
         )
@@ -48,8 +48,12 @@ class Identity:
     def check_workflow(self, index: str) -> None:
         """Check that indexes accept the workflow of this identity.
 
+        Args:
+            index: The name of the index, for messages.
+
         Raises:
-            Blocked: The job is part of a reusable workflow: indexes check that workflow, attestations its caller.
+            Blocked: The job is part of a reusable workflow: indexes check the reusable workflow as the publisher,
+                but attestations name its caller.
         """
         called, caller = self.claims.get("job_workflow_ref"), self.claims.get("workflow_ref")
         if called and caller and called != caller:
@@ -62,15 +66,15 @@ class Identity:
 
 
 def identify(audience: str, environment: Mapping[str, str]) -> Identity | str:
-    """Return the identity of this job for an audience, or why there is none.
+    """Return the identity of this CI job for an audience, or the reason why there is none.
 
     Args:
-        audience: The audience of the identity token.
-        environment: Environment variables, which identify the CI provider.
+        audience: The audience of the identity token, which names the service that it is for.
+        environment: The environment variables, which identify the CI provider.
 
     Raises:
-        TransientError: A retry may succeed.
-        Blocked: The CI provider returned a token for another audience.
+        TransientError: The CI provider did not respond; a retry may succeed.
+        Blocked: The CI provider could not issue a valid identity token.
     """
     ci_provider = detect_provider(environment)
     if ci_provider is None:
@@ -81,16 +85,20 @@ def identify(audience: str, environment: Mapping[str, str]) -> Identity | str:
 
 
 def detect_provider(environment: Mapping[str, str]) -> str | None:
-    """Return the name of the CI provider; None if none that issues identity tokens is detected."""
+    """Return the name of the CI provider, or None if no provider that issues identity tokens is detected."""
     return next((name for variable, name in _CI_PROVIDERS.items() if environment.get(variable)), _google_cloud())
 
 
 def request_identity(audience: str, ci_provider: str) -> Identity | None:
-    """Get an identity token from the CI provider; None if the CI provider issues none.
+    """Request an identity token from the CI provider; return None if it does not issue one to this job.
+
+    Args:
+        audience: The audience of the identity token.
+        ci_provider: The name of the CI provider.
 
     Raises:
-        TransientError: A retry may succeed.
-        Blocked: The token is for another audience.
+        TransientError: The CI provider did not respond; a retry may succeed.
+        Blocked: The CI provider could not issue a valid identity token.
     """
     import urllib3
     from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, detect_credential
@@ -126,7 +134,7 @@ def request_identity(audience: str, ci_provider: str) -> Identity | None:
 
 
 def permission_hint(ci_provider: str, audience: str) -> str:
-    """Return what a job needs to get an identity token."""
+    """Return a hint about what a CI job needs to get an identity token."""
     match ci_provider:
         case "GitHub Actions":
             return "the job needs permissions: id-token: write (pull requests from forks never have it)"
@@ -138,7 +146,7 @@ def permission_hint(ci_provider: str, audience: str) -> str:
 
 
 def _claims(token: Secret) -> dict[str, str]:
-    """Return the claims of a token without checking its signature; empty if it cannot be parsed."""
+    """Return the claims of a token that are strings, without checking its signature; ignore invalid tokens."""
     try:
         body = token.reveal().split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -152,7 +160,7 @@ def _claims(token: Secret) -> dict[str, str]:
 
 
 def _google_cloud() -> str | None:
-    """Detect machines of Google Cloud, which have an identity without any variable."""
+    """Return the name of Google Cloud if this is one of its machines, which is not shown by any variable."""
     try:
         with open(_PRODUCT_NAME, encoding="utf-8") as file:  # noqa: PTH123 - a file of the kernel
             return _CI_PROVIDERS["GOOGLE_SERVICE_ACCOUNT_NAME"] if file.read().startswith("Google") else None

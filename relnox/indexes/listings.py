@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
 _API_MAJOR = "1"
-"""Major version of the simple API."""
+"""The supported major version of the simple API."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -26,12 +26,12 @@ class IndexFile:
     """A file in a listing.
 
     Attributes:
-        filename: Its name.
-        url: URL of the download.
-        sha256: Hex digest; None if the listing has none.
-        upload_time: Time of the upload in UTC; None if the listing has none (PEP 700).
-        yanked: Whether installers ignore it (PEP 592).
-        provenance: URL of its provenance (PEP 740), or None.
+        filename: The file name.
+        url: The URL to download the file from.
+        sha256: The hex digest, or None if it is not listed.
+        upload_time: The time of the upload in UTC, or None if it is not listed (PEP 700).
+        yanked: Whether the file is yanked (PEP 592).
+        provenance: The URL of the provenance (PEP 740), or None if there is none.
     """
 
     filename: str
@@ -43,7 +43,7 @@ class IndexFile:
 
     @property
     def version(self) -> Version | None:
-        """The version in the name; None if it is the name of neither a wheel nor an sdist."""
+        """The version in the file name, or None if it is not a valid name of a wheel or sdist."""
         from packaging.utils import (
             InvalidSdistFilename,
             InvalidWheelFilename,
@@ -60,15 +60,15 @@ class IndexFile:
 
 
 class Listing(dict[str, IndexFile]):
-    """The files of a project by name, and its status.
+    """The files of a project on an index by file name, and the status of the project.
 
-    A name that is listed twice with different content is left out.
+    A file name that is listed more than once with different content is left out.
 
     Args:
-        files: The files.
-        status: `active`, `archived`, `quarantined` or `deprecated` (PEP 792).
-        reason: The index's reason for the status.
-        redirected: Whether the index redirects to another one for the project.
+        files: The listed files.
+        status: The status of the project: `active`, `archived`, `quarantined` or `deprecated` (PEP 792).
+        reason: The reason for the status, as given by the index.
+        redirected: Whether the index redirects requests for the project to another index.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class Listing(dict[str, IndexFile]):
             self._add(file)
 
     def check_consistent(self, filename: str) -> None:
-        """Check that a file is not listed twice with different content.
+        """Check that a file is not listed more than once with different content.
 
         Raises:
-            ContradictoryListing: It is.
+            ContradictoryListing: The file is listed with different content.
         """
         if filename in self._contradictory:
             raise ContradictoryListing(filename, sorted(self._contradictory[filename]))
@@ -110,15 +110,16 @@ class Listing(dict[str, IndexFile]):
 
 
 def _content_key(file: IndexFile) -> str:
+    """Return the hash of a file, or a text with its URL if there is none, to recognize different content."""
     return file.sha256 or f"none, at {file.url}"
 
 
 class ContradictoryListing(Conflict):
-    """The error of a file name that is listed more than once, with different content.
+    """The error of a file that is listed more than once with different content.
 
     Args:
-        filename: The name.
-        contents: Its hashes, or URLs of files without hash.
+        filename: The file name.
+        contents: The listed hashes, and descriptions of files without a hash.
     """
 
     def __init__(self, filename: str, contents: list[str]) -> None:
@@ -132,7 +133,15 @@ class ContradictoryListing(Conflict):
 
 
 def from_json(document: Any, page: str) -> Listing:
-    """Parse a project page (PEP 691, PEP 700 and PEP 792)."""
+    """Parse the JSON page of a project (PEP 691, PEP 700 and PEP 792).
+
+    Args:
+        document: The JSON document.
+        page: The URL of the page, which links are relative to.
+
+    Raises:
+        InvalidListing: It is not a listing; other invalid documents raise `KeyError`, `TypeError` and the like.
+    """
     meta = document.get("meta")
     _check_version(meta.get("api-version", _API_MAJOR) if isinstance(meta, dict) else _API_MAJOR)
     marker = document.get("project-status")
@@ -154,7 +163,15 @@ def from_json(document: Any, page: str) -> Listing:
 
 
 def from_html(text: str, page: str) -> Listing:
-    """Parse a project page (PEP 503 and PEP 792), with hashes in the fragments of links."""
+    """Parse the HTML page of a project (PEP 503 and PEP 792); hashes are in the fragments of its links.
+
+    Args:
+        text: The HTML.
+        page: The URL of the page, which links are relative to.
+
+    Raises:
+        InvalidListing: It is not a listing.
+    """
     from relnox.indexes.html_pages import ListingPage
 
     parser = ListingPage()
@@ -186,11 +203,15 @@ def from_html(text: str, page: str) -> Listing:
 
 
 class InvalidListing(ValueError):
-    """The reason why a response is not a listing."""
+    """The error of a response that is not a valid listing."""
 
 
 def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a JSON object; reject duplicate keys, which parsers resolve differently."""
+    """Return a JSON object as a dictionary; reject duplicate keys, which parsers handle differently.
+
+    Raises:
+        InvalidListing: A key is repeated.
+    """
     document = dict(pairs)
     if len(document) < len(pairs):
         names = [name for name, _ in pairs]
@@ -200,14 +221,14 @@ def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_yanked(value: object) -> bool:
-    """Parse `yanked` (PEP 592, PEP 691): true, false or a reason."""
+    """Return whether a file is yanked; the value of `yanked` is a boolean or a reason (PEP 592, PEP 691)."""
     if not isinstance(value, (bool, str, NoneType)):
         raise TypeError(f"{value!r} is not a valid value of yanked")
     return bool(value)
 
 
 def _absolute_url(page: str, url: str) -> str:
-    """Resolve a link; one that is not valid is left as it is, and is an error when it is requested."""
+    """Return the absolute URL of a link; return an invalid one unchanged, so that requesting it is an error."""
     try:
         return urljoin(page, url)
     except ValueError:
@@ -215,13 +236,18 @@ def _absolute_url(page: str, url: str) -> str:
 
 
 def _text(value: object) -> str:
+    """Check that a value is a string, and return it."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
     return value
 
 
 def _digest(value: object) -> str | None:
-    """Convert a hex digest to lower case: some indexes use upper case."""
+    """Return a SHA-256 in lowercase, since some indexes use uppercase, or None if there is none.
+
+    Raises:
+        InvalidListing: It is not a SHA-256.
+    """
     if value is None:
         return None
     if not _SHA256.fullmatch(digest := _text(value).lower()):
@@ -236,7 +262,7 @@ def _check_version(version: object) -> None:
 
 
 def _time(value: object) -> datetime | None:
-    """Parse an upload time (PEP 700), in UTC even without a zone; None if it is not valid."""
+    """Parse an upload time (PEP 700), which is in UTC if it has no time zone; return None if it is invalid."""
     try:
         time = datetime.fromisoformat(_text(value))
     except (ValueError, TypeError):

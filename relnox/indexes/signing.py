@@ -1,6 +1,6 @@
-"""Signatures of files by the current job (PEP 740), made by pypi-attestations and sigstore.
+"""Signatures of files by the current CI job (PEP 740), created by pypi-attestations and sigstore.
 
-Their requests are sent by `relnox.system.network`, with its timeouts and errors.
+`relnox.system.network` sends the requests of these packages, with its timeouts and errors.
 """
 
 from __future__ import annotations
@@ -30,19 +30,20 @@ if TYPE_CHECKING:
     from relnox.indexes.identities import Identity
 
 AUDIENCE = "sigstore"
-"""Audience of identity tokens for the signing service."""
+"""The audience of identity tokens for the signing service."""
 _REKOR_VERSION = 1
-"""Version of the transparency log whose entries have the time of the signature (PEP 740 does not store it)."""
+"""The version of the transparency log whose entries have the signing time, which PEP 740 does not store."""
 
 
 class Signatory:
-    """Signs files with the identity of the current job.
+    """A signer of files with the identity of the current CI job.
 
-    A certificate lasts ten minutes and is used for all files that are signed meanwhile, in any thread.
+    A certificate is valid for ten minutes, and is used for all files that are signed during this time, in any
+    thread.
 
     Args:
-        identify: Returns an identity for `AUDIENCE`, a new one each time if the CI provider allows; or why there
-            is none.
+        identify: Returns an identity for `AUDIENCE`, or the reason why there is none. Each call returns a new
+            identity if the CI provider issues more than one.
     """
 
     def __init__(self, identify: Callable[[], Identity | str]) -> None:
@@ -52,12 +53,12 @@ class Signatory:
         self._opening = threading.Lock()
 
     def sign(self, file: Distribution) -> bytes:
-        """Sign a file without retries, and return the attestation in its stored form.
+        """Sign a file without retries, and return the content of the attestation file.
 
         Raises:
             TransientError: A retry may succeed.
-            Blocked: The job has no identity, or one that indexes reject.
-            Failed: The service rejected the request.
+            Blocked: The CI job has no identity, or one that indexes reject.
+            Failed: The signing service rejected the request, or its response is not valid.
         """
         from pypi_attestations import Attestation, AttestationError
         from sigstore._internal.fulcio import ExpiredCertificate  # noqa: PLC2701 - it has no public name
@@ -82,7 +83,11 @@ class Signatory:
             return self._signer
 
     def _new_signer(self) -> Signer:
-        """Create a signer with a new key and a certificate for it."""
+        """Return a signer for the identity of the CI job.
+
+        Raises:
+            Blocked: The job has no identity.
+        """
         from sigstore.oidc import IdentityToken
         from sigstore.sign import Signer, SigningContext
 
@@ -104,10 +109,10 @@ class Signatory:
 
 
 class _Session:
-    """The session of sigstore's clients, which sends requests by `relnox.system.network`."""
+    """A replacement for the session of sigstore's clients, which sends requests by `relnox.system.network`."""
 
     def post(self, url: str, *, headers: Mapping[str, str] | None = None, **document: Any) -> Response:
-        """Send a JSON document, as the argument `data` or `json`."""
+        """Send a JSON document, which is the argument `data` (encoded) or `json` (to be encoded)."""
         default = {"Content-Type": "application/json", "Accept": "application/json"}
         body: str = document["data"] if "data" in document else json.dumps(document["json"])
         return network.send_once("POST", url, headers={**default, **(headers or {})}, body=body.encode())
@@ -118,7 +123,7 @@ class _Session:
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Convert errors of the signing service's clients."""
+    """Convert the errors of pypi-attestations and sigstore in the block to errors of relnox."""
     from pypi_attestations import AttestationError
     from sigstore._internal.fulcio.client import FulcioClientError  # noqa: PLC2701 - as above
     from sigstore._internal.rekor import RekorClientError  # noqa: PLC2701 - as above
@@ -149,7 +154,7 @@ def _translate_errors() -> Iterator[None]:
 
 
 def _signing_rejected(error: Exception) -> Failed:
-    """Return the error for a rejection, with the text of the response if there is one."""
+    """Return the error for a request that the signing service rejected, with the text of its response if any."""
     cause = error.args[0] if error.args and isinstance(error.args[0], Exception) else error.__cause__
     response = getattr(cause, "response", None)
     without = "publish without attestations: --attestations off (they cannot be added later)"
@@ -164,7 +169,7 @@ def _signing_rejected(error: Exception) -> Failed:
 
 
 def _trust_config() -> ClientTrustConfig:
-    """Return the keys and URLs of the signing service, updated if possible."""
+    """Return the keys and URLs of the signing service; update them first if it can be reached."""
     from sigstore.errors import TUFError
     from sigstore.models import ClientTrustConfig
 

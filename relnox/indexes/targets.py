@@ -1,4 +1,4 @@
-"""Indexes by name. Only the project's settings define them: variables and `.pypirc` do not."""
+"""The indexes of a project by name, which only its settings define, not environment variables or `.pypirc`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _VARIABLES_OF_OTHER_TOOLS = (
     "HATCH_INDEX_REPO",
     "FLIT_INDEX_URL",
 )
-"""Variables that set the index of other upload tools."""
+"""The environment variables that set the index of other upload tools."""
 _KINDS: Mapping[str, Callable[[Version], bool]] = {
     "alpha": lambda version: version.pre is not None and version.pre[0] == "a",
     "beta": lambda version: version.pre is not None and version.pre[0] == "b",
@@ -42,20 +42,20 @@ _KINDS: Mapping[str, Callable[[Version], bool]] = {
     "prerelease": lambda version: version.is_prerelease,
     "final": lambda version: not version.is_prerelease,
 }
-"""Kinds of versions in rules, from special to general."""
+"""Maps the kinds of versions in `[tool.relnox.targets]`, from specific to general, to their conditions."""
 
 
 class UnknownIndex(Blocked):
-    """An index name that is neither in the project's settings nor predefined."""
+    """The error of an index name that is neither in the project's settings nor predefined."""
 
 
 class Target(Record, kw_only=True):
     """An index.
 
     Attributes:
-        name: Its name in settings and options.
-        upload_url: URL of the "legacy" upload API.
-        simple_url: URL of the simple repository API (PEP 503, PEP 691), with a slash at the end.
+        name: The name of the index in settings and options.
+        upload_url: The URL of the "legacy" upload API.
+        simple_url: The URL of the simple repository API (PEP 503, PEP 691), with a slash at the end.
         production: Whether uploads are permanently public.
     """
 
@@ -66,16 +66,16 @@ class Target(Record, kw_only=True):
 
     @property
     def host(self) -> str:
-        """Host and port of the upload API."""
+        """The host of the upload API, with the port if the URL has one."""
         return urlsplit(self.upload_url).netloc
 
 
 def resolve(name: str, config: Config) -> Target:
-    """Return an index by name (not the embedded one).
+    """Return an index by name, except for the embedded index.
 
     Raises:
-        UnknownIndex: There is none.
-        Blocked: Its URL is not valid, or contains a password.
+        UnknownIndex: There is no such index.
+        Blocked: A URL of the index is not valid, or contains a password.
     """
     from twine import utils
 
@@ -101,10 +101,10 @@ def resolve(name: str, config: Config) -> Target:
 
 
 def check_urls(config: Config) -> None:
-    """Check the URLs of indexes in the settings before any of them is needed.
+    """Check the URLs of all indexes in the settings.
 
     Raises:
-        Blocked: One of them is not valid, or contains a password.
+        Blocked: A URL is not valid, or contains a password.
     """
     for name, settings in config.indexes.items():
         _checked_url(settings.upload, f"indexes.{name}.upload")
@@ -119,17 +119,17 @@ def check_urls(config: Config) -> None:
 
 
 def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
-    """Return the name of the index that `[tool.relnox.targets]` selects for tags.
+    """Return the name of the index that `[tool.relnox.targets]` selects for the tags of packages.
 
-    Rules for tag patterns precede rules for kinds of versions, and special kinds precede general ones. Of several
-    patterns that match, the first in the settings is used.
+    Rules for tag patterns precede rules for kinds of versions, and specific kinds precede general ones. If several
+    patterns match, the first one in the settings is used. If there are no rules, the production index is selected.
 
     Args:
-        config: The project's settings; without rules the production index is selected.
-        tags: The tag of each package that is published, with its version; None if there is none.
+        config: The project's settings.
+        tags: Maps each package to publish to its tag and the version in the tag, or to None if it has no tag.
 
     Raises:
-        Blocked: A package has no tag, no rule matches, or the rules select several indexes.
+        Blocked: A package has no tag, no rule matches a tag, or the rules select several indexes.
     """
     if not config.targets:
         return PRODUCTION
@@ -160,14 +160,14 @@ def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None
 
 
 def trusted_simple_url(config: Config) -> str:
-    """Return the simple API from which third-party requirements are installed."""
+    """Return the URL of the simple API from which third-party requirements are installed."""
     if config.trusted_index is not None:
         return _with_slash(_checked_url(config.trusted_index, "trusted-index"))
     return resolve(PRODUCTION, config).simple_url
 
 
 def extra_simple_urls(config: Config) -> dict[str, str]:
-    """Return the simple APIs of `extra-indexes` by name, or by host."""
+    """Return the URLs of the simple APIs of `extra-indexes`, by name of the index or by host if set as a URL."""
     urls = {}
     for name in config.publish.extra_indexes:
         if "://" in name:
@@ -178,7 +178,7 @@ def extra_simple_urls(config: Config) -> dict[str, str]:
 
 
 def build_simple_url(config: Config) -> str | None:
-    """Return the simple API for build requirements; None if the installer's settings apply.
+    """Return the URL of the simple API for build requirements, or None if the installer's settings apply.
 
     Raises:
         Blocked: `build-index` is not a valid index.
@@ -192,9 +192,9 @@ def build_simple_url(config: Config) -> str | None:
 
 
 def is_production_host(target: Target, config: Config) -> bool:
-    """Return whether an index has the upload host of a production index, under whatever name.
+    """Return whether an index, whatever its name, has the same upload host as a production index.
 
-    PyPI is a production index even if the settings define another index as `pypi`.
+    PyPI is a production index even if the settings define another index with the name `pypi`.
     """
     from twine import utils
 
@@ -204,7 +204,7 @@ def is_production_host(target: Target, config: Config) -> bool:
 
 
 def host_and_port(url: str) -> str:
-    """Return host and port of a URL, without user, password and default port; empty if it is not valid."""
+    """Return the host of a URL, with its port if that is not the default; an empty string if it is not valid."""
     host = _host(url)
     with contextlib.suppress(ValueError):  # the port is not valid
         parts = urlsplit(url)
@@ -214,28 +214,30 @@ def host_and_port(url: str) -> str:
 
 
 def ignored_variables(target: Target, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a warning for each variable that sets a different index for another tool."""
+    """Yield a warning for each environment variable that sets another index for another upload tool."""
     for name in _VARIABLES_OF_OTHER_TOOLS:
         if (value := environment.get(name)) and not refers_to(value, target):
             yield f"{name} ({redacted(value)}) is ignored: files are uploaded to {target.name} ({target.host})"
 
 
 def redacted(value: str) -> str:
-    """Return an index in another tool's settings for messages: its name, or the host and port of its URL."""
+    """Return the name of an index in another tool's settings, or the host and port of its URL, for messages."""
     return (host_and_port(value) or "an invalid URL") if "://" in value else value
 
 
 def refers_to(value: str, target: Target) -> bool:
-    """Return whether the URL or name of an index in another tool's settings means this index."""
+    """Return whether a URL or name in another tool's settings refers to this index."""
     return host_and_port(value) == host_and_port(target.upload_url) if "://" in value else value == target.name
 
 
 def _matching_indexes(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
+    """Yield the indexes of the rules that match a tag or the kind of its version, by precedence."""
     yield from (index for rule, index in rules.items() if rule not in _KINDS and fnmatchcase(tag, rule))
     yield from (rules[kind] for kind, is_of_kind in _KINDS.items() if kind in rules and is_of_kind(version))
 
 
 def _host(url: str) -> str:
+    """Return the host of a URL without the port, or an empty string if the URL is not valid."""
     try:
         return (urlsplit(url).hostname or "").rstrip(".")
     except ValueError:
@@ -243,7 +245,15 @@ def _host(url: str) -> str:
 
 
 def _checked_url(url: str, key: str) -> str:
-    """Return a URL from the settings if it is valid and has no password, which would be in version control."""
+    """Check a URL from the settings, and return it.
+
+    Args:
+        url: The URL.
+        key: The setting, for messages.
+
+    Raises:
+        Blocked: It is not valid, or contains a user name or a password, which would be in version control.
+    """
     problem = url_problem(url)
     if problem == WITH_LOGIN:
         raise Blocked(
@@ -261,7 +271,7 @@ def _checked_url(url: str, key: str) -> str:
 
 
 def _public_simple_url(upload: str) -> str:
-    """Return the simple API for the upload URL of PyPI or TestPyPI (the host without `upload.`)."""
+    """Return the URL of the simple API for the upload URL of PyPI or TestPyPI (the host without `upload.`)."""
     parts = urlsplit(upload)
     return urlunsplit((parts.scheme, parts.netloc.removeprefix("upload."), "/simple/", "", ""))
 

@@ -1,8 +1,9 @@
-"""Trusted Publishing: exchange of an identity token from the CI provider for upload tokens of an index.
+"""Trusted Publishing: the exchange of identity tokens from the CI provider for upload tokens of an index.
 
-It takes three requests: the index returns its audience, the CI provider returns an identity token for it, and the
-index issues an upload token for the identity. This works with every index that has the two endpoints on its upload
-host, not only with PyPI. An upload token lasts 15 minutes; an identity token is accepted once.
+It takes three requests: the index returns its audience, the CI provider issues an identity token for that
+audience, and the index issues an upload token for the identity token. This works with every index that has the two
+endpoints on its upload host, not only with PyPI. An upload token is valid for 15 minutes; an identity token can be
+used once.
 """
 
 from __future__ import annotations
@@ -32,43 +33,43 @@ if TYPE_CHECKING:
 _AUDIENCE = "/_/oidc/audience"
 _MINT = "/_/oidc/mint-token"
 _RENEW_BEFORE = 300.0
-"""Seconds before its expiry that a token is renewed, so that an upload can finish."""
+"""A token is renewed if it expires in less than this many seconds, so that an upload can finish."""
 _USE_UNTIL = 60.0
-"""Seconds before its expiry until which a token that cannot be renewed is used."""
+"""A token that cannot be renewed is not used any more if it expires in less than this many seconds."""
 _MAX_TIME = 1 << 40
-"""Seconds since 1970, in the far future, which a float represents."""
+"""The latest expiry in seconds since 1970: in the far future, but small enough for exact calculations."""
 _DEFAULT_LIFETIME = 900.0
-"""Seconds, if the index does not say."""
+"""The lifetime in seconds of an upload token if the index does not return its expiry."""
 _RETRY_TIME = 30.0
 _MAX_TOKEN = 8192
-"""Characters; servers reject longer headers."""
+"""The maximum length of an upload token in characters; servers reject longer headers."""
 _CLAIMS = (
     *("sub", "repository", "repository_owner", "workflow_ref", "job_workflow_ref", "ref", "environment"),
     *("project_path", "ci_config_ref_uri", "organization_slug", "pipeline_slug", "email"),
 )
-"""Claims that an index compares with its publishers."""
+"""The claims of identity tokens that indexes compare with the publishers of a project, for messages."""
 _RERUN = "rerun the job, which uploads only missing files"
 
 
 class _Token(NamedTuple):
-    """An upload token and its expiry, by this machine's monotonic clock."""
+    """An upload token, and the time of the monotonic clock in seconds when it expires."""
 
     secret: Secret
     expiry: float
 
 
 class TokenProvider:
-    """Gets upload tokens for the current job, one for each project.
+    """A provider of upload tokens for the current CI job, one for each project.
 
-    If the CI provider issues only one identity token for a job (GitLab), one upload token is used for all
-    projects: it is valid for every project with this publisher.
+    If the CI provider issues only one identity token to a job (GitLab), a single upload token is used for all
+    projects; it is valid for every project that has this publisher.
 
     Args:
-        upload_url: The upload API; the endpoints are on the same host.
-        index: Name of the index, for messages.
-        audience: The audience of the index.
-        ci_provider: Name of the CI provider.
-        identity: The identity of the job.
+        upload_url: The URL of the upload API; the endpoints of Trusted Publishing are on the same host.
+        index: The name of the index, for messages.
+        audience: The audience of identity tokens for the index.
+        ci_provider: The name of the CI provider.
+        identity: The identity of the CI job.
     """
 
     def __init__(self, upload_url: str, index: str, audience: str, ci_provider: str, identity: Identity) -> None:
@@ -87,12 +88,12 @@ class TokenProvider:
         """Return an upload token for a project, valid for at least five minutes if it can be renewed.
 
         Args:
-            project: Normalized name (PEP 503).
+            project: The normalized name of the project (PEP 503).
 
         Raises:
-            Blocked: The index has no such publisher.
-            Failed: The only identity token of this job is used.
-            TransientError: A retry may succeed, with another identity token if possible.
+            Blocked: The index has no matching publisher for this CI job.
+            Failed: The only identity token of this job was used before, or the index rejects it.
+            TransientError: A retry may succeed; it uses a new identity token if possible.
             TryLater: The index has disabled Trusted Publishing.
         """
         name = project if self._renewable else ""
@@ -106,7 +107,10 @@ class TokenProvider:
             return token.secret
 
     def _exchange(self, project: str) -> _Token:
-        """Exchange an identity token without retries, a new one if the CI provider issues more than one."""
+        """Exchange an identity token for an upload token without retries.
+
+        The identity token is a new one if the CI provider issues more than one to a job.
+        """
         if self._identity_used and not self._renewable:
             raise Failed(
                 "upload-token-expired",
@@ -144,7 +148,14 @@ class TokenProvider:
     def _rejection(
         self, response: Response, document: dict[str, Any], identity: Identity, project: str
     ) -> RelnoxError:
-        """Return the error for a rejected identity token."""
+        """Return the error for an identity token that the index rejected.
+
+        Args:
+            response: The response of the index.
+            document: The JSON document in the response.
+            identity: The rejected identity.
+            project: The normalized name of the project, or an empty string if the token is for all projects.
+        """
         descriptions = _error_descriptions(document)
         text = "; ".join(f"{code}: {description}" for code, description in descriptions.items())
         reason = masked_line(text or str(response.status_code))
@@ -196,16 +207,16 @@ class TokenProvider:
 
 
 def token_provider(upload_url: str, index: str, environment: Mapping[str, str]) -> TokenProvider | str:
-    """Return the provider of upload tokens for this job, or why there is none.
+    """Return the provider of upload tokens for this CI job, or the reason why Trusted Publishing cannot be used.
 
     Args:
-        upload_url: The upload API.
-        index: Name of the index, for messages.
-        environment: Environment variables, which identify the CI provider.
+        upload_url: The URL of the upload API.
+        index: The name of the index, for messages.
+        environment: The environment variables, which identify the CI provider.
 
     Raises:
-        Blocked: The job's identity is one that indexes reject.
-        TryLater: The index does not respond.
+        Blocked: Indexes reject the identity of this CI job, or the CI provider cannot issue an identity token.
+        TryLater: The index or the CI provider does not respond.
     """
     ci_provider = detect_provider(environment)
     if ci_provider is None:
@@ -226,7 +237,7 @@ def token_provider(upload_url: str, index: str, environment: Mapping[str, str]) 
 
 
 def _lifetime(document: dict[str, Any], response: Response) -> float:
-    """Return the seconds until a token expires, by the index's clock: that of this machine may be wrong."""
+    """Return the seconds until a token expires, by the clock of the index, since the local clock may be wrong."""
     expires = document.get("expires")
     if not isinstance(expires, int):
         return _DEFAULT_LIFETIME
@@ -238,7 +249,7 @@ def _lifetime(document: dict[str, Any], response: Response) -> float:
 
 
 def _error_descriptions(document: dict[str, Any]) -> dict[str, str]:
-    """Return the errors of a response: descriptions by code."""
+    """Return the descriptions of the errors in a response by error code."""
     errors = document.get("errors")
     return {
         str(error.get("code", "")): str(error.get("description", ""))
@@ -248,6 +259,7 @@ def _error_descriptions(document: dict[str, Any]) -> dict[str, str]:
 
 
 def _document(response: Response) -> dict[str, Any]:
+    """Return the JSON object in a response, or an empty dictionary if there is none."""
     try:
         document = network.json_document(response)
     except ValueError:
@@ -256,5 +268,5 @@ def _document(response: Response) -> dict[str, Any]:
 
 
 def _is_token(value: object) -> bool:
-    """Return whether a value can be sent as a password."""
+    """Return whether a value is an upload token that can be sent as a password."""
     return isinstance(value, str) and 0 < len(value) <= _MAX_TOKEN and value.isascii() and value.isprintable()

@@ -1,7 +1,7 @@
-"""The upload form: all names of twine that uploads rely on are used here.
+"""The form of an upload. This is the only module that uses the parts of twine that uploads depend on.
 
-Importing this module takes a while, because of twine: import it while requests are running.
-`twine.repository` is not imported, because its progress bars take a fifth of the start-up time.
+Import this module while requests are running, since importing twine takes a while. `twine.repository` is not
+imported, because importing its progress bars takes a fifth of the start-up time.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = ["MultipartEncoder", "fields", "form"]
 
 
 def fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str]]:
-    """Return the form fields of an upload: metadata and digests.
+    """Return the names and values of the form fields of an upload: the metadata and digests of a file.
 
     Args:
-        path: The file.
-        attestations: Paths of its attestations (PEP 740).
+        path: The path of the file.
+        attestations: The paths of its attestations (PEP 740).
 
     Raises:
-        Failed: The metadata is not valid.
+        Failed: The metadata of the file is not valid.
     """
     try:
         package = PackageFile.from_filename(str(path), None)
@@ -48,9 +48,9 @@ def fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str
 
 
 def _form_fields(metadata: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield the form fields of metadata: one for each value of a list or mapping, except keywords.
+    """Yield the names and values of the form fields for metadata.
 
-    PyPI splits keywords at commas, and each project URL into its label and address.
+    A list or mapping results in one field for each of its values; keywords, which PyPI splits at commas, in one.
     """
     for name, value in metadata.items():
         match value:
@@ -67,5 +67,5 @@ def _form_fields(metadata: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 
 def form(fields: list[tuple[str, str]], filename: str, content: BinaryIO) -> MultipartEncoder:
-    """Return the form for a file, which is read while it is sent."""
+    """Return the form that uploads a file; the file is read while the form is sent."""
     return MultipartEncoder([*fields, ("content", (filename, content, "application/octet-stream"))])

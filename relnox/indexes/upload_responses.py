@@ -1,4 +1,4 @@
-"""What an index says to an upload: statuses and texts of PyPI and other indexes, and the errors that they mean."""
+"""Responses to uploads: the statuses and texts of PyPI and other indexes, and the errors that they stand for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _OK = range(200, 300)
 _REDIRECTS = range(300, 400)
 _REJECTIONS = range(300, 500)
-"""Statuses after which a file was not stored; after other server errors it may have been."""
+"""The statuses that mean that a file was not stored; after other errors, it may have been stored."""
 _NOT_ALLOWED = (401, 403)
 _REJECTED = (400, 403, 409)
 _CONFLICT = 409
@@ -49,7 +49,7 @@ _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class AttestationsRejected(Failed):
-    """The index rejected a file with its attestations; it may accept it without them."""
+    """The error if an index rejected a file because of its attestations; it may accept the file without them."""
 
     def __init__(self, message: str) -> None:
         super().__init__(
@@ -61,14 +61,19 @@ class AttestationsRejected(Failed):
 
 
 class FileExists(RelnoxError):
-    """The index rejected a file because it has one with this name; the listing shows whether it is the same."""
+    """The error if an index already has a file with this name; its listing shows if the content is the same."""
 
 
 def parse_response(response: requests.Response, file: Distribution, index: str) -> str:
-    """Summarize the response to an upload, or raise the error it means; see `uploader.send`.
+    """Return a summary of the response to an upload, or raise the error that it stands for; see `uploader.send`.
 
-    A file that exists already is not an error here. The attribute `rejected` of errors is set if the index did not
-    store the file.
+    If the file exists already, a summary is returned, too. The attribute `rejected` of an error is set to whether
+    the index certainly did not store the file.
+
+    Args:
+        response: The response.
+        file: The entry of the uploaded file in the manifest.
+        index: The name of the index, for messages.
     """
     try:
         return _parse(response, file, index)
@@ -119,7 +124,7 @@ def _parse(response: requests.Response, file: Distribution, index: str) -> str:
 
 
 def _text(response: requests.Response) -> str:
-    """Return the text of a response on one line: the reason, the body or both, without repeating the status."""
+    """Return the reason and the body of a response on one line, without the status and repeated text."""
     status = re.compile(rf"^(error\b[\s:]*)?{response.status_code}\b[\s:.-]*", re.IGNORECASE)
     reason, body = (
         status.sub("", masked(" ".join(part.split())), count=1)[:_MAX_QUOTED]
@@ -132,7 +137,7 @@ def _text(response: requests.Response) -> str:
 
 
 def _body(response: requests.Response) -> str:
-    """Return the readable text of a response: of an HTML page, or of a problem document (RFC 9457)."""
+    """Return the readable text in the body of a response: HTML, JSON (RFC 9457 and others) or plain text."""
     kind = response.headers.get("Content-Type", "")
     if "html" in kind:
         from relnox.indexes.html_pages import TextPage
@@ -152,7 +157,7 @@ def _body(response: requests.Response) -> str:
 
 
 def _raise_recognized(text: str, file: Distribution, index: str) -> None:
-    """Raise the error for a rejection that is recognized by its text."""
+    """Raise the error for a rejected upload if its reason is recognized by the text of the response."""
     if _NAME_RESERVED.search(text):
         raise Conflict(
             "file-name-reserved",
@@ -204,10 +209,16 @@ def _raise_recognized(text: str, file: Distribution, index: str) -> None:
 
 
 def _file_exists(summary: str, text: str, file: Distribution, index: str) -> str:
-    """Summarize that the file exists.
+    """Return a summary for a file that already exists on the index.
+
+    Args:
+        summary: The status and the text of the response.
+        text: The text of the response.
+        file: The entry of the uploaded file in the manifest.
+        index: The name of the index, for messages.
 
     Raises:
-        Conflict: The response contains a digest of different content.
+        Conflict: The response contains the digest of a file with different content.
     """
     digests = _DIGEST.findall(text.lower())
     if digests and not {file.sha256, file.blake2b_256}.intersection(digests):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relnox.indexes.targets import Target
 
 RESPONSE_TIMEOUT = 300.0
-"""Seconds that an index may take to process an uploaded file."""
+"""The maximum seconds that an index may take to process an uploaded file."""
 
 
 def send(  # noqa: PLR0913 - an upload
@@ -31,22 +31,23 @@ def send(  # noqa: PLR0913 - an upload
 ) -> str:
     """Upload a file without retries, and return a summary of the response.
 
-    A response does not prove what was stored: the caller has to check the listing.
+    The caller has to check the listing, since a response does not prove what was stored.
 
     Args:
-        path: Path of the file.
-        file: Its entry in the manifest.
+        path: The path of the file.
+        file: The entry of the file in the manifest.
         target: The index.
-        credentials: Credentials for the index.
-        attestations: Paths of its attestations (PEP 740).
+        credentials: The credentials for the index.
+        attestations: The paths of the file's attestations (PEP 740).
         before_sending: Called right before the first byte is sent.
 
     Raises:
         TransientError: A retry may succeed.
-        FileExists: The index has a file with this name; its content is unknown.
-        TryLater: The index accepts no uploads at present.
+        FileExists: The index already has a file with this name; its content is unknown.
+        TryLater: The index does not accept uploads at present.
         Blocked: The credentials were rejected, or the index redirects uploads.
-        Conflict: The name is reserved, or the release accepts no more files.
+        Conflict: The file name cannot be used again, the release accepts no more files, or the index has a file
+            with this name and different content.
         Failed: The index rejected the file.
     """
     from relnox.indexes import twine_compat
