@@ -1,8 +1,9 @@
-"""An embedded index: a package index on loopback, with its files in a folder.
+"""The embedded index: a package index that listens on loopback and keeps its files in a folder.
 
 - `server` has the index and its server socket.
-- `connection` reads requests, `handler` answers them, `multipart` parses upload forms, `pages` renders listings.
-- `upload` checks an upload, `rules` has the rules of PyPI, `incoming`, `store` and `stored_files` have the files.
+- `connection` reads requests, `handler` responds to them, `multipart` parses upload forms, and `pages` renders
+  listings.
+- `upload` checks uploads, `rules` has the rules of PyPI, and `incoming`, `store` and `stored_files` store files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A connection: its time limits, which requests are served at all, and how responses are sent."""
+"""A connection to the embedded index: its time limits, the checks of requests, and the sending of responses."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Response(NamedTuple):
     """A response with a plain-text body.
 
     Attributes:
-        status: HTTP status.
-        text: The body; for errors also the reason in the status line, since clients print one or the other.
-        headers: Headers besides the usual ones.
+        status: The HTTP status.
+        text: The body. For errors it is the reason in the status line, too, since clients print one or the other.
+        headers: Additional headers.
     """
 
     status: int
@@ -46,17 +46,17 @@ class Response(NamedTuple):
 
 
 class Body:
-    """The body of a request, with the length of its `Content-Length`."""
+    """The body of a request, which ends after the number of bytes in `Content-Length`."""
 
     def __init__(self, stream: BufferedIOBase, length: int) -> None:
         self._stream = stream
         self._left = length
 
     def read(self, size: int, /) -> bytes:
-        """Read at most `size` bytes; empty at the end.
+        """Read at most `size` bytes; return no bytes at the end of the body.
 
         Raises:
-            Blocked: The client closed the connection before.
+            Blocked: The client closed the connection before the end of the body.
         """
         if not self._left:
             return b""
@@ -72,7 +72,10 @@ class Body:
 
 
 class Connection(BaseHTTPRequestHandler):
-    """Reads requests of tools on this machine, and sends responses; a subclass has the methods that answer."""
+    """A handler that reads requests and sends responses; subclasses add the `do_` methods.
+
+    Only requests of tools on this machine are served, not those of websites.
+    """
 
     server: Listener
     protocol_version = "HTTP/1.1"
@@ -81,18 +84,18 @@ class Connection(BaseHTTPRequestHandler):
 
     @property
     def index(self) -> EmbeddedIndex:
-        """The index of the connection."""
+        """The embedded index that accepted the connection."""
         return self.server.index
 
     # --- requests
 
     def handle_one_request(self) -> None:
-        """Serve a request."""
+        """Read a request and respond to it, within a time limit."""
         self.server.set_time_limit(self.connection, _HEAD_LIMIT, idle=True)
         super().handle_one_request()
 
     def parse_request(self) -> bool:
-        """Parse the headers of a request."""
+        """Parse the headers of a request; return False if the request was rejected."""
         if not super().parse_request():
             return False
         self.allow(0)
@@ -101,7 +104,10 @@ class Connection(BaseHTTPRequestHandler):
         return self._is_from_local_tool()
 
     def _is_from_local_tool(self) -> bool:
-        """Reject requests of websites: a browser could send their forms, or resolve their names to loopback."""
+        """Return False and send an error if a request may come from a website.
+
+        A browser could submit a website's form to this index, or resolve the host name of a website to loopback.
+        """
         port = self.server.server_port
         own_hosts = {f"{name}:{port}" for name in _LOOPBACK_NAMES}
         hosts = self.headers.get_all("Host", [])
@@ -120,11 +126,11 @@ class Connection(BaseHTTPRequestHandler):
         return not foreign
 
     def allow(self, size: int) -> None:
-        """Set the time limit for a body of this size."""
+        """Set the time limit for responding to a request, or for transferring a body, of `size` bytes."""
         self.server.set_time_limit(self.connection, _ANSWER_LIMIT + size / _MIN_RATE)
 
     def credentials(self) -> tuple[str | None, str | None]:
-        """Parse user and password (RFC 7617)."""
+        """Return the user name and password of a request (RFC 7617), or `(None, None)` if it has none."""
         scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return None, None
@@ -138,8 +144,8 @@ class Connection(BaseHTTPRequestHandler):
         """Read the body of a request, and send the response to it.
 
         Args:
-            limit: The largest size of a body in bytes.
-            respond: Reads the body and returns the response.
+            limit: The maximum size of the body in bytes.
+            respond: The function that reads the body and returns the response.
         """
         lengths = self.headers.get_all("Content-Length", [])
         if "Transfer-Encoding" in self.headers or len(lengths) != 1 or not _LENGTH.fullmatch(lengths[0]):
@@ -163,7 +169,7 @@ class Connection(BaseHTTPRequestHandler):
     # --- responses
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - http.server's signature
-        """Send an error, and end the connection."""
+        """Send an error response, and close the connection."""
         self.close_connection = True  # the request was not read to its end
         status = HTTPStatus(code)
         self.send_text(Response(status, message or status.phrase))
@@ -193,14 +199,14 @@ class Connection(BaseHTTPRequestHandler):
         self.end_headers()
 
     def version_string(self) -> str:
-        """Return the `Server` header."""
+        """Return the value of the `Server` header."""
         return "relnox"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
-        """Print nothing."""
+        """Do nothing, so that requests are not logged."""
 
 
 def _on_one_line(text: str) -> str:
-    """Join lines and escape characters for the status line, since the text may quote the request."""
+    """Return text for the status line: on one line and in ASCII characters only, since it may quote requests."""
     line = " ".join(text.split())[:_MAX_REASON]
     return "".join(char if " " <= char <= "~" else "?" for char in line)

@@ -1,7 +1,8 @@
-"""The HTTP endpoints: the upload API, the simple API and downloads.
+"""The HTTP endpoints of the embedded index: the upload API, the simple API and downloads.
 
-The page of a project that the store does not have redirects to the trusted index. Files of both are never listed
-together, since installers do not protect against projects that two indexes have (dependency confusion).
+The page of a project that the embedded index does not have redirects to the trusted index. Files of the two
+indexes are never listed together: installers do not protect against projects that exist on both (dependency
+confusion).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _BODY_LIMIT = 1 << 30
 
 
 class Handler(Connection):
-    """Answers the requests of one connection; a subclass may extend its public methods."""
+    """A handler for the requests of one connection; subclasses may extend its public methods."""
 
     # --- uploads
 
@@ -60,11 +61,15 @@ class Handler(Connection):
             return Response(507, f"the file cannot be stored: {error.strerror}")
 
     def receive_upload(self, body: Body, boundary: str) -> Response:
-        """Read an upload, and check and store it.
+        """Read, check and store an upload, and return the response.
+
+        Args:
+            body: The body of the request.
+            boundary: The boundary of the form in it.
 
         Raises:
-            RelnoxError: It is not accepted; the message is the response.
-            OSError: It cannot be stored.
+            RelnoxError: The upload is not accepted; the message becomes the response.
+            OSError: The file cannot be stored.
         """
         with self.index.store.receive() as incoming:
             form = read_form(body, boundary, lambda _, pieces: incoming.write_all(pieces))
@@ -95,10 +100,10 @@ class Handler(Connection):
         self.do_GET()
 
     def files(self, project: str) -> Sequence[StoredFile] | None:
-        """Return the files to list for a project; None if the index does not have the project.
+        """Return the files to list for a project, or None if the index does not have the project.
 
         Args:
-            project: Normalized name (PEP 503).
+            project: The normalized name of the project (PEP 503).
         """
         return self.index.store.files(project) or None
 
@@ -107,6 +112,7 @@ class Handler(Connection):
         return project_page(project, files, format_)
 
     def _send_project(self, path: str, name: str) -> None:
+        """Send the page of a project, or redirect to its normalized name or to the trusted index."""
         try:
             project = canonicalize_name(name, validate=True)
         except ValueError:
@@ -122,7 +128,7 @@ class Handler(Connection):
             self._send_not_found(path)
 
     def _send_page(self, render: Callable[[Format], str]) -> None:
-        """Send a page in the format that the client prefers."""
+        """Render a page in the format that the client prefers, and send it."""
         format_ = negotiate(self.headers.get("Accept"))
         charset = "" if format_ is Format.JSON else "; charset=utf-8"
         headers = {"Content-Type": f"{format_}{charset}", "Vary": "Accept"}

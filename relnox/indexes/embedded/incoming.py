@@ -1,4 +1,4 @@
-"""An upload in progress, in a folder of its own until it is complete."""
+"""An upload in progress, which is kept in its own folder until it is complete."""
 
 from __future__ import annotations
 
@@ -66,27 +66,27 @@ class Incoming:
         self._blake2.update(piece)
 
     def write_all(self, pieces: Iterable[bytes]) -> None:
-        """Add the rest of the file, in pieces."""
+        """Add the rest of the file in pieces."""
         for piece in pieces:
             self.write(piece)
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """Hex digests of the bytes so far: `sha256` and `blake2_256`."""
+        """The hex digests of the bytes received so far, by algorithm: `sha256` and `blake2_256`."""
         return {"sha256": self._sha256.hexdigest(), "blake2_256": self._blake2.hexdigest()}
 
     def store(self, filename: str, *, requires_python: str | None = None) -> bool:
-        """Move the file into the store.
+        """Move the complete file into the store.
 
         Args:
-            filename: Its name.
-            requires_python: Its `data-requires-python` (PEP 503).
+            filename: The name of the file.
+            requires_python: The value of `Requires-Python` to list (PEP 503), or None if there is none.
 
         Returns:
-            Whether it is new; false if the store has the same file.
+            Whether the file is new; False if the store already has the same file.
 
         Raises:
-            Blocked: The name is not valid for a distribution.
+            Blocked: The name is not that of a wheel or sdist.
             Conflict: The store has a different file with this name.
         """
         identify(filename)
@@ -123,13 +123,14 @@ class Incoming:
         return True
 
     def _write(self, part: str, content: bytes) -> None:
+        """Write another file into the folder of the upload, and flush it to disk."""
         with (self._folder / part).open("xb") as file:
             file.write(content)
             _sync(file)
 
 
 def _wheel_metadata(wheel: Path) -> bytes | None:
-    """Return the `METADATA` of a wheel; None if it cannot be read."""
+    """Return the content of `METADATA` in a wheel, or None if it cannot be read."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             entries = [

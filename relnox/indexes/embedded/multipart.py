@@ -1,7 +1,7 @@
-"""A streaming parser of forms (`multipart/form-data`, RFC 7578), which does not keep the file in memory.
+"""A streaming parser of forms (`multipart/form-data`, RFC 7578), which does not keep the uploaded file in memory.
 
-The standard library has no such parser any more, and its e-mail parser needs the whole message in memory and
-converts line ends. This one splits a body at its boundaries only (RFC 2046, section 5.1).
+The standard library has no such parser any more, and its e-mail parser keeps the whole message in memory and
+converts line ends. This parser only splits the body at its boundaries (RFC 2046, section 5.1).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HINT = "follow the upload API: multipart/form-data with one file in the field c
 
 
 class Readable(Protocol):
-    """A stream: `read(n)` returns at most n bytes, and none only at the end."""
+    """A stream of bytes. `read` may return fewer bytes than requested, but returns none only at the end."""
 
     def read(self, size: int, /) -> bytes:
         """Read at most `size` bytes."""
@@ -33,21 +33,21 @@ class Readable(Protocol):
 
 @dataclass
 class Form:
-    """A form without its file's content.
+    """The fields of a form, without the content of its file.
 
     Attributes:
-        fields: All values by name, in order.
-        filename: Name of the file; None without a file.
+        fields: Maps the name of each field to its values in the order in which they were sent.
+        filename: The name of the file in the field `content`, or None if there is no file.
     """
 
     fields: dict[str, list[str]] = field(default_factory=dict)
     filename: str | None = None
 
     def optional(self, name: str) -> str | None:
-        """Return the value of an optional field; None if it is empty.
+        """Return the value of an optional field, or None if it is missing or empty.
 
         Raises:
-            Blocked: It was sent more than once.
+            Blocked: The field was sent more than once.
         """
         values = self.fields.get(name, [])
         if len(values) > 1:
@@ -58,7 +58,7 @@ class Form:
         """Return the value of a required field.
 
         Raises:
-            Blocked: It is missing, empty, or was sent more than once.
+            Blocked: The field is missing or empty, or was sent more than once.
         """
         value = self.optional(name)
         if value is None:
@@ -71,17 +71,17 @@ def read_form(
     boundary: str,
     receive: Callable[[str, Iterator[bytes]], object],
 ) -> Form:
-    """Read a form to its closing boundary.
+    """Read a form up to its closing boundary.
 
     Args:
         body: The body of the request.
-        boundary: The boundary in its `Content-Type`.
-        receive: Called with the name of the file in the field `content` and all its pieces, before the fields that
-            follow are read.
+        boundary: The boundary in the `Content-Type` header.
+        receive: Called with the name of the file in the field `content` and an iterator over its content, which
+            it has to read completely. Fields after the file have not been read yet.
 
     Raises:
-        Blocked: It is not a form, is incomplete, has more than one file in `content` or more than 10,000 parts, or
-            its fields are larger than 16 MiB.
+        Blocked: The body is not a form, is incomplete, has more than one file in `content` or more than 10,000
+            parts, or its fields are larger than 16 MiB.
     """
     scanner = _Scanner(body)
     delimiter = _delimiter(boundary)
@@ -106,13 +106,18 @@ def read_form(
 
 
 def _delimiter(boundary: str) -> bytes:
+    """Return the bytes that separate the parts of a form with this boundary.
+
+    Raises:
+        Blocked: The boundary is not valid.
+    """
     if not (boundary.isascii() and 0 < len(boundary) <= _BOUNDARY_LIMIT):
         raise Blocked("form-invalid", f"{boundary!r} is not a valid boundary of a form", fix=_HINT)
     return b"\r\n--" + boundary.encode("ascii")
 
 
 def _closes(scanner: _Scanner) -> bool:
-    """Return whether the boundary just read was the last one (followed by `--`)."""
+    """Read the rest of a boundary's line; return whether it is the closing boundary (followed by `--`)."""
     closes = scanner.peek(2) == b"--"
     after = scanner.rest()[2:] if closes else scanner.take(b"\r\n", limit=_PADDING_LIMIT)
     # Only whitespace may follow: other text shows that the boundary occurs in the file.
@@ -122,7 +127,7 @@ def _closes(scanner: _Scanner) -> bool:
 
 
 def _disposition(headers: bytes) -> tuple[str, str | None]:
-    """Return the field name of a part, and its file name or None."""
+    """Return the field name of a part of a form, and the file name or None if the part is not a file."""
     part = message_from_bytes(headers + b"\r\n\r\n")
     name = part.get_param("name", header="content-disposition")
     if part.get_content_disposition() != "form-data" or not isinstance(name, str):
@@ -131,6 +136,7 @@ def _disposition(headers: bytes) -> tuple[str, str | None]:
 
 
 def _text(value: bytes, name: str) -> str:
+    """Decode the value of a field as UTF-8; the name is for the error message."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -138,7 +144,7 @@ def _text(value: bytes, name: str) -> str:
 
 
 class _Scanner:
-    """Splits a stream at delimiters, with limited memory."""
+    """A reader that splits a stream at delimiters, with limited memory."""
 
     def __init__(self, body: Readable) -> None:
         self._body = body
@@ -147,7 +153,7 @@ class _Scanner:
         self._left = _FIELDS_LIMIT
 
     def until(self, delimiter: bytes) -> Iterator[bytes]:
-        """Yield the content up to the delimiter in pieces, and skip the delimiter."""
+        """Yield the bytes up to a delimiter in pieces, then skip the delimiter."""
         while (position := self._buffer.find(delimiter)) < 0:
             # The last bytes may be the start of a delimiter.
             complete = max(len(self._buffer) - len(delimiter) + 1, 0)
@@ -159,7 +165,11 @@ class _Scanner:
             yield before
 
     def take(self, delimiter: bytes, *, limit: int = _FIELDS_LIMIT) -> bytes:
-        """Return the content up to the delimiter: at most `limit` bytes, and 16 MiB over all calls."""
+        """Return the bytes up to a delimiter, and skip the delimiter.
+
+        Raises:
+            Blocked: There are more than `limit` bytes, or more than 16 MiB over all calls.
+        """
         pieces = []
         for piece in self.until(delimiter):
             limit -= len(piece)
@@ -176,12 +186,13 @@ class _Scanner:
         return self._buffer[:size]
 
     def rest(self) -> bytes:
-        """Return the rest, or the start of it if it is long."""
+        """Return the rest of the stream without consuming it, or the start of the rest if it is long."""
         while len(self._buffer) <= _PADDING_LIMIT and (chunk := self._body.read(_CHUNK)):
             self._buffer += chunk
         return self._buffer
 
     def _more(self) -> bytes:
+        """Read a chunk of the stream, which must not have ended."""
         chunk = self._body.read(_CHUNK)
         if not chunk:
             raise Blocked("form-invalid", "the form ends before its last boundary", fix=_HINT)

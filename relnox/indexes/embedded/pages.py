@@ -1,6 +1,6 @@
 """Pages of the simple repository API, as JSON (PEP 691, PEP 700) and as HTML (PEP 503).
 
-These functions are pure, content negotiation included.
+All functions are pure, including content negotiation.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """Media types of pages."""
+    """The media type of a page."""
 
     HTML = "text/html"
     JSON = "application/vnd.pypi.simple.v1+json"
 
 
 def negotiate(accept: str | None) -> Format:
-    """Return the format for a client: JSON if it names that type, as installers do; otherwise HTML.
+    """Return the format of the response: JSON if the client lists its media type, as installers do, else HTML.
 
     Args:
-        accept: The `Accept` header.
+        accept: The value of the `Accept` header, or None if there is none.
     """
     return Format.JSON if Format.JSON in (accept or "").lower() else Format.HTML
 
 
 def project_list(projects: Sequence[str], format_: Format) -> str:
-    """Render the page of all projects.
+    """Render the page that lists all projects.
 
     Args:
-        projects: Normalized names.
+        projects: The normalized names of the projects.
         format_: The format.
     """
     if format_ is Format.JSON:
@@ -48,8 +48,8 @@ def project_page(project: str, files: Sequence[StoredFile], format_: Format) -> 
     """Render the page of a project.
 
     Args:
-        project: Its normalized name.
-        files: Its files.
+        project: The normalized name of the project.
+        files: The files of the project.
         format_: The format.
     """
     if format_ is Format.JSON:
@@ -82,7 +82,7 @@ def _html_file(file: StoredFile) -> str:
 
 
 def _url(file: StoredFile) -> str:
-    """Return a URL relative to the project's page, which works for any host name of this machine."""
+    """Return the URL of a file relative to the project's page, so that it is valid for any host name."""
     return f"../../files/{file.filename}"
 
 

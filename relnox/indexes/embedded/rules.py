@@ -1,7 +1,7 @@
-"""PyPI's rules for what an index has already, with its messages, so that a rehearsal rejects what PyPI would.
+"""PyPI's rules for projects and files, with its messages, so that a rehearsal rejects what PyPI would reject.
 
-What PyPI requires of an archive and its metadata is checked before the upload (`relnox.building.checks`). Not
-checked: names reserved by PyPI; names of modules in the standard library of other Python versions.
+PyPI's requirements for archives and their metadata are checked before the upload (`relnox.building.checks`). Names
+that PyPI has reserved, and those of standard library modules of other Python versions, are not checked.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _DAY = 86400.0
 
 
 class Rules(Record, kw_only=True):
-    """Rules for uploads.
+    """The rules for uploads.
 
     Attributes:
-        max_size: Largest size of a file in bytes.
-        window: Seconds for which a release accepts further files after its first.
+        max_size: The maximum size of a file in bytes.
+        window: The seconds after its first file during which a release accepts more files.
     """
 
     max_size: int = 100 << 20
@@ -38,7 +38,7 @@ class Rules(Record, kw_only=True):
         """Check the name of a new project.
 
         Raises:
-            Blocked: It breaks a rule, with the message of PyPI.
+            Blocked: The name breaks a rule; the message is that of PyPI.
         """
         if canonicalize_name(name) in {canonicalize_name(module) for module in sys.stdlib_module_names}:
             raise Blocked(
@@ -49,10 +49,15 @@ class Rules(Record, kw_only=True):
             raise Blocked("upload-rejected", f"The name {name!r} is too similar to an existing project.")
 
     def check_file(self, filename: str, incoming: Incoming, store: Store) -> None:
-        """Check a file with a new name.
+        """Check a file whose name does not exist on the index yet.
+
+        Args:
+            filename: The name of the file.
+            incoming: The uploaded file.
+            store: The files of the index.
 
         Raises:
-            Blocked: It breaks a rule, with the message of PyPI.
+            Blocked: The file breaks a rule; the message is that of PyPI.
         """
         project, version = identify(filename)
         if incoming.size > self.max_size:
@@ -75,5 +80,5 @@ class Rules(Record, kw_only=True):
 
 
 def _skeleton(name: str) -> str:
-    """Normalize characters that look alike."""
+    """Return a name without separators, and with characters that look alike replaced, to find similar names."""
     return re.sub("[il]", "1", re.sub("[._-]", "", name.lower())).replace("o", "0")

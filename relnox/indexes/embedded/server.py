@@ -1,4 +1,4 @@
-"""The embedded index, and its server socket: a thread for each connection, which all end with the index."""
+"""The embedded index and its server, which handles each connection in a thread until the index is stopped."""
 
 from __future__ import annotations
 
@@ -23,33 +23,34 @@ if TYPE_CHECKING:
 
 _CLOSING_LIMIT = 5.0
 _CONNECTIONS_LIMIT = 256
-"""Concurrent connections, each with a thread: many more than installers and uploads open."""
+"""The maximum number of concurrent connections, which is far more than installers and uploads need."""
 _POLL_INTERVAL = 0.05
 _WATCH_INTERVAL = 0.5
 
 
 class EmbeddedIndex:
-    """A package index on this machine, running inside a `with` statement; its files persist.
+    """A package index on this machine that runs inside a `with` statement; its files are kept afterwards.
 
-    It listens on loopback only, on a free port. Several of them, in one process or many, may share a folder.
+    The index listens only on loopback, on a free port. Several indexes, in one or more processes, may share a
+    folder.
 
-    It accepts files that PyPI would not, such as local versions; uploads must be consistent, and files cannot be
-    replaced. `rules=Rules()` enforces the rules of PyPI, for a rehearsal.
+    The index accepts files that PyPI rejects, such as those with local versions. Uploads must be consistent, and
+    files cannot be replaced. `rules=Rules()` enforces the rules of PyPI, for a rehearsal.
 
     Args:
-        folder: The folder for its files, created if missing.
-        trusted_simple_url: Simple API of the index for projects that this one does not have; without it they are
-            not found.
-        rules: Additional rules for uploads.
-        upload_token: The password of all uploads, since every user of this machine can connect to loopback; None
-            for no password.
+        folder: The folder for the files, which is created if missing.
+        trusted_simple_url: The URL of the simple API to redirect to for projects that this index does not have;
+            None for no redirects.
+        rules: Additional rules for uploads, or None if there are none.
+        upload_token: The password that uploads need, since every user of this machine can connect to loopback;
+            None for no password.
 
     Raises:
         Blocked: The folder cannot be created or written to.
     """
 
     handler: type[Handler] = Handler
-    """Answers the requests of a connection; a subclass of the index may have another one."""
+    """The class that handles the requests of a connection; subclasses of the index may replace it."""
 
     def __init__(
         self,
@@ -67,23 +68,23 @@ class EmbeddedIndex:
 
     @property
     def upload_url(self) -> str:
-        """URL of the upload API."""
+        """The URL of the upload API."""
         return f"{self.origin}/legacy/"
 
     @property
     def simple_url(self) -> str:
-        """URL of the simple API."""
+        """The URL of the simple API."""
         return f"{self.origin}/simple/"
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port."""
+        """The scheme, host and port of the running index."""
         if self._listener is None:
             raise RuntimeError("the embedded index has a URL only inside its with statement")
         return f"http://{LOOPBACK}:{self._listener.server_port}"
 
     def clear(self) -> None:
-        """Delete all files; the index need not be running."""
+        """Delete all files of the index, which need not be running."""
         self.store.clear()
 
     def __enter__(self) -> Self:
@@ -103,7 +104,7 @@ class EmbeddedIndex:
 
 
 class Listener(ThreadingHTTPServer):
-    """Listens on a free port, and ends connections that take too long."""
+    """A server that listens on a free port of loopback, and ends connections that exceed their time limits."""
 
     request_queue_size = 128
     allow_reuse_address = False  # on Windows, true would let another program share the port
@@ -122,7 +123,7 @@ class Listener(ThreadingHTTPServer):
         self.server_name, self.server_port = self.socket.getsockname()[:2]
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; if there are too many, end the one that is idle for longest."""
+        """Accept a connection; if there are too many, end the one that has been idle for the longest time."""
         connection, address = super().get_request()
         with self._changed:
             if len(self._open) >= _CONNECTIONS_LIMIT:
@@ -135,12 +136,12 @@ class Listener(ThreadingHTTPServer):
         return connection, address
 
     def set_time_limit(self, connection: socket.socket, seconds: float | None, *, idle: bool = False) -> None:
-        """Close a connection if its next read or write takes too long.
+        """Set the time after which a connection is ended, unless another limit is set before.
 
         Args:
             connection: The connection.
-            seconds: The limit; None for no limit.
-            idle: Whether it waits for a request.
+            seconds: The limit in seconds from now, or None for no limit.
+            idle: Whether the connection is waiting for a request, so that it may be ended to accept another one.
         """
         with self._changed:
             self._idle.pop(connection, None)
@@ -150,7 +151,7 @@ class Listener(ThreadingHTTPServer):
                     self._idle[connection] = None
 
     def service_actions(self) -> None:
-        """End connections that exceed their time limit."""
+        """End the connections that exceed their time limits; called regularly by `serve_forever`."""
         now = time.monotonic()
         if now - self._last_check < _WATCH_INTERVAL:
             return
@@ -161,13 +162,13 @@ class Listener(ThreadingHTTPServer):
                     self._end(connection)
 
     def _end(self, connection: socket.socket) -> None:
-        """Shut a connection down, so that its thread ends."""
+        """Shut down a connection, so that its thread ends."""
         self._idle.pop(connection, None)
         with contextlib.suppress(OSError):  # its thread has just closed it
             connection.shutdown(socket.SHUT_RDWR)
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
-        """End a connection."""
+        """Close a connection, and forget its time limit."""
         super().shutdown_request(request)
         with self._changed:
             self._open = {connection: end for connection, end in self._open.items() if connection is not request}
@@ -175,7 +176,7 @@ class Listener(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def server_close(self) -> None:
-        """Stop listening, and end all connections."""
+        """Stop listening, end all connections, and wait a few seconds for them to be closed."""
         super().server_close()
         with self._changed:
             for connection in self._open:
@@ -183,6 +184,6 @@ class Listener(ThreadingHTTPServer):
             self._changed.wait_for(lambda: not self._open, _CLOSING_LIMIT)
 
     def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
-        """Print unexpected errors; ignore clients that close the connection."""
+        """Print an unexpected error, but not those of clients that close connections or time out."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)

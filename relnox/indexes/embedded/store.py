@@ -1,10 +1,10 @@
-"""A store for distributions in a folder, which several processes may share.
+"""A store for wheels and sdists in a folder, which several processes may share.
 
-    FOLDER/files/<file name>/       an upload: the file, metadata of a wheel, and `upload.json`
+    FOLDER/files/<file name>/       an upload: the file, the metadata of a wheel, and `upload.json`
     FOLDER/incoming/<random>/       an upload in progress
 
-An upload is prepared and fsynced in `incoming` and then renamed as a whole, so that it is atomic. The first of two
-uploads wins: a folder cannot be renamed to one that is not empty.
+An upload is written to `incoming`, flushed to disk, and then moved to `files` by renaming its folder, so that it
+is atomic. The first of two uploads with the same name wins, since a folder cannot replace one that is not empty.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 _MARKER = "relnox-embedded-index"
 _CONTENT = {_MARKER, "files", "incoming"}
-"""Content of the folder of an index; a folder with anything else is never cleared."""
+"""The names in the folder of an index; a folder that had any other content at first is never cleared."""
 
 
 class Store:
-    """The files of an index.
+    """The files of an embedded index.
 
     Args:
-        folder: The folder, created if missing.
+        folder: The folder of the index, which is created if missing.
 
     Attributes:
-        clock: Returns the time in seconds since the epoch.
+        clock: The function that returns the time in seconds since the epoch.
 
     Raises:
         Blocked: The folder cannot be created or written to.
@@ -82,17 +82,17 @@ class Store:
         return sorted({project for _, project, _ in self._entries()})
 
     def files(self, project: str) -> list[StoredFile]:
-        """Return the files of a project, by version and then by name.
+        """Return the files of a project, sorted by version and then by name.
 
         Args:
-            project: Normalized name.
+            project: The normalized name of the project.
         """
         candidates = [self.find(filename) for filename, name, _ in self._entries() if name == project]
         stored = [file for file in candidates if file is not None]
         return sorted(stored, key=lambda file: (file.version, file.filename))
 
     def find(self, filename: str) -> StoredFile | None:
-        """Return a file by name; None if it does not exist."""
+        """Return the file with a name, or None if it does not exist."""
         try:
             project, version = identify(filename)
             record = json.loads((self._files / filename / RECORD).read_bytes())
@@ -101,7 +101,7 @@ class Store:
         return StoredFile(filename=filename, project=project, version=version, **record)
 
     def find_content(self, sha256: str) -> StoredFile | None:
-        """Return a file with this content, of any project; None if there is none."""
+        """Return a file of any project with this SHA-256 (hex), or None if there is none."""
         stored = (self.find(filename) for filename, _, _ in self._entries())
         return next((file for file in stored if file is not None and file.sha256 == sha256), None)
 
@@ -114,23 +114,23 @@ class Store:
         return self._open(filename, METADATA)
 
     def receive(self) -> Incoming:
-        """Begin an upload; at the end of the `with` statement it is deleted unless it was stored."""
+        """Begin an upload, which is deleted at the end of its `with` statement unless it was stored."""
         return Incoming(self._files, TemporaryFolder(self._incoming), self)
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
-        """Return whether there are only files out of these, unchanged since their upload.
+        """Return whether every stored file is one of these files, with the same recorded hash.
 
         Args:
-            files: SHA-256 (hex) by name.
+            files: Maps file names to their SHA-256 hashes (hex).
         """
         stored = [self.find(filename) for filename, _, _ in self._entries()]
         return all(file is not None and files.get(file.filename) == file.sha256 for file in stored)
 
     def clear(self) -> None:
-        """Delete all files, also of uploads in progress.
+        """Delete all files, including those of uploads in progress.
 
         Raises:
-            Blocked: The folder has not been used for an index only.
+            Blocked: The folder contained other files when it was first used for an index.
         """
         if not self._marker.exists():
             raise Blocked(
@@ -147,12 +147,13 @@ class Store:
             shutil.rmtree(leftover, ignore_errors=True)
 
     def _entries(self) -> Iterator[tuple[str, str, Version]]:
-        """Yield file name, project and version of all files."""
+        """Yield the file name, the normalized project name and the version of each file."""
         for entry in self._files.iterdir():
             with contextlib.suppress(Blocked):  # foreign files in the folder
                 yield entry.name, *identify(entry.name)
 
     def _open(self, filename: str, part: str) -> BinaryIO | None:
+        """Open a part of an upload (`FILE` or `METADATA`) by file name; return None if it does not exist."""
         try:
             identify(filename)
             return (self._files / filename / part).open("rb")

@@ -1,4 +1,4 @@
-"""Stored distributions: their names, and what is recorded about them."""
+"""The file names of stored wheels and sdists, and the records about their uploads."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _NAME_HINT = f"build the file with `{fixes.command('build-all')}`, and do not re
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFile:
-    """A stored distribution: its file name, and what `upload.json` records.
+    """A stored wheel or sdist, with the values in its file name and in `upload.json`.
 
     Attributes:
-        filename: Its name.
-        project: Normalized name of its project (PEP 503).
-        version: Its version.
-        size: Bytes.
-        sha256: Hex digest of the uploaded bytes.
-        blake2_256: Hex digest of BLAKE2b with 32 bytes.
-        upload_time: ISO 8601, UTC, with microseconds (PEP 700).
-        requires_python: The value in the form, or None.
-        metadata_sha256: Hex digest of a wheel's `METADATA` (PEP 658); None if it could not be read.
+        filename: The file name.
+        project: The normalized name of the project (PEP 503).
+        version: The version.
+        size: The file size in bytes.
+        sha256: The hex digest of the file.
+        blake2_256: The hex digest of the file by BLAKE2b with 32 bytes.
+        upload_time: The time of the upload in UTC as ISO 8601 with microseconds (PEP 700).
+        requires_python: The value of `requires_python` in the upload form, or None.
+        metadata_sha256: The SHA-256 (hex) of `METADATA` in a wheel (PEP 658), or None if there is none.
     """
 
     filename: str
@@ -52,7 +52,7 @@ class StoredFile:
 
     @property
     def uploaded(self) -> float:
-        """Time of the upload in seconds since the epoch."""
+        """The time of the upload in seconds since the epoch."""
         return datetime.fromisoformat(self.upload_time).timestamp()
 
 
@@ -61,7 +61,7 @@ def identify(filename: str) -> tuple[str, Version]:
     """Return the normalized project name and the version in a file name.
 
     Raises:
-        Blocked: It is the name of neither a wheel nor a source distribution.
+        Blocked: It is not the name of a wheel or sdist.
     """
     if not _FILENAME.fullmatch(filename):
         raise Blocked(
@@ -84,5 +84,5 @@ def identify(filename: str) -> tuple[str, Version]:
 
 
 def file_exists_message(filename: str, blake2_256: str) -> str:
-    """Return PyPI's message for a file that exists with different content."""
+    """Return PyPI's message for a file name or a content that already exists."""
     return f"File already exists ({filename!r}, with blake2_256 hash {blake2_256!r})."

@@ -1,4 +1,4 @@
-"""Uploads (the "legacy" API): are they consistent, and do they follow the rules of the index?"""
+"""Checks of uploads (the "legacy" API): whether they are consistent and follow the rules of the index."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DIGEST_FIELDS = {"sha256_digest": "sha256", "blake2_256_digest": "blake2_256"}
 
 
 class Upload:
-    """An upload that has arrived, but is not stored yet.
+    """An upload that was received completely, but is not stored yet.
 
     Args:
-        form: Its form.
-        incoming: Its file.
-        index: The index.
+        form: The form fields.
+        incoming: The uploaded file.
+        index: The index that received it.
     """
 
     def __init__(self, form: Form, incoming: Incoming, index: EmbeddedIndex) -> None:
@@ -55,28 +55,29 @@ class Upload:
         return f"{filename} is stored" if is_new else f"{filename} exists with the same content"
 
     def check_project(self, project: str) -> None:
-        """Check that a project accepts the upload.
+        """Check that the rules allow uploads to a project.
 
         Args:
-            project: Normalized name (PEP 503).
+            project: The normalized name of the project (PEP 503).
 
         Raises:
-            Blocked: It does not.
+            Blocked: The name of a new project breaks a rule.
         """
         if self.rules is not None and not self.store.files(project):
             self.rules.check_project(self.form.required("name"), self.store)
 
     def check_file(self, filename: str) -> None:
-        """Check a file with a new name.
+        """Check a file whose name does not exist on the index yet.
 
         Raises:
-            Blocked: It breaks a rule.
+            Blocked: The file breaks a rule.
         """
         if self.rules is not None:
             self.rules.check_file(filename, self.incoming, self.store)
 
 
 def _check_protocol(form: Form) -> None:
+    """Check that the form requests a file upload in the supported version of the protocol."""
     action = form.required(":action")
     if action != "file_upload":
         raise Blocked("upload-rejected", f"unsupported action {action!a} (only file_upload is supported)")
@@ -86,7 +87,11 @@ def _check_protocol(form: Form) -> None:
 
 
 def _checked_filename(form: Form) -> str:
-    """Return the name of the file, if it matches project and version in the form."""
+    """Return the name of the uploaded file.
+
+    Raises:
+        Blocked: The name is not valid, or does not match the project and version in the form.
+    """
     if form.filename is None:
         raise Blocked("upload-rejected", "the form has no file in the field content")
     project, version = identify(form.filename)
@@ -107,7 +112,7 @@ def _checked_filename(form: Form) -> str:
 
 
 def _check_digests(form: Form, filename: str, incoming: Incoming) -> None:
-    """Compare the file with all digests in the form."""
+    """Check that the uploaded file matches all digests in the form."""
     digests = incoming.digests
     for field, algorithm in _DIGEST_FIELDS.items():
         expected = form.optional(field)
