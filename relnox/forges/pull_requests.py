@@ -110,6 +110,7 @@ class PullRequests(Repository):
             return self._pull_request(self._document(answer, doing, "pull-requests: read"))
 
         def checked() -> PullRequest | None:
+            """Return the pull request, or None while the forge is checking it for merge conflicts."""
             request = read()
             undecided = request.state is PullRequestState.OPEN and request.conflicts is None
             return None if undecided else request
@@ -131,6 +132,7 @@ class PullRequests(Repository):
         doing = f"cannot create a {self.request_kind} from {head} to {base} on {self.repository}"
 
         def present() -> PullRequest | None:
+            """Return the open pull request between the two branches, or None if there is none."""
             return next((request for request in self.pull_requests(head) if request.base == base), None)
 
         def change() -> PullRequest:
@@ -175,6 +177,7 @@ class PullRequests(Repository):
         return {self.fields.get(name, name): value for name, value in values.items() if value is not None}
 
     def _branches_missing(self, doing: str, head: str, base: str) -> Blocked:
+        """Return the error for a pull request with a branch that does not exist on the forge."""
         return Blocked(
             "branch-missing", f"{doing} (one of the branches does not exist)", fix=f"git push origin {base} {head}"
         )

@@ -181,12 +181,18 @@ class Refs(Repository):
         return self._api.until_confirmed(change, present)
 
     def _read_commit(self, commit: str, doing: str) -> Any:
+        """Return the JSON document of a commit.
+
+        Raises:
+            Blocked: The forge does not have the commit.
+        """
         answer = self._api.get(self.commit_path.format(quote(commit)))
         if answer.status == HTTPStatus.NOT_FOUND:
             raise self._commit_missing(doing, commit)
         return self._document(answer, doing, "contents: read")
 
     def _branch_moved(self, branch: str, head: str | None, expected: str | None) -> Conflict:
+        """Return the error for a branch whose commit is `head` instead of `expected`; None means no branch."""
         actual = f"commit {head[:7]}" if head else "no commit"
         before = f"commit {expected[:7]}" if expected else "no commit"
         return Conflict(
@@ -196,5 +202,6 @@ class Refs(Repository):
         )
 
     def _ref_missing(self, doing: str, ref: str) -> Blocked:
+        """Return the error for a request that refers to a ref that does not exist on the forge."""
         name = short_name(ref)
         return Blocked("ref-missing", f"{doing} (the forge has no such ref)", fix=f"git push origin {name}")

@@ -242,6 +242,11 @@ class Api:
         return response
 
     def _answer(self, response: Response) -> Answer:
+        """Parse a response.
+
+        Raises:
+            InvalidAnswer: The response is successful, but is not JSON.
+        """
         success = response.ok and not response.is_redirect
         if success and response.status_code == HTTPStatus.NO_CONTENT:
             document = None

@@ -92,10 +92,12 @@ class Runs(Repository):
         last = max((run.id for run in self._first_runs(workflow, ref)), default=0)
 
         def new_run() -> Run | None:
+            """Return the first run that was not listed before the request, or None if there is none."""
             runs = [run for run in self._first_runs(workflow, ref) if run.id > last]
             return min(runs, key=lambda run: run.id, default=None)
 
         def present() -> Run | None:
+            """Wait until the forge lists a new run; return None if it does not within a minute."""
             return poll(new_run, f"{self.name} does not list {a_run} on {kind_and_name} yet")
 
         def change() -> Run:
@@ -153,6 +155,7 @@ class Runs(Repository):
         return run
 
     def _run_or_none(self, number: int) -> Run | None:
+        """Return the run with an ID, or None if the forge does not have it or the token may not read it."""
         answer = self._api.get(f"{self.runs_path}/{number}")
         if answer.status == HTTPStatus.NOT_FOUND:
             return None

@@ -97,6 +97,7 @@ class Listing(dict[str, IndexFile]):
             raise ContradictoryListing(filename, sorted(self._contradictory[filename]))
 
     def _add(self, file: IndexFile) -> None:
+        """Add a file; if its name is listed already, merge equal files, and leave out different ones."""
         name, content = file.filename, _content_key(file)
         if name in self._contradictory:
             self._contradictory[name].add(content)

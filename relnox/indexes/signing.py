@@ -77,6 +77,7 @@ class Signatory:
                 ) from error
 
     def _get_signer(self) -> Signer:
+        """Return the signer that all threads share; create it if there is none."""
         with self._opening:
             if self._signer is None:
                 self._signer = self._new_signer()

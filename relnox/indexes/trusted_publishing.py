@@ -136,6 +136,11 @@ class TokenProvider:
         raise self._rejection(response, document, identity, project)
 
     def _new_identity(self) -> Identity:
+        """Request another identity token for this CI job.
+
+        Raises:
+            Failed: The CI provider does not issue any more.
+        """
         identity = request_identity(self._audience, self._ci_provider)
         if identity is None:
             raise Failed(

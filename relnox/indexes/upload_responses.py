@@ -83,6 +83,7 @@ def parse_response(response: requests.Response, file: Distribution, index: str) 
 
 
 def _parse(response: requests.Response, file: Distribution, index: str) -> str:
+    """Do the work of `parse_response`, without setting `rejected` of errors."""
     status = response.status_code
     text = _text(response)
     summary = f"{status} {text}".strip()

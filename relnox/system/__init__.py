@@ -1,1 +1,1 @@
-"""The operating system and the network: programs, files, secrets, requests, each with deadlines and limits."""
+"""Access to the operating system and the network: programs, files, secrets and requests, with time limits."""

@@ -89,6 +89,7 @@ def find_exposures() -> tuple[Exposure, ...]:
 
 
 def _find_exposures() -> Iterator[Exposure]:
+    """Yield the upload credentials in the environment and arguments of this process and each of its parents."""
     own = dict(os.environ)
     secrets = [own[name] for name in upload_credentials(own)]
     pid = str(os.getpid())

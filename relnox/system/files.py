@@ -156,6 +156,7 @@ def sync_file_systems(paths: Iterable[Path]) -> None:
 
 
 def _sync_file_system(path: Path) -> None:
+    """Flush the file system that contains a file or folder to disk (Linux)."""
     import ctypes
 
     descriptor = os.open(path, os.O_RDONLY)

@@ -317,7 +317,7 @@ def end_all() -> None:
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:
-    """Kill the processes that an ended program left running in its group."""
+    """Kill the processes that a program left running in its process group when it ended."""
     if sys.platform != "win32":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)

@@ -28,7 +28,7 @@ _SEPARATORS = rf"""(?:\x1b\[[0-9;:?]*[@-~]|\\[nrt]|[{_INVISIBLE}"',:\\])"""
 
 
 class Secret:
-    """A string that no message, `repr`, record or traceback shows.
+    """A string that is never shown in messages, `repr`, records or tracebacks.
 
     It compares by identity, and can be neither copied nor pickled.
     """
@@ -122,6 +122,7 @@ def _register(secret: Secret) -> None:
 
 
 def _notify(secret: Secret) -> None:
+    """Call the function set by `on_secret` with each line of a secret."""
     for callback in tuple(_callbacks):
         for line in _lines(secret):
             callback(line)

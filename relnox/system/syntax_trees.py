@@ -1,7 +1,7 @@
 """A parser for Python source that is safe to use in threads.
 
-CPython 3.11 has one recursion counter for all threads that build syntax trees: if garbage collection lets another
-thread parse meanwhile, both fail with SystemError ("AST constructor recursion depth mismatch").
+CPython 3.11 has one recursion counter for all threads that build syntax trees. If garbage collection lets another
+thread parse at the same time, both fail with SystemError ("AST constructor recursion depth mismatch").
 """
 
 from __future__ import annotations

@@ -70,6 +70,7 @@ class TemporaryFolder:
             self._lock = None
 
     def _make(self) -> Path:
+        """Remove leftovers, then create the folder and lock it."""
         if self._parent is None:
             import tempfile
 

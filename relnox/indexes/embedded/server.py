@@ -118,7 +118,7 @@ class Listener(ThreadingHTTPServer):
         super().__init__((LOOPBACK, 0), index.handler)
 
     def server_bind(self) -> None:
-        """Bind without resolving the host name."""
+        """Bind the socket without resolving the host name, which `HTTPServer` would do."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.socket.getsockname()[:2]
 

@@ -187,6 +187,11 @@ def _follow_redirects(
 
 
 def _redirect_target(url: str, location: str) -> str:
+    """Return the absolute URL that a redirect leads to.
+
+    Raises:
+        Failed: The URL is not valid.
+    """
     try:
         target = urljoin(url, location)
         check_url(target)

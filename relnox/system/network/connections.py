@@ -180,6 +180,7 @@ def _connect(new_socket: socket.socket, address: Any, connection: Any, watch: Wa
 
 
 def _is_address(host: str) -> bool:
+    """Return whether a host is an IP address, which need not be resolved."""
     import ipaddress
 
     try:

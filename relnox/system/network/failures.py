@@ -1,4 +1,4 @@
-"""Errors of requests: which certificate, proxy or server failed, and short descriptions of low-level causes."""
+"""Errors of requests, which name the certificate, proxy or server that failed and describe the low-level cause."""
 
 from __future__ import annotations
 

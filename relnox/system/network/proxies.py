@@ -1,4 +1,4 @@
-"""Proxies from the environment; this machine is never reached through one."""
+"""Proxies set by environment variables; this machine is never reached through a proxy."""
 
 from __future__ import annotations
 

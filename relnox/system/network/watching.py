@@ -101,7 +101,7 @@ class Watch:
         self._bytes += size
 
     def finish_within(self, seconds: float) -> None:
-        """Shorten the deadline to a number of seconds from now."""
+        """End the request after at most `seconds` from now, even if its deadline is later."""
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def use_socket(self, request_socket: Any) -> None:
@@ -158,11 +158,13 @@ class Watch:
         return f"too slow: not done after {self._seconds:.0f} s"
 
     def _end(self, reason: str) -> None:
+        """End the request; the first reason is kept, except that an interruption replaces it."""
         if self._end_reason is None or reason == "interrupted":
             self._end_reason = reason
         self._shut_down()
 
     def _shut_down(self) -> None:
+        """Shut down the socket and wake `wait_for`, unless the request has finished."""
         with self._lock:
             if self._finished:
                 return
@@ -205,6 +207,7 @@ def active_requests() -> int:
 
 
 def _start_watcher() -> None:
+    """Start the thread that watches all requests, unless it is running."""
     with _starting:
         if not _threads or not _threads[-1].is_alive():
             _threads[:] = [threading.Thread(target=_watch_requests, name="requests", daemon=True)]
@@ -212,6 +215,7 @@ def _start_watcher() -> None:
 
 
 def _watch_requests() -> None:
+    """Check the progress of all active requests every tenth of a second, forever."""
     while True:
         _request_added.wait()
         _request_added.clear()
