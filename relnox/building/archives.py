@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from relnox.building import core_metadata, gzip_reader, tar_reader, zip_reader
-from relnox.building.entries import REBUILD, ArchiveError
+from relnox.building.entries import REBUILD_FIX, ArchiveError
 from relnox.core.planning import fixes
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.core.text import counted
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
     from packaging.version import Version
 
-    from relnox.building.entries import Entry
+    from relnox.building.entries import ArchiveEntry
     from relnox.building.findings import Finding
     from relnox.core.release.manifest import Kind
 
 __all__ = [
-    "LIMITS",
-    "UNREADABLE",
+    "DEFAULT_LIMITS",
+    "READ_ERRORS",
     "Archive",
     "ArchiveError",
     "Digests",
@@ -51,7 +51,7 @@ __all__ = [
     "read_file",
 ]
 
-UNREADABLE = (
+READ_ERRORS = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
@@ -62,9 +62,9 @@ UNREADABLE = (
 )
 """Exceptions that are raised for truncated, damaged, encrypted or otherwise unsupported archives."""
 
-LIMITS = ArchiveLimits()
-_CHUNK = 1 << 20
-_MAX_METADATA = 4 << 20
+DEFAULT_LIMITS = ArchiveLimits()
+_CHUNK_SIZE = 1 << 20
+_MAX_METADATA_SIZE = 4 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Archive:
         requires: `Requires-Dist` of the metadata.
         import_names: `Import-Name` and `Import-Namespace` of the metadata (PEP 794); None if it has neither.
         entries: The files, folders and links in the archive, in order.
-        members: The names of the entries, in the same order.
+        member_names: The names of the entries, in the same order.
         metadata: The content of the metadata file.
         findings: Problems with the format of the archive file.
         limits: The limits on the archive's size and number of entries.
@@ -97,11 +97,11 @@ class Archive:
     version_in_metadata: str
     requires: tuple[str, ...]
     import_names: tuple[str, ...] | None
-    entries: tuple[Entry, ...] = field(repr=False)
-    members: tuple[str, ...] = field(repr=False)
+    entries: tuple[ArchiveEntry, ...] = field(repr=False)
+    member_names: tuple[str, ...] = field(repr=False)
     metadata: bytes = field(repr=False)
     findings: tuple[Finding, ...] = ()
-    limits: ArchiveLimits = LIMITS
+    limits: ArchiveLimits = DEFAULT_LIMITS
 
     @property
     def platforms(self) -> set[str]:
@@ -123,14 +123,14 @@ def hash_file(path: Path) -> Digests:
     sha256, blake2b = hashlib.sha256(), hashlib.blake2b(digest_size=32)
     size = 0
     with path.open("rb") as content:
-        while chunk := content.read(_CHUNK):
+        while chunk := content.read(_CHUNK_SIZE):
             size += len(chunk)
             sha256.update(chunk)
             blake2b.update(chunk)
     return Digests(size=size, sha256=sha256.hexdigest(), blake2b_256=blake2b.hexdigest())
 
 
-def is_unchanged(path: Path, size: int, sha256: str) -> bool:
+def file_matches(path: Path, size: int, sha256: str) -> bool:
     """Return whether a path is a regular file with this size and SHA-256 hash.
 
     The content is read only if the size matches; pipes and devices are never read.
@@ -147,7 +147,7 @@ def is_file_inside(folder: Path, path: Path) -> bool:
     return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()))
 
 
-def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
+def read(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
     """Read the entries and the metadata of an archive.
 
     Raises:
@@ -170,10 +170,10 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
         ) from error
     try:
         entries, findings, metadata = _read_wheel(path, limits) if kind == "wheel" else _read_sdist(path, limits)
-        core_metadata.reject_costly(metadata)
+        core_metadata.check_parsing_cost(metadata)
     except ArchiveError as error:
-        raise ArchiveError(error.reason, error.fix or REBUILD, file=path.name, code=error.code) from error
-    except UNREADABLE as error:
+        raise ArchiveError(error.reason, error.fix or REBUILD_FIX, file=path.name, code=error.code) from error
+    except READ_ERRORS as error:
         raise ArchiveError(f"cannot be read ({error})", file=path.name) from error
     raw, unparsed = core_metadata.parse(metadata)
     by_field = [
@@ -192,7 +192,7 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
         requires=tuple(raw.get("requires_dist", ())),
         import_names=tuple(name for names in declared for name in names) if declared else None,
         entries=entries,
-        members=tuple(entry.name for entry in entries),
+        member_names=tuple(entry.name for entry in entries),
         metadata=metadata,
         findings=findings,
         limits=limits,
@@ -214,16 +214,19 @@ def iter_files(
         with archive.path.open("rb") as file:
             for entry in archive.entries:
                 if entry.kind != "directory":
-                    yield entry.name, _first_bytes(zip_reader.read_content(file, entry), limit, hashes(entry.name))
+                    yield (
+                        entry.name,
+                        _read_first_bytes(zip_reader.read_content(file, entry), limit, hashes(entry.name)),
+                    )
         return
-    with gzip_reader.open_stream(archive.path, archive.limits) as stream:
+    with gzip_reader.open_tar_stream(archive.path, archive.limits) as stream:
         for entry in archive.entries:
             if entry.kind == "file":
-                stream.skip_to(entry.offset)
+                stream.skip_to(entry.content_offset)
                 yield entry.name, stream.read(min(entry.size, limit))
 
 
-def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA) -> bytes:
+def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA_SIZE) -> bytes:
     """Return the content of a file in an archive.
 
     Raises:
@@ -232,9 +235,9 @@ def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA) -> bytes:
     entry = next(entry for entry in archive.entries if entry.name == name and entry.kind == "file")
     if archive.kind == "wheel":
         with archive.path.open("rb") as file:
-            return _wheel_content(file, entry, limit)
-    with gzip_reader.open_stream(archive.path, archive.limits) as stream:
-        stream.skip_to(entry.offset)
+            return _read_wheel_member(file, entry, limit)
+    with gzip_reader.open_tar_stream(archive.path, archive.limits) as stream:
+        stream.skip_to(entry.content_offset)
         return stream.read(min(entry.size, limit))
 
 
@@ -246,18 +249,18 @@ def member_path(member: str) -> PurePosixPath:
 
 def find_dist_info_file(archive: Archive, name: str) -> str | None:
     """Return the name of a file in the wheel's top-level `.dist-info` folder, or None if it does not exist."""
-    matches = (member for member in archive.members if member.endswith(f".dist-info/{name}"))
+    matches = (member for member in archive.member_names if member.endswith(f".dist-info/{name}"))
     return next((member for member in matches if member.count("/") == 1), None)
 
 
-def _read_wheel(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], tuple[Finding, ...], bytes]:
+def _read_wheel(path: Path, limits: ArchiveLimits) -> tuple[tuple[ArchiveEntry, ...], tuple[Finding, ...], bytes]:
     with path.open("rb") as file:
         entries, findings = zip_reader.read_entries(file, limits)
         entry = _only_entry_matching(entries, _WHEEL_METADATA)
-        return tuple(entries), tuple(findings), _wheel_content(file, entry, _MAX_METADATA)
+        return tuple(entries), tuple(findings), _read_wheel_member(file, entry, _MAX_METADATA_SIZE)
 
 
-def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], tuple[Finding, ...], bytes]:
+def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[ArchiveEntry, ...], tuple[Finding, ...], bytes]:
     if path.name.endswith(".zip"):
         raise ArchiveError(
             "is a zip file instead of a .tar.gz file (PEP 625)",
@@ -265,11 +268,11 @@ def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], t
             code="sdist-is-zip",
         )
     entries, metadata = [], b""
-    with gzip_reader.open_stream(path, limits) as stream:
+    with gzip_reader.open_tar_stream(path, limits) as stream:
         for entry in tar_reader.read_entries(stream, limits):
             entries.append(entry)
             if entry.kind == "file" and _SDIST_METADATA.fullmatch(entry.name):
-                metadata = stream.read(min(entry.size, _MAX_METADATA))
+                metadata = stream.read(min(entry.size, _MAX_METADATA_SIZE))
     _only_entry_matching(entries, _SDIST_METADATA)
     return tuple(entries), (), metadata
 
@@ -278,20 +281,20 @@ _WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")  # in the one top-level folder
 
 
-def _only_entry_matching(entries: Iterable[Entry], pattern: re.Pattern[str]) -> Entry:
+def _only_entry_matching(entries: Iterable[ArchiveEntry], pattern: re.Pattern[str]) -> ArchiveEntry:
     matches = [entry for entry in entries if entry.kind == "file" and pattern.fullmatch(entry.name)]
     if len(matches) != 1:
         raise ArchiveError(f"has {len(matches)} metadata files instead of one")
     return matches[0]
 
 
-def _wheel_content(file: IO[bytes], entry: Entry, limit: int) -> bytes:
+def _read_wheel_member(file: IO[bytes], entry: ArchiveEntry, limit: int) -> bytes:
     if entry.size > limit:
         raise ArchiveError(f"has a file {entry.name!r} of {counted(entry.size, 'byte')} (the limit is {limit})")
     return b"".join(zip_reader.read_content(file, entry))
 
 
-def _first_bytes(pieces: Iterator[bytes], limit: int, digest: hashlib._Hash | None) -> bytes:
+def _read_first_bytes(pieces: Iterator[bytes], limit: int, digest: hashlib._Hash | None) -> bytes:
     """Read all pieces, update the digest with them, and return the first `limit` bytes."""
     head = b""
     for piece in pieces:

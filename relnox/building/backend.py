@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Kind
     from relnox.core.settings.build_settings import BuildSettings
 
-_NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
-_NO_PROGRAM = re.compile(
+_MODULE_NOT_FOUND = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+_PROGRAM_NOT_FOUND = re.compile(
     r"command '(?P<quoted>[^']+)' failed: No such file or directory"
     r"|(?P<plain>rustc|cargo|cmake|ninja|gcc|g\+\+|clang|swig): (?:command )?not found",
 )
-_NO_FILE = re.compile(r"FileNotFoundError: \[Errno 2\] [^:]+: '(?P<path>[^']+)'")
-_OUTPUT = f"to see the whole output: {fixes.command('build-all', '--verbose')}"
-_FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
+_FILE_NOT_FOUND = re.compile(r"FileNotFoundError: \[Errno 2\] [^:]+: '(?P<path>[^']+)'")
+_SHOW_OUTPUT = f"to see the whole output: {fixes.command('build-all', '--verbose')}"
+_TRACEBACK_FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 
 
-class MissingModule(Failed):
+class MissingModuleError(Failed):
     """The error for a build that imports a module that is not installed in the build environment.
 
     Args:
@@ -54,7 +54,7 @@ class MissingModule(Failed):
         self.modules = modules
 
 
-class _IsolatedEnv(Record):
+class _IsolatedEnvAdapter(Record):
     """An adapter that gives an environment the interface of `build.env.IsolatedEnv`."""
 
     environment: Environment
@@ -76,7 +76,7 @@ def build_sdist(
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
     """
-    return _build(name, "sdist", source, output, session, settings)
+    return _build_archive(name, "sdist", source, output, session, settings)
 
 
 def build_wheel(  # noqa: PLR0913, PLR0917 - the parameters of a build
@@ -92,10 +92,10 @@ def build_wheel(  # noqa: PLR0913, PLR0917 - the parameters of a build
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
     """
-    return _build(name, "wheel", _unpack(sdist, scratch), output, session, settings)
+    return _build_archive(name, "wheel", _unpack_sdist(sdist, scratch), output, session, settings)
 
 
-def _build(  # noqa: PLR0913, PLR0917 - as above
+def _build_archive(  # noqa: PLR0913, PLR0917 - as above
     name: str, kind: Kind, source: Path, output: Path, session: BuildSession, settings: BuildSettings
 ) -> Path:
     import build
@@ -106,22 +106,22 @@ def _build(  # noqa: PLR0913, PLR0917 - as above
     hook_output: list[str] = []
 
     def builder(requirements: set[str]) -> build.ProjectBuilder:
-        environment = session.ensure(requirements)
+        environment = session.get_environment(requirements)
 
         def runner(
             cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
         ) -> None:
             where = None if cwd is None else Path(cwd)
-            completed = session.run(environment, cmd, cwd=where, more=extra_environ or {})
+            completed = session.run_hook(environment, cmd, cwd=where, more=extra_environ or {})
             hook_output[:] = completed.output.splitlines()
             if completed.returncode != 0:
                 # As the runners of pyproject_hooks do; build converts it to a BuildBackendException.
                 raise subprocess.CalledProcessError(completed.returncode, list(cmd), output=completed.output)
 
-        return build.ProjectBuilder.from_isolated_env(_IsolatedEnv(environment), source, runner)
+        return build.ProjectBuilder.from_isolated_env(_IsolatedEnvAdapter(environment), source, runner)
 
     try:
-        with warnings_as_output(session.context.on_line):
+        with redirect_warnings(session.context.on_line):
             requires = build.ProjectBuilder(source).build_system_requires | set(settings.extra_requires)
             building = builder(requires)
             if more := building.get_requires_for_build(kind, options or None) - requires:
@@ -130,10 +130,10 @@ def _build(  # noqa: PLR0913, PLR0917 - as above
     except (build.BuildException, build.BuildBackendException, build.FailedProcessError) as error:
         if (missing := _find_missing_module(error, hook_output)) is not None:
             module, where = missing
-            raise MissingModule(
+            raise MissingModuleError(
                 "build-requirement-missing",
                 f"{name}: building the {kind} failed: no module {module} in the build environment{where}",
-                fix=_requirement_fix(missing_modules.distribution_for(module), name, source),
+                fix=_fix_for_missing_requirement(missing_modules.distribution_for(module), name, source),
                 modules=missing_modules.candidate_modules(hook_output, module),
             ) from error
         tail = "".join(f"\n  | {line}" for line in hook_output[-30:])
@@ -144,41 +144,41 @@ def _build(  # noqa: PLR0913, PLR0917 - as above
         ) from error
 
 
-_listeners: dict[int, Callable[[str], None]] = {}
+_warning_listeners: dict[int, Callable[[str], None]] = {}
 """Maps each building thread's id to the callback that receives its warnings."""
-_listeners_lock = threading.Lock()
-_redirected = contextlib.ExitStack()
+_warning_listeners_lock = threading.Lock()
+_warnings_redirection = contextlib.ExitStack()
 
 
 @contextlib.contextmanager
-def warnings_as_output(on_line: Callable[[str], None]) -> Iterator[None]:
+def redirect_warnings(on_line: Callable[[str], None]) -> Iterator[None]:
     """Pass the warnings that `build` emits in this thread to `on_line` while the block runs.
 
     `build` uses Python's `warnings` module, which has a single hook for all threads.
     """
     thread = threading.get_ident()
-    with _listeners_lock:
-        if not _listeners:
-            _redirected.enter_context(warnings.catch_warnings())
+    with _warning_listeners_lock:
+        if not _warning_listeners:
+            _warnings_redirection.enter_context(warnings.catch_warnings())
             warnings.simplefilter("always")
             warnings.showwarning = _show_warning
-        _listeners[thread] = on_line
+        _warning_listeners[thread] = on_line
     try:
         yield
     finally:
-        with _listeners_lock:
-            del _listeners[thread]
-            if not _listeners:
-                _redirected.close()
+        with _warning_listeners_lock:
+            del _warning_listeners[thread]
+            if not _warning_listeners:
+                _warnings_redirection.close()
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    if (on_line := _listeners.get(threading.get_ident())) is not None:
+    if (on_line := _warning_listeners.get(threading.get_ident())) is not None:
         for text in f"warning: {message}".splitlines():
             on_line(text)
 
 
-def _unpack(sdist: Path, into: Path) -> Path:
+def _unpack_sdist(sdist: Path, into: Path) -> Path:
     """Unpack an sdist and return its top-level folder; raise `Failed` if a member's path is outside the folder."""
     try:
         with tarfile.open(sdist) as archive:
@@ -204,15 +204,15 @@ def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, 
     # Set if the backend itself cannot be imported: then no line of the project is the cause.
     unavailable = getattr(getattr(error, "exception", None), "traceback", None)
     lines = [line for line in (unavailable.splitlines() if unavailable else output) if line.strip()]
-    match = _NO_MODULE.match(lines[-1]) if lines else None
+    match = _MODULE_NOT_FOUND.match(lines[-1]) if lines else None
     if match is None:
         return None
-    frames = [frame for line in lines if (frame := _FRAME.match(line))]
+    frames = [frame for line in lines if (frame := _TRACEBACK_FRAME.match(line))]
     where = f" ({Path(frames[-1][1]).name}, line {frames[-1][2]})" if frames and not unavailable else ""
     return match[1], where
 
 
-def _requirement_fix(distribution: str, name: str, source: Path) -> str:
+def _fix_for_missing_requirement(distribution: str, name: str, source: Path) -> str:
     """Return a fix that tells the user to add a distribution to `[build-system] requires`, with the full line."""
     import build
 
@@ -223,7 +223,7 @@ def _requirement_fix(distribution: str, name: str, source: Path) -> str:
     line = ", ".join(f'"{requirement}"' for requirement in [*requires, distribution])
     return (
         f"in the pyproject.toml of {name}, set [build-system] requires = [{line}] "
-        f"(if the module is in {distribution}); {_OUTPUT}"
+        f"(if the module is in {distribution}); {_SHOW_OUTPUT}"
     )
 
 
@@ -231,14 +231,14 @@ def _fix_for_known_failure(name: str, kind: Kind, source: Path, output: Sequence
     """Return the fix for a failure that is recognized by its output, or None if it is not recognized."""
     for line in reversed(output):
         if (plugin := missing_modules.hatch_plugin(line)) is not None:
-            return _requirement_fix(plugin, name, source)
-        if (missing := _NO_PROGRAM.search(line)) is not None:
+            return _fix_for_missing_requirement(plugin, name, source)
+        if (missing := _PROGRAM_NOT_FOUND.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]
-            return f"install {program}, or add it to PATH (the build of {name} runs it); {_OUTPUT}"
-        if kind == "wheel" and (file := _NO_FILE.search(line)) is not None:
+            return f"install {program}, or add it to PATH (the build of {name} runs it); {_SHOW_OUTPUT}"
+        if kind == "wheel" and (file := _FILE_NOT_FOUND.search(line)) is not None:
             return (
                 f"include {PurePath(file['path']).name} in the sdist of {name}, from which the wheel is built: "
-                f"MANIFEST.in (setuptools), [tool.hatch.build.targets.sdist] include (hatchling); {_OUTPUT}"
+                f"MANIFEST.in (setuptools), [tool.hatch.build.targets.sdist] include (hatchling); {_SHOW_OUTPUT}"
             )
     return None
 
@@ -254,4 +254,4 @@ def _root_cause(error: Exception) -> str:
 
 def _default_fix(error: Exception) -> str:
     specific = getattr(getattr(error, "exception", None), "fix", None)
-    return specific or f"fix the error in the build; {_OUTPUT}"
+    return specific or f"fix the error in the build; {_SHOW_OUTPUT}"

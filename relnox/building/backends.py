@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MODULES = {
+_MODULES_TO_PRELOAD = {
     "hatchling.build": """
         hatchling.bridge.app hatchling.builders.sdist hatchling.builders.wheel hatchling.metadata.core
         hatchling.plugin.manager hatchling.utils.context packaging.licenses packaging.requirements packaging.tags
@@ -50,7 +50,7 @@ _MODULES = {
     "mesonpy": "email.generator",
 }
 SHAREABLE_BACKENDS: Mapping[str, tuple[str, ...]] = {
-    backend: tuple(modules.split()) for backend, modules in _MODULES.items()
+    backend: tuple(modules.split()) for backend, modules in _MODULES_TO_PRELOAD.items()
 }
 
 SINGLE_PROCESS_BACKENDS = frozenset(

@@ -31,16 +31,16 @@ from relnox.system.files import make_private_folder, replace_file, why_unsafe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-_FORMAT = 1
+_FORMAT_VERSION = 1
 _WRITABLE_BY_OTHERS = 0o022
-_NAMES = {
+_NAME_PATTERNS = {
     "entry": re.compile(r"[0-9a-f]{64}\.json"),
     "resolution": re.compile(r"[0-9a-f]{64}\.lead"),
     "folder": re.compile(r"[0-9a-f]{16}-[0-9a-z_]{8,16}"),
 }
 """Patterns for the names of the cache's files and folders; anything else is neither used nor removed."""
 _MAX_BYTES = 2 << 30
-_IN_USE = 24 * 3600.0
+_MAX_BUILD_TIME = 24 * 3600.0
 """The time in seconds after which an environment is no longer in use; longer than any build."""
 
 
@@ -60,7 +60,7 @@ class EnvironmentCache:
         self.problem: str | None = None
         self._max_bytes = max_bytes
 
-    def get(
+    def get_or_create(
         self, pins: Sequence[str], python: Path, installer: str, make: Callable[[Path], Environment]
     ) -> Environment:
         """Return the cached environment with exactly these packages; create it if it is missing or was modified.
@@ -74,8 +74,8 @@ class EnvironmentCache:
         Raises:
             OSError: The cache folder is not usable or not safe (`problem` has the reason).
         """
-        entry = self.folder / f"{_key(pins, python, installer)}.json"
-        self._make_safe()
+        entry = self.folder / f"{_cache_key(pins, python, installer)}.json"
+        self._prepare_folder()
         if (cached := self._load(entry)) is not None:
             return cached
         folder = self.folder / f"{entry.stem[:16]}-{os.urandom(8).hex()}"
@@ -101,7 +101,11 @@ class EnvironmentCache:
     def last_environment(self, requirements: Sequence[str], python: Path, installer: str) -> Environment | None:
         """Return the environment that the same requirements last resolved to, or None; it may be outdated."""
         entry = _read_json(self._resolution_file(requirements, python, installer)).get("entry")
-        if not isinstance(entry, str) or _NAMES["entry"].fullmatch(entry) is None or why_unsafe(self.folder):
+        if (
+            not isinstance(entry, str)
+            or _NAME_PATTERNS["entry"].fullmatch(entry) is None
+            or why_unsafe(self.folder)
+        ):
             return None
         return self._load(self.folder / entry)
 
@@ -110,17 +114,17 @@ class EnvironmentCache:
     ) -> None:
         """Record which pins requirements resolved to, for `last_environment`."""
         file = self._resolution_file(requirements, python, installer)
-        entry = f"{_key(pins, python, installer)}.json"
+        entry = f"{_cache_key(pins, python, installer)}.json"
         if _read_json(file).get("entry") != entry:
             _write_json(file, {"entry": entry})
 
-    def content(self) -> list[Path]:
+    def list_paths(self) -> list[Path]:
         """Return the files and folders that belong to the cache, ignoring any others in its folder."""
         try:
             paths = tuple(self.folder.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [path for path in paths if any(name.fullmatch(path.name) for name in _NAMES.values())]
+        return [path for path in paths if any(name.fullmatch(path.name) for name in _NAME_PATTERNS.values())]
 
     def clear(self) -> None:
         """Remove all environments.
@@ -128,18 +132,18 @@ class EnvironmentCache:
         Raises:
             Blocked: Other users can write to the folder.
         """
-        if (paths := self.content()) and (reason := why_unsafe(self.folder)) is not None:
+        if (paths := self.list_paths()) and (reason := why_unsafe(self.folder)) is not None:
             raise Blocked(
                 "cache-folder-unsafe",
                 f"cached environments cannot be removed ({reason})",
                 fix=f"make the folder private: chmod 700 {self.folder}",
             )
         for path in paths:
-            _remove(path)
+            _remove_if_owned(path)
         with contextlib.suppress(OSError):  # there are other files in it
             self.folder.rmdir()
 
-    def _make_safe(self) -> None:
+    def _prepare_folder(self) -> None:
         """Create the folder, and check that no other user can change its content.
 
         Raises:
@@ -157,7 +161,7 @@ class EnvironmentCache:
         """Return the environment of an entry file, or None if it does not exist, was modified or is not safe."""
         document = _read_json(entry)
         try:
-            if _NAMES["folder"].fullmatch(document["folder"]) is None:
+            if _NAME_PATTERNS["folder"].fullmatch(document["folder"]) is None:
                 return None
             folder = entry.parent / document["folder"]
             for path in (entry, folder, folder / "env"):
@@ -169,49 +173,57 @@ class EnvironmentCache:
             unmodified = inside and _fingerprint(folder / "env")[0] == document["fingerprint"] and python.exists()
         except (KeyError, TypeError, OSError):
             return None
-        except _Untrusted as error:
+        except _UntrustedFileError as error:
             self.problem = f"{error} (the environment is created again)"
             return None
         return Environment(folder / "env", python) if unmodified else None
 
     def _resolution_file(self, requirements: Sequence[str], python: Path, installer: str) -> Path:
-        return self.folder / f"{_key(requirements, python, installer)}.lead"
+        return self.folder / f"{_cache_key(requirements, python, installer)}.lead"
 
     def _limit_size(self, newest: Path) -> None:
         """Remove the least recently used entries beyond the maximum size, and old folders without an entry file.
 
         The entry `newest` is always kept.
         """
-        entries = sorted(self._paths("entry"), key=_last_used, reverse=True)
+        entries = sorted(self._paths_of_kind("entry"), key=_last_used, reverse=True)
         total = 0
         folders = set()
         for entry in entries:
             document = _read_json(entry)
             total += document.get("bytes", 0)
             if entry != newest and total > self._max_bytes:
-                _remove(entry)
+                _remove_if_owned(entry)
             else:
                 folders.add(document.get("folder"))
-        for file in self._paths("resolution"):
+        for file in self._paths_of_kind("resolution"):
             if not (self.folder / str(_read_json(file).get("entry"))).exists():
-                _remove(file)
-        before = time.time() - _IN_USE
-        for path in self._paths("folder"):
+                _remove_if_owned(file)
+        before = time.time() - _MAX_BUILD_TIME
+        for path in self._paths_of_kind("folder"):
             if path.name not in folders and _last_used(path) < before:
-                _remove(path)
+                _remove_if_owned(path)
 
-    def _paths(self, kind: str) -> list[Path]:
-        return [path for path in self.folder.iterdir() if _NAMES[kind].fullmatch(path.name)]
+    def _paths_of_kind(self, kind: str) -> list[Path]:
+        return [path for path in self.folder.iterdir() if _NAME_PATTERNS[kind].fullmatch(path.name)]
 
 
-class _Untrusted(Exception):
+class _UntrustedFileError(Exception):
     """A file of an environment is a link, or may have been changed by another user."""
 
 
-def _key(pins: Sequence[str], python: Path, installer: str) -> str:
+def _cache_key(pins: Sequence[str], python: Path, installer: str) -> str:
     """Return the cache key of an environment: a hash of everything that determines its content."""
     real = Path(os.path.realpath(python))
-    parts = [_FORMAT, sorted(pins), str(real), real.stat().st_mtime_ns, sys.version, sys.platform, installer]
+    parts = [
+        _FORMAT_VERSION,
+        sorted(pins),
+        str(real),
+        real.stat().st_mtime_ns,
+        sys.version,
+        sys.platform,
+        installer,
+    ]
     return digest(parts)
 
 
@@ -219,15 +231,15 @@ def _check_owner(path: str, status: os.stat_result, *, allow_link: bool) -> None
     """Check that a file or folder belongs to this user and is not writable by others.
 
     Raises:
-        _Untrusted: The check failed, or the path is a symbolic link and `allow_link` is false.
+        _UntrustedFileError: The check failed, or the path is a symbolic link and `allow_link` is false.
     """
     is_link = stat.S_ISLNK(status.st_mode)
     if is_link and not allow_link:
-        raise _Untrusted(f"{path} is a symbolic link")
+        raise _UntrustedFileError(f"{path} is a symbolic link")
     if os.name == "posix" and status.st_uid != os.geteuid():
-        raise _Untrusted(f"{path} belongs to another user")
+        raise _UntrustedFileError(f"{path} belongs to another user")
     if os.name == "posix" and not is_link and status.st_mode & _WRITABLE_BY_OTHERS:
-        raise _Untrusted(f"{path} is writable by other users")
+        raise _UntrustedFileError(f"{path} is writable by other users")
 
 
 def _remove_write_permissions(folder: str) -> None:
@@ -239,7 +251,7 @@ def _remove_write_permissions(folder: str) -> None:
                 os.chmod(name, stat.S_IMODE(status.st_mode) & ~_WRITABLE_BY_OTHERS)  # noqa: PTH101 - thousands of them
 
 
-def _remove(path: Path) -> None:
+def _remove_if_owned(path: Path) -> None:
     """Remove a file or folder of the cache if it belongs to this user; links are not followed."""
     with contextlib.suppress(OSError):
         status = path.lstat()
@@ -257,7 +269,7 @@ def _fingerprint(folder: Path) -> tuple[str, int]:
     Compiled bytecode is excluded, since Python may write it at any time.
 
     Raises:
-        _Untrusted: Another user may have changed one of the files.
+        _UntrustedFileError: Another user may have changed one of the files.
     """
     fingerprint = hashlib.sha256()
     total = 0

@@ -9,14 +9,14 @@ import time
 import zipfile
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.building.archives import UNREADABLE
+from relnox.building.archives import READ_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-_CHUNK = 1 << 20
-_GZIP_TIME = slice(4, 8)
+_CHUNK_SIZE = 1 << 20
+_GZIP_TIME_FIELD = slice(4, 8)
 """The position of the modification time in a gzip header (RFC 1952)."""
 
 FIXES: Mapping[str, str] = {
@@ -39,13 +39,13 @@ class _Member(NamedTuple):
     content: str
 
 
-def differences(one: Path, other: Path) -> Iterator[tuple[str, str]]:
+def find_differences(one: Path, other: Path) -> Iterator[tuple[str, str]]:
     """Yield the differences between two archives: the kind (a key of `FIXES`) and a message that says where."""
     if filecmp.cmp(one, other, shallow=False):
         return
     try:
-        first, second = _members(one), _members(other)
-    except UNREADABLE as problem:
+        first, second = _read_members(one), _read_members(other)
+    except READ_ERRORS as problem:
         yield "content", f"one of them cannot be read ({problem})"
         return
     members_differ = False
@@ -67,11 +67,11 @@ def differences(one: Path, other: Path) -> Iterator[tuple[str, str]]:
         yield "compression", "the same files are compressed differently"
 
 
-def _members(path: Path) -> dict[str, _Member]:
-    return _wheel_members(path) if path.suffix == ".whl" else _sdist_members(path)
+def _read_members(path: Path) -> dict[str, _Member]:
+    return _read_wheel_members(path) if path.suffix == ".whl" else _read_sdist_members(path)
 
 
-def _wheel_members(path: Path) -> dict[str, _Member]:
+def _read_wheel_members(path: Path) -> dict[str, _Member]:
     with zipfile.ZipFile(path) as wheel:
         return {
             entry.filename: _Member(
@@ -84,15 +84,15 @@ def _wheel_members(path: Path) -> dict[str, _Member]:
         }
 
 
-def _sdist_members(path: Path) -> dict[str, _Member]:
+def _read_sdist_members(path: Path) -> dict[str, _Member]:
     with path.open("rb") as packed:
-        compressed_at = int.from_bytes(packed.read(_GZIP_TIME.stop)[_GZIP_TIME], "little")
+        compressed_at = int.from_bytes(packed.read(_GZIP_TIME_FIELD.stop)[_GZIP_TIME_FIELD], "little")
     members = {"its gzip header": _Member(permissions="", time=_format_time(compressed_at), owner="", content="")}
     with tarfile.open(path) as sdist:
         for member in sdist:
             content = sdist.extractfile(member) if member.isfile() else None
             digest = hashlib.sha256()
-            while content is not None and (chunk := content.read(_CHUNK)):
+            while content is not None and (chunk := content.read(_CHUNK_SIZE)):
                 digest.update(chunk)
             members[member.name] = _Member(
                 permissions=f"{member.mode:o}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from relnox.core.records import Record
 
 
-class Conditions(Record, kw_only=True):
+class BuildConditions(Record, kw_only=True):
     """Umask, time zone and locale of a build.
 
     Attributes:
@@ -21,13 +21,13 @@ class Conditions(Record, kw_only=True):
     time_zone: str
     locale: str
 
-    def variables(self, epoch: int | None) -> dict[str, str]:
+    def environment_variables(self, epoch: int | None) -> dict[str, str]:
         """Return the environment variables of a build; `epoch`, in seconds, is omitted if None."""
         variables = {"TZ": self.time_zone, "LC_ALL": self.locale}
         return variables | ({} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)})
 
 
-DEFAULT = Conditions(umask=0o022, time_zone="UTC", locale="C.UTF-8")
+DEFAULT = BuildConditions(umask=0o022, time_zone="UTC", locale="C.UTF-8")
 """The conditions of normal builds."""
-VARIED = Conditions(umask=0o077, time_zone="Pacific/Kiritimati", locale="C")
+VARIED = BuildConditions(umask=0o077, time_zone="Pacific/Kiritimati", locale="C")
 """The conditions of a second build, which is compared with the first to check that it is reproducible."""

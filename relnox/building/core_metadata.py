@@ -12,7 +12,7 @@ from relnox.building.entries import ArchiveError
 if TYPE_CHECKING:
     from packaging.metadata import RawMetadata
 
-_MAX_FIELDS = 1 << 20
+_MAX_FIELDS_SIZE = 1 << 20
 """The maximum size in bytes of the fields before the description."""
 _MAX_FIELD_NAMES = 100
 """The maximum number of distinct field names; the time to parse is quadratic in it."""
@@ -29,7 +29,7 @@ def _parse_cached(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
     return parse_email(metadata)
 
 
-def reject_costly(metadata: bytes) -> None:
+def check_parsing_cost(metadata: bytes) -> None:
     """Raise an error if a metadata file has too many fields to be parsed in a short time.
 
     Raises:
@@ -37,5 +37,5 @@ def reject_costly(metadata: bytes) -> None:
     """
     fields = metadata.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     names = {line.partition(b":")[0] for line in fields.split(b"\n") if not line.startswith((b" ", b"\t"))}
-    if len(fields) > _MAX_FIELDS or len(names) > _MAX_FIELD_NAMES:
+    if len(fields) > _MAX_FIELDS_SIZE or len(names) > _MAX_FIELD_NAMES:
         raise ArchiveError("has metadata with too many fields")

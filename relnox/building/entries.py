@@ -11,13 +11,13 @@ from relnox.errors import Failed
 if TYPE_CHECKING:
     from relnox.core.settings.config_tables import ArchiveLimits
 
-REBUILD = f"build it again: {fixes.command('build-all')}"
-RAISE_LIMIT = "if it is meant to be that large, raise the limit in [tool.relnox.archives]"
-_ALWAYS_ALLOWED = 64 << 20
+REBUILD_FIX = f"build it again: {fixes.command('build-all')}"
+RAISE_LIMIT_FIX = "if it is meant to be that large, raise the limit in [tool.relnox.archives]"
+_MIN_UNPACKED_SIZE = 64 << 20
 """The size in bytes to which an archive may always unpack, however small it is."""
 
 
-class Entry(NamedTuple):
+class ArchiveEntry(NamedTuple):
     """A file, folder or link in an archive.
 
     Attributes:
@@ -25,22 +25,22 @@ class Entry(NamedTuple):
         kind: The type of the entry.
         size: The size of the content in bytes.
         mode: The permission bits, including setuid and setgid, or 0 if the archive does not have them.
-        target: The path that a link points to; empty for other entries.
-        offset: Where the content starts: in the file (zip) or in the decompressed stream (tar).
-        packed: The size of the compressed content in bytes (zip only).
-        method: The number of the compression method (zip only).
-        crc: The CRC-32 of the content (zip only).
+        link_target: The path that a link points to; empty for other entries.
+        content_offset: Where the content starts: in the file (zip) or in the decompressed stream (tar).
+        compressed_size: The size of the compressed content in bytes (zip only).
+        compression_method: The number of the compression method (zip only).
+        crc32: The CRC-32 of the content (zip only).
     """
 
     name: str
     kind: Literal["file", "directory", "symlink", "hardlink"]
     size: int
     mode: int = 0
-    target: str = ""
-    offset: int = 0
-    packed: int = 0
-    method: int = 0
-    crc: int = 0
+    link_target: str = ""
+    content_offset: int = 0
+    compressed_size: int = 0
+    compression_method: int = 0
+    crc32: int = 0
 
 
 class ArchiveError(Failed):
@@ -54,28 +54,28 @@ class ArchiveError(Failed):
     """
 
     def __init__(
-        self, message: str, fix: str = REBUILD, *, file: str = "", code: str = "archive-unreadable"
+        self, message: str, fix: str = REBUILD_FIX, *, file: str = "", code: str = "archive-unreadable"
     ) -> None:
         super().__init__(code, f"{file} {message}".lstrip(), fix=fix)
         self.reason = message
 
 
-def too_large(message: str) -> ArchiveError:
+def too_large_error(message: str) -> ArchiveError:
     """Return the error for an archive that exceeds one of the limits in `[tool.relnox.archives]`."""
-    return ArchiveError(message, RAISE_LIMIT, code="archive-too-large")
+    return ArchiveError(message, RAISE_LIMIT_FIX, code="archive-too-large")
 
 
-class Limit(Record):
+class SizeLimit(Record):
     """The maximum size in bytes that an archive may unpack to, and the error message if it is exceeded."""
 
     size: int
     message: str
 
 
-def unpacked_limit(packed: int, limits: ArchiveLimits) -> Limit:
+def unpacked_size_limit(packed: int, limits: ArchiveLimits) -> SizeLimit:
     """Return the limit on the unpacked size of an archive whose file has `packed` bytes."""
     total = limits.max_unpacked << 20
-    by_ratio = max(packed * limits.max_ratio, _ALWAYS_ALLOWED)
+    by_ratio = max(packed * limits.max_ratio, _MIN_UNPACKED_SIZE)
     if by_ratio < total:
-        return Limit(by_ratio, f"unpacks to more than {limits.max_ratio} times its size")
-    return Limit(total, f"unpacks to more than {limits.max_unpacked} MiB")
+        return SizeLimit(by_ratio, f"unpacks to more than {limits.max_ratio} times its size")
+    return SizeLimit(total, f"unpacks to more than {limits.max_unpacked} MiB")

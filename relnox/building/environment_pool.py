@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from relnox.building.backends import SHAREABLE_BACKENDS
-from relnox.building.sessions import with_siblings
-from relnox.building.workers import ForkServer, has_fork
+from relnox.building.sessions import use_sibling_wheels
+from relnox.building.workers import ForkServer, can_fork_safely
 from relnox.core import serialization
 from relnox.core.records import replace
 from relnox.core.settings.build_settings import UNCONSTRAINED
@@ -56,9 +56,11 @@ class BuildEnvironmentPool:
         self._installer_and_sources = " ".join([installer.name, *sources])
         self._on_install = on_install
         self.sources = sources
-        self._pins: _OncePerKey[tuple[tuple[str, ...], Constraints], tuple[str, ...]] = _OncePerKey()
-        self._environments: _OncePerKey[tuple[tuple[str, ...], Constraints], Environment] = _OncePerKey()
-        self._servers: _OncePerKey[tuple[Path, str], ForkServer] = _OncePerKey()
+        self._pins: _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], tuple[str, ...]] = _ComputeOncePerKey()
+        self._environments: _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], Environment] = (
+            _ComputeOncePerKey()
+        )
+        self._servers: _ComputeOncePerKey[tuple[Path, str], ForkServer] = _ComputeOncePerKey()
         self._running: list[ForkServer] = []
         self._closed = False
 
@@ -67,7 +69,9 @@ class BuildEnvironmentPool:
         """Why the cache or one of its environments could not be used, or None if there was no problem."""
         return self._cache.problem if self._cache is not None else None
 
-    def pins(self, requirements: Collection[str], constraints: Constraints = UNCONSTRAINED) -> tuple[str, ...]:
+    def resolve_pins(
+        self, requirements: Collection[str], constraints: Constraints = UNCONSTRAINED
+    ) -> tuple[str, ...]:
         """Resolve requirements and their dependencies to exact versions that satisfy the constraints.
 
         Raises:
@@ -82,7 +86,7 @@ class BuildEnvironmentPool:
             lambda: self._installer.resolve(ordered, self._python, constraints),
         )
 
-    def shared_environment(
+    def get_shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints = UNCONSTRAINED
     ) -> Environment:
         """Return the environment shared by packages with these requirements.
@@ -90,19 +94,19 @@ class BuildEnvironmentPool:
         It comes from the cache between runs unless it includes new wheels of siblings.
         """
         plain = tuple(sorted(requirements))
-        resolved = tuple(with_siblings(plain, siblings))
+        resolved = tuple(use_sibling_wheels(plain, siblings))
         return self._environments.get(
             (resolved, constraints),
             lambda: (
-                self._create_cached(plain, constraints)
+                self._get_or_create_cached(plain, constraints)
                 if resolved == plain
-                else self._create(resolved, constraints)
+                else self._create_with_requirements(resolved, constraints)
             ),
         )
 
-    def new_environment(self) -> Environment:
+    def create_environment(self) -> Environment:
         """Create an empty environment."""
-        return self._installer.create(self._folder("environment") / "env", self._python)
+        return self._installer.create_environment(self._folder("environment") / "env", self._python)
 
     def install(
         self,
@@ -127,7 +131,7 @@ class BuildEnvironmentPool:
                 fix="check that the package index is reachable, then rerun the command",
             )
 
-    def prepare(
+    def prepare_environment(
         self,
         requirements: Collection[str],
         backend: str,
@@ -143,14 +147,16 @@ class BuildEnvironmentPool:
             Failed: The requirements cannot be installed.
         """
         if self._cache is not None:
-            last = self._cache.last_environment(sorted(requirements), self._python, self._cache_kind(constraints))
+            last = self._cache.last_environment(
+                sorted(requirements), self._python, self._describe_installer(constraints)
+            )
             if last is not None:
                 self._start_server(last, backend, variables)
-        environment = self.shared_environment(requirements, {}, constraints)
+        environment = self.get_shared_environment(requirements, {}, constraints)
         self._start_server(environment, backend, variables)
         return environment
 
-    def backend_server(
+    def get_backend_server(
         self, environment: Environment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
         """Return the warm process of a backend in an environment, or None if each hook needs a new process."""
@@ -168,7 +174,7 @@ class BuildEnvironmentPool:
                 server.close()
             return server
 
-        return self._servers.get((environment.folder, backend), start) if has_fork() else None
+        return self._servers.get((environment.folder, backend), start) if can_fork_safely() else None
 
     def close(self) -> None:
         """Stop the warm processes and the hooks that are running in them."""
@@ -178,38 +184,38 @@ class BuildEnvironmentPool:
         for server in self._running:
             server.close()
 
-    def _cache_kind(self, constraints: Constraints) -> str:
+    def _describe_installer(self, constraints: Constraints) -> str:
         """Return a text that identifies the installer, its sources and the constraints in the cache."""
         return (
             self._installer_and_sources
             if constraints == UNCONSTRAINED
-            else f"{self._installer_and_sources} {digest(constraints)}"
+            else f"{self._installer_and_sources} {hash_constraints(constraints)}"
         )
 
-    def _create(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
-        environment = self.new_environment()
+    def _create_with_requirements(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
+        environment = self.create_environment()
         self.install(environment, requirements, constraints=constraints)
         return environment
 
-    def _create_cached(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
-        pins = self.pins(requirements, constraints)
-        kind = self._cache_kind(constraints)
+    def _get_or_create_cached(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
+        pins = self.resolve_pins(requirements, constraints)
+        kind = self._describe_installer(constraints)
 
         def make(folder: Path) -> Environment:
-            environment = self._installer.create(folder, self._python)
+            environment = self._installer.create_environment(folder, self._python)
             self.install(environment, pins, no_deps=True, constraints=constraints)
             return environment
 
         has_urls = any(" @ " in pin for pin in pins)  # their content may change
         if self._cache is not None and not has_urls:
             with contextlib.suppress(OSError):  # the disk is full, or the folder not writable
-                environment = self._cache.get(pins, self._python, kind, make)
+                environment = self._cache.get_or_create(pins, self._python, kind, make)
                 self._cache.record_resolution(requirements, pins, self._python, kind)
                 return environment
         return make(self._folder("environment") / "env")
 
 
-class _OncePerKey(Generic[K, V]):
+class _ComputeOncePerKey(Generic[K, V]):
     """A thread-safe cache that computes the value of each key only once."""
 
     def __init__(self) -> None:
@@ -228,7 +234,7 @@ class _OncePerKey(Generic[K, V]):
         return future.result()
 
 
-def digest(constraints: Constraints) -> str:
+def hash_constraints(constraints: Constraints) -> str:
     """Return a hash of constraints that includes the current content of constraint files."""
     contents = []
     for name in constraints.files:

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.build_settings import Constraints
 
-_INSTALL_LIMIT = 1800.0
+_INSTALL_TIMEOUT = 1800.0
 _PIP_OPTIONS = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location")
-_PINS_ONLY = ("--no-header", "--no-annotate", "--no-generate-hashes")
-_CHECK_LIMIT = 120.0
-_NO_PIP = Version("0")
-_PIP_BUILD_CONSTRAINT = Version("25.3")
-_PIP_UPLOADED_PRIOR = Version("26.0")
+_UV_COMPILE_OPTIONS = ("--no-header", "--no-annotate", "--no-generate-hashes")
+_CHECK_TIMEOUT = 120.0
+_PIP_NOT_INSTALLED = Version("0")
+_PIP_WITH_BUILD_CONSTRAINTS = Version("25.3")
+_PIP_WITH_UPLOADED_PRIOR_TO = Version("26.0")
 
 
 class Environment(Record):
@@ -63,7 +63,7 @@ class Environment(Record):
             return self.folder / "Lib" / "site-packages"
         return next(self.folder.glob("lib/*/site-packages"))
 
-    def variables(self, base: Mapping[str, str]) -> dict[str, str]:
+    def activated_variables(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return the variables in `base`, changed to activate this environment (`PATH`, `VIRTUAL_ENV`)."""
         path = os.pathsep.join([str(self.scripts_folder), base.get("PATH", os.defpath)])
         return {**base, "PATH": path, "VIRTUAL_ENV": str(self.folder)}
@@ -75,19 +75,19 @@ class Installer(Record):
     Attributes:
         uv: The uv executable, or None for venv and pip.
         env: The environment variables of the program, which may configure an index.
-        project: The folder whose settings uv reads, or None for the current folder.
+        project_folder: The folder whose settings uv reads, or None for the current folder.
     """
 
     uv: Path | None
     env: Mapping[str, str] = MappingProxyType({})
-    project: Path | None = None
+    project_folder: Path | None = None
 
     @property
     def name(self) -> str:
         """The name of the installer: `uv` or `pip`."""
         return "uv" if self.uv else "pip"
 
-    def create(self, folder: Path, python: Path) -> Environment:
+    def create_environment(self, folder: Path, python: Path) -> Environment:
         """Create an empty environment, replacing an existing one.
 
         Raises:
@@ -99,7 +99,7 @@ class Installer(Record):
             argv = [self.uv, "venv", *options, "--python", python, folder]
         else:
             argv = [python, "-m", "venv", "--clear", "--without-pip", folder]
-        process.run(argv, env=self.env, timeout=_INSTALL_LIMIT).check(
+        process.run(argv, env=self.env, timeout=_INSTALL_TIMEOUT).check(
             f"creating an environment with {python}", fix=f"check that this works: {python} -m venv --help"
         )
         scripts = "Scripts" if os.name == "nt" else "bin"
@@ -136,20 +136,22 @@ class Installer(Record):
             argv = [*_pip_command(environment.python), "install", *_PIP_OPTIONS, *index]
         with self._constraint_options(constraints) as options:
             return process.run(
-                [*argv, *options, "--", *requirements], env=self.env, timeout=_INSTALL_LIMIT, on_line=on_line
+                [*argv, *options, "--", *requirements], env=self.env, timeout=_INSTALL_TIMEOUT, on_line=on_line
             )
 
     @contextlib.contextmanager
     def _constraint_options(self, constraints: Constraints) -> Iterator[process.Words]:
         """Yield the command-line options that apply constraints, also to the build requirements of sdists."""
-        options: list[str | os.PathLike[str]] = ["--project", self.project] if self.uv and self.project else []
+        options: list[str | os.PathLike[str]] = (
+            ["--project", self.project_folder] if self.uv and self.project_folder else []
+        )
         with contextlib.ExitStack() as stack:
             files: list[str | os.PathLike[str]] = [*constraints.files]
             if constraints.requirements:
                 file = stack.enter_context(TemporaryFolder()).path / "constraints.txt"
                 file.write_text("\n".join(constraints.requirements), encoding="utf-8")
                 files.append(file)
-            has_build_constraint = self.uv is not None or _pip_version() >= _PIP_BUILD_CONSTRAINT
+            has_build_constraint = self.uv is not None or _pip_version() >= _PIP_WITH_BUILD_CONSTRAINTS
             for path in files:
                 options += ["--constraint", path]
                 options += ["--build-constraint", path] if has_build_constraint else []
@@ -157,17 +159,19 @@ class Installer(Record):
                 options += ["--exclude-newer", newer] if (newer := constraints.exclude_newer) else []
                 for name, time in constraints.exclude_newer_package:
                     options += ["--exclude-newer-package", f"{name}={time}"]
-            elif (time := pip_timestamp(constraints.exclude_newer)) and _pip_version() >= _PIP_UPLOADED_PRIOR:
+            elif (
+                time := pip_timestamp(constraints.exclude_newer)
+            ) and _pip_version() >= _PIP_WITH_UPLOADED_PRIOR_TO:
                 options += ["--uploaded-prior-to", time]
             yield options
 
-    def unsupported(self, constraints: Constraints) -> tuple[str, ...]:
+    def unsupported_constraints(self, constraints: Constraints) -> tuple[str, ...]:
         """Return a message for each constraint that the installer does not support."""
         if self.uv:
             return ()
         reasons = []
         if newer := constraints.exclude_newer:
-            if _pip_version() < _PIP_UPLOADED_PRIOR:
+            if _pip_version() < _PIP_WITH_UPLOADED_PRIOR_TO:
                 reasons.append(f"exclude-newer: pip {_pip_version()} does not support it (pip 26 and uv do)")
             elif not pip_timestamp(newer):
                 reasons.append(f"exclude-newer = {newer!r}: pip needs a date and a time (uv reads it)")
@@ -189,27 +193,27 @@ class Installer(Record):
             if self.uv:
                 with TemporaryFolder() as folder:
                     file = folder.path / "pins.txt"  # the project's settings may set another output file
-                    output = ("--quiet", *_PINS_ONLY, "--python", python, "--output-file", file)
+                    output = ("--quiet", *_UV_COMPILE_OPTIONS, "--python", python, "--output-file", file)
                     process.run(
                         [self.uv, "pip", "compile", *output, *options, "-"],
                         env=self.env,
                         stdin="\n".join(requirements),
-                        timeout=_INSTALL_LIMIT,
+                        timeout=_INSTALL_TIMEOUT,
                     ).check(action, fix=fix)
                     lines = map(str.strip, file.read_text(encoding="utf-8").splitlines())
                     return tuple(line for line in lines if line and not line.startswith(("#", "-")))
             report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
             argv = [*_pip_command(python), "install", *_PIP_OPTIONS, *report, *options, "--", *requirements]
-            completed = process.run(argv, env=self.env, timeout=_INSTALL_LIMIT, stderr=False)
+            completed = process.run(argv, env=self.env, timeout=_INSTALL_TIMEOUT, stderr=False)
             document = json.loads(completed.check(action, fix=fix).output)
             return tuple(sorted(map(_pinned_requirement, document["install"])))
 
-    def check(self, environment: Environment) -> process.Completed:
+    def run_pip_check(self, environment: Environment) -> process.Completed:
         """Run `pip check` in an environment and return the result; a failure does not raise an error."""
         argv: process.Words = [*_pip_command(environment.python), "check"]
         if self.uv:
             argv = [self.uv, "pip", "check", "--python", environment.python]
-        return process.run(argv, env=self.env, timeout=_CHECK_LIMIT)
+        return process.run(argv, env=self.env, timeout=_CHECK_TIMEOUT)
 
 
 def _pip_command(python: Path) -> list[str | Path]:
@@ -224,7 +228,7 @@ def _pip_version() -> Version:
     try:
         return Version(version("pip"))
     except PackageNotFoundError:
-        return _NO_PIP
+        return _PIP_NOT_INSTALLED
 
 
 def pip_timestamp(newer: str) -> str:
@@ -270,7 +274,7 @@ def find_installer(
             "uv is not installed",
             fix=f"{fixes.install('relnox[uv]')}, or use --installer pip",
         )
-    if uv is None and _pip_version() == _NO_PIP:
+    if uv is None and _pip_version() == _PIP_NOT_INSTALLED:
         raise Blocked(
             "installer-missing",
             f"neither uv nor pip is installed (for {sys.executable})",

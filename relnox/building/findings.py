@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from relnox.building.entries import REBUILD
+from relnox.building.entries import REBUILD_FIX
 from relnox.core.records import Record, replace
 from relnox.core.text import listing
 
@@ -33,7 +33,7 @@ class Finding(Record):
     file: str = ""
 
 
-def error(code: str, message: str, fix: str = REBUILD) -> Finding:
+def error(code: str, message: str, fix: str = REBUILD_FIX) -> Finding:
     """Return a finding about a problem that matters on any index."""
     return Finding("error", code, message, fix)
 
@@ -43,7 +43,7 @@ def warning(code: str, message: str, fix: str) -> Finding:
     return Finding("warning", code, message, fix)
 
 
-def rejected(code: str, message: str, fix: str) -> Finding:
+def rejected_by_index(code: str, message: str, fix: str) -> Finding:
     """Return a finding about a problem for which the public index rejects an upload."""
     return Finding("rejected-by-index", code, message, fix)
 
@@ -55,6 +55,6 @@ def set_file_and_level(finding: Finding, *, file: str, private: bool) -> Finding
     return replace(finding, file=file)
 
 
-def abbreviate(names: Iterable[str]) -> str:
+def format_names(names: Iterable[str]) -> str:
     """Join the first names in sorted order: `a, b, c and 7 more`."""
     return listing(sorted(names), _MAX_NAMES)

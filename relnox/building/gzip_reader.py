@@ -7,7 +7,7 @@ import zlib
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING
 
-from relnox.building.entries import ArchiveError, too_large, unpacked_limit
+from relnox.building.entries import ArchiveError, too_large_error, unpacked_size_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.config_tables import ArchiveLimits
 
-_CHUNK = 1 << 18
-_SMALL = 1 << 20
-_SMALL_UNPACKED = 8 << 20
+_CHUNK_SIZE = 1 << 18
+_MAX_CACHED_SIZE = 1 << 20
+_MAX_CACHED_UNPACKED_SIZE = 8 << 20
 
 
-class Stream:
+class TarStream:
     """A readable stream over an iterator of byte strings; `position` is the number of bytes read so far."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
@@ -50,67 +50,67 @@ class Stream:
     def skip_to(self, position: int) -> bool:
         """Skip forward to a position; return False if the stream ends before it."""
         while (remaining := position - self.position) > 0:
-            if not self.read(min(remaining, _CHUNK)):
+            if not self.read(min(remaining, _CHUNK_SIZE)):
                 return False
         return True
 
     def is_zero_to_the_end(self) -> bool:
         """Read the rest of the stream, and return whether it contains only zero bytes."""
-        while data := self.read(_CHUNK):
+        while data := self.read(_CHUNK_SIZE):
             if data.strip(b"\0"):
                 return False
         return True
 
 
 @contextlib.contextmanager
-def open_stream(path: Path, limits: ArchiveLimits) -> Iterator[Stream]:
+def open_tar_stream(path: Path, limits: ArchiveLimits) -> Iterator[TarStream]:
     """Open the tar archive in an sdist as a stream; small archives are cached, since many checks read them."""
     stat = path.stat()
-    if stat.st_size <= _SMALL:
-        content = _unpack(str(path), stat.st_size, stat.st_mtime_ns, limits)
+    if stat.st_size <= _MAX_CACHED_SIZE:
+        content = _decompress_cached(str(path), stat.st_size, stat.st_mtime_ns, limits)
         if content is not None:
-            yield Stream(iter((content,)))
+            yield TarStream(iter((content,)))
             return
     with path.open("rb") as file:
-        yield Stream(_gunzip(file, stat.st_size, limits))
+        yield TarStream(_decompress(file, stat.st_size, limits))
 
 
 @lru_cache(maxsize=8)
-def _unpack(path: str, size: int, time: int, limits: ArchiveLimits) -> bytes | None:
+def _decompress_cached(path: str, size: int, time: int, limits: ArchiveLimits) -> bytes | None:
     """Return the tar archive in an sdist, or None if it is too large to keep in memory."""
     del time  # part of the key of the cache
     with open(path, "rb") as file:  # noqa: PTH123 - the cache's keys are plain
-        stream = Stream(_gunzip(file, size, limits))
-        content = stream.read(_SMALL_UNPACKED + 1)
-    return content if len(content) <= _SMALL_UNPACKED else None
+        stream = TarStream(_decompress(file, size, limits))
+        content = stream.read(_MAX_CACHED_UNPACKED_SIZE + 1)
+    return content if len(content) <= _MAX_CACHED_UNPACKED_SIZE else None
 
 
-def _gunzip(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]:
+def _decompress(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]:
     """Yield the decompressed content of a gzip file, whose own size is `size` bytes, in pieces.
 
     Raises:
         ArchiveError: The file is not exactly one complete gzip stream, or its content exceeds the limits.
     """
-    limit = unpacked_limit(size, limits)
+    limit = unpacked_size_limit(size, limits)
     inflate = zlib.decompressobj(wbits=31)
     is_gzip = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     unpacked = 0
     while not inflate.eof:
-        if not (packed := inflate.unconsumed_tail or file.read(_CHUNK)):
+        if not (packed := inflate.unconsumed_tail or file.read(_CHUNK_SIZE)):
             raise ArchiveError("is truncated (incomplete gzip stream)")
         try:
-            piece = inflate.decompress(packed, _CHUNK)
+            piece = inflate.decompress(packed, _CHUNK_SIZE)
         except zlib.error as error:
             problem = "has damaged gzip data" if is_gzip else "is not a gzip file"
             raise ArchiveError(f"{problem} ({error})") from error
         unpacked += len(piece)
         if unpacked > limit.size:
-            raise too_large(limit.message)
+            raise too_large_error(limit.message)
         if piece:
             yield piece
     rest = inflate.unused_data
-    while rest or (rest := file.read(_CHUNK)):
+    while rest or (rest := file.read(_CHUNK_SIZE)):
         if rest.strip(b"\0"):
             extra = "a second gzip stream" if rest.startswith(b"\x1f\x8b") else "trailing data"
             raise ArchiveError(f"has {extra} after its gzip stream")

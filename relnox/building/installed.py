@@ -27,31 +27,31 @@ class InstalledDistribution(Record, kw_only=True):
     Attributes:
         name: Normalized name (PEP 503).
         version: The version in the metadata.
-        info: The path of the `.dist-info` folder.
-        origin: The content of `direct_url.json` (PEP 610); empty if the distribution came from an index.
-        record: Maps each file name in RECORD, relative to site-packages, to its hash, or to "" if it has none.
+        dist_info_folder: The path of the `.dist-info` folder.
+        direct_url: The content of `direct_url.json` (PEP 610); empty if the distribution came from an index.
+        record_hashes: Maps each file in RECORD (its path in site-packages) to its hash, or to "" if it has none.
     """
 
     name: str
     version: str
-    info: Path
-    origin: Mapping[str, Any]
-    record: Mapping[str, str]
+    dist_info_folder: Path
+    direct_url: Mapping[str, Any]
+    record_hashes: Mapping[str, str]
 
 
-def read_installed(environment: Environment) -> dict[str, InstalledDistribution]:
+def read_installed_distributions(environment: Environment) -> dict[str, InstalledDistribution]:
     """Return the distributions installed in an environment, by normalized name."""
     distributions = map(_read_distribution, sorted(environment.site_packages.glob("*.dist-info")))
     return {distribution.name: distribution for distribution in distributions}
 
 
-def changed_files(distribution: InstalledDistribution, wheel_record: Mapping[str, str]) -> Iterator[str]:
+def find_changed_files(distribution: InstalledDistribution, wheel_record: Mapping[str, str]) -> Iterator[str]:
     """Yield a message for each installed file that is missing or differs from its hash.
 
     The hashes in `wheel_record`, from the RECORD in the wheel, take precedence over those in the installed RECORD.
     """
-    for name, recorded in {**distribution.record, **wheel_record}.items():
-        path = distribution.info.parent / name
+    for name, recorded in {**distribution.record_hashes, **wheel_record}.items():
+        path = distribution.dist_info_folder.parent / name
         try:
             content = path.read_bytes()
         except OSError:
@@ -71,9 +71,9 @@ def _read_distribution(info: Path) -> InstalledDistribution:
     return InstalledDistribution(
         name=normalized(fields.get("name", "")),
         version=fields.get("version", ""),
-        info=info,
-        origin=json.loads(_read_text(info / "direct_url.json") or "{}"),
-        record={row[0]: row[1] for row in rows if len(row) > 1},
+        dist_info_folder=info,
+        direct_url=json.loads(_read_text(info / "direct_url.json") or "{}"),
+        record_hashes={row[0]: row[1] for row in rows if len(row) > 1},
     )
 
 

@@ -17,27 +17,27 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-Kind = Literal["index", "extra index", "find-links"]
+SourceKind = Literal["index", "extra index", "find-links"]
 
-_PIP_KEYS: Mapping[str, Kind] = {
+_PIP_KEYS: Mapping[str, SourceKind] = {
     "index-url": "index",
     "extra-index-url": "extra index",
     "find-links": "find-links",
 }
-_UV_VARIABLES: Mapping[str, Kind] = {
+_UV_VARIABLES: Mapping[str, SourceKind] = {
     "UV_DEFAULT_INDEX": "index",
     "UV_INDEX_URL": "index",
     "UV_INDEX": "extra index",
     "UV_EXTRA_INDEX_URL": "extra index",
     "UV_FIND_LINKS": "find-links",
 }
-_REDIRECTING = re.compile(
+_SOURCE_VARIABLES = re.compile(
     r"PIP_(CONFIG_FILE|CONSTRAINT|EXTRA_INDEX_URL|FIND_LINKS|INDEX_URL|NO_INDEX|REQUIREMENT)"
     r"|UV_(BUILD_CONSTRAINT|CONFIG_FILE|CONSTRAINT|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|INDEX\w*|NO_INDEX|OVERRIDE)",
     re.ASCII,
 )
 """Names of variables that change which packages an installer selects, or where it gets them from."""
-_ADDRESS = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
+_EXTERNAL_CONSTRAINT = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
 """A constraint that names a URL, or a line of a constraint file with an option other than `--hash`."""
 
 
@@ -50,29 +50,29 @@ class PackageSource(Record):
         setting: The environment variable or the settings file that names the URL.
     """
 
-    kind: Kind
+    kind: SourceKind
     url: str
     setting: str
 
 
-def package_sources(installer: str, variables: Mapping[str, str], folder: Path) -> tuple[PackageSource, ...]:
+def find_package_sources(installer: str, variables: Mapping[str, str], folder: Path) -> tuple[PackageSource, ...]:
     """Return where `uv` or `pip` gets packages when run in a folder; without a main index, from the public one."""
     sources = _uv_sources(variables, folder) if installer == "uv" else _pip_sources(variables)
     return tuple(dict.fromkeys(sources))
 
 
-def pin_index(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
+def use_only_index(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
     """Return `variables`, changed so that an installer uses only this index (a simple API URL).
 
     Unlike options, variables also apply to the builds that an installer runs for sdists.
     """
-    others = {name: value for name, value in variables.items() if not _REDIRECTING.fullmatch(name)}
+    others = {name: value for name, value in variables.items() if not _SOURCE_VARIABLES.fullmatch(name)}
     # [tool.uv.sources] of an sdist may name another index.
     pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": index_url}
     return others | pip | {"UV_NO_CONFIG": "1", "UV_NO_SOURCES": "1", "UV_DEFAULT_INDEX": index_url}
 
 
-def constraint_files(variables: Mapping[str, str], folder: Path) -> tuple[tuple[str, str], ...]:
+def find_constraint_files(variables: Mapping[str, str], folder: Path) -> tuple[tuple[str, str], ...]:
     """Return the constraint files for builds, each as its path or URL and the variable that names it.
 
     Relative paths are resolved in `folder`. The variables are read by pip in `python -m build`, by pip in its
@@ -86,7 +86,7 @@ def constraint_files(variables: Mapping[str, str], folder: Path) -> tuple[tuple[
     return tuple(dict.fromkeys(files))
 
 
-def external_constraints(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
+def find_external_constraints(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
     """Yield the constraints in `files` and `requirements` that refer to a location other than the index.
 
     A constraint file that is itself a URL is yielded, since its content is not known.
@@ -100,7 +100,7 @@ def external_constraints(files: Iterable[str], requirements: Iterable[str]) -> I
         lines = (line.partition(" #")[0].strip() for line in text.splitlines())
         if "://" in file:
             yield file
-        yield from (line for line in lines if not line.startswith("#") and _ADDRESS.search(line))
+        yield from (line for line in lines if not line.startswith("#") and _EXTERNAL_CONSTRAINT.search(line))
 
 
 def _pip_sources(variables: Mapping[str, str]) -> Iterator[PackageSource]:
@@ -110,7 +110,7 @@ def _pip_sources(variables: Mapping[str, str]) -> Iterator[PackageSource]:
     """
     settings: dict[str, tuple[str, str]] = {}
     for section in ("global", "install"):
-        for file in _pip_files(variables):
+        for file in _pip_config_files(variables):
             parser = configparser.RawConfigParser()
             try:
                 parser.read(file, encoding="utf-8")
@@ -127,10 +127,10 @@ def _pip_sources(variables: Mapping[str, str]) -> Iterator[PackageSource]:
         value, setting = settings.get(key, ("", ""))
         for url in value.split():
             if kind == "find-links" or not no_index:
-                yield PackageSource(kind, _redact(url), setting)
+                yield PackageSource(kind, _redact_credentials(url), setting)
 
 
-def _pip_files(variables: Mapping[str, str]) -> Iterator[Path]:
+def _pip_config_files(variables: Mapping[str, str]) -> Iterator[Path]:
     if variables.get("PIP_CONFIG_FILE") == os.devnull:
         return
     import platformdirs
@@ -153,17 +153,17 @@ def _uv_sources(variables: Mapping[str, str], folder: Path) -> Iterator[PackageS
     for name, kind in _UV_VARIABLES.items():
         value = variables.get(name, "")
         for url in value.split(",") if kind == "find-links" and value else value.split():
-            yield PackageSource(kind, _redact(_without_name(url)), name)
+            yield PackageSource(kind, _redact_credentials(_strip_index_name(url)), name)
     default = any(variables.get(name) for name, kind in _UV_VARIABLES.items() if kind == "index")
-    for file, table in _uv_tables(variables, folder):
+    for file, table in _uv_config_tables(variables, folder):
         for kind, url in _sources_in_table(table):
             if kind == "index" and default:
                 continue  # the first one is used
             default = default or kind == "index"
-            yield PackageSource(kind, _redact(url), str(file))
+            yield PackageSource(kind, _redact_credentials(url), str(file))
 
 
-def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+def _uv_config_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Yield each settings file of uv (project, user, system) and its table, highest precedence first."""
     if variables.get("UV_CONFIG_FILE"):
         file = Path(variables["UV_CONFIG_FILE"])
@@ -189,7 +189,7 @@ def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Pat
         yield home / "uv.toml", _load_toml(home / "uv.toml")
 
 
-def _sources_in_table(table: Mapping[str, Any]) -> Iterator[tuple[Kind, str]]:
+def _sources_in_table(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, str]]:
     for index in table.get("index", ()) if isinstance(table.get("index"), list) else ():
         if isinstance(index, dict) and not index.get("explicit"):
             yield "index" if index.get("default") else "extra index", str(index.get("url", ""))
@@ -207,13 +207,13 @@ def _load_toml(file: Path) -> dict[str, Any]:
         return {}
 
 
-def _without_name(url: str) -> str:
+def _strip_index_name(url: str) -> str:
     """Return the URL of an entry in `UV_INDEX`, which may be `NAME=URL`."""
     name, separator, rest = url.partition("=")
     return rest if separator and "://" in rest and "/" not in name else url
 
 
-def _redact(url: str) -> str:
+def _redact_credentials(url: str) -> str:
     try:
         parts = urlsplit(url)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_PROBE_LIMIT = 30.0
+_QUERY_TIMEOUT = 30.0
 
 
 class Interpreter(Record):
@@ -42,19 +42,19 @@ def find_interpreter(version: str) -> Interpreter:
     """
     if not version:
         return Interpreter(Path(sys.executable), platform.python_version())
-    return _search(version, os.environ.get("PATH", os.defpath))
+    return _find_installed(version, os.environ.get("PATH", os.defpath))
 
 
 @cache
-def _search(version: str, path: str) -> Interpreter:
+def _find_installed(version: str, path: str) -> Interpreter:
     if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", version, re.ASCII):
         raise Blocked(
             "value-invalid",
             f"{version!r} is not a Python version",
             fix="write the major and minor version, such as 3.12",
         )
-    for candidate in _candidates(version, path):
-        if (full_version := _version_of(candidate)).startswith(f"{version}."):
+    for candidate in _candidate_paths(version, path):
+        if (full_version := _query_version(candidate)).startswith(f"{version}."):
             return Interpreter(candidate, full_version)
     raise Blocked(
         "python-missing",
@@ -63,7 +63,7 @@ def _search(version: str, path: str) -> Interpreter:
     )
 
 
-def _candidates(version: str, path: str) -> Iterator[Path]:
+def _candidate_paths(version: str, path: str) -> Iterator[Path]:
     if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
         yield Path(sys.executable)
     for folder in path.split(os.pathsep):
@@ -79,11 +79,11 @@ def _candidates(version: str, path: str) -> Iterator[Path]:
             yield Path(ran.output.strip())
 
 
-def _version_of(python: Path) -> str:
+def _query_version(python: Path) -> str:
     """Return the full version of an interpreter, such as `3.12.1`, or an empty string if it does not run."""
     argv: process.Words = [python, "-I", "-c", "import platform; print(platform.python_version())"]
     try:
-        ran = process.run(argv, timeout=_PROBE_LIMIT, stderr=False)
+        ran = process.run(argv, timeout=_QUERY_TIMEOUT, stderr=False)
     except Failed:
         return ""
     return ran.output.strip() if ran.returncode == 0 else ""

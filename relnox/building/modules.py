@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from relnox.building import core_metadata
 from relnox.building.archives import find_dist_info_file, member_path, read_file
-from relnox.building.entries import REBUILD
+from relnox.building.entries import REBUILD_FIX
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
 
-_EXTENSIONS = (".so", ".pyd")
-_TESTS_AND_DOCS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
+_EXTENSION_SUFFIXES = (".so", ".pyd")
+_TEST_AND_DOC_NAMES = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
 """Top-level modules that often get into wheels by mistake, and import modules that the wheel does not require."""
-_SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")
+_RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
 """Files for which RECORD has no hash (PEP 427)."""
 
 
@@ -41,17 +41,17 @@ def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tu
         return tuple(sorted(name.strip() for name, _, mark in public if name.strip() and "private" not in mark))
     files = {
         path
-        for member in (archive.members if installed is None else installed)
+        for member in (archive.member_names if installed is None else installed)
         if (path := _installed_path(member)) is not None
     }
     modules = sorted(_importable_modules(files))
-    return tuple(name for name in modules if name.partition(".")[0] not in _TESTS_AND_DOCS) or tuple(modules)
+    return tuple(name for name in modules if name.partition(".")[0] not in _TEST_AND_DOC_NAMES) or tuple(modules)
 
 
-def only_tests(names: Iterable[str]) -> bool:
+def are_only_tests(names: Iterable[str]) -> bool:
     """Return whether there are modules, and all of them are tests, documentation or examples."""
     tops = {name.partition(".")[0] for name in names}
-    return bool(tops) and tops <= _TESTS_AND_DOCS
+    return bool(tops) and tops <= _TEST_AND_DOC_NAMES
 
 
 def parse_entry_points(text: str, source: str = "<string>") -> ConfigParser:
@@ -66,7 +66,7 @@ def parse_entry_points(text: str, source: str = "<string>") -> ConfigParser:
     return parser
 
 
-def parse_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+def read_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Read the console and GUI scripts in an `entry_points.txt`, if the file exists.
 
     Returns:
@@ -79,7 +79,7 @@ def parse_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
         raise Failed(
             "entry-point-invalid",
             f"{entry_points.parent.name}/{entry_points.name} cannot be parsed: {error}",
-            fix=REBUILD,
+            fix=REBUILD_FIX,
         ) from error
     parsed = {}
     for group in filter(parser.has_section, ("console_scripts", "gui_scripts")):
@@ -100,7 +100,7 @@ def supported_pythons(archive: Archive) -> SpecifierSet:
         return SpecifierSet()
 
 
-def required_names(
+def find_applicable_requirements(
     archive: Archive, python: str, extras: Iterable[str] = ()
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the name and the extras of each requirement of an archive that applies on this machine.
@@ -123,7 +123,7 @@ def required_names(
             yield canonicalize_name(requirement.name), tuple(requirement.extras)
 
 
-def record_hashes(archive: Archive) -> dict[str, str]:
+def read_record_hashes(archive: Archive) -> dict[str, str]:
     """Return the hash in RECORD of each file that a wheel installs into site-packages, by file name."""
     if (record := find_dist_info_file(archive, "RECORD")) is None:
         return {}
@@ -131,7 +131,7 @@ def record_hashes(archive: Archive) -> dict[str, str]:
     return {
         str(path): digest
         for name, digest, *_ in (row for row in csv.reader(lines) if len(row) > 1)
-        if digest and (path := _installed_path(name)) is not None and path.name not in _SIGNATURES
+        if digest and (path := _installed_path(name)) is not None and path.name not in _RECORD_FILES
     }
 
 
@@ -163,7 +163,7 @@ def _importable_modules(files: Iterable[PurePosixPath], prefix: str = "") -> Ite
 
 def _module_name(filename: str, *, init: bool = False) -> str | None:
     stem, _, rest = filename.partition(".")
-    importable = rest == "py" or f".{rest}".endswith(_EXTENSIONS)
+    importable = rest == "py" or f".{rest}".endswith(_EXTENSION_SUFFIXES)
     if not importable or not _is_identifier(stem) or (stem in ("__init__", "__main__") and not init):
         return None
     return stem

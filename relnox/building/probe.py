@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EXPRESSION = "<smoke>"
-SITE = [path for path in sys.path if path.startswith(sys.prefix) and path.endswith("site-packages")]
+EXPRESSION_FILE_NAME = "<smoke>"
+SITE_PACKAGES = [path for path in sys.path if path.startswith(sys.prefix) and path.endswith("site-packages")]
 
 
 class ResultFile:
@@ -42,7 +42,7 @@ class ResultFile:
         self.write(
             failure=f"{task} fails: {type(error).__name__}{message}",
             missing_module=missing,
-            location=location_of(error),
+            location=find_error_location(error),
         )
 
 
@@ -57,7 +57,7 @@ def main(request_path: str, result_path: str) -> None:
     for name, target in request.get("scripts", {}).items():
         tasks.append((f"the script {name} ({target})", check_script, (name, target)))
     if "expression" in request:
-        tasks.append((request["expression"], evaluate, (request["expression"],)))
+        tasks.append((request["expression"], evaluate_expression, (request["expression"],)))
     result.write(standard_library=sorted(getattr(sys, "stdlib_module_names", ())))
     for title, task, arguments in tasks:
         result.write(running=title)
@@ -65,7 +65,7 @@ def main(request_path: str, result_path: str) -> None:
             task(*arguments, result)
         except BaseException as error:  # noqa: BLE001 - foreign code may raise anything
             result.write_failure(title, error)
-    for name, location in loaded_from(request.get("root")):
+    for name, location in modules_loaded_from(request.get("root")):
         result.write(failure=f"{name} is loaded from {location}, which is in the source tree")
     result.write(done=True)
 
@@ -75,7 +75,7 @@ def check_import(name: str, result: ResultFile) -> None:
     module = import_module(name)
     version = getattr(module, "__version__", None)
     result.write(imported=name, version=version if isinstance(version, str) else None)
-    for location in locations(module):
+    for location in module_locations(module):
         if not is_installed(location):
             result.write(failure=f"import {name} loads {location}, which is outside of the environment")
 
@@ -92,7 +92,7 @@ def check_script(name: str, target: str, result: ResultFile) -> None:
         result.write(failure=f"the script {name} calls {target}, which is not a function")
 
 
-def evaluate(expression: str, _: ResultFile) -> None:
+def evaluate_expression(expression: str, _: ResultFile) -> None:
     """Evaluate an expression, importing the modules that it names; `SystemExit(0)` counts as success."""
     import ast
 
@@ -101,7 +101,7 @@ def evaluate(expression: str, _: ResultFile) -> None:
         for dotted in dotted_names(node):
             import_if_module(dotted, names)
     try:
-        eval(compile(expression, EXPRESSION, "eval"), names)  # noqa: S307 - the project's own configuration
+        eval(compile(expression, EXPRESSION_FILE_NAME, "eval"), names)  # noqa: S307 - the project's own configuration
     except SystemExit as error:
         if error.code not in (None, 0):
             raise
@@ -133,19 +133,19 @@ def import_if_module(dotted: str, names: dict[str, object]) -> None:
     names[root] = sys.modules[root]
 
 
-def loaded_from(folder: str | None) -> list[tuple[str, str]]:
+def modules_loaded_from(folder: str | None) -> list[tuple[str, str]]:
     """Return the name and location of each module loaded from a folder, except from a Python environment in it."""
     return [
         (name, location)
         for name, module in sorted(sys.modules.items())
-        for location in locations(module)
+        for location in module_locations(module)
         if folder is not None
-        and is_below(location, folder)
-        and not any(is_below(location, prefix) for prefix in (sys.prefix, sys.base_prefix))
+        and is_inside(location, folder)
+        and not any(is_inside(location, prefix) for prefix in (sys.prefix, sys.base_prefix))
     ]
 
 
-def locations(module: object) -> list[str]:
+def module_locations(module: object) -> list[str]:
     """Return the file of a module, or the folders of a namespace package."""
     try:
         file = getattr(module, "__file__", None)
@@ -156,22 +156,22 @@ def locations(module: object) -> list[str]:
 
 def is_installed(location: str) -> bool:
     """Return whether a path is in the site-packages folder of the environment."""
-    return any(is_below(location, folder) for folder in SITE)
+    return any(is_inside(location, folder) for folder in SITE_PACKAGES)
 
 
-def is_below(location: str, folder: str) -> bool:
+def is_inside(location: str, folder: str) -> bool:
     """Return whether a path is in a folder; False for pseudo files such as `<frozen …>`."""
     parent = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118 - as above
     return os.path.isabs(location) and os.path.realpath(location).startswith(parent)  # noqa: PTH117
 
 
-def location_of(error: BaseException) -> str | None:
+def find_error_location(error: BaseException) -> str | None:
     """Return the innermost location of installed code in a traceback (`FILE, line N`), or None."""
     location, frame = None, error.__traceback__
     while frame is not None:
         name = frame.tb_frame.f_code.co_filename
-        for folder in SITE:
-            if is_below(name, folder):
+        for folder in SITE_PACKAGES:
+            if is_inside(name, folder):
                 relative = os.path.relpath(os.path.realpath(name), os.path.realpath(folder))
                 location = f"{relative}, line {frame.tb_lineno}"
         frame = frame.tb_next

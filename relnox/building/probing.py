@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MAX_OUTPUT_LINES = 8
 """The number of output lines, counted from the end, that an error shows."""
-_MARK = "RELNOX_PROBE"
+_MARK_VARIABLE = "RELNOX_PROBE"
 
 
 class ProbeFailure(Record, kw_only=True):
@@ -93,7 +93,7 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
         ran = process.run(
             [environment.python, "-I", "-X", "faulthandler", Path(probe.__file__), request_file, result_file],
             cwd=empty,
-            env={**environment.variables(variables), _MARK: mark},
+            env={**environment.activated_variables(variables), _MARK_VARIABLE: mark},
             timeout=time_limit,
             on_line=handle_line,
             kill_leftovers=True,
@@ -150,7 +150,7 @@ def _kill_marked_processes(mark: str) -> None:
     """Kill the processes whose environment has a mark, including daemons that left their process group (Linux)."""
     if sys.platform != "linux":
         return
-    assignment = f"{_MARK}={mark}".encode()
+    assignment = f"{_MARK_VARIABLE}={mark}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if assignment in (folder / "environ").read_bytes().split(b"\0"):

@@ -53,7 +53,7 @@ class BuildSession(ABC):
 
     Attributes:
         context: The context of the hooks.
-        requirement_sets: The requirements passed to each call of `ensure`, sorted.
+        requirement_sets: The requirements passed to each call of `get_environment`, sorted.
     """
 
     def __init__(self, context: HookContext) -> None:
@@ -61,14 +61,14 @@ class BuildSession(ABC):
         self.requirement_sets: list[tuple[str, ...]] = []
 
     @abstractmethod
-    def ensure(self, requirements: Collection[str]) -> Environment:
+    def get_environment(self, requirements: Collection[str]) -> Environment:
         """Return an environment in which these requirements are installed.
 
         Raises:
             Failed: The requirements cannot be installed.
         """
 
-    def run(
+    def run_hook(
         self,
         environment: Environment,  # noqa: ARG002 - its interpreter is argv[0]; warm processes are per environment
         argv: Sequence[str],
@@ -79,7 +79,7 @@ class BuildSession(ABC):
         """Run a hook, by default in a new process.
 
         Args:
-            environment: An environment returned by `ensure`.
+            environment: An environment returned by `get_environment`.
             argv: The interpreter of the environment, the script that calls the hook, and the script's arguments.
             cwd: The working folder.
             more: Environment variables in addition to those of the context.
@@ -110,7 +110,7 @@ def open_session(
         context: The context of the package's hooks.
         both: Whether the package's wheel is built in this session after its sdist.
     """
-    backend = _backend(source)
+    backend = _read_backend_module(source)
     if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:
         return _SharedSession(pool, backend, context, both=both)
     return _IsolatedSession(pool, context)
@@ -126,22 +126,22 @@ class _SharedSession(BuildSession):
         self._last_hook = "build_wheel" if both else "build_"
         self._fork: Fork | None = None
 
-    def ensure(self, requirements: Collection[str]) -> Environment:
+    def get_environment(self, requirements: Collection[str]) -> Environment:
         self.requirement_sets.append(tuple(sorted(requirements)))
-        return self._pool.shared_environment(requirements, self.context.siblings, self.context.constraints)
+        return self._pool.get_shared_environment(requirements, self.context.siblings, self.context.constraints)
 
-    def run(
+    def run_hook(
         self, environment: Environment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
     ) -> process.Completed:
         _, script, *arguments = argv  # the server already runs in that interpreter
         variables = {**self.context.variables, **more}
-        server = self._pool.backend_server(environment, self._backend, variables)
+        server = self._pool.get_backend_server(environment, self._backend, variables)
         if server is None:
-            return super().run(environment, argv, cwd=cwd, more=more)
+            return super().run_hook(environment, argv, cwd=cwd, more=more)
         if self._fork is None or self._fork.server is not server:
             self.close()
             self._fork = Fork(server)
-        return self._fork.run(
+        return self._fork.run_script(
             [script, *arguments],
             cwd=cwd,
             env=variables,
@@ -152,7 +152,7 @@ class _SharedSession(BuildSession):
 
     def close(self) -> None:
         if self._fork is not None:
-            self._fork.end()
+            self._fork.kill()
             self._fork = None
 
 
@@ -165,11 +165,11 @@ class _IsolatedSession(BuildSession):
         self._environment: Environment | None = None
         self._installed: set[str] = set()
 
-    def ensure(self, requirements: Collection[str]) -> Environment:
+    def get_environment(self, requirements: Collection[str]) -> Environment:
         self.requirement_sets.append(tuple(sorted(requirements)))
         if self._environment is None:
-            self._environment = self._pool.new_environment()
-        missing = set(with_siblings(sorted(requirements), self.context.siblings)) - self._installed
+            self._environment = self._pool.create_environment()
+        missing = set(use_sibling_wheels(sorted(requirements), self.context.siblings)) - self._installed
         self._pool.install(
             self._environment, sorted(missing), on_line=self.context.on_line, constraints=self.context.constraints
         )
@@ -177,7 +177,7 @@ class _IsolatedSession(BuildSession):
         return self._environment
 
 
-def with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
+def use_sibling_wheels(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
     """Replace requirements on other packages of the project (siblings) with the paths of their new wheels.
 
     A requirement that does not allow the new version refers to an older release, and is kept.
@@ -203,7 +203,7 @@ def with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> 
     return [*others, *(f"{name} @ {wheel.as_uri()}" for name, wheel in used.items())]
 
 
-def _backend(source: Path) -> str | None:
+def _read_backend_module(source: Path) -> str | None:
     """Return the module of a package's build backend, or None for one in its own folder (`backend-path`)."""
     file = source / "pyproject.toml"
     document = parse_toml(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -9,25 +9,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.building.entries import ArchiveError, Entry, too_large
+from relnox.building.entries import ArchiveEntry, ArchiveError, too_large_error
 from relnox.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal
 
-    from relnox.building.gzip_reader import Stream
+    from relnox.building.gzip_reader import TarStream
     from relnox.core.settings.config_tables import ArchiveLimits
 
-_BLOCK = 512
-_ZEROS = bytes(_BLOCK)
-_MAX_EXTENSION = 1 << 20
+_BLOCK_SIZE = 512
+_ZERO_BLOCK = bytes(_BLOCK_SIZE)
+_MAX_EXTENDED_HEADER_SIZE = 1 << 20
 """The maximum size in bytes of an extended header; file attributes from macOS take several KiB."""
-_MAX_RECORDS = 100
+_MAX_PAX_RECORDS = 100
 """The maximum number of records in a pax header."""
 _MIN_PAX_SIZE = 1 << 33
 """The size in bytes from which a file's size no longer fits into the tar header itself."""
-_KINDS: dict[bytes, Literal["file", "directory", "symlink", "hardlink"]] = {
+_ENTRY_KINDS: dict[bytes, Literal["file", "directory", "symlink", "hardlink"]] = {
     b"0": "file",
     b"\0": "file",
     b"1": "hardlink",
@@ -37,30 +37,30 @@ _KINDS: dict[bytes, Literal["file", "directory", "symlink", "hardlink"]] = {
 _DEVICES = {b"3": "a character device", b"4": "a block device", b"6": "a named pipe (FIFO)"}
 _SPARSE = b"S"
 _PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK = b"x", b"g", b"L", b"K"
-_EXTENSIONS = (_PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK)
-_POSIX, _GNU = b"ustar\x0000", b"ustar  \0"
+_EXTENDED_HEADER_KINDS = (_PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK)
+_POSIX_MAGIC, _GNU_MAGIC = b"ustar\x0000", b"ustar  \0"
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
-_NUMBERS = tuple(slice(*span) for span in ((100, 108), (108, 116), (116, 124), (329, 337), (337, 345)))
+_NUMBER_FIELDS = tuple(slice(*span) for span in ((100, 108), (108, 116), (116, 124), (329, 337), (337, 345)))
 """The fields for mode, owner, group and device numbers, which must be valid since other readers parse them."""
-_MEANINGFUL = ("path", "linkpath", "size", "hdrcharset")
+_SUPPORTED_PAX_KEYS = ("path", "linkpath", "size", "hdrcharset")
 _UTF8 = "ISO-IR 10646 2000 UTF-8"
-_EXCLUDE = "exclude it from the sdist in the build configuration"
+_EXCLUDE_FIX = "exclude it from the sdist in the build configuration"
 
 
-def read_entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
+def read_entries(stream: TarStream, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
     """Yield the entries of a tar file; when an entry is yielded, the stream is at the start of its content.
 
     Raises:
         ArchiveError: The stream is not a tar file, exceeds the limits, or may be read differently by other
         readers.
     """
-    extended = _Extended()
+    extended = _ExtendedHeaders()
     headers = 0
     while True:
-        block = stream.read(_BLOCK)
-        if len(block) < _BLOCK:
+        block = stream.read(_BLOCK_SIZE)
+        if len(block) < _BLOCK_SIZE:
             raise ArchiveError("is truncated (tar archive without an end marker)")
-        if block == _ZEROS:
+        if block == _ZERO_BLOCK:
             if not stream.is_zero_to_the_end():
                 raise ArchiveError("has trailing data after the end of its tar archive")
             if extended.kinds:
@@ -68,16 +68,16 @@ def read_entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
             return
         headers += 1
         if headers > limits.max_entries:
-            raise too_large(f"has more than {limits.max_entries} entries")
+            raise too_large_error(f"has more than {limits.max_entries} entries")
         kind, size, name = _parse_header(block)
-        end = stream.position + -(-size // _BLOCK) * _BLOCK
-        if kind in _EXTENSIONS:
-            if size > _MAX_EXTENSION:
+        end = stream.position + -(-size // _BLOCK_SIZE) * _BLOCK_SIZE
+        if kind in _EXTENDED_HEADER_KINDS:
+            if size > _MAX_EXTENDED_HEADER_SIZE:
                 raise ArchiveError(f"has an extended tar header of {counted(size, 'byte')} (for {name!a})")
             extended.add(kind, stream.read(size))
         else:
             yield _make_entry(block, size, name, extended, stream.position)
-            extended = _Extended()
+            extended = _ExtendedHeaders()
         if not stream.skip_to(end):
             raise ArchiveError(f"is truncated (in {name!a})")
 
@@ -85,22 +85,22 @@ def read_entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
 def _parse_header(block: bytes) -> tuple[bytes, int, bytes]:
     """Return the type flag, the size in bytes and the name in a tar header."""
     checksum = _OCTAL.fullmatch(block[148:156])
-    if checksum is None or int(checksum[1] or b"0", 8) not in _checksums(block):
+    if checksum is None or int(checksum[1] or b"0", 8) not in _valid_checksums(block):
         raise ArchiveError("is not a tar archive, or has a damaged header (checksum)")
-    for field in _NUMBERS:
+    for field in _NUMBER_FIELDS:
         _parse_number(block[field])
     _parse_number(block[136:148], negative=True)
     name = block[:100].partition(b"\0")[0]
     magic = block[257:265]
-    if magic == _POSIX:
+    if magic == _POSIX_MAGIC:
         if prefix := block[345:500].partition(b"\0")[0]:
             name = prefix + b"/" + name
-    elif block[345:500].strip(b"\0") or magic not in (_GNU, bytes(8)):
+    elif block[345:500].strip(b"\0") or magic not in (_GNU_MAGIC, bytes(8)):
         raise ArchiveError(f"has a tar header of an unknown format ({name!a})")
     return block[156:157], _parse_number(block[124:136]), name
 
 
-def _checksums(block: bytes) -> Iterator[int]:
+def _valid_checksums(block: bytes) -> Iterator[int]:
     """Yield the valid checksums of a tar header: of unsigned bytes, and of signed bytes as old writers use."""
     summed = block[:148] + b" " * 8 + block[156:]  # without the checksum itself
     total = sum(summed)
@@ -119,23 +119,23 @@ def _parse_number(field: bytes, *, negative: bool = False) -> int:
     raise ArchiveError(f"has a damaged tar header (number {field!a})")
 
 
-def _make_entry(block: bytes, size: int, name: bytes, extended: _Extended, offset: int) -> Entry:
+def _make_entry(block: bytes, size: int, name: bytes, extended: _ExtendedHeaders, offset: int) -> ArchiveEntry:
     """Return the entry described by a tar header and the extended headers before it."""
     kind = block[156:157]
     quoted_name = repr(extended.name or name.decode("utf-8", "replace"))
     if kind in _DEVICES:
-        raise ArchiveError(f"contains {_DEVICES[kind]}: {quoted_name}", _EXCLUDE)
+        raise ArchiveError(f"contains {_DEVICES[kind]}: {quoted_name}", _EXCLUDE_FIX)
     if kind == _SPARSE or extended.is_sparse:
-        raise ArchiveError(f"contains a sparse file: {quoted_name}", _EXCLUDE)
-    if kind not in _KINDS:
+        raise ArchiveError(f"contains a sparse file: {quoted_name}", _EXCLUDE_FIX)
+    if kind not in _ENTRY_KINDS:
         raise ArchiveError(f"contains an entry of unknown type {kind!a}: {quoted_name}")
     # A name that an extended header completes may be cut inside a character.
-    short_name = name.decode("utf-8", "replace") if extended.name else _decode(name)
+    short_name = name.decode("utf-8", "replace") if extended.name else _decode_utf8(name)
     if extended.name and (short_name.startswith("/") or ".." in short_name.split("/")):
         raise ArchiveError(f"has two names for one entry: {short_name!r} and {quoted_name}")
     if extended.size not in (None, size) and (size or extended.size < _MIN_PAX_SIZE):
         raise ArchiveError(f"has two sizes for one entry: {quoted_name}")
-    entry_kind = _KINDS[kind]
+    entry_kind = _ENTRY_KINDS[kind]
     short_name = extended.name or short_name
     if entry_kind == "file" and short_name.endswith("/"):
         if kind != b"\0":
@@ -143,18 +143,18 @@ def _make_entry(block: bytes, size: int, name: bytes, extended: _Extended, offse
         entry_kind = "directory"
     if entry_kind != "file" and size:
         raise ArchiveError(f"has content for a folder or a link: {quoted_name}")
-    target = extended.target or _decode(block[157:257].partition(b"\0")[0])
-    return Entry(
+    target = extended.target or _decode_utf8(block[157:257].partition(b"\0")[0])
+    return ArchiveEntry(
         name=short_name.rstrip("/"),
         kind=entry_kind,
         size=size,
         mode=_parse_number(block[100:108]),
-        target=target if entry_kind in ("symlink", "hardlink") else "",
-        offset=offset,
+        link_target=target if entry_kind in ("symlink", "hardlink") else "",
+        content_offset=offset,
     )
 
 
-class _Extended:
+class _ExtendedHeaders:
     """The values that extended headers set for the next entry."""
 
     def __init__(self) -> None:
@@ -166,8 +166,8 @@ class _Extended:
 
     def add(self, kind: bytes, content: bytes) -> None:
         if kind == _PAX_GLOBAL:  # git archive puts the commit into one
-            for key, _ in _pax_records(content):
-                if key in _MEANINGFUL or key.startswith("GNU.sparse."):
+            for key, _ in _parse_pax_records(content):
+                if key in _SUPPORTED_PAX_KEYS or key.startswith("GNU.sparse."):
                     raise ArchiveError(f"has a pax header that sets {key!r} for all entries")
             return
         if kind in self.kinds or (self.kinds and _PAX in (kind, *self.kinds)):
@@ -182,14 +182,14 @@ class _Extended:
 
     def _add_pax(self, content: bytes) -> None:
         keys: set[str] = set()
-        for key, value in _pax_records(content):
-            if key in _MEANINGFUL and key in keys:
+        for key, value in _parse_pax_records(content):
+            if key in _SUPPORTED_PAX_KEYS and key in keys:
                 raise ArchiveError(f"has a pax header that sets {key!r} twice")
             keys.add(key)
             if key == "path":
-                self.name = _decode(value)
+                self.name = _decode_utf8(value)
             elif key == "linkpath":
-                self.target = _decode(value)
+                self.target = _decode_utf8(value)
             elif key == "size":
                 if not value.isdigit() or len(value) > 18:  # noqa: PLR2004 - as far as 64 bits go
                     raise ArchiveError(f"has a pax header with the size {value!a}")
@@ -205,10 +205,10 @@ def _parse_long_name(content: bytes) -> str:
     name, _, rest = content.partition(b"\0")
     if not name or rest.strip(b"\0"):
         raise ArchiveError(f"has a damaged tar header (long name {content[:100]!a})")
-    return _decode(name)
+    return _decode_utf8(name)
 
 
-def _pax_records(content: bytes) -> Iterator[tuple[str, bytes]]:
+def _parse_pax_records(content: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the key and value of each record in a pax header."""
     start = count = 0
     while start < len(content):
@@ -216,13 +216,13 @@ def _pax_records(content: bytes) -> Iterator[tuple[str, bytes]]:
         end = start + (int(digits) if digits.isdigit() else 0)
         key, equals, value = content[start + len(digits) + 1 : end].partition(b"=")
         count += 1
-        if not (equals and key and value.endswith(b"\n")) or end > len(content) or count > _MAX_RECORDS:
+        if not (equals and key and value.endswith(b"\n")) or end > len(content) or count > _MAX_PAX_RECORDS:
             raise ArchiveError(f"has a damaged pax header ({content[start : start + 40]!a})")
-        yield _decode(key), value[:-1]
+        yield _decode_utf8(key), value[:-1]
         start = end
 
 
-def _decode(name: bytes) -> str:
+def _decode_utf8(name: bytes) -> str:
     try:
         return name.decode()
     except UnicodeDecodeError:

@@ -21,19 +21,19 @@ from relnox.system.process import Completed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_PROGRAM = Path(__file__).with_name("fork_server.py")
+_SERVER_SCRIPT = Path(__file__).with_name("fork_server.py")
 _START_TIMEOUT = 120.0
 _UMASK = 0o022
 _POLL_INTERVAL = 0.5
 """The time in seconds between two reads of a running program's output."""
 
 
-def has_fork() -> bool:
+def can_fork_safely() -> bool:
     """Return whether processes can be forked safely; False on Windows, and on macOS, where libraries may crash."""
     return hasattr(os, "fork") and sys.platform != "darwin"
 
 
-def twine_script() -> str:
+def find_twine_script() -> str:
     """Return the path of the script that `python -m twine` runs."""
     from importlib.util import find_spec
 
@@ -76,7 +76,7 @@ class ForkServer:
         self._writing = threading.Lock()
         self._ready: Future[int] = Future()
         self._process = subprocess.Popen(
-            [python, _PROGRAM, *modules],
+            [python, _SERVER_SCRIPT, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -84,7 +84,7 @@ class ForkServer:
             start_new_session=True,
             umask=_UMASK,  # also for the bytecode that Python writes
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._read_replies, daemon=True).start()
 
     def is_single_threaded(self) -> bool:
         """Return whether the process has only one thread, and so can be forked safely; wait until it is ready."""
@@ -107,13 +107,13 @@ class ForkServer:
             self._process.kill()
             self._process.wait()
 
-    def register(self) -> tuple[int, Path, Future[int]]:
+    def register_request(self) -> tuple[int, Path, Future[int]]:
         """Register a request; return its number, the path for its output, and a future with its exit status."""
         number = next(self._numbers)
         status = self._waiting[number] = Future()
         return number, self._folder / f"{number}.output", status
 
-    def send(self, request: Mapping[str, object]) -> None:
+    def send_request(self, request: Mapping[str, object]) -> None:
         """Send a request, in the format described in `fork_server`.
 
         Raises:
@@ -126,9 +126,9 @@ class ForkServer:
                 self._process.stdin.write(line)
                 self._process.stdin.flush()
         except (OSError, ValueError) as error:
-            raise _server_died() from error
+            raise _server_died_error() from error
 
-    def _listen(self) -> None:
+    def _read_replies(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         with self._process.stdout as replies:
             for line in replies:
@@ -141,7 +141,7 @@ class ForkServer:
             self._ready.set_result(0)
         while self._waiting:
             with contextlib.suppress(KeyError):
-                self._waiting.popitem()[1].set_exception(_server_died())
+                self._waiting.popitem()[1].set_exception(_server_died_error())
 
 
 class Fork:
@@ -155,7 +155,7 @@ class Fork:
         self.server = server
         self._after: int | None = None
 
-    def run(  # noqa: PLR0913 - as in process.run
+    def run_script(  # noqa: PLR0913 - as in process.run
         self,
         argv: Sequence[str],
         *,
@@ -178,7 +178,7 @@ class Fork:
         Raises:
             Failed: The program timed out, or the warm process has died.
         """
-        number, output, future = self.server.register()
+        number, output, future = self.server.register_request()
         request = {
             "id": number,
             "argv": list(argv),
@@ -190,24 +190,24 @@ class Fork:
             request["after"] = self._after
         if keep_alive:
             request["keep_alive"] = True
-        self.server.send(request)
+        self.server.send_request(request)
         with _OutputFile(output, on_line) as output_file:
             status = self._wait(number, future, timeout, output_file)
         self._after = number if keep_alive and status == 0 else None
         return Completed(tuple(argv), status, output_file.text)
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """Kill the fork if it was kept alive."""
         if self._after is not None:
-            self.server.send({"end": self._after})
+            self.server.send_request({"end": self._after})
             self._after = None
 
     def _wait(self, number: int, future: Future[int], timeout: float, output_file: _OutputFile) -> int:
         for _ in range(max(1, int(timeout / _POLL_INTERVAL))):
             with contextlib.suppress(FutureTimeout):
                 return future.result(_POLL_INTERVAL)
-            output_file.read()
-        self.server.send({"end": number})
+            output_file.read_new_lines()
+        self.server.send_request({"end": number})
         with contextlib.suppress(FutureTimeout):
             future.exception(_POLL_INTERVAL * 4)
         raise Failed(
@@ -231,7 +231,7 @@ class _OutputFile:
         """The output that has been read so far."""
         return self._content.decode(errors="replace")
 
-    def read(self, *, to_the_end: bool = False) -> None:
+    def read_new_lines(self, *, to_the_end: bool = False) -> None:
         """Pass new lines to the callback; with `to_the_end`, also an incomplete last line."""
         with contextlib.suppress(FileNotFoundError):
             self._content = self._path.read_bytes()
@@ -244,11 +244,11 @@ class _OutputFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.read(to_the_end=True)
+        self.read_new_lines(to_the_end=True)
         self._path.unlink(missing_ok=True)
 
 
-def _server_died() -> Failed:
+def _server_died_error() -> Failed:
     return Failed(
         "build-process-died",
         "warm process of the build backend died",

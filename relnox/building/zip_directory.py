@@ -6,49 +6,54 @@ import struct
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from relnox.building.entries import ArchiveError
-from relnox.building.findings import error, rejected
+from relnox.building.findings import error, rejected_by_index
 
 if TYPE_CHECKING:
     from relnox.building.findings import Finding
 
-LOCAL = b"PK\x03\x04"
+LOCAL_HEADER_SIGNATURE = b"PK\x03\x04"
 """The signature of an entry's local header."""
-FIX = "write the wheel as Python's zipfile does: to a file, stored or deflated"
-_END, _END64, _LOCATOR, _CENTRAL = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"PK\x01\x02"
+REWRITE_FIX = "write the wheel as Python's zipfile does: to a file, stored or deflated"
+_END_SIGNATURE, _END64_SIGNATURE, _LOCATOR_SIGNATURE, _ENTRY_SIGNATURE = (
+    b"PK\x05\x06",
+    b"PK\x06\x06",
+    b"PK\x06\x07",
+    b"PK\x01\x02",
+)
 _END_FIELDS = struct.Struct("<4s4H2LH")
 _END64_FIELDS = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_FIELDS = struct.Struct("<4sLQL")
-_CENTRAL_FIELDS = struct.Struct("<4s6H3L5H2L")
+_ENTRY_FIELDS = struct.Struct("<4s6H3L5H2L")
 _EXTRA_FIELDS = struct.Struct("<HH")
 _MAX_COMMENT = (1 << 16) - 1
-MAX_RECORD = _CENTRAL_FIELDS.size + 2 * (1 << 12)
+MAX_ENTRY_SIZE = _ENTRY_FIELDS.size + 2 * (1 << 12)
 """The maximum size in bytes of a directory entry: its fixed part, and 4 KiB each for its name and extra fields."""
-_BIG, _MANY = 0xFFFFFFFF, 0xFFFF  # the number is elsewhere (ZIP64)
-_ZIP64, _UNICODE_PATH = 0x0001, 0x7075
+_ZIP64_SIZE_MARKER, _ZIP64_COUNT_MARKER = 0xFFFFFFFF, 0xFFFF  # the number is elsewhere (ZIP64)
+_ZIP64_FIELD, _UNICODE_PATH_FIELD = 0x0001, 0x7075
 
 
-class Record(NamedTuple):
-    """An entry of the central directory; `start` is the position of the entry's local header in the file."""
+class DirectoryEntry(NamedTuple):
+    """An entry of the central directory; `header_position` is where the entry's local header starts."""
 
     name: bytes
     flags: int
-    method: int
-    crc: int
-    packed: int
+    compression_method: int
+    crc32: int
+    compressed_size: int
     size: int
-    start: int
+    header_position: int
     mode: int
 
 
-def find(file: IO[bytes]) -> tuple[int, int, int]:
+def find_directory(file: IO[bytes]) -> tuple[int, int, int]:
     """Return the start and end positions of the central directory, and the number of its entries."""
     size = file.seek(0, 2)
     file.seek(max(size - _END_FIELDS.size - _MAX_COMMENT, 0))
     tail = file.read()
-    at = tail.rfind(_END)
+    at = tail.rfind(_END_SIGNATURE)
     if at < 0:
         file.seek(0)
-        truncated = file.read(4) == LOCAL
+        truncated = file.read(4) == LOCAL_HEADER_SIGNATURE
         raise ArchiveError("is truncated (no zip directory)" if truncated else "is not a zip file")
     if len(tail) - at < _END_FIELDS.size:
         raise ArchiveError("is truncated (in the last record of the zip file)")
@@ -57,17 +62,17 @@ def find(file: IO[bytes]) -> tuple[int, int, int]:
     if len(tail) - at - _END_FIELDS.size != comment:
         raise ArchiveError("has bytes after the archive")
     if comment:
-        raise ArchiveError("has an archive comment (another archive could be hidden in it)", FIX)
-    if tail[at - _LOCATOR_FIELDS.size : at].startswith(_LOCATOR) and at >= _LOCATOR_FIELDS.size:
+        raise ArchiveError("has an archive comment (another archive could be hidden in it)", REWRITE_FIX)
+    if tail[at - _LOCATOR_FIELDS.size : at].startswith(_LOCATOR_SIGNATURE) and at >= _LOCATOR_FIELDS.size:
         file.seek(end - _LOCATOR_FIELDS.size - _END64_FIELDS.size)
         big = _END64_FIELDS.unpack(file.read(_END64_FIELDS.size))
         _, located_disk, located, disks = _LOCATOR_FIELDS.unpack_from(tail, at - _LOCATOR_FIELDS.size)
         end -= _LOCATOR_FIELDS.size + _END64_FIELDS.size
         signature, record, _, _, disk64, first64, here64, count64, length64, start64 = big
         small = ((disk, disk64), (first_disk, first64), (here, here64), (count, count64))
-        agree = all(one in (other, _MANY) for one, other in small)
-        agree = agree and length in (length64, _BIG) and start in (start64, _BIG)
-        expected = (_END64, 44, 0, end, True)
+        agree = all(one in (other, _ZIP64_COUNT_MARKER) for one, other in small)
+        agree = agree and length in (length64, _ZIP64_SIZE_MARKER) and start in (start64, _ZIP64_SIZE_MARKER)
+        expected = (_END64_SIGNATURE, 44, 0, end, True)
         if (signature, record, located_disk, located, agree) != expected or disks > 1:
             raise ArchiveError("has ZIP64 records that contradict the other ones")
         disk, first_disk, here, count, length, start = disk64, first64, here64, count64, length64, start64
@@ -79,53 +84,57 @@ def find(file: IO[bytes]) -> tuple[int, int, int]:
     return start, end, count
 
 
-def parse(data: bytes, count: int, findings: list[Finding]) -> list[Record]:
+def parse_directory(data: bytes, count: int, findings: list[Finding]) -> list[DirectoryEntry]:
     """Return the entries of the central directory, and append findings about them to `findings`."""
-    records: list[Record] = []
+    records: list[DirectoryEntry] = []
     at = 0
     for _ in range(count):
-        if len(data) - at < _CENTRAL_FIELDS.size or data[at : at + 4] != _CENTRAL:
+        if len(data) - at < _ENTRY_FIELDS.size or data[at : at + 4] != _ENTRY_SIGNATURE:
             raise ArchiveError("has a damaged zip directory (fewer entries than stated)")
-        _, _, _, flags, method, _, _, crc, packed, size, *others = _CENTRAL_FIELDS.unpack_from(data, at)
+        _, _, _, flags, method, _, _, crc, packed, size, *others = _ENTRY_FIELDS.unpack_from(data, at)
         names, extras, comments, disk, _, attributes, start = others
-        at += _CENTRAL_FIELDS.size
+        at += _ENTRY_FIELDS.size
         name, extra = data[at : at + names], data[at + names : at + names + extras]
         at += names + extras + comments
         if len(name) != names or len(extra) != extras or at > len(data) or disk:
-            raise ArchiveError(f"has a damaged zip directory (at {quoted(name)})")
-        fields64 = zip64_field(extra, name, findings)
+            raise ArchiveError(f"has a damaged zip directory (at {quote_name(name)})")
+        fields64 = find_zip64_field(extra, name, findings)
         size, packed, start = resolve_zip64((size, packed, start), fields64, name)
         if comments:
             findings.append(
-                rejected("zip-rejected", f"has a comment on {quoted(name)} (rejected by the public index)", FIX)
+                rejected_by_index(
+                    "zip-rejected",
+                    f"has a comment on {quote_name(name)} (rejected by the public index)",
+                    REWRITE_FIX,
+                )
             )
-        records.append(Record(name, flags, method, crc, packed, size, start, attributes >> 16))
+        records.append(DirectoryEntry(name, flags, method, crc, packed, size, start, attributes >> 16))
     if at != len(data):
         raise ArchiveError("has bytes in its zip directory that belong to no entry")
     return records
 
 
-def zip64_field(extra: bytes, name: bytes, findings: list[Finding]) -> bytes:
+def find_zip64_field(extra: bytes, name: bytes, findings: list[Finding]) -> bytes:
     """Return the content of the ZIP64 extra field, or b"" if there is none; append findings to `findings`."""
     zip64, kinds = b"", set()
     while extra:
         kind, size = _EXTRA_FIELDS.unpack_from(extra) if len(extra) >= _EXTRA_FIELDS.size else (0, len(extra))
         value, extra = extra[_EXTRA_FIELDS.size :][:size], extra[_EXTRA_FIELDS.size + size :]
         if len(value) != size:
-            raise ArchiveError(f"has a damaged extra field (at {quoted(name)})")
-        if kind in (_ZIP64, _UNICODE_PATH) and kind in kinds:
+            raise ArchiveError(f"has a damaged extra field (at {quote_name(name)})")
+        if kind in (_ZIP64_FIELD, _UNICODE_PATH_FIELD) and kind in kinds:
             findings.append(
-                rejected(
+                rejected_by_index(
                     "zip-rejected",
-                    f"has a duplicate extra field at {quoted(name)} (rejected by the public index)",
-                    FIX,
+                    f"has a duplicate extra field at {quote_name(name)} (rejected by the public index)",
+                    REWRITE_FIX,
                 )
             )
         kinds.add(kind)
-        if kind == _ZIP64:
+        if kind == _ZIP64_FIELD:
             zip64 = value
-        elif kind == _UNICODE_PATH and value[5:] != name:
-            names = f"{quoted(name)} and {quoted(value[5:])}"
+        elif kind == _UNICODE_PATH_FIELD and value[5:] != name:
+            names = f"{quote_name(name)} and {quote_name(value[5:])}"
             findings.append(error("zip-ambiguous", f"has two names for one file: {names}"))
     return zip64
 
@@ -133,20 +142,20 @@ def zip64_field(extra: bytes, name: bytes, findings: list[Finding]) -> bytes:
 def resolve_zip64(values: tuple[int, ...], fields64: bytes, name: bytes) -> tuple[int, ...]:
     """Return the values of a header, taking those that it marks as too large from its ZIP64 field."""
     numbers = [int.from_bytes(fields64[at : at + 8], "little") for at in range(0, len(fields64), 8)]
-    if _BIG not in values:
+    if _ZIP64_SIZE_MARKER not in values:
         if numbers and tuple(numbers) != values[: len(numbers)]:
-            raise _contradiction(name)
+            raise _zip64_contradiction(name)
         return values
-    resolved = tuple(numbers.pop(0) if value == _BIG and numbers else value for value in values)
-    if _BIG in resolved or numbers:
-        raise _contradiction(name)
+    resolved = tuple(numbers.pop(0) if value == _ZIP64_SIZE_MARKER and numbers else value for value in values)
+    if _ZIP64_SIZE_MARKER in resolved or numbers:
+        raise _zip64_contradiction(name)
     return resolved
 
 
-def _contradiction(name: bytes) -> ArchiveError:
-    return ArchiveError(f"has ZIP64 fields that contradict the other ones (at {quoted(name)})")
+def _zip64_contradiction(name: bytes) -> ArchiveError:
+    return ArchiveError(f"has ZIP64 fields that contradict the other ones (at {quote_name(name)})")
 
 
-def quoted(name: bytes) -> str:
+def quote_name(name: bytes) -> str:
     """Return the first 200 characters of a name, quoted for messages."""
     return repr(name.decode("utf-8", "replace")[:200])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from relnox.building.conditions import Conditions
+    from relnox.building.conditions import BuildConditions
     from relnox.building.sessions import BuildSession
     from relnox.steps.run import Run
 
@@ -199,7 +199,7 @@ def _fix_names_sibling(step: Build, run: Run) -> Iterator[None]:
     """Name the sibling in the fix if a build fails because a module of that sibling is missing."""
     try:
         yield
-    except building.backend.MissingModule as error:
+    except building.backend.MissingModuleError as error:
         module, owners = find_owners(step.package, error.modules, run)
         if owners:
             error.fix = (
@@ -215,7 +215,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
     into: Path,
     run: Run,
     requirement_sets: set[tuple[str, ...]],
-    conditions: Conditions | None = None,
+    conditions: BuildConditions | None = None,
 ) -> list[Path]:
     """Build a package's sdist, and from it a wheel, or one for each Python that no earlier wheel supports.
 
@@ -228,7 +228,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
         conditions: The umask, time zone and locale.
     """
     conditions = conditions or building.conditions.DEFAULT
-    variables = run.variables(more=conditions.variables(step.epoch))
+    variables = run.variables(more=conditions.environment_variables(step.epoch))
     if step.command:
         return _run_command(step, source, into, run, variables, conditions)
     built = built_packages(run)
@@ -274,7 +274,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
 
 
 def _run_command(  # noqa: PLR0913, PLR0917 - as above
-    step: Build, source: Path, into: Path, run: Run, variables: Mapping[str, str], conditions: Conditions
+    step: Build, source: Path, into: Path, run: Run, variables: Mapping[str, str], conditions: BuildConditions
 ) -> list[Path]:
     """Build the archives with the project's own build command."""
     arguments = [argument.replace("{output}", str(into)) for argument in step.command]

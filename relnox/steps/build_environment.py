@@ -93,10 +93,10 @@ class PreparingEnvironment(Action[PrepareBuildEnvironment]):
     def apply(self) -> None:
         """Create the environment, or take it from the cache."""
         step = self.step
-        self.environment = self.pool.prepare(
+        self.environment = self.pool.prepare_environment(
             step.requires,
             step.backend,
-            self.run.variables(more=building.conditions.DEFAULT.variables(step.epoch)),
+            self.run.variables(more=building.conditions.DEFAULT.environment_variables(step.epoch)),
             step.constraints,
         )
 

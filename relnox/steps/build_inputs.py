@@ -41,5 +41,5 @@ def digest(  # noqa: PLR0913 - all inputs
     constraints: Constraints,
 ) -> str:
     """Hash all inputs of a build: the source, and the releases that build requirements resolve to."""
-    pins = [[*requirements, *pool.pins(requirements, constraints)] for requirements in requires]
+    pins = [[*requirements, *pool.resolve_pins(requirements, constraints)] for requirements in requires]
     return serialization.digest([inputs, pins, pythons, command, *pool.sources])

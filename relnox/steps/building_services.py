@@ -51,7 +51,7 @@ class BuildingServices(Service):
         """Return the environment of installers for build and test environments."""
         variables = self._run.variables(own_indexes=True, more=more)
         index = self._settings.only_index
-        return variables if index is None else building.installer_settings.pin_index(variables, index)
+        return variables if index is None else building.installer_settings.use_only_index(variables, index)
 
     def report_package_sources(self, installer: str) -> None:
         """Report the sources of build requirements once, with a warning about sources beside the index."""
@@ -80,7 +80,7 @@ class BuildingServices(Service):
     def warm_twine(self) -> ForkServer | None:
         """Return a fork server with twine imported, started on first use; None where fork is missing."""
         with self._lock:
-            if self._twine is None and building.workers.has_fork():
+            if self._twine is None and building.workers.can_fork_safely():
                 self._twine = building.workers.start_twine_server(
                     self._run.variables(), self._run.folder("output")
                 )
@@ -118,7 +118,7 @@ class BuildingServices(Service):
         settings = building.installer_settings
         if (index := self._settings.only_index) is not None:
             return (settings.PackageSource("index", index, "the project's settings"),)
-        return settings.package_sources(installer, self.installer_variables(), self._run.root)
+        return settings.find_package_sources(installer, self.installer_variables(), self._run.root)
 
     def _uv_folder(self) -> Path:
         """Make a folder whose uv.toml has only those settings of the project that apply to builds.

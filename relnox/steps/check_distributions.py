@@ -132,8 +132,8 @@ class Checking(Action[CheckDistributions]):
         on_line = self.on_line
         if (warm := self.run.service(BuildingServices).warm_twine()) is None:
             return process.run([sys.executable, "-m", "twine", *arguments], env=variables, on_line=on_line)
-        return building.workers.Fork(warm).run(
-            [building.workers.twine_script(), *arguments],
+        return building.workers.Fork(warm).run_script(
+            [building.workers.find_twine_script(), *arguments],
             cwd=None,
             env=variables,
             timeout=_CHECK_TIMEOUT,

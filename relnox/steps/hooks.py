@@ -148,9 +148,9 @@ class RunningHook(Action[RunHook]):
         )
 
     def _is_unchanged(self, file: Distribution) -> bool:
-        from relnox.building.archives import is_unchanged
+        from relnox.building.archives import file_matches
 
-        return is_unchanged(self.run.root / str(self.step.folder) / file.filename, file.size, file.sha256)
+        return file_matches(self.run.root / str(self.step.folder) / file.filename, file.size, file.sha256)
 
     def _files(self) -> tuple[Distribution, ...]:
         """Return the archives of the packages that take part."""

@@ -23,8 +23,8 @@ def wrong_origins(
         distribution = installed.get(name)
         if distribution is None:
             yield f"{name} is not installed, although {archive.path.name} was passed to the installer"
-        elif _path(distribution.origin.get("url", "")) != _path(archive.path.as_uri()):
-            origin = distribution.origin.get("url") or "the trusted index"
+        elif _path(distribution.direct_url.get("url", "")) != _path(archive.path.as_uri()):
+            origin = distribution.direct_url.get("url") or "the trusted index"
             yield f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}"
 
 
@@ -34,8 +34,8 @@ def changed_files(
     """Find installed files that differ from RECORD; the archives themselves were checked when opened."""
     for name, archive in archives.items():
         if name in installed:
-            wheel_record = building.modules.record_hashes(archive) if archive.kind == "wheel" else {}
-            for change in building.installed.changed_files(installed[name], wheel_record):
+            wheel_record = building.modules.read_record_hashes(archive) if archive.kind == "wheel" else {}
+            for change in building.installed.find_changed_files(installed[name], wheel_record):
                 yield f"{name}: {change}"
 
 

@@ -45,7 +45,7 @@ def nothing_to_check(verifying: Verifying) -> Failed:
     """Describe a package that was installed, but has nothing to import or run."""
     package, archive = verifying.step.package, verifying.files[verifying.step.package]
     distribution = verifying.installed[archive.name]
-    if any(not name.startswith(f"{distribution.info.name}/") for name in distribution.record):
+    if any(not name.startswith(f"{distribution.dist_info_folder.name}/") for name in distribution.record_hashes):
         content = "has files, but no module and no script"
         fix = (
             f'add a smoke test: [tool.relnox.verify] smoke = {{ {package} = ["…"] }}; or, if there is nothing '

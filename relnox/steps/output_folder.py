@@ -59,7 +59,7 @@ def check_unchanged(path: Path, built: Distribution) -> None:
     Raises:
         Failed: It was removed, or differs.
     """
-    if not building.archives.is_unchanged(path, built.size, built.sha256):
+    if not building.archives.file_matches(path, built.size, built.sha256):
         raise Failed(
             "archive-changed",
             f"{path.name} was changed or removed after it was built",

@@ -63,13 +63,13 @@ class ClearingCache(Action[ClearCache]):
     """Removes cached build environments of earlier runs."""
 
     def check(self) -> str | None:
-        return None if environment_cache().content() else "nothing to remove"
+        return None if environment_cache().list_paths() else "nothing to remove"
 
     def apply(self) -> None:
         environment_cache().clear()
 
     def verify(self) -> str:
-        if remaining := environment_cache().content():
+        if remaining := environment_cache().list_paths():
             raise Failed(
                 "file-not-removed",
                 f"{remaining[0]} still exists after it was removed",

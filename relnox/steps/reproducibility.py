@@ -72,7 +72,7 @@ class CheckingReproducibility(Action[CheckReproducibility]):
             if name in rebuilt:
                 found_differences += [
                     (kind, f"{name}: {detail}")
-                    for kind, detail in building.comparison.differences(first, rebuilt[name])
+                    for kind, detail in building.comparison.find_differences(first, rebuilt[name])
                 ]
             else:
                 found_differences.append(

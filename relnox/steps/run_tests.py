@@ -61,7 +61,7 @@ class Testing(Action[RunTests]):
         installer = building.environments.find_installer(self.step.installer, services.installer_variables())
         folder = self.run.folder(self.step.key)
         services.report_package_sources(installer.name)
-        environment = installer.create(
+        environment = installer.create_environment(
             folder / "env", building.interpreters.find_interpreter(self.step.python).path
         )
         python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -78,7 +78,7 @@ class Testing(Action[RunTests]):
         completed = process.run(
             self.step.command,
             cwd=source_of(self.run).folder / self.step.folder,
-            env=environment.variables(self.run.variables(more=dict(self.step.environment))),
+            env=environment.activated_variables(self.run.variables(more=dict(self.step.environment))),
             timeout=_TEST_TIMEOUT,
             on_line=self.on_line,
         )

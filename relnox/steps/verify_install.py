@@ -115,7 +115,7 @@ class Verifying(Action[VerifyInstall]):
         self.others = self._required_others()
         with self.run.service(EnvironmentFolders).borrow(self.step.python) as folder:
             self._install(folder)
-            self.installed = building.installed.read_installed(self.environment)
+            self.installed = building.installed.read_installed_distributions(self.environment)
             used = {**self.files, **self.others}
             if messages := (  # foreign code must not run
                 *install_comparison.wrong_origins(self.installed, used),
@@ -199,7 +199,7 @@ class Verifying(Action[VerifyInstall]):
         ]
         while queue and self.step.checks.requirements:
             archive, extras = queue.pop()
-            for name, required_extras in building.modules.required_names(
+            for name, required_extras in building.modules.find_applicable_requirements(
                 archive, self.interpreter.version, extras
             ):
                 if name in self.step.others and name not in others:
@@ -211,7 +211,7 @@ class Verifying(Action[VerifyInstall]):
         """Create the environment, install the files, and check that the requirements are compatible."""
         install_checks = self.step.checks
         installer = building.environments.find_installer(self.step.installer, self.run.variables())
-        self.environment = installer.create(folder, self.interpreter.path)
+        self.environment = installer.create_environment(folder, self.interpreter.path)
         requirements = [str(archive.path) for archive in (*self.files.values(), *self.others.values())]
         if install_checks.extras:
             url = self.files[self.step.package].path.as_uri()
@@ -226,7 +226,7 @@ class Verifying(Action[VerifyInstall]):
         if ran.returncode != 0:
             raise install_failures.not_installed(self, ran)
         if install_checks.requirements:
-            installer.check(self.environment).check(
+            installer.run_pip_check(self.environment).check(
                 f"{self.release} on Python {self.interpreter.version}: the installed packages are incompatible",
                 fix="correct the requirements that are named",
             )
@@ -247,7 +247,9 @@ class Verifying(Action[VerifyInstall]):
         if archive.kind == "wheel":
             return building.modules.import_names(archive)
         distribution = self.installed.get(archive.name)
-        return building.modules.import_names(archive, distribution.record if distribution is not None else ())
+        return building.modules.import_names(
+            archive, distribution.record_hashes if distribution is not None else ()
+        )
 
     def _scripts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Map the installed scripts to their functions, and the missing extras that they need."""
@@ -255,7 +257,7 @@ class Verifying(Action[VerifyInstall]):
 
         distribution = self.installed.get(self.step.package)
         scripts = (
-            building.modules.parse_scripts(distribution.info / "entry_points.txt")
+            building.modules.read_scripts(distribution.dist_info_folder / "entry_points.txt")
             if distribution is not None
             else {}
         )

@@ -77,13 +77,13 @@ def test_import_names_of_the_metadata_take_precedence(tmp_path: Path) -> None:
 
 def test_script_names_are_case_sensitive(tmp_path: Path) -> None:
     path = tmp_path / "entry_points.txt"
-    assert modules.parse_scripts(path) == {}
+    assert modules.read_scripts(path) == {}
     path.write_text(
         "[console_scripts]\nRun-It = demo_app:main\n\n[gui_scripts]\nshow = demo_app.gui:main [x, y]\n\n"
         "[other]\nx = y\n",
         encoding="utf-8",
     )
-    assert modules.parse_scripts(path) == {
+    assert modules.read_scripts(path) == {
         "Run-It": ("demo_app:main", ()),
         "show": ("demo_app.gui:main", ("x", "y")),
     }

@@ -14,7 +14,7 @@ from loopback import make_wheel
 from plain_index import serving
 from projects import repository
 
-from relnox.building.installer_settings import PackageSource, package_sources, pin_index
+from relnox.building.installer_settings import PackageSource, find_package_sources, use_only_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,7 +149,7 @@ def test_uv_settings_of_the_project_are_reported(name: str, tmp_path: Path) -> N
     )
     (below := tmp_path / "below").mkdir()
 
-    found = package_sources("uv", {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}, below)
+    found = find_package_sources("uv", {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}, below)
 
     assert found == (
         PackageSource("extra index", "https://extra.example.invalid/simple", str(tmp_path / name)),
@@ -162,13 +162,15 @@ def test_no_index_of_pip_and_precedence_of_variables() -> None:
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_EXTRA_INDEX_URL": "https://a.example.invalid/ https://b.example.invalid/",
     }
-    assert [each.url for each in package_sources("pip", variables, Path())] == [
+    assert [each.url for each in find_package_sources("pip", variables, Path())] == [
         "https://a.example.invalid/",
         "https://b.example.invalid/",
     ]
     alone = {**variables, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/srv/wheels"}
-    assert package_sources("pip", alone, Path()) == (PackageSource("find-links", "/srv/wheels", "PIP_FIND_LINKS"),)
-    assert package_sources("pip", pin_index(alone, "https://c.example.invalid/"), Path()) == (
+    assert find_package_sources("pip", alone, Path()) == (
+        PackageSource("find-links", "/srv/wheels", "PIP_FIND_LINKS"),
+    )
+    assert find_package_sources("pip", use_only_index(alone, "https://c.example.invalid/"), Path()) == (
         PackageSource("index", "https://c.example.invalid/", "PIP_INDEX_URL"),
     )
 

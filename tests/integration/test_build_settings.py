@@ -14,7 +14,7 @@ from projects import commit_all, repository, write
 from toy_backend import PYPROJECT, releases_of
 
 from relnox.building.environments import pip_timestamp
-from relnox.building.installer_settings import constraint_files, external_constraints
+from relnox.building.installer_settings import find_constraint_files, find_external_constraints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -266,7 +266,7 @@ def test_constraint_files_are_found_like_pip_and_uv_do(tmp_path: Path) -> None:
         "PIP_CONSTRAINT": "a.txt https://example.invalid/b.txt",
         "UV_BUILD_CONSTRAINT": "c.txt",
     }
-    assert constraint_files(variables, tmp_path) == (
+    assert find_constraint_files(variables, tmp_path) == (
         (str(tmp_path / "a.txt"), "PIP_CONSTRAINT"),
         ("https://example.invalid/b.txt", "PIP_CONSTRAINT"),
         (str(tmp_path / "c.txt"), "UV_BUILD_CONSTRAINT"),
@@ -275,7 +275,9 @@ def test_constraint_files_are_found_like_pip_and_uv_do(tmp_path: Path) -> None:
         "# from https://example.invalid\nsix>=1  # as in six @ 1\n--hash=sha256:00\n-i https://example.invalid\n"
     )
     output = list(
-        external_constraints([str(tmp_path / "a.txt"), "https://example.invalid/b.txt"], ["six @ file:///six.whl"])
+        find_external_constraints(
+            [str(tmp_path / "a.txt"), "https://example.invalid/b.txt"], ["six @ file:///six.whl"]
+        )
     )
     assert output == ["six @ file:///six.whl", "-i https://example.invalid", "https://example.invalid/b.txt"]
 

@@ -310,7 +310,9 @@ def test_interpreters_are_verified_by_running_them(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_new_environments_have_no_other_packages(installer: str, tmp_path: Path) -> None:
-    made = find_installer(installer, clean_environment({})).create(tmp_path / "env", find_interpreter("").path)
+    made = find_installer(installer, clean_environment({})).create_environment(
+        tmp_path / "env", find_interpreter("").path
+    )
     listed = process.run(
         [made.python, "-I", "-c", "import importlib.metadata as m; print(list(m.distributions()))"]
     )

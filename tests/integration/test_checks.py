@@ -322,7 +322,7 @@ def test_normalized_file_names_are_accepted_for_any_project_name(name: str, numb
         requires=(),
         import_names=None,
         entries=(),
-        members=(),
+        member_names=(),
         metadata=b"",
     )
     said = [each.message for each in identity.check_identity(archive, checks.Expected(name=normal))]
@@ -426,7 +426,7 @@ def test_modules_missing_from_an_sdist_are_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_decompression_bomb_is_rejected_in_an_sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relnox.building.entries._ALWAYS_ALLOWED", 1 << 20)
+    monkeypatch.setattr("relnox.building.entries._MIN_UNPACKED_SIZE", 1 << 20)
     path = sdist(tmp_path, {"zeros": bytes(4 << 20)})
     assert found(path) == ["error: unpacks to more than 100 times its size"]
 

@@ -158,7 +158,7 @@ def test_no_warm_process_outlives_a_closed_pool(tmp_path: Path) -> None:
     environment = Environment(tmp_path, Path(sys.executable))
 
     pool.close()
-    pool.backend_server(environment, "uv_build", dict(os.environ))
+    pool.get_backend_server(environment, "uv_build", dict(os.environ))
     assert len(pool._running) == 1
     assert all_end([each._process.pid for each in pool._running])
 
@@ -175,7 +175,7 @@ def test_the_last_environment_is_started_while_the_index_is_queried(
         (folder / "python").symlink_to(python)
         return Environment(folder, folder / "python")
 
-    last = store.get(["uv_build==1"], python, "own", make)
+    last = store.get_or_create(["uv_build==1"], python, "own", make)
     store.record_resolution(["uv_build"], ["uv_build==1"], python, "own")
 
     class Asked(Installer):
@@ -193,7 +193,7 @@ def test_the_last_environment_is_started_while_the_index_is_queried(
 
     pool = BuildEnvironmentPool(installer=Asked(None), python=python, folder=lambda _: tmp_path, cache=store)
     with contextlib.closing(pool):
-        ready = pool.prepare(["uv_build"], "uv_build", dict(os.environ))
+        ready = pool.prepare_environment(["uv_build"], "uv_build", dict(os.environ))
         assert (ready == last) == (today == "uv_build==1")
         assert store.last_environment(["uv_build"], python, "own") == ready
         assert {each for each, _ in pool._servers._futures} == {last.folder, ready.folder}
@@ -223,7 +223,7 @@ def making() -> Making:
 
 
 def get(store: EnvironmentCache, making: Making, *pins: str, python: str = sys.executable) -> Environment:
-    return store.get(pins, Path(python), "uv", making)
+    return store.get_or_create(pins, Path(python), "uv", making)
 
 
 def test_the_last_resolution_of_requirements_is_remembered(making: Making, kept: Path) -> None:
@@ -301,7 +301,7 @@ def test_an_environment_without_its_interpreter_is_created_again(kept: Path, tmp
         return environment
 
     for _ in range(2):
-        EnvironmentCache(kept).get(["a==1"], Path(sys.executable), "uv", make)
+        EnvironmentCache(kept).get_or_create(["a==1"], Path(sys.executable), "uv", make)
         base.unlink()
     assert len(making.made) == 2
 
@@ -326,7 +326,7 @@ def test_another_interpreter_is_another_environment(kept: Path, making: Making, 
     assert get(store, making, "a==1", python=str(linked)) == first  # the same one, by another name
     os.utime(python, (1, 1))  # upgraded in its place
     assert get(store, making, "a==1", python=str(python)) != first
-    assert store.get(["a==1"], python, "pip", making) != first
+    assert store.get_or_create(["a==1"], python, "pip", making) != first
     assert get(store, making, "a==2", python=str(python)) != first
     assert len(making.made) == 4
 
@@ -363,7 +363,7 @@ def test_a_failed_creation_leaves_no_files(kept: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        EnvironmentCache(kept).get(["a==1"], Path(sys.executable), "uv", make)
+        EnvironmentCache(kept).get_or_create(["a==1"], Path(sys.executable), "uv", make)
     assert list(kept.iterdir()) == []
 
 

@@ -49,7 +49,7 @@ class Server:
         self.folder = folder
         self.script = folder / "script.py"
         self.process = subprocess.Popen(
-            [python, workers._PROGRAM, *modules],
+            [python, workers._SERVER_SCRIPT, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"PATH": os.defpath, "PYTHONPATH": str(folder), "PYTHONUTF8": "1"},
@@ -349,7 +349,7 @@ def test_a_hook_that_times_out_is_killed_with_its_children(
     sleeping: str, near: ForkServer, tmp_path: Path
 ) -> None:
     with pytest.raises(Failed, match="timed out after 2 s"):
-        Fork(near).run([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=2, on_line=print)
+        Fork(near).run_script([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=2, on_line=print)
     assert all_end(family(tmp_path / "pids")[:2])
 
 
@@ -361,7 +361,9 @@ def test_a_killed_server_is_reported_without_waiting(
 
     def hook() -> None:
         with pytest.raises(Failed, match="warm process of the build backend died") as error:
-            Fork(near).run([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=LIMIT, on_line=print)
+            Fork(near).run_script(
+                [sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=LIMIT, on_line=print
+            )
         said.append(str(error.value.fix))
 
     waiting = threading.Thread(target=hook)
@@ -385,7 +387,7 @@ def test_output_is_reported_while_a_hook_runs(tmp_path: Path) -> None:
     path = script(tmp_path, text)
     server = ForkServer(Path(sys.executable), (), {**os.environ, "PYTHONUTF8": "1"}, tmp_path)
     came: list[tuple[float, str]] = []
-    ran = Fork(server).run(
+    ran = Fork(server).run_script(
         [path], cwd=None, env={}, timeout=LIMIT, on_line=lambda line: came.append((time.monotonic(), line))
     )
     server.close()
@@ -396,4 +398,4 @@ def test_output_is_reported_while_a_hook_runs(tmp_path: Path) -> None:
 
 
 def test_this_platform_forks() -> None:
-    assert workers.has_fork()
+    assert workers.can_fork_safely()

@@ -133,7 +133,7 @@ def test_declarative_builds_use_one_process_for_both_archives(
 ) -> None:
     root = workspace(tmp_path / "home", {"first-one": package("first-one", "flit-core", stated=stated)})
     asked: list[Mapping[str, Any]] = []
-    ask = ForkServer.send
+    ask = ForkServer.send_request
 
     def asking(self: ForkServer, request: Mapping[str, Any]) -> None:
         asked.append(request)

@@ -59,12 +59,12 @@ def below(folder: Path) -> list[Path]:
 
 def test_kept_environments_are_private(umask: int, tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept" / "relnox" / "environments")
-    made = cache.get(["a==1"], PYTHON, "uv", make)
+    made = cache.get_or_create(["a==1"], PYTHON, "uv", make)
     cache.record_resolution(["a"], ["a==1"], PYTHON, "uv")
     for parent in (tmp_path / "kept", tmp_path / "kept" / "relnox", cache.folder, made.folder.parent):
         assert mode(parent) == 0o700, parent
     assert not [path for path in below(cache.folder) if mode(path) & 0o022]
-    assert cache.get(["a==1"], PYTHON, "uv", never) == made
+    assert cache.get_or_create(["a==1"], PYTHON, "uv", never) == made
     assert cache.last_environment(["a"], PYTHON, "uv") == made
     assert cache.problem is None
 
@@ -72,10 +72,10 @@ def test_kept_environments_are_private(umask: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "env", "env/lib", "env/lib/module.py", "env/lib/__pycache__/module.pyc"])
 def test_an_environment_that_others_can_write_is_not_used(name: str, tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept")
-    made = cache.get(["a==1"], PYTHON, "uv", make)
+    made = cache.get_or_create(["a==1"], PYTHON, "uv", make)
     opened = made.folder.parent / name
     opened.chmod(mode(opened) | 0o002)
-    again = cache.get(["a==1"], PYTHON, "uv", make)
+    again = cache.get_or_create(["a==1"], PYTHON, "uv", make)
     assert again.folder != made.folder
     assert cache.problem == f"{opened} is writable by other users (the environment is created again)"
 
@@ -84,30 +84,30 @@ def test_an_environment_that_others_can_write_is_not_used(name: str, tmp_path: P
 @pytest.mark.parametrize("name", ["", "env/lib/module.py"])
 def test_an_environment_of_another_user_is_not_used(name: str, tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept")
-    made = cache.get(["a==1"], PYTHON, "uv", make)
+    made = cache.get_or_create(["a==1"], PYTHON, "uv", make)
     os.chown(made.folder.parent / name, 65534, 65534)
-    assert cache.get(["a==1"], PYTHON, "uv", make).folder != made.folder
+    assert cache.get_or_create(["a==1"], PYTHON, "uv", make).folder != made.folder
     assert "belongs to another user" in (cache.problem or "")
 
 
 def test_an_environment_behind_a_link_is_not_used(tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept")
-    made = cache.get(["a==1"], PYTHON, "uv", make)
+    made = cache.get_or_create(["a==1"], PYTHON, "uv", make)
     folder = made.folder.parent
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
-    assert cache.get(["a==1"], PYTHON, "uv", make).folder != made.folder
+    assert cache.get_or_create(["a==1"], PYTHON, "uv", make).folder != made.folder
     assert "is a symbolic link" in (cache.problem or "")
 
 
 @pytest.mark.parametrize("where", ["folder", "parent"])
 def test_nothing_is_kept_where_others_can_put_something_in_its_place(where: str, tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "home" / "kept")
-    cache.get(["a==1"], PYTHON, "uv", make)
+    cache.get_or_create(["a==1"], PYTHON, "uv", make)
     opened = cache.folder if where == "folder" else cache.folder.parent
     opened.chmod(0o777)
     with pytest.raises(PermissionError):
-        cache.get(["a==1"], PYTHON, "uv", never)
+        cache.get_or_create(["a==1"], PYTHON, "uv", never)
     assert str(opened) in (cache.problem or "")
     assert "is writable by other users" in (cache.problem or "")
     assert cache.last_environment(["a"], PYTHON, "uv") is None
@@ -120,27 +120,27 @@ def test_nothing_is_kept_behind_a_link(tmp_path: Path) -> None:
     (tmp_path / "kept").symlink_to(tmp_path / "elsewhere")
     cache = EnvironmentCache(tmp_path / "kept")
     with pytest.raises(PermissionError):
-        cache.get(["a==1"], PYTHON, "uv", never)
+        cache.get_or_create(["a==1"], PYTHON, "uv", never)
     assert "is a symbolic link" in (cache.problem or "")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_an_entry_leads_nowhere_but_into_the_cache(tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept")
-    made = cache.get(["a==1"], PYTHON, "uv", make)
+    made = cache.get_or_create(["a==1"], PYTHON, "uv", make)
     made.folder.parent.rename(tmp_path / "elsewhere")
     (entry,) = cache.folder.glob("*.json")
     entry.write_text(entry.read_text(encoding="utf-8").replace(made.folder.parent.name, "../elsewhere"))
-    assert cache.get(["a==1"], PYTHON, "uv", make).folder.is_relative_to(cache.folder)
+    assert cache.get_or_create(["a==1"], PYTHON, "uv", make).folder.is_relative_to(cache.folder)
 
 
 def test_clearing_removes_nothing_but_environments(tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept")
-    cache.get(["a==1"], PYTHON, "uv", make)
+    cache.get_or_create(["a==1"], PYTHON, "uv", make)
     write(cache.folder, {"notes.json": "mine", "mine/notes.txt": "mine"})
     cache.clear()
     assert sorted(path.name for path in cache.folder.iterdir()) == ["mine", "notes.json"]
-    assert cache.content() == []
+    assert cache.list_paths() == []
 
 
 def test_what_a_build_makes_cannot_be_written_by_others(umask: int, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from running import run
 from warm import build_all, package, settled
 from warm import workspace as workspace_of
 
-from relnox.building.comparison import FIXES, differences
+from relnox.building.comparison import FIXES, find_differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,7 +179,7 @@ OF_AN_SDIST: dict[str, Case] = {
 def test_differences_of_two_wheels_are_located(case: str, tmp_path: Path) -> None:
     entries, more, expected = OF_A_WHEEL[case]
     one, other = wheel(tmp_path / "1.whl", A, B), wheel(tmp_path / "2.whl", *entries, **more)
-    assert list(differences(one, other)) == expected
+    assert list(find_differences(one, other)) == expected
 
 
 @pytest.mark.parametrize("case", OF_AN_SDIST)
@@ -187,7 +187,7 @@ def test_differences_of_two_sdists_are_located(case: str, tmp_path: Path) -> Non
     entries, more, expected = OF_AN_SDIST[case]
     (tmp_path / "other").mkdir()
     one, other = (folder / "a-1.tar.gz" for folder in (tmp_path, tmp_path / "other"))
-    assert list(differences(sdist(one, A, B), sdist(other, *entries, **more))) == expected
+    assert list(find_differences(sdist(one, A, B), sdist(other, *entries, **more))) == expected
 
 
 def test_link_targets_and_file_types_are_compared(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_link_targets_and_file_types_are_compared(tmp_path: Path) -> None:
     made = [sdist(tmp_path / f"{number}.tar.gz", A, (B[0], b"", kind)) for number, kind in enumerate(kinds)]
     for one in made:
         for other in made:
-            said = [what for what, where in differences(one, other) if "b.py" in where]
+            said = [what for what, where in find_differences(one, other) if "b.py" in where]
             assert said == ([] if one == other else ["content"])
 
 
@@ -216,7 +216,7 @@ def test_an_archive_that_cannot_be_read_is_a_difference_and_no_traceback(name: s
         path.parent.mkdir()
     (wheel if name.endswith(".whl") else sdist)(whole, A, B)
     broken.write_bytes(whole.read_bytes()[:60])
-    ((what, where),) = differences(whole, broken)
+    ((what, where),) = find_differences(whole, broken)
     assert what == "content"
     assert "cannot be read" in where
 

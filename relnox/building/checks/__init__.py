@@ -9,7 +9,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from relnox.building import archives
-from relnox.building.archives import UNREADABLE, ArchiveError, iter_files
+from relnox.building.archives import READ_ERRORS, ArchiveError, iter_files
 from relnox.building.checks import (
     completeness,
     identity,
@@ -53,7 +53,7 @@ def find_errors(
     path: Path,
     *,
     public: bool,
-    limits: ArchiveLimits = archives.LIMITS,
+    limits: ArchiveLimits = archives.DEFAULT_LIMITS,
     may_be_empty: bool = False,
     optional_extensions: bool = False,
 ) -> tuple[Finding, ...]:
@@ -71,7 +71,9 @@ def find_errors(
     )[1]
 
 
-def find_missing_extensions(paths: Iterable[Path], limits: ArchiveLimits = archives.LIMITS) -> tuple[Finding, ...]:
+def find_missing_extensions(
+    paths: Iterable[Path], limits: ArchiveLimits = archives.DEFAULT_LIMITS
+) -> tuple[Finding, ...]:
     """Return the errors of `check_extensions` for the archives of a release, skipping unreadable ones."""
     readable = []
     for path in paths:
@@ -87,7 +89,7 @@ def check_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
     """
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     wheels = [archive for archive in release if archive.kind == "wheel"]
-    if sdist is None or any(completeness.is_native(member) for wheel in wheels for member in wheel.members):
+    if sdist is None or any(completeness.is_native(member) for wheel in wheels for member in wheel.member_names):
         return ()
     return tuple(
         finding
@@ -96,7 +98,7 @@ def check_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
     )
 
 
-def read_checked(path: Path, limits: ArchiveLimits = archives.LIMITS) -> Archive:
+def read_checked(path: Path, limits: ArchiveLimits = archives.DEFAULT_LIMITS) -> Archive:
     """Read and check an archive that was built elsewhere; what only the public index rejects is allowed.
 
     Raises:
@@ -142,7 +144,7 @@ def _resolved(findings: Iterator[Finding], archive: Archive, *, private: bool) -
             results.append(set_file_and_level(finding, file=archive.path.name, private=private))  # noqa: PERF401 - it may end midway
     except ArchiveError as problem:
         results.append(_unreadable(problem, archive.path))
-    except UNREADABLE as problem:
+    except READ_ERRORS as problem:
         finding = error("archive-unreadable", f"cannot be read completely ({problem})")
         results.append(set_file_and_level(finding, file=archive.path.name, private=private))
     return tuple(results)

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from relnox.building.findings import rejected
+from relnox.building.findings import rejected_by_index
 from relnox.core.planning import fixes
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[
     for classifier in sorted(set(classifiers)):
         if classifier.startswith("Private ::"):
             if not private:
-                yield rejected(
+                yield rejected_by_index(
                     "classifier-private",
                     f"classifier {classifier!r} prevents publishing to the public index",
                     "to publish the package, remove the classifier from project.classifiers, or from the code "
@@ -40,13 +40,13 @@ def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[
                 )
         elif classifier in deprecated:
             successors = " or ".join(map(repr, deprecated[classifier]))
-            yield rejected(
+            yield rejected_by_index(
                 "classifier-deprecated",
                 f"classifier {classifier!r} is deprecated",
                 f"replace it with {successors}" if successors else "remove it",
             )
         elif (valid is not None and classifier not in valid) or _FORM.fullmatch(classifier) is None:
-            yield rejected(
+            yield rejected_by_index(
                 "classifier-unknown",
                 f"classifier {classifier!r} is not known to the public index",
                 "use one of those that `python -m trove_classifiers` prints "

@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 
 from relnox.building.archives import iter_files, member_path
-from relnox.building.findings import abbreviate, error, warning
-from relnox.building.modules import import_names, only_tests
+from relnox.building.findings import error, format_names, warning
+from relnox.building.modules import are_only_tests, import_names
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.planning import fixes
 from relnox.system import syntax_trees
@@ -69,7 +69,7 @@ def check_completeness(
 
     For the options, see `Expected`.
     """
-    if not any(_is_installed(member) for member in archive.members):
+    if not any(_is_installed(member) for member in archive.member_names):
         if not may_be_empty:
             yield error(
                 "wheel-without-modules",
@@ -78,14 +78,14 @@ def check_completeness(
                 f'[tool.relnox] metadata-only = ["{archive.name}"]',
             )
         return
-    if only_tests(import_names(archive)):
+    if are_only_tests(import_names(archive)):
         yield warning(
-            "wheel-without-modules", f"has no modules except {abbreviate(import_names(archive))}", _INCLUDE
+            "wheel-without-modules", f"has no modules except {format_names(import_names(archive))}", _INCLUDE
         )
     if archive.platforms != {"any"} and not optional_extensions and not _has_native_file(archive):
         yield error(
             "wheel-without-extensions",
-            f"is for {abbreviate(archive.platforms)}, but has no native modules or programs",
+            f"is for {format_names(archive.platforms)}, but has no native modules or programs",
             f"check why the build does not compile them ({_VERBOSE}), or build a wheel for any platform; if they "
             f"are optional: {_optional(archive)}",
         )
@@ -93,7 +93,7 @@ def check_completeness(
 
 def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Yield a finding if a wheel lacks the native modules that its sdist declares."""
-    if any(is_native(member) for member in wheel.members):
+    if any(is_native(member) for member in wheel.member_names):
         return
     if (declared := declared_extensions(sdist)) is None or _has_native_file(wheel):
         return
@@ -159,7 +159,8 @@ def _is_installed(member: str) -> bool:
 def _has_native_file(archive: Archive) -> bool:
     """Return whether a wheel has a script or a file with native code, according to file names and first bytes."""
     named = any(
-        is_native(member) or _BINARY.fullmatch(member) or ".data/scripts/" in member for member in archive.members
+        is_native(member) or _BINARY.fullmatch(member) or ".data/scripts/" in member
+        for member in archive.member_names
     )
     return named or any(content.startswith(_MAGIC) for _, content in iter_files(archive, _MAGIC_BYTES))
 
@@ -170,7 +171,9 @@ def _optional(archive: Archive) -> str:
 
 def _top_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of each of these files that exists in the top-level folder of an sdist."""
-    members = {member for member in sdist.members if member.count("/") == 1 and member_path(member).name in names}
+    members = {
+        member for member in sdist.member_names if member.count("/") == 1 and member_path(member).name in names
+    }
     if members:
         for member, content in iter_files(sdist, _MAX_SOURCE):
             if member in members:

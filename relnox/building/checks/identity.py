@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from relnox.building.checks.requirements import differing_requirements
-from relnox.building.findings import error, rejected, warning
+from relnox.building.findings import error, rejected_by_index, warning
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -105,11 +105,11 @@ def _check_file_name(archive: Archive) -> Iterator[Finding]:
             "file-name-not-normalized", f"version in the file name is not normalized ({archive.version})", fix
         )
     elif actual != normalized:
-        yield rejected(
+        yield rejected_by_index(
             "file-name-not-normalized", "file name is not normalized (rejected by the public index)", fix
         )
     if len(actual) > _MAX_FILE_NAME:
-        yield rejected(
+        yield rejected_by_index(
             "file-name-too-long",
             f"file name has {len(actual)} characters (the public index accepts {_MAX_FILE_NAME})",
             "shorten the name or the version",
@@ -123,7 +123,7 @@ def _normalized_file_name(archive: Archive) -> str:
 
 def _check_prohibited_name(archive: Archive) -> Iterator[Finding]:
     if archive.name in _PROHIBITED_NAMES:
-        yield rejected(
+        yield rejected_by_index(
             "project-name-prohibited",
             f"project name {archive.name} is prohibited on the public index",
             "choose another project.name",

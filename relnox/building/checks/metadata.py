@@ -17,7 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from relnox.building import core_metadata
 from relnox.building.archives import member_path
 from relnox.building.checks import classifiers
-from relnox.building.findings import rejected, warning
+from relnox.building.findings import rejected_by_index, warning
 from relnox.core.records import replace
 
 if TYPE_CHECKING:
@@ -91,15 +91,15 @@ def _parse_for_upload(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]
 
 def _metadata_version(version: str | None) -> Iterator[Finding]:
     if version is None:
-        yield rejected("metadata-version-missing", "Metadata-Version is missing", _DEFAULT_FIX)
+        yield rejected_by_index("metadata-version-missing", "Metadata-Version is missing", _DEFAULT_FIX)
     elif version == "2.0":
-        yield rejected(
+        yield rejected_by_index(
             "metadata-version-unsupported",
             "Metadata-Version is 2.0 (never standardized, rejected by the public index)",
             "build with a current version of the build backend",
         )
     elif version not in _VERSIONS:
-        yield rejected(
+        yield rejected_by_index(
             "metadata-version-unsupported",
             f"Metadata-Version is {version} (the public index accepts {_VERSIONS[0]} to {_VERSIONS[-1]})",
             'set core-metadata-version = "2.4" in [tool.hatch.build.targets.wheel] and .sdist, '
@@ -110,7 +110,7 @@ def _metadata_version(version: str | None) -> Iterator[Finding]:
 def _specification_violations(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[Finding]:
     """Yield violations of the core metadata specification."""
     for field in sorted(unparsed):
-        yield rejected(
+        yield rejected_by_index(
             "metadata-field-invalid",
             f"metadata field {field} is unknown or malformed",
             _FIXES.get(field, _DEFAULT_FIX),
@@ -122,7 +122,7 @@ def _specification_violations(raw: RawMetadata, unparsed: Mapping[str, list[str]
         for problem in sorted(problems, key=lambda problem: (problem.field, str(problem))):
             if problem.field not in _CHECKED_ELSEWHERE:
                 fix = _FIXES.get(problem.field, _DEFAULT_FIX)
-                yield rejected("metadata-field-invalid", f"metadata is invalid: {problem}", fix)
+                yield rejected_by_index("metadata-field-invalid", f"metadata is invalid: {problem}", fix)
 
 
 def _check_addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
@@ -132,7 +132,7 @@ def _check_addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
         addresses = [address for _, address in getaddresses([fields.get(key, "")]) if address]
         for address in addresses:
             if not _is_address(address):
-                finding = rejected(
+                finding = rejected_by_index(
                     "metadata-field-invalid", f"{field} {address!r} is not a valid email address", fix
                 )
                 yield finding if len(addresses) == 1 else replace(finding, level="warning")
@@ -147,18 +147,20 @@ def _check_links(fields: Mapping[str, Any]) -> Iterator[Finding]:
     fix = 'write it as in [project.urls] Homepage = "https://example.org"'
     for key, field in (("home_page", "Home-page"), ("download_url", "Download-URL")):
         if key in fields and not _is_link(fields[key]):
-            yield rejected("metadata-field-invalid", f"{field} {fields[key]!r} is not a valid web address", fix)
+            yield rejected_by_index(
+                "metadata-field-invalid", f"{field} {fields[key]!r} is not a valid web address", fix
+            )
     for label, link in fields.get("project_urls", {}).items():
         if not label:
-            yield rejected("metadata-field-invalid", f"Project-URL {link!r} has no label", fix)
+            yield rejected_by_index("metadata-field-invalid", f"Project-URL {link!r} has no label", fix)
         elif len(label) > _MAX_LABEL:
-            yield rejected(
+            yield rejected_by_index(
                 "url-label-too-long",
                 f"Project-URL label {label!r} has {len(label)} characters (the public index accepts {_MAX_LABEL})",
                 "shorten the key in [project.urls]",
             )
         elif not _is_link(link):
-            yield rejected(
+            yield rejected_by_index(
                 "metadata-field-invalid", f"Project-URL {label} = {link!r} is not a valid web address", fix
             )
 
@@ -180,14 +182,14 @@ def _check_requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
                 requirement = Requirement(text)
             except InvalidRequirement:
                 if key != "requires_dist":
-                    yield rejected(
+                    yield rejected_by_index(
                         "metadata-field-invalid",
                         f"metadata is invalid: {text!r} is not a valid requirement",
                         _FIXES["requires-dist"],
                     )
             else:
                 if requirement.url is not None:
-                    yield rejected(
+                    yield rejected_by_index(
                         "requirement-by-url", f"requirement {text} names a URL (rejected by the public index)", fix
                     )
 
@@ -196,7 +198,7 @@ def _check_license(fields: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield a finding if the license is declared in more than one place (PEP 639)."""
     expression = fields.get("license_expression")
     if expression and fields.get("license"):
-        yield rejected(
+        yield rejected_by_index(
             "license-declared-twice",
             "metadata has both License and License-Expression",
             'keep only license = "SPDX expression" in pyproject.toml',
@@ -213,13 +215,13 @@ def _check_license(fields: Mapping[str, Any]) -> Iterator[Finding]:
 def _check_license_files(archive: Archive, files: Iterable[str]) -> Iterator[Finding]:
     """Yield the license files that are missing from the place where the format requires them (PEP 639)."""
     if archive.kind == "sdist":
-        top = next((parts[0] for member in archive.members if (parts := member_path(member).parts)), "")
+        top = next((parts[0] for member in archive.member_names if (parts := member_path(member).parts)), "")
     else:
         top = "-".join(archive.path.name.split("-")[:2]) + ".dist-info/licenses"
-    members = set(archive.members)
+    members = set(archive.member_names)
     for file in files:
         if f"{top}/{file}" not in members:
-            yield rejected(
+            yield rejected_by_index(
                 "license-file-missing",
                 f"license file {file} is missing (expected at {top}/{file})",
                 "include it in the build configuration, or remove it from project.license-files",
@@ -228,14 +230,14 @@ def _check_license_files(archive: Archive, files: Iterable[str]) -> Iterator[Fin
 
 def _check_version_and_summary(archive: Archive, summary: str) -> Iterator[Finding]:
     if archive.version.local is not None:
-        yield rejected(
+        yield rejected_by_index(
             "local-version",
             f"version {archive.version} is a local version (rejected by the public index)",
             'build from a clean checkout of a tag, or set local_scheme = "no-local-version" (setuptools-scm, '
             "hatch-vcs)",
         )
     if len(summary) > _MAX_SUMMARY:
-        yield rejected(
+        yield rejected_by_index(
             "summary-too-long",
             f"Summary has {len(summary)} characters (the public index accepts {_MAX_SUMMARY})",
             "shorten project.description; put the long text into project.readme",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.building.archives import Archive
-    from relnox.building.entries import Entry
+    from relnox.building.entries import ArchiveEntry
     from relnox.building.findings import Finding
 
 _FIX = "exclude it from the build, or rename it"
@@ -64,7 +64,7 @@ def _describe_problem(name: str) -> str | None:
 
 def _find_collisions(archive: Archive) -> Iterator[Finding]:
     """Yield entries that would overwrite one another when unpacked on some operating system."""
-    first: dict[str, Entry] = {}
+    first: dict[str, ArchiveEntry] = {}
     counts: dict[str, int] = {}
     folders: set[str] = set()
     windows_or_mac = archive.kind == "sdist" or any(

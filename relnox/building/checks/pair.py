@@ -14,8 +14,8 @@ from relnox.building import core_metadata
 from relnox.building.archives import iter_files, member_path
 from relnox.building.checks.requirements import differing_requirements
 from relnox.building.checks.sdist import is_generated
-from relnox.building.findings import abbreviate, error, warning
-from relnox.building.modules import import_names, only_tests
+from relnox.building.findings import error, format_names, warning
+from relnox.building.modules import are_only_tests, import_names
 from relnox.core.planning import fixes
 
 if TYPE_CHECKING:
@@ -58,14 +58,15 @@ def compare_archives(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
 
 def _missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Yield a finding if a wheel contains only tests, but its sdist has other packages."""
-    if not only_tests(import_names(wheel)):
+    if not are_only_tests(import_names(wheel)):
         return
-    folders = {member_path(member).parent for member in sdist.members if member.endswith("/__init__.py")}
+    folders = {member_path(member).parent for member in sdist.member_names if member.endswith("/__init__.py")}
     packages = {folder.name for folder in folders if folder.parent not in folders}
-    if packages and not only_tests(packages):
+    if packages and not are_only_tests(packages):
         yield error(
             "wheel-without-modules",
-            f"has no modules except {abbreviate(import_names(wheel))}, but its sdist has {abbreviate(packages)}",
+            f"has no modules except {format_names(import_names(wheel))}, "
+            f"but its sdist has {format_names(packages)}",
             'include them in the build configuration: [tool.setuptools.packages.find] where = ["src"]',
         )
 
@@ -148,17 +149,17 @@ def _compare_modules(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     sums = {zlib.crc32(content) for content in sources.values()}
     names = {member_path(name).name for name in sources}
     modules = [entry for entry in wheel.entries if entry.name.endswith(".py")]
-    differing = [entry.name for entry in modules if entry.crc not in sums and not is_generated(entry.name)]
+    differing = [entry.name for entry in modules if entry.crc32 not in sums and not is_generated(entry.name)]
     changed = [name for name in differing if member_path(name).name in names]
     if changed:
         yield warning(
             "wheel-differs-from-sdist",
-            f"files differ from its sdist: {abbreviate(changed)}",
+            f"files differ from its sdist: {format_names(changed)}",
             f"build the wheel from the sdist: {fixes.command('build-all')}",
         )
     if new := set(differing) - set(changed):
         yield warning(
             "wheel-differs-from-sdist",
-            f"files are not in its sdist: {abbreviate(new)}",
+            f"files are not in its sdist: {format_names(new)}",
             "include them in the sdist (build configuration)",
         )

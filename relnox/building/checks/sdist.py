@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from relnox.building.archives import member_path, read_file
-from relnox.building.findings import abbreviate, error, rejected, warning
+from relnox.building.findings import error, format_names, rejected_by_index, warning
 from relnox.core.documents import parse_toml, table_at
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from relnox.building.archives import Archive
-    from relnox.building.entries import Entry
+    from relnox.building.entries import ArchiveEntry
     from relnox.building.findings import Finding
 
 _MAX_SETTINGS = 1 << 20
@@ -39,9 +39,9 @@ _INCLUDE = "include it in the build configuration"
 def check_sdist(archive: Archive) -> Iterator[Finding]:
     """Yield violations of the sdist format, and missing files that the sdist's pyproject.toml refers to."""
     top = archive.path.name.removesuffix(".tar.gz")
-    tops = {parts[0] for member in archive.members if (parts := member_path(member).parts)}
+    tops = {parts[0] for member in archive.member_names if (parts := member_path(member).parts)}
     if len(tops) > 1:
-        yield rejected(
+        yield rejected_by_index(
             "top-level-folder-wrong",
             f"top-level entries are {', '.join(sorted(tops))} instead of the single folder {top} "
             "(rejected by the public index)",
@@ -58,15 +58,15 @@ def check_sdist(archive: Archive) -> Iterator[Finding]:
     yield from _missing_required_files(_project_table(archive), inside)
 
 
-def _check_links(entries: Sequence[Entry]) -> Iterator[Finding]:
+def _check_links(entries: Sequence[ArchiveEntry]) -> Iterator[Finding]:
     """Yield links, especially those to targets outside the sdist, and entries inside linked folders (PEP 706)."""
-    links = {_parts(entry.name): entry.target for entry in entries if entry.kind == "symlink"}
+    links = {_parts(entry.name): entry.link_target for entry in entries if entry.kind == "symlink"}
     files = {_parts(entry.name) for entry in entries if entry.kind == "file"}
     for entry in entries:
         parts = _parts(entry.name)
         if links and any(parts[:length] in links for length in range(1, len(parts))):
             yield error("link-unsafe", f"contains an entry below a link: {entry.name!r}", _LINK_FIX)
-        if entry.kind == "hardlink" and _parts(entry.target) not in files:
+        if entry.kind == "hardlink" and _parts(entry.link_target) not in files:
             yield error(
                 "link-unsafe",
                 f"contains a hard link to a file that is not in the sdist: {_format_link(entry)}",
@@ -80,8 +80,8 @@ def _check_links(entries: Sequence[Entry]) -> Iterator[Finding]:
             yield warning("link-in-sdist", f"contains a link: {_format_link(entry)}", _LINK_FIX)
 
 
-def _format_link(entry: Entry) -> str:
-    return f"{entry.name!r} -> {entry.target!r}"
+def _format_link(entry: ArchiveEntry) -> str:
+    return f"{entry.name!r} -> {entry.link_target!r}"
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def check_tracked_files(
     if extra:
         yield warning(
             "untracked-file-in-sdist",
-            f"contains files that git does not track: {abbreviate(extra)}",
+            f"contains files that git does not track: {format_names(extra)}",
             "exclude them in the build configuration, or git add them",
         )
     if "pyproject.toml" in tracked - inside and "setup.py" in inside:
@@ -176,14 +176,14 @@ def check_tracked_files(
     if missing := {name for name in tracked - inside if _is_missing_module(name, inside)}:
         yield warning(
             "module-missing-from-sdist",
-            f"lacks modules of a package that it contains: {abbreviate(missing)}",
+            f"lacks modules of a package that it contains: {format_names(missing)}",
             "include all packages in the build configuration, or exclude these by name",
         )
 
 
 def _paths_inside(archive: Archive) -> dict[str, str]:
     """Map the path of each member of an sdist, relative to its top-level folder, to the member's full name."""
-    return {"/".join(member_path(member).parts[1:]): member for member in archive.members}
+    return {"/".join(member_path(member).parts[1:]): member for member in archive.member_names}
 
 
 def is_generated(name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.tags import parse_tag
 
 from relnox.building.archives import find_dist_info_file, read_file
-from relnox.building.findings import error, rejected, warning
+from relnox.building.findings import error, rejected_by_index, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +48,7 @@ def check_tags(archive: Archive) -> Iterator[Finding]:
     for platform in sorted(archive.platforms):
         if not is_accepted(platform):
             fix = next((fix for start, fix in _FIXES.items() if platform.startswith(start)), _OTHER_FIX)
-            yield rejected(
+            yield rejected_by_index(
                 "platform-tag-rejected", f"platform tag {platform} is rejected by the public index", fix
             )
     yield from _compare_tags(archive)
@@ -87,7 +87,7 @@ def _compare_tags(archive: Archive) -> Iterator[Finding]:
             f"Wheel-Version is {version!r} (installers support 1.x)",
             "build with a current version of the build backend",
         )
-    compiled = [member for member in archive.members if member.endswith(_EXTENSION_SUFFIXES)]
+    compiled = [member for member in archive.member_names if member.endswith(_EXTENSION_SUFFIXES)]
     if compiled and archive.platforms == {"any"}:
         yield warning(
             "extension-in-pure-wheel",

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from relnox.building.archives import ArchiveError, find_dist_info_file, iter_files, read_file
 from relnox.building.checks import secrets
-from relnox.building.findings import abbreviate, error, rejected, warning
+from relnox.building.findings import error, format_names, rejected_by_index, warning
 from relnox.building.modules import parse_entry_points
 from relnox.core.text import counted
 
@@ -44,7 +44,7 @@ def check_wheel(archive: Archive) -> Iterator[Finding]:
     """Yield violations of the wheel format, and secrets in the wheel's files."""
     unpacked = sum(entry.size for entry in archive.entries)
     if unpacked > _BOMB_SIZE and unpacked > _BOMB_RATIO * archive.path.stat().st_size:
-        yield rejected(
+        yield rejected_by_index(
             "compression-ratio-too-high",
             f"unpacks to more than {_BOMB_RATIO} times its size (rejected by the public index)",
             "exclude large files from the build",
@@ -56,16 +56,16 @@ def check_wheel(archive: Archive) -> Iterator[Finding]:
 
 def _check_dist_info_folder(archive: Archive) -> Iterator[Finding]:
     """Yield a wrongly named `.dist-info` folder, and folders in `.data` that are not install schemes."""
-    tops = {member.partition("/")[0] for member in archive.members}
+    tops = {member.partition("/")[0] for member in archive.member_names}
     schemes = {
         scheme
-        for member in archive.members
+        for member in archive.member_names
         if ".data/" in member and (parts := member.split("/", 2))[0].endswith(".data") and (scheme := parts[1])
     }
     if unknown := schemes - _SCHEMES:
         yield error(
             "data-scheme-unknown",
-            f"has files for install schemes that do not exist: .data/{abbreviate(unknown)}",
+            f"has files for install schemes that do not exist: .data/{format_names(unknown)}",
             _REBUILD,
         )
     folders = {top for top in tops if top.endswith(".dist-info")}
@@ -74,7 +74,7 @@ def _check_dist_info_folder(archive: Archive) -> Iterator[Finding]:
     if {canonicalize_name(folder) for folder in folders} != {canonicalize_name(expected)}:
         yield error("metadata-folder-wrong", message, "build it again, in an empty folder")
     elif folders != {expected}:
-        yield rejected(
+        yield rejected_by_index(
             "metadata-folder-wrong",
             f"{message} (rejected by the public index)",
             "build it again, and do not rename the file",
@@ -98,9 +98,9 @@ def _check_record(archive: Archive) -> Iterator[Finding]:
     if rows is not None:
         rows.pop(name or "", None)
         if missing := rows.keys() - sizes.keys():
-            yield error("record-differs", f"files of RECORD are missing: {abbreviate(missing)}", _REBUILD)
+            yield error("record-differs", f"files of RECORD are missing: {format_names(missing)}", _REBUILD)
         if added := sizes.keys() - rows.keys():
-            yield error("record-differs", f"files are not in RECORD: {abbreviate(added)}", _REBUILD)
+            yield error("record-differs", f"files are not in RECORD: {format_names(added)}", _REBUILD)
     recorded = {member: row for member, row in (rows or {}).items() if member in sizes}
     hashes = {member: digest for member, row in recorded.items() if (digest := _hash_object(row)) is not None}
     yield from secrets.find_secrets(iter_files(archive, secrets.INSPECTED_BYTES, hashes.get), None)

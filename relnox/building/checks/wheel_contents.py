@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from relnox.building.findings import abbreviate, warning
+from relnox.building.findings import format_names, warning
 from relnox.core.planning import fixes
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
     for failure in failed:
         if failure.check.name in _CHECKED_ELSEWHERE:
             continue
-        files = f": {abbreviate(failure.args)}" if failure.args else ""
+        files = f": {format_names(failure.args)}" if failure.args else ""
         yield warning(
             "check-wheel-contents",
             f"check-wheel-contents {failure.check.name}: {failure.check.value}{files}",

@@ -34,11 +34,11 @@ def read_build_settings(
     import os
 
     from relnox.building.environments import find_installer
-    from relnox.building.installer_settings import constraint_files, external_constraints
+    from relnox.building.installer_settings import find_constraint_files, find_external_constraints
     from relnox.indexes import targets
     from relnox.source import uv_settings
 
-    files = constraint_files(os.environ, Path.cwd())
+    files = find_constraint_files(os.environ, Path.cwd())
     paths = tuple(dict.fromkeys(name for name, _ in files))
     by_package: dict[str, BuildSettings] = {}
     honored: dict[str, None] = {}
@@ -51,13 +51,13 @@ def read_build_settings(
             constraints = core.records.replace(constraints, exclude_newer=exclude_newer)
         by_package[package.name] = core.records.replace(build, constraints=constraints)
         honored |= dict.fromkeys(f"{key} ({uv.file})" for key in uv.honored)
-        for setting in (*uv.not_honored, *find_installer(installer).unsupported(constraints)):
+        for setting in (*uv.not_honored, *find_installer(installer).unsupported_constraints(constraints)):
             not_honored.setdefault(f"{setting} ({uv.file})", []).append(package.name)
     honored |= dict.fromkeys(setting for _, setting in files)
     honored |= {"UV_EXCLUDE_NEWER": None} if os.environ.get("UV_EXCLUDE_NEWER") else {}
     if targets.build_simple_url(project.config) is not None:
         bounds = {bound for build in by_package.values() for bound in build.constraints.requirements}
-        if addresses := list(external_constraints([name for name, _ in files], sorted(bounds))):
+        if addresses := list(find_external_constraints([name for name, _ in files], sorted(bounds))):
             raise Blocked(
                 "constraint-names-address",
                 "constraints name addresses, but builds may use only one index (build-index or trusted-index): "
