@@ -37,7 +37,7 @@ EMBEDDED = ROOT / "relnox" / "indexes" / "embedded"
 """Its errors are answers to a client, which shows their text and has a code of its own."""
 FINDINGS = {
     "error": "2 (`publish` and `collect`: 1)",
-    "rejected": "2 (`publish` and `collect`: 1; private packages: 0, a warning)",
+    "rejected_by_index": "2 (`publish` and `collect`: 1; private packages: 0, a warning)",
     "warning": "0, a warning (`build-all --strict`: 2)",
 }
 """How checks of archives end, by the function in `building.findings` that reports what they find."""
