@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from relnox.errors import RelnoxError
 
-_UNDERSTOOD = {"build": "build-all", "verify": "verify-install"}
+_SYNONYMS = {"build": "build-all", "verify": "verify-install"}
 """Maps other words for a task to its name; none of these tasks uploads anything."""
 
-_ANSWERED = {
+_SUGGESTIONS = {
     "upload": "relnox publish",
     "release": "relnox bump --commit --tag --push, then relnox build-all, then relnox publish",
     "version": "relnox status shows versions, relnox bump sets them, relnox --version shows relnox's own",
@@ -86,14 +86,14 @@ def _task(word: str) -> str:
     Raises:
         Blocked: The word is not the name of a task.
     """
-    task = task_named(_UNDERSTOOD.get(word, word))
+    task = task_named(_SYNONYMS.get(word, word))
     if task is not None:
         return task.name
     if word.startswith("-"):
         raise Blocked(
             "task-missing", f"a task is missing before {word}", fix="relnox TASK [options]; see relnox --help"
         )
-    raise Blocked("task-unknown", f"unknown task {word}", fix=_ANSWERED.get(word) or nearest_task(word))
+    raise Blocked("task-unknown", f"unknown task {word}", fix=_SUGGESTIONS.get(word) or nearest_task(word))
 
 
 def _open_streams() -> None:

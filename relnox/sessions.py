@@ -92,7 +92,7 @@ class _Registry(dict[str, Any]):
     def __setitem__(self, name: str, function: Any) -> None:
         present, task = _task_of(self.get(name)), _task_of(function)
         if present is not None and present != task:
-            raise _name_conflict(name, present)
+            raise _duplicate_name_error(name, present)
         super().__setitem__(name, function)
 
     def __copy__(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def add(
     try:
         added, by_task = importing.check_registration(tasks, settings, (str,))
     except Blocked as error:
-        raise _error(error.code, error.message, error.fix or "") from None
+        raise _nox_error(error.code, error.message, error.fix or "") from None
     for task in added:
         _register(
             task,
@@ -171,7 +171,7 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
     from relnox.commands.running import perform
 
     if not isinstance(session, nox.Session):
-        raise _error(
+        raise _nox_error(
             "value-invalid",
             f"{session!r} is not a session of nox",
             "pass the session that runs: run(session, ...)",
@@ -183,10 +183,10 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
         reporters.usage_error(error)
         session.error(f"{task}: exit code {error.exit_code.value}, see above")
     if _installs_only(session):
-        return _nothing_installed(session, definition)
+        return _outcome_of_install_only(session, definition)
     _silence_loggers()
     outcome = perform.run(definition.name, values, _front_end())
-    _end(session, definition, outcome.exit_code, check=check)
+    _end_session(session, definition, outcome.exit_code, check=check)
     return outcome
 
 
@@ -198,10 +198,10 @@ if not TYPE_CHECKING:
         if task is None:
             if not name.startswith("_") and importing.is_noxfile(importer):
                 fix = nearest_task(name, _BY_SPELLING)
-                raise _error("session-unknown", f"relnox.sessions has no session {name}", fix)
+                raise _nox_error("session-unknown", f"relnox.sessions has no session {name}", fix)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if (alias := importing.alias_of(name, __name__, importer)) is not None:
-            raise _error(
+            raise _nox_error(
                 "session-renamed-by-import",
                 f"{name} is imported as {alias}, but its session is still named {task.name}",
                 f'sessions.add("{task.name}", names={{"{task.name}": "{alias}"}}), or import {name} without "as"',
@@ -230,11 +230,11 @@ def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Map
     present: Any = nox.registry.get().get(name)
     if present is not None:
         if _task_of(present) != task.name:
-            raise _name_conflict(name, task.name)
+            raise _duplicate_name_error(name, task.name)
         if settings in (present.relnox_settings, _Settings()):
             return present
         if present.relnox_settings != _Settings():
-            raise _error(
+            raise _nox_error(
                 "session-added-twice",
                 f"the session {name} is added twice with different settings",
                 "add it once",
@@ -278,15 +278,15 @@ def _task_of(function: Any) -> str | None:
     return task
 
 
-def _name_conflict(name: str, task: str) -> SystemExit:
-    return _error(
+def _duplicate_name_error(name: str, task: str) -> SystemExit:
+    return _nox_error(
         "session-name-twice",
         f"two sessions are named {name}: relnox's {task}, and another one in this noxfile",
         f'rename the other one, or relnox\'s: sessions.add("{task}", names={{"{task}": "release-{task}"}})',
     )
 
 
-def _error(code: str, message: str, fix: str) -> SystemExit:
+def _nox_error(code: str, message: str, fix: str) -> SystemExit:
     """Return an exception that makes nox exit with this error and no traceback."""
     return SystemExit(f"error: {message} [{code}]\nfix: {fix}")
 
@@ -304,17 +304,17 @@ def _run(
     session: nox.Session, task: Task, defaults: Mapping[str, Value], fixed_options: Mapping[str, Value]
 ) -> None:
     if _installs_only(session):
-        _nothing_installed(session, task)
+        _outcome_of_install_only(session, task)
         return
     from relnox.commands.running import perform
 
     _silence_loggers()
     values = {**_parsed(session, task), **fixed_options}
     outcome = perform.run(task.name, values, _front_end(), defaults=defaults)
-    _end(session, task, outcome.exit_code, check=True)
+    _end_session(session, task, outcome.exit_code, check=True)
 
 
-def _end(session: nox.Session, task: Task, exit_code: ExitCode, *, check: bool) -> None:
+def _end_session(session: nox.Session, task: Task, exit_code: ExitCode, *, check: bool) -> None:
     """Interrupt the session if the task was interrupted, or fail it if `check` is true and the task failed."""
     if exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         raise KeyboardInterrupt
@@ -328,7 +328,7 @@ def _silence_loggers() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _nothing_installed(session: nox.Session, task: Task) -> Outcome:
+def _outcome_of_install_only(session: nox.Session, task: Task) -> Outcome:
     """Log that there is nothing to install, for `nox --install-only`, and return an empty outcome."""
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan
@@ -342,11 +342,11 @@ def _front_end() -> FrontEnd:
     commands: dict[str, Start] = {}
     for name, function in nox.registry.get().items():
         if (task := _task_of(function)) is not None:
-            commands.setdefault(task, _start(name))
+            commands.setdefault(task, _command_of_session(name))
     return FrontEnd({**COMMAND_LINE.tasks, **commands})
 
 
-def _start(name: str) -> Start:
+def _command_of_session(name: str) -> Start:
     """Return how a session is started on the command line."""
     return Start(shlex.join(["nox", "-s", name]), "--")
 
@@ -356,14 +356,14 @@ def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
     from relnox import arguments, reporters
 
     try:
-        words = _check_words(session)
+        words = _check_posargs(session)
         return arguments.parse(task.name, words, f"nox -s {session.name} --")
     except Blocked as error:
         reporters.usage_error(error)
         session.error(f"{task.name}: exit code {error.exit_code.value}, see above")
 
 
-def _check_words(session: nox.Session) -> Sequence[str]:
+def _check_posargs(session: nox.Session) -> Sequence[str]:
     """Check the options after `--` for all sessions of the command, before the first one runs.
 
     A session that runs only because others require it takes those of the options that it has.
@@ -378,7 +378,7 @@ def _check_words(session: nox.Session) -> Sequence[str]:
 
     manifest = session._runner.manifest  # noqa: SLF001 - nox has no public way to see other sessions
     runners = (*manifest._consumed, *manifest._queue)  # noqa: SLF001 - in the order in which they run
-    required = _required(runners, session._runner.global_config.sessions)  # noqa: SLF001 - the requested ones
+    required = _only_required_names(runners, session._runner.global_config.sessions)  # noqa: SLF001 - the requested ones
     calls = [
         (
             runner.name,
@@ -396,7 +396,10 @@ def _check_words(session: nox.Session) -> Sequence[str]:
     }
     unknown = set.intersection(*map(set, unknown_by_session.values())) if unknown_by_session else set()
     if any(set(words) - unknown for words in unknown_by_session.values()):
-        commands = (command_line(_start(name), arguments.known_words(task, words)) for name, task, words in calls)
+        commands = (
+            command_line(_command_of_session(name), arguments.known_words(task, words))
+            for name, task, words in calls
+        )
         details = ", ".join(
             f"{name} has no {', '.join(words)}" for name, words in unknown_by_session.items() if words
         )
@@ -410,7 +413,7 @@ def _check_words(session: nox.Session) -> Sequence[str]:
     return own_words
 
 
-def _required(runners: Sequence[Any], requested: Sequence[str] | None) -> set[str]:
+def _only_required_names(runners: Sequence[Any], requested: Sequence[str] | None) -> set[str]:
     """Return the names of sessions that run only because others require them."""
     required = {name for runner in runners for name in runner.func.requires or ()}
     return required - set(requested or ())

@@ -131,7 +131,7 @@ class _Flag(Argument):
             if self.kind is not bool:
                 self._option.parse(value)
             elif self._opposite is not None and self._opposite.raw_value:
-                raise _contradiction(self._option)
+                raise _both_flags_error(self._option)
         except Blocked as error:
             reporters.usage_error(error)
             raise Exit(code=error.exit_code.value) from None
@@ -143,7 +143,7 @@ def _flags(option: Field) -> list[_Flag]:
     return [flag] if option.negative is None else [flag, _Flag(option, negative=True, opposite=flag)]
 
 
-def _contradiction(option: Field) -> Blocked:
+def _both_flags_error(option: Field) -> Blocked:
     """Return the error if both flags of an option are used; invoke does not tell which one was last."""
     return Blocked(
         "options-conflict",
@@ -187,7 +187,7 @@ def _command_line(task: Task, values: dict[str, Any]) -> dict[str, Value]:
                 if values.get(f"no_{option.name}"):
                     options[option.name] = False
             case True if values.get(f"no_{option.name}"):
-                raise _contradiction(option)
+                raise _both_flags_error(option)
             case True:
                 options[option.name] = True
             case list() as texts:
@@ -231,7 +231,7 @@ def collection(
                 "value-invalid", f"{name!r} is not the name of a collection", fix='write it like name="release"'
             )
     except Blocked as error:
-        raise _blocked(error.code, error.message, error.fix or "") from None
+        raise _invoke_error(error.code, error.message, error.fix or "") from None
     tasks_of_release = Collection(name)
     for task in added:
         settings = {what: values[task.name] for what, values in by_task.items() if task.name in values}
@@ -259,19 +259,19 @@ else:
         task = _BY_SPELLING.get(name)
         if task is None:
             if not name.startswith("_") and importing.is_tasks_file(importer):
-                raise _blocked(
+                raise _invoke_error(
                     "task-unknown", f"relnox.tasks has no task {name}", nearest_task(name, _BY_SPELLING)
                 )
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if (alias := importing.alias_of(name, __name__, importer)) is not None:
-            raise _blocked(
+            raise _invoke_error(
                 "task-renamed-by-import",
                 f"{name} is imported as {alias}, but its task is still named {task.name}",
                 f'import {name} without "as"; for another name: '
                 f'ns = Collection(); ns.add_task({name}, name="{alias}")',
             )
         if _is_own(importer.f_globals.get(name)):
-            raise _name_conflict(task.name, name)
+            raise _duplicate_name_error(task.name, name)
         _imports.append((importer.f_globals, name))
         return task
 
@@ -307,14 +307,14 @@ def _check_names(module: ModuleType) -> None:
     present = vars(module)
     for namespace, attribute in _imports:
         if namespace is present and _is_own(present.get(attribute)):
-            raise _name_conflict(_BY_SPELLING[attribute].name, attribute)
+            raise _duplicate_name_error(_BY_SPELLING[attribute].name, attribute)
     if any(isinstance(present.get(name), Collection) for name in ("ns", "namespace")):
         return  # invoke uses it and ignores the rest of the file
     tasks = [task for task in present.values() if isinstance(task, InvokeTask)]
     own = {name for task in tasks if _is_own(task) for name in _names(task)}
     for task in tasks:
         if isinstance(task, ReleaseTask) and (names := own & _names(task)):
-            raise _name_conflict(names.pop(), task.body.__name__)
+            raise _duplicate_name_error(names.pop(), task.body.__name__)
 
 
 def _names(task: InvokeTask[Any]) -> set[str]:
@@ -327,14 +327,14 @@ def _is_own(task: object) -> bool:
     return isinstance(task, InvokeTask) and not isinstance(task, ReleaseTask)
 
 
-def _blocked(code: str, message: str, fix: str) -> Exit:
+def _invoke_error(code: str, message: str, fix: str) -> Exit:
     """Return an exception that makes invoke exit with this error and no traceback."""
     return Exit(f"error: {message} [{code}]\nfix: {fix}", code=ExitCode.BLOCKED.value)
 
 
-def _name_conflict(name: str, attribute: str) -> Exit:
+def _duplicate_name_error(name: str, attribute: str) -> Exit:
     """Return the error for a task of the project that has the name of one of relnox's tasks."""
-    return _blocked(
+    return _invoke_error(
         "task-name-twice",
         f"two tasks are named {name}: relnox's {attribute}, and another one in this tasks file",
         "rename the other one, or put relnox's tasks into their own collection: "

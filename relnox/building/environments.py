@@ -93,7 +93,7 @@ class Installer(Record):
         Raises:
             Failed: The program failed; the message has its last lines.
         """
-        argv: process.Words
+        argv: process.Arguments
         if self.uv:
             options = ("--quiet", "--clear", "--no-project", "--no-config")
             argv = [self.uv, "venv", *options, "--python", python, folder]
@@ -140,7 +140,7 @@ class Installer(Record):
             )
 
     @contextlib.contextmanager
-    def _constraint_options(self, constraints: Constraints) -> Iterator[process.Words]:
+    def _constraint_options(self, constraints: Constraints) -> Iterator[process.Arguments]:
         """Yield the command-line options that apply constraints, also to the build requirements of sdists."""
         options: list[str | os.PathLike[str]] = (
             ["--project", self.project_folder] if self.uv and self.project_folder else []
@@ -210,7 +210,7 @@ class Installer(Record):
 
     def run_pip_check(self, environment: Environment) -> process.Completed:
         """Run `pip check` in an environment and return the result; a failure does not raise an error."""
-        argv: process.Words = [*_pip_command(environment.python), "check"]
+        argv: process.Arguments = [*_pip_command(environment.python), "check"]
         if self.uv:
             argv = [self.uv, "pip", "check", "--python", environment.python]
         return process.run(argv, env=self.env, timeout=_CHECK_TIMEOUT)

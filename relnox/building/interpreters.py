@@ -81,7 +81,7 @@ def _candidate_paths(version: str, path: str) -> Iterator[Path]:
 
 def _query_version(python: Path) -> str:
     """Return the full version of an interpreter, such as `3.12.1`, or an empty string if it does not run."""
-    argv: process.Words = [python, "-I", "-c", "import platform; print(platform.python_version())"]
+    argv: process.Arguments = [python, "-I", "-c", "import platform; print(platform.python_version())"]
     try:
         ran = process.run(argv, timeout=_QUERY_TIMEOUT, stderr=False)
     except Failed:

@@ -47,15 +47,15 @@ class Answer(Record, kw_only=True):
     @property
     def is_rejection(self) -> bool:
         """Whether the request was rejected for a reason other than the token."""
-        return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and not self.is_denied
+        return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and not self.may_be_denied
 
     @property
-    def is_denied(self) -> bool:
+    def may_be_denied(self) -> bool:
         """Whether the token may be the cause: forges return 404, too, for what a token has no access to."""
         return self.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 
 
-def explanation(document: Any) -> str:
+def error_message(document: Any) -> str:
     """Return the message of an error response of GitHub or GitLab, as one line without secrets."""
     texts: list[str] = []
 
@@ -82,7 +82,7 @@ def explanation(document: Any) -> str:
 # --- kinds of values: each function returns the value, or raises a ValueError
 
 
-def _of_type(kind: type[T]) -> Callable[[Any], T]:
+def _check_of_type(kind: type[T]) -> Callable[[Any], T]:
     """Return a function that checks that a value has exactly this type."""
 
     def check(value: Any) -> T:
@@ -93,7 +93,7 @@ def _of_type(kind: type[T]) -> Callable[[Any], T]:
     return check
 
 
-def _matching(pattern: str) -> Callable[[Any], str]:
+def _check_of_pattern(pattern: str) -> Callable[[Any], str]:
     """Return a function that checks that a value is a string that matches a pattern."""
 
     def check(value: Any) -> str:
@@ -104,8 +104,8 @@ def _matching(pattern: str) -> Callable[[Any], str]:
     return check
 
 
-text, flag, entries = _of_type(str), _of_type(bool), _of_type(list)
-commit_id, url = _matching(r"[0-9a-f]{40}|[0-9a-f]{64}"), _matching(r"https?://[!-~]+")
+text, flag, entries = _check_of_type(str), _check_of_type(bool), _check_of_type(list)
+commit_id, url = _check_of_pattern(r"[0-9a-f]{40}|[0-9a-f]{64}"), _check_of_pattern(r"https?://[!-~]+")
 
 
 def number(value: Any) -> int:
@@ -114,6 +114,6 @@ def number(value: Any) -> int:
     Raises:
         ValueError: It is not.
     """
-    if not 0 < _of_type(int)(value) < _MAX_NUMBER:
+    if not 0 < _check_of_type(int)(value) < _MAX_NUMBER:
         raise ValueError
     return int(value)

@@ -86,11 +86,11 @@ class GitHub(Forge):
     def commit_of(self, ref: str) -> str | None:
         """Return the commit that a branch or tag points to; see `Refs.commit_of`."""
         short_name(ref)
-        doing = f"cannot read {ref} of {self.repository}"
+        failure = f"cannot read {ref} of {self.repository}"
         answer = self._api.get(f"/git/ref/{quote(ref.removeprefix('refs/'))}")
         if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # 409 from an empty repository
             return None
-        document = self._document(answer, doing, "contents: read")
+        document = self._document(answer, failure, "contents: read")
         if self._field(document, "ref", text) != ref:
             raise self._api.invalid(f"another ref than {ref}")
         for _ in range(_MAX_TAG_CHAIN):
@@ -100,15 +100,17 @@ class GitHub(Forge):
                 return target
             if kind != "tag":
                 break
-            document = self._document(self._api.get(f"/git/tags/{target}"), doing, "contents: read")
+            document = self._document(self._api.get(f"/git/tags/{target}"), failure, "contents: read")
         raise self._api.invalid(f"a ref that is not of a commit: {ref}")
 
-    def _new_ref(self, ref: str, commit: str, message: str, doing: str) -> tuple[str, Mapping[str, str]]:
+    def _new_ref(self, ref: str, commit: str, message: str, failure: str) -> tuple[str, Mapping[str, str]]:
         target = commit
         if message:
             tag = {"tag": short_name(ref), "message": message, "object": commit, "type": "commit"}
             answer = self._api.repeat("POST", "/git/tags", tag)
-            target = self._field(self._document(answer, doing, "contents: write", commit=commit), "sha", commit_id)
+            target = self._field(
+                self._document(answer, failure, "contents: write", commit=commit), "sha", commit_id
+            )
         return "/git/refs", {"ref": ref, "sha": target}
 
     def _is_new_ref(self, document: Any, body: Mapping[str, str]) -> bool:
@@ -119,19 +121,19 @@ class GitHub(Forge):
         self, branch: str, parent: str, message: str, changes: Sequence[FileChange], *, replaces: str | None = None
     ) -> Commit:
         """Create a commit on a branch; see `Refs.commit`."""
-        doing = f"cannot commit to branch {branch} of {self.repository}"
+        failure = f"cannot commit to branch {branch} of {self.repository}"
         ref = f"refs/heads/{branch}"
-        tree = self._create_tree(parent, changes, doing)
+        tree = self._create_tree(parent, changes, failure)
 
         def equal(head: str) -> Commit | None:
-            document = self._read_commit(head, doing)
+            document = self._read_commit(head, failure)
             return self._commit(document) if _is_equal(document, tree, parent, message) else None
 
         def prepare() -> tuple[Callable[[], Answer], Callable[[Any], Commit]]:
             # Without author and committer, for which GitHub does not sign it.
             body = {"message": message, "tree": tree, "parents": [parent]}
             answer = self._api.repeat("POST", "/git/commits", body)
-            new = self._commit(self._document(answer, doing, "contents: write"))
+            new = self._commit(self._document(answer, failure, "contents: write"))
 
             def send() -> Answer:
                 if replaces is None:
@@ -148,14 +150,14 @@ class GitHub(Forge):
 
         return self._commit_once(branch, replaces, equal, prepare)
 
-    def _create_tree(self, parent: str, changes: Sequence[FileChange], doing: str) -> str:
+    def _create_tree(self, parent: str, changes: Sequence[FileChange], failure: str) -> str:
         """Create the tree of a commit and return its hash; creating it again returns the same hash."""
 
         def post(path: str, body: Mapping[str, Any]) -> str:
-            document = self._document(self._api.repeat("POST", path, body), doing, "contents: write")
+            document = self._document(self._api.repeat("POST", path, body), failure, "contents: write")
             return self._field(document, "sha", commit_id)
 
-        base = self._field(self._read_commit(parent, doing), "tree.sha", commit_id)
+        base = self._field(self._read_commit(parent, failure), "tree.sha", commit_id)
         files: list[dict[str, Any]] = []
         for change in changes:
             mode = "100755" if change.executable else "100644"
@@ -194,22 +196,22 @@ class GitHub(Forge):
             case _:
                 return False
 
-    def _request_rejection(self, answer: Answer, doing: str, head: str, base: str) -> RelnoxError | None:
+    def _request_rejection(self, answer: Answer, failure: str, head: str, base: str) -> RelnoxError | None:
         if _NOT_PERMITTED_TO_CREATE.search(answer.text):
             return Blocked(
                 "pull-requests-not-permitted",
-                f"{doing} (GitHub: {answer.text})",
+                f"{failure} (GitHub: {answer.text})",
                 fix='enable "Allow GitHub Actions to create and approve pull requests" in Settings > Actions '
                 "> General of the repository or organization, or set RELNOX_FORGE_TOKEN to an app's token",
             )
         if answer.is_rejection and _NO_COMMITS_BETWEEN.search(answer.text):
             return Blocked(
                 "pull-request-empty",
-                f"{doing} ({head} has no commits that {base} lacks)",
+                f"{failure} ({head} has no commits that {base} lacks)",
                 fix=f"commit to {head} first",
             )
         if answer.is_rejection and _INVALID_BRANCH.search(answer.text):
-            return self._branches_missing(doing, head, base)
+            return self._branches_missing(failure, head, base)
         return None
 
     def _pull_request(self, document: Any) -> PullRequest:
@@ -232,26 +234,26 @@ class GitHub(Forge):
         body = {"ref": ref, "inputs": dict(inputs), "return_run_details": True}
         return f"{self.workflows_path}/{quote(workflow, safe='')}/dispatches", body
 
-    def _start_rejection(self, answer: Answer, doing: str, workflow: str, ref: str) -> RelnoxError | None:
+    def _start_rejection(self, answer: Answer, failure: str, workflow: str, ref: str) -> RelnoxError | None:
         if not answer.is_rejection:
             return None
         if _NO_REF.search(answer.text):
-            return self._ref_missing(doing, ref)
+            return self._ref_missing(failure, ref)
         if _NO_TRIGGER.search(answer.text):
             return Blocked(
                 "workflow-not-startable",
-                f"{doing} (its file on that ref has no trigger workflow_dispatch)",
+                f"{failure} (its file on that ref has no trigger workflow_dispatch)",
                 fix=f'add "workflow_dispatch:" to "on:" in .github/workflows/{workflow}',
             )
         if _INPUTS.search(answer.text):
             return Blocked(
                 "workflow-inputs-invalid",
-                f"{doing} (GitHub: {answer.text})",
+                f"{failure} (GitHub: {answer.text})",
                 fix=f"declare the inputs under workflow_dispatch in .github/workflows/{workflow}",
             )
         return None
 
-    def _started_run(self, document: Any) -> Run | None:
+    def _wait_for_started_run(self, document: Any) -> Run | None:
         run_id = self._field(document, "workflow_run_id", number)
         return poll(lambda: self._run_or_none(run_id), f"GitHub does not list run {run_id} yet")
 

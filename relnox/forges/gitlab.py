@@ -99,7 +99,7 @@ class GitLab(Forge):
             raise self._api.invalid(f"another ref than {ref}")
         return self._field(document, "commit.id", commit_id)
 
-    def _new_ref(self, ref: str, commit: str, message: str, doing: str) -> tuple[str, Mapping[str, str]]:  # noqa: ARG002 - for GitHub
+    def _new_ref(self, ref: str, commit: str, message: str, failure: str) -> tuple[str, Mapping[str, str]]:  # noqa: ARG002 - for GitHub
         name = "branch" if _collection(ref) == "branches" else "tag_name"
         body = {name: short_name(ref), "ref": commit}
         return f"/repository/{_collection(ref)}", {
@@ -114,16 +114,16 @@ class GitLab(Forge):
         self, branch: str, parent: str, message: str, changes: Sequence[FileChange], *, replaces: str | None = None
     ) -> Commit:
         """Create a commit on a branch; see `Refs.commit`."""
-        doing = f"cannot commit to branch {branch} of {self.repository}"
+        failure = f"cannot commit to branch {branch} of {self.repository}"
 
         def equal(head: str) -> Commit | None:
-            is_equal = head != parent and self._is_equal(head, parent, message, changes, doing)
+            is_equal = head != parent and self._is_equal(head, parent, message, changes, failure)
             return self._commit(head) if is_equal else None
 
         def prepare() -> tuple[Callable[[], Answer], Callable[[Any], Commit]]:
-            self._read_commit(parent, doing)
+            self._read_commit(parent, failure)
             body: dict[str, Any] = {"branch": branch, "commit_message": message}
-            body["actions"] = [action for change in changes for action in self._actions(change, parent, doing)]
+            body["actions"] = [action for change in changes for action in self._actions(change, parent, failure)]
             if replaces != parent:
                 body |= {"start_sha": parent, **({"force": True} if replaces else {})}
             return lambda: self._api.send("POST", "/repository/commits", body), accept
@@ -137,9 +137,9 @@ class GitLab(Forge):
 
         return self._commit_once(branch, replaces, equal, prepare)
 
-    def _actions(self, change: FileChange, parent: str, doing: str) -> list[dict[str, Any]]:
+    def _actions(self, change: FileChange, parent: str, failure: str) -> list[dict[str, Any]]:
         """Return the actions of GitLab's commit API that turn a file of the parent into the changed file."""
-        before = self._file(change.path, parent, doing)
+        before = self._file(change.path, parent, failure)
         if change.content is None:
             return [] if before is None else [{"action": "delete", "file_path": change.path}]
         content = {"content": base64.b64encode(change.content).decode(), "encoding": "base64"}
@@ -149,26 +149,28 @@ class GitLab(Forge):
             return [*actions, chmod]
         return actions
 
-    def _file(self, path: str, commit: str, doing: str) -> tuple[str, bool] | None:
+    def _file(self, path: str, commit: str, failure: str) -> tuple[str, bool] | None:
         """Return the SHA-256 of a file and whether it is executable, or None if the file does not exist."""
         answer = self._api.get(f"/repository/files/{quote(path, safe='')}", {"ref": commit})
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
-        document = self._document(answer, doing, "")
+        document = self._document(answer, failure, "")
         return self._field(document, "content_sha256", text), self._field(document, "execute_filemode", flag)
 
-    def _is_equal(self, commit: str, parent: str, message: str, changes: Sequence[FileChange], doing: str) -> bool:
+    def _is_equal(
+        self, commit: str, parent: str, message: str, changes: Sequence[FileChange], failure: str
+    ) -> bool:
         """Return whether a commit has this parent and message, and makes exactly these changes."""
-        document = self._read_commit(commit, doing)
+        document = self._read_commit(commit, failure)
         parents = self._field(document, "parent_ids", entries)
         if parents != [parent] or self._field(document, "message", text).strip() != message.strip():
             return False
         paths = {change.path for change in changes}
         for page in self._api.pages(f"/repository/commits/{commit}/diff", {"per_page": _PAGE_SIZE}):
-            for file in self._list(self._document(page, doing, "")):
+            for file in self._list(self._document(page, failure, "")):
                 if not {self._field(file, name, text) for name in ("old_path", "new_path")} <= paths:
                     return False
-        return all(self._file(change.path, commit, doing) == _expected(change) for change in changes)
+        return all(self._file(change.path, commit, failure) == _expected(change) for change in changes)
 
     def _commit(self, commit: str) -> Commit:
         """Return a commit; request from GitLab whether its signature is verified."""
@@ -191,9 +193,9 @@ class GitLab(Forge):
         target = self._field(document, "target_project_id", number)
         return bool(document.get("source_project_id") == target)
 
-    def _request_rejection(self, answer: Answer, doing: str, head: str, base: str) -> RelnoxError | None:
+    def _request_rejection(self, answer: Answer, failure: str, head: str, base: str) -> RelnoxError | None:
         if answer.is_rejection and _NO_BRANCH.search(answer.text):
-            return self._branches_missing(doing, head, base)
+            return self._branches_missing(failure, head, base)
         return None
 
     def _pull_request(self, document: Any) -> PullRequest:
@@ -218,8 +220,8 @@ class GitLab(Forge):
     def _start_request(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:  # noqa: ARG002 - there is one pipeline
         return "/pipeline", {"ref": short_name(ref), **({"inputs": dict(inputs)} if inputs else {})}
 
-    def _start_rejection(self, answer: Answer, doing: str, workflow: str, ref: str) -> RelnoxError | None:  # noqa: ARG002 - there is one pipeline
-        return self._ref_missing(doing, ref) if _NO_REF.search(answer.text) else None
+    def _start_rejection(self, answer: Answer, failure: str, workflow: str, ref: str) -> RelnoxError | None:  # noqa: ARG002 - there is one pipeline
+        return self._ref_missing(failure, ref) if _NO_REF.search(answer.text) else None
 
     def _run(self, document: Any) -> Run:
         return Run(

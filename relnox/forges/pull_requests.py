@@ -73,8 +73,8 @@ class PullRequests(Repository):
         """
         requests: list[PullRequest] = []
         for answer in self._api.pages(self.requests_path, self._requests_query(head, state)):
-            doing = f"cannot list {self.request_kind}s of {self.repository}"
-            documents = self._list(self._document(answer, doing, "pull-requests: read"))
+            failure = f"cannot list {self.request_kind}s of {self.repository}"
+            documents = self._list(self._document(answer, failure, "pull-requests: read"))
             requests += [self._pull_request(document) for document in documents if self._is_own(document)]
         return tuple(request for request in requests if request.head == head and state in (None, request.state))
 
@@ -106,8 +106,8 @@ class PullRequests(Repository):
                     f"{self.repository} has no pull request {number}, or the token may not read it",
                     fix=permission,
                 )
-            doing = f"cannot read {self.request_kind} {number}"
-            return self._pull_request(self._document(answer, doing, "pull-requests: read"))
+            failure = f"cannot read {self.request_kind} {number}"
+            return self._pull_request(self._document(answer, failure, "pull-requests: read"))
 
         def checked() -> PullRequest | None:
             """Return the pull request, or None while the forge is checking it for merge conflicts."""
@@ -129,7 +129,7 @@ class PullRequests(Repository):
         Raises:
             Blocked: A branch does not exist, or the head has no commits that the base lacks.
         """
-        doing = f"cannot create a {self.request_kind} from {head} to {base} on {self.repository}"
+        failure = f"cannot create a {self.request_kind} from {head} to {base} on {self.repository}"
 
         def present() -> PullRequest | None:
             """Return the open pull request between the two branches, or None if there is none."""
@@ -140,19 +140,19 @@ class PullRequests(Repository):
             answer = self._api.send("POST", self.requests_path, request)
             if answer.is_rejection and (existing := present()) is not None:
                 return existing
-            if (error := self._request_rejection(answer, doing, head, base)) is not None:
+            if (error := self._request_rejection(answer, failure, head, base)) is not None:
                 raise error
-            return self._pull_request(self._document(answer, doing, "pull-requests: write"))
+            return self._pull_request(self._document(answer, failure, "pull-requests: write"))
 
         return self._api.until_confirmed(change, present)
 
     @abstractmethod
-    def _request_rejection(self, answer: Answer, doing: str, head: str, base: str) -> RelnoxError | None:
+    def _request_rejection(self, answer: Answer, failure: str, head: str, base: str) -> RelnoxError | None:
         """Return the error if a pull request was rejected for a known reason, or None.
 
         Args:
             answer: The response to the request that creates it.
-            doing: What failed, for the error message.
+            failure: What failed, for the error message.
             head: The short name of the branch to merge.
             base: The short name of the branch to merge into.
         """
@@ -169,15 +169,17 @@ class PullRequests(Repository):
         """
         changes = self._named(title=title, body=body)
         answer = self._api.repeat(self.change_method, f"{self.requests_path}/{number}", changes)
-        doing = f"cannot change {self.request_kind} {number}"
-        return self._pull_request(self._document(answer, doing, "pull-requests: write"))
+        failure = f"cannot change {self.request_kind} {number}"
+        return self._pull_request(self._document(answer, failure, "pull-requests: write"))
 
     def _named(self, **values: str | None) -> dict[str, str]:
         """Return the fields of a request under the forge's names, without those that are None."""
         return {self.fields.get(name, name): value for name, value in values.items() if value is not None}
 
-    def _branches_missing(self, doing: str, head: str, base: str) -> Blocked:
+    def _branches_missing(self, failure: str, head: str, base: str) -> Blocked:
         """Return the error for a pull request with a branch that does not exist on the forge."""
         return Blocked(
-            "branch-missing", f"{doing} (one of the branches does not exist)", fix=f"git push origin {base} {head}"
+            "branch-missing",
+            f"{failure} (one of the branches does not exist)",
+            fix=f"git push origin {base} {head}",
         )

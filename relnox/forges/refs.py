@@ -87,8 +87,8 @@ class Refs(Repository):
             Blocked: The forge does not have the commit, or the token may not create the ref.
         """
         kind_and_name = described(ref)
-        doing = f"cannot create {kind_and_name} on {self.repository}"
-        path, body = self._new_ref(ref, commit, message, doing)
+        failure = f"cannot create {kind_and_name} on {self.repository}"
+        path, body = self._new_ref(ref, commit, message, failure)
 
         def change() -> bool:
             answer = self._api.send("POST", path, body)
@@ -100,7 +100,7 @@ class Refs(Repository):
                     f"{kind_and_name} already exists on {self.repository}, on another commit ({target[:7]})",
                     fix=f"git push origin --delete {ref}",
                 )
-            document = self._document(answer, doing, "contents: write", commit=commit, more=self.ref_restriction)
+            document = self._document(answer, failure, "contents: write", commit=commit, more=self.ref_restriction)
             if not self._is_new_ref(document, body):
                 raise self._api.invalid(f"another ref than {ref}")
             return True
@@ -108,14 +108,14 @@ class Refs(Repository):
         return self._api.until_confirmed(change, lambda: self.commit_of(ref) == commit or None)
 
     @abstractmethod
-    def _new_ref(self, ref: str, commit: str, message: str, doing: str) -> tuple[str, Mapping[str, str]]:
+    def _new_ref(self, ref: str, commit: str, message: str, failure: str) -> tuple[str, Mapping[str, str]]:
         """Return the path and the body of the request that creates a ref, and create its tag object if needed.
 
         Args:
             ref: The full name of the branch or tag.
             commit: The commit that it points to.
             message: The message of an annotated tag, or an empty string.
-            doing: What failed, for error messages, such as `cannot create tag v1.0`.
+            failure: What failed, for error messages, such as `cannot create tag v1.0`.
         """
 
     @abstractmethod
@@ -175,12 +175,12 @@ class Refs(Repository):
             answer = send()
             if answer.is_rejection and (commit := present()) is not None:
                 return commit
-            doing = f"cannot commit to branch {branch} of {self.repository}"
-            return accept(self._document(answer, doing, "contents: write", more=self.ref_restriction))
+            failure = f"cannot commit to branch {branch} of {self.repository}"
+            return accept(self._document(answer, failure, "contents: write", more=self.ref_restriction))
 
         return self._api.until_confirmed(change, present)
 
-    def _read_commit(self, commit: str, doing: str) -> Any:
+    def _read_commit(self, commit: str, failure: str) -> Any:
         """Return the JSON document of a commit.
 
         Raises:
@@ -188,8 +188,8 @@ class Refs(Repository):
         """
         answer = self._api.get(self.commit_path.format(quote(commit)))
         if answer.status == HTTPStatus.NOT_FOUND:
-            raise self._commit_missing(doing, commit)
-        return self._document(answer, doing, "contents: read")
+            raise self._commit_missing(failure, commit)
+        return self._document(answer, failure, "contents: read")
 
     def _branch_moved(self, branch: str, head: str | None, expected: str | None) -> Conflict:
         """Return the error for a branch whose commit is `head` instead of `expected`; None means no branch."""
@@ -201,7 +201,7 @@ class Refs(Repository):
             fix=f"git fetch origin {branch}, check what changed, then rerun the command",
         )
 
-    def _ref_missing(self, doing: str, ref: str) -> Blocked:
+    def _ref_missing(self, failure: str, ref: str) -> Blocked:
         """Return the error for a request that refers to a ref that does not exist on the forge."""
         name = short_name(ref)
-        return Blocked("ref-missing", f"{doing} (the forge has no such ref)", fix=f"git push origin {name}")
+        return Blocked("ref-missing", f"{failure} (the forge has no such ref)", fix=f"git push origin {name}")

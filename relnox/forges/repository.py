@@ -52,12 +52,12 @@ class Repository(ABC):
         """
         self._api.require_token()
 
-    def _document(self, answer: Answer, doing: str, permission: str, *, commit: str = "", more: str = "") -> Any:
+    def _document(self, answer: Answer, failure: str, permission: str, *, commit: str = "", more: str = "") -> Any:
         """Return the JSON document of a successful response, or raise the error of another one.
 
         Args:
             answer: The response.
-            doing: The first words of the error message, such as `cannot create tag v1.0`.
+            failure: The first words of the error message, such as `cannot create tag v1.0`.
             permission: The permission that the token needs, as named by GitHub, such as `contents: read`.
             commit: A commit that the request refers to, to recognize the error that the forge does not have it.
             more: Another reason why the token may not be allowed to do this, added to the error message.
@@ -68,27 +68,27 @@ class Repository(ABC):
         if answer.is_success:
             return answer.document
         if commit and self.no_commit.search(answer.text):
-            raise self._commit_missing(doing, commit)
+            raise self._commit_missing(failure, commit)
         forge, repository, variable = self.name, self.repository, self._api.location.token_variable
         reason = _reason(forge, answer)
         permission = self.permission_fix(permission)
-        if not answer.is_denied:
+        if not answer.may_be_denied:
             raise Failed(
                 "forge-rejected",
-                f"{doing}: rejected by the forge ({reason})",
+                f"{failure}: rejected by the forge ({reason})",
                 fix=f"fix what {forge} reports, then rerun the command",
             )
         if not variable:
-            raise self._api.token_missing(f"{doing} ({reason})")
+            raise self._api.token_missing(f"{failure} ({reason})")
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise Blocked(
                 "forge-token-rejected",
-                f"{doing}: the token in {variable} is not accepted ({reason})",
+                f"{failure}: the token in {variable} is not accepted ({reason})",
                 fix=f"set {variable} to a valid token",
             )
         raise Blocked(
             "forge-not-permitted",
-            f"{doing}: the token in {variable} lacks a permission, or there is no repository {repository} "
+            f"{failure}: the token in {variable} lacks a permission, or there is no repository {repository} "
             f"({reason}){more}",
             fix=permission,
         )
@@ -130,10 +130,10 @@ class Repository(ABC):
             raise self._api.invalid("a listing that is not a list")
         return document
 
-    def _commit_missing(self, doing: str, commit: str) -> Blocked:
+    def _commit_missing(self, failure: str, commit: str) -> Blocked:
         return Blocked(
             "commit-not-pushed",
-            f"{doing} (the forge does not have commit {commit[:7]})",
+            f"{failure} (the forge does not have commit {commit[:7]})",
             fix="git push, then rerun the command",
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urljoin
 
 from relnox.errors import Blocked
-from relnox.forges.answers import Answer, InvalidAnswer, explanation
+from relnox.forges.answers import Answer, InvalidAnswer, error_message
 from relnox.system import network
 from relnox.system.network import deadlines
 from relnox.system.network.rate_limits import retry_after
@@ -261,7 +261,7 @@ class Api:
         next_url = response.links.get("next", {}).get("url", "")
         return Answer(
             status=response.status_code,
-            text="" if success else explanation(document),
+            text="" if success else error_message(document),
             document=document if success else None,
             next_url=next_url if success else "",
         )

@@ -87,7 +87,7 @@ class Runs(Repository):
             workflow = ""
         kind_and_name = described(ref)
         a_run = f"a {self.run_kind}{f' of {workflow}' if workflow else ''}"
-        doing = f"cannot start {workflow or a_run} on {kind_and_name} of {self.repository}"
+        failure = f"cannot start {workflow or a_run} on {kind_and_name} of {self.repository}"
         # Run numbers increase; the clocks of two machines may differ.
         last = max((run.id for run in self._first_runs(workflow, ref)), default=0)
 
@@ -103,11 +103,11 @@ class Runs(Repository):
         def change() -> Run:
             answer = self._api.send("POST", *self._start_request(workflow, ref, inputs))
             if answer.status == HTTPStatus.NOT_FOUND and workflow:
-                raise self._workflow_missing(doing, workflow, answer)
-            if (error := self._start_rejection(answer, doing, workflow, ref)) is not None:
+                raise self._workflow_missing(failure, workflow, answer)
+            if (error := self._start_rejection(answer, failure, workflow, ref)) is not None:
                 raise error
-            document = self._document(answer, doing, "actions: write")
-            run = present() if document is None else self._started_run(document)
+            document = self._document(answer, failure, "actions: write")
+            run = present() if document is None else self._wait_for_started_run(document)
             if run is None:
                 raise TryLater(
                     "run-not-listed",
@@ -124,17 +124,17 @@ class Runs(Repository):
         """Return the path and the body of the request that starts a run."""
 
     @abstractmethod
-    def _start_rejection(self, answer: Answer, doing: str, workflow: str, ref: str) -> RelnoxError | None:
+    def _start_rejection(self, answer: Answer, failure: str, workflow: str, ref: str) -> RelnoxError | None:
         """Return the error if the request to start a run was rejected for a known reason, or None.
 
         Args:
             answer: The response.
-            doing: What failed, for the error message.
+            failure: What failed, for the error message.
             workflow: The file name of the workflow.
             ref: The full name of the branch or tag.
         """
 
-    def _started_run(self, document: Any) -> Run | None:
+    def _wait_for_started_run(self, document: Any) -> Run | None:
         """Return the run from the response to the request that started it, or None if it is not listed yet."""
         return self._run(document)
 
@@ -196,20 +196,20 @@ class Runs(Repository):
         query["per_page"] = self.runs_a_page
         of_workflow = workflow if self.workflows_path else ""
         path = f"{self.workflows_path}/{quote(of_workflow, safe='')}/runs" if of_workflow else self.runs_path
-        doing = f"cannot list the {self.run_kind}s of {of_workflow or self.repository}"
+        failure = f"cannot list the {self.run_kind}s of {of_workflow or self.repository}"
         for answer in self._api.pages(path, query):
             if answer.status == HTTPStatus.NOT_FOUND and of_workflow:
-                raise self._workflow_missing(doing, of_workflow, answer)
-            document = self._document(answer, doing, "actions: read")
+                raise self._workflow_missing(failure, of_workflow, answer)
+            document = self._document(answer, failure, "actions: read")
             if isinstance(document, dict):
                 document = document.get("workflow_runs")
             yield [self._run(run) for run in self._list(document)]
 
-    def _workflow_missing(self, doing: str, workflow: str, answer: Answer) -> Blocked:
+    def _workflow_missing(self, failure: str, workflow: str, answer: Answer) -> Blocked:
         permission = self.permission_fix("actions: write")
         return Blocked(
             "workflow-missing",
-            f"{doing} (the default branch has no .github/workflows/{workflow}, or the token may not read it: "
+            f"{failure} (the default branch has no .github/workflows/{workflow}, or the token may not read it: "
             f"{answer.status}{f' {answer.text}' if answer.text else ''})",
             fix=f"commit .github/workflows/{workflow} to the default branch; {permission}",
         )

@@ -91,7 +91,7 @@ class Indexes:
         with self._opening:
             if name not in self._targets:
                 self._targets[name] = (
-                    self._start_embedded() if name == targets.EMBEDDED else self._configured(name)
+                    self._start_embedded() if name == targets.EMBEDDED else self._resolved_target(name)
                 )
             return self._targets[name]
 
@@ -159,7 +159,9 @@ class Indexes:
         with_trusted = dict(sources)
         if (url := self.trusted_simple_url) not in sources.values():
             with_trusted[targets.host_and_port(url)] = url
-        return availability.find_all(projects, lambda project: with_trusted if project in trusted else sources)
+        return availability.find_versions(
+            projects, lambda project: with_trusted if project in trusted else sources
+        )
 
     def hashes(
         self,
@@ -193,7 +195,7 @@ class Indexes:
             listing = cached[1]
         for name in filenames:
             listing.check_consistent(name)
-        return {name: self._hash(listing[name], deadline) for name in filenames if name in listing}
+        return {name: self._sha256_of(listing[name], deadline) for name in filenames if name in listing}
 
     def compare_served(
         self,
@@ -242,11 +244,11 @@ class Indexes:
         attestations: Sequence[Path] = (),
         before_sending: Callable[[], None] | None = None,
     ) -> str:
-        """Upload a file without retries, and return a summary of the response; see `uploader.send`."""
+        """Upload a file without retries, and return a summary of the response; see `uploader.upload_file`."""
         target = self.target(index)
         from relnox.indexes import uploader
 
-        return uploader.send(
+        return uploader.upload_file(
             path, file, target, self.credentials(index), attestations, before_sending=before_sending
         )
 
@@ -269,7 +271,7 @@ class Indexes:
 
         return Signatory(lambda: self.identity(index))
 
-    def _hash(self, file: IndexFile, deadline: Deadline | None) -> str:
+    def _sha256_of(self, file: IndexFile, deadline: Deadline | None) -> str:
         """Return the SHA-256 (hex) of a listed file; download the file if the listing does not have it."""
         if file.sha256 is not None:
             return file.sha256
@@ -279,7 +281,7 @@ class Indexes:
             self._downloaded_hashes[file.url] = client.download(file, None, deadline)
         return self._downloaded_hashes[file.url]
 
-    def _configured(self, name: str) -> targets.Target:
+    def _resolved_target(self, name: str) -> targets.Target:
         """Return an index from the settings or a predefined one; set its login from `.netrc` for reading."""
         from relnox.indexes import credential_files
 

@@ -25,7 +25,7 @@ _REQUEST_LIMIT = 10.0
 """The maximum seconds to request one project from one index, including retries."""
 
 
-def find_all(
+def find_versions(
     projects: Mapping[str, Sequence[RequiredProject]], sources: Callable[[str], Mapping[str, str]]
 ) -> dict[str, AvailableVersions]:
     """Return the versions of projects on indexes, by project.

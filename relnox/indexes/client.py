@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from relnox.core.release.publication import Observation
 from relnox.core.text import counted
 from relnox.errors import Failed, TryLater
-from relnox.indexes.listings import InvalidListing, Listing, from_html, from_json, without_duplicates
+from relnox.indexes.listings import InvalidListing, Listing, from_html, from_json, reject_duplicate_keys
 from relnox.system import network
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def fetch_listing(simple_url: str, project: str, deadline: Deadline | None = Non
             text = network.html_text(response)
             return network.call_with_timeout(lambda: from_html(text, page), _PARSING_TIMEOUT, host)
         with _JSON_LOCK:
-            return from_json(network.json_document(response, pairs=without_duplicates), page)
+            return from_json(network.json_document(response, pairs=reject_duplicate_keys), page)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
         why = str(error) if isinstance(error, InvalidListing) else type(error).__name__
         raise Failed(
@@ -105,7 +105,7 @@ def download(file: IndexFile, to: Path | None, deadline: Deadline | None = None)
     Raises:
         TryLater: The index lists the file but does not serve it.
     """
-    digest = _Digest()
+    digest = _HashingWriter()
     response = network.get(
         file.url, into=to or digest, deadline=deadline, limit=network.file_limit(), leave_origin=True
     )
@@ -123,10 +123,14 @@ def download(file: IndexFile, to: Path | None, deadline: Deadline | None = None)
 
 def is_served(file: IndexFile, deadline: Deadline | None = None) -> bool:
     """Return whether a listed file can be downloaded, without downloading it."""
-    response = network.get(file.url, method="HEAD", deadline=deadline, limit=network.PEEK, leave_origin=True)
+    response = network.get(
+        file.url, method="HEAD", deadline=deadline, limit=network.FIRST_BYTES, leave_origin=True
+    )
     if response.status_code in _NO_HEAD:
         first_byte = {"Range": "bytes=0-0"}
-        response = network.get(file.url, first_byte, deadline=deadline, limit=network.PEEK, leave_origin=True)
+        response = network.get(
+            file.url, first_byte, deadline=deadline, limit=network.FIRST_BYTES, leave_origin=True
+        )
     return response.status_code in _SERVED
 
 
@@ -149,7 +153,7 @@ def compare_served(
     start = max(0, built.size - _TAIL)
     is_partial = built.size > limit and path is not None
     headers = {"Range": f"bytes={start}-{built.size - 1}"} if is_partial else {}
-    body = _Digest()
+    body = _HashingWriter()
     try:
         response = network.get(
             file.url,
@@ -206,7 +210,7 @@ def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | Non
     return response.content
 
 
-class _Digest:
+class _HashingWriter:
     """A destination for downloads that computes their hash and size, and stores nothing."""
 
     def __init__(self) -> None:

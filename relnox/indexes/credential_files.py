@@ -37,7 +37,7 @@ class Login:
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Add the `Authorization` header (RFC 7617) to a request, and return the request."""
         encoded = base64.b64encode(f"{self.user}:{self.secret.reveal()}".encode())
-        request.headers["Authorization"] = _Header(f"Basic {encoded.decode()}")
+        request.headers["Authorization"] = _MaskedHeader(f"Basic {encoded.decode()}")
         del encoded  # tracebacks may show variables
         return request
 
@@ -72,8 +72,8 @@ def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
 
 def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked | None:
     """Return the error for an index that is in `.pypirc` but not in the project's settings; otherwise None."""
-    path = pypirc(environment)
-    if name not in sections(path):
+    path = pypirc_path(environment)
+    if name not in pypirc_section_names(path):
         return None
     return Blocked(
         "index-not-configured",
@@ -83,7 +83,7 @@ def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked
     )
 
 
-class _Header(str):
+class _MaskedHeader(str):
     """The value of a header with a masked `repr`, which tracebacks of third-party code may show."""
 
     __slots__ = ()
@@ -111,7 +111,7 @@ class HiddenMapping(Mapping[str, str]):
         return f"{len(self)} hidden values"
 
 
-def section_of(target: Target, path: str) -> HiddenMapping | None:
+def pypirc_section(target: Target, path: str) -> HiddenMapping | None:
     """Return the values in an index's section of a `.pypirc`, as read by twine, or None if there is no section.
 
     Raises:
@@ -134,7 +134,7 @@ def section_of(target: Target, path: str) -> HiddenMapping | None:
     return None if section is None else HiddenMapping({key: value for key, value in section.items() if value})
 
 
-def sections(path: str) -> list[str]:
+def pypirc_section_names(path: str) -> list[str]:
     """Return the names of all sections of a `.pypirc`, including those that `index-servers` does not list."""
     parser = configparser.RawConfigParser()
     with contextlib.suppress(OSError, ValueError, configparser.Error):
@@ -142,6 +142,6 @@ def sections(path: str) -> list[str]:
     return parser.sections()
 
 
-def pypirc(environment: Mapping[str, str]) -> str:
+def pypirc_path(environment: Mapping[str, str]) -> str:
     """Return the path of the user's `.pypirc`."""
     return environment.get("TWINE_CONFIG_FILE") or "~/.pypirc"

@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
-from relnox.indexes.credential_files import HiddenMapping, Login, pypirc, section_of, sections
-from relnox.indexes.targets import PRODUCTION, TEST, redacted, refers_to
+from relnox.indexes.credential_files import HiddenMapping, Login, pypirc_path, pypirc_section, pypirc_section_names
+from relnox.indexes.targets import PRODUCTION, TEST, is_index, name_or_host
 from relnox.system import network
 from relnox.system.secrets import Secret
 
@@ -137,17 +137,17 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Cre
     if not _read_variable(environment, "TWINE_PASSWORD"):
         return "TWINE_PASSWORD: not set"
     for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY"):
-        if (value := environment.get(name)) and not refers_to(value, target):
-            return f"TWINE_PASSWORD: for another index ({name} is {redacted(value)})"
+        if (value := environment.get(name)) and not is_index(value, target):
+            return f"TWINE_PASSWORD: for another index ({name} is {name_or_host(value)})"
     user = _read_variable(environment, "TWINE_USERNAME") or TOKEN_USER
     return Credentials(user, Secret(environment["TWINE_PASSWORD"]), "TWINE_PASSWORD")
 
 
 def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     """Return the credentials in the user's `.pypirc`, or the reason why there are none."""
-    path = pypirc(environment)
-    section = section_of(target, path)
-    if section is None and target.name in sections(path):
+    path = pypirc_path(environment)
+    section = pypirc_section(target, path)
+    if section is None and target.name in pypirc_section_names(path):
         return (
             f"{path}: [{target.name}] is ignored, since index-servers in [distutils] does not list {target.name}"
         )
@@ -155,11 +155,11 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
         return f"{path}: no section [{target.name}]"
     if not section.get("password"):
         return f"{path}: no password in [{target.name}]"
-    if (repository := section.get("repository")) and not refers_to(repository, target):
+    if (repository := section.get("repository")) and not is_index(repository, target):
         raise Blocked(
             "credentials-for-other-index",
-            f"the password in [{target.name}] of {path} is for {redacted(repository)}, but index {target.name} "
-            f"is {target.host}",
+            f"the password in [{target.name}] of {path} is for {name_or_host(repository)}, "
+            f"but index {target.name} is {target.host}",
             fix=f"correct repository in [{target.name}], or configure that index under another name: "
             "[tool.relnox.indexes.NAME] and --index NAME",
         )
@@ -174,7 +174,7 @@ def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials
         from keyring.errors import NoKeyringError
     except ModuleNotFoundError:  # a dependency of twine on most platforms only
         return "keyring: not installed"
-    section = section_of(target, pypirc(environment))
+    section = pypirc_section(target, pypirc_path(environment))
     user = _read_variable(environment, "TWINE_USERNAME") or (section.get("username") if section else "")
     url = target.upload_url
     try:

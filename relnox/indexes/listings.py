@@ -151,12 +151,14 @@ def from_json(document: Any, page: str) -> Listing:
         raise InvalidListing("files is not a list")
     files = (
         IndexFile(
-            filename=_text(entry["filename"]),
-            url=_absolute_url(page, _text(entry["url"])),
-            sha256=_digest(entry.get("hashes", {}).get("sha256")),
-            upload_time=_time(entry.get("upload-time")),
+            filename=_checked_text(entry["filename"]),
+            url=_absolute_url(page, _checked_text(entry["url"])),
+            sha256=_parse_digest(entry.get("hashes", {}).get("sha256")),
+            upload_time=_parse_time(entry.get("upload-time")),
             yanked=_is_yanked(entry.get("yanked", False)),
-            provenance=_absolute_url(page, _text(entry["provenance"])) if entry.get("provenance") else None,
+            provenance=_absolute_url(page, _checked_text(entry["provenance"]))
+            if entry.get("provenance")
+            else None,
         )
         for entry in document["files"]
     )
@@ -191,7 +193,7 @@ def from_html(text: str, page: str) -> Listing:
             IndexFile(
                 filename=unquote(url.partition("?")[0].rsplit("/", 1)[-1]),
                 url=url,
-                sha256=_digest(digest) if algorithm == "sha256" else None,
+                sha256=_parse_digest(digest) if algorithm == "sha256" else None,
                 yanked="data-yanked" in attributes,
                 provenance=_absolute_url(page, provenance_url) if provenance_url else None,
             )
@@ -207,7 +209,7 @@ class InvalidListing(ValueError):
     """The error of a response that is not a valid listing."""
 
 
-def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object as a dictionary; reject duplicate keys, which parsers handle differently.
 
     Raises:
@@ -236,14 +238,14 @@ def _absolute_url(page: str, url: str) -> str:
         return url
 
 
-def _text(value: object) -> str:
+def _checked_text(value: object) -> str:
     """Check that a value is a string, and return it."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
     return value
 
 
-def _digest(value: object) -> str | None:
+def _parse_digest(value: object) -> str | None:
     """Return a SHA-256 in lowercase, since some indexes use uppercase, or None if there is none.
 
     Raises:
@@ -251,7 +253,7 @@ def _digest(value: object) -> str | None:
     """
     if value is None:
         return None
-    if not _SHA256.fullmatch(digest := _text(value).lower()):
+    if not _SHA256.fullmatch(digest := _checked_text(value).lower()):
         raise InvalidListing(f"{digest[:80]!r} is not a SHA-256")
     return digest
 
@@ -262,10 +264,10 @@ def _check_version(version: object) -> None:
         raise InvalidListing(f"unsupported version {str(version)[:20]!a} of the simple API")
 
 
-def _time(value: object) -> datetime | None:
+def _parse_time(value: object) -> datetime | None:
     """Parse an upload time (PEP 700), which is in UTC if it has no time zone; return None if it is invalid."""
     try:
-        time = datetime.fromisoformat(_text(value))
+        time = datetime.fromisoformat(_checked_text(value))
     except (ValueError, TypeError):
         return None
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from relnox.core.records import Record
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
-from relnox.system.addresses import PORTS, WITH_LOGIN, url_problem
+from relnox.system.addresses import PORTS, URL_WITH_LOGIN, url_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +33,7 @@ _VARIABLES_OF_OTHER_TOOLS = (
     "FLIT_INDEX_URL",
 )
 """The environment variables that set the index of other upload tools."""
-_KINDS: Mapping[str, Callable[[Version], bool]] = {
+_IS_OF_KIND: Mapping[str, Callable[[Version], bool]] = {
     "alpha": lambda version: version.pre is not None and version.pre[0] == "a",
     "beta": lambda version: version.pre is not None and version.pre[0] == "b",
     "rc": lambda version: version.pre is not None and version.pre[0] == "rc",
@@ -216,24 +216,24 @@ def host_and_port(url: str) -> str:
 def ignored_variables(target: Target, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a warning for each environment variable that sets another index for another upload tool."""
     for name in _VARIABLES_OF_OTHER_TOOLS:
-        if (value := environment.get(name)) and not refers_to(value, target):
-            yield f"{name} ({redacted(value)}) is ignored: files are uploaded to {target.name} ({target.host})"
+        if (value := environment.get(name)) and not is_index(value, target):
+            yield f"{name} ({name_or_host(value)}) is ignored: files are uploaded to {target.name} ({target.host})"
 
 
-def redacted(value: str) -> str:
+def name_or_host(value: str) -> str:
     """Return the name of an index in another tool's settings, or the host and port of its URL, for messages."""
     return (host_and_port(value) or "an invalid URL") if "://" in value else value
 
 
-def refers_to(value: str, target: Target) -> bool:
+def is_index(value: str, target: Target) -> bool:
     """Return whether a URL or name in another tool's settings refers to this index."""
     return host_and_port(value) == host_and_port(target.upload_url) if "://" in value else value == target.name
 
 
 def _matching_indexes(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
     """Yield the indexes of the rules that match a tag or the kind of its version, by precedence."""
-    yield from (index for rule, index in rules.items() if rule not in _KINDS and fnmatchcase(tag, rule))
-    yield from (rules[kind] for kind, is_of_kind in _KINDS.items() if kind in rules and is_of_kind(version))
+    yield from (index for rule, index in rules.items() if rule not in _IS_OF_KIND and fnmatchcase(tag, rule))
+    yield from (rules[kind] for kind, is_of_kind in _IS_OF_KIND.items() if kind in rules and is_of_kind(version))
 
 
 def _host(url: str) -> str:
@@ -255,7 +255,7 @@ def _checked_url(url: str, key: str) -> str:
         Blocked: It is not valid, or contains a user name or a password, which would be in version control.
     """
     problem = url_problem(url)
-    if problem == WITH_LOGIN:
+    if problem == URL_WITH_LOGIN:
         raise Blocked(
             "index-url-with-password",
             f"{key} contains a user name or a password for {host_and_port(url)}",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from relnox.indexes.identities import Identity
 
 _AUDIENCE = "/_/oidc/audience"
-_MINT = "/_/oidc/mint-token"
+_MINT_PATH = "/_/oidc/mint-token"
 _RENEW_BEFORE = 300.0
 """A token is renewed if it expires in less than this many seconds, so that an upload can finish."""
 _USE_UNTIL = 60.0
@@ -43,12 +43,12 @@ _DEFAULT_LIFETIME = 900.0
 _RETRY_TIME = 30.0
 _MAX_TOKEN = 8192
 """The maximum length of an upload token in characters; servers reject longer headers."""
-_CLAIMS = (
+_SHOWN_CLAIMS = (
     *("sub", "repository", "repository_owner", "workflow_ref", "job_workflow_ref", "ref", "environment"),
     *("project_path", "ci_config_ref_uri", "organization_slug", "pipeline_slug", "email"),
 )
 """The claims of identity tokens that indexes compare with the publishers of a project, for messages."""
-_RERUN = "rerun the job, which uploads only missing files"
+_RERUN_FIX = "rerun the job, which uploads only missing files"
 
 
 class _Token(NamedTuple):
@@ -74,7 +74,7 @@ class TokenProvider:
 
     def __init__(self, upload_url: str, index: str, audience: str, ci_provider: str, identity: Identity) -> None:
         self._index = index
-        self._mint_url = urljoin(upload_url, _MINT)
+        self._mint_url = urljoin(upload_url, _MINT_PATH)
         self._audience = audience
         self._ci_provider = ci_provider
         self.identity = identity
@@ -103,10 +103,10 @@ class TokenProvider:
             token = self._tokens.get(name)
             left = token.expiry - network.deadlines.CLOCK.now() if token is not None else 0.0
             if token is None or left < (_RENEW_BEFORE if self._renewable else _USE_UNTIL):
-                token = self._tokens[name] = self._exchange(project)
+                token = self._tokens[name] = self._exchange_identity(project)
             return token.secret
 
-    def _exchange(self, project: str) -> _Token:
+    def _exchange_identity(self, project: str) -> _Token:
         """Exchange an identity token for an upload token without retries.
 
         The identity token is a new one if the CI provider issues more than one to a job.
@@ -116,7 +116,7 @@ class TokenProvider:
                 "upload-token-expired",
                 f"the upload token for {self._index} has expired ({self._ci_provider} issues one identity token "
                 "for each job)",
-                fix=f"{_RERUN}; or publish each package in its own job: --package NAME",
+                fix=f"{_RERUN_FIX}; or publish each package in its own job: --package NAME",
             )
         identity = self._new_identity() if self._renewable else self.identity
         start = network.deadlines.CLOCK.now()
@@ -178,7 +178,7 @@ class TokenProvider:
             return Failed(
                 "identity-used",
                 f"{self._index} has already accepted the identity token of this job ({reason})",
-                fix=f"{_RERUN}; publish all packages with one command of the job",
+                fix=f"{_RERUN_FIX}; publish all packages with one command of the job",
             )
         if "invalid-pending-publisher" in descriptions:
             return Blocked(
@@ -188,7 +188,9 @@ class TokenProvider:
                 fix="add the publisher to the existing project, or choose another name",
             )
         if "invalid-publisher" in descriptions:
-            claims = "\n".join(f"  {name}: {value}" for name, value in identity.claims.items() if name in _CLAIMS)
+            claims = "\n".join(
+                f"  {name}: {value}" for name, value in identity.claims.items() if name in _SHOWN_CLAIMS
+            )
             return Blocked(
                 "publisher-missing",
                 f"{self._index} has no publisher{for_project} for this job ({reason}) with the claims\n{claims}",

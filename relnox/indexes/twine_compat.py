@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["MultipartEncoder", "fields", "form"]
+__all__ = ["MultipartEncoder", "form_fields", "upload_form"]
 
 
-def fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str]]:
+def form_fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str]]:
     """Return the names and values of the form fields of an upload: the metadata and digests of a file.
 
     Args:
@@ -44,10 +44,10 @@ def fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str
             f"{path.name} has metadata that indexes do not accept: {error}",
             fix=f"fix the metadata, then rebuild: {fixes.command('build-all')}",
         ) from error
-    return [*_form_fields(metadata), (":action", "file_upload"), ("protocol_version", "1")]
+    return [*_metadata_fields(metadata), (":action", "file_upload"), ("protocol_version", "1")]
 
 
-def _form_fields(metadata: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def _metadata_fields(metadata: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield the names and values of the form fields for metadata.
 
     A list or mapping results in one field for each of its values; keywords, which PyPI splits at commas, in one.
@@ -66,6 +66,6 @@ def _form_fields(metadata: Mapping[str, object]) -> Iterator[tuple[str, str]]:
                 raise TypeError(f"twine returned {name} as {type(value).__name__}")
 
 
-def form(fields: list[tuple[str, str]], filename: str, content: BinaryIO) -> MultipartEncoder:
+def upload_form(fields: list[tuple[str, str]], filename: str, content: BinaryIO) -> MultipartEncoder:
     """Return the form that uploads a file; the file is read while the form is sent."""
     return MultipartEncoder([*fields, ("content", (filename, content, "application/octet-stream"))])

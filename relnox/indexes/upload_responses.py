@@ -65,7 +65,7 @@ class FileExists(RelnoxError):
 
 
 def parse_response(response: requests.Response, file: Distribution, index: str) -> str:
-    """Return a summary of the response to an upload, or raise the error that it stands for; see `uploader.send`.
+    """Return a summary of the response to an upload, or raise the error that it stands for.
 
     If the file exists already, a summary is returned, too. The attribute `rejected` of an error is set to whether
     the index certainly did not store the file.
@@ -85,7 +85,7 @@ def parse_response(response: requests.Response, file: Distribution, index: str) 
 def _parse(response: requests.Response, file: Distribution, index: str) -> str:
     """Do the work of `parse_response`, without setting `rejected` of errors."""
     status = response.status_code
-    text = _text(response)
+    text = _quoted_text(response)
     summary = f"{status} {text}".strip()
     if status in _OK:
         return masked(f"{status} {response.reason or ''}".strip())
@@ -96,9 +96,9 @@ def _parse(response: requests.Response, file: Distribution, index: str) -> str:
             fix=f"if the index has moved, set upload in [tool.relnox.indexes.{index}] to that URL",
         )
     if status in _REJECTED:
-        _raise_recognized(text, file, index)
+        _raise_known_rejection(text, file, index)
         if status == _CONFLICT or _EXISTS.search(text):
-            return _file_exists(summary, text, file, index)
+            return _accept_existing_file(summary, text, file, index)
     if status in _NOT_ALLOWED:
         raise Blocked(
             "credentials-rejected",
@@ -124,12 +124,12 @@ def _parse(response: requests.Response, file: Distribution, index: str) -> str:
     )
 
 
-def _text(response: requests.Response) -> str:
+def _quoted_text(response: requests.Response) -> str:
     """Return the reason and the body of a response on one line, without the status and repeated text."""
     status = re.compile(rf"^(error\b[\s:]*)?{response.status_code}\b[\s:.-]*", re.IGNORECASE)
     reason, body = (
         status.sub("", masked(" ".join(part.split())), count=1)[:_MAX_QUOTED]
-        for part in (response.reason or "", _body(response))
+        for part in (response.reason or "", _readable_body(response))
     )
     more = body.removeprefix(reason).removesuffix(reason).strip(" :")
     if body in reason or not more:
@@ -137,7 +137,7 @@ def _text(response: requests.Response) -> str:
     return body if reason in more else f"{reason} {more}".strip()
 
 
-def _body(response: requests.Response) -> str:
+def _readable_body(response: requests.Response) -> str:
     """Return the readable text in the body of a response: HTML, JSON (RFC 9457 and others) or plain text."""
     kind = response.headers.get("Content-Type", "")
     if "html" in kind:
@@ -157,7 +157,7 @@ def _body(response: requests.Response) -> str:
     return "; ".join(str(message) for message in messages if message) or response.text
 
 
-def _raise_recognized(text: str, file: Distribution, index: str) -> None:
+def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
     """Raise the error for a rejected upload if its reason is recognized by the text of the response."""
     if _NAME_RESERVED.search(text):
         raise Conflict(
@@ -209,7 +209,7 @@ def _raise_recognized(text: str, file: Distribution, index: str) -> None:
         )
 
 
-def _file_exists(summary: str, text: str, file: Distribution, index: str) -> str:
+def _accept_existing_file(summary: str, text: str, file: Distribution, index: str) -> str:
     """Return a summary for a file that already exists on the index.
 
     Args:

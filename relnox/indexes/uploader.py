@@ -20,7 +20,7 @@ RESPONSE_TIMEOUT = 300.0
 """The maximum seconds that an index may take to process an uploaded file."""
 
 
-def send(  # noqa: PLR0913 - an upload
+def upload_file(  # noqa: PLR0913 - an upload
     path: Path,
     file: Distribution,
     target: Target,
@@ -52,10 +52,10 @@ def send(  # noqa: PLR0913 - an upload
     """
     from relnox.indexes import twine_compat
 
-    fields = twine_compat.fields(path, attestations)
+    fields = twine_compat.form_fields(path, attestations)
     login = credentials.login(file.package)
     with path.open("rb") as content:
-        form = twine_compat.form(fields, path.name, content)
+        form = twine_compat.upload_form(fields, path.name, content)
         if before_sending is not None:
             before_sending()
         # Redirects are not followed: credentials are sent to the configured URL only.

@@ -144,12 +144,12 @@ def add_mask(line: str) -> None:
 
 def markdown(outcome: Outcome, convert: Callable[[str], str] = as_written) -> str:
     """Format the outcome of a run as Markdown: a table of its steps, and which files are public."""
-    lines = [f"### {_inert(text.ending(outcome))}", "", "| step | status | |", "| --- | --- | --- |"]
+    lines = [f"### {_escaped_cell(text.ending_line(outcome))}", "", "| step | status | |", "| --- | --- | --- |"]
     for result in outcome.results:
         cells = (result.step.title, text.MARKS[result.status], " ".join(convert(result.detail).split()))
         lines.append(_row(cells))
-    if files := list(text.published(outcome)):
-        lines += ["", *(f"- {_inert(convert(line))}" for line in files)]
+    if files := list(text.published_lines(outcome)):
+        lines += ["", *(f"- {_escaped_cell(convert(line))}" for line in files)]
     return "\n".join(lines)
 
 
@@ -171,7 +171,7 @@ def _command(name: str, message: str, *, title: str = "") -> None:
 def _table(table: Table) -> Iterable[str]:
     """Yield the lines of a table in Markdown."""
     if table.title:
-        yield f"#### {_inert(table.title)}"
+        yield f"#### {_escaped_cell(table.title)}"
     yield _row(table.columns)
     yield _row(["---"] * len(table.columns))
     yield from (_row(row) for row in table.rows)
@@ -179,13 +179,15 @@ def _table(table: Table) -> Iterable[str]:
 
 
 def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(_inert(cell) for cell in cells) + " |"
+    return "| " + " | ".join(_escaped_cell(cell) for cell in cells) + " |"
 
 
-_MARKUP = {ord(mark): f"&#{ord(mark)};" for mark in "\\`*_{}[]<>()#!|~&$\"'"} | {ord("@"): "&#64;&#8203;"}
+_MARKUP_CHARACTERS = {ord(mark): f"&#{ord(mark)};" for mark in "\\`*_{}[]<>()#!|~&$\"'"} | {
+    ord("@"): "&#64;&#8203;"
+}
 """Replacements for characters with a meaning in Markdown or HTML; a zero-width space after @ prevents mentions."""
 
 
-def _inert(cell: str) -> str:
+def _escaped_cell(cell: str) -> str:
     """Escape text for Markdown, so that it contains no HTML, links, mentions or column separators."""
-    return escape_line(masked(cell)).translate(_MARKUP)
+    return escape_line(masked(cell)).translate(_MARKUP_CHARACTERS)

@@ -58,9 +58,9 @@ class Plain:
             case OutputLine(step, line) if self.verbose:
                 self._line(text.output_line(step, line), "dim", f"{indent}  ")
             case Notice(fix=""):
-                self._log(text.notice(event), "dim", indent)
+                self._log(text.notice_lines(event), "dim", indent)
             case Notice() | Waiting():
-                self._log(text.notice(event), "yellow", indent)
+                self._log(text.notice_lines(event), "yellow", indent)
             case StepFinished(status=Status.ABORTED):
                 self._aborted.append(event)
             case StepFinished():
@@ -88,17 +88,19 @@ class Plain:
         """Show the aborted steps, as one line if there are many, and how the run ended."""
         indent = "  " if nested else ""
         if len(self._aborted) > text.MAX_ABORTED:
-            self._log(text.aborted(self._aborted), "yellow", indent)
+            self._log(text.aborted_lines(self._aborted), "yellow", indent)
         else:
             for event in self._aborted:
                 self._show_finished(event, indent)
         self._aborted.clear()
-        self._log(text.published(outcome), indent=indent)
+        self._log(text.published_lines(outcome), indent=indent)
         if not nested:
-            self._log([text.ending(outcome)], "bold green" if outcome.exit_code is ExitCode.DONE else "bold red")
+            self._log(
+                [text.ending_line(outcome)], "bold green" if outcome.exit_code is ExitCode.DONE else "bold red"
+            )
 
     def _show_finished(self, event: StepFinished, indent: str) -> None:
-        self._log(text.finished(event), indent=indent)
+        self._log(text.finished_lines(event), indent=indent)
 
     def _labeled(self, label: str, style: str, message: str, indent: str = "") -> None:
         """Show a message of one or more lines after a label; subclasses apply the style to the label."""

@@ -111,7 +111,7 @@ class Terminal(Plain):
         _print(self._progress, indent, sign, f" {event.step.title}", (seconds, "dim"))
         if event.detail and (event.status is not Status.SUCCESS or self.verbose):
             label = "" if event.status is Status.SUCCESS else f"{text.MARKS[event.status]}: "
-            self._log(text.further_lines(f"{label}{text.detail(event)}", f"{indent}    "), "dim")
+            self._log(text.further_lines(f"{label}{text.detail_with_code(event)}", f"{indent}    "), "dim")
         if event.error is not None and event.error.fix:
             self._labeled("fix:", "bold", event.error.fix, f"{indent}    ")
         self._log(text.warning_lines(event), "yellow", f"{indent}    ")

@@ -55,7 +55,7 @@ def aligned_lines(table: Table) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
-def aborted(results: Sequence[StepFinished]) -> Iterator[str]:
+def aborted_lines(results: Sequence[StepFinished]) -> Iterator[str]:
     """Format many aborted steps as their number and the first step, with the reason it was aborted."""
     yield f"{MARKS[Status.ABORTED]} {counted(len(results), 'step')}, the first is: {results[0].step.title}"
     yield from further_lines(results[0].detail, _INDENT)
@@ -113,36 +113,36 @@ def plan_lines(plan: Plan, convert: Callable[[str], str] = as_written) -> Iterat
         yield from further_lines(f"fix: {convert(problem.fix)}", "  ")
 
 
-def waiting(event: Waiting) -> str:
+def waiting_line(event: Waiting) -> str:
     """Format a wait as one line."""
     return (
         f"{'waiting':<8}{event.why}; next try at {event.again:%H:%M:%S %Z}, gives up at {event.ends:%H:%M:%S %Z}"
     )
 
 
-def notice(event: Notice | Waiting) -> Iterator[str]:
+def notice_lines(event: Notice | Waiting) -> Iterator[str]:
     """Format a wait, a warning or a note."""
     if not isinstance(event, Notice):
-        yield waiting(event)
+        yield waiting_line(event)
         return
     yield from further_lines(f"{'warning' if event.fix else 'note'}: {event.message}", "")
     if event.fix:
         yield from further_lines(f"fix: {event.fix}", "  ")
 
 
-def finished(event: StepFinished) -> Iterator[str]:
+def finished_lines(event: StepFinished) -> Iterator[str]:
     """Format the result of a step: its status and title, and then its detail, fix and warnings."""
     seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - printed with one digit
     yield f"{MARKS[event.status]:<8}{event.step.title}{seconds}"
     if event.detail:
-        yield from further_lines(detail(event), _INDENT)
+        yield from further_lines(detail_with_code(event), _INDENT)
     if event.error is not None and event.error.fix:
         yield from further_lines(f"fix: {event.error.fix}", _INDENT)
     for line in warning_lines(event):
         yield f"{_INDENT}{line}"
 
 
-def detail(event: StepFinished) -> str:
+def detail_with_code(event: StepFinished) -> str:
     """Return the detail of the result of a step, with the code of its error if it failed."""
     return with_code(event.detail, event.error.code) if event.error is not None else event.detail
 
@@ -170,7 +170,7 @@ def error_lines(error: RelnoxError) -> Iterator[str]:
             yield from (f"  {line}" for line in rest)
 
 
-def published(outcome: Outcome) -> Iterator[str]:
+def published_lines(outcome: Outcome) -> Iterator[str]:
     """Yield which files are public, not verified or not uploaded; nothing if the run succeeded."""
     if outcome.publication and outcome.exit_code is not ExitCode.DONE:
         from relnox.core.release.publication import summary
@@ -178,7 +178,7 @@ def published(outcome: Outcome) -> Iterator[str]:
         yield from summary(outcome.publication)
 
 
-def ending(outcome: Outcome) -> str:
+def ending_line(outcome: Outcome) -> str:
     """Format how a run ended, as one line."""
     result = _ENDINGS[outcome.exit_code]
     if outcome.exit_code is ExitCode.FAILED and not any(step.remote for step in outcome.plan.steps):

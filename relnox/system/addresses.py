@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from relnox.errors import Blocked, Failed
 
-WITH_LOGIN = "contains a user name or a password"
+URL_WITH_LOGIN = "contains a user name or a password"
 
 PORTS = {"http": 80, "https": 443}
 _MAX_URL = 8192
@@ -31,7 +31,7 @@ def check_url(url: str) -> None:
 def url_problem(url: str) -> str:
     """Return why a URL cannot be requested, or an empty string if it can.
 
-    The result is `WITH_LOGIN` if a user name or password is the only reason.
+    The result is `URL_WITH_LOGIN` if a user name or password is the only reason.
     """
     if len(url) > _MAX_URL:
         return f"is longer than {_MAX_URL} characters"
@@ -47,7 +47,7 @@ def url_problem(url: str) -> str:
         return "is neither https nor http"
     if not host or port == 0:
         return "has no host"
-    return WITH_LOGIN if "@" in parts.netloc else ""
+    return URL_WITH_LOGIN if "@" in parts.netloc else ""
 
 
 def host_of(url: str) -> str:

@@ -40,7 +40,7 @@ def clean_environment(
         passed: Names of variables to keep although they look like credentials; upload credentials are never kept.
         more: Variables to add or replace.
     """
-    hidden, never = _credentials(tuple(base.items()))
+    hidden, never = _credential_names(tuple(base.items()))
     dropped = _FOREIGN_PREFIXES + (() if own_indexes else _REDIRECTING_PREFIXES)
 
     def is_passed(name: str) -> bool:
@@ -71,12 +71,12 @@ def _without_proxy_to_loopback(base: Mapping[str, str]) -> dict[str, str]:
 
 def without_upload_credentials(base: Mapping[str, str]) -> dict[str, str]:
     """Return the variables without upload credentials, which only relnox uses; those of git are kept."""
-    _, never = _credentials(tuple(base.items()))
+    _, never = _credential_names(tuple(base.items()))
     return {name: value for name, value in base.items() if name not in never and not is_upload_setting_name(name)}
 
 
 @lru_cache(maxsize=16)  # git is run many times with the same environment
-def _credentials(variables: tuple[tuple[str, str], ...]) -> tuple[frozenset[str], frozenset[str]]:
+def _credential_names(variables: tuple[tuple[str, str], ...]) -> tuple[frozenset[str], frozenset[str]]:
     """Return the names of the variables with credentials, and of those with upload credentials."""
     environment = dict(variables)
     return credentials(environment), upload_credentials(environment)

@@ -53,7 +53,7 @@ for group in $groups; do kill -9 "-$group"; done
 The input is closed whenever relnox ends, even if relnox is killed.
 """
 
-Words: TypeAlias = "Sequence[str | os.PathLike[str]]"
+Arguments: TypeAlias = "Sequence[str | os.PathLike[str]]"
 """A program and its arguments."""
 
 
@@ -93,7 +93,7 @@ class Completed(Record):
 
 
 def run(  # noqa: PLR0913 - the options of a process
-    argv: Words,
+    argv: Arguments,
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,

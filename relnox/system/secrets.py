@@ -37,7 +37,7 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self._reveal: Callable[[], str] = lambda: text  # in a closure, since tracebacks may show attributes
-        self._forms = cache(lambda: _Forms(text))
+        self._forms = cache(lambda: _MaskedForms(text))
         _register(self)
 
     def reveal(self) -> str:
@@ -124,11 +124,11 @@ def _register(secret: Secret) -> None:
 def _notify(secret: Secret) -> None:
     """Call the function set by `on_secret` with each line of a secret."""
     for callback in tuple(_callbacks):
-        for line in _lines(secret):
+        for line in _maskable_lines(secret):
             callback(line)
 
 
-def _lines(secret: Secret) -> Iterator[str]:
+def _maskable_lines(secret: Secret) -> Iterator[str]:
     """Yield the lines of a secret that are long enough to be masked: CI providers mask their logs line by line."""
     return (line.strip() for line in secret.reveal().splitlines() if len(line.strip()) >= _MIN_MASKED)
 
@@ -138,7 +138,7 @@ def _simplify(text: str) -> str:
     return re.sub(f"{_SEPARATORS}+", "", text).lower()  # not compiled at import, to start faster
 
 
-class _Forms:
+class _MaskedForms:
     """The forms of a secret that are masked, kept in closures, which no `repr` shows."""
 
     __slots__ = ("encoded", "literal")

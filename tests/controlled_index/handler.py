@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from controlled_index.faults import Fault, Kind
     from controlled_index.index import ControlledIndex
     from relnox.indexes.embedded.connection import Body
-    from relnox.indexes.embedded.incoming import Incoming
+    from relnox.indexes.embedded.incoming import IncomingFile
     from relnox.indexes.embedded.multipart import Form
     from relnox.indexes.embedded.stored_files import StoredFile
 
@@ -97,7 +97,7 @@ class ControlledHandler(Handler):
         if self._number is not None:
             self.index.journal.update(self._number, **changes)
 
-    def _record_arrival(self, incoming: Incoming) -> None:
+    def _record_arrival(self, incoming: IncomingFile) -> None:
         self._record(size=incoming.size, sha256=incoming.digests["sha256"])
 
     def _record_end(self, **changes: object) -> None:
@@ -110,7 +110,7 @@ class ControlledHandler(Handler):
         if self._is_slow:  # on purpose
             self.server.set_time_limit(self.connection, None)
         else:
-            super().allow(size)
+            super().limit_time(size)
 
     def _next_fault(self, kind: Kind, filename: str, project: str) -> Fault | None:
         """Return the fault of the plan for this request, after its delays."""
@@ -118,7 +118,7 @@ class ControlledHandler(Handler):
         seconds, fault = self.index.plan.next_fault(kind, filename=filename, project=project, age=age)
         self._record(kind=kind, filename=filename, project=project, fault=fault)
         self._is_slow = bool(seconds) or fault is not None
-        self.allow(0)
+        self.limit_time(0)
         self._wait(seconds)
         if isinstance(fault, Trickle):
             self.wfile = _Paced(self.wfile, partial(self._pace, fault))
@@ -294,7 +294,7 @@ class ControlledHandler(Handler):
             except Denied as denial:
                 return Response(denial.status, denial.message)
 
-    def _store(self, form: Form, incoming: Incoming, fault: Fault | None) -> Response:
+    def _store(self, form: Form, incoming: IncomingFile, fault: Fault | None) -> Response:
         """Store an upload that has arrived, and return the response."""
         store = self.index.store
         if _replaces(fault):
@@ -320,7 +320,9 @@ class ControlledHandler(Handler):
 class _Upload(Upload):
     """An upload to a project with an owner and a status, with attestations."""
 
-    def __init__(self, form: Form, incoming: Incoming, index: ControlledIndex, sender: Identity | None) -> None:
+    def __init__(
+        self, form: Form, incoming: IncomingFile, index: ControlledIndex, sender: Identity | None
+    ) -> None:
         super().__init__(form, incoming, index)
         self._index = index
         self._sender = sender

@@ -210,7 +210,7 @@ def test_a_file_that_another_account_uploads_first_is_a_conflict(
     theirs = project(tmp_path / "theirs", index, content="theirs = True\n")
     first = theirs.manifest.distributions[0]
     built = project(tmp_path / "demo", index)
-    send = uploader.send
+    send = uploader.upload_file
     sent: list[str] = []
 
     def late(path: Path, *how: Any, **more: Any) -> str:
@@ -220,7 +220,7 @@ def test_a_file_that_another_account_uploads_first_is_a_conflict(
         sent.append(path.name)
         return send(path, *how, **more)
 
-    monkeypatch.setattr(uploader, "send", late)
+    monkeypatch.setattr(uploader, "upload_file", late)
     ran = publish(built.root)
     assert ran.code == 4, ran.text
     assert f"own has a different {first.filename}" in ran.err

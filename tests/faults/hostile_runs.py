@@ -182,7 +182,9 @@ def _hurry(*, slow: bool) -> None:
         return usual_limit(size)._replace(seconds=whole)
 
     usual_limit = network.file_limit
-    limits = {name: getattr(network, name)._replace(seconds=whole) for name in ("LISTING", "DOCUMENT", "PEEK")}
+    limits = {
+        name: getattr(network, name)._replace(seconds=whole) for name in ("LISTING", "DOCUMENT", "FIRST_BYTES")
+    }
     constants: dict[Any, dict[str, Any]] = {
         network: {"file_limit": file_limit, **limits},
         network.deadlines: {"READ_TIMEOUT": seconds},

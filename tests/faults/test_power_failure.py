@@ -82,7 +82,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
         log.append("sync all")
         real(path)  # type: ignore[operator]
 
-    def run(argv: process.Words, real: object = process.run, **named: object) -> process.Completed:
+    def run(argv: process.Arguments, real: object = process.run, **named: object) -> process.Completed:
         if argv[0] == "git":
             log.append(f"git {argv[1]}")
         return real(argv, **named)  # type: ignore[operator,no-any-return]

@@ -187,7 +187,7 @@ def test_the_status_of_a_project_is_reported_after_the_uploads(
     # PEP 792: it changes while the release is on its way.
     release(tmp_path, SIZES[2])
     with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
-        send = uploader.send
+        send = uploader.upload_file
 
         def sent(path: Path, *args: Any, **options: Any) -> str:
             said = send(path, *args, **options)
@@ -195,7 +195,7 @@ def test_the_status_of_a_project_is_reported_after_the_uploads(
                 index.set_status("demo", status, "see demo-2")
             return said
 
-        monkeypatch.setattr(uploader, "send", sent)
+        monkeypatch.setattr(uploader, "upload_file", sent)
         ran = publish(tmp_path, index)
         assert ran.code == code, ran.text
         assert ("quarantine" if status == "quarantined" else f"the project is {status} (see demo-2)") in ran.err
@@ -342,7 +342,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "while a listing is read": (Publication, "check_listing"),
     "while a file is compared": (client, "compare_served"),
     "while a step is reported": (plain.Plain, "event"),
-    "while the end is reported": (text, "ending"),
+    "while the end is reported": (text, "ending_line"),
     "while the deadline is reckoned": (Publication, "_upload_deadline"),
     "while results are summed up": (commands, "summarize"),
     "while the report is written": (json_reports, "render"),
@@ -415,7 +415,7 @@ def test_a_bug_before_the_first_upload_is_a_traceback(
         raise RuntimeError("boom")
 
     release(tmp_path, SIZES[2])
-    monkeypatch.setattr(uploader, "send", broken)
+    monkeypatch.setattr(uploader, "upload_file", broken)
     with (
         ControlledIndex(tmp_path / "index", clock=clock.time) as index,
         pytest.raises(RuntimeError, match="boom"),

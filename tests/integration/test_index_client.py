@@ -24,7 +24,7 @@ from relnox.errors import Blocked, Conflict, Failed, TryLater
 from relnox.indexes import Indexes, client, listings, targets, upload_responses
 from relnox.indexes.credentials import Credentials, Secret
 from relnox.indexes.upload_responses import FileExists
-from relnox.indexes.uploader import send
+from relnox.indexes.uploader import upload_file
 from relnox.system import network
 
 if TYPE_CHECKING:
@@ -474,7 +474,7 @@ def test_each_status_of_an_upload_has_its_own_error(
     with server(answer) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(error, match=said):
-            send(sdist, described(sdist), target, Credentials("u", Secret("canary-4711"), "test"))
+            upload_file(sdist, described(sdist), target, Credentials("u", Secret("canary-4711"), "test"))
     assert posts == ["POST /"]
 
 
@@ -484,7 +484,7 @@ def test_an_error_never_shows_the_secret(tmp_path: Path) -> None:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         sdist = _sdist(tmp_path)
         with pytest.raises(Failed) as failed:
-            send(sdist, described(sdist), target, Credentials("u", Secret("canary-4711"), "test"))
+            upload_file(sdist, described(sdist), target, Credentials("u", Secret("canary-4711"), "test"))
     assert "canary-4711" not in f"{failed.value} {failed.value.fix} {failed.value!r}"
 
 
@@ -502,7 +502,7 @@ def test_permanent_rejections_name_the_fix(status: int, text: str, way_out: str,
     with server(lambda _method, _path: (status, {}, text.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(Conflict) as conflict:
-            send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
+            upload_file(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
     assert way_out in (conflict.value.fix or "")
 
 
@@ -514,7 +514,7 @@ def test_a_read_only_index_is_not_an_error_of_credentials(text: str, tmp_path: P
     with server(lambda _method, _path: (403, {}, text.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(TryLater, match="accepts no uploads at present") as later:
-            send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
+            upload_file(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
     assert not isinstance(later.value, network.TransientError)
 
 
@@ -525,7 +525,7 @@ def test_an_existing_file_is_compared_by_hash(status: int, tmp_path: Path) -> No
     with server(lambda _method, _path: (status, {}, b"Package demo-1.0.tar.gz already exists!")) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(FileExists, match=str(status)):
-            send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
+            upload_file(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
 
 
 def test_the_text_of_an_html_page_is_quoted(tmp_path: Path) -> None:
@@ -534,7 +534,7 @@ def test_the_text_of_an_html_page_is_quoted(tmp_path: Path) -> None:
     with server(lambda _method, _path: (403, {"Content-Type": "text/html"}, said.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(Blocked, match=r"403 Forbidden No & never$"):
-            send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
+            upload_file(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
 
 
 PAGE = "<html><head><title>{title}</title></head><body><h1>{title}</h1>{text}</body></html>"

@@ -153,9 +153,9 @@ def test_a_file_comes_as_it_is_stored(tmp_path: Path) -> None:
 def test_a_look_at_a_file_does_not_fetch_it() -> None:
     with raw_server(flood(CLOSE, b"x" * 65536)) as url:
         file = listings.IndexFile(filename="demo-1.0.tar.gz", url=url, sha256=None)
-        response = network.get(file.url, {"Range": "bytes=0-0"}, limit=network.PEEK)
+        response = network.get(file.url, {"Range": "bytes=0-0"}, limit=network.FIRST_BYTES)
     assert response.status_code == 200
-    assert response.content == b"x" * network.PEEK.size
+    assert response.content == b"x" * network.FIRST_BYTES.size
 
 
 def test_an_error_page_is_read_no_further_than_people_read() -> None:
@@ -164,7 +164,7 @@ def test_an_error_page_is_read_no_further_than_people_read() -> None:
         response = network.send_once("POST", url, body=b"x", limit=network.UPLOAD_RESPONSE)
     assert response.status_code == 400
     assert len(response.content) == 65536
-    assert upload_responses._body(response)
+    assert upload_responses._readable_body(response)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_an_error_page_is_read_quickly(page: bytes) -> None:
     with raw_server(answering(head + page)) as url:
         response = network.send_once("POST", url, body=b"x")
         began = time.process_time()
-        upload_responses._body(response)
+        upload_responses._readable_body(response)
         assert time.process_time() - began < 5
 
 

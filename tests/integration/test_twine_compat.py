@@ -25,9 +25,9 @@ forms = {}
 for name in sys.argv[1:]:
     path = pathlib.Path(name)
     with path.open("rb") as content:
-        form = twine_compat.form(twine_compat.fields(path), path.name, content)
+        form = twine_compat.upload_form(twine_compat.form_fields(path), path.name, content)
         forms[path.name] = {
-            "fields": twine_compat.fields(path), "type": form.content_type, "size": form.len,
+            "fields": twine_compat.form_fields(path), "type": form.content_type, "size": form.len,
             "body": form.read().decode("latin-1"),
             "fields of twine": [*Repository._convert_metadata_to_list_of_tuples(
                 PackageFile.from_filename(name, None).metadata_dictionary()

@@ -98,7 +98,7 @@ class Connection(BaseHTTPRequestHandler):
         """Parse the headers of a request; return False if the request was rejected."""
         if not super().parse_request():
             return False
-        self.allow(0)
+        self.limit_time(0)
         if self.command != "POST" and ("Content-Length" in self.headers or "Transfer-Encoding" in self.headers):
             self.close_connection = True  # the body is not read, and would be parsed as the next request
         return self._is_from_local_tool()
@@ -125,7 +125,7 @@ class Connection(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.FORBIDDEN, "the embedded index serves tools on this machine, not websites")
         return not foreign
 
-    def allow(self, size: int) -> None:
+    def limit_time(self, size: int) -> None:
         """Set the time limit for responding to a request, or for transferring a body, of `size` bytes."""
         self.server.set_time_limit(self.connection, _ANSWER_LIMIT + size / _MIN_RATE)
 
@@ -155,7 +155,7 @@ class Connection(BaseHTTPRequestHandler):
         if length > limit:
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request is larger than {limit} bytes")
             return
-        self.allow(length)
+        self.limit_time(length)
         body = Body(self.rfile, length)
         response = respond(body)
         try:

@@ -140,7 +140,7 @@ class Handler(Connection):
             return
         with content:
             size = os.fstat(content.fileno()).st_size
-            self.allow(size)
+            self.limit_time(size)
             self.send_headers(HTTPStatus.OK, size, {"Content-Type": "application/octet-stream"})
             if self.command != "HEAD":
                 shutil.copyfileobj(content, self.wfile, CHUNK)

@@ -35,7 +35,7 @@ _UNREADABLE = (
 )
 
 
-class Incoming:
+class IncomingFile:
     """An upload in progress, created by `Store.receive`."""
 
     def __init__(self, files: Path, temporary: TemporaryFolder, store: Store) -> None:

@@ -17,7 +17,7 @@ from relnox.errors import Blocked
 from relnox.indexes.embedded.stored_files import file_exists_message, identify
 
 if TYPE_CHECKING:
-    from relnox.indexes.embedded.incoming import Incoming
+    from relnox.indexes.embedded.incoming import IncomingFile
     from relnox.indexes.embedded.store import Store
 
 _DAY = 86400.0
@@ -45,10 +45,10 @@ class Rules(Record, kw_only=True):
                 "upload-rejected",
                 f"The name {name!r} isn't allowed (conflict with Python Standard Library module name).",
             )
-        if _skeleton(name) in map(_skeleton, store.names()):
+        if _without_lookalikes(name) in map(_without_lookalikes, store.names()):
             raise Blocked("upload-rejected", f"The name {name!r} is too similar to an existing project.")
 
-    def check_file(self, filename: str, incoming: Incoming, store: Store) -> None:
+    def check_file(self, filename: str, incoming: IncomingFile, store: Store) -> None:
         """Check a file whose name does not exist on the index yet.
 
         Args:
@@ -79,6 +79,6 @@ class Rules(Record, kw_only=True):
             raise Blocked("upload-rejected", "Only one sdist may be uploaded per release.")
 
 
-def _skeleton(name: str) -> str:
+def _without_lookalikes(name: str) -> str:
     """Return a name without separators, and with characters that look alike replaced, to find similar names."""
     return re.sub("[il]", "1", re.sub("[._-]", "", name.lower())).replace("o", "0")

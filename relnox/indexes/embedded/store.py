@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
-from relnox.indexes.embedded.incoming import Incoming
+from relnox.indexes.embedded.incoming import IncomingFile
 from relnox.indexes.embedded.stored_files import FILE, METADATA, RECORD, StoredFile, identify
 from relnox.system.files import make_private_folder
 from relnox.system.temporary_folders import TemporaryFolder, remove_leftovers
@@ -113,9 +113,9 @@ class Store:
         """Open the `METADATA` of a wheel; return None if there is none."""
         return self._open(filename, METADATA)
 
-    def receive(self) -> Incoming:
+    def receive(self) -> IncomingFile:
         """Begin an upload, which is deleted at the end of its `with` statement unless it was stored."""
-        return Incoming(self._files, TemporaryFolder(self._incoming), self)
+        return IncomingFile(self._files, TemporaryFolder(self._incoming), self)
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
         """Return whether every stored file is one of these files, with the same recorded hash.

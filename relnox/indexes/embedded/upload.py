@@ -11,7 +11,7 @@ from relnox.errors import Blocked
 from relnox.indexes.embedded.stored_files import identify
 
 if TYPE_CHECKING:
-    from relnox.indexes.embedded.incoming import Incoming
+    from relnox.indexes.embedded.incoming import IncomingFile
     from relnox.indexes.embedded.multipart import Form
     from relnox.indexes.embedded.server import EmbeddedIndex
 
@@ -27,7 +27,7 @@ class Upload:
         index: The index that received it.
     """
 
-    def __init__(self, form: Form, incoming: Incoming, index: EmbeddedIndex) -> None:
+    def __init__(self, form: Form, incoming: IncomingFile, index: EmbeddedIndex) -> None:
         self.form = form
         self.incoming = incoming
         self.store = index.store
@@ -111,7 +111,7 @@ def _checked_filename(form: Form) -> str:
     return form.filename
 
 
-def _check_digests(form: Form, filename: str, incoming: Incoming) -> None:
+def _check_digests(form: Form, filename: str, incoming: IncomingFile) -> None:
     """Check that the uploaded file matches all digests in the form."""
     digests = incoming.digests
     for field, algorithm in _DIGEST_FIELDS.items():

@@ -26,8 +26,8 @@ from relnox.system.addresses import (
 from relnox.system.network import deadlines
 from relnox.system.network.bodies import (
     DOCUMENT,
+    FIRST_BYTES,
     LISTING,
-    PEEK,
     UPLOAD_RESPONSE,
     Limit,
     TooLarge,
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DOCUMENT",
+    "FIRST_BYTES",
     "LISTING",
-    "PEEK",
     "UPLOAD_RESPONSE",
     "Deadline",
     "Limit",

@@ -81,7 +81,7 @@ DOCUMENT = Limit("response", 4 * _MIB, 120.0)
 UPLOAD_RESPONSE = Limit("response", 64 * _KIB, 330.0, truncate=True)
 ERROR_PAGE = Limit("error page", 64 * _KIB, 10.0, truncate=True)
 """The limit for responses with other statuses than 2xx; its seconds are counted from the end of the headers."""
-PEEK = Limit("file", 64 * _KIB, 60.0, truncate=True, encoding="identity")
+FIRST_BYTES = Limit("file", 64 * _KIB, 60.0, truncate=True, encoding="identity")
 """The limit for reading only the first bytes of a file, even from servers that do not support range requests."""
 
 
