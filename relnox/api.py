@@ -98,7 +98,7 @@ class Workspace:
         from relnox.commands.shared.opening import open_project
 
         if "project" in options:
-            raise Blocked("option-unknown", "project is no option of a plan", fix="open another workspace")
+            raise Blocked("option-unknown", "project is not an option of a plan", fix="open another workspace")
         with ExitStack() as stack:
             reporter = _Events()
             project = stack.enter_context(open_project(self.root))
@@ -173,7 +173,7 @@ class TaskPlan:
         from relnox.commands.running.execution import run_prepared
 
         if self._reporter.is_over:
-            raise Blocked("plan-already-run", "a plan can be run once", fix="plan the task again")
+            raise Blocked("plan-already-run", "a plan can be run only once", fix="plan the task again")
         self._reporter.on_event = on_event
         self._reporter.is_over = True
         with self._stack:

@@ -173,7 +173,7 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
     if not isinstance(session, nox.Session):
         raise _nox_error(
             "value-invalid",
-            f"{session!r} is not a session of nox",
+            f"{session!r} is not a nox session",
             "pass the session that runs: run(session, ...)",
         )
     try:

@@ -242,7 +242,7 @@ class GitHub(Forge):
         if _NO_TRIGGER.search(answer.text):
             return Blocked(
                 "workflow-not-startable",
-                f"{failure} (its file on that ref has no trigger workflow_dispatch)",
+                f"{failure} (the workflow file on that ref has no workflow_dispatch trigger)",
                 fix=f'add "workflow_dispatch:" to "on:" in .github/workflows/{workflow}',
             )
         if _INPUTS.search(answer.text):

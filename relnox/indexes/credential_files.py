@@ -78,8 +78,8 @@ def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked
     return Blocked(
         "index-not-configured",
         f"index {name} is in {path}, but not in the settings of this project",
-        fix=f"add [tool.relnox.indexes.{name}] with upload and simple to pyproject.toml; the password may stay "
-        f"in {path}",
+        fix=f"add [tool.relnox.indexes.{name}] to pyproject.toml, with its URLs `upload` and `simple`; "
+        f"the password can stay in {path}",
     )
 
 

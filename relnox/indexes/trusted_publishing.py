@@ -183,8 +183,8 @@ class TokenProvider:
         if "invalid-pending-publisher" in descriptions:
             return Blocked(
                 "pending-publisher-invalid",
-                f"the pending publisher{for_project} on {self._index} cannot create the project (it exists, or "
-                f"the name is not allowed: {reason})",
+                f"the pending publisher{for_project} on {self._index} cannot create the project (the project "
+                f"already exists, or its name is not allowed: {reason})",
                 fix="add the publisher to the existing project, or choose another name",
             )
         if "invalid-publisher" in descriptions:

@@ -196,7 +196,7 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
     if _TOKEN_SCOPE.search(text):
         raise Blocked(
             "token-for-other-project",
-            f"the token for {index} is for another project than {file.package}: {text}",
+            f"the token for {index} is for a project other than {file.package}: {text}",
             fix=f"use a token for {file.package}, or for the whole account if this is its first release",
         )
     if _ATTESTATIONS.search(text):

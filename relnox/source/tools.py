@@ -64,7 +64,8 @@ def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
             )
         variables = clean_environment(os.environ, passed=pass_env)
         completed = process.run([program, *command[1:]], cwd=clone.root / folder, env=variables)
-        completed.check(command[0], fix=f"to reproduce it, run in {folder}: {shlex.join(command)}; {alternative}")
+        rerun = f"cd {shlex.quote(str(folder))} && {shlex.join(command)}"
+        completed.check(command[0], fix=f"reproduce it: {rerun}; {alternative}")
         changes = {name: _content(clone.root / name) for name in clone.changed_files()}
     return {name: content for name, content in changes.items() if name not in planned or planned[name] != content}
 

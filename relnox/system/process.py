@@ -87,7 +87,7 @@ class Completed(Record):
             raise Failed(
                 "program-failed",
                 f"{what} ended with {status}" + (f":\n{tail}" if tail else ""),
-                fix=fix or f"to reproduce: {shlex.join(self.argv)}",
+                fix=fix or f"reproduce it: {shlex.join(self.argv)}",
             )
         return self
 
@@ -179,7 +179,7 @@ def run(  # noqa: PLR0913 - the options of a process
         raise Failed(
             "program-timeout",
             f"{words[0]} did not end within {timeout:g} s",
-            fix=f"to reproduce: {shlex.join(words)}",
+            fix=f"reproduce it: {shlex.join(words)}",
         )
     return Completed(words, child.returncode, output.getvalue())
 
@@ -289,7 +289,7 @@ def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newli
                     raise Failed(
                         "program-output-too-long",
                         f"{words[0]} printed more than {_MAX_OUTPUT >> 20} million characters, and was ended",
-                        fix=f"let it print less; to reproduce: {shlex.join(words)}",
+                        fix=f"let it print less; reproduce it: {shlex.join(words)}",
                     )
                 first, *lines = text.split("\n")
                 waiting.append(first)

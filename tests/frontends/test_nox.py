@@ -436,7 +436,7 @@ def test_a_call_of_run_without_the_session_is_a_clear_error(project: Path) -> No
     done = nox(project, "-s", "ours")
 
     assert done.returncode == 1
-    assert "error: 'bump' is not a session of nox [value-invalid]\nfix: pass the session" in done.stderr
+    assert "error: 'bump' is not a nox session [value-invalid]\nfix: pass the session" in done.stderr
     assert "Traceback" not in done.stderr
 
 

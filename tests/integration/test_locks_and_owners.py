@@ -208,7 +208,7 @@ def test_a_failing_tool_is_reported_and_nothing_is_bumped(
     assert f"{broken} ended with status 3" in said
     assert "| The requirements have no solution" in said
     folder = "libs/poem" if broken == "poetry" else "libs/pedal"
-    assert f"to reproduce it, run in {folder}: {broken} lock; without --lock the lock file is not updated" in said
+    assert f"reproduce it: cd {folder} && {broken} lock; without --lock the lock file is not updated" in said
 
 
 @pytest.mark.parametrize("missing", ["poetry", "pdm"])

@@ -125,5 +125,5 @@ def test_where_the_tags_cannot_be_known_nothing_is_guessed(
 def test_a_token_for_another_project_is_an_error(root: Path, index: ControlledIndex) -> None:
     ran = publish_test(root, index, "--package", "core", token="pypi-of-other")
     assert ran.code == 1, ran.text
-    assert "the token for own is for another project than core: Invalid API Token: project-scoped" in ran.err
+    assert "the token for own is for a project other than core: Invalid API Token: project-scoped" in ran.err
     assert "or for the whole account if this is its first release" in ran.err
