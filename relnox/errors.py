@@ -126,7 +126,8 @@ def environment_error(error: BaseException) -> Failed | None:
         return Failed(
             "out-of-memory",
             "out of memory",
-            fix="close other programs, or raise the memory limit (ulimit -v, or the container's), then rerun the command",
+            fix="close other programs, or raise the memory limit (ulimit -v, or the container's), "
+            "then rerun the command",
         )
     if not isinstance(error, OSError):
         return None
