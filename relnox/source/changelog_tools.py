@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from relnox.core.records import Record
-from relnox.core.settings.path_patterns import as_globs
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 Tool = Literal["towncrier", "git-cliff"]
 _PYPROJECT = "pyproject.toml"
+_IGNORED_COMMITS = ".cliffignore"
+"""The file at the top level in which git-cliff finds the ids of commits to leave out."""
 _SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {
     "towncrier": (("towncrier.toml",), "[tool.towncrier"),
     "git-cliff": (("cliff.toml", ".cliff.toml"), "[tool.git-cliff"),
@@ -31,18 +32,16 @@ class Release(Record):
         folder: The folder with the tool's settings.
         version: The version, or names and versions if packages with different versions share the changelog.
         tag: The tag of the release.
-        paths: The folders of the released packages, if the tool's settings also apply to other packages.
-        tags: The prefix of the tags of the released packages.
-        patterns: The patterns for files of the released packages (the setting `paths`).
-        changelog: The package's own changelog, relative to the root, or None for the changelog of `folder`.
+        tag_prefix: The prefix of the tags of the released packages, or None if all tags are of them.
+        other_commits: The ids of the commits that change none of the released packages and are left out.
+        changelog: The changelog, relative to the root, or None for the one in `folder`.
     """
 
     folder: str
     version: str
     tag: str
-    paths: tuple[str, ...] = ()
-    tags: str = ""
-    patterns: tuple[str, ...] = ()
+    tag_prefix: str | None = None
+    other_commits: tuple[str, ...] = ()
     changelog: str | None = None
 
 
@@ -78,42 +77,43 @@ def draft_changelog(  # noqa: PLR0913 - what a changelog is made of
     """
     from relnox.source.tools import run_on_copy
 
-    command = [tool, *_arguments(tool, git.root / release.folder, release, today, changelog)]
     alternative = 'to do without it, set [tool.relnox] changelog = "none"'
-    return run_on_copy(git, release.folder, command, planned={}, alternative=alternative, pass_env=pass_env)
-
-
-def _arguments(tool: Tool, folder: Path, release: Release, today: date, changelog: str) -> list[str]:
     if tool == "towncrier":
-        return ["build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
-    paths = _path_options(release)
-    if any(path != "." for path in release.paths):
-        output = release.changelog or f"{release.paths[0]}/{changelog}"
-        return [
-            f"--tag={release.tag}",
-            f"--tag-pattern=^{re.escape(release.tags)}",
-            *paths,
-            f"--output={output}",
-        ]
-    settings = next((text for name in _SETTINGS[tool][0] if (text := _read_text(folder / name))), "")
-    if re.search(r"^[ \t]*output[ \t]*=", settings or _read_text(folder / _PYPROJECT), re.MULTILINE):
-        return [f"--tag={release.tag}", *paths]
+        command = ["towncrier", "build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
+        return run_on_copy(git, release.folder, command, planned={}, alternative=alternative, pass_env=pass_env)
+    command = ["git-cliff", *_cliff_arguments(git.root / release.folder, release, changelog)]
+    planned: dict[str, bytes | None] = {}
+    parts = [part for part in f"{git.prefix}{release.folder}".split("/") if part not in ("", ".")]
+    if parts and (release.other_commits or release.tag_prefix is not None):
+        # Otherwise git-cliff includes only the commits of the working folder.
+        command.append(f"--repository={'/'.join('..' for _ in parts)}")
+    if release.other_commits:
+        # With --include-path, git-cliff would also drop the sections of tags whose commits it leaves out.
+        ignored = git.run("cat-file", "blob", f"HEAD:{_IGNORED_COMMITS}", stderr=False)
+        before = f"{ignored.output}\n" if ignored.returncode == 0 else ""
+        top = "../" * git.prefix.count("/")
+        planned[f"{top}{_IGNORED_COMMITS}"] = f"{before}{chr(10).join(release.other_commits)}\n".encode()
+    return run_on_copy(git, release.folder, command, planned=planned, alternative=alternative, pass_env=pass_env)
+
+
+def _cliff_arguments(folder: Path, release: Release, changelog: str) -> list[str]:
+    """Return the arguments for the version, the tags and the output; those of the tool's own settings are kept."""
+    texts = [*(_read_text(folder / name) for name in _SETTINGS["git-cliff"][0]), _read_text(folder / _PYPROJECT)]
+    settings = next(filter(None, texts), "")
+
+    def is_set(key: str) -> bool:
+        return re.search(rf"^[ \t]*{key}[ \t]*=", settings, re.MULTILINE) is not None
+
+    arguments = [f"--tag={release.tag}"]
+    if release.tag_prefix is not None and (release.changelog is not None or not is_set("tag_pattern")):
+        arguments.append(f"--tag-pattern=^{re.escape(release.tag_prefix)}[0-9]")
+    if release.changelog is not None:
+        return [*arguments, f"--output={release.changelog}"]
+    if is_set("output"):
+        return arguments
     names = (path.name for path in sorted(folder.iterdir()))
     existing = next((name for name in names if name.lower() == changelog.lower()), changelog)
-    return [f"--tag={release.tag}", *paths, f"--output={existing}"]
-
-
-def _path_options(release: Release) -> list[str]:
-    """Return the options that limit git-cliff to commits that change files of the released packages."""
-    folders = release.paths or ((release.folder,) if release.patterns else ())
-    included = [f"{folder}/**" for folder in folders if folder != "."]
-    excluded: list[str] = []
-    for pattern in release.patterns:
-        if pattern.startswith("!"):
-            excluded += as_globs(pattern.removeprefix("!"))
-        elif "." not in folders:  # else all files are included
-            included += as_globs(pattern)
-    return [*(f"--include-path={glob}" for glob in included), *(f"--exclude-path={glob}" for glob in excluded)]
+    return [*arguments, f"--output={existing}"]
 
 
 def _has_settings(folder: Path, tool: Tool) -> bool:

@@ -9,6 +9,7 @@ from relnox.core.bump import release_history
 from relnox.core.settings import path_patterns
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
+from relnox.source.lock_changes import lock_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,7 +60,31 @@ def histories(  # noqa: PLR0913 - what a history is read from
     if paths:
         _check_paths(paths, git, commits)
     rules = release_history.path_rules(paths, workspace.packages)
-    return release_history.histories(workspace.packages, tagged, tags, inside, commits, rules=rules)
+    changes = lock_changes(git, commits, rules)
+    return release_history.histories(
+        workspace.packages, tagged, tags, inside, commits, rules=rules, lock_changes=changes
+    )
+
+
+def commits_by_package(
+    git: Git, workspace: Workspace, paths: Mapping[str, Sequence[str]]
+) -> dict[str, frozenset[str]]:
+    """Map the id of each commit in the whole history to the names of the packages that it changes.
+
+    A merge changes what differs from its first parent.
+
+    Args:
+        git: The checkout, which must have a commit.
+        workspace: The packages.
+        paths: The setting `[tool.relnox.paths]`.
+    """
+    by_id: dict[str, Commit] = {}
+    for commit in _commits(git, (), merges=True):
+        by_id.setdefault(commit.id, commit)
+    rules = release_history.path_rules(paths, workspace.packages)
+    changes = lock_changes(git, by_id.values(), rules)
+    released = release_history.released_packages(workspace.packages, by_id.values(), rules, changes)
+    return {commit.id: frozenset(names) for commit, names in released}
 
 
 def _check_paths(paths: Mapping[str, Sequence[str]], git: Git, commits: Iterable[Commit]) -> None:
@@ -120,8 +145,11 @@ def _folder(file: str) -> str:
     return file.rpartition("/")[0] or "."
 
 
-def _commits(git: Git, excluded: tuple[str, ...] | list[str]) -> Iterator[Commit]:
-    """Yield commits with messages and files, newest first, except those in `excluded` and their ancestors."""
+def _commits(git: Git, excluded: tuple[str, ...] | list[str], *, merges: bool = False) -> Iterator[Commit]:
+    """Yield commits with messages and files, newest first, except those in `excluded` and their ancestors.
+
+    Merges have no files or, with `merges`, are yielded for each parent with the files that differ from it.
+    """
     log = git.run(
         "log",
         "--no-show-signature",
@@ -131,6 +159,7 @@ def _commits(git: Git, excluded: tuple[str, ...] | list[str]) -> Iterator[Commit
         "--name-only",
         "--relative",
         "-z",
+        *(("-m",) if merges else ()),
         "--format=%x00%x00%H%x00%B%x00",
         "HEAD",
         "--not",

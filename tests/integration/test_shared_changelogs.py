@@ -26,7 +26,9 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         script = (
             "import pathlib, sys\n"
             "to = [word[9:] for word in sys.argv if word.startswith('--output=')] or ['NEWS.md']\n"
-            "pathlib.Path(to[0]).write_text(chr(10).join(sys.argv[1:]) + chr(10))\n"
+            "ignored = pathlib.Path('.cliffignore')\n"
+            "words = [*sys.argv[1:], *(ignored.read_text().split() if ignored.exists() else ())]\n"
+            "pathlib.Path(to[0]).write_text(chr(10).join(words) + chr(10))\n"
         )
         path = write(tmp_path / "programs", {name: f"#!{sys.executable}\n{script}"}) / name
         path.chmod(0o755)
@@ -71,30 +73,40 @@ def test_towncrier_at_the_root_lists_independent_packages_and_groups(
 @pytest.mark.usefixtures("tools")
 def test_git_cliff_at_the_root_writes_the_changelog_of_each_package(tmp_path: Path, bump: Bump) -> None:
     root = many(tmp_path / "many", "[tool.git-cliff.changelog]\n")
+    write(root, {"packages/a/a.py": "", ".cliffignore": "# ours\n"})
+    commit_all(root, "feat: of a")
+    of_a = git(root, "rev-parse", "HEAD")
     ran = bump(root, "--package", "a", "--package", "b", *MINOR)
     assert ran.code == 0, ran.text
     for name in ("a", "b"):
         assert (root / f"packages/{name}/CHANGELOG.md").read_text().splitlines() == [
             f"--tag={name}-v1.1.0",
-            f"--tag-pattern=^{name}\\-v",
-            f"--include-path=packages/{name}/**",
+            f"--tag-pattern=^{name}\\-v[0-9]",
             f"--output=packages/{name}/CHANGELOG.md",
+            "#",
+            "ours",
+            *([of_a] if name == "b" else []),
         ]
     assert (root / "NEWS.md").read_text() == "News\n"
+    assert (root / ".cliffignore").read_text() == "# ours\n"
 
 
 @pytest.mark.usefixtures("tools")
 def test_git_cliff_gets_the_paths_that_release_a_package(tmp_path: Path, bump: Bump) -> None:
-    paths = '[tool.relnox.paths]\na = ["/proto/", "!docs/", "!*.lock"]\n'
+    paths = '[tool.relnox.paths]\na = ["/proto/", "!docs/", "API.md"]\n'
     root = many(tmp_path / "many", f"{paths}[tool.git-cliff.changelog]\n")
-    assert bump(root, "--package", "a", *MINOR).code == 0
-    assert (root / "packages/a/CHANGELOG.md").read_text().splitlines()[2:-1] == [
-        "--include-path=packages/a/**",
-        "--include-path=proto/**",
-        "--exclude-path=**/docs/**",
-        "--exclude-path=**/*.lock",
-        "--exclude-path=**/*.lock/**",
-    ]
+    commits = {}
+    for file in ("proto/a", "packages/a/docs/a", "packages/a/docs/API.md", "packages/b/docs/a", "README.md"):
+        write(root, {file: "x"})
+        commit_all(root, "feat: it")
+        commits[file] = git(root, "rev-parse", "HEAD")
+    assert bump(root, "--package", "a", "--package", "b", *MINOR).code == 0
+    left_out = {name: set((root / f"packages/{name}/CHANGELOG.md").read_text().split()) for name in ("a", "b")}
+    assert {file for file, commit in commits.items() if commit not in left_out["a"]} == {
+        "proto/a",
+        "packages/a/docs/API.md",
+    }
+    assert {file for file, commit in commits.items() if commit not in left_out["b"]} == {"packages/b/docs/a"}
 
 
 @pytest.mark.usefixtures("tools")

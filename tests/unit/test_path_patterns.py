@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relnox.core.settings.config import Config
-from relnox.core.settings.path_patterns import as_globs, expression, last_match
+from relnox.core.settings.path_patterns import expression, last_match
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -129,19 +129,6 @@ def test_any_pattern_matches_what_git_ignores(
 )
 def test_the_last_match_decides(patterns: tuple[str, ...], file: str, included: bool | None) -> None:
     assert last_match(patterns, file) is included
-
-
-@pytest.mark.parametrize(
-    ("pattern", "globs"),
-    [
-        ("proto/**", ["proto/**"]),
-        ("*.md", ["**/*.md", "**/*.md/**"]),
-        ("tests/", ["**/tests/**"]),
-        ("/uv.lock", ["uv.lock", "uv.lock/**"]),
-    ],
-)
-def test_globs_for_other_tools(pattern: str, globs: list[str]) -> None:
-    assert list(as_globs(pattern)) == globs
 
 
 @pytest.mark.parametrize(

@@ -51,13 +51,14 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
             single = bump.package.name if tools[folder] == "git-cliff" and not is_lockstep else ""
             releases.setdefault((folder, single), []).append(bump)
     after: dict[str, bytes | None] = {}
+    commits = _commits(observation, project) if "git-cliff" in tools.values() else {}
     for (folder, _), bumps in releases.items():
         tool = tools[folder]
         assert tool is not None  # noqa: S101 - or else there is no release for it
         after |= changelog_tools.draft_changelog(
             tool,
             project.git,
-            _release(folder, bumps, observation),
+            _release(folder, bumps, observation, commits),
             observation.today,
             config.changelog_file,
             pass_env=config.pass_env,
@@ -104,8 +105,27 @@ def outdated_locks(observation: Observation, updates: DependencyUpdates) -> list
     return [lock for lock in locks if lock in observation.contents]
 
 
-def _release(folder: str, bumps: list[VersionBump], observation: Observation) -> Release:
-    """Return the data that the changelog tool in a folder needs to write the changelog of these bumps."""
+def _commits(observation: Observation, project: Project) -> Mapping[str, frozenset[str]]:
+    """Map all commits to the packages that they change; empty if every commit counts, as for a single package."""
+    config, workspace = observation.config, observation.workspace
+    if project.git is None or not (config.paths or len(core.version_groups.version_groups(workspace, config)) > 1):
+        return {}
+    from relnox.source import history
+
+    return history.commits_by_package(project.git, workspace, config.paths)
+
+
+def _release(
+    folder: str, bumps: list[VersionBump], observation: Observation, commits: Mapping[str, frozenset[str]]
+) -> Release:
+    """Return the data that the changelog tool in a folder needs to write the changelog of these bumps.
+
+    Args:
+        folder: The folder with the tool's settings.
+        bumps: The bumps.
+        observation: The state of the project.
+        commits: Maps commits to the packages that they change, from `_commits`.
+    """
     from relnox.source import changelog_tools
 
     config, first = observation.config, bumps[0]
@@ -117,19 +137,17 @@ def _release(folder: str, bumps: list[VersionBump], observation: Observation) ->
         for package in group.packages
     }
     labels = {_label(names[bump.package.name], bump, observation): None for bump in bumps}
-    is_single = len(groups) == 1 or folder == first.package.folder
-    is_shared = not is_single and folder == "."
-    rules = core.release_history.path_rules(config.paths, observation.workspace.packages)
+    is_shared = len(groups) > 1 and folder == "." and folder != first.package.folder
     version = core.semver_compat.format_version(first.after, config.scheme)
     own = core.release_notes.find_changelog(first.package, observation.contents, config)
+    released = {bump.package.name for bump in bumps}
     return changelog_tools.Release(
         folder=folder,
         version=", ".join(labels) if is_shared else version,
         tag=tag_format.render(first.after),
-        paths=tuple(bump.package.folder for bump in bumps) if is_shared else (),
-        tags=tag_format.prefix if is_shared else "",
-        patterns=tuple(dict.fromkeys(pattern for bump in bumps for pattern in rules.get(bump.package.name, ()))),
-        changelog=own if is_shared else None,
+        tag_prefix=tag_format.prefix if len(groups) > 1 else None,
+        other_commits=tuple(commit for commit, names in commits.items() if released.isdisjoint(names)),
+        changelog=(own or f"{first.package.folder}/{config.changelog_file}") if is_shared else None,
     )
 
 

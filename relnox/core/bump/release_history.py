@@ -11,7 +11,7 @@ from relnox.core.settings import path_patterns, patterns
 from relnox.core.tagging.tags import latest_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.version import Version
 
@@ -120,6 +120,7 @@ def histories(  # noqa: PLR0913 - what it is derived from
     commits: Iterable[Commit],
     *,
     rules: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    lock_changes: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType({}),
 ) -> dict[str, ReleaseHistory]:
     """Return the release history of each package.
 
@@ -130,32 +131,54 @@ def histories(  # noqa: PLR0913 - what it is derived from
         coverage: The bit masks from `tag_coverage`, for the tagged commits in the order of `tagged`.
         commits: The commits that at least one of the tagged commits does not contain, newest first.
         rules: The file patterns of each package, from `path_rules`.
+        lock_changes: The packages that changes of lock files concern, as for `released_packages`.
     """
     numbers = {
         commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
     }
-    owners = {package.folder: package.name for package in packages}
     bit = {name: 1 << numbers[tags[tag]] for name, (tag, _) in tagged.items()}
-    commits_by_package: dict[str, list[Commit]] = {name: [] for name in owners.values()}
-    cache: dict[str, str | None] = {}
-    for commit in commits:
+    workspace = tuple(packages)
+    commits_by_package: dict[str, list[Commit]] = {package.name: [] for package in workspace}
+    for commit, released in released_packages(workspace, commits, rules, lock_changes):
         mask = coverage.get(commit.id, 0)
-        touched: set[str] = set()
-        for file in commit.files:
-            owner = owning_package(file, owners, cache) if not file.endswith(LOCK_FILES) else None
-            touched |= _released_by(file, owner, rules)
-        for name in touched:
+        for name in released:
             if not mask & bit.get(name, 0):
                 commits_by_package[name].append(commit)
-        for old, new in commit.renamed:
-            if new in owners and old not in owners:
-                owners[old] = owners[new]
-                cache.clear()
     untagged: tuple[str | None, Version | None] = (None, None)
     return {
         name: ReleaseHistory(*tagged.get(name, untagged), commits=tuple(since))
         for name, since in commits_by_package.items()
     }
+
+
+def released_packages(
+    packages: Iterable[Package],
+    commits: Iterable[Commit],
+    rules: Mapping[str, Sequence[str]],
+    lock_changes: Mapping[tuple[str, str], frozenset[str]],
+) -> Iterator[tuple[Commit, set[str]]]:
+    """Yield each commit with the names of the packages that it changes, and thereby releases.
+
+    Args:
+        packages: All packages of the workspace.
+        commits: The commits, newest first.
+        rules: The file patterns of each package, from `path_rules`.
+        lock_changes: Maps commits and the lock files that they change to the packages that the change concerns. A
+            change that is missing here concerns all packages.
+    """
+    owners = {package.folder: package.name for package in packages}
+    cache: dict[str, str | None] = {}
+    for commit in commits:
+        names: set[str] = set()
+        for file in commit.files:
+            owner = owning_package(file, owners, cache) if not file.endswith(LOCK_FILES) else None
+            released = _released_by(file, owner, rules)
+            names |= released & lock_changes.get((commit.id, file), released)
+        yield commit, names
+        for old, new in commit.renamed:
+            if new in owners and old not in owners:
+                owners[old] = owners[new]
+                cache.clear()
 
 
 def path_rules(paths: Mapping[str, Sequence[str]], packages: Sequence[Package]) -> dict[str, tuple[str, ...]]:

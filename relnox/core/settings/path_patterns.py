@@ -14,7 +14,7 @@ from relnox.core.settings.kinds import Text
 from relnox.core.settings.rules import InvalidValue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 _FIX = 'write it like "proto/**", "!docs/" or "!*.md"'
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -110,14 +110,3 @@ def last_match(patterns: Iterable[str], file: str) -> bool | None:
         if expression(pattern.removeprefix("!")).fullmatch(file):
             included = not pattern.startswith("!")
     return included
-
-
-def as_globs(pattern: str) -> Iterator[str]:
-    """Yield globs that match the same files as a pattern without `!`; they apply to whole paths."""
-    body = pattern.removesuffix("/").removeprefix("/")
-    if "/" not in pattern.removesuffix("/"):
-        body = f"**/{body}"
-    if not pattern.endswith("/"):
-        yield body
-    if not body.endswith("/**"):
-        yield f"{body}/**"

@@ -10,7 +10,7 @@ from relnox.source.git.parsing import GitState, parse_refs, parse_status, parse_
 from relnox.system import process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -226,6 +226,24 @@ class Git:
         """Return the text of a file in a commit, or None if the commit does not contain the file."""
         content = self.run("cat-file", "blob", f"{commit}:{self.prefix}{name}", stderr=False)
         return content.output if content.returncode == 0 else None
+
+    def blobs(self, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Yield the object ids and texts of blobs, in their order.
+
+        Raises:
+            Failed: This clone lacks one of them.
+        """
+        contents = self.run("cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in ids), stderr=False)
+        text = contents.check("git cat-file").output
+        # Sizes in headers count bytes before decoding. A blob cannot contain its own id: the id finds its header.
+        for blob, following in zip(ids, [*ids[1:], None], strict=True):
+            _, header, text = text.partition(f"{blob} blob ")
+            if not header:
+                raise Failed("object-missing", f"this clone lacks the object {blob}", fix="git fsck")
+            _, _, text = text.partition("\n")
+            end = len(text) - 1 if following is None else text.find(f"\n{following} ")
+            yield blob, text[:end]
+            text = text[end:]
 
     def has_content(self, commit: str, name: str, content: bytes) -> bool:
         """Return whether a file in a commit is what git would store for this content, after applying filters."""
