@@ -25,11 +25,11 @@ class Action(ABC, Generic[S]):
     A subclass names its step once, as `class Exporting(Action[Export])`.
 
     Attributes:
-        policy: The policy of runs with this step (`relnox.steps.policy`), if it has one.
+        policy: The policy class that runs with this step need (`relnox.steps.policy`), or None.
         step: The step to execute.
         run: The run that executes it.
         result: The value that other steps read (`Run.result`); set by `check` (if it skips the step) or `apply`.
-        warnings: Warnings about files that it made.
+        warnings: Warnings about the files that the action creates.
     """
 
     policy: ClassVar[type[Policy] | None] = None
@@ -45,7 +45,7 @@ class Action(ABC, Generic[S]):
         self.run = run
 
     def check(self) -> str | None:
-        """Return why the step can be skipped; None to apply it, which is the default."""
+        """Return why the step can be skipped, or None (the default) to apply it."""
         return None
 
     @abstractmethod
@@ -58,10 +58,10 @@ class Action(ABC, Generic[S]):
 
     @property
     def on_line(self) -> Callable[[str], None]:
-        """A callback for the lines of output of the step's program."""
+        """The callback that receives each output line of the program that the step runs."""
         return self.run.on_line(self.step)
 
 
 def action_class(step: Step) -> type[Action[Any]]:
-    """Return the class of actions that execute a step: the one of its class, or of the nearest base."""
+    """Return the action class for a step: the one for its class, or else for its nearest base class."""
     return next(_CLASSES[kind] for kind in type(step).__mro__ if kind in _CLASSES)

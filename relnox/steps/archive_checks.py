@@ -27,11 +27,11 @@ _IGNORE_FILES = (".gitignore", ".hgignore")
 
 
 class CheckedArchives(Record, kw_only=True):
-    """Archives of a package that are valid.
+    """The archives of a package, after they passed all checks.
 
     Attributes:
         files: Their entries for the manifest, the sdist first.
-        requires: `Requires-Dist` of the wheels.
+        requires: The values of `Requires-Dist` in the metadata of the wheels.
     """
 
     files: tuple[Distribution, ...]
@@ -44,7 +44,7 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> C
     Args:
         paths: The archives.
         step: The planned build of the package.
-        action: What has made them; it gets the warnings.
+        action: The action that built them; its `warnings` are set.
 
     Raises:
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
@@ -89,7 +89,7 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> C
 
 
 def _compare_with_tags(archive: Archive, step: Build) -> Iterator[Finding]:
-    """Compare a version that the backend derived with the tags of the commit."""
+    """Yield a finding if the version that the backend derived does not match the tags of the commit."""
     if step.tags is None or step.version is not None:
         return
     if (mismatch := core.derived_versions.find_mismatch(step.package, archive.version, step.tags)) is not None:
@@ -112,7 +112,7 @@ def _distribution(archive: Archive) -> Distribution:
 
 
 def _above(folder: str, source: Source) -> Iterator[tuple[str, bytes]]:
-    """Yield the files in folders above the package's that backends copy, the nearest first."""
+    """Yield name and content of the files that backends copy from parent folders, the nearest folder first."""
     if source.export is None:
         return
     package_folder = source.folder / folder
@@ -125,7 +125,7 @@ def _above(folder: str, source: Source) -> Iterator[tuple[str, bytes]]:
 
 
 def _tracked(folder: str, source: Source) -> frozenset[str] | None:
-    """Return the files below a folder that git tracks, relative to it; None if no commit is built."""
+    """Return the paths of the tracked files in a folder, relative to it, or None if no commit is built."""
     if source.tracked is None:
         return None
     if folder == ".":

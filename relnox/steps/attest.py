@@ -39,7 +39,7 @@ class Attest(Step, kw_only=True):
     Attributes:
         files: Files that are not public yet: indexes accept no attestations later.
         policy: Whether the run fails if a file cannot be signed.
-        publisher: Who signs; None where that is unknown, and existing attestations are used.
+        publisher: The publisher that signs, or None if it is unknown; then existing attestations are used.
         deadline: Seconds to retry while the signing service is unavailable.
     """
 
@@ -67,7 +67,7 @@ class Attesting(Action[Attest]):
         self._error = ""
 
     def check(self) -> str | None:
-        """Return why nothing is to do: each file has a valid attestation next to it."""
+        """Skip the step if each file has a valid attestation next to it."""
         folder = self.run.root / self.step.folder
         self._unsigned = [file for file in self.step.files if not is_attested(folder, file, self.step.publisher)]
         if self._unsigned:
@@ -161,7 +161,7 @@ class CheckProvenance(Step, kw_only=True):
 
     Attributes:
         policy: Whether the run fails if a file has no provenance.
-        publisher: Who published them; None where that is unknown, and the index is trusted to name the publisher.
+        publisher: The expected publisher, or None if it is unknown; then the one that the index names is accepted.
     """
 
     concurrent = True
@@ -240,12 +240,12 @@ def attestations_of(step: Upload, run: Run) -> tuple[Path, ...]:
 
 
 def is_attested(folder: Path, file: Distribution, publisher: Publisher | None) -> bool:
-    """Return whether a file has a valid attestation next to it.
+    """Return whether a valid attestation is stored next to a file.
 
     Args:
         folder: The folder of the file.
         file: The file.
-        publisher: Who must have signed; None for any publisher.
+        publisher: The publisher that must have signed it, or None for any.
     """
     from relnox.indexes import attestations
 
@@ -257,7 +257,7 @@ def is_attested(folder: Path, file: Distribution, publisher: Publisher | None) -
 
 
 def provenance_missing(index: str, names: Sequence[str]) -> Conflict:
-    """Return the error for public files without provenance, which cannot be added."""
+    """Return the error for public files without provenance, which cannot be added afterwards."""
     return Conflict(
         "provenance-missing",
         f"{index} has no provenance of {', '.join(names)} (attestations cannot be added to public files)",

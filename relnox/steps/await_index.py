@@ -44,7 +44,7 @@ class AwaitIndex(Step, kw_only=True):
     """Wait until an index lists files with the hashes of the manifest, and serves them.
 
     Attributes:
-        deadline: Seconds.
+        deadline: How long to wait, in seconds.
         compare_limit: Files up to this many bytes are downloaded and hashed; of larger ones the length and the
             last MiB are compared. None: the served bytes are not compared here.
         folder: The folder with the built files.
@@ -168,7 +168,7 @@ class Awaiting(Action[AwaitIndex]):
             list(rest)
 
     def _stop_if_quarantined(self, transient_error: str) -> None:
-        """Do not wait for files of a quarantined project, which cannot be downloaded (PEP 792)."""
+        """Raise the error if the project is quarantined, since its files cannot be downloaded (PEP 792)."""
         listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
         if not transient_error and listing.status == "quarantined":
             raise TryLater(

@@ -44,9 +44,9 @@ class BuiltPackage(Record, kw_only=True):
     Attributes:
         package: Its name.
         files: The archives, the sdist first.
-        requires: `Requires-Dist` of the wheels.
-        inputs: The inputs of the build; None if they are not recorded.
-        reused: Whether the archives of an earlier run are still valid.
+        requires: The values of `Requires-Dist` in the metadata of the wheels.
+        inputs: The inputs of the build, or None if they are not recorded.
+        reused: Whether the archives were kept from an earlier run because they are still valid.
         others: Packages of an earlier run that share the output folder.
     """
 
@@ -68,19 +68,19 @@ class Build(Step, kw_only=True):
     """Build a package's sdist, and its wheel from that sdist, in isolation.
 
     Attributes:
-        siblings: Packages of the same plan that the build requires: their new wheels are installed.
+        siblings: The packages of the same plan that the build requires; their new wheels are installed.
         epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970.
         strict: Whether warnings about the archives are errors.
         isolation: Whether environments and processes may be shared where that changes no byte of the archives.
-        inputs: A digest of the package's inputs; None to build even if nothing changed.
+        inputs: The digest of the package's inputs, or None to build even if nothing changed.
         keep_environments: Whether to use environments of earlier runs, and to cache those of this one.
         pythons: The Pythons to build platform wheels for, such as `3.12`; empty for the running one.
-        sdist_only: Whether its wheels are built by other jobs, for several platforms.
-        requires: The expected requirements in the metadata; None if the backend decides.
-        private: Whether it is never published to the public index, so that the rules of this index do not apply.
-        declarative: Whether the build runs no code but the backend's, so that one process may build both archives.
+        sdist_only: Whether to build only the sdist, because other jobs build the wheels for several platforms.
+        requires: The expected requirements in the metadata, or None if the backend determines them.
+        private: Whether it is never published to the public index, whose rules then do not apply.
+        declarative: Whether the build runs only code of the backend, so that one process can build both archives.
         command: The project's own build command; empty for the build backend.
-        tags: The tags of the commit; None if the version does not come from tags.
+        tags: The tags of the commit, or None if the version does not come from tags.
         settings: The project's settings for the build besides `[build-system]`.
         may_be_empty: Whether its wheel may have no module, script or data: a package that only has requirements.
         optional_extensions: Whether its wheel may lack the native modules that the source declares.
@@ -128,7 +128,7 @@ class Building(Action[Build]):
     """Builds a package into a staging folder, checks the archives, and moves them to the output folder."""
 
     def check(self) -> str | None:
-        """Done if it was built from the same inputs before, and its archives exist and are still valid."""
+        """Skip the build if the inputs are those of an earlier build whose archives exist and are still valid."""
         manifest = self.run.service(BuildingServices).earlier_manifest(self.step.output)
         inputs = build_inputs.previous_inputs(self.run, self.step.output).get(self.step.package)
         if self.step.inputs is None or manifest is None or inputs is None:
@@ -174,7 +174,7 @@ class Building(Action[Build]):
         )
 
     def verify(self) -> str:
-        """Check that the archives in the output folder are the checked ones."""
+        """Check that the archives in the output folder are the ones that were checked."""
         for file in self.result.files:
             check_unchanged(self.run.root / self.step.output / file.filename, file)
         return ", ".join(file.filename for file in self.result.files)
@@ -196,7 +196,7 @@ class Building(Action[Build]):
 
 @contextlib.contextmanager
 def _fix_names_sibling(step: Build, run: Run) -> Iterator[None]:
-    """Name the sibling in the fix if a build fails because a module of that sibling is missing."""
+    """If a build fails because a module of a sibling is missing, name that sibling in the fix of the error."""
     try:
         yield
     except building.backend.MissingModuleError as error:
@@ -220,11 +220,11 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
     """Build a package's sdist, and from it a wheel, or one for each Python that no earlier wheel supports.
 
     Args:
-        step: What to build.
+        step: The planned build.
         source: The package's folder.
         into: An empty folder for the archives.
         run: The run.
-        requirement_sets: Collects the sets of build requirements.
+        requirement_sets: A list to which the sets of build requirements are added.
         conditions: The umask, time zone and locale.
     """
     conditions = conditions or building.conditions.DEFAULT

@@ -27,10 +27,10 @@ class PrepareBuildEnvironment(Step, kw_only=True):
         requires: The build requirements, as written.
         backend: The module of their build backend, which a warm process imports.
         epoch: `SOURCE_DATE_EPOCH` of the builds; some backends read it when they are imported.
-        keep: Whether to use environments of earlier runs, and to cache this one.
-        constraints: Which releases may be installed.
+        keep: Whether to use cached environments of earlier runs, and to cache this one.
+        constraints: The constraints on the releases that may be installed.
         output: The folder that may have archives of an earlier run.
-        inputs: The packages that use it, with a digest of their inputs; None as in `Build`.
+        inputs: Pairs of a package that uses the environment and the digest of its inputs (see `Build.inputs`).
     """
 
     runs_project_code = True
@@ -63,13 +63,13 @@ class PreparingEnvironment(Action[PrepareBuildEnvironment]):
 
     @property
     def pool(self) -> BuildEnvironmentPool:
-        """The pool that the environment belongs to."""
+        """The pool of build environments that this one belongs to."""
         return self.run.service(BuildingServices).environment_pool(
             self.step.installer, "", keep_environments=self.step.keep
         )
 
     def check(self) -> str | None:
-        """Not needed if all packages that use it are unchanged."""
+        """Skip the step if all packages that use the environment are unchanged."""
         previous = build_inputs.previous_inputs(self.run, self.step.output)
 
         def is_unchanged(name: str, inputs: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""What archives are built from: unchanged inputs make an earlier build valid."""
+"""The inputs that archives are built from; while they are unchanged, an earlier build remains valid."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def previous_inputs(run: Run, output: str) -> dict[str, BuildInputs]:
-    """Return what an earlier run built the packages from, by name."""
+    """Return the inputs from which an earlier run built the packages, by package name."""
     manifest = run.service(BuildingServices).earlier_manifest(output)
     return {} if manifest is None else {inputs.package: inputs for inputs in manifest.inputs}
 
 
 def with_generated_files(run: Run, package: str, digest: str | None) -> str | None:
-    """Return a digest of a package's inputs with the files that hooks generated; None without a digest."""
+    """Return the digest extended by the files that hooks generated for a package, or None if `digest` is None."""
     generated = generated_files(run, package)
     if digest is None or not generated:
         return digest
@@ -40,6 +40,6 @@ def digest(  # noqa: PLR0913 - all inputs
     *,
     constraints: Constraints,
 ) -> str:
-    """Hash all inputs of a build: the source, and the releases that build requirements resolve to."""
+    """Return the digest of all inputs of a build: the source, and the releases of its build requirements."""
     pins = [[*requirements, *pool.resolve_pins(requirements, constraints)] for requirements in requires]
     return serialization.digest([inputs, pins, pythons, command, *pool.sources])

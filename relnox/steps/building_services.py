@@ -1,4 +1,4 @@
-"""What steps that build share: environments, package sources of installers, a warm twine, earlier manifests."""
+"""Services shared by the steps that build: environments, package sources, a warm twine process, manifests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BuildingServices(Service):
         self._reported_installers: set[str] = set()
 
     def close(self) -> None:
-        """End the worker processes, including running work."""
+        """End the worker processes, even if they are still running a build."""
         if self._twine is not None:
             self._twine.close_stdin()
         for pool in tuple(self._pools.values()):
@@ -48,13 +48,13 @@ class BuildingServices(Service):
             self._twine.close()
 
     def installer_variables(self, *, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment of installers for build and test environments."""
+        """Return the environment variables for installers that create build and test environments."""
         variables = self._run.variables(own_indexes=True, more=more)
         index = self._settings.only_index
         return variables if index is None else building.installer_settings.use_only_index(variables, index)
 
     def report_package_sources(self, installer: str) -> None:
-        """Report the sources of build requirements once, with a warning about sources beside the index."""
+        """Report once where build requirements come from, with a warning about sources other than the index."""
         with self._lock:
             if installer in self._reported_installers:
                 return
@@ -78,7 +78,7 @@ class BuildingServices(Service):
             )
 
     def warm_twine(self) -> ForkServer | None:
-        """Return a fork server with twine imported, started on first use; None where fork is missing."""
+        """Return a fork server with twine imported, started on first use, or None if the system cannot fork."""
         with self._lock:
             if self._twine is None and building.workers.can_fork_safely():
                 self._twine = building.workers.start_twine_server(
@@ -94,7 +94,7 @@ class BuildingServices(Service):
             return self._manifests[output]
 
     def environment_pool(self, installer: str, python: str, *, keep_environments: bool) -> BuildEnvironmentPool:
-        """Return the build environments of a Python, which all builds of a run share."""
+        """Return the pool of build environments for a Python, which all builds of a run share."""
         with self._lock:
             if (installer, python) not in self._pools:
                 variables = {
@@ -121,7 +121,7 @@ class BuildingServices(Service):
         return settings.find_package_sources(installer, self.installer_variables(), self._run.root)
 
     def _uv_folder(self) -> Path:
-        """Make a folder whose uv.toml has only those settings of the project that apply to builds.
+        """Create a folder with a uv.toml that contains only the project settings that apply to builds.
 
         With the project's own files, `uv pip` would apply settings of the project's environment to builds.
         """

@@ -45,8 +45,8 @@ class Pending(Record, kw_only=True):
     Attributes:
         request: The options of the bump; only a command with the same options may resume it.
         steps: The steps.
-        head: The commit before the bump; None outside git and before the first commit.
-        run: The number of the run of CI that made it, if its versions have that.
+        head: The commit before the bump, or None outside git and before the first commit.
+        run: The number of the CI run, if it is part of the new versions.
     """
 
     request: tuple[str, ...]
@@ -56,7 +56,7 @@ class Pending(Record, kw_only=True):
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """The edits of files, one for each."""
+        """The edits, one for each file."""
         return editing.combine(edit for step in self.steps if isinstance(step, EditFiles) for edit in step.edits)
 
     def edits_of(self, step: Step) -> tuple[Edit, ...]:
@@ -71,7 +71,7 @@ class Pending(Record, kw_only=True):
 
     @property
     def stages(self) -> tuple[tuple[tuple[Edit, ...], Commit], ...]:
-        """The commits in their order, each with its edits: the release, then the next development version."""
+        """The commits in order, each with its edits: the release, then the next development version."""
         return tuple((self.edits_of(step), step) for step in self.steps if isinstance(step, Commit))
 
     @property
@@ -81,34 +81,34 @@ class Pending(Record, kw_only=True):
 
     @property
     def tags(self) -> tuple[Tag, ...]:
-        """The tags that it creates."""
+        """The tags that the bump creates."""
         return tuple(tag for step in self.steps if isinstance(step, CreateTags) for tag in step.tags)
 
     @property
     def command(self) -> str:
-        """The command that resumes it."""
+        """The command that resumes the bump."""
         return fixes.command("bump", *self.request)
 
 
 def recorded(steps: Iterable[Step]) -> tuple[RecordedStep, ...]:
-    """Return the steps of a plan that belong to its record."""
+    """Return the steps of a plan that are written to the record."""
     return tuple(step for step in steps if isinstance(step, RecordedStep))
 
 
 def write_pending(folder: Path, pending: Pending) -> None:
-    """Write the record of a bump, and flush it to the disk."""
+    """Write the record of a bump, and sync it to the disk."""
     files.make_private_folder(folder)
     document = json.dumps(serialization.encode(pending)).encode()
     files.replace_file(folder / _PENDING, document, mode=0o600, keep_mode=False)
 
 
 def read_pending(folder: Path) -> Pending | None:
-    """Read the record of an interrupted bump; None if there is none."""
+    """Return the record of an interrupted bump, or None if none was interrupted."""
     return _read(folder / _PENDING, "an interrupted bump")
 
 
 def read_last(folder: Path) -> Pending | None:
-    """Read the record of the last bump; None if there is none."""
+    """Return the record of the last finished bump, or None if it does not exist."""
     return _read(folder / _LAST, "the last bump")
 
 
@@ -118,7 +118,7 @@ def discard_pending(folder: Path) -> None:
 
 
 def complete_pending(folder: Path, pending: Pending) -> None:
-    """Turn the record into that of the last bump; remove both if it is the record of an undo."""
+    """Keep the record as that of the last bump; if it is the record of an undo, remove both records."""
     if any(isinstance(step, UndoBump) for step in pending.steps):
         (folder / _LAST).unlink(missing_ok=True)
         discard_pending(folder)

@@ -40,8 +40,8 @@ class CheckedDistributions(Record, kw_only=True):
     """The results of `twine check`.
 
     Attributes:
-        with_messages: Packages with warnings or errors.
-        rejected: Packages whose archives must not be released.
+        with_messages: The names of the packages with warnings or errors.
+        rejected: The names of the packages whose archives must not be released.
     """
 
     with_messages: frozenset[str]
@@ -64,13 +64,13 @@ class Checking(Action[CheckDistributions]):
     """Checks all archives with `twine check`, in processes that were started during the builds."""
 
     def check(self) -> str | None:
-        """Done if nothing is new: reused archives passed it when they were built."""
+        """Skip the check if all archives are reused, since those passed it when they were built."""
         if not built_packages(self.run):
             return "nothing was built"
         return None if self._files else "nothing new was built"
 
     def apply(self) -> None:
-        """Run `twine check`, and report its results by file.
+        """Run `twine check`, and report its results for each file.
 
         Archives of packages that fail are removed, like those that fail the checks of a build.
         """
@@ -145,7 +145,7 @@ class Checking(Action[CheckDistributions]):
 
     @property
     def _files(self) -> list[Path]:
-        """With --strict all archives, else the new ones and those with warnings."""
+        """Return the archives to check: all with --strict, otherwise the new ones and those with warnings."""
         return [
             self.run.root / self.step.output / file.filename
             for package in built_packages(self.run).values()
@@ -157,12 +157,12 @@ class Checking(Action[CheckDistributions]):
 
 
 def _relevant(messages: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out that the content type of a missing readme is missing."""
+    """Return the messages without the one that a missing readme has no content type."""
     return (_README_MISSING,) if _README_MISSING in messages else messages
 
 
 def _readme_fix(messages: Sequence[str]) -> str:
-    """Return how to fix what twine reports: add a readme if that is all, else correct it."""
+    """Return the fix for what twine reports: add a readme if it is only missing, otherwise correct it."""
     if messages and all(message == _README_MISSING for message in messages):
         return _README_FIX
     return _TWINE_FIX

@@ -37,8 +37,8 @@ class Collect(Step, kw_only=True):
     """Copy one package's files from the folders of build jobs, unless they are already there.
 
     Attributes:
-        files: Pairs of a folder and a file in it.
-        attestations: The attestations beside them (PEP 740): folder, name and SHA-256.
+        files: Pairs of a folder and a file in that folder.
+        attestations: The attestations of the files (PEP 740), each as its folder, name and SHA-256.
     """
 
     exclusive = True
@@ -60,10 +60,10 @@ class Collect(Step, kw_only=True):
 
 
 class Collecting(Action[Collect]):
-    """Action that copies one package's files to the output folder."""
+    """Copies one package's files to the output folder."""
 
     def check(self) -> str | None:
-        """Skip if all files exist with the right content."""
+        """Skip the step if all files exist with the right content."""
         return None if self._missing() else f"{self.step.output} has all {self._count}"
 
     def apply(self) -> None:
@@ -95,7 +95,7 @@ class Collecting(Action[Collect]):
         return counted(len(self.step.files), "file") + (f" and {counted(signed, 'attestation')}" if signed else "")
 
     def _missing(self) -> list[tuple[str, str, str]]:
-        """Return folder, name and SHA-256 of each file that is yet to copy."""
+        """Return the folder, name and SHA-256 of each file that is not copied yet."""
         output = self.run.root / self.step.output
         files = [(folder, file.filename, file.sha256) for folder, file in self.step.files]
         return [
@@ -110,7 +110,7 @@ def _has_content(path: Path, sha256: str) -> bool:
 
 
 def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
-    """Copy a file; it gets its final name only after all of it was written to disk and its hash is correct."""
+    """Copy a file; it gets its final name only when it is completely on the disk and its hash is correct."""
     staged = staging / target.name
     copied = hashlib.sha256()
     with source.open("rb") as content, os.fdopen(os.open(staged, _NEW, _READABLE), "wb") as out:

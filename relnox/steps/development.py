@@ -1,4 +1,4 @@
-"""Where a bump that also starts the next development version has got to: which of its two commits HEAD has."""
+"""Which commits an interrupted bump has already made, if it also starts the next development version."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def begins_development(pending: Pending) -> bool:
 
 
 def made_commits(pending: Pending, git: Git) -> tuple[tuple[Commit, str], ...]:
-    """Return the commits of a bump that HEAD ends with, the oldest first, each with its id; none if others follow.
+    """Return the commits of a bump that are the last ones of HEAD, the oldest first, each with its id.
 
-    They are recognized by the content of a file, since they may have been rebased.
+    The result is empty if other commits follow. Commits are recognized by the content of a file,
+    since they may have been rebased.
     """
     head = git.head()
     if head is None or head == pending.head:
@@ -55,7 +56,7 @@ def released_commit(pending: Pending, git: Git) -> str | None:
 
 
 def _ends_with(edits: Sequence[Edit], git: Git) -> bool:
-    """Return whether the last commit made these edits."""
+    """Return whether HEAD is the commit that made these edits."""
     sample = next((edit for edit in edits if edit.after is not None), None)
     if sample is None or sample.after is None:
         return False

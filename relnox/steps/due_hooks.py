@@ -21,10 +21,10 @@ _DUE = "due-hooks"
 
 
 class NewDueHook(Record, kw_only=True):
-    """A hook that this run, and no earlier one, recorded as due.
+    """A hook that was recorded as due by this run, and not by an earlier one.
 
     Attributes:
-        key: The key of its step.
+        key: The key of the step that runs the hook.
     """
 
     key: str
@@ -48,7 +48,7 @@ class RecordingDueHook(Action[RecordDueHook]):
     """Records that a hook is due, in the private folder of the checkout."""
 
     def check(self) -> str | None:
-        """Done if an earlier run recorded it."""
+        """Skip the step if an earlier run recorded the hook."""
         return "already recorded" if record_of(self.step.hook, self.run).exists() else None
 
     def apply(self) -> None:
@@ -68,6 +68,6 @@ class RecordingDueHook(Action[RecordDueHook]):
 
 
 def record_of(step: RunHook, run: Run) -> Path:
-    """Return the path of the record that a hook is due for a release on an index."""
+    """Return the path of the file that records that a hook is due for a release on an index."""
     identity = [step.event, step.number, step.index, sorted(file.sha256 for file in step.files)]
     return run.private / _DUE / serialization.digest(identity)[:32]

@@ -75,7 +75,7 @@ class EditDevelopmentFiles(EditFiles, kw_only=True):
 
 
 def apply_edits(planned: Iterable[Edit], run: Run) -> None:
-    """Make all edits, or none; some are left only if restoring the files fails as well."""
+    """Make all edits or none; some remain only if restoring the files fails as well."""
     from relnox.source import edits
 
     transaction = run.service(Transaction)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Source(Record, kw_only=True):
-    """What is built: an exported commit, or the working tree.
+    """The source of a build: an exported commit, or the working tree.
 
     Attributes:
-        folder: The project's folder in it.
-        commit: The full commit id; None for the working tree.
-        export: The folder of the exported commit, which the project's folder may be below.
+        folder: The project's folder in the source.
+        commit: The full commit id, or None for the working tree.
+        export: The folder of the exported commit; the project's folder may be a subfolder of it.
         tracked: The files of the commit, relative to the project's folder, sorted.
     """
 
@@ -35,8 +35,8 @@ class GeneratedFiles(Record, kw_only=True):
     """Files that a hook generated before the build.
 
     Attributes:
-        packages: The packages that are built with them.
-        digests: Their names, relative to the project's folder, with the SHA-256 of each; None for a removed one.
+        packages: The names of the packages that are built with them.
+        digests: Maps the path of each file, relative to the project's folder, to its SHA-256 (None if removed).
     """
 
     packages: tuple[str, ...]
@@ -44,7 +44,7 @@ class GeneratedFiles(Record, kw_only=True):
 
 
 def generated_files(run: Run, package: str | None = None) -> dict[str, str | None]:
-    """Return the files that hooks generated, for one package or all, by name; see `GeneratedFiles.digests`."""
+    """Return the files that hooks generated for one package or for all; see `GeneratedFiles.digests`."""
     results = run.results(GeneratedFiles)
     return {
         name: digest
@@ -55,7 +55,7 @@ def generated_files(run: Run, package: str | None = None) -> dict[str, str | Non
 
 
 def source_of(run: Run) -> Source:
-    """Return what a run builds: the commit that it has exported, with generated files; or the working tree."""
+    """Return the source that a run builds: the exported commit with generated files, or the working tree."""
     source = run.result(Source) or Source(folder=run.root)
     generated = generated_files(run)
     if source.tracked is None or not generated:

@@ -29,7 +29,7 @@ _MAX_WAIT = 15.0
 
 
 class ReleaseFiles(Record, kw_only=True):
-    """Files of a package on this machine, compared by hash."""
+    """The files of a package on this machine, whose hashes have been compared."""
 
     package: str
     archives: tuple[Archive, ...]
@@ -39,7 +39,7 @@ class Download(Step, kw_only=True):
     """Download the files of a package and compare their hashes.
 
     Attributes:
-        deadline: How long the index may take to serve the files that it lists, in seconds.
+        deadline: How long to retry files that the index lists but does not serve yet, in seconds.
     """
 
     concurrent = True
@@ -58,7 +58,7 @@ class Download(Step, kw_only=True):
 
 
 class Downloading(Action[Download]):
-    """Action that downloads the release's files from the index; only files with the right hash are used."""
+    """Downloads the release's files from the index; only files with the right hash are used."""
 
     def apply(self) -> None:
         """Download and compare, with retries: an index may list a file before it serves it."""
@@ -126,7 +126,7 @@ class CopyFiles(Step, kw_only=True):
 
 
 class CopyingFiles(Action[CopyFiles]):
-    """Action that copies built files, so that the files that were compared are the ones that are installed."""
+    """Copies built files, so that the files that were compared are the ones that are installed."""
 
     def apply(self) -> None:
         folder = self.run.folder(self.step.key)

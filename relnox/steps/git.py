@@ -23,7 +23,7 @@ class Commit(Step, kw_only=True):
 
     Attributes:
         message: The commit message.
-        files: The files, each with the SHA-256 of its content, in hex; None for a removed file.
+        files: The files, each with the SHA-256 of its content in hex, or None for a removed file.
     """
 
     key = "commit"
@@ -51,7 +51,7 @@ class Committing(Action[Commit]):
     before: str | None = None
 
     def check(self) -> str | None:
-        """Done if the edited files in the checkout equal those of the current commit and of git's index."""
+        """Skip the commit if HEAD and git's index already contain the edited files."""
         is_release = not isinstance(self.step, CommitDevelopment)
         if is_release and (commit := self.run.service(Transaction).released_commit()) is not None:
             return f"already committed in {commit[:10]}"
@@ -65,7 +65,7 @@ class Committing(Action[Commit]):
         return f"already committed in {self.before[:10]}" if is_done and self.before is not None else None
 
     def apply(self) -> None:
-        """Commit; a failure resets to the commit before."""
+        """Commit the files; after a failure, reset to the previous commit."""
         git = self.run.checkout
         if self.committed and self.before is not None:
             changes.reset_index(git, self._files)  # git was killed after the commit, before it wrote the index
@@ -81,7 +81,7 @@ class Committing(Action[Commit]):
             changes.commit(git, self.step.message, self._files)
 
     def verify(self) -> str:
-        """Check that the commit has the planned content; formatting by a commit hook is accepted."""
+        """Check that the commit has the planned content; accept formatting by a commit hook."""
         git = self.run.checkout
         head = git.commit_with(self._files)
         if head is None:
@@ -104,10 +104,10 @@ class Committing(Action[Commit]):
         return [name for name, sha256 in self.step.files if edits.content_digest(self.run.root / name) != sha256]
 
     def _accept(self, error: Failed | None) -> None:
-        """Accept a hook's changes of the files if they are formatting only.
+        """Accept the changes that a commit hook made to the files if they are only formatting.
 
         Raises:
-            Failed: They are more than that.
+            Failed: The hook changed more than the formatting.
         """
         from relnox.source import edits
 
@@ -149,7 +149,7 @@ class CreateTags(Step, kw_only=True):
 
 
 class Tagging(Action[CreateTags]):
-    """Creates annotated tags on the present commit, or on the release below its development version."""
+    """Creates annotated tags on HEAD, or on the release commit if a development version follows it."""
 
     policy = Transaction
 
@@ -160,7 +160,7 @@ class Tagging(Action[CreateTags]):
         self.stale: list[str] = []
 
     def check(self) -> str | None:
-        """Done if every tag is on the present commit."""
+        """Skip the step if every tag is on the commit to tag."""
         self._inspect()
         return None if self.missing else "the tags already exist on this commit"
 
@@ -172,7 +172,7 @@ class Tagging(Action[CreateTags]):
         self.run.service(Transaction).undo.callback(changes.delete_tags, git, [tag.name for tag in self.missing])
 
     def verify(self) -> str:
-        """Check that every tag is on the present commit."""
+        """Check that every tag is on the commit to tag."""
         self._inspect()
         if self.missing:
             raise Failed(
@@ -184,7 +184,7 @@ class Tagging(Action[CreateTags]):
         return first if len(self.step.tags) == 1 else counted(len(self.step.tags), "tag")
 
     def _inspect(self) -> None:
-        """Find the commit to tag, the tags that it lacks, and those of them that are on another commit."""
+        """Find the commit to tag, its missing tags, and tags of an interrupted run that became outdated."""
         git = self.run.checkout
         head, present = git.head_and_tags()
         head = self.run.service(Transaction).released_commit() or head
@@ -219,7 +219,7 @@ class Push(Step, kw_only=True):
 
 
 class Pushing(Action[Push]):
-    """Pushes branch and tags atomically; the refs of the remote count, not the exit status."""
+    """Pushes branch and tags atomically; the refs on the remote decide on success, not the exit status."""
 
     policy = Transaction
 
@@ -228,7 +228,7 @@ class Pushing(Action[Push]):
         self.missing: list[str] = []
 
     def check(self) -> str | None:
-        """Done if the remote has branch and tags."""
+        """Skip the push if the remote has the branch and the tags."""
         self._inspect()
         return None if self.missing else f"{self.step.to} is up to date"
 
@@ -248,7 +248,7 @@ class Pushing(Action[Push]):
                 raise
 
     def verify(self) -> str:
-        """Check that the remote has branch and tags."""
+        """Check that the remote has the branch and the tags."""
         self._inspect()
         if self.missing:
             raise Failed(
@@ -259,7 +259,7 @@ class Pushing(Action[Push]):
         return f"{self.step.to} has the branch and {counted(len(self.step.tags), 'tag')}"
 
     def _inspect(self) -> None:
-        """Find the refs that the remote lacks; it may have the branch with commits that others pushed on top."""
+        """Find the refs that the remote lacks; its branch may have further commits that others pushed."""
         git = self.run.checkout
         remote, local = remotes.read_refs(git, self.step.to), git.local_refs()
         branch = f"refs/heads/{self.step.branch}"

@@ -23,9 +23,9 @@ class HookPackage(Record, kw_only=True):
 
     Attributes:
         folder: Its folder, relative to the root.
-        old_version: The version before a bump; None for other events, and for a first version.
-        version: The version; None if it is not known before the build.
-        tag: The tag of the version; None if there is none.
+        old_version: The version before a bump, or None for other events and for a first version.
+        version: The version, or None if it is not known before the build.
+        tag: The tag of the version, or None if it has none.
     """
 
     name: str
@@ -38,11 +38,11 @@ class HookPackage(Record, kw_only=True):
 def event_document(
     step: RunHook, *, root: str, commit: str | None, folder: str | None, files: Iterable[Distribution]
 ) -> dict[str, Any]:
-    """Return the event of a hook.
+    """Return the event document for a hook.
 
     Args:
         step: The step that runs the hook.
-        root: The project's folder, or its copy that the hook runs in.
+        root: The project's folder, or the copy of it in which the hook runs.
         commit: The commit that is released, or bumped.
         folder: The folder with the archives.
         files: The archives.

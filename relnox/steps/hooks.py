@@ -30,15 +30,15 @@ class RunHook(Step, kw_only=True):
 
     Attributes:
         event: The event.
-        number: The number of the hook among those of the event, from 1.
+        number: The position of the hook among the hooks of the event, from 1.
         hook: The hook.
         of: The task that has the event.
         packages: The packages that take part.
-        index: The index of the release; None before it is published.
-        folder: The folder with the archives; None if there are none at this event.
+        index: The index of the release, or None before it is published.
+        folder: The folder with the archives, or None if there are none at this event.
         files: The archives, if they are known before the run.
-        rehearsal: Whether nothing of the release becomes public: a rehearsal, or a test index.
-        skip: The reason to skip it; None to run it.
+        rehearsal: Whether nothing becomes public, because it is a rehearsal or a test index is used.
+        skip: The reason to skip the hook, or None to run it.
     """
 
     runs_project_code = True
@@ -86,7 +86,7 @@ class RunningHook(Action[RunHook]):
         return None
 
     def apply(self) -> None:
-        """Run the hook; a failure is a warning if the settings say so."""
+        """Run the hook; a failure is only a warning if the settings say so."""
         from relnox.source import hook_effects
 
         # A hook of another event may commit: what is released is fixed by then.
@@ -172,7 +172,7 @@ class RunningHook(Action[RunHook]):
         return run.git is not None and any(tag.name in run.git.tags() for tag in self._planned_tags())
 
     def _check_tags(self, git: Git) -> None:
-        """Check that the hook created no tag of the bump: none of them existed before it."""
+        """Check that the hook created none of the bump's tags, none of which existed before."""
         present = git.tags()
         created = [tag.name for tag in self._planned_tags() if tag.name in present]
         if created:
@@ -187,7 +187,7 @@ class RunningHook(Action[RunHook]):
         return pending.tags if pending is not None else ()
 
     def _is_due(self) -> bool:
-        """Return whether a file was uploaded by this run, or by an earlier one that ended before the hook."""
+        """Return whether a file was uploaded by this run, or by an earlier run that ended before the hook."""
         from relnox.core.release.publication import UploadStatus
         from relnox.steps.due_hooks import NewDueHook
         from relnox.steps.published_files import Publication
@@ -203,7 +203,7 @@ class RunningHook(Action[RunHook]):
         return record_of(self.step, self.run)
 
     def _written_files(self) -> dict[str, str | None]:
-        """Return the files that differ from the commit, declared ignored ones included."""
+        """Return the files that differ from the commit, including ignored files that the hook declares."""
         from relnox.source import hook_effects
 
         git = self._checkout()
@@ -213,7 +213,7 @@ class RunningHook(Action[RunHook]):
         return hook_effects.written_files(git, ("*",) if git.root != self.run.root else self.step.hook.writes)
 
     def _checkout(self) -> Git | None:
-        """Return the checkout that the hook runs in; None outside git."""
+        """Return the checkout in which the hook runs, or None outside git."""
         from relnox.source.git import Git
 
         run = self.run
@@ -222,7 +222,7 @@ class RunningHook(Action[RunHook]):
         return Git(source_of(run).folder, run.git.prefix)
 
     def _check_and_note_writes(self) -> None:
-        """Check that the hook wrote what it declares, which is part of the build from now on."""
+        """Check that the hook wrote only the files that it declares, and add them to the build."""
         from relnox.source import hook_effects
 
         after, run, source = self._written_files(), self.run, source_of(self.run)

@@ -1,4 +1,4 @@
-"""Comparison of what an installer installed with the files of a release."""
+"""Compare what an installer installed with the files of a release."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def wrong_origins(
     installed: Mapping[str, InstalledDistribution], archives: Mapping[str, Archive]
 ) -> Iterator[str]:
-    """Find packages that were not installed from these archives (PEP 610)."""
+    """Yield a message for each package that was not installed from these archives (PEP 610)."""
     for name, archive in archives.items():
         distribution = installed.get(name)
         if distribution is None:
@@ -31,7 +31,7 @@ def wrong_origins(
 def changed_files(
     installed: Mapping[str, InstalledDistribution], archives: Mapping[str, Archive]
 ) -> Iterator[str]:
-    """Find installed files that differ from RECORD; the archives themselves were checked when opened."""
+    """Yield a message for each installed file that differs from RECORD; archives are checked when opened."""
     for name, archive in archives.items():
         if name in installed:
             wheel_record = building.modules.read_record_hashes(archive) if archive.kind == "wheel" else {}
@@ -42,7 +42,7 @@ def changed_files(
 def wrong_versions(
     distribution: InstalledDistribution | None, module_versions: Mapping[str, str | None], release: Version
 ) -> Iterator[str]:
-    """Find versions other than the release's, in the metadata and in `__version__` of modules."""
+    """Yield a message for each wrong version, in the metadata or in `__version__` of a module."""
     if distribution is not None and not _is_version(distribution.version, release):
         yield f"{distribution.version} is installed, but the release is {release}"
     for name, version in module_versions.items():
@@ -57,7 +57,7 @@ def _path(url: str) -> str:
 
 
 def _is_version(text: str, version: Version) -> bool:
-    """Return whether a string is a version; also true for one that is not valid, such as a commit id."""
+    """Return whether text is this version; true also for text that is no valid version, such as a commit id."""
     try:
         return Version(text) == version
     except InvalidVersion:

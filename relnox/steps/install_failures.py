@@ -1,4 +1,4 @@
-"""Why an installation does not work, and what to do about it."""
+"""The errors for installations that do not work, with what to do about them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NOT_AVAILABLE = ("no solution found", "could not find a version", "no matching 
 
 
 def broken(verifying: Verifying, failures: Sequence[ProbeFailure], result: ProbeResult) -> Failed:
-    """Describe all failures and the last output; the fix is for the first failure with a known one."""
+    """Return the error for all failures, with the last output, and a fix for the first failure that has one."""
     lines = [f"  {failure.message}{f' ({failure.location})' if failure.location else ''}" for failure in failures]
     if result.output:
         lines += ["  last output:", *(f"  | {line}" for line in result.output)]
@@ -42,7 +42,7 @@ def broken(verifying: Verifying, failures: Sequence[ProbeFailure], result: Probe
 
 
 def nothing_to_check(verifying: Verifying) -> Failed:
-    """Describe a package that was installed, but has nothing to import or run."""
+    """Return the error for a package that was installed, but has nothing to import or run."""
     package, archive = verifying.step.package, verifying.files[verifying.step.package]
     distribution = verifying.installed[archive.name]
     if any(not name.startswith(f"{distribution.dist_info_folder.name}/") for name in distribution.record_hashes):
@@ -101,7 +101,7 @@ def _fix(verifying: Verifying, failures: Sequence[ProbeFailure], result: ProbeRe
 
 
 def _providers(verifying: Verifying, module: str) -> list[str]:
-    """Find other packages of the release whose wheels have a module, or the package that it is in."""
+    """Return the other packages of the release whose wheels contain a module or one of its parent packages."""
     return [
         name
         for name, downloads in verifying.release_files.items()
@@ -116,7 +116,7 @@ def _providers(verifying: Verifying, module: str) -> list[str]:
 
 
 def not_installed(verifying: Verifying, ran: Completed) -> RelnoxError:
-    """Find out from its output why the installer failed."""
+    """Return the error for an installer that failed, with the cause found in its output."""
     action = f"{verifying.release} on Python {verifying.interpreter.version}: installing it"
     output = " ".join(ran.output.lower().split())
     fix = "see the installer's last lines above"

@@ -14,7 +14,7 @@ class LogIn(Step, kw_only=True):
     """Get upload tokens for all projects from an index, before any of them is uploaded.
 
     Attributes:
-        packages: The projects.
+        packages: The names of the projects.
     """
 
     key = "log in"
@@ -30,7 +30,7 @@ class LogIn(Step, kw_only=True):
 class LoggingIn(Action[LogIn]):
     """Gets an upload token for each project, so that errors come before any upload.
 
-    Tokens are valid for this run only. Whether a project accepts this publisher is known only at its first file,
+    Tokens are valid for this run only. Whether a project accepts this publisher is known only with its first file,
     since an identity names no project.
     """
 

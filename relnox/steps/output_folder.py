@@ -1,4 +1,4 @@
-"""The output folder: its manifest, and archives on their way into it."""
+"""The output folder: its manifest, and the archives that are moved into it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WRITABLE_BY_OTHERS = 0o022
 
 
 def read_manifest_if_valid(output: Path) -> Manifest | None:
-    """Return the manifest of an earlier run in a folder, if there is a readable one."""
+    """Return the manifest of an earlier run in a folder, or None if it is missing or invalid."""
     path = output / MANIFEST_JSON
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
@@ -35,7 +35,7 @@ def read_manifest_if_valid(output: Path) -> Manifest | None:
 def staging_folder(output: Path, package: str) -> Iterator[Path]:
     """Create a temporary folder for a package's archives in the output folder; remove those of killed runs.
 
-    Its name is unique, since processes of a killed run may still write into the old one.
+    Its name is unique, since processes of a killed run may still write into theirs.
     """
     make_output_folder(output)
     with TemporaryFolder(output) as folder:
@@ -45,7 +45,7 @@ def staging_folder(output: Path, package: str) -> Iterator[Path]:
 
 
 def move_to(folder: Path, files: Iterable[Path]) -> None:
-    """Move files to a folder atomically: their content is on disk before the name exists."""
+    """Move files to a folder atomically: their content is on the disk before their names exist."""
     for path in files:
         with path.open("rb") as content:
             path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
@@ -54,10 +54,10 @@ def move_to(folder: Path, files: Iterable[Path]) -> None:
 
 
 def check_unchanged(path: Path, built: Distribution) -> None:
-    """Check that a file is the one that was checked before.
+    """Check that a file was not changed since it was built and checked.
 
     Raises:
-        Failed: It was removed, or differs.
+        Failed: The file was removed or changed.
     """
     if not building.archives.file_matches(path, built.size, built.sha256):
         raise Failed(

@@ -83,10 +83,10 @@ class BuildWheels(Step, kw_only=True):
 
 
 class BuildingWheels(Action[BuildWheels]):
-    """Builds the wheels of a job from the sdist that is released; keeps all of them or none."""
+    """Builds the wheels of a job from the sdist that is released, and keeps all of them or none."""
 
     def check(self) -> str | None:
-        """Done if the manifest of the output folder lists all of them, and they are still valid."""
+        """Skip the build if the manifest of the output folder lists all wheels, and they are still valid."""
         files = self._files_of_manifest()
         output = self.run.root / self.step.build.output
         comparison = self._compare([file.filename for file in files])
@@ -147,14 +147,14 @@ class BuildingWheels(Action[BuildWheels]):
         self.result = self._built(archives)
 
     def verify(self) -> str:
-        """Check that the wheels in the output folder are the checked ones."""
+        """Check that the wheels in the output folder are the ones that were checked."""
         files = self.result.files
         for file in files:
             check_unchanged(self.run.root / self.step.build.output / file.filename, file)
         return ", ".join(file.filename for file in files if file.kind == "wheel")
 
     def _sdist(self) -> Distribution:
-        """Return the sdist in the manifest of the output folder; it has to be built from the present commit."""
+        """Return the sdist in the manifest of the output folder, which must be built from the current commit."""
         output, package = self.step.build.output, self.step.build.package
         manifest = self._services.earlier_manifest(output)
         sdist = next((file for file in self._files_of_manifest() if file.kind == "sdist"), None)
@@ -179,12 +179,12 @@ class BuildingWheels(Action[BuildWheels]):
         return sdist
 
     def _files_of_manifest(self, package: str | None = None) -> tuple[Distribution, ...]:
-        """Return a package's files in the manifest: the sdist, and wheels of jobs that ran here before."""
+        """Return a package's files in the manifest: the sdist, and wheels of earlier jobs on this machine."""
         manifest = self._services.earlier_manifest(self.step.build.output)
         return manifest.files_of(package or self.step.build.package) if manifest is not None else ()
 
     def _built(self, archives: CheckedArchives) -> BuiltPackage:
-        """Return the package, with the other packages of the present manifest, which stay in the new one."""
+        """Return the built package, with the other packages that the manifest keeps."""
         package = self.step.build.package
         manifest = self._services.earlier_manifest(self.step.build.output)
         others = manifest.packages if manifest is not None else ()

@@ -1,4 +1,4 @@
-"""What the executor leaves to others: records, undoing, and what the exit code depends on besides errors."""
+"""Policies: what the executor leaves to tasks, such as records, undoing, and exit codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Policy(Service):
-    """Takes part in the run of a plan if the action of a step names it (`Action.policy`).
+    """Base class of the objects that take part in a run if an action of a step names them (`Action.policy`).
 
     The methods are called in this order.
     """
@@ -59,4 +59,4 @@ class Policy(Service):
         return iter(())
 
     def finish(self, outcome: Outcome) -> None:
-        """Conclude, when the outcome was reported."""
+        """Conclude the run after the outcome was reported."""

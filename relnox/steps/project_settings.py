@@ -1,4 +1,4 @@
-"""The project's settings that some steps need when they run: values of the run (`Run.result`)."""
+"""The settings of the project that some steps read when they run (`Run.result`)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class InstallerSettings(NamedTuple):
-    """Where build requirements come from.
+    """The settings for installing build requirements.
 
     Attributes:
-        only_index: The only index for build requirements; None for the configuration of pip and uv.
-        uv: Settings of uv that apply to builds.
+        only_index: The URL of the only index to use, or None to use the configuration of pip and uv.
+        uv: The settings of uv that apply to builds.
     """
 
     only_index: str | None = None
@@ -26,13 +26,13 @@ class InstallerSettings(NamedTuple):
 
 
 class PackageFolders(NamedTuple):
-    """The folder of each package of the project, by name, which is read when it is needed."""
+    """The folder of each package of the project, by name; read on first use."""
 
     read: Callable[[], Mapping[str, str]]
 
 
 def find_owners(package: str, modules: Iterable[str], run: Run) -> tuple[str, tuple[str, ...]]:
-    """Return the first of the modules that other packages of the project have, and these packages.
+    """Return the first of the modules that other packages of the project contain, and these packages.
 
     Args:
         package: The package that lacks a module.

@@ -1,4 +1,4 @@
-"""The files of a release as a run observes them on the index, and the exit code that follows from that.
+"""The files of a release as a run observes them on the index, and the resulting exit code.
 
 Steps record what they send and see as it happens (`Publication`); what is public decides the exit code, not which
 step failed.
@@ -31,7 +31,7 @@ _LISTING_TIME = 5.0
 
 
 class Publication(Policy):
-    """The files of a release, with what steps did and observed."""
+    """Records for each file of a release whether it was sent, listed and served."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -61,7 +61,7 @@ class Publication(Policy):
         return any(file.state not in (State.NOT_UPLOADED, State.REJECTED) for file in self.files)
 
     def record(self, index: str, name: str, **changes: UploadStatus | Observation) -> None:
-        """Record what is known of a file now, as fields of `PublishedFile`."""
+        """Record what is now known about a file, as fields of `PublishedFile`."""
         if (before := self._files.get((index, name))) is not None:
             self._files[index, name] = replace(before, **changes)
 
@@ -71,7 +71,7 @@ class Publication(Policy):
         self.record(index, name, upload=UploadStatus.UPLOADED, listing=unknown, download=unknown)
 
     def record_listing(self, index: str, name: str, observation: Observation) -> None:
-        """Record whether the listing has a file; after a match, a page without it is taken for an outdated one."""
+        """Record whether the listing has a file; if it had the file before, a page without it is outdated."""
         before = self._files.get((index, name))
         if before is None:
             return
@@ -79,7 +79,7 @@ class Publication(Policy):
             self.record(index, name, listing=observation)
 
     def unverified(self) -> dict[tuple[str, str], list[Distribution]]:
-        """Return the files that were uploaded and not verified, by index and package."""
+        """Return the files that were uploaded but not verified, by index and package."""
         files: dict[tuple[str, str], list[Distribution]] = {}
         for key, file in self._files.items():
             if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not State.VERIFIED:
@@ -100,8 +100,8 @@ class Publication(Policy):
         Args:
             index: The index.
             files: Files of one package.
-            refresh: Whether the listing is requested again if it is recent.
-            deadline: How long to try; by default a few seconds with `refresh`.
+            refresh: Whether to request the listing again even if it is recent.
+            deadline: How long to retry; by default a few seconds if `refresh` is true.
             uploaded: Whether this run has uploaded them.
 
         Raises:
@@ -134,7 +134,7 @@ class Publication(Policy):
     ) -> ServedContent:
         """Compare what an index serves with a built file that it lists, and record the result.
 
-        Without a limit it is only checked that the file can be downloaded; the other arguments are those of
+        If `limit` is None, check only that the file can be downloaded; the other arguments are those of
         `Indexes.compare_served`.
         """
         from relnox.indexes import client
@@ -153,7 +153,7 @@ class Publication(Policy):
         return served
 
     def recheck(self, *, shortly: bool) -> Recheck | None:
-        """Return a check of the uploaded files that are not verified, for a short time."""
+        """Return a short check of the files that were uploaded but not verified, or None if there are none."""
         files = [(index, members) for (index, _), members in self.unverified().items()]
         return Recheck(self, files, shortly=shortly) if files else None
 
@@ -177,11 +177,11 @@ class Publication(Policy):
         return publication.after_publication(later)
 
     def describe(self, outcome: Outcome) -> Outcome:
-        """Add the files and their state."""
+        """Add the files and their states to the outcome."""
         return replace(outcome, publication=self._described_files)
 
     def complete(self, outcome: Outcome) -> Outcome:
-        """Add the time until which the missing files can be uploaded, if some are public."""
+        """Add the date until which the missing files can be uploaded, if some files are public."""
         return replace(outcome, deadline=self._upload_deadline(outcome.publication))
 
     def last_words(self, outcome: Outcome) -> Iterator[str]:

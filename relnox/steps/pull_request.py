@@ -25,7 +25,7 @@ _FETCH_TIMEOUT = 300.0
 
 
 class CommitToBranch(Step, kw_only=True):
-    """Commit files to a branch of the forge, which is made or replaced.
+    """Commit files to a branch of the forge, which is created or replaced.
 
     Attributes:
         on: The remote.
@@ -34,9 +34,9 @@ class CommitToBranch(Step, kw_only=True):
         message: The commit's message.
         edits: The edits, with paths from the root of the project, and contents as they are committed.
         prefix: Path of the project's root in the repository, empty or ending in a slash.
-        executable: The executable files among them.
+        executable: The paths of the edited files that are executable.
         tree: The hash of the commit's tree.
-        replaces: The commit that the branch is on before; None if there is no such branch.
+        replaces: The commit to which the branch points before, or None if the branch does not exist.
     """
 
     key = "commit to branch"
@@ -62,17 +62,17 @@ class CommitToBranch(Step, kw_only=True):
 
 
 class CommittingToBranch(Action[CommitToBranch]):
-    """Commits through the API of the forge; the tree of the branch counts, as git fetches it."""
+    """Commits through the API of the forge; the tree that git fetches decides on success."""
 
     def check(self) -> str | None:
-        """Done if the branch is on a commit with this parent, tree and message."""
+        """Skip the step if the branch points to a commit with this parent, tree and message."""
         head = forge(self.run, self.step.on).commit_of(self._ref)
         if head is None or not self._is_equal(head):
             return None
         return f"{self.step.branch} is up to date ({head[:10]})"
 
     def apply(self) -> None:
-        """Make the commit, and have the branch point to it."""
+        """Create the commit, and point the branch at it."""
         from relnox import forges
 
         step = self.step
@@ -85,7 +85,7 @@ class CommittingToBranch(Action[CommitToBranch]):
         )
 
     def verify(self) -> str:
-        """Check that the branch is on the commit, with the planned tree."""
+        """Check that the branch points to the commit, and that its tree is the planned one."""
         step, commit = self.step, self.result.id
         head = forge(self.run, step.on).commit_of(self._ref)
         if head != commit:
@@ -147,7 +147,7 @@ class OpenPullRequest(Step, kw_only=True):
 
 
 class PullRequestTable(Policy):
-    """The number and the address of the pull request, for the end of the run and its report."""
+    """The table with the number and URL of the pull request, shown at the end of the run and in its report."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -170,7 +170,7 @@ class OpeningPullRequest(Action[OpenPullRequest]):
     policy = PullRequestTable
 
     def check(self) -> str | None:
-        """Done if there is an open one with this title and this description."""
+        """Skip the step if an open pull request has this title and description."""
         request = self._open_request()
         if request is None or not self._is_equal(request):
             return None
@@ -178,7 +178,7 @@ class OpeningPullRequest(Action[OpenPullRequest]):
         return f"pull request {request.number} is up to date: {request.url}"
 
     def apply(self) -> None:
-        """Create it, unless there is one; that one gets the title and the description."""
+        """Create the pull request, or set title and description of the open one."""
         step, of_remote = self.step, forge(self.run, self.step.on)
         request = self._open_request() or of_remote.create_pull_request(step.head, step.base, step.name, step.body)
         if not self._is_equal(request):
@@ -186,7 +186,7 @@ class OpeningPullRequest(Action[OpenPullRequest]):
         self.result = request
 
     def verify(self) -> str:
-        """Check that it is open, as planned, and without merge conflicts."""
+        """Check that the pull request is open, has the planned text, and has no merge conflicts."""
         from relnox import forges
 
         step, request = self.step, forge(self.run, self.step.on).pull_request(self.result.number)
@@ -212,5 +212,5 @@ class OpeningPullRequest(Action[OpenPullRequest]):
 
 
 def _lines(body: str) -> list[str]:
-    """Return the lines of a description: forges change line ends, and white space at the end."""
+    """Return the lines of a description for comparison: forges change line ends and trailing white space."""
     return [line.rstrip() for line in body.strip().splitlines()]

@@ -1,4 +1,4 @@
-"""Push tags that the remote must not have yet, so that each starts its events, and of two runs one wins."""
+"""Push tags that the remote does not have yet, so that each triggers its workflows and one of two runs wins."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PushTags(Step, kw_only=True):
 
 @contextmanager
 def after_pushes(run: Run) -> Iterator[None]:
-    """Give errors the exit code for a run that is partly public, if a step of the run has pushed tags."""
+    """Give errors the exit code 3 (partly public) if a step of the run has already pushed tags."""
     try:
         yield
     except RelnoxError as error:
@@ -67,7 +67,7 @@ class ForeignTags(frozenset[str]):
 
 
 class PushingTags(Action[PushTags]):
-    """Pushes tags; the refs of the remote count, not the exit status."""
+    """Pushes tags; the refs on the remote decide on success, not the exit status."""
 
     def __init__(self, step: PushTags, run: Run) -> None:
         super().__init__(step, run)
@@ -75,7 +75,7 @@ class PushingTags(Action[PushTags]):
         self.foreign: set[str] = set()
 
     def check(self) -> str | None:
-        """Done if the remote has all tags, this run's or another's."""
+        """Skip the push if the remote has all tags, whether from this run or another."""
         with after_pushes(self.run):
             self._inspect(frozenset(self.step.created))
         if self.missing:
@@ -83,7 +83,7 @@ class PushingTags(Action[PushTags]):
         return self._by_another_run() or f"{self.step.to} has the tags already"
 
     def apply(self) -> None:
-        """Push what is missing; after a failure look again: the push may have arrived, or another run pushed."""
+        """Push the missing tags; after a failure check the remote, where they may have arrived."""
         with after_pushes(self.run):
             self._push(self.run.checkout)
 
@@ -113,7 +113,7 @@ class PushingTags(Action[PushTags]):
         """Find the tags that the remote lacks, and those that another run pushed.
 
         Args:
-            not_pushed: Tags that are of another run if the remote has them.
+            not_pushed: Tags that this run did not push; if the remote has them, another run did.
 
         Raises:
             Conflict: The remote has a tag on a commit of another line of history.
@@ -138,7 +138,7 @@ class PushingTags(Action[PushTags]):
         changes.delete_tags(git, outdated_tags)
 
     def _check_related(self, tag: str, commit: str, other: str, git: Git) -> None:
-        """Accept a tag on an ancestor or a descendant; in a shallow clone its commit may not be known."""
+        """Raise an error unless the remote's tag is on an ancestor or a descendant of the commit."""
         if git.resolve(other) is None:
             remotes.fetch_objects(git, self.step.to, f"refs/tags/{tag}", timeout=60.0)
         is_related = git.is_ancestor(other, commit) or git.is_ancestor(commit, other)
@@ -151,11 +151,11 @@ class PushingTags(Action[PushTags]):
             )
 
     def _by_another_run(self) -> str:
-        """Say which tags another run pushed; empty if it pushed none."""
+        """Return which tags another run pushed, for display, or an empty string if none."""
         return f"tagged by another run: {listing(sorted(self.result))}" if self.result else ""
 
     def _rejection(self, completed: Completed, git: Git) -> Failed:
-        """Return the remote's words, after the tags that were made for this push are deleted."""
+        """Delete the tags that were created for this push, and return the error with the remote's output."""
         remote = remotes.read_refs(git, self.step.to)
         changes.delete_tags(git, [tag for tag in self.step.created if f"refs/tags/{tag}" not in remote])
         lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]

@@ -1,4 +1,4 @@
-"""A check after a failed run of what is public."""
+"""A check of what is public, after a run that failed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _CONNECTIONS = 8
 
 
 class Recheck:
-    """Checks uploaded, unverified files on the index again; errors are ignored.
+    """Checks uploaded files that are not verified once more on the index, and ignores errors.
 
     Args:
-        publication: Records what is observed.
-        files: The files of each package, with the index.
-        shortly: Whether a signal has ended the run: the check is short then, and downloads nothing.
+        publication: The object that records what is observed.
+        files: The files of each package, by index and package.
+        shortly: Whether a signal ended the run; then the check is short and downloads nothing.
     """
 
     def __init__(
@@ -42,16 +42,16 @@ class Recheck:
         ]
 
     def start(self) -> None:
-        """Begin in the background."""
+        """Start the check in the background."""
         for thread in self._threads:
             thread.start()
 
     def is_running(self) -> bool:
-        """Return whether it has neither ended nor exceeded its time."""
+        """Return whether the check is still running within its time limit."""
         return any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends
 
     def stop(self) -> None:
-        """Cancel requests that still run."""
+        """Cancel the requests that are still running."""
         from relnox.system import network
 
         self._ends = min(self._ends, time.monotonic())

@@ -1,4 +1,4 @@
-"""Remove what earlier runs left: archives, cached environments, and the content of the embedded index."""
+"""Remove the results of earlier runs: archives, cached environments, and the content of the embedded index."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CleanFolder(Step, kw_only=True):
 
 
 class Cleaning(Action[CleanFolder]):
-    """Removes the files of an output folder that the plan names, never folders."""
+    """Removes the files of an output folder that the plan names, but never a folder."""
 
     def check(self) -> str | None:
         return None if self._remaining() else "nothing to remove"
@@ -98,7 +98,7 @@ class ClearingIndex(Action[ClearIndex]):
     """Removes all content of the embedded index before a release is tested on it."""
 
     def check(self) -> str | None:
-        """Return why nothing is to do: it has only files of this release, as after an interrupted run."""
+        """Skip the step if the index has only files of this release, as after an interrupted run."""
         files = {file.filename: file.sha256 for file in self.step.files}
         if self.run.indexes.embedded.store.holds_only(files):
             return "the index has only files of this release"

@@ -55,7 +55,7 @@ class CheckReproducibility(Step, kw_only=True):
 
 
 class CheckingReproducibility(Action[CheckReproducibility]):
-    """Action that builds a package a second time and compares the archives."""
+    """Builds a package a second time, and compares the archives."""
 
     def apply(self) -> None:
         again = self.run.folder("again")
@@ -134,6 +134,6 @@ class CheckingReproducibility(Action[CheckReproducibility]):
                 path.unlink(missing_ok=True)
 
     def _ignored(self, folder: str, names: Iterable[str]) -> list[str]:
-        """Return the names of relnox's own files in the tree: the archives, and this copy."""
+        """Return the names that must not be copied: relnox's archives, and the copy itself."""
         own_paths = (self.run.root / self.step.build.output, self.run.scratch)
         return [name for name in names if Path(folder, name) in own_paths]

@@ -1,4 +1,4 @@
-"""What the actions of a run share: where it runs, the results of its steps, and the services that they use."""
+"""The context that all actions of a run share: its folders, the results of steps, and shared services."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Service:
         self._run = run
 
     def close(self) -> None:
-        """End what still runs; called at the end of the run and when it is interrupted, maybe several times."""
+        """End running work; called at the end of the run and when it is interrupted, possibly several times."""
 
 
 T = TypeVar("T")
@@ -41,15 +41,15 @@ V = TypeVar("V", bound=Service)
 class Run:
     """One run of a plan.
 
-    What only some steps need are `values`, which `result` returns like the results of steps: the record of a bump
+    Objects that only some steps need are passed as `values` and returned by `result`: the record of a bump
     (`Pending`), `StageRunner`, `ArchiveLimits`, `InstallerSettings`, `PackageFolders`.
 
     Attributes:
         plan: The plan.
         root: The project's folder; paths of steps are relative to it.
-        private: The folder for data that later runs need.
+        private: The folder for relnox's own data that later runs need.
         git: The checkout, or None outside git.
-        unsuccessful: Steps that failed or were not tried.
+        unsuccessful: The steps that failed or were aborted.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a run
@@ -94,16 +94,16 @@ class Run:
             self._results[step.key] = result
 
     def results(self, kind: type[T]) -> tuple[T, ...]:
-        """Return the values and the results so far that are of a class, these in the order of the plan."""
+        """Return the values of a class, then the results of that class so far, in the order of the plan."""
         results = (*self._values, *(self._results.get(step.key) for step in self.plan.steps))
         return tuple(result for result in results if isinstance(result, kind))
 
     def result(self, kind: type[T]) -> T | None:
-        """Return the one value, or the result of the one step, that is of a class; None if there is none."""
+        """Return the only value or step result of a class, or None if there is none."""
         return next(iter(self.results(kind)), None)
 
     def service(self, kind: type[V]) -> V:
-        """Return the object of a class that the steps of this run share."""
+        """Return the service of a class, which is created on first use and shared by all steps of the run."""
         with self._opening:
             if kind not in self._services:
                 self._services[kind] = kind(self)
@@ -111,7 +111,7 @@ class Run:
             return service
 
     def close_services(self) -> None:
-        """End the worker processes of services, including running work."""
+        """End the worker processes of services, even if they are still working."""
         for service in tuple(self._services.values()):
             service.close()
 
@@ -121,7 +121,7 @@ class Run:
 
     @property
     def checkout(self) -> Git:
-        """The checkout, for steps that are only planned in one."""
+        """The checkout, for steps that are planned only inside one."""
         if self.git is None:
             raise Failed("not-a-git-repository", f"{self.root} is not in a git repository", fix="git init")
         return self.git
@@ -133,11 +133,11 @@ class Run:
 
     @property
     def scratch(self) -> Path:
-        """An empty folder that is removed when the run ends."""
+        """The temporary folder of the run, which is removed when the run ends."""
         return self._scratch.path
 
     def folder(self, name: str) -> Path:
-        """Make a new folder under `scratch`, named after its purpose."""
+        """Create a new folder in `scratch`, named after its purpose, and return it."""
         import tempfile
 
         prefix = name.replace("/", "_").replace(" ", "-")
@@ -151,11 +151,11 @@ class Run:
             self._emit(event)
 
     def on_line(self, step: Step) -> Callable[[str], None]:
-        """Return a callback for the lines of output of a step's program."""
+        """Return the callback that receives each output line of a program that the step runs."""
         return lambda line: self.emit(OutputLine(step, line))
 
     def variables(self, *, own_indexes: bool = False, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment of programs that must not see credentials; see `environment_variables`."""
+        """Return the environment variables for programs that must not see credentials."""
         temporary = self.temporary_variables() | dict(more or {})
         return clean_environment(os.environ, own_indexes=own_indexes, passed=self._passed, more=temporary)
 

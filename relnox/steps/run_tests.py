@@ -86,7 +86,7 @@ class Testing(Action[RunTests]):
         completed.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", fix=fix)
 
     def _missing_module_fix(self, output: str) -> str | None:
-        """Return how to get a module that the tests lack: from a sibling, an extra, or another requirement."""
+        """Return how to install a module that the tests lack: from a sibling, an extra, or another requirement."""
         if not (missing := _NO_MODULE.findall(output)):
             return None
         module, package = missing[-1], self.step.package
@@ -107,5 +107,5 @@ class Testing(Action[RunTests]):
         )
 
     def verify(self) -> str:
-        """Return the result; the command's exit status was checked."""
+        """Return the result; the exit status of the command was already checked."""
         return "tests pass with the built wheel"

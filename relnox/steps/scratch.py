@@ -1,4 +1,4 @@
-"""The temporary folder of a run, which its programs use too."""
+"""The temporary folder of a run, which the programs that it runs use too."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class ScratchFolder(TemporaryFolder):
-    """A temporary folder that Python's `tempfile` uses too.
+    """A temporary folder that is also the one of Python's `tempfile`.
 
-    Libraries make temporary folders as well (`pyproject_hooks` for every hook): those that a killed run leaves are
-    removed with this folder.
+    Libraries create temporary folders as well (`pyproject_hooks` for every hook): those that a killed run leaves
+    are removed with this folder.
     """
 
     _previous: str | None = None

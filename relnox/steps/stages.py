@@ -1,4 +1,4 @@
-"""Tasks that run other tasks, in the checkout or in a temporary clone."""
+"""Steps that run other tasks, in the checkout or in a temporary clone of it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class ClonedCheckout(Record):
-    """The temporary checkout that stages run in."""
+    """The temporary clone in which stages run."""
 
     folder: Path
 
 
 def checkout_folder(run: Run) -> Path:
-    """Return the folder that the stages of a run work in: the temporary checkout, or the project's folder."""
+    """Return the folder in which the stages of a run work: the temporary clone, or the project's folder."""
     clone = run.result(ClonedCheckout)
     return run.root if clone is None else clone.folder
 
@@ -87,7 +87,7 @@ class Stage(Step, kw_only=True):
 
 
 class StageRunner(NamedTuple):
-    """Runs the task of a stage in a folder; a value of the run."""
+    """Wraps the function that runs the task of a stage in a folder."""
 
     run: Callable[[Stage, Path], Outcome]
 
@@ -110,7 +110,7 @@ class RunningStage(Action[Stage]):
 
 
 def _failure(task: str, outcome: Outcome) -> RelnoxError:
-    """Find the error that decided a task's exit code."""
+    """Return the error that determined the exit code of a task."""
     errors = [result.error for result in outcome.results if result.error is not None]
     for error in errors:
         if error.exit_code == outcome.exit_code:

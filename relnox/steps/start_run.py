@@ -1,4 +1,4 @@
-"""Start the run of a CI workflow on a tag: a tag that a job pushes with its own token starts none."""
+"""Start a CI workflow on a tag, since a tag that a job pushes with its own token starts none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class StartRun(Step, kw_only=True):
     Attributes:
         workflow: File name of the workflow.
         tag: The tag.
-        commit: The commit of the tag.
+        commit: The commit to which the tag points.
         on: The remote that has the tag, and whose forge has the workflow.
     """
 
@@ -36,10 +36,10 @@ class StartRun(Step, kw_only=True):
 
 
 class StartingRun(Action[StartRun]):
-    """Starts a run unless there is one on the tag, whatever started it and however it ended."""
+    """Starts a run unless the tag already has one, whatever started it and however it ended."""
 
     def check(self) -> str | None:
-        """Done if there is a run, or if another run of this task pushed the tag and starts it."""
+        """Skip the step if the tag has a run, or if another relnox run pushed the tag and starts it."""
         if any(self.step.tag in tags for tags in self.run.results(ForeignTags)):
             return "left to the run that pushed the tag"
         with after_pushes(self.run):
@@ -53,7 +53,7 @@ class StartingRun(Action[StartRun]):
             self.result = forge(self.run, self.step.on).start_run(self.step.workflow, self._ref, {})
 
     def verify(self) -> str:
-        """Check that the run is on the tag's commit."""
+        """Check that the CI run is on the commit of the tag."""
         with after_pushes(self.run):
             started = forge(self.run, self.step.on).run(self.result.id)
         if started.commit != self.step.commit:

@@ -1,4 +1,4 @@
-"""The local steps of a bump as one transaction.
+"""Run the local steps of a bump as one transaction.
 
 Every action first checks whether it is done, so that an interrupted bump can be resumed. A local step that fails
 undoes the ones before it; a push that fails leaves them, and a rerun of the command pushes again.
@@ -29,9 +29,9 @@ class Transaction(Policy):
     """Records local steps before the first of them, and undoes them if a later one fails.
 
     Attributes:
-        pending: The record that resumes them; None if they are not recorded.
-        undo: Undoes the steps that were applied, the last first.
-        partly_applied: Whether a failed step leaves changes, which a rerun of the command completes.
+        pending: The record from which a rerun resumes, or None if the steps are not recorded.
+        undo: The callbacks that undo the applied steps, run in reverse order.
+        partly_applied: Whether a failed step left changes that a rerun of the command completes.
     """
 
     def __init__(self, run: Run) -> None:
