@@ -293,7 +293,7 @@ class Year:
         present = Version(self._version(root, "HEAD"))
         last = max(version for version in self._contained(line, "HEAD") if version <= present)
         assert (package["version"], package["tag"]) == (str(present), f"v{last}"), self.story
-        log = git(root, "log", "--format=%s", f"v{last}..HEAD", "--", ".").splitlines()
+        log = git(root, "log", "--no-merges", "--format=%s", f"v{last}..HEAD", "--", ".").splitlines()
         changes = [subject for subject in log if not subject.startswith("Start development of ")]
         assert package["commits"] == len(changes), (changes, self.story)
         following = package["next"] and package["next"]["version"]
