@@ -53,22 +53,22 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> C
     source = source_of(action.run)
     release = [building.archives.read(path, archive_limits(action.run)) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
-    expected = building.checks.Expected(
+    expected = building.checks.ExpectedArchive(
         name=step.package,
         version=step.version,
         requires=step.requires,
-        tracked=_tracked(step.folder, source),
-        above=tuple(_above(step.folder, source)),
-        private=step.private,
+        tracked_files=_tracked(step.folder, source),
+        parent_folder_files=tuple(_above(step.folder, source)),
+        is_private=step.private,
         may_be_empty=step.may_be_empty,
-        optional_extensions=step.optional_extensions,
+        extensions_are_optional=step.optional_extensions,
     )
     findings = [finding for archive in release for finding in building.checks.check_archive(archive, expected)]
     findings += [finding for archive in release for finding in _compare_with_tags(archive, step)]
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     for archive in release:
         if sdist is not None and archive.kind == "wheel":
-            findings += building.checks.check_pair(sdist, archive)
+            findings += building.checks.check_wheel_against_sdist(sdist, archive)
     if not step.optional_extensions:
         findings += building.checks.check_extensions(release)
     errors = [finding for finding in findings if finding.level == "error" or step.strict]

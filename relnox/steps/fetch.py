@@ -105,7 +105,7 @@ class Downloading(Action[Download]):
         sha256 = client.download(index_file, path, deadline)
         if sha256 != file.sha256:
             raise index_file_differs(index, file, sha256)
-        return building.checks.read_checked(path, archive_limits(self.run))
+        return building.checks.read_valid_archive(path, archive_limits(self.run))
 
 
 class CopyFiles(Step, kw_only=True):
@@ -154,7 +154,7 @@ class CopyingFiles(Action[CopyFiles]):
                 f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
                 fix=f"rebuild: {fixes.command('build-all')}",
             )
-        return building.checks.read_checked(path, archive_limits(self.run))
+        return building.checks.read_valid_archive(path, archive_limits(self.run))
 
 
 def _hashes(files: Iterable[Distribution]) -> str:

@@ -64,7 +64,7 @@ def test_hostile_archives_are_rejected_with_a_specific_message(
 def test_unusual_valid_archives_pass(make: Make, tmp_path: Path) -> None:
     path = make(tmp_path)
     assert checks.find_errors(path, public=False) == ()
-    archive = checks.read_checked(path)
+    archive = checks.read_valid_archive(path)
     assert archive.name_in_metadata == "Demo-App"
-    expected = checks.Expected(name="demo-app", private=True)
+    expected = checks.ExpectedArchive(name="demo-app", is_private=True)
     assert [finding for finding in checks.check_archive(archive, expected) if finding.level == "error"] == []

@@ -21,7 +21,7 @@ from packed import INFO, METADATA, MODULES, TOP, digest, sdist, wheel, with_fiel
 from relnox.building import archives, checks
 from relnox.building.checks import classifiers, identity
 from relnox.building.checks.requirements import differing_requirements
-from relnox.building.checks.tags import is_accepted
+from relnox.building.checks.tags import is_accepted_platform
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ TRACKED = frozenset(
     {"pyproject.toml", "README.md", "LICENSE", "src/demo_app/__init__.py", "src/demo_app/py.typed"}
 )
 REQUIRES = ('attrs ; extra == "Fast"', "Six >= 1")
-GOOD = checks.Expected(name="demo-app", version=Version("1.0"), requires=REQUIRES, tracked=TRACKED)
-PLAIN = checks.Expected(name="demo-app")
+GOOD = checks.ExpectedArchive(name="demo-app", version=Version("1.0"), requires=REQUIRES, tracked_files=TRACKED)
+PLAIN = checks.ExpectedArchive(name="demo-app")
 
 # Invented tokens, in two pieces: this file is in an sdist too, and must not be found there itself.
 LETTERS = "q7Zw4Xe9Rt2Yu8Io3Pa6Sd5Fg1Hj0KlBnMcVxQwErTyUiOpAsDfGhJkLzXcVbNm7Qz4W9e2R"
@@ -57,7 +57,7 @@ TOKENS = {
 }
 
 
-def found(path: Path, expected: checks.Expected = PLAIN) -> list[str]:
+def found(path: Path, expected: checks.ExpectedArchive = PLAIN) -> list[str]:
     try:
         findings = checks.check_archive(archives.read(path), expected)
     except archives.ArchiveError as error:
@@ -68,7 +68,9 @@ def found(path: Path, expected: checks.Expected = PLAIN) -> list[str]:
 
 def paired(folder: Path, *, promised: str = METADATA, built: str = METADATA, **files: dict[str, str]) -> list[str]:
     one = archives.read(sdist(folder, files.get("sdist"), metadata=promised))
-    findings = checks.check_pair(one, archives.read(wheel(folder, files.get("wheel"), metadata=built)))
+    findings = checks.check_wheel_against_sdist(
+        one, archives.read(wheel(folder, files.get("wheel"), metadata=built))
+    )
     return [f"{finding.level}: {finding.message}" for finding in findings]
 
 
@@ -136,7 +138,7 @@ def test_metadata_fields_that_the_index_rejects(lines: str, said: str, tmp_path:
 
 def test_what_the_index_rejects_is_a_warning_for_private_packages(tmp_path: Path) -> None:
     metadata = with_fields("Classifier: Private :: Do Not Upload", f"Summary: {'x' * 513}")
-    private = checks.Expected(name="demo-app", private=True)
+    private = checks.ExpectedArchive(name="demo-app", is_private=True)
     assert found(wheel(tmp_path, metadata=metadata), private) == [
         "warning: Summary has 513 characters (the public index accepts 512)"
     ]
@@ -183,7 +185,7 @@ def test_license_files_of_older_setuptools_are_accepted(tmp_path: Path) -> None:
 
 
 def test_a_file_above_the_default_limit_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relnox.building.checks.metadata._MAX_FILE", 1 << 20)
+    monkeypatch.setattr("relnox.building.checks.metadata._MAX_FILE_SIZE", 1 << 20)
     path = wheel(tmp_path, MODULES | {"demo_app/data.bin": b"x" * (3 << 20)})
     assert found(path) == ["warning: size is 3 MiB (the default limit of the public index is 1 MiB)"]
 
@@ -193,7 +195,9 @@ def test_trove_classifiers_is_used_if_installed(tmp_path: Path, monkeypatch: pyt
     lists.classifiers = {"Development Status :: 3 - Alpha"}
     lists.deprecated_classifiers = {}
     monkeypatch.setitem(sys.modules, "trove_classifiers", lists)
-    monkeypatch.setattr(classifiers, "_lists", classifiers._lists.__wrapped__)  # it remembers the real ones
+    monkeypatch.setattr(
+        classifiers, "_load_classifiers", classifiers._load_classifiers.__wrapped__
+    )  # it remembers the real ones
     assert found(wheel(tmp_path)) == [
         "error: classifier 'Programming Language :: Python :: 3' is not known to the public index"
     ]
@@ -203,7 +207,7 @@ def test_trove_classifiers_is_used_if_installed(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_name_or_version_that_differs_from_the_plan_is_an_error(tmp_path: Path) -> None:
-    planned = checks.Expected(name="other", version=Version("2.0"))
+    planned = checks.ExpectedArchive(name="other", version=Version("2.0"))
     assert found(wheel(tmp_path), planned) == [
         "error: name is demo-app, but other was planned",
         "error: version is 1.0, but 2.0 was planned",
@@ -235,7 +239,7 @@ def test_file_names_of_wheels_have_to_be_normalized(tmp_path: Path) -> None:
 def test_prohibited_project_names(tmp_path: Path) -> None:
     metadata, name = with_fields("Name: asyncio"), "asyncio-1.0-py3-none-any.whl"
     path = wheel(tmp_path, metadata=metadata, name=name)
-    assert found(path, checks.Expected(name="asyncio")) == [
+    assert found(path, checks.ExpectedArchive(name="asyncio")) == [
         (
             "warning: project name asyncio is a module of Python's standard library (the public index accepts no "
             "new project of that name)"
@@ -243,7 +247,7 @@ def test_prohibited_project_names(tmp_path: Path) -> None:
     ]
     metadata, name = with_fields("Name: requirements.txt"), "requirements_txt-1.0-py3-none-any.whl"
     path = wheel(tmp_path, metadata=metadata, name=name)
-    assert found(path, checks.Expected(name="requirements-txt")) == [
+    assert found(path, checks.ExpectedArchive(name="requirements-txt")) == [
         "error: project name requirements-txt is prohibited on the public index"
     ]
 
@@ -256,7 +260,7 @@ def test_a_file_name_that_is_too_long_is_rejected(tmp_path: Path) -> None:
 
 
 def test_requirements_have_to_match_the_plan(tmp_path: Path) -> None:
-    planned = checks.Expected(name="demo-app", requires=("six>=2", 'attrs; extra == "fast"'))
+    planned = checks.ExpectedArchive(name="demo-app", requires=("six>=2", 'attrs; extra == "fast"'))
     assert found(wheel(tmp_path), planned) == [
         "error: requirement six>=2 is in pyproject.toml, but not in the metadata",
         "error: requirement six>=1 is in the metadata, but not in pyproject.toml",
@@ -325,7 +329,7 @@ def test_normalized_file_names_are_accepted_for_any_project_name(name: str, numb
         member_names=(),
         metadata=b"",
     )
-    said = [each.message for each in identity.check_identity(archive, checks.Expected(name=normal))]
+    said = [each.message for each in identity.check_identity(archive, checks.ExpectedArchive(name=normal))]
     assert [message for message in said if "standard library" not in message] == []
 
 
@@ -412,14 +416,16 @@ def test_files_copied_from_a_parent_folder_are_accepted(tmp_path: Path) -> None:
     path = sdist(tmp_path, {f"src/{name}": text for name, text in MODULES.items()} | {".gitignore": "/dist/\n"})
     brought = "warning: contains files that git does not track: .gitignore"
     for above, reported in ((), True), ((".gitignore", b"/dist/\n"), False), ((".gitignore", b"other\n"), True):
-        expected = checks.Expected(name="demo-app", tracked=TRACKED, above=(above,) if above else ())
+        expected = checks.ExpectedArchive(
+            name="demo-app", tracked_files=TRACKED, parent_folder_files=(above,) if above else ()
+        )
         assert (brought in found(path, expected)) is reported
 
 
 def test_modules_missing_from_an_sdist_are_a_warning(tmp_path: Path) -> None:
     # the classic mistake, a subpackage that no pattern names.
     more = TRACKED | {"src/demo_app/sub/__init__.py", "src/demo_app/tests/test_it.py", "noxfile.py"}
-    expected = checks.Expected(name="demo-app", tracked=more)
+    expected = checks.ExpectedArchive(name="demo-app", tracked_files=more)
     assert found(sdist(tmp_path), expected) == [
         "warning: lacks modules of a package that it contains: src/demo_app/sub/__init__.py"
     ]
@@ -617,7 +623,7 @@ class Stream(io.RawIOBase):
     ],
 )
 def test_platform_tags_that_the_public_index_accepts(platform: str, taken: bool) -> None:
-    assert is_accepted(platform) is taken
+    assert is_accepted_platform(platform) is taken
 
 
 def test_hexadecimal_hashes_are_a_warning(tmp_path: Path) -> None:
@@ -640,7 +646,7 @@ def test_metadata_of_vendored_packages_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_decompression_bomb_is_rejected_in_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relnox.building.checks.wheel._BOMB_SIZE", 1 << 20)
+    monkeypatch.setattr("relnox.building.checks.wheel._MIN_SIZE_OF_BOMB", 1 << 20)
     path = wheel(tmp_path, {"zeros": bytes(4 << 20)}, compression=zipfile.ZIP_DEFLATED)
     assert found(path)[0] == "error: unpacks to more than 50 times its size (rejected by the public index)"
 
@@ -776,7 +782,7 @@ def test_static_metadata_of_the_sdist_has_to_match_in_the_wheel(built: str, said
     # PEP 643
     if built.startswith("Version"):
         one = archives.read(sdist(tmp_path, name="demo_app-2.0.tar.gz", metadata=with_fields(built)))
-        findings = checks.check_pair(one, archives.read(wheel(tmp_path)))
+        findings = checks.check_wheel_against_sdist(one, archives.read(wheel(tmp_path)))
         assert [f"{each.level}: {each.message}" for each in findings] == [said]
         return
     assert any(message.startswith(said) for message in paired(tmp_path, built=with_fields(built)))

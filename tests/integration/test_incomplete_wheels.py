@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.heavy
 
-PLAIN = checks.Expected(name="demo-app")
+PLAIN = checks.ExpectedArchive(name="demo-app")
 EMPTY = "error: is empty (no modules, scripts or data)"
 LINUX = f"{TOP}-cp312-cp312-manylinux_2_28_x86_64.whl"
 ELF = b"\x7fELF" + bytes(12)
 
 
-def found(path: Path, expected: checks.Expected = PLAIN) -> list[str]:
+def found(path: Path, expected: checks.ExpectedArchive = PLAIN) -> list[str]:
     return [f"{each.level}: {each.message}" for each in checks.check_archive(archives.read(path), expected)]
 
 
@@ -43,7 +43,7 @@ NOTHING = {
 def test_a_wheel_that_installs_nothing_is_an_error(files: dict[str, str], tmp_path: Path) -> None:
     path = wheel(tmp_path, files)
     assert EMPTY in found(path)
-    allowed = checks.Expected(name="demo-app", may_be_empty=True)
+    allowed = checks.ExpectedArchive(name="demo-app", may_be_empty=True)
     assert not [each for each in found(path, allowed) if each.startswith("error")]
     fix = next(each.fix for each in checks.check_archive(archives.read(path), PLAIN) if each.message in EMPTY)
     settings = tomllib.loads(fix.rpartition(": ")[2].replace("[tool.relnox] ", ""))
@@ -72,7 +72,11 @@ def test_a_wheel_with_only_tests_is_reported(tmp_path: Path) -> None:
     path = wheel(tmp_path, {"tests/__init__.py": "", "tests/test_demo.py": ""})
     assert "warning: has no modules except tests" in found(path)
     source = archives.read(sdist(tmp_path, {"src/demo_app/__init__.py": "", "tests/__init__.py": ""}))
-    said = [each.message for each in checks.check_pair(source, archives.read(path)) if each.level == "error"]
+    said = [
+        each.message
+        for each in checks.check_wheel_against_sdist(source, archives.read(path))
+        if each.level == "error"
+    ]
     assert said == ["has no modules except tests, but its sdist has demo_app, tests"]
 
 
@@ -92,7 +96,7 @@ def test_platform_wheels_need_native_files(files: dict[str, str | bytes], native
     path = wheel(tmp_path, MODULES | files, name=LINUX)
     said = "error: is for manylinux_2_28_x86_64, but has no native modules or programs"
     assert (said in found(path)) is not native
-    optional = checks.Expected(name="demo-app", optional_extensions=True)
+    optional = checks.ExpectedArchive(name="demo-app", extensions_are_optional=True)
     assert said not in found(path, optional)
 
 

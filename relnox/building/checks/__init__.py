@@ -22,7 +22,7 @@ from relnox.building.checks import (
     wheel,
     wheel_contents,
 )
-from relnox.building.checks.identity import Expected
+from relnox.building.checks.identity import ExpectedArchive
 from relnox.building.findings import Finding, error, set_file_and_level
 
 if TYPE_CHECKING:
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     from relnox.core.settings.config_tables import ArchiveLimits
 
 __all__ = [
-    "Expected",
+    "ExpectedArchive",
     "Finding",
     "check_archive",
     "check_extensions",
-    "check_pair",
+    "check_wheel_against_sdist",
     "find_errors",
     "find_missing_extensions",
-    "read_checked",
+    "read_valid_archive",
 ]
 
 
-def check_archive(archive: Archive, expected: Expected) -> tuple[Finding, ...]:
+def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Finding, ...]:
     """Return the findings about an archive: differences from the plan, violations of format or index rules."""
-    return _resolved(_check(archive, expected), archive, private=expected.private)
+    return _finalize_findings(_run_checks(archive, expected), archive, private=expected.is_private)
 
 
 def find_errors(
@@ -60,7 +60,7 @@ def find_errors(
     """Return the errors (not warnings) in an archive that was built elsewhere or by an earlier run.
 
     With `public`, violations of the public index's rules are errors as well; for the other options, see
-    `Expected`.
+    `ExpectedArchive`.
     """
     return _read_and_check(
         path,
@@ -89,16 +89,18 @@ def check_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
     """
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     wheels = [archive for archive in release if archive.kind == "wheel"]
-    if sdist is None or any(completeness.is_native(member) for wheel in wheels for member in wheel.member_names):
+    if sdist is None or any(
+        completeness.is_native_module(member) for wheel in wheels for member in wheel.member_names
+    ):
         return ()
     return tuple(
         finding
         for wheel in wheels
-        for finding in _resolved(completeness.check_extensions(sdist, wheel), wheel, private=False)
+        for finding in _finalize_findings(completeness.check_extensions(sdist, wheel), wheel, private=False)
     )
 
 
-def read_checked(path: Path, limits: ArchiveLimits = archives.DEFAULT_LIMITS) -> Archive:
+def read_valid_archive(path: Path, limits: ArchiveLimits = archives.DEFAULT_LIMITS) -> Archive:
     """Read and check an archive that was built elsewhere; what only the public index rejects is allowed.
 
     Raises:
@@ -119,56 +121,58 @@ def _read_and_check(
     try:
         archive = archives.read(path, limits)
     except ArchiveError as problem:
-        return None, (_unreadable(problem, path),)
-    expected = Expected(
+        return None, (_unreadable_finding(problem, path),)
+    expected = ExpectedArchive(
         name=archive.name,
         version=archive.version,
-        private=not public,
+        is_private=not public,
         may_be_empty=may_be_empty,
-        optional_extensions=optional_extensions,
+        extensions_are_optional=optional_extensions,
     )
-    findings = _resolved(_check(archive, expected, advice=False), archive, private=expected.private)
+    findings = _finalize_findings(
+        _run_checks(archive, expected, advice=False), archive, private=expected.is_private
+    )
     return archive, tuple(finding for finding in findings if finding.level == "error")
 
 
-def check_pair(sdist: Archive, wheel: Archive) -> tuple[Finding, ...]:
+def check_wheel_against_sdist(sdist: Archive, wheel: Archive) -> tuple[Finding, ...]:
     """Return the differences between a wheel and the sdist it was built from, as findings about the wheel."""
-    return _resolved(pair.compare_archives(sdist, wheel), wheel, private=False)
+    return _finalize_findings(pair.compare_wheel_with_sdist(sdist, wheel), wheel, private=False)
 
 
-def _resolved(findings: Iterator[Finding], archive: Archive, *, private: bool) -> tuple[Finding, ...]:
+def _finalize_findings(findings: Iterator[Finding], archive: Archive, *, private: bool) -> tuple[Finding, ...]:
     """Collect findings and set their files and levels; if the archive becomes unreadable, end with that error."""
     results = []
     try:
         for finding in findings:
             results.append(set_file_and_level(finding, file=archive.path.name, private=private))  # noqa: PERF401 - it may end midway
     except ArchiveError as problem:
-        results.append(_unreadable(problem, archive.path))
+        results.append(_unreadable_finding(problem, archive.path))
     except READ_ERRORS as problem:
         finding = error("archive-unreadable", f"cannot be read completely ({problem})")
         results.append(set_file_and_level(finding, file=archive.path.name, private=private))
     return tuple(results)
 
 
-def _unreadable(problem: ArchiveError, path: Path) -> Finding:
+def _unreadable_finding(problem: ArchiveError, path: Path) -> Finding:
     return Finding("error", problem.code, problem.reason, problem.fix or "", file=path.name)
 
 
-def _check(archive: Archive, expected: Expected, *, advice: bool = True) -> Iterator[Finding]:
+def _run_checks(archive: Archive, expected: ExpectedArchive, *, advice: bool = True) -> Iterator[Finding]:
     yield from archive.findings
     yield from identity.check_identity(archive, expected)
     yield from names.check_names(archive)
-    yield from metadata.check_metadata(archive, private=expected.private)
+    yield from metadata.check_metadata(archive, private=expected.is_private)
     if archive.kind == "sdist":
         yield from sdist.check_sdist(archive)
-        yield from secrets.find_secrets(iter_files(archive, secrets.INSPECTED_BYTES), expected.tracked)
-        if expected.tracked is not None:
-            yield from sdist.check_tracked_files(archive, expected.tracked, expected.above)
+        yield from secrets.find_secrets(iter_files(archive, secrets.MAX_INSPECTED_BYTES), expected.tracked_files)
+        if expected.tracked_files is not None:
+            yield from sdist.check_tracked_files(archive, expected.tracked_files, expected.parent_folder_files)
     else:
         yield from tags.check_tags(archive)
         yield from wheel.check_wheel(archive)
         yield from completeness.check_completeness(
-            archive, may_be_empty=expected.may_be_empty, optional_extensions=expected.optional_extensions
+            archive, may_be_empty=expected.may_be_empty, optional_extensions=expected.extensions_are_optional
         )
         if advice:
             yield from wheel_contents.run_check_wheel_contents(archive)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.building.findings import rejected_by_index
 from relnox.core.planning import fixes
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from relnox.building.findings import Finding
 
-_FORM = re.compile(
+_CLASSIFIER_PATTERN = re.compile(
     r"(Development Status|Environment|Framework|Intended Audience|License|Natural Language|Operating System"
     r"|Programming Language|Topic|Typing)( :: \S(.*\S)?)+"
 )
@@ -26,17 +26,28 @@ _DEPRECATED = {
 """Maps deprecated classifiers to their successors, for use if trove-classifiers is not installed."""
 
 
+class _Classifiers(NamedTuple):
+    """The classifiers of the public index.
+
+    Attributes:
+        valid: The valid classifiers, or None if they are not known, since trove-classifiers is not installed.
+        deprecated: Maps deprecated classifiers to their successors.
+    """
+
+    valid: Iterable[str] | None
+    deprecated: Mapping[str, list[str]]
+
+
 def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[Finding]:
     """Yield the classifiers that the public index rejects; `private` allows those that begin with `Private ::`."""
-    deprecated, valid = _lists()
+    valid, deprecated = _load_classifiers()
     for classifier in sorted(set(classifiers)):
         if classifier.startswith("Private ::"):
             if not private:
                 yield rejected_by_index(
                     "classifier-private",
-                    f"classifier {classifier!r} prevents publishing to the public index",
-                    "to publish the package, remove the classifier from project.classifiers, or from the code "
-                    "that adds it to the metadata",
+                    f"classifier {classifier!r} prevents uploads to the public index",
+                    "to publish the package, remove the classifier from project.classifiers in pyproject.toml",
                 )
         elif classifier in deprecated:
             successors = " or ".join(map(repr, deprecated[classifier]))
@@ -45,7 +56,7 @@ def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[
                 f"classifier {classifier!r} is deprecated",
                 f"replace it with {successors}" if successors else "remove it",
             )
-        elif (valid is not None and classifier not in valid) or _FORM.fullmatch(classifier) is None:
+        elif (valid is not None and classifier not in valid) or _CLASSIFIER_PATTERN.fullmatch(classifier) is None:
             yield rejected_by_index(
                 "classifier-unknown",
                 f"classifier {classifier!r} is not known to the public index",
@@ -55,10 +66,9 @@ def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[
 
 
 @cache
-def _lists() -> tuple[Mapping[str, list[str]], Iterable[str] | None]:
-    """Return deprecated classifiers mapped to their successors, and the valid ones, or None if unknown."""
+def _load_classifiers() -> _Classifiers:
     try:
         import trove_classifiers
     except ImportError:
-        return _DEPRECATED, None
-    return trove_classifiers.deprecated_classifiers, trove_classifiers.classifiers
+        return _Classifiers(valid=None, deprecated=_DEPRECATED)
+    return _Classifiers(valid=trove_classifiers.classifiers, deprecated=trove_classifiers.deprecated_classifiers)

@@ -23,43 +23,43 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-_VERBOSE = fixes.command("build-all", "--verbose")
-_DOCUMENTS = re.compile(
+_VERBOSE_BUILD_COMMAND = fixes.command("build-all", "--verbose")
+_PROJECT_FILES = re.compile(
     r"(readme|licen[cs]e|copying|notice|authors|contributors|change(s|log)|history|news|todo|requirements)[^/]*"
     r"|(pyproject\.toml|setup\.(py|cfg)|manifest\.in|tox\.ini|noxfile\.py|tasks\.py|conftest\.py|makefile)",
     re.IGNORECASE,
 )
 """Project files that get into the top-level folder of a wheel by mistake."""
-_MARKERS = frozenset({"py.typed"})
+_MARKER_FILES = frozenset({"py.typed"})
 """Files that are useless without a module in the same folder."""
-_NATIVE = re.compile(r".*\.(so(\.\d+)*|pyd|dylib|dll)", re.IGNORECASE)
-_BINARY = re.compile(r".*\.(exe|a|lib|wasm)", re.IGNORECASE)
-_MAGIC = (
+_NATIVE_MODULE = re.compile(r".*\.(so(\.\d+)*|pyd|dylib|dll)", re.IGNORECASE)
+_NATIVE_FILE = re.compile(r".*\.(exe|a|lib|wasm)", re.IGNORECASE)
+_NATIVE_MAGIC_NUMBERS = (
     *(b"\x7fELF", b"MZ", b"\0asm", b"!<arch>"),
     *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"),
 )
 """The first bytes of files with native code: ELF, PE, WebAssembly, object archives, Mach-O."""
 _MAGIC_BYTES = 8
-_MAX_SOURCE = 1 << 20
+_MAX_SOURCE_SIZE = 1 << 20
 _EXTENSION_ARGUMENTS = ("ext_modules", "rust_extensions", "cffi_modules")
 _HATCH_COMPILERS = ("cython", "mypyc")
-_INCLUDE = (
+_INCLUDE_MODULES_FIX = (
     "include the modules in the build configuration: "
     '[tool.setuptools.packages.find] where = ["src"] (setuptools), '
     "[tool.hatch.build.targets.wheel] packages (hatchling), [tool.poetry] packages (poetry-core)"
 )
 
 
-class Extensions(NamedTuple):
+class ExtensionDeclaration(NamedTuple):
     """The declaration of native modules in an sdist.
 
     Attributes:
         reason: The setting or the call that declares the modules, as a clause for messages.
-        certain: Whether every build must produce them; False if code decides that, or they are marked as optional.
+        is_certain: Whether every build must produce them; False if code decides that, or they are marked as optional.
     """
 
     reason: str
-    certain: bool
+    is_certain: bool
 
 
 def check_completeness(
@@ -67,42 +67,44 @@ def check_completeness(
 ) -> Iterator[Finding]:
     """Yield findings if a wheel installs nothing or only tests, or is for a platform but has no native code.
 
-    For the options, see `Expected`.
+    For the options, see `ExpectedArchive`.
     """
-    if not any(_is_installed(member) for member in archive.member_names):
+    if not any(_is_useful_when_installed(member) for member in archive.member_names):
         if not may_be_empty:
             yield error(
                 "wheel-without-modules",
                 "is empty (no modules, scripts or data)",
-                f"{_INCLUDE}; for a package that consists of requirements only: "
+                f"{_INCLUDE_MODULES_FIX}; for a package that consists of requirements only: "
                 f'[tool.relnox] metadata-only = ["{archive.name}"]',
             )
         return
     if are_only_tests(import_names(archive)):
         yield warning(
-            "wheel-without-modules", f"has no modules except {format_names(import_names(archive))}", _INCLUDE
+            "wheel-without-modules",
+            f"has no modules except {format_names(import_names(archive))}",
+            _INCLUDE_MODULES_FIX,
         )
     if archive.platforms != {"any"} and not optional_extensions and not _has_native_file(archive):
         yield error(
             "wheel-without-extensions",
             f"is for {format_names(archive.platforms)}, but has no native modules or programs",
-            f"check why the build does not compile them ({_VERBOSE}), or build a wheel for any platform; if they "
-            f"are optional: {_optional(archive)}",
+            f"check why the build does not compile them ({_VERBOSE_BUILD_COMMAND}), or build a wheel for any platform; if they "
+            f"are optional: {_optional_extensions_setting(archive)}",
         )
 
 
 def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Yield a finding if a wheel lacks the native modules that its sdist declares."""
-    if any(is_native(member) for member in wheel.member_names):
+    if any(is_native_module(member) for member in wheel.member_names):
         return
-    if (declared := declared_extensions(sdist)) is None or _has_native_file(wheel):
+    if (declared := find_declared_extensions(sdist)) is None or _has_native_file(wheel):
         return
-    optional = f"if they are optional: {_optional(wheel)}"
-    if declared.certain:
+    optional = f"if they are optional: {_optional_extensions_setting(wheel)}"
+    if declared.is_certain:
         yield error(
             "wheel-without-extensions",
             f"has no native modules, although {declared.reason}",
-            f"check that the sdist has their sources, and that the build compiles them ({_VERBOSE}); {optional}",
+            f"check that the sdist has their sources, and that the build compiles them ({_VERBOSE_BUILD_COMMAND}); {optional}",
         )
     else:
         yield warning(
@@ -112,34 +114,34 @@ def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
         )
 
 
-def declared_extensions(sdist: Archive) -> Extensions | None:
+def find_declared_extensions(sdist: Archive) -> ExtensionDeclaration | None:
     """Return the declaration of native modules in an sdist's settings or setup.py, or None if there is none."""
     texts = {
         name: content
-        for name, content in _top_files(sdist, ("pyproject.toml", "setup.py"))
-        if len(content) < _MAX_SOURCE
+        for name, content in _read_top_level_files(sdist, ("pyproject.toml", "setup.py"))
+        if len(content) < _MAX_SOURCE_SIZE
     }
     try:
         document = parse_toml(texts.get("pyproject.toml", b"").decode())
     except (ValueError, RecursionError):
         document = {}
-    if (reason := _extension_setting(document)) is not None:
-        return Extensions(reason, certain=True)
+    if (reason := _find_extension_setting(document)) is not None:
+        return ExtensionDeclaration(reason, is_certain=True)
     backend = table_at(document, "build-system").get("build-backend", "setuptools.build_meta")
     if not str(backend).startswith("setuptools") or "setup.py" not in texts:
         return None
     try:
-        return _extensions_in_setup(syntax_trees.parse(texts["setup.py"]))
+        return _find_extensions_in_setup(syntax_trees.parse(texts["setup.py"]))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
-def is_native(member: str) -> bool:
+def is_native_module(member: str) -> bool:
     """Return whether a member of a wheel is an extension module or a shared library."""
-    return _NATIVE.fullmatch(member) is not None
+    return _NATIVE_MODULE.fullmatch(member) is not None
 
 
-def _is_installed(member: str) -> bool:
+def _is_useful_when_installed(member: str) -> bool:
     """Return whether a member of a wheel is useful when installed, such as a module, stub, script or data file."""
     if member.endswith("/"):
         return False
@@ -151,36 +153,38 @@ def _is_installed(member: str) -> bool:
             return len(parts) > 2  # noqa: PLR2004
         parts = parts[2:]
     name = parts[-1]
-    if name in _MARKERS or name.startswith(".") or "__pycache__" in parts:
+    if name in _MARKER_FILES or name.startswith(".") or "__pycache__" in parts:
         return False
-    return len(parts) > 1 or _DOCUMENTS.fullmatch(name) is None
+    return len(parts) > 1 or _PROJECT_FILES.fullmatch(name) is None
 
 
 def _has_native_file(archive: Archive) -> bool:
     """Return whether a wheel has a script or a file with native code, according to file names and first bytes."""
     named = any(
-        is_native(member) or _BINARY.fullmatch(member) or ".data/scripts/" in member
+        is_native_module(member) or _NATIVE_FILE.fullmatch(member) or ".data/scripts/" in member
         for member in archive.member_names
     )
-    return named or any(content.startswith(_MAGIC) for _, content in iter_files(archive, _MAGIC_BYTES))
+    return named or any(
+        content.startswith(_NATIVE_MAGIC_NUMBERS) for _, content in iter_files(archive, _MAGIC_BYTES)
+    )
 
 
-def _optional(archive: Archive) -> str:
+def _optional_extensions_setting(archive: Archive) -> str:
     return f'[tool.relnox] optional-extensions = ["{archive.name}"]'
 
 
-def _top_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+def _read_top_level_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of each of these files that exists in the top-level folder of an sdist."""
     members = {
         member for member in sdist.member_names if member.count("/") == 1 and member_path(member).name in names
     }
     if members:
-        for member, content in iter_files(sdist, _MAX_SOURCE):
+        for member, content in iter_files(sdist, _MAX_SOURCE_SIZE):
             if member in members:
                 yield member_path(member).name, content
 
 
-def _extension_setting(document: Mapping[str, Any]) -> str | None:
+def _find_extension_setting(document: Mapping[str, Any]) -> str | None:
     """Return a clause that names the setting by which every build has native modules, or None if there is none."""
     tool = table_at(document, "tool")
     for name in ("setuptools", "setuptools-rust"):
@@ -197,7 +201,7 @@ def _extension_setting(document: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _extensions_in_setup(module: ast.Module) -> Extensions | None:
+def _find_extensions_in_setup(module: ast.Module) -> ExtensionDeclaration | None:
     """Return the declaration of native modules that setup.py passes to `setup()`, or None if there is none.
 
     It is certain only if the call and its arguments are at the top level of the file, since a condition, a
@@ -210,14 +214,16 @@ def _extensions_in_setup(module: ast.Module) -> Extensions | None:
     ]
     top_level = {id(statement.value) for statement in body if isinstance(statement, ast.Expr)}
     for node in ast.walk(module):
-        if not isinstance(node, ast.Call) or _name(node) != "setup":
+        if not isinstance(node, ast.Call) or _called_name(node) != "setup":
             continue
         for keyword in node.keywords:
-            if keyword.arg in _EXTENSION_ARGUMENTS and (kind := _makes_extensions(keyword.value, module, body)):
+            if keyword.arg in _EXTENSION_ARGUMENTS and (
+                kind := _evaluates_to_extensions(keyword.value, module, body)
+            ):
                 # cffi makes a pure Python module if the description has no C code.
                 always = kind == "always" and keyword.arg != "cffi_modules"
                 certain = always and id(node) in top_level and not _is_optional(module)
-                return Extensions(f"setup.py passes {keyword.arg} to setup()", certain)
+                return ExtensionDeclaration(f"setup.py passes {keyword.arg} to setup()", certain)
     return None
 
 
@@ -225,7 +231,7 @@ def _is_main_guard(statement: ast.stmt) -> TypeGuard[ast.If]:
     return isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
 
 
-def _makes_extensions(
+def _evaluates_to_extensions(
     value: ast.expr, module: ast.Module, body: Sequence[ast.stmt]
 ) -> Literal["always", "perhaps"] | None:
     """Return whether an expression always or perhaps evaluates to native modules, or None if it is empty."""
@@ -239,7 +245,7 @@ def _makes_extensions(
         return "perhaps"
     values = list(_assigned_values(ast.walk(module), value.id))
     grows = any(_is_appended_to(node, value.id) for node in ast.walk(module))
-    kinds = {_makes_extensions(inner, module, body) for inner in values if not isinstance(inner, ast.Name)}
+    kinds = {_evaluates_to_extensions(inner, module, body) for inner in values if not isinstance(inner, ast.Name)}
     if kinds == {"always"} and len(values) == len(list(_assigned_values(body, value.id))) == 1:
         return "always"
     return None if kinds == {None} and not grows else "perhaps"
@@ -269,6 +275,6 @@ def _is_optional(module: ast.Module) -> bool:
     )
 
 
-def _name(call: ast.Call) -> str:
+def _called_name(call: ast.Call) -> str:
     function = call.func
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")

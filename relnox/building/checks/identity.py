@@ -19,38 +19,37 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-_BACKEND = "use a current version of the build backend, which copies what pyproject.toml says"
+_UPDATE_BACKEND_FIX = "use a current version of the build backend, which copies what pyproject.toml says"
 _PROHIBITED_NAMES = frozenset({"requirements-txt", "rrequirements-txt"})
 _MAX_FILE_NAME = 255 - len(".metadata")  # the public index stores the metadata beside the file
 
 
-class Expected(Record, kw_only=True):
+class ExpectedArchive(Record, kw_only=True):
     """The properties that an archive is expected to have.
 
     Attributes:
         name: Normalized name (PEP 503).
         version: The version, or None if only the backend can compute it.
-        requires: The `Requires-Dist` values, including the markers of extras, or None if the backend computes
-        them;
-            order and spelling do not matter.
-        tracked: The files that git tracks, relative to the package's folder; None outside git.
-        above: Names and contents of files that git tracks in parent folders, since backends copy some of them.
-        private: Whether the package is never published to the public index, whose rules then only cause warnings.
+        requires: The `Requires-Dist` values, in any order and spelling, including the markers of extras; None if
+            the backend computes them.
+        tracked_files: The files that git tracks, relative to the package's folder; None outside git.
+        parent_folder_files: Names and contents of files that git tracks in parent folders, since backends copy some of them.
+        is_private: Whether the package is never published to the public index, whose rules then only cause warnings.
         may_be_empty: Whether a wheel may install nothing, because the package consists only of requirements.
-        optional_extensions: Whether a wheel may lack the native modules that the source declares.
+        extensions_are_optional: Whether a wheel may lack the native modules that the source declares.
     """
 
     name: str
     version: Version | None = None
     requires: tuple[str, ...] | None = None
-    tracked: frozenset[str] | None = None
-    above: tuple[tuple[str, bytes], ...] = ()
-    private: bool = False
+    tracked_files: frozenset[str] | None = None
+    parent_folder_files: tuple[tuple[str, bytes], ...] = ()
+    is_private: bool = False
     may_be_empty: bool = False
-    optional_extensions: bool = False
+    extensions_are_optional: bool = False
 
 
-def check_identity(archive: Archive, expected: Expected) -> Iterator[Finding]:
+def check_identity(archive: Archive, expected: ExpectedArchive) -> Iterator[Finding]:
     """Yield mismatches between an archive's file name, its metadata and the plan."""
     yield from _compare_with_plan(archive, expected)
     yield from _compare_metadata(archive)
@@ -60,7 +59,7 @@ def check_identity(archive: Archive, expected: Expected) -> Iterator[Finding]:
         yield from _compare_requirements(archive, expected.requires)
 
 
-def _compare_with_plan(archive: Archive, expected: Expected) -> Iterator[Finding]:
+def _compare_with_plan(archive: Archive, expected: ExpectedArchive) -> Iterator[Finding]:
     if archive.name != expected.name:
         yield error(
             "name-differs-from-plan",
@@ -81,7 +80,7 @@ def _compare_metadata(archive: Archive) -> Iterator[Finding]:
         yield error(
             "metadata-differs-from-file-name",
             f"Name is {archive.name_in_metadata!r} in the metadata, but {archive.name} in the file name",
-            _BACKEND,
+            _UPDATE_BACKEND_FIX,
         )
     try:
         same = Version(archive.version_in_metadata) == archive.version
@@ -91,7 +90,7 @@ def _compare_metadata(archive: Archive) -> Iterator[Finding]:
         yield error(
             "metadata-differs-from-file-name",
             f"Version is {archive.version_in_metadata!r} in the metadata, but {archive.version} in the file name",
-            _BACKEND,
+            _UPDATE_BACKEND_FIX,
         )
 
 
@@ -148,7 +147,7 @@ def _compare_requirements(archive: Archive, planned: tuple[str, ...]) -> Iterato
         yield error(
             "requirement-missing",
             f"requirement {requirement} is in pyproject.toml, but not in the metadata",
-            _BACKEND,
+            _UPDATE_BACKEND_FIX,
         )
     for requirement in extra:
         yield error(

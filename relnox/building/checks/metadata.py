@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-_VERSIONS = ("1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5")
-_WITH_LICENSE_FILES = ("2.4", "2.5")
-_MAX_SUMMARY = 512
-_MAX_LABEL = 32
-_MAX_FILE = 100 << 20
+_METADATA_VERSIONS = ("1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5")
+_VERSIONS_WITH_LICENSE_FILES = ("2.4", "2.5")
+_MAX_SUMMARY_LENGTH = 512
+_MAX_URL_LABEL_LENGTH = 32
+_MAX_FILE_SIZE = 100 << 20
 
 _URI = re.compile(r"(?:[A-Za-z0-9._~:/?#@!$&'()*+,;=\[\]-]|%[0-9A-Fa-f]{2})+")
 _ATOM = r"[^\s@.,;:<>()\[\]\"\\]+"
 _LABEL = r"[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?"
-_ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}")
-_NO_DOMAINS = ("arpa", "invalid", "local", "localhost", "onion", "test")
+_EMAIL_ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}")
+_RESERVED_DOMAINS = ("arpa", "invalid", "local", "localhost", "onion", "test")
 """Reserved domains (RFC 6761), which email-validator, used by the public index, rejects."""
 
 _FIXES = {
@@ -68,28 +68,28 @@ def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
     """
     raw, unparsed = _parse_for_upload(archive.metadata)
     fields = cast("Mapping[str, Any]", raw)
-    yield from _metadata_version(fields.get("metadata_version"))
-    yield from _specification_violations(raw, unparsed)
+    yield from _check_metadata_version(fields.get("metadata_version"))
+    yield from _check_specification(raw, unparsed)
     yield from _check_version_and_summary(archive, fields.get("summary", ""))
-    yield from _check_addresses(fields)
-    yield from _check_links(fields)
+    yield from _check_email_addresses(fields)
+    yield from _check_urls(fields)
     yield from _check_requirements(fields)
     yield from classifiers.check_classifiers(fields.get("classifiers", ()), private=private)
     yield from _check_license(fields)
     yield from _check_license_files(archive, fields.get("license_files", ()))
-    yield from _check_size(archive.path.stat().st_size)
+    yield from _check_archive_size(archive.path.stat().st_size)
 
 
 def _parse_for_upload(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
     """Parse metadata as twine does, which omits License-File for metadata versions that do not have this field."""
     raw, unparsed = core_metadata.parse(content)
-    if raw.get("metadata_version") not in _WITH_LICENSE_FILES:
+    if raw.get("metadata_version") not in _VERSIONS_WITH_LICENSE_FILES:
         raw.pop("license_files", None)
         unparsed.pop("license-file", None)
     return raw, unparsed
 
 
-def _metadata_version(version: str | None) -> Iterator[Finding]:
+def _check_metadata_version(version: str | None) -> Iterator[Finding]:
     if version is None:
         yield rejected_by_index("metadata-version-missing", "Metadata-Version is missing", _DEFAULT_FIX)
     elif version == "2.0":
@@ -98,16 +98,16 @@ def _metadata_version(version: str | None) -> Iterator[Finding]:
             "Metadata-Version is 2.0 (never standardized, rejected by the public index)",
             "build with a current version of the build backend",
         )
-    elif version not in _VERSIONS:
+    elif version not in _METADATA_VERSIONS:
         yield rejected_by_index(
             "metadata-version-unsupported",
-            f"Metadata-Version is {version} (the public index accepts {_VERSIONS[0]} to {_VERSIONS[-1]})",
+            f"Metadata-Version is {version} (the public index accepts {_METADATA_VERSIONS[0]} to {_METADATA_VERSIONS[-1]})",
             'set core-metadata-version = "2.4" in [tool.hatch.build.targets.wheel] and .sdist, '
             "or use an earlier version of another backend",
         )
 
 
-def _specification_violations(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[Finding]:
+def _check_specification(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[Finding]:
     """Yield violations of the core metadata specification."""
     for field in sorted(unparsed):
         yield rejected_by_index(
@@ -125,47 +125,49 @@ def _specification_violations(raw: RawMetadata, unparsed: Mapping[str, list[str]
                 yield rejected_by_index("metadata-field-invalid", f"metadata is invalid: {problem}", fix)
 
 
-def _check_addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_email_addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield invalid email addresses, as warnings if a field has several, which the public index does not check."""
     fix = 'write it as in authors = [{ name = "Demo Team", email = "team@example.org" }]'
     for key, field in (("author_email", "Author-email"), ("maintainer_email", "Maintainer-email")):
         addresses = [address for _, address in getaddresses([fields.get(key, "")]) if address]
         for address in addresses:
-            if not _is_address(address):
+            if not _is_email_address(address):
                 finding = rejected_by_index(
                     "metadata-field-invalid", f"{field} {address!r} is not a valid email address", fix
                 )
                 yield finding if len(addresses) == 1 else replace(finding, level="warning")
 
 
-def _is_address(text: str) -> bool:
+def _is_email_address(text: str) -> bool:
     ending = text.rpartition(".")[2].lower()
-    return _ADDRESS.fullmatch(text) is not None and ending not in _NO_DOMAINS and not ending[-1].isdigit()
+    return (
+        _EMAIL_ADDRESS.fullmatch(text) is not None and ending not in _RESERVED_DOMAINS and not ending[-1].isdigit()
+    )
 
 
-def _check_links(fields: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_urls(fields: Mapping[str, Any]) -> Iterator[Finding]:
     fix = 'write it as in [project.urls] Homepage = "https://example.org"'
     for key, field in (("home_page", "Home-page"), ("download_url", "Download-URL")):
-        if key in fields and not _is_link(fields[key]):
+        if key in fields and not _is_web_address(fields[key]):
             yield rejected_by_index(
                 "metadata-field-invalid", f"{field} {fields[key]!r} is not a valid web address", fix
             )
     for label, link in fields.get("project_urls", {}).items():
         if not label:
             yield rejected_by_index("metadata-field-invalid", f"Project-URL {link!r} has no label", fix)
-        elif len(label) > _MAX_LABEL:
+        elif len(label) > _MAX_URL_LABEL_LENGTH:
             yield rejected_by_index(
                 "url-label-too-long",
-                f"Project-URL label {label!r} has {len(label)} characters (the public index accepts {_MAX_LABEL})",
+                f"Project-URL label {label!r} has {len(label)} characters (the public index accepts {_MAX_URL_LABEL_LENGTH})",
                 "shorten the key in [project.urls]",
             )
-        elif not _is_link(link):
+        elif not _is_web_address(link):
             yield rejected_by_index(
                 "metadata-field-invalid", f"Project-URL {label} = {link!r} is not a valid web address", fix
             )
 
 
-def _is_link(text: str) -> bool:
+def _is_web_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -236,18 +238,18 @@ def _check_version_and_summary(archive: Archive, summary: str) -> Iterator[Findi
             'build from a clean checkout of a tag, or set local_scheme = "no-local-version" (setuptools-scm, '
             "hatch-vcs)",
         )
-    if len(summary) > _MAX_SUMMARY:
+    if len(summary) > _MAX_SUMMARY_LENGTH:
         yield rejected_by_index(
             "summary-too-long",
-            f"Summary has {len(summary)} characters (the public index accepts {_MAX_SUMMARY})",
+            f"Summary has {len(summary)} characters (the public index accepts {_MAX_SUMMARY_LENGTH})",
             "shorten project.description; put the long text into project.readme",
         )
 
 
-def _check_size(size: int) -> Iterator[Finding]:
-    if size > _MAX_FILE:
+def _check_archive_size(size: int) -> Iterator[Finding]:
+    if size > _MAX_FILE_SIZE:
         yield warning(
             "file-too-large",
-            f"size is {size >> 20} MiB (the default limit of the public index is {_MAX_FILE >> 20} MiB)",
+            f"size is {size >> 20} MiB (the default limit of the public index is {_MAX_FILE_SIZE >> 20} MiB)",
             "leave out large files, or request a higher limit for the project from the index",
         )

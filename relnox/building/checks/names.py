@@ -17,23 +17,25 @@ if TYPE_CHECKING:
     from relnox.building.entries import ArchiveEntry
     from relnox.building.findings import Finding
 
-_FIX = "exclude it from the build, or rename it"
-_PLAIN = re.compile(r"[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*(?:/[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*)*/?")
+_EXCLUDE_OR_RENAME_FIX = "exclude it from the build, or rename it"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*(?:/[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*)*/?")
 """Names that need no further checks, as most do."""
-_DRIVE = re.compile(r"[A-Za-z]:")
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffd\ufffe\uffff]")
+_DRIVE_LETTER = re.compile(r"[A-Za-z]:")
+_CONTROL_CHARACTERS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffd\ufffe\uffff]"
+)
 """Control characters, direction overrides, and code points that are not characters."""
-_MAX_LENGTH = 255
-_SET_ID = stat.S_ISUID | stat.S_ISGID
-_DATA = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
+_MAX_PART_LENGTH = 255
+_SETUID_OR_SETGID = stat.S_ISUID | stat.S_ISGID
+_DATA_FOLDER = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
 
 
 def check_names(archive: Archive) -> Iterator[Finding]:
     """Yield members with unsafe names or modes, and members that collide when the archive is unpacked."""
     for entry in archive.entries:
-        if (problem := _describe_problem(entry.name)) is not None:
-            yield error("member-name-unsafe", f"{problem}: {entry.name!r}", _FIX)
-        if entry.mode & _SET_ID and entry.kind == "file":
+        if (problem := _why_unsafe(entry.name)) is not None:
+            yield error("member-name-unsafe", f"{problem}: {entry.name!r}", _EXCLUDE_OR_RENAME_FIX)
+        if entry.mode & _SETUID_OR_SETGID and entry.kind == "file":
             yield error(
                 "setuid-file",
                 f"contains a setuid or setgid file: {entry.name!r}",
@@ -42,11 +44,11 @@ def check_names(archive: Archive) -> Iterator[Finding]:
     yield from _find_collisions(archive)
 
 
-def _describe_problem(name: str) -> str | None:
+def _why_unsafe(name: str) -> str | None:
     """Return why a name is unsafe, or None if it is safe."""
-    if len(name) <= _MAX_LENGTH and _PLAIN.fullmatch(name) is not None:
+    if len(name) <= _MAX_PART_LENGTH and _PLAIN_NAME.fullmatch(name) is not None:
         return None
-    if _CONTROLS.search(name) is not None:
+    if _CONTROL_CHARACTERS.search(name) is not None:
         return "member name has control characters"
     if "\\" in name:
         return "member name has a backslash (a path separator on Windows)"
@@ -55,9 +57,9 @@ def _describe_problem(name: str) -> str | None:
     parts = name.split("/")
     if ".." in parts:
         return "member name leads out of the archive (..)"
-    if any(_DRIVE.match(part) for part in parts):
+    if any(_DRIVE_LETTER.match(part) for part in parts):
         return "member name has a Windows drive"
-    if not name.strip("/") or any(len(part.encode()) > _MAX_LENGTH for part in parts):
+    if not name.strip("/") or any(len(part.encode()) > _MAX_PART_LENGTH for part in parts):
         return "member name is not a valid file name"
     return None
 
@@ -71,7 +73,7 @@ def _find_collisions(archive: Archive) -> Iterator[Finding]:
         platform.startswith(("any", "win", "macosx")) for platform in archive.platforms
     )
     for entry in archive.entries:
-        key = _case_folded(entry.name)
+        key = _case_folded_name(entry.name)
         other = first.setdefault(key, entry)
         if other is not entry and not entry.kind == other.kind == "directory":
             if _unpacked_path(other.name) == _unpacked_path(entry.name):
@@ -88,13 +90,17 @@ def _find_collisions(archive: Archive) -> Iterator[Finding]:
             folders.add(folder)
             folder = folder.rpartition("/")[0]
     for key, count in counts.items():
-        yield error("member-names-collide", f"contains {first[key].name!r} {count} times", _FIX)
+        yield error("member-names-collide", f"contains {first[key].name!r} {count} times", _EXCLUDE_OR_RENAME_FIX)
     for key in sorted(folders & first.keys()):
         if first[key].kind != "directory":
-            yield error("member-names-collide", f"contains {first[key].name!r} as a file and as a folder", _FIX)
+            yield error(
+                "member-names-collide",
+                f"contains {first[key].name!r} as a file and as a folder",
+                _EXCLUDE_OR_RENAME_FIX,
+            )
 
 
-def _case_folded(name: str) -> str:
+def _case_folded_name(name: str) -> str:
     """Return a key that is the same for all names that some operating system does not distinguish."""
     path = _unpacked_path(name)
     if not path.isascii():
@@ -106,6 +112,6 @@ def _unpacked_path(name: str) -> str:
     """Return the path that a name is unpacked to, without a wheel's `.data/purelib` and `.data/platlib`."""
     if name.startswith("./") or "//" in name or "/./" in name or name.endswith("/"):
         name = "/".join(part for part in name.split("/") if part not in ("", "."))
-    if ".data/" in name and (data := _DATA.match(name)) is not None:
+    if ".data/" in name and (data := _DATA_FOLDER.match(name)) is not None:
         return name[data.end() :]
     return name

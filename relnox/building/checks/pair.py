@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _STATIC_FIELDS_SINCE = Version("2.2")
 """The first metadata version in which an sdist's fields apply to its wheels, unless `Dynamic` (PEP 643)."""
-_FIELDS = {
+_COMPARED_FIELDS = {
     "summary": "Summary",
     "author": "Author",
     "author_email": "Author-email",
@@ -38,11 +38,11 @@ _FIELDS = {
     "classifiers": "Classifier",
     "project_urls": "Project-URL",
 }
-_MAX_SOURCE = 8 << 20
-_ANNOUNCE = "list fields that the build decides in project.dynamic"
+_MAX_SOURCE_SIZE = 8 << 20
+_DECLARE_DYNAMIC_FIX = "list fields that the build decides in project.dynamic"
 
 
-def compare_archives(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
+def compare_wheel_with_sdist(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Yield unexpected differences between an sdist and the wheel built from it."""
     if (sdist.name, sdist.version) != (wheel.name, wheel.version):
         yield error(
@@ -53,10 +53,10 @@ def compare_archives(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
         return
     yield from _compare_static_fields(sdist, wheel)
     yield from _compare_modules(sdist, wheel)
-    yield from _missing_packages(sdist, wheel)
+    yield from _check_for_missing_packages(sdist, wheel)
 
 
-def _missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
+def _check_for_missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Yield a finding if a wheel contains only tests, but its sdist has other packages."""
     if not are_only_tests(import_names(wheel)):
         return
@@ -80,28 +80,34 @@ def _compare_static_fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     dynamic = {name.lower() for name in static.get("dynamic", ())}
     if "requires-dist" not in dynamic:
         yield from _compare_requirements(sdist, wheel)
-    if "requires-python" not in dynamic and _pythons(static) != _pythons(built):
+    if "requires-python" not in dynamic and _normalized_requires_python(static) != _normalized_requires_python(
+        built
+    ):
         yield error(
             "metadata-differs-from-sdist",
-            _differs("Requires-Python", built.get("requires_python"), static.get("requires_python")),
-            _ANNOUNCE,
+            _format_difference("Requires-Python", built.get("requires_python"), static.get("requires_python")),
+            _DECLARE_DYNAMIC_FIX,
         )
-    if "provides-extra" not in dynamic and _extras(static) != _extras(built):
+    if "provides-extra" not in dynamic and _normalized_extras(static) != _normalized_extras(built):
         yield error(
             "metadata-differs-from-sdist",
-            _differs("Provides-Extra", sorted(_extras(built)), sorted(_extras(static))),
-            _ANNOUNCE,
+            _format_difference(
+                "Provides-Extra", sorted(_normalized_extras(built)), sorted(_normalized_extras(static))
+            ),
+            _DECLARE_DYNAMIC_FIX,
         )
-    for key, field in _FIELDS.items():
+    for key, field in _COMPARED_FIELDS.items():
         if field.lower() not in dynamic and _normalized_field(static.get(key)) != _normalized_field(
             built.get(key)
         ):
             yield warning(
-                "metadata-differs-from-sdist", _differs(field, built.get(key), static.get(key)), _ANNOUNCE
+                "metadata-differs-from-sdist",
+                _format_difference(field, built.get(key), static.get(key)),
+                _DECLARE_DYNAMIC_FIX,
             )
 
 
-def _differs(field: str, built: object, static: object) -> str:
+def _format_difference(field: str, built: object, static: object) -> str:
     return f"{field} is {built!r}, but {static!r} in its sdist"
 
 
@@ -116,13 +122,13 @@ def _compare_requirements(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     missing, extra = differing_requirements(sdist.requires, wheel.requires, name=wheel.name)
     for requirement in missing:
         message = f"requirement {requirement} is in the metadata of its sdist only"
-        yield error("metadata-differs-from-sdist", message, _ANNOUNCE)
+        yield error("metadata-differs-from-sdist", message, _DECLARE_DYNAMIC_FIX)
     for requirement in extra:
         message = f"requirement {requirement} is not in the metadata of its sdist"
-        yield error("metadata-differs-from-sdist", message, _ANNOUNCE)
+        yield error("metadata-differs-from-sdist", message, _DECLARE_DYNAMIC_FIX)
 
 
-def _pythons(fields: Mapping[str, Any]) -> Hashable:
+def _normalized_requires_python(fields: Mapping[str, Any]) -> Hashable:
     text = fields.get("requires_python")
     try:
         return None if text is None else SpecifierSet(text)
@@ -130,7 +136,7 @@ def _pythons(fields: Mapping[str, Any]) -> Hashable:
         return ("invalid", text)
 
 
-def _extras(fields: Mapping[str, Any]) -> set[str]:
+def _normalized_extras(fields: Mapping[str, Any]) -> set[str]:
     return {canonicalize_name(name) for name in fields.get("provides_extra", ())}
 
 
@@ -145,7 +151,7 @@ def _compare_modules(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Yield differences between the modules of a pure wheel and those of its sdist, except generated ones."""
     if wheel.platforms != {"any"}:
         return
-    sources = {name: content for name, content in iter_files(sdist, _MAX_SOURCE) if name.endswith(".py")}
+    sources = {name: content for name, content in iter_files(sdist, _MAX_SOURCE_SIZE) if name.endswith(".py")}
     sums = {zlib.crc32(content) for content in sources.values()}
     names = {member_path(name).name for name in sources}
     modules = [entry for entry in wheel.entries if entry.name.endswith(".py")]

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from packaging.markers import Marker
     from packaging.specifiers import SpecifierSet
 
-_QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
-_VARIABLE = re.compile(r"\b(?:os_name|sys_platform|platform_\w+|implementation_\w+|extra)\b")
+_QUOTED_VALUE = re.compile(r"\"([^\"]*)\"|'([^']*)'")
+_MARKER_VARIABLE = re.compile(r"\b(?:os_name|sys_platform|platform_\w+|implementation_\w+|extra)\b")
 _MAX_ENVIRONMENTS = 5000
-_LAST_MINOR = 30
+_MAX_PYTHON_MINOR = 30
 """The number of minor versions of Python 3 that are considered, starting with 3.0."""
 
 
@@ -36,13 +36,13 @@ def differing_requirements(left: Iterable[str], right: Iterable[str], *, name: s
     Invalid requirements are skipped. If the package requires its own extras (`all = ["demo[test]"]`), requirements
     of extras are not compared, since some backends replace such an entry with the requirements of the extra.
     """
-    first, second = _by_subject(left), _by_subject(right)
+    first, second = _group_by_package(left), _group_by_package(right)
     both = [requirement for side in (first, second) for group in side.values() for requirement in group]
     extras = all(canonicalize_name(requirement.name) != name for requirement in both)
     differing = [
         subject
         for subject in first.keys() | second.keys()
-        if not _is_same(first.get(subject, ()), second.get(subject, ()), extras=extras)
+        if not _allow_same_versions(first.get(subject, ()), second.get(subject, ()), extras=extras)
     ]
     return (
         sorted(str(requirement) for subject in differing for requirement in first.get(subject, ())),
@@ -54,8 +54,8 @@ def can_apply(requirement: Requirement, pythons: SpecifierSet, *, extras: bool) 
     """Return whether a requirement applies with any of these Python versions and, with `extras`, any extra."""
     if requirement.marker is None:
         return True
-    named = {clause.version for clause in pythons} | {f"3.{minor}" for minor in range(_LAST_MINOR)}
-    environments = _environments([requirement.marker], extras=extras, pythons=named)
+    named = {clause.version for clause in pythons} | {f"3.{minor}" for minor in range(_MAX_PYTHON_MINOR)}
+    environments = _marker_environments([requirement.marker], extras=extras, pythons=named)
     supported = (
         environment
         for environment in environments
@@ -64,7 +64,7 @@ def can_apply(requirement: Requirement, pythons: SpecifierSet, *, extras: bool) 
     return any(_applies(requirement, environment) for environment in islice(supported, _MAX_ENVIRONMENTS))
 
 
-def _by_subject(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requirement]]:
+def _group_by_package(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requirement]]:
     """Group requirements by normalized name, extras and URL, skipping invalid ones."""
     groups: dict[Hashable, list[Requirement]] = {}
     for text in texts:
@@ -77,7 +77,7 @@ def _by_subject(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requirement]
     return groups
 
 
-def _is_same(one: Sequence[Requirement], other: Sequence[Requirement], *, extras: bool) -> bool:
+def _allow_same_versions(one: Sequence[Requirement], other: Sequence[Requirement], *, extras: bool) -> bool:
     """Return whether two sets of requirements on a package allow the same versions in every environment."""
     if set(map(str, one)) == set(map(str, other)):
         return True
@@ -85,12 +85,12 @@ def _is_same(one: Sequence[Requirement], other: Sequence[Requirement], *, extras
     markers = [requirement.marker for requirement in both if requirement.marker is not None]
     versions = sorted({version for requirement in both for version in _boundary_versions(requirement.specifier)})
     return all(
-        _admitted_versions(one, environment, versions) == _admitted_versions(other, environment, versions)
-        for environment in islice(_environments(markers, extras=extras), _MAX_ENVIRONMENTS)
+        _allowed_versions(one, environment, versions) == _allowed_versions(other, environment, versions)
+        for environment in islice(_marker_environments(markers, extras=extras), _MAX_ENVIRONMENTS)
     )
 
 
-def _admitted_versions(
+def _allowed_versions(
     requirements: Iterable[Requirement], environment: dict[str, str], versions: Sequence[Version]
 ) -> frozenset[Version] | None:
     """Return those of `versions` that the requirements allow in an environment, or None if none applies."""
@@ -128,7 +128,7 @@ def _boundary_versions(specifier: SpecifierSet) -> Iterator[Version]:
                     yield from (Version(f"{named.epoch}!{release}{end}") for end in ("", ".dev0", ".99.99"))
 
 
-def _environments(
+def _marker_environments(
     markers: Iterable[Marker], *, extras: bool, pythons: Iterable[str] = ()
 ) -> Iterator[dict[str, str]]:
     """Yield marker environments with all combinations of the values that the markers test.
@@ -136,9 +136,11 @@ def _environments(
     They include the versions of Python around those in `pythons`. Without `extras`, the extra is always empty.
     """
     text = " and ".join(map(str, markers))
-    quoted = {value for pair in _QUOTED.findall(text) for value in pair}
+    quoted = {value for pair in _QUOTED_VALUE.findall(text) for value in pair}
     values = quoted | {part for value in quoted for part in re.split("[, ]+", value)}
-    variables = sorted(set(_VARIABLE.findall(_QUOTED.sub("", text))) - ({"extra"} if not extras else set()))
+    variables = sorted(
+        set(_MARKER_VARIABLE.findall(_QUOTED_VALUE.sub("", text))) - ({"extra"} if not extras else set())
+    )
     for python, *combination in product(
         sorted(_python_versions_around({*values, *pythons})), *([sorted(values | {""})] * len(variables))
     ):

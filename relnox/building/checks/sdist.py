@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from relnox.building.entries import ArchiveEntry
     from relnox.building.findings import Finding
 
-_MAX_SETTINGS = 1 << 20
+_MAX_SETTINGS_SIZE = 1 << 20
 _MAX_DOTS = 1000
 """The maximum number of dots in a line of pyproject.toml, since dotted keys take quadratic time to parse."""
 _MAX_LINKS = 40
 """The maximum number of symbolic links to follow, as on Linux."""
 _MAX_TARGET_PARTS = 1000
-_GENERATED = re.compile(
+_GENERATED_FILES = re.compile(
     r"PKG-INFO|setup\.cfg|.*\.egg-info(/.*)?|Cargo\.lock|pyproject\.toml\.orig"
     r"|(.*/)?(_version|__version__|version|_about|__about__|_scm_version|_build_config)\.pyi?"
     r"|(.*/)?[^/]+_pb2(_grpc)?\.pyi?"
     r"|(LICEN[CS]E|COPYING|NOTICE|AUTHORS|README)[^/]*",  # of the folder above, in a repository of many packages
     re.IGNORECASE,
 )
-_TESTS = frozenset({"test", "tests", "testing"})
-_LINK_FIX = "replace the link with the file"
-_INCLUDE = "include it in the build configuration"
+_TEST_FOLDERS = frozenset({"test", "tests", "testing"})
+_REPLACE_LINK_FIX = "replace the link with the file"
+_INCLUDE_FIX = "include it in the build configuration"
 
 
 def check_sdist(archive: Archive) -> Iterator[Finding]:
@@ -55,40 +55,42 @@ def check_sdist(archive: Archive) -> Iterator[Finding]:
         )
     inside = _paths_inside(archive).keys()
     yield from _check_links(archive.entries)
-    yield from _missing_required_files(_project_table(archive), inside)
+    yield from _check_required_files(_read_project_table(archive), inside)
 
 
 def _check_links(entries: Sequence[ArchiveEntry]) -> Iterator[Finding]:
     """Yield links, especially those to targets outside the sdist, and entries inside linked folders (PEP 706)."""
-    links = {_parts(entry.name): entry.link_target for entry in entries if entry.kind == "symlink"}
-    files = {_parts(entry.name) for entry in entries if entry.kind == "file"}
+    links = {_path_parts(entry.name): entry.link_target for entry in entries if entry.kind == "symlink"}
+    files = {_path_parts(entry.name) for entry in entries if entry.kind == "file"}
     for entry in entries:
-        parts = _parts(entry.name)
+        parts = _path_parts(entry.name)
         if links and any(parts[:length] in links for length in range(1, len(parts))):
-            yield error("link-unsafe", f"contains an entry below a link: {entry.name!r}", _LINK_FIX)
-        if entry.kind == "hardlink" and _parts(entry.link_target) not in files:
+            yield error("link-unsafe", f"contains an entry below a link: {entry.name!r}", _REPLACE_LINK_FIX)
+        if entry.kind == "hardlink" and _path_parts(entry.link_target) not in files:
             yield error(
                 "link-unsafe",
                 f"contains a hard link to a file that is not in the sdist: {_format_link(entry)}",
-                _LINK_FIX,
+                _REPLACE_LINK_FIX,
             )
-        elif entry.kind == "symlink" and not _stays_inside(parts, links):
+        elif entry.kind == "symlink" and not _resolves_inside(parts, links):
             yield error(
-                "link-unsafe", f"contains a link that leads out of the sdist: {_format_link(entry)}", _LINK_FIX
+                "link-unsafe",
+                f"contains a link that leads out of the sdist: {_format_link(entry)}",
+                _REPLACE_LINK_FIX,
             )
         elif entry.kind in ("hardlink", "symlink"):
-            yield warning("link-in-sdist", f"contains a link: {_format_link(entry)}", _LINK_FIX)
+            yield warning("link-in-sdist", f"contains a link: {_format_link(entry)}", _REPLACE_LINK_FIX)
 
 
 def _format_link(entry: ArchiveEntry) -> str:
     return f"{entry.name!r} -> {entry.link_target!r}"
 
 
-def _parts(name: str) -> tuple[str, ...]:
+def _path_parts(name: str) -> tuple[str, ...]:
     return tuple(part for part in name.split("/") if part not in ("", "."))
 
 
-def _stays_inside(link: tuple[str, ...], links: Mapping[tuple[str, ...], str]) -> bool:
+def _resolves_inside(link: tuple[str, ...], links: Mapping[tuple[str, ...], str]) -> bool:
     """Return whether a link resolves to a path inside its top-level folder."""
     path, remaining, followed = link[:-1], [link[-1]], 0
     while remaining:
@@ -98,7 +100,7 @@ def _stays_inside(link: tuple[str, ...], links: Mapping[tuple[str, ...], str]) -
             target, followed = links[path], followed + 1
             if target.startswith(("/", "\\")) or target[1:2] == ":" or followed > _MAX_LINKS:
                 return False
-            path, remaining = path[:-1], [*_parts(target), *remaining]
+            path, remaining = path[:-1], [*_path_parts(target), *remaining]
             if len(remaining) > _MAX_TARGET_PARTS:
                 return False
         if path[:1] != link[:1]:
@@ -106,11 +108,11 @@ def _stays_inside(link: tuple[str, ...], links: Mapping[tuple[str, ...], str]) -
     return True
 
 
-def _project_table(archive: Archive) -> Mapping[str, Any] | None:
+def _read_project_table(archive: Archive) -> Mapping[str, Any] | None:
     """Return the table `[project]` in the sdist's pyproject.toml, or None if the sdist has no such file."""
     for entry in archive.entries:
-        if entry.kind == "file" and _parts(entry.name)[1:] == ("pyproject.toml",):
-            text = read_file(archive, entry.name, _MAX_SETTINGS)
+        if entry.kind == "file" and _path_parts(entry.name)[1:] == ("pyproject.toml",):
+            text = read_file(archive, entry.name, _MAX_SETTINGS_SIZE)
             if any(line.count(b".") > _MAX_DOTS for line in text.split(b"\n")):
                 return {}
             try:
@@ -120,19 +122,19 @@ def _project_table(archive: Archive) -> Mapping[str, Any] | None:
     return None
 
 
-def _missing_required_files(project: Mapping[str, Any] | None, inside: AbstractSet[str]) -> Iterator[Finding]:
+def _check_required_files(project: Mapping[str, Any] | None, inside: AbstractSet[str]) -> Iterator[Finding]:
     """Yield the missing files that are needed to build the sdist."""
     if project is None and "setup.py" in inside:
         yield warning(
             "pyproject-missing",
             "pyproject.toml is missing (builds from setup.py alone are deprecated)",
-            f"add one, and {_INCLUDE}",
+            f"add one, and {_INCLUDE_FIX}",
         )
     elif project is None:
-        yield error("pyproject-missing", "pyproject.toml is missing (the sdist cannot be built)", _INCLUDE)
+        yield error("pyproject-missing", "pyproject.toml is missing (the sdist cannot be built)", _INCLUDE_FIX)
     for key, file in _referenced_files(project or {}):
         if file not in inside and ".." not in PurePosixPath(file).parts:
-            yield error("referenced-file-missing", f"{file} is missing (named by project.{key})", _INCLUDE)
+            yield error("referenced-file-missing", f"{file} is missing (named by project.{key})", _INCLUDE_FIX)
 
 
 def _referenced_files(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -149,31 +151,35 @@ def _referenced_files(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def check_tracked_files(
-    archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, bytes]] = ()
+    archive: Archive, tracked_files: frozenset[str], parent_folder_files: Iterable[tuple[str, bytes]] = ()
 ) -> Iterator[Finding]:
     """Yield files in an sdist that git does not track, and tracked modules that are missing from it.
 
-    For `tracked` and `above`, see `Expected`.
+    For `tracked_files` and `parent_folder_files`, see `ExpectedArchive`.
     """
     members = _paths_inside(archive)
     inside = members.keys()
-    files = inside - {parent for name in inside for parent in _parents(name)} - {""}
-    extra = {name for name in files - tracked if not is_generated(name)}
+    files = inside - {parent for name in inside for parent in _parent_folders(name)} - {""}
+    extra = {name for name in files - tracked_files if not is_generated(name)}
     # hatchling copies the nearest .gitignore, so that a wheel built from the sdist has the same files.
-    extra -= {name for name, content in above if name in extra and read_file(archive, members[name]) == content}
+    extra -= {
+        name
+        for name, content in parent_folder_files
+        if name in extra and read_file(archive, members[name]) == content
+    }
     if extra:
         yield warning(
             "untracked-file-in-sdist",
             f"contains files that git does not track: {format_names(extra)}",
             "exclude them in the build configuration, or git add them",
         )
-    if "pyproject.toml" in tracked - inside and "setup.py" in inside:
+    if "pyproject.toml" in tracked_files - inside and "setup.py" in inside:
         yield error(
             "pyproject-missing",
             "pyproject.toml is missing, although git tracks it",
             "include it in the build configuration",
         )
-    if missing := {name for name in tracked - inside if _is_missing_module(name, inside)}:
+    if missing := {name for name in tracked_files - inside if _is_missing_module(name, inside)}:
         yield warning(
             "module-missing-from-sdist",
             f"lacks modules of a package that it contains: {format_names(missing)}",
@@ -188,17 +194,17 @@ def _paths_inside(archive: Archive) -> dict[str, str]:
 
 def is_generated(name: str) -> bool:
     """Return whether build backends generate a file with this name, or copy it from another folder."""
-    return _GENERATED.fullmatch(name) is not None
+    return _GENERATED_FILES.fullmatch(name) is not None
 
 
 def _is_missing_module(name: str, inside: AbstractSet[str]) -> bool:
     """Return whether a file is a module, but not a test, of an import package that the sdist contains."""
     return (
         name.endswith(".py")
-        and not _TESTS & set(member_path(name).parts)
-        and any(f"{parent}/__init__.py" in inside for parent in _parents(name))
+        and not _TEST_FOLDERS & set(member_path(name).parts)
+        and any(f"{parent}/__init__.py" in inside for parent in _parent_folders(name))
     )
 
 
-def _parents(name: str) -> list[str]:
+def _parent_folders(name: str) -> list[str]:
     return [str(parent) for parent in member_path(name).parents if parent.parts]

@@ -7,7 +7,7 @@ Placeholders (`ghp_xxxx…`) are ignored. Findings never contain the secret itse
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.building.archives import member_path
 from relnox.building.findings import error
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from relnox.building.findings import Finding
 
-INSPECTED_BYTES = 1 << 20
+MAX_INSPECTED_BYTES = 1 << 20
 """The number of bytes at the start of each file that are searched for secrets."""
 
-_NAMES = {
+_SECRET_FILE_NAMES = {
     ".pypirc": "credentials of package indexes",
     ".netrc": "credentials of servers",
     "_netrc": "credentials of servers",
@@ -33,13 +33,15 @@ _NAMES = {
     "id_ecdsa": "a private SSH key",
     "id_ed25519": "a private SSH key",
 }
-_PATHS = {
+_SECRET_FILE_PATHS = {
     ".aws/credentials": "credentials of a cloud",
     ".docker/config.json": "credentials of container registries",
     ".cargo/credentials.toml": "credentials of package indexes",
 }
-_KEY_STORES = (".p12", ".pfx", ".jks", ".keystore", ".kdbx")
-_DOTENV = re.compile(r"\.env(?!\.(example|sample|template|tmpl|dist|defaults?|schema)$)(\..+)?", re.IGNORECASE)
+_KEY_STORE_SUFFIXES = (".p12", ".pfx", ".jks", ".keystore", ".kdbx")
+_DOTENV_FILE = re.compile(
+    r"\.env(?!\.(example|sample|template|tmpl|dist|defaults?|schema)$)(\..+)?", re.IGNORECASE
+)
 _SECRET_SETTING = re.compile(
     rb"(?im)^[ \t]*(?:export[ \t]+)?\w{0,99}"
     rb"(?:SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|(?:API|PRIVATE|ACCESS)_?KEY)"
@@ -52,7 +54,7 @@ _SAMPLE_FOLDERS = frozenset(
 _TEST_NAME = re.compile(r"(conf)?tests?[._-].*|.*[._-]tests?(\.[^.]+)?", re.IGNORECASE)
 """Names of test files and folders in any location, such as `test_creds` and `ssl_test.cc`."""
 
-_TOKENS = {
+_TOKEN_DESCRIPTIONS = {
     b"pypi-AgE": "an upload token of a package index",
     b"glpat-": "a GitLab token",
     b"g": "a GitHub token",
@@ -63,7 +65,7 @@ _TOKENS = {
     b"sk_live_": "a Stripe key",
     b"-----BEGIN": "a private key",
 }
-_PATTERN = re.compile(
+_TOKEN_PATTERN = re.compile(
     rb"pypi-AgE[A-Za-z0-9_-]{60,}"
     rb"|gh[pousr]_[A-Za-z0-9]{36,}"
     rb"|github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}"
@@ -78,57 +80,74 @@ _PATTERN = re.compile(
 )
 """A pattern for tokens and keys; it is fast because each alternative begins with a literal, and has no groups."""
 _PLACEHOLDER = re.compile(rb"(?i)example|x{6}|\*{4}|0{8}|1234567|abcdefgh")
-_MIN_DISTINCT = 8
-_REVOKE = "exclude it from the build, and revoke it if it was ever public"
+_MIN_DISTINCT_BYTES = 8
+_REVOKE_FIX = "exclude the file from the build, and revoke the secret if it was ever public"
 
 
-def find_secrets(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) -> Iterator[Finding]:
+class _Secret(NamedTuple):
+    """A possible secret in a file.
+
+    Attributes:
+        description: What the file contains or is, as a clause for messages.
+        is_certain: Whether it is certainly a secret; otherwise only a warning is reported.
+    """
+
+    description: str
+    is_certain: bool
+
+
+def find_secrets(files: Iterable[tuple[str, bytes]], tracked_files: frozenset[str] | None) -> Iterator[Finding]:
     """Yield the files that contain a secret.
 
     Args:
-        files: Names of files and their first bytes (`INSPECTED_BYTES`).
-        tracked: The files that git tracks; see `Expected`.
+        files: Names of files and their first bytes (`MAX_INSPECTED_BYTES`).
+        tracked_files: The files that git tracks; see `ExpectedArchive`.
     """
     for name, content in files:
         path = member_path(name)
-        for certain, description in (
-            *_secrets_by_file_name(path, content, tracked),
-            *_secrets_by_content(content),
+        for secret in (
+            *_find_secrets_by_file_name(path, content, tracked_files),
+            *_find_secrets_by_content(content),
         ):
-            sample = bool(_SAMPLE_FOLDERS & {part.lower() for part in path.parts[:-1]})
-            sample = sample or any(map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts))
-            finding = error("secret-in-archive", f"{name} {description}", _REVOKE)
-            yield finding if certain and not sample else replace(finding, level="warning")
+            is_sample = bool(_SAMPLE_FOLDERS & {part.lower() for part in path.parts[:-1]})
+            is_sample = is_sample or any(map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts))
+            finding = error("secret-in-archive", f"{name} {secret.description}", _REVOKE_FIX)
+            yield finding if secret.is_certain and not is_sample else replace(finding, level="warning")
 
 
-def _secrets_by_file_name(
-    path: PurePosixPath, content: bytes, tracked: frozenset[str] | None
-) -> Iterator[tuple[bool, str]]:
-    """Yield a description of the secret that a file's name indicates, preceded by whether it is certain."""
-    secret = _NAMES.get(path.name) or next((kind for end, kind in _PATHS.items() if str(path).endswith(end)), None)
-    if secret is not None and content.strip():
-        yield True, f"contains {secret} (by its name)"
-    elif path.suffix.lower() in _KEY_STORES:
-        yield False, "is a key store (by its name)"
-    elif _DOTENV.fullmatch(path.name) is not None and content.strip():
-        untracked = tracked is not None and "/".join(path.parts[1:]) not in tracked
-        yield _SECRET_SETTING.search(content) is not None or untracked, "contains local settings (by its name)"
+def _find_secrets_by_file_name(
+    path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None
+) -> Iterator[_Secret]:
+    """Yield the secret that a file's name indicates."""
+    kind = _SECRET_FILE_NAMES.get(path.name) or next(
+        (kind for end, kind in _SECRET_FILE_PATHS.items() if str(path).endswith(end)), None
+    )
+    if kind is not None and content.strip():
+        yield _Secret(f"contains {kind} (according to its name)", is_certain=True)
+    elif path.suffix.lower() in _KEY_STORE_SUFFIXES:
+        yield _Secret("is a key store (according to its name)", is_certain=False)
+    elif _DOTENV_FILE.fullmatch(path.name) is not None and content.strip():
+        is_untracked = tracked_files is not None and "/".join(path.parts[1:]) not in tracked_files
+        has_secret_setting = _SECRET_SETTING.search(content) is not None
+        yield _Secret(
+            "contains local settings (according to its name)", is_certain=has_secret_setting or is_untracked
+        )
 
 
-def _secrets_by_content(content: bytes) -> Iterator[tuple[bool, str]]:
-    """Yield True (it is certain) and a description for each token or key in a file."""
-    for match in _PATTERN.finditer(content):
-        if not _is_placeholder(match[0]) and not _is_inside_a_word(content, match):
+def _find_secrets_by_content(content: bytes) -> Iterator[_Secret]:
+    """Yield the tokens and keys in a file."""
+    for match in _TOKEN_PATTERN.finditer(content):
+        if not _is_placeholder(match[0]) and not _is_part_of_longer_word(content, match):
             line = content.count(b"\n", 0, match.start()) + 1
-            secret = next(secret for start, secret in _TOKENS.items() if match[0].startswith(start))
-            yield True, f"contains {secret} (line {line})"
+            kind = next(kind for start, kind in _TOKEN_DESCRIPTIONS.items() if match[0].startswith(start))
+            yield _Secret(f"contains {kind} (line {line})", is_certain=True)
 
 
 def _is_placeholder(token: bytes) -> bool:
-    return _PLACEHOLDER.search(token) is not None or len(set(token)) < _MIN_DISTINCT
+    return _PLACEHOLDER.search(token) is not None or len(set(token)) < _MIN_DISTINCT_BYTES
 
 
-def _is_inside_a_word(content: bytes, match: re.Match[bytes]) -> bool:
+def _is_part_of_longer_word(content: bytes, match: re.Match[bytes]) -> bool:
     """Return whether a match is next to a letter or digit, and so part of base64 data or a longer name."""
     start, end = match.span()
     around = content[max(start - 1, 0) : start], content[end : end + 1]

@@ -19,59 +19,61 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-_MAX_TAGS = 10_000
+_MAX_TAG_COUNT = 10_000
 _EXTENSION_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
-_REBUILD = "build it again, and run nothing on the wheel that does not update RECORD"
-_LINUX = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
-_MAC = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"
-_ACCEPTED = re.compile(
+_REBUILD_FIX = "build it again, and run nothing on the wheel that does not update RECORD"
+_LINUX_ARCHITECTURES = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
+_MAC_ARCHITECTURES = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"
+_ACCEPTED_PLATFORMS = re.compile(
     "any|win32|win_(arm64|amd64|ia64)|linux_armv[67]l"
     "|manylinux(1|2010)_(x86_64|i686)"
-    f"|manylinux2014_({_LINUX}|ppc64)"
-    f"|manylinux_[0-9]+_[0-9]+_({_LINUX}|riscv64|ppc64)"
-    f"|musllinux_[0-9]+_[0-9]+_({_LINUX}|riscv64)"
-    f"|macosx_(10_[0-9]+|(1[1-9]|[2-9][0-9])_0)_({_MAC})"
+    f"|manylinux2014_({_LINUX_ARCHITECTURES}|ppc64)"
+    f"|manylinux_[0-9]+_[0-9]+_({_LINUX_ARCHITECTURES}|riscv64|ppc64)"
+    f"|musllinux_[0-9]+_[0-9]+_({_LINUX_ARCHITECTURES}|riscv64)"
+    f"|macosx_(10_[0-9]+|(1[1-9]|[2-9][0-9])_0)_({_MAC_ARCHITECTURES})"
     "|ios_[0-9]+_[0-9]+_(arm64|x86_64)_(iphoneos|iphonesimulator)"
     "|android_[0-9]+_(armeabi_v7a|arm64_v8a|x86|x86_64)"
     "|pyodide_[0-9]+_[0-9]+_wasm32"  # PEP 783
 )
 
-_FIXES = {
+_FIXES_BY_PLATFORM = {
     "linux_": "build a manylinux wheel: cibuildwheel, maturin build --compatibility pypi, or auditwheel repair",
     "macosx_": "set MACOSX_DEPLOYMENT_TARGET=11.0 (since macOS 11 the minor version is 0), or use cibuildwheel",
 }
-_OTHER_FIX = "publish this wheel to a private index only; elsewhere installers build from the sdist"
+_DEFAULT_FIX = "publish this wheel to a private index only; elsewhere installers build from the sdist"
 
 
 def check_tags(archive: Archive) -> Iterator[Finding]:
     """Yield platform tags of a wheel that the public index rejects, and tags that contradict its content."""
     for platform in sorted(archive.platforms):
-        if not is_accepted(platform):
-            fix = next((fix for start, fix in _FIXES.items() if platform.startswith(start)), _OTHER_FIX)
+        if not is_accepted_platform(platform):
+            fix = next(
+                (fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start)), _DEFAULT_FIX
+            )
             yield rejected_by_index(
                 "platform-tag-rejected", f"platform tag {platform} is rejected by the public index", fix
             )
-    yield from _compare_tags(archive)
+    yield from _check_wheel_file(archive)
 
 
-def is_accepted(platform: str) -> bool:
+def is_accepted_platform(platform: str) -> bool:
     """Return whether the public index accepts wheels with a platform tag, according to its source code."""
-    return _ACCEPTED.fullmatch(platform) is not None
+    return _ACCEPTED_PLATFORMS.fullmatch(platform) is not None
 
 
-def _compare_tags(archive: Archive) -> Iterator[Finding]:
+def _check_wheel_file(archive: Archive) -> Iterator[Finding]:
     """Yield problems with the WHEEL file, and tags that do not match the file name or compiled files."""
     name = find_dist_info_file(archive, "WHEEL")
     if name is None:
-        yield error("wheel-file-missing", "WHEEL is missing (PEP 427)", _REBUILD)
+        yield error("wheel-file-missing", "WHEEL is missing (PEP 427)", _REBUILD_FIX)
         return
     text = read_file(archive, name).decode("utf-8", "replace")
     lines = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
     if (
         sum(prod(part.count(".") + 1 for part in value.split("-")) for key, value in lines if key == "Tag")
-        > _MAX_TAGS
+        > _MAX_TAG_COUNT
     ):
-        yield error("too-many-tags", "WHEEL has too many tags", _REBUILD)
+        yield error("too-many-tags", "WHEEL has too many tags", _REBUILD_FIX)
         return
     in_file = {tag for key, value in lines if key == "Tag" for tag in _parse_tags(value)}
     if in_file != archive.tags:

@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-_HEXADECIMAL = re.compile(r"sha(256|384|512)=[0-9a-f]{64,}")
-_MAX_ENTRY_POINTS = 1 << 20
-_GROUP = re.compile(r"\w+(\.\w+)*")
-_REFERENCE = re.compile(
+_HEXADECIMAL_HASH = re.compile(r"sha(256|384|512)=[0-9a-f]{64,}")
+_MAX_ENTRY_POINTS_SIZE = 1 << 20
+_GROUP_NAME = re.compile(r"\w+(\.\w+)*")
+_OBJECT_REFERENCE = re.compile(
     r"[^\W\d]\w*(\.[^\W\d]\w*)*(?P<attribute>\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*(\[[^\[\]]*\])?"
 )
-_SCRIPTS = ("console_scripts", "gui_scripts")
+_SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
 _ENTRY_POINT_FIX = 'write it as in [project.scripts] demo = "demo.cli:main"'
-_SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")
-_MAX_RECORD = 64 << 20
-_SCHEMES = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
-_BOMB_RATIO = 50
-_BOMB_SIZE = 64 << 20
-_REBUILD = "build it again, and run nothing on the wheel that does not update RECORD"
+_RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
+_MAX_RECORD_SIZE = 64 << 20
+_INSTALL_SCHEME_KEYS = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
+_MAX_COMPRESSION_RATIO = 50
+_MIN_SIZE_OF_BOMB = 64 << 20
+_REBUILD_FIX = "build it again, and run nothing on the wheel that does not update RECORD"
 
 
 def check_wheel(archive: Archive) -> Iterator[Finding]:
     """Yield violations of the wheel format, and secrets in the wheel's files."""
     unpacked = sum(entry.size for entry in archive.entries)
-    if unpacked > _BOMB_SIZE and unpacked > _BOMB_RATIO * archive.path.stat().st_size:
+    if unpacked > _MIN_SIZE_OF_BOMB and unpacked > _MAX_COMPRESSION_RATIO * archive.path.stat().st_size:
         yield rejected_by_index(
             "compression-ratio-too-high",
-            f"unpacks to more than {_BOMB_RATIO} times its size (rejected by the public index)",
+            f"unpacks to more than {_MAX_COMPRESSION_RATIO} times its size (rejected by the public index)",
             "exclude large files from the build",
         )
     yield from _check_dist_info_folder(archive)
@@ -62,11 +62,11 @@ def _check_dist_info_folder(archive: Archive) -> Iterator[Finding]:
         for member in archive.member_names
         if ".data/" in member and (parts := member.split("/", 2))[0].endswith(".data") and (scheme := parts[1])
     }
-    if unknown := schemes - _SCHEMES:
+    if unknown := schemes - _INSTALL_SCHEME_KEYS:
         yield error(
             "data-scheme-unknown",
             f"has files for install schemes that do not exist: .data/{format_names(unknown)}",
-            _REBUILD,
+            _REBUILD_FIX,
         )
     folders = {top for top in tops if top.endswith(".dist-info")}
     expected = "-".join(archive.path.name.split("-")[:2]) + ".dist-info"
@@ -86,26 +86,26 @@ def _check_record(archive: Archive) -> Iterator[Finding]:
     name = find_dist_info_file(archive, "RECORD")
     rows: dict[str, list[str]] | None = None
     if name is None:
-        yield error("record-missing", "RECORD is missing", _REBUILD)
+        yield error("record-missing", "RECORD is missing", _REBUILD_FIX)
     else:
         try:
-            rows = yield from _parse_record_rows(read_file(archive, name, _MAX_RECORD))
+            rows = yield from _parse_record_rows(read_file(archive, name, _MAX_RECORD_SIZE))
         except (csv.Error, UnicodeDecodeError, ArchiveError) as problem:
-            yield error("record-invalid", f"RECORD cannot be read: {problem}", _REBUILD)
+            yield error("record-invalid", f"RECORD cannot be read: {problem}", _REBUILD_FIX)
     sizes = {entry.name: entry.size for entry in archive.entries if entry.kind != "directory"}
-    for signature in _SIGNATURES:
+    for signature in _RECORD_FILES:
         sizes.pop(f"{(name or '').rpartition('/')[0]}/{signature}", None)
     if rows is not None:
         rows.pop(name or "", None)
         if missing := rows.keys() - sizes.keys():
-            yield error("record-differs", f"files of RECORD are missing: {format_names(missing)}", _REBUILD)
+            yield error("record-differs", f"files of RECORD are missing: {format_names(missing)}", _REBUILD_FIX)
         if added := sizes.keys() - rows.keys():
-            yield error("record-differs", f"files are not in RECORD: {format_names(added)}", _REBUILD)
+            yield error("record-differs", f"files are not in RECORD: {format_names(added)}", _REBUILD_FIX)
     recorded = {member: row for member, row in (rows or {}).items() if member in sizes}
-    hashes = {member: digest for member, row in recorded.items() if (digest := _hash_object(row)) is not None}
-    yield from secrets.find_secrets(iter_files(archive, secrets.INSPECTED_BYTES, hashes.get), None)
+    hashes = {member: digest for member, row in recorded.items() if (digest := _new_hash(row)) is not None}
+    yield from secrets.find_secrets(iter_files(archive, secrets.MAX_INSPECTED_BYTES, hashes.get), None)
     for member, row in sorted(recorded.items()):
-        yield from _check_row(member, row, sizes[member], hashes.get(member))
+        yield from _check_record_row(member, row, sizes[member], hashes.get(member))
 
 
 def _parse_record_rows(content: bytes) -> Generator[Finding, None, dict[str, list[str]]]:
@@ -113,10 +113,10 @@ def _parse_record_rows(content: bytes) -> Generator[Finding, None, dict[str, lis
     rows: dict[str, list[str]] = {}
     for row in csv.reader(io.StringIO(content.decode())):
         if row and row[0] in rows:
-            yield error("record-invalid", f"file is listed twice in RECORD: {row[0]}", _REBUILD)
+            yield error("record-invalid", f"file is listed twice in RECORD: {row[0]}", _REBUILD_FIX)
         elif row:
             rows[row[0]] = row[1:]
-    if any(_HEXADECIMAL.fullmatch(cell) for row in rows.values() for cell in row[:1]):
+    if any(_HEXADECIMAL_HASH.fullmatch(cell) for row in rows.values() for cell in row[:1]):
         yield warning(
             "hexadecimal-hash",
             "hashes in RECORD are hexadecimal instead of URL-safe base64 (PEP 427)",
@@ -125,7 +125,7 @@ def _parse_record_rows(content: bytes) -> Generator[Finding, None, dict[str, lis
     return rows
 
 
-def _hash_object(row: list[str]) -> hashlib._Hash | None:
+def _new_hash(row: list[str]) -> hashlib._Hash | None:
     """Return a new hash object for the algorithm in a row of RECORD, or None if it is missing or not secure."""
     algorithm = row[0].partition("=")[0] if row else ""
     if algorithm not in hashlib.algorithms_guaranteed or algorithm in ("md5", "sha1") or "shake" in algorithm:
@@ -133,16 +133,18 @@ def _hash_object(row: list[str]) -> hashlib._Hash | None:
     return hashlib.new(algorithm)
 
 
-def _check_row(member: str, row: list[str], size: int, digest: hashlib._Hash | None) -> Iterator[Finding]:
+def _check_record_row(member: str, row: list[str], size: int, digest: hashlib._Hash | None) -> Iterator[Finding]:
     """Yield a finding if the hash (base64 or hexadecimal) or size of a file differs from its row in RECORD."""
     if digest is None:
-        yield error("record-invalid", f"{member} has no secure hash in RECORD", _REBUILD)
+        yield error("record-invalid", f"{member} has no secure hash in RECORD", _REBUILD_FIX)
         return
     encoded = base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=")
     if row[0].partition("=")[2].rstrip("=") not in (encoded, digest.hexdigest()):
-        yield error("record-differs", f"{member} does not match its hash in RECORD", _REBUILD)
+        yield error("record-differs", f"{member} does not match its hash in RECORD", _REBUILD_FIX)
     elif row[1:2] not in ([], [""], [str(size)]):
-        yield error("record-differs", f"{member} has {counted(size, 'byte')}, but {row[1]} in RECORD", _REBUILD)
+        yield error(
+            "record-differs", f"{member} has {counted(size, 'byte')}, but {row[1]} in RECORD", _REBUILD_FIX
+        )
 
 
 def _check_entry_points(archive: Archive) -> Iterator[Finding]:
@@ -150,7 +152,7 @@ def _check_entry_points(archive: Archive) -> Iterator[Finding]:
     name = find_dist_info_file(archive, "entry_points.txt")
     if name is None:
         return
-    text = read_file(archive, name, _MAX_ENTRY_POINTS).decode("utf-8", "replace")
+    text = read_file(archive, name, _MAX_ENTRY_POINTS_SIZE).decode("utf-8", "replace")
     try:
         parser = parse_entry_points(text)
     except ConfigError as problem:
@@ -158,7 +160,7 @@ def _check_entry_points(archive: Archive) -> Iterator[Finding]:
         yield error("entry-point-invalid", f"entry_points.txt cannot be parsed: {first_line}", _ENTRY_POINT_FIX)
         return
     for group in parser.sections():
-        if _GROUP.fullmatch(group) is None:
+        if _GROUP_NAME.fullmatch(group) is None:
             yield error(
                 "entry-point-invalid",
                 f"entry point group {group!r} has an invalid name",
@@ -169,8 +171,8 @@ def _check_entry_points(archive: Archive) -> Iterator[Finding]:
 
 
 def _check_entry_point(group: str, name: str, value: str) -> Iterator[Finding]:
-    reference = _REFERENCE.fullmatch(value)
-    if group in _SCRIPTS and ("/" in name or "\\" in name or name in ("", ".", "..")):
+    reference = _OBJECT_REFERENCE.fullmatch(value)
+    if group in _SCRIPT_GROUPS and ("/" in name or "\\" in name or name in ("", ".", "..")):
         yield error(
             "script-outside-folder",
             f"script {name!r} would be installed outside the scripts folder",
@@ -182,5 +184,5 @@ def _check_entry_point(group: str, name: str, value: str) -> Iterator[Finding]:
             f"entry point {name} = {value!r} is not an object reference (module:object)",
             _ENTRY_POINT_FIX,
         )
-    elif group in _SCRIPTS and reference["attribute"] is None:
+    elif group in _SCRIPT_GROUPS and reference["attribute"] is None:
         yield error("entry-point-invalid", f"script {name} = {value!r} names no function", _ENTRY_POINT_FIX)
