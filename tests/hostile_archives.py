@@ -285,9 +285,9 @@ CHAIN = [member("a/b/c/up", tarfile.SYMTYPE, "../../.."), member("out", tarfile.
 
 HOSTILE: dict[str, tuple[Make, str]] = {
     # names in wheels
-    "wheel, parent folder": (with_file("../evil.py"), "leads out of the archive"),
-    "wheel, parent folder inside": (with_file("demo_app/../../evil.py"), "leads out of the archive"),
-    "wheel, parent folder in data": (with_file(f"{TOP}.data/data/../../x"), "leads out of the archive"),
+    "wheel, parent folder": (with_file("../evil.py"), "points outside the archive"),
+    "wheel, parent folder inside": (with_file("demo_app/../../evil.py"), "points outside the archive"),
+    "wheel, parent folder in data": (with_file(f"{TOP}.data/data/../../x"), "points outside the archive"),
     "wheel, absolute": (with_file("/etc/evil"), "name is absolute"),
     "wheel, UNC": (with_file("//server/share/evil.py"), "name is absolute"),
     "wheel, backslash": (with_file("demo_app\\..\\evil.py"), "backslash"),
@@ -296,7 +296,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "wheel, NUL": (patched(with_file("demo_app/a.py!.txt"), (b"a.py!", b"a.py\0")), "control characters"),
     "wheel, escape": (with_file("demo_app/\x1b[31m.py"), "control characters"),
     "wheel, right to left": (with_file("demo_app/\u202eyp.exe"), "control characters"),
-    "wheel, not UTF-8": (patched(with_file("demo_app/caf!.py"), (b"caf!", b"caf\xe9")), "not UTF-8"),
+    "wheel, not UTF-8": (patched(with_file("demo_app/caf!.py"), (b"caf!", b"caf\xe9")), "not valid UTF-8"),
     "wheel, too long": (with_file("demo_app/" + "x" * 300), "not a valid file name"),
     "wheel, case": (with_file("demo_app/__INIT__.py"), "in case or Unicode form"),
     "wheel, Unicode form": (
@@ -307,7 +307,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     ),
     "wheel, file and folder": (with_file("demo_app/__init__.py/x.py"), "as a file and as a folder"),
     "wheel, over itself by data": (with_file(f"{TOP}.data/purelib/demo_app/__init__.py"), "times"),
-    "wheel, unknown place": (with_file(f"{TOP}.data/etc/passwd"), "install schemes that do not exist"),
+    "wheel, unknown place": (with_file(f"{TOP}.data/etc/passwd"), "unknown install schemes"),
     "wheel, twice": (lambda folder: wheel(folder, twice=["demo_app/py.typed"]), "2 times"),
     "wheel, script outside": (
         with_file(f"{INFO}/entry_points.txt", "[console_scripts]\n../run = demo_app:main\n"),
@@ -319,12 +319,12 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "wheel, FIFO": (entry_with(stat.S_IFIFO | 0o644), "device or a pipe"),
     "wheel, setuid": (entry_with(stat.S_IFREG | 0o4755), "setuid"),
     "wheel, no RECORD": (lambda folder: wheel(folder, drop=[f"{INFO}/RECORD"]), "RECORD is missing"),
-    "wheel, RECORD with more": (record(f"demo_app/gone.py,{digest(b'')},0"), "files of RECORD are missing"),
-    "wheel, not in RECORD": (lambda folder: wheel(folder, record=f"{INFO}/RECORD,,\n"), "not in RECORD"),
+    "wheel, RECORD with more": (record(f"demo_app/gone.py,{digest(b'')},0"), "files listed in RECORD are missing"),
+    "wheel, not in RECORD": (lambda folder: wheel(folder, record=f"{INFO}/RECORD,,\n"), "missing from RECORD"),
     "wheel, other hash": (record(f"demo_app/py.typed,{digest(b'other')},0"), "does not match its hash in RECORD"),
-    "wheel, other size": (record(f"demo_app/py.typed,{digest(b'')},7"), "but 7 in RECORD"),
+    "wheel, other size": (record(f"demo_app/py.typed,{digest(b'')},7"), "but its size in RECORD is 7"),
     "wheel, no hash": (record("demo_app/py.typed,,"), "no secure hash"),
-    "wheel, twice in RECORD": (record(f"demo_app/py.typed,{digest(b'')},0", keep=False), "twice in RECORD"),
+    "wheel, twice in RECORD": (record(f"demo_app/py.typed,{digest(b'')},0", keep=False), "RECORD lists a file twice"),
     "wheel, other name": (
         lambda folder: wheel(folder, metadata=with_fields("Name: evil")),
         "Name is 'evil' in the metadata",
@@ -365,10 +365,10 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     ),
     "zip, trailing": (
         lambda folder: _write(folder / NAME, wheel(folder).read_bytes() + b"x"),
-        "bytes after the archive",
+        "bytes after the end of the zip archive",
     ),
     "zip, between": (between(b"PK\x03\x04 hidden"), "belong to no file"),
-    "zip, concatenated": (concatenated, "bytes before the archive"),
+    "zip, concatenated": (concatenated, "bytes before the zip archive"),
     "zip, comment": (commented, "archive comment"),
     "zip, overlapping": (overlapping, "overlap"),
     "zip, encrypted": (header("demo_app/__init__.py", central={8: b"\1\0"}, local={6: b"\1\0"}), "encrypted"),
@@ -388,7 +388,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "zip, empty": (written(NAME, b""), "is not a zip file"),
     "zip, a tar file": (lambda folder: sdist(folder).rename(folder / NAME), "is not a zip file"),
     # names in sdists
-    "sdist, parent folder": (with_members(member("../../evil.py")), "leads out of the archive"),
+    "sdist, parent folder": (with_members(member("../../evil.py")), "points outside the archive"),
     "sdist, absolute": (with_members(member("/etc/evil")), "name is absolute"),
     "sdist, backslash": (with_members(member("a\\..\\evil.py")), "backslash"),
     "sdist, drive": (with_members(member("C:/evil.py")), "Windows drive"),
@@ -399,17 +399,17 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "sdist, Unicode form": (with_members(member("é"), member(unicodedata.normalize("NFD", "é"))), "Unicode form"),
     "sdist, file and folder": (with_members(member("LICENSE/x")), "as a file and as a folder"),
     # contents of sdists
-    "sdist, absolute link": (with_members(member("l", tarfile.SYMTYPE, "/etc/passwd")), "link that leads out"),
-    "sdist, link out": (with_members(member("l", tarfile.SYMTYPE, "../../x")), "link that leads out"),
-    "sdist, link to its parent": (with_members(member("l", tarfile.SYMTYPE, "..")), "link that leads out"),
-    "sdist, chain of links": (with_members(*CHAIN), "link that leads out"),
+    "sdist, absolute link": (with_members(member("l", tarfile.SYMTYPE, "/etc/passwd")), "link to a target outside the sdist"),
+    "sdist, link out": (with_members(member("l", tarfile.SYMTYPE, "../../x")), "link to a target outside the sdist"),
+    "sdist, link to its parent": (with_members(member("l", tarfile.SYMTYPE, "..")), "link to a target outside the sdist"),
+    "sdist, chain of links": (with_members(*CHAIN), "link to a target outside the sdist"),
     "sdist, circle of links": (
         with_members(member("l", tarfile.SYMTYPE, "m"), member("m", tarfile.SYMTYPE, "l")),
-        "link that leads out",
+        "link to a target outside the sdist",
     ),
     "sdist, through a link": (
         with_members(member("l", tarfile.SYMTYPE, "src"), member("l/evil.py")),
-        "below a link",
+        "inside a linked folder",
     ),
     "sdist, hard link out": (with_members(member("h", tarfile.LNKTYPE, "../../etc/passwd")), "hard link"),
     "sdist, hard link to nothing": (with_members(member("h", tarfile.LNKTYPE, f"{TOP}/gone")), "hard link"),
@@ -429,7 +429,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     # tar format
     "tar, sparse": (added(raw_entry(NAME_, b"S")), "sparse file"),
     "tar, pax sparse": (added(pax(GNU__sparse__major="1"), raw_entry(NAME_, b"0")), "sparse file"),
-    "tar, pax path": (added(pax(path="../../evil.py"), raw_entry(NAME_, b"0")), "leads out of the archive"),
+    "tar, pax path": (added(pax(path="../../evil.py"), raw_entry(NAME_, b"0")), "points outside the archive"),
     "tar, pax over a bad name": (added(pax(path=f"{TOP}/x"), raw_entry(b"../../evil", b"0")), "two names"),
     "tar, pax twice": (added(pax(path=f"{TOP}/x"), pax(path=f"{TOP}/y"), raw_entry(NAME_, b"0")), "two extended"),
     "tar, pax size": (added(pax(size="512"), raw_entry(NAME_, b"0")), "two sizes"),
@@ -442,7 +442,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "tar, damaged pax": (added(raw_entry(b"pax", b"x", b"99 path=x\n"), raw_entry(NAME_, b"0")), "damaged pax"),
     "tar, GNU name": (
         added(raw_entry(b"././@LongLink", b"L", b"../../evil.py\0"), raw_entry(NAME_, b"0")),
-        "leads out of the archive",
+        "points outside the archive",
     ),
     "tar, GNU name with more": (
         added(raw_entry(b"././@LongLink", b"L", NAME_ + b"\0evil"), raw_entry(NAME_, b"0")),
@@ -458,9 +458,9 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "tar, size beyond the end": (added(raw_entry(NAME_, b"0", size=1 << 32)), "truncated"),
     "tar, content in a link": (
         added(raw_entry(NAME_, b"2", b"hidden", target=b"LICENSE")),
-        "content for a folder",
+        "a folder or a link with content",
     ),
-    "tar, content in a folder": (added(raw_entry(NAME_ + b"/", b"5", b"hidden")), "content for a folder"),
+    "tar, content in a folder": (added(raw_entry(NAME_ + b"/", b"5", b"hidden")), "a folder or a link with content"),
     "tar, damaged in the middle": (damaged_in_the_middle, "checksum"),
     "tar, no end": (
         tarball(lambda old: old.rstrip(b"\0") + bytes(-len(old.rstrip(b"\0")) % 512)),

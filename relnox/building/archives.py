@@ -290,7 +290,10 @@ def _only_entry_matching(entries: Iterable[ArchiveEntry], pattern: re.Pattern[st
 
 def _read_wheel_member(file: IO[bytes], entry: ArchiveEntry, limit: int) -> bytes:
     if entry.size > limit:
-        raise ArchiveError(f"has a file {entry.name!r} of {counted(entry.size, 'byte')} (the limit is {limit})")
+        raise ArchiveError(
+            f"contains a file that is too large: {entry.name!r} "
+            f"({counted(entry.size, 'byte')}, the limit is {limit})"
+        )
     return b"".join(zip_reader.read_content(file, entry))
 
 

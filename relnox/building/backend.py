@@ -132,7 +132,8 @@ def _build_archive(  # noqa: PLR0913, PLR0917 - as above
             module, where = missing
             raise MissingModuleError(
                 "build-requirement-missing",
-                f"{name}: building the {kind} failed: no module {module} in the build environment{where}",
+                f"{name}: building the {kind} failed: "
+                f"module {module} is not installed in the build environment{where}",
                 fix=_fix_for_missing_requirement(missing_modules.distribution_for(module), name, source),
                 modules=missing_modules.candidate_modules(hook_output, module),
             ) from error
@@ -187,7 +188,7 @@ def _unpack_sdist(sdist: Path, into: Path) -> Path:
         raise Failed(
             "archive-unreadable",
             f"{sdist.name} cannot be unpacked ({error})",
-            fix="fix what the build configuration includes in the sdist, then build it again",
+            fix="exclude that file from the sdist in the build configuration, then build it again",
         ) from error
     folders = list(into.iterdir())
     if len(folders) != 1:
@@ -222,8 +223,8 @@ def _fix_for_missing_requirement(distribution: str, name: str, source: Path) -> 
         requires = []
     line = ", ".join(f'"{requirement}"' for requirement in [*requires, distribution])
     return (
-        f"in the pyproject.toml of {name}, set [build-system] requires = [{line}] "
-        f"(if the module is in {distribution}); {_SHOW_OUTPUT}"
+        f"set requires = [{line}] in [build-system] in the pyproject.toml of {name} "
+        f"(if {distribution} provides the module); {_SHOW_OUTPUT}"
     )
 
 

@@ -20,11 +20,11 @@ _GZIP_TIME_FIELD = slice(4, 8)
 """The position of the modification time in a gzip header (RFC 1952)."""
 
 FIXES: Mapping[str, str] = {
-    "permissions": "the build backend copies permissions from the checkout: build under umask 022, as build-all "
-    "does, or use a backend that normalizes them (hatchling, flit-core, poetry-core, uv_build)",
-    "time": "the build backend uses times of the checkout or the clock: use one that honors SOURCE_DATE_EPOCH",
+    "permissions": "build with umask 022, as build-all does, or use a build backend that normalizes permissions "
+    "(hatchling, flit-core, poetry-core, uv_build)",
+    "time": "use a build backend that honors SOURCE_DATE_EPOCH instead of times of the checkout or the clock",
     "content": "keep the build from writing times, paths or data in random order into that file",
-    "owner": "the build backend copies owners from the checkout: use one that normalizes them",
+    "owner": "use a build backend that normalizes the owners of files",
     "presence": "make the build independent of its folder and of files around it",
     "order": "sort folder listings in the build",
     "compression": "build both times with the same Python and zlib",
@@ -46,13 +46,13 @@ def find_differences(one: Path, other: Path) -> Iterator[tuple[str, str]]:
     try:
         first, second = _read_members(one), _read_members(other)
     except READ_ERRORS as problem:
-        yield "content", f"one of them cannot be read ({problem})"
+        yield "content", f"one of the two archives cannot be read ({problem})"
         return
     members_differ = False
     for name in sorted(first.keys() | second.keys()):
         if name not in first or name not in second:
             members_differ = True
-            yield "presence", f"{name} is in one of them only"
+            yield "presence", f"{name} is only in one of the two archives"
             continue
         for aspect, left, right in zip(_Member._fields, first[name], second[name], strict=True):
             if left != right:

@@ -38,4 +38,4 @@ def check_parsing_cost(metadata: bytes) -> None:
     fields = metadata.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     names = {line.partition(b":")[0] for line in fields.split(b"\n") if not line.startswith((b" ", b"\t"))}
     if len(fields) > _MAX_FIELDS_SIZE or len(names) > _MAX_FIELD_NAMES:
-        raise ArchiveError("has metadata with too many fields")
+        raise ArchiveError("has too many fields in its metadata")

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config_tables import ArchiveLimits
 
 REBUILD_FIX = f"build it again: {fixes.command('build-all')}"
-RAISE_LIMIT_FIX = "if it is meant to be that large, raise the limit in [tool.relnox.archives]"
 _MIN_UNPACKED_SIZE = 64 << 20
 """The size in bytes to which an archive may always unpack, however small it is."""
 
@@ -60,22 +59,30 @@ class ArchiveError(Failed):
         self.reason = message
 
 
-def too_large_error(message: str) -> ArchiveError:
-    """Return the error for an archive that exceeds one of the limits in `[tool.relnox.archives]`."""
-    return ArchiveError(message, RAISE_LIMIT_FIX, code="archive-too-large")
+def too_large_error(message: str, setting: str) -> ArchiveError:
+    """Return the error for an archive that exceeds the limit that a setting in `[tool.relnox.archives]` sets."""
+    fix = f"if the archive is meant to be that large, raise {setting} in [tool.relnox.archives]"
+    return ArchiveError(message, fix, code="archive-too-large")
 
 
 class SizeLimit(Record):
-    """The maximum size in bytes that an archive may unpack to, and the error message if it is exceeded."""
+    """The maximum size in bytes that an archive may unpack to.
+
+    Attributes:
+        size: The maximum size in bytes.
+        message: The error message if it is exceeded.
+        setting: The setting in `[tool.relnox.archives]` that raises the limit.
+    """
 
     size: int
     message: str
+    setting: str
 
 
-def unpacked_size_limit(packed: int, limits: ArchiveLimits) -> SizeLimit:
-    """Return the limit on the unpacked size of an archive whose file has `packed` bytes."""
+def unpacked_size_limit(packed_size: int, limits: ArchiveLimits) -> SizeLimit:
+    """Return the limit on the unpacked size of an archive whose file has `packed_size` bytes."""
     total = limits.max_unpacked << 20
-    by_ratio = max(packed * limits.max_ratio, _MIN_UNPACKED_SIZE)
+    by_ratio = max(packed_size * limits.max_ratio, _MIN_UNPACKED_SIZE)
     if by_ratio < total:
-        return SizeLimit(by_ratio, f"unpacks to more than {limits.max_ratio} times its size")
-    return SizeLimit(total, f"unpacks to more than {limits.max_unpacked} MiB")
+        return SizeLimit(by_ratio, f"unpacks to more than {limits.max_ratio} times its size", "max-ratio")
+    return SizeLimit(total, f"unpacks to more than {limits.max_unpacked} MiB", "max-unpacked")

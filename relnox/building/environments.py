@@ -100,7 +100,7 @@ class Installer(Record):
         else:
             argv = [python, "-m", "venv", "--clear", "--without-pip", folder]
         process.run(argv, env=self.env, timeout=_INSTALL_TIMEOUT).check(
-            f"creating an environment with {python}", fix=f"check that this works: {python} -m venv --help"
+            f"creating an environment with {python}", fix=f"check that venv works: {python} -m venv --help"
         )
         scripts = "Scripts" if os.name == "nt" else "bin"
         return Environment(folder, folder / scripts / ("python.exe" if os.name == "nt" else "python"))
@@ -172,11 +172,13 @@ class Installer(Record):
         reasons = []
         if newer := constraints.exclude_newer:
             if _pip_version() < _PIP_WITH_UPLOADED_PRIOR_TO:
-                reasons.append(f"exclude-newer: pip {_pip_version()} does not support it (pip 26 and uv do)")
+                reasons.append(f"pip {_pip_version()} does not support exclude-newer (pip 26 and uv do)")
             elif not pip_timestamp(newer):
-                reasons.append(f"exclude-newer = {newer!r}: pip needs a date and a time (uv reads it)")
+                reasons.append(
+                    f"pip does not support exclude-newer = {newer!r} (uv does; pip needs a date and a time)"
+                )
         if constraints.exclude_newer_package:
-            reasons.append("exclude-newer-package: pip does not support it (uv does)")
+            reasons.append("pip does not support exclude-newer-package (uv does)")
         return tuple(reasons)
 
     def resolve(

@@ -106,7 +106,7 @@ def _decompress(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[b
             raise ArchiveError(f"{problem} ({error})") from error
         unpacked += len(piece)
         if unpacked > limit.size:
-            raise too_large_error(limit.message)
+            raise too_large_error(limit.message, limit.setting)
         if piece:
             yield piece
     rest = inflate.unused_data

@@ -51,7 +51,7 @@ def _find_installed(version: str, path: str) -> Interpreter:
         raise Blocked(
             "value-invalid",
             f"{version!r} is not a Python version",
-            fix="write the major and minor version, such as 3.12",
+            fix="use the major and minor version, such as 3.12",
         )
     for candidate in _candidate_paths(version, path):
         if (full_version := _query_version(candidate)).startswith(f"{version}."):

@@ -136,7 +136,11 @@ def _read_result(
     if done and early_end is not None:
         failures.append(ProbeFailure(message=f"all checks ran, but Python's exit {early_end}"))
     elif not done:
-        failures.append(ProbeFailure(message=f"{running} {early_end or 'ends the interpreter (os._exit?)'}"))
+        failures.append(
+            ProbeFailure(
+                message=f"{running} {early_end or 'ends the interpreter without an error (such as os._exit)'}"
+            )
+        )
     return ProbeResult(
         failures=tuple(failures),
         versions=versions,

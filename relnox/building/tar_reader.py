@@ -68,25 +68,27 @@ def read_entries(stream: TarStream, limits: ArchiveLimits) -> Iterator[ArchiveEn
             return
         headers += 1
         if headers > limits.max_entries:
-            raise too_large_error(f"has more than {limits.max_entries} entries")
+            raise too_large_error(f"has more than {limits.max_entries} entries", "max-entries")
         kind, size, name = _parse_header(block)
         end = stream.position + -(-size // _BLOCK_SIZE) * _BLOCK_SIZE
         if kind in _EXTENDED_HEADER_KINDS:
             if size > _MAX_EXTENDED_HEADER_SIZE:
-                raise ArchiveError(f"has an extended tar header of {counted(size, 'byte')} (for {name!a})")
+                raise ArchiveError(
+                    f"has an extended tar header that is too large ({counted(size, 'byte')}, for {name!a})"
+                )
             extended.add(kind, stream.read(size))
         else:
             yield _make_entry(block, size, name, extended, stream.position)
             extended = _ExtendedHeaders()
         if not stream.skip_to(end):
-            raise ArchiveError(f"is truncated (in {name!a})")
+            raise ArchiveError(f"is truncated (in the content of {name!a})")
 
 
 def _parse_header(block: bytes) -> tuple[bytes, int, bytes]:
     """Return the type flag, the size in bytes and the name in a tar header."""
     checksum = _OCTAL.fullmatch(block[148:156])
     if checksum is None or int(checksum[1] or b"0", 8) not in _valid_checksums(block):
-        raise ArchiveError("is not a tar archive, or has a damaged header (checksum)")
+        raise ArchiveError("is not a tar archive, or has a header with a wrong checksum")
     for field in _NUMBER_FIELDS:
         _parse_number(block[field])
     _parse_number(block[136:148], negative=True)
@@ -116,7 +118,7 @@ def _parse_number(field: bytes, *, negative: bool = False) -> int:
             return value
     elif (digits := _OCTAL.fullmatch(field)) is not None:
         return int(digits[1] or b"0", 8)
-    raise ArchiveError(f"has a damaged tar header (number {field!a})")
+    raise ArchiveError(f"has a damaged tar header ({field!a} is not a number)")
 
 
 def _make_entry(block: bytes, size: int, name: bytes, extended: _ExtendedHeaders, offset: int) -> ArchiveEntry:
@@ -139,10 +141,10 @@ def _make_entry(block: bytes, size: int, name: bytes, extended: _ExtendedHeaders
     short_name = extended.name or short_name
     if entry_kind == "file" and short_name.endswith("/"):
         if kind != b"\0":
-            raise ArchiveError(f"has a file with the name of a folder: {quoted_name}")
+            raise ArchiveError(f"has a file whose name ends in a slash: {quoted_name}")
         entry_kind = "directory"
     if entry_kind != "file" and size:
-        raise ArchiveError(f"has content for a folder or a link: {quoted_name}")
+        raise ArchiveError(f"has a folder or a link with content: {quoted_name}")
     target = extended.target or _decode_utf8(block[157:257].partition(b"\0")[0])
     return ArchiveEntry(
         name=short_name.rstrip("/"),
@@ -192,7 +194,7 @@ class _ExtendedHeaders:
                 self.target = _decode_utf8(value)
             elif key == "size":
                 if not value.isdigit() or len(value) > 18:  # noqa: PLR2004 - as far as 64 bits go
-                    raise ArchiveError(f"has a pax header with the size {value!a}")
+                    raise ArchiveError(f"has a pax header with an invalid size: {value!a}")
                 self.size = int(value)
             elif key == "hdrcharset" and value != _UTF8.encode():
                 raise ArchiveError("has a pax header that is not in UTF-8")
@@ -204,7 +206,7 @@ def _parse_long_name(content: bytes) -> str:
     """Return the name in a GNU header for long names."""
     name, _, rest = content.partition(b"\0")
     if not name or rest.strip(b"\0"):
-        raise ArchiveError(f"has a damaged tar header (long name {content[:100]!a})")
+        raise ArchiveError(f"has a damaged tar header (invalid long name {content[:100]!a})")
     return _decode_utf8(name)
 
 

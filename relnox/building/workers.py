@@ -212,8 +212,8 @@ class Fork:
             future.exception(_POLL_INTERVAL * 4)
         raise Failed(
             "build-hook-timeout",
-            f"build hook timed out after {timeout:g} s",
-            fix=f"see its output: {fixes.command('build-all', '--verbose')}",
+            f"the build hook timed out after {timeout:g} s",
+            fix=f"find the cause in the output of the build: {fixes.command('build-all', '--verbose')}",
         )
 
 
@@ -251,6 +251,6 @@ class _OutputFile:
 def _server_died_error() -> Failed:
     return Failed(
         "build-process-died",
-        "warm process of the build backend died",
-        fix=f"rerun the build without warm processes: {fixes.command('build-all', '--isolation', 'strict')}",
+        "the process that runs the build backend died unexpectedly",
+        fix=f"run each build hook in a new process: {fixes.command('build-all', '--isolation', 'strict')}",
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LOCAL_HEADER_SIGNATURE = b"PK\x03\x04"
 """The signature of an entry's local header."""
-REWRITE_FIX = "write the wheel as Python's zipfile does: to a file, stored or deflated"
+REWRITE_FIX = "write the wheel with Python's zipfile, to a seekable file, and store or deflate its members"
 _END_SIGNATURE, _END64_SIGNATURE, _LOCATOR_SIGNATURE, _ENTRY_SIGNATURE = (
     b"PK\x05\x06",
     b"PK\x06\x06",
@@ -54,13 +54,13 @@ def find_directory(file: IO[bytes]) -> tuple[int, int, int]:
     if at < 0:
         file.seek(0)
         truncated = file.read(4) == LOCAL_HEADER_SIGNATURE
-        raise ArchiveError("is truncated (no zip directory)" if truncated else "is not a zip file")
+        raise ArchiveError("is truncated (the zip directory is missing)" if truncated else "is not a zip file")
     if len(tail) - at < _END_FIELDS.size:
-        raise ArchiveError("is truncated (in the last record of the zip file)")
+        raise ArchiveError("is truncated (the last record of the zip file is incomplete)")
     _, disk, first_disk, here, count, length, start, comment = _END_FIELDS.unpack_from(tail, at)
     end = size - len(tail) + at
     if len(tail) - at - _END_FIELDS.size != comment:
-        raise ArchiveError("has bytes after the archive")
+        raise ArchiveError("has extra bytes after the end of the zip archive")
     if comment:
         raise ArchiveError("has an archive comment (another archive could be hidden in it)", REWRITE_FIX)
     if tail[at - _LOCATOR_FIELDS.size : at].startswith(_LOCATOR_SIGNATURE) and at >= _LOCATOR_FIELDS.size:
@@ -74,12 +74,12 @@ def find_directory(file: IO[bytes]) -> tuple[int, int, int]:
         agree = agree and length in (length64, _ZIP64_SIZE_MARKER) and start in (start64, _ZIP64_SIZE_MARKER)
         expected = (_END64_SIGNATURE, 44, 0, end, True)
         if (signature, record, located_disk, located, agree) != expected or disks > 1:
-            raise ArchiveError("has ZIP64 records that contradict the other ones")
+            raise ArchiveError("has ZIP64 records that contradict its other records")
         disk, first_disk, here, count, length, start = disk64, first64, here64, count64, length64, start64
     if disk or first_disk or here != count:
         raise ArchiveError("is one part of a multi-part zip file")
     if start + length != end:
-        problem = "has bytes before the archive" if start + length < end else "is truncated"
+        problem = "has extra bytes before the zip archive" if start + length < end else "is truncated"
         raise ArchiveError(f"{problem} (the zip directory is not at its stated position)")
     return start, end, count
 
@@ -97,14 +97,14 @@ def parse_directory(data: bytes, count: int, findings: list[Finding]) -> list[Di
         name, extra = data[at : at + names], data[at + names : at + names + extras]
         at += names + extras + comments
         if len(name) != names or len(extra) != extras or at > len(data) or disk:
-            raise ArchiveError(f"has a damaged zip directory (at {quote_name(name)})")
+            raise ArchiveError(f"has a damaged zip directory (in the record of {quote_name(name)})")
         fields64 = find_zip64_field(extra, name, findings)
         size, packed, start = resolve_zip64((size, packed, start), fields64, name)
         if comments:
             findings.append(
                 rejected_by_index(
                     "zip-rejected",
-                    f"has a comment on {quote_name(name)} (rejected by the public index)",
+                    f"has a comment for {quote_name(name)} (rejected by the public index)",
                     REWRITE_FIX,
                 )
             )
@@ -121,12 +121,12 @@ def find_zip64_field(extra: bytes, name: bytes, findings: list[Finding]) -> byte
         kind, size = _EXTRA_FIELDS.unpack_from(extra) if len(extra) >= _EXTRA_FIELDS.size else (0, len(extra))
         value, extra = extra[_EXTRA_FIELDS.size :][:size], extra[_EXTRA_FIELDS.size + size :]
         if len(value) != size:
-            raise ArchiveError(f"has a damaged extra field (at {quote_name(name)})")
+            raise ArchiveError(f"has a damaged extra field (of {quote_name(name)})")
         if kind in (_ZIP64_FIELD, _UNICODE_PATH_FIELD) and kind in kinds:
             findings.append(
                 rejected_by_index(
                     "zip-rejected",
-                    f"has a duplicate extra field at {quote_name(name)} (rejected by the public index)",
+                    f"has a duplicate extra field for {quote_name(name)} (rejected by the public index)",
                     REWRITE_FIX,
                 )
             )
@@ -153,7 +153,7 @@ def resolve_zip64(values: tuple[int, ...], fields64: bytes, name: bytes) -> tupl
 
 
 def _zip64_contradiction(name: bytes) -> ArchiveError:
-    return ArchiveError(f"has ZIP64 fields that contradict the other ones (at {quote_name(name)})")
+    return ArchiveError(f"has ZIP64 fields that contradict other fields (of {quote_name(name)})")
 
 
 def quote_name(name: bytes) -> str:

@@ -44,7 +44,7 @@ def read_entries(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[ArchiveEn
     """
     start, end, count = zip_directory.find_directory(file)
     if count > limits.max_entries:
-        raise too_large_error(f"has more than {limits.max_entries} entries")
+        raise too_large_error(f"has more than {limits.max_entries} entries", "max-entries")
     if end - start > count * zip_directory.MAX_ENTRY_SIZE:
         raise ArchiveError("has a zip directory that is too large for its entries")
     file.seek(start)
@@ -53,7 +53,7 @@ def read_entries(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[ArchiveEn
     records = zip_directory.parse_directory(file.read(end - start), count, findings)
     limit = unpacked_size_limit(file.seek(0, 2), limits)
     if sum(record.size for record in records) > limit.size:
-        raise too_large_error(limit.message)
+        raise too_large_error(limit.message, limit.setting)
     entries: dict[int, ArchiveEntry] = {}
     expected = 0
     in_file = sorted(range(count), key=lambda number: records[number].header_position)
@@ -62,7 +62,7 @@ def read_entries(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[ArchiveEn
         record = records[number]
         quoted_name = quote_name(record.name)
         if record.header_position != expected and not entries:
-            add(error("zip-ambiguous", "has bytes before the archive"))
+            add(error("zip-ambiguous", "has extra bytes before the zip archive"))
         data = _check_local_header(file, record, findings)
         entries[number] = _make_entry(record, data, findings)
         expected = data + record.compressed_size
@@ -111,7 +111,7 @@ def read_content(file: IO[bytes], entry: ArchiveEntry) -> Iterator[bytes]:
     if size != entry.size or not whole:
         raise ArchiveError(f"has a file {entry.name!r} that does not have its stated size")
     if crc != entry.crc32:
-        raise ArchiveError(f"has a damaged file {entry.name!r} (CRC)")
+        raise ArchiveError(f"has a damaged file {entry.name!r} (wrong CRC)")
 
 
 def _check_local_header(file: IO[bytes], record: DirectoryEntry, findings: list[Finding]) -> int:
@@ -135,7 +135,7 @@ def _check_local_header(file: IO[bytes], record: DirectoryEntry, findings: list[
         add(
             rejected_by_index(
                 "zip-rejected",
-                f"has the size of {quoted_name} after its content (rejected by the public index)",
+                f"stores the size of {quoted_name} after its content (rejected by the public index)",
                 REWRITE_FIX,
             )
         )
@@ -168,7 +168,11 @@ def _make_entry(record: DirectoryEntry, data: int, findings: list[Finding]) -> A
     except UnicodeDecodeError:
         name = record.name.decode("utf-8", "replace")
         add(
-            error("member-name-unsafe", f"member name is not UTF-8, or not marked as UTF-8: {name!r}", REWRITE_FIX)
+            error(
+                "member-name-unsafe",
+                f"member name is not valid UTF-8, or not marked as UTF-8: {name!r}",
+                REWRITE_FIX,
+            )
         )
     quoted_name = repr(name)
     kind: Literal["file", "directory", "symlink"] = "directory" if name.endswith("/") else "file"
@@ -179,9 +183,9 @@ def _make_entry(record: DirectoryEntry, data: int, findings: list[Finding]) -> A
     elif type_ not in (0, _FILE_TYPE, _FOLDER_TYPE):
         add(error("device-in-wheel", f"contains a device or a pipe: {quoted_name}", "exclude it from the wheel"))
     elif type_ == _FOLDER_TYPE and kind == "file":
-        add(error("zip-ambiguous", f"contains a folder with the name of a file: {quoted_name}"))
+        add(error("zip-ambiguous", f"contains a folder whose name does not end in a slash: {quoted_name}"))
     if kind == "directory" and record.size:
-        add(error("zip-ambiguous", f"has content for a folder: {quoted_name}"))
+        add(error("zip-ambiguous", f"has a folder with content: {quoted_name}"))
     if record.flags & _ENCRYPTED_FLAG:
         raise ArchiveError(f"contains an encrypted file: {quoted_name}", "build it again without encryption")
     if record.compression_method not in (_STORED, _DEFLATED):

@@ -83,16 +83,19 @@ def test_a_valid_sdist_and_wheel_have_no_findings(tmp_path: Path) -> None:
 # --- metadata ------------------------------------------------------------------------------------------
 
 FIELDS = [
-    ("Metadata-Version: 2.6", "Metadata-Version is 2.6 (the public index accepts 1.0 to 2.5)"),
-    ("Metadata-Version: 2.0", "Metadata-Version is 2.0 (never standardized, rejected by the public index)"),
+    ("Metadata-Version: 2.6", "Metadata-Version is 2.6 (the public index accepts at most 1.0 to 2.5)"),
+    ("Metadata-Version: 2.0", "Metadata-Version 2.0 is rejected by the public index (it was never standardized)"),
     ("Metadata-Version: 2.3", "license-expression introduced in metadata version 2.4, not 2.3"),
-    ("Summary: " + "x" * 513, "Summary has 513 characters (the public index accepts 512)"),
+    ("Summary: " + "x" * 513, "Summary has 513 characters (the public index accepts at most 512)"),
     ("Summary: one\n  two", "'summary' must be a single line"),
     ("Author-email: unknown", "Author-email 'unknown' is not a valid email address"),
     ("Author-email: a@b..org", "Author-email 'a@b..org' is not a valid email address"),
     ("Author-email: a@under_score.org", "Author-email 'a@under_score.org' is not a valid email address"),
     ("Maintainer-email: a@home.local", "Maintainer-email 'a@home.local' is not a valid email address"),
-    ("Project-URL: " + "x" * 33 + ", https://example.org", "has 33 characters (the public index accepts 32)"),
+    (
+        "Project-URL: " + "x" * 33 + ", https://example.org",
+        "has 33 characters (the public index accepts at most 32)",
+    ),
     ("Project-URL: , https://example.org", "Project-URL 'https://example.org' has no label"),
     ("Project-URL: Home", "Project-URL Home = '' is not a valid web address"),
     ("Project-URL: Home, example.org", "Project-URL Home = 'example.org' is not a valid"),
@@ -103,7 +106,7 @@ FIELDS = [
     ),
     ("Home-page: ftp://example.org", "Home-page 'ftp://example.org' is not a valid web address"),
     ("Download-URL: http://[broken", "Download-URL 'http://[broken' is not a valid web address"),
-    ("Classifier: Private :: Do Not Upload", "'Private :: Do Not Upload' prevents publishing to the public index"),
+    ("Classifier: Private :: Do Not Upload", "'Private :: Do Not Upload' prevents uploads to the public index"),
     ("Classifier: Natural Language :: Ukranian", "'Natural Language :: Ukranian' is deprecated"),
     ("Classifier: Python :: 3", "classifier 'Python :: 3' is not known to the public index"),
     ("Classifier: Topic", "classifier 'Topic' is not known to the public index"),
@@ -140,7 +143,7 @@ def test_what_the_index_rejects_is_a_warning_for_private_packages(tmp_path: Path
     metadata = with_fields("Classifier: Private :: Do Not Upload", f"Summary: {'x' * 513}")
     private = checks.ExpectedArchive(name="demo-app", is_private=True)
     assert found(wheel(tmp_path, metadata=metadata), private) == [
-        "warning: Summary has 513 characters (the public index accepts 512)"
+        "warning: Summary has 513 characters (the public index accepts at most 512)"
     ]
     path = wheel(tmp_path, metadata=METADATA.replace("Demo-App", "other"))
     assert found(path, private) == ["error: Name is 'other' in the metadata, but demo-app in the file name"]
@@ -255,7 +258,7 @@ def test_prohibited_project_names(tmp_path: Path) -> None:
 def test_a_file_name_that_is_too_long_is_rejected(tmp_path: Path) -> None:
     name = "demo_app-1.0-" + ".".join(f"py{number}" for number in range(200, 238)) + "-none-any.whl"
     assert found(wheel(tmp_path, name=name)) == [
-        f"error: file name has {len(name)} characters (the public index accepts 246)"
+        f"error: file name has {len(name)} characters (the public index accepts at most 246)"
     ]
 
 
@@ -345,11 +348,11 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 MEMBERS: list[tuple[tarfile.TarInfo, str]] = [
     (
         special(f"{TOP}/passwd", tarfile.SYMTYPE, "/etc/passwd"),
-        f"error: contains a link that leads out of the sdist: '{TOP}/passwd' -> '/etc/passwd'",
+        f"error: contains a link to a target outside the sdist: '{TOP}/passwd' -> '/etc/passwd'",
     ),
     (
         special(f"{TOP}/up", tarfile.SYMTYPE, "../../outside"),
-        f"error: contains a link that leads out of the sdist: '{TOP}/up' -> ",
+        f"error: contains a link to a target outside the sdist: '{TOP}/up' -> ",
     ),
     (
         special(f"{TOP}/hard", tarfile.LNKTYPE, "../../outside"),
@@ -363,7 +366,7 @@ MEMBERS: list[tuple[tarfile.TarInfo, str]] = [
     (special(f"{TOP}/pipe", tarfile.FIFOTYPE), f"error: contains a named pipe (FIFO): '{TOP}/pipe'"),
     (
         special(f"{TOP}/../../up.py", tarfile.REGTYPE),
-        f"error: member name leads out of the archive (..): '{TOP}/../../up.py'",
+        f"error: member name points outside the archive (..): '{TOP}/../../up.py'",
     ),
     (special(f"{TOP}/a\\b.py", tarfile.REGTYPE), "member name has a backslash"),
     (special(f"{TOP}/bell\x07.py", tarfile.REGTYPE), "member name has control characters"),
@@ -390,8 +393,8 @@ def test_the_top_level_folder_of_an_sdist_has_its_name(tmp_path: Path) -> None:
     ("drop", "said"),
     [
         ("pyproject.toml", "error: pyproject.toml is missing (the sdist cannot be built)"),
-        ("README.md", "error: README.md is missing (named by project.readme)"),
-        ("LICENSE", "error: LICENSE is missing (named by project.license-files)"),
+        ("README.md", "error: README.md is missing (project.readme refers to it)"),
+        ("LICENSE", "error: LICENSE is missing (project.license-files refers to it)"),
     ],
 )
 def test_files_missing_from_an_sdist(drop: str, said: str, tmp_path: Path) -> None:
@@ -454,13 +457,13 @@ SCRIPTS = f"{INFO}/entry_points.txt"
 TWICE = struct.pack("<HH", 1, 0) * 2
 WHEELS: list[tuple[str, Make]] = [
     (
-        f"error: files are not in RECORD: {INFO}/METADATA, {INFO}/WHEEL, {INFO}/entry_points.txt and 3 more",
+        f"error: files are missing from RECORD: {INFO}/METADATA, {INFO}/WHEEL, {INFO}/entry_points.txt and 3 more",
         lambda to: wheel(to, record=f"{INFO}/RECORD,,\n"),
     ),
     ("error: RECORD is missing", lambda to: wheel(to, drop=[f"{INFO}/RECORD"])),
-    ("error: WHEEL is missing", lambda to: wheel(to, drop=[f"{INFO}/WHEEL"])),
+    ("error: the WHEEL file is missing", lambda to: wheel(to, drop=[f"{INFO}/WHEEL"])),
     (
-        "error: files of RECORD are missing: demo_app/py.typed",
+        "error: files listed in RECORD are missing: demo_app/py.typed",
         lambda to: wheel(to, drop=["demo_app/py.typed"]),
     ),
     (
@@ -473,11 +476,11 @@ WHEELS: list[tuple[str, Make]] = [
     ),
     ("error: RECORD cannot be read: ", lambda to: wheel(to, record="x" * 200_000)),
     (
-        "error: tags in WHEEL differ from those of the file name",
+        "error: the tags in the WHEEL file differ from those in the file name",
         lambda to: wheel(to, MODULES | {f"{INFO}/WHEEL": "Wheel-Version: 1.0\nTag: cp311-cp311-win32\n"}),
     ),
     (
-        "error: Wheel-Version is '2.0' (installers support 1.x)",
+        "error: Wheel-Version is '2.0' in the WHEEL file (installers support 1.x)",
         lambda to: wheel(to, MODULES | {f"{INFO}/WHEEL": "Wheel-Version: 2.0\nTag: py3-none-any\n"}),
     ),
     (
@@ -485,7 +488,7 @@ WHEELS: list[tuple[str, Make]] = [
         lambda to: wheel(to, MODULES | {"other-1.0.dist-info/x": ""}),
     ),
     (
-        "error: member name leads out of the archive (..): '../outside.py'",
+        "error: member name points outside the archive (..): '../outside.py'",
         lambda to: wheel(to, MODULES | {"../outside.py": ""}),
     ),
     ("error: member name is absolute: '/etc/passwd'", lambda to: wheel(to, MODULES | {"/etc/passwd": ""})),
@@ -499,7 +502,7 @@ WHEELS: list[tuple[str, Make]] = [
         lambda to: wheel(to, MODULES | {SCRIPTS: "[console_scripts]\n../run = demo_app:main\n"}),
     ),
     (
-        "error: script run = 'demo_app' names no function",
+        "error: script run = 'demo_app' does not refer to a function",
         lambda to: wheel(to, MODULES | {SCRIPTS: "[console_scripts]\nrun = demo_app\n"}),
     ),
     (
@@ -527,8 +530,8 @@ WHEELS: list[tuple[str, Make]] = [
         f"error: contains a file with unsupported compression method 12: '{INFO}/METADATA'",
         lambda to: wheel(to, compression=zipfile.ZIP_BZIP2),
     ),
-    ("error: has bytes before the archive", lambda to: changed(wheel(to), lambda old: b"#!/bin/sh\n" + old)),
-    ("error: has bytes after the archive", lambda to: changed(wheel(to), lambda old: old + b"trailing")),
+    ("error: has extra bytes before the zip archive", lambda to: changed(wheel(to), lambda old: b"#!/bin/sh\n" + old)),
+    ("error: has extra bytes after the end of the zip archive", lambda to: changed(wheel(to), lambda old: old + b"trailing")),
     ("error: has two names for one file: 'demo_app/__init__.py'", lambda to: changed(wheel(to), _renamed)),
     (f"error: has two sizes for '{INFO}/METADATA'", lambda to: changed(wheel(to), _resized)),
     (
@@ -536,12 +539,12 @@ WHEELS: list[tuple[str, Make]] = [
         lambda to: reopened(wheel(to), hidden=b"x"),
     ),
     (
-        "error: has the size of 'demo_app/py.typed' after its content",
+        "error: stores the size of 'demo_app/py.typed' after its content",
         lambda to: reopened(wheel(to), streamed=True),
     ),
-    ("error: has a comment on 'demo_app/py.typed'", lambda to: reopened(wheel(to), comment=b"hello")),
+    ("error: has a comment for 'demo_app/py.typed'", lambda to: reopened(wheel(to), comment=b"hello")),
     (
-        "error: has a duplicate extra field at 'demo_app/py.typed' (rejected by the public index)",
+        "error: has a duplicate extra field for 'demo_app/py.typed' (rejected by the public index)",
         lambda to: reopened(wheel(to), extra=TWICE),
     ),
     ("error: contains a symbolic link: 'demo_app/py.typed'", lambda to: reopened(wheel(to), mode=0o120777)),
@@ -702,7 +705,7 @@ def test_tokens_are_reported_without_their_value(token: str, held: str, kind: Ma
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        (".env", "API_TOKEN=abc", "error: demo_app-1.0/.env contains local settings (by its name)"),
+        (".env", "API_TOKEN=abc", "error: demo_app-1.0/.env contains local settings (according to its name)"),
         (".env.local", "export DB_PASSWORD='x'", "error: demo_app-1.0/.env.local contains local settings"),
         (".env", "COMPOSE_PROJECT=demo", "warning: demo_app-1.0/.env contains local settings"),
         (".pypirc", "[pypi]\n", "error: demo_app-1.0/.pypirc contains credentials of package indexes"),
@@ -710,7 +713,7 @@ def test_tokens_are_reported_without_their_value(token: str, held: str, kind: Ma
         ("keys/id_rsa", "x", "error: demo_app-1.0/keys/id_rsa contains a private SSH key"),
         (".git-credentials", "x", "error: demo_app-1.0/.git-credentials contains credentials of git"),
         (".aws/credentials", "x", "error: demo_app-1.0/.aws/credentials contains credentials of a cloud"),
-        ("demo.p12", "x", "warning: demo_app-1.0/demo.p12 is a key store (by its name)"),
+        ("demo.p12", "x", "warning: demo_app-1.0/demo.p12 is a key store (according to its name)"),
         (
             "tests/.pypirc",
             "[pypi]\n",
@@ -727,7 +730,7 @@ def test_files_with_secrets_are_known_by_name(name: str, content: str, said: str
 def test_untracked_local_settings_are_an_error(tmp_path: Path) -> None:
     findings = found(sdist(tmp_path, {".env": "COMPOSE_PROJECT=demo", "src/demo_app/__init__.py": ""}), GOOD)
     assert findings == [
-        "error: demo_app-1.0/.env contains local settings (by its name)",
+        "error: demo_app-1.0/.env contains local settings (according to its name)",
         "warning: contains files that git does not track: .env",
     ]
 
@@ -812,8 +815,8 @@ def test_modules_of_a_wheel_that_differ_from_its_sdist(tmp_path: Path) -> None:
         "demo_app/_version.py": "v = 1\n",
     }
     assert paired(tmp_path, sdist=source, wheel=built) == [
-        "warning: files differ from its sdist: demo_app/__init__.py",
-        "warning: files are not in its sdist: demo_app/new.py",
+        "warning: has files that differ from those in its sdist: demo_app/__init__.py",
+        "warning: has files that are not in its sdist: demo_app/new.py",
     ]
 
 

@@ -360,7 +360,7 @@ def test_a_killed_server_is_reported_without_waiting(
     said: list[str] = []
 
     def hook() -> None:
-        with pytest.raises(Failed, match="warm process of the build backend died") as error:
+        with pytest.raises(Failed, match="the process that runs the build backend died unexpectedly") as error:
             Fork(near).run_script(
                 [sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=LIMIT, on_line=print
             )

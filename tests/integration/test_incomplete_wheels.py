@@ -46,7 +46,7 @@ def test_a_wheel_that_installs_nothing_is_an_error(files: dict[str, str], tmp_pa
     allowed = checks.ExpectedArchive(name="demo-app", may_be_empty=True)
     assert not [each for each in found(path, allowed) if each.startswith("error")]
     fix = next(each.fix for each in checks.check_archive(archives.read(path), PLAIN) if each.message in EMPTY)
-    settings = tomllib.loads(fix.rpartition(": ")[2].replace("[tool.relnox] ", ""))
+    settings = tomllib.loads(fix.rpartition(", set ")[2].removesuffix(" in [tool.relnox]"))
     assert settings == {"metadata-only": ["demo-app"]}
 
 
@@ -94,7 +94,7 @@ def test_a_wheel_with_only_tests_is_reported(tmp_path: Path) -> None:
 )
 def test_platform_wheels_need_native_files(files: dict[str, str | bytes], native: bool, tmp_path: Path) -> None:
     path = wheel(tmp_path, MODULES | files, name=LINUX)
-    said = "error: is for manylinux_2_28_x86_64, but has no native modules or programs"
+    said = "error: is tagged for manylinux_2_28_x86_64, but has no native modules or programs"
     assert (said in found(path)) is not native
     optional = checks.ExpectedArchive(name="demo-app", extensions_are_optional=True)
     assert said not in found(path, optional)
@@ -191,7 +191,7 @@ def test_a_build_of_an_empty_wheel_fails_unless_the_settings_allow_it(tmp_path: 
 
     assert ran.code == 2, ran.text
     assert "home-1.0-py3-none-any.whl: is empty (no modules, scripts or data)" in ran.err
-    assert '[tool.relnox] metadata-only = ["home"]' in ran.err
+    assert 'set metadata-only = ["home"] in [tool.relnox]' in ran.err
     assert not (root / "dist/manifest.json").exists()
 
     with (root / "pyproject.toml").open("a") as out:
@@ -216,7 +216,7 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
             "warning: home-1.0.tar.gz: contains files that git does not track: extra.py [untracked-file-in-sdist]"
         )
         assert (
-            f"        {warned}\n          fix: exclude them in the build configuration, or git add them\n"
+            f"        {warned}\n          fix: exclude them in the build configuration, or add them to git\n"
             in ran.err
         )
         assert f"verified, {number} warnings (" in ran.err
@@ -232,7 +232,7 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
                 "code": "untracked-file-in-sdist",
                 "file": "home-1.0.tar.gz",
                 "message": "contains files that git does not track: extra.py",
-                "fix": "exclude them in the build configuration, or git add them",
+                "fix": "exclude them in the build configuration, or add them to git",
             }
         ]
         by_twine = [each["message"] for step in checked for each in step["warnings"]]

@@ -154,7 +154,7 @@ def test_requirements_added_by_a_metadata_hook(tmp_path: Path, kept: Path) -> No
     assert "home-1.2.tar.gz: requirement added>=1 is in the metadata, but not in pyproject.toml" in ran.err
     # hatchling asks its hooks no more where it builds of an sdist.
     assert "home-1.2-py3-none-any.whl: requirement added>=1 is in the metadata of its sdist only" in ran.err
-    assert 'if a build hook adds it, announce it: project.dynamic = ["dependencies"]' in ran.err
+    assert 'if a build hook adds it, set dynamic = ["dependencies"] in [project]' in ran.err
     assert list((tmp_path / "dist").iterdir()) == []
     dynamic = pyproject("home", "hatchling", f'dynamic = ["dependencies"]\n{hook}')
     ran = build_all(write(tmp_path, {"pyproject.toml": dynamic}))
@@ -250,7 +250,7 @@ UNPUBLISHABLE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "direct reference": (
         {"requires": (DIRECT,)},
-        f"requirement {DIRECT} names a URL (rejected by the public index)",
+        f"requirement {DIRECT} refers to a URL (rejected by the public index)",
     ),
 }
 

@@ -661,7 +661,7 @@ BAD = {
         "select wheels in [tool.relnox.wheels]",
     ],
     "wrong version": ["version is 2.0, but 1.0 was planned"],
-    "damaged": ["files of RECORD are missing: demo_app/py.typed"],
+    "damaged": ["files listed in RECORD are missing: demo_app/py.typed"],
     "fails": [f"cibuildwheel for {LINUX_JOB} ended with status 3", "| cibuildwheel was here"],
 }
 

@@ -138,8 +138,8 @@ OF_A_WHEEL: dict[str, Case] = {
         {},
         [("permissions", "a-1/a.py: permissions 100644 and 100600"), ("content", "a-1/b.py: content")],
     ),
-    "missing": ((A,), {}, [("presence", "a-1/b.py is in one of them only")]),
-    "added": ((A, B, ("a-1/c.py", b"", {})), {}, [("presence", "a-1/c.py is in one of them only")]),
+    "missing": ((A,), {}, [("presence", "a-1/b.py is only in one of the two archives")]),
+    "added": ((A, B, ("a-1/c.py", b"", {})), {}, [("presence", "a-1/c.py is only in one of the two archives")]),
     "order": ((B, A), {}, [("order", "the order of the files differs")]),
     "compression": (
         (A, B),
@@ -169,7 +169,7 @@ OF_AN_SDIST: dict[str, Case] = {
         {},
         [("content", "a-1/b.py: content")],
     ),
-    "missing": ((A,), {}, [("presence", "a-1/b.py is in one of them only")]),
+    "missing": ((A,), {}, [("presence", "a-1/b.py is only in one of the two archives")]),
     "order": ((B, A), {}, [("order", "the order of the files differs")]),
     "compression": ((A, B), {"level": 1}, [("compression", "the same files are compressed differently")]),
 }

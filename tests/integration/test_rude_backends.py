@@ -167,7 +167,7 @@ def test_a_warm_process_killed_by_a_hook_is_reported(tmp_path: Path) -> None:
     began = time.monotonic()
     ran, _ = build(root)
     assert ran.code == 2, ran.text
-    assert "warm process of the build backend died" in ran.err
+    assert "the process that runs the build backend died unexpectedly" in ran.err
     assert "--isolation strict" in ran.err
     assert time.monotonic() - began < 30
 

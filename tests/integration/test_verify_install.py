@@ -264,7 +264,7 @@ BROKEN = {
     ),
     "an interpreter that is ended": (
         {"demo.py": "import os\nprint('so long', flush=True)\nos._exit(0)\n"},
-        "import demo ends the interpreter (os._exit?)",
+        "import demo ends the interpreter without an error (such as os._exit)",
         "list the content of",
     ),
     "a crash": (

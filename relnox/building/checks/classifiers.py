@@ -60,8 +60,8 @@ def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[
             yield rejected_by_index(
                 "classifier-unknown",
                 f"classifier {classifier!r} is not known to the public index",
-                "use one of those that `python -m trove_classifiers` prints "
-                f"({fixes.install('trove-classifiers')})",
+                "replace it with a classifier that `python -m trove_classifiers` lists "
+                f"(to install it: {fixes.install('trove-classifiers')})",
             )
 
 

@@ -55,7 +55,7 @@ class ExtensionDeclaration(NamedTuple):
 
     Attributes:
         reason: The setting or the call that declares the modules, as a clause for messages.
-        is_certain: Whether every build must produce them; False if code decides that, or they are marked as optional.
+        is_certain: Whether every build must produce them; False if code decides that, or if they are optional.
     """
 
     reason: str
@@ -74,8 +74,8 @@ def check_completeness(
             yield error(
                 "wheel-without-modules",
                 "is empty (no modules, scripts or data)",
-                f"{_INCLUDE_MODULES_FIX}; for a package that consists of requirements only: "
-                f'[tool.relnox] metadata-only = ["{archive.name}"]',
+                f"{_INCLUDE_MODULES_FIX}; if the package only consists of requirements, set "
+                f'metadata-only = ["{archive.name}"] in [tool.relnox]',
             )
         return
     if are_only_tests(import_names(archive)):
@@ -87,9 +87,9 @@ def check_completeness(
     if archive.platforms != {"any"} and not optional_extensions and not _has_native_file(archive):
         yield error(
             "wheel-without-extensions",
-            f"is for {format_names(archive.platforms)}, but has no native modules or programs",
-            f"check why the build does not compile them ({_VERBOSE_BUILD_COMMAND}), or build a wheel for any platform; if they "
-            f"are optional: {_optional_extensions_setting(archive)}",
+            f"is tagged for {format_names(archive.platforms)}, but has no native modules or programs",
+            f"find out why the build does not compile them: {_VERBOSE_BUILD_COMMAND}; "
+            f"if they are optional, {_optional_extensions_fix(archive)}",
         )
 
 
@@ -99,12 +99,13 @@ def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
         return
     if (declared := find_declared_extensions(sdist)) is None or _has_native_file(wheel):
         return
-    optional = f"if they are optional: {_optional_extensions_setting(wheel)}"
+    optional = f"if they are optional, {_optional_extensions_fix(wheel)}"
     if declared.is_certain:
         yield error(
             "wheel-without-extensions",
             f"has no native modules, although {declared.reason}",
-            f"check that the sdist has their sources, and that the build compiles them ({_VERBOSE_BUILD_COMMAND}); {optional}",
+            "check that the sdist has their sources, and that the build compiles them: "
+            f"{_VERBOSE_BUILD_COMMAND}; {optional}",
         )
     else:
         yield warning(
@@ -169,8 +170,8 @@ def _has_native_file(archive: Archive) -> bool:
     )
 
 
-def _optional_extensions_setting(archive: Archive) -> str:
-    return f'[tool.relnox] optional-extensions = ["{archive.name}"]'
+def _optional_extensions_fix(archive: Archive) -> str:
+    return f'set optional-extensions = ["{archive.name}"] in [tool.relnox]'
 
 
 def _read_top_level_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:

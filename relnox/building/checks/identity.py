@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-_UPDATE_BACKEND_FIX = "use a current version of the build backend, which copies what pyproject.toml says"
+_UPDATE_BACKEND_FIX = "update the build backend to a version that copies the metadata from pyproject.toml"
 _PROHIBITED_NAMES = frozenset({"requirements-txt", "rrequirements-txt"})
 _MAX_FILE_NAME = 255 - len(".metadata")  # the public index stores the metadata beside the file
 
@@ -33,8 +33,8 @@ class ExpectedArchive(Record, kw_only=True):
         requires: The `Requires-Dist` values, in any order and spelling, including the markers of extras; None if
             the backend computes them.
         tracked_files: The files that git tracks, relative to the package's folder; None outside git.
-        parent_folder_files: Names and contents of files that git tracks in parent folders, since backends copy some of them.
-        is_private: Whether the package is never published to the public index, whose rules then only cause warnings.
+        parent_folder_files: Names and contents of tracked files in parent folders; backends copy some of them.
+        is_private: Whether the package is never published to the public index; then its rules only cause warnings.
         may_be_empty: Whether a wheel may install nothing, because the package consists only of requirements.
         extensions_are_optional: Whether a wheel may lack the native modules that the source declares.
     """
@@ -64,13 +64,13 @@ def _compare_with_plan(archive: Archive, expected: ExpectedArchive) -> Iterator[
         yield error(
             "name-differs-from-plan",
             f"name is {archive.name}, but {expected.name} was planned",
-            "check where the build backend takes the name from",
+            "check where the build backend gets the name from",
         )
     if expected.version is not None and archive.version != expected.version:
         yield error(
             "version-differs-from-plan",
             f"version is {archive.version}, but {expected.version} was planned",
-            "check where the build backend takes the version from",
+            "check where the build backend gets the version from",
         )
 
 
@@ -110,7 +110,7 @@ def _check_file_name(archive: Archive) -> Iterator[Finding]:
     if len(actual) > _MAX_FILE_NAME:
         yield rejected_by_index(
             "file-name-too-long",
-            f"file name has {len(actual)} characters (the public index accepts {_MAX_FILE_NAME})",
+            f"file name has {len(actual)} characters (the public index accepts at most {_MAX_FILE_NAME})",
             "shorten the name or the version",
         )
 
@@ -153,5 +153,5 @@ def _compare_requirements(archive: Archive, planned: tuple[str, ...]) -> Iterato
         yield error(
             "requirement-added",
             f"requirement {requirement} is in the metadata, but not in pyproject.toml",
-            'if a build hook adds it, announce it: project.dynamic = ["dependencies"]',
+            'if a build hook adds it, set dynamic = ["dependencies"] in [project]',
         )

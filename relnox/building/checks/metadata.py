@@ -44,19 +44,19 @@ _RESERVED_DOMAINS = ("arpa", "invalid", "local", "localhost", "onion", "test")
 _FIXES = {
     "classifier": "write project.classifiers as a list of strings",
     "description-content-type": 'write readme = { file = "README.md", content-type = "text/markdown" }',
-    "dynamic": "only fields other than the name and the version can be dynamic in metadata",
-    "import-name": "list importable modules, with ; private behind those that are not for users",
-    "import-namespace": "list importable packages",
+    "dynamic": "remove the name and the version from the dynamic fields",
+    "import-name": "list only importable modules (add `; private` to those that are not for users)",
+    "import-namespace": "list only importable packages",
     "keywords": 'write it as a list: keywords = ["release", "build"]',
-    "license-expression": 'write an SPDX expression, as in license = "MIT OR Apache-2.0"',
-    "license-file": 'list files below the package\'s folder, as in license-files = ["LICENSE"]',
+    "license-expression": 'write an SPDX expression, like license = "MIT OR Apache-2.0"',
+    "license-file": 'list files inside the package\'s folder, like license-files = ["LICENSE"]',
     "project-url": "give every entry of project.urls its own label",
-    "provides-extra": "use only letters, digits, -, _ and . in names of extras",
-    "requires-dist": "fix the entry of project.dependencies; a valid one is \"demo>=1; python_version<'3.12'\"",
-    "requires-python": 'write it as in requires-python = ">=3.11"',
+    "provides-extra": "use only letters, digits, -, _ and . in the names of extras",
+    "requires-dist": "fix the entry of project.dependencies, as in \"demo>=1; python_version<'3.12'\"",
+    "requires-python": 'write it like requires-python = ">=3.11"',
     "summary": "make project.description one line; put the long text into project.readme",
 }
-_DEFAULT_FIX = "fix the field in pyproject.toml, or use a current version of the build backend"
+_DEFAULT_FIX = "fix the field in pyproject.toml, or update the build backend"
 _CHECKED_ELSEWHERE = frozenset({"metadata-version", "name", "version"})
 """Fields for which other checks have their own findings."""
 
@@ -95,13 +95,14 @@ def _check_metadata_version(version: str | None) -> Iterator[Finding]:
     elif version == "2.0":
         yield rejected_by_index(
             "metadata-version-unsupported",
-            "Metadata-Version is 2.0 (never standardized, rejected by the public index)",
+            "Metadata-Version 2.0 is rejected by the public index (it was never standardized)",
             "build with a current version of the build backend",
         )
     elif version not in _METADATA_VERSIONS:
         yield rejected_by_index(
             "metadata-version-unsupported",
-            f"Metadata-Version is {version} (the public index accepts {_METADATA_VERSIONS[0]} to {_METADATA_VERSIONS[-1]})",
+            f"Metadata-Version is {version} "
+            f"(the public index accepts {_METADATA_VERSIONS[0]} to {_METADATA_VERSIONS[-1]})",
             'set core-metadata-version = "2.4" in [tool.hatch.build.targets.wheel] and .sdist, '
             "or use an earlier version of another backend",
         )
@@ -127,7 +128,7 @@ def _check_specification(raw: RawMetadata, unparsed: Mapping[str, list[str]]) ->
 
 def _check_email_addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield invalid email addresses, as warnings if a field has several, which the public index does not check."""
-    fix = 'write it as in authors = [{ name = "Demo Team", email = "team@example.org" }]'
+    fix = 'write it like authors = [{ name = "Demo Team", email = "team@example.org" }]'
     for key, field in (("author_email", "Author-email"), ("maintainer_email", "Maintainer-email")):
         addresses = [address for _, address in getaddresses([fields.get(key, "")]) if address]
         for address in addresses:
@@ -158,7 +159,8 @@ def _check_urls(fields: Mapping[str, Any]) -> Iterator[Finding]:
         elif len(label) > _MAX_URL_LABEL_LENGTH:
             yield rejected_by_index(
                 "url-label-too-long",
-                f"Project-URL label {label!r} has {len(label)} characters (the public index accepts {_MAX_URL_LABEL_LENGTH})",
+                f"Project-URL label {label!r} has {len(label)} characters "
+                f"(the public index accepts at most {_MAX_URL_LABEL_LENGTH})",
                 "shorten the key in [project.urls]",
             )
         elif not _is_web_address(link):
@@ -192,7 +194,9 @@ def _check_requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
             else:
                 if requirement.url is not None:
                     yield rejected_by_index(
-                        "requirement-by-url", f"requirement {text} names a URL (rejected by the public index)", fix
+                        "requirement-by-url",
+                        f"requirement {text} refers to a URL (rejected by the public index)",
+                        fix,
                     )
 
 
@@ -241,7 +245,7 @@ def _check_version_and_summary(archive: Archive, summary: str) -> Iterator[Findi
     if len(summary) > _MAX_SUMMARY_LENGTH:
         yield rejected_by_index(
             "summary-too-long",
-            f"Summary has {len(summary)} characters (the public index accepts {_MAX_SUMMARY_LENGTH})",
+            f"Summary has {len(summary)} characters (the public index accepts at most {_MAX_SUMMARY_LENGTH})",
             "shorten project.description; put the long text into project.readme",
         )
 
@@ -251,5 +255,5 @@ def _check_archive_size(size: int) -> Iterator[Finding]:
         yield warning(
             "file-too-large",
             f"size is {size >> 20} MiB (the default limit of the public index is {_MAX_FILE_SIZE >> 20} MiB)",
-            "leave out large files, or request a higher limit for the project from the index",
+            "exclude large files, or request a higher limit for the project from the index operator",
         )

@@ -56,9 +56,9 @@ def _why_unsafe(name: str) -> str | None:
         return "member name is absolute"
     parts = name.split("/")
     if ".." in parts:
-        return "member name leads out of the archive (..)"
+        return "member name points outside the archive (..)"
     if any(_DRIVE_LETTER.match(part) for part in parts):
-        return "member name has a Windows drive"
+        return "member name contains a Windows drive letter"
     if not name.strip("/") or any(len(part.encode()) > _MAX_PART_LENGTH for part in parts):
         return "member name is not a valid file name"
     return None

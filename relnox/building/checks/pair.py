@@ -39,7 +39,7 @@ _COMPARED_FIELDS = {
     "project_urls": "Project-URL",
 }
 _MAX_SOURCE_SIZE = 8 << 20
-_DECLARE_DYNAMIC_FIX = "list fields that the build decides in project.dynamic"
+_DECLARE_DYNAMIC_FIX = "if the build computes the field, add it to dynamic in [project]"
 
 
 def compare_wheel_with_sdist(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
@@ -67,7 +67,7 @@ def _check_for_missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Find
             "wheel-without-modules",
             f"has no modules except {format_names(import_names(wheel))}, "
             f"but its sdist has {format_names(packages)}",
-            'include them in the build configuration: [tool.setuptools.packages.find] where = ["src"]',
+            'include them in the build configuration, such as [tool.setuptools.packages.find] where = ["src"]',
         )
 
 
@@ -160,12 +160,12 @@ def _compare_modules(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     if changed:
         yield warning(
             "wheel-differs-from-sdist",
-            f"files differ from its sdist: {format_names(changed)}",
+            f"has files that differ from those in its sdist: {format_names(changed)}",
             f"build the wheel from the sdist: {fixes.command('build-all')}",
         )
     if new := set(differing) - set(changed):
         yield warning(
             "wheel-differs-from-sdist",
-            f"files are not in its sdist: {format_names(new)}",
-            "include them in the sdist (build configuration)",
+            f"has files that are not in its sdist: {format_names(new)}",
+            "include them in the sdist, in the build configuration",
         )

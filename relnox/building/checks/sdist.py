@@ -65,7 +65,9 @@ def _check_links(entries: Sequence[ArchiveEntry]) -> Iterator[Finding]:
     for entry in entries:
         parts = _path_parts(entry.name)
         if links and any(parts[:length] in links for length in range(1, len(parts))):
-            yield error("link-unsafe", f"contains an entry below a link: {entry.name!r}", _REPLACE_LINK_FIX)
+            yield error(
+                "link-unsafe", f"contains an entry inside a linked folder: {entry.name!r}", _REPLACE_LINK_FIX
+            )
         if entry.kind == "hardlink" and _path_parts(entry.link_target) not in files:
             yield error(
                 "link-unsafe",
@@ -75,7 +77,7 @@ def _check_links(entries: Sequence[ArchiveEntry]) -> Iterator[Finding]:
         elif entry.kind == "symlink" and not _resolves_inside(parts, links):
             yield error(
                 "link-unsafe",
-                f"contains a link that leads out of the sdist: {_format_link(entry)}",
+                f"contains a link to a target outside the sdist: {_format_link(entry)}",
                 _REPLACE_LINK_FIX,
             )
         elif entry.kind in ("hardlink", "symlink"):
@@ -134,7 +136,7 @@ def _check_required_files(project: Mapping[str, Any] | None, inside: AbstractSet
         yield error("pyproject-missing", "pyproject.toml is missing (the sdist cannot be built)", _INCLUDE_FIX)
     for key, file in _referenced_files(project or {}):
         if file not in inside and ".." not in PurePosixPath(file).parts:
-            yield error("referenced-file-missing", f"{file} is missing (named by project.{key})", _INCLUDE_FIX)
+            yield error("referenced-file-missing", f"{file} is missing (project.{key} refers to it)", _INCLUDE_FIX)
 
 
 def _referenced_files(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -171,7 +173,7 @@ def check_tracked_files(
         yield warning(
             "untracked-file-in-sdist",
             f"contains files that git does not track: {format_names(extra)}",
-            "exclude them in the build configuration, or git add them",
+            "exclude them in the build configuration, or add them to git",
         )
     if "pyproject.toml" in tracked_files - inside and "setup.py" in inside:
         yield error(
@@ -183,7 +185,7 @@ def check_tracked_files(
         yield warning(
             "module-missing-from-sdist",
             f"lacks modules of a package that it contains: {format_names(missing)}",
-            "include all packages in the build configuration, or exclude these by name",
+            "include these modules in the build configuration, or exclude them by name",
         )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _MAX_TAG_COUNT = 10_000
 _EXTENSION_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
-_REBUILD_FIX = "build it again, and run nothing on the wheel that does not update RECORD"
+_REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
 _LINUX_ARCHITECTURES = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
 _MAC_ARCHITECTURES = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"
 _ACCEPTED_PLATFORMS = re.compile(
@@ -65,7 +65,7 @@ def _check_wheel_file(archive: Archive) -> Iterator[Finding]:
     """Yield problems with the WHEEL file, and tags that do not match the file name or compiled files."""
     name = find_dist_info_file(archive, "WHEEL")
     if name is None:
-        yield error("wheel-file-missing", "WHEEL is missing (PEP 427)", _REBUILD_FIX)
+        yield error("wheel-file-missing", "the WHEEL file is missing (PEP 427)", _REBUILD_FIX)
         return
     text = read_file(archive, name).decode("utf-8", "replace")
     lines = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
@@ -73,20 +73,22 @@ def _check_wheel_file(archive: Archive) -> Iterator[Finding]:
         sum(prod(part.count(".") + 1 for part in value.split("-")) for key, value in lines if key == "Tag")
         > _MAX_TAG_COUNT
     ):
-        yield error("too-many-tags", "WHEEL has too many tags", _REBUILD_FIX)
+        yield error("too-many-tags", "the WHEEL file has too many tags", _REBUILD_FIX)
         return
     in_file = {tag for key, value in lines if key == "Tag" for tag in _parse_tags(value)}
     if in_file != archive.tags:
         yield error(
             "tags-differ-from-file-name",
-            "tags in WHEEL differ from those of the file name",
+            "the tags in the WHEEL file differ from those in the file name",
             "build it again, or change the tags with `wheel tags` instead of renaming the file",
         )
     version = dict(lines).get("Wheel-Version", "")
     if version.partition(".")[0] != "1":
         yield error(
             "wheel-version-unsupported",
-            f"Wheel-Version is {version!r} (installers support 1.x)",
+            f"Wheel-Version is {version!r} in the WHEEL file (installers support 1.x)"
+            if version
+            else "the WHEEL file has no Wheel-Version field (PEP 427)",
             "build with a current version of the build backend",
         )
     compiled = [member for member in archive.member_names if member.endswith(_EXTENSION_SUFFIXES)]

@@ -31,13 +31,13 @@ _OBJECT_REFERENCE = re.compile(
     r"[^\W\d]\w*(\.[^\W\d]\w*)*(?P<attribute>\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*(\[[^\[\]]*\])?"
 )
 _SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
-_ENTRY_POINT_FIX = 'write it as in [project.scripts] demo = "demo.cli:main"'
+_ENTRY_POINT_FIX = 'write it like demo = "demo.cli:main" in [project.scripts]'
 _RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
 _MAX_RECORD_SIZE = 64 << 20
 _INSTALL_SCHEME_KEYS = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
 _MAX_COMPRESSION_RATIO = 50
 _MIN_SIZE_OF_BOMB = 64 << 20
-_REBUILD_FIX = "build it again, and run nothing on the wheel that does not update RECORD"
+_REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
 
 
 def check_wheel(archive: Archive) -> Iterator[Finding]:
@@ -65,14 +65,14 @@ def _check_dist_info_folder(archive: Archive) -> Iterator[Finding]:
     if unknown := schemes - _INSTALL_SCHEME_KEYS:
         yield error(
             "data-scheme-unknown",
-            f"has files for install schemes that do not exist: .data/{format_names(unknown)}",
+            f"has files for unknown install schemes: .data/{format_names(unknown)}",
             _REBUILD_FIX,
         )
     folders = {top for top in tops if top.endswith(".dist-info")}
     expected = "-".join(archive.path.name.split("-")[:2]) + ".dist-info"
     message = f"metadata folder is {', '.join(sorted(folders))}, expected {expected}"
     if {canonicalize_name(folder) for folder in folders} != {canonicalize_name(expected)}:
-        yield error("metadata-folder-wrong", message, "build it again, in an empty folder")
+        yield error("metadata-folder-wrong", message, "remove the build folder, then build it again")
     elif folders != {expected}:
         yield rejected_by_index(
             "metadata-folder-wrong",
@@ -98,9 +98,11 @@ def _check_record(archive: Archive) -> Iterator[Finding]:
     if rows is not None:
         rows.pop(name or "", None)
         if missing := rows.keys() - sizes.keys():
-            yield error("record-differs", f"files of RECORD are missing: {format_names(missing)}", _REBUILD_FIX)
+            yield error(
+                "record-differs", f"files listed in RECORD are missing: {format_names(missing)}", _REBUILD_FIX
+            )
         if added := sizes.keys() - rows.keys():
-            yield error("record-differs", f"files are not in RECORD: {format_names(added)}", _REBUILD_FIX)
+            yield error("record-differs", f"files are missing from RECORD: {format_names(added)}", _REBUILD_FIX)
     recorded = {member: row for member, row in (rows or {}).items() if member in sizes}
     hashes = {member: digest for member, row in recorded.items() if (digest := _new_hash(row)) is not None}
     yield from secrets.find_secrets(iter_files(archive, secrets.MAX_INSPECTED_BYTES, hashes.get), None)
@@ -113,14 +115,14 @@ def _parse_record_rows(content: bytes) -> Generator[Finding, None, dict[str, lis
     rows: dict[str, list[str]] = {}
     for row in csv.reader(io.StringIO(content.decode())):
         if row and row[0] in rows:
-            yield error("record-invalid", f"file is listed twice in RECORD: {row[0]}", _REBUILD_FIX)
+            yield error("record-invalid", f"RECORD lists a file twice: {row[0]}", _REBUILD_FIX)
         elif row:
             rows[row[0]] = row[1:]
     if any(_HEXADECIMAL_HASH.fullmatch(cell) for row in rows.values() for cell in row[:1]):
         yield warning(
             "hexadecimal-hash",
             "hashes in RECORD are hexadecimal instead of URL-safe base64 (PEP 427)",
-            "build with a newer version of the build backend (uv_build 0.8)",
+            "build with a newer version of the build backend (uv_build 0.8 or later)",
         )
     return rows
 
@@ -143,7 +145,9 @@ def _check_record_row(member: str, row: list[str], size: int, digest: hashlib._H
         yield error("record-differs", f"{member} does not match its hash in RECORD", _REBUILD_FIX)
     elif row[1:2] not in ([], [""], [str(size)]):
         yield error(
-            "record-differs", f"{member} has {counted(size, 'byte')}, but {row[1]} in RECORD", _REBUILD_FIX
+            "record-differs",
+            f"{member} has {counted(size, 'byte')}, but its size in RECORD is {row[1]}",
+            _REBUILD_FIX,
         )
 
 
@@ -185,4 +189,6 @@ def _check_entry_point(group: str, name: str, value: str) -> Iterator[Finding]:
             _ENTRY_POINT_FIX,
         )
     elif group in _SCRIPT_GROUPS and reference["attribute"] is None:
-        yield error("entry-point-invalid", f"script {name} = {value!r} names no function", _ENTRY_POINT_FIX)
+        yield error(
+            "entry-point-invalid", f"script {name} = {value!r} does not refer to a function", _ENTRY_POINT_FIX
+        )

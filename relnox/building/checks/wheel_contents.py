@@ -33,7 +33,7 @@ def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
     except Exception as problem:  # noqa: BLE001 - a bug of an optional tool must not fail the build
         yield warning(
             "check-wheel-contents-failed",
-            f"check-wheel-contents cannot read it: {problem}",
+            f"check-wheel-contents cannot read the wheel ({problem})",
             fixes.install("relnox[check]", upgrade=True),
         )
         return
