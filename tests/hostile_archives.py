@@ -324,7 +324,10 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "wheel, other hash": (record(f"demo_app/py.typed,{digest(b'other')},0"), "does not match its hash in RECORD"),
     "wheel, other size": (record(f"demo_app/py.typed,{digest(b'')},7"), "but its size in RECORD is 7"),
     "wheel, no hash": (record("demo_app/py.typed,,"), "no secure hash"),
-    "wheel, twice in RECORD": (record(f"demo_app/py.typed,{digest(b'')},0", keep=False), "RECORD lists a file twice"),
+    "wheel, twice in RECORD": (
+        record(f"demo_app/py.typed,{digest(b'')},0", keep=False),
+        "RECORD lists a file twice",
+    ),
     "wheel, other name": (
         lambda folder: wheel(folder, metadata=with_fields("Name: evil")),
         "Name is 'evil' in the metadata",
@@ -399,9 +402,18 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "sdist, Unicode form": (with_members(member("é"), member(unicodedata.normalize("NFD", "é"))), "Unicode form"),
     "sdist, file and folder": (with_members(member("LICENSE/x")), "as a file and as a folder"),
     # contents of sdists
-    "sdist, absolute link": (with_members(member("l", tarfile.SYMTYPE, "/etc/passwd")), "link to a target outside the sdist"),
-    "sdist, link out": (with_members(member("l", tarfile.SYMTYPE, "../../x")), "link to a target outside the sdist"),
-    "sdist, link to its parent": (with_members(member("l", tarfile.SYMTYPE, "..")), "link to a target outside the sdist"),
+    "sdist, absolute link": (
+        with_members(member("l", tarfile.SYMTYPE, "/etc/passwd")),
+        "link to a target outside the sdist",
+    ),
+    "sdist, link out": (
+        with_members(member("l", tarfile.SYMTYPE, "../../x")),
+        "link to a target outside the sdist",
+    ),
+    "sdist, link to its parent": (
+        with_members(member("l", tarfile.SYMTYPE, "..")),
+        "link to a target outside the sdist",
+    ),
     "sdist, chain of links": (with_members(*CHAIN), "link to a target outside the sdist"),
     "sdist, circle of links": (
         with_members(member("l", tarfile.SYMTYPE, "m"), member("m", tarfile.SYMTYPE, "l")),
@@ -460,7 +472,10 @@ HOSTILE: dict[str, tuple[Make, str]] = {
         added(raw_entry(NAME_, b"2", b"hidden", target=b"LICENSE")),
         "a folder or a link with content",
     ),
-    "tar, content in a folder": (added(raw_entry(NAME_ + b"/", b"5", b"hidden")), "a folder or a link with content"),
+    "tar, content in a folder": (
+        added(raw_entry(NAME_ + b"/", b"5", b"hidden")),
+        "a folder or a link with content",
+    ),
     "tar, damaged in the middle": (damaged_in_the_middle, "checksum"),
     "tar, no end": (
         tarball(lambda old: old.rstrip(b"\0") + bytes(-len(old.rstrip(b"\0")) % 512)),

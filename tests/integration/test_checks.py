@@ -530,8 +530,14 @@ WHEELS: list[tuple[str, Make]] = [
         f"error: contains a file with unsupported compression method 12: '{INFO}/METADATA'",
         lambda to: wheel(to, compression=zipfile.ZIP_BZIP2),
     ),
-    ("error: has extra bytes before the zip archive", lambda to: changed(wheel(to), lambda old: b"#!/bin/sh\n" + old)),
-    ("error: has extra bytes after the end of the zip archive", lambda to: changed(wheel(to), lambda old: old + b"trailing")),
+    (
+        "error: has extra bytes before the zip archive",
+        lambda to: changed(wheel(to), lambda old: b"#!/bin/sh\n" + old),
+    ),
+    (
+        "error: has extra bytes after the end of the zip archive",
+        lambda to: changed(wheel(to), lambda old: old + b"trailing"),
+    ),
     ("error: has two names for one file: 'demo_app/__init__.py'", lambda to: changed(wheel(to), _renamed)),
     (f"error: has two sizes for '{INFO}/METADATA'", lambda to: changed(wheel(to), _resized)),
     (
