@@ -177,5 +177,5 @@ def _is_finished(approved: Plan, project: Project) -> bool:
     if state is None or git is None:
         return False
     has_development = any(isinstance(step, steps.CommitDevelopment) for step in approved.steps)
-    tagged = git.parent() if has_development else state.head
+    tagged = git.parent_commit() if has_development else state.head
     return bool(tags) and all(state.tags.get(tag) == tagged for tag in tags)

@@ -121,13 +121,13 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def _proposed(project: Project) -> dict[str, Any]:
     """Return the proposed settings that are missing: versions, package folders, tag formats and branch."""
-    from relnox.source.discovery import lists_packages
+    from relnox.source.discovery import has_package_list
 
     config, workspace = project.config, project.workspace
     settings = dict(core.tag_proposals.propose_settings(workspace, config, project.known_tags))
     if "versions" not in settings and config.versions is None and len(workspace.packages) > 1:
         settings = {"versions": "independent", **settings}
-    if len(workspace.packages) > 1 and not lists_packages(project.root, config):
+    if len(workspace.packages) > 1 and not has_package_list(project.root, config):
         every = (*workspace.packages, *project.unlisted)
         patterns = core.tag_proposals.folder_globs(workspace.packages, every)
         settings["packages"] = [pattern for pattern in patterns if not pattern.startswith("!")]

@@ -145,7 +145,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps.Stage(task="publish-test", options=publish_options),
         steps.Stage(task="verify-install", options=(embedded, *packages, *wheel_folders, *pythons, *installer)),
     )
-    dirty = len(snapshot.state.dirty)
+    dirty = len(snapshot.state.changed_files)
     notes = (
         (f"uncommitted changes in {core.text.counted(dirty, 'file')} are ignored: the last commit is rehearsed",)
         if dirty

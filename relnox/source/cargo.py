@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 _MANIFEST = "Cargo.toml"
 _OPERATORS = "=^~ "
-_TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
+_DEPENDENCY_TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 
 
-class _Manifest(Record):
+class _CargoManifest(Record):
     """A Cargo.toml file: its path relative to the root, and its content."""
 
     file: str
@@ -36,28 +36,28 @@ class _Manifest(Record):
         return posixpath.dirname(self.file)
 
     @property
-    def crate(self) -> str:
+    def crate_name(self) -> str:
         return str(table_at(self.document, "package").get("name", ""))
 
     @property
-    def inherits(self) -> bool:
+    def inherits_version(self) -> bool:
         """Whether the crate inherits its version from the Cargo workspace."""
         return table_at(self.document, "package", "version").get("workspace") is True
 
 
-def version_locations(package: Package, document: Mapping[str, Any], root: Path) -> Iterator[VersionSource]:
+def find_version_locations(package: Package, document: Mapping[str, Any], root: Path) -> Iterator[VersionSource]:
     """Yield where the version of a package's crate is: the manifest, requirements on the crate, the lock file.
 
     The manifest comes first. If it does not exist or has no version, nothing is yielded.
     """
     own = table_at(document, "tool", "maturin").get("manifest-path", _MANIFEST)
-    manifest = _manifest(posixpath.normpath(f"{package.folder}/{own}"), root)
+    manifest = _read_manifest(posixpath.normpath(f"{package.folder}/{own}"), root)
     if manifest is None:
         return
-    top = _workspace_of(manifest, root)
-    members = [manifest, *(_members(top, manifest, root) if top is not None else ())]
+    top = _find_workspace_manifest(manifest, root)
+    members = [manifest, *(_read_member_manifests(top, manifest, root) if top is not None else ())]
     keys: tuple[str, ...]
-    if manifest.inherits and top is not None:
+    if manifest.inherits_version and top is not None:
         source, keys, updated = top, ("workspace", "package"), [member for member in members if member.inherits]
     else:
         source, keys, updated = manifest, ("package",), [manifest]
@@ -68,7 +68,7 @@ def version_locations(package: Package, document: Mapping[str, Any], root: Path)
     crates = {member.crate for member in updated}
     manifests = {member.file: member for member in [*members, *([top] if top is not None else [])]}
     for member in manifests.values():
-        yield from _requirements(member, crates, version)
+        yield from _find_crate_requirements(member, crates, version)
     lock = posixpath.join((top or manifest).folder, "Cargo.lock")
     if (root / lock).is_file():
         spans = find_locked_versions((root / lock).read_text(encoding="utf-8"))
@@ -77,43 +77,43 @@ def version_locations(package: Package, document: Mapping[str, Any], root: Path)
             yield VersionSource(kind="lock", file=lock, key=entries, text=version, semver=True)
 
 
-def _manifest(file: str, root: Path) -> _Manifest | None:
+def _read_manifest(file: str, root: Path) -> _CargoManifest | None:
     """Return a manifest, or None if the file does not exist or is outside the project."""
     if file.startswith("../") or not (root / file).is_file():
         return None
-    return _Manifest(file, load(root / file))
+    return _CargoManifest(file, load(root / file))
 
 
-def _workspace_of(manifest: _Manifest, root: Path) -> _Manifest | None:
+def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoManifest | None:
     """Return the manifest of a crate's workspace: its own, the one it names, or the nearest one above it."""
     if "workspace" in manifest.document:
         return manifest
     workspace = table_at(manifest.document, "package").get("workspace")
     if isinstance(workspace, str):
-        return _manifest(posixpath.normpath(posixpath.join(manifest.folder, workspace, _MANIFEST)), root)
+        return _read_manifest(posixpath.normpath(posixpath.join(manifest.folder, workspace, _MANIFEST)), root)
     folder = manifest.folder
     while folder:
         folder = posixpath.dirname(folder)
-        parent = _manifest(posixpath.join(folder, _MANIFEST), root)
+        parent = _read_manifest(posixpath.join(folder, _MANIFEST), root)
         if parent is not None and "workspace" in parent.document:
             return parent
     return None
 
 
-def _members(top: _Manifest, manifest: _Manifest, root: Path) -> Iterator[_Manifest]:
+def _read_member_manifests(top: _CargoManifest, manifest: _CargoManifest, root: Path) -> Iterator[_CargoManifest]:
     """Yield the manifests of a workspace's members, except `manifest`."""
     for glob in strings_in(table_at(top.document, "workspace").get("members")):
         for folder in sorted((root / top.folder).glob(glob.strip("/"))):
             file = posixpath.normpath(f"{folder.relative_to(root).as_posix()}/{_MANIFEST}")
-            member = _manifest(file, root) if file != manifest.file else None
+            member = _read_manifest(file, root) if file != manifest.file else None
             if member is not None:
                 yield member
 
 
-def _requirements(manifest: _Manifest, crates: set[str], version: str) -> Iterator[VersionSource]:
+def _find_crate_requirements(manifest: _CargoManifest, crates: set[str], version: str) -> Iterator[VersionSource]:
     """Yield requirements with a path on these crates that name `version`, and so must be updated with it."""
     document = manifest.document
-    for keys in (*((name,) for name in _TABLES), ("workspace", "dependencies")):
+    for keys in (*((name,) for name in _DEPENDENCY_TABLES), ("workspace", "dependencies")):
         for name, entry in table_at(document, *keys).items():
             match entry:
                 case {"path": str(), "version": str(text), **more} if (

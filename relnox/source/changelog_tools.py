@@ -25,7 +25,7 @@ _SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {
 }
 
 
-class Release(Record):
+class ChangelogRelease(Record):
     """The data that a changelog tool needs about a release.
 
     Attributes:
@@ -45,7 +45,7 @@ class Release(Record):
     changelog: str | None = None
 
 
-def find_tool(folder: Path, config: Config) -> Tool | None:
+def detect_changelog_tool(folder: Path, config: Config) -> Tool | None:
     """Return the configured changelog tool or, with `auto`, one with settings in the folder, else None."""
     match config.changelog:
         case "towncrier" | "git-cliff" as tool:
@@ -56,8 +56,8 @@ def find_tool(folder: Path, config: Config) -> Tool | None:
             return None
 
 
-def draft_changelog(  # noqa: PLR0913 - what a changelog is made of
-    tool: Tool, git: Git, release: Release, today: date, changelog: str, *, pass_env: Collection[str] = ()
+def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
+    tool: Tool, git: Git, release: ChangelogRelease, today: date, changelog: str, *, pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
     """Run a changelog tool on a copy of the checkout, and return the files that it changes.
 
@@ -75,12 +75,14 @@ def draft_changelog(  # noqa: PLR0913 - what a changelog is made of
     Raises:
         Failed: The tool is not installed, or fails.
     """
-    from relnox.source.tools import run_on_copy
+    from relnox.source.tools import run_tool_on_copy
 
     alternative = 'to do without it, set [tool.relnox] changelog = "none"'
     if tool == "towncrier":
         command = ["towncrier", "build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
-        return run_on_copy(git, release.folder, command, planned={}, alternative=alternative, pass_env=pass_env)
+        return run_tool_on_copy(
+            git, release.folder, command, planned={}, alternative=alternative, pass_env=pass_env
+        )
     command = ["git-cliff", *_cliff_arguments(git.root / release.folder, release, changelog)]
     planned: dict[str, bytes | None] = {}
     parts = [part for part in f"{git.prefix}{release.folder}".split("/") if part not in ("", ".")]
@@ -93,10 +95,12 @@ def draft_changelog(  # noqa: PLR0913 - what a changelog is made of
         before = f"{ignored.output}\n" if ignored.returncode == 0 else ""
         top = "../" * git.prefix.count("/")
         planned[f"{top}{_IGNORED_COMMITS}"] = f"{before}{chr(10).join(release.other_commits)}\n".encode()
-    return run_on_copy(git, release.folder, command, planned=planned, alternative=alternative, pass_env=pass_env)
+    return run_tool_on_copy(
+        git, release.folder, command, planned=planned, alternative=alternative, pass_env=pass_env
+    )
 
 
-def _cliff_arguments(folder: Path, release: Release, changelog: str) -> list[str]:
+def _cliff_arguments(folder: Path, release: ChangelogRelease, changelog: str) -> list[str]:
     """Return the arguments for the version, the tags and the output; those of the tool's own settings are kept."""
     texts = [*(_read_text(folder / name) for name in _SETTINGS["git-cliff"][0]), _read_text(folder / _PYPROJECT)]
     settings = next(filter(None, texts), "")

@@ -17,7 +17,7 @@ from relnox.core.text import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import pyproject, version_files
-from relnox.source.folder_search import PYPROJECT, is_excluded, is_skipped, search_folders, walk
+from relnox.source.folder_search import PYPROJECT, is_excluded, is_skipped, search_folders, walk_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
 
-_LOCK = "uv.lock"
+_UV_LOCK = "uv.lock"
 
 
-def find_unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Config) -> tuple[Package, ...]:
+def find_unlisted_packages(
+    files: Sequence[str], root: Path, workspace: Workspace, config: Config
+) -> tuple[Package, ...]:
     """Return the packages with a build system that are neither in the workspace nor excluded.
 
     `files` are all pyproject.toml files in the checkout, relative to the root; some may be outside the root.
@@ -48,14 +50,14 @@ def find_unlisted(files: Sequence[str], root: Path, workspace: Workspace, config
             continue
         try:
             document = pyproject.load(root / file)
-            if "build-system" in document and pyproject.is_package(document):
+            if "build-system" in document and pyproject.describes_package(document):
                 packages.append(pyproject.parse_package(document, folder))
         except Blocked:  # an error only for packages of the project
             continue
     return tuple(packages)
 
 
-def lists_packages(root: Path, config: Config) -> bool:
+def has_package_list(root: Path, config: Config) -> bool:
     """Return whether packages are listed in relnox's settings or in a uv workspace."""
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
     return bool(config.packages) or "workspace" in table_at(document, "tool", "uv")
@@ -79,15 +81,15 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
     uv = table_at(document, "tool", "uv")
     warnings: list[str] = []
     if config.packages:
-        folders = _match_folders(root, config.packages, config.exclude, "[tool.relnox] packages")
+        folders = _find_matching_folders(root, config.packages, config.exclude, "[tool.relnox] packages")
         packages = _read_packages(root, folders, warnings)
     elif "workspace" in uv:
         globs, exclude = (strings_in(table_at(uv, "workspace").get(key)) for key in ("members", "exclude"))
-        members = _match_folders(root, globs, [*exclude, *config.exclude], None)
+        members = _find_matching_folders(root, globs, [*exclude, *config.exclude], None)
         if _is_released_root(document, warnings):
             members = ["."] + [folder for folder in members if folder != "."]
         packages = _read_packages(root, members, warnings)
-    elif pyproject.is_package(document):
+    elif pyproject.describes_package(document):
         packages = [_parse_package(root, document, ".")]
     else:
         packages = list(_search_packages(root, config.exclude, warnings))
@@ -98,10 +100,10 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
             fix='add [project] to pyproject.toml, or list folders: [tool.relnox] packages = ["libs/*"]',
         )
     if config.version_files:
-        packages = version_files.add_declared(packages, config, root)
+        packages = version_files.add_declared_version_files(packages, config, root)
     packages.sort(key=lambda package: package.name)
     prefixes = dict.fromkeys(["", *(f"{package.folder}/" for package in packages if package.folder != ".")])
-    lock_files = tuple(f"{prefix}{_LOCK}" for prefix in prefixes if (root / prefix / _LOCK).is_file())
+    lock_files = tuple(f"{prefix}{_UV_LOCK}" for prefix in prefixes if (root / prefix / _UV_LOCK).is_file())
     return Workspace(tuple(packages), tuple(warnings), lock_files)
 
 
@@ -114,7 +116,7 @@ def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
 
     `[tool.uv] package = false` is ignored, since published meta packages may set it as well.
     """
-    if not pyproject.is_package(document):
+    if not pyproject.describes_package(document):
         return False
     if "build-system" not in document:
         name = table_at(document, "project").get("name", "the root")
@@ -126,7 +128,7 @@ def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
     return True
 
 
-def _match_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str | None) -> list[str]:
+def _find_matching_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str | None) -> list[str]:
     """Return the folders with a pyproject.toml that match the globs.
 
     `key` is the setting that contains the globs, each of which must match a folder; it is None for a uv workspace.
@@ -161,7 +163,7 @@ def _match_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key
 
 def _suggest_glob(root: Path, glob: str) -> str:
     """Return a fix that suggests the folder, or glob for folders, closest to a glob that matches nothing."""
-    with_file = [Path(top).relative_to(root) for top, _, files in walk(root) if PYPROJECT in files]
+    with_file = [Path(top).relative_to(root) for top, _, files in walk_folders(root) if PYPROJECT in files]
     candidates = {folder.as_posix() for folder in with_file if folder.parts}
     candidates |= {f"{folder.parent.as_posix()}/*" for folder in with_file if len(folder.parts) > 1}
     return did_you_mean(normalize_path(glob), candidates) if candidates else "list the folders of the packages"
@@ -172,7 +174,7 @@ def _read_packages(root: Path, folders: Sequence[str], warnings: list[str]) -> l
     packages: dict[str, Package] = {}
     for folder in folders:
         document = pyproject.load(root / folder / PYPROJECT)
-        if not pyproject.is_package(document):
+        if not pyproject.describes_package(document):
             warnings.append(f"skipped {folder}: {PYPROJECT} describes no package")
             continue
         package = _parse_package(root, document, folder)
@@ -192,7 +194,7 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
     for folder in search_folders(root, exclude, warnings):
         try:
             document = pyproject.load(root / folder / PYPROJECT)
-            if not pyproject.is_package(document):
+            if not pyproject.describes_package(document):
                 continue
             package = _parse_package(root, document, folder)
         except Blocked as error:
@@ -215,7 +217,7 @@ def _check_exclude(root: Path, globs: Sequence[str], ignored: Callable[[Iterable
     unmatched = [glob for glob in unmatched if not is_skipped(posixpath.basename(normalize_path(glob)))]
     if not unmatched:
         return
-    folders = [Path(top).relative_to(root).as_posix() for top, _, _ in walk(root)]
+    folders = [Path(top).relative_to(root).as_posix() for top, _, _ in walk_folders(root)]
     for glob in unmatched:
         path = normalize_path(glob)
         if any(fnmatch.fnmatchcase(folder, path) for folder in folders) or (ignored and ignored([f"{path}/"])):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from relnox.core.bump.changes import Edit
 
-_SECTOR = 512
+_SECTOR_SIZE = 512
 """The size in bytes of a disk sector; disks write sectors, or multiples of them, atomically."""
 
 
@@ -44,14 +44,14 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
         OSError: A file could not be written, and another one could not be restored.
     """
     edits = tuple(edits)
-    for folder in _folders_of_replaced(root, edits, recorded=recorded):
+    for folder in _folders_of_replaced_files(root, edits, recorded=recorded):
         remove_leftovers(folder)
-    missing = [edit for edit in edits if not _is_done(root, edit, recorded=recorded)]
+    missing = [edit for edit in edits if not _is_applied(root, edit, recorded=recorded)]
     with contextlib.ExitStack() as undo:
         for edit in missing:
-            undo.callback(_write, root / edit.file, edit.before, recorded=recorded)
+            undo.callback(_write_file, root / edit.file, edit.before, recorded=recorded)
             try:
-                _write(root / edit.file, edit.after, recorded=recorded)
+                _write_file(root / edit.file, edit.after, recorded=recorded)
             except OSError as error:
                 raise Failed(
                     "file-not-writable",
@@ -65,7 +65,7 @@ def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
     """Return whether every file has its new content, and no temporary file is left in its folder."""
     edits = tuple(edits)
     return all(read_content(root / edit.file) == edit.after for edit in edits) and not any(
-        map(has_leftovers, _folders_of_replaced(root, edits, recorded=True))
+        map(has_leftovers, _folders_of_replaced_files(root, edits, recorded=True))
     )
 
 
@@ -81,7 +81,7 @@ def restore_files(root: Path, edits: Iterable[Edit]) -> None:
     Call this only in the run that made the edits, since then only a commit hook can have changed the files again.
     """
     for edit in edits:
-        _write(root / edit.file, edit.before, recorded=True)
+        _write_file(root / edit.file, edit.before, recorded=True)
 
 
 def reversed_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:
@@ -89,7 +89,7 @@ def reversed_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:
     return tuple(replace(edit, before=edit.after, after=edit.before) for edit in edits)
 
 
-def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:
+def _is_applied(root: Path, edit: Edit, *, recorded: bool) -> bool:
     """Return whether a file has its new content; raise `Conflict` if it has neither that nor its old content.
 
     With `recorded`, a partly written file is not a conflict.
@@ -100,7 +100,7 @@ def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:
     contents = (
         (edit.before, edit.between, edit.after) if isinstance(edit, CombinedEdit) else (edit.before, edit.after)
     )
-    is_partial = recorded and any(map(partial(_is_half_written, present), contents, contents[1:]))
+    is_partial = recorded and any(map(partial(_is_partly_written, present), contents, contents[1:]))
     if present not in contents and not is_partial:
         raise Conflict(
             "file-changed",
@@ -110,23 +110,25 @@ def _is_done(root: Path, edit: Edit, *, recorded: bool) -> bool:
     return False
 
 
-def _is_half_written(present: bytes | None, before: bytes | None, after: bytes | None) -> bool:
+def _is_partly_written(present: bytes | None, before: bytes | None, after: bytes | None) -> bool:
     """Return whether a file was partly overwritten, either with its new content or with its old one.
 
     If the process is killed, the file has new bytes up to some position, followed by old bytes. After a power
     failure, each sector is either old or new, since disks write sectors in any order.
     """
     before, after = before or b"", after or b""
-    return present is not None and (_is_mixed(present, after, before) or _is_mixed(present, before, after))
+    return present is not None and (
+        _is_mix_of_sectors(present, after, before) or _is_mix_of_sectors(present, before, after)
+    )
 
 
-def _is_mixed(present: bytes, new: bytes, old: bytes) -> bool:
+def _is_mix_of_sectors(present: bytes, new: bytes, old: bytes) -> bool:
     """Return whether every sector is old or new, except for at most one that starts as new and ends as old."""
     if not min(len(new), len(old)) <= len(present) <= max(len(new), len(old)):
         return False
     has_mixed_sector = False
-    for start in range(0, len(present), _SECTOR):
-        sector, new_sector, old_sector = (data[start : start + _SECTOR] for data in (present, new, old))
+    for start in range(0, len(present), _SECTOR_SIZE):
+        sector, new_sector, old_sector = (data[start : start + _SECTOR_SIZE] for data in (present, new, old))
         if sector in (new_sector, old_sector):
             continue
         pairs = enumerate(zip(sector, new_sector, strict=False))
@@ -154,12 +156,12 @@ def content_digest(path: Path) -> str | None:
     return None if data is None else hashlib.sha256(data).hexdigest()
 
 
-def _write(path: Path, data: bytes | None, *, recorded: bool) -> None:
+def _write_file(path: Path, data: bytes | None, *, recorded: bool) -> None:
     if data is None:
         with contextlib.suppress(NotADirectoryError):
             path.unlink(missing_ok=True)
     elif recorded and not _is_read_only(path):
-        _overwrite(path, data)
+        _overwrite_in_place(path, data)
     else:
         files.replace_file(path, data, mode=0o666)
 
@@ -168,14 +170,14 @@ def _is_read_only(path: Path) -> bool:
     return not os.access(path, os.W_OK) and os.path.lexists(path)
 
 
-def _folders_of_replaced(root: Path, edits: Iterable[Edit], *, recorded: bool) -> set[Path]:
+def _folders_of_replaced_files(root: Path, edits: Iterable[Edit], *, recorded: bool) -> set[Path]:
     """Return the folders of files that are replaced, in which a killed run may have left temporary files."""
     paths = [root / edit.file for edit in edits]
     replaced = (path for path in paths if not recorded or _is_read_only(path))
     return {Path(os.path.realpath(path)).parent for path in replaced}
 
 
-def _overwrite(path: Path, data: bytes) -> None:
+def _overwrite_in_place(path: Path, data: bytes) -> None:
     """Overwrite a file in place, which is fast and preserves permissions and links; create it if it is missing."""
     flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
     try:

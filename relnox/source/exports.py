@@ -21,17 +21,17 @@ from relnox.system.files import make_private_folder, replace_file
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_RECORD = "exports"
-_CHECKOUT = re.compile(r"relnox-[a-z0-9_]{8}")
+_RECORD_FILE_NAME = "exports"
+_EXPORT_FOLDER = re.compile(r"relnox-[a-z0-9_]{8}")
 _SETTINGS = (f"core.hooksPath={os.devnull}", "core.sparseCheckout=false", "checkout.workers=0")
 _OPTIONS = tuple(word for setting in _SETTINGS for word in ("-c", setting))
 """Options of git: no hooks, all files even if the current checkout is sparse, one worker per processor."""
-_SUBMODULE = "160000"
+_SUBMODULE_MODE = "160000"
 _UMASK = 0o022
 """The umask of exports; backends copy file permissions, which must not depend on the user's umask."""
 
 
-def export(git: Git, commit: str, into: Path) -> Path:
+def export_commit(git: Git, commit: str, into: Path) -> Path:
     """Check out a commit into a new folder.
 
     Submodules are checked out from those in the current checkout; one that is missing there stays empty, as after
@@ -55,18 +55,18 @@ def export(git: Git, commit: str, into: Path) -> Path:
     try:
         _check_out(git, Git(top), commit, checkout, fix="git fsck")
     except BaseException:  # an interruption too must leave no files
-        remove(git, into)
+        remove_export(git, into)
         raise
     return checkout / git.prefix if git.prefix else checkout
 
 
-def remove(git: Git, into: Path) -> None:
+def remove_export(git: Git, into: Path) -> None:
     """Remove an export that this run created, and its worktree in git, if they exist."""
     shutil.rmtree(into, ignore_errors=True)
     _unregister(git)
 
 
-def remove_leftover(git: Git) -> None:
+def remove_leftover_export(git: Git) -> None:
     """Remove the worktree of a killed run's export from git; its files go with that run's temporary folder."""
     if _recorded_exports(git):
         _unregister(git)
@@ -78,9 +78,9 @@ def _unregister(git: Git) -> None:
         git.run(f"--git-dir={repository}", "worktree", "remove", "--force", "--force", folder, stderr=False)
     for repository, folder in exports[:1]:  # a git that was killed early leaves a folder that it does not list
         leftover = Path(repository, "worktrees", Path(folder).name)
-        if _CHECKOUT.fullmatch(leftover.name) and not leftover.is_symlink():
+        if _EXPORT_FOLDER.fullmatch(leftover.name) and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)
-    _record(git).unlink(missing_ok=True)
+    _record_file(git).unlink(missing_ok=True)
 
 
 def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None:
@@ -93,38 +93,38 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
     repository = source.run(*query, stderr=False).check("git rev-parse").output.rstrip("\n")
     record = json.dumps([*_recorded_exports(git), (repository, str(into))]).encode()
     make_private_folder(git.private_folder())
-    replace_file(_record(git), record, mode=0o600, keep_mode=False)
+    replace_file(_record_file(git), record, mode=0o600, keep_mode=False)
     command = ("worktree", "add", "--quiet", "--force", "--detach", str(into), commit)
     source.run(*_OPTIONS, *command, umask=_UMASK, outlives=False).check(
         f"checking out {commit[:10]} of {source.root}", fix=fix
     )
-    for name, submodule_commit in _submodules(into):
+    for name, submodule_commit in _list_submodules(into):
         if (source.root / name / ".git").exists():
             submodule = Git(source.root / name)
             _check_out(git, submodule, submodule_commit, into / name, "git submodule update --recursive")
     time = int(source.run("log", "-1", "--no-show-signature", "--format=%ct", commit, stderr=False).output)
-    for name in Git(into).entries("ls-files"):
+    for name in Git(into).read_entries("ls-files"):
         with contextlib.suppress(OSError):  # a file that a filter left out
             os.utime(into / name, (time, time), follow_symlinks=False)
     Git(into).run(*_OPTIONS, "update-index", "-q", "--refresh")  # or else the new times look like changes
 
 
-def _submodules(folder: Path) -> Iterator[tuple[str, str]]:
+def _list_submodules(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the path and commit of each submodule in a checkout."""
-    for entry in Git(folder).entries("ls-files", "--stage"):
+    for entry in Git(folder).read_entries("ls-files", "--stage"):
         mode, _, rest = entry.partition(" ")
-        if mode == _SUBMODULE:
+        if mode == _SUBMODULE_MODE:
             yield rest.partition("\t")[2], rest.partition(" ")[0]
 
 
-def _record(git: Git) -> Path:
-    return git.private_folder() / _RECORD
+def _record_file(git: Git) -> Path:
+    return git.private_folder() / _RECORD_FILE_NAME
 
 
 def _recorded_exports(git: Git) -> list[tuple[str, str]]:
     """Return the recorded exports as pairs of repository and folder: the export itself, then its submodules."""
     try:
-        exports = json.loads(_record(git).read_text(encoding="utf-8"))
+        exports = json.loads(_record_file(git).read_text(encoding="utf-8"))
         return [(str(repository), str(folder)) for repository, folder in exports]
     except (OSError, ValueError, TypeError):  # no record, or half of one: then nothing was exported
         return []

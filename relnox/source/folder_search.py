@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PYPROJECT = "pyproject.toml"
 
-_SKIPPED = frozenset(
+_SKIPPED_FOLDERS = frozenset(
     {
         "__pycache__",
         "_vendor",
@@ -47,7 +47,7 @@ _SKIPPED = frozenset(
 _SKIPPED_SUFFIXES = tuple(
     f"{mark}{word}" for mark in "-_" for word in ("example", "examples", "template", "templates")
 )
-_INSTALLED = frozenset({"__pycache__", "node_modules", "site-packages"})
+_INSTALLED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 """Names of caches and installed packages, which patterns in a project's settings are not meant to match."""
 
 
@@ -82,13 +82,13 @@ def is_skipped(name: str) -> bool:
     """Return whether a folder with this name usually has test data, templates, examples or third-party code."""
     lower = name.lower()
     is_template = "{{" in name or "{%" in name
-    return name.startswith(".") or lower in _SKIPPED or lower.endswith(_SKIPPED_SUFFIXES) or is_template
+    return name.startswith(".") or lower in _SKIPPED_FOLDERS or lower.endswith(_SKIPPED_SUFFIXES) or is_template
 
 
-def walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+def walk_folders(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """Walk the folders below the root with `os.walk`, skipping hidden folders, environments and caches."""
     for top, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _INSTALLED]
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _INSTALLED_FOLDERS]
         if "pyvenv.cfg" in files:
             folders.clear()
         yield top, folders, files

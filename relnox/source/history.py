@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
 
 
-def histories(  # noqa: PLR0913 - what a history is read from
+def read_release_histories(  # noqa: PLR0913 - what a history is read from
     git: Git,
     workspace: Workspace,
     formats: Mapping[str, TagFormat],
@@ -46,19 +46,19 @@ def histories(  # noqa: PLR0913 - what a history is read from
     Raises:
         Blocked: A pattern in `paths` matches no file.
     """
-    history = _parents(git)
+    history = _read_parents(git)
     versions = {package.name: package.version for package in workspace.packages}
     tagged = release_history.last_tags(formats, tags, history.keys(), versions, lines)
     released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
     inside, edge = release_history.tag_coverage(history, released)
     everything = len(tagged) < len(workspace.packages)
     excluded = () if everything else edge
-    commits = list(_commits(git, excluded))
+    commits = list(_read_commits(git, excluded))
     if _touches_former_package(commits, workspace):
-        renamed = _renamed_folders(git, excluded)
+        renamed = _find_renamed_folders(git, excluded)
         commits = [commit._replace(renamed=tuple(renamed.get(commit.id, ()))) for commit in commits]
     if paths:
-        _check_paths(paths, git, commits)
+        _check_path_patterns(paths, git, commits)
     rules = release_history.path_rules(paths, workspace.packages)
     changes = lock_changes(git, commits, rules)
     return release_history.histories(
@@ -79,7 +79,7 @@ def commits_by_package(
         paths: The setting `[tool.relnox.paths]`.
     """
     by_id: dict[str, Commit] = {}
-    for commit in _commits(git, (), merges=True):
+    for commit in _read_commits(git, (), merges=True):
         by_id.setdefault(commit.id, commit)
     rules = release_history.path_rules(paths, workspace.packages)
     changes = lock_changes(git, by_id.values(), rules)
@@ -87,7 +87,7 @@ def commits_by_package(
     return {commit.id: frozenset(names) for commit, names in released}
 
 
-def _check_paths(paths: Mapping[str, Sequence[str]], git: Git, commits: Iterable[Commit]) -> None:
+def _check_path_patterns(paths: Mapping[str, Sequence[str]], git: Git, commits: Iterable[Commit]) -> None:
     """Raise `Blocked` if a pattern without `!` matches no file that is tracked or changed by a commit."""
     files = {*git.tracked_files(), *(file for commit in commits for file in commit.files)}
     for key, patterns in paths.items():
@@ -108,7 +108,7 @@ def _check_paths(paths: Mapping[str, Sequence[str]], git: Git, commits: Iterable
             )
 
 
-def _parents(git: Git) -> dict[str, tuple[str, ...]]:
+def _read_parents(git: Git) -> dict[str, tuple[str, ...]]:
     """Map the current commit and each of its ancestors to its parents; children come before their parents."""
     listing = git.run("rev-list", "--topo-order", "--parents", "HEAD").check("git rev-list").output
     lines = (line.split(" ") for line in listing.split("\n") if line)
@@ -123,7 +123,7 @@ def _touches_former_package(commits: Iterable[Commit], workspace: Workspace) -> 
     )
 
 
-def _renamed_folders(git: Git, excluded: tuple[str, ...] | list[str]) -> dict[str, list[tuple[str, str]]]:
+def _find_renamed_folders(git: Git, excluded: tuple[str, ...] | list[str]) -> dict[str, list[tuple[str, str]]]:
     """Map each commit that moved a pyproject.toml to the old and new names of the folders."""
     log = git.run(
         *("-c", "core.quotePath=false", "log", "--no-show-signature", "--no-color", "--find-renames"),
@@ -137,15 +137,15 @@ def _renamed_folders(git: Git, excluded: tuple[str, ...] | list[str]) -> dict[st
             commit = line.removeprefix("commit ")
         elif line.startswith("R"):
             _, old, new = line.split("\t")
-            renames.setdefault(commit, []).append((_folder(old), _folder(new)))
+            renames.setdefault(commit, []).append((_parent_folder(old), _parent_folder(new)))
     return renames
 
 
-def _folder(file: str) -> str:
+def _parent_folder(file: str) -> str:
     return file.rpartition("/")[0] or "."
 
 
-def _commits(git: Git, excluded: tuple[str, ...] | list[str], *, merges: bool = False) -> Iterator[Commit]:
+def _read_commits(git: Git, excluded: tuple[str, ...] | list[str], *, merges: bool = False) -> Iterator[Commit]:
     """Yield commits with messages and files, newest first, except those in `excluded` and their ancestors.
 
     Merges have no files or, with `merges`, are yielded for each parent with the files that differ from it.

@@ -14,8 +14,8 @@ from relnox.core.planning import fixes
 from relnox.core.text import listing
 from relnox.errors import Failed
 from relnox.source import edits
-from relnox.source.hooks import hook_name, run, settings_of
-from relnox.source.tools import planned_copy
+from relnox.source.hooks import hook_name, run_hook, settings_table
+from relnox.source.tools import copy_with_edits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from relnox.core.settings.hook_settings import Hook
     from relnox.source.git import Git
 
-_REGULAR, _EXECUTABLE, _LINK = "100644", "100755", "120000"
+_REGULAR_MODE, _EXECUTABLE_MODE, _LINK_MODE = "100644", "100755", "120000"
 """File modes in git."""
-_CACHES = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".nox"})
+_CACHE_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".nox"})
 
 
-def written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str | None]:
+def find_written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str | None]:
     """Return the files of a checkout that differ from its commit, mapped to their SHA-256, or None if removed.
 
     Files that git ignores are included only if they match one of the globs in `ignored`; caches are never
@@ -37,17 +37,17 @@ def written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str | None
     """
     names = set(git.changed_files())
     if globs := tuple(ignored):
-        ignored_files = git.entries("ls-files", "--others", "--ignored", "--exclude-standard")
-        names |= {name for name in ignored_files if _matches(name, globs)}
+        ignored_files = git.read_entries("ls-files", "--others", "--ignored", "--exclude-standard")
+        names |= {name for name in ignored_files if _matches_any(name, globs)}
     return {
-        name: _digest(git.root / name)
+        name: _hash_file(git.root / name)
         for name in sorted(names)
-        if not set(name.split("/")) & _CACHES
+        if not set(name.split("/")) & _CACHE_FOLDERS
         and ((git.root / name).is_symlink() or not (git.root / name).is_dir())
     }
 
 
-def check_writes(hook: Hook, event: Mapping[str, Any], names: Iterable[str]) -> None:
+def check_writes_are_declared(hook: Hook, event: Mapping[str, Any], names: Iterable[str]) -> None:
     """Check that a hook wrote only files that its setting `writes` declares.
 
     Args:
@@ -58,18 +58,18 @@ def check_writes(hook: Hook, event: Mapping[str, Any], names: Iterable[str]) -> 
     Raises:
         Failed: The hook wrote a file that it does not declare.
     """
-    undeclared = sorted(name for name in names if not _matches(name, hook.writes))
+    undeclared = sorted(name for name in names if not _matches_any(name, hook.writes))
     if undeclared:
         globs = f"writes = [{', '.join(json.dumps(name) for name in undeclared[:3])}]"
         raise Failed(
             "hook-wrote-undeclared-files",
             f"{hook_name(hook, event)} wrote files that its setting writes does not name: {listing(undeclared)}",
-            fix=f"add them to {settings_of(event)} {globs}, or let the hook write elsewhere",
+            fix=f"add them to {settings_table(event)} {globs}, or let the hook write elsewhere",
         )
 
 
 @contextmanager
-def naming_hook(hook: Hook, event: Mapping[str, Any]) -> Iterator[None]:
+def attribute_git_errors_to_hook(hook: Hook, event: Mapping[str, Any]) -> Iterator[None]:
     """Name the hook in the error if git fails in the block, since git worked before the hook ran.
 
     Raises:
@@ -83,11 +83,11 @@ def naming_hook(hook: Hook, event: Mapping[str, Any]) -> Iterator[None]:
         raise Failed(
             "hook-broke-checkout",
             f"{hook_name(hook, event)} left a checkout that git cannot read: {error.message}",
-            fix=f"let the hook leave git's files and the folder as they are: {settings_of(event)}",
+            fix=f"let the hook leave git's files and the folder as they are: {settings_table(event)}",
         ) from error
 
 
-def check_archives(hook: Hook, event: Mapping[str, Any], changed: Sequence[str]) -> None:
+def check_archives_are_unchanged(hook: Hook, event: Mapping[str, Any], changed: Sequence[str]) -> None:
     """Check that a hook changed no archives, since the changed ones would be published without being checked.
 
     Raises:
@@ -97,12 +97,12 @@ def check_archives(hook: Hook, event: Mapping[str, Any], changed: Sequence[str])
         raise Failed(
             "archive-changed",
             f"{hook_name(hook, event)} changed or removed {listing(changed)}",
-            fix=f"let the hook leave the archives as they are: {settings_of(event)}; then rebuild: "
+            fix=f"let the hook leave the archives as they are: {settings_table(event)}; then rebuild: "
             f"{fixes.command('build-all', '--clean')}",
         )
 
 
-def check_position(
+def check_head_is_unchanged(
     hook: Hook, event: Mapping[str, Any], git: Git, before: tuple[str | None, str | None], *, is_copy: bool = False
 ) -> None:
     """Check that a hook did not change the current commit or branch.
@@ -120,51 +120,53 @@ def check_position(
     Raises:
         Failed: The current commit or branch has changed.
     """
-    if git.position() == before:
+    if git.head_and_branch() == before:
         return
     commit, branch = before
-    fix = f"let the hook make no commits and switch no branches: {settings_of(event)}"
+    fix = f"let the hook make no commits and switch no branches: {settings_table(event)}"
     if not is_copy:
         switch = branch.removeprefix("refs/heads/") if branch is not None else f"--detach {commit}"
         fix += f"; to go back: git switch {switch}, and if it committed: git reset --soft {commit}"
     raise Failed("hook-changed-commit", f"{hook_name(hook, event)} changed the current commit or branch", fix=fix)
 
 
-def check_kinds(hook: Hook, event: Mapping[str, Any], git: Git, names: Iterable[str]) -> None:
+def check_file_modes(hook: Hook, event: Mapping[str, Any], git: Git, names: Iterable[str]) -> None:
     """Check that changed files are regular files with their old permissions, since a plan has only their contents.
 
     Raises:
         Failed: The hook created a link or changed the permissions of a file.
     """
     names = list(names)
-    modes = git.modes(names) if names else {}
-    unsupported = [name for name in names if _kind(git.root / name) not in {None, modes.get(name, _REGULAR)}]
+    modes = git.file_modes(names) if names else {}
+    unsupported = [
+        name for name in names if _file_mode(git.root / name) not in {None, modes.get(name, _REGULAR_MODE)}
+    ]
     if unsupported:
         raise Failed(
             "hook-wrote-unsupported-files",
             f"{hook_name(hook, event)} made links or changed permissions: {listing(unsupported)}",
-            fix=f"let it write regular files, not executable ones: {settings_of(event)}",
+            fix=f"let it write regular files, not executable ones: {settings_table(event)}",
         )
 
 
-def _kind(path: Path) -> str | None:
+def _file_mode(path: Path) -> str | None:
     """Return the mode that git would record for a file, or None if it does not exist or the system is Windows."""
     try:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not stat.S_ISREG(mode):
-        return _LINK
+        return _LINK_MODE
     if os.name == "nt":
         return None
-    return _EXECUTABLE if mode & stat.S_IXUSR else _REGULAR
+    return _EXECUTABLE_MODE if mode & stat.S_IXUSR else _REGULAR_MODE
 
 
-def _matches(name: str, globs: Iterable[str]) -> bool:
+def _matches_any(name: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern.removeprefix("./")) for pattern in globs)
 
 
-def _digest(path: Path) -> str | None:
+def _hash_file(path: Path) -> str | None:
     try:
         is_target = path.is_symlink() and not path.is_file()  # reading a pipe or a device may never end
         return hashlib.sha256(os.fsencode(path.readlink()) if is_target else path.read_bytes()).hexdigest()
@@ -172,7 +174,7 @@ def _digest(path: Path) -> str | None:
         return None
 
 
-def edits_in_copy(
+def run_hook_in_copy(
     hook: Hook,
     event: Mapping[str, Any],
     git: Git,
@@ -195,14 +197,14 @@ def edits_in_copy(
     Raises:
         Failed: The hook fails, makes commits, or writes links or files that it does not declare.
     """
-    with planned_copy(git, planned) as clone:
-        before, position = written_files(clone), clone.position()
-        run(hook, {**event, "root": str(clone.root)}, clone.root, on_line=on_line, is_copy=True)
-        with naming_hook(hook, event):
-            check_position(hook, event, clone, position, is_copy=True)
-            after = written_files(clone)
+    with copy_with_edits(git, planned) as clone:
+        before, position = find_written_files(clone), clone.head_and_branch()
+        run_hook(hook, {**event, "root": str(clone.root)}, clone.root, on_line=on_line, is_copy=True)
+        with attribute_git_errors_to_hook(hook, event):
+            check_head_is_unchanged(hook, event, clone, position, is_copy=True)
+            after = find_written_files(clone)
             changed = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]
             if hook.writes:
-                check_writes(hook, event, changed)
-            check_kinds(hook, event, clone, changed)
+                check_writes_are_declared(hook, event, changed)
+            check_file_modes(hook, event, clone, changed)
         return {name: edits.read_content(clone.root / name) for name in sorted(changed)}

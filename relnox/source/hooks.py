@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.hook_settings import Hook
 
-EVENT = "RELNOX_EVENT"
+EVENT_VARIABLE = "RELNOX_EVENT"
 """The environment variable with the path of the file that describes the event."""
-RUNNING = "RELNOX_RUNNING_HOOKS"
+RUNNING_HOOKS_VARIABLE = "RELNOX_RUNNING_HOOKS"
 """The environment variable with the events whose hooks are running, separated by commas."""
 _UMASK = 0o022
 """The umask of hooks in copies, as in exports: backends copy the permissions of files into archives."""
 
 
-def run(  # noqa: PLR0913 - the surroundings of a program
+def run_hook(  # noqa: PLR0913 - the surroundings of a program
     hook: Hook,
     event: Mapping[str, Any],
     root: Path,
@@ -50,7 +50,7 @@ def run(  # noqa: PLR0913 - the surroundings of a program
         Failed: The hook cannot be started, fails, or exceeds its time limit.
     """
     name = hook_name(hook, event)
-    where = settings_of(event)
+    where = settings_table(event)
     folder = root / hook.folder
     if not folder.is_dir():
         raise Failed(
@@ -60,10 +60,10 @@ def run(  # noqa: PLR0913 - the surroundings of a program
         path = scratch.path / "event.json"
         path.write_text(json.dumps(event, indent=2), encoding="utf-8")
         environments = scratch.path / "nox" if is_copy else None
-        environment = _environment(hook, event, path, variables or {})
+        environment = _hook_variables(hook, event, path, variables or {})
         try:
             process.run(
-                _argv(hook, folder, environment["PATH"], environments, name, where),
+                _hook_command(hook, folder, environment["PATH"], environments, name, where),
                 cwd=folder,
                 env=environment,
                 timeout=hook.time_limit,
@@ -104,21 +104,28 @@ def hook_name(hook: Hook, event: Mapping[str, Any]) -> str:
     return f"{event['event']} hook ({hook.command})"
 
 
-def settings_of(event: Mapping[str, Any]) -> str:
+def settings_table(event: Mapping[str, Any]) -> str:
     """Return the settings table of an event's hooks for messages, such as `[[tool.relnox.hooks.before-build]]`."""
     return f"[[tool.relnox.hooks.{event['event']}]]"
 
 
-def _environment(hook: Hook, event: Mapping[str, Any], path: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    running = [*filter(None, os.environ.get(RUNNING, "").split(",")), str(event["event"])]
+def _hook_variables(
+    hook: Hook, event: Mapping[str, Any], path: Path, variables: Mapping[str, str]
+) -> dict[str, str]:
+    running = [*filter(None, os.environ.get(RUNNING_HOOKS_VARIABLE, "").split(",")), str(event["event"])]
     search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    own = {EVENT: str(path), RUNNING: ",".join(running), "PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path}
+    own = {
+        EVENT_VARIABLE: str(path),
+        RUNNING_HOOKS_VARIABLE: ",".join(running),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": search_path,
+    }
     return clean_environment(
         os.environ, own_indexes=True, passed=hook.pass_env, more={**variables, **own, **dict(hook.env)}
     )
 
 
-def _argv(  # noqa: PLR0913, PLR0917 - a command, and where its program is looked for
+def _hook_command(  # noqa: PLR0913, PLR0917 - a command, and where its program is looked for
     hook: Hook, folder: Path, search_path: str, environments: Path | None, name: str, where: str
 ) -> list[str]:
     if hook.session is not None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-_FORMAT = 2
-_DECLARATIVE = {
+_FORMAT_VERSION = 2
+_DECLARATIVE_BACKENDS = {
     "flit_core.buildapi": "flit-core",
     "hatchling.build": "hatchling",
     "pdm.backend": "pdm-backend",
@@ -29,12 +29,12 @@ _DECLARATIVE = {
     "uv_build": "uv-build",
 }
 """Maps backends that run project code only if it is configured to the distributions that contain them."""
-_SETUPTOOLS = ("setuptools.build_meta", "setuptools.build_meta:__legacy__")
-_CODE = ("setup.py", "hatch.toml", "hatch_build.py", "pdm_build.py")
+_SETUPTOOLS_BACKENDS = ("setuptools.build_meta", "setuptools.build_meta:__legacy__")
+_CODE_FILES = ("setup.py", "hatch.toml", "hatch_build.py", "pdm_build.py")
 """Files that contain code for the build, or settings that can make it run code."""
-_PDM_CODE = {"custom-hook", "run-setuptools", "setup-script"}
+_PDM_CODE_SETTINGS = {"custom-hook", "run-setuptools", "setup-script"}
 """Settings of pdm-backend that make it run code of the project."""
-_SETTINGS = ("pyproject.toml", "setup.cfg")
+_SETTINGS_FILES = ("pyproject.toml", "setup.cfg")
 _GIT_FILES = (".gitattributes", ".gitignore")
 """Files in parent folders that affect which files of a folder are packaged, and their line endings."""
 _GIT_SETTINGS = r"^(core\.(autocrlf|eol|symlinks|attributesfile)|filter\.)"
@@ -42,10 +42,10 @@ _GIT_SETTINGS = r"^(core\.(autocrlf|eol|symlinks|attributesfile)|filter\.)"
 _BACKEND_PREFIXES = ("HATCH_", "PDM_BUILD_", "POETRY_", "SETUPTOOLS_", "UV_DYNAMIC_VERSIONING_", "VCS_VERSIONING_")
 """Prefixes of environment variables that configure backends, for example with a version."""
 _COMPILER_VARIABLES = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LDFLAGS")
-_LINK, _SUBMODULE = "120000", "160000"
+_LINK_MODE, _SUBMODULE_MODE = "120000", "160000"
 
 
-def input_digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> dict[str, str]:
+def hash_build_inputs(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> dict[str, str]:
     """Return a digest of the build inputs of each package in a commit, by package name.
 
     The inputs are the files in the package's folder, or all files in the commit if the package's settings or
@@ -66,7 +66,7 @@ def input_digests(root: Path, git: Git, commit: str, packages: Iterable[Package]
         git_files[package.name] = list(_git_files_above(folder))
     ids = top.object_ids(commit, {*trees.values(), *(name for names in git_files.values() for name in names)})
     environment = [
-        _FORMAT,
+        _FORMAT_VERSION,
         [platform.python_implementation(), sys.version, *_describe_machine()],
         sorted(item for item in clean_environment(os.environ).items() if _affects_builds(item[0])),
         git.run("config", "--get-regexp", _GIT_SETTINGS, stderr=False).output,
@@ -88,16 +88,20 @@ def input_digests(root: Path, git: Git, commit: str, packages: Iterable[Package]
     }
 
 
-def is_declarative(root: Path, package: Package) -> bool:
+def has_declarative_build(root: Path, package: Package) -> bool:
     """Return whether a package's build runs only the backend itself, without plugins or code of the project."""
     required = [need.name for need in package.dependencies if need.table == "build"]
     is_computed = package.dynamic or package.source.kind == "tags"
-    return not is_computed and required == [_DECLARATIVE.get(package.backend)] and not _runs_code(root, package)
+    return (
+        not is_computed
+        and required == [_DECLARATIVE_BACKENDS.get(package.backend)]
+        and not _runs_code(root, package)
+    )
 
 
 def _reads_other_folders(root: Path, package: Package) -> bool:
     """Return whether a package's settings may refer to files outside the package's folder."""
-    files = (root / package.folder / name for name in _SETTINGS)
+    files = (root / package.folder / name for name in _SETTINGS_FILES)
     return package.folder == "." or any(
         ".." in file.read_text(encoding="utf-8-sig", errors="replace") for file in files if file.is_file()
     )
@@ -107,11 +111,11 @@ def _runs_code(root: Path, package: Package) -> bool:
     """Return whether code of the project, or a backend that is not known, may run during the build."""
     folder = root / package.folder
     document = load(root / package.pyproject)
-    declarative = package.backend in _DECLARATIVE or package.backend in _SETUPTOOLS
-    return not declarative or any((folder / name).exists() for name in _CODE) or _has_hooks(document)
+    declarative = package.backend in _DECLARATIVE_BACKENDS or package.backend in _SETUPTOOLS_BACKENDS
+    return not declarative or any((folder / name).exists() for name in _CODE_FILES) or _has_backend_hooks(document)
 
 
-def _has_hooks(document: Mapping[str, Any]) -> bool:
+def _has_backend_hooks(document: Mapping[str, Any]) -> bool:
     """Return whether the settings of a declarative backend make it run code."""
     hatch, pdm = (table_at(document, "tool", name) for name in ("hatch", "pdm"))
     targets = table_at(hatch, "build", "targets")
@@ -120,7 +124,7 @@ def _has_hooks(document: Mapping[str, Any]) -> bool:
         or any(table_at(targets, name, "hooks") for name in targets)
         or table_at(hatch, "metadata", "hooks")
         or table_at(hatch, "version").get("source") == "code"
-        or table_at(pdm, "build").keys() & _PDM_CODE
+        or table_at(pdm, "build").keys() & _PDM_CODE_SETTINGS
         or table_at(pdm, "version").get("source") == "call"
         or table_at(document, "tool", "poetry", "build")
         or "backend-path" in table_at(document, "build-system")
@@ -134,11 +138,11 @@ def _describe_machine() -> list[str]:
 
 def _links_and_submodules(git: Git, commit: str) -> tuple[list[str], list[str]]:
     """Return the paths of the symbolic links, and those of the submodules, in a commit."""
-    paths: dict[str, list[str]] = {_LINK: [], _SUBMODULE: []}
-    for entry in git.entries("ls-tree", "-r", "--full-tree", commit):
-        if entry.startswith((_LINK, _SUBMODULE)):
+    paths: dict[str, list[str]] = {_LINK_MODE: [], _SUBMODULE_MODE: []}
+    for entry in git.read_entries("ls-tree", "-r", "--full-tree", commit):
+        if entry.startswith((_LINK_MODE, _SUBMODULE_MODE)):
             paths[entry[:6]].append(entry.partition("\t")[2])
-    return paths[_LINK], paths[_SUBMODULE]
+    return paths[_LINK_MODE], paths[_SUBMODULE_MODE]
 
 
 def _initialized_submodules(git: Git) -> list[str]:

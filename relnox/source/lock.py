@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Locked(Exception):
+class LockHeldError(Exception):
     """The error for a lock that is held by another process.
 
     Args:
@@ -38,7 +38,7 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
     try:
         with file_lock(folder / "lock"):
             yield
-    except Locked as error:
+    except LockHeldError as error:
         raise Blocked(
             "checkout-locked",
             f"another relnox is running in this checkout (process {error.holder})",
@@ -63,7 +63,7 @@ def file_lock(path: Path) -> Iterator[None]:
                 holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
             except OSError:  # Windows does not let others read a locked file
                 holder = ""
-            raise Locked(holder or "unknown") from None
+            raise LockHeldError(holder or "unknown") from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         yield

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-_LAYOUTS = ("src", ".", "lib", "python")
+_SOURCE_LAYOUTS = ("src", ".", "lib", "python")
 
 
-def packages_containing(root: Path, folders: Mapping[str, str], module: str) -> tuple[str, ...]:
+def find_owning_packages(root: Path, folders: Mapping[str, str], module: str) -> tuple[str, ...]:
     """Return the names of the packages that contain a module; namespace packages belong to none.
 
     Args:
@@ -24,11 +24,13 @@ def packages_containing(root: Path, folders: Mapping[str, str], module: str) -> 
     return tuple(
         name
         for name, folder in sorted(folders.items())
-        if any((root / folder / layout / file).is_file() for layout in _LAYOUTS for file in files)
+        if any((root / folder / layout / file).is_file() for layout in _SOURCE_LAYOUTS for file in files)
     )
 
 
-def first_contained(root: Path, folders: Mapping[str, str], modules: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+def find_first_owned_module(
+    root: Path, folders: Mapping[str, str], modules: Iterable[str]
+) -> tuple[str, tuple[str, ...]]:
     """Return the first module that is in a package, and the names of its packages; both are empty if none is."""
-    candidates = ((module, packages_containing(root, folders, module)) for module in modules)
+    candidates = ((module, find_owning_packages(root, folders, module)) for module in modules)
     return next(((module, names) for module, names in candidates if names), ("", ()))

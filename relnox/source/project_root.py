@@ -61,6 +61,6 @@ def _is_one_of_several(folder: Path, top: Path) -> bool:
 
 def _describes_package(folder: Path) -> bool:
     try:
-        return (folder / PYPROJECT).is_file() and pyproject.is_package(pyproject.load(folder / PYPROJECT))
+        return (folder / PYPROJECT).is_file() and pyproject.describes_package(pyproject.load(folder / PYPROJECT))
     except Blocked:
         return False

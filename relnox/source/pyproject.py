@@ -44,7 +44,7 @@ def load(path: Path) -> Mapping[str, Any]:
         ) from error
 
 
-def is_package(document: Mapping[str, Any]) -> bool:
+def describes_package(document: Mapping[str, Any]) -> bool:
     """Return whether a pyproject.toml describes a package, and not only settings of tools."""
     return bool(document.get("project")) or "name" in table_at(document, "tool", "poetry")
 
@@ -85,7 +85,7 @@ def parse_package(document: Mapping[str, Any], folder: str) -> Package:
         version=None if source.kind == "dynamic" else versioning.parse(source.text, where=file),
         source=source,
         backend=backend,
-        dependencies=tuple(_dependencies(document)),
+        dependencies=tuple(_read_dependencies(document)),
         private=any(classifier.startswith("Private ::") for classifier in classifiers),
         python=_requires_python(document),
         classifiers=tuple(classifiers),
@@ -134,31 +134,31 @@ def _version_provider(document: Mapping[str, Any]) -> str:
     return f"the backend, {backend}"
 
 
-def _dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
+def _read_dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
     project = table_at(document, "project")
-    yield from _requirements(project.get("dependencies"), "runtime", ("project", "dependencies"))
+    yield from _read_requirements(project.get("dependencies"), "runtime", ("project", "dependencies"))
     for extra, requirements in table_at(project, "optional-dependencies").items():
-        yield from _requirements(requirements, "extra", ("project", "optional-dependencies", extra))
+        yield from _read_requirements(requirements, "extra", ("project", "optional-dependencies", extra))
     for group, requirements in table_at(document, "dependency-groups").items():
-        yield from _requirements(requirements, "group", ("dependency-groups", group))
-    yield from _requirements(
+        yield from _read_requirements(requirements, "group", ("dependency-groups", group))
+    yield from _read_requirements(
         table_at(document, "build-system").get("requires"), "build", ("build-system", "requires")
     )
     poetry = ("tool", "poetry")
-    yield from _poetry_requirements(document, "runtime", (*poetry, "dependencies"))
-    yield from _poetry_requirements(document, "group", (*poetry, "dev-dependencies"))
+    yield from _read_poetry_requirements(document, "runtime", (*poetry, "dependencies"))
+    yield from _read_poetry_requirements(document, "group", (*poetry, "dev-dependencies"))
     for group in table_at(document, *poetry, "group"):
-        yield from _poetry_requirements(document, "group", (*poetry, "group", group, "dependencies"))
+        yield from _read_poetry_requirements(document, "group", (*poetry, "group", group, "dependencies"))
 
 
-def _requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
+def _read_requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
     """Yield the requirements in a list, ignoring other items such as included groups and templates."""
     for number, text in enumerate(value if isinstance(value, list) else ()):
         if isinstance(text, str) and (name := requirement_name(text)) is not None:
             yield Dependency(name=name, text=text, table=table, key=(*key, number))
 
 
-def _poetry_requirements(
+def _read_poetry_requirements(
     document: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]
 ) -> Iterator[Dependency]:
     """Yield the requirements in a Poetry table, whose values are constraints, tables, or lists of these."""

@@ -43,11 +43,11 @@ class FileVersion(NamedTuple):
     @property
     def is_sample(self) -> bool:
         """Whether the file is excluded, an example, a template or test data, and so needs no version."""
-        return self.outside in (_EXCLUDED, _SAMPLE)
+        return self.outside in (_NO_VERSION_EXCLUDED, _NO_VERSION_SAMPLE)
 
 
-_EXCLUDED = "no: excluded"
-_SAMPLE = "no: example, template or test"
+_NO_VERSION_EXCLUDED = "no: excluded"
+_NO_VERSION_SAMPLE = "no: example, template or test"
 
 
 def read_versions(
@@ -73,7 +73,9 @@ def read_versions(
         member = (workspace or {}).get(folder)
         outside = None
         if member is None:
-            outside = _reason(folder, excluded) or ("no" if workspace is not None else "not known")
+            outside = _why_no_version_is_needed(folder, excluded) or (
+                "no" if workspace is not None else "not known"
+            )
         try:
             package = member or _read_package(file, folder, root)
         except Blocked as error:
@@ -84,26 +86,26 @@ def read_versions(
             yield FileVersion(file, outside=outside)
             continue
         version = package.source.text if package.source.in_file else None
-        yield FileVersion(file, package.name, version, _source(package), outside)
+        yield FileVersion(file, package.name, version, _describe_version_source(package), outside)
 
 
-def _reason(folder: str, excluded: Iterable[str]) -> str | None:
+def _why_no_version_is_needed(folder: str, excluded: Iterable[str]) -> str | None:
     """Return why the package in a folder needs no version (excluded or a sample), or None if it needs one."""
     if is_excluded(folder, [*excluded]):
-        return _EXCLUDED
+        return _NO_VERSION_EXCLUDED
     parts = (part for part in folder.split("/") if part not in ("..", "."))
-    return _SAMPLE if any(map(is_skipped, parts)) else None
+    return _NO_VERSION_SAMPLE if any(map(is_skipped, parts)) else None
 
 
 def _read_package(file: str, folder: str, root: Path) -> Package | None:
     """Return the package that a pyproject.toml describes, or None if it contains only settings of tools."""
     document = pyproject.load(root / file)
-    if not pyproject.is_package(document):
+    if not pyproject.describes_package(document):
         return None
     return version_files.locate_version(pyproject.parse_package(document, folder), document, root)
 
 
-def _source(package: Package) -> str:
+def _describe_version_source(package: Package) -> str:
     source = package.source
     if not source.in_file:
         return source.text or "the build backend"

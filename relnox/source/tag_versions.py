@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 _BASED_ON_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
 """Plugins based on dunamai, whose default pattern requires tags to begin with `v`."""
-_MATCH = re.compile(r"--match[= ]['\"]?(?P<glob>[^'\" ]+)")
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]+")
+_MATCH_OPTION = re.compile(r"--match[= ]['\"]?(?P<glob>[^'\" ]+)")
+_DISTRIBUTION_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def detect_tag_version(package: Package, document: Mapping[str, Any]) -> Package:
     """Return the package with its version source set to kind `tags` if its version is derived from tags."""
-    provider = _provider(package, document)
+    provider = _find_version_plugin(package, document)
     if provider is None:
         return package
     name, settings = provider
-    key = tuple(islice(_prefixes(name, settings), 1))
+    key = tuple(islice(_find_tag_prefixes(name, settings), 1))
     return replace(package, source=VersionSource(kind="tags", file=package.pyproject, key=key, text=name))
 
 
@@ -80,14 +80,14 @@ def settings_for_own_tags(package: Package, prefix: str) -> str:
     return "\n".join([f"# {package.pyproject}", *(line.replace("{up}", up) for line in lines)])
 
 
-def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+def _find_version_plugin(package: Package, document: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
     """Return the plugin that derives the version from tags, and its settings, or None if there is none."""
     tool = table_at(document, "tool")
     hatch, pdm = table_at(tool, "hatch", "version"), table_at(tool, "pdm", "version")
     build_requires = {
         name[0].lower().replace("_", "-")
         for requirement in strings_in(table_at(document, "build-system").get("requires"))
-        if (name := _DISTRIBUTION.match(requirement))
+        if (name := _DISTRIBUTION_NAME.match(requirement))
     }
     source = hatch.get("source")
     if source == "vcs":
@@ -110,7 +110,7 @@ def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mappi
     return None
 
 
-def _prefixes(provider: str, settings: Mapping[str, Any]) -> Iterator[str]:
+def _find_tag_prefixes(provider: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield the tag prefix that each setting of a plugin implies, if any."""
     if provider in _BASED_ON_DUNAMAI and settings.get("pattern", "default") == "default":
         yield f"{settings.get('pattern-prefix', '')}v"
@@ -122,7 +122,7 @@ def _prefixes(provider: str, settings: Mapping[str, Any]) -> Iterator[str]:
     command = settings.get("git_describe_command") or settings.get("describe_command")
     command = command or table_at(settings, "scm", "git").get("describe_command")
     command_line = command if isinstance(command, str) else " ".join(strings_in(command))
-    globs = [match["glob"] for match in _MATCH.finditer(command_line)]
+    globs = [match["glob"] for match in _MATCH_OPTION.finditer(command_line)]
     globs += strings_in(table_at(settings, "vcs").get("match"))
     globs += [text] if isinstance(text := settings.get("tag_filter"), str) else []
     for glob in globs:

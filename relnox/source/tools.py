@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from relnox.source.git import Git
 
-_LOCKING = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
+_LOCK_COMMANDS = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
 """Maps lock files that only their own tools can write to the commands that update them."""
 
 
-def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
+def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     git: Git,
     folder: str,
     command: Sequence[str],
@@ -55,7 +55,7 @@ def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     Raises:
         Failed: The tool is not installed, or fails.
     """
-    with planned_copy(git, planned) as clone:
+    with copy_with_edits(git, planned) as clone:
         search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         program = shutil.which(command[0], path=search_path)
         if program is None:
@@ -66,15 +66,15 @@ def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         completed = process.run([program, *command[1:]], cwd=clone.root / folder, env=variables)
         rerun = f"cd {shlex.quote(str(folder))} && {shlex.join(command)}"
         completed.check(command[0], fix=f"reproduce it: {rerun}; {alternative}")
-        changes = {name: _content(clone.root / name) for name in clone.changed_files()}
+        changes = {name: _read_content(clone.root / name) for name in clone.changed_files()}
     return {name: content for name, content in changes.items() if name not in planned or planned[name] != content}
 
 
 @contextmanager
-def planned_copy(git: Git, planned: Mapping[str, bytes | None]) -> Iterator[Git]:
-    """Yield a temporary clone of the current commit with planned edits, which are as for `run_on_copy`."""
+def copy_with_edits(git: Git, planned: Mapping[str, bytes | None]) -> Iterator[Git]:
+    """Yield a temporary clone of the current commit with planned edits, which are as for `run_tool_on_copy`."""
     with TemporaryFolder() as scratch:
-        clone = cloning.shared_clone(git, scratch.path)
+        clone = cloning.create_shared_clone(git, scratch.path)
         for name, content in planned.items():
             path = clone.root / name
             if content is None:
@@ -90,15 +90,15 @@ def update_lock_files(
 ) -> dict[str, bytes | None]:
     """Update lock files with their own tools after the planned edits, and return their new contents by path.
 
-    `locks` are paths relative to the root; for the other arguments, see `run_on_copy`.
+    `locks` are paths relative to the root; for the other arguments, see `run_tool_on_copy`.
     """
     contents: dict[str, bytes | None] = {}
     for lock in locks:
         folder, _, name = lock.rpartition("/")
-        changes = run_on_copy(
+        changes = run_tool_on_copy(
             git,
             folder or ".",
-            _LOCKING[name],
+            _LOCK_COMMANDS[name],
             planned=planned,
             alternative="without --lock the lock file is not updated",
             pass_env=pass_env,
@@ -107,5 +107,5 @@ def update_lock_files(
     return contents
 
 
-def _content(file: Path) -> bytes | None:
+def _read_content(file: Path) -> bytes | None:
     return file.read_bytes() if file.is_file() else None

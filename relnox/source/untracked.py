@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.source.git import Git
 
-_CATCHING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+_CAUGHT_EXCEPTIONS = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 
 
-def find_imports(
+def find_imports_of_untracked(
     git: Git, untracked: Iterable[str], packages: Iterable[Package], root: Path
 ) -> tuple[tuple[str, str], ...]:
     """Return pairs of files: a tracked module, and an untracked module of the same package that it imports.
@@ -47,13 +47,13 @@ def find_imports(
             importing = import_path(root, file, package) if file.endswith(".py") else None
             if importing is not None:
                 is_package = posixpath.basename(file) == "__init__.py"
-                for name in _imports(root / file, importing, is_package=is_package):
+                for name in _imported_names(root / file, importing, is_package=is_package):
                     if name in modules:
                         pairs[file, modules[name]] = None
     return tuple(pairs)
 
 
-def _imports(file: Path, module: str, *, is_package: bool) -> Iterator[str]:
+def _imported_names(file: Path, module: str, *, is_package: bool) -> Iterator[str]:
     """Yield the full name of everything that a module imports without catching ImportError."""
     try:
         nodes: list[ast.AST] = [syntax_trees.parse(file.read_bytes())]
@@ -70,7 +70,9 @@ def _imports(file: Path, module: str, *, is_package: bool) -> Iterator[str]:
                 base = ".".join([*parts, *([name] if name else [])])
                 yield base
                 yield from (f"{base}.{alias.name}" for alias in names)
-            case ast.Try(handlers=handlers, body=body) if any(_catches(handler) for handler in handlers):
+            case ast.Try(handlers=handlers, body=body) if any(
+                _catches_import_error(handler) for handler in handlers
+            ):
                 nodes += (child for child in ast.iter_child_nodes(node) if child not in body)
             case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
                 nodes += node.orelse
@@ -78,6 +80,6 @@ def _imports(file: Path, module: str, *, is_package: bool) -> Iterator[str]:
                 nodes += ast.iter_child_nodes(node)
 
 
-def _catches(handler: ast.ExceptHandler) -> bool:
+def _catches_import_error(handler: ast.ExceptHandler) -> bool:
     names = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(name is None or (isinstance(name, ast.Name) and name.id in _CATCHING) for name in names)
+    return any(name is None or (isinstance(name, ast.Name) and name.id in _CAUGHT_EXCEPTIONS) for name in names)

@@ -32,14 +32,14 @@ class UvSettings(Record):
     Attributes:
         file: The path of the settings file, relative to the project's root; empty if there is none.
         build: The settings that relnox applies to the build.
-        honored: The keys of the settings that relnox applies.
-        not_honored: A message for each setting that relnox does not apply, with what it does instead.
+        applied_keys: The keys of the settings that relnox applies.
+        ignored_settings: A message for each setting that relnox does not apply, with what it does instead.
     """
 
     file: str = ""
     build: BuildSettings = BuildSettings()
-    honored: tuple[str, ...] = ()
-    not_honored: tuple[str, ...] = ()
+    applied_keys: tuple[str, ...] = ()
+    ignored_settings: tuple[str, ...] = ()
 
 
 def read_build_settings(root: Path, package: Package) -> UvSettings:
@@ -56,9 +56,9 @@ def read_build_settings(root: Path, package: Package) -> UvSettings:
     candidates = [folder, *folder.parents]
     candidates = candidates[: candidates.index(root) + 1] if root in candidates else [folder]
     document = load(root / package.pyproject)
-    top = next((candidate for candidate in candidates if _is_member(candidate, folder)), None)
+    top = next((candidate for candidate in candidates if _is_workspace_member(candidate, folder)), None)
     for candidate in sorted(candidates, key=lambda candidate: candidate != top):
-        name, table = _table(candidate)
+        name, table = _read_uv_table(candidate)
         if name:
             file = (candidate / name).relative_to(root).as_posix()
             return _uv_settings(file, table, package, document)
@@ -72,39 +72,41 @@ def _uv_settings(file: str, table: Mapping[str, Any], package: Package, document
     """
     keys = ["build-constraint-dependencies", "exclude-newer", "exclude-newer-package", "config-settings"]
     honored = [key for key in keys if table.get(key)]
-    extra_requires = _of_package("extra-build-dependencies", table, package)
+    extra_requires = _value_for_package("extra-build-dependencies", table, package)
     if extra_requires is not None:
         honored.append("extra-build-dependencies")
     exclude_newer = table.get("exclude-newer")
     build = BuildSettings(
         constraints=Constraints(
-            requirements=tuple(_requirements(table.get("build-constraint-dependencies"))),
+            requirements=tuple(_valid_requirements(table.get("build-constraint-dependencies"))),
             exclude_newer="" if exclude_newer in (None, False) else str(exclude_newer),
             exclude_newer_package=tuple(
                 (normalized(name), "false" if value is False else str(value))
                 for name, value in sorted(table_at(table, "exclude-newer-package").items())
             ),
         ),
-        extra_requires=tuple(_requirements(extra_requires)),
+        extra_requires=tuple(_valid_requirements(extra_requires)),
         config_settings=tuple(
             (key, tuple(strings_in(value)) if isinstance(value, list) else str(value))
             for key, value in sorted(table_at(table, "config-settings").items())
         ),
     )
-    return UvSettings(file, build, tuple(honored), tuple(_not_honored(table, package, document)))
+    return UvSettings(file, build, tuple(honored), tuple(_describe_ignored_settings(table, package, document)))
 
 
-def _not_honored(table: Mapping[str, Any], package: Package, document: Mapping[str, Any]) -> Iterator[str]:
+def _describe_ignored_settings(
+    table: Mapping[str, Any], package: Package, document: Mapping[str, Any]
+) -> Iterator[str]:
     isolated = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
     if package.name in map(normalized, strings_in(table.get("no-build-isolation-package"))):
         yield f"no-build-isolation-package: {isolated}"
     elif table.get("no-build-isolation") is True:
         yield f"no-build-isolation: {isolated}"
-    for entry in _items(_of_package("extra-build-dependencies", table, package)):
+    for entry in _as_list(_value_for_package("extra-build-dependencies", table, package)):
         if isinstance(entry, dict) and entry.get("match-runtime"):
             yield f"match-runtime of {entry.get('requirement')}: relnox uses any matching release"
     for key in ("extra-build-variables", "config-settings-package"):
-        if _of_package(key, table, package) is not None:
+        if _value_for_package(key, table, package) is not None:
             yield f"{key}: uv build ignores it for the package itself as well"
     sources = table_at(table, "sources").keys() | table_at(document, "tool", "uv", "sources").keys()
     build_requires = {need.name for need in package.dependencies if need.table == "build"}
@@ -112,7 +114,7 @@ def _not_honored(table: Mapping[str, Any], package: Package, document: Mapping[s
         yield f"sources of {source}: relnox uses the index, or the wheel of the same run"
 
 
-def _of_package(key: str, table: Mapping[str, Any], package: Package) -> Any:
+def _value_for_package(key: str, table: Mapping[str, Any], package: Package) -> Any:
     """Return the value for a package in a table whose keys are package names, or None if there is none."""
     by_name = table_at(table, key).items()
     return next((value for name, value in by_name if normalized(name) == package.name), None)
@@ -125,7 +127,7 @@ def read_installer_settings(root: Path) -> dict[str, Any]:
         Blocked: A file is not valid TOML.
     """
     for folder in (root, *root.parents):
-        name, table = _table(folder)
+        name, table = _read_uv_table(folder)
         if name:
             return _installer_settings(table, folder)
     return {}
@@ -153,7 +155,7 @@ def _installer_settings(table: Mapping[str, Any], folder: Path) -> dict[str, Any
     return settings
 
 
-def _table(folder: Path) -> tuple[str, Mapping[str, Any]]:
+def _read_uv_table(folder: Path) -> tuple[str, Mapping[str, Any]]:
     """Return the name of uv's settings file in a folder, and the settings; both are empty if there are none."""
     if (folder / "uv.toml").is_file():
         return "uv.toml", load(folder / "uv.toml")
@@ -164,7 +166,7 @@ def _table(folder: Path) -> tuple[str, Mapping[str, Any]]:
     return "", {}
 
 
-def _is_member(top: Path, folder: Path) -> bool:
+def _is_workspace_member(top: Path, folder: Path) -> bool:
     """Return whether a folder is a member of the uv workspace whose root is `top`."""
     if not (top / "pyproject.toml").is_file():
         return False
@@ -178,13 +180,13 @@ def _is_member(top: Path, folder: Path) -> bool:
     return bool(workspace) and (top == folder or (matches("members") and not matches("exclude")))
 
 
-def _items(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _requirements(value: Any) -> Iterator[str]:
+def _valid_requirements(value: Any) -> Iterator[str]:
     """Yield the valid requirements in a list whose items are strings, or tables with the key `requirement`."""
-    for item in _items(value):
+    for item in _as_list(value):
         text = item.get("requirement") if isinstance(item, dict) else item
         if isinstance(text, str) and requirement_name(text) is not None:
             yield text

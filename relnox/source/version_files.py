@@ -35,7 +35,7 @@ _KNOWN_FILES: Mapping[str, tuple[SourceKind, tuple[str, ...]]] = {
 _SCIKIT_BUILD_PATTERN = version_locations.HATCH_PATTERN.replace("?P<version>", "?P<value>")
 
 
-class _Location(Record):
+class _DeclaredLocation(Record):
     """A version location declared in pyproject.toml.
 
     `files` are the possible paths of the file, relative to the package's folder; the first one that exists is
@@ -55,7 +55,7 @@ def locate_version(package: Package, document: Mapping[str, Any], root: Path) ->
     """
     if package.source.kind == "toml":
         return replace(package, other_locations=_crate_locations(package, document, root))
-    if (location := _declared_location(package, document)) is not None:
+    if (location := _find_declared_location(package, document)) is not None:
         return _read_declared(package, location, root)
     if locations := _crate_locations(package, document, root):
         return _with_source(package, locations)
@@ -64,7 +64,7 @@ def locate_version(package: Package, document: Mapping[str, Any], root: Path) ->
     return tag_versions.detect_tag_version(package, document)
 
 
-def add_declared(packages: Sequence[Package], config: Config, root: Path) -> list[Package]:
+def add_declared_version_files(packages: Sequence[Package], config: Config, root: Path) -> list[Package]:
     """Return the packages with the version files in `[[tool.relnox.version-files]]` added to their locations.
 
     Raises:
@@ -150,7 +150,7 @@ def _read_configured(file: VersionFileConfig, root: Path) -> VersionSource:
         )
     source = VersionSource(kind=kind, file=file.file, key=key, semver=semver, count=file.count)
     try:
-        return _read(source, root)
+        return _read_version(source, root)
     except OSError as error:
         raise Blocked(
             "version-file-not-readable",
@@ -165,7 +165,7 @@ def _read_configured(file: VersionFileConfig, root: Path) -> VersionSource:
         ) from error
 
 
-def _read(source: VersionSource, root: Path) -> VersionSource:
+def _read_version(source: VersionSource, root: Path) -> VersionSource:
     """Return the source with the version's text, read from its file.
 
     Raises:
@@ -188,69 +188,73 @@ def _crate_locations(package: Package, document: Mapping[str, Any], root: Path) 
         return ()
     from relnox.source import cargo
 
-    return tuple(cargo.version_locations(package, document, root))
+    return tuple(cargo.find_version_locations(package, document, root))
 
 
-def _read_declared(package: Package, location: _Location, root: Path) -> Package:
+def _read_declared(package: Package, location: _DeclaredLocation, root: Path) -> Package:
     folder = root / package.folder
     name = next((file for file in location.files if (folder / file).is_file()), None)
     if name is None:
-        return _unknown(package, f"{location.files[0]} does not exist")
+        return _with_unknown_version(package, f"{location.files[0]} does not exist")
     file = posixpath.normpath(f"{package.folder}/{name}")
     if file.startswith("../"):
-        return _unknown(package, f"{file} is outside of the project")
+        return _with_unknown_version(package, f"{file} is outside of the project")
     source = VersionSource(kind=location.kind, file=file, key=location.key, semver=location.kind == "json")
     try:
-        source = _read(source, root)
+        source = _read_version(source, root)
         return replace(package, version=version_locations.parse_version(source), source=source)
     except (OSError, ValueError) as error:
-        return _unknown(package, f"{file}: {error}")
+        return _with_unknown_version(package, f"{file}: {error}")
     except Blocked as error:
-        return _unknown(package, error.message)
+        return _with_unknown_version(package, error.message)
 
 
-def _unknown(package: Package, reason: str) -> Package:
+def _with_unknown_version(package: Package, reason: str) -> Package:
     return replace(package, source=replace(package.source, text=f"{package.source.text} ({reason})"))
 
 
-def _declared_location(package: Package, document: Mapping[str, Any]) -> _Location | None:
+def _find_declared_location(package: Package, document: Mapping[str, Any]) -> _DeclaredLocation | None:
     """Return the file that the backend reads the version from, or None if it is not read from a file."""
     tool = table_at(document, "tool")
     hatch, pdm = table_at(tool, "hatch", "version"), table_at(tool, "pdm", "version")
     setuptools = table_at(tool, "setuptools", "dynamic", "version")
     match hatch, setuptools, pdm:
         case {"source": "nodejs"}, _, _:
-            return _Location("json", (str(hatch.get("path", "package.json")),))
+            return _DeclaredLocation("json", (str(hatch.get("path", "package.json")),))
         case {"source": "code", "path": str(path)}, _, _:
             expression = str(hatch.get("expression", "__version__"))
-            return _Location("attribute", (path,), (expression,)) if expression.isidentifier() else None
+            return _DeclaredLocation("attribute", (path,), (expression,)) if expression.isidentifier() else None
         case {"path": str(path), **more}, _, _ if more.get("source", "regex") == "regex":
-            return _Location("pattern", (path,), (str(more.get("pattern", version_locations.HATCH_PATTERN)),))
+            return _DeclaredLocation(
+                "pattern", (path,), (str(more.get("pattern", version_locations.HATCH_PATTERN)),)
+            )
         case _, {"attr": str(attribute)}, _:
             module, _, name = attribute.rpartition(".")
-            return _Location("attribute", tuple(_module_files(module, document)), (name,))
+            return _DeclaredLocation("attribute", tuple(_module_files(module, document)), (name,))
         case _, {"file": str() | [str()] as file}, _:
-            return _Location("text", (file if isinstance(file, str) else strings_in(file)[0],))
+            return _DeclaredLocation("text", (file if isinstance(file, str) else strings_in(file)[0],))
         case _, _, {"source": "file", "path": str(path)}:
-            return _Location("attribute", (path,), ("__version__",))
+            return _DeclaredLocation("attribute", (path,), ("__version__",))
         case _:
-            return _location_of_backend(package, document)
+            return _find_backend_location(package, document)
 
 
-def _location_of_backend(package: Package, document: Mapping[str, Any]) -> _Location | None:
+def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _DeclaredLocation | None:
     if package.backend.startswith("flit_core"):  # without a declaration flit reads the version from the module
         project = table_at(document, "project")
         name = table_at(document, "tool", "flit", "module").get("name") or project.get("name", "")
-        return _Location(
+        return _DeclaredLocation(
             "attribute", tuple(_module_files(str(name).replace("-", "_"), document)), ("__version__",)
         )
     if package.backend == "mesonpy":
-        return _Location("pattern", ("meson.build",), (version_locations.MESON_PATTERN,))
+        return _DeclaredLocation("pattern", ("meson.build",), (version_locations.MESON_PATTERN,))
     provider = table_at(document, "tool", "scikit-build", "metadata", "version")
     if provider.get("provider") == "scikit_build_core.metadata.regex" and isinstance(provider.get("input"), str):
         if provider.get("result", "{value}") != "{value}":
             return None  # composed of several parts: it is unknown which of them to bump
-        return _Location("pattern", (provider["input"],), (str(provider.get("regex", _SCIKIT_BUILD_PATTERN)),))
+        return _DeclaredLocation(
+            "pattern", (provider["input"],), (str(provider.get("regex", _SCIKIT_BUILD_PATTERN)),)
+        )
     return None
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git
 
-_LITERAL = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
-_TUPLE = r"^_*(version|VERSION)_(info|INFO)_*[^=]*="
+_ASSIGNMENT_PATTERN = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
+_TUPLE_PATTERN = r"^_*(version|VERSION)_(info|INFO)_*[^=]*="
 _VERSION_FILES = ("__init__.py", "__about__.py", "__version__.py", "_version.py", "about.py", "version.py")
 _SOURCE_FOLDERS = ("lib", "python", "src")
 _FOREIGN_FOLDERS = frozenset(
@@ -39,10 +39,10 @@ _FOREIGN_FOLDERS = frozenset(
 """Names of folders whose modules do not belong to a package."""
 _CHANGELOGS = ("changelog", "changes", "history", "news", "release_notes", "releases")
 """Prefixes of the names of changelogs, which list all versions."""
-_GENERATED = ("*.lock", "*-lock.json", "*.svg", "*.min.js", "*.map")
+_GENERATED_FILES = ("*.lock", "*-lock.json", "*.svg", "*.min.js", "*.map")
 
 
-class Literals(Record):
+class VersionLiterals(Record):
     """Literals and mentions of the packages' versions.
 
     Attributes:
@@ -56,13 +56,13 @@ class Literals(Record):
     mentions: Mapping[str, tuple[str, ...]] = {}
 
 
-def find_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> Literals:
+def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
     """Search all tracked files for versions, or outside git, only the modules that usually contain one."""
     packages = [
         package for package in workspace.packages if package.source.in_file and package.version is not None
     ]
     if not packages:
-        return Literals(workspace)
+        return VersionLiterals(workspace)
     location_files = {location.file for package in workspace.packages for location in package.locations}
     declared_files = {file.file for file in config.version_files}
     lines = list(_tracked_lines(git, packages) if git is not None else _lines_of_usual_modules(root, packages))
@@ -70,7 +70,11 @@ def find_literals(git: Git | None, workspace: Workspace, config: Config, root: P
     modules: dict[str, Package] = {}
     for file, line in lines if config.version_literals else ():
         is_module = file.endswith(".py") and file not in declared_files and file not in modules
-        if is_module and re.match(_LITERAL, line) and (owner := _owning_package(file, owners)) in packages:
+        if (
+            is_module
+            and re.match(_ASSIGNMENT_PATTERN, line)
+            and (owner := _owning_package(file, owners)) in packages
+        ):
             modules[file] = owner
     literals: dict[str, list[VersionSource]] = {}
     for file, package in modules.items():
@@ -82,10 +86,12 @@ def find_literals(git: Git | None, workspace: Workspace, config: Config, root: P
         replace(package, other_locations=(*package.other_locations, *literals.get(package.name, ())))
         for package in workspace.packages
     )
-    return Literals(
+    return VersionLiterals(
         replace(workspace, packages=with_literals) if literals else workspace,
         locations,
-        _mentions(((file, line) for file, line in lines if file not in not_mentions), packages, owners, config),
+        _find_mentions(
+            ((file, line) for file, line in lines if file not in not_mentions), packages, owners, config
+        ),
     )
 
 
@@ -93,7 +99,7 @@ def _tracked_lines(git: Git, packages: Iterable[Package]) -> Iterator[tuple[str,
     """Yield the file and text of each line in tracked files that contains a literal or a package's version."""
     texts = sorted({re.escape(text) for package in packages for text in _version_texts(package)})
     versions = [f"({'|'.join(texts)})"] if texts else []
-    return git.grep([_LITERAL, _TUPLE, *versions], _GENERATED)
+    return git.grep([_ASSIGNMENT_PATTERN, _TUPLE_PATTERN, *versions], _GENERATED_FILES)
 
 
 def _lines_of_usual_modules(root: Path, packages: Iterable[Package]) -> Iterator[tuple[str, str]]:
@@ -135,7 +141,7 @@ def _literals_of_module(root: Path, file: str, package: Package) -> Iterator[Ver
     name = posixpath.basename(file)
     is_top_level = _is_in_top_level_package(root, file, package)
     for attribute, text in version_locations.find_literals(code):
-        version = _parse(text)
+        version = _parse_version(text)
         if version is None or not any(version.release):  # 0.0.0 is replaced by the build
             continue
         is_dunder = attribute == "__version__"
@@ -174,7 +180,7 @@ def _is_in_top_level_package(root: Path, file: str, package: Package) -> bool:
     return True
 
 
-def _parse(text: str) -> Version | None:
+def _parse_version(text: str) -> Version | None:
     try:
         return Version(text)
     except InvalidVersion:
@@ -184,7 +190,7 @@ def _parse(text: str) -> Version | None:
 # --- mentions --------------------------------------------------------------------------------------
 
 
-def _mentions(
+def _find_mentions(
     lines: Iterable[tuple[str, str]], packages: Iterable[Package], owners: Mapping[str, Package], config: Config
 ) -> dict[str, tuple[str, ...]]:
     """Map each package to the files that contain its version: its own files, and lines that also have its name."""
@@ -201,9 +207,9 @@ def _mentions(
         owner = _owning_package(file, owners)
         for text in dict.fromkeys(_versions_in(line, versions)):
             for package in by_text[text]:
-                if package is owner or (owner is None and has_one_version) or _has_name(line, package):
+                if package is owner or (owner is None and has_one_version) or _names_package(line, package):
                     files.setdefault(package.name, {})[file] = None
-        numbers = _tuple_in(line)
+        numbers = _find_tuple(line)
         release = owner.version.release if owner is not None and owner.version is not None else ()
         if owner is not None and numbers and numbers == release[: len(numbers)]:
             files.setdefault(owner.name, {})[file] = None
@@ -220,11 +226,11 @@ def _versions_in(line: str, versions: re.Pattern[str]) -> Iterator[str]:
             yield match[0]
 
 
-def _tuple_in(line: str) -> tuple[int, ...]:
-    numbers = re.search(r"=\s*\(?\s*((?:[0-9]+\s*,\s*)+[0-9]+)", line) if re.match(_TUPLE, line) else None
+def _find_tuple(line: str) -> tuple[int, ...]:
+    numbers = re.search(r"=\s*\(?\s*((?:[0-9]+\s*,\s*)+[0-9]+)", line) if re.match(_TUPLE_PATTERN, line) else None
     return tuple(int(number) for number in numbers[1].split(",")) if numbers is not None else ()
 
 
-def _has_name(line: str, package: Package) -> bool:
+def _names_package(line: str, package: Package) -> bool:
     name = re.sub("-", "[-_.]", re.escape(package.name).replace("\\-", "-"))
     return re.search(rf"(?<![\w.-]){name}(?![\w-])", line, re.IGNORECASE) is not None

@@ -33,7 +33,7 @@ def made_commits(pending: Pending, git: Git) -> tuple[tuple[Commit, str], ...]:
         edits, _ = stages[count - 1]
         if _ends_with(edits, git):
             commits = [commit for _, commit in stages[:count]]
-            ids = [git.resolve(f"HEAD~{count - number}") or "" for number in range(1, count + 1)]
+            ids = [git.resolve_commit(f"HEAD~{count - number}") or "" for number in range(1, count + 1)]
             return tuple(zip(commits, ids, strict=True))
     return ()
 
@@ -60,6 +60,6 @@ def _ends_with(edits: Sequence[Edit], git: Git) -> bool:
     sample = next((edit for edit in edits if edit.after is not None), None)
     if sample is None or sample.after is None:
         return False
-    return git.has_content("HEAD", sample.file, sample.after) and not git.has_content(
+    return git.file_has_content("HEAD", sample.file, sample.after) and not git.file_has_content(
         "HEAD^", sample.file, sample.after
     )

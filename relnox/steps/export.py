@@ -89,9 +89,9 @@ class Exporting(Action[Export]):
         from relnox.source.git import Git
 
         git, export = self.run.checkout, self.run.scratch / "source"
-        exports.remove_leftover(git)
-        self.run.at_end(exports.remove, git, export)
-        folder = exports.export(git, self.step.commit, export)
+        exports.remove_leftover_export(git)
+        self.run.at_end(exports.remove_export, git, export)
+        folder = exports.export_commit(git, self.step.commit, export)
         self.result = Source(
             folder=folder, commit=self.step.commit, export=export, tracked=Git(folder).tracked_files()
         )

@@ -60,7 +60,7 @@ class Committing(Action[Commit]):
         pending = self.run.service(Transaction).pending
         if pending is not None and pending.head == self.before:
             return None  # nothing was committed since the bump began
-        self.committed = git.head_has_files(self._files)
+        self.committed = git.head_has_same_files(self._files)
         is_done = self.committed and git.index_matches_head(self._files)
         return f"already committed in {self.before[:10]}" if is_done and self.before is not None else None
 
@@ -83,7 +83,7 @@ class Committing(Action[Commit]):
     def verify(self) -> str:
         """Check that the commit has the planned content; accept formatting by a commit hook."""
         git = self.run.checkout
-        head = git.commit_with(self._files)
+        head = git.head_if_unchanged(self._files)
         if head is None:
             raise Failed(
                 "hook-changed-files",
@@ -273,8 +273,8 @@ class Pushing(Action[Push]):
         if remote is None or local is None:
             return False
         git = self.run.checkout
-        if git.resolve(remote) is None:
-            remotes.fetch_objects(git, self.step.to, f"refs/heads/{self.step.branch}")
+        if git.resolve_commit(remote) is None:
+            remotes.try_to_fetch_objects(git, self.step.to, f"refs/heads/{self.step.branch}")
         return git.is_ancestor(local, remote)
 
 

@@ -91,7 +91,7 @@ class RunningHook(Action[RunHook]):
 
         # A hook of another event may commit: what is released is fixed by then.
         git = self._checkout() if self.step.event in {"before-bump", "before-build"} else None
-        position = git.position() if git is not None else None
+        position = git.head_and_branch() if git is not None else None
         archives = [file for file in self._files() if self._is_unchanged(file)]
         try:
             self._run()
@@ -104,17 +104,17 @@ class RunningHook(Action[RunHook]):
                     error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
                 raise
         event = {"event": self.step.event}
-        with hook_effects.naming_hook(self.step.hook, event):
+        with hook_effects.attribute_git_errors_to_hook(self.step.hook, event):
             if git is not None and position is not None:
                 is_copy = git.root != self.run.root
-                hook_effects.check_position(self.step.hook, event, git, position, is_copy=is_copy)
+                hook_effects.check_head_is_unchanged(self.step.hook, event, git, position, is_copy=is_copy)
                 if self.step.event == "before-bump":
                     self._check_tags(git)
             if self.step.event == "before-build":
                 self._check_and_note_writes()
         if self.step.event in {"after-build", "before-publish"}:
             changed = [file.filename for file in archives if not self._is_unchanged(file)]
-            hook_effects.check_archives(self.step.hook, event, changed)
+            hook_effects.check_archives_are_unchanged(self.step.hook, event, changed)
 
     def verify(self) -> str:
         if self.step.event == "after-publish":
@@ -138,7 +138,7 @@ class RunningHook(Action[RunHook]):
         )
         if builds:
             self.before = self._written_files()
-        hooks.run(
+        hooks.run_hook(
             step.hook,
             event,
             root,
@@ -210,7 +210,7 @@ class RunningHook(Action[RunHook]):
         if git is None:
             return {}
         # A fresh copy has no ignored files of others: all of them can end up in the archives.
-        return hook_effects.written_files(git, ("*",) if git.root != self.run.root else self.step.hook.writes)
+        return hook_effects.find_written_files(git, ("*",) if git.root != self.run.root else self.step.hook.writes)
 
     def _checkout(self) -> Git | None:
         """Return the checkout in which the hook runs, or None outside git."""
@@ -228,12 +228,12 @@ class RunningHook(Action[RunHook]):
         after, run, source = self._written_files(), self.run, source_of(self.run)
         names = [name for name in {**self.before, **after} if self.before.get(name, "") != after.get(name, "")]
         changes = {name: after.get(name) for name in names}
-        hook_effects.check_writes(self.step.hook, {"event": self.step.event}, names)
+        hook_effects.check_writes_are_declared(self.step.hook, {"event": self.step.event}, names)
         self.result = GeneratedFiles(
             packages=tuple(package.name for package in self.step.packages), digests=tuple(changes.items())
         )
         if source.commit is not None and run.git is not None:
-            time = run.git.commit_time() or 0
+            time = run.git.head_time() or 0
             for name in names:
                 if (source.folder / name).is_file():
                     os.utime(source.folder / name, (time, time), follow_symlinks=False)

@@ -43,7 +43,7 @@ def find_owners(package: str, modules: Iterable[str], run: Run) -> tuple[str, tu
 
     folders = run.result(PackageFolders)
     others = {name: folder for name, folder in folders.read().items() if name != package} if folders else {}
-    return module_owners.first_contained(source_of(run).folder, others, modules)
+    return module_owners.find_first_owned_module(source_of(run).folder, others, modules)
 
 
 def archive_limits(run: Run) -> ArchiveLimits:

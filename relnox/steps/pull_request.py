@@ -109,7 +109,7 @@ class CommittingToBranch(Action[CommitToBranch]):
         git, step = self.run.checkout, self.step
         content = read_commit(git, commit)
         if content is None:
-            remotes.fetch_objects(git, step.on, self._ref, timeout=_FETCH_TIMEOUT)
+            remotes.try_to_fetch_objects(git, step.on, self._ref, timeout=_FETCH_TIMEOUT)
             content = read_commit(git, commit)
         if content is None:
             return False

@@ -139,8 +139,8 @@ class PushingTags(Action[PushTags]):
 
     def _check_related(self, tag: str, commit: str, other: str, git: Git) -> None:
         """Raise an error unless the remote's tag is on an ancestor or a descendant of the commit."""
-        if git.resolve(other) is None:
-            remotes.fetch_objects(git, self.step.to, f"refs/tags/{tag}", timeout=60.0)
+        if git.resolve_commit(other) is None:
+            remotes.try_to_fetch_objects(git, self.step.to, f"refs/tags/{tag}", timeout=60.0)
         is_related = git.is_ancestor(other, commit) or git.is_ancestor(commit, other)
         if not is_related and not git.is_shallow():
             raise Conflict(

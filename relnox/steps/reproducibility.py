@@ -108,7 +108,7 @@ class CheckingReproducibility(Action[CheckReproducibility]):
         first = source_of(self.run)
         if first.commit is not None and self.run.git is not None:
             with _exporting:
-                source = exports.export(self.run.git, first.commit, checkout)
+                source = exports.export_commit(self.run.git, first.commit, checkout)
             self._copy_generated(source)
         else:
             source = checkout

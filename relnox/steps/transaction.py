@@ -61,7 +61,7 @@ class Transaction(Policy):
 
         self._resumed = bump_record.read_pending(self._run.private) is not None
         if self._resumed and self._run.git is not None:
-            recovery.recover(self._run.git)
+            recovery.recover_from_killed_run(self._run.git)
         bump_record.write_pending(self._run.private, self.pending)
 
     def edits_of(self, step: EditFiles | Commit) -> tuple[Edit, ...]:

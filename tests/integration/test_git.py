@@ -53,18 +53,18 @@ def tag(name: str = "v2") -> Tag:
 
 def test_the_state_of_a_clean_checkout(root: Path) -> None:
     here = checkout(root)
-    state = here.state()
+    state = here.read_state()
     assert state.head == git(root, "rev-parse", "HEAD")
-    assert here.commit_time() == int(git(root, "log", "-1", "--format=%ct"))
-    assert (state.branch, state.dirty, state.untracked, state.tags) == ("main", (), (), {})
-    assert (state.shallow, remotes.names(here)) == (False, ("origin",))
+    assert here.head_time() == int(git(root, "log", "-1", "--format=%ct"))
+    assert (state.branch, state.changed_files, state.untracked_files, state.tags) == ("main", (), (), {})
+    assert (state.is_shallow, remotes.names(here)) == (False, ("origin",))
 
 
 def test_before_the_first_commit(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "--initial-branch", "trunk")
     write(tmp_path, {"new.txt": ""})
-    state = checkout(tmp_path).state()
-    assert (state.head, checkout(tmp_path).commit_time(), state.branch, state.untracked) == (
+    state = checkout(tmp_path).read_state()
+    assert (state.head, checkout(tmp_path).head_time(), state.branch, state.untracked_files) == (
         None,
         None,
         "trunk",
@@ -78,7 +78,7 @@ def test_the_state_lists_files_by_their_plain_names(root: Path) -> None:
     write(root, dict.fromkeys(ODD, "1\n") | {f"old {name}": "a long enough text\n" * 9 for name in ODD})
     write(root, {"deleted.txt": "", "staged.txt": "", "both.txt": ""})
     commit_all(root)
-    assert checkout(root).state().dirty == ()
+    assert checkout(root).read_state().changed_files == ()
     for name in ODD:
         (root / name).write_text("2\n")
         (root / f"old {name}").rename(root / f"new {name}")
@@ -88,10 +88,10 @@ def test_the_state_lists_files_by_their_plain_names(root: Path) -> None:
     git(root, "add", "--all")
     (root / "both.txt").write_text("y")
     write(root, {f"untracked/{name}": "" for name in ODD} | {"dist/ignored.whl": ""})
-    state = checkout(root).state()
+    state = checkout(root).read_state()
     changed = [*ODD, *(f"new {name}" for name in ODD), "deleted.txt", "staged.txt", "both.txt"]
-    assert state.dirty == tuple(sorted(changed))
-    assert state.untracked == tuple(sorted(f"untracked/{name}" for name in ODD))
+    assert state.changed_files == tuple(sorted(changed))
+    assert state.untracked_files == tuple(sorted(f"untracked/{name}" for name in ODD))
 
 
 def test_an_unmerged_file_is_dirty(root: Path) -> None:
@@ -104,16 +104,16 @@ def test_an_unmerged_file_is_dirty(root: Path) -> None:
     assert subprocess.run(
         ["git", "merge", "--quiet", "other"], cwd=root, check=False, capture_output=True
     ).returncode
-    assert checkout(root).state().dirty == ("README.md",)
+    assert checkout(root).read_state().changed_files == ("README.md",)
 
 
 def test_a_submodule_that_moved_is_dirty(root: Path, tmp_path: Path) -> None:
     inner = repository(write(tmp_path / "inner", {"a.txt": "a\n"}))
     git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "sub module")
     commit_all(root)
-    assert checkout(root).state().dirty == ()
+    assert checkout(root).read_state().changed_files == ()
     write(root / "sub module", {"a.txt": "b\n"})
-    assert checkout(root).state().dirty == ("sub module",)
+    assert checkout(root).read_state().changed_files == ("sub module",)
 
 
 def test_tags_of_every_kind_point_to_commits(root: Path) -> None:
@@ -137,7 +137,7 @@ def test_tags_of_every_kind_point_to_commits(root: Path) -> None:
 
 def test_a_detached_head_is_on_no_branch(root: Path) -> None:
     git(root, "checkout", "--quiet", "--detach")
-    state = checkout(root).state()
+    state = checkout(root).read_state()
     assert (state.branch, state.head) == (None, git(root, "rev-parse", "HEAD"))
 
 
@@ -148,8 +148,8 @@ def test_a_shallow_clone_is_detected_and_the_tags_of_the_remote_are_read(root: P
     git(root, "push", "--quiet", "origin", "main", "v1")
     git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{remote_of(root)}", "shallow")
     here = checkout(tmp_path / "shallow")
-    state = here.state()
-    assert state.shallow
+    state = here.read_state()
+    assert state.is_shallow
     assert state.tags == {}
     assert remotes.read_tags(here, "origin") == {"v1": git(root, "rev-parse", "v1")}
 
@@ -158,8 +158,8 @@ def test_a_worktree_has_its_own_private_folder(root: Path, tmp_path: Path) -> No
     git(root, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"))
     main, side = checkout(root), checkout(tmp_path / "side")
     write(tmp_path / "side", {"README.md": "changed\n"})
-    assert (side.state().branch, side.state().dirty) == ("side", ("README.md",))
-    assert (main.state().branch, main.state().dirty) == ("main", ())
+    assert (side.read_state().branch, side.read_state().changed_files) == ("side", ("README.md",))
+    assert (main.read_state().branch, main.read_state().changed_files) == ("main", ())
     assert main.private_folder() == root / ".git" / "relnox"
     assert side.private_folder() == root / ".git" / "worktrees" / "side" / "relnox"
 
@@ -173,15 +173,15 @@ def test_a_project_below_the_top_level_sees_only_its_own_files(tmp_path: Path) -
     )
     here = checkout(top / "py th")
     assert here.prefix == "py th/"
-    state = here.state()
-    assert (state.dirty, state.untracked) == (("README.md",), ("new.txt",))
+    state = here.read_state()
+    assert (state.changed_files, state.untracked_files) == (("README.md",), ("new.txt",))
     assert here.private_folder().resolve() == top / ".git" / "relnox"
 
 
 def test_ignored_files(root: Path) -> None:
     write(root, {".gitignore": "/dist/\n*.log\n"})
     files = ["dist/a.whl", "x.log", "line\nbreak.log", "x.txt", "README.md"]
-    assert checkout(root).ignored_files(files) == {"dist/a.whl", "x.log", "line\nbreak.log"}
+    assert checkout(root).filter_ignored(files) == {"dist/a.whl", "x.log", "line\nbreak.log"}
 
 
 def test_outside_git_there_is_no_checkout(tmp_path: Path) -> None:
@@ -201,8 +201,8 @@ def test_warnings_of_git_are_not_parsed(root: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("GIT_TRACE", "1")
     here = checkout(root)
     assert here.head() == expected
-    assert here.state().head == expected
-    assert here.ignored_files(["dist/x", "y"]) == {"dist/x"}
+    assert here.read_state().head == expected
+    assert here.filter_ignored(["dist/x", "y"]) == {"dist/x"}
 
 
 def test_git_variables_of_another_repository_are_ignored(
@@ -216,7 +216,7 @@ def test_git_variables_of_another_repository_are_ignored(
     monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
     monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
     here = checkout(root)
-    assert here.state().dirty == ("README.md",)
+    assert here.read_state().changed_files == ("README.md",)
     changes.commit(here, "Change", ["README.md"])
     commit = here.head()
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_LITERAL_PATHSPECS"):
@@ -252,7 +252,7 @@ def test_the_time_of_a_signed_commit_is_read(root: Path, tmp_path: Path) -> None
     commit = git(root, "rev-parse", "HEAD")
     changes.create_tag(here, tag(), commit)
     assert "SSH SIGNATURE" in git(root, "cat-file", "tag", "v2")
-    assert here.commit_time() == int(git(root, "log", "-1", "--no-show-signature", "--format=%ct"))
+    assert here.head_time() == int(git(root, "log", "-1", "--no-show-signature", "--format=%ct"))
     assert here.tags() == {"v2": commit}
     assert here.head_and_tags() == (commit, {"v2": commit})
 
@@ -263,8 +263,8 @@ def test_a_staged_change_that_the_checkout_does_not_have_differs_in_no_file(root
     git(root, "add", "README.md")
     write(root, {"README.md": before, "ignored.log": ""})
     here = checkout(root)
-    assert here.commit_with(["README.md"]) == here.head()
-    assert here.commit_with(["README.md", "ignored.log"]) is None
+    assert here.head_if_unchanged(["README.md"]) == here.head()
+    assert here.head_if_unchanged(["README.md", "ignored.log"]) is None
 
 
 # --- commit -------------------------------------------------------------------------------------------------
@@ -276,15 +276,15 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     write(root, dict.fromkeys(ODD, "2\n") | {"other.txt": "2\n", "staged.txt": "2\n", "new.txt": ""})
     git(root, "add", "staged.txt", "new.txt", "with space.txt")
     here = checkout(root)
-    assert not here.head_has_files(ODD)
-    assert here.commit_with(ODD) is None
+    assert not here.head_has_same_files(ODD)
+    assert here.head_if_unchanged(ODD) is None
     changes.commit(here, "Release\n\n# no comment: a body", ODD)
     commit = git(root, "rev-parse", "HEAD")
-    assert here.commit_with(ODD) == here.head() == commit
+    assert here.head_if_unchanged(ODD) == here.head() == commit
     assert git(root, "rev-parse", "HEAD~1") == before
     assert set(here.files_changed_between(before, commit) or ()) == set(ODD)
     assert git(root, "log", "-1", "--format=%B") == "Release\n\n# no comment: a body"
-    assert here.head_has_files(ODD)
+    assert here.head_has_same_files(ODD)
     assert here.index_matches_head(ODD)
     # Other staged or changed files are unchanged.
     assert git(root, "diff", "--cached", "--name-only").splitlines() == ["new.txt", "staged.txt"]
@@ -433,7 +433,7 @@ def test_changes_in_a_temporary_clone_do_not_reach_the_repository(tmp_path: Path
     clone = cloning.clone_with_remote(checkout(top / "python"), into, before, "main", "upstream")
     there = checkout(clone)
     assert (clone / "README.md").read_text() == "# demo\n"
-    assert there.state().branch == "main"
+    assert there.read_state().branch == "main"
     write(clone, {"README.md": "rehearsed\n"})
     changes.commit(there, "Rehearsed", ["README.md"])
     changes.create_tag(there, tag(), git(clone, "rev-parse", "HEAD"))
@@ -454,13 +454,13 @@ def test_names_of_refs_are_split_at_line_ends_only(root: Path) -> None:
     assert here.merged_tags() == {*names}
     assert {*here.tags()} == {*names}
     assert {f"refs/tags/{name}" for name in names} < {*here.local_refs()}
-    branches = here.remote_branches_with(git(root, "rev-parse", "HEAD"))
+    branches = here.remote_branches_containing(git(root, "rev-parse", "HEAD"))
     assert {f"origin/{name}" for name in names} < {*branches}
 
 
 def test_a_tag_does_not_change_the_name_of_a_remote_branch(root: Path) -> None:
     git(root, "tag", "origin/main")
-    assert "origin/main" in checkout(root).remote_branches_with(git(root, "rev-parse", "HEAD"))
+    assert "origin/main" in checkout(root).remote_branches_containing(git(root, "rev-parse", "HEAD"))
 
 
 def test_lines_are_found_in_files_of_any_name(root: Path) -> None:

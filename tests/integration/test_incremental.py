@@ -16,7 +16,7 @@ from running import run
 from warm import settled
 
 from relnox.commands.shared.opening import open_project
-from relnox.source.inputs import input_digests
+from relnox.source.inputs import hash_build_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -301,7 +301,7 @@ def inputs_of(root: Path) -> dict[str, str]:
     assert opened.git is not None
     assert opened.state is not None
     assert opened.state.head is not None
-    return input_digests(opened.root, opened.git, opened.state.head, opened.workspace.packages)
+    return hash_build_inputs(opened.root, opened.git, opened.state.head, opened.workspace.packages)
 
 
 def changed(root: Path, do: Callable[[], object]) -> set[str]:

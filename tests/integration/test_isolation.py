@@ -17,7 +17,7 @@ from relnox.building.workers import ForkServer
 from relnox.cli import main
 from relnox.core.settings.config import Config
 from relnox.source.discovery import discover
-from relnox.source.inputs import is_declarative
+from relnox.source.inputs import has_declarative_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,14 +115,14 @@ def of_one_package(root: Path, text: str, stated: str = STATED) -> tuple[Path, P
 
 @pytest.mark.parametrize("what", RUNS_CODE)
 def test_builds_that_run_project_code_are_not_declarative(what: str, tmp_path: Path) -> None:
-    assert not is_declarative(*of_one_package(tmp_path, RUNS_CODE[what]))
+    assert not has_declarative_build(*of_one_package(tmp_path, RUNS_CODE[what]))
 
 
 def test_builds_that_run_only_their_backend_are_declarative(tmp_path: Path) -> None:
-    assert is_declarative(*of_one_package(tmp_path, HATCH))
-    assert not is_declarative(*of_one_package(tmp_path, HATCH, 'dynamic = ["version"]\n'))
+    assert has_declarative_build(*of_one_package(tmp_path, HATCH))
+    assert not has_declarative_build(*of_one_package(tmp_path, HATCH, 'dynamic = ["version"]\n'))
     (tmp_path / "hatch_build.py").touch()
-    assert not is_declarative(*of_one_package(tmp_path, HATCH))
+    assert not has_declarative_build(*of_one_package(tmp_path, HATCH))
 
 
 @pytest.mark.network

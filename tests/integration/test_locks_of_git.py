@@ -45,7 +45,7 @@ def lock(git: Git, *names: str) -> None:
 def test_lock_files_of_a_killed_git_are_removed(git: Git) -> None:
     group = (git.private_folder() / "git-at-work").read_text(encoding="ascii")
     lock(git, "index.lock", "HEAD.lock", "refs/heads/main.lock", "packed-refs.lock", f"next-index-{group}.lock")
-    recovery.recover(git)
+    recovery.recover_from_killed_run(git)
     assert locks(git) == []
     assert list(git.private_folder().iterdir()) == []
 
@@ -58,7 +58,7 @@ def test_other_lock_files_stay(git: Git, tmp_path: Path) -> None:
     old.touch()
     os.utime(old, (time.time() - 100, time.time() - 100))
     before = locks(git)
-    recovery.recover(git)
+    recovery.recover_from_killed_run(git)
     assert locks(git) == before
 
 
@@ -69,10 +69,10 @@ def test_the_lock_file_of_a_running_git_stays(git: Git) -> None:
         with pytest.raises(
             Failed, match=rf"another git process is running in this checkout \(process {running.pid}\)"
         ):
-            recovery.recover(git)
+            recovery.recover_from_killed_run(git)
         assert locks(git) == ["index.lock"]
         assert running.stdin is not None
         running.stdin.close()
         running.wait()
-    recovery.recover(git)
+    recovery.recover_from_killed_run(git)
     assert locks(git) == []

@@ -108,7 +108,7 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
     """Yield problems if version files have uncommitted changes, or if versions that must be equal differ."""
     state = snapshot.observation.state
     files = [location.file for decision in new for location in decision.package.locations]
-    yield from core.bump_checks.check_clean((*state.dirty, *state.untracked), files, ())
+    yield from core.bump_checks.check_clean((*state.changed_files, *state.untracked_files), files, ())
     for name in snapshot.disagreeing:
         yield core.plan.Problem(
             code="versions-disagree",

@@ -58,9 +58,9 @@ def tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[s
     if not pairs:
         return {}
     commits = {observed.tags[tag]: tag for tag, _ in pairs}
-    absent = [tag for commit, tag in commits.items() if git.resolve(commit) is None]
-    if absent and not observed.state.shallow:
-        remotes.fetch_objects(git, remote, *(f"refs/tags/{tag}" for tag in absent), timeout=FETCH_TIMEOUT)
+    absent = [tag for commit, tag in commits.items() if git.resolve_commit(commit) is None]
+    if absent and not observed.state.is_shallow:
+        remotes.try_to_fetch_objects(git, remote, *(f"refs/tags/{tag}" for tag in absent), timeout=FETCH_TIMEOUT)
     relations = {commit: _relation(commit, observed, git) for commit in commits}
     return {
         (tag, package.name): TaggedCommit(
@@ -78,7 +78,9 @@ def _relation(commit: str, observed: Observation, git: Git) -> Relation:
     if git.is_ancestor(commit) or git.is_ancestor("HEAD", commit):
         return Relation.RELATED
     # The history of a shallow clone ends somewhere; what is beyond it is not known.
-    return Relation.UNKNOWN if observed.state.shallow or git.resolve(commit) is None else Relation.UNRELATED
+    return (
+        Relation.UNKNOWN if observed.state.is_shallow or git.resolve_commit(commit) is None else Relation.UNRELATED
+    )
 
 
 def versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[str, Version | None]:
@@ -89,7 +91,7 @@ def versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[st
     Raises:
         Blocked: This clone does not have the commit.
     """
-    commit = git.resolve(revision)
+    commit = git.resolve_commit(revision)
     if commit is None:
         raise Blocked(
             "commit-unknown",
@@ -107,7 +109,9 @@ def unreleased_commits(observed: Observation, project: Project) -> dict[str, int
         out, as are all packages in a shallow clone.
     """
     tags = {package.name: observed.existing_tag(package) for package in observed.selected}
-    if observed.state.shallow or all(tag is None or observed.tags[tag] == observed.head for tag in tags.values()):
+    if observed.state.is_shallow or all(
+        tag is None or observed.tags[tag] == observed.head for tag in tags.values()
+    ):
         return {}
     return {
         name: len(history.commits)

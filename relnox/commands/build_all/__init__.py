@@ -95,7 +95,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     from relnox.commands.build_all.output_folder import read_output_folder
     from relnox.commands.build_all.snapshot import Snapshot
     from relnox.commands.shared import consistency, hooks, release_versions
-    from relnox.source.inputs import input_digests, is_declarative
+    from relnox.source.inputs import has_declarative_build, hash_build_inputs
 
     packages = project.select(release_versions.select_tagged(options, project).package)
     preflight.check_usage(options)
@@ -109,7 +109,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         commit = state.head
         object_ids = git.object_ids(commit, [package.pyproject for package in packages])
         uncommitted_packages = tuple(package.name for package in packages if object_ids[package.pyproject] is None)
-        inputs = input_digests(project.root, git, commit, packages)
+        inputs = hash_build_inputs(project.root, git, commit, packages)
     names = {core.names.normalized(package.name) for package in project.workspace.packages}
     output = read_output_folder(project.root / options.output, names)
     versions = release_versions.read_versions(options, project, tuple(package.name for package in packages))
@@ -122,7 +122,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         commit=commit,
         uncommitted_packages=uncommitted_packages,
         inputs=inputs,
-        epoch=project.git.commit_time() if project.git is not None else None,
+        epoch=project.git.head_time() if project.git is not None else None,
         existing_files=output.files,
         removable_files=output.removable,
         test=project.config.test,
@@ -134,7 +134,9 @@ def observe(options: Options, project: Project) -> Snapshot:
         wheels=project.config.wheels,
         warnings=project.workspace.warnings,
         untagged_packages=tags.untagged_packages(packages, project),
-        declarative=frozenset(package.name for package in packages if is_declarative(project.root, package)),
+        declarative=frozenset(
+            package.name for package in packages if has_declarative_build(project.root, package)
+        ),
         problems=tuple(preflight.project_problems(packages, project, commit)),
         notes=(
             *core.siblings.unbounded_siblings(packages, project.workspace, project.config),

@@ -50,8 +50,8 @@ def read_build_settings(
         if exclude_newer := os.environ.get("UV_EXCLUDE_NEWER"):
             constraints = core.records.replace(constraints, exclude_newer=exclude_newer)
         by_package[package.name] = core.records.replace(build, constraints=constraints)
-        honored |= dict.fromkeys(f"{key} ({uv.file})" for key in uv.honored)
-        for setting in (*uv.not_honored, *find_installer(installer).unsupported_constraints(constraints)):
+        honored |= dict.fromkeys(f"{key} ({uv.file})" for key in uv.applied_keys)
+        for setting in (*uv.ignored_settings, *find_installer(installer).unsupported_constraints(constraints)):
             not_honored.setdefault(f"{setting} ({uv.file})", []).append(package.name)
     honored |= dict.fromkeys(setting for _, setting in files)
     honored |= {"UV_EXCLUDE_NEWER": None} if os.environ.get("UV_EXCLUDE_NEWER") else {}

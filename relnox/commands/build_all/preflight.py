@@ -79,7 +79,7 @@ def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
         for package in snapshot.packages
         for file in (package.pyproject, *(place.file for place in package.locations if place.kind != "lock"))
     }
-    if changed := sorted(decisive_files.intersection(snapshot.state.dirty)):
+    if changed := sorted(decisive_files.intersection(snapshot.state.changed_files)):
         yield core.plan.Problem(
             code="tree-dirty",
             message=f"{', '.join(changed)}: changed since the present commit (only committed files are built)",
@@ -117,5 +117,5 @@ def uncommitted_files(snapshot: Snapshot, options: Options) -> list[str]:
     """Return the changed and untracked files of the checkout, except those in the output folder."""
     if snapshot.state is None:
         return []
-    changed = (*snapshot.state.dirty, *snapshot.state.untracked)
+    changed = (*snapshot.state.changed_files, *snapshot.state.untracked_files)
     return [name for name in changed if not name.startswith(f"{options.output}/")]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.bump.dependency_updates import DependencyUpdates
     from relnox.core.bump.version_bumps import VersionBump
-    from relnox.source.changelog_tools import Release
+    from relnox.source.changelog_tools import ChangelogRelease
 
 _NAMELESS_PREFIXES = ("", "v")
 """The tag prefixes of packages whose versions are shown without a name in shared changelog headings."""
@@ -36,7 +36,7 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
 
     is_lockstep = config.versions == "lockstep"
     folders = {"."} | {package.folder for package in observation.workspace.packages if not is_lockstep}
-    tools = {folder: changelog_tools.find_tool(project.root / folder, config) for folder in folders}
+    tools = {folder: changelog_tools.detect_changelog_tool(project.root / folder, config) for folder in folders}
     if not any(tools.values()):
         return NO_FILES
     project.before_tools()
@@ -55,7 +55,7 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
     for (folder, _), bumps in releases.items():
         tool = tools[folder]
         assert tool is not None  # noqa: S101 - or else there is no release for it
-        after |= changelog_tools.draft_changelog(
+        after |= changelog_tools.run_changelog_tool(
             tool,
             project.git,
             _release(folder, bumps, observation, commits),
@@ -117,7 +117,7 @@ def _commits(observation: Observation, project: Project) -> Mapping[str, frozens
 
 def _release(
     folder: str, bumps: list[VersionBump], observation: Observation, commits: Mapping[str, frozenset[str]]
-) -> Release:
+) -> ChangelogRelease:
     """Return the data that the changelog tool in a folder needs to write the changelog of these bumps.
 
     Args:
@@ -141,7 +141,7 @@ def _release(
     version = core.semver_compat.format_version(first.after, config.scheme)
     own = core.release_notes.find_changelog(first.package, observation.contents, config)
     released = {bump.package.name for bump in bumps}
-    return changelog_tools.Release(
+    return changelog_tools.ChangelogRelease(
         folder=folder,
         version=", ".join(labels) if is_shared else version,
         tag=tag_format.render(first.after),

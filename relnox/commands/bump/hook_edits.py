@@ -66,7 +66,7 @@ def run_edit_hooks(
         present = {**planned, **after}
         try:
             on_line = partial(project.on_output, step)
-            edits = hook_effects.edits_in_copy(step.hook, event, project.git, present, on_line)
+            edits = hook_effects.run_hook_in_copy(step.hook, event, project.git, present, on_line)
             _check_versions(step, decision.bumps, present, edits)
         except Failed as error:
             if step.hook.on_failure == "fail":

@@ -205,4 +205,4 @@ def _ignored_files(locks: Sequence[str], project: Project) -> set[str]:
     """Return the lock files that git ignores, which are therefore not part of a commit."""
     # git ignores no tracked file.
     untracked = [name for name in locks if name not in project.tracked_files] if locks else []
-    return project.git.ignored_files(untracked) if project.git is not None and untracked else set()
+    return project.git.filter_ignored(untracked) if project.git is not None and untracked else set()

@@ -28,7 +28,9 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> 
         return
     head = state.head if not new.edits else None
     yield from checks.check_tags_free(tags, state.tags, remote.tags or {}, head, config.remote)
-    yield from checks.check_clean((file for file in state.dirty if file in new.generated), new.generated, ())
+    yield from checks.check_clean(
+        (file for file in state.changed_files if file in new.generated), new.generated, ()
+    )
     if options.tag:
         yield from checks.check_tag_prefixes(bumps, tag_names(observation, bumps))
         yield from tag_checks.any_tag_problems(
@@ -51,7 +53,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> 
     following = new.development.bumps if new.development is not None else ()
     yield from checks.check_bounds((*bumps, *following), observation.lines, config.branch)
     if options.commit and remote.is_ancestor is None and state.upstream is not None:
-        yield from checks.check_behind(state.behind, state.upstream)
+        yield from checks.check_behind(state.commits_behind, state.upstream)
     if options.commit and not new.edits and not tags:
         is_kept = any(bump.before == bump.after for bump in bumps)
         yield core.plan.Problem(
@@ -70,7 +72,7 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
     state, bumps = observation.state, new.decision.bumps
     if state is None:
         return
-    dirty = (file for file in state.dirty if file not in new.generated)
+    dirty = (file for file in state.changed_files if file not in new.generated)
     packages = (bump.package for bump in bumps)
     edits = (*new.edits, *(new.development.edits if new.development is not None else ()))
     for problem in checks.check_clean(dirty, (edit.file for edit in edits), packages):

@@ -70,7 +70,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
 def _file_problems(new: NewBump, target: Target, options: Options) -> Iterator[Problem]:
     """Yield problems if a file to edit has uncommitted changes or is a symbolic link, or if no file changes."""
     files = target.tree.files if target.tree is not None else ()
-    dirty = new.observation.state.dirty if new.observation.state is not None else ()
+    dirty = new.observation.state.changed_files if new.observation.state is not None else ()
     changed = [edit.file for edit in new.edits if edit.file in dirty]
     if changed and options.allow_dirty:  # without it they are reported anyway
         yield core.plan.Problem(

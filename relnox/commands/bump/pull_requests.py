@@ -146,7 +146,7 @@ def _foreign_commits(commit: str, branch: str, remote: str, git: Git) -> str:
 
     content = trees.read_commit(git, commit)
     if content is None:
-        remotes.fetch_objects(git, remote, f"refs/heads/{branch}", timeout=_FETCH_TIMEOUT)
+        remotes.try_to_fetch_objects(git, remote, f"refs/heads/{branch}", timeout=_FETCH_TIMEOUT)
         content = trees.read_commit(git, commit)
     if content is None:
         return f"commit {commit[:10]}, which cannot be fetched"

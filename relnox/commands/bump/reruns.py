@@ -122,7 +122,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
     if options.then_dev and all(package.source.in_file for package in observation.selected):
         head, versions = _before_development(observation, git)
     tagged = _tagged_at(head, versions, observation)
-    parent = git.parent(head) if tagged else None
+    parent = git.parent_commit(head) if tagged else None
     if parent is None:
         return None
     earlier = {}
@@ -161,8 +161,8 @@ def find_release_from_head(
     if commit is None:
         return None
     if names[0] not in state.tags:
-        remotes.fetch_objects(git, project.config.remote, f"refs/tags/{names[0]}")
-    if commit == state.head or git.parent(commit) != state.head:
+        remotes.try_to_fetch_objects(git, project.config.remote, f"refs/tags/{names[0]}")
+    if commit == state.head or git.parent_commit(commit) != state.head:
         return None
     where = f"{listing(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
     return _existing_release(f"already done: {where}", tuple(names), observation)
@@ -193,7 +193,7 @@ def _before_development(observation: Observation, git: Git) -> tuple[str, dict[s
     Returns:
         The id of the parent commit, and the version of each package in it; otherwise `("", {})`.
     """
-    parent = git.parent() or ""
+    parent = git.parent_commit() or ""
     versions = {package.name: version_at(parent, package, git) for package in observation.selected}
     config = observation.config
     for package in observation.selected:
@@ -259,10 +259,10 @@ def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
         return project.state.head == record.head
     if development.begins_development(record):
         count = len(development.made_commits(record, project.git))
-        is_next = count == len(record.stages) and project.git.resolve(f"HEAD~{count}") == record.head
+        is_next = count == len(record.stages) and project.git.resolve_commit(f"HEAD~{count}") == record.head
     else:
-        is_next = project.state.head != record.head and project.git.parent() == record.head
-    return is_next and project.git.head_has_files(edit.file for edit in record.edits)
+        is_next = project.state.head != record.head and project.git.parent_commit() == record.head
+    return is_next and project.git.head_has_same_files(edit.file for edit in record.edits)
 
 
 def _next_version(version: Version, package: Package, observation: Observation, options: Options) -> Version:

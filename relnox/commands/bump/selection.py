@@ -134,7 +134,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
         or options.from_ == "distance"
         or any(package.source.kind == "tags" for package in observation.selected)
     )
-    if needs_history and observation.state is not None and observation.state.shallow:
+    if needs_history and observation.state is not None and observation.state.is_shallow:
         raise Blocked(
             "clone-shallow",
             "this clone is shallow (its history and tags are incomplete)",

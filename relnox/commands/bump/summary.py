@@ -103,7 +103,7 @@ def _context_notes(new: NewBump) -> Iterator[str]:
     if observation.remote.error is not None:
         remote = observation.config.remote
         yield f"{observation.remote.error}: tags and commits of {remote} were not checked"
-    untracked = observation.state.untracked if observation.state is not None else ()
+    untracked = observation.state.untracked_files if observation.state is not None else ()
     folders = {bump.package.folder for bump in bumps}
     unreleased = [name for name in untracked if any(_is_in(name, folder) for folder in folders)]
     if unreleased:

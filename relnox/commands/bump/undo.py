@@ -90,7 +90,7 @@ def _has_refs(interrupted: bump_record.Pending, project: Project) -> bool:
         present = project.git.tags()
         commits_made = development.made_commits(interrupted, project.git)
         return bool(commits_made) or any(tag.name in present for tag in interrupted.tags)
-    is_committed = edits.are_applied(project.root, interrupted.edits) and project.git.head_has_files(
+    is_committed = edits.are_applied(project.root, interrupted.edits) and project.git.head_has_same_files(
         edit.file for edit in interrupted.edits
     )
     return is_committed and (interrupted.commit is not None or bool(interrupted.tags))
@@ -153,14 +153,14 @@ def _undo_target(project: Project, interrupted: bump_record.Pending | None = Non
             message = commits_made[-1][0].message
         elif head == record.head:
             message = None  # it was interrupted before its first commit
-    pushed_to = project.git.remote_branches_with(commits[0]) if commits else ()
+    pushed_to = project.git.remote_branches_containing(commits[0]) if commits else ()
     remote, local = project.config.remote, project.state.tags
     tags = [tag for tag in _tags_of(record) if tag in local]
     if not pushed_to and tags and remote in remotes.names(project.git):
         remote_tags = remotes.read_tags(project.git, remote)
         pushed_to = (remote,) if any(remote_tags.get(tag) == local[tag] for tag in tags) else ()
     tagged = development.released_commit(record, project.git) or head
-    return UndoTarget(record, pushed_to, commits, tagged, message, project.git.subject())
+    return UndoTarget(record, pushed_to, commits, tagged, message, project.git.head_subject())
 
 
 def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
@@ -226,7 +226,7 @@ def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem
             message=f"tag {tags_elsewhere[0]} is on another commit than the last bump's",
             fix=f"git show {tags_elsewhere[0]}",
         )
-    dirty = [edit.file for edit in record.edits if state is not None and edit.file in state.dirty]
+    dirty = [edit.file for edit in record.edits if state is not None and edit.file in state.changed_files]
     is_partial = earlier.interrupted is not None and development.begins_development(record)
     if message is not None and dirty and not is_partial:
         yield core.plan.Problem(

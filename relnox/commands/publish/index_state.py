@@ -112,7 +112,7 @@ def unowned_projects(state: IndexState, project: Project) -> Iterator[tuple[str,
 
 def _tagged_versions(package: str, project: Project) -> set[Version] | None:
     """Return the tagged versions of a package; None if the tags are incomplete or cannot be parsed."""
-    if project.state is None or project.state.shallow:
+    if project.state is None or project.state.is_shallow:
         return None
     try:
         return {version for _, version in project.tag_formats[package].matches(project.state.tags)}

@@ -54,7 +54,7 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
             try:
                 project.indexes.keep_open(lock.file_lock(path))
                 break
-            except lock.Locked as error:
+            except lock.LockHeldError as error:
                 if error.holder == str(os.getpid()):
                     break  # held by this process, which would wait for itself
                 message = f"another relnox process (pid {error.holder}) is publishing {package} to {index}"

@@ -128,12 +128,12 @@ def observe(project: Project) -> Hooks:
     hooks = project.config.hooks.by_event
     if not hooks:
         return NO_HOOKS
-    from relnox.source.hooks import RUNNING
+    from relnox.source.hooks import RUNNING_HOOKS_VARIABLE
 
     return Hooks(
         by_event={event: tuple(_selected(of_event, project)) for event, of_event in hooks.items()},
         rehearsal=project.is_rehearsal,
-        running=frozenset(filter(None, os.environ.get(RUNNING, "").split(","))),
+        running=frozenset(filter(None, os.environ.get(RUNNING_HOOKS_VARIABLE, "").split(","))),
         folders={package.name: package.folder for package in project.workspace.packages},
         tag_formats=project.tag_formats,
     )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
     from relnox.indexes import Indexes
     from relnox.source.git import Git, GitState
-    from relnox.source.version_literals import Literals
+    from relnox.source.version_literals import VersionLiterals
 
 
 def _nothing(*_: object) -> None:
@@ -63,7 +63,7 @@ class Project(Record):
         """The packages; reading them also checks the package names in the settings."""
         from relnox.core.settings import setting_names
 
-        ignored = self.git.ignored_files if self.git is not None else None
+        ignored = self.git.filter_ignored if self.git is not None else None
         workspace = discovery.discover(self.root, self.config, ignored)
         setting_names.check(self.config, workspace)
         return workspace
@@ -74,7 +74,7 @@ class Project(Record):
         if self.git is None:
             return ()
         files = [name for name in self.tracked_files if not name.endswith(".lock")]
-        return discovery.find_unlisted(files, self.root, self.workspace, self.config)
+        return discovery.find_unlisted_packages(files, self.root, self.workspace, self.config)
 
     @cached_property
     def tracked_files(self) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ class Project(Record):
         from relnox.core.tagging.known_tags import read_known_tags
 
         state = self.state
-        knows_history = state is not None and state.head is not None and not state.shallow and state.tags
+        knows_history = state is not None and state.head is not None and not state.is_shallow and state.tags
         reachable = self.git.merged_tags() if self.git is not None and knows_history else frozenset()
         if self.lines:  # the last tag counts, which is that of this line
             reachable = frozenset(filter(self._is_in_line, reachable)) or reachable
@@ -108,7 +108,7 @@ class Project(Record):
         prefix = f"{self.config.remote}/"
         branches = [
             name.removeprefix(prefix)
-            for name in self.git.remote_branches_with(self.state.head)
+            for name in self.git.remote_branches_containing(self.state.head)
             if name.startswith(prefix) and name != f"{prefix}HEAD"
         ]
         return tuple(line for branch in branches for line in lines_of(branch, self.config.branch))
@@ -186,33 +186,34 @@ class Project(Record):
         vars(self)["now"] = now if now.tzinfo is not None else now.replace(tzinfo=UTC)
 
     @cached_property
-    def literals(self) -> Literals:
+    def literals(self) -> VersionLiterals:
         """The version literals in Python modules, and the packages with those literals as version locations."""
         from relnox.source import version_literals
 
-        return version_literals.find_literals(self.git, self.workspace, self.release_config, self.root)
+        return version_literals.find_version_literals(self.git, self.workspace, self.release_config, self.root)
 
     def untracked_imports(self, packages: Iterable[Package]) -> tuple[tuple[str, str], ...]:
         """Return pairs of files: a committed module of a package, and an untracked module that it imports."""
         if (
             self.git is None
             or self.state is None
-            or not any(name.endswith(".py") for name in self.state.untracked)
+            or not any(name.endswith(".py") for name in self.state.untracked_files)
         ):
             return ()
         from relnox.source import untracked
 
-        return untracked.find_imports(self.git, self.state.untracked, packages, self.root)
+        return untracked.find_imports_of_untracked(self.git, self.state.untracked_files, packages, self.root)
 
     @cached_property
     def state(self) -> GitState | None:
         """The state of the checkout; None outside git."""
         if self.git is None:
             return None
-        state = self.git.state()
+        state = self.git.read_state()
         paths = {os.path.relpath(os.path.realpath(path), self.root) for path in self.documents}
         return replace(
-            state, untracked=tuple(name for name in state.untracked if os.path.normpath(name) not in paths)
+            state,
+            untracked_files=tuple(name for name in state.untracked_files if os.path.normpath(name) not in paths),
         )
 
     @property
@@ -241,7 +242,7 @@ class Project(Record):
         from relnox.core.bump.release_history import without_development
         from relnox.source import history
 
-        histories = history.histories(
+        histories = history.read_release_histories(
             self.git, self.workspace, self.tag_formats, self.state.tags, lines=self.lines, paths=self.config.paths
         )
         template = self.config.dev_commit_message

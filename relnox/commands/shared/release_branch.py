@@ -40,7 +40,7 @@ def find_release_branch(refs: Mapping[str, str], state: GitState, project: Proje
     tip = refs.get(f"refs/heads/{name}")
     if tip is None:
         return ReleaseBranch(name)
-    if tip != state.head and git.resolve(tip) is None:
-        remotes.fetch_objects(git, remote, f"refs/heads/{name}", timeout=FETCH_TIMEOUT)
+    if tip != state.head and git.resolve_commit(tip) is None:
+        remotes.try_to_fetch_objects(git, remote, f"refs/heads/{name}", timeout=FETCH_TIMEOUT)
     has_head = tip == state.head or git.is_ancestor("HEAD", tip)
     return ReleaseBranch(name, exists=True, has_head=has_head, is_behind_head=git.is_ancestor(tip))

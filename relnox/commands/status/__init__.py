@@ -179,7 +179,7 @@ def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
     """Return what `bump --part auto` would do for each package, and notes on why it would do nothing."""
     if project.state is None or project.state.head is None:
         return {}, ()
-    if project.state.shallow:
+    if project.state.is_shallow:
         return {}, (
             "this clone is shallow, so tags and commits may be missing; run: git fetch --unshallow --tags",
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox import core
 from relnox.errors import Blocked
-from relnox.source.folder_search import PYPROJECT, walk
+from relnox.source.folder_search import PYPROJECT, walk_folders
 from relnox.source.repository_versions import read_versions
 
 if TYPE_CHECKING:
@@ -45,10 +45,12 @@ def _files(project: Project) -> list[str]:
     """Return the path of every pyproject.toml that git does not ignore, or of all outside git."""
     if project.state is None:
         folders = [
-            Path(top).relative_to(project.root) for top, _, names in walk(project.root) if PYPROJECT in names
+            Path(top).relative_to(project.root)
+            for top, _, names in walk_folders(project.root)
+            if PYPROJECT in names
         ]
         return sorted((folder / PYPROJECT).as_posix() for folder in folders)
-    files = (*project.tracked_files, *project.state.untracked)
+    files = (*project.tracked_files, *project.state.untracked_files)
     names = {name for name in files if name.rpartition("/")[2] == PYPROJECT and (project.root / name).is_file()}
     return sorted(names, key=lambda name: (name.startswith("../"), name))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Git", "GitState", "find_repository", "parse_tags"]
 
-_INSIDE = "--is-inside-work-tree"
+_INSIDE_WORK_TREE = "--is-inside-work-tree"
 
 
 def find_repository(folder: Path) -> Git | None:
@@ -24,11 +24,11 @@ def find_repository(folder: Path) -> Git | None:
     """
     if not any((parent / ".git").exists() for parent in (folder.resolve(), *folder.resolve().parents)):
         return None
-    query = ("rev-parse", _INSIDE, "--is-shallow-repository", "--git-path", "relnox", "--show-prefix")
+    query = ("rev-parse", _INSIDE_WORK_TREE, "--is-shallow-repository", "--git-path", "relnox", "--show-prefix")
     # Warnings on standard error must not be parsed as the answer.
     answer = Git(folder).run(*query, stderr=False)
     if answer.returncode != 0:
-        if "dubious ownership" in Git(folder).run("rev-parse", _INSIDE).output:
+        if "dubious ownership" in Git(folder).run("rev-parse", _INSIDE_WORK_TREE).output:
             raise Blocked(
                 "repository-not-trusted",
                 f"git refuses to work in {folder} (owned by another user)",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.text import counted
 from relnox.errors import Failed
-from relnox.source.git.recovery import modify
+from relnox.source.git.recovery import run_modifying_command
 from relnox.system.files import make_private_folder
 from relnox.system.temporary_folders import TemporaryFolder
 
@@ -33,12 +33,14 @@ def commit(git: Git, message: str, files: Iterable[str]) -> None:
     if len(names) > _PACK_THRESHOLD:
         _write_pack(git, names)
     command = ("commit", "--only", "--quiet", "--no-edit", f"--message={message}")
-    committed = modify(git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names))
+    committed = run_modifying_command(git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names))
     # git rejects untracked files before it runs hooks. Few commits have some, so look for them only then.
-    if committed.returncode != 0 and (untracked := git.untracked(set(names))):
+    if committed.returncode != 0 and (untracked := git.filter_untracked(set(names))):
         pathspecs = _pathspecs(git, untracked)
-        modify(git, "add", "--intent-to-add", *_PATHSPECS_FROM_STDIN, stdin=pathspecs).check("git add")
-        committed = modify(git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names))
+        run_modifying_command(git, "add", "--intent-to-add", *_PATHSPECS_FROM_STDIN, stdin=pathspecs).check(
+            "git add"
+        )
+        committed = run_modifying_command(git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names))
     committed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
 
 
@@ -54,7 +56,7 @@ def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: 
     """
     refs = [f"delete refs/tags/{name}" for name in tags]
     if git.head() == commit:
-        refs.append(f"update HEAD {git.output('rev-parse', f'{commit}~{count}')} {commit}")
+        refs.append(f"update HEAD {git.read_output('rev-parse', f'{commit}~{count}')} {commit}")
     _update_refs(git, refs, "undoing the bump")
     reset_index(git, files)
 
@@ -62,7 +64,7 @@ def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: 
 def reset_to(git: Git, commit: str | None, files: Iterable[str]) -> None:
     """Move the branch to an earlier commit and unstage these files, without changing files in the checkout."""
     if commit is not None and git.head() != commit:
-        modify(git, "reset", "--quiet", "--soft", commit).check("git reset")
+        run_modifying_command(git, "reset", "--quiet", "--soft", commit).check("git reset")
         reset_index(git, files)
 
 
@@ -71,7 +73,9 @@ def reset_index(git: Git, files: Iterable[str]) -> None:
     names = list(files)
     if names:
         pathspecs = _pathspecs(git, names)
-        modify(git, "reset", "--quiet", *_PATHSPECS_FROM_STDIN, "HEAD", stdin=pathspecs).check("git reset")
+        run_modifying_command(git, "reset", "--quiet", *_PATHSPECS_FROM_STDIN, "HEAD", stdin=pathspecs).check(
+            "git reset"
+        )
 
 
 def create_tag(git: Git, tag: Tag, commit: str) -> None:
@@ -81,8 +85,8 @@ def create_tag(git: Git, tag: Tag, commit: str) -> None:
         Failed: git could not create or sign the tag; no tag is left.
     """
     message = ("--cleanup=whitespace", f"--message={tag.message}")
-    modify(git, "tag", "--annotate", *message, "--", tag.name, commit).check(f"git tag {tag.name}")
-    if _signs_tags(git) and "\n-----BEGIN " not in git.output("cat-file", "tag", f"refs/tags/{tag.name}"):
+    run_modifying_command(git, "tag", "--annotate", *message, "--", tag.name, commit).check(f"git tag {tag.name}")
+    if _signs_tags(git) and "\n-----BEGIN " not in git.read_output("cat-file", "tag", f"refs/tags/{tag.name}"):
         # git 2.39 succeeds without a signature where the SSH key is missing.
         delete_tags(git, [tag.name])
         raise Failed(
@@ -108,7 +112,7 @@ def create_tags(git: Git, tags: Sequence[Tag], commit: str) -> None:
             delete_tags(git, created)
             raise
         return
-    tagger = git.output("var", "GIT_COMMITTER_IDENT")
+    tagger = git.read_output("var", "GIT_COMMITTER_IDENT")
     private = git.private_folder()
     make_private_folder(private)
     with TemporaryFolder(private) as folder:
@@ -132,7 +136,7 @@ def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
     """Run commands of `git update-ref --stdin` in one transaction; `action` describes them in an error message."""
     lines = "".join(f"{command}\n" for command in commands)
     if lines:
-        modify(git, "update-ref", "--stdin", stdin=lines).check(action)
+        run_modifying_command(git, "update-ref", "--stdin", stdin=lines).check(action)
 
 
 def _signs_tags(git: Git) -> bool:

@@ -9,7 +9,7 @@ from relnox.source.git.repository import Git
 if TYPE_CHECKING:
     from pathlib import Path
 
-_CLONE = ("clone", "--quiet", "--no-hardlinks")
+_CLONE_COMMAND = ("clone", "--quiet", "--no-hardlinks")
 
 
 def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_name: str) -> Path:
@@ -28,9 +28,11 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
         The folder in the new checkout that corresponds to `git.root`.
     """
     remote, checkout = into / "remote.git", into / "checkout"
-    git.run(*_CLONE, "--bare", "--", git.top_level(), str(remote), outlives=False).check("git clone")
+    git.run(*_CLONE_COMMAND, "--bare", "--", git.top_level(), str(remote), outlives=False).check("git clone")
     Git(remote).run("update-ref", f"refs/heads/{branch}", commit).check("git update-ref")
-    git.run(*_CLONE, "--branch", branch, "--", str(remote), str(checkout), outlives=False).check("git clone")
+    git.run(*_CLONE_COMMAND, "--branch", branch, "--", str(remote), str(checkout), outlives=False).check(
+        "git clone"
+    )
     if remote_name != "origin":
         # Unchecked: a URL cannot be the name of a remote, and the bump says so.
         Git(checkout).run("remote", "rename", "origin", remote_name)
@@ -40,7 +42,7 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
     return checkout / git.prefix if git.prefix else checkout
 
 
-def shared_clone(git: Git, into: Path) -> Git:
+def create_shared_clone(git: Git, into: Path) -> Git:
     """Clone the current commit into a temporary folder; the clone uses the objects of the original repository."""
     checkout = into / "checkout"
     options = ("--quiet", "--shared", "--no-checkout")

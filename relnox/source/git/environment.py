@@ -6,7 +6,7 @@ import os
 
 from relnox.system.environment_variables import without_upload_credentials
 
-_OTHER_REPOSITORY = (
+_REPOSITORY_VARIABLES = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_DIR",
@@ -17,7 +17,12 @@ _OTHER_REPOSITORY = (
     "GIT_WORK_TREE",
 )
 """Variables that make git use a repository other than that of the working folder; git sets them for its hooks."""
-_PATHSPECS = ("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_LITERAL_PATHSPECS", "GIT_NOGLOB_PATHSPECS")
+_PATHSPEC_VARIABLES = (
+    "GIT_GLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+)
 """Variables that change how git interprets paths."""
 _POETRY_CREDENTIALS = "POETRY_HTTP_BASIC_"
 """The prefix of variables with credentials of indexes, which git and its hooks do not need."""
@@ -31,10 +36,10 @@ _SETTINGS = {
 """Variables that make git run without prompts, editors and optional locks, and with English messages."""
 
 
-def environment() -> dict[str, str]:
+def git_variables() -> dict[str, str]:
     """Return the variables for git, without credentials and variables that select another repository."""
     inherited = without_upload_credentials(os.environ)
-    removed = _OTHER_REPOSITORY + _PATHSPECS
+    removed = _REPOSITORY_VARIABLES + _PATHSPEC_VARIABLES
     return {
         name: value
         for name, value in inherited.items()

@@ -11,22 +11,22 @@ class GitState(Record, kw_only=True):
     Attributes:
         head: The full id of the current commit, or None before the first commit.
         branch: The name of the current branch, or None if the head is detached.
-        dirty: Tracked files that differ from the commit, relative to the root of `Git`.
-        untracked: Files that are neither tracked nor ignored, relative to the root of `Git`.
+        changed_files: Tracked files that differ from the commit, relative to the root of `Git`.
+        untracked_files: Files that are neither tracked nor ignored, relative to the root of `Git`.
         tags: Maps each local tag to the commit that it points to.
-        shallow: Whether the clone is shallow.
+        is_shallow: Whether the clone is shallow.
         upstream: The upstream branch, such as `origin/main`, or None if there is none.
-        behind: The number of upstream commits that the branch does not have, as of the last fetch.
+        commits_behind: The number of upstream commits that the branch does not have, as of the last fetch.
     """
 
     head: str | None
     branch: str | None
-    dirty: tuple[str, ...]
-    untracked: tuple[str, ...]
+    changed_files: tuple[str, ...]
+    untracked_files: tuple[str, ...]
     tags: dict[str, str]
-    shallow: bool
+    is_shallow: bool
     upstream: str | None = None
-    behind: int = 0
+    commits_behind: int = 0
 
 
 class Status(Record):
@@ -34,13 +34,13 @@ class Status(Record):
 
     Attributes:
         header: The values of the `--branch` header lines, by name.
-        dirty: Tracked files that differ from the commit.
-        untracked: Files that are neither tracked nor ignored.
+        changed_files: Tracked files that differ from the commit.
+        untracked_files: Files that are neither tracked nor ignored.
     """
 
     header: dict[str, str]
-    dirty: list[str]
-    untracked: list[str]
+    changed_files: list[str]
+    untracked_files: list[str]
 
 
 def parse_status(output: str) -> Status:
@@ -53,14 +53,14 @@ def parse_status(output: str) -> Status:
                 name, _, value = entry[2:].partition(" ")
                 status.header[name] = value
             case "1 ":
-                status.dirty.append(entry.split(" ", 8)[8])
+                status.changed_files.append(entry.split(" ", 8)[8])
             case "2 ":
-                status.dirty.append(entry.split(" ", 9)[9])
+                status.changed_files.append(entry.split(" ", 9)[9])
                 next(entries)  # the old name of a renamed file
             case "u ":
-                status.dirty.append(entry.split(" ", 10)[10])
+                status.changed_files.append(entry.split(" ", 10)[10])
             case "? ":
-                status.untracked.append(entry[2:])
+                status.untracked_files.append(entry[2:])
             case _:
                 continue  # the empty string behind the last NUL, and kinds that no option asks for
     return status

@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 10.0
 """The time in seconds to wait for a git process that was left behind."""
-_LOCKS = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock", "packed-refs.lock", "COMMIT_EDITMSG.lock")
+_LOCK_FILES = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock", "packed-refs.lock", "COMMIT_EDITMSG.lock")
 """Lock files of the git commands that relnox runs, except those of refs."""
-_HARMLESS = (b"-daemon", b"cat-file")
+_HARMLESS_COMMANDS = (b"-daemon", b"cat-file")
 """Words in the command line of long-running git processes that hold no locks."""
 
 
-def modify(git: Git, *arguments: str, stdin: str | None = None) -> Completed:
+def run_modifying_command(git: Git, *arguments: str, stdin: str | None = None) -> Completed:
     """Run a git command that changes the repository, and record its process until it has ended.
 
     If relnox is killed, git continues and the next run waits for it. If git is killed, the record shows which lock
     files are stale.
     """
-    record = _record(git)
+    record = _record_file(git)
     make_private_folder(record.parent)
 
     def write_record(group: int) -> None:
@@ -46,7 +46,7 @@ def modify(git: Git, *arguments: str, stdin: str | None = None) -> Completed:
 
     completed = git.run(*arguments, stdin=stdin, on_start=write_record)
     if completed.returncode < 0:
-        recover(git)
+        recover_from_killed_run(git)
     record.unlink(missing_ok=True)
     return completed
 
@@ -57,7 +57,7 @@ def wait_for_leftover_process(git: Git) -> None:
     Raises:
         Failed: The process does not end in time.
     """
-    record = _record(git)
+    record = _record_file(git)
     deadline = time.monotonic() + _TIMEOUT
     while (group := _recorded_group(record)) is not None and _is_running(group):
         if time.monotonic() > deadline:
@@ -69,14 +69,14 @@ def wait_for_leftover_process(git: Git) -> None:
         time.sleep(0.02)
 
 
-def recover(git: Git) -> None:
+def recover_from_killed_run(git: Git) -> None:
     """Wait for the git process of a killed run, and remove the lock files that it left if it was killed as well.
 
     Raises:
         Failed: The process does not end in time, or another git process is running in this checkout.
     """
     wait_for_leftover_process(git)
-    record = _record(git)
+    record = _record_file(git)
     if not record.exists():
         return
     refs = git.git_path("refs")
@@ -84,17 +84,17 @@ def recover(git: Git) -> None:
     checkout = git.top_level()
     # Lock files that are older than the process belong to another one; the record is a little younger than it.
     since = record.stat().st_mtime - 1
-    names = (*_LOCKS, f"next-index-{_recorded_group(record)}.lock")
+    names = (*_LOCK_FILES, f"next-index-{_recorded_group(record)}.lock")
     for lock in (*(folder / name for folder in git_folders for name in names), *refs.rglob("*.lock")):
         with contextlib.suppress(FileNotFoundError):  # of a git that is just ending
             status = lock.lstat()
-            if stat.S_ISREG(status.st_mode) and status.st_uid == _user() and status.st_mtime >= since:
-                _check_unused(lock, (checkout, lock.parent))
+            if stat.S_ISREG(status.st_mode) and status.st_uid == _current_user() and status.st_mtime >= since:
+                _check_lock_is_unused(lock, (checkout, lock.parent))
                 lock.unlink()
     record.unlink()
 
 
-def _check_unused(lock: Path, folders: Iterable[str | Path]) -> None:
+def _check_lock_is_unused(lock: Path, folders: Iterable[str | Path]) -> None:
     """Check that no git process is running in these folders, on systems with /proc.
 
     Raises:
@@ -115,11 +115,11 @@ def _git_processes() -> Iterator[tuple[int, Path]]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             program, _, arguments = (folder / "cmdline").read_bytes().partition(b"\0")
-            if program.rpartition(b"/")[2] == b"git" and not any(word in arguments for word in _HARMLESS):
+            if program.rpartition(b"/")[2] == b"git" and not any(word in arguments for word in _HARMLESS_COMMANDS):
                 yield int(folder.name), (folder / "cwd").readlink()
 
 
-def _record(git: Git) -> Path:
+def _record_file(git: Git) -> Path:
     return git.private_folder() / "git-at-work"
 
 
@@ -144,5 +144,5 @@ def _is_running(group: int) -> bool:
     return state.split()[0] != "Z"
 
 
-def _user() -> int:
+def _current_user() -> int:
     return os.geteuid() if sys.platform != "win32" else 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from relnox.core.planning import fixes
 from relnox.errors import Failed
 from relnox.source.git.parsing import parse_refs, parse_tags
-from relnox.source.git.recovery import modify
+from relnox.source.git.recovery import run_modifying_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ NETWORK_TIMEOUT = 10.0
 
 def names(git: Git) -> tuple[str, ...]:
     """Return the names of a repository's remotes."""
-    return tuple(git.names("remote"))
+    return tuple(git.read_names("remote"))
 
 
 def url(git: Git, remote: str) -> str:
@@ -63,7 +63,7 @@ def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout:
     return listing.output
 
 
-def fetch_objects(git: Git, remote: str, *refs: str, timeout: float = NETWORK_TIMEOUT) -> None:
+def try_to_fetch_objects(git: Git, remote: str, *refs: str, timeout: float = NETWORK_TIMEOUT) -> None:
     """Fetch the objects of refs from a remote without changing local refs; failures are ignored."""
     options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=")
     git.run("fetch", *options, "--", remote, *refs, timeout=timeout)
@@ -103,7 +103,9 @@ def _push(git: Git, remote: str, groups: Sequence[tuple[Sequence[str], Sequence[
         options = [option for options, _ in groups for option in options]
         refs = [ref for _, refs in groups for ref in refs]
         # push.followTags would push tags that are not in the plan.
-        return modify(git, "push", atomic, "--no-follow-tags", "--porcelain", *options, "--", remote, *refs)
+        return run_modifying_command(
+            git, "push", atomic, "--no-follow-tags", "--porcelain", *options, "--", remote, *refs
+        )
 
     completed = run("--atomic", groups)
     if completed.returncode != 0 and "does not support --atomic" in completed.output:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.errors import Failed
-from relnox.source.git.environment import environment
+from relnox.source.git.environment import git_variables
 from relnox.source.git.parsing import GitState, parse_refs, parse_status, parse_tags
 from relnox.system import process
 
@@ -52,7 +52,7 @@ class Git:
         return process.run(
             ["git", *arguments],
             cwd=self.root,
-            env=environment(),
+            env=git_variables(),
             stdin=stdin,
             stderr=stderr,
             timeout=timeout,
@@ -62,7 +62,7 @@ class Git:
             newlines="-z" not in arguments,
         )
 
-    def output(self, *arguments: str) -> str:
+    def read_output(self, *arguments: str) -> str:
         """Run a git command and return its standard output, without surrounding white space.
 
         Raises:
@@ -70,7 +70,7 @@ class Git:
         """
         return self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output.strip()
 
-    def names(self, *arguments: str) -> list[str]:
+    def read_names(self, *arguments: str) -> list[str]:
         """Run a git command that prints the names of refs or remotes, one per line, and return the names.
 
         Lines are split at line feeds only, since names may contain other Unicode white space.
@@ -81,7 +81,7 @@ class Git:
         listing = self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output
         return [name for name in listing.split("\n") if name]
 
-    def entries(self, command: str, *arguments: str) -> list[str]:
+    def read_entries(self, command: str, *arguments: str) -> list[str]:
         """Run a git command that lists files, with the option `-z`, and return the entries that it prints.
 
         Raises:
@@ -100,13 +100,13 @@ class Git:
 
     def git_path(self, name: str) -> Path:
         """Return the path of a file in the `.git` folder, which may be shared with linked worktrees."""
-        return self.root / self.output("rev-parse", "--git-path", name)
+        return self.root / self.read_output("rev-parse", "--git-path", name)
 
     def top_level(self) -> str:
         """Return the path of the checkout's top-level folder."""
-        return self.output("rev-parse", "--show-toplevel")
+        return self.read_output("rev-parse", "--show-toplevel")
 
-    def state(self) -> GitState:
+    def read_state(self) -> GitState:
         """Read the state of the checkout."""
         header, dirty, untracked = self._status()
         head = header.get("branch.oid", "(initial)")
@@ -114,23 +114,23 @@ class Git:
         return GitState(
             head=None if head == "(initial)" else head,
             branch=None if branch == "(detached)" else branch,
-            dirty=dirty,
-            untracked=untracked,
+            changed_files=dirty,
+            untracked_files=untracked,
             tags=self.tags(),
-            shallow=self.is_shallow(),
+            is_shallow=self.is_shallow(),
             upstream=header.get("branch.upstream"),
-            behind=-int(header.get("branch.ab", "+0 -0").split(" ")[1]),
+            commits_behind=-int(header.get("branch.ab", "+0 -0").split(" ")[1]),
         )
 
     def tracked_files(self) -> tuple[str, ...]:
         """Return the tracked files below the root, sorted and relative to it, including those of submodules."""
-        return tuple(sorted(self.entries("ls-files", "--recurse-submodules")))
+        return tuple(sorted(self.read_entries("ls-files", "--recurse-submodules")))
 
     def tracked_files_named(self, *names: str) -> tuple[str, ...]:
         """Return the tracked files in the whole checkout whose names match a glob, relative to the root."""
-        return tuple(sorted(self.entries("ls-files", "--", *(f":(top,glob)**/{name}" for name in names))))
+        return tuple(sorted(self.read_entries("ls-files", "--", *(f":(top,glob)**/{name}" for name in names))))
 
-    def ignored_files(self, files: Iterable[str]) -> set[str]:
+    def filter_ignored(self, files: Iterable[str]) -> set[str]:
         """Return those of the files that git ignores."""
         ignored = self.run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)
         return {name for name in ignored.output.split("\0") if name}
@@ -155,19 +155,19 @@ class Git:
             yield file, line.removesuffix("\r")
             file = following
 
-    def head_has_files(self, files: Iterable[str]) -> bool:
+    def head_has_same_files(self, files: Iterable[str]) -> bool:
         """Return whether these files are the same in the checkout and in the current commit."""
         names = set(files)
         for sample in list(names)[:1]:  # if it differs, the others need not be read
             if self.run("diff", "--quiet", "HEAD", "--", f":(top,literal){self.prefix}{sample}").returncode == 1:
                 return False
-        changed = self.entries("diff", "--relative", "--name-only", "--no-renames", "HEAD")
-        return names.isdisjoint(changed) and not self.untracked(names)
+        changed = self.read_entries("diff", "--relative", "--name-only", "--no-renames", "HEAD")
+        return names.isdisjoint(changed) and not self.filter_untracked(names)
 
-    def commit_with(self, files: Iterable[str]) -> str | None:
+    def head_if_unchanged(self, files: Iterable[str]) -> str | None:
         """Return the id of the current commit if these files are the same in it and in the checkout, else None.
 
-        This combines `head_has_files` and `head`, with fewer processes if no file differs, as after a commit.
+        This combines `head_has_same_files` and `head`, with fewer processes if no file differs, as after a commit.
 
         Raises:
             Failed: The repository has no commit.
@@ -178,18 +178,18 @@ class Git:
         if head == "(initial)":
             raise Failed("commit-missing", "git commit succeeded but made no commit", fix="git log -1")
         # Staged changes that the checkout does not have make a file dirty, but do not count.
-        matches = not self.untracked(names) if names.isdisjoint(dirty) else self.head_has_files(names)
+        matches = not self.filter_untracked(names) if names.isdisjoint(dirty) else self.head_has_same_files(names)
         return head if matches else None
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
         """Return whether these files are the same in the index and in the current commit."""
-        changed = self.entries("diff", "--relative", "--cached", "--name-only", "--no-renames", "HEAD")
+        changed = self.read_entries("diff", "--relative", "--cached", "--name-only", "--no-renames", "HEAD")
         return set(files).isdisjoint(changed)
 
     def is_shallow(self) -> bool:
         """Return whether the clone is shallow, that is, lacks a part of the history."""
         if self._shallow is None:
-            self._shallow = self.output("rev-parse", "--is-shallow-repository") == "true"
+            self._shallow = self.read_output("rev-parse", "--is-shallow-repository") == "true"
         return self._shallow
 
     def identity_error(self) -> str | None:
@@ -205,20 +205,20 @@ class Git:
         """Return the full id of the current commit, or None before the first commit."""
         return self._object_id("HEAD^{commit}")
 
-    def resolve(self, revision: str) -> str | None:
+    def resolve_commit(self, revision: str) -> str | None:
         """Return the full id of the commit that a revision names, or None if this clone does not have it."""
         return self._object_id(f"{revision}^{{commit}}")
 
-    def position(self) -> tuple[str | None, str | None]:
+    def head_and_branch(self) -> tuple[str | None, str | None]:
         """Return the full id of the current commit and the full name of the current branch; either may be None."""
         return self.head(), self.run("symbolic-ref", "--quiet", "HEAD", stderr=False).output.strip() or None
 
-    def modes(self, names: Iterable[str]) -> dict[str, str]:
+    def file_modes(self, names: Iterable[str]) -> dict[str, str]:
         """Return the modes of files in the current commit, such as `100755`, by path relative to the root."""
-        entries = (entry.partition("\t") for entry in self.entries("ls-tree", "HEAD", "--", *names))
+        entries = (entry.partition("\t") for entry in self.read_entries("ls-tree", "HEAD", "--", *names))
         return {name: words.partition(" ")[0] for words, _, name in entries}
 
-    def parent(self, commit: str = "HEAD") -> str | None:
+    def parent_commit(self, commit: str = "HEAD") -> str | None:
         """Return the full id of a commit's first parent, or None if this clone has no such parent."""
         return self._object_id(f"{commit}^^{{commit}}")
 
@@ -245,22 +245,22 @@ class Git:
             yield blob, text[:end]
             text = text[end:]
 
-    def has_content(self, commit: str, name: str, content: bytes) -> bool:
+    def file_has_content(self, commit: str, name: str, content: bytes) -> bool:
         """Return whether a file in a commit is what git would store for this content, after applying filters."""
         path = f"--path={self.prefix}{name}"
         blob = self.run("hash-object", path, "--stdin", stdin=content, stderr=False).output.strip()
         return self.object_ids(commit, [name])[name] == blob
 
-    def subject(self) -> str:
+    def head_subject(self) -> str:
         """Return the first line of the current commit's message."""
-        return self.output("log", "-1", "--no-show-signature", "--format=%s")
+        return self.read_output("log", "-1", "--no-show-signature", "--format=%s")
 
     def count_commits(self, since: str | None) -> int:
         """Return the number of commits since a tag, or of all commits if `since` is None."""
         excluded = (f"^refs/tags/{since}",) if since is not None else ()
-        return int(self.output("rev-list", "--count", "HEAD", *excluded, "--"))
+        return int(self.read_output("rev-list", "--count", "HEAD", *excluded, "--"))
 
-    def commit_time(self) -> int | None:
+    def head_time(self) -> int | None:
         """Return the time of the current commit in seconds since 1970, or None before the first commit."""
         time = self.run("log", "-1", "--no-show-signature", "--format=%ct", stderr=False)
         return int(time.output) if time.returncode == 0 else None
@@ -305,22 +305,23 @@ class Git:
 
     def tag_subject(self, name: str) -> str:
         """Return the first line of a tag's message."""
-        return self.output("for-each-ref", "--format=%(contents:subject)", f"refs/tags/{name}")
+        return self.read_output("for-each-ref", "--format=%(contents:subject)", f"refs/tags/{name}")
 
     def merged_tags(self, commit: str = "HEAD") -> frozenset[str]:
         """Return the tags that point to a commit or its ancestors."""
-        return frozenset(self.names("tag", "--merged", commit))
+        return frozenset(self.read_names("tag", "--merged", commit))
 
     def local_refs(self) -> dict[str, str]:
         """Return the object ids of local branches and tags by full name; annotated tags have their own ids."""
-        lines = self.names("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
+        lines = self.read_names("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
         return parse_refs("\n".join(lines), " ")
 
-    def remote_branches_with(self, commit: str) -> tuple[str, ...]:
+    def remote_branches_containing(self, commit: str) -> tuple[str, ...]:
         """Return the remote branches that contain a commit, as of the last fetch."""
         options = ("--format=%(refname)", f"--contains={commit}")  # a short name is longer if a tag has it, too
         return tuple(
-            name.removeprefix("refs/remotes/") for name in self.names("for-each-ref", *options, "refs/remotes")
+            name.removeprefix("refs/remotes/")
+            for name in self.read_names("for-each-ref", *options, "refs/remotes")
         )
 
     # --- details
@@ -329,15 +330,15 @@ class Git:
         answer = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, stderr=False)
         return answer.output.strip() or None if answer.returncode == 0 else None
 
-    def untracked(self, files: set[str]) -> set[str]:
+    def filter_untracked(self, files: set[str]) -> set[str]:
         """Return those of the files that exist and are not in the index."""
-        return {name for name in files.difference(self.entries("ls-files")) if (self.root / name).exists()}
+        return {name for name in files.difference(self.read_entries("ls-files")) if (self.root / name).exists()}
 
     def _status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
         """Run `git status`; return its header, and the changed and untracked files below the root."""
-        output = self.output("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", *options)
+        output = self.read_output("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", *options)
         status = parse_status(output)
-        return status.header, self._below_root(status.dirty), self._below_root(status.untracked)
+        return status.header, self._below_root(status.changed_files), self._below_root(status.untracked_files)
 
     def _below_root(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the files below the root, sorted and relative to the root; files outside it are dropped."""

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.source.git.environment import environment
+from relnox.source.git.environment import git_variables
 from relnox.system import process
 from relnox.system.temporary_folders import TemporaryFolder
 
@@ -78,18 +78,20 @@ def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
         files.mkdir()
         objects.mkdir()
         variables = {
-            "GIT_DIR": git.output("rev-parse", "--absolute-git-dir"),
+            "GIT_DIR": git.read_output("rev-parse", "--absolute-git-dir"),
             "GIT_WORK_TREE": str(files),
             "GIT_INDEX_FILE": str(scratch / "index"),
             "GIT_OBJECT_DIRECTORY": str(objects),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(git.root / git.output("rev-parse", "--git-path", "objects")),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(
+                git.root / git.read_output("rev-parse", "--git-path", "objects")
+            ),
         }
         contents: dict[str, Edit] = {}
 
         def run(*words: str, stdin: str | None = None) -> str:
             settings = [word for setting in _SETTINGS for word in ("-c", setting)]
             completed = process.run(
-                ["git", *settings, *words], cwd=files, env=environment() | variables, stdin=stdin, stderr=False
+                ["git", *settings, *words], cwd=files, env=git_variables() | variables, stdin=stdin, stderr=False
             )
             return completed.check(f"git {words[0]}").output
 
