@@ -97,7 +97,7 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
         raise Blocked(
             "packages-missing",
             f"no package found in {root}",
-            fix='add [project] to pyproject.toml, or list folders: [tool.relnox] packages = ["libs/*"]',
+            fix='add [project] to pyproject.toml, or set packages = ["libs/*"] in [tool.relnox]',
         )
     if config.version_files:
         packages = version_files.add_declared_version_files(packages, config, root)
@@ -138,23 +138,23 @@ def _find_matching_folders(root: Path, globs: Sequence[str], exclude: Sequence[s
         if ".." in normalize_path(glob).split("/"):
             raise Blocked(
                 "pattern-outside-project",
-                f"{glob!r} of {key or '[tool.uv.workspace]'} points outside of {root}",
-                fix="set up relnox in the folder that contains all packages",
+                f"{glob!r} in {key or '[tool.uv.workspace]'} refers to a folder outside {root}",
+                fix="move [tool.relnox] to the pyproject.toml of the folder that contains all packages",
             )
         if any(
             "**" in part and part != "**" for part in normalize_path(glob).split("/")
         ):  # Python 3.13 takes it for a single *
             raise Blocked(
                 "value-invalid",
-                f"{glob!r} of {key or '[tool.uv.workspace]'} is not a valid glob (** must stand alone)",
-                fix="write it like libs/*",
+                f"{glob!r} in {key or '[tool.uv.workspace]'} is not a valid glob (** must stand alone)",
+                fix="write it like `libs/*`",
             )
         matches = [root] if normalize_path(glob) in (".", "") else sorted(root.glob(normalize_path(glob)))
         folders = [folder.relative_to(root).as_posix() for folder in matches if (folder / PYPROJECT).is_file()]
         if not folders and key is not None:
             raise Blocked(
                 "pattern-without-match",
-                f"{glob!r} of {key} matches no folder with a {PYPROJECT}",
+                f"{glob!r} in {key} matches no folder with a {PYPROJECT}",
                 fix=_suggest_glob(root, glob),
             )
         matching |= dict.fromkeys(folder for folder in folders if not is_excluded(folder, exclude))
@@ -182,7 +182,7 @@ def _read_packages(root: Path, folders: Sequence[str], warnings: list[str]) -> l
             raise Blocked(
                 "package-name-twice",
                 f"two packages are named {package.name}: {other.pyproject} and {package.pyproject}",
-                fix=f'rename one, or exclude one: [tool.relnox] exclude = ["{package.folder}"]',
+                fix=f'rename one of them, or set exclude = ["{package.folder}"] in [tool.relnox]',
             )
         packages[package.name] = package
     return list(packages.values())
@@ -225,6 +225,6 @@ def _check_exclude(root: Path, globs: Sequence[str], ignored: Callable[[Iterable
         candidates = [folder for folder in folders if (root / folder / PYPROJECT).is_file() and folder != "."]
         raise Blocked(
             "pattern-without-match",
-            f"{glob!r} of [tool.relnox] exclude matches no folder",
+            f"{glob!r} in [tool.relnox] exclude matches no folder",
             fix=did_you_mean(path, candidates or folders[:20]),
         )

@@ -104,8 +104,8 @@ def _is_applied(root: Path, edit: Edit, *, recorded: bool) -> bool:
     if present not in contents and not is_partial:
         raise Conflict(
             "file-changed",
-            f"{edit.file} has changed since the plan was made (it has neither the planned nor the new content)",
-            fix=f"check git diff -- {edit.file}, then rerun the command",
+            f"{edit.file} has changed since the plan was made",
+            fix=f"check what changed it: git diff -- {edit.file}; then rerun the command",
         )
     return False
 

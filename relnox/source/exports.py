@@ -53,7 +53,7 @@ def export_commit(git: Git, commit: str, into: Path) -> Path:
     # A unique name: the git of a killed run goes on, and when it fails it removes the worktree of its name.
     checkout = Path(tempfile.mkdtemp(prefix="relnox-", dir=into))
     try:
-        _check_out(git, Git(top), commit, checkout, fix="git fsck")
+        _check_out(git, Git(top), commit, checkout, fix="check the repository: git fsck")
     except BaseException:  # an interruption too must leave no files
         remove_export(git, into)
         raise
@@ -101,7 +101,13 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
     for name, submodule_commit in _list_submodules(into):
         if (source.root / name / ".git").exists():
             submodule = Git(source.root / name)
-            _check_out(git, submodule, submodule_commit, into / name, "git submodule update --recursive")
+            _check_out(
+                git,
+                submodule,
+                submodule_commit,
+                into / name,
+                "update the submodules: git submodule update --recursive",
+            )
     time = int(source.run("log", "-1", "--no-show-signature", "--format=%ct", commit, stderr=False).output)
     for name in Git(into).read_entries("ls-files"):
         with contextlib.suppress(OSError):  # a file that a filter left out

@@ -63,8 +63,8 @@ def check_writes_are_declared(hook: Hook, event: Mapping[str, Any], names: Itera
         globs = f"writes = [{', '.join(json.dumps(name) for name in undeclared[:3])}]"
         raise Failed(
             "hook-wrote-undeclared-files",
-            f"{hook_name(hook, event)} wrote files that its setting writes does not name: {listing(undeclared)}",
-            fix=f"add them to {settings_table(event)} {globs}, or let the hook write elsewhere",
+            f"{hook_name(hook, event)} wrote files that its key `writes` does not name: {listing(undeclared)}",
+            fix=f"add them to {globs} in {settings_table(event)}, or change the hook so that it writes elsewhere",
         )
 
 
@@ -83,7 +83,7 @@ def attribute_git_errors_to_hook(hook: Hook, event: Mapping[str, Any]) -> Iterat
         raise Failed(
             "hook-broke-checkout",
             f"{hook_name(hook, event)} left a checkout that git cannot read: {error.message}",
-            fix=f"let the hook leave git's files and the folder as they are: {settings_table(event)}",
+            fix=f"change the hook in {settings_table(event)} so that it does not change git's files",
         ) from error
 
 
@@ -97,7 +97,7 @@ def check_archives_are_unchanged(hook: Hook, event: Mapping[str, Any], changed: 
         raise Failed(
             "archive-changed",
             f"{hook_name(hook, event)} changed or removed {listing(changed)}",
-            fix=f"let the hook leave the archives as they are: {settings_table(event)}; then rebuild: "
+            fix=f"change the hook in {settings_table(event)} so that it changes no archives, then rebuild: "
             f"{fixes.command('build-all', '--clean')}",
         )
 
@@ -123,10 +123,10 @@ def check_head_is_unchanged(
     if git.head_and_branch() == before:
         return
     commit, branch = before
-    fix = f"let the hook make no commits and switch no branches: {settings_table(event)}"
+    fix = f"change the hook in {settings_table(event)} so that it does not commit or switch branches"
     if not is_copy:
         switch = branch.removeprefix("refs/heads/") if branch is not None else f"--detach {commit}"
-        fix += f"; to go back: git switch {switch}, and if it committed: git reset --soft {commit}"
+        fix += f"; to undo the change: git switch {switch}, and if the hook committed: git reset --soft {commit}"
     raise Failed("hook-changed-commit", f"{hook_name(hook, event)} changed the current commit or branch", fix=fix)
 
 
@@ -144,8 +144,8 @@ def check_file_modes(hook: Hook, event: Mapping[str, Any], git: Git, names: Iter
     if unsupported:
         raise Failed(
             "hook-wrote-unsupported-files",
-            f"{hook_name(hook, event)} made links or changed permissions: {listing(unsupported)}",
-            fix=f"let it write regular files, not executable ones: {settings_table(event)}",
+            f"{hook_name(hook, event)} created links or changed file permissions: {listing(unsupported)}",
+            fix=f"change the hook in {settings_table(event)} so that it only writes regular files",
         )
 
 

@@ -54,7 +54,9 @@ def run_hook(  # noqa: PLR0913 - the surroundings of a program
     folder = root / hook.folder
     if not folder.is_dir():
         raise Failed(
-            "hook-folder-missing", f"{name}: folder {hook.folder} does not exist", fix=f"correct folder in {where}"
+            "hook-folder-missing",
+            f"{name}: folder {hook.folder} does not exist",
+            fix=f"correct the key `folder` in {where}",
         )
     with TemporaryFolder() as scratch:
         path = scratch.path / "event.json"
@@ -75,26 +77,26 @@ def run_hook(  # noqa: PLR0913 - the surroundings of a program
             if error.code == "program-timeout":
                 raise Failed(
                     "hook-timeout",
-                    f"{name} did not end within {hook.time_limit} s, and was killed",
-                    fix=f"make it faster, or set a higher time-limit in {where}",
+                    f"{name} timed out after {hook.time_limit} s and was killed",
+                    fix=f"raise `time-limit` in {where}",
                 ) from error
             if error.code == "program-not-runnable":
                 raise Failed(
                     "hook-not-runnable",
                     f"{name}: {error.message}",
-                    fix=f"make the program executable, or correct run in {where}",
+                    fix=f"make the program executable, or correct the key `run` in {where}",
                 ) from error
             if error.code == "program-failed":
                 raise Failed(
                     "hook-failed",
                     error.message,
-                    fix=f"correct what it reports, or its settings in {where}; then rerun the command",
+                    fix=f"fix what the hook reports, or its settings in {where}; then rerun the command",
                 ) from error
             if error.code == "program-output-too-long":
                 raise Failed(
                     "hook-output-too-long",
                     f"{name}: {error.message}",
-                    fix=f"let it print less, or into a file: run in {where}",
+                    fix=f"print less, or redirect the output to a file, in the key `run` in {where}",
                 ) from error
             raise
 
@@ -140,6 +142,6 @@ def _hook_command(  # noqa: PLR0913, PLR0917 - a command, and where its program 
         raise Failed(
             "hook-program-missing",
             f"{name}: {program} does not exist" if has_folder else f"{name}: {program} is not on PATH",
-            fix=f"install {program}, or correct run in {where}",
+            fix=f"install {program}, or correct the key `run` in {where}",
         )
     return [path, *hook.run[1:]]

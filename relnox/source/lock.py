@@ -42,7 +42,7 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
         raise Blocked(
             "checkout-locked",
             f"another relnox is running in this checkout (process {error.holder})",
-            fix="wait for it, then rerun the command",
+            fix="wait until it has finished, then rerun the command",
         ) from None
 
 

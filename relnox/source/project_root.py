@@ -45,7 +45,7 @@ def find_project_root(start: Path, top: Path | None) -> Path:
         return top
     raise Blocked(
         "project-not-found",
-        f"no project found: no {PYPROJECT} in {start} or its parent folders",
+        f"no project found (there is no {PYPROJECT} in {start} or its parent folders)",
         fix="cd into the project's folder, or pass --project DIR",
     )
 

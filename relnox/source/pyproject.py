@@ -40,7 +40,7 @@ def load(path: Path) -> Mapping[str, Any]:
         raise Blocked(
             "file-not-readable",
             f"{path} cannot be read ({error.strerror})",
-            fix="check that it exists and that you may read it",
+            fix="check that the file exists, and that you have permission to read it",
         ) from error
 
 
@@ -63,7 +63,11 @@ def parse_package(document: Mapping[str, Any], folder: str) -> Package:
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     name = project.get("name", poetry.get("name"))
     if not isinstance(name, str):
-        raise Blocked("package-name-missing", f"{file} has no package name", fix="add name to [project]")
+        raise Blocked(
+            "package-name-missing",
+            f"{file} has no package name ([project] has no key `name`)",
+            fix="add `name` to [project]",
+        )
     if not is_valid(name):
         raise Blocked(
             "package-name-invalid",

@@ -126,8 +126,8 @@ def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config
         return packages[0]
     raise Blocked(
         "version-file-without-package",
-        f"{file.file} of [[tool.relnox.version-files]] is not in a package's folder, and no package is named",
-        fix=f'add package = "{packages[0].name}" to it',
+        f"{file.file} of [[tool.relnox.version-files]] is not in the folder of a package, and does not name one",
+        fix=f'add package = "{packages[0].name}" to that table',
     )
 
 
@@ -145,7 +145,7 @@ def _read_configured(file: VersionFileConfig, root: Path) -> VersionSource:
     else:
         raise Blocked(
             "version-file-without-pattern",
-            f"{file.file} of [[tool.relnox.version-files]] needs a pattern (its format is unknown)",
+            f"{file.file} of [[tool.relnox.version-files]] requires a pattern (the format of the file is unknown)",
             fix="add pattern = '…(?P<version>…)…' to it",
         )
     source = VersionSource(kind=kind, file=file.file, key=key, semver=semver, count=file.count)
@@ -155,13 +155,13 @@ def _read_configured(file: VersionFileConfig, root: Path) -> VersionSource:
         raise Blocked(
             "version-file-not-readable",
             f"{file.file} of [[tool.relnox.version-files]] cannot be read ({error.strerror})",
-            fix="correct its path",
+            fix="correct its key `file`",
         ) from error
     except ValueError as error:
         raise Blocked(
             "version-file-mismatch",
             f"{file.file} of [[tool.relnox.version-files]]: {error}",
-            fix="correct its pattern or count",
+            fix="correct its key `pattern` or `count`",
         ) from error
 
 

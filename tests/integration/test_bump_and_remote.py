@@ -80,10 +80,10 @@ def test_commits_missing_from_the_branch_are_reported_before_committing(two: Pat
 def test_a_remote_that_does_not_answer_blocks_only_a_push(two: Path, bump: Bump) -> None:
     git(two, "tag", "v2.0.0")
     shutil.move(remote_of(two), two.parent / "away.git")
-    assert "git cannot reach remote origin" in run_blocked_bump(bump, two, *RELEASE, "--push", code=2)
+    assert "git cannot connect to remote origin" in run_blocked_bump(bump, two, *RELEASE, "--push", code=2)
     ran = bump(two, *RELEASE)
     assert ran.code == 0, ran.text
-    assert "git cannot reach remote origin: tags and commits of origin were not checked" in ran.text
+    assert "git cannot connect to remote origin: tags and commits of origin were not checked" in ran.text
 
 
 def test_a_hanging_remote_times_out(two: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def test_a_pattern_with_another_count_is_blocked(tmp_path: Path, bump: Bump, cou
     for options in (("--part", "minor"), ("--to", "2.0")):
         error = run_blocked_bump(bump, root, *options)
         assert f"README.md of [[tool.relnox.version-files]]: {said}" in error
-        assert "correct its pattern or count" in error
+        assert "correct its key `pattern` or `count`" in error
 
 
 def test_matches_with_different_versions_are_blocked(tmp_path: Path, bump: Bump) -> None:
@@ -253,7 +253,8 @@ def test_a_version_file_outside_all_packages_is_blocked_except_in_lockstep(tmp_p
     files, declared = {"docs/x.txt": "x 1.0.0\n"}, place("docs/x.txt", pattern="x (?P<version>.*)")
     said = run_blocked_bump(bump, several(tmp_path / "many", dict(files), declared), "--all", "--part", "minor")
     assert (
-        "docs/x.txt of [[tool.relnox.version-files]] is not in a package's folder, and no package is named" in said
+        "docs/x.txt of [[tool.relnox.version-files]] is not in the folder of a package, and does not name one"
+        in said
     )
     assert 'package = "a"' in said
     root = several(tmp_path / "one", dict(files), declared, lockstep=True)

@@ -93,7 +93,7 @@ def test_a_checkout_without_packages_is_rejected_with_both_fixes(tmp_path: Path)
         _ = open_project(root).workspace
     assert caught.value.fix is not None
     assert "[project]" in caught.value.fix
-    assert "[tool.relnox] packages" in caught.value.fix
+    assert 'packages = ["libs/*"] in [tool.relnox]' in caught.value.fix
 
 
 def test_invalid_settings_are_reported_with_their_file(tmp_path: Path) -> None:
@@ -334,9 +334,9 @@ def test_the_root_can_be_listed_among_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("glob", "message"),
     [
-        ("lib/*", "'lib/\\*' of \\[tool.relnox\\] packages matches no folder"),
-        ("../elsewhere", "points outside of"),
-        ("libs/../../elsewhere", "points outside of"),
+        ("lib/*", "'lib/\\*' in \\[tool.relnox\\] packages matches no folder"),
+        ("../elsewhere", "refers to a folder outside"),
+        ("libs/../../elsewhere", "refers to a folder outside"),
         ("**libs", "is not a valid glob"),
     ],
 )

@@ -342,7 +342,7 @@ def make(folder):
     (folder / "bin/python").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 
-EnvironmentCache(pathlib.Path({str(kept)!r})).get(["a==1"], pathlib.Path({sys.executable!r}), "uv", make)
+EnvironmentCache(pathlib.Path({str(kept)!r})).get_or_create(["a==1"], pathlib.Path({sys.executable!r}), "uv", make)
 """
     killed = subprocess.run([sys.executable, "-c", program], check=False)
     assert killed.returncode == -signal.SIGKILL

@@ -366,7 +366,7 @@ def test_a_missing_commit_of_a_submodule_is_an_error(tmp_path: Path, scratch: Pa
     ran = run(root, "relnox", "build-all")
     assert ran.code == 2, ran.text
     assert f"checking out {pinned[:10]} of {root / 'vendor'}" in ran.err
-    assert "fix: git submodule update" in ran.err
+    assert "fix: update the submodules: git submodule update" in ran.err
     assert repository_state(root) == before
     assert list(scratch.iterdir()) == []
 

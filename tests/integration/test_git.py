@@ -229,7 +229,7 @@ def test_a_checkout_owned_by_another_user_is_rejected_with_the_fix_of_git(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test it
-    with pytest.raises(Blocked, match="owned by another user") as caught:
+    with pytest.raises(Blocked, match="belongs to another user") as caught:
         find_repository(root)
     assert caught.value.fix == f"git config --global --add safe.directory {root}"
 
@@ -415,7 +415,7 @@ def test_a_remote_branch_with_newer_commits_is_not_overwritten(root: Path, tmp_p
 
 def test_an_unreachable_remote_is_an_error(root: Path) -> None:
     git(root, "remote", "set-url", "origin", str(root / "missing.git"))
-    with pytest.raises(Failed, match="git cannot reach remote origin"):
+    with pytest.raises(Failed, match="git cannot connect to remote origin"):
         remotes.read_refs(checkout(root), "origin")
 
 

@@ -87,7 +87,7 @@ def test_edits_of_a_hook_are_in_the_plan_the_commit_and_the_undo(tmp_path: Path)
     ("code", "line", "problem", "message"),
     [
         ("raise SystemExit('no schema')", "", "hook-failed", "no schema"),
-        ("import time; time.sleep(60)", "time-limit = 1", "hook-timeout", "did not end within 1 s"),
+        ("import time; time.sleep(60)", "time-limit = 1", "hook-timeout", "timed out after 1 s"),
         ("open('b.txt', 'w')", 'writes = ["a.txt"]', "hook-wrote-undeclared-files", "b.txt"),
         (
             "text = open('pyproject.toml').read(); open('pyproject.toml', 'w').write(text.replace('1.1', '7.0'))",

@@ -34,8 +34,8 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
 @pytest.mark.parametrize(
     ("settings", "message", "fix"),
     [
-        ('exclude = ["lib/core"]', "'lib/core' of [tool.relnox] exclude matches no folder", "libs/core"),
-        ('exclude = ["libs/intrnal-*"]', "'libs/intrnal-*' of [tool.relnox] exclude", "libs/internal-tools"),
+        ('exclude = ["lib/core"]', "'lib/core' in [tool.relnox] exclude matches no folder", "libs/core"),
+        ('exclude = ["libs/intrnal-*"]', "'libs/intrnal-*' in [tool.relnox] exclude", "libs/internal-tools"),
         (
             'metadata-only = ["demo-cor"]',
             "'demo-cor' in [tool.relnox] metadata-only matches no package",

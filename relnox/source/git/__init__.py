@@ -31,7 +31,7 @@ def find_repository(folder: Path) -> Git | None:
         if "dubious ownership" in Git(folder).run("rev-parse", _INSIDE_WORK_TREE).output:
             raise Blocked(
                 "repository-not-trusted",
-                f"git refuses to work in {folder} (owned by another user)",
+                f"git refuses to use the repository {folder} (it belongs to another user)",
                 fix=f"git config --global --add safe.directory {folder}",
             )
         return None

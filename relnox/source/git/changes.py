@@ -91,8 +91,8 @@ def create_tag(git: Git, tag: Tag, commit: str) -> None:
         delete_tags(git, [tag.name])
         raise Failed(
             "tag-not-signed",
-            f"git created tag {tag.name} without a signature (tag.gpgSign is set)",
-            fix='check that this signs: git tag --sign --message test "test-signature"',
+            f"git did not sign tag {tag.name} (although tag.gpgSign is set)",
+            fix='check that git can sign tags: git tag --sign --message test "test-signature"',
         )
 
 

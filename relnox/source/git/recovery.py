@@ -64,7 +64,7 @@ def wait_for_leftover_process(git: Git) -> None:
             raise Failed(
                 "git-still-running",
                 f"a git process started by an interrupted run is still running (process {group})",
-                fix=f"wait for it, or end it; if that process is not git, remove {record}",
+                fix=f"wait until it has finished, or kill it; if that process is not git, remove {record}",
             )
         time.sleep(0.02)
 
@@ -106,7 +106,7 @@ def _check_lock_is_unused(lock: Path, folders: Iterable[str | Path]) -> None:
             raise Failed(
                 "git-still-running",
                 f"another git process is running in this checkout (process {process}) and may hold {lock}",
-                fix="wait for it, or end it; then rerun the command",
+                fix="wait until it has finished, or kill it; then rerun the command",
             )
 
 

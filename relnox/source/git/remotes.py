@@ -59,7 +59,11 @@ def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout:
         "ls-remote", *options, "--", remote, *patterns, stderr=False, timeout=timeout, outlives=False
     )
     if listing.returncode != 0:
-        raise Failed("remote-unreachable", f"git cannot reach remote {remote}", fix=f"git ls-remote {remote}")
+        raise Failed(
+            "remote-unreachable",
+            f"git cannot connect to remote {remote}",
+            fix=f"find the cause: git ls-remote {remote}",
+        )
     return listing.output
 
 

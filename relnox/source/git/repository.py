@@ -176,7 +176,11 @@ class Git:
         header, dirty, _ = self._status("--no-renames", "--untracked-files=no")
         head = header.get("branch.oid", "(initial)")
         if head == "(initial)":
-            raise Failed("commit-missing", "git commit succeeded but made no commit", fix="git log -1")
+            raise Failed(
+                "commit-missing",
+                "git commit succeeded, but created no commit",
+                fix="check the current commit: git log -1",
+            )
         # Staged changes that the checkout does not have make a file dirty, but do not count.
         matches = not self.filter_untracked(names) if names.isdisjoint(dirty) else self.head_has_same_files(names)
         return head if matches else None
@@ -239,7 +243,9 @@ class Git:
         for blob, following in zip(ids, [*ids[1:], None], strict=True):
             _, header, text = text.partition(f"{blob} blob ")
             if not header:
-                raise Failed("object-missing", f"this clone lacks the object {blob}", fix="git fsck")
+                raise Failed(
+                    "object-missing", f"this clone lacks the object {blob}", fix="check the repository: git fsck"
+                )
             _, _, text = text.partition("\n")
             end = len(text) - 1 if following is None else text.find(f"\n{following} ")
             yield blob, text[:end]
