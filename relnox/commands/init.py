@@ -92,7 +92,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         path = project.root / name
         return path.read_bytes() if path.is_file() else None
 
-    has_one_group = len(core.version_groups.version_groups(project.workspace, project.release_config)) == 1
+    has_one_group = len(core.version_groups.find_version_groups(project.workspace, project.release_config)) == 1
     return Snapshot(
         workspace=project.workspace,
         config=project.config,
@@ -233,7 +233,7 @@ def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
     if snapshot.lockstep_reason is not None:
         yield snapshot.lockstep_reason
     if snapshot.unlisted:
-        yield core.unlisted.summary(snapshot.unlisted, snapshot.workspace, snapshot.config)
+        yield core.unlisted.describe_unlisted_packages(snapshot.unlisted, snapshot.workspace, snapshot.config)
     has_table = b"[tool.relnox" in (snapshot.pyproject or b"")
     missing = {key: value for key, value in snapshot.settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:

@@ -104,7 +104,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 def _released(selected: tuple[Package, ...], project: Project) -> set[str]:
     """Return the selected packages, and those that they need in the same fixed version group."""
     released = {package.name for package in selected}
-    for group in core.version_groups.version_groups(project.workspace, project.release_config):
+    for group in core.version_groups.find_version_groups(project.workspace, project.release_config):
         if group.kind == "fixed":
             in_group = {package.name for package in group.packages}
             for package in selected:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_NAME = re.compile(
+_CREDENTIAL_NAME = re.compile(
     r"(TOKENS?|PASSWORDS?|PASSWD|PASSPHRASE|SECRETS?|CREDENTIALS?|API_?KEYS?|PRIVATE_?KEY|ACCESS_?KEY)(?![A-Z])"
     r"|(^|_)(AUTH|JWT|NETRC|PASS|PAT)(?![A-Z])"
     r"|_PWD$"
@@ -38,34 +38,34 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 _USER_IN_URL = re.compile(r"https?://[^/\s@]+@|://[^/\s:@]*:[^/\s@]+@", re.ASCII)
-_PROXY = re.compile(r"(\w+_)?PROXY", re.ASCII)
+_PROXY_NAME = re.compile(r"(\w+_)?PROXY", re.ASCII)
 """Names of proxy variables, which do not count as credentials even with a password: downloads need them."""
 _ASSIGNMENT = re.compile(r"(\w+)=[\"']?([^\s\"';&|]+)", re.ASCII)
 """An assignment in a command line, as in `bash -c 'NAME=value program'`."""
-_MIN_COPY = 8
+_MIN_COPY_LENGTH = 8
 """The length from which a secret is searched for in other values: a shorter one may match by accident."""
 
 
-def credentials(variables: Mapping[str, str]) -> frozenset[str]:
+def find_credentials(variables: Mapping[str, str]) -> frozenset[str]:
     """Return the names of the variables that hold a credential of any kind, or configure an upload tool."""
-    return upload_credentials(variables) | {
+    return find_upload_credentials(variables) | {
         name
         for name, value in variables.items()
-        if _NAME.search(name.upper())
+        if _CREDENTIAL_NAME.search(name.upper())
         or is_upload_setting_name(name)
         or _TOKEN.search(value)
-        or ("@" in value and _USER_IN_URL.search(value) and not _PROXY.fullmatch(name.upper()))
+        or ("@" in value and _USER_IN_URL.search(value) and not _PROXY_NAME.fullmatch(name.upper()))
     }
 
 
-def upload_credentials(variables: Mapping[str, str]) -> frozenset[str]:
+def find_upload_credentials(variables: Mapping[str, str]) -> frozenset[str]:
     """Return the names of the variables that hold an upload credential, including copies under other names."""
     names = {
         name
         for name, value in variables.items()
         if value and (is_upload_credential_name(name) or _UPLOAD_TOKEN.search(value))
     }
-    values = [variables[name] for name in names if len(variables[name]) >= _MIN_COPY]
+    values = [variables[name] for name in names if len(variables[name]) >= _MIN_COPY_LENGTH]
     return frozenset(
         names | {name for name, value in variables.items() if any(secret in value for secret in values)}
     )
@@ -81,7 +81,7 @@ def is_upload_setting_name(name: str) -> bool:
     return name.upper().startswith(_UPLOAD_TOOLS)
 
 
-def in_arguments(arguments: Sequence[str], secrets: Sequence[str]) -> tuple[str, ...]:
+def describe_credentials_in_arguments(arguments: Sequence[str], secrets: Sequence[str]) -> tuple[str, ...]:
     """Return descriptions of the upload credentials in a command line, without their values.
 
     Args:
@@ -96,7 +96,7 @@ def in_arguments(arguments: Sequence[str], secrets: Sequence[str]) -> tuple[str,
         for name, value in _ASSIGNMENT.findall(argument):
             if is_upload_credential_name(name) and not value.startswith("$"):
                 names[name] = None
-        has_secret = any(secret in argument for secret in secrets if len(secret) >= _MIN_COPY)
+        has_secret = any(secret in argument for secret in secrets if len(secret) >= _MIN_COPY_LENGTH)
         if not names and (has_secret or _UPLOAD_TOKEN.search(argument)):
             names["an upload token"] = None
     return tuple(names)

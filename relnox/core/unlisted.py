@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MAX_LISTED = 5
 
 
-def summary(unlisted: Sequence[Package], workspace: Workspace, config: Config) -> str:
+def describe_unlisted_packages(unlisted: Sequence[Package], workspace: Workspace, config: Config) -> str:
     """Return a message that names these packages, and the settings that would include or exclude them."""
     names = [f"{package.name} ({package.pyproject})" for package in unlisted[:_MAX_LISTED]]
     more = f" and {len(unlisted) - _MAX_LISTED} more" if len(unlisted) > _MAX_LISTED else ""
@@ -42,24 +42,24 @@ def _without_negations(patterns: Iterable[str]) -> list[str]:
     return [pattern for pattern in patterns if not pattern.startswith("!")]
 
 
-def outdated_pins(unlisted: Iterable[Package], bumps: Iterable[VersionBump]) -> Iterator[str]:
+def outdated_pin_warnings(unlisted: Iterable[Package], bumps: Iterable[VersionBump]) -> Iterator[str]:
     """Yield a message for each requirement of a package outside the project that does not allow a new version."""
     after = {bump.package.name: bump.after for bump in bumps}
     for package in unlisted:
         for need in package.dependencies:
-            if need.name in after and not _allows(need, after[need.name]):
+            if need.name in after and not _requirement_allows(need, after[need.name]):
                 yield (
                     f"{package.pyproject}: {need.text!r} does not allow {need.name} {after[need.name]} and is not "
                     f"changed ({package.name} is not among the packages of this project)"
                 )
 
 
-def _allows(need: Dependency, version: Version) -> bool:
+def _requirement_allows(need: Dependency, version: Version) -> bool:
     """Return whether a requirement is valid and allows a version."""
     from relnox.core.dependencies import requirements  # slow to import, and rarely needed
 
     try:
-        rewrite = requirements.rewrite_poetry if need.poetry else requirements.rewrite
+        rewrite = requirements.rewrite_poetry if need.poetry else requirements.rewrite_pep508
         return rewrite(need.text, version) is None
     except Blocked:
         return False

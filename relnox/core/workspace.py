@@ -34,7 +34,7 @@ class Workspace(Record):
         """The packages by normalized name."""
         return {package.name: package for package in self.packages}
 
-    def edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
+    def dependency_edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
         """Map each package to the workspace packages it requires in these tables, directly or through extras."""
         needs = {package.name: package.needs(*tables) & self.by_name.keys() for package in self.packages}
         for package in self.packages:
@@ -62,7 +62,7 @@ class Workspace(Record):
 
         Requirements in extras and dependency groups are ignored, since packages may require each other there.
         """
-        order = graph.waves(self.edges("runtime", "build"))
+        order = graph.waves(self.dependency_edges("runtime", "build"))
         return tuple(tuple(self.by_name[name] for name in wave) for wave in order)
 
     def release_order(self, among: Iterable[Package] | None = None) -> tuple[Package, ...]:
@@ -77,7 +77,7 @@ class Workspace(Record):
 
     def needed_by(self, package: Package) -> frozenset[str]:
         """Return the names of the workspace packages that are installed along with `package`."""
-        return graph.closure([package.name], self.edges("runtime")) - {package.name}
+        return graph.closure([package.name], self.dependency_edges("runtime")) - {package.name}
 
     def select(self, names: Iterable[str]) -> tuple[Package, ...]:
         """Return the packages that are given by the name of their distribution, or by their folder.
@@ -85,10 +85,10 @@ class Workspace(Record):
         Raises:
             Blocked: A name matches no package, or several packages.
         """
-        selected = {self._find(name).name for name in names}
+        selected = {self._find_by_name_or_folder(name).name for name in names}
         return tuple(package for package in self.packages if package.name in selected)
 
-    def _find(self, name: str) -> Package:
+    def _find_by_name_or_folder(self, name: str) -> Package:
         """Return the package with this name of its distribution or folder; raise `Blocked` if it is not unique."""
         if package := self.by_name.get(normalized(name)):
             return package

@@ -98,7 +98,9 @@ def _is_applied(root: Path, edit: Edit, *, recorded: bool) -> bool:
     if present == edit.after:
         return True
     contents = (
-        (edit.before, edit.between, edit.after) if isinstance(edit, CombinedEdit) else (edit.before, edit.after)
+        (edit.before, edit.intermediate, edit.after)
+        if isinstance(edit, CombinedEdit)
+        else (edit.before, edit.after)
     )
     is_partial = recorded and any(map(partial(_is_partly_written, present), contents, contents[1:]))
     if present not in contents and not is_partial:

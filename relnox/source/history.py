@@ -48,20 +48,20 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     """
     history = _read_parents(git)
     versions = {package.name: package.version for package in workspace.packages}
-    tagged = release_history.last_tags(formats, tags, history.keys(), versions, lines)
+    tagged = release_history.last_reachable_tags(formats, tags, history.keys(), versions, lines)
     released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
-    inside, edge = release_history.tag_coverage(history, released)
+    inside, edge = release_history.find_tags_containing_commits(history, released)
     everything = len(tagged) < len(workspace.packages)
     excluded = () if everything else edge
     commits = list(_read_commits(git, excluded))
     if _touches_former_package(commits, workspace):
         renamed = _find_renamed_folders(git, excluded)
-        commits = [commit._replace(renamed=tuple(renamed.get(commit.id, ()))) for commit in commits]
+        commits = [commit._replace(renamed_folders=tuple(renamed.get(commit.id, ()))) for commit in commits]
     if paths:
         _check_path_patterns(paths, git, commits)
-    rules = release_history.path_rules(paths, workspace.packages)
+    rules = release_history.path_patterns_by_package(paths, workspace.packages)
     changes = lock_changes(git, commits, rules)
-    return release_history.histories(
+    return release_history.collect_histories(
         workspace.packages, tagged, tags, inside, commits, rules=rules, lock_changes=changes
     )
 
@@ -81,7 +81,7 @@ def commits_by_package(
     by_id: dict[str, Commit] = {}
     for commit in _read_commits(git, (), merges=True):
         by_id.setdefault(commit.id, commit)
-    rules = release_history.path_rules(paths, workspace.packages)
+    rules = release_history.path_patterns_by_package(paths, workspace.packages)
     changes = lock_changes(git, by_id.values(), rules)
     released = release_history.released_packages(workspace.packages, by_id.values(), rules, changes)
     return {commit.id: frozenset(names) for commit, names in released}

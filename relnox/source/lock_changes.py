@@ -40,7 +40,7 @@ def lock_changes(
     Args:
         git: The checkout.
         commits: The commits to look at.
-        rules: The file patterns of each package, from `release_history.path_rules`.
+        rules: The file patterns of each package, from `release_history.path_patterns_by_package`.
     """
     packages: dict[str, list[str]] = {}
     changed: dict[str, None] = {}

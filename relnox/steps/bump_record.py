@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from relnox.core.bump.changes import Edit, Tag
+    from relnox.core.bump.changes import Edit, NewTag
     from relnox.core.planning.step import Step
 
 _PENDING, _LAST = "pending.json", "last.json"
@@ -57,7 +57,9 @@ class Pending(Record, kw_only=True):
     @property
     def edits(self) -> tuple[Edit, ...]:
         """The edits, one for each file."""
-        return editing.combine(edit for step in self.steps if isinstance(step, EditFiles) for edit in step.edits)
+        return editing.combine_edits(
+            edit for step in self.steps if isinstance(step, EditFiles) for edit in step.edits
+        )
 
     def edits_of(self, step: Step) -> tuple[Edit, ...]:
         """Return the edits of a step that edits files or commits them, as commit hooks have amended them."""
@@ -80,7 +82,7 @@ class Pending(Record, kw_only=True):
         return next((step for step in reversed(self.steps) if isinstance(step, Commit)), None)
 
     @property
-    def tags(self) -> tuple[Tag, ...]:
+    def tags(self) -> tuple[NewTag, ...]:
         """The tags that the bump creates."""
         return tuple(tag for step in self.steps if isinstance(step, CreateTags) for tag in step.tags)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.core.bump.changes import Tag
+from relnox.core.bump.changes import NewTag
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
 from relnox.errors import Conflict, ExitCode, Failed
@@ -117,7 +117,8 @@ class Committing(Action[Commit]):
         different = [
             name
             for name, content in contents.items()
-            if name not in planned or not core.editing.is_equivalent(name, planned[name].after, content)
+            if name not in planned
+            or not core.editing.is_same_except_formatting(name, planned[name].after, content)
         ]
         if different:
             output = f"{error.message}\n" if error is not None else ""
@@ -141,7 +142,7 @@ class CreateTags(Step, kw_only=True):
     key = "tag"
     atomic = True
     exclusive = True
-    tags: tuple[Tag, ...]
+    tags: tuple[NewTag, ...]
 
     @property
     def title(self) -> str:
@@ -156,7 +157,7 @@ class Tagging(Action[CreateTags]):
     def __init__(self, step: CreateTags, run: Run) -> None:
         super().__init__(step, run)
         self.head = ""
-        self.missing: list[Tag] = []
+        self.missing: list[NewTag] = []
         self.stale: list[str] = []
 
     def check(self) -> str | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relnox.core.bump.changes import Tag
+    from relnox.core.bump.changes import NewTag
     from relnox.source.git import Git
     from relnox.steps.run import Run
 
@@ -182,7 +182,7 @@ class RunningHook(Action[RunHook]):
                 fix=f"remove it from the hook, then: git tag -d {' '.join(created)}",
             )
 
-    def _planned_tags(self) -> Sequence[Tag]:
+    def _planned_tags(self) -> Sequence[NewTag]:
         pending = self.run.service(Transaction).pending
         return pending.tags if pending is not None else ()
 

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from relnox.core.credential_variables import credentials, is_upload_setting_name, upload_credentials
+from relnox.core.credential_variables import find_credentials, find_upload_credentials, is_upload_setting_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -79,4 +79,4 @@ def without_upload_credentials(base: Mapping[str, str]) -> dict[str, str]:
 def _credential_names(variables: tuple[tuple[str, str], ...]) -> tuple[frozenset[str], frozenset[str]]:
     """Return the names of the variables with credentials, and of those with upload credentials."""
     environment = dict(variables)
-    return credentials(environment), upload_credentials(environment)
+    return find_credentials(environment), find_upload_credentials(environment)

@@ -13,7 +13,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.core.credential_variables import credentials, in_arguments, upload_credentials
+from relnox.core.credential_variables import (
+    describe_credentials_in_arguments,
+    find_credentials,
+    find_upload_credentials,
+)
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -49,7 +53,7 @@ def hide_environment() -> None:
         return
     with contextlib.suppress(OSError, ValueError, ImportError):
         block = (_PROC / "self" / "environ").read_bytes()
-        hidden = credentials(_parse_variables(block))
+        hidden = find_credentials(_parse_variables(block))
         if not hidden:
             return
         import ctypes
@@ -91,7 +95,7 @@ def find_exposures() -> tuple[Exposure, ...]:
 def _find_exposures() -> Iterator[Exposure]:
     """Yield the upload credentials in the environment and arguments of this process and each of its parents."""
     own = dict(os.environ)
-    secrets = [own[name] for name in upload_credentials(own)]
+    secrets = [own[name] for name in find_upload_credentials(own)]
     pid = str(os.getpid())
     while pid != "0":
         try:
@@ -102,11 +106,11 @@ def _find_exposures() -> Iterator[Exposure]:
         process = f"{name} (process {pid})"
         with contextlib.suppress(OSError):
             variables = _parse_variables((_PROC / pid / "environ").read_bytes())
-            if names := upload_credentials(variables):
+            if names := find_upload_credentials(variables):
                 yield Exposure(process, tuple(sorted(names)), "environment")
         with contextlib.suppress(OSError):
             arguments = (_PROC / pid / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if names_in_arguments := in_arguments(arguments, secrets):
+            if names_in_arguments := describe_credentials_in_arguments(arguments, secrets):
                 yield Exposure(process, names_in_arguments, "command line")
         pid = parent
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relnox.core.bump.changes import Edit, Tag
+from relnox.core.bump.changes import Edit, NewTag
 from relnox.errors import Conflict, Failed
 from relnox.source import edits
 from relnox.steps import Commit, CreateTags, EditFiles, Push, bump_record
@@ -208,7 +208,7 @@ PENDING = Pending(
     steps=(
         EditFiles(edits=(edit("p.toml", b"\xef\xbb\xbf1\r\n", b"\xff"), edit("new", None, b""))),
         Commit(message="Release", files=(("p.toml", "0" * 64), ("gone", None))),
-        CreateTags(tags=(Tag(name="v1", message="m"),)),
+        CreateTags(tags=(NewTag(name="v1", message="m"),)),
         Push(to="origin", branch="main", tags=("v1",)),
     ),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from projects import commit_all, git, remote_of, repository, single, write
 
-from relnox.core.bump.changes import Tag
+from relnox.core.bump.changes import NewTag
 from relnox.errors import Blocked, Failed
 from relnox.source.git import changes, cloning, find_repository, remotes
 
@@ -44,8 +44,8 @@ def checkout(folder: Path) -> Git:
     return git
 
 
-def tag(name: str = "v2") -> Tag:
-    return Tag(name=name, message=f"Release {name}")
+def tag(name: str = "v2") -> NewTag:
+    return NewTag(name=name, message=f"Release {name}")
 
 
 # --- state -----------------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ def test_a_commit_is_undone_and_other_files_stay_staged(root: Path) -> None:
 def test_a_tag_is_annotated_and_never_moved(root: Path) -> None:
     here = checkout(root)
     head = here.head() or ""
-    changes.create_tag(here, Tag(name="pkg-v1.0", message="pkg 1.0\n\n# all of it"), head)
+    changes.create_tag(here, NewTag(name="pkg-v1.0", message="pkg 1.0\n\n# all of it"), head)
     assert git(root, "cat-file", "-t", "pkg-v1.0") == "tag"
     assert git(root, "tag", "--list", "--format=%(contents)").strip() == "pkg 1.0\n\n# all of it"
     write(root, {"new.txt": ""})

@@ -9,7 +9,7 @@ from projects import HATCHLING, repository, write
 from running import run_blocked_bump, run_in_process
 
 from relnox.commands.shared.opening import open_project
-from relnox.core.bump.version_groups import version_groups
+from relnox.core.bump.version_groups import find_version_groups
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def test_backslashes_are_slashes(tmp_path: Path) -> None:
 )
 def test_groups_with_exclusions(tmp_path: Path, patterns: str, members: list[str]) -> None:
     project = open_project(workspace(tmp_path, f"groups.a.packages = {patterns}\n"))
-    (group,) = [track for track in version_groups(project.workspace, project.config) if track.name == "a"]
+    (group,) = [track for track in find_version_groups(project.workspace, project.config) if track.name == "a"]
     assert [package.name for package in group.packages] == members
 
 

@@ -452,7 +452,7 @@ def test_04_versions_come_from_the_last_tag(tmp_path: Path) -> None:
     assert shown.notes == []
     assert set(shown.rows) == {"quill", "quill-evals", "quill-graph", "quill-samples (private)", "quill-slim"}
     assert set(shown.versions.values()) == {"1.4.0"}
-    assert not any(open_project(root).workspace.edges("runtime", "extra", "build").values())
+    assert not any(open_project(root).workspace.dependency_edges("runtime", "extra", "build").values())
 
 
 def test_04_a_bump_is_a_tag_and_nothing_else(tmp_path: Path) -> None:

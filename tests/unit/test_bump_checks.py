@@ -6,7 +6,7 @@ import pytest
 from packaging.version import Version
 
 from relnox.core.bump import bump_checks
-from relnox.core.bump.changes import Tag
+from relnox.core.bump.changes import NewTag
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package, VersionSource
 from relnox.core.settings.release_lines import ReleaseLine
@@ -53,19 +53,21 @@ def messages(problems: Iterable[Problem]) -> list[str]:
 )
 def test_only_bumped_packages_and_edited_files_must_be_clean(dirty: list[str], reported: str | None) -> None:
     edited = ["pkgs/a/pyproject.toml", "pkgs/b/pyproject.toml", "uv.lock"]
-    lines = messages(bump_checks.check_clean(dirty, iter(edited), iter([package("pkgs/a")])))
+    lines = messages(bump_checks.check_no_uncommitted_changes(dirty, iter(edited), iter([package("pkgs/a")])))
     assert lines == ([f"uncommitted changes: {reported}"] if reported else [])
 
 
 def test_all_files_belong_to_a_package_at_the_root() -> None:
-    assert messages(bump_checks.check_clean(["docs/x.md"], [], [package(".")])) == [
+    assert messages(bump_checks.check_no_uncommitted_changes(["docs/x.md"], [], [package(".")])) == [
         "uncommitted changes: docs/x.md"
     ]
 
 
 @pytest.mark.parametrize(("count", "end"), [(5, "f4"), (6, "f4 …")])
 def test_many_dirty_files_are_abbreviated(count: int, end: str) -> None:
-    (message,) = messages(bump_checks.check_clean([f"f{number}" for number in range(count)], [], [package(".")]))
+    (message,) = messages(
+        bump_checks.check_no_uncommitted_changes([f"f{number}" for number in range(count)], [], [package(".")])
+    )
     assert message == f"uncommitted changes: f0, f1, f2, f3, {end}"
 
 
@@ -76,13 +78,13 @@ MAIN = (ReleaseLine("main"),)
 
 
 def test_any_branch_is_allowed_unless_one_is_configured() -> None:
-    assert messages(bump_checks.check_branch("main", MAIN, MAIN)) == []
-    assert messages(bump_checks.check_branch("topic", (), ())) == []
-    assert messages(bump_checks.check_branch(None, (), MAIN)) == []
+    assert messages(bump_checks.check_branch_allows_releases("main", MAIN, MAIN)) == []
+    assert messages(bump_checks.check_branch_allows_releases("topic", (), ())) == []
+    assert messages(bump_checks.check_branch_allows_releases(None, (), MAIN)) == []
 
 
 def test_another_branch_is_a_problem() -> None:
-    (problem,) = bump_checks.check_branch("topic", (), MAIN)
+    (problem,) = bump_checks.check_branch_allows_releases("topic", (), MAIN)
     assert problem.message == "on branch topic, but releases are made from main ([tool.relnox] branch)"
     assert problem.fix == "git switch main"
 
@@ -96,7 +98,7 @@ def test_another_branch_is_a_problem() -> None:
     ],
 )
 def test_commits_missing_from_the_branch_are_counted(missing: int, expected: list[str]) -> None:
-    assert messages(bump_checks.check_behind(missing, "origin/main")) == expected
+    assert messages(bump_checks.check_not_behind_upstream(missing, "origin/main")) == expected
 
 
 # --- tags ----------------------------------------------------------------------------------------------
@@ -118,7 +120,9 @@ def test_commits_missing_from_the_branch_are_counted(missing: int, expected: lis
 def test_an_existing_tag_is_a_problem_that_names_the_repository(
     here: dict[str, str], there: dict[str, str], head: str | None, where: str | None
 ) -> None:
-    found = list(bump_checks.check_tags_free([Tag(name="v1.0", message="")], here, there, head, "upstream"))
+    found = list(
+        bump_checks.check_tags_do_not_exist([NewTag(name="v1.0", message="")], here, there, head, "upstream")
+    )
     assert messages(found) == ([f"tag v1.0 already exists {where}"] if where else [])
     for problem in found:
         assert problem.exit_code is ExitCode.CONFLICT
@@ -126,8 +130,8 @@ def test_an_existing_tag_is_a_problem_that_names_the_repository(
 
 
 def test_every_existing_tag_is_a_problem() -> None:
-    tags = [Tag(name=name, message="") for name in ("a-v1", "b-v1", "c-v1")]
-    found = messages(bump_checks.check_tags_free(tags, {"a-v1": "x", "c-v1": "x"}, {}, None, "origin"))
+    tags = [NewTag(name=name, message="") for name in ("a-v1", "b-v1", "c-v1")]
+    found = messages(bump_checks.check_tags_do_not_exist(tags, {"a-v1": "x", "c-v1": "x"}, {}, None, "origin"))
     assert [line.split(" ")[1] for line in found] == ["a-v1", "c-v1"]
 
 
@@ -146,7 +150,7 @@ def test_every_existing_tag_is_a_problem() -> None:
 )
 def test_a_version_must_be_greater_than_that_of_the_last_tag(after: str, released: str, *, expected: bool) -> None:
     tagged = {"demo": (f"v{released}", Version(released))}
-    found = messages(bump_checks.check_above_tags([bump(".", after)], {"demo": f"v{after}"}, tagged))
+    found = messages(bump_checks.check_versions_above_last_tags([bump(".", after)], {"demo": f"v{after}"}, tagged))
     assert found == ([f"demo {Version(after)} is not higher than the last release (v{released})"] * expected)
 
 
@@ -154,7 +158,7 @@ def test_packages_with_a_common_tag_give_one_problem() -> None:
     tagged = {name: ("v2.0", Version("2.0")) for name in ("a", "b")}
     bumps = [bump("a", "1.1"), bump("b", "1.1"), bump("c", "1.1")]
     names = dict.fromkeys("abc", "v1.1")
-    assert messages(bump_checks.check_above_tags(bumps, names, tagged)) == [
+    assert messages(bump_checks.check_versions_above_last_tags(bumps, names, tagged)) == [
         "a 1.1 is not higher than the last release (v2.0)"
     ]
 
@@ -162,7 +166,10 @@ def test_packages_with_a_common_tag_give_one_problem() -> None:
 def test_packages_with_separate_tags_give_separate_problems() -> None:
     tagged = {name: (f"{name}-v2.0", Version("2.0")) for name in ("a", "b")}
     names = {name: f"{name}-v1.1" for name in ("a", "b")}
-    assert len(list(bump_checks.check_above_tags([bump("a", "1.1"), bump("b", "1.1")], names, tagged))) == 2
+    assert (
+        len(list(bump_checks.check_versions_above_last_tags([bump("a", "1.1"), bump("b", "1.1")], names, tagged)))
+        == 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,9 +185,9 @@ def test_packages_with_separate_tags_give_separate_problems() -> None:
 def test_a_tag_that_the_backend_does_not_read_is_a_problem(
     prefix: str | None, tag: str, *, readable: bool
 ) -> None:
-    found = list(bump_checks.check_tag_prefixes([bump(".", "1.1", prefix)], {"demo": tag}))
+    found = list(bump_checks.check_tags_readable_by_backends([bump(".", "1.1", prefix)], {"demo": tag}))
     assert not found if readable else len(found) == 1
     for problem in found:
         assert f"does not read tag {tag} (only tags that begin with {prefix})" in problem.message
         assert f'tag-format = "{prefix}{{version}}"' in problem.fix
-    assert not list(bump_checks.check_tag_prefixes([bump(".", "1.1", prefix)], {}))
+    assert not list(bump_checks.check_tags_readable_by_backends([bump(".", "1.1", prefix)], {}))

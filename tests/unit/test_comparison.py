@@ -8,7 +8,7 @@ import pytest
 from packaging.version import Version
 
 from relnox import steps
-from relnox.core.bump.changes import Edit, Tag
+from relnox.core.bump.changes import Edit, NewTag
 from relnox.core.planning.comparison import CREDENTIALS_NOTE, differences
 from relnox.core.planning.plan import Inputs, Plan, Problem, Table
 from relnox.core.records import replace
@@ -25,7 +25,7 @@ WHEEL = Distribution(
     blake2b_256="c" * 64,
 )
 EDIT = steps.EditFiles(edits=(Edit(file="pyproject.toml", before=b"1", after=b"2"),))
-TAGS = steps.CreateTags(tags=(Tag(name="a-v1", message="a"), Tag(name="b-v1", message="b")))
+TAGS = steps.CreateTags(tags=(NewTag(name="a-v1", message="a"), NewTag(name="b-v1", message="b")))
 PUSH = steps.Push(to="origin", branch="main", tags=("a-v1", "b-v1"))
 UPLOAD = steps.Upload(index="own", file=WHEEL, folder="dist")
 LOG_IN = steps.LogIn(index="own", packages=("demo", "more"))
@@ -55,7 +55,7 @@ def with_step(old: object, new: Any) -> Plan:
         changed(notes=("a note", f"{CREDENTIALS_NOTE}own: another token")),
         changed(resumes=True),
         changed(resumes=True, notes=("resuming",), consent=None, steps=(TAGS, PUSH)),
-        changed(resumes=True, steps=(steps.CreateTags(tags=(Tag(name="b-v1", message="another"),)), UPLOAD)),
+        changed(resumes=True, steps=(steps.CreateTags(tags=(NewTag(name="b-v1", message="another"),)), UPLOAD)),
         changed(resumes=True, steps=(replace(LOG_IN, packages=("more",)), UPLOAD)),
         changed(resumes=True, steps=(), inputs=replace(INPUTS, commit="2" * 40)),
     ],
@@ -105,7 +105,7 @@ def test_another_plan_is_shown_with_both_sides(current: Plan, lines: list[str]) 
     [
         with_step(UPLOAD, replace(UPLOAD, file=replace(WHEEL, sha256="b" * 64))),
         with_step(LOG_IN, replace(LOG_IN, packages=("demo", "other"))),
-        with_step(TAGS, steps.CreateTags(tags=(Tag(name="c-v1", message="c"),))),
+        with_step(TAGS, steps.CreateTags(tags=(NewTag(name="c-v1", message="c"),))),
         changed(steps=(*PLAN.steps, steps.Commit(message="Another", files=()))),
         changed(consent="Publish more?"),
     ],

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.commands import TASKS, json_schema, options_by_table
-from relnox.core.dependencies.requirements import Policy, Siblings
+from relnox.core.dependencies.requirements import SiblingBound, UpdatePolicy
 from relnox.core.settings import config as config_module
 from relnox.core.settings.config import Config, config_table
 from relnox.core.settings.config_tables import (
@@ -458,8 +458,8 @@ def tables(settings: type[Settings] = Config) -> Iterator[type[Settings]]:
 def test_every_declaration_agrees_with_its_type(settings: type[Settings]) -> None:
     names: dict[str, Any] = {
         "Abi": Abi,
-        "Policy": Policy,
-        "Siblings": Siblings,
+        "UpdatePolicy": UpdatePolicy,
+        "SiblingBound": SiblingBound,
         "Scheme": Scheme,
         "Mapping": Mapping,
         "ClassVar": ClassVar,

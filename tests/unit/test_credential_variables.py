@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from relnox.core.credential_variables import credentials, in_arguments, upload_credentials
+from relnox.core.credential_variables import (
+    describe_credentials_in_arguments,
+    find_credentials,
+    find_upload_credentials,
+)
 from relnox.core.settings.config import Config
 from relnox.errors import Blocked
 from relnox.system.environment_variables import clean_environment, without_upload_credentials
@@ -47,11 +51,11 @@ NONE = {
 
 
 def test_names_and_values_that_files_are_uploaded_with() -> None:
-    assert upload_credentials(UPLOAD | OTHERS | NONE) == UPLOAD.keys()
+    assert find_upload_credentials(UPLOAD | OTHERS | NONE) == UPLOAD.keys()
 
 
 def test_names_and_values_of_all_other_credentials() -> None:
-    assert credentials(UPLOAD | OTHERS | NONE) == UPLOAD.keys() | OTHERS.keys()
+    assert find_credentials(UPLOAD | OTHERS | NONE) == UPLOAD.keys() | OTHERS.keys()
 
 
 def test_foreign_code_sees_none_of_them_and_git_all_but_those_for_uploads() -> None:
@@ -102,4 +106,4 @@ def test_a_setting_that_lets_an_upload_credential_through_is_refused(name: str) 
     ],
 )
 def test_what_command_lines_hold(arguments: list[str], found: tuple[str, ...]) -> None:
-    assert in_arguments(arguments, ["known-secret", "ox"]) == found
+    assert describe_credentials_in_arguments(arguments, ["known-secret", "ox"]) == found

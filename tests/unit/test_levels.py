@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.bump.levels import bump_requests, level_of
-from relnox.core.bump.release_history import Commit, ReleaseHistory, histories, last_tags, tag_coverage
+from relnox.core.bump.levels import level_of_commit, requests_from_changes
+from relnox.core.bump.release_history import (
+    Commit,
+    ReleaseHistory,
+    collect_histories,
+    find_tags_containing_commits,
+    last_reachable_tags,
+)
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.notes.fragments import Fragment
 from relnox.core.packages import Package, VersionSource
@@ -96,28 +102,28 @@ def package(name: str, folder: str | None = None, version: str | None = "1.0.0")
     ],
 )
 def test_the_level_of_a_message(message: str, expected: Level | None) -> None:
-    assert level_of(message, CommitsConfig()) == expected
+    assert level_of_commit(message, CommitsConfig()) == expected
 
 
 def test_the_commit_types_are_settings() -> None:
     config = CommitsConfig(minor=("add",), patch=("docs", "fix"))
-    assert [level_of(f"{kind}: x", config) for kind in ("add", "docs", "feat", "perf")] == [
+    assert [level_of_commit(f"{kind}: x", config) for kind in ("add", "docs", "feat", "perf")] == [
         "minor",
         "patch",
         None,
         None,
     ]
-    assert level_of("feat!: x", config) == "major"
+    assert level_of_commit("feat!: x", config) == "major"
 
 
 def test_commit_types_in_settings_ignore_case() -> None:
     # "The units of information that make up Conventional Commits MUST NOT be treated as case sensitive."
-    assert level_of("Feature: x", CommitsConfig(minor=("Feature",))) == "minor"
+    assert level_of_commit("Feature: x", CommitsConfig(minor=("Feature",))) == "minor"
 
 
 @given(st.text(max_size=60))
 def test_any_message_has_a_level_or_none(message: str) -> None:
-    assert level_of(message, CommitsConfig()) in {None, "patch", "minor", "major"}
+    assert level_of_commit(message, CommitsConfig()) in {None, "patch", "minor", "major"}
 
 
 # --- last tags -----------------------------------------------------------------------------------------
@@ -125,15 +131,15 @@ def test_any_message_has_a_level_or_none(message: str) -> None:
 
 def test_the_last_tag_is_the_greatest_version_that_is_reachable() -> None:
     tags = {"v1.9.0": "a", "v1.10.0": "a", "v1.10.0rc1": "b", "v3.0.0": "elsewhere", "docs-v9.0": "a", "w9": "a"}
-    assert last_tags({"x": V}, tags, {"a", "b"}) == {"x": ("v1.10.0", Version("1.10.0"))}
-    assert last_tags({"x": V}, tags, iter(["b"])) == {"x": ("v1.10.0rc1", Version("1.10.0rc1"))}
-    assert last_tags({"x": V}, tags, ["c"]) == {}
+    assert last_reachable_tags({"x": V}, tags, {"a", "b"}) == {"x": ("v1.10.0", Version("1.10.0"))}
+    assert last_reachable_tags({"x": V}, tags, iter(["b"])) == {"x": ("v1.10.0rc1", Version("1.10.0rc1"))}
+    assert last_reachable_tags({"x": V}, tags, ["c"]) == {}
 
 
 def test_packages_have_their_own_last_tags() -> None:
     formats = {name: TagFormat(f"{name}-v", "", "pep440") for name in ("core", "core-web", "new")}
     tags = {"core-v1.0": "a", "core-web-v2.0": "a", "core-v0.9": "b"}
-    found = last_tags(formats, tags, {"a", "b"})
+    found = last_reachable_tags(formats, tags, {"a", "b"})
     assert {name: tag for name, (tag, _) in found.items()} == {"core": "core-v1.0", "core-web": "core-web-v2.0"}
 
 
@@ -176,7 +182,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 @given(graphs())
 def test_tag_coverage_equals_sets_of_ancestors(graph: Graph) -> None:
-    inside, edge = tag_coverage(graph.parents, graph.chosen)
+    inside, edge = find_tags_containing_commits(graph.parents, graph.chosen)
     contained = {tagged: graph.ancestors(tagged) for tagged in graph.chosen}
     for commit in graph.parents:
         assert inside[commit] == sum(
@@ -215,9 +221,9 @@ def test_histories_equal_sets_of_ancestors(graph: Graph, data: st.DataObject) ->
     tags = {f"{name}-v1.0": commit for name, commit in zip(names, graph.chosen, strict=False)}
     tagged = {name: (f"{name}-v1.0", Version("1.0")) for name in names if f"{name}-v1.0" in tags}
     released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
-    inside, edge = tag_coverage(graph.parents, released)
+    inside, edge = find_tags_containing_commits(graph.parents, released)
     old = {each for commit in edge for each in graph.ancestors(commit)} if len(tagged) == len(names) else set()
-    found = histories(packages, tagged, tags, inside, (each for each in commits if each.id not in old))
+    found = collect_histories(packages, tagged, tags, inside, (each for each in commits if each.id not in old))
     for name in names:
         behind = graph.ancestors(tags[f"{name}-v1.0"]) if name in tagged else set()
         since = [each for each in commits if name in touched[each.id] and each.id not in behind]
@@ -227,7 +233,7 @@ def test_histories_equal_sets_of_ancestors(graph: Graph, data: st.DataObject) ->
 
 def test_a_commit_that_touches_two_packages_counts_for_both_and_once() -> None:
     commit = Commit("c", "feat: x", ("a/1", "b/1", "a/2", "elsewhere/1"))
-    found = histories([package("a"), package("b"), package("c")], {}, {}, {}, [commit])
+    found = collect_histories([package("a"), package("b"), package("c")], {}, {}, {}, [commit])
     assert {name: each.commits for name, each in found.items()} == {"a": (commit,), "b": (commit,), "c": ()}
 
 
@@ -243,7 +249,7 @@ def asked(
     shift: bool = True,
 ) -> dict[str, BumpRequest]:
     config = Config(commits=CommitsConfig(major_version_zero=shift))
-    return bump_requests(Workspace(tuple(packages)), history, fragments, config, phase)
+    return requests_from_changes(Workspace(tuple(packages)), history, fragments, config, phase)
 
 
 def since(version: str, *messages: str) -> ReleaseHistory:

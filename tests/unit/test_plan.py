@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from relnox.core.bump.changes import Edit, Tag
+from relnox.core.bump.changes import Edit, NewTag
 from relnox.core.planning.plan import Plan, Problem, Table
 from relnox.core.records import replace
 from relnox.errors import ExitCode
@@ -23,7 +23,7 @@ def plan() -> Plan:
             Commit(
                 message="Release 1.1\n\nWith a body", files=(("pyproject.toml", edits[0].digest), ("old", None))
             ),
-            CreateTags(tags=(Tag(name="v1.1", message="Release 1.1"),)),
+            CreateTags(tags=(NewTag(name="v1.1", message="Release 1.1"),)),
             Push(to="origin", branch="main", tags=("v1.1",)),
         ),
         notes=("a note",),

@@ -11,12 +11,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from relnox.core.dependencies.requirement_clauses import poetry_allows
-from relnox.core.dependencies.requirements import rewrite, rewrite_poetry
+from relnox.core.dependencies.requirements import rewrite_pep508, rewrite_poetry
 from relnox.core.names import requirement_name
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.core.dependencies.requirements import Policy
+    from relnox.core.dependencies.requirements import UpdatePolicy
 
 
 def is_requirement(text: str) -> bool:
@@ -135,7 +135,7 @@ def test_the_name_of_any_text_does_not_raise(text: str) -> None:
     ],
 )
 def test_out_of_range(text: str, new: str, expected: str | None) -> None:
-    assert rewrite(text, Version(new)) == expected
+    assert rewrite_pep508(text, Version(new)) == expected
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_out_of_range(text: str, new: str, expected: str | None) -> None:
     ],
 )
 def test_always(text: str, new: str, expected: str | None) -> None:
-    assert rewrite(text, Version(new), policy="always") == expected
+    assert rewrite_pep508(text, Version(new), policy="always") == expected
 
 
 @pytest.mark.parametrize(
@@ -177,12 +177,12 @@ def test_always(text: str, new: str, expected: str | None) -> None:
     ],
 )
 def test_exact(text: str, new: str, expected: str | None) -> None:
-    assert rewrite(text, Version(new), policy="exact") == expected
+    assert rewrite_pep508(text, Version(new), policy="exact") == expected
 
 
 @pytest.mark.parametrize("text", ["pkg==1.0", "pkg!=2.0", "pkg=={{ version }}"])
 def test_never(text: str) -> None:
-    assert rewrite(text, Version("2.0"), policy="never") is None
+    assert rewrite_pep508(text, Version("2.0"), policy="never") is None
     assert rewrite_poetry(text, Version("2.0"), policy="never") is None
 
 
@@ -192,7 +192,7 @@ def test_versions_are_written_in_the_projects_format() -> None:
 
     text = 'pkg == 0.66b0.dev ; python_version < "3.12"'
     assert (
-        rewrite(text, Version("0.67b0.dev0"), format_version=oddly)
+        rewrite_pep508(text, Version("0.67b0.dev0"), format_version=oddly)
         == 'pkg == 0.67b0.dev ; python_version < "3.12"'
     )
     assert rewrite_poetry(">=0.66b0.dev,<0.67", Version("0.67b0.dev0"), format_version=oddly) == (
@@ -202,9 +202,9 @@ def test_versions_are_written_in_the_projects_format() -> None:
 
 @pytest.mark.parametrize("policy", ["out-of-range", "always", "exact"])
 @pytest.mark.parametrize("text", ["pkg>=1.0,!=2.0.0", "pkg != 2.0.*", "pkg!=2,==1.0"])
-def test_an_explicitly_excluded_version_is_blocked(text: str, policy: Policy) -> None:
+def test_an_explicitly_excluded_version_is_blocked(text: str, policy: UpdatePolicy) -> None:
     with pytest.raises(Blocked, match=r"excludes 2\.0\.0 \(!=") as caught:
-        rewrite(text, Version("2.0.0"), policy=policy)
+        rewrite_pep508(text, Version("2.0.0"), policy=policy)
     assert caught.value.fix is not None
     assert "release another version" in caught.value.fix
 
@@ -212,19 +212,19 @@ def test_an_explicitly_excluded_version_is_blocked(text: str, policy: Policy) ->
 @pytest.mark.parametrize("text", ["pkg=={{ version }}", "<REPLACE ME>", "pkg >= 1.0 <2", "pkg; " + "(" * 5000])
 def test_an_invalid_requirement_is_blocked(text: str) -> None:
     with pytest.raises(Blocked, match="not a valid requirement"):
-        rewrite(text, Version("2.0"))
+        rewrite_pep508(text, Version("2.0"))
 
 
 def test_a_number_with_too_many_digits_in_a_requirement_is_blocked() -> None:
     with pytest.raises(Blocked, match=r"is not a valid (version range|requirement)"):
-        rewrite("pkg==" + "9" * 5000, Version("2.0"))
+        rewrite_pep508("pkg==" + "9" * 5000, Version("2.0"))
 
 
 def test_a_requirement_that_cannot_allow_the_version_is_blocked() -> None:
     with pytest.raises(Blocked, match=r"excludes 2\.0, and so does 'pkg==9'"):
-        rewrite("pkg==1.0", Version("2.0"), format_version=lambda _: "9")
+        rewrite_pep508("pkg==1.0", Version("2.0"), format_version=lambda _: "9")
     with pytest.raises(Blocked, match=r"and so does 'pkg===2.0,==1.0'"):
-        rewrite("pkg===1.0,==1.0", Version("2.0"), format_version=lambda _: "1.0")
+        rewrite_pep508("pkg===1.0,==1.0", Version("2.0"), format_version=lambda _: "1.0")
 
 
 # --- poetry --------------------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_poetry_out_of_range(constraint: str, new: str, expected: str | None) ->
         ("1.4", "1.4.0", "exact", None),
     ],
 )
-def test_poetry_policies(constraint: str, new: str, policy: Policy, expected: str | None) -> None:
+def test_poetry_policies(constraint: str, new: str, policy: UpdatePolicy, expected: str | None) -> None:
     assert rewrite_poetry(constraint, Version(new), policy=policy) == expected
 
 
@@ -339,7 +339,7 @@ SUFFIXES = st.sampled_from(["", "", "", "", "a0", "b2", "rc1", ".dev0", "a1.dev2
 PUBLIC = st.builds("{}{}{}".format, EPOCHS, RELEASES, SUFFIXES)
 VERSIONS = st.builds("{}{}".format, PUBLIC, st.sampled_from(["", "", "", "+cu118"])).map(Version)
 SPACES = st.sampled_from(["", "", " ", "  "])
-POLICIES: st.SearchStrategy[Policy] = st.sampled_from(["out-of-range", "always", "exact"])
+POLICIES: st.SearchStrategy[UpdatePolicy] = st.sampled_from(["out-of-range", "always", "exact"])
 WILDCARDS = st.builds("{}{}.*".format, EPOCHS, RELEASES)
 COMPATIBLE = PUBLIC.filter(lambda version: len(Version(version).release) > 1)
 
@@ -377,17 +377,17 @@ def kinds(specifier: str, comma: str) -> list[str]:
 @settings(deadline=None)
 @given(AROUND, st.lists(PEP508_CLAUSES, max_size=3), COMMAS, VERSIONS, POLICIES)
 def test_a_requirement_is_rewritten_for_any_version(
-    around: tuple[str, str], clauses: list[str], comma: str, new: Version, policy: Policy
+    around: tuple[str, str], clauses: list[str], comma: str, new: Version, policy: UpdatePolicy
 ) -> None:
     before, after = around
     text = before + comma.join(clauses) + after
     assume(is_requirement(text))  # a comma right behind === belongs to it
     if excludes_by_name(clauses, new):
         with pytest.raises(Blocked, match=r"\(!="):
-            rewrite(text, new, policy=policy)
+            rewrite_pep508(text, new, policy=policy)
         return
     admitted = Requirement(text).specifier.contains(new, prereleases=True)
-    result = rewrite(text, new, policy=policy)
+    result = rewrite_pep508(text, new, policy=policy)
     if policy == "out-of-range":
         assert (result is None) == admitted
     if result is None:
@@ -396,8 +396,8 @@ def test_a_requirement_is_rewritten_for_any_version(
     assert Requirement(result).specifier.contains(new, prereleases=True)
     assert result.startswith(before)
     assert result.endswith(after)
-    assert rewrite(result, new, policy=policy) is None, "a second time nothing is left to do"
-    assert rewrite(result, new) is None
+    assert rewrite_pep508(result, new, policy=policy) is None, "a second time nothing is left to do"
+    assert rewrite_pep508(result, new) is None
     specifier = result[len(before) : len(result) - len(after)]
     if policy == "exact":
         assert re.fullmatch(r"== *" + re.escape(new.public), specifier)
@@ -408,7 +408,7 @@ def test_a_requirement_is_rewritten_for_any_version(
 @settings(deadline=None)
 @given(st.lists(POETRY_CLAUSES, min_size=1, max_size=3), COMMAS, VERSIONS, POLICIES)
 def test_a_poetry_constraint_is_rewritten_for_any_version(
-    clauses: list[str], comma: str, new: Version, policy: Policy
+    clauses: list[str], comma: str, new: Version, policy: UpdatePolicy
 ) -> None:
     constraint = comma.join(clauses)
     if excludes_by_name(clauses, new):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from relnox import steps
-from relnox.core.bump.changes import CombinedEdit, Edit, Tag
+from relnox.core.bump.changes import CombinedEdit, Edit, NewTag
 from relnox.core.records import Record, names_of
 from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
 from relnox.core.release.publishers import Publisher
@@ -38,7 +38,7 @@ st.register_type_strategy(Version, VERSIONS)
 st.register_type_strategy(str, TEXT)
 st.register_type_strategy(Edit, st.builds(Edit, file=TEXT, before=CONTENT, after=CONTENT))
 st.register_type_strategy(
-    CombinedEdit, st.builds(CombinedEdit, file=TEXT, before=CONTENT, between=CONTENT, after=CONTENT)
+    CombinedEdit, st.builds(CombinedEdit, file=TEXT, before=CONTENT, intermediate=CONTENT, after=CONTENT)
 )
 st.register_type_strategy(
     steps.Stage,
@@ -60,7 +60,18 @@ def records(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 
 OF_BUILDS = (Constraints, BuildSettings, CommitTag, CommitTags)
-OTHERS = (BuildInputs, Distribution, Manifest, Publisher, Target, InstallChecks, WheelJob, Tag, Hook, HookPackage)
+OTHERS = (
+    BuildInputs,
+    Distribution,
+    Manifest,
+    Publisher,
+    Target,
+    InstallChecks,
+    WheelJob,
+    NewTag,
+    Hook,
+    HookPackage,
+)
 for each in (*OF_BUILDS, *OTHERS, steps.RunHook, *KINDS):
     if each is not steps.Stage:
         st.register_type_strategy(each, records(each))
@@ -115,7 +126,7 @@ def test_other_types_cannot_be_encoded() -> None:
     with pytest.raises(TypeError, match="set cannot be encoded"):
         encode({"a"})
     with pytest.raises(TypeError, match="type cannot be encoded"):
-        encode(Tag)
+        encode(NewTag)
 
 
 class Sample(Record):

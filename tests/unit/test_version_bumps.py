@@ -12,10 +12,10 @@ from packaging.version import Version
 from relnox.core.bump.version_bumps import (
     BumpRequest,
     VersionBump,
-    check_locations_agree,
-    plan_bumps,
+    check_version_locations_agree,
+    resolve_bumps,
 )
-from relnox.core.bump.version_groups import version_groups
+from relnox.core.bump.version_groups import find_version_groups
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import GroupConfig
@@ -85,7 +85,9 @@ def bumped(
     """Return the new versions by package."""
     settings = Config(**({"versions": "independent"} | config))
     tags = {name: Version(text) for name, text in (released or {}).items()}
-    bumps, _ = plan_bumps(Workspace(tuple(packages)), bump_requests, released=tags, config=settings, today=TODAY)
+    bumps, _ = resolve_bumps(
+        Workspace(tuple(packages)), bump_requests, released=tags, config=settings, today=TODAY
+    )
     assert all(bump.reason for bump in bumps)
     return {bump.package.name: str(bump.after) for bump in bumps}
 
@@ -95,7 +97,9 @@ def rewritten(
 ) -> dict[str, list[str]]:
     """Return the new texts of requirements by package."""
     settings = Config(**({"versions": "independent"} | config))
-    _, updates = plan_bumps(Workspace(tuple(packages)), bump_requests, released={}, config=settings, today=TODAY)
+    _, updates = resolve_bumps(
+        Workspace(tuple(packages)), bump_requests, released={}, config=settings, today=TODAY
+    )
     return {name: [changed for _, changed in needs] for name, needs in updates.items()}
 
 
@@ -114,9 +118,9 @@ def blocked(packages: Sequence[Package], bump_requests: Mapping[str, BumpRequest
 
 def test_lockstep_is_one_group_of_all_packages() -> None:
     packages = (package("a", "1.0"), package("b", "1.0"))
-    (lockstep,) = version_groups(Workspace(packages), Config(versions="lockstep"))
+    (lockstep,) = find_version_groups(Workspace(packages), Config(versions="lockstep"))
     assert (lockstep.kind, lockstep.packages) == ("fixed", packages)
-    alone = version_groups(Workspace(packages), Config(versions="independent"))
+    alone = find_version_groups(Workspace(packages), Config(versions="independent"))
     assert [(item.kind, item.packages) for item in alone] == [("alone", packages[:1]), ("alone", packages[1:])]
 
 
@@ -124,7 +128,8 @@ def test_group_members_match_globs_in_any_spelling() -> None:
     packages = tuple(package(name, "1.0") for name in ("acme-core", "acme-web", "other"))
     config = Config(versions="independent", groups=group("Acme_*"))
     found = {
-        item.name: [each.name for each in item.packages] for item in version_groups(Workspace(packages), config)
+        item.name: [each.name for each in item.packages]
+        for item in find_version_groups(Workspace(packages), config)
     }
     assert found == {"both": ["acme-core", "acme-web"], "other": ["other"]}
 
@@ -133,18 +138,18 @@ def test_a_package_in_two_groups_is_blocked() -> None:
     groups = {"one": GroupConfig(packages=("a*",)), "two": GroupConfig(packages=("b", "ab"))}
     packages = (package("a", "1.0"), package("ab", "1.0"), package("b", "1.0"))
     with pytest.raises(Blocked, match="ab is in two groups: one and two"):
-        version_groups(Workspace(packages), Config(groups=groups))
+        find_version_groups(Workspace(packages), Config(groups=groups))
 
 
 def test_a_package_that_matches_two_globs_of_a_group_is_in_it_once() -> None:
     packages = (package("a", "1.0"), package("ab", "1.0"))
-    (item,) = version_groups(Workspace(packages), Config(groups=group("a*", "ab")))
+    (item,) = find_version_groups(Workspace(packages), Config(groups=group("a*", "ab")))
     assert [each.name for each in item.packages] == ["a", "ab"]
 
 
 def test_a_group_without_members_is_blocked() -> None:
     with pytest.raises(Blocked, match=r"group both matches no package of this workspace \(x, y-\*\)") as caught:
-        version_groups(Workspace((package("a", "1.0"),)), Config(groups=group("x", "y-*")))
+        find_version_groups(Workspace((package("a", "1.0"),)), Config(groups=group("x", "y-*")))
     assert "[tool.relnox.groups.both]" in (caught.value.fix or "")
 
 
@@ -161,7 +166,7 @@ def test_a_fixed_group_is_bumped_together_by_the_highest_level(config: dict[str,
 def test_the_reason_names_the_package_that_others_are_bumped_with() -> None:
     packages = tuple(package(name, "1.0.0") for name in "ab")
     config = Config(versions="independent", groups=group("a", "b"))
-    found, _ = plan_bumps(Workspace(packages), requested("minor", "b"), released={}, config=config, today=TODAY)
+    found, _ = resolve_bumps(Workspace(packages), requested("minor", "b"), released={}, config=config, today=TODAY)
     assert [move.reason for move in found] == ["bumped with b (both)", "requested minor"]
 
 
@@ -291,7 +296,7 @@ def test_the_reason_names_each_cause_once() -> None:
         package("c", "1.0.0", "a==1.0.0", "b==1.0.0", "extra: a==1.0.0"),
     )
     config = Config(versions="independent")
-    found, _ = plan_bumps(
+    found, _ = resolve_bumps(
         Workspace(packages), requested("minor", "a", "b"), released={}, config=config, today=TODAY
     )
     assert found[2].reason == "its requirement on a, b changes"
@@ -417,22 +422,24 @@ def bump_of(package: Package) -> VersionBump:
 def test_different_versions_in_two_locations_are_listed() -> None:
     place = VersionSource(kind="attribute", file="a/about.py", key=("__version__",), text="0.9")
     demo = package("a", "1.0.0")
-    check_locations_agree([bump_of(demo)])
+    check_version_locations_agree([bump_of(demo)])
     apart = Package(**{**vars(demo), "other_locations": (place,)})
     with pytest.raises(Blocked) as caught:
-        check_locations_agree([bump_of(demo), bump_of(apart)])
+        check_version_locations_agree([bump_of(demo), bump_of(apart)])
     assert "  1.0.0: a/pyproject.toml\n  0.9: a/about.py" in caught.value.message
 
 
 def test_locations_with_different_forms_of_one_version_agree() -> None:
     place = VersionSource(kind="json", file="a/package.json", text="1.0.0-alpha.1", semver=True)
-    check_locations_agree([bump_of(Package(**{**vars(package("a", "1.0a1")), "other_locations": (place,)}))])
+    check_version_locations_agree(
+        [bump_of(Package(**{**vars(package("a", "1.0a1")), "other_locations": (place,)}))]
+    )
 
 
 def test_a_version_from_tags_agrees_with_a_location_of_it() -> None:
     # There is no version in pyproject.toml that CITATION.cff could agree with.
     place = VersionSource(kind="pattern", file="CITATION.cff", key=("version: (?P<version>.*)",), text="1.0.0")
-    check_locations_agree([bump_of(Package(**{**vars(package("a", None)), "other_locations": (place,)}))])
+    check_version_locations_agree([bump_of(Package(**{**vars(package("a", None)), "other_locations": (place,)}))])
 
 
 # --- any workspace -------------------------------------------------------------------------------------
@@ -499,7 +506,7 @@ def test_after_any_bumps_the_workspace_is_consistent(
 
     def resolve(order: Sequence[Package]) -> tuple[dict[str, Version], dict[tuple[str, Any], str]] | None:
         try:
-            resolved, updates = plan_bumps(
+            resolved, updates = resolve_bumps(
                 Workspace(tuple(order)), bump_requests, released={}, config=config, today=TODAY
             )
         except Blocked:
@@ -529,7 +536,7 @@ def test_after_any_bumps_the_workspace_is_consistent(
                 assert Requirement(text).specifier.contains(after[need.name], prereleases=True), (each.name, text)
         if changed and not each.private and config.dependents != "none":
             assert each.name in after  # or else its new requirement would never be published
-    for version_group in version_groups(Workspace(tuple(packages)), config):
+    for version_group in find_version_groups(Workspace(tuple(packages)), config):
         versions = {after[each.name] for each in version_group.packages if each.name in after}
         assert len(versions) <= 1
         names = {each.name for each in version_group.packages}

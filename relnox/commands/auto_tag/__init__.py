@@ -72,14 +72,14 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def _steps(snapshot: Snapshot, decided: Sequence[Decision], options: Options) -> Iterator[Step]:
     """Yield one step that creates all tags, steps that push up to three tags each, and a step for each run."""
-    tags: dict[str, core.changes.Tag] = {}
+    tags: dict[str, core.changes.NewTag] = {}
     to_push: dict[str, str] = {}
     for decision in decided:
         if decision.state is decisions.State.NEW:
             is_lockstep = snapshot.config.versions == "lockstep"
             subject = "Release" if is_lockstep else decision.package.name
             message = f"{subject} {decision.package.version}"
-            tags.setdefault(decision.tag, core.changes.Tag(name=decision.tag, message=message))
+            tags.setdefault(decision.tag, core.changes.NewTag(name=decision.tag, message=message))
         if options.push and decision.is_unpushed:
             to_push[decision.tag] = decision.commit
     create = steps.CreateTags(tags=tuple(tags.values())) if tags else None

@@ -78,7 +78,7 @@ def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
     state, branch, remote = snapshot.observation.state, snapshot.branch, snapshot.config.remote
     configured = snapshot.config.branch
     lines = core.release_lines.lines_of(state.branch or "", configured)
-    if wrong := list(core.bump_checks.check_branch(state.branch, lines, configured)):
+    if wrong := list(core.bump_checks.check_branch_allows_releases(state.branch, lines, configured)):
         yield from wrong
     if wrong or branch is None or branch.has_head:
         return
@@ -108,7 +108,9 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
     """Yield problems if version files have uncommitted changes, or if versions that must be equal differ."""
     state = snapshot.observation.state
     files = [location.file for decision in new for location in decision.package.locations]
-    yield from core.bump_checks.check_clean((*state.changed_files, *state.untracked_files), files, ())
+    yield from core.bump_checks.check_no_uncommitted_changes(
+        (*state.changed_files, *state.untracked_files), files, ()
+    )
     for name in snapshot.disagreeing:
         yield core.plan.Problem(
             code="versions-disagree",

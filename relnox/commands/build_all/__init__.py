@@ -139,7 +139,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         ),
         problems=tuple(preflight.project_problems(packages, project, commit)),
         notes=(
-            *core.siblings.unbounded_siblings(packages, project.workspace, project.config),
+            *core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config),
             *versions.notes,
             *consistency_notes,
             *settings_notes,

@@ -133,7 +133,7 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
     )
 
 
-def _steps(new: NewBump, tags: tuple[core.changes.Tag, ...], options: Options) -> Iterator[Step]:
+def _steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options) -> Iterator[Step]:
     """Yield the steps of a new bump in order; only the last steps change the remote."""
     from relnox.commands.bump import changes, hook_edits, pull_request_plan
 

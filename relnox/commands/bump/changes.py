@@ -9,7 +9,7 @@ from relnox import core
 if TYPE_CHECKING:
     from relnox.commands.bump.observation import Observation
     from relnox.commands.bump.snapshot import Decision, GeneratedFiles
-    from relnox.core.bump.changes import Tag
+    from relnox.core.bump.changes import NewTag
     from relnox.core.bump.version_bumps import VersionBump
 
 
@@ -26,7 +26,7 @@ def contents_after(
     bumps, config = decision.bumps, observation.config
     contents = {**observation.contents, **changelogs.before}
     after: dict[str, bytes | None] = dict(
-        core.editing.bumped_files(observation.workspace, bumps, decision.updates, contents, config)
+        core.editing.edited_contents(observation.workspace, bumps, decision.updates, contents, config)
     )
     present = contents | {file: content for file, content in after.items() if content is not None}
     fragments = observation.fragments or ()
@@ -54,14 +54,14 @@ def tag_names(observation: Observation, bumps: tuple[VersionBump, ...]) -> dict[
     return {bump.package.name: observation.tag_formats[bump.package.name].render(bump.after) for bump in bumps}
 
 
-def tags(observation: Observation, bumps: tuple[VersionBump, ...]) -> tuple[Tag, ...]:
+def tags(observation: Observation, bumps: tuple[VersionBump, ...]) -> tuple[NewTag, ...]:
     """Return the tags of the bumps; a tag that several packages share is listed once."""
     names = tag_names(observation, bumps)
-    by_name: dict[str, Tag] = {}
+    by_name: dict[str, NewTag] = {}
     for bump in bumps:
         name = names[bump.package.name]
         subject = "Release" if observation.config.versions == "lockstep" else bump.package.name
-        by_name.setdefault(name, core.changes.Tag(name=name, message=f"{subject} {bump.after}"))
+        by_name.setdefault(name, core.changes.NewTag(name=name, message=f"{subject} {bump.after}"))
     return tuple(by_name.values())
 
 

@@ -70,7 +70,7 @@ def decide(
         options: The options of the command.
         project: The project, for the tools that write lock files.
     """
-    requests = core.development.development_requests(decision.bumps)
+    requests = core.development.request_development_versions(decision.bumps)
     if not options.then_dev or not decision.bumps:
         return NO_DEVELOPMENT
     if not requests:
@@ -81,14 +81,16 @@ def decide(
         )
         return Development(note=f"no development version follows ({why})")
     config = observed.config
-    workspace = core.development.released_workspace(observed.workspace, decision.bumps, decision.updates, config)
+    workspace = core.development.workspace_after_release(
+        observed.workspace, decision.bumps, decision.updates, config
+    )
     contents = {**observed.contents, **{edit.file: edit.after for edit in edits if edit.after is not None}}
     try:
-        bumps, updates = core.version_bumps.plan_bumps(
+        bumps, updates = core.version_bumps.resolve_bumps(
             workspace, requests, released={}, config=config, today=observed.today
         )
         after: dict[str, bytes | None] = dict(
-            core.editing.bumped_files(workspace, bumps, updates, contents, config)
+            core.editing.edited_contents(workspace, bumps, updates, contents, config)
         )
     except Blocked as error:
         if error.code != "version-not-semver":

@@ -108,7 +108,9 @@ def outdated_locks(observation: Observation, updates: DependencyUpdates) -> list
 def _commits(observation: Observation, project: Project) -> Mapping[str, frozenset[str]]:
     """Map all commits to the packages that they change; empty if every commit counts, as for a single package."""
     config, workspace = observation.config, observation.workspace
-    if project.git is None or not (config.paths or len(core.version_groups.version_groups(workspace, config)) > 1):
+    if project.git is None or not (
+        config.paths or len(core.version_groups.find_version_groups(workspace, config)) > 1
+    ):
         return {}
     from relnox.source import history
 
@@ -130,7 +132,7 @@ def _release(
 
     config, first = observation.config, bumps[0]
     tag_format = observation.tag_formats[first.package.name]
-    groups = core.version_groups.version_groups(observation.workspace, config)
+    groups = core.version_groups.find_version_groups(observation.workspace, config)
     names = {
         package.name: group.name if group.kind == "fixed" else package.name
         for group in groups

@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from relnox.commands.bump.observation import Observation
     from relnox.commands.bump.options import Options
     from relnox.commands.bump.snapshot import NewBump
-    from relnox.core.bump.changes import Tag
+    from relnox.core.bump.changes import NewTag
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.planning.plan import Problem
 
 
-def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> Iterator[Problem]:
+def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) -> Iterator[Problem]:
     """Yield the problems that no option ignores; none outside git."""
     checks, observation, bumps = core.bump_checks, new.observation, new.decision.bumps
     state, config, remote = observation.state, observation.config, observation.remote
     if state is None:
         return
     head = state.head if not new.edits else None
-    yield from checks.check_tags_free(tags, state.tags, remote.tags or {}, head, config.remote)
-    yield from checks.check_clean(
+    yield from checks.check_tags_do_not_exist(tags, state.tags, remote.tags or {}, head, config.remote)
+    yield from checks.check_no_uncommitted_changes(
         (file for file in state.changed_files if file in new.generated), new.generated, ()
     )
     if options.tag:
-        yield from checks.check_tag_prefixes(bumps, tag_names(observation, bumps))
+        yield from checks.check_tags_readable_by_backends(bumps, tag_names(observation, bumps))
         yield from tag_checks.any_tag_problems(
             bumps,
             (tag.name for tag in tags),
@@ -40,20 +40,22 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[Tag, ...]) -> 
             observation.known_tags,
         )
     if options.commit:
-        yield from checks.check_on_branch(state.branch)
-    yield from checks.check_branch_up_to_date(state.branch, config.remote, is_ancestor=remote.is_ancestor)
+        yield from checks.check_head_not_detached(state.branch)
+    yield from checks.check_not_behind_remote(state.branch, config.remote, is_ancestor=remote.is_ancestor)
     yield from pull_request_plan.problems(new, options)
     yield from dev_numbers.problems(observation.dev_numbers, observation.lines, config.branch, config.remote)
     if (options.tag or options.from_) and not options.allow_lower:
-        yield from checks.check_above_tags(bumps, tag_names(observation, bumps), observation.newer_tags.reachable)
+        yield from checks.check_versions_above_last_tags(
+            bumps, tag_names(observation, bumps), observation.newer_tags.reachable
+        )
     if options.tag:
-        yield from checks.check_tags_known(state.tags, remote.error, config.remote)
+        yield from checks.check_tags_can_be_read(state.tags, remote.error, config.remote)
     if options.tag or options.part == "auto":
         yield from format_problems(observation, options, bumps)
     following = new.development.bumps if new.development is not None else ()
-    yield from checks.check_bounds((*bumps, *following), observation.lines, config.branch)
+    yield from checks.check_versions_within_bounds((*bumps, *following), observation.lines, config.branch)
     if options.commit and remote.is_ancestor is None and state.upstream is not None:
-        yield from checks.check_behind(state.commits_behind, state.upstream)
+        yield from checks.check_not_behind_upstream(state.commits_behind, state.upstream)
     if options.commit and not new.edits and not tags:
         is_kept = any(bump.before == bump.after for bump in bumps)
         yield core.plan.Problem(
@@ -75,12 +77,14 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
     dirty = (file for file in state.changed_files if file not in new.generated)
     packages = (bump.package for bump in bumps)
     edits = (*new.edits, *(new.development.edits if new.development is not None else ()))
-    for problem in checks.check_clean(dirty, (edit.file for edit in edits), packages):
+    for problem in checks.check_no_uncommitted_changes(dirty, (edit.file for edit in edits), packages):
         yield "allow_dirty", problem
     if options.commit or options.tag or options.pull_request:
-        for problem in checks.check_imports(observation.untracked_imports):
+        for problem in checks.check_no_untracked_imports(observation.untracked_imports):
             yield "allow_dirty", problem
-        for problem in checks.check_branch(state.branch, observation.lines, observation.config.branch):
+        for problem in checks.check_branch_allows_releases(
+            state.branch, observation.lines, observation.config.branch
+        ):
             yield "allow_branch", problem
 
 

@@ -62,7 +62,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
             fix=f"merge the pull request, or move the changes to {target.base}; to overwrite them: {flag}",
         )
     tags, state = changes.tags(observed, new.decision.bumps), observed.state
-    yield from core.bump_checks.check_tags_free(tags, state.tags, observed.remote.tags or {}, None, remote)
+    yield from core.bump_checks.check_tags_do_not_exist(tags, state.tags, observed.remote.tags or {}, None, remote)
     yield from _file_problems(new, target, options)
     yield from _unreleased_problems(new)
 

@@ -94,7 +94,7 @@ def repeated_bump_plan(repeated: RepeatedBump, options: Options) -> Plan:
 
 def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
     """Plan an existing release: nothing is left to do, except to push its tags if the remote lacks some."""
-    tags = tuple(core.changes.Tag(name=name, message=name) for name in release.tags)
+    tags = tuple(core.changes.NewTag(name=name, message=name) for name in release.tags)
     # With a development version the tags are below HEAD, where this step would not put them.
     planned: tuple[Step, ...] = () if options.then_dev and options.push else (steps.CreateTags(tags=tags),)
     if options.push:

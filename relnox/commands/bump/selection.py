@@ -42,7 +42,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
         return packages
     if options.package:
         return project.workspace.select(options.package)
-    is_one_group = len(core.version_groups.version_groups(project.workspace, config)) == 1
+    is_one_group = len(core.version_groups.find_version_groups(project.workspace, config)) == 1
     if options.all or is_one_group or options.part == "auto":
         return packages
     raise Blocked(
@@ -73,7 +73,7 @@ def decide(observation: Observation, options: Options) -> Decision:
     released = {
         name: history.version for name, history in observation.history.items() if history.version is not None
     }
-    bumps, updates = core.version_bumps.plan_bumps(
+    bumps, updates = core.version_bumps.resolve_bumps(
         observation.workspace,
         _bump_requests(observation, options, never_tagged),
         released=released,
@@ -82,7 +82,7 @@ def decide(observation: Observation, options: Options) -> Decision:
         dev_numbers=observation.dev_numbers.by_package,
     )
     if options.to is None:  # --to corrects locations that differ
-        core.version_bumps.check_locations_agree(bumps)
+        core.version_bumps.check_version_locations_agree(bumps)
     return Decision(bumps, updates, never_tagged)
 
 
@@ -122,7 +122,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
         )
     reads_tags = options.part == "auto" and not options.package and observation.state is not None
     if reads_tags and observation.state is not None and not observation.known_tags.prefixes:
-        core.levels.check_tag_format_fits(observation.history, observation.state.tags)
+        core.levels.check_any_tag_matches_format(observation.history, observation.state.tags)
     if options.part == "auto" and (options.to or options.always_increment):
         raise Blocked(
             "options-conflict",
@@ -169,7 +169,7 @@ def _bump_requests(
         }
     phase: Any = options.pre
     names = {package.name for package in observation.selected}
-    bump_requests = core.levels.bump_requests(
+    bump_requests = core.levels.requests_from_changes(
         observation.workspace,
         observation.history,
         observation.fragments,

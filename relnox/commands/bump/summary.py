@@ -50,7 +50,7 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
         yield f"{', '.join(outdated)}: out of date after this bump; to update it: --lock"
     yield from _literal_notes(observation, bumps)
     yield from _mention_notes(new)
-    yield from core.unlisted.outdated_pins(observation.unlisted, bumps)
+    yield from core.unlisted.outdated_pin_warnings(observation.unlisted, bumps)
     lines = [
         f"{name}: {need.text} becomes {changed}" for name, needs in updates.items() for need, changed in needs
     ]
@@ -110,7 +110,7 @@ def _context_notes(new: NewBump) -> Iterator[str]:
         are = "is" if len(unreleased) == 1 else "are"
         yield f"{listing(unreleased)} {are} untracked and not part of the release"
     packages = [bump.package for bump in bumps]
-    yield from core.siblings.unbounded_siblings(packages, observation.workspace, observation.config)
+    yield from core.siblings.unbounded_sibling_warnings(packages, observation.workspace, observation.config)
     if observation.config.changelog in ("auto", "keep-a-changelog"):
         own = [bump for bump in bumps if bump.package.name not in new.generated_changelogs]
         for file in core.release_notes.find_empty_changelogs(

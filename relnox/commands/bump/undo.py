@@ -198,10 +198,12 @@ def _remote_changes(interrupted: bump_record.Pending, earlier: EarlierBump) -> I
     if state is None or earlier.remote.tags is None:
         return
     is_ancestor = earlier.remote.is_ancestor
-    for problem in core.bump_checks.check_branch_up_to_date(state.branch, remote, is_ancestor=is_ancestor):
+    for problem in core.bump_checks.check_not_behind_remote(state.branch, remote, is_ancestor=is_ancestor):
         fix = f"{problem.fix}, then rerun the command; or undo the bump here: {_ABORT}"
         yield core.records.replace(problem, fix=fix)
-    yield from core.bump_checks.check_tags_free(interrupted.tags, {}, earlier.remote.tags, earlier.tagged, remote)
+    yield from core.bump_checks.check_tags_do_not_exist(
+        interrupted.tags, {}, earlier.remote.tags, earlier.tagged, remote
+    )
 
 
 def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem]:

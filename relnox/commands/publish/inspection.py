@@ -185,7 +185,7 @@ def _local_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
 def _unbounded_siblings(manifest: Manifest, project: Project) -> Iterator[str]:
     """Return notes on packages of the manifest that require other packages of the project in any version."""
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
-    return core.siblings.unbounded_siblings(packages, project.workspace, project.config)
+    return core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config)
 
 
 class _Credentials(NamedTuple):

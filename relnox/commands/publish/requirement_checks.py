@@ -62,15 +62,15 @@ def check_requirements(
     flat = [requirement for of_name in checked.values() for requirement in of_name]
     released = {name: state.manifest.version(name) for name in state.manifest.packages}
     warnings = [
-        *core.availability.unsatisfied_extras(flat, available, released),
-        *core.availability.unchecked_warnings(available, flat),
+        *core.availability.unsatisfied_extra_warnings(flat, available, released),
+        *core.availability.unreachable_index_warnings(available, flat),
     ]
     if len(by_project) > len(checked):
         warnings.append(f"only the first {len(checked)} of {len(by_project)} requirements were checked")
     task, default = ("publish", "pypi") if production else ("publish-test", "testpypi")
     index = "" if state.name == default else f" --index {state.name}"
     command = f"relnox {task}{index}"
-    unavailable = core.availability.unsatisfied(flat, available, released, command)
+    unavailable = core.availability.unsatisfied_problems(flat, available, released, command)
     return RequirementCheck(tuple(unavailable), tuple(warnings))
 
 
@@ -100,7 +100,7 @@ def _required_projects(
             in_this_run = name in manifest.packages and SpecifierSet(specifier).contains(
                 manifest.version(name), prereleases=True
             )
-            skipped = core.availability.is_unchecked(name, project.config.publish.unchecked_requirements)
+            skipped = core.availability.is_excluded_from_check(name, project.config.publish.unchecked_requirements)
             if name != package and text not in texts and not in_this_run and not skipped:
                 yield core.availability.RequiredProject(
                     package=package,

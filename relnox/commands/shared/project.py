@@ -239,14 +239,14 @@ class Project(Record):
         """The release history of each package; empty outside git and before the first commit."""
         if self.git is None or self.state is None or self.state.head is None:
             return {}
-        from relnox.core.bump.release_history import without_development
+        from relnox.core.bump.release_history import without_development_commits
         from relnox.source import history
 
         histories = history.read_release_histories(
             self.git, self.workspace, self.tag_formats, self.state.tags, lines=self.lines, paths=self.config.paths
         )
         template = self.config.dev_commit_message
-        return {name: without_development(own, template) for name, own in histories.items()}
+        return {name: without_development_commits(own, template) for name, own in histories.items()}
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of the files that exist, by path relative to the root."""

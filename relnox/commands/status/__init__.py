@@ -190,11 +190,11 @@ def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
             name: history.version for name, history in project.history.items() if history.version is not None
         }
         if not project.known_tags.prefixes:  # else format_problems reports their form
-            core.levels.check_tag_format_fits(project.history, project.state.tags)
+            core.levels.check_any_tag_matches_format(project.history, project.state.tags)
         fragments, _ = project.fragments()
         config = project.release_config
-        bump_requests = core.levels.bump_requests(project.workspace, project.history, fragments, config)
-        bumps, _ = core.version_bumps.plan_bumps(
+        bump_requests = core.levels.requests_from_changes(project.workspace, project.history, fragments, config)
+        bumps, _ = core.version_bumps.resolve_bumps(
             project.workspace, bump_requests, released=released, config=config, today=project.today
         )
     except Blocked as error:
@@ -236,7 +236,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: st
 def _unlisted(project: Project) -> Iterator[str]:
     """Yield a note if the checkout has packages that do not belong to the project."""
     if project.unlisted:
-        yield core.unlisted.summary(project.unlisted, project.workspace, project.config)
+        yield core.unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
 
 
 def _disagreements(project: Project) -> Iterator[str]:

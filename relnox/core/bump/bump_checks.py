@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.bump.changes import Tag
+    from relnox.core.bump.changes import NewTag
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
     from relnox.core.settings.release_lines import ReleaseLine
@@ -26,7 +26,9 @@ _MAX_LISTED = 5
 """The maximum number of files named in a message."""
 
 
-def check_clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Package]) -> Iterator[Problem]:
+def check_no_uncommitted_changes(
+    dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Package]
+) -> Iterator[Problem]:
     """Yield a problem if a file to edit or the folder of a bumped package has uncommitted changes.
 
     Args:
@@ -50,7 +52,7 @@ def check_clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[
         )
 
 
-def check_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+def check_no_untracked_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
     """Yield a problem for each committed module that imports an untracked one.
 
     Args:
@@ -64,7 +66,7 @@ def check_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
         )
 
 
-def check_branch(
+def check_branch_allows_releases(
     present: str | None, lines: Sequence[ReleaseLine], configured: Sequence[ReleaseLine]
 ) -> Iterator[Problem]:
     """Yield a problem if the settings do not allow releases from the current branch.
@@ -84,7 +86,7 @@ def check_branch(
         )
 
 
-def check_bounds(
+def check_versions_within_bounds(
     bumps: Iterable[VersionBump], lines: Sequence[ReleaseLine], configured: Sequence[ReleaseLine]
 ) -> Iterator[Problem]:
     """Yield a problem for each new version outside the bounds of the release lines of the current commit.
@@ -107,7 +109,7 @@ def check_bounds(
         )
 
 
-def check_on_branch(present: str | None) -> Iterator[Problem]:
+def check_head_not_detached(present: str | None) -> Iterator[Problem]:
     """Yield a problem if HEAD is detached (`present` is None), since the commit would be on no branch."""
     if present is None:
         yield Problem(
@@ -117,7 +119,7 @@ def check_on_branch(present: str | None) -> Iterator[Problem]:
         )
 
 
-def check_branch_up_to_date(branch: str | None, remote: str, *, is_ancestor: bool | None) -> Iterator[Problem]:
+def check_not_behind_remote(branch: str | None, remote: str, *, is_ancestor: bool | None) -> Iterator[Problem]:
     """Yield a problem if the remote's branch has commits that the local branch lacks.
 
     Args:
@@ -133,7 +135,7 @@ def check_branch_up_to_date(branch: str | None, remote: str, *, is_ancestor: boo
         )
 
 
-def check_behind(missing: int, upstream: str) -> Iterator[Problem]:
+def check_not_behind_upstream(missing: int, upstream: str) -> Iterator[Problem]:
     """Yield a problem if the current branch lacks commits of its upstream branch.
 
     Args:
@@ -147,8 +149,8 @@ def check_behind(missing: int, upstream: str) -> Iterator[Problem]:
         )
 
 
-def check_tags_free(
-    tags: Iterable[Tag], local: Mapping[str, str], remote: Mapping[str, str], head: str | None, remote_name: str
+def check_tags_do_not_exist(
+    tags: Iterable[NewTag], local: Mapping[str, str], remote: Mapping[str, str], head: str | None, remote_name: str
 ) -> Iterator[Problem]:
     """Yield a problem for each planned tag that already exists, locally or on the remote.
 
@@ -171,7 +173,9 @@ def check_tags_free(
             )
 
 
-def check_tags_known(local: Mapping[str, str], remote_error: str | None, remote_name: str) -> Iterator[Problem]:
+def check_tags_can_be_read(
+    local: Mapping[str, str], remote_error: str | None, remote_name: str
+) -> Iterator[Problem]:
     """Yield a problem if the clone has no tags, as in many CI jobs, and the remote's tags cannot be read.
 
     Args:
@@ -187,12 +191,12 @@ def check_tags_known(local: Mapping[str, str], remote_error: str | None, remote_
         )
 
 
-def check_above_tags(
+def check_versions_above_last_tags(
     bumps: Iterable[VersionBump], names: Mapping[str, str], tagged: Mapping[str, tuple[str, Version]]
 ) -> Iterator[Problem]:
     """Yield a problem for each new version that is not greater than the package's last reachable tag.
 
-    If that tag is the planned one, nothing is reported here: `check_tags_free` reports existing tags.
+    If that tag is the planned one, nothing is reported here: `check_tags_do_not_exist` reports existing tags.
 
     Args:
         bumps: The bumps.
@@ -213,7 +217,7 @@ def check_above_tags(
             )
 
 
-def check_tag_prefixes(bumps: Iterable[VersionBump], names: Mapping[str, str]) -> Iterator[Problem]:
+def check_tags_readable_by_backends(bumps: Iterable[VersionBump], names: Mapping[str, str]) -> Iterator[Problem]:
     """Yield a problem for each planned tag that the package's build backend would not read the version from.
 
     Args:

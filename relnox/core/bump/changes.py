@@ -39,14 +39,14 @@ class CombinedEdit(Edit, kw_only=True):
     """Two successive edits of the same file, combined into one.
 
     Attributes:
-        between: The content after the first edit. The file may also have this content when the combined edit is
-            made.
+        intermediate: The content after the first edit. The file may also have this content when the combined edit
+            is made.
     """
 
-    between: bytes | None
+    intermediate: bytes | None
 
 
-class Tag(Record, kw_only=True):
+class NewTag(Record, kw_only=True):
     """An annotated tag to create, on the commit that the plan creates or else on `HEAD`."""
 
     name: str

@@ -24,7 +24,7 @@ PUBLISHED_TABLES = ("runtime", "extra")
 """The kinds of requirements that are part of the published metadata of a package."""
 
 
-def dependency_updates(
+def find_dependency_updates(
     workspace: Workspace, bumps: Sequence[VersionBump], present: Mapping[str, Version], config: Config
 ) -> DependencyUpdates:
     """Return the requirements to rewrite because the packages that they name are bumped.
@@ -49,21 +49,21 @@ def dependency_updates(
                 cache_key = (need.name, need.text, need.poetry)
                 is_first = cache_key not in rewritten
                 if is_first:
-                    rewritten[cache_key] = _rewritten_requirement(need, after[need.name], config)
+                    rewritten[cache_key] = _rewrite_requirement(need, after[need.name], config)
                 if (changed := rewritten[cache_key]) is None:
                     continue
                 if config.update_requirements == "never":
-                    _check_not_excluded(package, need, after[need.name])
+                    _check_requirement_allows(package, need, after[need.name])
                     continue
                 if is_first and config.dependency_updates.get(need.name, need.name) not in lowered:
-                    _check_not_ahead(package, need, after[need.name])
+                    _check_lower_bound_not_above(package, need, after[need.name])
                 updates.setdefault(package.name, []).append((need, changed))
-    for name, need, changed in _sibling_bounds(workspace, bumps, dict(present) | after, config):
+    for name, need, changed in _siblings_with_added_bounds(workspace, bumps, dict(present) | after, config):
         updates.setdefault(name, []).append((need, changed))
     return updates
 
 
-def _sibling_bounds(
+def _siblings_with_added_bounds(
     workspace: Workspace, bumps: Sequence[VersionBump], versions: Mapping[str, Version], config: Config
 ) -> Iterator[tuple[str, Dependency, str]]:
     """Yield the requirements to which a version bound is added, because of the setting `sibling-bound`.
@@ -91,7 +91,7 @@ def _sibling_bounds(
                     yield package.name, need, changed
 
 
-def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
+def _check_lower_bound_not_above(package: Package, need: Dependency, new: Version) -> None:
     """Check that the lower bound of a requirement is not greater than the new version.
 
     Raises:
@@ -99,7 +99,7 @@ def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
     """
     from relnox.core.dependencies import requirements
 
-    bound = requirements.lower_bound(need)
+    bound = requirements.greatest_lower_bound(need)
     if bound is not None and Version(bound.base_version) > Version(new.base_version):
         raise Blocked(
             "requirement-ahead",
@@ -108,7 +108,7 @@ def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
         )
 
 
-def _rewritten_requirement(need: Dependency, new: Version, config: Config) -> str | None:
+def _rewrite_requirement(need: Dependency, new: Version, config: Config) -> str | None:
     """Return the text of a requirement after the package it names gets a new version, or None if it is unchanged.
 
     With `update-requirements = "never"`, the result is the one of `out-of-range`: a text means that the
@@ -119,7 +119,7 @@ def _rewritten_requirement(need: Dependency, new: Version, config: Config) -> st
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
     if need.poetry:
         return requirements.rewrite_poetry(need.text, new, policy=policy)
-    return requirements.rewrite(
+    return requirements.rewrite_pep508(
         need.text,
         new,
         policy=policy,
@@ -127,7 +127,7 @@ def _rewritten_requirement(need: Dependency, new: Version, config: Config) -> st
     )
 
 
-def _check_not_excluded(package: Package, need: Dependency, new: Version) -> None:
+def _check_requirement_allows(package: Package, need: Dependency, new: Version) -> None:
     """Check that a requirement that excludes the new version, and must not be rewritten, is not published.
 
     Raises:

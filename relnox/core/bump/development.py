@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.bump.editing import format_location
+from relnox.core.bump.editing import format_version_for
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.records import replace
 from relnox.core.versions.requested_bump import Bump
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
 
 
-def development_requests(bumps: Sequence[VersionBump]) -> dict[str, BumpRequest]:
+def request_development_versions(bumps: Sequence[VersionBump]) -> dict[str, BumpRequest]:
     """Return the requests that start the next development versions after the given bumps, by package.
 
     Packages whose versions are not written in files, or whose new version is a development version, have none.
@@ -31,7 +31,7 @@ def development_requests(bumps: Sequence[VersionBump]) -> dict[str, BumpRequest]
     }
 
 
-def released_workspace(
+def workspace_after_release(
     workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
 ) -> Workspace:
     """Return the workspace with the versions and requirements that its packages have in the release commit."""
@@ -46,14 +46,14 @@ def released_workspace(
             ),
         )
         bump = by_name.get(package.name)
-        packages.append(released if bump is None else _with_version(released, bump, config))
+        packages.append(released if bump is None else _package_with_new_version(released, bump, config))
     return replace(workspace, packages=tuple(packages))
 
 
-def _with_version(package: Package, bump: VersionBump, config: Config) -> Package:
+def _package_with_new_version(package: Package, bump: VersionBump, config: Config) -> Package:
     """Return a package with its new version at every location in a file."""
     source, *others = (
-        replace(location, text=format_location(bump.after, location, config)) if location.in_file else location
+        replace(location, text=format_version_for(bump.after, location, config)) if location.in_file else location
         for location in (package.source, *package.other_locations)
     )
     version = bump.after if package.source.in_file else package.version

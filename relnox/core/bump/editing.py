@@ -34,7 +34,7 @@ def editable_files(workspace: Workspace) -> tuple[str, ...]:
     return tuple(sorted(names | set(workspace.lock_files)))
 
 
-def is_equivalent(file: str, before: bytes | None, after: bytes | None) -> bool:
+def is_same_except_formatting(file: str, before: bytes | None, after: bytes | None) -> bool:
     """Return whether two contents of a file differ in formatting only; None means that the file does not exist."""
     if before is None or after is None:
         return before == after
@@ -69,7 +69,7 @@ def edits_between(before: Mapping[str, bytes], after: Mapping[str, bytes | None]
             yield Edit(file=file, before=before.get(file), after=after[file])
 
 
-def combine(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+def combine_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:
     """Combine successive edits, so that each file has only one."""
     by_file: dict[str, Edit] = {}
     for edit in edits:
@@ -77,12 +77,12 @@ def combine(edits: Iterable[Edit]) -> tuple[Edit, ...]:
         by_file[edit.file] = (
             edit
             if first is None
-            else CombinedEdit(file=edit.file, before=first.before, between=first.after, after=edit.after)
+            else CombinedEdit(file=edit.file, before=first.before, intermediate=first.after, after=edit.after)
         )
     return tuple(by_file.values())
 
 
-def bumped_files(
+def edited_contents(
     workspace: Workspace,
     bumps: Sequence[VersionBump],
     updates: DependencyUpdates,
@@ -101,7 +101,7 @@ def bumped_files(
     Raises:
         Blocked: A file has changed since it was read, or cannot hold the new version.
     """
-    strings, others = _changes(workspace, bumps, updates, config)
+    strings, others = _plan_replacements(workspace, bumps, updates, config)
     locked = {bump.package.name: str(bump.after) for bump in bumps}
     for file in sorted({*strings, *others, *workspace.lock_files}):
         before = contents[file]
@@ -114,7 +114,7 @@ def bumped_files(
             for location, version in others.get(file, ()):
                 text = version_locations.replace_version(text, location, version)
             if file in workspace.lock_files:
-                text = _with_locked_versions(text, locked)
+                text = _update_lock_file(text, locked)
         except ValueError as error:
             raise Blocked(
                 "file-not-editable", f"cannot edit {file}: {error}", fix="edit the version there by hand"
@@ -122,7 +122,7 @@ def bumped_files(
         yield file, mark + text.encode()
 
 
-def _changes(
+def _plan_replacements(
     workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
 ) -> tuple[dict[str, Strings], dict[str, list[tuple[VersionSource, str]]]]:
     """Return the strings to replace in TOML files, and the other version locations with their new text.
@@ -137,7 +137,7 @@ def _changes(
             strings.setdefault(package.pyproject, {})[need.key] = (need.text, changed)
     for bump in bumps:
         for location in bump.package.locations:
-            text = format_location(bump.after, location, config)
+            text = format_version_for(bump.after, location, config)
             if text == location.text:
                 continue
             if location.kind == "toml":
@@ -148,7 +148,7 @@ def _changes(
     return strings, others
 
 
-def format_location(version: Version, location: VersionSource, config: Config) -> str:
+def format_version_for(version: Version, location: VersionSource, config: Config) -> str:
     """Return a version in the format of a location.
 
     Raises:
@@ -162,7 +162,7 @@ def format_location(version: Version, location: VersionSource, config: Config) -
     return semver_compat.format_version(version, config.scheme)
 
 
-def _with_locked_versions(text: str, versions: Mapping[str, str]) -> str:
+def _update_lock_file(text: str, versions: Mapping[str, str]) -> str:
     """Return the text of a lock file with new versions of the given packages (`versions`, by name)."""
     replacements = [
         (span, versions[name])

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from relnox.core.versions.requested_bump import Level, Phase
     from relnox.core.workspace import Workspace
 
-_HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
+_COMMIT_HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
-_ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
+_LEVEL_ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
 
 
-def level_of(message: str, config: CommitsConfig) -> Level | None:
+def level_of_commit(message: str, config: CommitsConfig) -> Level | None:
     """Return the level that a commit message asks for, or None if it asks for no release.
 
     Source: Conventional Commits 1.0.0, https://www.conventionalcommits.org/en/v1.0.0/
     """
-    header = _HEADER.match(message)
+    header = _COMMIT_HEADER.match(message)
     if header is None:
         return None
     if header["breaking"] or _BREAKING_FOOTER.search(message):
@@ -47,7 +47,7 @@ def level_of(message: str, config: CommitsConfig) -> Level | None:
     return "patch" if kind in map(str.lower, config.patch) else None
 
 
-def check_tag_format_fits(history: Mapping[str, ReleaseHistory], tags: Collection[str]) -> None:
+def check_any_tag_matches_format(history: Mapping[str, ReleaseHistory], tags: Collection[str]) -> None:
     """Check that at least one package has a tag if there are any tags; otherwise the last releases are unknown.
 
     Args:
@@ -65,7 +65,7 @@ def check_tag_format_fits(history: Mapping[str, ReleaseHistory], tags: Collectio
         )
 
 
-def bump_requests(  # noqa: PLR0913, PLR0917 - all that a level comes from
+def requests_from_changes(  # noqa: PLR0913, PLR0917 - all that a level comes from
     workspace: Workspace,
     history: Mapping[str, ReleaseHistory],
     fragments: Sequence[Fragment] | None,
@@ -77,7 +77,7 @@ def bump_requests(  # noqa: PLR0913, PLR0917 - all that a level comes from
 
     Args:
         workspace: The packages.
-        history: The release history of each package, from `histories`.
+        history: The release history of each package, from `collect_histories`.
         fragments: The change fragments, which replace the commits; None if the project does not use fragments.
         config: The settings of the project.
         phase: The phase of the new version if a prerelease is requested, else None.
@@ -94,15 +94,15 @@ def bump_requests(  # noqa: PLR0913, PLR0917 - all that a level comes from
             continue
         # Among tagged packages, one without tags may have tags of another form, so it counts as new only if named.
         is_new = package.name in selected or len(untagged) == len(history)
-        bump_request = _request_by_hand(package, package_history, phase, is_new=is_new) or _derived_request(
-            package, package_history, fragments, config, phase
-        )
+        bump_request = _request_for_manual_version(
+            package, package_history, phase, is_new=is_new
+        ) or _request_from_changes(package, package_history, fragments, config, phase)
         if bump_request is not None:
             requests[package.name] = bump_request
     return requests
 
 
-def _request_by_hand(
+def _request_for_manual_version(
     package: Package, history: ReleaseHistory, phase: Phase | None, *, is_new: bool
 ) -> BumpRequest | None:
     """Return the request to release a version that was set by hand since the last release, or None if none was.
@@ -138,7 +138,7 @@ def _request_by_hand(
     return BumpRequest(None, reason)
 
 
-def _derived_request(
+def _request_from_changes(
     package: Package,
     history: ReleaseHistory,
     fragments: Sequence[Fragment] | None,
@@ -154,11 +154,11 @@ def _derived_request(
         fragment_levels = [
             fragment.levels[package.name] for fragment in fragments if fragment.levels.get(package.name)
         ]
-        level = max(fragment_levels, key=_ORDER.index, default=None)
+        level = max(fragment_levels, key=_LEVEL_ORDER.index, default=None)
         reason = f"{level}: {counted(len(fragment_levels), 'change fragment')}"
     else:
-        levels = [level_of(commit.message, config.commits) for commit in history.commits]
-        level = max(levels, key=_ORDER.index, default=None)
+        levels = [level_of_commit(commit.message, config.commits) for commit in history.commits]
+        level = max(levels, key=_LEVEL_ORDER.index, default=None)
         subject = history.commits[levels.index(level)].subject if level is not None else ""
         more = f" (and {counted(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
         reason = f"{level}: {subject}{more}"

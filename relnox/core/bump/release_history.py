@@ -30,13 +30,13 @@ class Commit(NamedTuple):
         id: The full commit ID.
         message: The full commit message.
         files: The files it changed, relative to the root.
-        renamed: The package folders it renamed, as pairs of the old and the new path.
+        renamed_folders: The package folders it renamed, as pairs of the old and the new path.
     """
 
     id: str
     message: str
     files: tuple[str, ...]
-    renamed: tuple[tuple[str, str], ...] = ()
+    renamed_folders: tuple[tuple[str, str], ...] = ()
 
     @property
     def subject(self) -> str:
@@ -58,7 +58,7 @@ class ReleaseHistory(NamedTuple):
     commits: tuple[Commit, ...]
 
 
-def last_tags(
+def last_reachable_tags(
     formats: Mapping[str, TagFormat],
     tags: Mapping[str, str],
     reachable: Iterable[str],
@@ -83,7 +83,7 @@ def last_tags(
     return latest_tags(formats, (name for name, commit in tags.items() if commit in ancestors), versions, lines)
 
 
-def tag_coverage(
+def find_tags_containing_commits(
     history: Mapping[str, Sequence[str]], tagged_commits: Iterable[str]
 ) -> tuple[dict[str, int], list[str]]:
     """Determine for each commit which of the tagged commits contain it.
@@ -112,7 +112,7 @@ def tag_coverage(
     return coverage, list(boundary) if all_bits else []
 
 
-def histories(  # noqa: PLR0913 - what it is derived from
+def collect_histories(  # noqa: PLR0913 - what it is derived from
     packages: Iterable[Package],
     tagged: Mapping[str, tuple[str, Version]],
     tags: Mapping[str, str],
@@ -126,11 +126,11 @@ def histories(  # noqa: PLR0913 - what it is derived from
 
     Args:
         packages: All packages of the workspace.
-        tagged: The last tag of each package and its version, from `last_tags`.
+        tagged: The last tag of each package and its version, from `last_reachable_tags`.
         tags: Maps each tag to its commit.
-        coverage: The bit masks from `tag_coverage`, for the tagged commits in the order of `tagged`.
+        coverage: The bit masks from `find_tags_containing_commits`, for the commits in the order of `tagged`.
         commits: The commits that at least one of the tagged commits does not contain, newest first.
-        rules: The file patterns of each package, from `path_rules`.
+        rules: The file patterns of each package, from `path_patterns_by_package`.
         lock_changes: The packages that changes of lock files concern, as for `released_packages`.
     """
     numbers = {
@@ -162,7 +162,7 @@ def released_packages(
     Args:
         packages: All packages of the workspace.
         commits: The commits, newest first.
-        rules: The file patterns of each package, from `path_rules`.
+        rules: The file patterns of each package, from `path_patterns_by_package`.
         lock_changes: Maps commits and the lock files that they change to the packages that the change concerns. A
             change that is missing here concerns all packages.
     """
@@ -172,16 +172,18 @@ def released_packages(
         names: set[str] = set()
         for file in commit.files:
             owner = owning_package(file, owners, cache) if not file.endswith(LOCK_FILES) else None
-            released = _released_by(file, owner, rules)
+            released = _packages_changed_by(file, owner, rules)
             names |= released & lock_changes.get((commit.id, file), released)
         yield commit, names
-        for old, new in commit.renamed:
+        for old, new in commit.renamed_folders:
             if new in owners and old not in owners:
                 owners[old] = owners[new]
                 cache.clear()
 
 
-def path_rules(paths: Mapping[str, Sequence[str]], packages: Sequence[Package]) -> dict[str, tuple[str, ...]]:
+def path_patterns_by_package(
+    paths: Mapping[str, Sequence[str]], packages: Sequence[Package]
+) -> dict[str, tuple[str, ...]]:
     """Return the file patterns of each package that has any, from the setting `paths`.
 
     If several keys of the setting match a package, the patterns of globs come first, so that those of names
@@ -198,7 +200,7 @@ def path_rules(paths: Mapping[str, Sequence[str]], packages: Sequence[Package]) 
     return rules
 
 
-def _released_by(file: str, owner: str | None, rules: Mapping[str, Sequence[str]]) -> set[str]:
+def _packages_changed_by(file: str, owner: str | None, rules: Mapping[str, Sequence[str]]) -> set[str]:
     """Return the packages that a change to a file releases.
 
     Args:
@@ -214,7 +216,7 @@ def _released_by(file: str, owner: str | None, rules: Mapping[str, Sequence[str]
     return names
 
 
-def without_development(history: ReleaseHistory, template: str) -> ReleaseHistory:
+def without_development_commits(history: ReleaseHistory, template: str) -> ReleaseHistory:
     """Return a release history without the commits that start a development version.
 
     Such commits follow a release; they are not a reason for another one.

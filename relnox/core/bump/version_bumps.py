@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.bump import dependency_updates
-from relnox.core.bump.version_groups import version_groups
+from relnox.core.bump.version_groups import find_version_groups
 from relnox.core.records import Record
 from relnox.core.versions import versioning
 from relnox.core.versions.requested_bump import Bump
@@ -75,7 +75,7 @@ class ResolvedBumps(NamedTuple):
     updates: DependencyUpdates
 
 
-def plan_bumps(  # noqa: PLR0913 - what versions follow from
+def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     workspace: Workspace,
     bump_requests: Mapping[str, BumpRequest],
     *,
@@ -109,23 +109,27 @@ def plan_bumps(  # noqa: PLR0913 - what versions follow from
             f"{own[0]} is a package of this workspace, but [tool.relnox] dependency-updates is for others",
             fix="remove it from dependency-updates; to bump packages together, add a group: [tool.relnox.groups]",
         )
-    groups = version_groups(workspace, config)
+    groups = find_version_groups(workspace, config)
     all_requests = dict(bump_requests)
     while True:
         bumps = tuple(
             sorted(
-                (bump for group in groups for bump in _group_bumps(group, all_requests, present, config, today)),
+                (bump for group in groups for bump in _bump_group(group, all_requests, present, config, today)),
                 key=lambda bump: bump.package.name,
             )
         )
-        updates = dependency_updates.dependency_updates(workspace, bumps, present, config)
-        added = dict(_dependents(workspace, bumps, updates, _base_versions(groups, present), config, dev_numbers))
+        updates = dependency_updates.find_dependency_updates(workspace, bumps, present, config)
+        added = dict(
+            _request_dependents(
+                workspace, bumps, updates, _base_version_by_package(groups, present), config, dev_numbers
+            )
+        )
         if not added:
             return ResolvedBumps(bumps, updates)
         all_requests |= added
 
 
-def check_locations_agree(bumps: Iterable[VersionBump]) -> None:
+def check_version_locations_agree(bumps: Iterable[VersionBump]) -> None:
     """Check that every version location of a bumped package has the current version.
 
     Raises:
@@ -142,7 +146,7 @@ def check_locations_agree(bumps: Iterable[VersionBump]) -> None:
             )
 
 
-def _group_bumps(
+def _bump_group(
     group: VersionGroup,
     bump_requests: Mapping[str, BumpRequest],
     present: Mapping[str, Version],
@@ -157,7 +161,7 @@ def _group_bumps(
     explicit = next((bump for bump in kinds if bump is not None and bump.to is not None), None)
     keeps_version = explicit is None and None in kinds  # a version that was set by hand takes precedence
     bumped = group.packages if group.kind == "fixed" and not keeps_version else tuple(requested)
-    base = _base_version(group, bumped, present, explicit)
+    base = _base_version_of_group(group, bumped, present, explicit)
     candidates = [explicit] if explicit is not None else [None] if keeps_version else kinds
     try:
         after = max(_next_version(base, bump, config, today) for bump in candidates)
@@ -183,7 +187,7 @@ def _current_version(package: Package, released: Mapping[str, Version]) -> Versi
     return package.version
 
 
-def _base_versions(groups: Iterable[VersionGroup], present: Mapping[str, Version]) -> dict[str, Version]:
+def _base_version_by_package(groups: Iterable[VersionGroup], present: Mapping[str, Version]) -> dict[str, Version]:
     """Return the version that each package would be bumped from: the greatest current version of its group."""
     bases: dict[str, Version] = {}
     for group in groups:
@@ -193,7 +197,7 @@ def _base_versions(groups: Iterable[VersionGroup], present: Mapping[str, Version
     return bases
 
 
-def _base_version(
+def _base_version_of_group(
     group: VersionGroup, bumped: Sequence[Package], present: Mapping[str, Version], explicit: Bump | None
 ) -> Version | None:
     """Return the version that a group is bumped from, or None if it has none yet and `--to` gives the first.
@@ -209,10 +213,10 @@ def _base_version(
     """
     for package in bumped:
         if package.source.kind == "dynamic" or (explicit is None and package.name not in present):
-            raise _without_version(package)
+            raise _no_version_error(package)
     versions = {package.name: present[package.name] for package in group.packages if package.name in present}
     if group.kind == "fixed" and explicit is None:
-        _check_same_version(group, versions)
+        _check_group_has_one_version(group, versions)
     return max(versions.values(), default=None)
 
 
@@ -234,7 +238,7 @@ def _next_version(base: Version | None, bump: Bump | None, config: Config, today
     )
 
 
-def _without_version(package: Package) -> Blocked:
+def _no_version_error(package: Package) -> Blocked:
     """Return the error for a package that has no version to bump, or none in a file."""
     if package.source.kind == "tags":
         return Blocked(
@@ -249,7 +253,7 @@ def _without_version(package: Package) -> Blocked:
     )
 
 
-def _check_same_version(group: VersionGroup, versions: Mapping[str, Version]) -> None:
+def _check_group_has_one_version(group: VersionGroup, versions: Mapping[str, Version]) -> None:
     """Check that all packages of a group have the same version.
 
     Raises:
@@ -269,7 +273,7 @@ def _check_same_version(group: VersionGroup, versions: Mapping[str, Version]) ->
         )
 
 
-def _dependents(  # noqa: PLR0913, PLR0917 - what `plan_bumps` has
+def _request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has
     workspace: Workspace,
     bumps: Sequence[VersionBump],
     updates: DependencyUpdates,
@@ -297,11 +301,11 @@ def _dependents(  # noqa: PLR0913, PLR0917 - what `plan_bumps` has
         if dev_numbers:
             bump = Bump(part="dev", number=dev_numbers[name])
         else:
-            bump = _dependents_bump(present[name], causes, config)
+            bump = _bump_of_dependent(present[name], causes, config)
         yield name, BumpRequest(bump, f"its requirement on {causing_names} changes")
 
 
-def _dependents_bump(present: Version, causes: Iterable[VersionBump], config: Config) -> Bump:
+def _bump_of_dependent(present: Version, causes: Iterable[VersionBump], config: Config) -> Bump:
     """Return the bump of a dependent, given the bumps that change its requirements (`causes`).
 
     A dependent at a prerelease gets the next prerelease, and one at a development version the next development

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-ANY_TAG = "any tag gives their versions"
+ANY_TAG_GROUP = "any tag gives their versions"
 """The name of the group of packages whose build backends read any tag."""
 
 
@@ -32,7 +32,7 @@ class VersionGroup(Record):
     packages: tuple[Package, ...]
 
 
-def version_groups(workspace: Workspace, config: Config) -> tuple[VersionGroup, ...]:
+def find_version_groups(workspace: Workspace, config: Config) -> tuple[VersionGroup, ...]:
     """Return the version groups of a workspace.
 
     In lockstep, there is one group with all packages. Otherwise, there are the configured groups, a group for
@@ -68,7 +68,7 @@ def version_groups(workspace: Workspace, config: Config) -> tuple[VersionGroup, 
             by_tags.setdefault(package.source.key[:1], []).append(package)
     for key, members_by_tag in by_tags.items():
         if len(members_by_tag) > 1:  # their backends read the same tags, so one new tag bumps all of them
-            name = f"tags {key[0]}*" if key else ANY_TAG
+            name = f"tags {key[0]}*" if key else ANY_TAG_GROUP
             groups.append(VersionGroup(name, "fixed", tuple(members_by_tag)))
             grouped |= dict.fromkeys((package.name for package in members_by_tag), name)
     alone = (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-OPTION_OFF = "--no-check-requirements"
+SKIP_FLAG = "--no-check-requirements"
 
 
 class RequiredProject(Record, kw_only=True):
@@ -70,12 +70,12 @@ def is_satisfied(requirement: RequiredProject, available: AvailableVersions) -> 
     return is_pinned and any(specifier.contains(version, prereleases=True) for version in available.yanked)
 
 
-def is_unchecked(name: str, patterns: Iterable[str]) -> bool:
+def is_excluded_from_check(name: str, patterns: Iterable[str]) -> bool:
     """Return whether a project's name matches one of the patterns in `unchecked-requirements`."""
     return any(fnmatchcase(name, normalized(pattern)) for pattern in patterns)
 
 
-def unsatisfied(
+def unsatisfied_problems(
     requirements: Iterable[RequiredProject],
     available: Mapping[str, AvailableVersions],
     released: Mapping[str, Version],
@@ -91,22 +91,24 @@ def unsatisfied(
         released: Maps the name of each package that this run publishes to its version.
         command: The command that publishes, for the fix.
     """
-    for requirement, reason in _missing(requirements, available, released):
+    for requirement, reason in _unsatisfied_with_reasons(requirements, available, released):
         if not requirement.extra:
             message = (
                 f"{requirement.package} {requirement.version} requires {requirement.text}, which cannot be "
                 f"installed ({reason})"
             )
-            yield Problem(code="requirement-unavailable", message=message, fix=_fix(requirement, command))
+            yield Problem(
+                code="requirement-unavailable", message=message, fix=_fix_for_unsatisfied(requirement, command)
+            )
 
 
-def unsatisfied_extras(
+def unsatisfied_extra_warnings(
     requirements: Iterable[RequiredProject],
     available: Mapping[str, AvailableVersions],
     released: Mapping[str, Version],
 ) -> Iterator[str]:
-    """Yield a warning for each requirement of an extra that cannot be satisfied; see `unsatisfied`."""
-    for requirement, reason in _missing(requirements, available, released):
+    """Yield a warning for each requirement of an extra that cannot be satisfied; see `unsatisfied_problems`."""
+    for requirement, reason in _unsatisfied_with_reasons(requirements, available, released):
         if requirement.extra:
             yield (
                 f"an extra of {requirement.package} {requirement.version} requires {requirement.text}, which "
@@ -114,7 +116,7 @@ def unsatisfied_extras(
             )
 
 
-def unchecked_warnings(
+def unreachable_index_warnings(
     available: Mapping[str, AvailableVersions], requirements: Sequence[RequiredProject]
 ) -> Iterator[str]:
     """Yield a warning for each index that failed to respond, with the projects that could not be checked on it."""
@@ -131,7 +133,7 @@ def unchecked_warnings(
         yield f"requirements not checked on {index}: {listing(sorted(names))} ({error})"
 
 
-def _missing(
+def _unsatisfied_with_reasons(
     requirements: Iterable[RequiredProject],
     available: Mapping[str, AvailableVersions],
     released: Mapping[str, Version],
@@ -142,10 +144,10 @@ def _missing(
         if versions is None or not versions.indexes or versions.errors or is_satisfied(requirement, versions):
             continue
         if release is None or not SpecifierSet(requirement.specifier).contains(release, prereleases=True):
-            yield requirement, _reason(requirement, versions, release)
+            yield requirement, _why_unsatisfied(requirement, versions, release)
 
 
-def _fix(requirement: RequiredProject, command: str) -> str:
+def _fix_for_unsatisfied(requirement: RequiredProject, command: str) -> str:
     """Return the fix for a requirement that cannot be satisfied; `command` is the command that publishes."""
     if requirement.private:
         return (
@@ -160,11 +162,11 @@ def _fix(requirement: RequiredProject, command: str) -> str:
         f"correct the requirement of {requirement.package}, then rebuild: {fixes.command('build-all')}; "
         "if users install it from another index, set "
         'extra-indexes = ["https://…/simple/"] in [tool.relnox.publish]; if it is on no index, set '
-        f'unchecked-requirements = ["{requirement.name}"], or use {OPTION_OFF}'
+        f'unchecked-requirements = ["{requirement.name}"], or use {SKIP_FLAG}'
     )
 
 
-def _reason(requirement: RequiredProject, available: AvailableVersions, release: Version | None) -> str:
+def _why_unsatisfied(requirement: RequiredProject, available: AvailableVersions, release: Version | None) -> str:
     """Return why a requirement cannot be satisfied: which versions exist instead."""
     indexes = " and ".join(available.indexes)
     versions = sorted(available.versions, reverse=True)

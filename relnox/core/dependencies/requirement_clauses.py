@@ -23,14 +23,14 @@ class Clause(Record):
 
     Attributes:
         operator: An operator of PEP 440, or Poetry's `^` or `~`; `==` for a bare version of Poetry.
-        lead: The operator and the space after it, as written.
+        prefix: The operator and the space after it, as written.
         version: The version as written.
         start: Offset of the operator in the requirement.
         end: Offset of the end of the version.
     """
 
     operator: str
-    lead: str
+    prefix: str
     version: str
     start: int
     end: int
@@ -48,7 +48,7 @@ _BETWEEN_POETRY_CLAUSES = re.compile(r"[\s,|]*")
 
 
 @lru_cache(maxsize=1024)  # a workspace repeats its requirements
-def pep508_clauses(text: str) -> Sequence[Clause]:
+def parse_pep508_clauses(text: str) -> Sequence[Clause]:
     """Return the clauses of a PEP 508 requirement; there are none if it has a URL.
 
     Raises:
@@ -66,16 +66,18 @@ def pep508_clauses(text: str) -> Sequence[Clause]:
     if requirement.url or not requirement.specifier or name is None:
         return ()
     end = re.compile(r"[;)]|\Z").search(text, name.end())
-    return tuple(_clauses(_PEP508_CLAUSE.finditer(text, name.end(), end.start() if end else len(text))))
+    return tuple(
+        _clauses_from_matches(_PEP508_CLAUSE.finditer(text, name.end(), end.start() if end else len(text)))
+    )
 
 
-def poetry_clauses(text: str) -> Sequence[Clause]:
+def parse_poetry_clauses(text: str) -> Sequence[Clause]:
     """Return the clauses of a version constraint in Poetry's syntax.
 
     Raises:
         Blocked: The constraint is invalid, or has no clauses.
     """
-    clauses = tuple(_clauses(_POETRY_CLAUSE.finditer(text)))
+    clauses = tuple(_clauses_from_matches(_POETRY_CLAUSE.finditer(text)))
     edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
     between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
     if not clauses or not all(_BETWEEN_POETRY_CLAUSES.fullmatch(gap) for gap in between):
@@ -87,7 +89,7 @@ def poetry_clauses(text: str) -> Sequence[Clause]:
     return clauses
 
 
-def _clauses(matches: Iterator[re.Match[str]]) -> Iterator[Clause]:
+def _clauses_from_matches(matches: Iterator[re.Match[str]]) -> Iterator[Clause]:
     for match in matches:
         operator = match["operator"]
         lead = match[0][: match.start("version") - match.start()]
@@ -102,27 +104,27 @@ def poetry_allows(constraint: str, version: Version) -> bool:
     """
     if constraint.strip() == "*":
         return True
-    alternatives = [poetry_clauses(part) for part in re.split(r"\|\|?", constraint)]
-    return any(all(allows(clause, version) for clause in clauses) for clauses in alternatives)
+    alternatives = [parse_poetry_clauses(part) for part in re.split(r"\|\|?", constraint)]
+    return any(all(clause_allows(clause, version) for clause in clauses) for clauses in alternatives)
 
 
-def allows(clause: Clause, version: Version) -> bool:
+def clause_allows(clause: Clause, version: Version) -> bool:
     """Return whether a clause allows a version, which may be a prerelease.
 
     Raises:
         Blocked: The clause is invalid.
     """
     try:
-        return SpecifierSet(_limits(clause)).contains(version, prereleases=True)
+        return SpecifierSet(_clause_as_specifier(clause)).contains(version, prereleases=True)
     except ValueError as error:
         raise Blocked(
             "requirement-invalid",
-            f"{clause.lead}{clause.version} is not a valid version range (PEP 440)",
+            f"{clause.prefix}{clause.version} is not a valid version range (PEP 440)",
             fix='write it like ">=1.2,<2"',
         ) from error
 
 
-def _limits(clause: Clause) -> str:
+def _clause_as_specifier(clause: Clause) -> str:
     """Return the PEP 440 specifier that allows the same versions as a clause."""
     match clause.operator:
         case "^":
@@ -134,15 +136,15 @@ def _limits(clause: Clause) -> str:
             level = min(len(clause.parsed.release), 2) - 1
         case _:
             return f"{clause.operator}{clause.version}"
-    return f">={clause.version},<{series_after(clause.parsed, level)}"
+    return f">={clause.version},<{next_series(clause.parsed, level)}"
 
 
-def series_after(version: Version, level: int, length: int = 0) -> str:
+def next_series(version: Version, level: int, length: int = 0) -> str:
     """Return the start of the next series, padded with zeros to `length` numbers: 2.2 for 2.1.3 at level 1."""
     series = (*version.release, *[0] * level)[: level + 1]
-    return join_release(version.epoch, (*series[:-1], series[-1] + 1, *[0] * (length - level - 1)))
+    return format_release(version.epoch, (*series[:-1], series[-1] + 1, *[0] * (length - level - 1)))
 
 
-def join_release(epoch: int, release: Sequence[int]) -> str:
+def format_release(epoch: int, release: Sequence[int]) -> str:
     """Format the numbers of a release as a version, with its epoch unless that is 0."""
     return f"{epoch}!" * bool(epoch) + ".".join(map(str, release))

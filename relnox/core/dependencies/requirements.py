@@ -16,12 +16,12 @@ from packaging.version import Version
 
 from relnox.core.dependencies.requirement_clauses import (
     BEFORE_CLAUSES,
-    allows,
-    join_release,
-    pep508_clauses,
+    clause_allows,
+    format_release,
+    next_series,
+    parse_pep508_clauses,
+    parse_poetry_clauses,
     poetry_allows,
-    poetry_clauses,
-    series_after,
 )
 from relnox.core.dependencies.siblings import is_unbounded
 from relnox.errors import Blocked
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from relnox.core.dependencies.requirement_clauses import Clause
     from relnox.core.packages import Dependency, Package
 
-Siblings: TypeAlias = Literal["keep", "at-least", "compatible", "exact"]
+SiblingBound: TypeAlias = Literal["keep", "at-least", "compatible", "exact"]
 """The bound that is added to a requirement on a sibling package without a version; `keep` adds none."""
 
-_BOUNDS = {"at-least": ">=", "compatible": "~=", "exact": "=="}
+_BOUND_OPERATORS = {"at-least": ">=", "compatible": "~=", "exact": "=="}
 
-Policy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
+UpdatePolicy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 """When a requirement is rewritten, and how.
 
 - `out-of-range`: only if it excludes the new version; its lower bounds are then raised, too.
@@ -68,7 +68,7 @@ def requires_dist(package: Package) -> tuple[str, ...] | None:
 
 
 def add_bound(
-    need: Dependency, version: Version, siblings: Siblings, format_version: Callable[[Version], str] = str
+    need: Dependency, version: Version, siblings: SiblingBound, format_version: Callable[[Version], str] = str
 ) -> str | None:
     """Return a requirement with a bound added to it.
 
@@ -80,7 +80,7 @@ def add_bound(
     text = format_version(public)
     if siblings == "compatible" and len(public.release) == 1:
         text = f"{text.partition('.')[0]}.0" if public == Version(public.base_version) else f">={text}"
-    bound = text if text.startswith(">=") else f"{_BOUNDS[siblings]}{text}"
+    bound = text if text.startswith(">=") else f"{_BOUND_OPERATORS[siblings]}{text}"
     if need.poetry:
         return bound
     name = BEFORE_CLAUSES.match(need.text)
@@ -88,20 +88,20 @@ def add_bound(
     return f"{need.text[:end]}{bound}{need.text[end:]}" if end else None
 
 
-def lower_bound(need: Dependency) -> Version | None:
+def greatest_lower_bound(need: Dependency) -> Version | None:
     """Return the greatest version among a requirement's lower bounds and pins; None if it has none."""
     text = need.text
     if need.poetry and ("|" in text or text.strip() == "*"):
         return None
-    clauses = poetry_clauses(text) if need.poetry else pep508_clauses(text)
+    clauses = parse_poetry_clauses(text) if need.poetry else parse_pep508_clauses(text)
     return max((clause.parsed for clause in clauses if clause.operator not in {"!=", "<", "<="}), default=None)
 
 
-def rewrite(
+def rewrite_pep508(
     text: str,
     new: Version,
     *,
-    policy: Policy = "out-of-range",
+    policy: UpdatePolicy = "out-of-range",
     format_version: Callable[[Version], str] = str,
 ) -> str | None:
     """Rewrite a PEP 508 requirement for a new version of the package it names.
@@ -122,14 +122,14 @@ def rewrite(
     """
     if policy == "never":
         return None
-    return _rewritten(text, pep508_clauses, new, policy, format_version)
+    return _rewrite_clauses(text, parse_pep508_clauses, new, policy, format_version)
 
 
 def rewrite_poetry(
     constraint: str,
     new: Version,
     *,
-    policy: Policy = "out-of-range",
+    policy: UpdatePolicy = "out-of-range",
     format_version: Callable[[Version], str] = str,
 ) -> str | None:
     """Rewrite a version constraint in Poetry's own syntax for a new version of the package.
@@ -137,11 +137,11 @@ def rewrite_poetry(
     Versions after `^` and `~` keep their length, and these operators have Poetry's meaning, also below 1.0. A bare
     `1.2.3` is a pin, and `*` is not changed. The grammar is that of Poetry's "Dependency specification".
 
-    The arguments and the result are those of `rewrite`.
+    The arguments and the result are those of `rewrite_pep508`.
 
     Raises:
-        Blocked: As for `rewrite`; or the constraint has alternatives (`^1.2 || ^2.0`), and none of them allows the
-            new version, so that it is ambiguous which one to change.
+        Blocked: As for `rewrite_pep508`; or the constraint has alternatives (`^1.2 || ^2.0`), and none of them
+            allows the new version, so that it is ambiguous which one to change.
     """
     if policy == "never" or constraint.strip() == "*":
         return None
@@ -153,37 +153,37 @@ def rewrite_poetry(
             f"no alternative of {constraint!r} allows {new}",
             fix='add an alternative by hand, or set [tool.relnox] update-requirements = "exact"',
         )
-    return _rewritten(constraint, poetry_clauses, new, policy, format_version)
+    return _rewrite_clauses(constraint, parse_poetry_clauses, new, policy, format_version)
 
 
-def _rewritten(
+def _rewrite_clauses(
     text: str,
     clauses_of: Callable[[str], Sequence[Clause]],
     new: Version,
-    policy: Policy,
+    policy: UpdatePolicy,
     format_version: Callable[[Version], str],
 ) -> str | None:
-    """Do the work of `rewrite` and `rewrite_poetry`; `clauses_of` parses the syntax."""
+    """Do the work of `rewrite_pep508` and `rewrite_poetry`; `clauses_of` parses the syntax."""
     clauses = clauses_of(text)
-    allowed = [allows(clause, new) for clause in clauses]
+    allowed = [clause_allows(clause, new) for clause in clauses]
     for clause, is_allowed in zip(clauses, allowed, strict=True):
         if clause.operator == "!=" and not is_allowed:
             raise Blocked(
                 "requirement-excludes-version",
-                f"{text!r} excludes {new} ({clause.lead}{clause.version})",
+                f"{text!r} excludes {new} ({clause.prefix}{clause.version})",
                 fix="remove that clause from the requirement, or release another version",
             )
     if not clauses or (policy == "out-of-range" and all(allowed)):
         return None
     if policy == "exact":
-        changed = _pinned(text, clauses, new, format_version)
+        changed = _pin_requirement(text, clauses, new, format_version)
     else:
         changed = text
         for clause in reversed(clauses):  # from the end, so that the earlier offsets stay valid
-            changed = changed[: clause.start] + _updated(clause, new, format_version) + changed[clause.end :]
+            changed = changed[: clause.start] + _update_clause(clause, new, format_version) + changed[clause.end :]
     if changed == text:
         return None
-    if not all(allows(clause, new) for clause in clauses_of(changed)):
+    if not all(clause_allows(clause, new) for clause in clauses_of(changed)):
         raise Blocked(
             "requirement-excludes-version",
             f"{text!r} excludes {new}, and so does {changed!r}",
@@ -192,34 +192,36 @@ def _rewritten(
     return changed
 
 
-def _pinned(text: str, clauses: Sequence[Clause], new: Version, format_version: Callable[[Version], str]) -> str:
+def _pin_requirement(
+    text: str, clauses: Sequence[Clause], new: Version, format_version: Callable[[Version], str]
+) -> str:
     """Return the requirement with its whole version range replaced by a pin to the new version."""
     first, *others = clauses
-    if not others and first.operator in {"==", "==="} and "*" not in first.version and allows(first, new):
+    if not others and first.operator in {"==", "==="} and "*" not in first.version and clause_allows(first, new):
         return text
     end = others[-1].end if others else first.end
-    space = first.lead[len(first.lead.rstrip()) :]
+    space = first.prefix[len(first.prefix.rstrip()) :]
     return f"{text[: first.start]}=={space}{format_version(Version(new.public))}{text[end:]}"
 
 
-def _updated(clause: Clause, new: Version, format_version: Callable[[Version], str]) -> str:
+def _update_clause(clause: Clause, new: Version, format_version: Callable[[Version], str]) -> str:
     """Return the text of a clause for the new version; the operator stays, except that `>` becomes `>=`."""
     # A local segment is valid after == only, and would exclude every other build there.
     public = Version(new.public)
-    lead = clause.lead
+    lead = clause.prefix
     match clause.operator:
         case "!=":
             version = clause.version
-        case "<" | "<=" if allows(clause, new):
+        case "<" | "<=" if clause_allows(clause, new):
             version = clause.version
         case "<":
-            version = _raised(clause.version, public)
+            version = _raise_upper_bound(clause.version, public)
         case "===":  # compares strings
             version = str(new)
         case "==" if clause.version.endswith(".*"):
-            version = _of_length(public, clause) + ".*"
+            version = _with_same_precision(public, clause) + ".*"
         case "~=" | "^" | "~":
-            version = _shortened(public, clause)
+            version = _truncate_to_clause(public, clause)
         case ">":  # would exclude the new version itself
             lead = lead.replace(">", ">=")
             version = format_version(public)
@@ -228,21 +230,21 @@ def _updated(clause: Clause, new: Version, format_version: Callable[[Version], s
     return lead + version
 
 
-def _of_length(new: Version, clause: Clause) -> str:
+def _with_same_precision(new: Version, clause: Clause) -> str:
     """Return the epoch and release of the new version, cut or padded to as many numbers as the clause has."""
     length = len(clause.parsed.release)
-    return join_release(new.epoch, (*new.release, *[0] * length)[:length])
+    return format_release(new.epoch, (*new.release, *[0] * length)[:length])
 
 
-def _shortened(new: Version, clause: Clause) -> str:
+def _truncate_to_clause(new: Version, clause: Clause) -> str:
     """Return the version for a `~=`, `^` or `~` clause: as many numbers as before, not above the new version."""
-    version = _of_length(new, clause)
+    version = _with_same_precision(new, clause)
     if Version(version) > new:  # 2.0 is too high for 2.0.0a1
         version += new.public.removeprefix(new.base_version)
     return clause.version if clause.parsed == Version(version) else version
 
 
-def _raised(bound: str, new: Version) -> str:
+def _raise_upper_bound(bound: str, new: Version) -> str:
     """Raise an upper bound (`2`, `1.3.0`, `2.0.dev0`) above the new version, with the same length and level.
 
     The level is the position of the last nonzero number: `<2.0.0` ends a major series, `<1.3.0` a minor one.
@@ -251,4 +253,4 @@ def _raised(bound: str, new: Version) -> str:
     level = max((level for level, number in enumerate(release) if number), default=0)
     numbers = re.match(r"v?(?:[0-9]+!)?[0-9]+(?:\.[0-9]+)*", bound, re.IGNORECASE)
     suffix = bound[numbers.end() :] if numbers else ""
-    return series_after(new, level, len(release)) + suffix
+    return next_series(new, level, len(release)) + suffix

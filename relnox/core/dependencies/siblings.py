@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-_BARE = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?", re.DOTALL)
+_BARE_REQUIREMENT = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?", re.DOTALL)
 
 
 def is_unbounded(need: Dependency) -> bool:
     """Return whether a requirement has neither a version nor a URL."""
-    return need.text.strip() == "*" if need.poetry else _BARE.fullmatch(need.text) is not None
+    return need.text.strip() == "*" if need.poetry else _BARE_REQUIREMENT.fullmatch(need.text) is not None
 
 
-def unbounded_siblings(packages: Iterable[Package], workspace: Workspace, config: Config) -> Iterator[str]:
+def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace, config: Config) -> Iterator[str]:
     """Yield a warning that lists the requirements of published packages on siblings without a version, if any.
 
     Yield nothing if `sibling-bound` is set.

@@ -54,8 +54,8 @@ def _parse(part: str) -> tuple[int, int]:
 def _build_closures(packages: Sequence[Package]) -> dict[str, frozenset[str]]:
     """Map each package to the packages that its build needs, with their runtime dependencies."""
     workspace = Workspace(tuple(packages))
-    runtime = workspace.edges("runtime")
-    return {name: graph.closure(needs, runtime) for name, needs in workspace.edges("build").items()}
+    runtime = workspace.dependency_edges("runtime")
+    return {name: graph.closure(needs, runtime) for name, needs in workspace.dependency_edges("build").items()}
 
 
 def _groups(edges: Mapping[str, frozenset[str]]) -> Iterator[list[str]]:

@@ -26,7 +26,7 @@ from relnox.core.settings.task_settings import BuildConfig, PublishConfig, TaskC
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from relnox.core.dependencies.requirements import Policy, Siblings
+    from relnox.core.dependencies.requirements import SiblingBound, UpdatePolicy
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.settings.schema import Field
     from relnox.core.versions.semver_compat import Scheme
@@ -62,7 +62,7 @@ class Config(Settings):
     version_literals: bool = setting(
         True, "Whether a literal `__version__` in the modules of a package is bumped too."
     )
-    update_requirements: Policy = setting(
+    update_requirements: UpdatePolicy = setting(
         "out-of-range",
         "When the requirements of dependents are updated to a new version.",
         choices=("out-of-range", "always", "exact", "never"),
@@ -72,7 +72,7 @@ class Config(Settings):
         "The level by which a dependent is bumped when a published requirement of it is updated.",
         choices=("major", "minor", "patch", "none"),
     )
-    sibling_bound: Siblings | None = setting(
+    sibling_bound: SiblingBound | None = setting(
         None,
         "The version bound that is added to requirements on packages of this project that have none.",
         choices=("keep", "at-least", "compatible", "exact"),

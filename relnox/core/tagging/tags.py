@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from relnox.core.bump.version_groups import version_groups
+from relnox.core.bump.version_groups import find_version_groups
 from relnox.core.records import Record
 from relnox.core.settings import patterns, release_lines, rules
 from relnox.core.settings.config import Config
@@ -131,7 +131,7 @@ def tag_formats(
         return formats
     group_names = {
         package.name: group.name
-        for group in version_groups(workspace, config)
+        for group in find_version_groups(workspace, config)
         if group.kind == "fixed"
         for package in group.packages
     }

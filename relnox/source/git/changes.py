@@ -15,7 +15,7 @@ from relnox.system.temporary_folders import TemporaryFolder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from relnox.core.bump.changes import Tag
+    from relnox.core.bump.changes import NewTag
     from relnox.source.git.repository import Git
 
 _PACK_THRESHOLD = 20
@@ -78,7 +78,7 @@ def reset_index(git: Git, files: Iterable[str]) -> None:
         )
 
 
-def create_tag(git: Git, tag: Tag, commit: str) -> None:
+def create_tag(git: Git, tag: NewTag, commit: str) -> None:
     """Create an annotated tag, which must not exist yet; git signs it if `tag.gpgSign` is set.
 
     Raises:
@@ -96,7 +96,7 @@ def create_tag(git: Git, tag: Tag, commit: str) -> None:
         )
 
 
-def create_tags(git: Git, tags: Sequence[Tag], commit: str) -> None:
+def create_tags(git: Git, tags: Sequence[NewTag], commit: str) -> None:
     """Create all of these annotated tags or, on failure, none; they must not exist yet.
 
     Raises:
