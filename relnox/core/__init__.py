@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from relnox.core.bump import development as development
     from relnox.core.bump import editing as editing
     from relnox.core.bump import levels as levels
+    from relnox.core.bump import lock_entries as lock_entries
     from relnox.core.bump import release_history as release_history
     from relnox.core.bump import version_bumps as version_bumps
     from relnox.core.bump import version_groups as version_groups
@@ -87,8 +88,8 @@ if TYPE_CHECKING:
     from relnox.core.versions import versioning as versioning
 else:
     _FOLDERS = {
-        "bump": "bump_checks changes dependency_updates development editing levels release_history version_bumps "
-        "version_groups",
+        "bump": "bump_checks changes dependency_updates development editing levels lock_entries release_history "
+        "version_bumps version_groups",
         "dependencies": "availability requirement_clauses requirements siblings",
         "notes": "changelog changelog_document changelog_versions fragments pull_request release_notes",
         "planning": "comparison events fixes plan step",
