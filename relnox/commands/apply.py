@@ -138,7 +138,7 @@ def _read(options: Options) -> tuple[str, Plan]:
             raise ValueError(f"it is larger than {_MAX_SIZE >> 20} MiB")  # noqa: TRY301 - one class, see below
         if not text.strip():
             raise ValueError("it is empty")  # noqa: TRY301 - one class, see below
-        approved = core.plan.Plan.from_json(text, steps.kinds())
+        approved = core.plan.Plan.from_json(text, steps.step_classes())
         if approved.task not in TASKS or approved.inputs is None:
             raise ValueError(f"{approved.task} is no task")  # noqa: TRY301 - one class for all invalid files
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.events import Outcome, RunFinished, RunStarted, Status, StepFinished
 from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, RelnoxError, environment_error
 from relnox.executor import signals
-from relnox.executor.progress import BAD, Progress, groups
+from relnox.executor.progress import UNSUCCESSFUL, Progress, split_into_groups
 from relnox.reporters.streams import STDERR
 from relnox.steps.action import action_class
 from relnox.system.secrets import mask_error
@@ -44,7 +44,7 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     kinds = dict.fromkeys(action_class(step).policy for step in plan.steps)
     policies = tuple(run.service(kind) for kind in kinds if kind is not None)
     bug: BaseException | None = None
-    with signals.watching(handled=handles_signals) as watched:
+    with signals.handle_signals(handled=handles_signals) as watched:
         try:
             run.emit(RunStarted(plan))
             for policy in policies:
@@ -54,27 +54,27 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
             if not _must_report(policies):
                 raise
             bug = error
-            progress.give_up(error)
+            progress.abort_remaining(error)
         results = progress.results
         for policy in policies:
             policy.settle(results)
-        if unfinished := any(result.status in BAD for result in results):
-            with _outcome_first(policies):
-                progress.interrupted = _recheck(policies, watched, after_signal=progress.interrupted)
+        if unfinished := any(result.status in UNSUCCESSFUL for result in results):
+            with _suppress_if_must_report(policies):
+                progress.interrupted = _recheck_public_files(policies, watched, after_signal=progress.interrupted)
         outcome = Outcome(
             plan=plan,
             results=results,
             exit_code=(progress.interrupted if unfinished else None) or _exit_code(policies, results),
             seconds=time.monotonic() - begin,
             stages=run.results(Outcome),
-            traceback=_traceback(bug),
+            traceback=_format_traceback(bug),
         )
         for policy in policies:
             outcome = policy.describe(outcome)
-        with _outcome_first(policies):
+        with _suppress_if_must_report(policies):
             for policy in policies:
                 outcome = policy.complete(outcome)
-        with _outcome_first(policies, outcome):
+        with _suppress_if_must_report(policies, outcome):
             run.emit(RunFinished(outcome))
         for policy in policies:
             policy.finish(outcome)
@@ -86,7 +86,7 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, watched: signals.Si
     for step in plan.steps if plan.skipped is not None else ():
         progress.start(step)
         progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
-    for steps in groups(plan.steps if plan.skipped is None else ()):
+    for steps in split_into_groups(plan.steps if plan.skipped is None else ()):
         if not steps[0].concurrent:
             _execute_alone(steps[0], progress, run, watched)
         else:
@@ -108,7 +108,7 @@ def _exit_code(policies: Sequence[Policy], results: Sequence[StepFinished]) -> E
     )
 
 
-def _recheck(
+def _recheck_public_files(
     policies: Sequence[Policy], watched: signals.Signals, *, after_signal: ExitCode | None
 ) -> ExitCode | None:
     """Check what is public after a failed run; a signal ends the check immediately.
@@ -126,7 +126,7 @@ def _recheck(
         if (check := policy.recheck(shortly=after_signal is not None)) is None:
             continue
         try:
-            with watched.during(atomic=False):
+            with watched.executing_step(atomic=False):
                 check.start()
                 while check.is_running():
                     time.sleep(_POLL_INTERVAL)
@@ -138,7 +138,7 @@ def _recheck(
 
 
 @contextlib.contextmanager
-def _outcome_first(policies: Sequence[Policy], outcome: Outcome | None = None) -> Iterator[None]:
+def _suppress_if_must_report(policies: Sequence[Policy], outcome: Outcome | None = None) -> Iterator[None]:
     """Suppress errors in the block if the outcome of the run must be reported.
 
     Args:
@@ -157,7 +157,7 @@ def _outcome_first(policies: Sequence[Policy], outcome: Outcome | None = None) -
                     STDERR.line(line)  # the reporter has failed
 
 
-def _traceback(bug: BaseException | None) -> str | None:
+def _format_traceback(bug: BaseException | None) -> str | None:
     """Return the traceback of an unexpected exception for the report, or None for an interruption."""
     if bug is None or isinstance(bug, KeyboardInterrupt):
         return None
@@ -172,13 +172,13 @@ def _traceback(bug: BaseException | None) -> str | None:
 
 def _execute_alone(step: Step, progress: Progress, run: Run, watched: signals.Signals) -> None:
     """Execute a step while no other step runs."""
-    if (reason := progress.why_not(step)) is not None:
+    if (reason := progress.reason_not_to_start(step)) is not None:
         progress.end(StepFinished(step, Status.ABORTED, reason, 0.0))
         return
     progress.start(step)
     started = time.monotonic()
     try:
-        with watched.during(atomic=step.atomic):
+        with watched.executing_step(atomic=step.atomic):
             result = _execute_step(step, run)
     except signals.Interruption as interruption:
         result = progress.interrupt(step, interruption, time.monotonic() - started)

@@ -45,7 +45,7 @@ def execute(  # noqa: C901 - one loop with three exits
         run: The run; its worker processes are ended when it is interrupted.
         watched: The received signals; a signal ends all steps immediately.
     """
-    queue, limits, work = _Queue(steps), _ResourceLimits(), _Work(execute_step)
+    queue, limits, work = _StepQueue(steps), _ResourceLimits(), _StepThreads(execute_step)
     running: dict[Future[StepFinished], tuple[Step, float]] = {}
 
     def end(result: StepFinished) -> None:
@@ -54,13 +54,13 @@ def execute(  # noqa: C901 - one loop with three exits
 
     def begin(step: Step) -> bool:
         watched.check()
-        if (reason := progress.why_not(step)) is not None:
+        if (reason := progress.reason_not_to_start(step)) is not None:
             end(StepFinished(step, Status.ABORTED, reason, 0.0))
             return True
         if not limits.acquire(step):
             return False
         progress.start(step)
-        running[pool.submit(work.do, step)] = step, time.monotonic()
+        running[pool.submit(work.execute_step_unless_ended, step)] = step, time.monotonic()
         return True
 
     def settle() -> None:
@@ -72,10 +72,10 @@ def execute(  # noqa: C901 - one loop with three exits
     with ThreadPoolExecutor(len(steps), thread_name_prefix="step") as pool:
         try:
             try:
-                with watched.during(atomic=True):  # only the wait below may be interrupted
+                with watched.executing_step(atomic=True):  # only the wait below may be interrupted
                     while queue.waiting or running:
                         queue.start_ready(begin)
-                        with watched.at_once():
+                        with watched.interruptible():
                             wait(running, timeout=_SIGNAL_INTERVAL, return_when=FIRST_COMPLETED)
                         settle()
             except Interruption as interruption:
@@ -84,14 +84,14 @@ def execute(  # noqa: C901 - one loop with three exits
                     work.end(run)
                     _interrupt(interruption, running.values(), queue, progress)
                 else:
-                    watched.keep(interruption)
+                    watched.record_again(interruption)
         except BaseException:  # an interruption or a bug: other steps may run for an hour
             work.end(run)
             raise
 
 
 def _interrupt(
-    interruption: Interruption, running: Iterable[tuple[Step, float]], queue: _Queue, progress: Progress
+    interruption: Interruption, running: Iterable[tuple[Step, float]], queue: _StepQueue, progress: Progress
 ) -> None:
     """Record the running steps as interrupted, and the waiting steps as not tried."""
     interrupted = tuple(running)
@@ -99,10 +99,10 @@ def _interrupt(
         progress.end(progress.interrupt(step, interruption, time.monotonic() - started))
     progress.interrupted = interruption.exit_code
     for step in queue.waiting_without(step for step, _ in interrupted):
-        progress.end(StepFinished(step, Status.ABORTED, progress.why_not(step) or "", 0.0))
+        progress.end(StepFinished(step, Status.ABORTED, progress.reason_not_to_start(step) or "", 0.0))
 
 
-def default_limit() -> int:
+def default_concurrency() -> int:
     """Return how many steps to run at once to keep all processors busy."""
     return process.processors() + _EXTRA_STEPS
 
@@ -115,7 +115,7 @@ class _ResourceLimits:
 
     def acquire(self, step: Step) -> bool:
         """Reserve the resources of a step and return True; return False if one of them is used up."""
-        if any(self._used[name] >= (limit or default_limit()) for name, limit in step.resources):
+        if any(self._used[name] >= (limit or default_concurrency()) for name, limit in step.resources):
             return False
         self._used.update(name for name, _ in step.resources)
         return True
@@ -125,7 +125,7 @@ class _ResourceLimits:
         self._used.subtract(name for name, _ in step.resources)
 
 
-class _Queue:
+class _StepQueue:
     """The steps that have not started, in the order of the plan, and which of them are ready to start.
 
     Raises:
@@ -185,7 +185,7 @@ class _Queue:
             heappush(self._ready, number)
 
 
-class _Work:
+class _StepThreads:
     """The steps that run in threads."""
 
     def __init__(self, execute_step: Callable[[Step], StepFinished]) -> None:
@@ -193,7 +193,7 @@ class _Work:
         self._running: set[int] = set()
         self._ended = False
 
-    def do(self, step: Step) -> StepFinished:
+    def execute_step_unless_ended(self, step: Step) -> StepFinished:
         """Execute a step and return its result; it is aborted if the run was interrupted before."""
         self._running.add(id(step))
         try:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
 
-BAD = (Status.FAILED, Status.ABORTED)
+UNSUCCESSFUL = (Status.FAILED, Status.ABORTED)
 
 
-def groups(steps: Iterable[Step]) -> list[list[Step]]:
+def split_into_groups(steps: Iterable[Step]) -> list[list[Step]]:
     """Split steps into groups: consecutive concurrent steps together, every other step on its own."""
     parts: list[list[Step]] = []
     for concurrent, consecutive in itertools.groupby(steps, lambda step: step.concurrent):
@@ -41,22 +41,22 @@ class Progress:
         self.ended: set[str] = set()
         self._plan = plan
         self._emit = emit
-        self._bad: set[str] = set()
+        self._unsuccessful: set[str] = set()
         self._results: dict[int, StepFinished] = {}
-        self._place = {id(step): place for place, step in enumerate(plan.steps)}
+        self._positions = {id(step): place for place, step in enumerate(plan.steps)}
 
     @property
     def results(self) -> tuple[StepFinished, ...]:
         """The results so far, in the order of the plan."""
         return tuple(result for _, result in sorted(self._results.items()))
 
-    def why_not(self, step: Step) -> str | None:
+    def reason_not_to_start(self, step: Step) -> str | None:
         """Return why a step must not be started, or None if it may be."""
         if self.interrupted is not None:
             return "the run was interrupted"
-        if missing := [key for key in step.needs if key in self._bad]:
+        if missing := [key for key in step.needs if key in self._unsuccessful]:
             return f"needs {missing[0]}"
-        if self._bad and not self._plan.continue_on_error:
+        if self._unsuccessful and not self._plan.continue_on_error:
             return "an earlier step failed"
         return None
 
@@ -67,12 +67,12 @@ class Progress:
     def end(self, result: StepFinished) -> None:
         """Record and emit the result of a step."""
         self.ended.add(result.step.key)
-        if result.status in BAD:
-            self._bad.add(result.step.key)
-        self._results[self._place[id(result.step)]] = result
+        if result.status in UNSUCCESSFUL:
+            self._unsuccessful.add(result.step.key)
+        self._results[self._positions[id(result.step)]] = result
         self._emit(result)
 
-    def give_up(self, error: BaseException) -> None:
+    def abort_remaining(self, error: BaseException) -> None:
         """Mark all remaining steps as aborted after an unexpected exception or an interruption outside a step.
 
         Errors of the reporter are suppressed, because it may have raised the exception. An interruption determines

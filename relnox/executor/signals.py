@@ -34,11 +34,11 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self._at_once = False
+        self._is_interruptible = False
         self._received: signal.Signals | None = None
 
     @contextlib.contextmanager
-    def during(self, *, atomic: bool) -> Iterator[None]:
+    def executing_step(self, *, atomic: bool) -> Iterator[None]:
         """Return a context for one step; a signal in an atomic step takes effect when the next step starts.
 
         A signal in an atomic last step does not interrupt the run.
@@ -48,44 +48,44 @@ class Signals:
         """
         try:
             self.check()
-            with contextlib.nullcontext() if atomic else self.at_once():
+            with contextlib.nullcontext() if atomic else self.interruptible():
                 yield
         except Interruption:
             self._received = None  # handled
             raise
 
     @contextlib.contextmanager
-    def at_once(self) -> Iterator[None]:
+    def interruptible(self) -> Iterator[None]:
         """Return a context in which a signal interrupts at once.
 
         Raises:
             Interruption: A signal was received before or in the block.
         """
         try:
-            self._at_once = True
+            self._is_interruptible = True
             self.check()
             yield
         finally:
-            self._at_once = False
+            self._is_interruptible = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Record a signal, and interrupt if that is allowed; called by Python as the signal handler."""
         del frame
         self._received = signal.Signals(number)
-        if self._at_once:
-            self._at_once = False
+        if self._is_interruptible:
+            self._is_interruptible = False
             self.check()
 
-    def pass_on(self, handler: Any) -> None:
+    def forward_to(self, handler: Any) -> None:
         """Pass a signal that was not handled here to the enclosing run, if `handler` belongs to one."""
         if self._received is not None and isinstance(getattr(handler, "__self__", None), Signals):
             handler(self._received, None)
 
-    def keep(self, interruption: Interruption) -> None:
+    def record_again(self, interruption: Interruption) -> None:
         """Record the signal of an interruption again, after all steps have ended, for the enclosing run."""
         self._received = interruption.number
 
-    def take_over(self, handler: Any) -> None:
+    def take_from(self, handler: Any) -> None:
         """Move a signal that the enclosing run has not handled yet to this one, if `handler` belongs to a run."""
         enclosing = getattr(handler, "__self__", None)
         if isinstance(enclosing, Signals):
@@ -102,7 +102,7 @@ class Signals:
 
 
 @contextlib.contextmanager
-def watching(*, handled: bool = True) -> Iterator[Signals]:
+def handle_signals(*, handled: bool = True) -> Iterator[Signals]:
     """Handle SIGINT and SIGTERM inside the block, and restore the previous handlers afterwards.
 
     Handlers with `only_before_a_run` are not restored; signals are ignored instead: the exit code is final.
@@ -113,8 +113,8 @@ def watching(*, handled: bool = True) -> Iterator[Signals]:
         yield signals
         return
     before = {number: signal.signal(number, signals.handle) for number in _EXIT_CODES}
-    signals.take_over(before[signal.SIGINT])
-    previous_hook, sys.unraisablehook = sys.unraisablehook, _unless_interruption(sys.unraisablehook)
+    signals.take_from(before[signal.SIGINT])
+    previous_hook, sys.unraisablehook = sys.unraisablehook, _ignore_interruptions(sys.unraisablehook)
     try:
         yield signals
     finally:
@@ -122,10 +122,10 @@ def watching(*, handled: bool = True) -> Iterator[Signals]:
         for number, handler in before.items():
             over = signal.SIG_IGN if getattr(handler, "only_before_a_run", False) else handler
             signal.signal(number, over if over is not None else signal.SIG_DFL)
-    signals.pass_on(before[signal.SIGINT])
+    signals.forward_to(before[signal.SIGINT])
 
 
-def _unless_interruption(hook: Callable[[Any], object]) -> Callable[[Any], None]:
+def _ignore_interruptions(hook: Callable[[Any], object]) -> Callable[[Any], None]:
     """Return `sys.unraisablehook` without reports of interruptions, which the next `check` raises again."""
 
     def wrapper(unraisable: Any) -> None:

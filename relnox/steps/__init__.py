@@ -3,7 +3,7 @@
 There is a module for each topic. A step (`core.planning.step.Step`) is a record, made when a task is planned; its
 action (`steps.action.Action`) is made when the plan runs. Classes are imported on first use, `steps.Upload` from
 `relnox.steps.upload`, and modules of steps import what is slow in the methods that use it: plans are made before
-anything runs, and most tasks have few kinds of steps.
+anything runs, and most tasks have few step_classes of steps.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from relnox.steps.undo_bump import UndoBump as UndoBump
     from relnox.steps.upload import Upload as Upload
     from relnox.steps.verify_install import VerifyInstall as VerifyInstall
-    from relnox.steps.write_manifest import WriteCollection as WriteCollection
     from relnox.steps.write_manifest import WriteManifest as WriteManifest
+    from relnox.steps.write_manifest import WriteMergedManifest as WriteMergedManifest
 
-_TOPICS = {
+_CLASSES_BY_MODULE = {
     "attest": "Attest CheckProvenance",
     "await_index": "AwaitIndex",
     "build": "Build",
@@ -76,19 +76,19 @@ _TOPICS = {
     "undo_bump": "UndoBump",
     "upload": "Upload",
     "verify_install": "VerifyInstall",
-    "write_manifest": "WriteCollection WriteManifest",
+    "write_manifest": "WriteMergedManifest WriteManifest",
 }
-_MODULES = {name: topic for topic, names in _TOPICS.items() for name in names.split()}
+_MODULES_BY_CLASS = {name: topic for topic, names in _CLASSES_BY_MODULE.items() for name in names.split()}
 
 
-def kinds() -> tuple[type[Step], ...]:
+def step_classes() -> tuple[type[Step], ...]:
     """Return the classes of all steps; this imports all modules of steps."""
-    return tuple(getattr(import_module(f"{__name__}.{topic}"), name) for name, topic in _MODULES.items())
+    return tuple(getattr(import_module(f"{__name__}.{topic}"), name) for name, topic in _MODULES_BY_CLASS.items())
 
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        if name not in _MODULES:
+        if name not in _MODULES_BY_CLASS:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        return getattr(import_module(f"{__name__}.{_MODULES_BY_CLASS[name]}"), name)

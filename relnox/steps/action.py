@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound="Step")
 
-_CLASSES: dict[type[Step], type[Action[Any]]] = {}
+_ACTION_CLASSES: dict[type[Step], type[Action[Any]]] = {}
 """The class of the action of each class of steps."""
 
 
 class Action(ABC, Generic[S]):
     """Executes a step: checks whether it is done already, applies it if not, and verifies the result.
 
-    A subclass names its step once, as `class Exporting(Action[Export])`.
+    A subclass names its step once, as `class ExportAction(Action[Export])`.
 
     Attributes:
         policy: The policy class that runs with this step need (`relnox.steps.policy`), or None.
@@ -38,7 +38,7 @@ class Action(ABC, Generic[S]):
 
     def __init_subclass__(cls) -> None:
         (step,) = get_args(cls.__orig_bases__[0])  # type: ignore[attr-defined]  # of generic classes (PEP 560)
-        _CLASSES[step] = cls
+        _ACTION_CLASSES[step] = cls
 
     def __init__(self, step: S, run: Run) -> None:
         self.step = step
@@ -64,4 +64,4 @@ class Action(ABC, Generic[S]):
 
 def action_class(step: Step) -> type[Action[Any]]:
     """Return the action class for a step: the one for its class, or else for its nearest base class."""
-    return next(_CLASSES[kind] for kind in type(step).__mro__ if kind in _CLASSES)
+    return next(_ACTION_CLASSES[kind] for kind in type(step).__mro__ if kind in _ACTION_CLASSES)

@@ -10,7 +10,7 @@ from relnox.core.planning.events import StepWarning
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.errors import Failed
-from relnox.steps.export import source_of
+from relnox.steps.export import build_source
 from relnox.steps.project_settings import archive_limits
 
 if TYPE_CHECKING:
@@ -50,21 +50,21 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> C
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
             lists all problems.
     """
-    source = source_of(action.run)
+    source = build_source(action.run)
     release = [building.archives.read(path, archive_limits(action.run)) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
     expected = building.checks.ExpectedArchive(
         name=step.package,
         version=step.version,
         requires=step.requires,
-        tracked_files=_tracked(step.folder, source),
-        parent_folder_files=tuple(_above(step.folder, source)),
+        tracked_files=_tracked_files(step.folder, source),
+        parent_folder_files=tuple(_files_in_parent_folders(step.folder, source)),
         is_private=step.private,
         may_be_empty=step.may_be_empty,
         extensions_are_optional=step.optional_extensions,
     )
     findings = [finding for archive in release for finding in building.checks.check_archive(archive, expected)]
-    findings += [finding for archive in release for finding in _compare_with_tags(archive, step)]
+    findings += [finding for archive in release for finding in _check_version_against_tags(archive, step)]
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     for archive in release:
         if sdist is not None and archive.kind == "wheel":
@@ -83,12 +83,12 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> C
         raise Failed("archive-invalid", f"{step.package}: built archives are invalid:\n{lines}", fix=fixes)
     wheels = [archive for archive in release if archive.kind == "wheel"]
     return CheckedArchives(
-        files=tuple(_distribution(archive) for archive in release),
+        files=tuple(_to_distribution(archive) for archive in release),
         requires=tuple(dict.fromkeys(requirement for wheel in wheels for requirement in wheel.requires)),
     )
 
 
-def _compare_with_tags(archive: Archive, step: Build) -> Iterator[Finding]:
+def _check_version_against_tags(archive: Archive, step: Build) -> Iterator[Finding]:
     """Yield a finding if the version that the backend derived does not match the tags of the commit."""
     if step.tags is None or step.version is not None:
         return
@@ -98,7 +98,7 @@ def _compare_with_tags(archive: Archive, step: Build) -> Iterator[Finding]:
         )
 
 
-def _distribution(archive: Archive) -> Distribution:
+def _to_distribution(archive: Archive) -> Distribution:
     digests = building.archives.hash_file(archive.path)
     return Distribution(
         package=archive.name,
@@ -111,7 +111,7 @@ def _distribution(archive: Archive) -> Distribution:
     )
 
 
-def _above(folder: str, source: Source) -> Iterator[tuple[str, bytes]]:
+def _files_in_parent_folders(folder: str, source: Source) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the files that backends copy from parent folders, the nearest folder first."""
     if source.export is None:
         return
@@ -124,7 +124,7 @@ def _above(folder: str, source: Source) -> Iterator[tuple[str, bytes]]:
             return
 
 
-def _tracked(folder: str, source: Source) -> frozenset[str] | None:
+def _tracked_files(folder: str, source: Source) -> frozenset[str] | None:
     """Return the paths of the tracked files in a folder, relative to it, or None if no commit is built."""
     if source.tracked is None:
         return None

@@ -39,10 +39,10 @@ def best_archive(downloads: Iterable[Archive], package: str, python: str) -> Arc
 @cache
 def _tag_ranks(python: str) -> Mapping[Tag, int]:
     """Return the wheel tags that a Python supports on this machine, with the rank of each; 0 is the best."""
-    return {tag: rank for rank, tag in enumerate(_tags(python))}
+    return {tag: rank for rank, tag in enumerate(_supported_tags(python))}
 
 
-def _tags(python: str) -> Iterator[Tag]:
+def _supported_tags(python: str) -> Iterator[Tag]:
     """Yield the wheel tags that the running Python or another CPython supports here, best first (PEP 425)."""
     from packaging import tags
 

@@ -58,7 +58,7 @@ class Attest(Step, kw_only=True):
         return f"sign {listing([file.filename for file in self.files])}{by} ({self.policy})"
 
 
-class Attesting(Action[Attest]):
+class AttestAction(Action[Attest]):
     """Signs files, unless they have valid attestations."""
 
     def __init__(self, step: Attest, run: Run) -> None:
@@ -69,7 +69,9 @@ class Attesting(Action[Attest]):
     def check(self) -> str | None:
         """Skip the step if each file has a valid attestation next to it."""
         folder = self.run.root / self.step.folder
-        self._unsigned = [file for file in self.step.files if not is_attested(folder, file, self.step.publisher)]
+        self._unsigned = [
+            file for file in self.step.files if not has_valid_attestation(folder, file, self.step.publisher)
+        ]
         if self._unsigned:
             return None
         return f"{counted(len(self.step.files), 'file')} with valid attestations"
@@ -125,7 +127,7 @@ class Attesting(Action[Attest]):
         from relnox.indexes import attestations
         from relnox.system.files import replace_file
 
-        content = _retrying(lambda: signatory.sign(file), file, deadline)
+        content = _sign_with_retries(lambda: signatory.sign(file), file, deadline)
         try:
             attestations.verify(content, file, self.step.publisher)
         except attestations.Unverified as error:
@@ -134,11 +136,11 @@ class Attesting(Action[Attest]):
                 f"the signing service returned an attestation that is not valid: {error.message}",
                 fix="sign in the job that uploads, with the identity of the trusted publisher",
             ) from error
-        replace_file(_path(self.run.root / self.step.folder, file), content)
+        replace_file(_attestation_path(self.run.root / self.step.folder, file), content)
         self._signed.add(file.filename)
 
 
-def _retrying(sign: Callable[[], bytes], file: Distribution, deadline: Deadline) -> bytes:
+def _sign_with_retries(sign: Callable[[], bytes], file: Distribution, deadline: Deadline) -> bytes:
     from relnox.system.network import TransientError
 
     while True:
@@ -186,7 +188,7 @@ class CheckProvenance(Step, kw_only=True):
         return ((f"listings of {self.index}", 32),)
 
 
-class CheckingProvenance(Action[CheckProvenance]):
+class CheckProvenanceAction(Action[CheckProvenance]):
     """Verifies the provenance of published files offline."""
 
     def apply(self) -> None:
@@ -211,7 +213,7 @@ class CheckingProvenance(Action[CheckProvenance]):
                 )
         self._without = without
         if without and step.policy == "required":
-            raise provenance_missing(step.index, without)
+            raise missing_provenance_error(step.index, without)
 
     def verify(self) -> str:
         by = f", by {' and '.join(dict.fromkeys(self._publishers))}" if self._publishers else ""
@@ -219,7 +221,7 @@ class CheckingProvenance(Action[CheckProvenance]):
         return f"provenance of {counted(len(self._publishers), 'file')} verified{by}{without}"
 
 
-def attestations_of(step: Upload, run: Run) -> tuple[Path, ...]:
+def attestations_to_upload(step: Upload, run: Run) -> tuple[Path, ...]:
     """Return the attestation files to upload with a file.
 
     Raises:
@@ -228,8 +230,8 @@ def attestations_of(step: Upload, run: Run) -> tuple[Path, ...]:
     if step.attestations == "off":
         return ()
     folder = run.root / step.folder
-    if is_attested(folder, step.file, step.publisher):
-        return (_path(folder, step.file),)
+    if has_valid_attestation(folder, step.file, step.publisher):
+        return (_attestation_path(folder, step.file),)
     if step.attestations == "required":
         raise Failed(
             "attestation-missing",
@@ -239,7 +241,7 @@ def attestations_of(step: Upload, run: Run) -> tuple[Path, ...]:
     return ()
 
 
-def is_attested(folder: Path, file: Distribution, publisher: Publisher | None) -> bool:
+def has_valid_attestation(folder: Path, file: Distribution, publisher: Publisher | None) -> bool:
     """Return whether a valid attestation is stored next to a file.
 
     Args:
@@ -250,13 +252,13 @@ def is_attested(folder: Path, file: Distribution, publisher: Publisher | None) -
     from relnox.indexes import attestations
 
     try:
-        attestations.verify(_path(folder, file).read_bytes(), file, publisher)
+        attestations.verify(_attestation_path(folder, file).read_bytes(), file, publisher)
     except (FileNotFoundError, attestations.Unverified):
         return False
     return True
 
 
-def provenance_missing(index: str, names: Sequence[str]) -> Conflict:
+def missing_provenance_error(index: str, names: Sequence[str]) -> Conflict:
     """Return the error for public files without provenance, which cannot be added afterwards."""
     return Conflict(
         "provenance-missing",
@@ -265,5 +267,5 @@ def provenance_missing(index: str, names: Sequence[str]) -> Conflict:
     )
 
 
-def _path(folder: Path, file: Distribution) -> Path:
+def _attestation_path(folder: Path, file: Distribution) -> Path:
     return folder / f"{file.filename}{SUFFIX}"

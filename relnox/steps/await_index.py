@@ -32,11 +32,11 @@ _CONCURRENT_DOWNLOADS = 8
 """Per package."""
 
 
-_PROPOSED_WAIT = 600
+_SUGGESTED_WAIT = 600
 """Seconds for `--wait` in a fix, for a release that another job has just uploaded."""
 
 
-_MISMATCH_TIME = 30.0
+_MAX_MISMATCH_TIME = 30.0
 """Seconds that an index may serve different bytes than it lists: a proxy may return an error page for a while."""
 
 
@@ -74,7 +74,7 @@ class AwaitIndex(Step, kw_only=True):
         return ((f"listings of {self.index}", 32),)
 
 
-class Awaiting(Action[AwaitIndex]):
+class AwaitIndexAction(Action[AwaitIndex]):
     """Waits until the index lists all files of a release with their hashes, and serves their bytes."""
 
     def apply(self) -> None:
@@ -95,23 +95,23 @@ class Awaiting(Action[AwaitIndex]):
             transient_error, names = "", set[str]()
             try:
                 names = self._publication.check_listing(
-                    self.step.index, self.step.files, deadline=deadline, uploaded=self._uploads
+                    self.step.index, self.step.files, deadline=deadline, uploaded=self._run_uploads_files
                 )
-                self._compare([file for file in self.step.files if file.filename in names], deadline)
+                self._compare_downloads([file for file in self.step.files if file.filename in names], deadline)
             except TransientError as error:
                 transient_error = f" ({error.message})"
-            if len(self._verified) == len(self.step.files):
+            if len(self._verified_names) == len(self.step.files):
                 return
             mismatches = [
                 name for name, served in self._served.items() if served.observation is Observation.MISMATCH
             ]
             if mismatches:
                 mismatch_since = network.deadlines.CLOCK.now() if mismatch_since is None else mismatch_since
-                if network.deadlines.CLOCK.now() - mismatch_since >= _MISMATCH_TIME:
-                    raise self._content_differs(mismatches)
-            self._stop_if_quarantined(transient_error)
+                if network.deadlines.CLOCK.now() - mismatch_since >= _MAX_MISMATCH_TIME:
+                    raise self._content_error(mismatches)
+            self._fail_if_quarantined(transient_error)
             if not (left := deadline.left()):
-                raise self._not_verified(names, transient_error)
+                raise self._timeout_error(names, transient_error)
             deadline.wait(min(pause, left), f"{self.step.index} does not list and serve the whole release yet")
             pause = min(pause * 2, _MAX_POLL_INTERVAL)
 
@@ -135,19 +135,19 @@ class Awaiting(Action[AwaitIndex]):
         return self.run.service(Publication)
 
     @property
-    def _uploads(self) -> bool:
+    def _run_uploads_files(self) -> bool:
         """Whether this run uploads the files."""
         return bool(self.step.needs)
 
     @property
-    def _verified(self) -> set[str]:
+    def _verified_names(self) -> set[str]:
         return {name for name, served in self._served.items() if served.observation is Observation.MATCH}
 
-    def _compare(self, files: Sequence[Distribution], deadline: Deadline) -> None:
+    def _compare_downloads(self, files: Sequence[Distribution], deadline: Deadline) -> None:
         """Download and compare the files that are not verified yet, concurrently."""
         from concurrent.futures import ThreadPoolExecutor
 
-        unverified = [file for file in files if file.filename not in self._verified]
+        unverified = [file for file in files if file.filename not in self._verified_names]
 
         def compare(file: Distribution) -> None:
             step, name = self.step, file.filename
@@ -167,7 +167,7 @@ class Awaiting(Action[AwaitIndex]):
             compare(unverified[0])  # in this thread
             list(rest)
 
-    def _stop_if_quarantined(self, transient_error: str) -> None:
+    def _fail_if_quarantined(self, transient_error: str) -> None:
         """Raise the error if the project is quarantined, since its files cannot be downloaded (PEP 792)."""
         listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
         if not transient_error and listing.status == "quarantined":
@@ -178,7 +178,7 @@ class Awaiting(Action[AwaitIndex]):
                 fix="contact the index operator, and rerun the command when the quarantine has ended",
             )
 
-    def _content_differs(self, names: Sequence[str]) -> Conflict:
+    def _content_error(self, names: Sequence[str]) -> Conflict:
         built = {file.filename: file.sha256 for file in self.step.files}
         lines = "".join(f"\n  {name} {self._served[name].detail}, built {built[name]}" for name in names)
         return Conflict(
@@ -188,9 +188,9 @@ class Awaiting(Action[AwaitIndex]):
             fix="report it to the index operator, or check for a proxy or login page in front of the index",
         )
 
-    def _not_verified(self, listed_names: set[str], transient_error: str) -> TryLater:
+    def _timeout_error(self, listed_names: set[str], transient_error: str) -> TryLater:
         step = self.step
-        unverified = [file.filename for file in step.files if file.filename not in self._verified]
+        unverified = [file.filename for file in step.files if file.filename not in self._verified_names]
         details = {name: served.detail for name, served in self._served.items()}
         states = {
             "not listed": [name for name in unverified if name not in listed_names],
@@ -205,7 +205,7 @@ class Awaiting(Action[AwaitIndex]):
             f"{step.package} {step.version} could not be verified on {step.index} "
             f"within {waits.format_duration(step.deadline)}{transient_error}:{lines}",
             fix="check the status page of the index, and rerun the command later (it uploads only missing files)"
-            if self._uploads
+            if self._run_uploads_files
             else f"publish it: {fixes.command('publish')}{index}; if another job has just uploaded it: "
-            f"{fixes.command('verify-install')}{index} --wait {_PROPOSED_WAIT}",
+            f"{fixes.command('verify-install')}{index} --wait {_SUGGESTED_WAIT}",
         )

@@ -22,9 +22,9 @@ from relnox.steps import build_inputs
 from relnox.steps.action import Action
 from relnox.steps.archive_checks import check_archives
 from relnox.steps.building_services import BuildingServices
-from relnox.steps.export import source_of
-from relnox.steps.output_folder import check_unchanged, move_to, staging_folder
-from relnox.steps.project_settings import find_owners
+from relnox.steps.export import build_source
+from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
+from relnox.steps.project_settings import find_packages_with_module
 from relnox.system import process
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Build(Step, kw_only=True):
         return self.package
 
 
-class Building(Action[Build]):
+class BuildAction(Action[Build]):
     """Builds a package into a staging folder, checks the archives, and moves them to the output folder."""
 
     def check(self) -> str | None:
@@ -136,7 +136,7 @@ class Building(Action[Build]):
         files = manifest.files_of(self.step.package)
         paths = [self.run.root / self.step.output / file.filename for file in files]
         try:
-            same = inputs.digest == self._digest(inputs.requires)
+            same = inputs.digest == self._digest_inputs(inputs.requires)
             if not same or not all(path.is_file() for path in paths):
                 return None
             archives = check_archives(paths, self.step, self)
@@ -151,21 +151,21 @@ class Building(Action[Build]):
 
     def apply(self) -> None:
         """Build, check the archives, and move them to the output folder."""
-        self.run.service(BuildingServices).warm_twine()
-        source = source_of(self.run)
+        self.run.service(BuildingServices).start_twine_server()
+        source = build_source(self.run)
         output = self.run.root / self.step.output
         with staging_folder(output, self.step.package) as staging:
             requirement_sets: set[tuple[str, ...]] = set()
-            with _fix_names_sibling(self.step, self.run):
+            with _suggest_missing_sibling(self.step, self.run):
                 paths = build(self.step, source.folder / self.step.folder, staging, self.run, requirement_sets)
             archives = check_archives(paths, self.step, self)
-            move_to(output, paths)
+            move_files(output, paths)
         inputs = None
         if self.step.inputs is not None:
             requires = tuple(sorted(requirement_sets))
             inputs = BuildInputs(
                 package=self.step.package,
-                digest=self._digest(requires),
+                digest=self._digest_inputs(requires),
                 requires=requires,
                 commit=source.commit,
             )
@@ -179,13 +179,13 @@ class Building(Action[Build]):
             check_unchanged(self.run.root / self.step.output / file.filename, file)
         return ", ".join(file.filename for file in self.result.files)
 
-    def _digest(self, requires: Iterable[tuple[str, ...]]) -> str:
+    def _digest_inputs(self, requires: Iterable[tuple[str, ...]]) -> str:
         step = self.step
         pool = self.run.service(BuildingServices).environment_pool(
             step.installer, "", keep_environments=step.keep_environments
         )
         return build_inputs.digest(
-            build_inputs.with_generated_files(self.run, step.package, step.inputs),
+            build_inputs.digest_with_generated_files(self.run, step.package, step.inputs),
             requires,
             pool,
             step.pythons,
@@ -195,12 +195,12 @@ class Building(Action[Build]):
 
 
 @contextlib.contextmanager
-def _fix_names_sibling(step: Build, run: Run) -> Iterator[None]:
+def _suggest_missing_sibling(step: Build, run: Run) -> Iterator[None]:
     """If a build fails because a module of a sibling is missing, name that sibling in the fix of the error."""
     try:
         yield
     except building.backend.MissingModuleError as error:
-        module, owners = find_owners(step.package, error.modules, run)
+        module, owners = find_packages_with_module(step.package, error.modules, run)
         if owners:
             error.fix = (
                 f'add "{owners[0]}" to requires in [build-system] of {step.package}, so that it is built first '
@@ -230,7 +230,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
     conditions = conditions or building.conditions.DEFAULT
     variables = run.variables(more=conditions.environment_variables(step.epoch))
     if step.command:
-        return _run_command(step, source, into, run, variables, conditions)
+        return _run_build_command(step, source, into, run, variables, conditions)
     built = built_packages(run)
     siblings = {
         name: run.root / step.output / file.filename
@@ -273,7 +273,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
         return paths
 
 
-def _run_command(  # noqa: PLR0913, PLR0917 - as above
+def _run_build_command(  # noqa: PLR0913, PLR0917 - as above
     step: Build, source: Path, into: Path, run: Run, variables: Mapping[str, str], conditions: BuildConditions
 ) -> list[Path]:
     """Build the archives with the project's own build command."""

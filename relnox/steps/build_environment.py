@@ -16,7 +16,7 @@ from relnox.steps.building_services import BuildingServices
 if TYPE_CHECKING:
     from relnox.building.environment_pool import BuildEnvironmentPool
 
-_INSTALLATIONS = 8
+_CONCURRENT_INSTALLATIONS = 8
 """Environments that are created at once: they mostly wait for the index or the disk."""
 
 
@@ -47,7 +47,7 @@ class PrepareBuildEnvironment(Step, kw_only=True):
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
-        return (("installing", _INSTALLATIONS),)
+        return (("installing", _CONCURRENT_INSTALLATIONS),)
 
     @property
     def key(self) -> str:
@@ -58,7 +58,7 @@ class PrepareBuildEnvironment(Step, kw_only=True):
         return f"prepare build environment with {', '.join(self.requires)}"
 
 
-class PreparingEnvironment(Action[PrepareBuildEnvironment]):
+class PrepareBuildEnvironmentAction(Action[PrepareBuildEnvironment]):
     """Creates an environment for builds, and starts the warm process of their backend."""
 
     @property
@@ -76,7 +76,7 @@ class PreparingEnvironment(Action[PrepareBuildEnvironment]):
             if inputs is None or name not in previous:
                 return False
             digest = build_inputs.digest(
-                build_inputs.with_generated_files(self.run, name, inputs),
+                build_inputs.digest_with_generated_files(self.run, name, inputs),
                 previous[name].requires,
                 self.pool,
                 self.step.pythons,

@@ -23,7 +23,7 @@ def previous_inputs(run: Run, output: str) -> dict[str, BuildInputs]:
     return {} if manifest is None else {inputs.package: inputs for inputs in manifest.inputs}
 
 
-def with_generated_files(run: Run, package: str, digest: str | None) -> str | None:
+def digest_with_generated_files(run: Run, package: str, digest: str | None) -> str | None:
     """Return the digest extended by the files that hooks generated for a package, or None if `digest` is None."""
     generated = generated_files(run, package)
     if digest is None or not generated:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.steps.run import Run
 
-_NOT_FOR_BUILDS = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE")
+_IGNORED_UV_VARIABLES = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE")
 """Variables that affect `uv pip` but not `uv build`."""
 
 
@@ -77,7 +77,7 @@ class BuildingServices(Service):
                 )
             )
 
-    def warm_twine(self) -> ForkServer | None:
+    def start_twine_server(self) -> ForkServer | None:
         """Return a fork server with twine imported, started on first use, or None if the system cannot fork."""
         with self._lock:
             if self._twine is None and building.workers.can_fork_safely():
@@ -100,9 +100,9 @@ class BuildingServices(Service):
                 variables = {
                     name: value
                     for name, value in self.installer_variables().items()
-                    if name not in _NOT_FOR_BUILDS
+                    if name not in _IGNORED_UV_VARIABLES
                 }
-                selected = building.environments.find_installer(installer, variables, self._uv_folder())
+                selected = building.environments.find_installer(installer, variables, self._make_uv_folder())
                 self._pools[installer, python] = building.environment_pool.BuildEnvironmentPool(
                     installer=selected,
                     python=building.interpreters.find_interpreter(python).path,
@@ -120,7 +120,7 @@ class BuildingServices(Service):
             return (settings.PackageSource("index", index, "the project's settings"),)
         return settings.find_package_sources(installer, self.installer_variables(), self._run.root)
 
-    def _uv_folder(self) -> Path:
+    def _make_uv_folder(self) -> Path:
         """Create a folder with a uv.toml that contains only the project settings that apply to builds.
 
         With the project's own files, `uv pip` would apply settings of the project's environment to builds.

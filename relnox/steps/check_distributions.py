@@ -60,14 +60,14 @@ class CheckDistributions(Step, kw_only=True):
         return f"check the archives' metadata{', warnings are errors' if self.strict else ''}"
 
 
-class Checking(Action[CheckDistributions]):
+class CheckDistributionsAction(Action[CheckDistributions]):
     """Checks all archives with `twine check`, in processes that were started during the builds."""
 
     def check(self) -> str | None:
         """Skip the check if all archives are reused, since those passed it when they were built."""
         if not built_packages(self.run):
             return "nothing was built"
-        return None if self._files else "nothing new was built"
+        return None if self._files_to_check else "nothing new was built"
 
     def apply(self) -> None:
         """Run `twine check`, and report its results for each file.
@@ -76,10 +76,10 @@ class Checking(Action[CheckDistributions]):
         """
         from concurrent.futures import ThreadPoolExecutor
 
-        files = self._files
+        files = self._files_to_check
         count = min(process.processors(), 1 + len(files) // _FILES_PER_PROCESS)
         with ThreadPoolExecutor(count) as pool:
-            processes = tuple(pool.map(self._twine, (files[start::count] for start in range(count))))
+            processes = tuple(pool.map(self._run_twine, (files[start::count] for start in range(count))))
         results = [
             result
             for completed in processes
@@ -93,7 +93,7 @@ class Checking(Action[CheckDistributions]):
         files_by_warning: dict[tuple[str, str], list[str]] = {}
         for result in results:
             if result not in failures:
-                for message in _relevant(result.messages):
+                for message in _without_missing_content_type(result.messages):
                     files_by_warning.setdefault((owners[result.file], message), []).append(result.file)
         self.warnings = tuple(
             StepWarning("twine-check", ", ".join(names), message, _readme_fix([message]))
@@ -108,7 +108,9 @@ class Checking(Action[CheckDistributions]):
             failed.check("twine check", fix=f"run it yourself: twine check {self.step.output}/*")
         files_by_problem: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for result in failures:
-            files_by_problem.setdefault((owners[result.file], _relevant(result.messages)), []).append(result.file)
+            files_by_problem.setdefault(
+                (owners[result.file], _without_missing_content_type(result.messages)), []
+            ).append(result.file)
         rejected = frozenset(owner for owner, _ in files_by_problem)
         self.result = CheckedDistributions(with_messages=with_messages, rejected=rejected)
         self._remove_archives([built[name] for name in rejected])
@@ -126,11 +128,11 @@ class Checking(Action[CheckDistributions]):
         for file in (file for package in packages if not package.reused for file in package.files):
             (self.run.root / self.step.output / file.filename).unlink(missing_ok=True)
 
-    def _twine(self, files: Sequence[Path]) -> process.Completed:
+    def _run_twine(self, files: Sequence[Path]) -> process.Completed:
         arguments = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]
         variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
         on_line = self.on_line
-        if (warm := self.run.service(BuildingServices).warm_twine()) is None:
+        if (warm := self.run.service(BuildingServices).start_twine_server()) is None:
             return process.run([sys.executable, "-m", "twine", *arguments], env=variables, on_line=on_line)
         return building.workers.Fork(warm).run_script(
             [building.workers.find_twine_script(), *arguments],
@@ -141,10 +143,10 @@ class Checking(Action[CheckDistributions]):
         )
 
     def verify(self) -> str:
-        return f"twine check passed ({counted(len(self._files), 'archive')})"
+        return f"twine check passed ({counted(len(self._files_to_check), 'archive')})"
 
     @property
-    def _files(self) -> list[Path]:
+    def _files_to_check(self) -> list[Path]:
         """Return the archives to check: all with --strict, otherwise the new ones and those with warnings."""
         return [
             self.run.root / self.step.output / file.filename
@@ -156,7 +158,7 @@ class Checking(Action[CheckDistributions]):
         ]
 
 
-def _relevant(messages: tuple[str, ...]) -> tuple[str, ...]:
+def _without_missing_content_type(messages: tuple[str, ...]) -> tuple[str, ...]:
     """Return the messages without the one that a missing readme has no content type."""
     return (_README_MISSING,) if _README_MISSING in messages else messages
 

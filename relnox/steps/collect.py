@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_CHUNK = 1 << 20
+_CHUNK_SIZE = 1 << 20
 
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
-_READABLE = 0o644
+_FILE_MODE = 0o644
 
 
 class Collect(Step, kw_only=True):
@@ -59,19 +59,19 @@ class Collect(Step, kw_only=True):
         return f"collect {self.package} {self.version} into {self.output}: {files}{signed}"
 
 
-class Collecting(Action[Collect]):
+class CollectAction(Action[Collect]):
     """Copies one package's files to the output folder."""
 
     def check(self) -> str | None:
         """Skip the step if all files exist with the right content."""
-        return None if self._missing() else f"{self.step.output} has all {self._count}"
+        return None if self._missing_files() else f"{self.step.output} has all {self._describe_files}"
 
     def apply(self) -> None:
         output = self.run.root / self.step.output
         try:
             make_output_folder(output)
             with TemporaryFolder(output) as staging:
-                for folder, name, sha256 in self._missing():
+                for folder, name, sha256 in self._missing_files():
                     _copy(self.run.root / folder / name, output / name, sha256, staging.path)
         except OSError as error:
             raise Failed(
@@ -81,31 +81,31 @@ class Collecting(Action[Collect]):
             ) from error
 
     def verify(self) -> str:
-        if missing := self._missing():
+        if missing := self._missing_files():
             raise Failed(
                 "file-changed",
                 f"{self.step.output}/{missing[0][1]} changed after it was copied",
                 fix="stop other programs that write into that folder, then rerun the command",
             )
-        return f"{self._count} with the hashes of the jobs' manifests"
+        return f"{self._describe_files} with the hashes of the jobs' manifests"
 
     @property
-    def _count(self) -> str:
+    def _describe_files(self) -> str:
         signed = len(self.step.attestations)
         return counted(len(self.step.files), "file") + (f" and {counted(signed, 'attestation')}" if signed else "")
 
-    def _missing(self) -> list[tuple[str, str, str]]:
+    def _missing_files(self) -> list[tuple[str, str, str]]:
         """Return the folder, name and SHA-256 of each file that is not copied yet."""
         output = self.run.root / self.step.output
         files = [(folder, file.filename, file.sha256) for folder, file in self.step.files]
         return [
             (folder, name, sha256)
             for folder, name, sha256 in (*files, *self.step.attestations)
-            if not _has_content(output / name, sha256)
+            if not _has_hash(output / name, sha256)
         ]
 
 
-def _has_content(path: Path, sha256: str) -> bool:
+def _has_hash(path: Path, sha256: str) -> bool:
     return path.is_file() and building.archives.hash_file(path).sha256 == sha256
 
 
@@ -113,8 +113,8 @@ def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
     """Copy a file; it gets its final name only when it is completely on the disk and its hash is correct."""
     staged = staging / target.name
     copied = hashlib.sha256()
-    with source.open("rb") as content, os.fdopen(os.open(staged, _NEW, _READABLE), "wb") as out:
-        while chunk := content.read(_CHUNK):
+    with source.open("rb") as content, os.fdopen(os.open(staged, _CREATE_FLAGS, _FILE_MODE), "wb") as out:
+        while chunk := content.read(_CHUNK_SIZE):
             copied.update(chunk)
             out.write(chunk)
         out.flush()

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from relnox.steps.bump_record import Pending
 
 
-def begins_development(pending: Pending) -> bool:
+def has_development_commit(pending: Pending) -> bool:
     """Return whether a bump commits the next development version after the release."""
     return any(isinstance(step, CommitDevelopment) for step in pending.steps)
 
 
-def made_commits(pending: Pending, git: Git) -> tuple[tuple[Commit, str], ...]:
+def existing_commits(pending: Pending, git: Git) -> tuple[tuple[Commit, str], ...]:
     """Return the commits of a bump that are the last ones of HEAD, the oldest first, each with its id.
 
     The result is empty if other commits follow. Commits are recognized by the content of a file,
@@ -31,7 +31,7 @@ def made_commits(pending: Pending, git: Git) -> tuple[tuple[Commit, str], ...]:
     stages = pending.stages
     for count in range(len(stages), 0, -1):
         edits, _ = stages[count - 1]
-        if _ends_with(edits, git):
+        if _head_has_edits(edits, git):
             commits = [commit for _, commit in stages[:count]]
             ids = [git.resolve_commit(f"HEAD~{count - number}") or "" for number in range(1, count + 1)]
             return tuple(zip(commits, ids, strict=True))
@@ -46,7 +46,7 @@ def released_commit(pending: Pending, git: Git) -> str | None:
     """
     if pending.tags and not any(isinstance(step, Commit) for step in pending.steps):
         return pending.head if pending.head is not None and git.is_ancestor(pending.head) else None
-    commits = made_commits(pending, git) if begins_development(pending) else ()
+    commits = existing_commits(pending, git) if has_development_commit(pending) else ()
     if not commits:
         return None
     step, commit = commits[-1]
@@ -55,7 +55,7 @@ def released_commit(pending: Pending, git: Git) -> str | None:
     return commits[-2][1] if len(commits) > 1 else pending.head
 
 
-def _ends_with(edits: Sequence[Edit], git: Git) -> bool:
+def _head_has_edits(edits: Sequence[Edit], git: Git) -> bool:
     """Return whether HEAD is the commit that made these edits."""
     sample = next((edit for edit in edits if edit.after is not None), None)
     if sample is None or sample.after is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from relnox.steps.run import Run
 
-_DUE = "due-hooks"
+_FOLDER_NAME = "due-hooks"
 
 
 class NewDueHook(Record, kw_only=True):
@@ -44,22 +44,22 @@ class RecordDueHook(Step, kw_only=True):
         return f"record that the {self.hook.event} hook is due: {self.hook.hook.command}"
 
 
-class RecordingDueHook(Action[RecordDueHook]):
+class RecordDueHookAction(Action[RecordDueHook]):
     """Records that a hook is due, in the private folder of the checkout."""
 
     def check(self) -> str | None:
         """Skip the step if an earlier run recorded the hook."""
-        return "already recorded" if record_of(self.step.hook, self.run).exists() else None
+        return "already recorded" if due_record_path(self.step.hook, self.run).exists() else None
 
     def apply(self) -> None:
-        path = record_of(self.step.hook, self.run)
+        path = due_record_path(self.step.hook, self.run)
         files.make_private_folder(self.run.private)
         files.make_private_folder(path.parent)
         files.replace_file(path, f"{self.step.hook.title}\n".encode(), mode=0o600, keep_mode=False)
         self.result = NewDueHook(key=self.step.hook.key)
 
     def verify(self) -> str:
-        path = record_of(self.step.hook, self.run)
+        path = due_record_path(self.step.hook, self.run)
         if not path.exists():
             raise Failed(
                 "hook-not-recorded", f"{path} does not exist after it was written", fix="rerun the command"
@@ -67,7 +67,7 @@ class RecordingDueHook(Action[RecordDueHook]):
         return "recorded"
 
 
-def record_of(step: RunHook, run: Run) -> Path:
+def due_record_path(step: RunHook, run: Run) -> Path:
     """Return the path of the file that records that a hook is due for a release on an index."""
     identity = [step.event, step.number, step.index, sorted(file.sha256 for file in step.files)]
-    return run.private / _DUE / serialization.digest(identity)[:32]
+    return run.private / _FOLDER_NAME / serialization.digest(identity)[:32]

@@ -34,7 +34,7 @@ class EditFiles(Step, kw_only=True):
         return self.edits
 
 
-class EditingFiles(Action[EditFiles]):
+class EditFilesAction(Action[EditFiles]):
     """Edits files, all or none."""
 
     policy = Transaction

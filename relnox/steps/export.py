@@ -54,7 +54,7 @@ def generated_files(run: Run, package: str | None = None) -> dict[str, str | Non
     }
 
 
-def source_of(run: Run) -> Source:
+def build_source(run: Run) -> Source:
     """Return the source that a run builds: the exported commit with generated files, or the working tree."""
     source = run.result(Source) or Source(folder=run.root)
     generated = generated_files(run)
@@ -81,7 +81,7 @@ class Export(Step, kw_only=True):
         return f"export commit {self.commit[:10]} (without uncommitted changes)"
 
 
-class Exporting(Action[Export]):
+class ExportAction(Action[Export]):
     """Exports the commit to build into a scratch folder."""
 
     def apply(self) -> None:

@@ -57,7 +57,7 @@ class Download(Step, kw_only=True):
         return f"download {listing([file.filename for file in self.files])} from {self.index}, compare hashes"
 
 
-class Downloading(Action[Download]):
+class DownloadAction(Action[Download]):
     """Downloads the release's files from the index; only files with the right hash are used."""
 
     def apply(self) -> None:
@@ -81,11 +81,11 @@ class Downloading(Action[Download]):
 
     def verify(self) -> str:
         """Report the hashes, which were compared with each download."""
-        return _hashes(self.step.files)
+        return _format_hashes(self.step.files)
 
     def _download(self, file: Distribution, folder: Path, deadline: Deadline) -> Archive:
         from relnox.indexes import client
-        from relnox.steps.published_files import index_file_differs
+        from relnox.steps.published_files import different_file_error
 
         index = self.step.index
         index_file = self.run.indexes.fetch_listing(index, self.step.package, deadline).get(file.filename)
@@ -104,7 +104,7 @@ class Downloading(Action[Download]):
         path = folder / file.filename
         sha256 = client.download(index_file, path, deadline)
         if sha256 != file.sha256:
-            raise index_file_differs(index, file, sha256)
+            raise different_file_error(index, file, sha256)
         return building.checks.read_valid_archive(path, archive_limits(self.run))
 
 
@@ -125,7 +125,7 @@ class CopyFiles(Step, kw_only=True):
         return f"copy {listing([file.filename for file in self.files])} from {self.folder}, compare hashes"
 
 
-class CopyingFiles(Action[CopyFiles]):
+class CopyFilesAction(Action[CopyFiles]):
     """Copies built files, so that the files that were compared are the ones that are installed."""
 
     def apply(self) -> None:
@@ -136,7 +136,7 @@ class CopyingFiles(Action[CopyFiles]):
 
     def verify(self) -> str:
         """Report the hashes, which were compared with each copy."""
-        return _hashes(self.step.files)
+        return _format_hashes(self.step.files)
 
     def _copy(self, file: Distribution, folder: Path) -> Archive:
         source, path = self.run.root / self.step.folder / file.filename, folder / file.filename
@@ -157,5 +157,5 @@ class CopyingFiles(Action[CopyFiles]):
         return building.checks.read_valid_archive(path, archive_limits(self.run))
 
 
-def _hashes(files: Iterable[Distribution]) -> str:
+def _format_hashes(files: Iterable[Distribution]) -> str:
     return "; ".join(f"{file.filename} sha256 {file.sha256[:16]}…" for file in files)

@@ -43,7 +43,7 @@ class CommitDevelopment(Commit, kw_only=True):
     key = "commit-development"
 
 
-class Committing(Action[Commit]):
+class CommitAction(Action[Commit]):
     """Commits exactly the edited files."""
 
     policy = Transaction
@@ -60,50 +60,54 @@ class Committing(Action[Commit]):
         pending = self.run.service(Transaction).pending
         if pending is not None and pending.head == self.before:
             return None  # nothing was committed since the bump began
-        self.committed = git.head_has_same_files(self._files)
-        is_done = self.committed and git.index_matches_head(self._files)
+        self.committed = git.head_has_same_files(self._file_names)
+        is_done = self.committed and git.index_matches_head(self._file_names)
         return f"already committed in {self.before[:10]}" if is_done and self.before is not None else None
 
     def apply(self) -> None:
         """Commit the files; after a failure, reset to the previous commit."""
         git = self.run.checkout
         if self.committed and self.before is not None:
-            changes.reset_index(git, self._files)  # git was killed after the commit, before it wrote the index
+            changes.reset_index(
+                git, self._file_names
+            )  # git was killed after the commit, before it wrote the index
             return
-        self.run.service(Transaction).undo.callback(changes.reset_to, git, self.before, self._files)
+        self.run.service(Transaction).undo.callback(changes.reset_to, git, self.before, self._file_names)
         try:
-            changes.commit(git, self.step.message, self._files)
+            changes.commit(git, self.step.message, self._file_names)
         except Failed as error:
             # Formatters in pre-commit fix the files, fail, and succeed on the second run.
-            if not self._reformatted():
+            if not self._files_changed_by_hook():
                 raise
-            self._accept(error)
-            changes.commit(git, self.step.message, self._files)
+            self._accept_formatting(error)
+            changes.commit(git, self.step.message, self._file_names)
 
     def verify(self) -> str:
         """Check that the commit has the planned content; accept formatting by a commit hook."""
         git = self.run.checkout
-        head = git.head_if_unchanged(self._files)
+        head = git.head_if_unchanged(self._file_names)
         if head is None:
             raise Failed(
                 "hook-changed-files",
                 "files in the commit differ from the planned content (changed by a commit hook)",
                 fix="exclude the files from the hook, or make it accept them",
             )
-        changed = self._reformatted()
+        changed = self._files_changed_by_hook()
         if changed:
-            self._accept(None)
-            changes.reset_index(git, self._files)  # git keeps the files from before the hook there
-        reformatted = f", {listing(changed)} as a commit hook reformatted {_it(changed)}" if changed else ""
+            self._accept_formatting(None)
+            changes.reset_index(git, self._file_names)  # git keeps the files from before the hook there
+        reformatted = (
+            f", {listing(changed)} as a commit hook reformatted {_it_or_count(changed)}" if changed else ""
+        )
         return f"{head[:10]}{reformatted}"
 
-    def _reformatted(self) -> list[str]:
+    def _files_changed_by_hook(self) -> list[str]:
         """Return the files that a commit hook changed."""
         from relnox.source import edits
 
         return [name for name, sha256 in self.step.files if edits.content_digest(self.run.root / name) != sha256]
 
-    def _accept(self, error: Failed | None) -> None:
+    def _accept_formatting(self, error: Failed | None) -> None:
         """Accept the changes that a commit hook made to the files if they are only formatting.
 
         Raises:
@@ -112,7 +116,7 @@ class Committing(Action[Commit]):
         from relnox.source import edits
 
         planned = {edit.file: edit for edit in self.run.service(Transaction).edits_of(self.step)}
-        changed = self._reformatted()
+        changed = self._files_changed_by_hook()
         contents = {name: edits.read_content(self.run.root / name) for name in changed}
         different = [
             name
@@ -132,7 +136,7 @@ class Committing(Action[Commit]):
         )
 
     @property
-    def _files(self) -> list[str]:
+    def _file_names(self) -> list[str]:
         return [name for name, _ in self.step.files]
 
 
@@ -149,7 +153,7 @@ class CreateTags(Step, kw_only=True):
         return f"tag {listing([tag.name for tag in self.tags])}"
 
 
-class Tagging(Action[CreateTags]):
+class CreateTagsAction(Action[CreateTags]):
     """Creates annotated tags on HEAD, or on the release commit if a development version follows it."""
 
     policy = Transaction
@@ -219,7 +223,7 @@ class Push(Step, kw_only=True):
         return f"push {listing([self.branch, *self.tags])} to {self.to} atomically"
 
 
-class Pushing(Action[Push]):
+class PushAction(Action[Push]):
     """Pushes branch and tags atomically; the refs on the remote decide on success, not the exit status."""
 
     policy = Transaction
@@ -235,7 +239,7 @@ class Pushing(Action[Push]):
 
     def apply(self) -> None:
         """Push what is missing; if that fails, check the remote, since an interrupted push may have arrived."""
-        self.run.service(Transaction).make_durable()  # pushed commits must not be lost here
+        self.run.service(Transaction).sync_to_disk()  # pushed commits must not be lost here
         before = self.missing
         branch = self.step.branch if f"refs/heads/{self.step.branch}" in before else ""
         try:
@@ -279,7 +283,7 @@ class Pushing(Action[Push]):
         return git.is_ancestor(local, remote)
 
 
-def _it(names: list[str]) -> str:
+def _it_or_count(names: list[str]) -> str:
     return "it" if len(names) == 1 else "them"
 
 

@@ -64,8 +64,8 @@ def event_document(
             {
                 "name": package.name,
                 "folder": package.folder,
-                "old_version": _text(package.old_version),
-                "version": _text(package.version or next((file.version for file in archives), None)),
+                "old_version": _text_or_none(package.old_version),
+                "version": _text_or_none(package.version or next((file.version for file in archives), None)),
                 "tag": package.tag,
                 "files": [
                     {
@@ -83,5 +83,5 @@ def event_document(
     }
 
 
-def _text(version: object) -> str | None:
+def _text_or_none(version: object) -> str | None:
     return None if version is None else str(version)

@@ -12,7 +12,7 @@ from relnox.core.settings.hook_settings import Event, Hook
 from relnox.core.text import listing
 from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
-from relnox.steps.export import GeneratedFiles, source_of
+from relnox.steps.export import GeneratedFiles, build_source
 from relnox.steps.hook_events import HookPackage, event_document
 from relnox.steps.transaction import Transaction
 
@@ -62,7 +62,7 @@ class RunHook(Step, kw_only=True):
         return f"run {self.event} hook: {self.hook.command}"
 
 
-class RunningHook(Action[RunHook]):
+class RunHookAction(Action[RunHook]):
     """Runs a hook of the project. A hook that was killed runs again."""
 
     policy = Transaction  # which has no effect unless a bump is recorded
@@ -76,12 +76,12 @@ class RunningHook(Action[RunHook]):
         if self.step.skip is not None:
             return self.step.skip
         match self.step.event:
-            case "before-bump" if self._bump_has_begun():
+            case "before-bump" if self._has_bump_begun():
                 return "the bump has begun already"
-            case "after-build" if not self._files():
+            case "after-build" if not self._built_files():
                 return "no archive was built"
             case "after-publish" if not self._is_due():
-                self._due_record.unlink(missing_ok=True)
+                self._due_record_path.unlink(missing_ok=True)
                 return "this release was published before: every upload was skipped"
         return None
 
@@ -92,9 +92,9 @@ class RunningHook(Action[RunHook]):
         # A hook of another event may commit: what is released is fixed by then.
         git = self._checkout() if self.step.event in {"before-bump", "before-build"} else None
         position = git.head_and_branch() if git is not None else None
-        archives = [file for file in self._files() if self._is_unchanged(file)]
+        archives = [file for file in self._built_files() if self._is_unchanged(file)]
         try:
-            self._run()
+            self._run_command()
         except Failed as error:
             if self.step.hook.on_failure == "warn":
                 self.warnings = (StepWarning(error.code, self.step.key, error.message, error.fix or ""),)
@@ -111,22 +111,22 @@ class RunningHook(Action[RunHook]):
                 if self.step.event == "before-bump":
                     self._check_tags(git)
             if self.step.event == "before-build":
-                self._check_and_note_writes()
+                self._check_and_record_writes()
         if self.step.event in {"after-build", "before-publish"}:
             changed = [file.filename for file in archives if not self._is_unchanged(file)]
             hook_effects.check_archives_are_unchanged(self.step.hook, event, changed)
 
     def verify(self) -> str:
         if self.step.event == "after-publish":
-            self._due_record.unlink(missing_ok=True)
+            self._due_record_path.unlink(missing_ok=True)
         return self.detail
 
-    def _run(self) -> None:
+    def _run_command(self) -> None:
         from relnox.source import hooks
 
         step, run = self.step, self.run
         builds = step.event == "before-build"
-        source = source_of(run)
+        source = build_source(run)
         root = source.folder if builds else run.root
         commit = source.commit if builds else run.git.head() if run.git is not None else None
         event = event_document(
@@ -134,7 +134,7 @@ class RunningHook(Action[RunHook]):
             root=str(root),
             commit=commit,
             folder=str(run.root / step.folder) if step.folder is not None else None,
-            files=self._files(),
+            files=self._built_files(),
         )
         if builds:
             self.before = self._written_files()
@@ -152,7 +152,7 @@ class RunningHook(Action[RunHook]):
 
         return file_matches(self.run.root / str(self.step.folder) / file.filename, file.size, file.sha256)
 
-    def _files(self) -> tuple[Distribution, ...]:
+    def _built_files(self) -> tuple[Distribution, ...]:
         """Return the archives of the packages that take part."""
         if self.step.event != "after-build":
             return self.step.files
@@ -163,7 +163,7 @@ class RunningHook(Action[RunHook]):
             file for package in self.step.packages if package.name in built for file in built[package.name].files
         )
 
-    def _bump_has_begun(self) -> bool:
+    def _has_bump_begun(self) -> bool:
         from relnox.source import edits
 
         run = self.run
@@ -194,13 +194,13 @@ class RunningHook(Action[RunHook]):
 
         uploads = any(file.upload is UploadStatus.UPLOADED for file in self.run.service(Publication).files)
         is_new = any(due.key == self.step.key for due in self.run.results(NewDueHook))
-        return uploads or (not is_new and self._due_record.exists())
+        return uploads or (not is_new and self._due_record_path.exists())
 
     @property
-    def _due_record(self) -> Path:
-        from relnox.steps.due_hooks import record_of
+    def _due_record_path(self) -> Path:
+        from relnox.steps.due_hooks import due_record_path
 
-        return record_of(self.step, self.run)
+        return due_record_path(self.step, self.run)
 
     def _written_files(self) -> dict[str, str | None]:
         """Return the files that differ from the commit, including ignored files that the hook declares."""
@@ -219,13 +219,13 @@ class RunningHook(Action[RunHook]):
         run = self.run
         if run.git is None or self.step.event != "before-build":
             return run.git
-        return Git(source_of(run).folder, run.git.prefix)
+        return Git(build_source(run).folder, run.git.prefix)
 
-    def _check_and_note_writes(self) -> None:
+    def _check_and_record_writes(self) -> None:
         """Check that the hook wrote only the files that it declares, and add them to the build."""
         from relnox.source import hook_effects
 
-        after, run, source = self._written_files(), self.run, source_of(self.run)
+        after, run, source = self._written_files(), self.run, build_source(self.run)
         names = [name for name in {**self.before, **after} if self.before.get(name, "") != after.get(name, "")]
         changes = {name: after.get(name) for name in names}
         hook_effects.check_writes_are_declared(self.step.hook, {"event": self.step.event}, names)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relnox.building.installed import InstalledDistribution
 
 
-def wrong_origins(
+def find_wrong_origins(
     installed: Mapping[str, InstalledDistribution], archives: Mapping[str, Archive]
 ) -> Iterator[str]:
     """Yield a message for each package that was not installed from these archives (PEP 610)."""
@@ -23,12 +23,12 @@ def wrong_origins(
         distribution = installed.get(name)
         if distribution is None:
             yield f"{name} is not installed, although {archive.path.name} was passed to the installer"
-        elif _path(distribution.direct_url.get("url", "")) != _path(archive.path.as_uri()):
+        elif _path_of_url(distribution.direct_url.get("url", "")) != _path_of_url(archive.path.as_uri()):
             origin = distribution.direct_url.get("url") or "the trusted index"
             yield f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}"
 
 
-def changed_files(
+def find_changed_files(
     installed: Mapping[str, InstalledDistribution], archives: Mapping[str, Archive]
 ) -> Iterator[str]:
     """Yield a message for each installed file that differs from RECORD; archives are checked when opened."""
@@ -39,24 +39,24 @@ def changed_files(
                 yield f"{name}: {change}"
 
 
-def wrong_versions(
+def find_wrong_versions(
     distribution: InstalledDistribution | None, module_versions: Mapping[str, str | None], release: Version
 ) -> Iterator[str]:
     """Yield a message for each wrong version, in the metadata or in `__version__` of a module."""
-    if distribution is not None and not _is_version(distribution.version, release):
+    if distribution is not None and not _matches_version(distribution.version, release):
         yield f"{distribution.version} is installed, but the release is {release}"
     for name, version in module_versions.items():
-        if version is not None and not _is_version(version, release):
+        if version is not None and not _matches_version(version, release):
             yield f"{name}.__version__ is {version!r}, but the release is {release}"
 
 
-def _path(url: str) -> str:
+def _path_of_url(url: str) -> str:
     from urllib.parse import unquote, urlsplit
 
     return unquote(urlsplit(url).path)
 
 
-def _is_version(text: str, version: Version) -> bool:
+def _matches_version(text: str, version: Version) -> bool:
     """Return whether text is this version; true also for text that is no valid version, such as a commit id."""
     try:
         return Version(text) == version

@@ -14,21 +14,28 @@ if TYPE_CHECKING:
 
     from relnox.building.probing import ProbeFailure, ProbeResult
     from relnox.errors import RelnoxError
-    from relnox.steps.verify_install import Verifying
+    from relnox.steps.verify_install import VerifyInstallAction
     from relnox.system.process import Completed
 
-_NO_RESPONSE = (
+_CONNECTION_ERRORS = (
     *("error sending request", "request failed after", "dns error", "connection refused", "operation timed out"),
     *("newconnectionerror", "temporary failure in name resolution", "read timed out", "connection aborted"),
 )
 """Output of installers when an index does not respond."""
 
 
-_NOT_AVAILABLE = ("no solution found", "could not find a version", "no matching distribution", "was not found in")
+_RESOLUTION_ERRORS = (
+    "no solution found",
+    "could not find a version",
+    "no matching distribution",
+    "was not found in",
+)
 """Output of installers when an index does not have a requirement."""
 
 
-def broken(verifying: Verifying, failures: Sequence[ProbeFailure], result: ProbeResult) -> Failed:
+def broken_install_error(
+    verifying: VerifyInstallAction, failures: Sequence[ProbeFailure], result: ProbeResult
+) -> Failed:
     """Return the error for all failures, with the last output, and a fix for the first failure that has one."""
     lines = [f"  {failure.message}{f' ({failure.location})' if failure.location else ''}" for failure in failures]
     if result.output:
@@ -37,11 +44,11 @@ def broken(verifying: Verifying, failures: Sequence[ProbeFailure], result: Probe
     return Failed(
         "install-broken",
         f"{verifying.release} on Python {verifying.interpreter.version} is installed, but does not work:\n{text}",
-        fix=_fix(verifying, failures, result),
+        fix=_choose_fix(verifying, failures, result),
     )
 
 
-def nothing_to_check(verifying: Verifying) -> Failed:
+def empty_install_error(verifying: VerifyInstallAction) -> Failed:
     """Return the error for a package that was installed, but has nothing to import or run."""
     package, archive = verifying.step.package, verifying.files[verifying.step.package]
     distribution = verifying.installed[archive.name]
@@ -66,7 +73,7 @@ def nothing_to_check(verifying: Verifying) -> Failed:
     )
 
 
-def _fix(verifying: Verifying, failures: Sequence[ProbeFailure], result: ProbeResult) -> str:
+def _choose_fix(verifying: VerifyInstallAction, failures: Sequence[ProbeFailure], result: ProbeResult) -> str:
     package, archive = verifying.step.package, verifying.files[verifying.step.package]
     missing = next((failure.missing_module for failure in failures if failure.missing_module), None)
     if missing is None:
@@ -86,7 +93,7 @@ def _fix(verifying: Verifying, failures: Sequence[ProbeFailure], result: ProbeRe
         )
     if top in sys.stdlib_module_names and top not in result.standard_library:
         return f"{top} is in the standard library of other Pythons only: correct requires-python of {package}"
-    if providers := _providers(verifying, missing):
+    if providers := _find_packages_with_module(verifying, missing):
         return f"{' and '.join(providers)} has {missing}: add it to the dependencies of {package}"
     if any(top == name.partition(".")[0] for name in verifying.modules()):
         return (
@@ -100,7 +107,7 @@ def _fix(verifying: Verifying, failures: Sequence[ProbeFailure], result: ProbeRe
     )
 
 
-def _providers(verifying: Verifying, module: str) -> list[str]:
+def _find_packages_with_module(verifying: VerifyInstallAction, module: str) -> list[str]:
     """Return the other packages of the release whose wheels contain a module or one of its parent packages."""
     return [
         name
@@ -115,19 +122,19 @@ def _providers(verifying: Verifying, module: str) -> list[str]:
     ]
 
 
-def not_installed(verifying: Verifying, ran: Completed) -> RelnoxError:
+def installer_error(verifying: VerifyInstallAction, ran: Completed) -> RelnoxError:
     """Return the error for an installer that failed, with the cause found in its output."""
     action = f"{verifying.release} on Python {verifying.interpreter.version}: installing it"
     output = " ".join(ran.output.lower().split())
     fix = "see the installer's last lines above"
     if "does not support python" in output:
         fix = f"use uv for older Pythons: --installer uv ({fixes.install('relnox[uv]')})"
-    if any(text in output for text in _NOT_AVAILABLE):
+    if any(text in output for text in _RESOLUTION_ERRORS):
         fix = "the trusted index has no matching release: correct the requirement, or publish that one first"
     try:
         ran.check(action, fix=fix)
     except Failed as error:
-        if any(text in output for text in _NO_RESPONSE):
+        if any(text in output for text in _CONNECTION_ERRORS):
             return TryLater(
                 "index-unavailable", error.message, fix="the trusted index does not respond: try again later"
             )

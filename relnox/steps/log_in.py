@@ -27,7 +27,7 @@ class LogIn(Step, kw_only=True):
         return f"get upload tokens for {listing(self.packages)} from {self.index}"
 
 
-class LoggingIn(Action[LogIn]):
+class LogInAction(Action[LogIn]):
     """Gets an upload token for each project, so that errors come before any upload.
 
     Tokens are valid for this run only. Whether a project accepts this publisher is known only with its first file,

@@ -44,7 +44,7 @@ def staging_folder(output: Path, package: str) -> Iterator[Path]:
         yield staging
 
 
-def move_to(folder: Path, files: Iterable[Path]) -> None:
+def move_files(folder: Path, files: Iterable[Path]) -> None:
     """Move files to a folder atomically: their content is on the disk before their names exist."""
     for path in files:
         with path.open("rb") as content:

@@ -19,7 +19,7 @@ from relnox.steps.action import Action
 from relnox.steps.archive_checks import CheckedArchives, check_archives
 from relnox.steps.build import Build, BuiltPackage
 from relnox.steps.building_services import BuildingServices
-from relnox.steps.output_folder import check_unchanged, move_to, staging_folder
+from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
 from relnox.system import process
 from relnox.system.files import replace_file
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.core.release.wheels import Comparison
 
-_TIMEOUT = 6 * 3600.0
+_BUILD_TIMEOUT = 6 * 3600.0
 
 
 class WriteMatrix(Step, kw_only=True):
@@ -42,7 +42,7 @@ class WriteMatrix(Step, kw_only=True):
         return f"write the jobs for platform wheels to {self.file}"
 
 
-class WritingMatrix(Action[WriteMatrix]):
+class WriteMatrixAction(Action[WriteMatrix]):
     """Writes the jobs that build platform wheels to a file."""
 
     def apply(self) -> None:
@@ -82,14 +82,14 @@ class BuildWheels(Step, kw_only=True):
         return f"build {counted(len(self.job.identifiers), 'wheel')} of {self.job.name} with cibuildwheel"
 
 
-class BuildingWheels(Action[BuildWheels]):
+class BuildWheelsAction(Action[BuildWheels]):
     """Builds the wheels of a job from the sdist that is released, and keeps all of them or none."""
 
     def check(self) -> str | None:
         """Skip the build if the manifest of the output folder lists all wheels, and they are still valid."""
-        files = self._files_of_manifest()
+        files = self._files_in_manifest()
         output = self.run.root / self.step.build.output
-        comparison = self._compare([file.filename for file in files])
+        comparison = self._compare_with_job([file.filename for file in files])
         paths = [output / file.filename for file in files]
         if comparison.missing or not all(path.is_file() for path in paths):
             return None
@@ -101,13 +101,13 @@ class BuildingWheels(Action[BuildWheels]):
         archives = check_archives(paths, self.step.build, self)
         if archives.files != files:
             return None
-        self.result = self._built(archives)
+        self.result = self._to_built_package(archives)
         return f"{counted(len(self.step.job.identifiers), 'wheel')} up to date"
 
     def apply(self) -> None:
         """Build the wheels, check them, and move them to the output folder."""
         build = self.step.build
-        sdist = self._sdist()
+        sdist = self._find_sdist()
         output = self.run.root / build.output
         with staging_folder(output, build.package) as staging:
             command = core.wheels.cibuildwheel_command(
@@ -123,14 +123,14 @@ class BuildingWheels(Action[BuildWheels]):
                 [program, *command.argv[1:]],
                 cwd=self.run.root,
                 env=self._services.installer_variables(more=dict(command.environment)),
-                timeout=_TIMEOUT,
+                timeout=_BUILD_TIMEOUT,
                 on_line=self.on_line,
             ).check(
                 f"cibuildwheel for {self.step.job.name}",
                 fix=f"see its whole output: {fixes.command('build-all', '--verbose')}",
             )
             wheel_paths = sorted(staging.glob("*.whl"))
-            comparison = self._compare([sdist.filename, *(path.name for path in wheel_paths)])
+            comparison = self._compare_with_job([sdist.filename, *(path.name for path in wheel_paths)])
             if comparison.missing or comparison.extra:
                 differences = [f"{wheel} is missing" for wheel in comparison.missing]
                 differences += [f"{wheel} was not requested" for wheel in comparison.extra]
@@ -140,11 +140,11 @@ class BuildingWheels(Action[BuildWheels]):
                     fix="select wheels in [tool.relnox.wheels], not in [tool.cibuildwheel]",
                 )
             new = {path.name for path in wheel_paths}
-            others = [output / file.filename for file in self._files_of_manifest() if file.filename not in new]
+            others = [output / file.filename for file in self._files_in_manifest() if file.filename not in new]
             paths = [*(path for path in others if path.is_file()), *wheel_paths]
             archives = check_archives(paths, build, self)
-            move_to(output, wheel_paths)
-        self.result = self._built(archives)
+            move_files(output, wheel_paths)
+        self.result = self._to_built_package(archives)
 
     def verify(self) -> str:
         """Check that the wheels in the output folder are the ones that were checked."""
@@ -153,11 +153,11 @@ class BuildingWheels(Action[BuildWheels]):
             check_unchanged(self.run.root / self.step.build.output / file.filename, file)
         return ", ".join(file.filename for file in files if file.kind == "wheel")
 
-    def _sdist(self) -> Distribution:
+    def _find_sdist(self) -> Distribution:
         """Return the sdist in the manifest of the output folder, which must be built from the current commit."""
         output, package = self.step.build.output, self.step.build.package
         manifest = self._services.earlier_manifest(output)
-        sdist = next((file for file in self._files_of_manifest() if file.kind == "sdist"), None)
+        sdist = next((file for file in self._files_in_manifest() if file.kind == "sdist"), None)
         if manifest is None or sdist is None or not (self.run.root / output / sdist.filename).is_file():
             raise Failed(
                 "sdist-missing",
@@ -178,12 +178,12 @@ class BuildingWheels(Action[BuildWheels]):
         check_unchanged(self.run.root / output / sdist.filename, sdist)
         return sdist
 
-    def _files_of_manifest(self, package: str | None = None) -> tuple[Distribution, ...]:
+    def _files_in_manifest(self, package: str | None = None) -> tuple[Distribution, ...]:
         """Return a package's files in the manifest: the sdist, and wheels of earlier jobs on this machine."""
         manifest = self._services.earlier_manifest(self.step.build.output)
         return manifest.files_of(package or self.step.build.package) if manifest is not None else ()
 
-    def _built(self, archives: CheckedArchives) -> BuiltPackage:
+    def _to_built_package(self, archives: CheckedArchives) -> BuiltPackage:
         """Return the built package, with the other packages that the manifest keeps."""
         package = self.step.build.package
         manifest = self._services.earlier_manifest(self.step.build.output)
@@ -193,7 +193,7 @@ class BuildingWheels(Action[BuildWheels]):
             files=archives.files,
             requires=archives.requires,
             others=tuple(
-                BuiltPackage(package=name, files=self._files_of_manifest(name))
+                BuiltPackage(package=name, files=self._files_in_manifest(name))
                 for name in others
                 if name != package
             ),
@@ -203,5 +203,5 @@ class BuildingWheels(Action[BuildWheels]):
     def _services(self) -> BuildingServices:
         return self.run.service(BuildingServices)
 
-    def _compare(self, files: list[str]) -> Comparison:
+    def _compare_with_job(self, files: list[str]) -> Comparison:
         return core.wheels.ExpectedFiles(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)

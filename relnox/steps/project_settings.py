@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox.core.settings.config_tables import ArchiveLimits
-from relnox.steps.export import source_of
+from relnox.steps.export import build_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +31,7 @@ class PackageFolders(NamedTuple):
     read: Callable[[], Mapping[str, str]]
 
 
-def find_owners(package: str, modules: Iterable[str], run: Run) -> tuple[str, tuple[str, ...]]:
+def find_packages_with_module(package: str, modules: Iterable[str], run: Run) -> tuple[str, tuple[str, ...]]:
     """Return the first of the modules that other packages of the project contain, and these packages.
 
     Args:
@@ -43,7 +43,7 @@ def find_owners(package: str, modules: Iterable[str], run: Run) -> tuple[str, tu
 
     folders = run.result(PackageFolders)
     others = {name: folder for name, folder in folders.read().items() if name != package} if folders else {}
-    return module_owners.find_first_owned_module(source_of(run).folder, others, modules)
+    return module_owners.find_first_owned_module(build_source(run).folder, others, modules)
 
 
 def archive_limits(run: Run) -> ArchiveLimits:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relnox.steps.run import Run
     from relnox.system.network import Deadline
 
-_LISTING_TIME = 5.0
+_LISTING_TIMEOUT = 5.0
 """Seconds for checking a listing again."""
 
 
@@ -112,7 +112,7 @@ class Publication(Policy):
         from relnox.system.network import Deadline
 
         built = {file.filename: file for file in files}
-        deadline = deadline or (Deadline(_LISTING_TIME) if refresh else None)
+        deadline = deadline or (Deadline(_LISTING_TIMEOUT) if refresh else None)
         try:
             hashes = self._run.indexes.hashes(index, files[0].package, built, refresh=refresh, deadline=deadline)
         except ContradictoryListing as error:
@@ -126,7 +126,7 @@ class Publication(Policy):
             self.record_listing(index, name, observation)
         for name, sha256 in hashes.items():
             if sha256 != built[name].sha256:
-                raise index_file_differs(index, built[name], sha256, uploaded=uploaded)
+                raise different_file_error(index, built[name], sha256, uploaded=uploaded)
         return set(hashes)
 
     def compare_served(
@@ -212,7 +212,7 @@ class Publication(Policy):
         return (first + UPLOAD_WINDOW).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def index_file_differs(index: str, file: Distribution, sha256: str, *, uploaded: bool = False) -> Conflict:
+def different_file_error(index: str, file: Distribution, sha256: str, *, uploaded: bool = False) -> Conflict:
     """Return the error for a file that the index has with different content."""
     from relnox.indexes.hints import conflict_hint
 

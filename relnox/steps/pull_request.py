@@ -61,7 +61,7 @@ class CommitToBranch(Step, kw_only=True):
         return self.edits
 
 
-class CommittingToBranch(Action[CommitToBranch]):
+class CommitToBranchAction(Action[CommitToBranch]):
     """Commits through the API of the forge; the tree that git fetches decides on success."""
 
     def check(self) -> str | None:
@@ -164,23 +164,25 @@ class PullRequestTable(Policy):
         return replace(outcome, tables=(*outcome.tables, table))
 
 
-class OpeningPullRequest(Action[OpenPullRequest]):
+class OpenPullRequestAction(Action[OpenPullRequest]):
     """Opens or updates a pull request."""
 
     policy = PullRequestTable
 
     def check(self) -> str | None:
         """Skip the step if an open pull request has this title and description."""
-        request = self._open_request()
+        request = self._find_open_request()
         if request is None or not self._is_equal(request):
             return None
-        self._record(request)
+        self._record_result(request)
         return f"pull request {request.number} is up to date: {request.url}"
 
     def apply(self) -> None:
         """Create the pull request, or set title and description of the open one."""
         step, of_remote = self.step, forge(self.run, self.step.on)
-        request = self._open_request() or of_remote.create_pull_request(step.head, step.base, step.name, step.body)
+        request = self._find_open_request() or of_remote.create_pull_request(
+            step.head, step.base, step.name, step.body
+        )
         if not self._is_equal(request):
             request = of_remote.update_pull_request(request.number, title=step.name, body=step.body)
         self.result = request
@@ -196,21 +198,24 @@ class OpeningPullRequest(Action[OpenPullRequest]):
                 f"pull request {request.number} was changed or closed by someone else meanwhile ({request.url})",
                 fix="look at it, then rerun the command",
             )
-        self._record(request)
+        self._record_result(request)
         conflicts = f", but it has conflicts with {step.base}: rerun the command" if request.conflicts else ""
         return f"pull request {request.number}: {request.url}{conflicts}"
 
-    def _open_request(self) -> forges.PullRequest | None:
+    def _find_open_request(self) -> forges.PullRequest | None:
         requests = forge(self.run, self.step.on).pull_requests(self.step.head)
         return next((request for request in requests if request.base == self.step.base), None)
 
     def _is_equal(self, request: forges.PullRequest) -> bool:
-        return (request.title, _lines(request.body)) == (self.step.name, _lines(self.step.body))
+        return (request.title, _normalized_lines(request.body)) == (
+            self.step.name,
+            _normalized_lines(self.step.body),
+        )
 
-    def _record(self, request: forges.PullRequest) -> None:
+    def _record_result(self, request: forges.PullRequest) -> None:
         self.run.service(PullRequestTable).pull_request = request
 
 
-def _lines(body: str) -> list[str]:
+def _normalized_lines(body: str) -> list[str]:
     """Return the lines of a description for comparison: forges change line ends and trailing white space."""
     return [line.rstrip() for line in body.strip().splitlines()]

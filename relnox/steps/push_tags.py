@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_TAGS = 3
 """Tags in one push: GitHub creates no events for more."""
 
-_SHOWN_LINES = 12
+_MAX_OUTPUT_LINES = 12
 
 
 class PushTags(Step, kw_only=True):
@@ -50,23 +50,23 @@ class PushTags(Step, kw_only=True):
 
 
 @contextmanager
-def after_pushes(run: Run) -> Iterator[None]:
+def count_pushed_tags_in_exit_code(run: Run) -> Iterator[None]:
     """Give errors the exit code 3 (partly public) if a step of the run has already pushed tags."""
     try:
         yield
     except RelnoxError as error:
-        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED) and run.results(ForeignTags):
+        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED) and run.results(TagsOfOtherRuns):
             error.exit_code = ExitCode.PARTLY_PUBLIC
         raise
 
 
-class ForeignTags(frozenset[str]):
+class TagsOfOtherRuns(frozenset[str]):
     """Tags that another run pushed meanwhile."""
 
     __slots__ = ()
 
 
-class PushingTags(Action[PushTags]):
+class PushTagsAction(Action[PushTags]):
     """Pushes tags; the refs on the remote decide on success, not the exit status."""
 
     def __init__(self, step: PushTags, run: Run) -> None:
@@ -76,15 +76,15 @@ class PushingTags(Action[PushTags]):
 
     def check(self) -> str | None:
         """Skip the push if the remote has all tags, whether from this run or another."""
-        with after_pushes(self.run):
-            self._inspect(frozenset(self.step.created))
+        with count_pushed_tags_in_exit_code(self.run):
+            self._find_missing_tags(frozenset(self.step.created))
         if self.missing:
             return None
-        return self._by_another_run() or f"{self.step.to} has the tags already"
+        return self._describe_foreign_tags() or f"{self.step.to} has the tags already"
 
     def apply(self) -> None:
         """Push the missing tags; after a failure check the remote, where they may have arrived."""
-        with after_pushes(self.run):
+        with count_pushed_tags_in_exit_code(self.run):
             self._push(self.run.checkout)
 
     def _push(self, git: Git) -> None:
@@ -92,11 +92,11 @@ class PushingTags(Action[PushTags]):
             tried = self.missing
             completed = remotes.push_new_tags(git, self.step.to, tried)
             # Equal tags of two runs in one second: for the second one they are up to date.
-            self._inspect({tag for tag in tried if f"\n=\trefs/tags/{tag}:" in completed.output})
+            self._find_missing_tags({tag for tag in tried if f"\n=\trefs/tags/{tag}:" in completed.output})
             if completed.returncode == 0:
                 return
             if len(self.missing) == len(tried):
-                raise self._rejection(completed, git)
+                raise self._rejection_error(completed, git)
 
     def verify(self) -> str:
         """Check that the remote has the tags; `apply` looked at it after the push."""
@@ -107,9 +107,11 @@ class PushingTags(Action[PushTags]):
                 fix=f"git ls-remote {self.step.to}",
             )
         count = len(self.step.tags)
-        return self._by_another_run() or f"{self.step.to} has {'the tag' if count == 1 else f'{count} tags'}"
+        return (
+            self._describe_foreign_tags() or f"{self.step.to} has {'the tag' if count == 1 else f'{count} tags'}"
+        )
 
-    def _inspect(self, not_pushed: AbstractSet[str]) -> None:
+    def _find_missing_tags(self, not_pushed: AbstractSet[str]) -> None:
         """Find the tags that the remote lacks, and those that another run pushed.
 
         Args:
@@ -131,7 +133,7 @@ class PushingTags(Action[PushTags]):
                 self.foreign.add(tag)
             elif tag in self.step.created and (tag in not_pushed or remote_refs[ref] != local_refs.get(ref)):
                 self.foreign.add(tag)
-        self.missing, self.result = tuple(missing), ForeignTags(self.foreign)
+        self.missing, self.result = tuple(missing), TagsOfOtherRuns(self.foreign)
         # git would not fetch the remote's tag over another one of that name.
         refs = {tag: f"refs/tags/{tag}" for tag in sorted(self.foreign) if tag in self.step.created}
         outdated_tags = [tag for tag, ref in refs.items() if local_refs.get(ref, "") not in ("", remote_refs[ref])]
@@ -150,16 +152,16 @@ class PushingTags(Action[PushTags]):
                 fix=f"delete it where it is wrong: git push {self.step.to} --delete refs/tags/{tag}",
             )
 
-    def _by_another_run(self) -> str:
+    def _describe_foreign_tags(self) -> str:
         """Return which tags another run pushed, for display, or an empty string if none."""
         return f"tagged by another run: {listing(sorted(self.result))}" if self.result else ""
 
-    def _rejection(self, completed: Completed, git: Git) -> Failed:
+    def _rejection_error(self, completed: Completed, git: Git) -> Failed:
         """Delete the tags that were created for this push, and return the error with the remote's output."""
         remote = remotes.read_refs(git, self.step.to)
         changes.delete_tags(git, [tag for tag in self.step.created if f"refs/tags/{tag}" not in remote])
         lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
-        output = "\n".join(f"  | {line}" for line in lines[-_SHOWN_LINES:])
+        output = "\n".join(f"  | {line}" for line in lines[-_MAX_OUTPUT_LINES:])
         return Failed(
             "push-rejected",
             f"{self.step.to} did not take {listing(self.missing)}:\n{output}",

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.steps.published_files import Publication
 
-_TIME = 10.0
+_TIMEOUT = 10.0
 """Seconds for checking the index again."""
-_TIME_AFTER_SIGNAL = 0.8
+_TIMEOUT_AFTER_SIGNAL = 0.8
 _POLL_INTERVAL = 0.05
-_CANCEL_TIME = 0.5
+_CANCEL_TIMEOUT = 0.5
 """Seconds for canceled requests to end."""
-_CONNECTIONS = 8
+_MAX_CONNECTIONS = 8
 
 
 class Recheck:
@@ -33,12 +33,12 @@ class Recheck:
     ) -> None:
         self._publication = publication
         self._files = files
-        self._seconds = _TIME_AFTER_SIGNAL if shortly else _TIME
+        self._seconds = _TIMEOUT_AFTER_SIGNAL if shortly else _TIMEOUT
         self._download = not shortly
         self._ends = time.monotonic() + self._seconds
         self._threads = [
             threading.Thread(target=self._check, name="check index", daemon=True)
-            for _ in range(min(_CONNECTIONS, len(files)))
+            for _ in range(min(_MAX_CONNECTIONS, len(files)))
         ]
 
     def start(self) -> None:
@@ -55,7 +55,9 @@ class Recheck:
         from relnox.system import network
 
         self._ends = min(self._ends, time.monotonic())
-        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends + _CANCEL_TIME:
+        while (
+            any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends + _CANCEL_TIMEOUT
+        ):
             network.cancel_all()
             time.sleep(_POLL_INTERVAL)
 

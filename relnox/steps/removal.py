@@ -28,18 +28,18 @@ class CleanFolder(Step, kw_only=True):
         return f"remove {listing(self.files)} from {self.folder}"
 
 
-class Cleaning(Action[CleanFolder]):
+class CleanFolderAction(Action[CleanFolder]):
     """Removes the files of an output folder that the plan names, but never a folder."""
 
     def check(self) -> str | None:
-        return None if self._remaining() else "nothing to remove"
+        return None if self._remaining_files() else "nothing to remove"
 
     def apply(self) -> None:
-        for path in self._remaining():
+        for path in self._remaining_files():
             path.unlink()
 
     def verify(self) -> str:
-        if remaining := self._remaining():
+        if remaining := self._remaining_files():
             raise Failed(
                 "file-not-removed",
                 f"{remaining[0]} still exists after it was removed",
@@ -47,7 +47,7 @@ class Cleaning(Action[CleanFolder]):
             )
         return f"{counted(len(self.step.files), 'file')} removed"
 
-    def _remaining(self) -> list[Path]:
+    def _remaining_files(self) -> list[Path]:
         folder = self.run.root / self.step.folder
         return [path for name in self.step.files if (path := folder / name).is_file() or path.is_symlink()]
 
@@ -59,7 +59,7 @@ class ClearCache(Step, kw_only=True):
     title = "remove cached build environments"
 
 
-class ClearingCache(Action[ClearCache]):
+class ClearCacheAction(Action[ClearCache]):
     """Removes cached build environments of earlier runs."""
 
     def check(self) -> str | None:
@@ -94,7 +94,7 @@ class ClearIndex(Step, kw_only=True):
         return f"remove all content of index {self.index}"
 
 
-class ClearingIndex(Action[ClearIndex]):
+class ClearIndexAction(Action[ClearIndex]):
     """Removes all content of the embedded index before a release is tested on it."""
 
     def check(self) -> str | None:

@@ -15,7 +15,7 @@ from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build import Build, build, built_packages
-from relnox.steps.export import generated_files, source_of
+from relnox.steps.export import build_source, generated_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ _MAX_DIFFERENCES = 20
 """How many differences an error shows."""
 
 
-_exporting = threading.Lock()
+_export_lock = threading.Lock()
 """Held during an export: the list of exports is one file."""
 
 
@@ -54,12 +54,12 @@ class CheckReproducibility(Step, kw_only=True):
         return self.build.package
 
 
-class CheckingReproducibility(Action[CheckReproducibility]):
+class CheckReproducibilityAction(Action[CheckReproducibility]):
     """Builds a package a second time, and compares the archives."""
 
     def apply(self) -> None:
         again = self.run.folder("again")
-        source = self._second_source(again) / self.step.build.folder
+        source = self._create_second_source(again) / self.step.build.folder
         output = again / "archives"
         output.mkdir()
         rebuilt = {
@@ -67,7 +67,7 @@ class CheckingReproducibility(Action[CheckReproducibility]):
             for path in build(self.step.build, source, output, self.run, set(), building.conditions.VARIED)
         }
         found_differences = []
-        for file in self._built:
+        for file in self._first_build_files:
             name, first = file.filename, self.run.root / self.step.build.output / file.filename
             if name in rebuilt:
                 found_differences += [
@@ -78,7 +78,7 @@ class CheckingReproducibility(Action[CheckReproducibility]):
                 found_differences.append(
                     ("presence", f"{name} is missing in the second build, which has {', '.join(sorted(rebuilt))}")
                 )
-        names = {file.filename for file in self._built}
+        names = {file.filename for file in self._first_build_files}
         found_differences += [
             ("presence", f"{name} is only in the second build") for name in sorted(rebuilt.keys() - names)
         ]
@@ -93,27 +93,27 @@ class CheckingReproducibility(Action[CheckReproducibility]):
             )
 
     def verify(self) -> str:
-        return f"{counted(len(self._built), 'archive')} identical in both builds"
+        return f"{counted(len(self._first_build_files), 'archive')} identical in both builds"
 
     @property
-    def _built(self) -> tuple[Distribution, ...]:
+    def _first_build_files(self) -> tuple[Distribution, ...]:
         return built_packages(self.run)[self.step.build.package].files
 
-    def _second_source(self, folder: Path) -> Path:
+    def _create_second_source(self, folder: Path) -> Path:
         """Create the source in another folder, with other file times and umask: a checkout, or the copied tree."""
         from relnox.source import exports
         from relnox.source.git import Git
 
         checkout = folder / "checkout"
-        first = source_of(self.run)
+        first = build_source(self.run)
         if first.commit is not None and self.run.git is not None:
-            with _exporting:
+            with _export_lock:
                 source = exports.export_commit(self.run.git, first.commit, checkout)
-            self._copy_generated(source)
+            self._copy_generated_files(source)
         else:
             source = checkout
             with contextlib.suppress(shutil.Error):  # sockets, and files that parallel builds create and remove
-                shutil.copytree(first.folder, source, symlinks=True, ignore=self._ignored)
+                shutil.copytree(first.folder, source, symlinks=True, ignore=self._ignored_names)
         for path in checkout.rglob("*"):
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode & ~building.conditions.VARIED.umask)
@@ -122,9 +122,9 @@ class CheckingReproducibility(Action[CheckReproducibility]):
             Git(source).run("update-index", "-q", "--refresh")
         return source
 
-    def _copy_generated(self, source: Path) -> None:
+    def _copy_generated_files(self, source: Path) -> None:
         """Copy the files that hooks generated before the first build."""
-        first = source_of(self.run)
+        first = build_source(self.run)
         for name in generated_files(self.run):
             path = source / name
             if (first.folder / name).is_file():
@@ -133,7 +133,7 @@ class CheckingReproducibility(Action[CheckReproducibility]):
             else:
                 path.unlink(missing_ok=True)
 
-    def _ignored(self, folder: str, names: Iterable[str]) -> list[str]:
+    def _ignored_names(self, folder: str, names: Iterable[str]) -> list[str]:
         """Return the names that must not be copied: relnox's archives, and the copy itself."""
         own_paths = (self.run.root / self.step.build.output, self.run.scratch)
         return [name for name in names if Path(folder, name) in own_paths]

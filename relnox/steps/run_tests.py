@@ -10,8 +10,8 @@ from relnox.core.planning.step import Step
 from relnox.steps.action import Action
 from relnox.steps.build import built_packages
 from relnox.steps.building_services import BuildingServices
-from relnox.steps.export import source_of
-from relnox.steps.project_settings import find_owners
+from relnox.steps.export import build_source
+from relnox.steps.project_settings import find_packages_with_module
 from relnox.system import process
 
 _TEST_TIMEOUT = 3600.0
@@ -52,7 +52,7 @@ class RunTests(Step, kw_only=True):
         return self.package
 
 
-class Testing(Action[RunTests]):
+class RunTestsAction(Action[RunTests]):
     """Runs the project's tests against the built wheel, in a fresh environment."""
 
     def apply(self) -> None:
@@ -77,7 +77,7 @@ class Testing(Action[RunTests]):
         )
         completed = process.run(
             self.step.command,
-            cwd=source_of(self.run).folder / self.step.folder,
+            cwd=build_source(self.run).folder / self.step.folder,
             env=environment.activated_variables(self.run.variables(more=dict(self.step.environment))),
             timeout=_TEST_TIMEOUT,
             on_line=self.on_line,
@@ -91,7 +91,7 @@ class Testing(Action[RunTests]):
             return None
         module, package = missing[-1], self.step.package
         candidates = core.missing_modules.candidate_modules(output.splitlines(), module)
-        sibling_module, owners = find_owners(package, candidates, self.run)
+        sibling_module, owners = find_packages_with_module(package, candidates, self.run)
         if owners:
             places = " and ".join(owners)
             return f'add "{owners[0]}" to the dependencies of {package} ({sibling_module} is in {places})'

@@ -46,7 +46,7 @@ class CloneCheckout(Step, kw_only=True):
         return f"clone commit {self.commit[:10]} and a remote for it to a temporary folder"
 
 
-class Cloning(Action[CloneCheckout]):
+class CloneCheckoutAction(Action[CloneCheckout]):
     """Clones the checkout, with a bare repository as its remote, so that the push is rehearsed as well."""
 
     def apply(self) -> None:
@@ -92,7 +92,7 @@ class StageRunner(NamedTuple):
     run: Callable[[Stage, Path], Outcome]
 
 
-class RunningStage(Action[Stage]):
+class StageAction(Action[Stage]):
     """Runs another task, which verifies its own steps."""
 
     def apply(self) -> None:
@@ -100,7 +100,7 @@ class RunningStage(Action[Stage]):
         assert runner is not None  # noqa: S101 - a value of every run
         self.result = outcome = runner.run(self.step, checkout_folder(self.run))
         if outcome.exit_code != ExitCode.DONE:
-            raise _failure(self.step.task, outcome)
+            raise _deciding_error(self.step.task, outcome)
 
     def verify(self) -> str:
         results = self.result.results
@@ -109,7 +109,7 @@ class RunningStage(Action[Stage]):
         return counted(done, "step") + (f", {skipped} skipped" if skipped else "")
 
 
-def _failure(task: str, outcome: Outcome) -> RelnoxError:
+def _deciding_error(task: str, outcome: Outcome) -> RelnoxError:
     """Return the error that determined the exit code of a task."""
     errors = [result.error for result in outcome.results if result.error is not None]
     for error in errors:

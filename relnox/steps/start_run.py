@@ -6,7 +6,7 @@ from relnox.core.planning.step import Step
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.git import forge
-from relnox.steps.push_tags import ForeignTags, after_pushes
+from relnox.steps.push_tags import TagsOfOtherRuns, count_pushed_tags_in_exit_code
 
 
 class StartRun(Step, kw_only=True):
@@ -35,26 +35,26 @@ class StartRun(Step, kw_only=True):
         return f"start {self.workflow} on {self.tag}"
 
 
-class StartingRun(Action[StartRun]):
+class StartRunAction(Action[StartRun]):
     """Starts a run unless the tag already has one, whatever started it and however it ended."""
 
     def check(self) -> str | None:
         """Skip the step if the tag has a run, or if another relnox run pushed the tag and starts it."""
-        if any(self.step.tag in tags for tags in self.run.results(ForeignTags)):
+        if any(self.step.tag in tags for tags in self.run.results(TagsOfOtherRuns)):
             return "left to the run that pushed the tag"
-        with after_pushes(self.run):
+        with count_pushed_tags_in_exit_code(self.run):
             runs = forge(self.run, self.step.on).runs(
                 workflow=self.step.workflow, ref=self._ref, commit=self.step.commit
             )
         return f"run {runs[0].id} exists ({runs[0].status}): {runs[0].url}" if runs else None
 
     def apply(self) -> None:
-        with after_pushes(self.run):
+        with count_pushed_tags_in_exit_code(self.run):
             self.result = forge(self.run, self.step.on).start_run(self.step.workflow, self._ref, {})
 
     def verify(self) -> str:
         """Check that the CI run is on the commit of the tag."""
-        with after_pushes(self.run):
+        with count_pushed_tags_in_exit_code(self.run):
             started = forge(self.run, self.step.on).run(self.result.id)
         if started.commit != self.step.commit:
             raise Failed(

@@ -101,7 +101,7 @@ class Transaction(Policy):
         self.pending = replace(self.pending, steps=tuple(steps))
         bump_record.write_pending(self._run.private, self.pending)
 
-    def make_durable(self) -> None:
+    def sync_to_disk(self) -> None:
         """Sync the results of the steps to disk: files, commit, tags and git's index.
 
         It is done once, before anything is pushed and before the record is removed.
@@ -146,7 +146,7 @@ class Transaction(Policy):
             return
         from relnox.steps import bump_record
 
-        self.make_durable()
+        self.sync_to_disk()
         if outcome.exit_code is ExitCode.DONE and outcome.plan.steps == self._planned:
             bump_record.complete_pending(self._run.private, self.pending)
         else:

@@ -37,13 +37,13 @@ class UndoBump(Step, kw_only=True):
         return f"revert {listing([*tags, *commits, *(f'the edit of {edit.file}' for edit in self.edits)])}"
 
 
-class UndoingBump(Action[UndoBump]):
+class UndoBumpAction(Action[UndoBump]):
     """Reverts a bump: first tags and commit in one ref transaction, then the files."""
 
     policy = Transaction
 
     def check(self) -> str | None:
-        return None if self._left() else "already reverted"
+        return None if self._find_remaining() else "already reverted"
 
     def apply(self) -> None:
         """Remove commit and tags, restore the files."""
@@ -62,11 +62,11 @@ class UndoingBump(Action[UndoBump]):
 
     def verify(self) -> str:
         """Check that tags and commit are gone, and the files restored."""
-        if left := self._left():
+        if left := self._find_remaining():
             raise Failed("undo-incomplete", f"{left} still exists", fix="git status, git log -1, git tag --list")
         return f"{counted(len(self.step.edits), 'file')} restored"
 
-    def _left(self) -> str | None:
+    def _find_remaining(self) -> str | None:
         from relnox.source import edits
 
         if not edits.are_applied(self.run.root, self.step.edits):

@@ -18,7 +18,7 @@ from relnox.core.release.publishers import Policy, Publisher
 from relnox.core.text import counted
 from relnox.errors import Conflict, RelnoxError, TryLater
 from relnox.steps.action import Action
-from relnox.steps.attest import attestations_of
+from relnox.steps.attest import attestations_to_upload
 from relnox.steps.published_files import Publication
 
 if TYPE_CHECKING:
@@ -68,11 +68,11 @@ class Upload(Step, kw_only=True):
         return self.index, self.file
 
 
-class Uploading(Action[Upload]):
+class UploadAction(Action[Upload]):
     """Uploads a file, unless the index has it."""
 
     policy = Publication
-    _is_sent = False
+    _was_sent = False
     _earlier_result_unknown = False
 
     def check(self) -> str | None:
@@ -89,12 +89,12 @@ class Uploading(Action[Upload]):
         from relnox.system.network import Deadline, TransientError
 
         step, deadline = self.step, Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)
-        self._attestations = attestations_of(step, self.run)
+        self._attestations = attestations_to_upload(step, self.run)
         while True:
-            path = self._unchanged_file()
+            path = self._path_of_unchanged_file()
             try:
                 self._response = self.run.indexes.upload(
-                    step.index, path, step.file, self._attestations, self._begin_try
+                    step.index, path, step.file, self._attestations, self._record_attempt
                 )
             except RelnoxError as error:
                 self._record_failure(error)
@@ -121,7 +121,7 @@ class Uploading(Action[Upload]):
         unattested = self.step.attestations != "off" and not self._attestations
         return f"uploaded{' WITHOUT attestation' if unattested else ''}: {self._response}"
 
-    def _unchanged_file(self) -> Path:
+    def _path_of_unchanged_file(self) -> Path:
         """Return the path of the file, if it still is the one that was built."""
         file = self.step.file
         path = self.run.root / self.step.folder / file.filename
@@ -137,17 +137,17 @@ class Uploading(Action[Upload]):
     def _publication(self) -> Publication:
         return self.run.service(Publication)
 
-    def _begin_try(self) -> None:
+    def _record_attempt(self) -> None:
         """Record that a try sends its first byte."""
-        self._earlier_result_unknown = self._earlier_result_unknown or self._is_sent
-        self._is_sent = True
+        self._earlier_result_unknown = self._earlier_result_unknown or self._was_sent
+        self._was_sent = True
         self._publication.record_upload(self.step.index, self.step.file.filename)
 
     def _record_failure(self, error: RelnoxError) -> None:
         """Record that a try failed, which is a rejection only if the index cannot have stored the file."""
         is_rejected = error.rejected or getattr(error, "never_connected", False)
-        if self._is_sent and is_rejected and not self._earlier_result_unknown:
-            self._is_sent = False
+        if self._was_sent and is_rejected and not self._earlier_result_unknown:
+            self._was_sent = False
             self._publication.record(self.step.index, self.step.file.filename, upload=UploadStatus.REJECTED)
 
     def _has_arrived(self) -> bool:

@@ -87,7 +87,7 @@ class EnvironmentFolders(Service):
             free.append(folder)
 
 
-class Verifying(Action[VerifyInstall]):
+class VerifyInstallAction(Action[VerifyInstall]):
     """Action that installs one package for one Python from compared files, and checks it.
 
     The installer never sees the index that was published to, so that no name can come from two indexes.
@@ -104,38 +104,40 @@ class Verifying(Action[VerifyInstall]):
         """Skip if the settings say so, or if the package does not support this Python."""
         if self.step.skip is not None:
             return self.step.skip
-        supported = building.modules.supported_pythons(self._archive(self.step.package))
+        supported = building.modules.supported_pythons(self._archive_to_install(self.step.package))
         if self.interpreter.version not in supported:
             return f"{self.release} requires Python {supported}, and this is {self.interpreter.version}"
         return None
 
     def apply(self) -> None:
         """Install, compare files, import modules, run scripts and smoke tests."""
-        self.files = {name: self._archive(name) for name in (self.step.package, *self.step.siblings)}
-        self.others = self._required_others()
+        self.files = {name: self._archive_to_install(name) for name in (self.step.package, *self.step.siblings)}
+        self.others = self._find_required_projects()
         with self.run.service(EnvironmentFolders).borrow(self.step.python) as folder:
             self._install(folder)
             self.installed = building.installed.read_installed_distributions(self.environment)
             used = {**self.files, **self.others}
             if messages := (  # foreign code must not run
-                *install_comparison.wrong_origins(self.installed, used),
-                *install_comparison.changed_files(self.installed, self.files),
+                *install_comparison.find_wrong_origins(self.installed, used),
+                *install_comparison.find_changed_files(self.installed, self.files),
             ):
-                raise install_failures.broken(self, _failures(messages), building.probing.ProbeResult())
-            self.scripts = self._scripts() if self.step.checks.scripts else {}
+                raise install_failures.broken_install_error(
+                    self, _to_probe_failures(messages), building.probing.ProbeResult()
+                )
+            self.scripts = self._find_scripts() if self.step.checks.scripts else {}
             self.result = self._probe_package()
-            wrong_versions = install_comparison.wrong_versions(
+            wrong_versions = install_comparison.find_wrong_versions(
                 self.installed.get(self.step.package), self.result.versions, self.step.version
             )
-            if failures := (*_failures(wrong_versions), *self.result.failures):
-                raise install_failures.broken(self, failures, self.result)
+            if failures := (*_to_probe_failures(wrong_versions), *self.result.failures):
+                raise install_failures.broken_install_error(self, failures, self.result)
             for expression in self.step.checks.smoke:
-                result = self._probe({"expression": expression})
+                result = self._run_probe({"expression": expression})
                 if result.failures:
-                    raise install_failures.broken(self, result.failures, result)
+                    raise install_failures.broken_install_error(self, result.failures, result)
             checked = self.result.versions or self.result.scripts or self.step.checks.smoke
-            if not (checked or self._empty_by):
-                raise install_failures.nothing_to_check(self)
+            if not (checked or self._reason_for_no_modules):
+                raise install_failures.empty_install_error(self)
 
     def verify(self) -> str:
         install_checks, result = self.step.checks, self.result
@@ -153,7 +155,10 @@ class Verifying(Action[VerifyInstall]):
         if result.versions:
             parts.append(f"imported {', '.join(result.versions)}")
         else:
-            parts.append("nothing to import" + (f" (according to {self._empty_by})" if self._empty_by else ""))
+            parts.append(
+                "nothing to import"
+                + (f" (according to {self._reason_for_no_modules})" if self._reason_for_no_modules else "")
+            )
         if result.scripts:
             parts.append(f"scripts {', '.join(result.scripts)}")
         parts += [
@@ -165,7 +170,7 @@ class Verifying(Action[VerifyInstall]):
         return "; ".join(parts)
 
     @property
-    def _empty_by(self) -> str:
+    def _reason_for_no_modules(self) -> str:
         """The setting or metadata by which there is nothing to import; empty if there is none."""
         if self.step.checks.modules == ():
             return "[tool.relnox.verify] modules"
@@ -187,10 +192,10 @@ class Verifying(Action[VerifyInstall]):
         """The files of the release, and of projects of other repositories, by package."""
         return {files.package: files.archives for files in self.run.results(ReleaseFiles)}
 
-    def _archive(self, package: str) -> Archive:
+    def _archive_to_install(self, package: str) -> Archive:
         return best_archive(self.release_files[package], package, self.step.python)
 
-    def _required_others(self) -> dict[str, Archive]:
+    def _find_required_projects(self) -> dict[str, Archive]:
         """Select the wheels of other projects that the release's files require, directly or indirectly."""
         others: dict[str, Archive] = {}
         package = self.step.package
@@ -203,7 +208,7 @@ class Verifying(Action[VerifyInstall]):
                 archive, self.interpreter.version, extras
             ):
                 if name in self.step.others and name not in others:
-                    others[name] = self._archive(name)
+                    others[name] = self._archive_to_install(name)
                     queue.append((others[name], required_extras))
         return others
 
@@ -224,7 +229,7 @@ class Verifying(Action[VerifyInstall]):
             on_line=self.on_line,
         )
         if ran.returncode != 0:
-            raise install_failures.not_installed(self, ran)
+            raise install_failures.installer_error(self, ran)
         if install_checks.requirements:
             installer.run_pip_check(self.environment).check(
                 f"{self.release} on Python {self.interpreter.version}: the installed packages are incompatible",
@@ -234,7 +239,7 @@ class Verifying(Action[VerifyInstall]):
     def _probe_package(self) -> ProbeResult:
         """Check all modules and scripts in one process: starting a Python for each would take longer."""
         install_checks = self.step.checks
-        return self._probe(
+        return self._run_probe(
             {
                 "modules": self.modules() if install_checks.modules is None else install_checks.modules,
                 "scripts": {name: target for name, (target, missing) in self.scripts.items() if not missing},
@@ -251,7 +256,7 @@ class Verifying(Action[VerifyInstall]):
             archive, distribution.record_hashes if distribution is not None else ()
         )
 
-    def _scripts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+    def _find_scripts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Map the installed scripts to their functions, and the missing extras that they need."""
         from packaging.utils import canonicalize_name
 
@@ -267,7 +272,7 @@ class Verifying(Action[VerifyInstall]):
             for name, (target, extras) in scripts.items()
         }
 
-    def _probe(self, request: Mapping[str, Any]) -> ProbeResult:
+    def _run_probe(self, request: Mapping[str, Any]) -> ProbeResult:
         return building.probing.run_probe(
             self.environment,
             request,
@@ -278,5 +283,5 @@ class Verifying(Action[VerifyInstall]):
         )
 
 
-def _failures(messages: Iterable[str]) -> tuple[ProbeFailure, ...]:
+def _to_probe_failures(messages: Iterable[str]) -> tuple[ProbeFailure, ...]:
     return tuple(building.probing.ProbeFailure(message=message) for message in messages)

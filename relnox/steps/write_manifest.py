@@ -39,7 +39,7 @@ class WriteManifest(Step, kw_only=True):
         return f"write the manifest into {self.output}"
 
 
-class WritingManifest(Action[WriteManifest]):
+class WriteManifestAction(Action[WriteManifest]):
     """Writes the manifest of the built files, as JSON and as text."""
 
     manifest: Manifest
@@ -50,7 +50,7 @@ class WritingManifest(Action[WriteManifest]):
         output = self.run.root / self.step.output
         built = built_packages(self.run)
         checked = self.run.result(CheckedDistributions) or CheckedDistributions(with_messages=frozenset())
-        needs = self._needs(built)
+        needs = self._find_needed_siblings(built)
         failed = {step.invalidates for step in self.run.unsuccessful}
         missing = needs.keys() & (failed | checked.rejected)
         if missing == needs.keys():
@@ -73,9 +73,9 @@ class WritingManifest(Action[WriteManifest]):
                 if name in built and (inputs := built[name].inputs) is not None
             ),
         )
-        _write(output, self.manifest)
+        _write_manifest_files(output, self.manifest)
 
-    def _needs(self, built: Mapping[str, BuiltPackage]) -> dict[str, set[str]]:
+    def _find_needed_siblings(self, built: Mapping[str, BuiltPackage]) -> dict[str, set[str]]:
         """Return the siblings that each package requires, according to its sources and the metadata of its wheel.
 
         Requirements that a build hook adds are in the metadata only.
@@ -97,7 +97,7 @@ class WritingManifest(Action[WriteManifest]):
         return f"{self.step.output}/{MANIFEST_JSON}{without}"
 
 
-class WriteCollection(Step, kw_only=True):
+class WriteMergedManifest(Step, kw_only=True):
     """Write the manifest of the collected files."""
 
     key = "manifest"
@@ -110,19 +110,19 @@ class WriteCollection(Step, kw_only=True):
         return f"write the manifest of {counted(len(self.manifest.distributions), 'file')} into {self.output}"
 
 
-class WritingCollection(Action[WriteCollection]):
+class WriteCollectionAction(Action[WriteMergedManifest]):
     """Action that writes the merged manifest, in JSON and text form."""
 
     def check(self) -> str | None:
         """Skip if both forms are up to date and a killed run left no temporary files."""
         output = self.run.root / self.step.output
-        forms = _forms(output, self.step.manifest)
+        forms = _manifest_contents(output, self.step.manifest)
         present = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
         present = present and not has_leftovers(output)
         return f"{self.step.output}/{MANIFEST_JSON} is up to date" if present else None
 
     def apply(self) -> None:
-        _write(self.run.root / self.step.output, self.step.manifest)
+        _write_manifest_files(self.run.root / self.step.output, self.step.manifest)
 
     def verify(self) -> str:
         if self.check() is None:
@@ -134,14 +134,14 @@ class WritingCollection(Action[WriteCollection]):
         return f"{self.step.output}/{MANIFEST_JSON}"
 
 
-def _write(output: Path, manifest: Manifest) -> None:
+def _write_manifest_files(output: Path, manifest: Manifest) -> None:
     """Write both forms of a manifest; the JSON form, which counts, comes last."""
     sync_folder(output)  # the files have to be on disk before the manifest that names them
-    for path, content in _forms(output, manifest).items():
+    for path, content in _manifest_contents(output, manifest).items():
         replace_file(path, content, keep_mode=False)
 
 
-def _forms(output: Path, manifest: Manifest) -> dict[Path, bytes]:
+def _manifest_contents(output: Path, manifest: Manifest) -> dict[Path, bytes]:
     return {
         output / MANIFEST_TEXT: manifest.to_text().encode(),
         output / MANIFEST_JSON: manifest.to_json().encode(),

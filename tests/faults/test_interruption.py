@@ -21,7 +21,7 @@ from running import run
 from warm import all_end
 
 from relnox.cli import main
-from relnox.executor.signals import Interruption, watching
+from relnox.executor.signals import Interruption, handle_signals
 from relnox.source.git import recovery
 
 if TYPE_CHECKING:
@@ -409,8 +409,8 @@ def test_a_signal_waits_for_atomic_steps(
 def test_a_signal_after_the_last_step_is_reported_to_the_outer_run() -> None:
     # Ctrl-C after a finished stage of a chain must stop the chain before its next stage.
     def chain_of_two() -> None:
-        with watching() as chain, chain.during(atomic=False):
-            with watching():
+        with handle_signals() as chain, chain.executing_step(atomic=False):
+            with handle_signals():
                 signal.raise_signal(signal.SIGINT)
             pytest.fail("the chain went on")
 

@@ -15,7 +15,7 @@ import pytest
 from backends import in_tree
 from warm import all_end, build_all, workspace
 
-from relnox.executor.parallel import default_limit
+from relnox.executor.parallel import default_concurrency
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.skipif(sys.platform == "win32", rea
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 NAMES = ("able", "baker")
 STEPS = (*(f"build {name}" for name in NAMES), "check", "manifest")
-AT_ONCE = NAMES[: default_limit()]
+AT_ONCE = NAMES[: default_concurrency()]
 STUCK = """\
 import time
 here = pathlib.Path({folder!r})

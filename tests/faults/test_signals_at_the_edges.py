@@ -69,11 +69,11 @@ def before(module, name):
         return real(*given, **named)
     setattr(module, name, striking)
 
-before(transaction.Transaction, "make_durable")
+before(transaction.Transaction, "sync_to_disk")
 before(bump_record, "complete_pending")
 before(edits, "sync_edits")
 before(scratch.ScratchFolder, "__exit__")
-before(executor.signals.Signals, "pass_on")
+before(executor.signals.Signals, "forward_to")
 from relnox.__main__ import main
 sys.exit(main())
 """
@@ -112,7 +112,7 @@ def test_a_signal_while_relnox_is_imported_ends_it_without_a_traceback(
 
 
 @pytest.mark.parametrize("number", CODES)
-@pytest.mark.parametrize("at", ["make_durable", "complete_pending", "sync_edits", "__exit__", "pass_on"])
+@pytest.mark.parametrize("at", ["sync_to_disk", "complete_pending", "sync_edits", "__exit__", "forward_to"])
 def test_a_signal_after_the_last_step_of_a_bump_changes_nothing(
     template: Path, tmp_path: Path, at: str, number: signal.Signals
 ) -> None:

@@ -232,7 +232,7 @@ def test_every_plan_can_be_read_back(shared: Path, tmp_path: Path, task: str, fl
     assert ran.code == exit_code
     text = file.read_text(encoding="utf-8")
 
-    plan = Plan.from_json(text, steps.kinds())
+    plan = Plan.from_json(text, steps.step_classes())
 
     assert plan.to_json() == text
     with Workspace.open(shared).plan("apply", file=str(file)) as again:
@@ -482,7 +482,7 @@ def test_forged_plans_run_nothing(root: Path, tmp_path: Path) -> None:
     """With a valid digest: the file is compared with what the task plans now, and its options are checked."""
     file = tmp_path / "plan.json"
     planned(root, file, *BUMP)
-    plan = Plan.from_json(file.read_text(encoding="utf-8"), steps.kinds())
+    plan = Plan.from_json(file.read_text(encoding="utf-8"), steps.step_classes())
     assert plan.inputs is not None
     options = dict(plan.inputs.options)
     before = everything(root)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from relnox.reporters import Reporter
 
-STEPS: tuple[type[Any], ...] = steps.kinds()
+STEPS: tuple[type[Any], ...] = steps.step_classes()
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RICH = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 """What rich itself writes: styles, and where the cursor goes while its spinner turns."""

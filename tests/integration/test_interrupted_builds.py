@@ -13,7 +13,7 @@ import pytest
 from backends import in_tree
 from warm import all_end, build_all, package, settled, wait_for, workspace
 
-from relnox.executor.parallel import default_limit
+from relnox.executor.parallel import default_concurrency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def stuck(root: Path, *, own: bool) -> tuple[Path, list[str]]:
     def hook(name: str, *away: bool) -> str:
         return STUCK.format(folder=str(root), name=f"{name}.pids", away=away)
 
-    names = [f"able-{number}" for number in range(default_limit())]
+    names = [f"able-{number}" for number in range(default_concurrency())]
     warm = {
         name: package(name) | {"setup.py": f"{hook(name, False, True)}\nfrom setuptools import setup\nsetup()\n"}
         for name in names

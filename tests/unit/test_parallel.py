@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relnox.errors import Failed
-from relnox.executor.parallel import _Queue
+from relnox.executor.parallel import _StepQueue
 from relnox.steps import ClearCache, WriteMatrix
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 def test_steps_that_need_each_other_are_an_error() -> None:
     with pytest.raises(Failed, match="wait for each other \\(a bug in relnox\\): clear cache"):
-        _Queue([ClearCache(needs=("clear cache",))])
+        _StepQueue([ClearCache(needs=("clear cache",))])
 
 
 def test_steps_begin_in_the_order_of_the_plan_when_those_that_they_need_have_ended() -> None:
     matrix, cache = WriteMatrix(file="jobs.json", text="", needs=("clear cache", "elsewhere")), ClearCache()
-    queue = _Queue([matrix, cache])
+    queue = _StepQueue([matrix, cache])
     begun: list[str] = []
 
     def begin(step: Step) -> bool:
@@ -38,7 +38,7 @@ def test_steps_begin_in_the_order_of_the_plan_when_those_that_they_need_have_end
 
 
 def test_a_step_that_has_to_wait_is_begun_later() -> None:
-    queue = _Queue([ClearCache()])
+    queue = _StepQueue([ClearCache()])
     queue.start_ready(lambda _: False)
     assert [step.key for step in queue.waiting] == ["clear cache"]
     queue.start_ready(lambda _: True)

@@ -31,7 +31,7 @@ def given_up(*raised: BaseException | None) -> tuple[Progress, list[Event]]:
             raise fault
 
     progress = Progress(Plan(task="build-all", steps=STEPS), emit)
-    progress.give_up(ZeroDivisionError())
+    progress.abort_remaining(ZeroDivisionError())
     return progress, events
 
 

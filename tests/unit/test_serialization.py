@@ -27,7 +27,7 @@ from relnox.errors import ExitCode
 from relnox.steps.bump_record import Pending, RecordedStep
 from relnox.steps.hook_events import HookPackage
 
-KINDS: tuple[type[Any], ...] = steps.kinds()
+KINDS: tuple[type[Any], ...] = steps.step_classes()
 ANY_STEP = functools.reduce(operator.or_, KINDS)
 
 TEXT = st.text(max_size=8)

@@ -26,11 +26,11 @@ def test_every_step_is_an_attribute_of_steps() -> None:
         for kind in vars(import_module(f"relnox.steps.{topic}")).values()
         if isinstance(kind, type) and issubclass(kind, Step) and kind is not Step
     }
-    assert declared == set(steps.kinds())
+    assert declared == set(steps.step_classes())
     assert all(getattr(steps, kind.__name__) is kind for kind in declared)
 
 
-@pytest.mark.parametrize("kind", steps.kinds(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", steps.step_classes(), ids=lambda kind: kind.__name__)
 def test_every_step_says_what_it_is_and_how_it_is_done(kind: type[Step]) -> None:
     assert "key" in vars(kind)
     assert not kind.__abstractmethods__
@@ -45,7 +45,7 @@ def test_an_unknown_step_is_an_error() -> None:
 
 
 def test_steps_can_be_planned_without_what_a_run_needs() -> None:
-    code = "import sys; from relnox import steps; steps.kinds(); print(*sys.modules)"
+    code = "import sys; from relnox import steps; steps.step_classes(); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(ran.stdout.split()).isdisjoint((*SLOW, *ONLY_FOR_RUNS))
 

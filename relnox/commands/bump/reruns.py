@@ -257,8 +257,8 @@ def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
         return record.head is None and bool(record.edits)
     if record.commit is None:
         return project.state.head == record.head
-    if development.begins_development(record):
-        count = len(development.made_commits(record, project.git))
+    if development.has_development_commit(record):
+        count = len(development.existing_commits(record, project.git))
         is_next = count == len(record.stages) and project.git.resolve_commit(f"HEAD~{count}") == record.head
     else:
         is_next = project.state.head != record.head and project.git.parent_commit() == record.head

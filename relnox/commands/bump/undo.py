@@ -86,9 +86,9 @@ def _has_refs(interrupted: bump_record.Pending, project: Project) -> bool:
 
     with exclusive_lock(project.private_folder):  # blocked if the bump is still running and not interrupted
         recovery.wait_for_leftover_process(project.git)
-    if development.begins_development(interrupted):
+    if development.has_development_commit(interrupted):
         present = project.git.tags()
-        commits_made = development.made_commits(interrupted, project.git)
+        commits_made = development.existing_commits(interrupted, project.git)
         return bool(commits_made) or any(tag.name in present for tag in interrupted.tags)
     is_committed = edits.are_applied(project.root, interrupted.edits) and project.git.head_has_same_files(
         edit.file for edit in interrupted.edits
@@ -146,8 +146,8 @@ def _undo_target(project: Project, interrupted: bump_record.Pending | None = Non
         return None if record is None else UndoTarget(record, (), (), None, None, "")
     commits: tuple[str, ...] = (head,) if record.commit is not None else ()
     message = record.commit.message if record.commit is not None else None
-    if development.begins_development(record):
-        commits_made = development.made_commits(record, project.git)
+    if development.has_development_commit(record):
+        commits_made = development.existing_commits(record, project.git)
         commits = tuple(commit for _, commit in commits_made)
         if commits_made:
             message = commits_made[-1][0].message
@@ -229,7 +229,7 @@ def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem
             fix=f"git show {tags_elsewhere[0]}",
         )
     dirty = [edit.file for edit in record.edits if state is not None and edit.file in state.changed_files]
-    is_partial = earlier.interrupted is not None and development.begins_development(record)
+    is_partial = earlier.interrupted is not None and development.has_development_commit(record)
     if message is not None and dirty and not is_partial:
         yield core.plan.Problem(
             code="tree-dirty",

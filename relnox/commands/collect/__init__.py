@@ -115,7 +115,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         )
         for package in manifest.packages
     ]
-    writing = steps.WriteCollection(output=options.output, manifest=manifest, needs=after(*copies))
+    writing = steps.WriteMergedManifest(output=options.output, manifest=manifest, needs=after(*copies))
     return core.plan.Plan(
         task="collect",
         steps=(*copies, writing),

@@ -130,7 +130,7 @@ def plan_attestations(  # noqa: PLR0913 - parameters of the decision
         if _lacks_provenance(project, index, package, name)
     )
     is_required = bool(without) and policy == "required"
-    problems = (core.plan.Problem.of(attest.provenance_missing(index, without)),) if is_required else ()
+    problems = (core.plan.Problem.of(attest.missing_provenance_error(index, without)),) if is_required else ()
     return AttestationPlan(policy, reason, signer, problems, without, tuple(missing))
 
 
@@ -164,7 +164,7 @@ def _signer(
     """Return who signs the files, or the problem that prevents it; None if all files are already signed."""
     identity = project.indexes.identity(index)
     if isinstance(identity, str):
-        if all(attest.is_attested(folder, file, None) for file in missing):
+        if all(attest.has_valid_attestation(folder, file, None) for file in missing):
             return None
         return core.plan.Problem(
             code="identity-missing",

@@ -113,9 +113,9 @@ def _check_index_file(file: Distribution, snapshot: Snapshot, index: str) -> Pro
     index_hash = snapshot.index_hashes.get(file.package, {}).get(file.filename)
     if index_hash is None or index_hash == file.sha256:
         return None
-    from relnox.steps.published_files import index_file_differs
+    from relnox.steps.published_files import different_file_error
 
-    return core.plan.Problem.of(index_file_differs(index, file, index_hash))
+    return core.plan.Problem.of(different_file_error(index, file, index_hash))
 
 
 def _check_projects(snapshot: Snapshot, index: str) -> Iterator[Problem]:

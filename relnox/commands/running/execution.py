@@ -97,7 +97,7 @@ def _execute(  # noqa: PLR0913 - as above
 
     plan, project = preparation.plan, preparation.project
     reporter = BestEffortReporter(reporter)
-    end.enter_context(executor.signals.watching(handled=interactive))
+    end.enter_context(executor.signals.handle_signals(handled=interactive))
     with ScratchFolder() as scratch, ExitStack() as stack:
         runs_project_code = untrusted_code.is_executed_by(plan)
         if runs_project_code and not nested:
