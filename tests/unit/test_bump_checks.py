@@ -140,7 +140,7 @@ def test_every_existing_tag_is_a_problem() -> None:
     [
         ("1.1.0", "1.0.9", False),
         ("1.1.0", "1.1.0rc1", False),
-        ("1.1.0", "1.1.0", False),  # check_tags_free reports the same tag
+        ("1.1.0", "1.1.0", False),  # check_tags_do_not_exist reports the same tag
         ("1.1", "1.1.0", True),  # one version in two forms
         ("1.1.0", "1.2.0", True),
         ("1.10.0", "1.9.0", False),
