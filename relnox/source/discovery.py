@@ -17,7 +17,14 @@ from relnox.core.text import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import pyproject, version_files
-from relnox.source.folder_search import PYPROJECT, is_excluded, is_skipped, search_folders, walk_folders
+from relnox.source.folder_search import (
+    PYPROJECT,
+    is_excluded,
+    is_repository,
+    is_skipped,
+    search_folders,
+    walk_folders,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -94,17 +101,45 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
     else:
         packages = list(_search_packages(root, config.exclude, warnings))
     if not packages:
-        raise Blocked(
-            "packages-missing",
-            f"no package found in {root}",
-            fix='add [project] to pyproject.toml, or set packages = ["libs/*"] in [tool.relnox]',
-        )
+        raise _packages_missing(root)
+    _check_repository(root, packages)
     if config.version_files:
         packages = version_files.add_declared_version_files(packages, config, root)
     packages.sort(key=lambda package: package.name)
     prefixes = dict.fromkeys(["", *(f"{package.folder}/" for package in packages if package.folder != ".")])
     lock_files = tuple(f"{prefix}{_UV_LOCK}" for prefix in prefixes if (root / prefix / _UV_LOCK).is_file())
     return Workspace(tuple(packages), tuple(warnings), lock_files)
+
+
+def _packages_missing(root: Path) -> Blocked:
+    """Return the error that a project has no package; setuptools reads metadata that relnox does not read."""
+    fix = 'add [project] to pyproject.toml, or set packages = ["libs/*"] in [tool.relnox]'
+    for name in ("setup.cfg", "setup.py"):
+        if (root / name).is_file():
+            reason = f"relnox reads [project] of pyproject.toml, not {name}"
+            return Blocked(
+                "packages-missing",
+                f"no package found in {root} ({reason})",
+                fix=f"move the metadata from {name} to [project] in pyproject.toml",
+            )
+    return Blocked("packages-missing", f"no package found in {root}", fix=fix)
+
+
+def _check_repository(root: Path, packages: Sequence[Package]) -> None:
+    """Check that no package is in another repository, such as a submodule.
+
+    Raises:
+        Blocked: A package is in another repository, whose files a commit of this one cannot edit.
+    """
+    for package in packages:
+        for folder in reversed((root / package.folder / PYPROJECT).relative_to(root).parents[:-1]):
+            if is_repository(root / folder):
+                name = folder.as_posix()
+                raise Blocked(
+                    "package-in-other-repository",
+                    f"{package.name} is in another git repository ({name}), such as a submodule",
+                    fix=f'release it from there; to leave it out: set exclude = ["{name}"] in [tool.relnox]',
+                )
 
 
 def _parse_package(root: Path, document: Mapping[str, Any], folder: str) -> Package:

@@ -52,7 +52,10 @@ _INSTALLED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
 def search_folders(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[str]:
-    """Yield the folders with a pyproject.toml, top-level ones first, except excluded and skipped ones."""
+    """Yield the folders with a pyproject.toml, top-level ones first, except excluded and skipped ones.
+
+    Submodules and other repositories below the root are skipped: a commit of this one cannot edit their files.
+    """
     level = [root]
     while level:
         below: list[Path] = []
@@ -64,7 +67,7 @@ def search_folders(root: Path, exclude: Sequence[str], warnings: list[str]) -> I
             except OSError as error:
                 warnings.append(f"skipped {relative}: {error.strerror}")
                 continue
-            if ("pyvenv.cfg", False) in names:
+            if ("pyvenv.cfg", False) in names or (folder != root and is_repository(folder)):
                 continue
             if (PYPROJECT, False) in names:
                 yield relative
@@ -76,6 +79,11 @@ def search_folders(root: Path, exclude: Sequence[str], warnings: list[str]) -> I
                 and not is_excluded((folder / name).relative_to(root).as_posix(), exclude)
             ]
         level = below
+
+
+def is_repository(folder: Path) -> bool:
+    """Return whether a folder is the root of a git repository, a submodule or a worktree."""
+    return (folder / ".git").exists()
 
 
 def is_skipped(name: str) -> bool:

@@ -94,10 +94,10 @@ def make_output_folder(folder: Path) -> None:
     """Create a folder and its missing parents; other users cannot write to them, whatever the umask.
 
     Raises:
-        FileExistsError: The path exists and is not a folder.
+        NotADirectoryError: The path exists and is not a folder; users get it with a fix (`environment_error`).
     """
     if not _make_folder(folder, 0o755) and not folder.is_dir():
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o644, keep_mode: bool = True) -> None:

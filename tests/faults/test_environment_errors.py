@@ -161,6 +161,28 @@ def test_every_front_end_tells_it(demo: Path, front_end: str) -> None:
     )
 
 
+# --- an output folder that is no folder
+
+
+@pytest.mark.parametrize("kind", ["file", "broken link"])
+@pytest.mark.parametrize("options", [("build-all",), ("build-all", "--clean"), ("collect", "--from", "job")])
+def test_an_output_folder_that_is_a_file_is_an_error(demo: Path, options: tuple[str, ...], kind: str) -> None:
+    built = launched(demo, "", "-m", "relnox", "build-all", "--output", "job")
+    assert built.code == 0, built.text
+    if kind == "file":
+        (demo / "dist").touch()
+    else:
+        (demo / "dist").symlink_to("missing")
+
+    ran = launched(demo, "", "-m", "relnox", *options)
+
+    assert ran.code in (1, 2), ran.text
+    assert "dist: Not a directory" in ran.err
+    assert "fix: check the path and the type of the file" in ran.err
+    (demo / "dist").unlink()
+    assert launched(demo, "", "-m", "relnox", *options).code == 0
+
+
 # --- no memory
 
 

@@ -189,7 +189,7 @@ def test_the_date_is_that_of_the_plan(tmp_path: Path, monkeypatch: pytest.Monkey
         (lambda text: text.replace('"schema": 1', '"schema": 2', 1), "its schema is 2, and this version reads 1"),
         (lambda text: text.replace('"EditFiles"', '"EraseFiles"', 1), "EraseFiles is no kind of step"),
         (lambda _: "{}", "it is not a plan"),
-        (lambda _: "nothing", "Expecting value"),
+        (lambda _: "nothing", "it is not JSON (line 1, column 1)"),
         (lambda _: "[" * 100_000, "recursion"),
     ],
 )

@@ -8,7 +8,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import lockstep_workspace, mixed_workspace, repository, single, write
+from projects import git, lockstep_workspace, mixed_workspace, repository, single, write
 
 from relnox.commands.shared.opening import open_project
 from relnox.errors import Blocked
@@ -94,6 +94,14 @@ def test_a_checkout_without_packages_is_rejected_with_both_fixes(tmp_path: Path)
     assert caught.value.fix is not None
     assert "[project]" in caught.value.fix
     assert 'packages = ["libs/*"] in [tool.relnox]' in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["setup.cfg", "setup.py"])
+def test_metadata_that_is_not_read_is_named(tmp_path: Path, name: str) -> None:
+    root = repository(write(tmp_path, {name: "[metadata]\nname = x\n", "pyproject.toml": BUILD}))
+    with pytest.raises(Blocked, match=f"relnox reads .project. of pyproject.toml, not {name}") as caught:
+        _ = open_project(root).workspace
+    assert caught.value.fix == f"move the metadata from {name} to [project] in pyproject.toml"
 
 
 def test_invalid_settings_are_reported_with_their_file(tmp_path: Path) -> None:
@@ -471,6 +479,34 @@ def test_a_search_skips_fixtures_templates_and_examples(tmp_path: Path) -> None:
 def test_a_search_skips_virtual_environments_of_any_name(tmp_path: Path) -> None:
     write(tmp_path, {"my-env/pyvenv.cfg": "home = x\n", "my-env/x/pyproject.toml": package("inside")})
     assert folders(discover_in(tmp_path, lib=package("lib"))) == {"lib": "lib"}
+
+
+def with_submodule(folder: Path, settings: str = "") -> Path:
+    """A checkout with a package, and a submodule that is a package."""
+    inner = repository(write(folder / "inner", {"pyproject.toml": package("inner")}))
+    files = {"lib/pyproject.toml": package("lib"), "pyproject.toml": settings}
+    root = repository(write(folder / "outer", files))
+    git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "sub/inner")
+    return root
+
+
+def test_a_search_skips_submodules(tmp_path: Path) -> None:
+    assert folders(open_project(with_submodule(tmp_path)).workspace) == {"lib": "lib"}
+
+
+@pytest.mark.parametrize(
+    "table", ['relnox]\npackages = ["lib", "sub/*"]', 'uv.workspace]\nmembers = ["lib", "sub/*"]']
+)
+def test_a_listed_package_in_a_submodule_is_rejected_until_it_is_excluded(tmp_path: Path, table: str) -> None:
+    root = with_submodule(tmp_path, f"[tool.{table}\n")
+    with pytest.raises(Blocked, match=r"inner is in another git repository \(sub/inner\)") as caught:
+        _ = open_project(root).workspace
+    assert caught.value.code == "package-in-other-repository"
+    setting = (caught.value.fix or "").partition(": set ")[2].removesuffix(" in [tool.relnox]")
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    head = "" if "[tool.relnox]" in text else "[tool.relnox]\n"
+    (root / "pyproject.toml").write_text(f"{text}{head}{setting}\n", encoding="utf-8")
+    assert folders(open_project(root).workspace) == {"lib": "lib"}
 
 
 def test_a_search_skips_invalid_packages_with_a_warning(tmp_path: Path) -> None:

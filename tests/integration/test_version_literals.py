@@ -45,6 +45,13 @@ def test_a_literal_is_updated_with_a_note(
     assert f"in {file} changes as well; to leave it unchanged: [tool.relnox] version-literals = false" in ran.text
 
 
+def test_two_literals_are_in_one_note(tmp_path: Path, bump: Bump) -> None:
+    text = '__version__ = "1.2.3"\n'
+    ran = bump(demo(tmp_path, {"src/demo/__init__.py": text, "src/demo/other.py": text}), "--part", "minor")
+    assert ran.code == 0, ran.text
+    assert "src/demo/other.py change as well; to leave them unchanged: [tool.relnox] version-" in ran.text
+
+
 def test_a_literal_is_part_of_the_commit_and_of_the_undo(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path, {"src/demo/__init__.py": '__version__ = "1.2.3"\n'})
     assert bump(root, *MINOR).code == 0

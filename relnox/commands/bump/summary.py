@@ -134,7 +134,9 @@ def _literal_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> 
         if location.file in bumped_files
     ]
     if literals:
-        yield f"{listing(literals)} changes as well; to leave it unchanged: [tool.relnox] version-literals = false"
+        verb, pronoun = ("changes", "it") if len(literals) == 1 else ("change", "them")
+        setting = "[tool.relnox] version-literals = false"
+        yield f"{listing(literals)} {verb} as well; to leave {pronoun} unchanged: {setting}"
 
 
 def _mention_notes(new: NewBump) -> Iterator[str]:

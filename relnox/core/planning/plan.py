@@ -104,7 +104,10 @@ class Plan(Record, kw_only=True):
         Raises:
             ValueError: The text is not a plan, has another schema version, or was edited.
         """
-        document = json.loads(text)
+        try:
+            document = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"it is not JSON (line {error.lineno}, column {error.colno})") from error
         if not isinstance(document, dict) or "digest" not in document or "schema" not in document:
             raise ValueError("it is not a plan")
         if document["schema"] != SCHEMA:

@@ -196,7 +196,10 @@ class Manifest(Record, kw_only=True):
                 missing=_packages(document.get("missing", [])),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            reason = f"{type(error).__name__}: {error}"
+            if isinstance(error, json.JSONDecodeError):
+                reason = f"it is not JSON: line {error.lineno}, column {error.colno}"
+            else:
+                reason = f"{type(error).__name__}: {error}"
             reason = reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}…"
             raise Blocked(
                 "manifest-invalid",
