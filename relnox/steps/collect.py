@@ -68,8 +68,8 @@ class CollectAction(Action[Collect]):
 
     def apply(self) -> None:
         output = self.run.root / self.step.output
+        make_output_folder(output)
         try:
-            make_output_folder(output)
             with TemporaryFolder(output) as staging:
                 for folder, name, sha256 in self._missing_files():
                     _copy(self.run.root / folder / name, output / name, sha256, staging.path)

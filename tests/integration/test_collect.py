@@ -490,7 +490,7 @@ def test_an_output_folder_that_is_a_file_is_an_error(root: Path) -> None:
     ran = collect(root)
 
     assert ran.code == 2, ran.text
-    assert "dist (File exists)" in ran.err
+    assert "dist: Not a directory [path-unusable]" in ran.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")

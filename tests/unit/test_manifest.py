@@ -169,7 +169,7 @@ def test_an_invalid_document_is_an_error_with_a_fix(text: str) -> None:
 
 
 def test_text_that_is_not_json_is_named_so() -> None:
-    with pytest.raises(Blocked, match="not a valid manifest .it is not JSON: line 2, column 1."):
+    with pytest.raises(Blocked, match=r"not a valid manifest \(it is not JSON: line 2, column 1\)"):
         Manifest.from_json('{"artifacts":\n', where="dist/manifest.json")
 
 
