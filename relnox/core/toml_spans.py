@@ -62,7 +62,7 @@ _COMMENT = r"\#[^\n]*+"
 _BLANK = re.compile(rf"(?:[ \t\r\n]++|{_COMMENT})*+")
 _LINE_END = re.compile(rf"[ \t]*+(?:{_COMMENT})?+(?:\r?\n|\Z)")
 _ASSIGNMENT = re.compile(rf"({_DOTTED_KEY})[ \t]*+=[ \t]*+")
-_HEADER = re.compile(rf"\[(?:\[[ \t]*+(?P<array>{_DOTTED_KEY})[ \t]*+\]|[ \t]*+(?P<table>{_DOTTED_KEY})[ \t]*+)\]")
+_HEADER = re.compile(rf"\[(?P<array>\[)?+[ \t]*+(?P<key>{_DOTTED_KEY})[ \t]*+\](?(array)\])")
 _KEY_PART = re.compile(rf"({BARE_KEY})|({_BASIC})|({_LITERAL})")
 
 # A multi-line string may end in one or two quotes of its own before the three that close it.
@@ -122,15 +122,14 @@ class _Scanner:
 
     def table_path(self, header: re.Match[str]) -> KeyPath:
         """Return the key path of a table header, with the index of the last table after each array of tables."""
-        array = header["array"]
         path: KeyPath = ()
-        *parents, last = _key_parts(array or header["table"])
+        *parents, last = _key_parts(header["key"])
         for key in parents:
             path = (*path, key)
             if path in self.tables:
                 path = (*path, self.tables[path])
         path = (*path, last)
-        if array:
+        if header["array"]:
             self.tables[path] = self.tables.get(path, -1) + 1
             path = (*path, self.tables[path])
         return path

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from relnox.core.records import Record
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.steps.export import build_source
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from relnox.steps.run import Run
 
 
-class InstallerSettings(NamedTuple):
+class InstallerSettings(Record):
     """The settings for installing build requirements.
 
     Attributes:
@@ -25,7 +26,7 @@ class InstallerSettings(NamedTuple):
     uv: tuple[tuple[str, Any], ...] = ()
 
 
-class PackageFolders(NamedTuple):
+class PackageFolders(Record):
     """The folder of each package of the project, by name; read on first use."""
 
     read: Callable[[], Mapping[str, str]]

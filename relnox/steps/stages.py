@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox.core.planning import fixes
 from relnox.core.planning.events import Status
@@ -86,7 +86,7 @@ class Stage(Step, kw_only=True):
         return " ".join([self.task, *(word for option in self.options for word in fixes.option_words(*option))])
 
 
-class StageRunner(NamedTuple):
+class StageRunner(Record):
     """Wraps the function that runs the task of a stage in a folder."""
 
     run: Callable[[Stage, Path], Outcome]

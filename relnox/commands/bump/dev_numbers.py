@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.shared.release_branch import find_release_branch
+from relnox.core.records import Record
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
 
 
-class DevNumbers(NamedTuple):
+class DevNumbers(Record):
     """The numbers of the development versions that a bump makes.
 
     Attributes:
@@ -99,6 +99,8 @@ def _distances(project: Project, remote: RemoteState) -> DevNumbers:
             "--from distance needs a git repository with a commit",
             fix="--from time",
         )
+    from relnox.commands.shared.release_branch import find_release_branch
+
     releases = _releases(project, [tag for tag in git.merged_tags() if not _is_development(tag)])
     counts: dict[str | None, int] = {}
     numbers, origins = {}, {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.bump import generated_files
+from relnox.core.records import Record
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.bump.version_bumps import VersionBump
 
 
-class Development(NamedTuple):
+class Development(Record):
     """The development versions to commit after the release.
 
     Attributes:

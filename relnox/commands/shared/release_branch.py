@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from relnox.core.records import Record
 from relnox.source.git import remotes
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ FETCH_TIMEOUT = 300.0
 """The timeout for fetching the release branch from the remote, in seconds."""
 
 
-class ReleaseBranch(NamedTuple):
+class ReleaseBranch(Record):
     """The release branch, compared with HEAD.
 
     Attributes:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from relnox import core
 from relnox.core.records import Record
 from relnox.errors import Failed
-from relnox.source import tag_versions
 from relnox.source.git import parse_tags, remotes
 
 if TYPE_CHECKING:
@@ -159,6 +158,8 @@ def any_tag_problems(
     planned = list(dict.fromkeys(tags))
     if not readers or len(planned) < 2:  # noqa: PLR2004 - one tag is right for all of them
         return
+    from relnox.source import tag_versions
+
     names = core.text.listing([package.name for package in readers])
     settings = "\n".join(
         tag_versions.settings_for_own_tags(package, _own_prefix(package, formats, known_tags))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from relnox.errors import Failed
 from relnox.source.git.environment import git_variables
 from relnox.source.git.parsing import GitState, parse_refs, parse_status, parse_tags
-from relnox.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from relnox.system import process
 
 
 class Git:
@@ -49,6 +50,8 @@ class Git:
         By default, git continues if relnox is killed, since it must not be stopped while it changes the
         repository.
         """
+        from relnox.system import process  # takes 2 ms, and a project outside git needs none
+
         return process.run(
             ["git", *arguments],
             cwd=self.root,
