@@ -132,26 +132,7 @@ def run(  # noqa: PLR0913 - the options of a process
         Failed: The program cannot be started, timed out, or printed too much.
     """
     words = tuple(os.fspath(word) for word in argv)
-    try:
-        child = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=clean_environment(os.environ, own_indexes=True)
-            if env is None
-            else without_upload_credentials(env),
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if stderr else subprocess.DEVNULL,
-            start_new_session=True,
-            umask=umask,
-        )
-    except OSError as error:
-        raise Failed(
-            "program-not-runnable",
-            f"{words[0]} cannot be run: {error.strerror}",
-            fix=f"install {words[0]}, or correct its path",
-        ) from error
-    _running.add(child)
+    child = _start(words, cwd=cwd, env=env, has_input=stdin is not None, stderr=stderr, umask=umask)
     if not outlives:
         _watcher.add(child.pid)
     output = io.StringIO()
@@ -182,6 +163,67 @@ def run(  # noqa: PLR0913 - the options of a process
             fix=f"reproduce it: {shlex.join(words)}",
         )
     return Completed(words, child.returncode, output.getvalue())
+
+
+def _start(  # noqa: PLR0913 - the options of a process
+    words: tuple[str, ...],
+    *,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    has_input: bool = False,
+    stderr: bool = False,
+    umask: int = -1,
+) -> subprocess.Popen[bytes]:
+    """Start a program in its own process group; see `run`."""
+    try:
+        child = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=clean_environment(os.environ, own_indexes=True)
+            if env is None
+            else without_upload_credentials(env),
+            stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if stderr else subprocess.DEVNULL,
+            start_new_session=True,
+            umask=umask,
+        )
+    except OSError as error:
+        raise Failed(
+            "program-not-runnable",
+            f"{words[0]} cannot be run: {error.strerror}",
+            fix=f"install {words[0]}, or correct its path",
+        ) from error
+    _running.add(child)
+    return child
+
+
+@contextlib.contextmanager
+def in_background(
+    argv: Arguments, *, cwd: Path, env: Mapping[str, str], newlines: bool = True
+) -> Iterator[Callable[[], Completed]]:
+    """Run a program that changes nothing while the `with` block is executed; see `run` for arguments and errors.
+
+    Yields:
+        A function that waits for the program to end and returns its standard output. If it is not called, the
+        program is killed at the end of the block.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    child = _start(words, cwd=cwd, env=env)
+
+    def result() -> Completed:
+        output = "".join(map(masked, _output_lines(child, words, newlines=newlines)))
+        return Completed(words, child.wait(), output)
+
+    try:
+        yield result
+    finally:
+        if child.poll() is None:
+            _kill_group(child)
+        if child.stdout is not None:
+            child.stdout.close()
+        child.wait()
+        _running.discard(child)
 
 
 @contextlib.contextmanager

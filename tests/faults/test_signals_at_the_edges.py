@@ -99,7 +99,7 @@ def run(root: Path, *words: str) -> tuple[int, str]:
         "relnox.commands.running.perform",
         "relnox.reporters",
         "relnox.source.git",
-        "relnox.system.process",
+        "relnox.source.git.repository",
         "relnox.commands.status",
     ],
 )

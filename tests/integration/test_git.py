@@ -12,6 +12,7 @@ from projects import commit_all, git, remote_of, repository, single, write
 from relnox.core.bump.changes import NewTag
 from relnox.errors import Blocked, Failed
 from relnox.source.git import changes, cloning, find_repository, remotes
+from relnox.system import process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,13 +52,42 @@ def tag(name: str = "v2") -> NewTag:
 # --- state -----------------------------------------------------------------------------------------------
 
 
+def wait_for_end_of_children() -> None:
+    """Wait until all child processes have ended, without reaping them."""
+    for child in tuple(process._running):
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+
 def test_the_state_of_a_clean_checkout(root: Path) -> None:
     here = checkout(root)
     state = here.read_state()
     assert state.head == git(root, "rev-parse", "HEAD")
     assert here.head_time() == int(git(root, "log", "-1", "--format=%ct"))
     assert (state.branch, state.changed_files, state.untracked_files, state.tags) == ("main", (), (), {})
-    assert (state.is_shallow, remotes.names(here)) == (False, ("origin",))
+    assert (state.is_shallow, list(remotes.names(here))) == (False, ["origin"])
+
+
+def test_queries_that_were_started_early_answer_once(root: Path) -> None:
+    here = checkout(root)
+    with here.reading_ahead("*.md"):
+        expected = checkout(root).read_state()
+        wait_for_end_of_children()
+        write(root, {"later.md": "x"})
+        git(root, "add", "later.md")
+        assert here.read_state() == expected
+        assert here.tracked_files_named("*.md") == ("README.md",)
+        assert here.read_state().changed_files == ("later.md",)
+        assert here.tracked_files_named("*.md") == ("README.md", "later.md")
+    assert remotes.names(here) == remotes.names(checkout(root))  # the unused answer is not left behind
+
+
+def test_a_remote_is_known_by_any_of_its_settings(root: Path) -> None:
+    git(root, "config", "remote.pushDefault", "origin")
+    git(root, "config", "remote.a.b.url", "https://example.org/a")
+    git(root, "config", "remote.without-url.fetch", "+refs/heads/*:refs/remotes/x/*")
+    assert (
+        remotes.names(checkout(root)) == set(git(root, "remote").splitlines()) == {"origin", "a.b", "without-url"}
+    )
 
 
 def test_before_the_first_commit(tmp_path: Path) -> None:
@@ -268,6 +298,27 @@ def test_a_staged_change_that_the_checkout_does_not_have_differs_in_no_file(root
 
 
 # --- commit -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"a\r\nb\r\n", b"a\nb\n"])
+def test_a_file_that_git_stores_in_another_form_is_the_same(root: Path, content: bytes) -> None:
+    here = checkout(root)
+    write(root, {".gitattributes": "*.txt text eol=crlf\n"})
+    (root / "lines.txt").write_bytes(content)
+    commit_all(root, "lines")
+    assert here.head_if_unchanged(["lines.txt"]) == here.head()
+    (root / "lines.txt").write_bytes(content + b"c")
+    assert here.head_if_unchanged(["lines.txt"]) is None
+
+
+def test_a_removed_file_is_the_same_as_none_in_the_commit(root: Path) -> None:
+    here = checkout(root)
+    (root / "README.md").unlink()
+    assert here.head_if_unchanged(["README.md"]) is None
+    git(root, "commit", "--quiet", "--all", "--message=remove")
+    assert here.head_if_unchanged(["README.md"]) == here.head()
+    write(root, {"README.md": "untracked"})
+    assert here.head_if_unchanged(["README.md"]) is None
 
 
 def test_exactly_the_planned_files_are_committed(root: Path) -> None:

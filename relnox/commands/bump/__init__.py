@@ -31,9 +31,21 @@ def time_of_plan(options: Options, project: Project) -> str:
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read what the plan depends on; for a new bump, also decide the versions and generate files in a copy."""
+    from relnox.commands.bump import dev_numbers, development, pull_requests, undo
+
+    pull_requests.check_options(options)
+    dev_numbers.check_options(options)
+    development.check_options(options)
+    if (earlier := undo.observe_earlier_bump(options, project)) is not None:
+        return earlier
+    with project.reading_ahead():
+        return _observe_new_bump(options, project)
+
+
+def _observe_new_bump(options: Options, project: Project) -> Snapshot:
+    """Read what a new bump depends on, unless it repeats the last one or the release already exists."""
     from relnox.commands.bump import (
         changes,
-        dev_numbers,
         development,
         generated_files,
         hook_edits,
@@ -42,14 +54,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         reruns,
         selection,
         snapshot,
-        undo,
     )
 
-    pull_requests.check_options(options)
-    dev_numbers.check_options(options)
-    development.check_options(options)
-    if (earlier := undo.observe_earlier_bump(options, project)) is not None:
-        return earlier
     previous = reruns.find_previous_bump(options, project)
     if previous is not None and reruns.is_repeated(previous, options):
         return reruns.observe_repeated_bump(previous, options, project)

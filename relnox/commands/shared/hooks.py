@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core, steps
 from relnox.core.records import Record
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.steps.hook_events import HookPackage
 
 
-class SelectedHook(Record):
+class SelectedHook(NamedTuple):
     """A hook and the packages that it applies to.
 
     Attributes:

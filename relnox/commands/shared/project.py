@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from relnox.source import discovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import date, datetime
     from pathlib import Path
     from typing import Self
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from relnox.indexes import Indexes
     from relnox.source.git import Git, GitState
     from relnox.source.version_literals import VersionLiterals
+
+
+_LISTED_FILES = ("pyproject.toml", "*.lock")
+"""The names of the tracked files that are listed in the whole checkout, as globs."""
 
 
 def _nothing(*_: object) -> None:
@@ -79,7 +85,11 @@ class Project(Record):
     @cached_property
     def tracked_files(self) -> tuple[str, ...]:
         """The sorted paths of all tracked pyproject.toml and lock files of the checkout."""
-        return self.git.tracked_files_named("pyproject.toml", "*.lock") if self.git is not None else ()
+        return self.git.tracked_files_named(*_LISTED_FILES) if self.git is not None else ()
+
+    def reading_ahead(self) -> AbstractContextManager[None]:
+        """Start reading `state` and `tracked_files`, which git does while modules are imported."""
+        return self.git.reading_ahead(*_LISTED_FILES) if self.git is not None else nullcontext()
 
     @cached_property
     def known_tags(self) -> KnownTags:

@@ -19,9 +19,10 @@ NETWORK_TIMEOUT = 10.0
 """The time in seconds to wait for a remote whose response is useful but not required."""
 
 
-def names(git: Git) -> tuple[str, ...]:
+def names(git: Git) -> frozenset[str]:
     """Return the names of a repository's remotes."""
-    return tuple(git.read_names("remote"))
+    settings = (name for name in git.settings() if name.startswith("remote.") and name.count(".") > 1)
+    return frozenset(name.removeprefix("remote.").rpartition(".")[0] for name in settings)
 
 
 def url(git: Git, remote: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from relnox.errors import Failed
@@ -9,10 +11,15 @@ from relnox.source.git.environment import git_variables
 from relnox.source.git.parsing import GitState, parse_refs, parse_status, parse_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from relnox.system import process
+
+
+_STATUS = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
+_REFS = ("show-ref", "--head", "--tags", "--dereference")
+_SETTINGS = ("config", "-z", "--list")
 
 
 class Git:
@@ -32,6 +39,8 @@ class Git:
         self.prefix = prefix
         self._private = private
         self._shallow = shallow
+        self._settings: dict[str, str | None] | None = None
+        self._queries: dict[tuple[str, ...], Callable[[], process.Completed]] = {}
 
     # --- processes
 
@@ -52,6 +61,8 @@ class Git:
         """
         from relnox.system import process  # takes 2 ms, and a project outside git needs none
 
+        if not stderr and stdin is None and (result := self._queries.pop(arguments, None)) is not None:
+            return result()
         return process.run(
             ["git", *arguments],
             cwd=self.root,
@@ -64,6 +75,29 @@ class Git:
             outlives=outlives,
             newlines="-z" not in arguments,
         )
+
+    @contextmanager
+    def reading_ahead(self, *files: str) -> Iterator[None]:
+        """Run the queries that a plan begins with at the same time, while the `with` block is executed.
+
+        The first call of `read_state`, `settings` and `tracked_files_named` in the block gets the answer. The block
+        must not change the repository before that.
+
+        Args:
+            files: The arguments of `tracked_files_named`.
+        """
+        from relnox.system import process
+
+        with ExitStack() as stack:
+            for query in (_STATUS, _REFS, _SETTINGS, ("ls-files", "-z", *_pathspecs(files))):
+                result = process.in_background(
+                    ["git", *query], cwd=self.root, env=git_variables(), newlines="-z" not in query
+                )
+                self._queries[query] = stack.enter_context(result)
+            try:
+                yield
+            finally:
+                self._queries.clear()
 
     def read_output(self, *arguments: str) -> str:
         """Run a git command and return its standard output, without surrounding white space.
@@ -109,6 +143,18 @@ class Git:
         """Return the path of the checkout's top-level folder."""
         return self.read_output("rev-parse", "--show-toplevel")
 
+    def settings(self) -> Mapping[str, str | None]:
+        """Return git's settings by name, such as `remote.origin.url`; they are read once.
+
+        Sections and keys are in lowercase, but not the part between them. The value of a setting without `=` is
+        None.
+        """
+        if self._settings is None:
+            listing = self.run(*_SETTINGS, stderr=False).check("git config").output
+            entries = (entry.partition("\n") for entry in listing.split("\0") if entry)
+            self._settings = {name: value if separator else None for name, separator, value in entries}
+        return self._settings
+
     def read_state(self) -> GitState:
         """Read the state of the checkout."""
         header, dirty, untracked = self._status()
@@ -131,7 +177,7 @@ class Git:
 
     def tracked_files_named(self, *names: str) -> tuple[str, ...]:
         """Return the tracked files in the whole checkout whose names match a glob, relative to the root."""
-        return tuple(sorted(self.read_entries("ls-files", "--", *(f":(top,glob)**/{name}" for name in names))))
+        return tuple(sorted(self.read_entries("ls-files", *_pathspecs(names))))
 
     def filter_ignored(self, files: Iterable[str]) -> set[str]:
         """Return those of the files that git ignores."""
@@ -170,23 +216,23 @@ class Git:
     def head_if_unchanged(self, files: Iterable[str]) -> str | None:
         """Return the id of the current commit if these files are the same in it and in the checkout, else None.
 
-        This combines `head_has_same_files` and `head`, with fewer processes if no file differs, as after a commit.
+        This combines `head_has_same_files` and `head`, with one process if no file differs, as after a commit.
 
         Raises:
             Failed: The repository has no commit.
         """
-        names = set(files)
-        header, dirty, _ = self._status("--no-renames", "--untracked-files=no")
-        head = header.get("branch.oid", "(initial)")
-        if head == "(initial)":
+        names = list(files)
+        ids = self._object_ids(["HEAD^{commit}", *(f"HEAD:{self.prefix}{name}" for name in names)])
+        head = ids.pop(0)
+        if head is None:
             raise Failed(
                 "commit-missing",
                 "git commit succeeded, but created no commit",
                 fix="check the current commit: git log -1",
             )
-        # Staged changes that the checkout does not have make a file dirty, but do not count.
-        matches = not self.filter_untracked(names) if names.isdisjoint(dirty) else self.head_has_same_files(names)
-        return head if matches else None
+        # If git stores another content than that of the file, as with filters, git has to compare them.
+        is_same = all(map(self._is_blob, names, ids))
+        return head if is_same or self.head_has_same_files(names) else None
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
         """Return whether these files are the same in the index and in the current commit."""
@@ -289,16 +335,8 @@ class Git:
 
         An empty name is the root.
         """
-        revisions = {name: f"{commit}:{self.prefix}{name}" for name in names}
-        lines = {name: revision for name, revision in revisions.items() if "\n" not in revision}
-        revision_lines = "".join(f"{revision}\n" for revision in lines.values())
-        objects = self.run("cat-file", "--batch-check=%(objectname)", stdin=revision_lines, stderr=False)
-        answers = objects.check("git cat-file").output.split("\n")[: len(lines)]
-        ids = {
-            name: None if answer.endswith(" missing") else answer
-            for name, answer in zip(lines, answers, strict=True)
-        }
-        return ids | {name: self._object_id(revisions[name]) for name in revisions.keys() - ids.keys()}
+        names = list(names)
+        return dict(zip(names, self._object_ids([f"{commit}:{self.prefix}{name}" for name in names]), strict=True))
 
     # --- refs
 
@@ -309,7 +347,7 @@ class Git:
     def head_and_tags(self) -> tuple[str | None, dict[str, str]]:
         """Return the results of `head` and `tags`, running git only once."""
         # Not for-each-ref: until git 2.45 it follows a tag of a tag one step only.
-        refs = parse_refs(self.run("show-ref", "--head", "--tags", "--dereference", stderr=False).output, " ")
+        refs = parse_refs(self.run(*_REFS, stderr=False).output, " ")
         return refs.get("HEAD"), parse_tags(refs)
 
     def tag_subject(self, name: str) -> str:
@@ -335,6 +373,24 @@ class Git:
 
     # --- details
 
+    def _object_ids(self, revisions: Sequence[str]) -> list[str | None]:
+        """Return the full id of the object that each revision names, or None if this clone does not have it."""
+        lines = [revision for revision in revisions if "\n" not in revision]
+        request = "".join(f"{line}\n" for line in lines)
+        objects = self.run("cat-file", "--batch-check=%(objectname)", stdin=request, stderr=False)
+        answers = objects.check("git cat-file").output.split("\n")[: len(lines)]
+        ids = dict(
+            zip(lines, (None if answer.endswith(" missing") else answer for answer in answers), strict=True)
+        )
+        return [ids[revision] if revision in ids else self._object_id(revision) for revision in revisions]
+
+    def _is_blob(self, name: str, object_id: str | None) -> bool:
+        """Return whether an object is the content of a regular file, or both do not exist."""
+        path = self.root / name
+        if object_id is None or path.is_symlink() or not path.is_file():
+            return object_id is None and not os.path.lexists(path)
+        return blob_id(path.read_bytes(), object_id) == object_id
+
     def _object_id(self, revision: str) -> str | None:
         answer = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, stderr=False)
         return answer.output.strip() or None if answer.returncode == 0 else None
@@ -345,10 +401,23 @@ class Git:
 
     def _status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
         """Run `git status`; return its header, and the changed and untracked files below the root."""
-        output = self.read_output("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", *options)
+        output = self.read_output(*_STATUS, *options)
         status = parse_status(output)
         return status.header, self._below_root(status.changed_files), self._below_root(status.untracked_files)
 
     def _below_root(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the files below the root, sorted and relative to the root; files outside it are dropped."""
         return tuple(sorted(name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)))
+
+
+def _pathspecs(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the arguments that select the files in the whole checkout whose names match a glob."""
+    return ("--", *(f":(top,glob)**/{name}" for name in names))
+
+
+def blob_id(content: bytes, like: str) -> str:
+    """Return the object id of a blob with this content, using the same hash function as the id `like`."""
+    import hashlib  # loads OpenSSL
+
+    algorithm = "sha1" if len(like) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits of SHA-1
+    return hashlib.new(algorithm, b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()

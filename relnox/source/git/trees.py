@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.source.git.environment import git_variables
+from relnox.source.git.repository import blob_id
 from relnox.system import process
 from relnox.system.temporary_folders import TemporaryFolder
 
@@ -130,18 +130,12 @@ def _changed_files(
             continue
         edit = edits[path]
         before, after = (
-            None if not blob.strip("0") else content if _blob_id(content, blob) == blob else read(blob)
+            None
+            if not blob.strip("0")
+            else (content if content is not None and blob_id(content, blob) == blob else read(blob))
             for blob, content in ((old, edit.before), (new, edit.after))
         )
         yield PlannedFile(path, before, after, mode)
-
-
-def _blob_id(content: bytes | None, like: str) -> str | None:
-    """Return the object id of a blob with this content, using the same hash function as the id `like`."""
-    if content is None:
-        return None
-    algorithm = "sha1" if len(like) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits of SHA-1
-    return hashlib.new(algorithm, b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
 
 
 def read_commit(git: Git, commit: str) -> CommitContent | None:
