@@ -219,7 +219,7 @@ def in_background(
         yield result
     finally:
         if child.poll() is None:
-            _kill_group(child)
+            child.kill()
         if child.stdout is not None:
             child.stdout.close()
         child.wait()

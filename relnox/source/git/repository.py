@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from relnox.core.records import replace
 from relnox.errors import Failed
 from relnox.source.git.environment import git_variables
 from relnox.source.git.parsing import GitState, parse_refs, parse_status, parse_tags
@@ -150,8 +151,9 @@ class Git:
         None.
         """
         if self._settings is None:
-            listing = self.run(*_SETTINGS, stderr=False).check("git config").output
-            entries = (entry.partition("\n") for entry in listing.split("\0") if entry)
+            listing = self.run(*_SETTINGS, stderr=False)
+            replace(listing, output="").check("git config")  # the output may have credentials
+            entries = (entry.partition("\n") for entry in listing.output.split("\0") if entry)
             self._settings = {name: value if separator else None for name, separator, value in entries}
         return self._settings
 
