@@ -81,8 +81,8 @@ class Git:
     def reading_ahead(self, *files: str) -> Iterator[None]:
         """Run the queries that a plan begins with at the same time, while the `with` block is executed.
 
-        The first call of `read_state`, `settings` and `tracked_files_named` in the block gets the answer. The block
-        must not change the repository before that.
+        The first call of `read_state`, `settings` and `tracked_files_named` in the block gets the answer. The
+        block must not change the repository before that.
 
         Args:
             files: The arguments of `tracked_files_named`.
