@@ -57,9 +57,9 @@ class Snapshot(NamedTuple):
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the plan file, and everything that the task in it depends on."""
-    file, approved = _read(options)
+    file, approved = _read_plan_file(options)
     inputs = approved.inputs
-    task_options = _options_of(file, approved, options)
+    task_options = _options_from_plan(file, approved, options)
     if inputs is not None and inputs.date is not None:
         try:
             project.set_now(inputs.date)
@@ -100,7 +100,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     words = [word for name, value in changed for word in core.fixes.option_words(name, value)]
     problem = core.plan.Problem(
         code="plan-outdated",
-        message="\n".join([f"{snapshot.file} is not the plan that the present state leads to", *lines]),
+        message="\n".join([f"{snapshot.file} no longer matches the state of the project", *lines]),
         fix=f"plan again: {core.fixes.command(approved.task, *words, '--dry-run', '--plan', snapshot.file)}",
     )
     return replace(current, problems=(problem, *current.problems))
@@ -113,14 +113,14 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> Any:
     return task_pending(snapshot.current, planned, snapshot.options) if task_pending is not None else None
 
 
-def _read(options: Options) -> tuple[str, Plan]:
+def _read_plan_file(options: Options) -> tuple[str, Plan]:
     """Return the path of the plan file and the plan in it.
 
     Raises:
         Blocked: No file is given, or it cannot be read or is not a valid plan.
     """
     if options.file is None:
-        raise Blocked("plan-file-missing", "apply needs the file of a plan", fix="relnox apply FILE")
+        raise Blocked("plan-file-missing", "apply requires a plan file", fix="relnox apply FILE")
     name = "standard input" if options.file == "-" else options.file
     try:
         with sys.stdin.buffer if options.file == "-" else Path(options.file).open("rb") as file:
@@ -137,10 +137,10 @@ def _read(options: Options) -> tuple[str, Plan]:
         if len(data) > _MAX_SIZE:
             raise ValueError(f"it is larger than {_MAX_SIZE >> 20} MiB")  # noqa: TRY301 - one class, see below
         if not text.strip():
-            raise ValueError("it is empty")  # noqa: TRY301 - one class, see below
+            raise ValueError("the file is empty")  # noqa: TRY301 - one class, see below
         approved = core.plan.Plan.from_json(text, steps.step_classes())
         if approved.task not in TASKS or approved.inputs is None:
-            raise ValueError(f"{approved.task} is no task")  # noqa: TRY301 - one class for all invalid files
+            raise ValueError(f"{approved.task} is not a task")  # noqa: TRY301 - one class for all invalid files
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Blocked(
             "plan-file-invalid",
@@ -150,7 +150,7 @@ def _read(options: Options) -> tuple[str, Plan]:
     return options.file, approved
 
 
-def _options_of(file: str, approved: Plan, options: Options) -> CommonOptions:
+def _options_from_plan(file: str, approved: Plan, options: Options) -> CommonOptions:
     """Return the task's own options from the plan file, with the common options from the command line."""
     declaration = load(approved.task).Options
     recorded = dict(approved.inputs.options) if approved.inputs is not None else {}

@@ -47,7 +47,7 @@ TASKS_FILE = """\
 from relnox.tasks import *  # noqa: F403
 """
 
-_IGNORED = (b"/.nox/", b"/dist/")
+_GITIGNORE_LINES = (b"/.nox/", b"/dist/")
 
 
 class Options(CommonOptions):
@@ -96,7 +96,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     return Snapshot(
         workspace=project.workspace,
         config=project.config,
-        settings=_proposed(project),
+        settings=_propose_settings(project),
         unlisted=project.unlisted,
         lockstep_reason=project.lockstep_reason,
         example_package=None if has_one_group else project.workspace.packages[0].name,
@@ -119,7 +119,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     )
 
 
-def _proposed(project: Project) -> dict[str, Any]:
+def _propose_settings(project: Project) -> dict[str, Any]:
     """Return the proposed settings that are missing: versions, package folders, tag formats and branch."""
     from relnox.source.discovery import has_package_list
 
@@ -148,7 +148,7 @@ def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
         yield core.changes.Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
     if (after := _with_settings(snapshot, options)) is not None:
         yield core.changes.Edit(file="pyproject.toml", before=snapshot.pyproject, after=after)
-    if (after := _with_ignored(snapshot.gitignore)) is not None:
+    if (after := _with_gitignore_lines(snapshot.gitignore)) is not None:
         yield core.changes.Edit(file=".gitignore", before=snapshot.gitignore, after=after)
 
 
@@ -166,7 +166,7 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
     bom = b"\xef\xbb\xbf" if (snapshot.pyproject or b"").startswith(b"\xef\xbb\xbf") else b""
     tool = table_at(tomllib.loads(text), "tool")
     if "relnox" in tool:
-        after = _updated(text, snapshot.settings) if options.update and snapshot.settings else None
+        after = _add_settings(text, snapshot.settings) if options.update and snapshot.settings else None
         return None if after is None else bom + after.encode()
     table = core.tag_proposals.as_toml(snapshot.settings) + "\n"
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -183,7 +183,7 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
     return bom + after.encode()
 
 
-def _updated(text: str, settings: Mapping[str, Any]) -> str:
+def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
     """Return the text of a pyproject.toml with settings added to [tool.relnox], and nothing else changed.
 
     Raises:
@@ -216,11 +216,11 @@ def _updated(text: str, settings: Mapping[str, Any]) -> str:
     return after
 
 
-def _with_ignored(content: bytes | None) -> bytes | None:
+def _with_gitignore_lines(content: bytes | None) -> bytes | None:
     """Return .gitignore with the missing lines added, or None if no line is missing."""
     before = content or b""  # bytes, because git requires no encoding
     present = {line.strip().strip(b"/") for line in before.splitlines()}
-    missing = [line for line in _IGNORED if line.strip(b"/") not in present]
+    missing = [line for line in _GITIGNORE_LINES if line.strip(b"/") not in present]
     if not missing:
         return None
     newline = b"\r\n" if b"\r\n" in before else b"\n"

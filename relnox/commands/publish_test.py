@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
     from relnox.core.settings.task_settings import VerifyConfig
 
-_VERIFY_TIME = 600
+_VERIFY_TIMEOUT = 600
 """How long to wait until the index lists the files for installation, in seconds."""
 
 
@@ -70,8 +70,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         if options.index != "embedded":
             raise Blocked(
                 "clear-not-supported",
-                f"index {options.index} cannot be emptied (only the embedded index)",
-                fix="use --clear with --index embedded",
+                f"index {options.index} cannot be cleared (--clear works only on the embedded index)",
+                fix="pass --index embedded, or leave --clear out",
             )
         manifest, _ = read_public_part(
             options.dist, release_versions.select_tagged(options, project).package, project
@@ -99,7 +99,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             publishing.manifest,
             snapshot.verify,
             index=options.index,
-            deadline=_VERIFY_TIME,
+            deadline=_VERIFY_TIMEOUT,
             installer=options.installer,
         )
         # The steps of publishing wait for the index already.

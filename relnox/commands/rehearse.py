@@ -96,12 +96,12 @@ def observe(options: Options, project: Project) -> Snapshot:
         project.config.remote,
         project.release_config.versions == "lockstep",
         tuple(package.name for package in selected),
-        tuple(sorted(_released(selected, project))),
+        tuple(sorted(_packages_to_release(selected, project))),
         wheel_folders,
     )
 
 
-def _released(selected: tuple[Package, ...], project: Project) -> set[str]:
+def _packages_to_release(selected: tuple[Package, ...], project: Project) -> set[str]:
     """Return the selected packages, and those that they need in the same fixed version group."""
     released = {package.name for package in selected}
     for group in core.version_groups.find_version_groups(project.workspace, project.release_config):

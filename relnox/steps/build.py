@@ -290,7 +290,7 @@ def _run_build_command(  # noqa: PLR0913, PLR0917 - as above
     if not paths:
         raise Failed(
             "build-command-without-archives",
-            f"{step.package}: build command wrote no archives",
-            fix="make it write the sdist and the wheels into the folder that replaces {output}",
+            f"{step.package}: the build command wrote no archives",
+            fix="change the build command so that it writes the sdist and the wheels to {output}",
         )
     return paths

@@ -259,7 +259,7 @@ class PushAction(Action[Push]):
             raise Failed(
                 "push-incomplete",
                 f"{self.missing[0]} is missing on {self.step.to} after the push",
-                fix=f"git ls-remote {self.step.to}",
+                fix=f"check the remote, then rerun the command: git ls-remote {self.step.to}",
             )
         return f"{self.step.to} has the branch and {counted(len(self.step.tags), 'tag')}"
 

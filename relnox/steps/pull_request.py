@@ -92,7 +92,7 @@ class CommitToBranchAction(Action[CommitToBranch]):
             raise Conflict(
                 "branch-changed",
                 f"branch {step.branch} was moved to {(head or 'no commit')[:10]} right after commit {commit[:10]}",
-                fix="look at the commits of that branch, then rerun the command",
+                fix="review the commits of that branch, then rerun the command",
             )
         if not self._is_equal(commit):
             raise Failed(
@@ -196,7 +196,7 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
             raise Conflict(
                 "pull-request-changed",
                 f"pull request {request.number} was changed or closed by someone else meanwhile ({request.url})",
-                fix="look at it, then rerun the command",
+                fix=f"review it ({request.url}), then rerun the command",
             )
         self._record_result(request)
         conflicts = f", but it has conflicts with {step.base}: rerun the command" if request.conflicts else ""

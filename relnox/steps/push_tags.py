@@ -104,7 +104,7 @@ class PushTagsAction(Action[PushTags]):
             raise Failed(
                 "push-incomplete",
                 f"tag {self.missing[0]} is missing on {self.step.to} after the push",
-                fix=f"git ls-remote {self.step.to}",
+                fix=f"check the remote, then rerun the command: git ls-remote {self.step.to}",
             )
         count = len(self.step.tags)
         return (
@@ -147,9 +147,10 @@ class PushTagsAction(Action[PushTags]):
         if not is_related and not git.is_shallow():
             raise Conflict(
                 "tag-exists",
-                f"tag {tag} is to be on commit {commit[:10]}, but {self.step.to} has it on {other[:10]}, "
-                "of another branch",
-                fix=f"delete it where it is wrong: git push {self.step.to} --delete refs/tags/{tag}",
+                f"tag {tag} is to be on commit {commit[:10]}, but {self.step.to} has it on {other[:10]} "
+                "(on another branch)",
+                fix=f"if it is wrong on {self.step.to}, delete it: git push {self.step.to} "
+                f"--delete refs/tags/{tag}",
             )
 
     def _describe_foreign_tags(self) -> str:
@@ -164,7 +165,7 @@ class PushTagsAction(Action[PushTags]):
         output = "\n".join(f"  | {line}" for line in lines[-_MAX_OUTPUT_LINES:])
         return Failed(
             "push-rejected",
-            f"{self.step.to} did not take {listing(self.missing)}:\n{output}",
+            f"{self.step.to} rejected {listing(self.missing)}:\n{output}",
             fix="allow this account or job to create tags (docs/auto-tag.md has the permissions), then rerun the "
             "command",
         )

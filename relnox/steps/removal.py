@@ -112,7 +112,7 @@ class ClearIndexAction(Action[ClearIndex]):
         if not self.run.indexes.embedded.store.holds_only({}):
             raise Failed(
                 "index-not-cleared",
-                f"{self.step.index} has files although it was cleared (another process uploads to it)",
+                f"{self.step.index} still has files after it was cleared (another process uploads to it)",
                 fix="end the other process, then rerun the command",
             )
         return "the index is empty"

@@ -65,7 +65,11 @@ class CloneCheckoutAction(Action[CloneCheckout]):
 
         clone = git.find_repository(self.result.folder)
         if clone is None or clone.head() != self.step.commit:
-            raise Failed("clone-failed", f"the clone is not at commit {self.step.commit[:10]}", fix="git fsck")
+            raise Failed(
+                "clone-failed",
+                f"the clone is not at commit {self.step.commit[:10]}",
+                fix="check the repository for damage: git fsck",
+            )
         return f"at {self.step.commit[:10]}"
 
 
@@ -116,7 +120,9 @@ def _deciding_error(task: str, outcome: Outcome) -> RelnoxError:
         if error.exit_code == outcome.exit_code:
             return error
     failure = Failed(
-        "stage-failed", f"{task} ended with exit code {outcome.exit_code.value}", fix="fix the problems above"
+        "stage-failed",
+        f"{task} ended with exit code {outcome.exit_code.value}",
+        fix="fix the errors above, then rerun the command",
     )
     failure.exit_code = outcome.exit_code
     return failure

@@ -63,7 +63,11 @@ class UndoBumpAction(Action[UndoBump]):
     def verify(self) -> str:
         """Check that tags and commit are gone, and the files restored."""
         if left := self._find_remaining():
-            raise Failed("undo-incomplete", f"{left} still exists", fix="git status, git log -1, git tag --list")
+            raise Failed(
+                "undo-incomplete",
+                f"{left} still exists",
+                fix="rerun the command; if it fails again, check: git status, git log -1, git tag --list",
+            )
         return f"{counted(len(self.step.edits), 'file')} restored"
 
     def _find_remaining(self) -> str | None:

@@ -239,7 +239,7 @@ def test_files_that_appear_while_a_run_waits_are_not_replaced(
     built = project(tmp_path / "demo", index)
     clock = SimulatedClock()
     monkeypatch.setattr(network.deadlines, "CLOCK", clock)
-    monkeypatch.setattr(locking, "_folder", lambda: None)  # as on another machine, without the lock
+    monkeypatch.setattr(locking, "_lock_folder", lambda: None)  # as on another machine, without the lock
     look = Indexes.fetch_listings
 
     def look_and_wait(indexes: Indexes, name: str, projects: Iterable[str]) -> None:

@@ -133,7 +133,7 @@ def test_another_world_is_refused_with_the_difference(root: Path, tmp_path: Path
 
     assert ran.code == 1
     assert everything(root) == before
-    assert f"error: {file} is not the plan that the present state leads to [plan-outdated]" in ran.err
+    assert f"error: {file} no longer matches the state of the project [plan-outdated]" in ran.err
     assert f"  commit: {commit} in the plan file, {head} now" in ran.err
     assert "  step differs: edit packages/agents/pyproject.toml" in ran.err
     assert "edits in the plan file: " in ran.err
@@ -211,7 +211,7 @@ def test_a_file_that_is_no_plan_is_refused(root: Path, tmp_path: Path, change: A
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ((), "apply needs the file of a plan [plan-file-missing]"),
+        ((), "apply requires a plan file [plan-file-missing]"),
         (("nowhere.json",), "nowhere.json cannot be read: No such file or directory [plan-file-missing]"),
         (("a", "b"), "relnox apply takes one word (PLAN), not 2: a, b [option-invalid]"),
         (("",), "relnox apply PLAN = '' is not valid: it names no file [value-invalid]"),
@@ -513,7 +513,7 @@ def test_forged_plans_run_nothing(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "it is empty"),
+        (b"", "the file is empty"),
         (b" " * (64 << 20) + b"{}", "it is larger than 64 MiB"),
         (b"\xff", "it is not UTF-8"),
         (b"null", "it is not a plan"),

@@ -34,7 +34,11 @@ BLOCKED = (
     ),
     ("bump", "--part minor --tag", "--tag needs --commit [option-missing]"),
     ("bump", "--part minor --pull-request --commit", "cannot be combined with --commit [options-conflict]"),
-    ("auto-tag", "--no-push --dispatch release.yml", "--dispatch needs the tags on the remote (--no-push)"),
+    (
+        "auto-tag",
+        "--no-push --dispatch release.yml",
+        "--dispatch cannot be combined with --no-push (workflows run on pushed tags)",
+    ),
     ("build-all", "--package cor", "cor"),
     ("collect", "--from nowhere", "nowhere is not a folder"),
     ("publish-test", "--index embeded", "unknown index embeded"),

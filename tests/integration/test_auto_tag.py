@@ -596,7 +596,7 @@ def test_a_faster_run_on_another_branch_is_a_conflict(root: Path) -> None:
     other_tags_at_once(root, "core-v1.1.0", at=side)
     ran = tag(root)
     assert ran.code == 4, ran.text
-    assert f"but origin has it on {side[:10]}, of another branch" in ran.err
+    assert f"but origin has it on {side[:10]} (on another branch)" in ran.err
 
 
 def test_two_processes_at_once_make_each_tag_once(root: Path) -> None:

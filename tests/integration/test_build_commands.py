@@ -127,10 +127,10 @@ def test_build_commands_get_no_credentials(tmp_path: Path, monkeypatch: pytest.M
 
 
 BAD = {
-    "none": ("wheel.unlink(); sdist.unlink()", ["build command wrote no archives", "{output}"]),
+    "none": ("wheel.unlink(); sdist.unlink()", ["the build command wrote no archives", "{output}"]),
     "something else": (
         "wheel.unlink(); sdist.unlink(); (output / 'demo-1.0.zip').touch()",
-        ["build command wrote no archives"],
+        ["the build command wrote no archives"],
     ),
     "no archive": ("wheel.write_text('no zip')", ["demo_app-1.0-py3-none-any.whl is not a zip file"]),
     "cut off": (

@@ -53,7 +53,9 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the versions, the tags here and on the remote, and which untagged versions the index already has."""
     if options.dispatch and not options.push:
         raise Blocked(
-            "options-conflict", "--dispatch needs the tags on the remote (--no-push)", fix="leave one of them out"
+            "options-conflict",
+            "--dispatch cannot be combined with --no-push (workflows run on pushed tags)",
+            fix="leave --dispatch or --no-push out",
         )
     return observation.observe(options, project)
 

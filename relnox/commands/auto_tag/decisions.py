@@ -61,22 +61,22 @@ class Decision(NamedTuple):
 
 def decide(snapshot: Snapshot, options: Options) -> tuple[Decision, ...]:
     """Decide for each selected package whether it gets a tag; nothing is read or changed."""
-    return tuple(_decide(package, snapshot, options) for package in snapshot.observation.selected)
+    return tuple(_decide_package(package, snapshot, options) for package in snapshot.observation.selected)
 
 
-def _decide(package: Package, snapshot: Snapshot, options: Options) -> Decision:
+def _decide_package(package: Package, snapshot: Snapshot, options: Options) -> Decision:
     """Decide whether a package gets a tag."""
     observed, version = snapshot.observation, package.version
     if version is None:
         return Decision(package, "", State.LEFT_OUT, f"version comes from {package.source.text or 'its backend'}")
     tag = observed.formats[package.name].render(version)
     if (existing := observed.existing_tag(package)) is not None:
-        return _existing(package, existing, snapshot)
+        return _decide_existing_tag(package, existing, snapshot)
     if options.since is not None and snapshot.versions_before.get(package.name) == version:
         return Decision(package, tag, State.LEFT_OUT, f"not changed since {options.since}")
     if (last := observed.last_tag(package)) is None:
         if options.adopt:
-            return _outside_bounds(package, tag, snapshot) or _new(package, tag, "new", observed)
+            return _decide_out_of_bounds(package, tag, snapshot) or _tag_to_create(package, tag, "new", observed)
         if package.private:
             return Decision(package, tag, State.LEFT_OUT, "private, and never tagged")
         adopt = core.fixes.command("auto-tag", "--adopt", "--package", package.name)
@@ -99,7 +99,7 @@ def _decide_by_last_tag(
     observed, (last_tag, last_version) = snapshot.observation, last
     tag = observed.formats[package.name].render(version)
     is_development = version.is_devrelease and not last_version.is_devrelease and not options.adopt
-    if not is_development and (outside := _outside_bounds(package, tag, snapshot)) is not None:
+    if not is_development and (outside := _decide_out_of_bounds(package, tag, snapshot)) is not None:
         return outside
     if version < last_version:
         fix = core.fixes.command("bump", "--package", package.name, "--to", "VERSION")
@@ -109,15 +109,15 @@ def _decide_by_last_tag(
     if package.name in snapshot.published:
         adopt = core.fixes.command("auto-tag", "--adopt", "--package", package.name)
         return Decision(package, tag, State.REPORTED, f"already on {snapshot.published[package.name]}", adopt)
-    return _new(package, tag, f"new, after {last_tag}", observed)
+    return _tag_to_create(package, tag, f"new, after {last_tag}", observed)
 
 
-def _new(package: Package, tag: str, reason: str, observed: Observation) -> Decision:
+def _tag_to_create(package: Package, tag: str, reason: str, observed: Observation) -> Decision:
     """Return the decision that a package gets a tag on the present commit."""
     return Decision(package, tag, State.NEW, reason, commit=observed.head, is_unpushed=True)
 
 
-def _outside_bounds(package: Package, tag: str, snapshot: Snapshot) -> Decision | None:
+def _decide_out_of_bounds(package: Package, tag: str, snapshot: Snapshot) -> Decision | None:
     """Return the decision for a version outside the bounds of the release lines; None if it is within them."""
     lines, version = snapshot.observation.lines, package.version
     if version is None or core.release_lines.contain(lines, version):
@@ -133,7 +133,7 @@ def _outside_bounds(package: Package, tag: str, snapshot: Snapshot) -> Decision 
     )
 
 
-def _existing(package: Package, tag: str, snapshot: Snapshot) -> Decision:
+def _decide_existing_tag(package: Package, tag: str, snapshot: Snapshot) -> Decision:
     """Decide for a package whose present version already has a tag: the tag is either correct or a conflict."""
     observed, remote = snapshot.observation, snapshot.config.remote
     here, there = observed.local_tags.get(tag), observed.remote_tags.get(tag)

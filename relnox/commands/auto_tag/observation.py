@@ -141,7 +141,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
     git, state = project.git, project.state
     if git is None or state is None:
-        raise Blocked("not-a-git-repository", "not a git repository", fix="git init")
+        raise Blocked("not-a-git-repository", "the project is not in a git repository", fix="git init")
     if state.head is None:
         raise Blocked("commit-missing", "the repository has no commit", fix="git commit")
     recovery.wait_for_leftover_process(git)
@@ -174,7 +174,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     decided = decisions.decide(snapshot, options)
     new = [decision for decision in decided if decision.state is decisions.State.NEW]
     if new and options.check_index and not options.adopt:
-        snapshot = snapshot._replace(published=dict(_published(new, project)))
+        snapshot = snapshot._replace(published=dict(_published_versions(new, project)))
     if options.dispatch is not None:
         _check_workflow(options.dispatch, remotes.url(git, project.config.remote), observed.head)
     if not new and not any(decision.is_unpushed for decision in decided):
@@ -219,7 +219,7 @@ def _remote_refs(git: Git, remote: str, *, required: bool) -> tuple[dict[str, st
         return {}, error.message
 
 
-def _published(new: Iterable[Decision], project: Project) -> Iterator[tuple[str, str]]:
+def _published_versions(new: Iterable[Decision], project: Project) -> Iterator[tuple[str, str]]:
     """Yield each package to tag whose version is already on its production index, with the name of that index.
 
     Raises:
@@ -243,7 +243,7 @@ def _published(new: Iterable[Decision], project: Project) -> Iterator[tuple[str,
             raise TryLater(
                 "index-unavailable",
                 f"cannot check whether {index} has {package.name} {package.version}: {error.message}",
-                fix="rerun the command later, or do without the check: --no-check-index",
+                fix="rerun the command later, or skip the check: --no-check-index",
             ) from error
         if any(file.version == package.version for file in files):
             yield package.name, index

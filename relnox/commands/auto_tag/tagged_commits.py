@@ -61,7 +61,7 @@ def tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[s
     absent = [tag for commit, tag in commits.items() if git.resolve_commit(commit) is None]
     if absent and not observed.state.is_shallow:
         remotes.try_to_fetch_objects(git, remote, *(f"refs/tags/{tag}" for tag in absent), timeout=FETCH_TIMEOUT)
-    relations = {commit: _relation(commit, observed, git) for commit in commits}
+    relations = {commit: _relation_to_head(commit, observed, git) for commit in commits}
     return {
         (tag, package.name): TaggedCommit(
             relations[observed.tags[tag]],
@@ -73,7 +73,7 @@ def tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[s
     }
 
 
-def _relation(commit: str, observed: Observation, git: Git) -> Relation:
+def _relation_to_head(commit: str, observed: Observation, git: Git) -> Relation:
     """Return the relation between a commit and HEAD."""
     if git.is_ancestor(commit) or git.is_ancestor("HEAD", commit):
         return Relation.RELATED

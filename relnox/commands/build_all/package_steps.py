@@ -44,8 +44,8 @@ def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
             installer=options.installer,
             keep=options.cache,
             output=options.output,
-            inputs=tuple((package.name, _inputs(package, snapshot, options)) for package in packages),
-            pythons=_pythons(options),
+            inputs=tuple((package.name, _digest_inputs(package, snapshot, options)) for package in packages),
+            pythons=_requested_pythons(options),
             constraints=constraints,
         )
 
@@ -58,7 +58,7 @@ def build_steps(builds: Mapping[str, steps.Build], snapshot: Snapshot, options: 
             yield steps.CheckReproducibility(build=build, needs=after(build))
         if options.test:
             siblings = [builds[name] for name in sorted(snapshot.needs[package] & builds.keys())]
-            for python in _pythons(options) or ("",):
+            for python in _requested_pythons(options) or ("",):
                 yield _test_step(build, python, siblings, snapshot.test)
 
 
@@ -76,9 +76,9 @@ def build_step(
         strict=options.strict,
         installer=options.installer,
         isolation=options.isolation,
-        inputs=_inputs(package, snapshot, options),
+        inputs=_digest_inputs(package, snapshot, options),
         keep_environments=options.cache,
-        pythons=_pythons(options),
+        pythons=_requested_pythons(options),
         sdist_only=options.skip_platform_wheels and bool(core.wheels.jobs(package, snapshot.wheels)),
         requires=core.requirements.requires_dist(package),
         private=package.private or snapshot.commit is None or package.name in snapshot.untagged_packages,
@@ -124,7 +124,7 @@ def siblings_for_build(package: Package, snapshot: Snapshot) -> list[str]:
     return sorted(direct.union(*(snapshot.needs[name] & snapshot.needs.keys() for name in direct)))
 
 
-def _inputs(package: Package, snapshot: Snapshot, options: Options) -> str | None:
+def _digest_inputs(package: Package, snapshot: Snapshot, options: Options) -> str | None:
     """Return a digest of the inputs of a package's build; None to build the package even if nothing changed."""
     digest = snapshot.inputs.get(package.name)
     if digest is None or not options.cache or siblings_for_build(package, snapshot):
@@ -133,6 +133,6 @@ def _inputs(package: Package, snapshot: Snapshot, options: Options) -> str | Non
     return serialization.digest([digest, settings]) if settings else digest
 
 
-def _pythons(options: Options) -> tuple[str, ...]:
+def _requested_pythons(options: Options) -> tuple[str, ...]:
     """Return the versions given with `--python`, without duplicates."""
     return tuple(dict.fromkeys(options.python))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def plan_matrix(snapshot: Snapshot, file: str) -> Plan:
     """Plan to write the file that lists the CI jobs for platform wheels."""
-    text = json.dumps(core.wheels.github_matrix(_jobs(snapshot)), separators=(",", ":"))
+    text = json.dumps(core.wheels.github_matrix(_wheel_jobs(snapshot)), separators=(",", ":"))
     return core.plan.Plan(task="build-all", steps=(steps.WriteMatrix(file=file, text=text),))
 
 
@@ -34,7 +34,7 @@ def plan_wheels_of_job(snapshot: Snapshot, name: str, options: Options) -> Plan:
     Raises:
         Blocked: The matrix has no such job.
     """
-    jobs = {job.name: job for job in _jobs(snapshot)}
+    jobs = {job.name: job for job in _wheel_jobs(snapshot)}
     if name not in jobs:
         raise Blocked(
             "wheel-job-unknown",
@@ -57,6 +57,6 @@ def plan_wheels_of_job(snapshot: Snapshot, name: str, options: Options) -> Plan:
     return core.plan.Plan(task="build-all", steps=(wheels, check, manifest), notes=snapshot.warnings)
 
 
-def _jobs(snapshot: Snapshot) -> list[WheelJob]:
+def _wheel_jobs(snapshot: Snapshot) -> list[WheelJob]:
     """Return the CI jobs that build the platform wheels of the packages."""
     return [job for package in snapshot.packages for job in core.wheels.jobs(package, snapshot.wheels)]

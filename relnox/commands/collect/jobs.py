@@ -32,10 +32,10 @@ def read_jobs(root: Path, names: Sequence[str], selected: frozenset[str]) -> tup
     Raises:
         Blocked: A folder does not exist, or has no manifest that can be read.
     """
-    return tuple(_read_job(root, folder, selected) for folder in _folders(root, names))
+    return tuple(_read_job(root, folder, selected) for folder in _job_folders(root, names))
 
 
-def _folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+def _job_folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     """Return the folder of each job once, relative to `root`; see `read_jobs` for the arguments and errors."""
     if not names:
         raise Blocked(
@@ -78,14 +78,14 @@ def _read_job(root: Path, folder: str, selected: frozenset[str]) -> Job:
         folder=folder,
         manifest=manifest,
         present={name: (digest.size, digest.sha256) for name, digest in hashes.items()},
-        attestations=tuple(_attestations(paths)),
+        attestations=tuple(_find_attestations(paths)),
         unlisted=tuple(
             name for name in archive_names(root / folder, suffix) if name.removesuffix(suffix) not in listed_names
         ),
     )
 
 
-def _attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
+def _find_attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
     """Yield the attestations that are stored next to the archives."""
     from hashlib import sha256
 

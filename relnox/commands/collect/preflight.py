@@ -28,11 +28,11 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
             message="no file to collect: the manifests of all jobs are empty",
             fix="check the folder passed to --from",
         )
-    yield from _origin(snapshot, allow_dirty=options.allow_dirty)
+    yield from _commit_problems(snapshot, allow_dirty=options.allow_dirty)
     for job in snapshot.jobs:
-        yield from _damaged_files(job)
+        yield from _damaged_file_problems(job)
         yield from _mismatched_attestations(job)
-        yield from _foreign_files(job, snapshot.workspace_packages)
+        yield from _unlisted_file_problems(job, snapshot.workspace_packages)
     for folder, finding in snapshot.findings:
         yield core.plan.Problem(
             code=finding.code, message=f"{folder}/{finding.file}: {finding.message}", fix=finding.fix
@@ -50,10 +50,10 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
         )
     for package in snapshot.packages:
         yield from _version_mismatches(package, snapshot)
-        yield from _incomplete(package, snapshot, partial=options.partial)
+        yield from _completeness_problems(package, snapshot, partial=options.partial)
 
 
-def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
+def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
     """Yield problems if the jobs did not all build the present commit, or built uncommitted changes."""
     commits: dict[str | None, str] = {}
     for job in snapshot.jobs:
@@ -82,7 +82,7 @@ def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
         )
 
 
-def _damaged_files(job: Job) -> Iterator[Problem]:
+def _damaged_file_problems(job: Job) -> Iterator[Problem]:
     """Yield a problem for each file of a job that is missing, differs from the manifest, or has a wrong name."""
     for file in job.manifest.distributions:
         content = job.present.get(file.filename)
@@ -140,7 +140,7 @@ def _mismatched_attestations(job: Job) -> Iterator[Problem]:
             )
 
 
-def _foreign_files(job: Job, workspace_packages: frozenset[str]) -> Iterator[Problem]:
+def _unlisted_file_problems(job: Job, workspace_packages: frozenset[str]) -> Iterator[Problem]:
     """Yield a problem for each package that is not in the checkout, and for each archive not in the manifest."""
     for name in job.manifest.packages:
         if name not in workspace_packages:
@@ -173,7 +173,7 @@ def _version_mismatches(package: Package, snapshot: Snapshot) -> Iterator[Proble
         )
 
 
-def _incomplete(package: Package, snapshot: Snapshot, *, partial: bool) -> Iterator[Problem]:
+def _completeness_problems(package: Package, snapshot: Snapshot, *, partial: bool) -> Iterator[Problem]:
     """Yield problems if a package lacks expected files, unless `partial`, or has files that are not expected."""
     comparison = compare_with_expected(package, snapshot)
     if comparison.missing and not partial:

@@ -116,11 +116,11 @@ def plan_attestations(  # noqa: PLR0913 - parameters of the decision
     """
     if choice == "off" or (choice == "auto" and not missing):
         return AttestationPlan(reason="--attestations off" if missing else "")
-    if (obstacle := _obstacle(choice, index, missing, project)) is not None:
-        return _without(choice, obstacle)
-    signer = _signer(index, missing, project, folder) if missing else None
+    if (obstacle := _find_obstacle(choice, index, missing, project)) is not None:
+        return _without_attestations(choice, obstacle)
+    signer = _find_signer(index, missing, project, folder) if missing else None
     if isinstance(signer, core.plan.Problem):
-        return _without(choice, signer)
+        return _without_attestations(choice, signer)
     policy: Policy = "best-effort" if choice == "best-effort" else "required"
     reason = "relnox[attest] is installed, and the job has an identity" if choice == "auto" else ""
     without = tuple(
@@ -134,7 +134,7 @@ def plan_attestations(  # noqa: PLR0913 - parameters of the decision
     return AttestationPlan(policy, reason, signer, problems, without, tuple(missing))
 
 
-def _obstacle(choice: str, index: str, missing: Sequence[Distribution], project: Project) -> Problem | None:
+def _find_obstacle(choice: str, index: str, missing: Sequence[Distribution], project: Project) -> Problem | None:
     """Return a problem if the credentials or a missing extra of relnox prevent attestations, otherwise None."""
     from relnox.indexes import attestations, targets
 
@@ -158,7 +158,7 @@ def _obstacle(choice: str, index: str, missing: Sequence[Distribution], project:
     return None
 
 
-def _signer(
+def _find_signer(
     index: str, missing: Sequence[Distribution], project: Project, folder: Path
 ) -> Publisher | Problem | None:
     """Return who signs the files, or the problem that prevents it; None if all files are already signed."""
@@ -179,7 +179,7 @@ def _signer(
     )
 
 
-def _without(choice: str, obstacle: Problem) -> AttestationPlan:
+def _without_attestations(choice: str, obstacle: Problem) -> AttestationPlan:
     """Return a plan without attestations, which is blocked by the obstacle if attestations are required."""
     if choice == "required":
         return AttestationPlan("required", problems=(obstacle,))

@@ -103,7 +103,7 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
     built = {file.filename: file.sha256 for file in manifest.distributions}
     unchanged = {name: folder / name for name, sha256 in local_hashes.items() if sha256 == built[name]}
     public = production or pypi_rules or index == TEST
-    violations = tuple(_violations(checked_files, manifest, unchanged, project.config, public=public))
+    violations = tuple(_find_archive_errors(checked_files, manifest, unchanged, project.config, public=public))
     requirements = requirement_checks.NOT_CHECKED
     if options.check_requirements and missing and not is_embedded:  # the embedded index must need no network
         invalid_files = {violation.file for violation in violations}
@@ -145,7 +145,7 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
     )
 
 
-def _violations(
+def _find_archive_errors(
     files: Sequence[Distribution],
     manifest: Manifest,
     unchanged: Mapping[str, Path],

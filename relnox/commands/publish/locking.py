@@ -45,7 +45,7 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
     """
     from relnox.system import network
 
-    if (folder := _folder()) is None:
+    if (folder := _lock_folder()) is None:
         return
     deadline = network.Deadline(_MAX_WAIT)
     for package in sorted(set(packages))[:_MAX_LOCKS]:  # sorted to avoid deadlocks
@@ -65,7 +65,7 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
             deadline.wait(_POLL_INTERVAL, message)
 
 
-def _folder() -> Path | None:
+def _lock_folder() -> Path | None:
     """Return the folder of the lock files, which only this user can access, or None if it cannot be created."""
     import platformdirs
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.step import Step
     from relnox.core.release.manifest import Manifest
 
-_LISTING_TIME = 2700
+_LISTING_TIMEOUT = 2700
 """How long to wait for the listing of a package, in seconds; caches of indexes can be stale for half an hour."""
 
 
@@ -68,19 +68,19 @@ def publication(  # noqa: PLR0913 - parameters of a release
     login = steps.LogIn(index=index, packages=tuple(tokens_for)) if tokens_for else None
     yield from (step for step in (attest, login) if step is not None)
     needs = dict(manifest.needs)
-    deadline = dict.fromkeys(manifest.packages, _LISTING_TIME)
+    deadline = dict.fromkeys(manifest.packages, _LISTING_TIMEOUT)
     awaited = await_listings(manifest, index, deadline, compare_limit=compare_limit, folder=dist)
     listings = {step.package: step for step in awaited}
     for package, step in listings.items():
         dependencies = (listings[name] for name in needs.get(package, ()) if name in listings)
         before = after(attest, login, *dependencies)
-        uploads = [attestations.with_attestation(upload) for upload in _uploads(step, dist, before)]
+        uploads = [attestations.with_attestation(upload) for upload in _upload_steps(step, dist, before)]
         yield from uploads
         yield replace(step, needs=after(*uploads))
         yield from attestations.provenance_steps(step)
 
 
-def _uploads(release: steps.AwaitIndex, dist: str, before: tuple[str, ...]) -> Iterator[steps.Upload]:
+def _upload_steps(release: steps.AwaitIndex, dist: str, before: tuple[str, ...]) -> Iterator[steps.Upload]:
     """Yield the steps that upload the files of one package.
 
     The first file is uploaded alone, because it creates the project or the release. The sdist is uploaded last, so

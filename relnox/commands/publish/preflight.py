@@ -61,7 +61,8 @@ def development_problems(snapshot: Snapshot, *, allowed: bool) -> Iterator[Probl
             code="development-version",
             message=f"{core.text.listing(versions)} {are}, and {snapshot.target} is a production index "
             "(files there cannot be replaced)",
-            fix=f"{core.fixes.command('publish-test')}, or allow it: --allow-dev, or [tool.relnox.targets] "
+            fix=f"publish to a test index: {core.fixes.command('publish-test')}; to publish anyway: --allow-dev, "
+            "or [tool.relnox.targets] "
             f'dev = "{snapshot.target}"',
         )
 

@@ -121,7 +121,7 @@ def _execute(  # noqa: PLR0913 - as above
                 passed=project.config.pass_env,
                 values=(
                     *([preparation.pending] if preparation.pending is not None else []),
-                    *_settings(project, runs_project_code=runs_project_code),
+                    *_settings_for_steps(project, runs_project_code=runs_project_code),
                     StageRunner(stage),
                 ),
             )
@@ -134,7 +134,7 @@ def _execute(  # noqa: PLR0913 - as above
     return replace(outcome, tables=(*plan.tables, *tables))
 
 
-def _settings(project: Project, *, runs_project_code: bool) -> Iterator[object]:
+def _settings_for_steps(project: Project, *, runs_project_code: bool) -> Iterator[object]:
     """Yield the project settings that steps need; installer settings only if a step runs project code."""
     from relnox.steps.project_settings import InstallerSettings, PackageFolders
 

@@ -13,14 +13,14 @@ from relnox.core.planning.fixes import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LOCKS = {
+_LOCK_FILE_COMMANDS = {
     "uv.lock": ("uv add --dev {}", "uv add --dev {} --upgrade-package {name}"),
     "poetry.lock": ("poetry add --group dev {}", "poetry add --group dev {}"),
     "pdm.lock": ("pdm add --dev {}", "pdm add --dev --update-all {}"),
     "Pipfile": ("pipenv install --dev {}", "pipenv upgrade --dev {}"),
 }
 """Commands that add and that upgrade a development dependency, by the lock file at the root."""
-_HEADER = re.compile(r"^# /// script$.*?^# ///$", re.MULTILINE | re.DOTALL)
+_SCRIPT_HEADER = re.compile(r"^# /// script$.*?^# ///$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -49,12 +49,12 @@ def install_commands(root: Path, *, in_nox: bool) -> InstallCommands:
         root: The project's folder, whose lock file determines the tool.
         in_nox: Whether relnox runs in nox, so the requirements may be in the noxfile itself (PEP 723).
     """
-    return next(_candidates(root, Path(sys.prefix), in_nox=in_nox))
+    return next(_possible_commands(root, Path(sys.prefix), in_nox=in_nox))
 
 
-def _candidates(root: Path, prefix: Path, *, in_nox: bool) -> Iterator[InstallCommands]:
+def _possible_commands(root: Path, prefix: Path, *, in_nox: bool) -> Iterator[InstallCommands]:
     """Yield the commands that fit the project and the environment at `prefix`, the most specific first."""
-    if in_nox and _has_header(root / "noxfile.py"):
+    if in_nox and _has_script_header(root / "noxfile.py"):
         adding = "uv add --script noxfile.py {}"
         if shutil.which("uv") is None:
             adding = "add {} to the dependencies in the script header of noxfile.py"
@@ -68,7 +68,7 @@ def _candidates(root: Path, prefix: Path, *, in_nox: bool) -> Iterator[InstallCo
         yield InstallCommands(adding, f"{adding} --upgrade")
     if prefix.parts[-3:-1] == ("pipx", "venvs"):
         yield InstallCommands(f"pipx inject {prefix.name} {{}}", f"pipx inject --force {prefix.name} {{}}")
-    for lock, commands in _LOCKS.items():
+    for lock, commands in _LOCK_FILE_COMMANDS.items():
         if (root / lock).is_file():
             yield InstallCommands(*commands)
     pip = "pip" if (prefix / "bin" / "pip").exists() or (prefix / "Scripts" / "pip.exe").exists() else "uv pip"
@@ -77,10 +77,10 @@ def _candidates(root: Path, prefix: Path, *, in_nox: bool) -> Iterator[InstallCo
     yield InstallCommands(f"{pip} install {{}}", f"{pip} install --upgrade {{}}")
 
 
-def _has_header(noxfile: Path) -> bool:
+def _has_script_header(noxfile: Path) -> bool:
     """Return whether a noxfile requires relnox in its script header."""
     try:
-        header = _HEADER.search(noxfile.read_text(encoding="utf-8", errors="replace"))
+        header = _SCRIPT_HEADER.search(noxfile.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return False
     return header is not None and re.search(r"['\"]relnox\b", header[0]) is not None

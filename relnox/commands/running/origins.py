@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def tables(options: Mapping[str, OptionValue], config: Config) -> tuple[Table, ...]:
     """Return a table of the task's options and one of the settings, with the value and origin of each."""
     rows = tuple(
-        (name.rstrip("_").replace("_", "-"), _shown(option.value), option.origin)
+        (name.rstrip("_").replace("_", "-"), _format_value(option.value), option.origin)
         for name, option in options.items()
     )
     columns = ("value", "comes from")
@@ -42,15 +42,19 @@ def _setting_rows(settings: Settings, table: str) -> Iterator[tuple[str, str, st
             continue
         default = f"default ({field.otherwise})" if field.otherwise else "default"
         key = f"{table}.{field.key}".removeprefix("tool.relnox.")
-        yield key, _shown(value), f"[{table}] {field.key}" if settings.is_set(field.name) else default
+        yield key, _format_value(value), f"[{table}] {field.key}" if settings.is_set(field.name) else default
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """Format a value as JSON, or as a dash if it is None or empty."""
-    return "-" if value in (None, (), "") or value == {} else json.dumps(value, default=_plain, ensure_ascii=False)
+    return (
+        "-"
+        if value in (None, (), "") or value == {}
+        else json.dumps(value, default=_to_json_value, ensure_ascii=False)
+    )
 
 
-def _plain(value: Settings | Mapping[str, Any] | ReleaseLine) -> dict[str, Any] | str:
+def _to_json_value(value: Settings | Mapping[str, Any] | ReleaseLine) -> dict[str, Any] | str:
     """Convert a value to a type that JSON can represent."""
     if isinstance(value, ReleaseLine):
         return str(value)

@@ -70,7 +70,7 @@ def check(path: str, what: str) -> None:
             code = errno.EISDIR if file.is_dir() else errno.EACCES if file.parent.is_dir() else errno.ENOENT
             raise OSError(code, os.strerror(code))  # noqa: TRY301 - the error that writing would raise
     except OSError as error:
-        raise _unwritable(path, what, error.strerror) from error
+        raise _not_writable_error(path, what, error.strerror) from error
 
 
 def write(path: str, text: str, what: str) -> None:
@@ -87,7 +87,7 @@ def write(path: str, text: str, what: str) -> None:
     try:
         Path(path).write_text(masked(text), encoding="utf-8")
     except OSError as error:
-        raise _unwritable(path, what, error.strerror) from error
+        raise _not_writable_error(path, what, error.strerror) from error
 
 
 def write_error(path: str, task: str, error: RelnoxError) -> None:
@@ -98,7 +98,7 @@ def write_error(path: str, task: str, error: RelnoxError) -> None:
         write(path, render_error(task, error), "report")
 
 
-def _unwritable(path: str, what: str, why: str | None) -> Blocked:
+def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
     return Blocked(
         "file-not-writable", f"the {what} cannot be written to {path}: {why}", fix="choose another path"
     )

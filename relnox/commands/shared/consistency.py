@@ -35,12 +35,12 @@ def check_build(
         commit: The commit to build; None for the working tree.
         release_tag: The tag that the run was started for; its packages were already compared with it.
     """
-    formats = _formats(project)
+    formats = _tag_formats(project)
     if commit is None or project.state is None or formats is None:
         return (), ()
     versions = {package.name: package.version for package in packages if package.version is not None}
     here = [name for name, tagged_commit in project.state.tags.items() if tagged_commit == commit]
-    compared = _without_tagged(versions, release_tag)
+    compared = _exclude_tagged(versions, release_tag)
     problems = core.consistency.tag_mismatches(compared, formats, here, commit, from_files=True)
     notes = (
         f"{mismatch.message(commit)}; before publishing, run: {fixes.command('bump')}"
@@ -70,13 +70,13 @@ def check_manifest(
         files = project.git.files_changed_between(built, head)
     yield from core.consistency.commit_mismatches(manifest, where, head, packages, files)
     if production:
-        yield from core.consistency.missing_wheels(manifest, where, _platform_wheels(manifest, project))
-    formats = _formats(project)
+        yield from core.consistency.missing_wheels(manifest, where, _count_platform_wheels(manifest, project))
+    formats = _tag_formats(project)
     if built is None or manifest.dirty or project.state is None or formats is None:
         return
     versions = {name: manifest.version(name) for name in manifest.packages if name in formats}
     here = [name for name, commit in project.state.tags.items() if commit == built]
-    compared = _without_tagged(versions, release_tag)
+    compared = _exclude_tagged(versions, release_tag)
     yield from core.consistency.tag_mismatches(compared, formats, here, built, from_files=False)
     if production:
         for mismatch in _tagged_elsewhere(versions, formats, built, project):
@@ -96,7 +96,7 @@ def allowed_notes(mismatches: Sequence[Problem]) -> Iterator[str]:
         yield f"ignored by {core.consistency.FLAG}: {problem.message}"
 
 
-def _without_tagged(versions: Mapping[str, Version], release_tag: ReleaseTag | None) -> dict[str, Version]:
+def _exclude_tagged(versions: Mapping[str, Version], release_tag: ReleaseTag | None) -> dict[str, Version]:
     """Return the versions of the packages that were not already compared with the release tag."""
     tagged = release_tag.versions if release_tag is not None else {}
     return {name: version for name, version in versions.items() if tagged.get(name) is None}
@@ -122,7 +122,7 @@ def _tagged_elsewhere(
             )
 
 
-def _formats(project: Project) -> Mapping[str, TagFormat] | None:
+def _tag_formats(project: Project) -> Mapping[str, TagFormat] | None:
     """Return the tag format of each package, or None if the checkout has no tags or the formats are ambiguous."""
     if project.git is None or project.state is None or not project.state.tags:
         return None
@@ -132,7 +132,7 @@ def _formats(project: Project) -> Mapping[str, TagFormat] | None:
         return None
 
 
-def _platform_wheels(manifest: Manifest, project: Project) -> dict[str, int]:
+def _count_platform_wheels(manifest: Manifest, project: Project) -> dict[str, int]:
     """Return how many platform wheels the settings require for each package of the manifest."""
     by_name = project.workspace.by_name
     return {

@@ -115,7 +115,7 @@ class Hooks(Record):
             raise Blocked(
                 "hook-recursion",
                 f"{of} was started by a hook of {event}, and would run the hooks of {event} again",
-                fix=f"let the hooks in [[tool.relnox.hooks.{event}]] do without {of}",
+                fix=f"remove {of} from the hooks in [[tool.relnox.hooks.{event}]]",
             )
         return selected
 

@@ -17,7 +17,7 @@ from relnox.source import project_root, pyproject
 if TYPE_CHECKING:
     from relnox.source.git import Git
 
-_NAME_FOLDER = "pass the project's folder: --project DIR"
+_PROJECT_FOLDER_FIX = "pass the project's folder: --project DIR"
 
 
 def open_project(start: Path) -> Project:
@@ -32,12 +32,16 @@ def open_project(start: Path) -> Project:
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
         if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
             raise Blocked(
-                "working-folder-missing", NO_WORKING_FOLDER, fix=f"cd into the project's folder, or {_NAME_FOLDER}"
+                "working-folder-missing",
+                NO_WORKING_FOLDER,
+                fix=f"cd into the project's folder, or {_PROJECT_FOLDER_FIX}",
             ) from error
         reason = error.strerror if isinstance(error, OSError) else error
-        raise Blocked("project-not-found", f"{start} is not a folder ({reason})", fix=_NAME_FOLDER) from error
+        raise Blocked(
+            "project-not-found", f"{start} is not a folder ({reason})", fix=_PROJECT_FOLDER_FIX
+        ) from error
     if not is_folder:
-        raise Blocked("project-not-found", f"{start} is not a folder", fix=_NAME_FOLDER)
+        raise Blocked("project-not-found", f"{start} is not a folder", fix=_PROJECT_FOLDER_FIX)
     top = checkouts.find_repository(start)
     root = project_root.find_project_root(start, _top_folder(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.

@@ -37,7 +37,7 @@ _LISTED_FILES = ("pyproject.toml", "*.lock")
 """The names of the tracked files that are listed in the whole checkout, as globs."""
 
 
-def _nothing(*_: object) -> None:
+def _do_nothing(*_: object) -> None:
     """The default of callbacks."""
 
 
@@ -58,8 +58,8 @@ class Project(Record):
     root: Path
     config: Config
     git: Git | None
-    before_tools: Callable[[], None] = staticmethod(_nothing)
-    on_output: Callable[[Step, str], None] = staticmethod(_nothing)
+    before_tools: Callable[[], None] = staticmethod(_do_nothing)
+    on_output: Callable[[Step, str], None] = staticmethod(_do_nothing)
     remote_tags: Mapping[str, str] | None = None
     is_rehearsal: bool = False
     documents: tuple[str, ...] = ()
@@ -101,7 +101,7 @@ class Project(Record):
         reachable = self.git.merged_tags() if self.git is not None and knows_history else frozenset()
         if self.lines:  # the last tag counts, which is that of this line
             reachable = frozenset(filter(self._is_in_line, reachable)) or reachable
-        return read_known_tags(self.workspace, self.tags, reachable, is_alone=self._is_alone)
+        return read_known_tags(self.workspace, self.tags, reachable, is_alone=self._has_all_packages)
 
     @cached_property
     def lines(self) -> tuple[ReleaseLine, ...]:
@@ -136,7 +136,7 @@ class Project(Record):
         return {**(self.remote_tags or {}), **(self.state.tags if self.state is not None else {})}
 
     @property
-    def _is_alone(self) -> bool:
+    def _has_all_packages(self) -> bool:
         """Whether the checkout has no packages outside the project's folder."""
         is_below_top = self.git is not None and bool(self.git.prefix)
         return not (is_below_top and any(package.folder.split("/")[0] == ".." for package in self.unlisted))
@@ -236,13 +236,13 @@ class Project(Record):
     @cached_property
     def tag_formats(self) -> Mapping[str, TagFormat]:
         """The tag format of each package."""
-        return tag_formats(self.workspace, self.release_config, self.tags, is_alone=self._is_alone)
+        return tag_formats(self.workspace, self.release_config, self.tags, is_alone=self._has_all_packages)
 
     def tag_formats_with(self, tag: str) -> Mapping[str, TagFormat]:
         """Return the tag format of each package, taking into account a tag that this clone may lack."""
         if tag in self.tags:
             return self.tag_formats
-        return tag_formats(self.workspace, self.release_config, (*self.tags, tag), is_alone=self._is_alone)
+        return tag_formats(self.workspace, self.release_config, (*self.tags, tag), is_alone=self._has_all_packages)
 
     @cached_property
     def history(self) -> Mapping[str, ReleaseHistory]:
