@@ -172,13 +172,13 @@ class Installer(Record):
         reasons = []
         if newer := constraints.exclude_newer:
             if _pip_version() < _PIP_WITH_UPLOADED_PRIOR_TO:
-                reasons.append(f"pip {_pip_version()} does not support exclude-newer (pip 26 and uv do)")
+                reasons.append(f"exclude-newer: pip {_pip_version()} does not support it (pip 26 and uv do)")
             elif not pip_timestamp(newer):
                 reasons.append(
-                    f"pip does not support exclude-newer = {newer!r} (uv does; pip needs a date and a time)"
+                    f"exclude-newer = {newer!r}: pip needs a date and a time (uv supports it)"
                 )
         if constraints.exclude_newer_package:
-            reasons.append("pip does not support exclude-newer-package (uv does)")
+            reasons.append("exclude-newer-package: pip does not support it (uv does)")
         return tuple(reasons)
 
     def resolve(

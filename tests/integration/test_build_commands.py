@@ -135,7 +135,7 @@ BAD = {
     "no archive": ("wheel.write_text('no zip')", ["demo_app-1.0-py3-none-any.whl is not a zip file"]),
     "cut off": (
         "wheel.write_bytes(wheel.read_bytes()[:200])",
-        ["demo_app-1.0-py3-none-any.whl is truncated (no zip directory)"],
+        ["demo_app-1.0-py3-none-any.whl is truncated (the zip directory is missing)"],
     ),
     "other name": (
         "wheel.rename(output / 'other-1.0-py3-none-any.whl')",
@@ -159,7 +159,7 @@ BAD = {
     ),
     "damaged": (
         "import zipfile; zipfile.ZipFile(wheel, 'a').writestr('stray.py', '')",
-        ["not in RECORD: stray.py"],
+        ["missing from RECORD: stray.py"],
     ),
 }
 
@@ -238,10 +238,10 @@ AGAIN = {
         "demo_app-1.0-py3-none-win32.whl is only in the second build",
         "presence",
     ),
-    "broken": ("sdist.write_bytes(b'no tar')", "demo_app-1.0.tar.gz: one of them cannot be read", "content"),
+    "broken": ("sdist.write_bytes(b'no tar')", "demo_app-1.0.tar.gz: one of the two archives cannot be read", "content"),
     "changed": (
         "import zipfile; zipfile.ZipFile(wheel, 'a').writestr('stray.py', '')",
-        "demo_app-1.0-py3-none-any.whl: stray.py is in one of them only",
+        "demo_app-1.0-py3-none-any.whl: stray.py is only in one of the two archives",
         "presence",
     ),
 }

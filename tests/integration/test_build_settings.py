@@ -186,7 +186,7 @@ def test_exclude_newer_applies_to_pip(index: PlainIndex, tmp_path: Path) -> None
     built, output = relnox(root, "--installer=pip")
     assert built["backend"] == "1.0", output
     built, output = relnox(root, "--installer=pip", UV_EXCLUDE_NEWER="P1000D")
-    assert "note: not honored: exclude-newer = 'P1000D': pip needs a date and a time (uv reads it)" in output
+    assert "note: not honored: exclude-newer = 'P1000D': pip needs a date and a time (uv supports it)" in output
 
 
 def test_settings_of_the_workspace_root_apply_to_members(index: PlainIndex, tmp_path: Path) -> None:

@@ -356,7 +356,7 @@ def test_files_that_are_not_in_record_fail(root: Path, verify: Verify) -> None:
     project_of(root, wheel(root, files={"demo.py": "", "more.py": ""}, record=rows))
     ran = verify()
     assert ran.code == 2, ran.text
-    line = next(line for line in ran.err.splitlines() if "not in RECORD: " in line)
+    line = next(line for line in ran.err.splitlines() if "missing from RECORD: " in line)
     assert "more.py" in line
 
 
