@@ -174,9 +174,7 @@ class Installer(Record):
             if _pip_version() < _PIP_WITH_UPLOADED_PRIOR_TO:
                 reasons.append(f"exclude-newer: pip {_pip_version()} does not support it (pip 26 and uv do)")
             elif not pip_timestamp(newer):
-                reasons.append(
-                    f"exclude-newer = {newer!r}: pip needs a date and a time (uv supports it)"
-                )
+                reasons.append(f"exclude-newer = {newer!r}: pip needs a date and a time (uv supports it)")
         if constraints.exclude_newer_package:
             reasons.append("exclude-newer-package: pip does not support it (uv does)")
         return tuple(reasons)

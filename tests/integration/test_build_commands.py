@@ -238,7 +238,11 @@ AGAIN = {
         "demo_app-1.0-py3-none-win32.whl is only in the second build",
         "presence",
     ),
-    "broken": ("sdist.write_bytes(b'no tar')", "demo_app-1.0.tar.gz: one of the two archives cannot be read", "content"),
+    "broken": (
+        "sdist.write_bytes(b'no tar')",
+        "demo_app-1.0.tar.gz: one of the two archives cannot be read",
+        "content",
+    ),
     "changed": (
         "import zipfile; zipfile.ZipFile(wheel, 'a').writestr('stray.py', '')",
         "demo_app-1.0-py3-none-any.whl: stray.py is only in one of the two archives",
