@@ -19,6 +19,7 @@ from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.core.release import missing_modules
 from relnox.core.settings.build_settings import DEFAULT
+from relnox.core.text import listing
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -236,12 +237,23 @@ def _fix_for_known_failure(name: str, kind: Kind, source: Path, output: Sequence
         if (missing := _PROGRAM_NOT_FOUND.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]
             return f"install {program}, or add it to PATH (the build of {name} runs it); {_SHOW_OUTPUT}"
+        if "surrogates not allowed" in line and (files := _undecodable_files(source)):
+            return (
+                f"rename {listing(files)} to a name in UTF-8 (archives of {name} cannot contain it); "
+                f"{_SHOW_OUTPUT}"
+            )
         if kind == "wheel" and (file := _FILE_NOT_FOUND.search(line)) is not None:
             return (
                 f"include {PurePath(file['path']).name} in the sdist of {name}, from which the wheel is built: "
                 f"MANIFEST.in (setuptools), [tool.hatch.build.targets.sdist] include (hatchling); {_SHOW_OUTPUT}"
             )
     return None
+
+
+def _undecodable_files(folder: Path) -> list[str]:
+    """Return the files in a folder whose names are not UTF-8, relative to the folder."""
+    files = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
+    return [file for file in files if any("\udc80" <= char <= "\udcff" for char in file)]
 
 
 def _root_cause(error: Exception) -> str:

@@ -24,6 +24,7 @@ class Commit(Step, kw_only=True):
     Attributes:
         message: The commit message.
         files: The files, each with the SHA-256 of its content in hex, or None for a removed file.
+        time: The time of the commit in seconds since 1970; None for the present time.
     """
 
     key = "commit"
@@ -31,6 +32,7 @@ class Commit(Step, kw_only=True):
     exclusive = True
     message: str
     files: tuple[tuple[str, str | None], ...]
+    time: int | None = None
 
     @property
     def title(self) -> str:
@@ -74,13 +76,13 @@ class CommitAction(Action[Commit]):
             return
         self.run.service(Transaction).undo.callback(changes.reset_to, git, self.before, self._file_names)
         try:
-            changes.commit(git, self.step.message, self._file_names)
+            changes.commit(git, self.step.message, self._file_names, self.step.time)
         except Failed as error:
             # Formatters in pre-commit fix the files, fail, and succeed on the second run.
             if not self._files_changed_by_hook():
                 raise
             self._accept_formatting(error)
-            changes.commit(git, self.step.message, self._file_names)
+            changes.commit(git, self.step.message, self._file_names, self.step.time)
 
     def verify(self) -> str:
         """Check that the commit has the planned content; accept formatting by a commit hook."""

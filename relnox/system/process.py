@@ -126,7 +126,7 @@ def run(  # noqa: PLR0913 - the options of a process
         kill_leftovers: Whether to kill processes that the program started and left running (POSIX).
         outlives: Whether the program keeps running if relnox is killed; otherwise it is killed too (POSIX).
         newlines: Whether to convert carriage returns to line ends. Pass False if the output has file names, which
-            may contain carriage returns.
+            may contain carriage returns, and bytes that are not UTF-8: they are decoded as by `os.fsdecode`.
 
     Raises:
         Failed: The program cannot be started, timed out, or printed too much.
@@ -142,7 +142,9 @@ def run(  # noqa: PLR0913 - the options of a process
                 on_start(child.pid)
             if child.stdin is not None:
                 with contextlib.suppress(BrokenPipeError), child.stdin:
-                    child.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
+                    child.stdin.write(
+                        stdin.encode(errors="surrogateescape") if isinstance(stdin, str) else stdin or b""
+                    )
             for line in map(masked, _output_lines(child, words, newlines=newlines)):
                 output.write(line)
                 if on_line is not None:
@@ -312,11 +314,12 @@ def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newli
         Failed: The program printed too much.
     """
     assert child.stdout is not None  # noqa: S101 - it is a pipe
+    errors = "replace" if newlines else "surrogateescape"
     if sys.platform == "win32":
-        with io.TextIOWrapper(child.stdout, "utf-8", "replace", None if newlines else "\n") as out:
+        with io.TextIOWrapper(child.stdout, "utf-8", errors, None if newlines else "\n") as out:
             yield from out
         return
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=newlines)
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(errors), translate=newlines)
     waiting: list[str] = []
     left, total = _MAX_PIPE, 0
     with child.stdout as out:

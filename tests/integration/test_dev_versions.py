@@ -274,6 +274,53 @@ def test_dependents_have_their_own_distance(workspace: Path, bump: Bump) -> None
 # --- the whole way to a test index
 
 
+def test_the_commit_of_a_distance_has_the_time_of_the_commit_that_it_numbers(
+    demo: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs on one commit make one version, and the same files: builds take their times from the commit."""
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_COMMITTER_DATE", "2026-01-02T03:04:05+02:00")
+        push_change(demo, "a.py")
+    times = []
+    for now in ("2026-02-01T00:00:00Z", "2026-02-01T12:00:00Z"):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", now)  # the clock of the run
+        ran = bump(demo, *DISTANCE, "--commit")
+        assert ran.code == 0, ran.text
+        times.append(git(demo, "log", "-2", "--format=%s %ct").splitlines())
+        fresh(demo)
+    assert times[0] == times[1] == ["Release 1.2.4.dev1 1767315845", "fix: a.py 1767315845"]
+    assert bump(demo, "--part", "minor", "--commit").code == 0
+    assert git(demo, "log", "-1", "--format=%ct") == "1769947200"
+
+
+@pytest.mark.heavy
+@pytest.mark.network
+def test_two_runs_on_one_commit_publish_one_version_with_the_same_files(
+    demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_change(demo, "a.py")
+    for now in ("2026-02-01T00:00:00Z", "2026-02-01T12:00:00Z"):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", now)
+        for task in (("bump", *DISTANCE, "--commit"), ("build-all", "--clean")):
+            ran = run_in_process(demo, *task)
+            assert ran.code == 0, ran.text
+        ran = run_in_process(demo, "publish-test", "--index", "embedded", "--no-verify")
+        assert ran.code == 0, ran.text
+        assert "serves demo 1.2.4.dev1 with the built hashes" in ran.text
+        is_second = now.endswith("T12:00:00Z")
+        assert ("skipping 2 of 2 files: already on embedded" in ran.text) is is_second
+        fresh(demo)
+    write(demo, {"c.py": "# not a.py\n"})
+    git(demo, "add", "c.py")
+    git(demo, "commit", "--quiet", "--amend", "--message", "fix: history is rewritten")
+    git(demo, "push", "--quiet", "--force")
+    for task in (("bump", *DISTANCE, "--commit"), ("build-all", "--clean")):
+        ran = run_in_process(demo, *task)
+        assert ran.code == 0, ran.text
+    ran = run_in_process(demo, "publish-test", "--index", "embedded", "--no-verify")
+    assert ran.code == 4, ran.text
+
+
 @pytest.mark.heavy
 @pytest.mark.network
 def test_a_run_commits_builds_and_publishes_to_a_test_index(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

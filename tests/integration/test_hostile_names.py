@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from fake_forge import forge_server
 from fake_forge.github import GitHubServer
+from fake_forge.gitlab import GitLabServer
 from hostile_text import TEXTS
 from projects import copy_of, git, remote_of, repository, write
 from running import RunResult
@@ -26,6 +27,8 @@ from relnox.core.settings import rules
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from fake_forge import ForgeServer
 
 pytestmark = [pytest.mark.heavy, pytest.mark.skipif("os.name != 'posix'", reason="names are bytes there")]
 
@@ -228,9 +231,14 @@ def test_each_text_alone(
             case 1:
                 if "\0" in text or not text.strip():
                     continue
+                name = text.encode(errors="ignore").decode() or "x"
                 with monkeypatch.context() as patch:
-                    patch.setenv("GITHUB_REF_TYPE", "tag")
-                    patch.setenv("GITHUB_REF_NAME", text.encode(errors="ignore").decode() or "x")
+                    if number % 2:
+                        patch.setenv("GITHUB_REF_TYPE", "tag")
+                        patch.setenv("GITHUB_REF_NAME", name)
+                    else:
+                        patch.setenv("GITLAB_CI", "true")
+                        patch.setenv("CI_COMMIT_TAG", name)
                     assert run(job, root, text, "build-all", "--dry-run").code == 0
                     ran = run(job, root, text, "build-all", "--dry-run", "--input-version", text)
                     assert ran.code == 1
@@ -317,11 +325,15 @@ def test_all_texts_at_once_around_a_merged_version(crowd: tuple[Path, list[str]]
     assert refs_of(remote_of(root)) >= before
 
 
-@pytest.fixture
-def forge(crowd: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubServer]:
+@pytest.fixture(params=[GitHubServer, GitLabServer], ids=["github", "gitlab"])
+def forge(
+    crowd: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[ForgeServer]:
     root, _ = crowd
-    forge = GitHubServer(remote_of(root))
+    forge: ForgeServer = request.param(remote_of(root))
     with forge_server(forge):
+        if request.param is GitLabServer:
+            monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
         for name, value in forge.environment.items():
             monkeypatch.setenv(name, value)
         git(root, "config", f"url.{remote_of(root)}.insteadOf", forge.remote)
@@ -330,7 +342,7 @@ def forge(crowd: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def test_all_texts_at_once_around_a_pull_request(
-    crowd: tuple[Path, list[str]], job: Job, forge: GitHubServer
+    crowd: tuple[Path, list[str]], job: Job, forge: ForgeServer
 ) -> None:
     root, _ = crowd
     before = refs_of(remote_of(root))
@@ -342,6 +354,23 @@ def test_all_texts_at_once_around_a_pull_request(
     body = pull.body or ""
     assert "<script" not in body
     assert "@everyone" not in body
+    assert not [line for line in body.split("\n") if line.startswith("/")]  # quick actions of GitLab
     again = run(job, root, "again", "bump", "--part", "auto", "--pull-request")
     assert again.code == 0, again.text
     assert len(forge.pull_requests) == 1
+    assert forge.violations == []
+
+
+def test_all_texts_at_once_around_a_dispatch(crowd: tuple[Path, list[str]], job: Job, forge: ForgeServer) -> None:
+    root, _ = crowd
+    path = root / "libs/util/pyproject.toml"
+    path.write_text(path.read_text().replace("1.0.0", "1.5.0"))
+    commit_as(root, "x", "fix: x", "libs/util/acme_util.py")
+    git(root, "push", "--quiet")
+    before = refs_of(remote_of(root))
+    workflow = "release.yml" if isinstance(forge, GitHubServer) else ".gitlab-ci.yml"
+    ran = run(job, root, "dispatch", "auto-tag", "--no-check-index", "--dispatch", workflow)
+    assert ran.code == 0, ran.text
+    assert refs_of(remote_of(root)) - before == {"refs/tags/acme-util-v1.5.0"}
+    assert [started.ref for started in forge.listed_runs()] == ["acme-util-v1.5.0"]
+    assert forge.violations == []

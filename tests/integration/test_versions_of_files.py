@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import schemas
 from projects import git, repository, write
 from running import run_in_process
 
@@ -39,6 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 def rows(root: Path, code: int = 0) -> dict[str, dict[str, object]]:
     ran = run_in_process(root, "status", "--versions", "--json")
+    schemas.validate(json.loads(ran.out), "status-versions")
     assert ran.code == code, ran.text
     document = json.loads(ran.out)
     assert document["schema"] == 1

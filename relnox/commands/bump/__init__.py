@@ -152,7 +152,12 @@ def _steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options
         yield steps.EditFiles(edits=new.edits)
     if options.commit and new.edits:
         files = tuple((edit.file, edit.digest) for edit in new.edits)
-        yield steps.Commit(message=changes.commit_message(observation, new.decision.bumps), files=files)
+        # The version of a distance is that of a commit: with its time, archives have the same bytes in each run.
+        yield steps.Commit(
+            message=changes.commit_message(observation, new.decision.bumps),
+            files=files,
+            time=observation.dev_numbers.commit_time,
+        )
     if tags:
         yield steps.CreateTags(tags=tags)
     if new.development is not None and new.development.edits:

@@ -30,12 +30,14 @@ class DevNumbers(Record):
         branch: The release branch, with `--from distance`; otherwise None.
         unfetched: The release tags of the remote that the distances should be counted from, but that this clone
             does not have.
+        commit_time: The time of the current commit in seconds since 1970, with `--from distance`; otherwise None.
     """
 
     by_package: Mapping[str, int]
     origins: Mapping[str, str]
     branch: ReleaseBranch | None = None
     unfetched: tuple[str, ...] = ()
+    commit_time: int | None = None
 
     def at_parent(self, package: str) -> int | None:
         """Return the number that a package would get at the parent commit: one less if commits are counted."""
@@ -117,6 +119,7 @@ def _distances(project: Project, remote: RemoteState) -> DevNumbers:
         origins,
         branch=find_release_branch(refs, state, project, git),
         unfetched=tuple(_unfetched(releases, project, remote, git)),
+        commit_time=git.head_time(),
     )
 
 

@@ -23,8 +23,14 @@ _PACK_THRESHOLD = 20
 _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
 
 
-def commit(git: Git, message: str, files: Iterable[str]) -> None:
+def commit(git: Git, message: str, files: Iterable[str], time: int | None = None) -> None:
     """Commit the current content of exactly these files.
+
+    Args:
+        git: The checkout.
+        message: The commit message.
+        files: The files.
+        time: The time of the commit in seconds since 1970; None for the present time.
 
     Raises:
         Failed: git or a hook rejected the commit.
@@ -33,14 +39,19 @@ def commit(git: Git, message: str, files: Iterable[str]) -> None:
     if len(names) > _PACK_THRESHOLD:
         _write_pack(git, names)
     command = ("commit", "--only", "--quiet", "--no-edit", f"--message={message}")
-    committed = run_modifying_command(git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names))
+    date = {} if time is None else dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"@{time} +0000")
+    committed = run_modifying_command(
+        git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names), variables=date
+    )
     # git rejects untracked files before it runs hooks. Few commits have some, so look for them only then.
     if committed.returncode != 0 and (untracked := git.filter_untracked(set(names))):
         pathspecs = _pathspecs(git, untracked)
         run_modifying_command(git, "add", "--intent-to-add", *_PATHSPECS_FROM_STDIN, stdin=pathspecs).check(
             "git add"
         )
-        committed = run_modifying_command(git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names))
+        committed = run_modifying_command(
+            git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names), variables=date
+        )
     committed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
 
 

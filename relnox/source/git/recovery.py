@@ -13,13 +13,14 @@ import stat
 import sys
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox.errors import Failed
 from relnox.system.files import make_private_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from relnox.source.git.repository import Git
     from relnox.system.process import Completed
@@ -32,7 +33,9 @@ _HARMLESS_COMMANDS = (b"-daemon", b"cat-file")
 """Words in the command line of long-running git processes that hold no locks."""
 
 
-def run_modifying_command(git: Git, *arguments: str, stdin: str | None = None) -> Completed:
+def run_modifying_command(
+    git: Git, *arguments: str, stdin: str | None = None, variables: Mapping[str, str] = MappingProxyType({})
+) -> Completed:
     """Run a git command that changes the repository, and record its process until it has ended.
 
     If relnox is killed, git continues and the next run waits for it. If git is killed, the record shows which lock
@@ -44,7 +47,7 @@ def run_modifying_command(git: Git, *arguments: str, stdin: str | None = None) -
     def write_record(group: int) -> None:
         record.write_text(str(group), encoding="ascii")
 
-    completed = git.run(*arguments, stdin=stdin, on_start=write_record)
+    completed = git.run(*arguments, stdin=stdin, on_start=write_record, variables=variables)
     if completed.returncode < 0:
         recover_from_killed_run(git)
     record.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox.core.records import replace
@@ -54,6 +55,7 @@ class Git:
         on_start: Callable[[int], None] | None = None,
         umask: int = -1,
         outlives: bool = True,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> process.Completed:
         """Run a git command in this checkout without checking its exit status; see `process.run`.
 
@@ -67,7 +69,7 @@ class Git:
         return process.run(
             ["git", *arguments],
             cwd=self.root,
-            env=git_variables(),
+            env={**git_variables(), **variables},
             stdin=stdin,
             stderr=stderr,
             timeout=timeout,
