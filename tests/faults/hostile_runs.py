@@ -193,7 +193,7 @@ def _hurry(*, slow: bool) -> None:
     }
     constants[network]["UPLOAD_RESPONSE"] = network.UPLOAD_RESPONSE._replace(seconds=whole)
     if slow:
-        constants |= {upload_step: {"_RETRY_TIME": 30.0}, ordering: {"_LISTING_TIME": 30}}
+        constants |= {upload_step: {"_RETRY_TIME": 30.0}, ordering: {"_LISTING_TIMEOUT": 30}}
         assert indexes.Indexes.fetch_listings.__defaults__ == (1200.0,)
         indexes.Indexes.fetch_listings.__defaults__ = (30.0,)
     for module, values in constants.items():
