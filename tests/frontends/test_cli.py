@@ -174,7 +174,7 @@ def test_without_a_project(tmp_path: Path) -> None:
     done = relnox(tmp_path, "status")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("error: no project found: no pyproject.toml in ")
+    assert done.stderr.startswith("error: no project found (there is no pyproject.toml in ")
     assert done.stderr.endswith("\nfix: cd into the project's folder, or pass --project DIR\n")
 
 
