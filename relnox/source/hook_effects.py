@@ -35,16 +35,47 @@ def find_written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str |
     Files that git ignores are included only if they match one of the globs in `ignored`; caches are never
     included.
     """
+    return {
+        name: _hash_file(git.root / name)
+        for name in _changed_names(git, ignored)
+        if (git.root / name).is_symlink() or not (git.root / name).is_dir()
+    }
+
+
+def find_nested_repositories(git: Git, ignored: Iterable[str] = ()) -> frozenset[str]:
+    """Return the folders of other repositories (clones, submodules) that differ from the commit of a checkout.
+
+    git does not look into them, so `find_written_files` returns none of their files. `ignored` is as there.
+    """
+    return frozenset(
+        name.rstrip("/")
+        for name in _changed_names(git, ignored)
+        if not (git.root / name).is_symlink() and os.path.lexists(git.root / name / ".git")
+    )
+
+
+def _changed_names(git: Git, ignored: Iterable[str]) -> list[str]:
+    """Return what git reports as changed; the names of repositories in the checkout end in a slash."""
     names = set(git.changed_files())
     if globs := tuple(ignored):
         ignored_files = git.read_entries("ls-files", "--others", "--ignored", "--exclude-standard")
         names |= {name for name in ignored_files if _matches_any(name, globs)}
-    return {
-        name: _hash_file(git.root / name)
-        for name in sorted(names)
-        if not set(name.split("/")) & _CACHE_FOLDERS
-        and ((git.root / name).is_symlink() or not (git.root / name).is_dir())
-    }
+    return sorted(name for name in names if not set(name.split("/")) & _CACHE_FOLDERS)
+
+
+def check_no_nested_repositories(hook: Hook, event: Mapping[str, Any], folders: Iterable[str]) -> None:
+    """Check that a hook created or changed no repository in the checkout, since its files would not be noticed.
+
+    Raises:
+        Failed: `folders`, the folders of such repositories, is not empty.
+    """
+    if names := sorted(folders):
+        raise Failed(
+            "hook-created-repository",
+            f"{hook_name(hook, event)} created or changed a git repository inside the checkout, which cannot be "
+            f"part of a release: {listing(names)}",
+            fix=f"change the hook in {settings_table(event)} so that it clones elsewhere, and copies the files",
+        )
 
 
 def check_writes_are_declared(hook: Hook, event: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -195,13 +226,15 @@ def run_hook_in_copy(
         root.
 
     Raises:
-        Failed: The hook fails, makes commits, or writes links or files that it does not declare.
+        Failed: The hook fails, makes commits, creates a repository, or writes links or files that it does not
+            declare.
     """
     with copy_with_edits(git, planned) as clone:
         before, position = find_written_files(clone), clone.head_and_branch()
         run_hook(hook, {**event, "root": str(clone.root)}, clone.root, on_line=on_line, is_copy=True)
         with attribute_git_errors_to_hook(hook, event):
             check_head_is_unchanged(hook, event, clone, position, is_copy=True)
+            check_no_nested_repositories(hook, event, find_nested_repositories(clone))
             after = find_written_files(clone)
             changed = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]
             if hook.writes:

@@ -71,6 +71,7 @@ class RunHookAction(Action[RunHook]):
         super().__init__(step, run)
         self.detail = "done"
         self.before: dict[str, str | None] = {}
+        self.repositories: frozenset[str] = frozenset()
 
     def check(self) -> str | None:
         if self.step.skip is not None:
@@ -137,7 +138,7 @@ class RunHookAction(Action[RunHook]):
             files=self._built_files(),
         )
         if builds:
-            self.before = self._written_files()
+            self.before, self.repositories = self._written_files()
         hooks.run_hook(
             step.hook,
             event,
@@ -202,15 +203,19 @@ class RunHookAction(Action[RunHook]):
 
         return due_record_path(self.step, self.run)
 
-    def _written_files(self) -> dict[str, str | None]:
-        """Return the files that differ from the commit, including ignored files that the hook declares."""
+    def _written_files(self) -> tuple[dict[str, str | None], frozenset[str]]:
+        """Return the files and nested repositories that differ from the commit, declared ignored ones included."""
         from relnox.source import hook_effects
 
         git = self._checkout()
         if git is None:
-            return {}
+            return {}, frozenset()
         # A fresh copy has no ignored files of others: all of them can end up in the archives.
-        return hook_effects.find_written_files(git, ("*",) if git.root != self.run.root else self.step.hook.writes)
+        ignored = ("*",) if git.root != self.run.root else self.step.hook.writes
+        return (
+            hook_effects.find_written_files(git, ignored),
+            hook_effects.find_nested_repositories(git, ignored),
+        )
 
     def _checkout(self) -> Git | None:
         """Return the checkout in which the hook runs, or None outside git."""
@@ -225,10 +230,13 @@ class RunHookAction(Action[RunHook]):
         """Check that the hook wrote only the files that it declares, and add them to the build."""
         from relnox.source import hook_effects
 
-        after, run, source = self._written_files(), self.run, build_source(self.run)
+        run, source = self.run, build_source(self.run)
+        after, repositories = self._written_files()
+        event = {"event": self.step.event}
+        hook_effects.check_no_nested_repositories(self.step.hook, event, repositories - self.repositories)
         names = [name for name in {**self.before, **after} if self.before.get(name, "") != after.get(name, "")]
         changes = {name: after.get(name) for name in names}
-        hook_effects.check_writes_are_declared(self.step.hook, {"event": self.step.event}, names)
+        hook_effects.check_writes_are_declared(self.step.hook, event, names)
         self.result = GeneratedFiles(
             packages=tuple(package.name for package in self.step.packages), digests=tuple(changes.items())
         )

@@ -239,6 +239,40 @@ GIT = "git -c user.name=n -c user.email=n@example.org"
 
 
 @pytest.mark.parametrize("failure", ["fail", "warn"])
+@pytest.mark.parametrize("from_tree", [False, True])
+@pytest.mark.parametrize("writes", ["", 'writes = ["vendor/*"]'])
+def test_a_repository_that_a_hook_creates_fails_a_build(
+    tmp_path: Path, writes: str, from_tree: bool, failure: str
+) -> None:
+    run_clone = '["git", "clone", "--quiet", ".", "vendor/lib"]'
+    settings = hook("before-build", writes, f'on-failure = "{failure}"', run=run_clone)
+    root = project(tmp_path / "home", settings)
+    ran = run_in_process(root, "build-all", *(["--from-tree"] if from_tree else []))
+    assert ran.code == 2, ran.text
+    assert "[hook-created-repository]" in ran.err
+    assert "vendor/lib" in ran.err
+    assert not (root / "dist/manifest.json").exists()
+
+
+def test_a_repository_that_was_there_before_a_hook_is_left_alone(tmp_path: Path) -> None:
+    settings = hook("before-build", 'writes = ["*.py"]', run='["python", "generate.py"]')
+    root = project(tmp_path / "home", settings)
+    git(root, "init", "--quiet", "scratch")
+    ran = run_in_process(root, "build-all", "--from-tree")
+    assert ran.code == 0, ran.text
+
+
+def test_a_warning_about_a_repository_names_its_folder(tmp_path: Path) -> None:
+    run_clone = '["git", "clone", "--quiet", ".", "vendor/lib"]'
+    root = project(tmp_path / "home", hook("edit-bump", 'on-failure = "warn"', run=run_clone))
+    ran = run_in_process(root, "bump", "minor", "--commit")
+    assert ran.code == 0, ran.text
+    assert "cannot be part of a release: vendor/lib" in ran.err + ran.out
+    assert "its edits are left out" in ran.err + ran.out
+    assert not (root / "vendor").exists()
+
+
+@pytest.mark.parametrize("failure", ["fail", "warn"])
 def test_ignored_files_are_undeclared_files_too(tmp_path: Path, failure: str) -> None:
     line = f'on-failure = "{failure}"'
     files = {".gitignore": "dist/\ngenerated.py\nhome.py\n"}
@@ -273,6 +307,9 @@ def test_a_hook_that_commits_or_switches_branches_fails(
         ("mkfifo pipe; ln -s pipe more.txt", "hook-wrote-unsupported-files"),
         ("ln -s backend more", "hook-wrote-unsupported-files"),
         ("chmod +x note.py", "hook-wrote-unsupported-files"),
+        ("git clone -q . vendor/lib", "hook-created-repository"),
+        ("git init -q vendor/lib; echo 1 > vendor/lib/file", "hook-created-repository"),
+        (f"{GIT} -c protocol.file.allow=always submodule -q add ./ vendor/lib", "hook-created-repository"),
     ],
 )
 def test_an_edit_that_a_plan_cannot_hold_fails_the_bump(tmp_path: Path, commands: str, code: str) -> None:

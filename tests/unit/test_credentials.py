@@ -200,7 +200,7 @@ def test_an_index_that_pypirc_alone_knows_is_refused_with_what_to_write(servers:
     assert unknown.value.fix == "did you mean house?"
     with pytest.raises(Blocked, match=r"^index home is in .*, but not in the settings of this project") as refused:
         indexes.target("home")
-    assert "add [tool.relnox.indexes.home] with upload and simple" in (refused.value.fix or "")
+    assert "add [tool.relnox.indexes.home] to pyproject.toml" in (refused.value.fix or "")
     assert CANARY not in "".join(traceback.format_exception(refused.value))
 
 
