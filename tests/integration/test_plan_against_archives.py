@@ -226,7 +226,7 @@ def test_a_generated_file_that_git_does_not_track_is_a_warning(tmp_path: Path) -
     strict = build_all(root, "--strict", "--no-cache")
     assert strict.code == 2, strict.text
     assert f"  {said}" in strict.err
-    assert "or git add them" in strict.err
+    assert "or add them to git" in strict.err
     tree = build_all(root, "--from-tree", "--verbose")  # with what is not committed: nothing to hold it against
     assert tree.code == 0, tree.text
     assert "git does not track" not in tree.err
