@@ -90,7 +90,7 @@ COMMANDS = {
     task.name: task
     for task in (
         *TASKS.values(),
-        Task("apply", "Run a plan that was written before, if it still holds"),
+        Task("apply", "Run a plan written with --plan, if nothing has changed"),
         Task("init", "Write noxfile, tasks file and settings"),
     )
 }

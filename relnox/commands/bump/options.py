@@ -69,9 +69,9 @@ class Options(CommonOptions):
     )
     allow_lower: bool = option(False, "Allow --to to name a lower version.", anywhere=False)
     commit: bool = option(False, "Commit the edited files.")
-    tag: bool = option(False, "Tag the commit.")
+    tag: bool = option(False, "Tag the release; needs --commit if the bump edits files.")
     then_dev: bool = option(False, "Commit the next development version after the release.")
-    push: bool = option(False, "Push branch and tags atomically.")
+    push: bool = option(False, "Push the branch and the tags atomically; for use with --commit or --tag.")
     pull_request: bool = option(
         False, "Open a pull request with the bump, or update it; nothing is edited here.", anywhere=False
     )
