@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
     from relnox.steps import bump_record
 
+_SKIPPED = "already done"
+"""Why each step is skipped, in short: a note of the plan gives the whole reason."""
 _AGAIN = "to bump once more: --again"
 
 
@@ -88,7 +90,7 @@ def repeated_bump_plan(repeated: RepeatedBump, options: Options) -> Plan:
         return core.plan.Plan(task="bump", steps=(*record.steps, push), notes=(finishes,), resumes=True)
     reason = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
     if repeated.has_all_tags:
-        return core.plan.Plan(task="bump", steps=record.steps, notes=(reason,), skipped=reason, resumes=True)
+        return core.plan.Plan(task="bump", steps=record.steps, notes=(reason,), skipped=_SKIPPED, resumes=True)
     return core.plan.Plan(task="bump", steps=record.steps, notes=(finishes,), resumes=True)
 
 
@@ -104,7 +106,7 @@ def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
         task="bump",
         steps=planned,
         notes=(release.reason,),
-        skipped=None if needs_push else release.reason,
+        skipped=None if needs_push else _SKIPPED,
         resumes=True,
     )
 
