@@ -478,6 +478,23 @@ def test_a_plan_of_a_dirty_tree_needs_that_tree(root: Path, tmp_path: Path) -> N
     assert git(root, "show", "HEAD:packages/core/pyproject.toml").endswith("# a comment")
 
 
+def test_a_plan_of_another_version_with_other_options_is_refused(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    planned(root, file, *BUMP)
+    approved = Plan.from_json(file.read_text(encoding="utf-8"), steps.step_classes())
+    assert approved.inputs is not None
+    options = tuple((name, value) for name, value in approved.inputs.options if name != "then_dev")
+    older = replace(approved, inputs=replace(approved.inputs, options=(*options, ("new_option", True))))
+    file.write_text(older.to_json(), encoding="utf-8")
+    ran = apply(root, file)
+    assert ran.code == 1
+    assert (
+        "was written by another version of relnox (options: new_option, then_dev) [plan-file-invalid]" in ran.err
+    )
+    assert "fix: write it again with this version: relnox TASK --dry-run --plan FILE" in ran.err
+    assert git(root, "tag") == ""
+
+
 def test_forged_plans_run_nothing(root: Path, tmp_path: Path) -> None:
     """With a valid digest: the file is compared with what the task plans now, and its options are checked."""
     file = tmp_path / "plan.json"
