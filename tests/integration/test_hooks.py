@@ -254,7 +254,7 @@ def test_a_repository_that_a_hook_creates_fails_a_build(
     assert not (root / "dist/manifest.json").exists()
 
 
-def test_a_repository_that_was_there_before_a_hook_is_left_alone(tmp_path: Path) -> None:
+def test_a_repository_that_was_there_before_a_hook_is_unchanged(tmp_path: Path) -> None:
     settings = hook("before-build", 'writes = ["*.py"]', run='["python", "generate.py"]')
     root = project(tmp_path / "home", settings)
     git(root, "init", "--quiet", "scratch")
