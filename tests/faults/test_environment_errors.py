@@ -202,7 +202,7 @@ def test_too_little_memory_is_an_error(demo: Path, tmp_path: Path) -> None:
 
     failures = [ran for ran in ended.values() if "out of memory" in ran.err]
     assert failures
-    assert all("raise the limit" in ran.err for ran in failures)
+    assert all("raise the memory limit" in ran.err for ran in failures)
     assert ended[256, "status"].code == 0
     assert git(demo, "status", "--porcelain") == ""
 

@@ -303,7 +303,7 @@ def test_a_version_that_a_location_cannot_express_is_blocked_with_its_file(tmp_p
     ("declared", "said"),
     [
         (place("no.txt", pattern="(?P<version>.*)"), "no.txt of [[tool.relnox.version-files]] cannot be read"),
-        (place("a.txt"), "a.txt of [[tool.relnox.version-files]] needs a pattern"),
+        (place("a.txt"), "a.txt of [[tool.relnox.version-files]] requires a pattern"),
         (place("a.txt", pattern="x (.*)"), "not valid: it has no group called version"),
         (place("a.txt", pattern="(?P<version>"), "not valid: it is not a regular expression"),
         (place("a.txt", pattern="y (?P<version>.*)"), "the pattern matches 0 times"),

@@ -139,7 +139,7 @@ def test_declarative_builds_use_one_process_for_both_archives(
         asked.append(request)
         ask(self, request)
 
-    monkeypatch.setattr(ForkServer, "send", asking)
+    monkeypatch.setattr(ForkServer, "send_request", asking)
     monkeypatch.chdir(root)
     assert main(["build-all"]) == 0
     hooks = [each for each in asked if each["argv"][1] != "check"]
