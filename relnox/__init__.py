@@ -6,6 +6,7 @@ code imports `Workspace` and `run` from here (`relnox.api`).
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,4 +22,9 @@ def __getattr__(name: str) -> Any:
         from relnox import api
 
         return getattr(api, name)
+    importer = sys._getframe(1)  # noqa: SLF001 - the only way to find the importing file
+    if importer.f_code.co_name == "<module>":  # import statements ask here for each submodule, from a function
+        from relnox import importing
+
+        importing.check_import(name, [*__all__, "sessions", "tasks"], importer)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox import arguments
 from relnox.commands import TASKS, nearest_task, task_named
+from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
     from relnox.commands import Task
     from relnox.core.settings.schema import Value
 
-__all__ = ["alias_of", "check_registration", "find_task", "is_noxfile", "is_tasks_file"]
+__all__ = [
+    "alias_of",
+    "check_import",
+    "check_registration",
+    "find_task",
+    "is_noxfile",
+    "is_tasks_file",
+    "startup_error",
+]
 
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "requires": ((list, tuple), '["tests"]'),
@@ -117,6 +126,26 @@ def _defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
         return arguments.check_values(task, options)
     except Blocked as error:
         raise Blocked(error.code, f"defaults of {task}: {error.message}", fix=error.fix) from None
+
+
+def startup_error(code: str, message: str, fix: str) -> SystemExit:
+    """Return an exception that makes nox or invoke exit with this error and no traceback."""
+    return SystemExit(f"error: {message} [{code}]\nfix: {fix}")
+
+
+def check_import(name: str, names: Iterable[str], importer: FrameType) -> None:
+    """Make a noxfile or a tasks file that imports an unknown name from relnox end with the nearest names.
+
+    Args:
+        name: The unknown name.
+        names: The names that relnox has.
+        importer: The frame of the module with the import statement. In other modules Python reports the error.
+
+    Raises:
+        SystemExit: The module is a noxfile or a tasks file.
+    """
+    if not name.startswith("_") and importer.f_globals.get("__name__") in ("user_nox_module", "tasks"):
+        raise startup_error("import-unknown", f"relnox has no {name}", did_you_mean(name, names))
 
 
 def is_noxfile(importer: FrameType) -> bool:

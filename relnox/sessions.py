@@ -142,7 +142,7 @@ def add(
     try:
         added, by_task = importing.check_registration(tasks, settings, (str,))
     except Blocked as error:
-        raise _nox_error(error.code, error.message, error.fix or "") from None
+        raise importing.startup_error(error.code, error.message, error.fix or "") from None
     for task in added:
         _register(
             task,
@@ -171,7 +171,7 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
     from relnox.commands.running import perform
 
     if not isinstance(session, nox.Session):
-        raise _nox_error(
+        raise importing.startup_error(
             "value-invalid",
             f"{session!r} is not a nox session",
             "pass the session that runs: run(session, ...)",
@@ -198,10 +198,10 @@ if not TYPE_CHECKING:
         if task is None:
             if not name.startswith("_") and importing.is_noxfile(importer):
                 fix = nearest_task(name, _BY_SPELLING)
-                raise _nox_error("session-unknown", f"relnox.sessions has no session {name}", fix)
+                raise importing.startup_error("session-unknown", f"relnox.sessions has no session {name}", fix)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if (alias := importing.alias_of(name, __name__, importer)) is not None:
-            raise _nox_error(
+            raise importing.startup_error(
                 "session-renamed-by-import",
                 f"{name} is imported as {alias}, but its session is still named {task.name}",
                 f'sessions.add("{task.name}", names={{"{task.name}": "{alias}"}}), or import {name} without "as"',
@@ -234,7 +234,7 @@ def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Map
         if settings in (present.relnox_settings, _Settings()):
             return present
         if present.relnox_settings != _Settings():
-            raise _nox_error(
+            raise importing.startup_error(
                 "session-added-twice",
                 f"the session {name} is added twice with different settings",
                 "add it once",
@@ -279,16 +279,11 @@ def _task_of(function: Any) -> str | None:
 
 
 def _duplicate_name_error(name: str, task: str) -> SystemExit:
-    return _nox_error(
+    return importing.startup_error(
         "session-name-twice",
         f"two sessions are named {name}: relnox's {task}, and another one in this noxfile",
         f'rename the other one, or relnox\'s: sessions.add("{task}", names={{"{task}": "release-{task}"}})',
     )
-
-
-def _nox_error(code: str, message: str, fix: str) -> SystemExit:
-    """Return an exception that makes nox exit with this error and no traceback."""
-    return SystemExit(f"error: {message} [{code}]\nfix: {fix}")
 
 
 def _help(task: Task) -> str:

@@ -263,7 +263,8 @@ class PushAction(Action[Push]):
                 f"{self.missing[0]} is missing on {self.step.to} after the push",
                 fix=f"check the remote, then rerun the command: git ls-remote {self.step.to}",
             )
-        return f"{self.step.to} has the branch and {counted(len(self.step.tags), 'tag')}"
+        tags = f" and {counted(len(self.step.tags), 'tag')}" if self.step.tags else ""
+        return f"{self.step.to} has the branch{tags}"
 
     def _inspect(self) -> None:
         """Find the refs that the remote lacks; its branch may have further commits that others pushed."""
