@@ -293,12 +293,12 @@ def test_short_flags_are_understood(shared: Path) -> None:
 
 
 def test_a_misspelled_module_is_answered_with_the_right_name(project: Path) -> None:
-    write(project, {"tasks.py": "from relnox import taks\n"})
+    write(project, {"tasks.py": "from relnox import task\n"})
 
     done = invoke(project, "--list")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: relnox has no taks [import-unknown]\nfix: did you mean tasks?\n"
+    assert done.stderr == "error: relnox has no task [import-unknown]\nfix: did you mean tasks?\n"
 
 
 def test_a_wrong_name_is_answered_with_the_right_one(project: Path) -> None:

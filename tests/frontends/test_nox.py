@@ -123,16 +123,16 @@ def test_a_name_that_is_no_session_is_an_import_error(project: Path) -> None:
 
 
 def test_a_misspelled_module_is_answered_with_the_right_name(project: Path) -> None:
-    noxfile(project, "from relnox import sesions\n")
+    noxfile(project, "from relnox import session\n")
 
     done = nox(project, "-l")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: relnox has no sesions [import-unknown]\nfix: did you mean sessions?\n"
+    assert done.stderr == "error: relnox has no session [import-unknown]\nfix: did you mean sessions?\n"
 
 
 def test_a_script_can_ask_for_names(project: Path) -> None:
-    script = "import relnox\nprint(hasattr(relnox, 'sesions'), hasattr(relnox, 'Workspace'))\n"
+    script = "import relnox\nprint(hasattr(relnox, 'session'), hasattr(relnox, 'Workspace'))\n"
     write(project, {"script.py": script})
 
     assert python(project, "script.py").stdout == "False True\n"
