@@ -158,7 +158,7 @@ def environment_error(error: BaseException) -> Failed | None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Return whether there was too little memory for an object, a new thread or a shared library."""
+    """Return whether an error means that memory ran out for an object, a new thread or a shared library."""
     message = str(error).lower()
     return isinstance(error, MemoryError) or (
         isinstance(error, (RuntimeError, ImportError)) and any(words in message for words in _MEMORY_MESSAGES)

@@ -151,21 +151,23 @@ class BuildEnvironmentPool:
                 sorted(requirements), self._python, self._describe_installer(constraints)
             )
             if last is not None:
-                self._start_server(last, backend, variables)
+                self._get_or_start_server(last, backend, variables)
         environment = self.get_shared_environment(requirements, {}, constraints)
-        self._start_server(environment, backend, variables)
+        self._get_or_start_server(environment, backend, variables)
         return environment
 
     def get_backend_server(
         self, environment: Environment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
         """Return the warm process of a backend in an environment, or None if each hook needs a new process."""
-        server = self._start_server(environment, backend, variables)
+        server = self._get_or_start_server(environment, backend, variables)
         return server if server is not None and server.is_single_threaded() else None
 
-    def _start_server(
+    def _get_or_start_server(
         self, environment: Environment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
+        """Return the fork server of a backend in an environment, or None if forking is not safe on this system."""
+
         def start() -> ForkServer:
             modules = (backend, *SHAREABLE_BACKENDS[backend])
             server = ForkServer(environment.python, modules, variables, self._folder("output"))

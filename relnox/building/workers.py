@@ -191,7 +191,7 @@ class Fork:
         if keep_alive:
             request["keep_alive"] = True
         self.server.send_request(request)
-        with _OutputFile(output, on_line) as output_file:
+        with _OutputFollower(output, on_line) as output_file:
             status = self._wait(number, future, timeout, output_file)
         self._after = number if keep_alive and status == 0 else None
         return Completed(tuple(argv), status, output_file.text)
@@ -202,11 +202,11 @@ class Fork:
             self.server.send_request({"end": self._after})
             self._after = None
 
-    def _wait(self, number: int, future: Future[int], timeout: float, output_file: _OutputFile) -> int:
+    def _wait(self, number: int, future: Future[int], timeout: float, output_file: _OutputFollower) -> int:
         for _ in range(max(1, int(timeout / _POLL_INTERVAL))):
             with contextlib.suppress(FutureTimeout):
                 return future.result(_POLL_INTERVAL)
-            output_file.read_new_lines()
+            output_file.report_new_lines()
         self.server.send_request({"end": number})
         with contextlib.suppress(FutureTimeout):
             future.exception(_POLL_INTERVAL * 4)
@@ -217,7 +217,7 @@ class Fork:
         )
 
 
-class _OutputFile:
+class _OutputFollower:
     """The output file of a running program, whose lines are passed to a callback as they are written."""
 
     def __init__(self, path: Path, on_line: Callable[[str], None]) -> None:
@@ -231,7 +231,7 @@ class _OutputFile:
         """The output that has been read so far."""
         return self._content.decode(errors="replace")
 
-    def read_new_lines(self, *, to_the_end: bool = False) -> None:
+    def report_new_lines(self, *, to_the_end: bool = False) -> None:
         """Pass new lines to the callback; with `to_the_end`, also an incomplete last line."""
         with contextlib.suppress(FileNotFoundError):
             self._content = self._path.read_bytes()
@@ -244,7 +244,7 @@ class _OutputFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.read_new_lines(to_the_end=True)
+        self.report_new_lines(to_the_end=True)
         self._path.unlink(missing_ok=True)
 
 

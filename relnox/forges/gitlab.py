@@ -234,7 +234,7 @@ class GitLab(Forge):
         )
 
     def permission_fix(self, permission: str) -> str:  # noqa: ARG002 - tokens of GitLab have one scope for all
-        """Return the fix for a missing permission."""
+        """Return how to grant a missing permission, which is the same for every permission."""
         if self._of_job:
             return (
                 "set GITLAB_TOKEN to a project access token with the scope api: the token of a job may only read"

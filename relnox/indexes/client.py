@@ -81,7 +81,7 @@ def fetch_listing(simple_url: str, project: str, deadline: Deadline | None = Non
     is_json = "json" in response.headers.get("Content-Type", "")
     try:
         if not is_json:
-            text = network.html_text(response)
+            text = network.parseable_html(response)
             return network.call_with_timeout(lambda: from_html(text, page), _PARSING_TIMEOUT, host)
         with _JSON_LOCK:
             return from_json(network.json_document(response, pairs=reject_duplicate_keys), page)

@@ -264,7 +264,7 @@ def _checked_url(url: str, key: str) -> str:
     if problem or not url.isprintable():
         raise Blocked(
             "value-invalid",
-            f"{key} is not a valid URL of an index",
+            f"{key} is not a valid index URL",
             fix='set it to a URL such as "https://packages.example.org/"',
         )
     return url

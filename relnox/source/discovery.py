@@ -88,11 +88,11 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
     uv = table_at(document, "tool", "uv")
     warnings: list[str] = []
     if config.packages:
-        folders = _find_matching_folders(root, config.packages, config.exclude, "[tool.relnox] packages")
+        folders = _find_package_folders(root, config.packages, config.exclude, "[tool.relnox] packages")
         packages = _read_packages(root, folders, warnings)
     elif "workspace" in uv:
         globs, exclude = (strings_in(table_at(uv, "workspace").get(key)) for key in ("members", "exclude"))
-        members = _find_matching_folders(root, globs, [*exclude, *config.exclude], None)
+        members = _find_package_folders(root, globs, [*exclude, *config.exclude], None)
         if _is_released_root(document, warnings):
             members = ["."] + [folder for folder in members if folder != "."]
         packages = _read_packages(root, members, warnings)
@@ -163,10 +163,11 @@ def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
     return True
 
 
-def _find_matching_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str | None) -> list[str]:
+def _find_package_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str | None) -> list[str]:
     """Return the folders with a pyproject.toml that match the globs.
 
-    `key` is the setting that contains the globs, each of which must match a folder; it is None for a uv workspace.
+    If `key`, the setting that contains the globs, is given, each glob must match a folder. For a uv workspace it is
+    None, and a glob need not match.
     """
     matching: dict[str, None] = {}
     for glob in globs:

@@ -72,7 +72,7 @@ class CheckDistributionsAction(Action[CheckDistributions]):
     def apply(self) -> None:
         """Run `twine check`, and report its results for each file.
 
-        Archives of packages that fail are removed, like those that fail the checks of a build.
+        The archives of packages that fail are removed, as after a failed check of a build.
         """
         from concurrent.futures import ThreadPoolExecutor
 

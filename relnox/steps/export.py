@@ -44,7 +44,7 @@ class GeneratedFiles(Record, kw_only=True):
 
 
 def generated_files(run: Run, package: str | None = None) -> dict[str, str | None]:
-    """Return the files that hooks generated for one package or for all; see `GeneratedFiles.digests`."""
+    """Return the files that hooks generated for one package or for all, with their SHA-256 (None if removed)."""
     results = run.results(GeneratedFiles)
     return {
         name: digest

@@ -165,6 +165,7 @@ class RunHookAction(Action[RunHook]):
         )
 
     def _has_bump_begun(self) -> bool:
+        """Return whether a planned edit was made or, if the bump has no edits, a planned tag exists."""
         from relnox.source import edits
 
         run = self.run

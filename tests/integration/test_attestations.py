@@ -223,11 +223,11 @@ def test_off_is_off(
 @pytest.mark.parametrize(
     ("policy", "code", "says"),
     [
-        ("auto", 0, "attestations: off (the packages for attestations are not installed: pip install"),
+        ("auto", 0, "attestations: off (the packages that sign attestations are not installed: pip install"),
         (
             "best-effort",
             0,
-            "attestations: off (publishing WITHOUT attestations: the packages for attestations are not installed",
+            "attestations: off (publishing WITHOUT attestations: the packages that sign attestations are not installed",
         ),
         ("required", 1, 'pip install "relnox[attest]"'),
     ],

@@ -419,7 +419,7 @@ def test_a_wheel_pattern_without_a_match_is_a_problem(root: Path) -> None:
     [
         ((), "--from is missing: no folder of a build job is given"),
         (("--from", "nowhere"), "nowhere is not a folder"),
-        (("--from", "fast"), "fast has no manifest.json, and neither has a folder in it"),
+        (("--from", "fast"), "neither fast nor a folder in it has a manifest.json"),
     ],
 )
 def test_an_unusable_folder_is_a_problem(root: Path, words: tuple[str, ...], message: str) -> None:

@@ -184,7 +184,7 @@ def test_what_the_embedded_index_keeps_is_private(umask: int, tmp_path: Path) ->
 def test_an_index_is_not_cleared_where_there_was_something_else(tmp_path: Path) -> None:
     write(tmp_path, {"mine.txt": "mine", "files/mine.txt": "mine"})
     index = EmbeddedIndex(tmp_path)
-    with pytest.raises(Blocked, match="it contains other files"):
+    with pytest.raises(Blocked, match="it contains files that the index did not create"):
         index.clear()
     assert (tmp_path / "files" / "mine.txt").exists()
 

@@ -188,6 +188,6 @@ def test_a_tag_that_the_backend_does_not_read_is_a_problem(
     found = list(bump_checks.check_tags_readable_by_backends([bump(".", "1.1", prefix)], {"demo": tag}))
     assert not found if readable else len(found) == 1
     for problem in found:
-        assert f"does not read tag {tag} (only tags that begin with {prefix})" in problem.message
+        assert f"ignores tag {tag} (it reads only tags that begin with {prefix})" in problem.message
         assert f'tag-format = "{prefix}{{version}}"' in problem.fix
     assert not list(bump_checks.check_tags_readable_by_backends([bump(".", "1.1", prefix)], {}))

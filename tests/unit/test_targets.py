@@ -97,7 +97,7 @@ def test_production_is_known_under_any_name(name: str, config: Config, tmp_path:
 
 @pytest.mark.parametrize("address", ["http://[::1/", "http://", "http://127.0.0.1:99999/", "ftp://127.0.0.1/"])
 def test_an_invalid_url_is_rejected(address: str) -> None:
-    with pytest.raises(Blocked, match=r"indexes\.house\.upload is not a valid URL of an index"):
+    with pytest.raises(Blocked, match=r"indexes\.house\.upload is not a valid index URL"):
         targets.resolve("house", Config(indexes={"house": index(address)}))
 
 

@@ -65,7 +65,7 @@ def _why_unsafe(name: str) -> str | None:
 
 
 def _find_collisions(archive: Archive) -> Iterator[Finding]:
-    """Yield entries that would overwrite one another when unpacked on some operating system."""
+    """Yield a finding for entries that overwrite one another when unpacked on some operating system."""
     first: dict[str, ArchiveEntry] = {}
     counts: dict[str, int] = {}
     folders: set[str] = set()

@@ -65,15 +65,15 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     decided = decisions.decide(snapshot, options)
     return core.plan.Plan(
         task="auto-tag",
-        steps=tuple(_steps(snapshot, decided, options)),
+        steps=tuple(_plan_steps(snapshot, decided, options)),
         notes=(*snapshot.workspace.warnings, *preflight.notes(snapshot, decided)),
         problems=tuple(preflight.problems(snapshot, decided)),
         tables=(_table(decided),),
     )
 
 
-def _steps(snapshot: Snapshot, decided: Sequence[Decision], options: Options) -> Iterator[Step]:
-    """Yield one step that creates all tags, steps that push up to three tags each, and a step for each run."""
+def _plan_steps(snapshot: Snapshot, decided: Sequence[Decision], options: Options) -> Iterator[Step]:
+    """Yield a step that creates all tags, steps that push up to `MAX_TAGS` of them, and a step for each CI run."""
     tags: dict[str, core.changes.NewTag] = {}
     to_push: dict[str, str] = {}
     for decision in decided:

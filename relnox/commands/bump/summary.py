@@ -32,7 +32,7 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
     if not bumps:
         yield "nothing to release: no commit or change fragment since the last release asks for a bump"
     yield from _never_tagged_notes(new.decision.never_tagged)
-    yield from _unchanged_notes(new, options)
+    yield from _unchanged_version_notes(new, options)
     if new.development is not None and new.development.note:
         yield new.development.note
     yield from _context_notes(new)
@@ -61,7 +61,7 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
         yield f"updating {requirements} of {packages}; --dry-run shows them in its diff"
 
 
-def _unchanged_notes(new: NewBump, options: Options) -> Iterator[str]:
+def _unchanged_version_notes(new: NewBump, options: Options) -> Iterator[str]:
     """Yield notes on packages that `--part auto` releases with their present versions, and on how to tag them."""
     bumps = new.decision.bumps
     unchanged = [f"{bump.package.name} {bump.after}" for bump in bumps if bump.before == bump.after]

@@ -225,8 +225,8 @@ def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem
     if tags_elsewhere:
         yield core.plan.Problem(
             code="tag-moved",
-            message=f"tag {tags_elsewhere[0]} is on another commit than the last bump's",
-            fix=f"git show {tags_elsewhere[0]}",
+            message=f"tag {tags_elsewhere[0]} does not point to the commit of the last bump",
+            fix=f"check what it points to: git show {tags_elsewhere[0]}",
         )
     dirty = [edit.file for edit in record.edits if state is not None and edit.file in state.changed_files]
     is_partial = earlier.interrupted is not None and development.has_development_commit(record)

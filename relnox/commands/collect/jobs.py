@@ -56,8 +56,8 @@ def _job_folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         if not jobs:
             raise Blocked(
                 "manifest-missing",
-                f"{name} has no {core.manifest.MANIFEST_JSON}, and neither has a folder in it",
-                fix=f"upload dist/ of the job, with the manifest that {core.fixes.command('build-all')} writes",
+                f"neither {name} nor a folder in it has a {core.manifest.MANIFEST_JSON}",
+                fix=f"upload all of dist/ in the job that runs {core.fixes.command('build-all')}",
             )
         for job in jobs[:1] if jobs[0] == stripped else jobs:
             folders.setdefault((root / job).resolve(), job)

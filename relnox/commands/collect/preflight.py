@@ -50,7 +50,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
         )
     for package in snapshot.packages:
         yield from _version_mismatches(package, snapshot)
-        yield from _completeness_problems(package, snapshot, partial=options.partial)
+        yield from _expected_files_problems(package, snapshot, partial=options.partial)
 
 
 def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
@@ -173,7 +173,7 @@ def _version_mismatches(package: Package, snapshot: Snapshot) -> Iterator[Proble
         )
 
 
-def _completeness_problems(package: Package, snapshot: Snapshot, *, partial: bool) -> Iterator[Problem]:
+def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: bool) -> Iterator[Problem]:
     """Yield problems if a package lacks expected files, unless `partial`, or has files that are not expected."""
     comparison = compare_with_expected(package, snapshot)
     if comparison.missing and not partial:

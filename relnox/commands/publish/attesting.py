@@ -152,7 +152,7 @@ def _find_obstacle(choice: str, index: str, missing: Sequence[Distribution], pro
     if not attestations.is_installed():
         return core.plan.Problem(
             code="extra-missing",
-            message="the packages for attestations are not installed",
+            message="the packages that sign attestations are not installed",
             fix=attestations.INSTALL,
         )
     return None

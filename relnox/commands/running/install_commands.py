@@ -49,11 +49,14 @@ def install_commands(root: Path, *, in_nox: bool) -> InstallCommands:
         root: The project's folder, whose lock file determines the tool.
         in_nox: Whether relnox runs in nox, so the requirements may be in the noxfile itself (PEP 723).
     """
-    return next(_possible_commands(root, Path(sys.prefix), in_nox=in_nox))
+    return next(_commands_to_add_packages(root, Path(sys.prefix), in_nox=in_nox))
 
 
-def _possible_commands(root: Path, prefix: Path, *, in_nox: bool) -> Iterator[InstallCommands]:
-    """Yield the commands that fit the project and the environment at `prefix`, the most specific first."""
+def _commands_to_add_packages(root: Path, prefix: Path, *, in_nox: bool) -> Iterator[InstallCommands]:
+    """Yield the commands that add packages to the environment at `prefix`, the most specific first.
+
+    If `in_nox` is true, the environment may be that of the noxfile.
+    """
     if in_nox and _has_script_header(root / "noxfile.py"):
         adding = "uv add --script noxfile.py {}"
         if shutil.which("uv") is None:

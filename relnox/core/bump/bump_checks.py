@@ -229,7 +229,7 @@ def check_tags_readable_by_backends(bumps: Iterable[VersionBump], names: Mapping
         if source.kind == "tags" and source.key and name is not None and not name.startswith(str(source.key[0])):
             yield Problem(
                 code="tag-not-read-by-backend",
-                message=f"{source.text} of {bump.package.name} does not read tag {name} (only tags that begin "
+                message=f"{source.text} of {bump.package.name} ignores tag {name} (it reads only tags that begin "
                 f"with {source.key[0]})",
                 fix=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or leave it out',
             )

@@ -103,7 +103,7 @@ def _check_lower_bound_not_above(package: Package, need: Dependency, new: Versio
     if bound is not None and Version(bound.base_version) > Version(new.base_version):
         raise Blocked(
             "requirement-ahead",
-            f"{package.pyproject}: {need.text!r} is ahead of {need.name} {new} and would be lowered",
+            f"{package.pyproject}: {need.text!r} requires more than {need.name} {new}, and would be lowered",
             fix=f"release {need.name} {bound.public} or higher, or lower the requirement by hand first",
         )
 

@@ -84,7 +84,12 @@ def hatch_plugin(line: str) -> str | None:
 
 
 def extra_providing(module: str, requires: Iterable[str]) -> str | None:
-    """Return the extra that requires a module's distribution, or None; `requires` has `Requires-Dist` values."""
+    """Return the extra that installs the distribution of a module, or None.
+
+    Args:
+        module: The module.
+        requires: The values of `Requires-Dist`.
+    """
     names = {requirement_name(distribution_for(module)), normalized(module.partition(".")[0])}
     for requirement in requires:
         if requirement_name(requirement) in names:

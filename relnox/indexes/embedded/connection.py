@@ -74,7 +74,7 @@ class Body:
 class Connection(BaseHTTPRequestHandler):
     """A handler that reads requests and sends responses; subclasses add the `do_` methods.
 
-    Only requests of tools on this machine are served, not those of websites.
+    Only local tools are served: requests that a web page makes in a browser are refused.
     """
 
     server: Listener

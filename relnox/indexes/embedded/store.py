@@ -135,7 +135,7 @@ class Store:
         if not self._marker.exists():
             raise Blocked(
                 "index-folder-not-usable",
-                f"{self._marker.parent} cannot be cleared (it contains other files)",
+                f"{self._marker.parent} cannot be cleared (it contains files that the index did not create)",
                 fix="use an empty folder for the embedded index",
             )
         # Rename before deleting, so that no half-deleted upload is visible.

@@ -32,7 +32,7 @@ from relnox.system.network.bodies import (
     Limit,
     TooLarge,
     file_limit,
-    html_text,
+    parseable_html,
     json_document,
 )
 from relnox.system.network.deadlines import Deadline
@@ -67,7 +67,7 @@ __all__ = [
     "describe_error",
     "file_limit",
     "get",
-    "html_text",
+    "parseable_html",
     "is_encrypted",
     "is_loopback",
     "json_document",
@@ -141,7 +141,7 @@ def authenticate_reads(url: str, auth: Callable[[PreparedRequest], PreparedReque
 
 
 def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
-    """Call a function that sends requests without this module; stop waiting after a timeout or an interruption.
+    """Call a function that makes requests by other means than this module; stop waiting after a timeout or an interruption.
 
     Args:
         call: The function. It runs in a thread, which is abandoned if the function takes too long.

@@ -156,8 +156,8 @@ def json_document(
         raise ValueError("nested too deeply") from None
 
 
-def html_text(response: Response) -> str:
-    """Return the HTML in a response as text.
+def parseable_html(response: Response) -> str:
+    """Return the HTML source of a response, after checking that it is not too large to parse.
 
     Raises:
         ValueError: The HTML has too many tags, or a tag that is too long.
