@@ -166,8 +166,8 @@ def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
 def _find_package_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str | None) -> list[str]:
     """Return the folders with a pyproject.toml that match the globs.
 
-    If `key`, the setting that contains the globs, is given, each glob must match a folder. For a uv workspace it is
-    None, and a glob need not match.
+    If `key`, the setting that contains the globs, is given, each glob must match a folder. For a uv workspace it
+    is None, and a glob need not match.
     """
     matching: dict[str, None] = {}
     for glob in globs:

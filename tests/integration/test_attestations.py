@@ -227,7 +227,8 @@ def test_off_is_off(
         (
             "best-effort",
             0,
-            "attestations: off (publishing WITHOUT attestations: the packages that sign attestations are not installed",
+            "attestations: off (publishing WITHOUT attestations: the packages that sign attestations are not "
+            "installed",
         ),
         ("required", 1, 'pip install "relnox[attest]"'),
     ],

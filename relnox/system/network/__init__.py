@@ -32,8 +32,8 @@ from relnox.system.network.bodies import (
     Limit,
     TooLarge,
     file_limit,
-    parseable_html,
     json_document,
+    parseable_html,
 )
 from relnox.system.network.deadlines import Deadline
 from relnox.system.network.failures import TransientError, cause_of, describe_error
@@ -67,10 +67,10 @@ __all__ = [
     "describe_error",
     "file_limit",
     "get",
-    "parseable_html",
     "is_encrypted",
     "is_loopback",
     "json_document",
+    "parseable_html",
     "require_encryption",
     "same_origin",
     "send_once",
@@ -141,7 +141,7 @@ def authenticate_reads(url: str, auth: Callable[[PreparedRequest], PreparedReque
 
 
 def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
-    """Call a function that makes requests by other means than this module; stop waiting after a timeout or an interruption.
+    """Call a function that makes requests by other means; stop waiting after a timeout or an interruption.
 
     Args:
         call: The function. It runs in a thread, which is abandoned if the function takes too long.
