@@ -227,8 +227,7 @@ def test_off_is_off(
         (
             "best-effort",
             0,
-            "attestations: off (publishing WITHOUT attestations: the packages that sign attestations are not "
-            "installed",
+            "attestations: off (publishing WITHOUT attestations: the packages that sign attestations",
         ),
         ("required", 1, 'pip install "relnox[attest]"'),
     ],
