@@ -38,7 +38,7 @@ def schema_of(kind: Kind) -> dict[str, Any]:
                 "description": settings.summary(),
             } | ({"required": needed} if needed else {})
         case _:
-            raise NotImplementedError(type(kind).__name__)
+            raise TypeError(f"a kind of setting without a JSON schema: {type(kind).__name__}")
 
 
 def _property(field: Field) -> dict[str, Any]:
