@@ -14,7 +14,7 @@ from running import run_blocked_bump, run_in_process
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Bump
+    from running import Bump, RunResult
 
 RUN, TIME, DISTANCE = (("--part", "dev", "--from", source) for source in ("run", "time", "distance"))
 WORKSPACE = (
@@ -293,6 +293,14 @@ def test_the_commit_of_a_distance_has_the_time_of_the_commit_that_it_numbers(
     assert git(demo, "log", "-1", "--format=%ct") == "1769947200"
 
 
+def released(demo: Path, *options: str) -> RunResult:
+    """Bump, build and publish to the embedded index; return how the publication ended."""
+    for task in (("bump", *options, "--commit"), ("build-all", "--clean")):
+        ran = run_in_process(demo, *task)
+        assert ran.code == 0, ran.text
+    return run_in_process(demo, "publish-test", "--index", "embedded", "--no-verify")
+
+
 @pytest.mark.heavy
 @pytest.mark.network
 def test_two_runs_on_one_commit_publish_one_version_with_the_same_files(
@@ -301,10 +309,7 @@ def test_two_runs_on_one_commit_publish_one_version_with_the_same_files(
     push_change(demo, "a.py")
     for now in ("2026-02-01T00:00:00Z", "2026-02-01T12:00:00Z"):
         monkeypatch.setenv("GIT_COMMITTER_DATE", now)
-        for task in (("bump", *DISTANCE, "--commit"), ("build-all", "--clean")):
-            ran = run_in_process(demo, *task)
-            assert ran.code == 0, ran.text
-        ran = run_in_process(demo, "publish-test", "--index", "embedded", "--no-verify")
+        ran = released(demo, *DISTANCE)
         assert ran.code == 0, ran.text
         assert "serves demo 1.2.4.dev1 with the built hashes" in ran.text
         is_second = now.endswith("T12:00:00Z")
@@ -314,10 +319,7 @@ def test_two_runs_on_one_commit_publish_one_version_with_the_same_files(
     git(demo, "add", "c.py")
     git(demo, "commit", "--quiet", "--amend", "--message", "fix: history is rewritten")
     git(demo, "push", "--quiet", "--force")
-    for task in (("bump", *DISTANCE, "--commit"), ("build-all", "--clean")):
-        ran = run_in_process(demo, *task)
-        assert ran.code == 0, ran.text
-    ran = run_in_process(demo, "publish-test", "--index", "embedded", "--no-verify")
+    ran = released(demo, *DISTANCE)
     assert ran.code == 4, ran.text
 
 
@@ -326,10 +328,7 @@ def test_two_runs_on_one_commit_publish_one_version_with_the_same_files(
 def test_a_run_commits_builds_and_publishes_to_a_test_index(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for run in ("41", "42"):
         monkeypatch.setenv("GITHUB_RUN_NUMBER", run)
-        for task in (("bump", *RUN, "--commit"), ("build-all", "--clean")):
-            ran = run_in_process(demo, *task)
-            assert ran.code == 0, ran.text
-        ran = run_in_process(demo, "publish-test", "--index", "embedded", "--no-verify")
+        ran = released(demo, *RUN)
         assert ran.code == 0, ran.text
         assert f"serves demo 1.2.4.dev{run}01 with the built hashes" in ran.text
         fresh(demo)

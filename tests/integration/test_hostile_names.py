@@ -312,13 +312,17 @@ def test_all_texts_at_once(crowd: tuple[Path, list[str]], job: Job) -> None:
     assert refs_of(remote_of(root)) >= before
 
 
-def test_all_texts_at_once_around_a_merged_version(crowd: tuple[Path, list[str]], job: Job) -> None:
-    root, _ = crowd
+def merged_version(root: Path) -> tuple[Path, set[str]]:
+    """Push a raised version; return the project, and the refs of its remote."""
     path = root / "libs/util/pyproject.toml"
     path.write_text(path.read_text().replace("1.0.0", "1.5.0"))
     commit_as(root, "x", "fix: x", "libs/util/acme_util.py")
     git(root, "push", "--quiet")
-    before = refs_of(remote_of(root))
+    return root, refs_of(remote_of(root))
+
+
+def test_all_texts_at_once_around_a_merged_version(crowd: tuple[Path, list[str]], job: Job) -> None:
+    root, before = merged_version(crowd[0])
     ran = run(job, root, "auto-tag", "auto-tag", "--no-check-index")
     assert ran.code == 0, ran.text
     assert refs_of(remote_of(root)) - before == {"refs/tags/acme-util-v1.5.0"}
@@ -362,12 +366,7 @@ def test_all_texts_at_once_around_a_pull_request(
 
 
 def test_all_texts_at_once_around_a_dispatch(crowd: tuple[Path, list[str]], job: Job, forge: ForgeServer) -> None:
-    root, _ = crowd
-    path = root / "libs/util/pyproject.toml"
-    path.write_text(path.read_text().replace("1.0.0", "1.5.0"))
-    commit_as(root, "x", "fix: x", "libs/util/acme_util.py")
-    git(root, "push", "--quiet")
-    before = refs_of(remote_of(root))
+    root, before = merged_version(crowd[0])
     workflow = "release.yml" if isinstance(forge, GitHubServer) else ".gitlab-ci.yml"
     ran = run(job, root, "dispatch", "auto-tag", "--no-check-index", "--dispatch", workflow)
     assert ran.code == 0, ran.text
