@@ -10,11 +10,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
     from relnox.api import TaskPlan as TaskPlan
     from relnox.api import Workspace as Workspace
     from relnox.api import run as run
 
 __all__ = ["TaskPlan", "Workspace", "run"]
+_IMPORTED = (*__all__, "sessions", "tasks")
+"""What projects import from relnox."""
 
 
 def __getattr__(name: str) -> Any:
@@ -26,5 +30,24 @@ def __getattr__(name: str) -> Any:
     if importer.f_code.co_name == "<module>":  # import statements ask here for each submodule, from a function
         from relnox import importing
 
-        importing.check_import(name, [*__all__, "sessions", "tasks"], importer)
+        importing.check_import(name, _IMPORTED, importer)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _MisspelledModules:
+    """The last finder of modules: answers `from relnox.session import *` in a noxfile with the right name."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        del path, target
+        if name.startswith("relnox."):
+            from relnox import importing
+
+            importer = importing.importer_of(sys._getframe(1))  # noqa: SLF001 - as above
+            if importer is not None:
+                importing.check_import(name.removeprefix("relnox."), _IMPORTED, importer)
+        return None
+
+
+if "nox" in sys.modules or "invoke" in sys.modules:
+    sys.meta_path.append(_MisspelledModules)

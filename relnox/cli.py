@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from relnox import arguments, reporters
-from relnox.commands import COMMANDS, nearest_task, task_named
+from relnox.commands import COMMANDS, SYNONYMS, nearest_task, task_named
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, environment_error
 from relnox.reporters.streams import STDOUT
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from relnox.errors import RelnoxError
-
-_SYNONYMS = {"build": "build-all", "verify": "verify-install"}
-"""Maps other words for a task to its name; none of these tasks uploads anything."""
 
 _SUGGESTIONS = {
     "upload": "relnox publish",
@@ -86,7 +83,7 @@ def _task(word: str) -> str:
     Raises:
         Blocked: The word is not the name of a task.
     """
-    task = task_named(_SYNONYMS.get(word, word))
+    task = task_named(SYNONYMS.get(word, word))
     if task is not None:
         return task.name
     if word.startswith("-"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox import arguments
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "alias_of",
+    "check_front_end",
     "check_import",
     "check_registration",
     "find_task",
+    "importer_of",
     "is_noxfile",
     "is_tasks_file",
     "startup_error",
@@ -37,6 +40,8 @@ _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "names": ((str,), '"version"'),
 }
 """Maps each argument of a registration to the types of its values and an example value."""
+_MODULES: Mapping[str, str] = {"nox.tasks": "relnox.sessions", "invoke.loader": "relnox.tasks"}
+"""Maps the modules of nox and invoke that load the file of a project to what that file imports from."""
 _COMMAND_LINE_ONLY = ("yes", "project")
 """Options that a noxfile or a tasks file cannot set a default for: confirmation and the project folder."""
 
@@ -144,19 +149,62 @@ def check_import(name: str, names: Iterable[str], importer: FrameType) -> None:
     Raises:
         SystemExit: The module is a noxfile or a tasks file.
     """
-    if not name.startswith("_") and importer.f_globals.get("__name__") in ("user_nox_module", "tasks"):
+    if not name.startswith("_") and _loader_of(importer) is not None:
         raise startup_error("import-unknown", f"relnox has no {name}", did_you_mean(name, names))
+
+
+def check_front_end(module: str, importer: FrameType) -> None:
+    """Make a noxfile that imports invoke tasks, or a tasks file that imports sessions, end with the right module.
+
+    Args:
+        module: The module that the file imports from, `relnox.sessions` or `relnox.tasks`.
+        importer: The frame of the module with the import statement.
+
+    Raises:
+        SystemExit: The module is for the other front end.
+    """
+    loader = _loader_of(importer)
+    if loader is not None and module != _MODULES[loader]:
+        file = Path(importer.f_code.co_filename).name
+        raise startup_error(
+            "import-of-other-front-end",
+            f"{file} imports from {module}, which {loader.partition('.')[0]} ignores",
+            f"replace {module} by {_MODULES[loader]} in {file}",
+        )
 
 
 def is_noxfile(importer: FrameType) -> bool:
     """Return whether a frame is the top level of a noxfile, whichever entry point of nox runs it."""
-    is_module = importer.f_code.co_name == "<module>"
-    return is_module and importer.f_globals.get("__name__") in ("user_nox_module", "__main__")
+    is_main = importer.f_code.co_name == "<module>" and importer.f_globals.get("__name__") == "__main__"
+    return is_main or _loader_of(importer) == "nox.tasks"
 
 
 def is_tasks_file(importer: FrameType) -> bool:
-    """Return whether a frame is the top level of a tasks file."""
-    return importer.f_code.co_name == "<module>" and importer.f_globals.get("__name__") == "tasks"
+    """Return whether a frame is the top level of a tasks file, whatever its name."""
+    return _loader_of(importer) == "invoke.loader"
+
+
+def importer_of(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame, starting with `frame`, that is not part of Python's import system."""
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("importlib."):
+        frame = frame.f_back
+    return frame
+
+
+def _loader_of(importer: FrameType) -> str | None:
+    """Return the module that loads a noxfile (`nox.tasks`) or a tasks file (`invoke.loader`).
+
+    Args:
+        importer: A frame; for all but the top level of such a file, the result is None.
+    """
+    code = importer.f_code
+    if code.co_name != "<module>":
+        return None
+    if importer.f_globals.get("__name__") == "__main__" and Path(code.co_filename).name == "noxfile.py":
+        return "nox.tasks"  # python noxfile.py, before nox loads it once more
+    loader = importer_of(importer.f_back)
+    name = str(loader.f_globals.get("__name__")) if loader is not None else ""
+    return name if name in _MODULES else None
 
 
 def alias_of(name: str, module: str, importer: FrameType) -> str | None:

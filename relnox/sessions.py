@@ -200,6 +200,7 @@ if not TYPE_CHECKING:
                 fix = nearest_task(name, _BY_SPELLING)
                 raise importing.startup_error("session-unknown", f"relnox.sessions has no session {name}", fix)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        importing.check_front_end(__name__, importer)
         if (alias := importing.alias_of(name, __name__, importer)) is not None:
             raise importing.startup_error(
                 "session-renamed-by-import",

@@ -263,6 +263,7 @@ else:
                     "task-unknown", f"relnox.tasks has no task {name}", nearest_task(name, _BY_SPELLING)
                 )
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        importing.check_front_end(__name__, importer)
         if (alias := importing.alias_of(name, __name__, importer)) is not None:
             raise _invoke_error(
                 "task-renamed-by-import",

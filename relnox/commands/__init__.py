@@ -96,8 +96,11 @@ COMMANDS = {
 }
 """All tasks, and the commands that exist only as `relnox NAME`."""
 
-UPLOADING = ("publish-test", "publish")
-"""Tasks that upload files."""
+SYNONYMS = {"build": "build-all", "verify": "verify-install"}
+"""Maps other words for a task to its name; none of these tasks pushes or uploads anything."""
+
+_SENDING = ("auto-tag", "publish-test", "publish", "apply")
+"""Tasks that push or upload something without a further option."""
 
 COMMAND_LINE = FrontEnd({name: Start(f"relnox {name}") for name in COMMANDS})
 """The front end `relnox NAME`, which is always available."""
@@ -110,7 +113,7 @@ def task_named(word: str) -> Task | None:
 
 
 def nearest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
-    """Return a fix for a mistyped task name that never suggests a task that uploads files.
+    """Return a fix for a mistyped task name that never suggests a task that pushes or uploads something.
 
     Args:
         word: The wrong name.
@@ -120,8 +123,8 @@ def nearest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
 
     choices = list(names)
     fix = did_you_mean(word, choices)
-    uploads = {f"did you mean {name}?" for task in UPLOADING for name in (task, *TASKS[task].spellings)}
-    return f"choose one of {', '.join(choices)}" if fix in uploads else fix
+    sending = {f"did you mean {name}?" for task in _SENDING for name in (task, *COMMANDS[task].spellings)}
+    return f"choose one of {', '.join(choices)}" if fix in sending else fix
 
 
 def load(name: str) -> TaskModule[CommonOptions, object]:

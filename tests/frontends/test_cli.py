@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -638,6 +639,29 @@ def test_bash_completes_tasks_flags_and_choices(tmp_path: Path) -> None:
     assert {"--package", "--part"} <= completed("relnox bump --pa")
     assert {"major", "minor", "patch"} <= completed("relnox bump --part ")
     assert {"major", "minor", "patch"} <= completed("relnox bump ")
+    assert {"--package", "--part"} <= completed("relnox version_bump --pa")
+    assert "--strict" in completed("relnox build --str")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("relnox re", {"rehearse"}),
+        ("relnox bump --pa", {"--package", "--part"}),
+        ("relnox bump --part mi", {"minor"}),
+        ("relnox completion z", {"zsh"}),
+    ],
+)
+def test_other_shells_get_their_completions(tmp_path: Path, shell: str, line: str, words: set[str]) -> None:
+    """By what the code of `relnox completion` sets: zsh separates words from help by colons, fish by tabs."""
+    file = tmp_path / "completions"
+    variables = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_SHELL": shell}
+    assert "_ARGCOMPLETE_SHELL" in relnox(tmp_path, "completion", shell).stdout
+    variables |= {"_ARGCOMPLETE_STDOUT_FILENAME": str(file), "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    relnox(tmp_path, **variables)
+    completions = file.read_text(encoding="utf-8").split("\v")
+    assert {re.split(r"[:\t ]", completion)[0] for completion in completions} == words
 
 
 def test_an_unknown_shell_is_an_error(tmp_path: Path) -> None:

@@ -292,22 +292,35 @@ def test_short_flags_are_understood(shared: Path) -> None:
     assert "Plan of bump " in done.stdout
 
 
-def test_a_misspelled_module_is_answered_with_the_right_name(project: Path) -> None:
-    write(project, {"tasks.py": "from relnox import task\n"})
+@pytest.mark.parametrize("file", ["tasks.py", "tasks/__init__.py", "release.py"])
+@pytest.mark.parametrize(
+    ("statement", "error", "fix"),
+    [
+        ("from relnox import task", "relnox has no task [import-unknown]", "did you mean tasks?"),
+        ("from relnox.task import *", "relnox has no task [import-unknown]", "did you mean tasks?"),
+        (
+            "from relnox.tasks import buildall",
+            "relnox.tasks has no task buildall [task-unknown]",
+            "did you mean build_all?",
+        ),
+        (
+            "from relnox.sessions import bump",
+            "{file} imports from relnox.sessions, which invoke ignores [import-of-other-front-end]",
+            "replace relnox.sessions by relnox.tasks in {file}",
+        ),
+    ],
+)
+def test_a_wrong_import_is_answered_with_the_right_one(
+    project: Path, file: str, statement: str, error: str, fix: str
+) -> None:
+    (project / "tasks.py").unlink()
+    write(project, {file: f"{statement}\n"})
 
-    done = invoke(project, "--list")
+    done = invoke(project, "--collection", file.partition("/")[0].removesuffix(".py"), "--list")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: relnox has no task [import-unknown]\nfix: did you mean tasks?\n"
-
-
-def test_a_wrong_name_is_answered_with_the_right_one(project: Path) -> None:
-    write(project, {"tasks.py": "from relnox.tasks import buildall\n"})
-
-    done = invoke(project, "--list")
-
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: relnox.tasks has no task buildall [task-unknown]\nfix: did you mean build_all?\n"
+    name = file.rpartition("/")[2]
+    assert done.stderr == f"error: {error}\nfix: {fix}\n".replace("{file}", name)
 
 
 @pytest.mark.parametrize("name", ["bump", "version_bump", "publish_test", "testpypi"])

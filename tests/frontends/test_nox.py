@@ -122,13 +122,39 @@ def test_a_name_that_is_no_session_is_an_import_error(project: Path) -> None:
     )
 
 
-def test_a_misspelled_module_is_answered_with_the_right_name(project: Path) -> None:
-    noxfile(project, "from relnox import session\n")
+@pytest.mark.parametrize("start", [("-m", "nox"), ("noxfile.py",)], ids=["nox", "the file itself"])
+@pytest.mark.parametrize(
+    "statement", ["from relnox import session", "from relnox.session import *", "import relnox.session"]
+)
+def test_a_misspelled_module_is_answered_with_the_right_name(
+    project: Path, statement: str, start: tuple[str, ...]
+) -> None:
+    noxfile(project, f"{statement}\n")
+
+    done = python(project, *start, "-l")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: relnox has no session [import-unknown]\nfix: did you mean sessions?\n"
+
+
+@pytest.mark.parametrize("name", ["bump", "*"])
+def test_tasks_of_invoke_in_a_noxfile_are_an_error(project: Path, name: str) -> None:
+    noxfile(project, f"from relnox.tasks import {name}\n")
 
     done = nox(project, "-l")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: relnox has no session [import-unknown]\nfix: did you mean sessions?\n"
+    assert done.stderr == (
+        "error: noxfile.py imports from relnox.tasks, which nox ignores [import-of-other-front-end]\n"
+        "fix: replace relnox.tasks by relnox.sessions in noxfile.py\n"
+    )
+
+
+def test_an_optional_module_in_a_helper_module_is_an_import_error(project: Path) -> None:
+    write(project, {"helpers.py": "try:\n    import relnox.extra\nexcept ImportError:\n    pass\n"})
+    noxfile(project, "import helpers\nfrom relnox.sessions import bump\n")
+
+    assert listed(nox(project, "-l")) == {"bump": False}
 
 
 def test_a_script_can_ask_for_names(project: Path) -> None:

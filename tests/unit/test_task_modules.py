@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from relnox.commands import (
     COMMANDS,
     apply,
@@ -13,6 +15,7 @@ from relnox.commands import (
     collect,
     init,
     load,
+    nearest_task,
     publish,
     publish_test,
     rehearse,
@@ -49,3 +52,19 @@ MODULES: tuple[ModuleType, ...] = (
 
 def test_every_task_is_compared() -> None:
     assert {load(name) for name in COMMANDS} == set(MODULES)
+
+
+@pytest.mark.parametrize("task", ["auto-tag", "publish-test", "publish", "apply"])
+def test_a_misspelled_task_that_sends_something_is_never_suggested(task: str) -> None:
+    for name in (task, *COMMANDS[task].spellings):
+        words = {name[:position] + name[position + 1 :] for position in range(len(name))}
+        words |= {f"{name[:position]}x{name[position:]}" for position in range(len(name))}
+        for word in words - COMMANDS.keys():
+            assert nearest_task(word).startswith(("choose one of ", "did you mean ")), word
+            assert nearest_task(word) not in {
+                f"did you mean {name}?" for name in (task, *COMMANDS[task].spellings)
+            }
+
+
+def test_other_misspelled_tasks_are_suggested() -> None:
+    assert nearest_task("rehearsee") == "did you mean rehearse?"
