@@ -180,34 +180,42 @@ class CreateTagsAction(Action[CreateTags]):
 
     def verify(self) -> str:
         """Check that every tag is on the commit to tag."""
-        self._inspect()
-        if self.missing:
-            raise Failed(
-                "tag-missing",
-                f"tag {self.missing[0].name} is missing, although git created it",
-                fix="check that no hook or other program deletes tags, and rerun the command",
-            )
+        if set(self._find_tags().values()) != {self.head}:
+            self._inspect()
+            if self.missing:
+                raise Failed(
+                    "tag-missing",
+                    f"tag {self.missing[0].name} is missing, although git created it",
+                    fix="check that no hook or other program deletes tags, and rerun the command",
+                )
         first = self.step.tags[0].name
         return first if len(self.step.tags) == 1 else counted(len(self.step.tags), "tag")
+
+    def _find_tags(self) -> dict[str, str | None]:
+        """Return the commit of each tag of the step, or None for one that does not exist."""
+        return self.run.checkout.find_tags([tag.name for tag in self.step.tags])
 
     def _inspect(self) -> None:
         """Find the commit to tag, its missing tags, and tags of an interrupted run that became outdated."""
         git = self.run.checkout
-        head, present = git.head_and_tags()
+        if any(self._find_tags().values()):
+            head, existing = git.head_and_tags()
+        else:
+            head, existing = git.head(), {}
         head = self.run.service(Transaction).released_commit() or head
         self.head, self.stale = head or "", []
         for tag in self.step.tags:
-            if present.get(tag.name, head) != head:
+            if existing.get(tag.name, head) != head:
                 # A tag of the interrupted run, if its commit was rebased since: it was never pushed.
-                if git.tag_subject(tag.name) == tag.message and not git.is_ancestor(present[tag.name]):
+                if git.tag_subject(tag.name) == tag.message and not git.is_ancestor(existing[tag.name]):
                     self.stale.append(tag.name)
                     continue
                 raise Conflict(
                     "tag-exists",
-                    f"tag {tag.name} already exists on another commit ({present[tag.name][:10]})",
+                    f"tag {tag.name} already exists on another commit ({existing[tag.name][:10]})",
                     fix=f"choose a higher version, or delete the tag: git tag -d {tag.name}",
                 )
-        self.missing = [tag for tag in self.step.tags if tag.name not in present or tag.name in self.stale]
+        self.missing = [tag for tag in self.step.tags if tag.name not in existing or tag.name in self.stale]
 
 
 class Push(Step, kw_only=True):

@@ -54,6 +54,9 @@ class Transaction(Policy):
 
     def begin(self) -> None:
         """Record the steps, unless an earlier run left its own record."""
+        if self._run.git is not None:
+            self._run.git.open_object_reader()
+            self._run.at_end(self._run.git.close_object_reader)
         if self.pending is None:
             return
         from relnox.source.git import recovery

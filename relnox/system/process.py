@@ -132,7 +132,7 @@ def run(  # noqa: PLR0913 - the options of a process
         Failed: The program cannot be started, timed out, or printed too much.
     """
     words = tuple(os.fspath(word) for word in argv)
-    child = _start(words, cwd=cwd, env=env, has_input=stdin is not None, stderr=stderr, umask=umask)
+    child = start(words, cwd=cwd, env=env, has_input=stdin is not None, stderr=stderr, umask=umask)
     if not outlives:
         _watcher.add(child.pid)
     output = io.StringIO()
@@ -167,8 +167,8 @@ def run(  # noqa: PLR0913 - the options of a process
     return Completed(words, child.returncode, output.getvalue())
 
 
-def _start(  # noqa: PLR0913 - the options of a process
-    words: tuple[str, ...],
+def start(  # noqa: PLR0913 - the options of a process
+    words: Sequence[str],
     *,
     cwd: Path | None,
     env: Mapping[str, str] | None,
@@ -176,7 +176,7 @@ def _start(  # noqa: PLR0913 - the options of a process
     stderr: bool = False,
     umask: int = -1,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in its own process group; see `run`."""
+    """Start a program in its own process group; see `run`. The caller ends it, with `kill` at the latest."""
     try:
         child = subprocess.Popen(
             words,
@@ -211,7 +211,7 @@ def in_background(
         program is killed at the end of the block.
     """
     words = tuple(os.fspath(word) for word in argv)
-    child = _start(words, cwd=cwd, env=env)
+    child = start(words, cwd=cwd, env=env)
 
     def result() -> Completed:
         output = "".join(map(masked, _output_lines(child, words, newlines=newlines)))
@@ -220,12 +220,19 @@ def in_background(
     try:
         yield result
     finally:
-        if child.poll() is None:
-            child.kill()
-        if child.stdout is not None:
-            child.stdout.close()
-        child.wait()
-        _running.discard(child)
+        kill(child)
+
+
+def kill(child: subprocess.Popen[bytes]) -> None:
+    """Kill a program that changes nothing, if it is still running, and close its pipes."""
+    if child.poll() is None:
+        child.kill()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):  # it has input that it did not read
+                pipe.close()
+    child.wait()
+    _running.discard(child)
 
 
 @contextlib.contextmanager

@@ -88,7 +88,10 @@ def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
         ('version-files = [{ file = "../a.txt" }]', "leads out of the project"),
         ('trusted-index = "ftp://example.invalid/"', "trusted-index is not a valid index URL"),
         (r'trusted-index = "https://example.invalid/\n"', "trusted-index is not a valid index URL"),
-        ('indexes = { own = { upload = "https://[x/", simple = "x" } }', "indexes.own.upload is not a valid index URL"),
+        (
+            'indexes = { own = { upload = "https://[x/", simple = "x" } }',
+            "indexes.own.upload is not a valid index URL",
+        ),
         ('indexes = { "a/b" = { upload = "https://x/", simple = "https://x/" } }', "only letters, digits"),
         ('test = { command = [""] }', "the program is missing"),
         (r'test = { command = ["a", "\u0000"] }', "NUL"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from relnox.source.git.object_reader import ObjectReader
     from relnox.system import process
 
 
@@ -43,6 +44,7 @@ class Git:
         self._shallow = shallow
         self._settings: dict[str, str | None] | None = None
         self._queries: dict[tuple[str, ...], Callable[[], process.Completed]] = {}
+        self._object_reader: ObjectReader | None = None
 
     # --- processes
 
@@ -101,6 +103,18 @@ class Git:
                 yield
             finally:
                 self._queries.clear()
+
+    def open_object_reader(self) -> None:
+        """Answer queries of object ids with one process until `close_object_reader` is called."""
+        from relnox.source.git.object_reader import ObjectReader
+
+        self._object_reader = self._object_reader or ObjectReader(self.root)
+
+    def close_object_reader(self) -> None:
+        """End the process that `open_object_reader` made possible."""
+        reader, self._object_reader = self._object_reader, None
+        if reader is not None:
+            reader.close()
 
     def read_output(self, *arguments: str) -> str:
         """Run a git command and return its standard output, without surrounding white space.
@@ -354,6 +368,13 @@ class Git:
         refs = parse_refs(self.run(*_REFS, stderr=False).output, " ")
         return refs.get("HEAD"), parse_tags(refs)
 
+    def find_tags(self, names: Sequence[str]) -> dict[str, str | None]:
+        """Map tags to the objects that they point to, or to None if they do not exist.
+
+        A tag that does not exist may be taken for another ref whose name ends with `refs/tags/` and its name.
+        """
+        return dict(zip(names, self._object_ids([f"refs/tags/{name}^{{}}" for name in names]), strict=True))
+
     def tag_subject(self, name: str) -> str:
         """Return the first line of a tag's message."""
         return self.read_output("for-each-ref", "--format=%(contents:subject)", f"refs/tags/{name}")
@@ -380,6 +401,8 @@ class Git:
     def _object_ids(self, revisions: Sequence[str]) -> list[str | None]:
         """Return the full id of the object that each revision names, or None if this clone does not have it."""
         lines = [revision for revision in revisions if "\n" not in revision]
+        if self._object_reader is not None and len(lines) == len(revisions):
+            return self._object_reader.object_ids(lines)
         request = "".join(f"{line}\n" for line in lines)
         objects = self.run("cat-file", "--batch-check=%(objectname)", stdin=request, stderr=False)
         answers = objects.check("git cat-file").output.split("\n")[: len(lines)]
@@ -396,6 +419,8 @@ class Git:
         return blob_id(path.read_bytes(), object_id) == object_id
 
     def _object_id(self, revision: str) -> str | None:
+        if self._object_reader is not None and "\n" not in revision:
+            return self._object_reader.object_ids([revision])[0]
         answer = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, stderr=False)
         return answer.output.strip() or None if answer.returncode == 0 else None
 
