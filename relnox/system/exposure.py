@@ -43,7 +43,18 @@ class Exposure(Record):
     where: str
 
 
-def hide_environment() -> None:
+@contextlib.contextmanager
+def hidden_environment() -> Iterator[None]:
+    """Hide the credentials in this process's environment from other processes while the block runs (Linux).
+
+    If there are any, its memory is protected, too: hooks of git, for example, run in steps that need not know it.
+    """
+    _hide_environment()
+    with protected_memory() if find_credentials(os.environ) else contextlib.nullcontext():
+        yield
+
+
+def _hide_environment() -> None:
     """Overwrite credentials in the environment block that this process was started with (Linux).
 
     Only the copy that is visible in `/proc` is overwritten: `os.environ`, and programs started with it, still have

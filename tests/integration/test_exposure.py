@@ -34,6 +34,20 @@ for capability in (19, 21, 38):  # CAP_SYS_PTRACE, _ADMIN, _PERFMON: without the
     ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
+HOOK = """\
+#!{python}
+import os
+
+pid = os.getppid()
+while b"relnox" not in open(f"/proc/{{pid}}/cmdline", "rb").read():
+    pid = int(open(f"/proc/{{pid}}/stat").read().rpartition(")")[2].split()[1])
+try:
+    open(f"/proc/{{pid}}/mem", "rb").close()
+    seen = "open"
+except PermissionError:
+    seen = "closed"
+open({log!r}, "w").write(seen)
+"""
 
 
 def run(code: str, *, launcher: tuple[str, ...] = (), **variables: str) -> str:
@@ -52,8 +66,8 @@ def test_the_variables_a_process_was_started_with_are_hidden_and_still_work() ->
     output = run(
         """
 print(child(READ).stdout.strip())
-exposure.hide_environment()
-exposure.hide_environment()
+exposure._hide_environment()
+exposure._hide_environment()
 print(child(READ).stdout.strip())
 libc = ctypes.CDLL(None)
 libc.getenv.restype = ctypes.c_char_p
@@ -80,7 +94,7 @@ def test_a_variable_that_was_changed_or_removed_since_is_hidden_too() -> None:
         """
 os.environ["PYPI_TOKEN"] = "new"
 del os.environ["TWINE_PASSWORD"]
-exposure.hide_environment()
+exposure._hide_environment()
 print(child(READ).stdout.strip(), os.environ["PYPI_TOKEN"], "TWINE_PASSWORD" in os.environ)
 """,
         PYPI_TOKEN=CANARY,
@@ -187,3 +201,28 @@ def test_tools_of_the_changelog_are_foreign_code(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "upload credentials are readable by code that this run executes" in done.stderr
+
+
+@pytest.mark.parametrize(("variable", "closed"), [("PYPI_TOKEN", True), ("MARK", False)])
+def test_a_hook_of_git_cannot_read_the_memory_of_a_run_with_credentials(
+    variable: str, closed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TWINE_CONFIG_FILE")  # a setting of an upload tool counts as a credential
+    root = built(tmp_path)
+    hook = root / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(HOOK.format(python=sys.executable, log=str(tmp_path / "log")), encoding="utf-8")
+    hook.chmod(0o755)
+
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TRACING, sys.executable]
+        + ["-m", "relnox", "bump", "--part", "minor", "--commit"],
+        cwd=root,
+        env={**os.environ, variable: CANARY},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "log").read_text(encoding="utf-8") == ("closed" if closed else "open")

@@ -55,13 +55,12 @@ def run(
     from relnox import reporters
     from relnox.commands.shared.opening import open_project
 
-    exposure.hide_environment()
     # Until the settings are read, the command line and the environment choose the reporter.
     convert = _command_converter(front_end or COMMAND_LINE, command_line)
     reporter = reporters.choose(command_line.get("reporter"), os.environ, convert)
     report = command_line.get("report")
     ended: list[Outcome] = []
-    with ExitStack() as streams:
+    with exposure.hidden_environment(), ExitStack() as streams:
         streams.enter_context(reports.keep_output_for(report, command_line.get("plan")))
         try:
             project = open_project(Path(str(command_line.get("project") or ".")))
