@@ -15,6 +15,7 @@ from relnox.commands import bump
 from relnox.commands.shared.manifests import read_manifest
 from relnox.core.planning import fixes
 from relnox.core.settings.options import CommonOptions, option
+from relnox.core.settings.task_settings import PYTHONS
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ class Options(CommonOptions):
     )
     pypi_rules: bool = option(True, "Reject what the public index would reject; --no-pypi-rules accepts all.")
     python: tuple[str, ...] = option(
-        (), "Verify with this Python, such as 3.12 (repeatable); default: the running one.", metavar="VERSION"
+        (),
+        "Verify with this Python, such as 3.12 (repeatable); default: the running one.",
+        kind=PYTHONS,
+        metavar="VERSION",
     )
     installer: str = option("auto", "The installer.", choices=("auto", "uv", "pip"), metavar="NAME")
 

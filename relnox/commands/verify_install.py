@@ -18,7 +18,6 @@ from relnox.commands.shared.find_links import copy_others
 from relnox.commands.shared.hooks import NO_HOOKS
 from relnox.commands.shared.verification import (
     await_listings,
-    check_python,
     downloads,
     install_checks,
     verify_settings,
@@ -26,6 +25,7 @@ from relnox.commands.shared.verification import (
 from relnox.core.planning.step import after
 from relnox.core.settings.kinds import Number
 from relnox.core.settings.options import CommonOptions, option
+from relnox.core.settings.task_settings import PYTHONS
 from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ class Options(CommonOptions):
     )
     package: tuple[str, ...] = option((), "Verify this package only (repeatable).", metavar="NAME", anywhere=False)
     python: tuple[str, ...] = option(
-        (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
+        (),
+        "Verify with this Python, such as 3.12 (repeatable); the running one if none.",
+        kind=PYTHONS,
+        metavar="VERSION",
     )
     dist: str = option("dist", "The folder with the manifest.", metavar="DIR")
     find_links: tuple[str, ...] = option(
@@ -191,8 +194,6 @@ def _missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence
     """Yield a problem for each requested or configured Python that is not installed."""
     from relnox.building.interpreters import find_interpreter
 
-    for python in pythons:
-        check_python(python)
     configured = (
         ()
         if pythons

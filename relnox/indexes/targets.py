@@ -13,7 +13,7 @@ from relnox.errors import Blocked
 from relnox.system.addresses import PORTS, URL_WITH_LOGIN, url_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from packaging.version import Version
 
@@ -89,21 +89,18 @@ def resolve(name: str, config: Config) -> Target:
         )
     predefined = {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
     if name not in predefined:
-        raise UnknownIndex(
-            "index-unknown",
-            f"unknown index {name}",
-            fix=did_you_mean(name, [*predefined, EMBEDDED, *config.indexes]),
-        )
+        raise _unknown_index(f"unknown index {name}", name, [*predefined, EMBEDDED, *config.indexes])
     upload = predefined[name]
     return Target(
         name=name, upload_url=upload, simple_url=_public_simple_url(upload), production=name == PRODUCTION
     )
 
 
-def check_urls(config: Config) -> None:
-    """Check the URLs of all indexes in the settings.
+def check_settings(config: Config) -> None:
+    """Check the names and URLs of all indexes in the settings.
 
     Raises:
+        UnknownIndex: There is no index of a name.
         Blocked: A URL is not valid, or contains a password.
     """
     for name, settings in config.indexes.items():
@@ -111,11 +108,18 @@ def check_urls(config: Config) -> None:
         _checked_url(settings.simple, f"indexes.{name}.simple")
     if config.trusted_index is not None:
         _checked_url(config.trusted_index, "trusted-index")
-    for name in config.publish.extra_indexes:
+    names_or_urls = [("publish.extra-indexes", name) for name in config.publish.extra_indexes]
+    if config.build_index is not None:
+        names_or_urls.append(("build-index", config.build_index))
+    names = [PRODUCTION, TEST, *config.indexes]
+    for key, name in names_or_urls:
         if "://" in name:
-            _checked_url(name, "publish.extra-indexes")
-        else:
-            resolve(name, config)
+            _checked_url(name, key)
+        elif name not in names:
+            raise _unknown_index(f"unknown index {name} in {key}", name, names)
+    for rule, name in config.targets.items():
+        if name not in [*names, EMBEDDED]:
+            raise _unknown_index(f"unknown index {name} in targets.{rule}", name, [*names, EMBEDDED])
 
 
 def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
@@ -234,6 +238,11 @@ def _matching_indexes(rules: Mapping[str, str], tag: str, version: Version) -> I
     """Yield the indexes of the rules that match a tag or the kind of its version, by precedence."""
     yield from (index for rule, index in rules.items() if rule not in _IS_OF_KIND and fnmatchcase(tag, rule))
     yield from (rules[kind] for kind, is_of_kind in _IS_OF_KIND.items() if kind in rules and is_of_kind(version))
+
+
+def _unknown_index(message: str, name: str, names: Sequence[str]) -> UnknownIndex:
+    """Return the error for a name that is none of the names of indexes."""
+    return UnknownIndex("index-unknown", message, fix=did_you_mean(name, names))
 
 
 def _host(url: str) -> str:

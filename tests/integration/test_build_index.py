@@ -185,5 +185,6 @@ def test_an_invalid_build_index_is_rejected_before_any_build(root: Path) -> None
     done = build(root, "uv")
 
     assert done.returncode == 1
-    assert "error: unknown index hous [index-unknown]\nfix: did you mean house?" in done.stderr
+    assert "error: pyproject.toml: unknown index hous in build-index [index-unknown]\n" in done.stderr
+    assert "fix: did you mean house?" in done.stderr
     assert not (root / "dist").exists()

@@ -215,8 +215,7 @@ def test_a_hook_of_git_cannot_read_the_memory_of_a_run_with_credentials(
     hook.chmod(0o755)
 
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TRACING, sys.executable]
-        + ["-m", "relnox", "bump", "--part", "minor", "--commit"],
+        [*(sys.executable, "-c", WITHOUT_TRACING), *(sys.executable, "-m", "relnox", "bump", "--part", "minor", "--commit")],
         cwd=root,
         env={**os.environ, variable: CANARY},
         capture_output=True,

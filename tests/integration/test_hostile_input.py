@@ -104,6 +104,21 @@ def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
         ("prerelease-start = 2", "is greater than 1"),
         ("verify = { wait = 99999999999 }", "is greater than 1000000000"),
         (f"branch = [{'0,' * 5_000}]", "is not a string"),
+        ('targets = { final = "pipy" }', "unknown index pipy in targets.final"),
+        (
+            'targets = { "v*" = "https://example.invalid/" }',
+            "unknown index https://example.invalid/ in targets.v*",
+        ),
+        ('build-index = "pipy"', "unknown index pipy in build-index"),
+        ('build-index = "https://[x/"', "build-index is not a valid index URL"),
+        ('publish = { extra-indexes = ["pipy"] }', "unknown index pipy in publish.extra-indexes"),
+        ("build = { commands = { demo = [] } }", "it is empty"),
+        ('build = { python = ["3.x"] }', "it is not a Python version"),
+        ('verify = { python = ["../../x"] }', "it is not a Python version"),
+        ('verify = { pythons = { demo = ["2.7"] } }', "it is not a Python version"),
+        ('rehearse = { python = [""] }', "it is not a Python version"),
+        ('pass-env = ["A=B"]', "not a valid variable name"),
+        ('hooks = { after-build = [{ run = ["a"], pass-env = [""] }] }', "not a valid variable name"),
     ],
 )
 def test_an_invalid_setting_is_rejected_when_it_is_read(demo: Path, bump: Bump, text: str, why: str) -> None:

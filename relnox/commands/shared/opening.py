@@ -50,10 +50,11 @@ def open_project(start: Path) -> Project:
     data = table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
     try:
         config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
-        if config.indexes or config.trusted_index is not None or config.publish.extra_indexes:
+        extra = config.publish.extra_indexes
+        if config.indexes or config.targets or extra or config.trusted_index or config.build_index:
             from relnox.indexes import targets
 
-            targets.check_urls(config)
+            targets.check_settings(config)
         return Project(root, config, checkout)
     except Blocked as error:
         raise Blocked(error.code, f"{_relative_path(file)}: {error.message}", fix=error.fix) from None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from relnox import steps
 from relnox.core.planning.step import after
 from relnox.core.records import replace
-from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,19 +16,10 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.task_settings import VerifyConfig
 
-_PYTHON = re.compile(r"3\.[0-9]+")
-
 
 def verify_settings(project: Project) -> VerifyConfig:
-    """Read and validate `[tool.relnox.verify]`.
-
-    Raises:
-        Blocked: A Python version is invalid.
-    """
-    verify = replace(project.config.verify, metadata_only=project.config.metadata_only)
-    for python in (python for versions in verify.pythons.values() for python in versions):
-        check_python(python)
-    return verify
+    """Return the settings in `[tool.relnox.verify]`, with those of the project that concern installations."""
+    return replace(project.config.verify, metadata_only=project.config.metadata_only)
 
 
 def verification_steps(
@@ -129,18 +118,4 @@ def downloads(listings: Iterable[steps.AwaitIndex]) -> Iterator[steps.Download]:
             files=release.files,
             deadline=release.deadline,
             needs=after(release),
-        )
-
-
-def check_python(python: str) -> None:
-    """Check that a string is a Python version such as `3.13`.
-
-    Raises:
-        Blocked: The string is not a Python version.
-    """
-    if not _PYTHON.fullmatch(python):
-        raise Blocked(
-            "value-invalid",
-            f"{python} is not a Python version",
-            fix="write the major and minor version, such as 3.12",
         )

@@ -22,8 +22,8 @@ def schema_of(kind: Kind) -> dict[str, Any]:
             return {"type": "integer", "minimum": 0, "maximum": maximum}
         case Text(choices=choices):
             return {"type": "string"} | ({"enum": list(choices)} if choices else {})
-        case ListOf(item=item):
-            return {"type": "array", "items": schema_of(item)}
+        case ListOf(item=item, may_be_empty=may_be_empty):
+            return {"type": "array", "items": schema_of(item)} | ({} if may_be_empty else {"minItems": 1})
         case Lines(name=name, names=names, bounds=bounds):
             return {"anyOf": [schema_of(kind) for kind in (name, names, bounds)]}
         case TableOf(item=item):

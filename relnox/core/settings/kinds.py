@@ -164,10 +164,12 @@ class ListOf(Kind):
     Attributes:
         item: The kind of the values.
         first: An additional rule for the first value, which must be a string.
+        may_be_empty: Whether the list may have no values.
     """
 
     item: Kind
     first: Rule | None = None
+    may_be_empty: bool = True
 
     @property
     def expected(self) -> str:  # type: ignore[override]  # it depends on the items
@@ -178,6 +180,8 @@ class ListOf(Kind):
         """Validate and convert a value; see `Kind.check`."""
         if not isinstance(value, list):
             raise self.invalid(value, key)
+        if not value and not self.may_be_empty:
+            raise Blocked("value-invalid", f"{key} is not valid: it is empty", fix=f"set {key}, or remove it")
         if value and self.first is not None:
             Text(rule=self.first).check(value[0], f"{key}[0]")
         return tuple(self.item.check(item, f"{key}[{number}]") for number, item in enumerate(value))

@@ -185,13 +185,22 @@ def variable(text: str) -> InvalidValue | None:
 
 
 def passed_variable(text: str) -> InvalidValue | None:
-    """Check that a variable that programs of the project may read does not hold an upload credential."""
+    """Check the name of a variable that programs of the project may read: not one with an upload credential."""
+    if variable(text) is not None:
+        return InvalidValue("it is not a valid variable name", 'for example: pass-env = ["NAME"]')
     if is_upload_credential_name(text) or is_upload_setting_name(text):
         return InvalidValue(
             "no program may read an upload credential",
             f"remove {text}; if a build needs a token, pass it in another variable",
         )
     return None
+
+
+def python_version(text: str) -> InvalidValue | None:
+    """Check that a text is the major and minor version of a Python."""
+    if re.fullmatch(r"3\.\d{1,3}", text, re.ASCII):
+        return None
+    return InvalidValue("it is not a Python version", "use the major and minor version, such as 3.12")
 
 
 def words(text: str) -> InvalidValue | None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from relnox.core.settings.schema import Value
 
 _TEXTS = ListOf(Text())
+PYTHONS = ListOf(Text(rule=rules.python_version))
+"""The kind of a list of Python versions."""
 
 
 def _by_package(help: str, kind: Kind, *, otherwise: str = "") -> Any:  # noqa: A002 - as in argparse and invoke
@@ -39,7 +41,7 @@ class BuildConfig(TaskConfig):
 
     commands: Mapping[str, tuple[str, ...]] = _by_package(
         "The command that builds the archives of a package; `{output}` is the output folder.",
-        ListOf(Text(), first=rules.words),
+        ListOf(Text(), first=rules.words, may_be_empty=False),
         otherwise="the build backend",
     )
 
@@ -95,7 +97,7 @@ class VerifyConfig(TaskConfig):
     extras: Mapping[str, tuple[str, ...]] = _by_package("Extras that the package needs to be imported.", _TEXTS)
     pythons: Mapping[str, tuple[str, ...]] = _by_package(
         "The only Python versions to verify the package with, such as 3.12.",
-        _TEXTS,
+        PYTHONS,
         otherwise="those of the option `python`",
     )
     time_limit: Mapping[str, int] = _by_package(
