@@ -15,7 +15,7 @@ from relnox.commands import bump
 from relnox.commands.shared.manifests import read_manifest
 from relnox.core.planning import fixes
 from relnox.core.settings.options import CommonOptions, option
-from relnox.core.settings.task_settings import PYTHONS
+from relnox.core.settings.task_settings import PYTHON_VERSIONS
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Options(CommonOptions):
     python: tuple[str, ...] = option(
         (),
         "Verify with this Python, such as 3.12 (repeatable); default: the running one.",
-        kind=PYTHONS,
+        kind=PYTHON_VERSIONS,
         metavar="VERSION",
     )
     installer: str = option("auto", "The installer.", choices=("auto", "uv", "pip"), metavar="NAME")

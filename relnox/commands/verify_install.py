@@ -25,7 +25,7 @@ from relnox.commands.shared.verification import (
 from relnox.core.planning.step import after
 from relnox.core.settings.kinds import Number
 from relnox.core.settings.options import CommonOptions, option
-from relnox.core.settings.task_settings import PYTHONS
+from relnox.core.settings.task_settings import PYTHON_VERSIONS
 from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Options(CommonOptions):
     python: tuple[str, ...] = option(
         (),
         "Verify with this Python, such as 3.12 (repeatable); the running one if none.",
-        kind=PYTHONS,
+        kind=PYTHON_VERSIONS,
         metavar="VERSION",
     )
     dist: str = option("dist", "The folder with the manifest.", metavar="DIR")

@@ -213,9 +213,10 @@ def test_a_hook_of_git_cannot_read_the_memory_of_a_run_with_credentials(
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(HOOK.format(python=sys.executable, log=str(tmp_path / "log")), encoding="utf-8")
     hook.chmod(0o755)
+    launcher = (sys.executable, "-c", WITHOUT_TRACING)
 
     done = subprocess.run(
-        [*(sys.executable, "-c", WITHOUT_TRACING), *(sys.executable, "-m", "relnox", "bump", "--part", "minor", "--commit")],
+        [*launcher, sys.executable, "-m", "relnox", "bump", "--part", "minor", "--commit"],
         cwd=root,
         env={**os.environ, variable: CANARY},
         capture_output=True,

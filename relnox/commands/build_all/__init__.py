@@ -14,7 +14,7 @@ from relnox import core, steps
 from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.planning.step import after
 from relnox.core.settings.options import option
-from relnox.core.settings.task_settings import PYTHONS
+from relnox.core.settings.task_settings import PYTHON_VERSIONS
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Options(ReleaseOptions):
         (),
         "Build platform wheels for this Python, and run the tests on it, such as 3.12 (repeatable); default: the "
         "running one.",
-        kind=PYTHONS,
+        kind=PYTHON_VERSIONS,
         metavar="VERSION",
     )
     reproducible: bool = option(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.schema import Value
 
 _TEXTS = ListOf(Text())
-PYTHONS = ListOf(Text(rule=rules.python_version))
+PYTHON_VERSIONS = ListOf(Text(rule=rules.python_version))
 """The kind of a list of Python versions."""
 
 
@@ -97,7 +97,7 @@ class VerifyConfig(TaskConfig):
     extras: Mapping[str, tuple[str, ...]] = _by_package("Extras that the package needs to be imported.", _TEXTS)
     pythons: Mapping[str, tuple[str, ...]] = _by_package(
         "The only Python versions to verify the package with, such as 3.12.",
-        PYTHONS,
+        PYTHON_VERSIONS,
         otherwise="those of the option `python`",
     )
     time_limit: Mapping[str, int] = _by_package(
