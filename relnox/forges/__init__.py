@@ -34,20 +34,19 @@ __all__ = [
 ]
 
 
-def forge_of(remote_url: str, environment: Mapping[str, str] | None = None, *, kind: str = "") -> Forge:
+def forge_of(remote_url: str, environment: Mapping[str, str] | None = None) -> Forge:
     """Return the forge that a git remote is on. No request is sent.
 
     Args:
         remote_url: The URL of the remote, as in git's configuration.
         environment: The environment variables with the token and those set by the CI provider, or None for those
             of this process. Without a token, the forge can only be read.
-        kind: `github` or `gitlab`, or an empty string to detect it from `RELNOX_FORGE` and the host.
 
     Raises:
         Blocked: The remote is not on a known forge, or the token has characters that tokens never have.
     """
     variables = os.environ if environment is None else environment
-    location = locate(remote_url, variables, kind)
+    location = locate(remote_url, variables)
     token = Secret(variables[location.token_variable].strip()) if location.token_variable else None
     if token is not None and not re.fullmatch("[!-~]+", token.reveal()):
         variable = location.token_variable

@@ -14,7 +14,7 @@ from relnox.errors import Blocked
 from relnox.forges.answers import commit_id, flag, number, text, url
 from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
-from relnox.forges.refs import Commit, short_name
+from relnox.forges.refs import Commit
 from relnox.forges.repository import poll
 from relnox.forges.requests import Api
 from relnox.forges.runs import Run, RunStatus
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _VERSION = "2022-11-28"
 """The version of the REST API, which GitHub Enterprise Server supports, too."""
-_MAX_TAG_CHAIN = 5
 
 # Wording of GitHub.
 _NO_COMMITS_BETWEEN = re.compile(r"no commits between", re.IGNORECASE)
@@ -70,7 +69,6 @@ class GitHub(Forge):
     run_filters = ("branch", "event", "head_sha")
     start_event = "workflow_dispatch"
     commit_path = "/git/commits/{}"
-    no_commit = re.compile(r"object does not exist|no commit found", re.IGNORECASE)
     ref_restriction = (
         "; GITHUB_TOKEN cannot create refs to commits whose .github/workflows differ from the default branch "
         "either"
@@ -83,39 +81,16 @@ class GitHub(Forge):
         super().__init__(Api(self.name, location, token, ("Authorization", "Bearer "), headers, root))
         self._owner = owner
 
-    def commit_of(self, ref: str) -> str | None:
-        """Return the commit that a branch or tag points to; see `Refs.commit_of`."""
-        short_name(ref)
-        failure = f"cannot read {ref} of {self.repository}"
-        answer = self._api.get(f"/git/ref/{quote(ref.removeprefix('refs/'))}")
+    def branch_head(self, branch: str) -> str | None:
+        """Return the commit that a branch points to; see `Refs.branch_head`."""
+        ref = f"refs/heads/{branch}"
+        answer = self._api.get(f"/git/ref/heads/{quote(branch)}")
         if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # 409 from an empty repository
             return None
-        document = self._document(answer, failure, "contents: read")
+        document = self._document(answer, f"cannot read branch {branch} of {self.repository}", "contents: read")
         if self._field(document, "ref", text) != ref:
             raise self._api.invalid(f"another ref than {ref}")
-        for _ in range(_MAX_TAG_CHAIN):
-            target = self._field(document, "object.sha", commit_id)
-            kind = self._field(document, "object.type", text)
-            if kind == "commit":
-                return target
-            if kind != "tag":
-                break
-            document = self._document(self._api.get(f"/git/tags/{target}"), failure, "contents: read")
-        raise self._api.invalid(f"a ref that is not of a commit: {ref}")
-
-    def _new_ref(self, ref: str, commit: str, message: str, failure: str) -> tuple[str, Mapping[str, str]]:
-        target = commit
-        if message:
-            tag = {"tag": short_name(ref), "message": message, "object": commit, "type": "commit"}
-            answer = self._api.repeat("POST", "/git/tags", tag)
-            target = self._field(
-                self._document(answer, failure, "contents: write", commit=commit), "sha", commit_id
-            )
-        return "/git/refs", {"ref": ref, "sha": target}
-
-    def _is_new_ref(self, document: Any, body: Mapping[str, str]) -> bool:
-        target = self._field(document, "object.sha", commit_id)
-        return {"ref": self._field(document, "ref", text), "sha": target} == body
+        return self._field(document, "object.sha", commit_id)
 
     def commit(
         self, branch: str, parent: str, message: str, changes: Sequence[FileChange], *, replaces: str | None = None
@@ -142,7 +117,8 @@ class GitHub(Forge):
                 return self._api.send("PATCH", path, {"sha": new.id, "force": parent != replaces})
 
             def accept(document: Any) -> Commit:
-                if not self._is_new_ref(document, {"ref": ref, "sha": new.id}):
+                target = self._field(document, "object.sha", commit_id)
+                if (self._field(document, "ref", text), target) != (ref, new.id):
                     raise self._api.invalid(f"another ref than {ref}")
                 return new
 
@@ -230,8 +206,8 @@ class GitHub(Forge):
             conflicts=not mergeable if isinstance(mergeable, bool) else None,
         )
 
-    def _start_request(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
-        body = {"ref": ref, "inputs": dict(inputs), "return_run_details": True}
+    def _start_request(self, workflow: str, ref: str) -> tuple[str, Mapping[str, Any]]:
+        body = {"ref": ref, "return_run_details": True}
         return f"{self.workflows_path}/{quote(workflow, safe='')}/dispatches", body
 
     def _start_rejection(self, answer: Answer, failure: str, workflow: str, ref: str) -> RelnoxError | None:
@@ -249,7 +225,7 @@ class GitHub(Forge):
             return Blocked(
                 "workflow-inputs-invalid",
                 f"{failure} (GitHub: {answer.text})",
-                fix=f"declare the inputs under workflow_dispatch in .github/workflows/{workflow}",
+                fix=f"make all inputs under workflow_dispatch optional in .github/workflows/{workflow}",
             )
         return None
 

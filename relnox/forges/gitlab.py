@@ -12,7 +12,7 @@ from urllib.parse import quote
 from relnox.forges.answers import commit_id, entries, flag, number, text, url
 from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
-from relnox.forges.refs import Commit, described, short_name
+from relnox.forges.refs import Commit, short_name
 from relnox.forges.requests import Api
 from relnox.forges.runs import Run, RunStatus
 
@@ -79,7 +79,6 @@ class GitLab(Forge):
     run_filters = ("ref", "source", "sha")
     start_event = "api"
     commit_path = "/repository/commits/{}?stats=false"
-    no_commit = re.compile(r"(target|reference|ref|sha).{0,80} (is )?invalid|invalid reference", re.IGNORECASE)
 
     def __init__(self, location: Location, token: Secret | None) -> None:
         self._of_job = location.token_variable == _JOB_TOKEN
@@ -89,26 +88,15 @@ class GitLab(Forge):
 
     # --- refs and commits
 
-    def commit_of(self, ref: str) -> str | None:
-        """Return the commit that a branch or tag points to; see `Refs.commit_of`."""
-        answer = self._api.get(f"/repository/{_collection(ref)}/{quote(short_name(ref), safe='')}")
+    def branch_head(self, branch: str) -> str | None:
+        """Return the commit that a branch points to; see `Refs.branch_head`."""
+        answer = self._api.get(f"/repository/branches/{quote(branch, safe='')}")
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
-        document = self._document(answer, f"cannot read {described(ref)} of {self.repository}", "")
-        if self._field(document, "name", text) != short_name(ref):
-            raise self._api.invalid(f"another ref than {ref}")
+        document = self._document(answer, f"cannot read branch {branch} of {self.repository}", "")
+        if self._field(document, "name", text) != branch:
+            raise self._api.invalid(f"another branch than {branch}")
         return self._field(document, "commit.id", commit_id)
-
-    def _new_ref(self, ref: str, commit: str, message: str, failure: str) -> tuple[str, Mapping[str, str]]:  # noqa: ARG002 - for GitHub
-        name = "branch" if _collection(ref) == "branches" else "tag_name"
-        body = {name: short_name(ref), "ref": commit}
-        return f"/repository/{_collection(ref)}", {
-            **body,
-            "message": message,
-        } if message and name == "tag_name" else body
-
-    def _is_new_ref(self, document: Any, body: Mapping[str, str]) -> bool:
-        return self._field(document, "commit.id", commit_id) == body["ref"]
 
     def commit(
         self, branch: str, parent: str, message: str, changes: Sequence[FileChange], *, replaces: str | None = None
@@ -217,8 +205,8 @@ class GitLab(Forge):
 
     # --- pipelines
 
-    def _start_request(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:  # noqa: ARG002 - there is one pipeline
-        return "/pipeline", {"ref": short_name(ref), **({"inputs": dict(inputs)} if inputs else {})}
+    def _start_request(self, workflow: str, ref: str) -> tuple[str, Mapping[str, Any]]:  # noqa: ARG002 - there is one pipeline
+        return "/pipeline", {"ref": short_name(ref)}
 
     def _start_rejection(self, answer: Answer, failure: str, workflow: str, ref: str) -> RelnoxError | None:  # noqa: ARG002 - there is one pipeline
         return self._ref_missing(failure, ref) if _NO_REF.search(answer.text) else None
@@ -240,11 +228,6 @@ class GitLab(Forge):
                 "set GITLAB_TOKEN to a project access token with the scope api: the token of a job may only read"
             )
         return "give the token the scope api, and its user the role Developer (Maintainer for what is protected)"
-
-
-def _collection(ref: str) -> str:
-    """Return the part of the API's path for refs of this kind."""
-    return "tags" if ref.startswith("refs/tags/") else "branches"
 
 
 def _expected(change: FileChange) -> tuple[str, bool] | None:

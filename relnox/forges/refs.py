@@ -12,7 +12,7 @@ from relnox.errors import Blocked, Conflict
 from relnox.forges.repository import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from relnox.forges.answers import Answer
 
@@ -68,59 +68,8 @@ class Refs(Repository):
     commit_path: ClassVar[str]
 
     @abstractmethod
-    def commit_of(self, ref: str) -> str | None:
-        """Return the hash of the commit that a branch or tag points to, or None if the ref does not exist."""
-
-    def create_ref(self, ref: str, commit: str, message: str = "") -> bool:
-        """Create a branch or tag, unless it already points to the commit.
-
-        Args:
-            ref: The full name of the branch or tag.
-            commit: The hash of a commit that the forge has.
-            message: The message of an annotated tag, or an empty string for a lightweight tag.
-
-        Returns:
-            Whether the ref was created; False if it already points to the commit.
-
-        Raises:
-            Conflict: The ref points to another commit.
-            Blocked: The forge does not have the commit, or the token may not create the ref.
-        """
-        kind_and_name = described(ref)
-        failure = f"cannot create {kind_and_name} on {self.repository}"
-        path, body = self._new_ref(ref, commit, message, failure)
-
-        def change() -> bool:
-            answer = self._api.send("POST", path, body)
-            if answer.is_rejection and (target := self.commit_of(ref)) is not None:
-                if target == commit:
-                    return False
-                raise Conflict(
-                    "ref-exists",
-                    f"{kind_and_name} already exists on {self.repository}, on another commit ({target[:7]})",
-                    fix=f"git push origin --delete {ref}",
-                )
-            document = self._document(answer, failure, "contents: write", commit=commit, more=self.ref_restriction)
-            if not self._is_new_ref(document, body):
-                raise self._api.invalid(f"another ref than {ref}")
-            return True
-
-        return self._api.until_confirmed(change, lambda: self.commit_of(ref) == commit or None)
-
-    @abstractmethod
-    def _new_ref(self, ref: str, commit: str, message: str, failure: str) -> tuple[str, Mapping[str, str]]:
-        """Return the path and the body of the request that creates a ref, and create its tag object if needed.
-
-        Args:
-            ref: The full name of the branch or tag.
-            commit: The commit that it points to.
-            message: The message of an annotated tag, or an empty string.
-            failure: What failed, for error messages, such as `cannot create tag v1.0`.
-        """
-
-    @abstractmethod
-    def _is_new_ref(self, document: Any, body: Mapping[str, str]) -> bool:
-        """Return whether a response describes the ref that a request with this body creates."""
+    def branch_head(self, branch: str) -> str | None:
+        """Return the hash of the commit that a branch points to, or None if the branch does not exist."""
 
     @abstractmethod
     def commit(
@@ -160,7 +109,7 @@ class Refs(Repository):
 
         def present() -> Commit | None:
             """Return the branch's commit if it equals the planned one, or None if it is the commit to replace."""
-            head = self.commit_of(f"refs/heads/{branch}")
+            head = self.branch_head(branch)
             if head is not None and (commit := equal(head)) is not None:
                 return commit
             if head != replaces:

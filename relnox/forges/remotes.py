@@ -46,7 +46,7 @@ class Location(Record, kw_only=True):
     accepted_variables: tuple[str, ...]
 
 
-def locate(remote_url: str, environment: Mapping[str, str], kind: str = "") -> Location:
+def locate(remote_url: str, environment: Mapping[str, str]) -> Location:
     """Return the location of the repository that a git remote refers to.
 
     A token is sent only to the servers that it is for: `CI_JOB_TOKEN` to the server of the CI job; `GH_TOKEN`,
@@ -56,14 +56,13 @@ def locate(remote_url: str, environment: Mapping[str, str], kind: str = "") -> L
     Args:
         remote_url: The URL of the remote, as in git's configuration.
         environment: The environment variables.
-        kind: `github` or `gitlab`, or an empty string to detect it from `RELNOX_FORGE` and the host.
 
     Raises:
         Blocked: The remote is not on a known forge, or a variable is not valid.
     """
     scheme, host, path = _parse(remote_url)
     own_server = _server(environment.get("GITHUB_SERVER_URL")), _server(environment.get("CI_SERVER_URL"))
-    forge = _kind(host, kind or environment.get("RELNOX_FORGE", ""), own_server)
+    forge = _kind(host, environment.get("RELNOX_FORGE", ""), own_server)
     is_own = host == own_server[forge == "gitlab"]
     variable = "GITHUB_API_URL" if forge == "github" else "CI_API_V4_URL"
     if is_own and environment.get(variable):

@@ -11,7 +11,6 @@ from relnox.forges import answers
 from relnox.system import network
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable
 
     from relnox.forges.answers import Answer
@@ -33,8 +32,6 @@ class Repository(ABC):
 
     name: ClassVar[str]
     """The name of the forge, for messages, such as `GitHub`."""
-    no_commit: ClassVar[re.Pattern[str]]
-    """Matches the forge's error message for a commit that it does not have."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -52,14 +49,13 @@ class Repository(ABC):
         """
         self._api.require_token()
 
-    def _document(self, answer: Answer, failure: str, permission: str, *, commit: str = "", more: str = "") -> Any:
+    def _document(self, answer: Answer, failure: str, permission: str, *, more: str = "") -> Any:
         """Return the JSON document of a successful response, or raise the error of another one.
 
         Args:
             answer: The response.
             failure: The first words of the error message, such as `cannot create tag v1.0`.
             permission: The permission that the token needs, as named by GitHub, such as `contents: read`.
-            commit: A commit that the request refers to, to recognize the error that the forge does not have it.
             more: Another reason why the token may not be allowed to do this, added to the error message.
 
         Raises:
@@ -67,8 +63,6 @@ class Repository(ABC):
         """
         if answer.is_success:
             return answer.document
-        if commit and self.no_commit.search(answer.text):
-            raise self._commit_missing(failure, commit)
         forge, repository, variable = self.name, self.repository, self._api.location.token_variable
         reason = _reason(forge, answer)
         permission = self.permission_fix(permission)

@@ -68,7 +68,7 @@ class Runs(Repository):
     start_event: ClassVar[str]
     """The event of runs that `start_run` starts."""
 
-    def start_run(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> Run:
+    def start_run(self, workflow: str, ref: str) -> Run:
         """Start a run of a workflow on a branch or tag.
 
         If the response is lost, the first new run on that ref is taken for the one that was started.
@@ -77,10 +77,9 @@ class Runs(Repository):
             workflow: The file name of the workflow, such as `release.yml`; not used on GitLab, which has one
                 pipeline.
             ref: The full name of the branch or tag, which must contain the workflow.
-            inputs: The inputs of the workflow.
 
         Raises:
-            Blocked: The ref or the workflow does not exist, or the workflow cannot be started with these inputs.
+            Blocked: The ref or the workflow does not exist, or the workflow cannot be started without inputs.
             TryLater: The run was started, but the forge does not list it yet.
         """
         if not self.workflows_path:
@@ -101,7 +100,7 @@ class Runs(Repository):
             return poll(new_run, f"{self.name} does not list {a_run} on {kind_and_name} yet")
 
         def change() -> Run:
-            answer = self._api.send("POST", *self._start_request(workflow, ref, inputs))
+            answer = self._api.send("POST", *self._start_request(workflow, ref))
             if answer.status == HTTPStatus.NOT_FOUND and workflow:
                 raise self._workflow_missing(failure, workflow, answer)
             if (error := self._start_rejection(answer, failure, workflow, ref)) is not None:
@@ -120,7 +119,7 @@ class Runs(Repository):
         return self._api.until_confirmed(change, present)
 
     @abstractmethod
-    def _start_request(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
+    def _start_request(self, workflow: str, ref: str) -> tuple[str, Mapping[str, Any]]:
         """Return the path and the body of the request that starts a run."""
 
     @abstractmethod
@@ -161,35 +160,27 @@ class Runs(Repository):
             return None
         return self._run(self._document(answer, f"cannot read {self.run_kind} {number}", "actions: read"))
 
-    def runs(
-        self,
-        *,
-        workflow: str = "",
-        ref: str = "",
-        commit: str = "",
-        event: str = "",
-    ) -> tuple[Run, ...]:
+    def runs(self, *, workflow: str = "", ref: str = "", commit: str = "") -> tuple[Run, ...]:
         """Return the runs that match all arguments that are not empty, newest first.
 
         Args:
             workflow: The file name of the workflow.
             ref: The full name of the branch or tag.
             commit: The hash of the commit.
-            event: The event that started the runs, as named by the forge.
         """
         return tuple(
             run
-            for page in self._run_pages(workflow, ref, event, commit)
+            for page in self._run_pages(workflow, ref, commit=commit)
             for run in page
-            if (not ref or run.ref == short_name(ref)) and commit in ("", run.commit) and event in ("", run.event)
+            if (not ref or run.ref == short_name(ref)) and commit in ("", run.commit)
         )
 
     def _first_runs(self, workflow: str, ref: str) -> list[Run]:
         """Return the latest runs of a workflow on a ref that were started by the event of `start_run`."""
-        page = next(self._run_pages(workflow, ref, self.start_event))
+        page = next(self._run_pages(workflow, ref, event=self.start_event))
         return [run for run in page if run.ref == short_name(ref) and run.event == self.start_event]
 
-    def _run_pages(self, workflow: str, ref: str, event: str, commit: str = "") -> Iterator[list[Run]]:
+    def _run_pages(self, workflow: str, ref: str, *, event: str = "", commit: str = "") -> Iterator[list[Run]]:
         """Yield the pages of a listing of runs; empty arguments do not filter."""
         values = (short_name(ref) if ref else "", event, commit)
         query = {name: value for name, value in zip(self.run_filters, values, strict=True) if value}

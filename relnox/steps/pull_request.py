@@ -66,7 +66,7 @@ class CommitToBranchAction(Action[CommitToBranch]):
 
     def check(self) -> str | None:
         """Skip the step if the branch points to a commit with this parent, tree and message."""
-        head = forge(self.run, self.step.on).commit_of(self._ref)
+        head = forge(self.run, self.step.on).branch_head(self.step.branch)
         if head is None or not self._is_equal(head):
             return None
         return f"{self.step.branch} is up to date ({head[:10]})"
@@ -87,7 +87,7 @@ class CommitToBranchAction(Action[CommitToBranch]):
     def verify(self) -> str:
         """Check that the branch points to the commit, and that its tree is the planned one."""
         step, commit = self.step, self.result.id
-        head = forge(self.run, step.on).commit_of(self._ref)
+        head = forge(self.run, step.on).branch_head(self.step.branch)
         if head != commit:
             raise Conflict(
                 "branch-changed",

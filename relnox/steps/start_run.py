@@ -50,7 +50,7 @@ class StartRunAction(Action[StartRun]):
 
     def apply(self) -> None:
         with count_pushed_tags_in_exit_code(self.run):
-            self.result = forge(self.run, self.step.on).start_run(self.step.workflow, self._ref, {})
+            self.result = forge(self.run, self.step.on).start_run(self.step.workflow, self._ref)
 
     def verify(self) -> str:
         """Check that the CI run is on the commit of the tag."""

@@ -91,7 +91,6 @@ class Run:
     created: str
     status: str
     conclusion: str | None = None
-    inputs: dict[str, str] = field(default_factory=dict)
 
 
 DROP = Reply(0)
@@ -147,8 +146,10 @@ class ForgeServer:
         self.pull_requests: list[PullRequest] = []
         self.runs: list[Run] = []
         self.workflows = {"release.yml"}
-        self.inputs = {"release.yml": {"package"}}
-        """Names of inputs, by workflow that can be started through the API."""
+        self.startable = {"release.yml", "strict.yml"}
+        """The workflows that can be started through the API."""
+        self.required_inputs: dict[str, str] = {}
+        """Names of inputs that have to be given, by workflow."""
         self.signs = True
         self.unlisted = 0
         """How many listings it takes until a new run is in them."""

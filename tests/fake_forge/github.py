@@ -92,8 +92,6 @@ class GitHubServer(ForgeServer):
             (r"/git/ref/(.+)", "GET", "contents", self.get_ref),
             (r"/git/refs", "POST", "contents", self.create_ref),
             (r"/git/refs/(.+)", "PATCH", "contents", self.update_ref),
-            (r"/git/tags", "POST", "contents", self.create_tag),
-            (r"/git/tags/(\w+)", "GET", "contents", self.get_tag),
             (r"/git/blobs", "POST", "contents", self.create_blob),
             (r"/git/trees", "POST", "contents", self.create_tree),
             (r"/git/commits", "POST", "contents", self.create_commit),
@@ -137,15 +135,6 @@ class GitHubServer(ForgeServer):
         self.close_empty()
         return Reply(200, self._ref(f"refs/{name}", new))
 
-    def create_tag(self, request: Request) -> Reply:
-        body = request.body
-        if self.repository.kind(body["object"]) != "commit":
-            return error(422, "Object does not exist")
-        return Reply(201, self._tag(self.repository.tag(body["tag"], body["object"], body["message"])))
-
-    def get_tag(self, _request: Request, tag: str) -> Reply:
-        return Reply(200, self._tag(tag)) if self.repository.kind(tag) == "tag" else error(404, "Not Found")
-
     def create_blob(self, request: Request) -> Reply:
         content = request.body["content"]
         encoded = request.body["encoding"] == "base64"
@@ -174,12 +163,6 @@ class GitHubServer(ForgeServer):
 
     def _ref(self, name: str, target: str) -> Any:
         return {"ref": name, "object": {"type": self.repository.kind(target), "sha": target}}
-
-    def _tag(self, tag: str) -> Any:
-        lines = self.repository.git("cat-file", "tag", tag).split("\n")
-        values = dict(line.split(" ", 1) for line in lines[:3])
-        document = {"sha": tag, "message": lines[-1]}
-        return document | {"object": {"type": values["type"], "sha": values["object"]}}
 
     def _commit(self, commit: str, *, signed: bool) -> Any:
         return {
@@ -290,13 +273,12 @@ class GitHubServer(ForgeServer):
             return error(404, "Not Found")
         if commit is None:
             return error(422, f"No ref found for: {ref}")
-        if workflow not in self.inputs:
+        if workflow not in self.startable:
             return error(422, "Workflow does not have 'workflow_dispatch' trigger")
-        unknown = request.body.get("inputs", {}).keys() - self.inputs[workflow]
-        if unknown:
-            return error(422, f"Unexpected inputs provided: {sorted(unknown)}")
+        if workflow in self.required_inputs:
+            return error(422, f"Required input '{self.required_inputs[workflow]}' not provided")
         full = next(name for name in names if self.repository.commit_of(name))
-        run = self.add_run(full, commit, workflow, inputs=request.body.get("inputs", {}))
+        run = self.add_run(full, commit, workflow)
         if not (self.returns_run and request.body.get("return_run_details")):
             return Reply(204)
         api = f"{self.url}{self.prefix()}/actions/runs/{run.id}"

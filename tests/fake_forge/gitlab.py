@@ -26,10 +26,7 @@ __all__ = ["GitLabServer"]
 PAGES = {"page", "per_page"}
 OPERATIONS: tuple[tuple[str, str, set[str], set[str]], ...] = (
     # method, path, required parameters, other parameters
-    ("GET", "/repository/tags/{}", set(), set()),
-    ("POST", "/repository/tags", {"tag_name", "ref"}, {"message"}),
     ("GET", "/repository/branches/{}", set(), set()),
-    ("POST", "/repository/branches", {"branch", "ref"}, set()),
     (
         "POST",
         "/repository/commits",
@@ -126,8 +123,7 @@ class GitLabServer(ForgeServer):
         if authorized is False:
             return error(401, "401 Unauthorized")
         routes: tuple[tuple[str, str, Callable[..., Reply]], ...] = (
-            (r"/repository/(tags|branches)/([^/]+)", "GET", self.get_ref),
-            (r"/repository/(tags|branches)", "POST", self.create_ref),
+            (r"/repository/branches/([^/]+)", "GET", self.get_branch),
             (r"/repository/commits", "POST", self.create_commit),
             (r"/repository/commits/([^/]+)", "GET", self.get_commit),
             (r"/repository/commits/([^/]+)/diff", "GET", self.get_diff),
@@ -152,28 +148,11 @@ class GitLabServer(ForgeServer):
 
     # --- git
 
-    def get_ref(self, _request: Request, kind: str, name: str) -> Reply:
-        full = f"refs/{'tags' if kind == 'tags' else 'heads'}/{name}"
-        target = self.repository.ref(full)
+    def get_branch(self, _request: Request, name: str) -> Reply:
+        target = self.repository.ref(f"refs/heads/{name}")
         if target is None:
-            return error(404, f"404 {kind.removesuffix('s').capitalize()} Not Found")
-        return Reply(200, self._ref(kind, name, target))
-
-    def create_ref(self, request: Request, kind: str) -> Reply:
-        body = request.body
-        name = body["tag_name" if kind == "tags" else "branch"]
-        full = f"refs/{'tags' if kind == 'tags' else 'heads'}/{name}"
-        commit = self.repository.commit_of(body["ref"])
-        if self.repository.ref(full) is not None:
-            return error(400, f"Tag {name} already exists" if kind == "tags" else "Branch already exists")
-        if commit is None or self.repository.kind(commit) is None:
-            text = f"Target {body['ref']} is invalid"
-            return error(400, text if kind == "tags" else f"Invalid reference name: {body['ref']}")
-        target = commit
-        if body.get("message"):
-            target = self.repository.tag(name, commit, body["message"])
-        self.repository.set_ref(full, target, "0" * 40)
-        return Reply(201, self._ref(kind, name, target))
+            return error(404, "404 Branch Not Found")
+        return Reply(200, {"name": name, "commit": self._commit(target)})
 
     def create_commit(self, request: Request) -> Reply:
         body = request.body
@@ -239,10 +218,6 @@ class GitLabServer(ForgeServer):
                 "execute_filemode": self.repository.mode(commit, path) == "100755",
             },
         )
-
-    def _ref(self, kind: str, name: str, target: str) -> Any:
-        commit = self._commit(self.repository.git("rev-parse", f"{target}^0"))
-        return {"name": name, "commit": commit} | ({"target": target} if kind == "tags" else {})
 
     def _commit(self, commit: str) -> Any:
         return {
@@ -330,10 +305,7 @@ class GitLabServer(ForgeServer):
                 break
         else:
             return Reply(400, {"message": {"base": ["Reference not found"]}})
-        unknown = request.body.get("inputs", {}).keys() - self.inputs["release.yml"]
-        if unknown:
-            return Reply(400, {"message": {"base": [f"Given inputs not defined: {sorted(unknown)}"]}})
-        run = self.add_run(full, commit, inputs=request.body.get("inputs", {}))
+        run = self.add_run(full, commit)
         return Reply(201, self._pipeline(run))
 
     def list_pipelines(self, request: Request) -> Reply:

@@ -91,11 +91,6 @@ class Repository:
         words = [word for parent in parents for word in ("-p", parent)]
         return self.git("commit-tree", tree, *words, content=message.encode())
 
-    def tag(self, name: str, target: str, message: str) -> str:
-        """An annotated tag, without a ref."""
-        head = f"object {target}\ntype commit\ntag {name}\ntagger forge[bot] <bot@forge.invalid> 0 +0000"
-        return self.git("mktag", content=f"{head}\n\n{message}\n".encode())
-
     def parents(self, commit: str) -> list[str]:
         return self.git("rev-parse", f"{commit}^@").split()
 

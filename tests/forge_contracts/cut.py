@@ -17,8 +17,6 @@ OPERATIONS = {
     "/git/ref/{ref}": "get",
     "/git/refs": "post",
     "/git/refs/{ref}": "patch",
-    "/git/tags": "post",
-    "/git/tags/{tag_sha}": "get",
     "/git/blobs": "post",
     "/git/trees": "post",
     "/git/commits": "post",

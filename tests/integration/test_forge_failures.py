@@ -80,22 +80,7 @@ class Operation:
 
 
 OPERATIONS = {
-    "tag": Operation(
-        ("POST /git/refs", "POST /repository/tags"),
-        lambda forge, main: forge.create_ref("refs/tags/v1.0", main),
-        lambda server: len(server.repository.git("tag").split()),
-    ),
-    "annotated tag": Operation(
-        ("POST /git/refs", "POST /repository/tags"),
-        lambda forge, main: forge.create_ref("refs/tags/v1.0", main, "demo 1.0"),
-        lambda server: len(server.repository.git("tag").split()),
-    ),
-    "branch": Operation(
-        ("POST /git/refs", "POST /repository/branches"),
-        lambda forge, main: forge.create_ref("refs/heads/work", main),
-        lambda server: len(server.repository.git("branch", "--list", "work").split()),
-    ),
-    "commit on a new branch": Operation(
+    "new branch": Operation(
         ("POST /git/refs", "POST /repository/commits"),
         lambda forge, main: forge.commit("work", main, "Change", CHANGES),
         lambda server: branch_length(server, "work"),
@@ -108,7 +93,7 @@ OPERATIONS = {
     "commit instead of another": Operation(
         ("PATCH /git/refs", "POST /repository/commits"),
         lambda forge, main: forge.commit(
-            "release", main, "Change", CHANGES, replaces=forge.commit_of("refs/heads/release")
+            "release", main, "Change", CHANGES, replaces=forge.branch_head("release")
         ),
         lambda server: branch_length(server, "release"),
     ),
@@ -119,7 +104,7 @@ OPERATIONS = {
     ),
     "run": Operation(
         ("POST /actions", "POST /pipeline"),
-        lambda forge, _main: forge.start_run("release.yml", "refs/heads/main", {}),
+        lambda forge, _main: forge.start_run("release.yml", "refs/heads/main"),
         lambda server: len(server.runs),
     ),
 }
@@ -211,15 +196,18 @@ def test_rate_limits_are_waited_for(  # noqa: PLR0917 - columns of a table
     forge: Forge, server: ForgeServer, main: str, clock: SimulatedClock, limit: str, act: str
 ) -> None:
     reply, seconds = LIMITS[limit](server, clock)
-    server.fail("GET " if act == "read" else OPERATIONS["tag"].request(server), reply)
+    server.fail("GET " if act == "read" else OPERATIONS["new branch"].request(server), reply)
     reported: list[Waiting] = []
     before = clock.now()
     with waits.on_wait(reported.append):
         if act == "read":
-            assert forge.commit_of("refs/heads/main") == main
+            assert forge.branch_head("main") == main
         else:
-            assert forge.create_ref("refs/tags/v1.0", main) is True
-            assert not [name for name in server.names("GET") if "tags" in name]  # it had no effect: no look
+            forge.commit("work", main, "Change", CHANGES)
+            # Not read again after the rejection, which had no effect.
+            assert (
+                len([name for name in server.names("GET") if name.endswith(("heads/work", "branches/work"))]) == 1
+            )
     assert seconds <= clock.now() - before <= seconds + 10
     assert [("rate" in waiting.why) for waiting in reported] == [True]
 
@@ -230,7 +218,7 @@ def test_a_rate_limit_of_an_hour_is_for_another_run(
     headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": minutes(server, clock, 50)}
     server.fail("POST", Reply(403, {"message": "API rate limit exceeded"}, headers), times=100)
     with pytest.raises(TryLater, match=r"limits the rate of requests \(403\); retry after \d\d:\d\d:\d\d UTC"):
-        forge.create_ref("refs/tags/v1.0", main)
+        forge.commit("work", main, "Change", CHANGES)
     assert len(server.names("POST")) == 1
     assert clock.now() < 10
 
@@ -238,9 +226,9 @@ def test_a_rate_limit_of_an_hour_is_for_another_run(
 def test_a_forge_that_is_down_is_tried_for_ten_minutes(
     forge: Forge, server: ForgeServer, main: str, clock: SimulatedClock
 ) -> None:
-    server.fail("POST", Reply(503, b""), times=1000)
+    server.fail(OPERATIONS["new branch"].request(server), Reply(503, b""), times=1000)
     with pytest.raises(TryLater, match=r"returned 503 .*; gave up after 10 min"):
-        forge.create_ref("refs/tags/v1.0", main)
+        forge.commit("work", main, "Change", CHANGES)
     assert 590 <= clock.now() <= 620
 
 
@@ -254,10 +242,10 @@ def test_a_run_that_is_interrupted_waits_for_no_answer(forge: Forge, server: For
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(Failed) as caught:
-        forge.create_ref("refs/tags/v1.0", main)
+        forge.commit("work", main, "Change", CHANGES)
     thread.join()
     assert caught.value.code == "interrupted"
-    assert server.repository.git("tag") == ""
+    assert server.repository.ref("refs/heads/work") is None
 
 
 # --- permissions
@@ -271,7 +259,7 @@ def test_without_a_token_nothing_is_sent_that_changes_something(
         name: value for name, value in server.environment.items() if name not in ("GITHUB_TOKEN", "GITLAB_TOKEN")
     }
     forge = forge_of(server.remote, environment)
-    assert forge.commit_of("refs/heads/main") == main
+    assert forge.branch_head("main") == main
     with pytest.raises(Blocked, match="no token for") as caught:
         operation.act(forge, main)
     assert caught.value.code == "forge-token-missing"
@@ -320,9 +308,9 @@ def test_github_hides_what_a_token_may_not_see(
 def test_the_token_of_a_gitlab_job_may_only_read(server: GitLabServer, main: str) -> None:
     server.of_job = True
     forge = forge_of(server.remote, server.environment)
-    assert forge.commit_of("refs/heads/main") == main
+    assert forge.branch_head("main") == main
     with pytest.raises(Blocked) as caught:
-        forge.create_ref("refs/tags/v1.0", main)
+        forge.commit("work", main, "Change", CHANGES)
     assert "set GITLAB_TOKEN to a project access token" in str(caught.value.fix)
 
 
@@ -330,7 +318,7 @@ def test_what_the_forge_says_is_shown_without_secrets(forge: Forge, server: Forg
     text = f"rule violated:\n\x1b[31m {server.token} " + "x" * 1000
     server.fail("POST", Reply(422, {"message": "Validation Failed", "errors": [{"message": text}, 7, None, [[]]]}))
     with pytest.raises(Failed, match="422 Validation Failed; rule violated") as caught:
-        forge.create_ref("refs/tags/v1.0", main)
+        forge.commit("work", main, "Change", CHANGES)
     assert server.token not in str(caught.value)
     assert len(str(caught.value)) < 500
 
@@ -340,7 +328,10 @@ def test_what_the_forge_says_is_shown_without_secrets(forge: Forge, server: Forg
 
 def test_a_token_is_not_sent_over_http(server: ForgeServer, main: str) -> None:
     forge = forge_of("http://gitlab.example.org/a/b", {"RELNOX_FORGE_TOKEN": "hunter22"})
-    for act in (lambda: forge.commit_of("refs/heads/main"), lambda: forge.create_ref("refs/heads/x", main)):
+    for act in (
+        lambda: forge.branch_head("main"),
+        lambda: forge.create_pull_request("release", "main", "Release", ""),
+    ):
         with pytest.raises(Blocked) as caught:
             act()
         assert caught.value.code == "url-not-encrypted"
@@ -352,14 +343,15 @@ def test_a_renamed_repository_is_followed(forge: Forge, server: ForgeServer, mai
     git = isinstance(server, GitHubServer)
     path = "/git/ref/heads/main" if git else "/repository/branches/main"
     server.fail("GET", Reply(status, {}, {"Location": location + path}))
-    assert forge.commit_of("refs/heads/main") == main
-    path = "/git/refs" if git else "/repository/tags"
-    server.fail("POST", Reply(status, {}, {"Location": location + path}))
+    assert forge.branch_head("main") == main
+    path = "/git/refs" if git else "/repository/commits"
+    server.fail(OPERATIONS["new branch"].request(server), Reply(status, {}, {"Location": location + path}))
     if status in (307, 308):
-        assert forge.create_ref("refs/tags/v1.0", main) is True
+        new = forge.commit("work", main, "Change", CHANGES)
+        assert forge.branch_head("work") == new.id
     else:
         with pytest.raises(Failed, match=str(status)):
-            forge.create_ref("refs/tags/v1.0", main)
+            forge.commit("work", main, "Change", CHANGES)
 
 
 def test_a_redirect_to_another_server_is_not_followed(forge: Forge, server: ForgeServer, main: str) -> None:
@@ -368,11 +360,11 @@ def test_a_redirect_to_another_server_is_not_followed(forge: Forge, server: Forg
             for status in (302, 307):
                 server.fail("GET", Reply(status, {}, {"Location": location}))
                 with pytest.raises(Blocked) as caught:
-                    forge.commit_of("refs/heads/main")
+                    forge.branch_head("main")
                 assert caught.value.code == "forge-redirect"
     server.fail("GET", Reply(301, {}, {"Location": server.url + server.prefix() + "/x"}), times=100)
     with pytest.raises(Blocked, match="in a loop"):
-        forge.commit_of("refs/heads/main")
+        forge.branch_head("main")
 
 
 def test_a_next_page_on_another_server_is_not_requested(forge: Forge, server: ForgeServer) -> None:
@@ -410,12 +402,12 @@ def test_the_token_is_a_secret(forge: Forge, server: ForgeServer) -> None:
 # --- answers that make no sense
 
 READS: dict[str, Callable[[Forge], Any]] = {
-    "ref": lambda forge: forge.commit_of("refs/heads/main"),
+    "ref": lambda forge: forge.branch_head("main"),
     "pull request": lambda forge: forge.pull_request(1),
     "merged pull request": lambda forge: forge.pull_request(2),
     "pull requests": lambda forge: forge.pull_requests("release", state=None),
     "run": lambda forge: forge.run(30433642),
-    "runs": lambda forge: forge.runs(ref="refs/heads/main", event="x"),
+    "runs": lambda forge: forge.runs(ref="refs/heads/main"),
 }
 NONSENSE: tuple[Any, ...] = (
     *(

@@ -10,7 +10,7 @@ from fake_forge.github import GitHubServer
 from projects import repository, single
 
 from relnox.errors import Blocked, TryLater
-from relnox.forges import RunStatus
+from relnox.forges import FileChange, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def release_branch(server: GitHubServer, main: str) -> None:
 def test_a_run_that_is_listed_late_is_waited_for(forge: Forge, server: GitHubServer, main: str) -> None:
     server.returns_run = False
     server.unlisted = 4
-    assert forge.start_run("release.yml", "refs/heads/main", {}).id == server.runs[0].id
+    assert forge.start_run("release.yml", "refs/heads/main").id == server.runs[0].id
     assert len(server.runs) == 1
 
 
@@ -44,7 +44,7 @@ def test_a_run_that_is_never_listed(forge: Forge, server: GitHubServer, main: st
     server.returns_run = False
     server.unlisted = 10_000
     with pytest.raises(TryLater) as caught:
-        forge.start_run("release.yml", "refs/heads/main", {})
+        forge.start_run("release.yml", "refs/heads/main")
     assert caught.value.code == "run-not-listed"
     assert len(server.runs) == 1
 
@@ -96,20 +96,21 @@ def test_github_actions_may_not_create_pull_requests(forge: Forge, server: GitHu
 
 
 @pytest.mark.parametrize(
-    ("workflow", "ref", "inputs", "code"),
+    ("workflow", "ref", "code"),
     [
-        ("missing.yml", "refs/heads/main", {}, "workflow-missing"),
-        ("release.yml", "refs/tags/v9", {}, "ref-missing"),
-        ("ci.yml", "refs/heads/main", {}, "workflow-not-startable"),
-        ("release.yml", "refs/heads/main", {"packages": "x"}, "workflow-inputs-invalid"),
+        ("missing.yml", "refs/heads/main", "workflow-missing"),
+        ("release.yml", "refs/tags/v9", "ref-missing"),
+        ("ci.yml", "refs/heads/main", "workflow-not-startable"),
+        ("strict.yml", "refs/heads/main", "workflow-inputs-invalid"),
     ],
 )
 def test_runs_that_cannot_be_started(  # noqa: PLR0917 - columns of a table
-    forge: Forge, server: GitHubServer, main: str, workflow: str, ref: str, inputs: dict[str, str], code: str
+    forge: Forge, server: GitHubServer, main: str, workflow: str, ref: str, code: str
 ) -> None:
-    server.workflows.add("ci.yml")
+    server.workflows |= {"ci.yml", "strict.yml"}
+    server.required_inputs["strict.yml"] = "package"
     with pytest.raises(Blocked) as caught:
-        forge.start_run(workflow, ref, inputs)
+        forge.start_run(workflow, ref)
     assert caught.value.code == code
     assert server.runs == []
 
@@ -119,7 +120,7 @@ def test_enterprise_servers_return_no_run(forge: Forge, server: GitHubServer, ma
     server.returns_run = False
     server.repository.set_ref("refs/tags/v1.0", main)
     server.add_run(ref, main)
-    run = forge.start_run("release.yml", ref, {"package": "demo"})
+    run = forge.start_run("release.yml", ref)
     assert (run.id, len(server.runs)) == (server.runs[-1].id, 2)
 
 
@@ -133,30 +134,24 @@ def test_runs_of_a_workflow(forge: Forge, server: GitHubServer, main: str) -> No
     assert caught.value.code == "workflow-missing"
 
 
-@pytest.mark.parametrize("message", ["", "demo 1.0"])
-def test_a_tag_of_a_commit_that_changes_workflows(
-    forge: Forge, server: GitHubServer, main: str, message: str
-) -> None:
+def test_a_commit_that_changes_workflows(forge: Forge, server: GitHubServer, main: str) -> None:
     """The token of a job may not create refs to commits that change workflows, and GitHub does not say why."""
-    blob = server.repository.blob(b"on: push")
-    tree = server.repository.tree(main, [("100644", ".github/workflows/new.yml", blob)])
-    commit = server.repository.commit(tree, [main], "CI")
     server.may_change_workflows = False
+    changes = (FileChange(".github/workflows/new.yml", b"on: push"),)
     with pytest.raises(Blocked, match=r"\.github/workflows differ from the default branch") as caught:
-        forge.create_ref("refs/tags/v1.0", commit, message)
+        forge.commit("work", main, "CI", changes)
     assert caught.value.code == "forge-not-permitted"
-    assert forge.create_ref("refs/tags/v1.0", main, message) is True
 
 
 def test_a_new_run_that_cannot_be_read_at_once(forge: Forge, server: GitHubServer) -> None:
     server.fail("GET /actions/runs/", Reply(404, {"message": "Not Found"}), times=3)
-    assert forge.start_run("release.yml", "refs/heads/main", {}).id == server.runs[0].id
+    assert forge.start_run("release.yml", "refs/heads/main").id == server.runs[0].id
     assert len(server.runs) == 1
 
 
 def test_a_new_run_that_can_never_be_read(forge: Forge, server: GitHubServer) -> None:
     server.fail("GET /actions/runs/", Reply(404, {"message": "Not Found"}), times=1000)
     with pytest.raises(TryLater) as caught:
-        forge.start_run("release.yml", "refs/heads/main", {})
+        forge.start_run("release.yml", "refs/heads/main")
     assert caught.value.code == "run-not-listed"
     assert len(server.runs) == 1

@@ -72,7 +72,7 @@ def test_a_password_in_the_remote_is_not_repeated() -> None:
 def test_the_kind_can_be_set() -> None:
     remote = "https://git.example.org/acme/demo"
     assert locate(remote, {"RELNOX_FORGE": "github"}).api == "https://git.example.org/api/v3"
-    assert locate(remote, {"RELNOX_FORGE": "github"}, "gitlab").api == "https://git.example.org/api/v4"
+    assert locate(remote, {"RELNOX_FORGE": "gitlab"}).api == "https://git.example.org/api/v4"
     with pytest.raises(Blocked, match="unknown forge"):
         locate(remote, {"RELNOX_FORGE": "gitea"})
 
@@ -122,7 +122,7 @@ def test_the_fix_for_a_missing_token_names_a_variable_that_is_set_by_hand() -> N
         ("https://github.example.org/a/b", IN_GITHUB, "RELNOX_FORGE_TOKEN"),
     ):
         with pytest.raises(Blocked) as caught:
-            forge_of(remote, variables).create_ref("refs/tags/v1.0", "1" * 40)
+            forge_of(remote, variables).check_token()
         assert str(caught.value.fix).startswith(f"set {name} to a token for a/b")
 
 
