@@ -119,6 +119,8 @@ def read_body(response: Response, limit: Limit, watch: Watch, host: str, into: W
     write: Callable[[bytes], object] = (
         into.write if into is not None and response.status_code == HTTPStatus.OK else content.extend
     )
+    if into is not None and response.status_code != HTTPStatus.OK:  # held in memory, unlike the file
+        limit = limit._replace(size=min(limit.size, DOCUMENT.size), truncate=True)
     if successful:
         _check_content_length(response, limit, host)
         for part in _decompressed_parts(response, limit, watch, host):
