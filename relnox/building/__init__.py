@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from relnox.building import archive_comparison as archive_comparison
     from relnox.building import archives as archives
-    from relnox.building import backend as backend
+    from relnox.building import build_conditions as build_conditions
+    from relnox.building import build_sessions as build_sessions
     from relnox.building import cache as cache
     from relnox.building import checks as checks
-    from relnox.building import comparison as comparison
-    from relnox.building import conditions as conditions
     from relnox.building import environment_pool as environment_pool
     from relnox.building import environments as environments
-    from relnox.building import installed as installed
+    from relnox.building import installation_checks as installation_checks
+    from relnox.building import installed_distributions as installed_distributions
     from relnox.building import installer_settings as installer_settings
     from relnox.building import interpreters as interpreters
-    from relnox.building import modules as modules
-    from relnox.building import probing as probing
-    from relnox.building import sessions as sessions
+    from relnox.building import package_builds as package_builds
     from relnox.building import twine_output as twine_output
+    from relnox.building import wheel_modules as wheel_modules
     from relnox.building import wheels as wheels
     from relnox.building import workers as workers
 else:

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from relnox.building import core_metadata, gzip_reader, tar_reader, zip_reader
-from relnox.building.entries import REBUILD_FIX, ArchiveError
+from relnox.building.archive_entries import REBUILD_FIX, ArchiveError
 from relnox.core.planning import fixes
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.core.text import counted
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
     from packaging.version import Version
 
-    from relnox.building.entries import ArchiveEntry
+    from relnox.building.archive_entries import ArchiveEntry
     from relnox.building.findings import Finding
     from relnox.core.release.manifest import Kind
 

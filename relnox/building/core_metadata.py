@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from packaging.metadata import parse_email
 
-from relnox.building.entries import ArchiveError
+from relnox.building.archive_entries import ArchiveError
 
 if TYPE_CHECKING:
     from packaging.metadata import RawMetadata

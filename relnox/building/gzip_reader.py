@@ -7,7 +7,7 @@ import zlib
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING
 
-from relnox.building.entries import ArchiveError, too_large_error, unpacked_size_limit
+from relnox.building.archive_entries import ArchiveError, too_large_error, unpacked_size_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.building.entries import ArchiveEntry, ArchiveError, too_large_error
+from relnox.building.archive_entries import ArchiveEntry, ArchiveError, too_large_error
 from relnox.core.text import counted
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from relnox.building.entries import ArchiveError
+from relnox.building.archive_entries import ArchiveError
 from relnox.building.findings import error, rejected_by_index
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import zlib
 from typing import IO, TYPE_CHECKING
 
 from relnox.building import zip_directory
-from relnox.building.entries import ArchiveEntry, ArchiveError, too_large_error, unpacked_size_limit
+from relnox.building.archive_entries import ArchiveEntry, ArchiveError, too_large_error, unpacked_size_limit
 from relnox.building.findings import error, rejected_by_index
 from relnox.building.zip_directory import REWRITE_FIX, find_zip64_field, quote_name, resolve_zip64
 from relnox.core.text import counted

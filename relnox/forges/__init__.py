@@ -1,8 +1,8 @@
 """One interface to the forges GitHub and GitLab: refs, commits, pull requests and runs of CI workflows.
 
 `forge_of` returns the forge of a git remote, which `remotes` detects. The operations are in `refs`,
-`pull_requests` and `runs`, their differences between forges in `github` and `gitlab`, and the requests to the API
-in `repository`, `requests` and `answers`.
+`pull_requests` and `workflow_runs`, their differences between forges in `github` and `gitlab`, and the requests to
+the API in `repository`, `requests` and `api_responses`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
 from relnox.forges.refs import Commit, FileChange
 from relnox.forges.remotes import locate
-from relnox.forges.runs import Run, RunStatus
+from relnox.forges.workflow_runs import Run, RunStatus
 from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:

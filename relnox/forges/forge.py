@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relnox.forges.pull_requests import PullRequests
 from relnox.forges.refs import Refs
-from relnox.forges.runs import Runs
+from relnox.forges.workflow_runs import Runs
 
 
 class Forge(Refs, PullRequests, Runs):

@@ -9,18 +9,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from relnox.forges.answers import commit_id, entries, flag, number, text, url
+from relnox.forges.api_responses import commit_id, entries, flag, number, text, url
 from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
 from relnox.forges.refs import Commit, short_name
 from relnox.forges.requests import Api
-from relnox.forges.runs import Run, RunStatus
+from relnox.forges.workflow_runs import Run, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from relnox.errors import RelnoxError
-    from relnox.forges.answers import Answer
+    from relnox.forges.api_responses import Answer
     from relnox.forges.refs import FileChange
     from relnox.forges.remotes import Location
     from relnox.system.secrets import Secret

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from relnox.errors import RelnoxError
-    from relnox.forges.answers import Answer
+    from relnox.forges.api_responses import Answer
 
 
 class PullRequestState(StrEnum):

@@ -14,7 +14,7 @@ from relnox.forges.repository import Repository
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from relnox.forges.answers import Answer
+    from relnox.forges.api_responses import Answer
 
 
 class FileChange(Record):

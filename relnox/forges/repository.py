@@ -7,13 +7,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from relnox.errors import Blocked, Failed
-from relnox.forges import answers
+from relnox.forges import api_responses
 from relnox.system import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relnox.forges.answers import Answer
+    from relnox.forges.api_responses import Answer
     from relnox.forges.requests import Api
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class Repository(ABC):
         Args:
             document: The document.
             path: The names that lead to the value, separated by dots.
-            kind: The function that checks and returns the value; see `answers`.
+            kind: The function that checks and returns the value; see `api_responses`.
 
         Raises:
             InvalidAnswer: The value is missing or invalid.
@@ -116,7 +116,7 @@ class Repository(ABC):
 
     def _optional_text(self, document: Any, path: str) -> str:
         """Return a string inside a JSON document, or an empty string if the value is null or missing."""
-        return self._field(document, path, lambda value: "" if value is None else answers.text(value))
+        return self._field(document, path, lambda value: "" if value is None else api_responses.text(value))
 
     def _list(self, document: Any) -> list[Any]:
         """Check that a document is a list, and return it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urljoin
 
 from relnox.errors import Blocked
-from relnox.forges.answers import Answer, InvalidAnswer, error_message
+from relnox.forges.api_responses import Answer, InvalidAnswer, error_message
 from relnox.system import network
 from relnox.system.network import deadlines
 from relnox.system.network.rate_limits import retry_after

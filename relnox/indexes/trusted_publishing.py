@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from relnox.errors import Blocked, Failed, TryLater
-from relnox.indexes.hints import first_release_hint
 from relnox.indexes.identities import GITLAB_CI, NO_PROVIDER, detect_provider, permission_hint, request_identity
+from relnox.indexes.upload_fixes import first_release_hint
 from relnox.system import network
 from relnox.system.secrets import Secret, masked_line
 

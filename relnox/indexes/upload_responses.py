@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relnox.core.planning import fixes
 from relnox.core.text import counted
 from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
-from relnox.indexes.hints import (
+from relnox.indexes.upload_fixes import (
     UPLOAD_WINDOW,
     conflict_hint,
     first_release_hint,

@@ -75,7 +75,7 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
     Raises:
         Failed: The tool is not installed, or fails.
     """
-    from relnox.source.tools import run_tool_on_copy
+    from relnox.source.tools_on_copy import run_tool_on_copy
 
     alternative = 'to do without it, set [tool.relnox] changelog = "none"'
     if tool == "towncrier":

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from relnox.core.planning import fixes
 from relnox.core.text import listing
 from relnox.errors import Failed
-from relnox.source import edits
+from relnox.source import file_edits
 from relnox.source.hooks import hook_name, run_hook, settings_table
-from relnox.source.tools import copy_with_edits
+from relnox.source.tools_on_copy import copy_with_edits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -240,4 +240,4 @@ def run_hook_in_copy(
             if hook.writes:
                 check_writes_are_declared(hook, event, changed)
             check_file_modes(hook, event, clone, changed)
-        return {name: edits.read_content(clone.root / name) for name in sorted(changed)}
+        return {name: file_edits.read_content(clone.root / name) for name in sorted(changed)}

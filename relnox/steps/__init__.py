@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from relnox.steps.due_hooks import RecordDueHook as RecordDueHook
     from relnox.steps.edit_files import EditDevelopmentFiles as EditDevelopmentFiles
     from relnox.steps.edit_files import EditFiles as EditFiles
-    from relnox.steps.export import Export as Export
-    from relnox.steps.fetch import CopyFiles as CopyFiles
-    from relnox.steps.fetch import Download as Download
+    from relnox.steps.export_commit import Export as Export
+    from relnox.steps.fetch_release import CopyFiles as CopyFiles
+    from relnox.steps.fetch_release import Download as Download
     from relnox.steps.git import Commit as Commit
     from relnox.steps.git import CommitDevelopment as CommitDevelopment
     from relnox.steps.git import CreateTags as CreateTags
@@ -60,8 +60,8 @@ _CLASSES_BY_MODULE = {
     "collect": "Collect",
     "due_hooks": "RecordDueHook",
     "edit_files": "EditDevelopmentFiles EditFiles",
-    "export": "Export",
-    "fetch": "CopyFiles Download",
+    "export_commit": "Export",
+    "fetch_release": "CopyFiles Download",
     "git": "Commit CommitDevelopment CreateTags Push",
     "hooks": "RunHook",
     "log_in": "LogIn",

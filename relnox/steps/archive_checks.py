@@ -10,7 +10,7 @@ from relnox.core.planning.events import StepWarning
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.errors import Failed
-from relnox.steps.export import build_source
+from relnox.steps.export_commit import build_source
 from relnox.steps.project_settings import archive_limits
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relnox.building.findings import Finding
     from relnox.steps.action import Action
     from relnox.steps.build import Build
-    from relnox.steps.export import Source
+    from relnox.steps.export_commit import Source
 
 _IGNORE_FILES = (".gitignore", ".hgignore")
 

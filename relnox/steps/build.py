@@ -22,7 +22,7 @@ from relnox.steps import build_inputs
 from relnox.steps.action import Action
 from relnox.steps.archive_checks import check_archives
 from relnox.steps.building_services import BuildingServices
-from relnox.steps.export import build_source
+from relnox.steps.export_commit import build_source
 from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
 from relnox.steps.project_settings import find_packages_with_module
 from relnox.system import process
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from relnox.building.conditions import BuildConditions
-    from relnox.building.sessions import BuildSession
+    from relnox.building.build_conditions import BuildConditions
+    from relnox.building.build_sessions import BuildSession
     from relnox.steps.run import Run
 
 _COMMAND_TIMEOUT = 4 * 3600.0
@@ -199,7 +199,7 @@ def _suggest_missing_sibling(step: Build, run: Run) -> Iterator[None]:
     """If a build fails because a module of a sibling is missing, name that sibling in the fix of the error."""
     try:
         yield
-    except building.backend.MissingModuleError as error:
+    except building.package_builds.MissingModuleError as error:
         module, owners = find_packages_with_module(step.package, error.modules, run)
         if owners:
             error.fix = (
@@ -227,7 +227,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
         requirement_sets: A list to which the sets of build requirements are added.
         conditions: The umask, time zone and locale.
     """
-    conditions = conditions or building.conditions.DEFAULT
+    conditions = conditions or building.build_conditions.DEFAULT
     variables = run.variables(more=conditions.environment_variables(step.epoch))
     if step.command:
         return _run_build_command(step, source, into, run, variables, conditions)
@@ -239,7 +239,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
         for file in built[name].files
         if file.kind == "wheel"
     }
-    context = building.sessions.HookContext(
+    context = building.build_sessions.HookContext(
         variables=variables,
         umask=conditions.umask,
         siblings=siblings,
@@ -247,17 +247,17 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
         constraints=step.settings.constraints,
     )
 
-    isolation = step.isolation if conditions is building.conditions.DEFAULT else "strict"
+    isolation = step.isolation if conditions is building.build_conditions.DEFAULT else "strict"
     both = step.declarative and isolation == "fast"
 
     def session(source: Path, python: str) -> BuildSession:
         pool = run.service(BuildingServices).environment_pool(
             step.installer, python, keep_environments=step.keep_environments
         )
-        return building.sessions.open_session(pool, source, isolation, context, both=both)
+        return building.build_sessions.open_session(pool, source, isolation, context, both=both)
 
     with closing(session(source, "")) as first:
-        sdist = building.backend.build_sdist(step.package, source, into, first, step.settings)
+        sdist = building.package_builds.build_sdist(step.package, source, into, first, step.settings)
         requirement_sets.update(first.requirement_sets)
         paths = [sdist]
         pythons = () if step.sdist_only else sorted(step.pythons, key=Version) or ("",)
@@ -266,7 +266,9 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
                 continue
             scratch = run.folder("build")
             with closing(first if both and not python else session(source, python)) as current:
-                wheel = building.backend.build_wheel(step.package, sdist, into, scratch, current, step.settings)
+                wheel = building.package_builds.build_wheel(
+                    step.package, sdist, into, scratch, current, step.settings
+                )
             shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
             requirement_sets.update(current.requirement_sets)
             paths.append(building.wheels.repair_linux_wheel(wheel, into, variables, run.on_line(step)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core import serialization
 from relnox.steps.building_services import BuildingServices
-from relnox.steps.export import generated_files
+from relnox.steps.export_commit import generated_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -41,25 +41,25 @@ class EditFilesAction(Action[EditFiles]):
     edits: tuple[Edit, ...] = ()
 
     def check(self) -> str | None:
-        from relnox.source import edits
+        from relnox.source import file_edits
 
         transaction = self.run.service(Transaction)
         self.edits = transaction.edits_of(self.step)
         is_release = not isinstance(self.step, EditDevelopmentFiles)
         if is_release and (commit := transaction.released_commit()) is not None:
             return f"already committed in {commit[:10]}"
-        return "the files are already edited" if edits.are_applied(self.run.root, self.edits) else None
+        return "the files are already edited" if file_edits.are_applied(self.run.root, self.edits) else None
 
     def apply(self) -> None:
-        from relnox.source import edits
+        from relnox.source import file_edits
 
         apply_edits(self.edits, self.run)
-        self.run.service(Transaction).undo.callback(edits.restore_files, self.run.root, self.edits)
+        self.run.service(Transaction).undo.callback(file_edits.restore_files, self.run.root, self.edits)
 
     def verify(self) -> str:
-        from relnox.source import edits
+        from relnox.source import file_edits
 
-        if not edits.are_applied(self.run.root, self.edits):
+        if not file_edits.are_applied(self.run.root, self.edits):
             raise Failed(
                 "file-changed",
                 "files changed while they were edited",
@@ -76,11 +76,11 @@ class EditDevelopmentFiles(EditFiles, kw_only=True):
 
 def apply_edits(planned: Iterable[Edit], run: Run) -> None:
     """Make all edits or none; some remain only if restoring the files fails as well."""
-    from relnox.source import edits
+    from relnox.source import file_edits
 
     transaction = run.service(Transaction)
     try:
-        edits.apply_edits(run.root, planned, recorded=transaction.pending is not None)
+        file_edits.apply_edits(run.root, planned, recorded=transaction.pending is not None)
     except OSError:
         transaction.partly_applied = True
         raise

@@ -105,9 +105,11 @@ class CommitAction(Action[Commit]):
 
     def _files_changed_by_hook(self) -> list[str]:
         """Return the files that a commit hook changed."""
-        from relnox.source import edits
+        from relnox.source import file_edits
 
-        return [name for name, sha256 in self.step.files if edits.content_digest(self.run.root / name) != sha256]
+        return [
+            name for name, sha256 in self.step.files if file_edits.content_digest(self.run.root / name) != sha256
+        ]
 
     def _accept_formatting(self, error: Failed | None) -> None:
         """Accept the changes that a commit hook made to the files if they are only formatting.
@@ -115,11 +117,11 @@ class CommitAction(Action[Commit]):
         Raises:
             Failed: The hook changed more than the formatting.
         """
-        from relnox.source import edits
+        from relnox.source import file_edits
 
         planned = {edit.file: edit for edit in self.run.service(Transaction).edits_of(self.step)}
         changed = self._files_changed_by_hook()
-        contents = {name: edits.read_content(self.run.root / name) for name in changed}
+        contents = {name: file_edits.read_content(self.run.root / name) for name in changed}
         different = [
             name
             for name, content in contents.items()

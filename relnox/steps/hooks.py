@@ -12,7 +12,7 @@ from relnox.core.settings.hook_settings import Event, Hook
 from relnox.core.text import listing
 from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
-from relnox.steps.export import GeneratedFiles, build_source
+from relnox.steps.export_commit import GeneratedFiles, build_source
 from relnox.steps.hook_events import HookPackage, event_document
 from relnox.steps.transaction import Transaction
 
@@ -166,11 +166,11 @@ class RunHookAction(Action[RunHook]):
 
     def _has_bump_begun(self) -> bool:
         """Return whether a planned edit was made or, if the bump has no edits, a planned tag exists."""
-        from relnox.source import edits
+        from relnox.source import file_edits
 
         run = self.run
         if planned := run.service(Transaction).planned_edits:
-            return any(edits.read_content(run.root / edit.file) != edit.before for edit in planned)
+            return any(file_edits.read_content(run.root / edit.file) != edit.before for edit in planned)
         return run.git is not None and any(tag.name in run.git.tags() for tag in self._planned_tags())
 
     def _check_tags(self, git: Git) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from relnox.building.archives import Archive
-    from relnox.building.installed import InstalledDistribution
+    from relnox.building.installed_distributions import InstalledDistribution
 
 
 def find_wrong_origins(
@@ -34,8 +34,8 @@ def find_changed_files(
     """Yield a message for each installed file that differs from RECORD; archives are checked when opened."""
     for name, archive in archives.items():
         if name in installed:
-            wheel_record = building.modules.read_record_hashes(archive) if archive.kind == "wheel" else {}
-            for change in building.installed.find_changed_files(installed[name], wheel_record):
+            wheel_record = building.wheel_modules.read_record_hashes(archive) if archive.kind == "wheel" else {}
+            for change in building.installed_distributions.find_changed_files(installed[name], wheel_record):
                 yield f"{name}: {change}"
 
 

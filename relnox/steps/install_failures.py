@@ -12,7 +12,7 @@ from relnox.errors import Failed, TryLater
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relnox.building.probing import ProbeFailure, ProbeResult
+    from relnox.building.installation_checks import ProbeFailure, ProbeResult
     from relnox.errors import RelnoxError
     from relnox.steps.verify_install import VerifyInstallAction
     from relnox.system.process import Completed
@@ -117,7 +117,7 @@ def _find_packages_with_module(verifying: VerifyInstallAction, module: str) -> l
             f"{module}.".startswith(f"{provided}.")
             for archive in downloads
             if archive.kind == "wheel"
-            for provided in building.modules.import_names(archive)
+            for provided in building.wheel_modules.import_names(archive)
         )
     ]
 

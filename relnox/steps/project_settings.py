@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.core.records import Record
 from relnox.core.settings.config_tables import ArchiveLimits
-from relnox.steps.export import build_source
+from relnox.steps.export_commit import build_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -201,7 +201,7 @@ class Publication(Policy):
         public = [file for file in files if file.state in (State.VERIFIED, State.PUBLIC)]
         if not public or states <= {State.VERIFIED}:
             return None
-        from relnox.indexes.hints import UPLOAD_WINDOW
+        from relnox.indexes.upload_fixes import UPLOAD_WINDOW
         from relnox.system import network
 
         on_index = (
@@ -214,7 +214,7 @@ class Publication(Policy):
 
 def different_file_error(index: str, file: Distribution, sha256: str, *, uploaded: bool = False) -> Conflict:
     """Return the error for a file that the index has with different content."""
-    from relnox.indexes.hints import conflict_hint
+    from relnox.indexes.upload_fixes import conflict_hint
 
     after = " (damaged during the upload, or uploaded by another job first)" if uploaded else ""
     return Conflict(

@@ -15,7 +15,7 @@ from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build import Build, build, built_packages
-from relnox.steps.export import build_source, generated_files
+from relnox.steps.export_commit import build_source, generated_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,7 +64,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
         output.mkdir()
         rebuilt = {
             path.name: path
-            for path in build(self.step.build, source, output, self.run, set(), building.conditions.VARIED)
+            for path in build(self.step.build, source, output, self.run, set(), building.build_conditions.VARIED)
         }
         found_differences = []
         for file in self._first_build_files:
@@ -72,7 +72,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
             if name in rebuilt:
                 found_differences += [
                     (kind, f"{name}: {detail}")
-                    for kind, detail in building.comparison.find_differences(first, rebuilt[name])
+                    for kind, detail in building.archive_comparison.find_differences(first, rebuilt[name])
                 ]
             else:
                 found_differences.append(
@@ -87,7 +87,9 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
             if len(found_differences) > _MAX_DIFFERENCES:
                 details.append(f"and {len(found_differences) - _MAX_DIFFERENCES} more")
             lines = "\n".join(f"  {detail}" for detail in details)
-            fixes = "; ".join(dict.fromkeys(building.comparison.FIXES[kind] for kind, _ in found_differences))
+            fixes = "; ".join(
+                dict.fromkeys(building.archive_comparison.FIXES[kind] for kind, _ in found_differences)
+            )
             raise Failed(
                 "build-not-reproducible", f"{self.step.build.package} is not reproducible:\n{lines}", fix=fixes
             )
@@ -101,14 +103,14 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
 
     def _create_second_source(self, folder: Path) -> Path:
         """Create the source in another folder, with other file times and umask: a checkout, or the copied tree."""
-        from relnox.source import exports
+        from relnox.source import commit_exports
         from relnox.source.git import Git
 
         checkout = folder / "checkout"
         first = build_source(self.run)
         if first.commit is not None and self.run.git is not None:
             with _export_lock:
-                source = exports.export_commit(self.run.git, first.commit, checkout)
+                source = commit_exports.export_commit(self.run.git, first.commit, checkout)
             self._copy_generated_files(source)
         else:
             source = checkout
@@ -116,7 +118,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
                 shutil.copytree(first.folder, source, symlinks=True, ignore=self._ignored_names)
         for path in checkout.rglob("*"):
             if not path.is_symlink():
-                path.chmod(path.stat().st_mode & ~building.conditions.VARIED.umask)
+                path.chmod(path.stat().st_mode & ~building.build_conditions.VARIED.umask)
                 os.utime(path)
         if self.run.git is not None:  # else git reports all files as changed
             Git(source).run("update-index", "-q", "--refresh")

@@ -75,10 +75,12 @@ class Transaction(Policy):
 
     def released_commit(self) -> str | None:
         """Return the release commit of a bump that begins a development version, if it is made already."""
-        from relnox.steps import development
+        from relnox.steps import development_commits
 
         git = self._run.git
-        return None if self.pending is None or git is None else development.released_commit(self.pending, git)
+        return (
+            None if self.pending is None or git is None else development_commits.released_commit(self.pending, git)
+        )
 
     def amend(self, commit: Commit, contents: Mapping[str, bytes]) -> None:
         """Record other contents of files than planned for a commit, before a later step relies on them."""
@@ -110,7 +112,7 @@ class Transaction(Policy):
         It is done once, before anything is pushed and before the record is removed.
         """
         if self.pending is not None and not self._durable:
-            from relnox.source import edits
+            from relnox.source import file_edits
             from relnox.steps.edit_files import EditFiles
             from relnox.steps.undo_bump import UndoBump
 
@@ -120,7 +122,7 @@ class Transaction(Policy):
                 if isinstance(step, EditFiles | UndoBump)
                 for edit in step.edits
             ]
-            edits.sync_edits(self._run.root, changed, self._run.private)
+            file_edits.sync_edits(self._run.root, changed, self._run.private)
             self._durable = True
 
     def settle(self, results: Sequence[StepFinished]) -> None:

@@ -71,9 +71,9 @@ class UndoBumpAction(Action[UndoBump]):
         return f"{counted(len(self.step.edits), 'file')} restored"
 
     def _find_remaining(self) -> str | None:
-        from relnox.source import edits
+        from relnox.source import file_edits
 
-        if not edits.are_applied(self.run.root, self.step.edits):
+        if not file_edits.are_applied(self.run.root, self.step.edits):
             return "an edited file"
         if self.step.commit is not None and self.run.checkout.head() == self.step.commit:
             return f"commit {self.step.commit[:10]}"

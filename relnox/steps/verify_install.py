@@ -15,7 +15,7 @@ from relnox.core.text import listing
 from relnox.steps import install_comparison, install_failures
 from relnox.steps.action import Action
 from relnox.steps.archive_selection import best_archive
-from relnox.steps.fetch import ReleaseFiles
+from relnox.steps.fetch_release import ReleaseFiles
 from relnox.steps.run import Service
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
     from relnox.building.environments import Environment
-    from relnox.building.installed import InstalledDistribution
+    from relnox.building.installation_checks import ProbeFailure, ProbeResult
+    from relnox.building.installed_distributions import InstalledDistribution
     from relnox.building.interpreters import Interpreter
-    from relnox.building.probing import ProbeFailure, ProbeResult
     from relnox.steps.run import Run
 
 
@@ -104,7 +104,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
         """Skip if the settings say so, or if the package does not support this Python."""
         if self.step.skip is not None:
             return self.step.skip
-        supported = building.modules.supported_pythons(self._archive_to_install(self.step.package))
+        supported = building.wheel_modules.supported_pythons(self._archive_to_install(self.step.package))
         if self.interpreter.version not in supported:
             return f"{self.release} requires Python {supported}, and this is {self.interpreter.version}"
         return None
@@ -115,14 +115,14 @@ class VerifyInstallAction(Action[VerifyInstall]):
         self.others = self._find_required_projects()
         with self.run.service(EnvironmentFolders).borrow(self.step.python) as folder:
             self._install(folder)
-            self.installed = building.installed.read_installed_distributions(self.environment)
+            self.installed = building.installed_distributions.read_installed_distributions(self.environment)
             used = {**self.files, **self.others}
             if messages := (  # foreign code must not run
                 *install_comparison.find_wrong_origins(self.installed, used),
                 *install_comparison.find_changed_files(self.installed, self.files),
             ):
                 raise install_failures.broken_install_error(
-                    self, _to_probe_failures(messages), building.probing.ProbeResult()
+                    self, _to_probe_failures(messages), building.installation_checks.ProbeResult()
                 )
             self.scripts = self._find_scripts() if self.step.checks.scripts else {}
             self.result = self._probe_package()
@@ -204,7 +204,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
         ]
         while queue and self.step.checks.requirements:
             archive, extras = queue.pop()
-            for name, required_extras in building.modules.find_applicable_requirements(
+            for name, required_extras in building.wheel_modules.find_applicable_requirements(
                 archive, self.interpreter.version, extras
             ):
                 if name in self.step.others and name not in others:
@@ -250,9 +250,9 @@ class VerifyInstallAction(Action[VerifyInstall]):
     def modules(self) -> tuple[str, ...]:
         archive = self.files[self.step.package]
         if archive.kind == "wheel":
-            return building.modules.import_names(archive)
+            return building.wheel_modules.import_names(archive)
         distribution = self.installed.get(archive.name)
-        return building.modules.import_names(
+        return building.wheel_modules.import_names(
             archive, distribution.record_hashes if distribution is not None else ()
         )
 
@@ -262,7 +262,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
 
         distribution = self.installed.get(self.step.package)
         scripts = (
-            building.modules.read_scripts(distribution.dist_info_folder / "entry_points.txt")
+            building.wheel_modules.read_scripts(distribution.dist_info_folder / "entry_points.txt")
             if distribution is not None
             else {}
         )
@@ -273,7 +273,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
         }
 
     def _run_probe(self, request: Mapping[str, Any]) -> ProbeResult:
-        return building.probing.run_probe(
+        return building.installation_checks.run_probe(
             self.environment,
             request,
             folder=self.run.folder("probe"),
@@ -284,4 +284,4 @@ class VerifyInstallAction(Action[VerifyInstall]):
 
 
 def _to_probe_failures(messages: Iterable[str]) -> tuple[ProbeFailure, ...]:
-    return tuple(building.probing.ProbeFailure(message=message) for message in messages)
+    return tuple(building.installation_checks.ProbeFailure(message=message) for message in messages)

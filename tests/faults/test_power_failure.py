@@ -21,7 +21,7 @@ from test_interruption import BEFORE, BUMP, RELEASED, bump, state, template
 
 from relnox.cli import main
 from relnox.indexes.embedded import EmbeddedIndex
-from relnox.source import edits
+from relnox.source import file_edits
 from relnox.steps import bump_record
 from relnox.system import files, process, temporary_folders
 
@@ -74,7 +74,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
         log.append(f"rename {name_of(target)}")
         return real(self, target)  # type: ignore[operator,no-any-return]
 
-    def overwrite(path: Path, content: bytes, real: object = edits._overwrite_in_place) -> None:
+    def overwrite(path: Path, content: bytes, real: object = file_edits._overwrite_in_place) -> None:
         log.append(f"edit {name_of(path)}")
         real(path, content)  # type: ignore[operator]
 
@@ -89,7 +89,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", replace)
-    monkeypatch.setattr(edits, "_overwrite_in_place", overwrite)
+    monkeypatch.setattr(file_edits, "_overwrite_in_place", overwrite)
     monkeypatch.setattr(files, "_sync_file_system", sync_file_system)
     monkeypatch.setattr(process, "run", run)
     return log

@@ -13,7 +13,7 @@ from backends import in_tree
 from projects import commit_all, git, repository, write
 from running import run
 
-from relnox.building.comparison import FIXES
+from relnox.building.archive_comparison import FIXES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,7 +22,7 @@ from projects import (
 from running import run
 
 from relnox.core.bump.changes import Edit
-from relnox.source import edits
+from relnox.source import file_edits
 from relnox.steps import EditFiles, bump_record
 from relnox.steps.bump_record import Pending
 
@@ -539,7 +539,7 @@ def interrupted(root: Path, *done: str) -> Pending:
     )
     record = Pending(request=("--part", "minor"), steps=(EditFiles(edits=planned),))
     bump_record.write_pending(root / ".git" / "relnox", record)
-    edits.apply_edits(root, [edit for edit in planned if edit.file.split("/")[1] in done], recorded=True)
+    file_edits.apply_edits(root, [edit for edit in planned if edit.file.split("/")[1] in done], recorded=True)
     return record
 
 

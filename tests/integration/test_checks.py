@@ -21,7 +21,7 @@ from packed import INFO, METADATA, MODULES, TOP, digest, sdist, wheel, with_fiel
 from relnox.building import archives, checks
 from relnox.building.checks import classifiers, identity
 from relnox.building.checks.requirements import differing_requirements
-from relnox.building.checks.tags import is_accepted_platform
+from relnox.building.checks.wheel_tags import is_accepted_platform
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -435,7 +435,7 @@ def test_modules_missing_from_an_sdist_are_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_decompression_bomb_is_rejected_in_an_sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relnox.building.entries._MIN_UNPACKED_SIZE", 1 << 20)
+    monkeypatch.setattr("relnox.building.archive_entries._MIN_UNPACKED_SIZE", 1 << 20)
     path = sdist(tmp_path, {"zeros": bytes(4 << 20)})
     assert found(path) == ["error: unpacks to more than 100 times its size"]
 

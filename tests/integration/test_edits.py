@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from relnox.core.bump.changes import Edit, NewTag
 from relnox.errors import Conflict, Failed
-from relnox.source import edits
+from relnox.source import file_edits
 from relnox.steps import Commit, CreateTags, EditFiles, Push, bump_record
 from relnox.steps.bump_record import Pending
 
@@ -56,22 +56,22 @@ def test_edits_are_applied_and_undone_byte_for_byte(
     after = {name: content for name, (_, content) in changes.items() if content is not None}
     root = put(tmp_path_factory.mktemp("edits"), before)
     planned = [edit(name, *pair) for name, pair in changes.items()]
-    edits.apply_edits(root, iter(planned), recorded=recorded)
+    file_edits.apply_edits(root, iter(planned), recorded=recorded)
     assert contents(root) == after
-    assert edits.are_applied(root, planned)
-    edits.apply_edits(root, planned, recorded=recorded)  # applying them again changes nothing
+    assert file_edits.are_applied(root, planned)
+    file_edits.apply_edits(root, planned, recorded=recorded)  # applying them again changes nothing
     assert contents(root) == after
-    edits.apply_edits(root, edits.reversed_edits(planned), recorded=recorded)
+    file_edits.apply_edits(root, file_edits.reversed_edits(planned), recorded=recorded)
     assert contents(root) == before
-    edits.restore_files(root, planned)
+    file_edits.restore_files(root, planned)
     assert contents(root) == before
 
 
 def test_half_of_the_edits_is_completed(tmp_path: Path, recorded: bool) -> None:
     put(tmp_path, {"a": b"2", "b": b"1"})
     planned = [edit("a", b"1", b"2"), edit("b", b"1", b"2"), edit("c", None, b"2")]
-    assert not edits.are_applied(tmp_path, planned)
-    edits.apply_edits(tmp_path, planned, recorded=recorded)
+    assert not file_edits.are_applied(tmp_path, planned)
+    file_edits.apply_edits(tmp_path, planned, recorded=recorded)
     assert contents(tmp_path) == {"a": b"2", "b": b"2", "c": b"2"}
 
 
@@ -82,7 +82,7 @@ def test_a_file_changed_since_the_plan_is_a_conflict(
     before = {"a": b"1"} | ({} if present is None else {"b": present})
     put(tmp_path, before)
     with pytest.raises(Conflict, match="b has changed since the plan was made") as caught:
-        edits.apply_edits(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2")], recorded=recorded)
+        file_edits.apply_edits(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2")], recorded=recorded)
     assert contents(tmp_path) == before
     assert caught.value.fix is not None
     assert "git diff -- b" in caught.value.fix
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_written_restores_the_others(tmp_path: Path, recor
     # The second file's folder does not exist any more.
     put(tmp_path, {"a": b"1", "gone": b"a file by now"})
     with pytest.raises(Failed, match="gone/b cannot be written "):
-        edits.apply_edits(
+        file_edits.apply_edits(
             tmp_path,
             [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("gone/b", None, b"2")],
             recorded=recorded,
@@ -111,7 +111,9 @@ def test_a_full_disk_leaves_all_files_unchanged(tmp_path: Path, recorded: bool) 
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(Failed, match=r"b cannot be written \(File too large\); no file was changed"):
-            edits.apply_edits(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2" * 2000)], recorded=recorded)
+            file_edits.apply_edits(
+                tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2" * 2000)], recorded=recorded
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
@@ -123,7 +125,7 @@ def test_permissions_stay_and_a_new_file_has_the_usual_ones(tmp_path: Path, reco
     (tmp_path / "script").chmod(0o750)
     umask = os.umask(0o027)
     try:
-        edits.apply_edits(tmp_path, [edit("script", b"1", b"2"), edit("new", None, b"2")], recorded=recorded)
+        file_edits.apply_edits(tmp_path, [edit("script", b"1", b"2"), edit("new", None, b"2")], recorded=recorded)
     finally:
         os.umask(umask)
     assert stat.S_IMODE((tmp_path / "script").stat().st_mode) == 0o750
@@ -134,10 +136,10 @@ def test_a_link_stays_a_link(tmp_path: Path, recorded: bool) -> None:
     put(tmp_path, {"real/pyproject.toml": b"1"})
     (tmp_path / "pyproject.toml").symlink_to("real/pyproject.toml")
     planned = [edit("pyproject.toml", b"1", b"2")]
-    edits.apply_edits(tmp_path, planned, recorded=recorded)
+    file_edits.apply_edits(tmp_path, planned, recorded=recorded)
     assert (tmp_path / "pyproject.toml").is_symlink()
     assert (tmp_path / "real/pyproject.toml").read_bytes() == b"2"
-    assert edits.are_applied(tmp_path, planned)
+    assert file_edits.are_applied(tmp_path, planned)
 
 
 @pytest.mark.parametrize("before", [b"1.0 and more", b"1.0", b""])
@@ -149,8 +151,8 @@ def test_a_half_written_file_is_completed(tmp_path: Path, before: bytes, after: 
         put(tmp_path, {"a": torn})
         if torn not in {before, after}:
             with pytest.raises(Conflict):
-                edits.apply_edits(tmp_path, planned, recorded=False)
-        edits.apply_edits(tmp_path, planned, recorded=True)
+                file_edits.apply_edits(tmp_path, planned, recorded=False)
+        file_edits.apply_edits(tmp_path, planned, recorded=True)
         assert contents(tmp_path) == {"a": after}
 
 
@@ -158,7 +160,7 @@ def test_temporary_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     put(tmp_path, {"a": b"2", ".a.relnox": b"mine"})
     left = tmp_path / ".relnox-0123456789abcdef"
     left.mkdir(0o700)
-    edits.apply_edits(tmp_path, [edit("a", b"2", b"3")], recorded=False)
+    file_edits.apply_edits(tmp_path, [edit("a", b"2", b"3")], recorded=False)
     assert contents(tmp_path) == {"a": b"3", ".a.relnox": b"mine"}
     assert not left.exists()
 
@@ -176,14 +178,14 @@ def test_with_a_record_a_half_written_file_is_completed_in_either_direction(
     old = before or b""
     for size in (0, 1, 511, 512, 513, len(after)):
         put(tmp_path, {"a": after[:size] + old[size:]})
-        edits.apply_edits(tmp_path, [requested], recorded=True)
-        assert edits.are_applied(tmp_path, [requested])
+        file_edits.apply_edits(tmp_path, [requested], recorded=True)
+        assert file_edits.are_applied(tmp_path, [requested])
 
 
 def test_with_a_record_sectors_mixed_by_a_power_failure_are_completed(tmp_path: Path) -> None:
     mixed = OLD[:512] + NEW[512:1024] + OLD[1024:1536] + NEW[1536:]
     put(tmp_path, {"a": mixed})
-    edits.apply_edits(tmp_path, [edit("a", OLD, NEW)], recorded=True)
+    file_edits.apply_edits(tmp_path, [edit("a", OLD, NEW)], recorded=True)
     assert contents(tmp_path) == {"a": NEW}
 
 
@@ -191,13 +193,13 @@ def test_with_a_record_sectors_mixed_by_a_power_failure_are_completed(tmp_path: 
 def test_with_a_record_the_users_own_work_is_not_overwritten(tmp_path: Path, present: bytes) -> None:
     put(tmp_path, {"a": present})
     with pytest.raises(Conflict):
-        edits.apply_edits(tmp_path, [edit("a", OLD, NEW)], recorded=True)
+        file_edits.apply_edits(tmp_path, [edit("a", OLD, NEW)], recorded=True)
     assert contents(tmp_path) == {"a": present}
 
 
 def test_restoring_ignores_what_a_hook_changed(tmp_path: Path) -> None:
     put(tmp_path, {"a": b"formatted", "new": b"formatted"})
-    edits.restore_files(tmp_path, [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("b", b"1", b"2")])
+    file_edits.restore_files(tmp_path, [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("b", b"1", b"2")])
     assert contents(tmp_path) == {"a": b"1", "b": b"1"}
 
 

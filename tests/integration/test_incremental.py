@@ -16,7 +16,7 @@ from running import run
 from warm import settled
 
 from relnox.commands.shared.opening import open_project
-from relnox.source.inputs import hash_build_inputs
+from relnox.source.build_inputs import hash_build_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

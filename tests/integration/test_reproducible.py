@@ -18,7 +18,7 @@ from running import run
 from warm import build_all, package, settled
 from warm import workspace as workspace_of
 
-from relnox.building.comparison import FIXES, find_differences
+from relnox.building.archive_comparison import FIXES, find_differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

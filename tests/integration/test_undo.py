@@ -12,7 +12,7 @@ import pytest
 from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, write
 from running import run_blocked_bump
 
-from relnox.source.lock import exclusive_lock
+from relnox.source.file_locks import exclusive_lock
 
 if TYPE_CHECKING:
     from pathlib import Path

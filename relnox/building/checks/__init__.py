@@ -13,14 +13,14 @@ from relnox.building.archives import READ_ERRORS, ArchiveError, iter_files
 from relnox.building.checks import (
     completeness,
     identity,
+    member_names,
     metadata,
-    names,
-    pair,
     sdist,
     secrets,
-    tags,
     wheel,
+    wheel_and_sdist,
     wheel_contents,
+    wheel_tags,
 )
 from relnox.building.checks.identity import ExpectedArchive
 from relnox.building.findings import Finding, error, set_file_and_level
@@ -137,7 +137,7 @@ def _read_and_check(
 
 def check_wheel_against_sdist(sdist: Archive, wheel: Archive) -> tuple[Finding, ...]:
     """Return the differences between a wheel and the sdist it was built from, as findings about the wheel."""
-    return _finalize_findings(pair.compare_wheel_with_sdist(sdist, wheel), wheel, private=False)
+    return _finalize_findings(wheel_and_sdist.compare_wheel_with_sdist(sdist, wheel), wheel, private=False)
 
 
 def _finalize_findings(findings: Iterator[Finding], archive: Archive, *, private: bool) -> tuple[Finding, ...]:
@@ -161,7 +161,7 @@ def _unreadable_finding(problem: ArchiveError, path: Path) -> Finding:
 def _run_checks(archive: Archive, expected: ExpectedArchive, *, advice: bool = True) -> Iterator[Finding]:
     yield from archive.findings
     yield from identity.check_identity(archive, expected)
-    yield from names.check_names(archive)
+    yield from member_names.check_names(archive)
     yield from metadata.check_metadata(archive, private=expected.is_private)
     if archive.kind == "sdist":
         yield from sdist.check_sdist(archive)
@@ -169,7 +169,7 @@ def _run_checks(archive: Archive, expected: ExpectedArchive, *, advice: bool = T
         if expected.tracked_files is not None:
             yield from sdist.check_tracked_files(archive, expected.tracked_files, expected.parent_folder_files)
     else:
-        yield from tags.check_tags(archive)
+        yield from wheel_tags.check_tags(archive)
         yield from wheel.check_wheel(archive)
         yield from completeness.check_completeness(
             archive, may_be_empty=expected.may_be_empty, optional_extensions=expected.extensions_are_optional

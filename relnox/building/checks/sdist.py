@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from relnox.building.archive_entries import ArchiveEntry
     from relnox.building.archives import Archive
-    from relnox.building.entries import ArchiveEntry
     from relnox.building.findings import Finding
 
 _MAX_SETTINGS_SIZE = 1 << 20

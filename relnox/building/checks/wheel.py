@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from relnox.building.archives import ArchiveError, find_dist_info_file, iter_files, read_file
 from relnox.building.checks import secrets
 from relnox.building.findings import error, format_names, rejected_by_index, warning
-from relnox.building.modules import parse_entry_points
+from relnox.building.wheel_modules import parse_entry_points
 from relnox.core.text import counted
 
 if TYPE_CHECKING:

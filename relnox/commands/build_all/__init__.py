@@ -97,7 +97,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     from relnox.commands.build_all.output_folder import read_output_folder
     from relnox.commands.build_all.snapshot import Snapshot
     from relnox.commands.shared import consistency, hooks, release_versions
-    from relnox.source.inputs import has_declarative_build, hash_build_inputs
+    from relnox.source.build_inputs import has_declarative_build, hash_build_inputs
 
     packages = project.select(release_versions.select_tagged(options, project).package)
     preflight.check_usage(options)

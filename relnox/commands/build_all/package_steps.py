@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
     """Yield a step that prepares each build environment shared by packages with the same build requirements."""
-    from relnox.building.backends import SHAREABLE_BACKENDS
+    from relnox.building.known_backends import SHAREABLE_BACKENDS
 
     sharing: dict[tuple[tuple[str, ...], Constraints], list[Package]] = {}
     for package in snapshot.packages:

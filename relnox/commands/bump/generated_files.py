@@ -91,10 +91,12 @@ def generate_locks(
             f"--lock needs a git repository with a commit (it generates {', '.join(outdated)} in a clone)",
             fix="run git init and commit first, or leave --lock out",
         )
-    from relnox.source import tools
+    from relnox.source import tools_on_copy
 
     project.before_tools()
-    after = tools.update_lock_files(project.git, outdated, planned=planned, pass_env=observation.config.pass_env)
+    after = tools_on_copy.update_lock_files(
+        project.git, outdated, planned=planned, pass_env=observation.config.pass_env
+    )
     return GeneratedFiles(project.read_files(after), after)
 
 

@@ -66,12 +66,12 @@ def observe_repeated_bump(record: bump_record.Pending, options: Options, project
         Blocked: Tags are missing, `--push` is given, and the remote does not exist.
         Failed: Tags are missing, `--push` is given, and the remote does not answer.
     """
-    from relnox.steps import development
+    from relnox.steps import development_commits
 
     state = project.state
     tags, tagged = (state.tags, state.head) if state is not None else ({}, None)
     if project.git is not None:
-        tagged = development.released_commit(record, project.git) or tagged
+        tagged = development_commits.released_commit(record, project.git) or tagged
     has_all_tags = all(tags.get(tag.name) == tagged for tag in record.tags)
     if not has_all_tags:
         observe_remote(options, project)
@@ -250,17 +250,17 @@ def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str,
 
 def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
     """Return whether the checkout is unchanged since a bump: its files are edited, and no commits followed."""
-    from relnox.source import edits
-    from relnox.steps import development
+    from relnox.source import file_edits
+    from relnox.steps import development_commits
 
-    if not edits.are_applied(project.root, record.edits):
+    if not file_edits.are_applied(project.root, record.edits):
         return False
     if project.git is None or project.state is None:
         return record.head is None and bool(record.edits)
     if record.commit is None:
         return project.state.head == record.head
-    if development.has_development_commit(record):
-        count = len(development.existing_commits(record, project.git))
+    if development_commits.has_development_commit(record):
+        count = len(development_commits.existing_commits(record, project.git))
         is_next = count == len(record.stages) and project.git.resolve_commit(f"HEAD~{count}") == record.head
     else:
         is_next = project.state.head != record.head and project.git.parent_commit() == record.head

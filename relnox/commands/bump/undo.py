@@ -25,7 +25,7 @@ _ABORT = fixes.command("bump", "--abort")
 
 def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | None:
     """Read the bump to resume or undo; return None for a new bump if none was interrupted."""
-    from relnox.steps import bump_record, development
+    from relnox.steps import bump_record, development_commits
 
     interrupted = bump_record.read_pending(project.private_folder)
     undoes = options.undo or options.abort
@@ -33,7 +33,7 @@ def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | No
         return None
     tagged = None
     if interrupted is not None and project.git is not None and project.state is not None:
-        tagged = development.released_commit(interrupted, project.git) or project.state.head
+        tagged = development_commits.released_commit(interrupted, project.git) or project.state.head
     return EarlierBump(
         interrupted=interrupted,
         undo_target=_find_undo_target(options, project, interrupted),
@@ -80,17 +80,17 @@ def _has_refs(interrupted: bump_record.Pending, project: Project) -> bool:
     """Return whether an interrupted bump may have made a commit or tags, after its git process has ended."""
     if project.git is None:
         return False
-    from relnox.source import edits
-    from relnox.source.lock import exclusive_lock
-    from relnox.steps import development
+    from relnox.source import file_edits
+    from relnox.source.file_locks import exclusive_lock
+    from relnox.steps import development_commits
 
     with exclusive_lock(project.private_folder):  # blocked if the bump is still running and not interrupted
         recovery.wait_for_leftover_process(project.git)
-    if development.has_development_commit(interrupted):
+    if development_commits.has_development_commit(interrupted):
         present = project.git.tags()
-        commits_made = development.existing_commits(interrupted, project.git)
+        commits_made = development_commits.existing_commits(interrupted, project.git)
         return bool(commits_made) or any(tag.name in present for tag in interrupted.tags)
-    is_committed = edits.are_applied(project.root, interrupted.edits) and project.git.head_has_same_files(
+    is_committed = file_edits.are_applied(project.root, interrupted.edits) and project.git.head_has_same_files(
         edit.file for edit in interrupted.edits
     )
     return is_committed and (interrupted.commit is not None or bool(interrupted.tags))
@@ -102,7 +102,7 @@ def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Opt
     Raises:
         Blocked: The options request another bump, or the bump to undo was pushed or is itself an undo.
     """
-    from relnox.source import edits
+    from relnox.source import file_edits
 
     if options.abort and "--undo" in interrupted.request:
         raise Blocked(
@@ -115,7 +115,7 @@ def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Opt
             return _undo_plan(earlier.undo_target, earlier)
         return core.plan.Plan(
             task="bump",
-            steps=(steps.EditFiles(edits=edits.reversed_edits(interrupted.edits)),),
+            steps=(steps.EditFiles(edits=file_edits.reversed_edits(interrupted.edits)),),
             notes=(f"reverting: {interrupted.command}",),
         )
     if interrupted.request != request_of(options):
@@ -139,15 +139,15 @@ def _undo_target(project: Project, interrupted: bump_record.Pending | None = Non
     Returns:
         The bump, or None if there is neither.
     """
-    from relnox.steps import bump_record, development
+    from relnox.steps import bump_record, development_commits
 
     record = interrupted or bump_record.read_last(project.private_folder)
     if record is None or project.git is None or project.state is None or (head := project.state.head) is None:
         return None if record is None else UndoTarget(record, (), (), None, None, "")
     commits: tuple[str, ...] = (head,) if record.commit is not None else ()
     message = record.commit.message if record.commit is not None else None
-    if development.has_development_commit(record):
-        commits_made = development.existing_commits(record, project.git)
+    if development_commits.has_development_commit(record):
+        commits_made = development_commits.existing_commits(record, project.git)
         commits = tuple(commit for _, commit in commits_made)
         if commits_made:
             message = commits_made[-1][0].message
@@ -159,7 +159,7 @@ def _undo_target(project: Project, interrupted: bump_record.Pending | None = Non
     if not pushed_to and tags and remote in remotes.names(project.git):
         remote_tags = remotes.read_tags(project.git, remote)
         pushed_to = (remote,) if any(remote_tags.get(tag) == local[tag] for tag in tags) else ()
-    tagged = development.released_commit(record, project.git) or head
+    tagged = development_commits.released_commit(record, project.git) or head
     return UndoTarget(record, pushed_to, commits, tagged, message, project.git.head_subject())
 
 
@@ -169,7 +169,7 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
     Raises:
         Blocked: The bump was pushed.
     """
-    from relnox.source import edits
+    from relnox.source import file_edits
 
     record = target.record
     if target.pushed_to:
@@ -182,7 +182,7 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
         commit=target.commits[-1] if target.commits else None,
         parent=target.commits[0] if len(target.commits) > 1 else None,
         tags=_tags_of(record),
-        edits=edits.reversed_edits(record.edits),
+        edits=file_edits.reversed_edits(record.edits),
     )
     return core.plan.Plan(
         task="bump",
@@ -208,7 +208,7 @@ def _remote_changes(interrupted: bump_record.Pending, earlier: EarlierBump) -> I
 
 def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield the problems that keep a bump from being reverted: later commits, moved tags and edited files."""
-    from relnox.steps import development
+    from relnox.steps import development_commits
 
     record, state, message = target.record, earlier.state, target.message
     if message is not None and target.subject != message.partition("\n")[0].strip():
@@ -229,7 +229,7 @@ def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem
             fix=f"check what it points to: git show {tags_elsewhere[0]}",
         )
     dirty = [edit.file for edit in record.edits if state is not None and edit.file in state.changed_files]
-    is_partial = earlier.interrupted is not None and development.has_development_commit(record)
+    is_partial = earlier.interrupted is not None and development_commits.has_development_commit(record)
     if message is not None and dirty and not is_partial:
         yield core.plan.Problem(
             code="tree-dirty",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.errors import TryLater
-from relnox.source import lock
+from relnox.source import file_locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,9 +52,9 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
         path = folder / hashlib.sha256(f"{upload_url}\n{package}".encode()).hexdigest()[:32]
         while True:
             try:
-                project.indexes.keep_open(lock.file_lock(path))
+                project.indexes.keep_open(file_locks.file_lock(path))
                 break
-            except lock.LockHeldError as error:
+            except file_locks.LockHeldError as error:
                 if error.holder == str(os.getpid()):
                     break  # held by this process, which would wait for itself
                 message = f"another relnox process (pid {error.holder}) is publishing {package} to {index}"

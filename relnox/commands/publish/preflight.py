@@ -151,17 +151,17 @@ def _check_archives(snapshot: Snapshot) -> Iterator[Problem]:
 
 def _check_upload_window(snapshot: Snapshot, index: str) -> Iterator[Problem]:
     """Yield a problem for each release too old to accept more files, as on PyPI since July 2026."""
-    from relnox.indexes import hints
+    from relnox.indexes import upload_fixes
 
     missing = {file.package: file for file in snapshot.missing if file.package in snapshot.first_uploads}
     for package, file in missing.items():
-        ends = snapshot.first_uploads[package] + hints.UPLOAD_WINDOW
+        ends = snapshot.first_uploads[package] + upload_fixes.UPLOAD_WINDOW
         if ends < snapshot.now:
             yield core.plan.Problem(
                 code="release-too-old",
                 message=f"{package} {file.version} accepts no more files on {index} since {ends:%Y-%m-%d} "
-                f"(its first file is more than {hints.UPLOAD_WINDOW.days} days old)",
-                fix=hints.post_release_hint(file),
+                f"(its first file is more than {upload_fixes.UPLOAD_WINDOW.days} days old)",
+                fix=upload_fixes.post_release_hint(file),
                 exit_code=ExitCode.CONFLICT,
             )
 

@@ -124,11 +124,11 @@ def _requirements(package_archives: Iterable[Archive]) -> Iterator[tuple[str, st
     """
     from packaging.requirements import InvalidRequirement, Requirement
 
-    from relnox.building import modules
+    from relnox.building import wheel_modules
     from relnox.building.checks.requirements import can_apply
 
     for archive in package_archives:
-        pythons = modules.supported_pythons(archive)
+        pythons = wheel_modules.supported_pythons(archive)
         for text in archive.requires:
             try:
                 requirement = Requirement(text)

@@ -90,7 +90,7 @@ def _execute(  # noqa: PLR0913 - as above
     """
     from relnox import executor
     from relnox.reporters.best_effort import BestEffortReporter
-    from relnox.source.lock import exclusive_lock
+    from relnox.source.file_locks import exclusive_lock
     from relnox.steps.run import Run
     from relnox.steps.scratch import ScratchFolder
     from relnox.steps.stages import StageRunner, checkout_folder

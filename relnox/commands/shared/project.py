@@ -210,9 +210,11 @@ class Project(Record):
             or not any(name.endswith(".py") for name in self.state.untracked_files)
         ):
             return ()
-        from relnox.source import untracked
+        from relnox.source import untracked_modules
 
-        return untracked.find_imports_of_untracked(self.git, self.state.untracked_files, packages, self.root)
+        return untracked_modules.find_imports_of_untracked(
+            self.git, self.state.untracked_files, packages, self.root
+        )
 
     @cached_property
     def state(self) -> GitState | None:

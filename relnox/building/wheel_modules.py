@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from relnox.building import core_metadata
+from relnox.building.archive_entries import REBUILD_FIX
 from relnox.building.archives import find_dist_info_file, member_path, read_file
-from relnox.building.entries import REBUILD_FIX
 from relnox.errors import Failed
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from relnox.errors import Failed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from relnox.building.build_sessions import BuildSession
     from relnox.building.environments import Environment
-    from relnox.building.sessions import BuildSession
     from relnox.core.release.manifest import Kind
     from relnox.core.settings.build_settings import BuildSettings
 

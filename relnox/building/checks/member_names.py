@@ -13,8 +13,8 @@ from relnox.core.records import replace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from relnox.building.archive_entries import ArchiveEntry
     from relnox.building.archives import Archive
-    from relnox.building.entries import ArchiveEntry
     from relnox.building.findings import Finding
 
 _EXCLUDE_OR_RENAME_FIX = "exclude it from the build, or rename it"

@@ -85,13 +85,13 @@ class ExportAction(Action[Export]):
     """Exports the commit to build into a scratch folder."""
 
     def apply(self) -> None:
-        from relnox.source import exports
+        from relnox.source import commit_exports
         from relnox.source.git import Git
 
         git, export = self.run.checkout, self.run.scratch / "source"
-        exports.remove_leftover_export(git)
-        self.run.at_end(exports.remove_export, git, export)
-        folder = exports.export_commit(git, self.step.commit, export)
+        commit_exports.remove_leftover_export(git)
+        self.run.at_end(commit_exports.remove_export, git, export)
+        folder = commit_exports.export_commit(git, self.step.commit, export)
         self.result = Source(
             folder=folder, commit=self.step.commit, export=export, tracked=Git(folder).tracked_files()
         )

@@ -1,4 +1,4 @@
-"""Run `relnox.building.probe` with the Python of an environment, and read its results."""
+"""Run `relnox.building.installation_check_script` with the Python of an environment, and read its results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from secrets import token_hex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from relnox.building import probe
+from relnox.building import installation_check_script
 from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.system import process, syntax_trees
@@ -71,7 +71,7 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
 
     Args:
         environment: The environment to run it in.
-        request: The checks to run; see `relnox.building.probe`.
+        request: The checks to run; see `relnox.building.installation_check_script`.
         folder: An empty folder for temporary files.
         variables: The environment variables of the probe.
         time_limit: The time in seconds after which the probe is killed.
@@ -91,7 +91,15 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
 
     try:
         ran = process.run(
-            [environment.python, "-I", "-X", "faulthandler", Path(probe.__file__), request_file, result_file],
+            [
+                environment.python,
+                "-I",
+                "-X",
+                "faulthandler",
+                Path(installation_check_script.__file__),
+                request_file,
+                result_file,
+            ],
             cwd=empty,
             env={**environment.activated_variables(variables), _MARK_VARIABLE: mark},
             timeout=time_limit,

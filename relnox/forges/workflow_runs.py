@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from relnox.errors import RelnoxError
-    from relnox.forges.answers import Answer
+    from relnox.forges.api_responses import Answer
 
 
 class RunStatus(StrEnum):
