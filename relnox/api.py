@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.step import Step
     from relnox.core.settings.schema import Value
     from relnox.errors import RelnoxError
+    from relnox.system.run_scope import RunScope
 
 __all__ = ["TaskPlan", "Workspace", "run"]
 
@@ -96,16 +97,18 @@ class Workspace:
         from relnox.commands import COMMANDS
         from relnox.commands.running import preparation
         from relnox.commands.shared.opening import open_project
+        from relnox.system import run_scope
 
         if "project" in options:
             raise Blocked("option-unknown", "project is not an option of a plan", fix="open another workspace")
-        with ExitStack() as stack:
+        scope = run_scope.RunScope()
+        with run_scope.entered(scope), ExitStack() as stack:
             reporter = _Events()
             project = stack.enter_context(open_project(self.root))
             name = importing.find_task(task, COMMANDS).name
             resolved, _ = preparation.resolve_options(name, arguments.check_values(name, options), project)
             prepared = preparation.prepare(name, resolved, project, reporter, stack)
-            return TaskPlan(prepared, reporter, stack.pop_all())
+            return TaskPlan(prepared, reporter, stack.pop_all(), scope)
 
     def run(self, task: str, /, *, on_event: Callable[[Event], None] | None = None, **options: Value) -> Outcome:
         """Plan a task and run it; the arguments are those of `plan` and `TaskPlan.run`."""
@@ -120,10 +123,11 @@ class TaskPlan:
     or at the end of a `with` block otherwise.
     """
 
-    def __init__(self, preparation: Preparation, reporter: _Events, stack: ExitStack) -> None:
+    def __init__(self, preparation: Preparation, reporter: _Events, stack: ExitStack, scope: RunScope) -> None:
         self._preparation = preparation
         self._reporter = reporter
         self._stack = stack
+        self._scope = scope
 
     @property
     def value(self) -> Plan:
@@ -171,12 +175,13 @@ class TaskPlan:
             Blocked: The plan has problems, needs `yes=True`, or was run before.
         """
         from relnox.commands.running.execution import run_prepared
+        from relnox.system import run_scope
 
         if self._reporter.is_over:
             raise Blocked("plan-already-run", "a plan can be run only once", fix="plan the task again")
         self._reporter.on_event = on_event
         self._reporter.is_over = True
-        with self._stack:
+        with run_scope.entered(self._scope), self._stack:
             return run_prepared(self._preparation, self._reporter, self._stack, interactive=False)
 
     def close(self) -> None:

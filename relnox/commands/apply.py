@@ -6,9 +6,11 @@ difference is shown; otherwise the file is the confirmation. Rerunning the comma
 
 from __future__ import annotations
 
+import io
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from relnox import core, steps
 from relnox.commands import TASKS, load
@@ -123,7 +125,7 @@ def _read_plan_file(options: Options) -> tuple[str, Plan]:
         raise Blocked("plan-file-missing", "apply requires a plan file", fix="relnox apply FILE")
     name = "standard input" if options.file == "-" else options.file
     try:
-        with sys.stdin.buffer if options.file == "-" else Path(options.file).open("rb") as file:
+        with nullcontext(_standard_input()) if options.file == "-" else Path(options.file).open("rb") as file:
             data = file.read(_MAX_SIZE + 1)
         text = data[:_MAX_SIZE].decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -148,6 +150,12 @@ def _read_plan_file(options: Options) -> tuple[str, Plan]:
             fix="write it again with this version: relnox TASK --dry-run --plan FILE",
         ) from error
     return options.file, approved
+
+
+def _standard_input() -> BinaryIO:
+    """Return standard input, which stays open; in a notebook, its text."""
+    buffer: BinaryIO | None = getattr(sys.stdin, "buffer", None)
+    return buffer if buffer is not None else io.BytesIO(sys.stdin.read().encode())
 
 
 def _options_from_plan(file: str, approved: Plan, options: Options) -> CommonOptions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from relnox.core.planning.events import Status, StepFinished
 from relnox.errors import Failed
 from relnox.executor.signals import Interruption
 from relnox.system import network, process
+from relnox.system.threads import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -69,7 +70,7 @@ def execute(  # noqa: C901 - one loop with three exits
             limits.release(running.pop(future)[0])
             end(result)
 
-    with ThreadPoolExecutor(len(steps), thread_name_prefix="step") as pool:
+    with ThreadPool(len(steps), thread_name_prefix="step") as pool:
         try:
             try:
                 with watched.executing_step(atomic=True):  # only the wait below may be interrupted

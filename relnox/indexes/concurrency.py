@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, TypeVar
 
 from relnox.system import network
+from relnox.system.threads import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,7 +22,7 @@ def call_concurrently(call: Callable[[str], T], projects: Iterable[str]) -> list
 
     If the run is interrupted, all active requests are ended.
     """
-    with ThreadPoolExecutor(_CONCURRENT_REQUESTS, thread_name_prefix="index") as pool:
+    with ThreadPool(_CONCURRENT_REQUESTS, thread_name_prefix="index") as pool:
         futures = [pool.submit(call, project) for project in projects]
         try:
             wait(futures)

@@ -105,11 +105,12 @@ class AttestAction(Action[Attest]):
         return f"{signed}; {without} WITHOUT attestation: {self._error}" if without else signed
 
     def _sign_all(self, files: list[Distribution], signatory: Signatory, deadline: Deadline) -> None:
-        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+        from concurrent.futures import FIRST_EXCEPTION, wait
 
         from relnox.system import network
+        from relnox.system.threads import ThreadPool
 
-        with ThreadPoolExecutor(_CONCURRENT_SIGNATURES, thread_name_prefix="sign") as pool:
+        with ThreadPool(_CONCURRENT_SIGNATURES, thread_name_prefix="sign") as pool:
             futures = [pool.submit(self._sign, file, signatory, deadline) for file in files]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)

@@ -145,7 +145,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
 
     def _compare_downloads(self, files: Sequence[Distribution], deadline: Deadline) -> None:
         """Download and compare the files that are not verified yet, concurrently."""
-        from concurrent.futures import ThreadPoolExecutor
+        from relnox.system.threads import ThreadPool
 
         unverified = [file for file in files if file.filename not in self._verified_names]
 
@@ -162,7 +162,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
             compare(unverified[0])
             return
         threads = min(_CONCURRENT_DOWNLOADS, len(unverified)) - 1
-        with ThreadPoolExecutor(threads, thread_name_prefix="download") as pool:
+        with ThreadPool(threads, thread_name_prefix="download") as pool:
             rest = pool.map(compare, unverified[1:])
             compare(unverified[0])  # in this thread
             list(rest)

@@ -74,11 +74,11 @@ class CheckDistributionsAction(Action[CheckDistributions]):
 
         The archives of packages that fail are removed, as after a failed check of a build.
         """
-        from concurrent.futures import ThreadPoolExecutor
+        from relnox.system.threads import ThreadPool
 
         files = self._files_to_check
         count = min(process.processors(), 1 + len(files) // _FILES_PER_PROCESS)
-        with ThreadPoolExecutor(count) as pool:
+        with ThreadPool(count) as pool:
             processes = tuple(pool.map(self._run_twine, (files[start::count] for start in range(count))))
         results = [
             result

@@ -35,10 +35,10 @@ class LogInAction(Action[LogIn]):
     """
 
     def apply(self) -> None:
-        from concurrent.futures import ThreadPoolExecutor
+        from relnox.system.threads import ThreadPool
 
         credentials = self.run.indexes.credentials(self.step.index)
-        with ThreadPoolExecutor(_CONCURRENT_LOGINS, thread_name_prefix="log in") as pool:
+        with ThreadPool(_CONCURRENT_LOGINS, thread_name_prefix="log in") as pool:
             futures = [pool.submit(credentials.login, package) for package in self.step.packages]
         errors = [error for future in futures if (error := future.exception()) is not None]
         problems = [error for error in errors if isinstance(error, RelnoxError)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING
+
+from relnox.system.threads import new_thread
 
 if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
@@ -36,10 +37,7 @@ class Recheck:
         self._seconds = _TIMEOUT_AFTER_SIGNAL if shortly else _TIMEOUT
         self._download = not shortly
         self._ends = time.monotonic() + self._seconds
-        self._threads = [
-            threading.Thread(target=self._check, name="check index", daemon=True)
-            for _ in range(min(_MAX_CONNECTIONS, len(files)))
-        ]
+        self._threads = [new_thread(self._check, "check index") for _ in range(min(_MAX_CONNECTIONS, len(files)))]
 
     def start(self) -> None:
         """Start the check in the background."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,16 +87,40 @@ def _hide_environment() -> None:
 def protected_memory() -> Iterator[None]:
     """Deny other processes of the user access to the memory, environment and open files of this process (Linux).
 
-    Child processes are not protected, and root is not denied.
+    Child processes are not protected, and root is not denied. Of several runs in threads, the last one that ends
+    restores the access.
     """
-    before = _prctl(_PR_GET_DUMPABLE, 0)
-    if before == 1:
-        _prctl(_PR_SET_DUMPABLE, 0)
+    _protection.begin()
     try:
         yield
     finally:
-        if before == 1:
-            _prctl(_PR_SET_DUMPABLE, 1)
+        _protection.end()
+
+
+class _Protection:
+    """Whether the memory of this process is protected, and for how many runs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs = 0
+        self._was_dumpable = False
+
+    def begin(self) -> None:
+        with self._lock:
+            self._runs += 1
+            if self._runs == 1:
+                self._was_dumpable = _prctl(_PR_GET_DUMPABLE, 0) == 1
+                if self._was_dumpable:
+                    _prctl(_PR_SET_DUMPABLE, 0)
+
+    def end(self) -> None:
+        with self._lock:
+            self._runs -= 1
+            if self._runs == 0 and self._was_dumpable:
+                _prctl(_PR_SET_DUMPABLE, 1)
+
+
+_protection = _Protection()
 
 
 def find_exposures() -> tuple[Exposure, ...]:

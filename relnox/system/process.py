@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.system.environment_variables import clean_environment, without_upload_credentials
+from relnox.system.run_scope import current_scope
 from relnox.system.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from relnox.system.run_scope import RunScope
 
 _TAIL, _TAIL_WIDTH = 40, 2000
 """The maximum number of output lines in an error message, and the maximum length of each in characters."""
@@ -36,7 +39,8 @@ _MAX_PIPE = 1 << 20
 _MAX_OUTPUT = 1 << 28
 """The maximum length of a program's output in characters; a program that prints more is ended."""
 
-_running: set[subprocess.Popen[bytes]] = set()
+_running: dict[subprocess.Popen[bytes], RunScope] = {}
+"""Maps the programs that are running to the runs that started them."""
 
 _WATCHER_SCRIPT = """\
 groups=
@@ -156,7 +160,7 @@ def run(  # noqa: PLR0913 - the options of a process
         _end_group(child)
         raise
     finally:
-        _running.discard(child)
+        _running.pop(child, None)
         _watcher.remove(child.pid)
     if expired.is_set():
         raise Failed(
@@ -196,7 +200,7 @@ def start(  # noqa: PLR0913 - the options of a process
             f"{words[0]} cannot be run: {error.strerror}",
             fix=f"install {words[0]}, or correct its path",
         ) from error
-    _running.add(child)
+    _running[child] = current_scope()
     return child
 
 
@@ -232,7 +236,7 @@ def kill(child: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(BrokenPipeError):  # it has input that it did not read
                 pipe.close()
     child.wait()
-    _running.discard(child)
+    _running.pop(child, None)
 
 
 @contextlib.contextmanager
@@ -363,9 +367,10 @@ def processors() -> int:
 
 
 def end_all() -> None:
-    """End all programs that `run` is waiting for, in all threads."""
-    for child in tuple(_running):
-        _end_group(child)
+    """End all programs that `run` is waiting for, in all threads of the run."""
+    for child, scope in tuple(_running.items()):
+        if scope is current_scope():
+            _end_group(child)
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:

@@ -9,6 +9,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from relnox.system.run_scope import current_scope
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -28,12 +30,13 @@ def format_duration(seconds: float) -> str:
 
 @contextmanager
 def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
-    """Set the function that is notified about the waits of all threads, until the end of the block."""
-    _listeners.append(_Listener(callback))
+    """Set the function that is notified about the waits of a run's threads, until the end of the block."""
+    listeners = current_scope().wait_listeners
+    listeners.append(_Listener(callback))
     try:
         yield
     finally:
-        _listeners.pop()
+        listeners.pop()
 
 
 def notify(waiting: Waiting, now: float) -> None:
@@ -43,8 +46,8 @@ def notify(waiting: Waiting, now: float) -> None:
         waiting: The wait.
         now: The time of a monotonic clock in seconds.
     """
-    if _listeners:
-        _listeners[-1].notify(waiting, now)
+    if listeners := current_scope().wait_listeners:
+        listeners[-1].notify(waiting, now)
 
 
 class _Listener:
@@ -60,6 +63,3 @@ class _Listener:
                 return
             self._notifications[waiting.why] = now, min(max(2 * interval, _FIRST_INTERVAL), _MAX_INTERVAL)
             self._callback(waiting)
-
-
-_listeners: list[_Listener] = []

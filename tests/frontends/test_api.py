@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import signal
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,8 +22,9 @@ import relnox
 from relnox import Workspace
 from relnox.arguments import parse
 from relnox.commands.running import blockers
-from relnox.core.planning.events import RunFinished, RunStarted, Status, StepFinished
+from relnox.core.planning.events import RunFinished, RunStarted, Status, StepFinished, Waiting
 from relnox.errors import Blocked, ExitCode, RelnoxError
+from relnox.system import waits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,6 +162,55 @@ def test_it_works_in_threads_and_leaves_signals_alone(root: Path) -> None:
     outcomes.append(relnox.run("bump", folder=root, part="major", on_event=on_event))
     assert [outcome.exit_code for outcome in outcomes] == [ExitCode.DONE] * 4
     assert set(seen) == {before}
+
+
+def test_runs_in_threads_do_not_see_each_other(tmp_path: Path) -> None:
+    """Each run has its own waits, and ends only its own requests and programs."""
+    barrier = threading.Barrier(2, timeout=60)
+    outcomes: dict[str, Outcome] = {}
+    events: dict[str, list[Event]] = {"first": [], "second": []}
+
+    def release_in_thread(name: str) -> None:
+        root = single(tmp_path / name / "demo")
+
+        def on_event(event: Event) -> None:
+            events[name].append(event)
+            if isinstance(event, RunStarted):
+                barrier.wait()  # both run now
+                now = datetime.now(UTC)
+                waits.notify(Waiting(f"{name} waits", now, now), 0.0)
+                barrier.wait()
+
+        outcomes[name] = relnox.run("bump", folder=root, part="minor", on_event=on_event)
+
+    threads = [threading.Thread(target=release_in_thread, args=(name,)) for name in events]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name, outcome in outcomes.items():
+        assert outcome.exit_code is ExitCode.DONE
+        assert [waiting.why for waiting in outcome.waits] == [f"{name} waits"]
+        assert [event.why for event in events[name] if isinstance(event, Waiting)] == [f"{name} waits"]
+
+
+def test_it_works_inside_an_event_loop_without_real_streams(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """As in Jupyter, where a loop runs and the streams have neither a file descriptor nor a buffer."""
+
+    async def cell() -> Outcome:
+        return relnox.run("bump", folder=root, part="minor")
+
+    with pytest.MonkeyPatch.context() as patch:
+        streams = {name: io.StringIO() for name in ("stdin", "stdout", "stderr")}
+        for name, stream in streams.items():
+            patch.setattr(sys, name, stream)
+        outcome = asyncio.run(cell())
+        with pytest.raises(Blocked) as error:
+            relnox.run("apply", folder=root, file="-")
+        assert (streams["stdout"].getvalue(), streams["stderr"].getvalue()) == ("", "")
+    assert outcome.exit_code is ExitCode.DONE
+    assert error.value.code.startswith("plan-file-")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_import_is_lazy() -> None:

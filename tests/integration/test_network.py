@@ -17,8 +17,9 @@ from raw_server import raw_server
 from trusting import certificate, trusting
 
 from relnox.errors import Failed
-from relnox.system import network
-from relnox.system.network import Deadline, TransientError, rate_limits, watching
+from relnox.system import network, process, run_scope, threads
+from relnox.system.network import Deadline, TransientError, rate_limits
+from relnox.system.run_scope import current_scope
 
 if TYPE_CHECKING:
     import socket
@@ -179,7 +180,7 @@ def test_pauses_end_when_the_run_is_to_end() -> None:
         except Failed as error:
             ended.append(error)
 
-    _end_while(rest, lambda: len(watching._active))
+    _end_while(rest, lambda: len(current_scope().requests))
     assert [str(error) for error in ended] == ["interrupted"]
 
 
@@ -192,6 +193,38 @@ def _end_while(act: Callable[[], None], going_on: Callable[[], int]) -> None:
     while thread.is_alive():
         network.cancel_all()
         thread.join(0.05)
+
+
+def test_the_requests_and_programs_of_another_run_go_on() -> None:
+    ended: list[str] = []
+
+    def rest() -> None:
+        with run_scope.entered(other):
+            Deadline().wait(0.6, "nothing to do")
+            ended.append("pause")
+            ended.append(process.run(["sleep", "0.6"], cwd=Path()).output or "program")
+
+    other = run_scope.RunScope()
+    thread = threading.Thread(target=rest)
+    thread.start()
+    while thread.is_alive():
+        network.cancel_all()
+        process.end_all()
+        thread.join(0.05)
+    assert ended == ["pause", "program"]
+
+
+def test_threads_of_a_run_have_its_scope() -> None:
+    scope = run_scope.RunScope()
+    scopes: list[run_scope.RunScope] = []
+    with run_scope.entered(scope), threads.ThreadPool(1) as pool:
+        pool.submit(lambda: scopes.append(current_scope())).result()
+        list(pool.map(lambda _: scopes.append(current_scope()), [1]))
+        background = threads.new_thread(lambda: scopes.append(current_scope()), "background")
+        background.start()
+        background.join()
+    assert scopes == [scope] * 3
+    assert current_scope() is not scope
 
 
 def test_connections_are_kept_and_cookies_are_not() -> None:

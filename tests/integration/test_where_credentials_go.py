@@ -20,6 +20,7 @@ from relnox.errors import Blocked, Failed
 from relnox.indexes import Indexes, client, credential_files, credentials, targets, trusted_publishing
 from relnox.indexes.listings import IndexFile
 from relnox.system import network
+from relnox.system.run_scope import current_scope
 from relnox.system.secrets import Secret, masked
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _serving() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _no_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "_read_auth", {})
+    monkeypatch.setattr(current_scope(), "read_auth", {})
 
 
 def listed(url: str) -> IndexFile:

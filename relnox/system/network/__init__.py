@@ -40,6 +40,7 @@ from relnox.system.network.failures import TransientError, cause_of, describe_er
 from relnox.system.network.proxies import Proxy
 from relnox.system.network.sending import send_once
 from relnox.system.network.watching import Watch, active_requests, cancel_all
+from relnox.system.run_scope import current_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,8 +82,6 @@ T = TypeVar("T")
 _MAX_REDIRECTS = 5
 
 _concurrent_reads = threading.BoundedSemaphore(16)
-_read_auth: dict[str, Callable[[PreparedRequest], PreparedRequest]] = {}
-"""Maps each origin to the function that adds credentials to requests that `get` sends there."""
 
 
 def get(  # noqa: PLR0913 - a request
@@ -136,8 +135,8 @@ def get(  # noqa: PLR0913 - a request
 
 
 def authenticate_reads(url: str, auth: Callable[[PreparedRequest], PreparedRequest]) -> None:
-    """Make `get` add credentials to its requests to the origin of a URL, and to no other origin."""
-    _read_auth[origin_of(url)] = auth
+    """Make `get` add credentials to its requests to the origin of a URL in this run, and to no other origin."""
+    current_scope().read_auth[origin_of(url)] = auth
 
 
 def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
@@ -169,8 +168,9 @@ def _follow_redirects(
     """Call `send` with the URL and each redirect target that may be followed; return the last response."""
     first = url
     for _ in range(_MAX_REDIRECTS):
-        may_authenticate = _read_auth and same_origin(first, url) and is_encrypted(url)
-        response = send(url, _read_auth.get(origin_of(url)) if may_authenticate else None)
+        read_auth = current_scope().read_auth
+        may_authenticate = read_auth and same_origin(first, url) and is_encrypted(url)
+        response = send(url, read_auth.get(origin_of(url)) if may_authenticate else None)
         if not response.is_redirect:
             return response
         target = _redirect_target(url, response.headers["Location"])

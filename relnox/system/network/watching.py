@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relnox.system.network.failures import TransientError, interrupted
+from relnox.system.run_scope import current_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +25,8 @@ MIN_RATE = 1024
 """The minimum average rate of a request over its read timeout, in bytes per second."""
 _POLL_INTERVAL = 0.1
 
-_active: set[Watch | threading.Event] = set()
-"""The active requests and pauses of all threads."""
+_active: set[Watch] = set()
+"""The active requests of all runs."""
 _request_added = threading.Event()
 _starting = threading.Lock()
 _threads: list[threading.Thread] = []
@@ -60,6 +61,7 @@ class Watch:
 
     def __enter__(self) -> Self:
         _active.add(self)
+        current_scope().requests.add(self)
         _this_thread.watch = self
         _request_added.set()
         if not _threads or not _threads[-1].is_alive():  # after a fork there is none
@@ -71,6 +73,7 @@ class Watch:
         with self._lock:
             self._finished = True
             self._close_socket()
+        current_scope().requests.discard(self)
         _active.discard(self)
 
     @property
@@ -188,22 +191,23 @@ def watch_of_this_thread() -> Watch | None:
 @contextlib.contextmanager
 def interruptible_pause(woken: threading.Event) -> Iterator[None]:
     """Let `cancel_all` set an event, which ends a pause, while the block runs."""
-    _active.add(woken)
+    pauses = current_scope().requests
+    pauses.add(woken)
     try:
         yield
     finally:
-        _active.discard(woken)
+        pauses.discard(woken)
 
 
 def cancel_all() -> None:
-    """End all active requests and pauses, in all threads."""
-    for request_or_pause in tuple(_active):
+    """End all active requests and pauses, in all threads of the run."""
+    for request_or_pause in tuple(current_scope().requests):
         request_or_pause.set()
 
 
 def active_requests() -> int:
     """Return the number of active requests in all threads, not counting pauses."""
-    return sum(isinstance(active, Watch) for active in tuple(_active))
+    return len(_active)
 
 
 def _start_watcher() -> None:
@@ -219,7 +223,7 @@ def _watch_requests() -> None:
     while True:
         _request_added.wait()
         _request_added.clear()
-        while requests := [active for active in tuple(_active) if isinstance(active, Watch)]:
+        while requests := tuple(_active):
             time.sleep(_POLL_INTERVAL)
             now = time.monotonic()
             for request in requests:
