@@ -24,6 +24,7 @@ __all__ = [
     "check_front_end",
     "check_import",
     "check_registration",
+    "error_text",
     "find_task",
     "importer_of",
     "is_noxfile",
@@ -133,9 +134,17 @@ def _defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
         raise Blocked(error.code, f"defaults of {task}: {error.message}", fix=error.fix) from None
 
 
+def error_text(code: str, message: str, fix: str) -> str:
+    """Return the text of an error that nox or invoke prints unescaped."""
+    from relnox.core.escaping import escape_line
+
+    lines = f"error: {message} [{code}]\nfix: {fix}".split("\n")
+    return "\n".join(map(escape_line, lines))
+
+
 def startup_error(code: str, message: str, fix: str) -> SystemExit:
     """Return an exception that makes nox or invoke exit with this error and no traceback."""
-    return SystemExit(f"error: {message} [{code}]\nfix: {fix}")
+    return SystemExit(error_text(code, message, fix))
 
 
 def check_import(name: str, names: Iterable[str], importer: FrameType) -> None:

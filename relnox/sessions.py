@@ -421,7 +421,10 @@ def _installs_only(session: nox.Session) -> bool:
 
 
 def _configured_pythons() -> Sequence[str]:
-    """Return `[tool.relnox.verify] python` of the project; errors in the file are reported when a session runs."""
+    """Return `[tool.relnox.verify] python` of the project, without invalid ones.
+
+    Errors in the file are reported when a session runs: nox would print a session's name unescaped.
+    """
     import tomllib
 
     path = Path("pyproject.toml")
@@ -431,4 +434,8 @@ def _configured_pythons() -> Sequence[str]:
         return ()
     for key in ("tool", "relnox", "verify", "python"):
         value = value.get(key) if isinstance(value, dict) else None
-    return [version for version in value if isinstance(version, str)] if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    from relnox.core.settings.rules import python_version
+
+    return [version for version in value if isinstance(version, str) and python_version(version) is None]

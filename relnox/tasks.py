@@ -330,7 +330,7 @@ def _is_own(task: object) -> bool:
 
 def _invoke_error(code: str, message: str, fix: str) -> Exit:
     """Return an exception that makes invoke exit with this error and no traceback."""
-    return Exit(f"error: {message} [{code}]\nfix: {fix}", code=ExitCode.BLOCKED.value)
+    return Exit(importing.error_text(code, message, fix), code=ExitCode.BLOCKED.value)
 
 
 def _duplicate_name_error(name: str, attribute: str) -> Exit:
