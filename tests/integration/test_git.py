@@ -12,6 +12,7 @@ from projects import commit_all, git, remote_of, repository, single, write
 from relnox.core.bump.changes import NewTag
 from relnox.errors import Blocked, Failed
 from relnox.source.git import changes, cloning, find_repository, remotes
+from relnox.source.git.repository import state_queries
 from relnox.system import process
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def test_the_state_of_a_clean_checkout(root: Path) -> None:
 
 def test_queries_that_were_started_early_answer_once(root: Path) -> None:
     here = checkout(root)
-    with here.reading_ahead("*.md"):
+    with here.reading_ahead(*state_queries("*.md")):
         expected = checkout(root).read_state()
         wait_for_end_of_children()
         write(root, {"later.md": "x"})

@@ -89,7 +89,11 @@ class Project(Record):
 
     def reading_ahead(self) -> AbstractContextManager[None]:
         """Start reading `state` and `tracked_files`, which git does while modules are imported."""
-        return self.git.reading_ahead(*_LISTED_FILES) if self.git is not None else nullcontext()
+        if self.git is None:
+            return nullcontext()
+        from relnox.source.git.repository import state_queries
+
+        return self.git.reading_ahead(*state_queries(*_LISTED_FILES))
 
     @cached_property
     def known_tags(self) -> KnownTags:

@@ -1,32 +1,29 @@
-"""Git commands in one checkout: running them, and queries of files, commits and refs."""
+"""Queries of one checkout: its files, commits and refs."""
 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox.core.records import replace
 from relnox.errors import Failed
-from relnox.source.git.environment import git_variables
 from relnox.source.git.parsing import GitState, parse_refs, parse_status, parse_tags
+from relnox.source.git.runner import GitRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from relnox.source.git.object_reader import ObjectReader
-    from relnox.system import process
+    from relnox.source.git.runner import Query
 
 
-_STATUS = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
-_REFS = ("show-ref", "--head", "--tags", "--dereference")
-_SETTINGS = ("config", "-z", "--list")
+_STATUS: Query = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
+_REFS: Query = ("show-ref", "--head", "--tags", "--dereference")
+_SETTINGS: Query = ("config", "-z", "--list")
 
 
-class Git:
-    """Runs git in one checkout; paths are relative to `root`, a folder in the checkout.
+class Git(GitRunner):
+    """Queries of one checkout; paths are relative to `root`, a folder in the checkout.
 
     Args:
         root: The folder in which git is run.
@@ -38,111 +35,11 @@ class Git:
     def __init__(
         self, root: Path, prefix: str = "", *, private: Path | None = None, shallow: bool | None = None
     ) -> None:
-        self.root = root
+        super().__init__(root)
         self.prefix = prefix
         self._private = private
         self._shallow = shallow
         self._settings: dict[str, str | None] | None = None
-        self._queries: dict[tuple[str, ...], Callable[[], process.Completed]] = {}
-        self._object_reader: ObjectReader | None = None
-
-    # --- processes
-
-    def run(  # noqa: PLR0913 - the parameters of `process.run`
-        self,
-        *arguments: str,
-        stdin: str | bytes | None = None,
-        stderr: bool = True,
-        timeout: float | None = None,
-        on_start: Callable[[int], None] | None = None,
-        umask: int = -1,
-        outlives: bool = True,
-        variables: Mapping[str, str] = MappingProxyType({}),
-    ) -> process.Completed:
-        """Run a git command in this checkout without checking its exit status; see `process.run`.
-
-        By default, git continues if relnox is killed, since it must not be stopped while it changes the
-        repository.
-        """
-        from relnox.system import process  # takes 2 ms, and a project outside git needs none
-
-        if not stderr and stdin is None and (result := self._queries.pop(arguments, None)) is not None:
-            return result()
-        return process.run(
-            ["git", *arguments],
-            cwd=self.root,
-            env={**git_variables(), **variables},
-            stdin=stdin,
-            stderr=stderr,
-            timeout=timeout,
-            on_start=on_start,
-            umask=umask,
-            outlives=outlives,
-            newlines="-z" not in arguments,
-        )
-
-    @contextmanager
-    def reading_ahead(self, *files: str) -> Iterator[None]:
-        """Run the queries that a plan begins with at the same time, while the `with` block is executed.
-
-        The first call of `read_state`, `settings` and `tracked_files_named` in the block gets the answer. The
-        block must not change the repository before that.
-
-        Args:
-            files: The arguments of `tracked_files_named`.
-        """
-        from relnox.system import process
-
-        with ExitStack() as stack:
-            for query in (_STATUS, _REFS, _SETTINGS, ("ls-files", "-z", *_pathspecs(files))):
-                result = process.in_background(
-                    ["git", *query], cwd=self.root, env=git_variables(), newlines="-z" not in query
-                )
-                self._queries[query] = stack.enter_context(result)
-            try:
-                yield
-            finally:
-                self._queries.clear()
-
-    def open_object_reader(self) -> None:
-        """Answer queries of object ids with one process until `close_object_reader` is called."""
-        from relnox.source.git.object_reader import ObjectReader
-
-        self._object_reader = self._object_reader or ObjectReader(self.root)
-
-    def close_object_reader(self) -> None:
-        """End the process that `open_object_reader` made possible."""
-        reader, self._object_reader = self._object_reader, None
-        if reader is not None:
-            reader.close()
-
-    def read_output(self, *arguments: str) -> str:
-        """Run a git command and return its standard output, without surrounding white space.
-
-        Raises:
-            Failed: The command failed.
-        """
-        return self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output.strip()
-
-    def read_names(self, *arguments: str) -> list[str]:
-        """Run a git command that prints the names of refs or remotes, one per line, and return the names.
-
-        Lines are split at line feeds only, since names may contain other Unicode white space.
-
-        Raises:
-            Failed: The command failed.
-        """
-        listing = self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output
-        return [name for name in listing.split("\n") if name]
-
-    def read_entries(self, command: str, *arguments: str) -> list[str]:
-        """Run a git command that lists files, with the option `-z`, and return the entries that it prints.
-
-        Raises:
-            Failed: The command failed.
-        """
-        listing = self.run(command, "-z", *arguments, stderr=False).check(f"git {command}").output
-        return [entry for entry in listing.split("\0") if entry]
 
     # --- the checkout
 
@@ -197,6 +94,10 @@ class Git:
         """Return the tracked files in the whole checkout whose names match a glob, relative to the root."""
         return tuple(sorted(self.read_entries("ls-files", *_pathspecs(names))))
 
+    def filter_untracked(self, files: set[str]) -> set[str]:
+        """Return those of the files that exist and are not in the index."""
+        return {name for name in files.difference(self.read_entries("ls-files")) if (self.root / name).exists()}
+
     def filter_ignored(self, files: Iterable[str]) -> set[str]:
         """Return those of the files that git ignores."""
         ignored = self.run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)
@@ -240,7 +141,7 @@ class Git:
             Failed: The repository has no commit.
         """
         names = list(files)
-        ids = self._object_ids(["HEAD^{commit}", *(f"HEAD:{self.prefix}{name}" for name in names)])
+        ids = self.object_ids_of(["HEAD^{commit}", *(f"HEAD:{self.prefix}{name}" for name in names)])
         head = ids.pop(0)
         if head is None:
             raise Failed(
@@ -274,11 +175,11 @@ class Git:
 
     def head(self) -> str | None:
         """Return the full id of the current commit, or None before the first commit."""
-        return self._object_id("HEAD^{commit}")
+        return self.object_id_of("HEAD^{commit}")
 
     def resolve_commit(self, revision: str) -> str | None:
         """Return the full id of the commit that a revision names, or None if this clone does not have it."""
-        return self._object_id(f"{revision}^{{commit}}")
+        return self.object_id_of(f"{revision}^{{commit}}")
 
     def head_and_branch(self) -> tuple[str | None, str | None]:
         """Return the full id of the current commit and the full name of the current branch; either may be None."""
@@ -291,7 +192,7 @@ class Git:
 
     def parent_commit(self, commit: str = "HEAD") -> str | None:
         """Return the full id of a commit's first parent, or None if this clone has no such parent."""
-        return self._object_id(f"{commit}^^{{commit}}")
+        return self.object_id_of(f"{commit}^^{{commit}}")
 
     def read_file_at(self, commit: str, name: str) -> str | None:
         """Return the text of a file in a commit, or None if the commit does not contain the file."""
@@ -354,7 +255,9 @@ class Git:
         An empty name is the root.
         """
         names = list(names)
-        return dict(zip(names, self._object_ids([f"{commit}:{self.prefix}{name}" for name in names]), strict=True))
+        return dict(
+            zip(names, self.object_ids_of([f"{commit}:{self.prefix}{name}" for name in names]), strict=True)
+        )
 
     # --- refs
 
@@ -373,7 +276,7 @@ class Git:
 
         A tag that does not exist may be taken for another ref whose name ends with `refs/tags/` and its name.
         """
-        return dict(zip(names, self._object_ids([f"refs/tags/{name}^{{}}" for name in names]), strict=True))
+        return dict(zip(names, self.object_ids_of([f"refs/tags/{name}^{{}}" for name in names]), strict=True))
 
     def tag_subject(self, name: str) -> str:
         """Return the first line of a tag's message."""
@@ -398,35 +301,12 @@ class Git:
 
     # --- details
 
-    def _object_ids(self, revisions: Sequence[str]) -> list[str | None]:
-        """Return the full id of the object that each revision names, or None if this clone does not have it."""
-        lines = [revision for revision in revisions if "\n" not in revision]
-        if self._object_reader is not None and len(lines) == len(revisions):
-            return self._object_reader.object_ids(lines)
-        request = "".join(f"{line}\n" for line in lines)
-        objects = self.run("cat-file", "--batch-check=%(objectname)", stdin=request, stderr=False)
-        answers = objects.check("git cat-file").output.split("\n")[: len(lines)]
-        ids = dict(
-            zip(lines, (None if answer.endswith(" missing") else answer for answer in answers), strict=True)
-        )
-        return [ids[revision] if revision in ids else self._object_id(revision) for revision in revisions]
-
     def _is_blob(self, name: str, object_id: str | None) -> bool:
         """Return whether an object is the content of a regular file, or both do not exist."""
         path = self.root / name
         if object_id is None or path.is_symlink() or not path.is_file():
             return object_id is None and not os.path.lexists(path)
         return blob_id(path.read_bytes(), object_id) == object_id
-
-    def _object_id(self, revision: str) -> str | None:
-        if self._object_reader is not None and "\n" not in revision:
-            return self._object_reader.object_ids([revision])[0]
-        answer = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, stderr=False)
-        return answer.output.strip() or None if answer.returncode == 0 else None
-
-    def filter_untracked(self, files: set[str]) -> set[str]:
-        """Return those of the files that exist and are not in the index."""
-        return {name for name in files.difference(self.read_entries("ls-files")) if (self.root / name).exists()}
 
     def _status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
         """Run `git status`; return its header, and the changed and untracked files below the root."""
@@ -437,6 +317,11 @@ class Git:
     def _below_root(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the files below the root, sorted and relative to the root; files outside it are dropped."""
         return tuple(sorted(name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)))
+
+
+def state_queries(*names: str) -> tuple[Query, ...]:
+    """Return the queries of `Git.read_state`, `Git.settings`, and `Git.tracked_files_named` for these names."""
+    return _STATUS, _REFS, _SETTINGS, ("ls-files", "-z", *_pathspecs(names))
 
 
 def _pathspecs(names: Iterable[str]) -> tuple[str, ...]:
