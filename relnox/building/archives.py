@@ -72,10 +72,7 @@ class Archive:
     """A wheel or an sdist.
 
     Attributes:
-        path: The path of the file.
-        kind: `sdist` or `wheel`.
         name: Normalized name (PEP 503), from the file name.
-        version: The version in the file name.
         tags: The tags in the file name of a wheel; empty for an sdist.
         name_in_metadata: `Name` of the metadata, as written.
         version_in_metadata: `Version` of the metadata, as written.

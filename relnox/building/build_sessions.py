@@ -52,7 +52,6 @@ class BuildSession(ABC):
     """The environment and the processes in which the hooks of one archive, or of both archives of a package, run.
 
     Attributes:
-        context: The context of the hooks.
         requirement_sets: The requirements passed to each call of `get_environment`, sorted.
     """
 

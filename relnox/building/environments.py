@@ -41,12 +41,7 @@ _PIP_WITH_UPLOADED_PRIOR_TO = Version("26.0")
 
 
 class Environment(Record):
-    """A virtual environment.
-
-    Attributes:
-        folder: The root folder of the environment.
-        python: The path of its interpreter.
-    """
+    """A virtual environment."""
 
     folder: Path
     python: Path

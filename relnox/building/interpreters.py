@@ -26,7 +26,6 @@ class Interpreter(Record):
     """A Python interpreter on this machine.
 
     Attributes:
-        path: The path of the executable.
         version: The full version, such as `3.12.1`.
     """
 

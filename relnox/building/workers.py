@@ -145,11 +145,7 @@ class ForkServer:
 
 
 class Fork:
-    """A fork of a warm process that can run several programs one after another.
-
-    Args:
-        server: The warm process.
-    """
+    """A fork of a warm process that can run several programs one after another."""
 
     def __init__(self, server: ForkServer) -> None:
         self.server = server

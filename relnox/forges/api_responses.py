@@ -28,7 +28,6 @@ class Answer(Record, kw_only=True):
     """A response from the API of a forge that is not a server error.
 
     Attributes:
-        status: The HTTP status.
         text: The forge's explanation of an error on one line, or an empty string if the request succeeded.
         document: The JSON document of a successful response, or None if there is none.
         next_url: The URL of the next page, or an empty string if this is the last page.

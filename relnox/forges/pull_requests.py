@@ -30,11 +30,7 @@ class PullRequest(Record, kw_only=True):
     """A pull request; a merge request on GitLab.
 
     Attributes:
-        number: The number of the pull request in the repository.
         url: The URL of its web page.
-        title: The title.
-        body: The description.
-        state: The state.
         head: The short name of the branch to merge.
         head_commit: The hash of the last commit of that branch.
         base: The short name of the branch to merge into.

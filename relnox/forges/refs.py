@@ -23,7 +23,6 @@ class FileChange(Record):
     Attributes:
         path: The path from the root of the repository, with slashes.
         content: The new content, or None to delete the file.
-        executable: Whether the file is executable.
     """
 
     path: str

@@ -30,7 +30,6 @@ class Location(Record, kw_only=True):
     """The location of a repository on a forge.
 
     Attributes:
-        kind: The kind of forge.
         host: The host, with the port if it is not the default one.
         path: The path of the repository, `owner/name`; on GitLab it may have several groups.
         api: The URL of the API, without a slash at the end.

@@ -24,11 +24,7 @@ _POLL_INTERVAL = 2.0
 
 
 class Repository(ABC):
-    """The base class of the operations on refs, pull requests and runs.
-
-    Args:
-        api: The API of the forge for the repository.
-    """
+    """The base class of the operations on refs, pull requests and runs."""
 
     name: ClassVar[str]
     """The name of the forge, for messages, such as `GitHub`."""

@@ -41,9 +41,7 @@ class Run(Record, kw_only=True):
         id: The ID of the run, which is greater than those of earlier runs.
         url: The URL of its web page.
         ref: The short name of the branch or tag.
-        commit: The hash of the commit that it runs on.
         event: The event that started it, as named by the forge, such as `workflow_dispatch`.
-        status: The status.
     """
 
     id: int

@@ -26,11 +26,8 @@ class IndexFile:
     """A file in a listing.
 
     Attributes:
-        filename: The file name.
-        url: The URL to download the file from.
         sha256: The hex digest, or None if it is not listed.
         upload_time: The time of the upload in UTC, or None if it is not listed (PEP 700).
-        yanked: Whether the file is yanked (PEP 592).
         provenance: The URL of the provenance (PEP 740), or None if there is none.
     """
 

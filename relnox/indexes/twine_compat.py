@@ -26,10 +26,6 @@ __all__ = ["MultipartEncoder", "form_fields", "upload_form"]
 def form_fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str]]:
     """Return the names and values of the form fields of an upload: the metadata and digests of a file.
 
-    Args:
-        path: The path of the file.
-        attestations: The paths of its attestations (PEP 740).
-
     Raises:
         Failed: The metadata of the file is not valid.
     """

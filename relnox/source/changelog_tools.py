@@ -31,7 +31,6 @@ class ChangelogRelease(Record):
     Attributes:
         folder: The folder with the tool's settings.
         version: The version, or names and versions if packages with different versions share the changelog.
-        tag: The tag of the release.
         tag_prefix: The prefix of the tags of the released packages, or None if all tags are of them.
         other_commits: The ids of the commits that change none of the released packages and are left out.
         changelog: The changelog, relative to the root, or None for the one in `folder`.

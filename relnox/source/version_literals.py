@@ -47,7 +47,6 @@ class VersionLiterals(Record):
 
     Attributes:
         workspace: The packages, with the literals added to their locations.
-        locations: The literals.
         mentions: Maps each package name to the other files that contain the package's version.
     """
 

@@ -26,8 +26,6 @@ class Action(ABC, Generic[S]):
 
     Attributes:
         policy: The policy class that runs with this step need (`relnox.steps.policy`), or None.
-        step: The step to execute.
-        run: The run that executes it.
         result: The value that other steps read (`Run.result`); set by `check` (if it skips the step) or `apply`.
         warnings: Warnings about the files that the action creates.
     """

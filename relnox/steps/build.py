@@ -42,7 +42,6 @@ class BuiltPackage(Record, kw_only=True):
     """The archives of a package in the output folder.
 
     Attributes:
-        package: Its name.
         files: The archives, the sdist first.
         requires: The values of `Requires-Dist` in the metadata of the wheels.
         inputs: The inputs of the build, or None if they are not recorded.

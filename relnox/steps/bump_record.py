@@ -44,7 +44,6 @@ class Pending(Record, kw_only=True):
 
     Attributes:
         request: The options of the bump; only a command with the same options may resume it.
-        steps: The steps.
         head: The commit before the bump, or None outside git and before the first commit.
         run: The number of the CI run, if it is part of the new versions.
     """

@@ -21,11 +21,7 @@ _FOLDER_NAME = "due-hooks"
 
 
 class NewDueHook(Record, kw_only=True):
-    """A hook that was recorded as due by this run, and not by an earlier one.
-
-    Attributes:
-        key: The key of the step that runs the hook.
-    """
+    """A hook that was recorded as due by this run, and not by an earlier one."""
 
     key: str
 

@@ -22,7 +22,6 @@ class Commit(Step, kw_only=True):
     """Commit exactly these files, whatever else is staged.
 
     Attributes:
-        message: The commit message.
         files: The files, each with the SHA-256 of its content in hex, or None for a removed file.
         time: The time of the commit in seconds since 1970; None for the present time.
     """

@@ -29,9 +29,7 @@ class RunHook(Step, kw_only=True):
     """Run a hook of the project.
 
     Attributes:
-        event: The event.
         number: The position of the hook among the hooks of the event, from 1.
-        hook: The hook.
         of: The task that has the event.
         packages: The packages that take part.
         index: The index of the release, or None before it is published.

@@ -11,11 +11,7 @@ _CONCURRENT_LOGINS = 8
 
 
 class LogIn(Step, kw_only=True):
-    """Get upload tokens for all projects from an index, before any of them is uploaded.
-
-    Attributes:
-        packages: The names of the projects.
-    """
+    """Get upload tokens for all projects from an index, before any of them is uploaded."""
 
     key = "log in"
     publishes = True

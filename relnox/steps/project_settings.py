@@ -19,7 +19,6 @@ class InstallerSettings(Record):
 
     Attributes:
         only_index: The URL of the only index to use, or None to use the configuration of pip and uv.
-        uv: The settings of uv that apply to builds.
     """
 
     only_index: str | None = None

@@ -28,10 +28,6 @@ class CommitToBranch(Step, kw_only=True):
     """Commit files to a branch of the forge, which is created or replaced.
 
     Attributes:
-        on: The remote.
-        branch: Short name of the branch.
-        parent: The commit's parent.
-        message: The commit's message.
         edits: The edits, with paths from the root of the project, and contents as they are committed.
         prefix: Path of the project's root in the repository, empty or ending in a slash.
         executable: The paths of the edited files that are executable.
@@ -125,10 +121,8 @@ class OpenPullRequest(Step, kw_only=True):
     """Open the pull request of a branch, or update the open one.
 
     Attributes:
-        on: The remote.
         head: Short name of the branch to merge.
         base: Short name of the branch to merge into.
-        name: The title.
         body: The description, in Markdown.
     """
 

@@ -29,8 +29,6 @@ class PushTags(Step, kw_only=True):
     """Push a few tags in one transaction.
 
     Attributes:
-        to: The remote.
-        tags: The tags, each with its commit.
         created: Tags that this plan creates; they are deleted here if the remote rejects them.
     """
 

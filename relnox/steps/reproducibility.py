@@ -31,11 +31,7 @@ _export_lock = threading.Lock()
 
 
 class CheckReproducibility(Step, kw_only=True):
-    """Build a package again with another path, umask, time zone, locale and file times, and compare byte by byte.
-
-    Attributes:
-        build: The first build.
-    """
+    """Build a package again with another path, umask, time zone, locale and file times, and compare archives."""
 
     runs_project_code = True
     concurrent = True

@@ -45,7 +45,6 @@ class Run:
     (`Pending`), `StageRunner`, `ArchiveLimits`, `InstallerSettings`, `PackageFolders`.
 
     Attributes:
-        plan: The plan.
         root: The project's folder; paths of steps are relative to it.
         private: The folder for relnox's own data that later runs need.
         git: The checkout, or None outside git.

@@ -13,9 +13,6 @@ class StartRun(Step, kw_only=True):
     """Start a workflow on a tag, once.
 
     Attributes:
-        workflow: File name of the workflow.
-        tag: The tag.
-        commit: The commit to which the tag points.
         on: The remote that has the tag, and whose forge has the workflow.
     """
 

@@ -18,7 +18,6 @@ class UndoBump(Step, kw_only=True):
     Attributes:
         commit: The commit to remove; None if the files were only edited.
         parent: The commit of a release to remove as well, before its development version.
-        tags: The tags to delete.
         edits: The reverse edits.
     """
 

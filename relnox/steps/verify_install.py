@@ -37,7 +37,6 @@ class VerifyInstall(Step, kw_only=True):
         python: The Python, such as `3.12`; empty for the running one.
         siblings: Packages of the same release that it needs; installed from the release's files too.
         others: Projects whose wheels are available in a folder; installed from there if required.
-        checks: The checks to run.
         skip: The reason to skip it; None to run it.
     """
 

@@ -42,7 +42,6 @@ class Completed(Record):
     """A program that ended.
 
     Attributes:
-        argv: The program and its arguments.
         returncode: The exit status, or the negative signal number if a signal ended the program.
         output: The text that it printed to standard output and, unless `stderr=False`, to standard error.
     """

@@ -35,9 +35,7 @@ class Response(NamedTuple):
     """A response with a plain-text body.
 
     Attributes:
-        status: The HTTP status.
         text: The body. For errors it is the reason in the status line, too, since clients print one or the other.
-        headers: Additional headers.
     """
 
     status: int

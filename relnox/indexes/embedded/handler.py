@@ -63,10 +63,6 @@ class Handler(Connection):
     def receive_upload(self, body: Body, boundary: str) -> Response:
         """Read, check and store an upload, and return the response.
 
-        Args:
-            body: The body of the request.
-            boundary: The boundary of the form in it.
-
         Raises:
             RelnoxError: The upload is not accepted; the message becomes the response.
             OSError: The file cannot be stored.

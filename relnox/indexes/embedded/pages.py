@@ -33,25 +33,14 @@ def negotiate(accept: str | None) -> Format:
 
 
 def project_list(projects: Sequence[str], format_: Format) -> str:
-    """Render the page that lists all projects.
-
-    Args:
-        projects: The normalized names of the projects.
-        format_: The format.
-    """
+    """Render the page that lists all projects."""
     if format_ is Format.JSON:
         return _json({"projects": [{"name": project} for project in projects]})
     return _html("Simple index", [_anchor(f"{project}/", {}, project) for project in projects])
 
 
 def project_page(project: str, files: Sequence[StoredFile], format_: Format) -> str:
-    """Render the page of a project.
-
-    Args:
-        project: The normalized name of the project.
-        files: The files of the project.
-        format_: The format.
-    """
+    """Render the page of a project."""
     if format_ is Format.JSON:
         versions = [str(version) for version in sorted({file.version for file in files})]
         return _json({"name": project, "versions": versions, "files": [_json_file(file) for file in files]})

@@ -51,11 +51,6 @@ class Rules(Record, kw_only=True):
     def check_file(self, filename: str, incoming: IncomingFile, store: Store) -> None:
         """Check a file whose name does not exist on the index yet.
 
-        Args:
-            filename: The name of the file.
-            incoming: The uploaded file.
-            store: The files of the index.
-
         Raises:
             Blocked: The file breaks a rule; the message is that of PyPI.
         """

@@ -82,11 +82,7 @@ class Store:
         return sorted({project for _, project, _ in self._entries()})
 
     def files(self, project: str) -> list[StoredFile]:
-        """Return the files of a project, sorted by version and then by name.
-
-        Args:
-            project: The normalized name of the project.
-        """
+        """Return the files of a project, sorted by version and then by name."""
         candidates = [self.find(filename) for filename, name, _ in self._entries() if name == project]
         stored = [file for file in candidates if file is not None]
         return sorted(stored, key=lambda file: (file.version, file.filename))

@@ -29,10 +29,7 @@ class StoredFile:
     """A stored wheel or sdist, with the values in its file name and in `upload.json`.
 
     Attributes:
-        filename: The file name.
         project: The normalized name of the project (PEP 503).
-        version: The version.
-        size: The file size in bytes.
         sha256: The hex digest of the file.
         blake2_256: The hex digest of the file by BLAKE2b with 32 bytes.
         upload_time: The time of the upload in UTC as ISO 8601 with microseconds (PEP 700).

@@ -19,13 +19,7 @@ _DIGEST_FIELDS = {"sha256_digest": "sha256", "blake2_256_digest": "blake2_256"}
 
 
 class Upload:
-    """An upload that was received completely, but is not stored yet.
-
-    Args:
-        form: The form fields.
-        incoming: The uploaded file.
-        index: The index that received it.
-    """
+    """An upload that was received completely, but is not stored yet."""
 
     def __init__(self, form: Form, incoming: IncomingFile, index: EmbeddedIndex) -> None:
         self.form = form

@@ -48,7 +48,6 @@ class PlannedTree(NamedTuple):
     """The tree of HEAD with edited files.
 
     Attributes:
-        id: The object id of the tree.
         files: The files that differ from HEAD, as git would store them (after filters and line-end conversion).
     """
 
