@@ -156,9 +156,9 @@ class GitHub(Forge):
             verified=self._field(document, "verification.verified", flag),
         )
 
-    def _requests_query(self, head: str, state: PullRequestState | None) -> Mapping[str, str]:
+    def _requests_query(self, head: str, *, only_open: bool) -> Mapping[str, str]:
         return {
-            "state": "all" if state is None else "open" if state is PullRequestState.OPEN else "closed",
+            "state": "open" if only_open else "all",
             "head": f"{self._owner}:{head}",
             "sort": "created",
             "direction": "desc",
@@ -201,7 +201,6 @@ class GitHub(Forge):
             body=self._optional_text(document, "body"),
             state=PullRequestState.OPEN if is_open else closed_state,
             head=self._field(document, "head.ref", text),
-            head_commit=self._field(document, "head.sha", commit_id),
             base=self._field(document, "base.ref", text),
             conflicts=not mergeable if isinstance(mergeable, bool) else None,
         )

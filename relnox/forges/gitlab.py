@@ -34,11 +34,6 @@ _STATES = {
     "merged": PullRequestState.MERGED,
     "closed": PullRequestState.CLOSED_UNMERGED,
 }
-_QUERIES = {
-    PullRequestState.OPEN: "opened",
-    PullRequestState.MERGED: "merged",
-    PullRequestState.CLOSED_UNMERGED: "closed",
-}
 _STATUSES = {
     "running": RunStatus.RUNNING,
     "canceling": RunStatus.RUNNING,
@@ -168,10 +163,10 @@ class GitLab(Forge):
 
     # --- merge requests
 
-    def _requests_query(self, head: str, state: PullRequestState | None) -> Mapping[str, str]:
+    def _requests_query(self, head: str, *, only_open: bool) -> Mapping[str, str]:
         return {
             "source_branch": head,
-            "state": "all" if state is None else _QUERIES[state],
+            "state": "opened" if only_open else "all",
             "order_by": "created_at",
             "sort": "desc",
             "per_page": _PAGE_SIZE,
@@ -198,7 +193,6 @@ class GitLab(Forge):
             body=self._optional_text(document, "description"),
             state=_STATES[status],
             head=self._field(document, "source_branch", text),
-            head_commit=self._field(document, "sha", commit_id),
             base=self._field(document, "target_branch", text),
             conflicts=None if undecided else self._field(document, "has_conflicts", flag),
         )

@@ -32,7 +32,6 @@ class PullRequest(Record, kw_only=True):
     Attributes:
         url: The URL of its web page.
         head: The short name of the branch to merge.
-        head_commit: The hash of the last commit of that branch.
         base: The short name of the branch to merge into.
         conflicts: Whether it has merge conflicts, or None if the forge has not determined that (yet).
     """
@@ -43,7 +42,6 @@ class PullRequest(Record, kw_only=True):
     body: str
     state: PullRequestState
     head: str
-    head_commit: str
     base: str
     conflicts: bool | None
 
@@ -58,25 +56,25 @@ class PullRequests(Repository):
     """Maps GitHub's names of the fields of a pull request to the forge's names, if they differ."""
     change_method: ClassVar[str] = "PATCH"
 
-    def pull_requests(
-        self, head: str, *, state: PullRequestState | None = PullRequestState.OPEN
-    ) -> tuple[PullRequest, ...]:
-        """Return the pull requests of a branch of this repository (not of forks), newest first.
+    def pull_requests(self, head: str, *, only_open: bool = True) -> tuple[PullRequest, ...]:
+        """Return the pull requests of a branch (by its short name) of this repository, newest first.
 
-        Args:
-            head: The short name of the branch.
-            state: The state of the pull requests to return, or None for all.
+        Those of forks are left out.
         """
         requests: list[PullRequest] = []
-        for answer in self._api.pages(self.requests_path, self._requests_query(head, state)):
+        for answer in self._api.pages(self.requests_path, self._requests_query(head, only_open=only_open)):
             failure = f"cannot list {self.request_kind}s of {self.repository}"
             documents = self._list(self._document(answer, failure, "pull-requests: read"))
             requests += [self._pull_request(document) for document in documents if self._is_own(document)]
-        return tuple(request for request in requests if request.head == head and state in (None, request.state))
+        return tuple(
+            request
+            for request in requests
+            if request.head == head and (not only_open or request.state is PullRequestState.OPEN)
+        )
 
     @abstractmethod
-    def _requests_query(self, head: str, state: PullRequestState | None) -> Mapping[str, str]:
-        """Return the query parameters that list the pull requests of a branch in a state, newest first."""
+    def _requests_query(self, head: str, *, only_open: bool) -> Mapping[str, str]:
+        """Return the query parameters that list the pull requests of a branch, newest first."""
 
     @abstractmethod
     def _is_own(self, document: Any) -> bool:

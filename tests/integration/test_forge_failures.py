@@ -405,7 +405,7 @@ READS: dict[str, Callable[[Forge], Any]] = {
     "ref": lambda forge: forge.branch_head("main"),
     "pull request": lambda forge: forge.pull_request(1),
     "merged pull request": lambda forge: forge.pull_request(2),
-    "pull requests": lambda forge: forge.pull_requests("release", state=None),
+    "pull requests": lambda forge: forge.pull_requests("release", only_open=False),
     "run": lambda forge: forge.run(30433642),
     "runs": lambda forge: forge.runs(ref="refs/heads/main"),
 }

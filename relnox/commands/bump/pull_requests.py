@@ -103,7 +103,7 @@ def observe_target(observed: Observation, edits: tuple[Edit, ...], options: Opti
         forge.check_token()
     except Blocked as error:
         token_problem = error
-    requests = forge.pull_requests(head, state=None) if token_problem is None else ()
+    requests = forge.pull_requests(head, only_open=False) if token_problem is None else ()
     return Target(
         base=base,
         base_head=refs.get(base or ""),
