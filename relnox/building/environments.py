@@ -24,6 +24,7 @@ from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED
 from relnox.errors import Blocked
 from relnox.system import process
+from relnox.system.environment_variables import search_path
 from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
@@ -280,8 +281,5 @@ def find_installer(
 
 def find_uv() -> Path | None:
     """Return the path of uv, next to relnox's own interpreter or on PATH, or None if it is not installed."""
-    beside = Path(sys.executable).parent / ("uv.exe" if os.name == "nt" else "uv")
-    if beside.is_file():
-        return beside
-    path = shutil.which("uv")
+    path = shutil.which("uv", path=search_path(os.environ))
     return Path(path) if path else None

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.core.release import missing_modules
-from relnox.core.settings.build_settings import DEFAULT
 from relnox.core.text import listing
 from relnox.errors import Failed
 
@@ -69,36 +68,16 @@ class _IsolatedEnvAdapter(Record):
         return {"PATH": os.pathsep.join(path)}
 
 
-def build_sdist(
-    name: str, source: Path, output: Path, session: BuildSession, settings: BuildSettings = DEFAULT
-) -> Path:
-    """Build the sdist of a package into the existing folder `output`; the package's `name` is used in messages.
-
-    Raises:
-        Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
-    """
-    return _build_archive(name, "sdist", source, output, session, settings)
-
-
-def build_wheel(  # noqa: PLR0913, PLR0917 - the parameters of a build
-    name: str,
-    sdist: Path,
-    output: Path,
-    scratch: Path,
-    session: BuildSession,
-    settings: BuildSettings = DEFAULT,
-) -> Path:
-    """Build the wheel of a package from its sdist, which is unpacked into the empty folder `scratch`.
-
-    Raises:
-        Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
-    """
-    return _build_archive(name, "wheel", _unpack_sdist(sdist, scratch), output, session, settings)
-
-
-def _build_archive(  # noqa: PLR0913, PLR0917 - as above
+def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
     name: str, kind: Kind, source: Path, output: Path, session: BuildSession, settings: BuildSettings
 ) -> Path:
+    """Build an sdist, or a wheel from an unpacked sdist, into the existing folder `output`.
+
+    The package's `name` is used in messages.
+
+    Raises:
+        Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
+    """
     import build
 
     # A new dict for every call, since hooks may change it.
@@ -180,7 +159,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
             on_line(text)
 
 
-def _unpack_sdist(sdist: Path, into: Path) -> Path:
+def unpack_sdist(sdist: Path, into: Path) -> Path:
     """Unpack an sdist and return its top-level folder; raise `Failed` if a member's path is outside the folder."""
     try:
         with tarfile.open(sdist) as archive:

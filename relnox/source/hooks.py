@@ -6,16 +6,16 @@ import json
 import os
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox.errors import Failed
 from relnox.system import process
-from relnox.system.environment_variables import clean_environment
+from relnox.system.environment_variables import clean_environment, search_path
 from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from relnox.core.settings.hook_settings import Hook
 
@@ -115,12 +115,11 @@ def _hook_variables(
     hook: Hook, event: Mapping[str, Any], path: Path, variables: Mapping[str, str]
 ) -> dict[str, str]:
     running = [*filter(None, os.environ.get(RUNNING_HOOKS_VARIABLE, "").split(",")), str(event["event"])]
-    search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     own = {
         EVENT_VARIABLE: str(path),
         RUNNING_HOOKS_VARIABLE: ",".join(running),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PATH": search_path,
+        "PATH": search_path(os.environ),
     }
     return clean_environment(
         os.environ, own_indexes=True, passed=hook.pass_env, more={**variables, **own, **dict(hook.env)}
@@ -128,7 +127,7 @@ def _hook_variables(
 
 
 def _hook_command(  # noqa: PLR0913, PLR0917 - a command, and where its program is looked for
-    hook: Hook, folder: Path, search_path: str, environments: Path | None, name: str, where: str
+    hook: Hook, folder: Path, path: str, environments: Path | None, name: str, where: str
 ) -> list[str]:
     if hook.session is not None:
         options = [] if environments is None else ["--envdir", str(environments)]
@@ -137,11 +136,11 @@ def _hook_command(  # noqa: PLR0913, PLR0917 - a command, and where its program 
         return [sys.executable, "-m", "invoke", hook.task]
     program = hook.run[0]
     has_folder = "/" in program or os.sep in program
-    path = shutil.which(str(folder / program) if has_folder else program, path=search_path)
-    if path is None:
+    executable = shutil.which(str(folder / program) if has_folder else program, path=path)
+    if executable is None:
         raise Failed(
             "hook-program-missing",
             f"{name}: {program} does not exist" if has_folder else f"{name}: {program} is not on PATH",
             fix=f"install {program}, or correct the key `run` in {where}",
         )
-    return [path, *hook.run[1:]]
+    return [executable, *hook.run[1:]]

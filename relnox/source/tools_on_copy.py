@@ -9,19 +9,18 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.errors import Failed
 from relnox.source.git import cloning
 from relnox.system import process
-from relnox.system.environment_variables import clean_environment
+from relnox.system.environment_variables import clean_environment, search_path
 from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from relnox.source.git import Git
 
@@ -56,8 +55,7 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         Failed: The tool is not installed, or fails.
     """
     with copy_with_edits(git, planned) as clone:
-        search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        program = shutil.which(command[0], path=search_path)
+        program = shutil.which(command[0], path=search_path(os.environ))
         if program is None:
             raise Failed(
                 "tool-not-found", f"{command[0]} is not on PATH", fix=f"install {command[0]}; {alternative}"

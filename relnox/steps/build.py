@@ -256,7 +256,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
         return building.build_sessions.open_session(pool, source, isolation, context, both=both)
 
     with closing(session(source, "")) as first:
-        sdist = building.package_builds.build_sdist(step.package, source, into, first, step.settings)
+        sdist = building.package_builds.build_archive(step.package, "sdist", source, into, first, step.settings)
         requirement_sets.update(first.requirement_sets)
         paths = [sdist]
         pythons = () if step.sdist_only else sorted(step.pythons, key=Version) or ("",)
@@ -265,8 +265,9 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
                 continue
             scratch = run.folder("build")
             with closing(first if both and not python else session(source, python)) as current:
-                wheel = building.package_builds.build_wheel(
-                    step.package, sdist, into, scratch, current, step.settings
+                unpacked = building.package_builds.unpack_sdist(sdist, scratch)
+                wheel = building.package_builds.build_archive(
+                    step.package, "wheel", unpacked, into, current, step.settings
                 )
             shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
             requirement_sets.update(current.requirement_sets)

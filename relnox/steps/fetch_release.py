@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from relnox.system.network import Deadline
 
 _MIN_WAIT = 0.5
-
-
 _MAX_WAIT = 15.0
 
 

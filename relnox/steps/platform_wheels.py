@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import building, core
@@ -21,6 +19,7 @@ from relnox.steps.build import Build, BuiltPackage
 from relnox.steps.building_services import BuildingServices
 from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
 from relnox.system import process
+from relnox.system.environment_variables import search_path
 from relnox.system.files import replace_file
 
 if TYPE_CHECKING:
@@ -90,15 +89,11 @@ class BuildWheelsAction(Action[BuildWheels]):
         files = self._files_in_manifest()
         output = self.run.root / self.step.build.output
         comparison = self._compare_with_job([file.filename for file in files])
-        paths = [output / file.filename for file in files]
-        if comparison.missing or not all(path.is_file() for path in paths):
-            return None
-        if any(
-            building.archives.hash_file(path).sha256 != file.sha256
-            for path, file in zip(paths, files, strict=True)
+        if comparison.missing or not all(
+            building.archives.file_matches(output / file.filename, file.size, file.sha256) for file in files
         ):
             return None
-        archives = check_archives(paths, self.step.build, self)
+        archives = check_archives([output / file.filename for file in files], self.step.build, self)
         if archives.files != files:
             return None
         self.result = self._to_built_package(archives)
@@ -113,8 +108,7 @@ class BuildWheelsAction(Action[BuildWheels]):
             command = core.wheels.cibuildwheel_command(
                 self.step.job, sdist=str(output / sdist.filename), output=str(staging)
             )
-            search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-            program = shutil.which(command.argv[0], path=search_path)
+            program = shutil.which(command.argv[0], path=search_path(os.environ))
             if program is None:
                 raise Blocked(
                     "cibuildwheel-missing", "cibuildwheel is not installed", fix=fixes.install("cibuildwheel")

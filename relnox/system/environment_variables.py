@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.core.credential_variables import find_credentials, find_upload_credentials, is_upload_setting_name
@@ -54,6 +56,11 @@ def clean_environment(
     variables = {name: value for name, value in base.items() if is_passed(name)}
     isolation = {} if own_indexes else {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
     return variables | isolation | _without_proxy_to_loopback(variables) | {"PYTHONUTF8": "1"} | dict(more or {})
+
+
+def search_path(variables: Mapping[str, str]) -> str:
+    """Return the `PATH` in which the programs installed next to relnox's own interpreter come first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", os.defpath)])
 
 
 def _without_proxy_to_loopback(base: Mapping[str, str]) -> dict[str, str]:
