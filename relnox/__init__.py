@@ -7,10 +7,11 @@ code imports `Workspace` and `run` from here (`relnox.api`).
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing is slow to import, and until `__main__` handles signals, they print a traceback
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
+    from typing import Any
 
     from relnox.api import TaskPlan as TaskPlan
     from relnox.api import Workspace as Workspace

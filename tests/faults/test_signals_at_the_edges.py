@@ -111,6 +111,16 @@ def test_a_signal_while_relnox_is_imported_ends_it_without_a_traceback(
     assert code == CODES[number], output
 
 
+def test_little_is_imported_before_signals_are_handled(tmp_path: Path) -> None:
+    program = """
+import sys, __future__, gc, signal
+before = {*sys.modules}
+import relnox.__main__
+print(sorted({*sys.modules} - before))
+"""
+    assert run(tmp_path, program) == (0, "['relnox', 'relnox.__main__']\n")
+
+
 @pytest.mark.parametrize("number", CODES)
 @pytest.mark.parametrize("at", ["sync_to_disk", "complete_pending", "sync_edits", "__exit__", "forward_to"])
 def test_a_signal_after_the_last_step_of_a_bump_changes_nothing(
