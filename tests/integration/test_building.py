@@ -243,9 +243,14 @@ def test_strict_turns_warnings_into_errors(tmp_path: Path) -> None:
     # A wheel without description passes twine check with a warning, and not under --strict.
     in_tree(tmp_path)
     assert run(tmp_path, "relnox", "build-all").code == 0
+    (tmp_path / "dist" / "other-1.0.tar.gz").write_bytes(b"of another build")
     ran = run(tmp_path, "relnox", "build-all", "--strict")
     assert ran.code == 2, ran.text
     assert "twine check" in ran.err
+    # What this run built is removed, and nothing else.
+    assert {path.name for path in (tmp_path / "dist").glob("*.*")} - {"manifest.json", "BUILD_MANIFEST.txt"} == {
+        "other-1.0.tar.gz"
+    }
 
 
 def test_warnings_of_twine_are_shown_again_where_archives_are_reused(tmp_path: Path) -> None:
