@@ -10,7 +10,7 @@ from relnox.core.planning.events import StepWarning
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.errors import Failed
-from relnox.steps.export_commit import build_source
+from relnox.steps.export_commit import build_source, generated_files
 from relnox.steps.project_settings import archive_limits
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relnox.steps.action import Action
     from relnox.steps.build import Build
     from relnox.steps.export_commit import Source
+    from relnox.steps.run import Run
 
 _IGNORE_FILES = (".gitignore", ".hgignore")
 
@@ -58,6 +59,7 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> C
         version=step.version,
         requires=step.requires,
         tracked_files=_tracked_files(step.folder, source),
+        generated_files=_generated_files(step, action.run),
         parent_folder_files=tuple(_files_in_parent_folders(step.folder, source)),
         is_private=step.private,
         may_be_empty=step.may_be_empty,
@@ -122,6 +124,15 @@ def _files_in_parent_folders(folder: str, source: Source) -> Iterator[tuple[str,
                 yield name, (parent / name).read_bytes()
         if parent == source.export:
             return
+
+
+def _generated_files(step: Build, run: Run) -> frozenset[str]:
+    """Return the files that hooks generated in the folder of a package, relative to it."""
+    prefix = "" if step.folder == "." else f"{step.folder}/"
+    generated = generated_files(run, step.package)
+    return frozenset(
+        name.removeprefix(prefix) for name, digest in generated.items() if digest and name.startswith(prefix)
+    )
 
 
 def _tracked_files(folder: str, source: Source) -> frozenset[str] | None:

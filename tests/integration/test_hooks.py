@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tarfile
 import zipfile
@@ -195,6 +196,29 @@ def test_generated_code_comes_from_the_exported_commit(tmp_path: Path, log: Log)
         file["name"]: file["hashes"]["sha256"] for file in manifest["artifacts"]
     }
     assert after["folder"] == str(root / "dist")
+
+
+@pytest.mark.parametrize("folder", ["", "libs/home/"])
+def test_a_generated_module_that_the_backend_leaves_out_fails_the_build(tmp_path: Path, folder: str) -> None:
+    """As hatchling does with files that .gitignore matches."""
+    code = f"import pathlib\npathlib.Path('{folder}stations/table.py').write_text('TABLE = []\\n')\n"
+    settings = hook("before-build", f'writes = ["{folder}stations/table.py"]', run='["python", "generate.py"]')
+    package = tmp_path / "home" / folder
+    package.mkdir(parents=True)
+    project(package, settings if not folder else "", files={"stations/__init__.py": ""})
+    backend = (package / "backend/house.py").read_text().replace('"dist" not in', '"table.py" not in')
+    root = write(tmp_path / "home", {f"{folder}backend/house.py": backend, "generate.py": code})
+    if folder:
+        shutil.rmtree(package / ".git")
+        write(root, {"pyproject.toml": f'[tool.relnox]\npackages = ["libs/*"]\n{settings}'})
+        repository(root)
+    else:
+        commit_all(root)
+    ran = run_in_process(root, "build-all")
+    assert ran.code == 2, ran.text
+    message = "lacks modules that a before-build hook generated: stations/table.py"
+    assert f"{message} [generated-module-missing]" in ran.err
+    assert not (root / "dist/manifest.json").exists()
 
 
 def test_archives_are_reused_while_the_generated_code_is_the_same(

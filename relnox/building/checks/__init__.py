@@ -167,7 +167,7 @@ def _run_checks(archive: Archive, expected: ExpectedArchive, *, advice: bool = T
         yield from sdist.check_sdist(archive)
         yield from secrets.find_secrets(iter_files(archive, secrets.MAX_INSPECTED_BYTES), expected.tracked_files)
         if expected.tracked_files is not None:
-            yield from sdist.check_tracked_files(archive, expected.tracked_files, expected.parent_folder_files)
+            yield from sdist.check_tracked_files(archive, expected, expected.tracked_files)
     else:
         yield from wheel_tags.check_tags(archive)
         yield from wheel.check_wheel(archive)

@@ -33,6 +33,7 @@ class ExpectedArchive(Record, kw_only=True):
         requires: The `Requires-Dist` values, in any order and spelling, including the markers of extras; None if
             the backend computes them.
         tracked_files: The files that git tracks, relative to the package's folder; None outside git.
+        generated_files: Those of the tracked files that hooks generated for this build.
         parent_folder_files: Names and contents of tracked files in parent folders; backends copy some of them.
         is_private: Whether the package is never published to the public index; then its rules only cause warnings.
         may_be_empty: Whether a wheel may install nothing, because the package consists only of requirements.
@@ -43,6 +44,7 @@ class ExpectedArchive(Record, kw_only=True):
     version: Version | None = None
     requires: tuple[str, ...] | None = None
     tracked_files: frozenset[str] | None = None
+    generated_files: frozenset[str] = frozenset()
     parent_folder_files: tuple[tuple[str, bytes], ...] = ()
     is_private: bool = False
     may_be_empty: bool = False

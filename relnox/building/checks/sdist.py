@@ -11,11 +11,12 @@ from relnox.building.findings import error, format_names, rejected_by_index, war
 from relnox.core.documents import parse_toml, table_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from relnox.building.archive_entries import ArchiveEntry
     from relnox.building.archives import Archive
+    from relnox.building.checks.identity import ExpectedArchive
     from relnox.building.findings import Finding
 
 _MAX_SETTINGS_SIZE = 1 << 20
@@ -153,11 +154,14 @@ def _referenced_files(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def check_tracked_files(
-    archive: Archive, tracked_files: frozenset[str], parent_folder_files: Iterable[tuple[str, bytes]] = ()
+    archive: Archive, expected: ExpectedArchive, tracked_files: frozenset[str]
 ) -> Iterator[Finding]:
-    """Yield files in an sdist that git does not track, and tracked modules that are missing from it.
+    """Yield files in an sdist that git does not track, and tracked or generated modules that are missing from it.
 
-    For `tracked_files` and `parent_folder_files`, see `ExpectedArchive`.
+    Args:
+        archive: The sdist.
+        expected: What it should contain.
+        tracked_files: The tracked files in `expected`.
     """
     members = _paths_inside(archive)
     inside = members.keys()
@@ -166,7 +170,7 @@ def check_tracked_files(
     # hatchling copies the nearest .gitignore, so that a wheel built from the sdist has the same files.
     extra -= {
         name
-        for name, content in parent_folder_files
+        for name, content in expected.parent_folder_files
         if name in extra and read_file(archive, members[name]) == content
     }
     if extra:
@@ -181,7 +185,15 @@ def check_tracked_files(
             "pyproject.toml is missing, although git tracks it",
             "include it in the build configuration",
         )
-    if missing := {name for name in tracked_files - inside if _is_missing_module(name, inside)}:
+    missing = {name for name in tracked_files - inside if _is_missing_module(name, inside)}
+    if generated := missing & expected.generated_files:
+        yield error(
+            "generated-module-missing",
+            f"lacks modules that a before-build hook generated: {format_names(generated)}",
+            "include these modules in the build configuration (hatchling leaves out what .gitignore matches: "
+            "[tool.hatch.build] artifacts), or do not ignore them",
+        )
+    if missing := missing - generated:
         yield warning(
             "module-missing-from-sdist",
             f"lacks modules of a package that it contains: {format_names(missing)}",
