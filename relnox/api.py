@@ -40,6 +40,14 @@ if TYPE_CHECKING:
 
 __all__ = ["TaskPlan", "Workspace", "run"]
 
+_COMMAND_LINE_ONLY = {
+    "project": "open another workspace",
+    "explain": "relnox TASK --explain",
+    "plan": "plan.to_json()",
+    "report": "the outcome that run returns, or on_event",
+}
+"""Maps options that the API does not have to what serves instead."""
+
 
 class Workspace:
     """The packages of a project, and the tasks that release them."""
@@ -99,8 +107,9 @@ class Workspace:
         from relnox.commands.shared.opening import open_project
         from relnox.system import run_scope
 
-        if "project" in options:
-            raise Blocked("option-unknown", "project is not an option of a plan", fix="open another workspace")
+        for name, fix in _COMMAND_LINE_ONLY.items():
+            if name in options:
+                raise Blocked("option-unknown", f"{name} is not an option of the Python API", fix=fix)
         scope = run_scope.RunScope()
         with run_scope.entered(scope), ExitStack() as stack:
             reporter = _Events()
@@ -108,7 +117,7 @@ class Workspace:
             name = importing.find_task(task, COMMANDS).name
             resolved, _ = preparation.resolve_options(name, arguments.check_values(name, options), project)
             prepared = preparation.prepare(name, resolved, project, reporter, stack)
-            return TaskPlan(prepared, reporter, stack.pop_all(), scope)
+            return TaskPlan(prepared, reporter, stack.pop_all(), scope, is_dry=resolved.dry_run)
 
     def run(self, task: str, /, *, on_event: Callable[[Event], None] | None = None, **options: Value) -> Outcome:
         """Plan a task and run it; the arguments are those of `plan` and `TaskPlan.run`."""
@@ -123,11 +132,14 @@ class TaskPlan:
     or at the end of a `with` block otherwise.
     """
 
-    def __init__(self, preparation: Preparation, reporter: _Events, stack: ExitStack, scope: RunScope) -> None:
+    def __init__(
+        self, preparation: Preparation, reporter: _Events, stack: ExitStack, scope: RunScope, *, is_dry: bool
+    ) -> None:
         self._preparation = preparation
         self._reporter = reporter
         self._stack = stack
         self._scope = scope
+        self._is_dry = is_dry
 
     @property
     def value(self) -> Plan:
@@ -166,7 +178,8 @@ class TaskPlan:
     def run(self, on_event: Callable[[Event], None] | None = None) -> Outcome:
         """Run the plan to its end, or to what stops it.
 
-        Steps that fail are part of the outcome and raise nothing.
+        Steps that fail are part of the outcome and raise nothing. If the task was planned with `dry_run=True`,
+        nothing runs, and the outcome has no results.
 
         Args:
             on_event: Called with each event as it happens, from one thread at a time.
@@ -174,7 +187,9 @@ class TaskPlan:
         Raises:
             Blocked: The plan has problems, needs `yes=True`, or was run before.
         """
-        from relnox.commands.running.execution import run_prepared
+        from relnox.commands.running import blockers
+        from relnox.commands.running.execution import not_run, run_prepared
+        from relnox.errors import ExitCode
         from relnox.system import run_scope
 
         if self._reporter.is_over:
@@ -182,6 +197,9 @@ class TaskPlan:
         self._reporter.on_event = on_event
         self._reporter.is_over = True
         with run_scope.entered(self._scope), self._stack:
+            if self._is_dry:
+                exit_code = blockers.error_of(self.value).exit_code if self.problems else ExitCode.DONE
+                return not_run(self.value, exit_code)
             return run_prepared(self._preparation, self._reporter, self._stack, interactive=False)
 
     def close(self) -> None:

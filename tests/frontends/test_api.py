@@ -88,6 +88,27 @@ def test_a_release_to_the_embedded_index_names_what_is_released(tmp_path: Path) 
     }
 
 
+def test_a_dry_run_changes_nothing(root: Path) -> None:
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    outcome = relnox.run("bump", folder=root, part="minor", dry_run=True)
+    assert (outcome.exit_code, outcome.results) == (ExitCode.DONE, ())
+    assert [type(step).__name__ for step in outcome.plan.steps] == ["EditFiles"]
+    repository(root)
+    git(root, "tag", "v1.3.0", git(root, "commit-tree", "-m", "Elsewhere", "HEAD^{tree}"))
+    blocked = relnox.run("bump", folder=root, part="minor", commit=True, tag=True, dry_run=True)
+    assert blocked.exit_code is ExitCode.CONFLICT
+    assert [problem.code for problem in blocked.plan.problems] == ["tag-exists"]
+    assert (root / "pyproject.toml").read_text(encoding="utf-8") == text
+
+
+def test_a_dry_run_uploads_nothing(tmp_path: Path) -> None:
+    release(tmp_path, [Package("demo")])
+    outcome = Workspace.open(tmp_path).run("publish", index="embedded", yes=True, dry_run=True)
+    assert (outcome.exit_code, outcome.results, outcome.released) == (ExitCode.DONE, (), ())
+    again = Workspace.open(tmp_path).run("publish", index="embedded", yes=True)
+    assert [result.status for result in again.results if "upload" in result.step.title] == [Status.SUCCESS] * 2
+
+
 def test_a_plan_runs_once(root: Path) -> None:
     with Workspace.open(root).plan("bump", part="patch") as plan:
         plan.run()
@@ -107,6 +128,9 @@ def test_a_plan_runs_once(root: Path) -> None:
         ("bump", {"package": ["demo", 1]}, "value-invalid"),
         ("bump", {"part": ("minor", "major")}, "value-invalid"),
         ("status", {"project": "."}, "option-unknown"),
+        ("bump", {"part": "minor", "explain": True}, "option-unknown"),
+        ("bump", {"part": "minor", "plan": "plan.json"}, "option-unknown"),
+        ("bump", {"part": "minor", "report": "-"}, "option-unknown"),
     ],
 )
 def test_what_is_wrong_is_an_exception_with_a_code(
