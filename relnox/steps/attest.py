@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 _CONCURRENT_SIGNATURES = 4
 
 
-_POLL_INTERVAL = 0.05
-
-
 class Attest(Step, kw_only=True):
     """Sign files as the job that publishes them (PEP 740), and store the attestations next to them.
 
@@ -83,6 +80,7 @@ class AttestAction(Action[Attest]):
             TryLater: The signing service is unavailable, and attestations are required.
             RelnoxError: The service refuses to sign, and attestations are required.
         """
+        from relnox.indexes.concurrency import call_concurrently
         from relnox.system.network import Deadline
 
         deadline = Deadline(self.step.deadline)
@@ -90,7 +88,12 @@ class AttestAction(Action[Attest]):
         try:
             # The first file alone: its certificate is used for the others, and its failure prevents theirs.
             self._sign(self._unsigned[0], signatory, deadline)
-            self._sign_all(self._unsigned[1:], signatory, deadline)
+            call_concurrently(
+                lambda file: self._sign(file, signatory, deadline),
+                self._unsigned[1:],
+                threads=_CONCURRENT_SIGNATURES,
+                fail_fast=True,
+            )
         except RelnoxError as error:
             if self.step.policy == "required":
                 raise
@@ -103,26 +106,6 @@ class AttestAction(Action[Attest]):
         without = len(self._unsigned) - len(self._signed)
         signed = f"{counted(len(self.step.files) - without, 'file')} signed, and verified offline"
         return f"{signed}; {without} WITHOUT attestation: {self._error}" if without else signed
-
-    def _sign_all(self, files: list[Distribution], signatory: Signatory, deadline: Deadline) -> None:
-        from concurrent.futures import FIRST_EXCEPTION, wait
-
-        from relnox.system import network
-        from relnox.system.threads import ThreadPool
-
-        with ThreadPool(_CONCURRENT_SIGNATURES, thread_name_prefix="sign") as pool:
-            futures = [pool.submit(self._sign, file, signatory, deadline) for file in files]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            except BaseException:  # when interrupted too: leaving the pool waits for its requests
-                pool.shutdown(wait=False, cancel_futures=True)
-                while wait(futures, timeout=_POLL_INTERVAL).not_done:
-                    network.cancel_all()
-                raise
-            pool.shutdown(cancel_futures=True)
-        for future in futures:
-            if not future.cancelled():
-                future.result()
 
     def _sign(self, file: Distribution, signatory: Signatory, deadline: Deadline) -> None:
         from relnox.indexes import attestations

@@ -23,19 +23,11 @@ if TYPE_CHECKING:
     from relnox.system.network import Deadline
 
 _MIN_POLL_INTERVAL = 0.2
-
-
 _MAX_POLL_INTERVAL = 15.0
-
-
 _CONCURRENT_DOWNLOADS = 8
 """Per package."""
-
-
 _SUGGESTED_WAIT = 600
 """Seconds for `--wait` in a fix, for a release that another job has just uploaded."""
-
-
 _MAX_MISMATCH_TIME = 30.0
 """Seconds that an index may serve different bytes than it lists: a proxy may return an error page for a while."""
 
@@ -145,7 +137,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
 
     def _compare_downloads(self, files: Sequence[Distribution], deadline: Deadline) -> None:
         """Download and compare the files that are not verified yet, concurrently."""
-        from relnox.system.threads import ThreadPool
+        from relnox.indexes.concurrency import call_concurrently
 
         unverified = [file for file in files if file.filename not in self._verified_names]
 
@@ -156,16 +148,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
                 step.index, file, deadline, limit=step.compare_limit, path=path
             )
 
-        if not unverified:
-            return
-        if len(unverified) == 1:
-            compare(unverified[0])
-            return
-        threads = min(_CONCURRENT_DOWNLOADS, len(unverified)) - 1
-        with ThreadPool(threads, thread_name_prefix="download") as pool:
-            rest = pool.map(compare, unverified[1:])
-            compare(unverified[0])  # in this thread
-            list(rest)
+        call_concurrently(compare, unverified, threads=_CONCURRENT_DOWNLOADS)
 
     def _fail_if_quarantined(self, transient_error: str) -> None:
         """Raise the error if the project is quarantined, since its files cannot be downloaded (PEP 792)."""

@@ -23,15 +23,11 @@ if TYPE_CHECKING:
     from relnox.steps.build import BuiltPackage
 
 _CHECK_TIMEOUT = 3600.0
-
-
 _TWINE_FIX = "fix the readme, or its content type in pyproject.toml"
 
 _README_MISSING = "`long_description` missing."
 """What twine says of archives without a readme, besides a warning that its content type is missing."""
 _README_FIX = 'add readme = "README.md" to [project]'
-
-
 _FILES_PER_PROCESS = 20
 """Archives per twine process, at least."""
 

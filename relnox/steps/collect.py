@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 
 _CHUNK_SIZE = 1 << 20
-
-
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-
-
 _FILE_MODE = 0o644
 
 

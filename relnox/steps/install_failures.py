@@ -22,8 +22,6 @@ _CONNECTION_ERRORS = (
     *("newconnectionerror", "temporary failure in name resolution", "read timed out", "connection aborted"),
 )
 """Output of installers when an index does not respond."""
-
-
 _RESOLUTION_ERRORS = (
     "no solution found",
     "could not find a version",

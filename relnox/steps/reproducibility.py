@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _MAX_DIFFERENCES = 20
 """How many differences an error shows."""
-
-
 _export_lock = threading.Lock()
 """Held during an export: the list of exports is one file."""
 

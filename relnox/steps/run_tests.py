@@ -15,8 +15,6 @@ from relnox.steps.project_settings import find_packages_with_module
 from relnox.system import process
 
 _TEST_TIMEOUT = 3600.0
-
-
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 

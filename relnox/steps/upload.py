@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _RETRY_TIME = 1200.0
 """Seconds to retry an upload: half a release is worse than a late one."""
-
-
 _MIN_RATE = 16 << 10
 """Bytes a second, for which large files get more time."""
 

@@ -82,7 +82,7 @@ def littering(step, run):
 executor._execute_step = littering
 """
 NOT_NOTED_YET = """\
-class Executor(parallel.ThreadPoolExecutor):
+class Executor(parallel.ThreadPool):
     def submit(self, *given):
         future = super().submit(*given)
         while {begun} and not list(pathlib.Path().glob("*.pid")):
@@ -90,7 +90,7 @@ class Executor(parallel.ThreadPoolExecutor):
         send_signal()
         return future
 
-parallel.ThreadPoolExecutor = Executor
+parallel.ThreadPool = Executor
 """
 
 

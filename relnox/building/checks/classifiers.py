@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox.building.findings import rejected_by_index
 from relnox.core.planning import fixes
@@ -24,18 +24,6 @@ _DEPRECATED = {
     "Topic :: Communications :: Chat :: AOL Instant Messenger": [],
 }
 """Maps deprecated classifiers to their successors, for use if trove-classifiers is not installed."""
-
-
-class _Classifiers(NamedTuple):
-    """The classifiers of the public index.
-
-    Attributes:
-        valid: The valid classifiers, or None if they are not known, since trove-classifiers is not installed.
-        deprecated: Maps deprecated classifiers to their successors.
-    """
-
-    valid: Iterable[str] | None
-    deprecated: Mapping[str, list[str]]
 
 
 def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[Finding]:
@@ -66,9 +54,10 @@ def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[
 
 
 @cache
-def _load_classifiers() -> _Classifiers:
+def _load_classifiers() -> tuple[Iterable[str] | None, Mapping[str, list[str]]]:
+    """Return the valid classifiers, or None if they are not known, and the successors of deprecated ones."""
     try:
         import trove_classifiers
     except ImportError:
-        return _Classifiers(valid=None, deprecated=_DEPRECATED)
-    return _Classifiers(valid=trove_classifiers.classifiers, deprecated=trove_classifiers.deprecated_classifiers)
+        return None, _DEPRECATED
+    return trove_classifiers.classifiers, trove_classifiers.deprecated_classifiers

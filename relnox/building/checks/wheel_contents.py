@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from relnox.building.findings import format_names, warning
@@ -20,12 +19,12 @@ _CHECKED_ELSEWHERE = ("W007", "W008")
 
 def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
     """Yield the failures of check-wheel-contents as warnings, skipping wheels that it cannot read."""
-    if not _is_installed():
+    try:
+        from check_wheel_contents.checker import WheelChecker
+        from check_wheel_contents.contents import WheelContents
+        from check_wheel_contents.errors import WheelValidationError
+    except ImportError:
         return
-    from check_wheel_contents.checker import WheelChecker
-    from check_wheel_contents.contents import WheelContents
-    from check_wheel_contents.errors import WheelValidationError
-
     try:
         failed = WheelChecker().check_contents(WheelContents.from_wheel(archive.path))
     except WheelValidationError:
@@ -46,12 +45,3 @@ def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
             f"check-wheel-contents {failure.check.name}: {failure.check.value}{files}",
             "fix the build configuration (the README of check-wheel-contents explains the codes)",
         )
-
-
-@cache
-def _is_installed() -> bool:
-    try:
-        import check_wheel_contents.checker  # noqa: F401 - the import is the test
-    except ImportError:
-        return False
-    return True
