@@ -320,7 +320,7 @@ def _end_session(session: nox.Session, task: Task, exit_code: ExitCode, *, check
 
 def _silence_loggers() -> None:
     """Silence the loggers of libraries, whose messages nox would show unescaped."""
-    for name in ("build", "urllib3"):
+    for name in ("build", "keyring", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

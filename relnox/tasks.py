@@ -156,7 +156,7 @@ def _run(context: Context, task: Task, values: dict[str, Any], defaults: Mapping
     from relnox.commands.running import perform
 
     try:
-        command_line = _command_line(task, values)
+        command_line = _with_remainder(task, _command_line(task, values), _remainder(context))
     except Blocked as error:
         reporters.usage_error(error)
         raise Exit(code=error.exit_code.value) from None
@@ -167,6 +167,27 @@ def _run(context: Context, task: Task, values: dict[str, Any], defaults: Mapping
     exit_code = perform.run(task.name, command_line, _front_end(), defaults=defaults).exit_code
     if exit_code is not ExitCode.DONE:
         raise Exit(code=exit_code.value)
+
+
+def _remainder(context: Context) -> list[str]:
+    """Return the words after `--` on the command line, which invoke passes on as one text, since 3.0."""
+    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    text: str | None = getattr(context, "remainder", None)
+    return words if text is None or text == " ".join(words) else text.split()
+
+
+def _with_remainder(task: Task, command_line: dict[str, Value], words: Sequence[str]) -> dict[str, Value]:
+    """Return the options of the flags and of the words after `--`, as in `invoke bump -- minor`.
+
+    Raises:
+        Blocked: A word is not valid, or sets an option that a flag sets, too.
+    """
+    program = f"invoke {task.name} --"
+    rest = arguments.parse(task.name, words, program) if words else {}
+    if twice := rest.keys() & command_line.keys():
+        flag = f"--{twice.pop().replace('_', '-')}"
+        raise Blocked("options-conflict", f"{program}: {flag} is set before the dashes, too", fix=f"remove {flag}")
+    return {**command_line, **rest}
 
 
 def _front_end() -> FrontEnd:

@@ -430,6 +430,41 @@ def test_a_wrong_collection_is_a_clear_error(project: Path, arguments: str, erro
     assert (done.returncode, done.stdout, done.stderr) == (1, "", error)
 
 
+@pytest.mark.parametrize(
+    ("words", "version"),
+    [
+        (("bump", "--", "minor", "--dry-run"), "2.1.0"),
+        (("bump", "--dry-run", "--", "2.5"), "2.5"),
+        (("--dry", "version-bump", "--", "--part", "major"), "3.0.0"),
+    ],
+)
+def test_words_after_the_dashes_are_options(workspace: Path, words: tuple[str, ...], version: str) -> None:
+    done = invoke(workspace, *words)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split()[2] == version
+    assert git(workspace, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("bump -- minro", "error: invoke bump -- PART = 'minro' is not one of "),
+        (
+            "bump --part minor -- major",
+            "error: invoke bump --: --part is set before the dashes, too [options-conflict]",
+        ),
+        ("build-all -- --dryrun", "error: invoke build-all --: unrecognized arguments: --dryrun [option-unknown]"),
+    ],
+)
+def test_wrong_words_after_the_dashes_are_an_error(workspace: Path, words: str, error: str) -> None:
+    done = invoke(workspace, *words.split())
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(error)
+    assert git(workspace, "status", "--porcelain") == ""
+
+
 def test_echo_shows_the_output_of_programs(project: Path) -> None:
     write(
         project,

@@ -8,7 +8,9 @@ import shlex
 from typing import TYPE_CHECKING
 
 import pytest
+from controlled_index import ControlledIndex
 from projects import commit_all, git, python, single, write
+from releases import Package, release
 from running import nox_has
 
 from relnox.commands import TASKS
@@ -776,6 +778,22 @@ def test_the_listing_is_about_the_tasks_and_loads_nothing_heavy(project: Path) -
     assert "relnox.sessions" in loaded
     assert loaded.isdisjoint({"build", "requests", "rich", "semver", "tomlkit", "twine"})
     assert "publish -> Publish the built files" in done.stdout
+
+
+def test_logs_of_libraries_are_not_shown(tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    release(root, [Package("demo")])
+    with ControlledIndex(tmp_path / "index") as index:
+        urls = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
+        text = (root / "pyproject.toml").read_text(encoding="utf-8")
+        write(root, {"pyproject.toml": f"{text}\n[tool.relnox.indexes.own]\n{urls}", "noxfile.py": NOXFILE})
+
+        backend = "keyring.backends.chainer.ChainerBackend"  # loads all others, and logs each
+        words = ("-s", "publish", "--", "--index", "own", "--dry-run")
+        done = nox(root, *words, PYTHON_KEYRING_BACKEND=backend)
+
+    assert "[credentials-missing]" in done.stdout
+    assert "keyring.backend" not in done.stderr
 
 
 def test_git_sees_nothing_of_a_dry_run(shared: Path) -> None:
