@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+import schemas
 from controlled_index import ControlledIndex
 from projects import commit_all, git, python, repository, write
 from running import run, run_front_end
@@ -198,10 +199,35 @@ def test_a_release_is_announced_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert set(message["files"]) == {"weather-1.0.0.tar.gz", "weather-1.0.0-py3-none-any.whl"}
 
 
-def test_the_settings_in_the_docs_are_those_of_an_example() -> None:
-    (settings, *_) = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
-    without_comments = [line.partition("  #")[0].rstrip() for line in settings.splitlines() if line]
-    names = ("generated-code", "tests-before-publish")
-    examples = [(EXAMPLES / name / "pyproject.toml").read_text() for name in names]
-    lines = {line for text in examples for line in text.splitlines()}
-    assert [line for line in without_comments if line not in lines] == []
+def test_the_settings_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (hooks, *_) = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
+    noxfile = (EXAMPLES / "tests-before-publish" / "noxfile.py").read_text(encoding="utf-8")
+    tests = "import unittest\n\n\nclass Test(unittest.TestCase):\n    def test(self) -> None:\n        pass\n"
+    with own_index(tmp_path, monkeypatch) as (index, settings):
+        root = example("generated-code", tmp_path, settings)
+        text = (root / "pyproject.toml").read_text(encoding="utf-8")
+        own = text[text.index("[[tool.relnox.hooks") : text.index("[tool.relnox.indexes")]
+        assert own
+        write(
+            root,
+            {
+                "pyproject.toml": text.replace(own, f"{hooks}\n"),
+                "noxfile.py": noxfile,
+                "tests/test_stations.py": tests,
+            },
+        )
+        commit_all(root, "As the page shows")
+        ran = run_front_end("nox", root, "build-all")
+        assert ran.code == 0, ran.text
+        with zipfile.ZipFile(root / "dist" / "weather-1.0.0-py3-none-any.whl") as wheel:
+            assert b"'Zugspitze': 2962" in wheel.read("weather/stations.py")
+        ran = run(root, "relnox", "publish", "--index", "own", "--yes", "--verbose")
+        assert ran.code == 0, ran.text
+        assert "run before-publish hook: nox -s tests" in ran.err
+        assert "Running session tests" in ran.err
+        assert len(index.uploads) == 2
+
+
+def test_the_event_file_of_the_page_is_one() -> None:
+    (event,) = re.findall(r"```json\n(.*?)```", DOCS, re.DOTALL)
+    schemas.validate(json.loads(event), "hook-event")
