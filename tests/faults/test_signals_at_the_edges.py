@@ -58,7 +58,7 @@ def send_signal():
 from relnox import executor
 from relnox.system import files
 from relnox.core.planning import events
-from relnox.source import edits
+from relnox.source import file_edits
 from relnox.steps import bump_record, scratch, transaction
 
 def before(module, name):
@@ -71,7 +71,7 @@ def before(module, name):
 
 before(transaction.Transaction, "sync_to_disk")
 before(bump_record, "complete_pending")
-before(edits, "sync_edits")
+before(file_edits, "sync_edits")
 before(scratch.ScratchFolder, "__exit__")
 before(executor.signals.Signals, "forward_to")
 from relnox.__main__ import main
