@@ -1,6 +1,6 @@
-"""One interface to the forges GitHub and GitLab: refs, commits, pull requests and runs of CI workflows.
+"""One interface to the forges GitHub and GitLab: branches, commits, pull requests and runs of CI workflows.
 
-`forge_of` returns the forge of a git remote, which `remotes` detects. The operations are in `refs`,
+`forge_of` returns the forge of a git remote, which `remotes` detects. The operations are in `branches`,
 `pull_requests` and `workflow_runs`, their differences between forges in `github` and `gitlab`, and the requests to
 the API in `repository`, `requests` and `api_responses`.
 """
@@ -12,9 +12,9 @@ import re
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
+from relnox.forges.branches import Commit, FileChange
 from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
-from relnox.forges.refs import Commit, FileChange
 from relnox.forges.remotes import locate
 from relnox.forges.workflow_runs import Run, RunStatus
 from relnox.system.secrets import Secret

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from relnox.errors import Blocked
 from relnox.forges.api_responses import commit_id, flag, number, text, url
+from relnox.forges.branches import Commit
 from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
-from relnox.forges.refs import Commit
 from relnox.forges.repository import poll
 from relnox.forges.requests import Api
 from relnox.forges.workflow_runs import Run, RunStatus
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from relnox.errors import RelnoxError
     from relnox.forges.api_responses import Answer
-    from relnox.forges.refs import FileChange
+    from relnox.forges.branches import FileChange
     from relnox.forges.remotes import Location
     from relnox.system.secrets import Secret
 
@@ -82,7 +82,7 @@ class GitHub(Forge):
         self._owner = owner
 
     def branch_head(self, branch: str) -> str | None:
-        """Return the commit that a branch points to; see `Refs.branch_head`."""
+        """Return the commit that a branch points to; see `Branches.branch_head`."""
         ref = f"refs/heads/{branch}"
         answer = self._api.get(f"/git/ref/heads/{quote(branch)}")
         if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # 409 from an empty repository
@@ -95,7 +95,7 @@ class GitHub(Forge):
     def commit(
         self, branch: str, parent: str, message: str, changes: Sequence[FileChange], *, replaces: str | None = None
     ) -> Commit:
-        """Create a commit on a branch; see `Refs.commit`."""
+        """Create a commit on a branch; see `Branches.commit`."""
         failure = f"cannot commit to branch {branch} of {self.repository}"
         ref = f"refs/heads/{branch}"
         tree = self._create_tree(parent, changes, failure)

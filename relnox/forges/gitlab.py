@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from relnox.forges.api_responses import commit_id, entries, flag, number, text, url
+from relnox.forges.branches import Commit, short_name
 from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
-from relnox.forges.refs import Commit, short_name
 from relnox.forges.requests import Api
 from relnox.forges.workflow_runs import Run, RunStatus
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from relnox.errors import RelnoxError
     from relnox.forges.api_responses import Answer
-    from relnox.forges.refs import FileChange
+    from relnox.forges.branches import FileChange
     from relnox.forges.remotes import Location
     from relnox.system.secrets import Secret
 
@@ -84,7 +84,7 @@ class GitLab(Forge):
     # --- refs and commits
 
     def branch_head(self, branch: str) -> str | None:
-        """Return the commit that a branch points to; see `Refs.branch_head`."""
+        """Return the commit that a branch points to; see `Branches.branch_head`."""
         answer = self._api.get(f"/repository/branches/{quote(branch, safe='')}")
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
@@ -96,7 +96,7 @@ class GitLab(Forge):
     def commit(
         self, branch: str, parent: str, message: str, changes: Sequence[FileChange], *, replaces: str | None = None
     ) -> Commit:
-        """Create a commit on a branch; see `Refs.commit`."""
+        """Create a commit on a branch; see `Branches.commit`."""
         failure = f"cannot commit to branch {branch} of {self.repository}"
 
         def equal(head: str) -> Commit | None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from relnox.core.records import Record
 from relnox.errors import Blocked, TryLater
-from relnox.forges.refs import described, short_name
+from relnox.forges.branches import described, short_name
 from relnox.forges.repository import Repository, poll
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Branches, tags and commits on a forge."""
+"""Branches and commits on a forge."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def described(ref: str) -> str:
     return f"{'tag' if ref.startswith('refs/tags/') else 'branch'} {short_name(ref)}"
 
 
-class Refs(Repository):
-    """The operations on branches, tags and commits of a repository."""
+class Branches(Repository):
+    """The operations on the branches of a repository, and commits to them."""
 
     ref_restriction: ClassVar[str] = ""
     """Another reason why a token may not be allowed to create a ref, added to error messages."""
