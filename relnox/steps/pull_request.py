@@ -11,7 +11,6 @@ from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.text import counted
 from relnox.errors import Conflict, Failed
-from relnox.source.git import remotes
 from relnox.steps.action import Action
 from relnox.steps.git import forge
 from relnox.steps.policy import Policy
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from relnox import forges
     from relnox.core.planning.events import Outcome
     from relnox.steps.run import Run
-
-_FETCH_TIMEOUT = 300.0
 
 
 class CommitToBranch(Step, kw_only=True):
@@ -100,21 +97,11 @@ class CommitToBranchAction(Action[CommitToBranch]):
         return f"{commit[:10]}{signed}"
 
     def _is_equal(self, commit: str) -> bool:
-        from relnox.source.git.trees import read_commit
+        from relnox.source.git.trees import read_branch_head
 
-        git, step = self.run.checkout, self.step
-        content = read_commit(git, commit)
-        if content is None:
-            remotes.try_to_fetch_objects(git, step.on, self._ref, timeout=_FETCH_TIMEOUT)
-            content = read_commit(git, commit)
-        if content is None:
-            return False
-        planned = step.tree, (step.parent,), step.message.strip()
-        return (content.tree, content.parents, content.message.strip()) == planned
-
-    @property
-    def _ref(self) -> str:
-        return f"refs/heads/{self.step.branch}"
+        step = self.step
+        content = read_branch_head(self.run.checkout, commit, step.on, step.branch)
+        return content == (step.tree, (step.parent,), step.message.strip())
 
 
 class OpenPullRequest(Step, kw_only=True):

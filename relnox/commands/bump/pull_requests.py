@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
     from relnox.source.git.trees import PlannedTree
 
-_FETCH_TIMEOUT = 300.0
-"""The timeout for fetching the branch of the pull request, in seconds."""
 _TREE = re.compile(r"^Relnox-Tree: (\w+)$", re.MULTILINE)
 """Matches the line that ends the commit messages of this command, with the id of the commit's tree."""
 
@@ -144,13 +142,10 @@ def _foreign_commits(commit: str, branch: str, remote: str, git: Git) -> str:
     """
     from relnox.source.git import trees
 
-    content = trees.read_commit(git, commit)
-    if content is None:
-        remotes.try_to_fetch_objects(git, remote, f"refs/heads/{branch}", timeout=_FETCH_TIMEOUT)
-        content = trees.read_commit(git, commit)
+    content = trees.read_branch_head(git, commit, remote, branch)
     if content is None:
         return f"commit {commit[:10]}, which cannot be fetched"
-    subject = content.message.strip().partition("\n")[0]
+    subject = content.message.partition("\n")[0]
     match = _TREE.search(content.message)
     if match is not None and match[1] == content.tree and len(content.parents) == 1:
         return ""

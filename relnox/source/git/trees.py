@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from relnox.source.git import remotes
 from relnox.source.git.environment import git_variables
 from relnox.source.git.repository import blob_id
 from relnox.system import process
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import Edit
     from relnox.source.git.repository import Git
 
+_FETCH_TIMEOUT = 300.0
+"""The timeout for fetching a branch, in seconds."""
 _SYMBOLIC_LINK = "120000"
 _SETTINGS = (
     "core.sparseCheckout=false",
@@ -56,7 +59,7 @@ class PlannedTree(NamedTuple):
 
 
 class CommitContent(NamedTuple):
-    """The content of a commit: the id of its tree, the ids of its parents, and its message."""
+    """The content of a commit: the id of its tree, the ids of its parents, and its message, stripped."""
 
     tree: str
     parents: tuple[str, ...]
@@ -137,7 +140,16 @@ def _changed_files(
         yield PlannedFile(path, before, after, mode)
 
 
-def read_commit(git: Git, commit: str) -> CommitContent | None:
+def read_branch_head(git: Git, commit: str, remote: str, branch: str) -> CommitContent | None:
+    """Return the content of the head of a remote's branch, or None if it is neither here nor can be fetched."""
+    content = _read_commit(git, commit)
+    if content is None:
+        remotes.try_to_fetch_objects(git, remote, f"refs/heads/{branch}", timeout=_FETCH_TIMEOUT)
+        content = _read_commit(git, commit)
+    return content
+
+
+def _read_commit(git: Git, commit: str) -> CommitContent | None:
     """Return the content of a commit, or None if this clone does not have it.
 
     In a shallow clone, the parents are those recorded in the commit.
@@ -150,5 +162,5 @@ def read_commit(git: Git, commit: str) -> CommitContent | None:
     return CommitContent(
         tree=next(value for name, _, value in fields if name == "tree"),
         parents=tuple(value for name, _, value in fields if name == "parent"),
-        message=message,
+        message=message.strip(),
     )
