@@ -199,6 +199,71 @@ def test_a_release_is_announced_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert set(message["files"]) == {"weather-1.0.0.tar.gz", "weather-1.0.0-py3-none-any.whl"}
 
 
+class Forge(BaseHTTPRequestHandler):
+    """Has releases by tag, as Forgejo does; creates them unless it is down."""
+
+    releases: ClassVar[dict[str, dict[str, Any]]]
+    is_down: bool
+
+    def do_GET(self) -> None:
+        self._answer(200 if self.path.rpartition("/")[2] in self.releases else 404)
+
+    def do_POST(self) -> None:
+        release = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        is_right = self.path == "/api/v1/repos/me/weather/releases"
+        if self.is_down or not is_right or self.headers["Authorization"] != "token for-the-forge":
+            self._answer(503)
+            return
+        self._answer(409 if release["tag_name"] in self.releases else 201)
+        self.releases.setdefault(release["tag_name"], release)
+
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_a_release_is_created_on_a_forge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler(Forge):
+        releases: ClassVar[dict[str, dict[str, Any]]] = {}
+        is_down = True
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("FORGE_API", f"http://127.0.0.1:{server.server_port}/api/v1/repos/me/weather")
+    monkeypatch.setenv("FORGE_TOKEN", "for-the-forge")
+    try:
+        with own_index(tmp_path, monkeypatch) as (_, settings):
+            root = example("forge-release", tmp_path, settings)
+            assert run(root, "relnox", "build-all").code == 0
+            assert run(root, "relnox", "publish", "--index", "own", "--yes").code == 3  # the forge is down
+            Handler.is_down = False
+            for _ in range(2):
+                ran = run(root, "relnox", "publish", "--index", "own", "--yes")
+                assert ran.code == 0, ran.text
+            manifest = json.loads((root / "dist/manifest.json").read_text())
+    finally:
+        server.shutdown()
+        server.server_close()
+    hashes = [f"{file['hashes']['sha256']}  {file['name']}" for file in manifest["artifacts"]]
+    (release,) = Handler.releases.values()
+    assert release == {"tag_name": "v1.0.0", "name": "weather 1.0.0", "body": "\n".join(hashes)}
+
+
+def test_a_version_comes_from_other_files(tmp_path: Path) -> None:
+    root = repository(shutil.copytree(EXAMPLES / "version-source", tmp_path / "version-source"))
+    ran = run_front_end("invoke", root, "bump", "--part", "minor", "--commit", "--tag")
+    assert ran.code == 0, ran.text
+    assert git(root, "show", "v1.1.0:include/weather.h") == '#define WEATHER_VERSION "1.1.0"'
+    assert git(root, "show", "v1.1.0:CITATION.cff").splitlines()[-1] == "version: 1.1.0"
+    assert git(root, "show", "--name-only", "--format=").split() == ["CITATION.cff", "include/weather.h"]
+    write(root, {"CITATION.cff": (root / "CITATION.cff").read_text().replace("version: 1.1.0", "version: 1.0.9")})
+    commit_all(root, "A wrong version")
+    assert "CITATION.cff" in run_front_end("invoke", root, "bump", "--part", "minor").err
+
+
 def test_the_settings_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (hooks, *_) = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
     noxfile = (EXAMPLES / "tests-before-publish" / "noxfile.py").read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+#define WEATHER_VERSION "1.0.0"

@@ -1,0 +1,3 @@
+"""Tasks of the project."""
+
+from relnox.tasks import *  # noqa: F403
