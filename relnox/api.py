@@ -82,7 +82,7 @@ class Workspace:
         from relnox.core.versions.version_locations import parse_version
 
         return {
-            package.name: parse_version(package.source) if package.source.in_file else None
+            package.name: parse_version(package.source) if package.source.is_in_file else None
             for package in self.packages
         }
 

@@ -31,7 +31,7 @@ import nox.registry
 
 from relnox import importing
 from relnox.commands import COMMAND_LINE, TASKS, help_of, nearest_task
-from relnox.core.planning.fixes import FrontEnd, Start, command_line
+from relnox.core.planning.fixes import FrontEnd, TaskCommand, format_command_line
 from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
@@ -335,16 +335,16 @@ def _outcome_of_install_only(session: nox.Session, task: Task) -> Outcome:
 
 def _front_end() -> FrontEnd:
     """Return the command for each task: `nox -s` if this noxfile has a session for it, otherwise `relnox`."""
-    commands: dict[str, Start] = {}
+    commands: dict[str, TaskCommand] = {}
     for name, function in nox.registry.get().items():
         if (task := _task_of(function)) is not None:
             commands.setdefault(task, _command_of_session(name))
     return FrontEnd({**COMMAND_LINE.tasks, **commands})
 
 
-def _command_of_session(name: str) -> Start:
+def _command_of_session(name: str) -> TaskCommand:
     """Return how a session is started on the command line."""
-    return Start(shlex.join(["nox", "-s", name]), "--")
+    return TaskCommand(shlex.join(["nox", "-s", name]), "--")
 
 
 def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
@@ -393,7 +393,7 @@ def _check_posargs(session: nox.Session) -> Sequence[str]:
     unknown = set.intersection(*map(set, unknown_by_session.values())) if unknown_by_session else set()
     if any(set(words) - unknown for words in unknown_by_session.values()):
         commands = (
-            command_line(_command_of_session(name), arguments.known_words(task, words))
+            format_command_line(_command_of_session(name), arguments.known_words(task, words))
             for name, task, words in calls
         )
         details = ", ".join(

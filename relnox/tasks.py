@@ -25,7 +25,7 @@ from invoke.tasks import Task as InvokeTask
 
 from relnox import arguments, importing, reporters
 from relnox.commands import COMMAND_LINE, TASKS, help_of, load, nearest_task
-from relnox.core.planning.fixes import FrontEnd, Start
+from relnox.core.planning.fixes import FrontEnd, TaskCommand
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked, ExitCode
 
@@ -195,7 +195,7 @@ def _front_end() -> FrontEnd:
     commands = {}
     for name in _collections[-1].task_names if _collections else ():
         if isinstance(task := _collections[-1][name], ReleaseTask):
-            commands[task.release_task] = Start(f"invoke {name}")
+            commands[task.release_task] = TaskCommand(f"invoke {name}")
     return FrontEnd({**COMMAND_LINE.tasks, **commands})
 
 

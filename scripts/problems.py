@@ -368,7 +368,10 @@ def _is_text(node: ast.expr) -> bool:
             return _is_text(body) and _is_text(orelse)
         case ast.BinOp(left=left, right=right, op=ast.Add()):
             return _is_text(left) or _is_text(right)
-        case ast.Call(func=ast.Name(id="command" | "install") | ast.Attribute(attr="command" | "install")):
+        case ast.Call(
+            func=ast.Name(id="task_command" | "install_command")
+            | ast.Attribute(attr="task_command" | "install_command")
+        ):
             return True
         case _:
             return False
@@ -416,9 +419,11 @@ def _template(node: ast.expr, variables: dict[str, ast.expr]) -> str:  # noqa: C
             return _template(left, variables) + _template(right, variables)
         case ast.BoolOp(op=ast.Or(), values=[first, *_]):
             return _template(first, variables)
-        case ast.Call(func=ast.Name(id="command") | ast.Attribute(attr="command"), args=words):
+        case ast.Call(func=ast.Name(id="task_command") | ast.Attribute(attr="task_command"), args=words):
             return " ".join(["relnox", *(_template(word, variables) for word in words)])
-        case ast.Call(func=ast.Name(id="install") | ast.Attribute(attr="install"), args=[first, *_]):
+        case ast.Call(
+            func=ast.Name(id="install_command") | ast.Attribute(attr="install_command"), args=[first, *_]
+        ):
             return f"pip install {_template(first, variables)}"
         case ast.Call(
             func=ast.Name(id="counted") | ast.Attribute(attr="counted"),

@@ -261,7 +261,7 @@ def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[ArchiveEntry, 
     if path.name.endswith(".zip"):
         raise ArchiveError(
             "is a zip file instead of a .tar.gz file (PEP 625)",
-            f"remove the zip format from the build backend's settings, then run {fixes.command('build-all')}",
+            f"remove the zip format from the build backend's settings, then run {fixes.task_command('build-all')}",
             code="sdist-is-zip",
         )
     entries, metadata = [], b""

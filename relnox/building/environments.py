@@ -268,13 +268,13 @@ def find_installer(
         raise Blocked(
             "installer-missing",
             "uv is not installed",
-            fix=f"{fixes.install('relnox[uv]')}, or use --installer pip",
+            fix=f"{fixes.install_command('relnox[uv]')}, or use --installer pip",
         )
     if uv is None and _pip_version() == _PIP_NOT_INSTALLED:
         raise Blocked(
             "installer-missing",
             f"neither uv nor pip is installed (for {sys.executable})",
-            fix=fixes.install("relnox[uv]"),
+            fix=fixes.install_command("relnox[uv]"),
         )
     return Installer(uv, env, project)
 

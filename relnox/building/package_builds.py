@@ -35,7 +35,7 @@ _PROGRAM_NOT_FOUND = re.compile(
     r"|(?P<plain>rustc|cargo|cmake|ninja|gcc|g\+\+|clang|swig): (?:command )?not found",
 )
 _FILE_NOT_FOUND = re.compile(r"FileNotFoundError: \[Errno 2\] [^:]+: '(?P<path>[^']+)'")
-_SHOW_OUTPUT = f"to see the whole output: {fixes.command('build-all', '--verbose')}"
+_SHOW_OUTPUT = f"to see the whole output: {fixes.task_command('build-all', '--verbose')}"
 _TRACEBACK_FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 
 

@@ -42,7 +42,7 @@ def find_twine_script() -> str:
         raise Failed(
             "twine-missing",
             "twine is not installed correctly (no module twine.__main__)",
-            fix=fixes.install("twine", upgrade=True),
+            fix=fixes.install_command("twine", upgrade=True),
         )
     return spec.origin
 
@@ -209,7 +209,7 @@ class Fork:
         raise Failed(
             "build-hook-timeout",
             f"the build hook timed out after {timeout:g} s",
-            fix=f"find the cause in the output of the build: {fixes.command('build-all', '--verbose')}",
+            fix=f"find the cause in the output of the build: {fixes.task_command('build-all', '--verbose')}",
         )
 
 
@@ -248,5 +248,5 @@ def _server_died_error() -> Failed:
     return Failed(
         "build-process-died",
         "the process that runs the build backend died unexpectedly",
-        fix=f"run each build hook in a new process: {fixes.command('build-all', '--isolation', 'strict')}",
+        fix=f"run each build hook in a new process: {fixes.task_command('build-all', '--isolation', 'strict')}",
     )

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from relnox.core.planning.fixes import FrontEnd, Start
+from relnox.core.planning.fixes import FrontEnd, TaskCommand
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ SYNONYMS = {"build": "build-all", "verify": "verify-install"}
 _SENDING = ("auto-tag", "publish-test", "publish", "apply")
 """Tasks that push or upload something without a further option."""
 
-COMMAND_LINE = FrontEnd({name: Start(f"relnox {name}") for name in COMMANDS})
+COMMAND_LINE = FrontEnd({name: TaskCommand(f"relnox {name}") for name in COMMANDS})
 """The front end `relnox NAME`, which is always available."""
 
 

@@ -94,7 +94,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if not current.steps and not current.problems and snapshot.is_finished:
         reason = f"already done: the checkout has all tags of {snapshot.file}"
         return replace(current, resumes=True, notes=(reason, *current.notes))
-    lines = core.comparison.differences(approved, current)
+    lines = core.comparison.plan_differences(approved, current)
     if not lines:
         return current
     defaults = {field.name: field.default for field in fields_of(type(snapshot.options))}
@@ -103,7 +103,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     problem = core.plan.Problem(
         code="plan-outdated",
         message="\n".join([f"{snapshot.file} no longer matches the state of the project", *lines]),
-        fix=f"plan again: {core.fixes.command(approved.task, *words, '--dry-run', '--plan', snapshot.file)}",
+        fix=f"plan again: {core.fixes.task_command(approved.task, *words, '--dry-run', '--plan', snapshot.file)}",
     )
     return replace(current, problems=(problem, *current.problems))
 

@@ -245,6 +245,6 @@ def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
         yield "tasks.py exists and is not changed; add to it: from relnox.tasks import *"
     package = f" --package {snapshot.example_package}" if snapshot.example_package is not None else ""
     yield (
-        f"next: {fixes.command('status')}, then {fixes.command('bump', '--part', 'patch')}{package} --dry-run, "
-        f"then {fixes.command('rehearse')}"
+        f"next: {fixes.task_command('status')}, then {fixes.task_command('bump', '--part', 'patch')}{package} "
+        f"--dry-run, then {fixes.task_command('rehearse')}"
     )

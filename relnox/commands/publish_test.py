@@ -62,7 +62,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         raise Blocked(
             "production-index",
             f"{options.index} is a production index; publish-test only publishes to test indexes",
-            fix=f"{core.fixes.command('publish', '--index', options.index)}, or use a test index",
+            fix=f"{core.fixes.task_command('publish', '--index', options.index)}, or use a test index",
         )
     verify = verification.verify_settings(project)
     will_be_cleared = False

@@ -92,7 +92,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             raise Blocked(
                 "wheels-missing",
                 f"{folder} has no wheels",
-                fix=f"build them in the other repository: {fixes.command('build-all')}",
+                fix=f"build them in the other repository: {fixes.task_command('build-all')}",
             )
     return Snapshot(
         state,

@@ -208,7 +208,7 @@ def _missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence
         try:
             find_interpreter(python)
         except Blocked as error:
-            yield core.plan.Problem.of(error)
+            yield core.plan.Problem.from_error(error)
 
 
 def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:

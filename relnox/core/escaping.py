@@ -22,8 +22,8 @@ _INVISIBLE = (  # compiled on first use, to start faster
 # GitHub's runner looks for `::name params::text` behind leading white space, and for `##[name params]text`
 # anywhere in a line (ActionCommand.TryParseV2 and TryParse); Azure Pipelines and TeamCity for `##vso[` and
 # `##teamcity[`.
-_COMMAND = re.compile(r"(?P<indent>\A *):(?=:)")
-_OLD_COMMAND = re.compile(r"(?P<before>##\w*)\[")
+_CI_COMMAND = re.compile(r"(?P<indent>\A *):(?=:)")
+_OLD_CI_COMMAND = re.compile(r"(?P<before>##\w*)\[")
 
 
 def escape_line(text: str) -> str:
@@ -31,15 +31,15 @@ def escape_line(text: str) -> str:
 
     A line end within the text becomes `\n`. Escaping twice has the same result as escaping once.
     """
-    text = _escape_invisible(text, _escape)
-    text = _COMMAND.sub(r"\g<indent>\\x3a", text)
-    return _OLD_COMMAND.sub(r"\g<before>\\x5b", text)
+    text = _escape_invisible(text, _escape_character)
+    text = _CI_COMMAND.sub(r"\g<indent>\\x3a", text)
+    return _OLD_CI_COMMAND.sub(r"\g<before>\\x5b", text)
 
 
 def escape_json(document: str) -> str:
     """Escape a JSON document without changing its content, so that it is safe to print."""
     lines = (_escape_invisible(line, lambda char: json.dumps(char)[1:-1]) for line in document.split("\n"))
-    return _OLD_COMMAND.sub(r"\g<before>\\u005b", "\n".join(lines))
+    return _OLD_CI_COMMAND.sub(r"\g<before>\\u005b", "\n".join(lines))
 
 
 def split_lines(text: str) -> list[str]:
@@ -54,6 +54,6 @@ def _escape_invisible(text: str, escape: Callable[[str], str]) -> str:
     return text if text.isascii() else re.sub(_INVISIBLE, lambda match: escape(match[0]), text)
 
 
-def _escape(char: str) -> str:
+def _escape_character(char: str) -> str:
     r"""Return the Python escape of a character, such as `\x1b`."""
     return char.encode("unicode_escape").decode("ascii")

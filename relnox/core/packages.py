@@ -44,12 +44,12 @@ class VersionSource(Record, kw_only=True):
     file: str
     key: tuple[str | int, ...] = ()
     text: str = ""
-    lead: str = ""
+    text_before: str = ""
     semver: bool = False
     count: int = 1
 
     @property
-    def in_file(self) -> bool:
+    def is_in_file(self) -> bool:
         """Whether the version is written in a file."""
         return self.kind not in ("tags", "dynamic")
 
@@ -70,13 +70,13 @@ class Dependency(Record, kw_only=True):
     text: str
     table: DependencyTable
     key: tuple[str | int, ...] = ()
-    poetry: bool = False
+    is_poetry_syntax: bool = False
 
     @property
     def extras(self) -> tuple[str, ...]:
         """The normalized extras that are requested, such as `toml` in `coverage[toml]`; empty for Poetry."""
         requirement = self.text.partition(";")[0]
-        if "[" not in requirement or self.poetry:
+        if "[" not in requirement or self.is_poetry_syntax:
             return ()
         names = requirement.partition("[")[2].partition("]")[0]
         return tuple(normalized(name.strip()) for name in names.split(","))
@@ -111,8 +111,8 @@ class Package(Record, kw_only=True):
     backend: str
     dependencies: tuple[Dependency, ...] = ()
     other_locations: tuple[VersionSource, ...] = ()
-    private: bool = False
-    python: str = ""
+    is_private: bool = False
+    requires_python: str = ""
     classifiers: tuple[str, ...] = ()
     dynamic: tuple[str, ...] | None = ()
 
@@ -129,8 +129,8 @@ class Package(Record, kw_only=True):
     @property
     def locations(self) -> tuple[VersionSource, ...]:
         """All places in files that contain the version."""
-        return tuple(location for location in (self.source, *self.other_locations) if location.in_file)
+        return tuple(location for location in (self.source, *self.other_locations) if location.is_in_file)
 
-    def needs(self, *tables: DependencyTable) -> frozenset[str]:
+    def required_names(self, *tables: DependencyTable) -> frozenset[str]:
         """Return the names required in any of these tables, except the package itself (extras may require it)."""
         return frozenset(need.name for need in self.dependencies if need.table in tables) - {self.name}

@@ -64,26 +64,26 @@ class Record:
             return True
         if type(self) is not type(other):
             return NotImplemented
-        return fields(self) == fields(other)
+        return field_values(self) == field_values(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), *fields(self).values()))
+        return hash((type(self), *field_values(self).values()))
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{name}={value!r}" for name, value in fields(self).items())
+        inside = ", ".join(f"{name}={value!r}" for name, value in field_values(self).items())
         return f"{type(self).__qualname__}({inside})"
 
 
-def fields(record: Record) -> dict[str, Any]:
+def field_values(record: Record) -> dict[str, Any]:
     """Return the values of a record by field name, in the order of declaration."""
     return {name: getattr(record, name) for name in record._fields}
 
 
-def names_of(kind: type[Record]) -> tuple[str, ...]:
+def field_names(kind: type[Record]) -> tuple[str, ...]:
     """Return the field names of a record class, in the order of declaration."""
     return kind._fields
 
 
 def replace(record: R, **changes: Any) -> R:
     """Return a copy of a record with some fields changed."""
-    return type(record)(**(fields(record) | changes))
+    return type(record)(**(field_values(record) | changes))

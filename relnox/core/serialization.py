@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from packaging.version import Version
 
 from relnox.core.escaping import escape_json
-from relnox.core.records import Record, fields, names_of
+from relnox.core.records import Record, field_names, field_values
 
 
 def to_json(document: Any) -> str:
@@ -51,7 +51,7 @@ def encode(value: Any) -> Any:
         case Mapping():
             return {name: encode(item) for name, item in value.items()}
         case Record():
-            inner = {name: encode(inner) for name, inner in fields(value).items()}
+            inner = {name: encode(inner) for name, inner in field_values(value).items()}
             return {"kind": type(value).__name__, **inner}
         case _:
             raise TypeError(f"{type(value).__name__} cannot be encoded")
@@ -81,7 +81,7 @@ def decode(expected: Any, value: Any) -> Any:
 
 
 def _decode_record(expected: type[Record], value: Any) -> Any:
-    names = names_of(expected)
+    names = field_names(expected)
     own_kind = {} if "kind" in names else {"kind": expected.__name__}
     if not isinstance(value, dict) or not own_kind.items() <= value.items() or not set(names) <= value.keys():
         raise ValueError(f"not a {expected.__name__}: {value!r}")

@@ -59,7 +59,7 @@ def _requirement_allows(need: Dependency, version: Version) -> bool:
     from relnox.core.dependencies import requirements  # slow to import, and rarely needed
 
     try:
-        rewrite = requirements.rewrite_poetry if need.poetry else requirements.rewrite_pep508
+        rewrite = requirements.rewrite_poetry if need.is_poetry_syntax else requirements.rewrite_pep508
         return rewrite(need.text, version) is None
     except Blocked:
         return False

@@ -36,7 +36,7 @@ class Workspace(Record):
 
     def dependency_edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
         """Map each package to the workspace packages it requires in these tables, directly or through extras."""
-        needs = {package.name: package.needs(*tables) & self.by_name.keys() for package in self.packages}
+        needs = {package.name: package.required_names(*tables) & self.by_name.keys() for package in self.packages}
         for package in self.packages:
             with_extras = [need for need in package.dependencies if need.table in tables and need.extras]
             names = [name for need in with_extras for name in self._needed_by_extras(need.name, need.extras)]
@@ -73,7 +73,7 @@ class Workspace(Record):
     def dependents(self, of: str) -> tuple[Package, ...]:
         """Return the packages that require the package named `of` in any table."""
         tables: tuple[DependencyTable, ...] = ("runtime", "extra", "group", "build")
-        return tuple(package for package in self.packages if of in package.needs(*tables))
+        return tuple(package for package in self.packages if of in package.required_names(*tables))
 
     def needed_by(self, package: Package) -> frozenset[str]:
         """Return the names of the workspace packages that are installed along with `package`."""

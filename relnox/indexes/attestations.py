@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.core.release.publishers import Publisher
 
-INSTALL = fixes.install("relnox[attest]")
+INSTALL = fixes.install_command("relnox[attest]")
 
 
 class Unverified(Conflict):

@@ -146,7 +146,7 @@ def _translate_errors() -> Iterator[None]:
         raise Failed(
             "signature-invalid",
             f"the response of the signing service is not valid: {masked_line(str(error))}",
-            fix=f"update the keys: {fixes.install('sigstore', upgrade=True)}",
+            fix=f"update the keys: {fixes.install_command('sigstore', upgrade=True)}",
         ) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:  # an incomplete response, or not JSON
         raise TransientError(

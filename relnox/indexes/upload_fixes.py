@@ -56,4 +56,4 @@ def _post_release(file: Distribution) -> str:
 
 
 def _bump_to(version: str) -> str:
-    return fixes.command("bump", "--to", version)
+    return fixes.task_command("bump", "--to", version)

@@ -120,7 +120,7 @@ def _parse(response: requests.Response, file: Distribution, index: str) -> str:
     raise Failed(
         "file-rejected",
         f"{index} rejected {file.filename}: {summary}",
-        fix=f"fix what the index reports, then rebuild: {fixes.command('build-all')}",
+        fix=f"fix what the index reports, then rebuild: {fixes.task_command('build-all')}",
     )
 
 
@@ -191,7 +191,7 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
             "project-not-allowed",
             f"these credentials may not upload to project {file.package} on {index}: {text}",
             fix="have its owner add you; if the project belongs to another account, choose another name, or test "
-            f"the release without it: {fixes.command('publish-test', '--index', 'embedded')}",
+            f"the release without it: {fixes.task_command('publish-test', '--index', 'embedded')}",
         )
     if _TOKEN_SCOPE.search(text):
         raise Blocked(

@@ -126,7 +126,7 @@ def _find_crate_requirements(manifest: _CargoManifest, crates: set[str], version
                     lead = text[: len(text) - len(version)]
                     key = (*keys, name, "version")
                     yield VersionSource(
-                        kind="toml", file=manifest.file, key=key, text=version, lead=lead, semver=True
+                        kind="toml", file=manifest.file, key=key, text=version, text_before=lead, semver=True
                     )
                 case _:
                     continue

@@ -129,7 +129,7 @@ def check_archives_are_unchanged(hook: Hook, event: Mapping[str, Any], changed: 
             "archive-changed",
             f"{hook_name(hook, event)} changed or removed {listing(changed)}",
             fix=f"change the hook in {settings_table(event)} so that it changes no archives, then rebuild: "
-            f"{fixes.command('build-all', '--clean')}",
+            f"{fixes.task_command('build-all', '--clean')}",
         )
 
 

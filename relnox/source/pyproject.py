@@ -90,8 +90,8 @@ def parse_package(document: Mapping[str, Any], folder: str) -> Package:
         source=source,
         backend=backend,
         dependencies=tuple(_read_dependencies(document)),
-        private=any(classifier.startswith("Private ::") for classifier in classifiers),
-        python=_requires_python(document),
+        is_private=any(classifier.startswith("Private ::") for classifier in classifiers),
+        requires_python=_requires_python(document),
         classifiers=tuple(classifiers),
         dynamic=tuple(strings_in(project.get("dynamic"))) if project else None,
     )
@@ -173,11 +173,17 @@ def _read_poetry_requirements(
             entry_key: tuple[str | int, ...] = (*key, name, number) if isinstance(value, list) else (*key, name)
             match entry:
                 case str():
-                    yield Dependency(name=normalized(name), text=entry, table=table, key=entry_key, poetry=True)
+                    yield Dependency(
+                        name=normalized(name), text=entry, table=table, key=entry_key, is_poetry_syntax=True
+                    )
                 case {"version": str(text), **more}:
                     kind: DependencyTable = "extra" if more.get("optional") and table == "runtime" else table
                     yield Dependency(
-                        name=normalized(name), text=text, table=kind, key=(*entry_key, "version"), poetry=True
+                        name=normalized(name),
+                        text=text,
+                        table=kind,
+                        key=(*entry_key, "version"),
+                        is_poetry_syntax=True,
                     )
                 case _:
-                    yield Dependency(name=normalized(name), text="", table=table, poetry=True)
+                    yield Dependency(name=normalized(name), text="", table=table, is_poetry_syntax=True)

@@ -85,7 +85,7 @@ def read_versions(
         if package is None:
             yield FileVersion(file, outside=outside)
             continue
-        version = package.source.text if package.source.in_file else None
+        version = package.source.text if package.source.is_in_file else None
         yield FileVersion(file, package.name, version, _describe_version_source(package), outside)
 
 
@@ -107,7 +107,7 @@ def _read_package(file: str, folder: str, root: Path) -> Package | None:
 
 def _describe_version_source(package: Package) -> str:
     source = package.source
-    if not source.in_file:
+    if not source.is_in_file:
         return source.text or "the build backend"
     return (
         ".".join(map(str, source.key))

@@ -58,7 +58,7 @@ class VersionLiterals(Record):
 def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
     """Search all tracked files for versions, or outside git, only the modules that usually contain one."""
     packages = [
-        package for package in workspace.packages if package.source.in_file and package.version is not None
+        package for package in workspace.packages if package.source.is_in_file and package.version is not None
     ]
     if not packages:
         return VersionLiterals(workspace)

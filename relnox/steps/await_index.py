@@ -189,6 +189,6 @@ class AwaitIndexAction(Action[AwaitIndex]):
             f"within {waits.format_duration(step.deadline)}{transient_error}:{lines}",
             fix="check the status page of the index, and rerun the command later (it uploads only missing files)"
             if self._run_uploads_files
-            else f"publish it: {fixes.command('publish')}{index}; if another job has just uploaded it: "
-            f"{fixes.command('verify-install')}{index} --wait {_SUGGESTED_WAIT}",
+            else f"publish it: {fixes.task_command('publish')}{index}; if another job has just uploaded it: "
+            f"{fixes.task_command('verify-install')}{index} --wait {_SUGGESTED_WAIT}",
         )

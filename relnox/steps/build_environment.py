@@ -106,7 +106,7 @@ class PrepareBuildEnvironmentAction(Action[PrepareBuildEnvironment]):
             raise Failed(
                 "environment-without-interpreter",
                 f"{self.environment.python} does not exist",
-                fix=f"remove cached environments: {fixes.command('build-all', '--clear-cache')}",
+                fix=f"remove cached environments: {fixes.task_command('build-all', '--clear-cache')}",
             )
         problem = self.pool.cache_problem
         return "ready" if problem is None else f"ready; {problem}"

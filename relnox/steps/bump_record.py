@@ -88,7 +88,7 @@ class Pending(Record, kw_only=True):
     @property
     def command(self) -> str:
         """The command that resumes the bump."""
-        return fixes.command("bump", *self.request)
+        return fixes.task_command("bump", *self.request)
 
 
 def recorded(steps: Iterable[Step]) -> tuple[RecordedStep, ...]:

@@ -91,13 +91,13 @@ class DownloadAction(Action[Download]):
             raise TryLater(
                 "file-not-listed",
                 f"{index} does not list {file.filename}",
-                fix=f"publish it, or try again later: {fixes.command('verify-install')}",
+                fix=f"publish it, or try again later: {fixes.task_command('verify-install')}",
             )
         if index_file.yanked:
             raise Failed(
                 "file-yanked",
                 f"{index} lists {file.filename} as yanked (installers skip it)",
-                fix=f"unyank it on the index, or release a new version: {fixes.command('bump')}",
+                fix=f"unyank it on the index, or release a new version: {fixes.task_command('bump')}",
             )
         path = folder / file.filename
         sha256 = client.download(index_file, path, deadline)
@@ -142,7 +142,7 @@ class CopyFilesAction(Action[CopyFiles]):
             raise Failed(
                 "archive-missing",
                 f"{self.step.folder}/{file.filename} is missing, although the manifest lists it",
-                fix=f"rebuild: {fixes.command('build-all')}",
+                fix=f"rebuild: {fixes.task_command('build-all')}",
             )
         shutil.copyfile(source, path)
         if (sha256 := building.archives.hash_file(path).sha256) != file.sha256:
@@ -150,7 +150,7 @@ class CopyFilesAction(Action[CopyFiles]):
                 "archive-changed",
                 f"{self.step.folder}/{file.filename} differs from the file that was built:\n"
                 f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
-                fix=f"rebuild: {fixes.command('build-all')}",
+                fix=f"rebuild: {fixes.task_command('build-all')}",
             )
         return building.checks.read_valid_archive(path, archive_limits(self.run))
 

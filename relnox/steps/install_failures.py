@@ -59,7 +59,7 @@ def empty_install_error(verifying: VerifyInstallAction) -> Failed:
     else:
         content = "has no module, no script and no data"
         fix = (
-            f"have the build backend include the modules, then: {fixes.command('build-all')}; "
+            f"have the build backend include the modules, then: {fixes.task_command('build-all')}; "
             f"if the package has none on purpose: "
             f'[tool.relnox] metadata-only = ["{package}"]'
         )
@@ -126,7 +126,7 @@ def installer_error(verifying: VerifyInstallAction, ran: Completed) -> RelnoxErr
     output = " ".join(ran.output.lower().split())
     fix = "see the installer's last lines above"
     if "does not support python" in output:
-        fix = f"use uv for older Pythons: --installer uv ({fixes.install('relnox[uv]')})"
+        fix = f"use uv for older Pythons: --installer uv ({fixes.install_command('relnox[uv]')})"
     if any(text in output for text in _RESOLUTION_ERRORS):
         fix = "the trusted index has no matching release: correct the requirement, or publish that one first"
     try:

@@ -64,5 +64,5 @@ def check_unchanged(path: Path, built: Distribution) -> None:
             "archive-changed",
             f"{path.name} was changed or removed after it was built",
             fix="stop other processes that write into that folder, then build again: "
-            f"{fixes.command('build-all', '--clean')}",
+            f"{fixes.task_command('build-all', '--clean')}",
         )

@@ -111,7 +111,9 @@ class BuildWheelsAction(Action[BuildWheels]):
             program = shutil.which(command.argv[0], path=search_path(os.environ))
             if program is None:
                 raise Blocked(
-                    "cibuildwheel-missing", "cibuildwheel is not installed", fix=fixes.install("cibuildwheel")
+                    "cibuildwheel-missing",
+                    "cibuildwheel is not installed",
+                    fix=fixes.install_command("cibuildwheel"),
                 )
             process.run(
                 [program, *command.argv[1:]],
@@ -121,7 +123,7 @@ class BuildWheelsAction(Action[BuildWheels]):
                 on_line=self.on_line,
             ).check(
                 f"cibuildwheel for {self.step.job.name}",
-                fix=f"see its whole output: {fixes.command('build-all', '--verbose')}",
+                fix=f"see its whole output: {fixes.task_command('build-all', '--verbose')}",
             )
             wheel_paths = sorted(staging.glob("*.whl"))
             comparison = self._compare_with_job([sdist.filename, *(path.name for path in wheel_paths)])
@@ -156,8 +158,8 @@ class BuildWheelsAction(Action[BuildWheels]):
             raise Failed(
                 "sdist-missing",
                 f"sdist of {package} is missing (no file of a manifest in {output})",
-                fix=f"build it: {fixes.command('build-all', '--package', package)}; or download it from the job "
-                "that built it",
+                fix=f"build it: {fixes.task_command('build-all', '--package', package)}; or download it from "
+                "the job that built it",
             )
         head = self.run.git.head() if self.run.git is not None else None
         if manifest.dirty or manifest.commit != head:
@@ -166,8 +168,8 @@ class BuildWheelsAction(Action[BuildWheels]):
                 "sdist-of-other-commit",
                 f"{sdist.filename} was built from {manifest.commit or 'no commit'}{state}, but this checkout is "
                 f"at {head or 'no commit'}",
-                fix=f"build it again: {fixes.command('build-all', '--package', package)}; or download it from the "
-                "job that built this commit",
+                fix=f"build it again: {fixes.task_command('build-all', '--package', package)}; or download it "
+                "from the job that built this commit",
             )
         check_unchanged(self.run.root / output / sdist.filename, sdist)
         return sdist

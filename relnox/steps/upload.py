@@ -127,7 +127,7 @@ class UploadAction(Action[Upload]):
             raise Conflict(
                 "archive-changed",
                 f"{path.name} is not the file that was built (it was removed, or differs from the manifest)",
-                fix=f"rebuild: {fixes.command('build-all')}",
+                fix=f"rebuild: {fixes.task_command('build-all')}",
             )
         return path
 

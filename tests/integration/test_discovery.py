@@ -205,7 +205,7 @@ def test_a_root_with_an_invalid_package_is_rejected(tmp_path: Path, text: str, m
 )
 def test_a_private_package_is_recognized_by_its_classifier(tmp_path: Path, text: str, *, private: bool) -> None:
     (only,) = discover_in(tmp_path, root=package("x", more=text + "\n")).packages
-    assert only.private is private
+    assert only.is_private is private
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_private_package_is_recognized_by_its_classifier(tmp_path: Path, text:
 def test_the_python_versions_of_a_package(tmp_path: Path, text: str, python: str) -> None:
     classifiers = 'classifiers = ["Programming Language :: Python :: 3.12"]\n'
     (only,) = discover_in(tmp_path, root=package("x", more=classifiers + text)).packages
-    assert (only.python, only.classifiers) == (python, ("Programming Language :: Python :: 3.12",))
+    assert (only.requires_python, only.classifiers) == (python, ("Programming Language :: Python :: 3.12",))
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_every_table_of_requirements_is_read_with_its_key(tmp_path: Path) -> Non
         ("beside", "runtime", ()),
         ("pdev", "group", ("tool", "poetry", "group", "my dev", "dependencies", "pdev")),
     }
-    assert only.needs("runtime", "extra", "group", "build").isdisjoint({"x", "python"})
+    assert only.required_names("runtime", "extra", "group", "build").isdisjoint({"x", "python"})
 
 
 # --- packages that the project lists -------------------------------------------------------------------
@@ -616,7 +616,9 @@ def test_path_dependencies_of_poetry_order_the_release(tmp_path: Path) -> None:
         },
     )
     assert [each.name for each in workspace.release_order()] == ["lib", "app"]
-    assert {need.name: (need.text, need.key) for need in workspace.by_name["app"].dependencies if need.poetry} == {
+    assert {
+        need.name: (need.text, need.key) for need in workspace.by_name["app"].dependencies if need.is_poetry_syntax
+    } == {
         "lib": ("", ()),
         "tool": ("", ()),
     }

@@ -33,7 +33,7 @@ from relnox.core.planning.events import (
     Waiting,
 )
 from relnox.core.planning.plan import Plan, Problem, Table
-from relnox.core.records import Record, fields, names_of
+from relnox.core.records import Record, field_names, field_values
 from relnox.errors import ExitCode, Failed
 from relnox.reporters.github import GitHub
 from relnox.reporters.json import render, render_error
@@ -56,7 +56,7 @@ def filled(kind: Any, text: str) -> Any:
     """A value of a type in which every text is this one."""
     if isinstance(kind, type) and issubclass(kind, Record):
         fixes = get_type_hints(kind)
-        return kind(**{name: filled(fixes[name], text) for name in names_of(kind)})
+        return kind(**{name: filled(fixes[name], text) for name in field_names(kind)})
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return filled(next(each for each in inner if each is not NoneType), text)
@@ -206,7 +206,9 @@ def test_json_has_every_text_unchanged() -> None:
 
 def test_every_kind_of_step_has_texts() -> None:
     """The generated values reach the fields: each kind of step shows the text."""
-    silent = [kind for kind in STEPS if "\x1b" not in repr(fields(filled(kind, "\x1b"))).replace(r"\x1b", "\x1b")]
+    silent = [
+        kind for kind in STEPS if "\x1b" not in repr(field_values(filled(kind, "\x1b"))).replace(r"\x1b", "\x1b")
+    ]
     assert silent == []
 
 

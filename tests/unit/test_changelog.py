@@ -334,7 +334,10 @@ def test_an_addition_below_an_underlined_heading() -> None:
 def test_the_heading_after_a_list_stays_a_heading() -> None:
     text = "Unreleased\n----------\n1.1.0\n-----\n\n- b\n"
     result = released(text, "- new")
-    assert (changelog.section(result, "1.2.0"), changelog.section(result, "1.1.0")) == ("- new", "- b")
+    assert (changelog.text_of_version(result, "1.2.0"), changelog.text_of_version(result, "1.1.0")) == (
+        "- new",
+        "- b",
+    )
     assert "- new\n\n1.1.0\n-----\n" in result
 
 
@@ -363,8 +366,8 @@ def test_the_heading_after_a_list_stays_a_heading() -> None:
     ],
 )
 def test_finding_the_section_of_a_version(heading: str, version: str) -> None:
-    assert changelog.section(f"{heading}\n\n- a\n\n", version) == "- a"
-    assert changelog.section(f"{heading}\n\n- a\n\n", "1.3.0") is None
+    assert changelog.text_of_version(f"{heading}\n\n- a\n\n", version) == "- a"
+    assert changelog.text_of_version(f"{heading}\n\n- a\n\n", "1.3.0") is None
 
 
 @pytest.mark.parametrize(
@@ -378,7 +381,7 @@ def test_finding_the_section_of_a_version(heading: str, version: str) -> None:
     ],
 )
 def test_a_section_ends_with_the_next_version_or_the_links(version: str, notes: str | None) -> None:
-    assert changelog.section(EXAMPLE, version) == notes
+    assert changelog.text_of_version(EXAMPLE, version) == notes
 
 
 @pytest.mark.parametrize(
@@ -402,7 +405,7 @@ def test_a_section_ends_with_the_next_version_or_the_links(version: str, notes: 
     ],
 )
 def test_the_text_of_a_section(text: str, notes: str | None) -> None:
-    assert changelog.section(text, "1.0") == notes
+    assert changelog.text_of_version(text, "1.0") == notes
 
 
 # --- for any changelog -----------------------------------------------------------------------------
@@ -459,18 +462,18 @@ def test_every_line_but_the_link_is_unchanged(generated: tuple[str, str], additi
 def test_the_unreleased_text_becomes_that_of_the_version(generated: tuple[str, str]) -> None:
     text, contents = generated
     result = released(text)
-    assert changelog.section(result, "1.2.0") == contents
-    assert changelog.section(result, "1.1.0") == changelog.section(text, "1.1.0")
+    assert changelog.text_of_version(result, "1.2.0") == contents
+    assert changelog.text_of_version(result, "1.1.0") == changelog.text_of_version(text, "1.1.0")
 
 
 @given(changelogs(), ADDITIONS)
 def test_an_addition_appears_once_and_only_in_this_version(generated: tuple[str, str], addition: str) -> None:
     text, _ = generated
     result = released(text, addition)
-    section = (changelog.section(result, "1.2.0") or "").splitlines()
+    section = (changelog.text_of_version(result, "1.2.0") or "").splitlines()
     for line in (line for line in addition.splitlines() if line[:2] in {"- ", "  "}):
         assert section.count(line) == 1
-    assert changelog.section(result, "1.1.0") == changelog.section(text, "1.1.0")
+    assert changelog.text_of_version(result, "1.1.0") == changelog.text_of_version(text, "1.1.0")
 
 
 @given(changelogs(), ADDITIONS)
@@ -480,8 +483,8 @@ def test_a_second_release_follows_the_first(generated: tuple[str, str], addition
     second = changelog.add_release(
         first, version="1.3.0", date=DAY, tag="v1.3.0", previous_tag=None, addition="- third"
     )
-    assert changelog.section(second, "1.3.0") == "- third"
-    assert changelog.section(second, "1.2.0") == changelog.section(first, "1.2.0")
+    assert changelog.text_of_version(second, "1.3.0") == "- third"
+    assert changelog.text_of_version(second, "1.2.0") == changelog.text_of_version(first, "1.2.0")
     assert ("compare/v1.2.0...v1.3.0" in second) is ("compare/v1.1.0...HEAD" in text)
     with pytest.raises(Blocked, match="already has a heading"):
         released(second)
@@ -508,7 +511,7 @@ PIECES += [
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join), st.lists(st.sampled_from(PIECES), max_size=8))
 def test_any_text_is_released_or_rejected(text: str, addition: list[str]) -> None:
     has_one = changelog.has_unreleased(text)
-    assert changelog.section(text, "1.2") is None or "1.2" in text
+    assert changelog.text_of_version(text, "1.2") is None or "1.2" in text
     try:
         result = released(text, "".join(addition))
     except Blocked:

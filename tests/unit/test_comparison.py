@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from relnox import steps
 from relnox.core.bump.changes import Edit, NewTag
-from relnox.core.planning.comparison import CREDENTIALS_NOTE, differences
+from relnox.core.planning.comparison import CREDENTIALS_NOTE, plan_differences
 from relnox.core.planning.plan import Inputs, Plan, Problem, Table
 from relnox.core.records import replace
 from relnox.core.release.manifest import Distribution
@@ -61,7 +61,7 @@ def with_step(old: object, new: Any) -> Plan:
     ],
 )
 def test_the_same_plan_or_the_rest_of_it_holds(current: Plan) -> None:
-    assert differences(PLAN, current) == ()
+    assert plan_differences(PLAN, current) == ()
 
 
 PROBLEM = Problem(code="tree-dirty", message="the tree is dirty:\n  a.py", fix="commit")
@@ -97,7 +97,7 @@ PROBLEM = Problem(code="tree-dirty", message="the tree is dirty:\n  a.py", fix="
     ],
 )
 def test_another_plan_is_shown_with_both_sides(current: Plan, lines: list[str]) -> None:
-    assert list(differences(PLAN, current)) == lines
+    assert list(plan_differences(PLAN, current)) == lines
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_another_plan_is_shown_with_both_sides(current: Plan, lines: list[str]) 
     ],
 )
 def test_a_resumed_run_does_nothing_that_was_not_approved(current: Plan) -> None:
-    assert differences(PLAN, replace(current, resumes=True))
+    assert plan_differences(PLAN, replace(current, resumes=True))
 
 
 def test_a_skipped_step_does_not_run_in_a_resumed_run() -> None:
@@ -125,5 +125,5 @@ def test_a_skipped_step_does_not_run_in_a_resumed_run() -> None:
     )
     skipped = replace(provenance, skip="why")
     whole, rest = (Plan(task="verify-install", steps=(step,)) for step in (provenance, skipped))
-    assert differences(whole, replace(rest, resumes=True)) == ()
-    assert differences(rest, replace(whole, resumes=True))
+    assert plan_differences(whole, replace(rest, resumes=True)) == ()
+    assert plan_differences(rest, replace(whole, resumes=True))

@@ -14,7 +14,7 @@ from relnox.commands import COMMAND_LINE, TASKS
 from relnox.commands.running import install_commands
 from relnox.core.planning import fixes
 from relnox.core.planning.events import Notice, OutputLine, RunStarted, Status, StepFinished
-from relnox.core.planning.fixes import FrontEnd, Start
+from relnox.core.planning.fixes import FrontEnd, TaskCommand
 from relnox.core.planning.plan import Plan, Problem
 from relnox.core.records import replace
 from relnox.errors import Failed
@@ -23,8 +23,8 @@ from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
 from relnox.steps import WriteMatrix
 
-NOX = FrontEnd({**COMMAND_LINE.tasks, "build-all": Start("nox -s release-build-all", "--")})
-INVOKE = FrontEnd({**COMMAND_LINE.tasks, "build-all": Start("invoke release.build-all")})
+NOX = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("nox -s release-build-all", "--")})
+INVOKE = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("invoke release.build-all")})
 PACKAGE = Path(relnox.__file__).parent
 
 
@@ -49,27 +49,27 @@ PACKAGE = Path(relnox.__file__).parent
     ],
 )
 def test_commands_have_the_form_of_the_front_end(text: str, nox: str | None, invoke: str | None) -> None:
-    assert fixes.show(text, COMMAND_LINE) == text
-    assert fixes.show(text, NOX) == (nox or text)
-    assert fixes.show(text, INVOKE) == (invoke or text)
+    assert fixes.show_commands(text, COMMAND_LINE) == text
+    assert fixes.show_commands(text, NOX) == (nox or text)
+    assert fixes.show_commands(text, INVOKE) == (invoke or text)
 
 
 def test_a_project_that_was_named_is_named_in_each_command() -> None:
     words = ("--project", "my project")
     text = "relnox build-all --clean; relnox bump"
 
-    assert fixes.show(text, replace(NOX, options=words)) == (
+    assert fixes.show_commands(text, replace(NOX, options=words)) == (
         "nox -s release-build-all -- --project 'my project' --clean; relnox bump --project 'my project'"
     )
-    assert fixes.show(text, replace(INVOKE, options=words)) == (
+    assert fixes.show_commands(text, replace(INVOKE, options=words)) == (
         "invoke release.build-all --project 'my project' --clean; relnox bump --project 'my project'"
     )
 
 
 def test_words_of_a_command_are_quoted_for_the_shell() -> None:
-    assert fixes.command("build-all", "--package", "a b") == "relnox build-all --package 'a b'"
-    assert fixes.install("relnox[wheels]") == 'pip install "relnox[wheels]"'
-    assert fixes.install("cibuildwheel", upgrade=True) == "pip install --upgrade cibuildwheel"
+    assert fixes.task_command("build-all", "--package", "a b") == "relnox build-all --package 'a b'"
+    assert fixes.install_command("relnox[wheels]") == 'pip install "relnox[wheels]"'
+    assert fixes.install_command("cibuildwheel", upgrade=True) == "pip install --upgrade cibuildwheel"
 
 
 HEADER = '# /// script\n# dependencies = ["nox", "relnox>=1"]\n# ///\nimport nox\n'
@@ -147,15 +147,15 @@ def test_requirements_are_installed_as_the_project_does_it(  # noqa: PLR0917 - a
     monkeypatch.setattr(sys, "prefix", str(folder))
 
     way = install_commands.install_commands(root, in_nox=of_nox)
-    text = f"{fixes.install('relnox[uv]')} or {fixes.install('twine', upgrade=True)}"
+    text = f"{fixes.install_command('relnox[uv]')} or {fixes.install_command('twine', upgrade=True)}"
 
-    assert fixes.show(text, COMMAND_LINE, way.command).startswith(shown)
+    assert fixes.show_commands(text, COMMAND_LINE, way.command).startswith(shown)
 
 
 def test_another_command_that_installs_is_unchanged() -> None:
     text = "uv pip install x, python -m pip install y, pip installs"
 
-    assert fixes.show(text, COMMAND_LINE, lambda *_: "CHANGED") == text
+    assert fixes.show_commands(text, COMMAND_LINE, lambda *_: "CHANGED") == text
 
 
 STEP = WriteMatrix(file="matrix.json", text="")
@@ -168,7 +168,7 @@ TEXT = "fix it: relnox build-all --package x"
 def test_every_reporter_shows_commands_so(
     kind: type[Plain | Terminal], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reporter = kind(lambda text: fixes.show(text, NOX))
+    reporter = kind(lambda text: fixes.show_commands(text, NOX))
     plan = Plan(task="status", notes=(TEXT,), problems=(Problem(code="build-missing", message=TEXT, fix=TEXT),))
     reporter.verbose = True
 

@@ -13,7 +13,7 @@ TWO = b"---\ncore: minor\ncli: patch\n---\nAdd a `--json` flag.\n"
 
 
 def parse(content: bytes) -> Fragment:
-    return fragments.parse("a.md", content, PACKAGES)
+    return fragments.parse_fragment("a.md", content, PACKAGES)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_an_invalid_fragment_is_rejected_with_its_line(content: bytes, message: 
 @given(st.binary(max_size=40) | st.text("-\n\r core:minpath#'\"", max_size=40).map(lambda text: text.encode()))
 def test_any_bytes_are_parsed_or_rejected(content: bytes) -> None:
     try:
-        parsed = fragments.parse("a.md", content, PACKAGES)
+        parsed = fragments.parse_fragment("a.md", content, PACKAGES)
     except Blocked as error:
         assert error.message.startswith("a.md, line ")  # noqa: PT017 - either of two endings is right
     else:
@@ -103,7 +103,7 @@ def test_any_bytes_are_parsed_or_rejected(content: bytes) -> None:
 def test_removing_released_packages_from_a_fragment(
     content: bytes, released: list[str], expected: bytes | None
 ) -> None:
-    assert fragments.remove_packages(content, released) == expected
+    assert fragments.remove_released_packages(content, released) == expected
 
 
 LEVELS = st.dictionaries(
@@ -121,7 +121,7 @@ def test_removing_packages_keeps_the_other_packages_and_the_text(
         return f"---{newline}{entries}---{newline}{text}".encode()
 
     left = [name for name in levels if name not in released]
-    assert fragments.remove_packages(fragment_bytes(list(levels)), released) == (
+    assert fragments.remove_released_packages(fragment_bytes(list(levels)), released) == (
         fragment_bytes(left) if left else None
     )
     if left:
@@ -136,16 +136,16 @@ def fragment(file: str, text: str, **levels: str | None) -> Fragment:
 
 def test_a_text_becomes_a_list_item_with_indented_lines() -> None:
     text = "First,\nin two lines.\n\n  And more.\n \n```\ncode\n```"
-    assert fragments.list_item(fragment("a.md", text)) == (
+    assert fragments.as_list_item(fragment("a.md", text)) == (
         "- First,\n  in two lines.\n\n    And more.\n\n  ```\n  code\n  ```"
     )
 
 
 @pytest.mark.parametrize("text", ["- one,\n  a list.\n- And more.", "* one", "+ one", "1. one", "12) one"])
 def test_a_text_that_is_a_list_is_unchanged(text: str) -> None:
-    assert fragments.list_item(fragment("a.md", text)) == text
+    assert fragments.as_list_item(fragment("a.md", text)) == text
 
 
 @pytest.mark.parametrize("text", ["-1 is allowed", "*Really* new", "1.0 is no item"])
 def test_a_text_that_only_looks_like_a_list_becomes_an_item(text: str) -> None:
-    assert fragments.list_item(fragment("a.md", text)) == f"- {text}"
+    assert fragments.as_list_item(fragment("a.md", text)) == f"- {text}"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.commands import TASKS, load
-from relnox.core.records import fields
+from relnox.core.records import field_values
 from relnox.core.settings.json_schema import schema_of
 from relnox.core.settings.kinds import Flag, ListOf, Number, Text
 from relnox.core.settings.options import CommonOptions, OptionValue, option, resolve
@@ -80,7 +80,7 @@ def test_options_are_values() -> None:
     assert hash(Options(name=("a",))) == hash(Options(name=("a",)))
     assert Options(loud=True).loud is True
     assert Options().colour == "red"
-    assert fields(Options(count=4))["count"] == 4
+    assert field_values(Options(count=4))["count"] == 4
     assert "colour='red', folder=None, count=3, " in repr(Options())
 
 

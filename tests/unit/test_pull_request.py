@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.core.notes import pull_request
-from relnox.core.notes.pull_request import Package, Release
+from relnox.core.notes.pull_request import PullRequestContent, PullRequestPackage
 from relnox.core.records import replace
 
 ACTIVE = re.compile(
@@ -21,9 +21,11 @@ ACTIVE = re.compile(
 
 def release(
     *, name: str = "core", reason: str = "minor", changes: str | None = "- A change", count: int = 1
-) -> Release:
-    package = Package(name=name, before="1.0", after="1.1", reason=reason, tag=f"{name}-v1.1", changes=changes)
-    return Release(
+) -> PullRequestContent:
+    package = PullRequestPackage(
+        name=name, before="1.0", after="1.1", reason=reason, tag=f"{name}-v1.1", changes=changes
+    )
+    return PullRequestContent(
         packages=(package,) * count,
         unchanged=("other",),
         files=("pyproject.toml",) * count,
@@ -32,19 +34,19 @@ def release(
 
 
 def test_the_body_says_what_is_released() -> None:
-    text = pull_request.body(release())
+    text = pull_request.format_body(release())
     assert "| core | 1.0 | 1.1 | minor |" in text
     assert "- to publish: core" in text
     assert "- unchanged: other" in text
     assert "not published" not in text
-    assert "> ### Added\n>\n> - ~~One~~" in pull_request.body(release(changes="### Added\n\n- ~~One~~"))
+    assert "> ### Added\n>\n> - ~~One~~" in pull_request.format_body(release(changes="### Added\n\n- ~~One~~"))
     assert "**core 1.1**\n\n> - A change" in text
 
 
 def test_packages_that_are_not_published_are_listed() -> None:
     public = release()
     private = replace(public.packages[0], name="tools", private=True)
-    text = pull_request.body(replace(public, packages=(*public.packages, private)))
+    text = pull_request.format_body(replace(public, packages=(*public.packages, private)))
     assert "- to publish: core\n- not published (private): tools\n" in text
 
 
@@ -56,14 +58,14 @@ def test_packages_that_are_not_published_are_listed() -> None:
     ],
 )
 def test_nothing_in_text_is_active(text: str) -> None:
-    body = pull_request.body(release(name=text, reason=text, changes=text))
+    body = pull_request.format_body(release(name=text, reason=text, changes=text))
     assert ACTIVE.search(body) is None
-    assert pull_request.neutralize(text).replace("\u200b", "") == text
+    assert pull_request.neutralize_references(text).replace("\u200b", "") == text
 
 
 @given(st.text() | st.sampled_from(TEXTS))
 def test_text_is_quoted_and_takes_one_row(text: str) -> None:
-    body = pull_request.body(release(name=text, reason=text, changes=f"x{text}"))
+    body = pull_request.format_body(release(name=text, reason=text, changes=f"x{text}"))
     assert ACTIVE.search(body) is None
     lines = body.split("\n")
     quoted = lines[next(number for number, line in enumerate(lines) if line.startswith("**")) + 2 :]
@@ -74,11 +76,11 @@ def test_text_is_quoted_and_takes_one_row(text: str) -> None:
 @pytest.mark.parametrize("count", [1, 3, 2000])
 @pytest.mark.parametrize("limit", [1000, 65_536])
 def test_the_body_is_shortened(count: int, limit: int) -> None:
-    text = pull_request.body(release(changes="- A chänge\n" * 20_000, count=count), limit)
+    text = pull_request.format_body(release(changes="- A chänge\n" * 20_000, count=count), limit)
     assert len(text.encode()) <= limit
     assert text.endswith("_Shortened: the rest is in the changed files._")
 
 
 def test_a_title_is_one_line_of_limited_length() -> None:
-    assert pull_request.title("Release 1.0\n\nMore") == "Release 1.0"
-    assert len(pull_request.title("x" * 1000)) == pull_request.MAX_TITLE
+    assert pull_request.format_title("Release 1.0\n\nMore") == "Release 1.0"
+    assert len(pull_request.format_title("x" * 1000)) == pull_request.MAX_TITLE_LENGTH

@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from relnox import steps
 from relnox.core.bump.changes import CombinedEdit, Edit, NewTag
-from relnox.core.records import Record, names_of
+from relnox.core.records import Record, field_names
 from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
 from relnox.core.release.publishers import Publisher
 from relnox.core.release.wheel_targets import Target
@@ -56,7 +56,7 @@ st.register_type_strategy(
 def records(kind: type[Any]) -> st.SearchStrategy[Any]:
     """Any record of a kind, by the types of its fields."""
     fixes = get_type_hints(kind)
-    return st.builds(kind, **{name: st.from_type(fixes[name]) for name in names_of(kind)})
+    return st.builds(kind, **{name: st.from_type(fixes[name]) for name in field_names(kind)})
 
 
 OF_BUILDS = (Constraints, BuildSettings, CommitTag, CommitTags)

@@ -54,7 +54,7 @@ def package(name: str, version: str | None, *needs: str, private: bool = False, 
         source=VersionSource(file=f"{name}/pyproject.toml", **source),
         backend="hatchling.build",
         dependencies=tuple(dependencies),
-        private=private,
+        is_private=private,
     )
 
 
@@ -534,7 +534,7 @@ def test_after_any_bumps_the_workspace_is_consistent(
             if need.name in after and need.table in PUBLISHED:
                 changed |= text != need.text
                 assert Requirement(text).specifier.contains(after[need.name], prereleases=True), (each.name, text)
-        if changed and not each.private and config.dependents != "none":
+        if changed and not each.is_private and config.dependents != "none":
             assert each.name in after  # or else its new requirement would never be published
     for version_group in find_version_groups(Workspace(tuple(packages)), config):
         versions = {after[each.name] for each in version_group.packages if each.name in after}

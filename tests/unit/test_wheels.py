@@ -26,7 +26,7 @@ def package(name: str = "fastcalc", python: str = ">=3.9", pythons: tuple[str, .
         version=None,
         source=VersionSource(kind="dynamic", file=f"{name}/pyproject.toml"),
         backend="maturin",
-        python=python,
+        requires_python=python,
         classifiers=tuple(CLASSIFIER + each for each in pythons),
     )
 

@@ -49,7 +49,7 @@ def check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[
                 "classifier-unknown",
                 f"classifier {classifier!r} is not known to the public index",
                 "replace it with a classifier that `python -m trove_classifiers` lists "
-                f"(to install it: {fixes.install('trove-classifiers')})",
+                f"(to install it: {fixes.install_command('trove-classifiers')})",
             )
 
 

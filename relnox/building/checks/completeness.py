@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-_VERBOSE_BUILD_COMMAND = fixes.command("build-all", "--verbose")
+_VERBOSE_BUILD_COMMAND = fixes.task_command("build-all", "--verbose")
 _PROJECT_FILES = re.compile(
     r"(readme|licen[cs]e|copying|notice|authors|contributors|change(s|log)|history|news|todo|requirements)[^/]*"
     r"|(pyproject\.toml|setup\.(py|cfg)|manifest\.in|tox\.ini|noxfile\.py|tasks\.py|conftest\.py|makefile)",

@@ -161,7 +161,7 @@ def _compare_modules(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
         yield warning(
             "wheel-differs-from-sdist",
             f"has files that differ from those in its sdist: {format_names(changed)}",
-            f"build the wheel from the sdist: {fixes.command('build-all')}",
+            f"build the wheel from the sdist: {fixes.task_command('build-all')}",
         )
     if new := set(differing) - set(changed):
         yield warning(

@@ -33,7 +33,7 @@ def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
         yield warning(
             "check-wheel-contents-failed",
             f"check-wheel-contents cannot read the wheel ({problem})",
-            fixes.install("relnox[check]", upgrade=True),
+            fixes.install_command("relnox[check]", upgrade=True),
         )
         return
     for failure in failed:

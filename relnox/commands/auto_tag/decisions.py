@@ -77,9 +77,9 @@ def _decide_package(package: Package, snapshot: Snapshot, options: Options) -> D
     if (last := observed.last_tag(package)) is None:
         if options.adopt:
             return _decide_out_of_bounds(package, tag, snapshot) or _tag_to_create(package, tag, "new", observed)
-        if package.private:
+        if package.is_private:
             return Decision(package, tag, State.LEFT_OUT, "private, and never tagged")
-        adopt = core.fixes.command("auto-tag", "--adopt", "--package", package.name)
+        adopt = core.fixes.task_command("auto-tag", "--adopt", "--package", package.name)
         return Decision(package, tag, State.REPORTED, "never tagged", adopt, is_untagged=True)
     return _decide_by_last_tag(package, version, last, snapshot, options)
 
@@ -102,12 +102,12 @@ def _decide_by_last_tag(
     if not is_development and (outside := _decide_out_of_bounds(package, tag, snapshot)) is not None:
         return outside
     if version < last_version:
-        fix = core.fixes.command("bump", "--package", package.name, "--to", "VERSION")
+        fix = core.fixes.task_command("bump", "--package", package.name, "--to", "VERSION")
         return Decision(package, tag, State.REJECTED, f"lower than the last tag, {last_tag}", fix)
     if is_development:
         return Decision(package, tag, State.LEFT_OUT, "development version")
     if package.name in snapshot.published:
-        adopt = core.fixes.command("auto-tag", "--adopt", "--package", package.name)
+        adopt = core.fixes.task_command("auto-tag", "--adopt", "--package", package.name)
         return Decision(package, tag, State.REPORTED, f"already on {snapshot.published[package.name]}", adopt)
     return _tag_to_create(package, tag, f"new, after {last_tag}", observed)
 
@@ -129,7 +129,8 @@ def _decide_out_of_bounds(package: Package, tag: str, snapshot: Snapshot) -> Dec
         tag,
         State.OUTSIDE,
         f"outside the bounds of {core.release_lines.describe(lines)}",
-        f"{where}set another version: {core.fixes.command('bump', '--package', package.name, '--to', 'VERSION')}",
+        f"{where}set another version: "
+        f"{core.fixes.task_command('bump', '--package', package.name, '--to', 'VERSION')}",
     )
 
 
@@ -167,6 +168,6 @@ def _decide_existing_tag(package: Package, tag: str, snapshot: Snapshot) -> Deci
         tag,
         State.CONFLICT,
         f"tag {tag} is on {where}, which {why}; HEAD ({head}) has {package.name} {package.version}",
-        f"{core.fixes.command('bump', '--package', package.name)}; or delete the tag, if nothing is published: "
-        f"git push {remote} --delete refs/tags/{tag}",
+        f"{core.fixes.task_command('bump', '--package', package.name)}; or delete the tag, if nothing is "
+        f"published: git push {remote} --delete refs/tags/{tag}",
     )

@@ -231,7 +231,7 @@ def _published_versions(new: Iterable[Decision], project: Project) -> Iterator[t
     deadline = Deadline(_INDEX_TIMEOUT)
     for decision in new:
         package = decision.package
-        if package.private:
+        if package.is_private:
             continue
         assert package.version is not None  # noqa: S101 - it has a tag
         index = targets.select_by_tags(project.config, {package.name: (decision.tag, package.version)})

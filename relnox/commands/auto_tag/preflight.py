@@ -115,7 +115,7 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
         yield core.plan.Problem(
             code="versions-disagree",
             message=f"{name} has different versions in different files",
-            fix=core.fixes.command("bump", "--package", name, "--to", "VERSION"),
+            fix=core.fixes.task_command("bump", "--package", name, "--to", "VERSION"),
         )
     versions: dict[TagFormat, dict[str, str]] = {}
     for package in snapshot.workspace.packages:
@@ -128,7 +128,7 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
             yield core.plan.Problem(
                 code="versions-disagree",
                 message=f"packages with common tags have different versions: {named}",
-                fix=core.fixes.command("bump", "--all", "--to", "VERSION"),
+                fix=core.fixes.task_command("bump", "--all", "--to", "VERSION"),
             )
 
 

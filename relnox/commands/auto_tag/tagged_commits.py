@@ -98,7 +98,7 @@ def versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[st
             f"--since {revision}: this clone has no such commit",
             fix="fetch more history (git fetch --unshallow), or leave --since out",
         )
-    return {package.name: version_at(commit, package, git) for package in packages if package.source.in_file}
+    return {package.name: version_at(commit, package, git) for package in packages if package.source.is_in_file}
 
 
 def unreleased_commits(observed: Observation, project: Project) -> dict[str, int]:

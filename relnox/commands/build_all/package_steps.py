@@ -33,7 +33,7 @@ def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
             and package.backend.partition(":")[0] in SHAREABLE_BACKENDS
             and requires
             and package.name not in snapshot.commands
-            and not package.needs("build") & snapshot.needs.keys()
+            and not package.required_names("build") & snapshot.needs.keys()
         ):
             sharing.setdefault((requires, settings.constraints), []).append(package)
     for (requires, constraints), packages in sharing.items():
@@ -81,7 +81,7 @@ def build_step(
         pythons=_requested_pythons(options),
         sdist_only=options.skip_platform_wheels and bool(core.wheels.jobs(package, snapshot.wheels)),
         requires=core.requirements.requires_dist(package),
-        private=package.private or snapshot.commit is None or package.name in snapshot.untagged_packages,
+        private=package.is_private or snapshot.commit is None or package.name in snapshot.untagged_packages,
         declarative=package.name in snapshot.declarative,
         command=snapshot.commands.get(package.name, ()),
         tags=snapshot.tags.get(package.name),
@@ -120,7 +120,7 @@ def _test_step(
 
 def siblings_for_build(package: Package, snapshot: Snapshot) -> list[str]:
     """Return the names of the packages of this plan that must be built and installed to build a package."""
-    direct = package.needs("build") & snapshot.needs.keys()
+    direct = package.required_names("build") & snapshot.needs.keys()
     return sorted(direct.union(*(snapshot.needs[name] & snapshot.needs.keys() for name in direct)))
 
 

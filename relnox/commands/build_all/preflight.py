@@ -52,7 +52,7 @@ def project_problems(packages: tuple[Package, ...], project: Project, commit: st
             yield core.plan.Problem(
                 code="versions-disagree",
                 message=core.version_locations.describe_disagreement(located),
-                fix=f"set one version everywhere: {core.fixes.command('bump', '--to', 'VERSION')}; or ignore "
+                fix=f"set one version everywhere: {core.fixes.task_command('bump', '--to', 'VERSION')}; or ignore "
                 "version literals: version-literals = false",
             )
     if commit is not None:
@@ -72,7 +72,7 @@ def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
         yield core.plan.Problem(
             code="package-not-committed",
             message=f"{name} is not in the present commit (only committed files are built)",
-            fix=f"commit it; to build the working tree: {core.fixes.command('build-all', '--from-tree')}",
+            fix=f"commit it; to build the working tree: {core.fixes.task_command('build-all', '--from-tree')}",
         )
     decisive_files = {
         file
@@ -83,7 +83,8 @@ def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
         yield core.plan.Problem(
             code="tree-dirty",
             message=f"{', '.join(changed)}: changed since the present commit (only committed files are built)",
-            fix=f"commit the changes; to build the working tree: {core.fixes.command('build-all', '--from-tree')}",
+            fix="commit the changes; to build the working tree: "
+            f"{core.fixes.task_command('build-all', '--from-tree')}",
         )
 
 

@@ -30,7 +30,7 @@ def contents_after(
     )
     present = contents | {file: content for file, content in after.items() if content is not None}
     fragments = observation.fragments or ()
-    core.release_notes.check_headings(bumps, contents, fragments, changelogs.changelogs_of, config)
+    core.release_notes.check_unreleased_headings(bumps, contents, fragments, changelogs.changelogs_of, config)
     if config.changelog in ("auto", "keep-a-changelog"):
         own = [bump for bump in bumps if bump.package.name not in changelogs.changelogs_of]
         tags = {bump.package.name: _tag_and_previous(bump, observation) for bump in own}

@@ -46,7 +46,7 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
         if tools[folder] is None and tools["."] is not None:
             own = core.release_notes.find_changelog(bump.package, observation.contents, config)
             folder = "." if own is None or tools["."] == "git-cliff" else folder
-        if tools[folder] is not None and core.release_notes.is_documented(bump, config):
+        if tools[folder] is not None and core.release_notes.is_listed_in_changelogs(bump, config):
             # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
             single = bump.package.name if tools[folder] == "git-cliff" and not is_lockstep else ""
             releases.setdefault((folder, single), []).append(bump)

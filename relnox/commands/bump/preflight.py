@@ -105,7 +105,7 @@ def format_problems(
             options.part == "auto"
             and package in observation.selected
             and package.name in untagged
-            and not package.private
+            and not package.is_private
         )
     ]
     return core.tag_proposals.format_problems(

@@ -102,7 +102,7 @@ def _unreleased_problems(new: NewBump) -> Iterator[Problem]:
             yield core.plan.Problem(
                 code="release-untagged",
                 message=f"{bump.package.name} {before} is not tagged yet (its last tag is {history.tag})",
-                fix=core.fixes.command("auto-tag"),
+                fix=core.fixes.task_command("auto-tag"),
             )
             return
 
@@ -145,26 +145,26 @@ def plan_steps(new: NewBump) -> Iterator[Step]:
         on=observed.config.remote,
         head=target.head,
         base=target.base,
-        name=core.pull_request.title(message),
-        body=core.pull_request.body(_release(new, target.base)),
+        name=core.pull_request.format_title(message),
+        body=core.pull_request.format_body(_release(new, target.base)),
         needs=core.step.after(commit),
     )
 
 
-def _release(new: NewBump, base: str) -> core.pull_request.Release:
+def _release(new: NewBump, base: str) -> core.pull_request.PullRequestContent:
     """Return the data for the text of a pull request into the branch `base`."""
     observed, bumps = new.observation, new.decision.bumps
     names = {bump.package.name for bump in bumps}
     tags = changes.tag_names(observed, bumps)
-    return core.pull_request.Release(
+    return core.pull_request.PullRequestContent(
         packages=tuple(
-            core.pull_request.Package(
+            core.pull_request.PullRequestPackage(
                 name=bump.package.name,
                 before=str(bump.before) if bump.before is not None else "-",
                 after=str(bump.after),
                 reason=bump.reason,
                 tag=tags[bump.package.name],
-                private=bump.package.private,
+                private=bump.package.is_private,
                 changes=_changelog(bump.package, str(bump.after), new),
             )
             for bump in bumps
@@ -181,4 +181,4 @@ def _changelog(package: core.packages.Package, version: str, new: NewBump) -> st
     file = core.release_notes.find_changelog(package, contents, new.observation.config)
     if file is None:
         return None
-    return core.changelog.section(contents[file].decode("utf-8", "replace"), version)
+    return core.changelog.text_of_version(contents[file].decode("utf-8", "replace"), version)

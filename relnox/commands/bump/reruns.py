@@ -121,14 +121,14 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
     if git is None or state is None or state.head is None or not _may_exist(observation, options):
         return None
     head, versions = state.head, {package.name: package.version for package in observation.selected}
-    if options.then_dev and all(package.source.in_file for package in observation.selected):
+    if options.then_dev and all(package.source.is_in_file for package in observation.selected):
         head, versions = _before_development(observation, git)
     tagged = _tagged_at(head, versions, observation)
     parent = git.parent_commit(head) if tagged else None
     if parent is None:
         return None
     earlier = {}
-    if not all(package.source.in_file for package in tagged.values()):
+    if not all(package.source.is_in_file for package in tagged.values()):
         earlier = _tagged_before(parent, observation, git)
     try:
         for (_, version), package in tagged.items():
@@ -136,7 +136,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
                 if core.versioning.parse(options.to, where="--to") != version:
                     return None
                 continue
-            old = version_at(parent, package, git) if package.source.in_file else earlier.get(package.name)
+            old = version_at(parent, package, git) if package.source.is_in_file else earlier.get(package.name)
             if old is None or old == version or _next_version(old, package, observation, options) != version:
                 return None
     except Blocked:  # deciding the bump raises it again

@@ -78,7 +78,7 @@ def _never_tagged_notes(packages: tuple[Package, ...]) -> Iterator[str]:
     """Yield a note on packages without tags that `--all` skips, with the command for their first release."""
     if packages:
         names = listing([package.name for package in packages])
-        first = core.fixes.command("bump", "--package", packages[0].name, "--to", "0.1.0", "--tag")
+        first = core.fixes.task_command("bump", "--package", packages[0].name, "--to", "0.1.0", "--tag")
         yield f"{names}: skipped, no tag to derive a version from; for the first release: {first}"
 
 
@@ -156,7 +156,7 @@ def _version_notes(bump: VersionBump, observation: Observation, options: Options
     """Yield notes on one bump: how its version is normalized, why that version is next, and its dev number."""
     source, scheme = bump.package.source, observation.config.scheme
     if (
-        source.in_file
+        source.is_in_file
         and not source.semver
         and (note := core.version_notes.normalization_note(source.text, scheme=scheme))
     ):
@@ -176,7 +176,7 @@ def _first_release_notes(observation: Observation, bumps: tuple[VersionBump, ...
         package.name
         for package in observation.selected
         if package.name not in bumped
-        and not package.private
+        and not package.is_private
         and package.version is not None
         and (history := observation.history.get(package.name)) is not None
         and history.tag is None

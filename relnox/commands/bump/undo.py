@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan, Problem
     from relnox.steps import bump_record
 
-_ABORT = fixes.command("bump", "--abort")
+_ABORT = fixes.task_command("bump", "--abort")
 
 
 def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | None:
@@ -58,7 +58,7 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
         )
     if request_of(options) != ("--undo",):
         raise Blocked(
-            "options-conflict", "--undo takes no other options of bump", fix=fixes.command("bump", "--undo")
+            "options-conflict", "--undo takes no other options of bump", fix=fixes.task_command("bump", "--undo")
         )
     if earlier.undo_target is None:
         raise Blocked("bump-missing", "no bump on this machine to undo", fix="git log -1 shows the last commit")

@@ -41,7 +41,7 @@ def _job_folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         raise Blocked(
             "option-missing",
             "--from is missing: no folder of a build job is given",
-            fix=f"{core.fixes.command('collect', '--from', 'artifacts')} (with a folder for each job in it)",
+            fix=f"{core.fixes.task_command('collect', '--from', 'artifacts')} (with a folder for each job in it)",
         )
     folders: dict[Path, str] = {}
     for name in names:
@@ -57,7 +57,7 @@ def _job_folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
             raise Blocked(
                 "manifest-missing",
                 f"neither {name} nor a folder in it has a {core.manifest.MANIFEST_JSON}",
-                fix=f"upload all of dist/ in the job that runs {core.fixes.command('build-all')}",
+                fix=f"upload all of dist/ in the job that runs {core.fixes.task_command('build-all')}",
             )
         for job in jobs[:1] if jobs[0] == stripped else jobs:
             folders.setdefault((root / job).resolve(), job)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Problem
     from relnox.core.release.collection import Job
 
-_REBUILD = f"rebuild all jobs from one commit: {core.fixes.command('build-all')}"
+_REBUILD = f"rebuild all jobs from one commit: {core.fixes.task_command('build-all')}"
 _DOWNLOAD = "download the job's output again"
 
 
@@ -101,14 +101,14 @@ def _damaged_file_problems(job: Job) -> Iterator[Problem]:
                     f"  found  {core.text.counted(size, 'byte')}, sha256 {sha256}\n"
                     f"  built  {core.text.counted(file.size, 'byte')}, sha256 {file.sha256}"
                 ),
-                fix=f"{_DOWNLOAD}; if it still differs, rebuild: {core.fixes.command('build-all')}",
+                fix=f"{_DOWNLOAD}; if it still differs, rebuild: {core.fixes.task_command('build-all')}",
                 exit_code=ExitCode.CONFLICT,
             )
         if not core.collection.has_valid_filename(file):
             yield core.plan.Problem(
                 code="manifest-invalid",
                 message=f"{job.folder}/{file.filename} is not a file name of {file.package} {file.version}",
-                fix=f"rebuild: {core.fixes.command('build-all')}",
+                fix=f"rebuild: {core.fixes.task_command('build-all')}",
             )
 
 
@@ -153,7 +153,7 @@ def _unlisted_file_problems(job: Job, workspace_packages: frozenset[str]) -> Ite
         yield core.plan.Problem(
             code="archive-unlisted",
             message=f"{job.folder}/{name} is not listed in the manifest beside it",
-            fix=f"build into an empty folder: {core.fixes.command('build-all', '--clean')}",
+            fix=f"build into an empty folder: {core.fixes.task_command('build-all', '--clean')}",
         )
 
 
@@ -198,7 +198,7 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
 def compare_with_expected(package: Package, snapshot: Snapshot) -> core.wheels.Comparison:
     """Compare the names of a package's files with the expected ones; private packages may have no files."""
     names = {file.filename for job in snapshot.jobs for file in job.manifest.files_of(package.name)}
-    if package.private and not names:
+    if package.is_private and not names:
         return core.wheels.Comparison()
     return core.wheels.expected_files(package, snapshot.wheels).compare(names)
 

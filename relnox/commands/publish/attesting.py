@@ -130,7 +130,9 @@ def plan_attestations(  # noqa: PLR0913 - parameters of the decision
         if _lacks_provenance(project, index, package, name)
     )
     is_required = bool(without) and policy == "required"
-    problems = (core.plan.Problem.of(attest.missing_provenance_error(index, without)),) if is_required else ()
+    problems = (
+        (core.plan.Problem.from_error(attest.missing_provenance_error(index, without)),) if is_required else ()
+    )
     return AttestationPlan(policy, reason, signer, problems, without, tuple(missing))
 
 

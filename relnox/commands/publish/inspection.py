@@ -222,7 +222,7 @@ def _find_credentials(state: IndexState, project: Project) -> _Credentials:
                 skip_reason=f"nothing is published ({first.rstrip(':')})",
                 warnings=("\n".join(["credentials were searched for in:", *reasons]),),
             )
-        return _Credentials(core.plan.Problem.of(error, ExitCode.PARTLY_PUBLIC if may_skip else None))
+        return _Credentials(core.plan.Problem.from_error(error, ExitCode.PARTLY_PUBLIC if may_skip else None))
 
 
 def _plan_attestations(

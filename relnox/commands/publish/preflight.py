@@ -61,8 +61,8 @@ def development_problems(snapshot: Snapshot, *, allowed: bool) -> Iterator[Probl
             code="development-version",
             message=f"{core.text.listing(versions)} {are}, and {snapshot.target} is a production index "
             "(files there cannot be replaced)",
-            fix=f"publish to a test index: {core.fixes.command('publish-test')}; to publish anyway: --allow-dev, "
-            "or [tool.relnox.targets] "
+            fix=f"publish to a test index: {core.fixes.task_command('publish-test')}; to publish anyway: "
+            "--allow-dev, or [tool.relnox.targets] "
             f'dev = "{snapshot.target}"',
         )
 
@@ -94,7 +94,7 @@ def _check_local_file(file: Distribution, snapshot: Snapshot, dist: str) -> Prob
         return core.plan.Problem(
             code="archive-missing",
             message=f"{dist}/{file.filename} is missing, although the manifest lists it",
-            fix=f"rebuild: {core.fixes.command('build-all')}",
+            fix=f"rebuild: {core.fixes.task_command('build-all')}",
         )
     if sha256 != file.sha256:
         return core.plan.Problem(
@@ -103,7 +103,7 @@ def _check_local_file(file: Distribution, snapshot: Snapshot, dist: str) -> Prob
                 f"{dist}/{file.filename} differs from the file that was built:\n"
                 f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}"
             ),
-            fix=f"rebuild: {core.fixes.command('build-all')}",
+            fix=f"rebuild: {core.fixes.task_command('build-all')}",
             exit_code=ExitCode.CONFLICT,
         )
     return None
@@ -116,7 +116,7 @@ def _check_index_file(file: Distribution, snapshot: Snapshot, index: str) -> Pro
         return None
     from relnox.steps.published_files import different_file_error
 
-    return core.plan.Problem.of(different_file_error(index, file, index_hash))
+    return core.plan.Problem.from_error(different_file_error(index, file, index_hash))
 
 
 def _check_projects(snapshot: Snapshot, index: str) -> Iterator[Problem]:
@@ -145,7 +145,7 @@ def _check_archives(snapshot: Snapshot) -> Iterator[Problem]:
         yield core.plan.Problem(
             code="build-dirty",
             message="the files were built from a tree with uncommitted changes",
-            fix=f"commit them, then rebuild: {core.fixes.command('build-all', '--clean')}",
+            fix=f"commit them, then rebuild: {core.fixes.task_command('build-all', '--clean')}",
         )
 
 

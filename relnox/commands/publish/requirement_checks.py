@@ -110,7 +110,7 @@ def _required_projects(
                     specifier=specifier,
                     extra=extra,
                     sibling=name in siblings,
-                    private=name in siblings and siblings[name].private,
+                    private=name in siblings and siblings[name].is_private,
                 )
             texts.add(text)
 

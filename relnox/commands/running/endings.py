@@ -50,7 +50,7 @@ def _outcome(task: str, error: RelnoxError, exit_code: ExitCode) -> Outcome:
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem
 
-    plan = Plan(task=task, problems=(Problem.of(error, exit_code),))
+    plan = Plan(task=task, problems=(Problem.from_error(error, exit_code),))
     return Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0)
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core.planning.fixes import quoted
+from relnox.core.planning.fixes import quote_requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +35,11 @@ class InstallCommands(NamedTuple):
     install: str
     upgrade: str
 
-    def command(self, requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - as `fixes.show` calls it
+    def command(self, requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - as `fixes.show_commands` calls it
         """Return the command that installs a requirement, or upgrades it if `upgrade` is true."""
         name = _NAME.match(requirement)
         template = self.upgrade if upgrade else self.install
-        return template.format(quoted(requirement), name=name[0] if name is not None else requirement)
+        return template.format(quote_requirement(requirement), name=name[0] if name is not None else requirement)
 
 
 def install_commands(root: Path, *, in_nox: bool) -> InstallCommands:

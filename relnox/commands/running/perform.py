@@ -90,13 +90,13 @@ def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -
     folder = command_line.get("project")
     front_end = replace(front_end, options=("--project", str(folder)) if folder else ())
 
-    def installing(requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - called by `fixes.show`
+    def installing(requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - called by `fixes.show_commands`
         from relnox.commands.running.install_commands import install_commands  # files are looked at, for few hints
 
-        in_nox = any(start.separator for start in front_end.tasks.values())
+        in_nox = any(start.option_separator for start in front_end.tasks.values())
         return install_commands(Path(str(folder or ".")), in_nox=in_nox).command(requirement, upgrade)
 
-    return lambda text: core.fixes.show(text, front_end, installing)
+    return lambda text: core.fixes.show_commands(text, front_end, installing)
 
 
 def _perform(  # noqa: PLR0913 - a run

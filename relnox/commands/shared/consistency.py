@@ -43,7 +43,7 @@ def check_build(
     compared = _exclude_tagged(versions, release_tag)
     problems = core.consistency.tag_mismatches(compared, formats, here, commit, from_files=True)
     notes = (
-        f"{mismatch.message(commit)}; before publishing, run: {fixes.command('bump')}"
+        f"{mismatch.message(commit)}; before publishing, run: {fixes.task_command('bump')}"
         for mismatch in _tagged_elsewhere(versions, formats, commit, project)
     )
     return tuple(problems), tuple(notes)
@@ -84,8 +84,9 @@ def check_manifest(
             yield core.plan.Problem(
                 code="version-tagged-elsewhere",
                 message=mismatch.message(built),
-                fix=f"{fixes.command('bump', '--part', 'patch')}{which}, then: {fixes.command('build-all')}; "
-                f"to publish the tagged commit: git switch --detach {mismatch.tag}, and build it; "
+                fix=f"{fixes.task_command('bump', '--part', 'patch')}{which}, then: "
+                f"{fixes.task_command('build-all')}; to publish the tagged commit: "
+                f"git switch --detach {mismatch.tag}, and build it; "
                 f"to ignore it: {core.consistency.FLAG}",
             )
 

@@ -31,7 +31,7 @@ def copy_others(folders: Sequence[str], manifest: Manifest, project: Project) ->
     newest: dict[str, tuple[Version, str, list[Path]]] = {}
     for folder in folders:
         resolved = project.root / folder
-        fix = f"build the wheels in the other repository: {fixes.command('build-all')}"
+        fix = f"build the wheels in the other repository: {fixes.task_command('build-all')}"
         if not resolved.is_dir():
             raise Blocked("folder-missing", f"{folder} is not a folder", fix=fix)
         wheels = sorted(path for path in resolved.glob("*.whl") if is_file_inside(resolved, path))

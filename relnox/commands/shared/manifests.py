@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.release.manifest import Manifest
 
-_REBUILD = f"rebuild: {fixes.command('build-all')}"
+_REBUILD = f"rebuild: {fixes.task_command('build-all')}"
 _SIZE_LIMIT = 64 << 20
 """The maximum size of a manifest, in bytes."""
 
@@ -63,7 +63,7 @@ def read_manifest(root: Path, folder: str) -> Manifest:
     where = f"{folder}/{core.manifest.MANIFEST_JSON}"
     if not path.is_file():
         raise Blocked(
-            "manifest-missing", f"{where} does not exist: nothing was built", fix=fixes.command("build-all")
+            "manifest-missing", f"{where} does not exist: nothing was built", fix=fixes.task_command("build-all")
         )
     if path.stat().st_size > _SIZE_LIMIT:
         raise Blocked("manifest-invalid", f"{where} is too large for a manifest", fix=_REBUILD)
@@ -80,7 +80,7 @@ def read_manifest(root: Path, folder: str) -> Manifest:
 
 def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
     """Return the manifest without private packages (`Private ::` classifier), and the names of those packages."""
-    private_names = {package.name for package in project.workspace.packages if package.private}
+    private_names = {package.name for package in project.workspace.packages if package.is_private}
     private = tuple(name for name in manifest.packages if name in private_names)
     return manifest.only(frozenset(manifest.packages) - private_names), private
 
@@ -106,6 +106,6 @@ def read_public_part(dist: str, names: tuple[str, ...], project: Project) -> tup
         raise Blocked(
             "manifest-incomplete",
             f"{dist}/{core.manifest.MANIFEST_JSON} is incomplete ({names_missing} could not be built)",
-            fix=f"build them: {fixes.command('build-all')}; or publish only the others: {options}",
+            fix=f"build them: {fixes.task_command('build-all')}; or publish only the others: {options}",
         )
     return public_part(manifest.only(packages or frozenset(manifest.packages)), project)

@@ -286,7 +286,7 @@ class Project(Record):
         )
         contents = self.read_files(names)
         packages = [package.name for package in self.workspace.packages]
-        return tuple(fragments.parse(name, contents[name], packages) for name in names), contents
+        return tuple(fragments.parse_fragment(name, contents[name], packages) for name in names), contents
 
     @cached_property
     def private_folder(self) -> Path:

@@ -156,7 +156,7 @@ def _package(row: Row, indexes: Sequence[str]) -> dict[str, Any]:
     return {
         "name": row.package.name,
         "folder": row.package.folder,
-        "private": row.package.private,
+        "private": row.package.is_private,
         "version": str(version) if version is not None else None,
         "tag": history.tag if history is not None else None,
         "commits": len(history.commits) if history is not None and has_tag else None,
@@ -221,7 +221,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: st
     try:
         if project.lockstep_reason is not None:
             yield project.lockstep_reason
-        public = [package for package in packages if not package.private]
+        public = [package for package in packages if not package.is_private]
         problems = core.tag_proposals.format_problems(
             public, project.workspace, project.release_config, project.tag_formats, project.known_tags
         )
@@ -243,7 +243,7 @@ def _disagreements(project: Project) -> Iterator[str]:
     """Yield a note for each package whose version files or version literals disagree."""
     for package in project.literals.workspace.packages:
         if package.other_locations and not core.version_locations.locations_agree(package, package.version):
-            fix = core.fixes.command("bump", "--to", "VERSION")
+            fix = core.fixes.task_command("bump", "--to", "VERSION")
             yield f"{core.version_locations.describe_disagreement(package)}\n  fix: {fix}"
 
 
@@ -285,7 +285,7 @@ def _row(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
         changed = "no" if not count else core.text.counted(count, "commit")
     next_version = (str(bump.after), bump.reason) if bump is not None else ("-", "-")
     on_indexes = [_on_index(package.version, versions, lines) for versions in row.index_versions]
-    private = " (private)" if package.private else ""
+    private = " (private)" if package.is_private else ""
     return (package.name + private, version, tag, changed, *next_version, *on_indexes)
 
 

@@ -46,7 +46,7 @@ def find_dependency_updates(
     for package in workspace.packages:
         for need in package.dependencies:
             if need.name in after and need.key:
-                cache_key = (need.name, need.text, need.poetry)
+                cache_key = (need.name, need.text, need.is_poetry_syntax)
                 is_first = cache_key not in rewritten
                 if is_first:
                     rewritten[cache_key] = _rewrite_requirement(need, after[need.name], config)
@@ -117,7 +117,7 @@ def _rewrite_requirement(need: Dependency, new: Version, config: Config) -> str 
     from relnox.core.dependencies import requirements
 
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
-    if need.poetry:
+    if need.is_poetry_syntax:
         return requirements.rewrite_poetry(need.text, new, policy=policy)
     return requirements.rewrite_pep508(
         need.text,

@@ -27,7 +27,7 @@ def request_development_versions(bumps: Sequence[VersionBump]) -> dict[str, Bump
     return {
         bump.package.name: BumpRequest(Bump(part="dev"), f"after {bump.after}")
         for bump in bumps
-        if bump.package.source.in_file and not bump.after.is_devrelease
+        if bump.package.source.is_in_file and not bump.after.is_devrelease
     }
 
 
@@ -53,8 +53,10 @@ def workspace_after_release(
 def _package_with_new_version(package: Package, bump: VersionBump, config: Config) -> Package:
     """Return a package with its new version at every location in a file."""
     source, *others = (
-        replace(location, text=format_version_for(bump.after, location, config)) if location.in_file else location
+        replace(location, text=format_version_for(bump.after, location, config))
+        if location.is_in_file
+        else location
         for location in (package.source, *package.other_locations)
     )
-    version = bump.after if package.source.in_file else package.version
+    version = bump.after if package.source.is_in_file else package.version
     return replace(package, version=version, source=source, other_locations=tuple(others))

@@ -141,7 +141,7 @@ def _plan_replacements(
             if text == location.text:
                 continue
             if location.kind == "toml":
-                value = (location.lead + location.text, location.lead + text)
+                value = (location.text_before + location.text, location.text_before + text)
                 strings.setdefault(location.file, {})[location.key] = value
             else:
                 others.setdefault(location.file, []).append((location, text))

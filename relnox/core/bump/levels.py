@@ -90,7 +90,7 @@ def requests_from_changes(  # noqa: PLR0913, PLR0917 - all that a level comes fr
     untagged = [name for name, package_history in history.items() if package_history.tag is None]
     for package in workspace.packages:
         package_history = history.get(package.name, ReleaseHistory(None, None, ()))
-        if package.private or package.source.kind == "dynamic":
+        if package.is_private or package.source.kind == "dynamic":
             continue
         # Among tagged packages, one without tags may have tags of another form, so it counts as new only if named.
         is_new = package.name in selected or len(untagged) == len(history)

@@ -295,7 +295,7 @@ def _request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has
             for need, _ in needs
             if need.table in dependency_updates.PUBLISHED_TABLES
         ]
-        if name not in present or package.private or not causes or config.dependents == "none":
+        if name not in present or package.is_private or not causes or config.dependents == "none":
             continue
         causing_names = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
         if dev_numbers:

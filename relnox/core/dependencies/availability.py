@@ -159,7 +159,7 @@ def _fix_for_unsatisfied(requirement: RequiredProject, command: str) -> str:
             "if users install it from another index, add that to extra-indexes in [tool.relnox.publish]"
         )
     return (
-        f"correct the requirement of {requirement.package}, then rebuild: {fixes.command('build-all')}; "
+        f"correct the requirement of {requirement.package}, then rebuild: {fixes.task_command('build-all')}; "
         "if users install it from another index, set "
         'extra-indexes = ["https://…/simple/"] in [tool.relnox.publish]; if it is on no index, set '
         f'unchecked-requirements = ["{requirement.name}"], or use {SKIP_FLAG}'

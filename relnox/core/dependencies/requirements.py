@@ -58,7 +58,7 @@ def requires_dist(package: Package) -> tuple[str, ...] | None:
         return None
     requirements = []
     for need in package.dependencies:
-        if need.table in ("runtime", "extra") and not need.poetry:
+        if need.table in ("runtime", "extra") and not need.is_poetry_syntax:
             requirement, separator, marker = need.text.partition(";")
             conditions = [f"({marker.strip()})"] if separator else []
             conditions += [f"extra == '{need.extra}'"] if need.table == "extra" else []
@@ -81,7 +81,7 @@ def add_bound(
     if siblings == "compatible" and len(public.release) == 1:
         text = f"{text.partition('.')[0]}.0" if public == Version(public.base_version) else f">={text}"
     bound = text if text.startswith(">=") else f"{_BOUND_OPERATORS[siblings]}{text}"
-    if need.poetry:
+    if need.is_poetry_syntax:
         return bound
     name = BEFORE_CLAUSES.match(need.text)
     end = len(name[0].rstrip()) if name is not None else 0
@@ -91,9 +91,9 @@ def add_bound(
 def greatest_lower_bound(need: Dependency) -> Version | None:
     """Return the greatest version among a requirement's lower bounds and pins; None if it has none."""
     text = need.text
-    if need.poetry and ("|" in text or text.strip() == "*"):
+    if need.is_poetry_syntax and ("|" in text or text.strip() == "*"):
         return None
-    clauses = parse_poetry_clauses(text) if need.poetry else parse_pep508_clauses(text)
+    clauses = parse_poetry_clauses(text) if need.is_poetry_syntax else parse_pep508_clauses(text)
     return max((clause.parsed for clause in clauses if clause.operator not in {"!=", "<", "<="}), default=None)
 
 

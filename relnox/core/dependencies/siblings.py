@@ -22,7 +22,9 @@ _BARE_REQUIREMENT = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\
 
 def is_unbounded(need: Dependency) -> bool:
     """Return whether a requirement has neither a version nor a URL."""
-    return need.text.strip() == "*" if need.poetry else _BARE_REQUIREMENT.fullmatch(need.text) is not None
+    return (
+        need.text.strip() == "*" if need.is_poetry_syntax else _BARE_REQUIREMENT.fullmatch(need.text) is not None
+    )
 
 
 def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace, config: Config) -> Iterator[str]:
@@ -35,7 +37,7 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
     requirements = [
         f"{package.name} on {need.name}"
         for package in packages
-        if not package.private
+        if not package.is_private
         for need in package.dependencies
         if need.table in ("runtime", "extra") and need.name in workspace.by_name and need.name != package.name
         if need.key and is_unbounded(need)

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.notes import changelog_versions
-from relnox.core.notes.changelog_document import LIST_ITEM, Document, parse_version
+from relnox.core.notes.changelog_document import LIST_ITEM, ChangelogDocument, parse_version
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def has_unreleased(text: str) -> bool:
     """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level."""
-    return any(heading.is_unreleased for heading in Document(text).headings)
+    return any(heading.is_unreleased for heading in ChangelogDocument(text).headings)
 
 
 def is_unreleased_empty(text: str) -> bool:
@@ -31,14 +31,14 @@ def is_unreleased_empty(text: str) -> bool:
     Raises:
         Blocked: The changelog does not have exactly one heading for unreleased changes.
     """
-    document = Document(text)
+    document = ChangelogDocument(text)
     unreleased = document.unreleased
-    titles = {line for heading in document.headings for line in range(heading.first, heading.last + 1)}
-    lines = enumerate(document.lines[: document.end_of(unreleased)])
+    titles = {line for heading in document.headings for line in range(heading.first_line, heading.last_line + 1)}
+    lines = enumerate(document.lines[: document.section_end(unreleased)])
     return not any(
-        not line.is_blank and (line.is_text or line.in_item) and line.label is None
+        not line.is_blank and (line.is_text or line.is_in_list_item) and line.link_label is None
         for index, line in lines
-        if index > unreleased.last and index not in titles
+        if index > unreleased.last_line and index not in titles
     )
 
 
@@ -64,13 +64,13 @@ def add_release(  # noqa: PLR0913 - the parts of a release, all keywords
         Blocked: There is not exactly one heading for `Unreleased`, or the version already has a heading. The
             message does not name the file.
     """
-    _check_is_new(Document(text), version)
-    for part in _parts(addition):
-        text = _add_part(text, part)
-    return changelog_versions.add_version(text, Document(text), version, date, tag, previous_tag)
+    _check_version_has_no_heading(ChangelogDocument(text), version)
+    for part in _split_into_sections(addition):
+        text = _add_to_unreleased(text, part)
+    return changelog_versions.add_version(text, ChangelogDocument(text), version, date, tag, previous_tag)
 
 
-def _check_is_new(document: Document, version: str) -> None:
+def _check_version_has_no_heading(document: ChangelogDocument, version: str) -> None:
     """Check that a version has no heading yet.
 
     Raises:
@@ -87,7 +87,7 @@ def _check_is_new(document: Document, version: str) -> None:
             )
 
 
-def section(text: str, version: str) -> str | None:
+def text_of_version(text: str, version: str) -> str | None:
     """Return the text about one version, without its heading and without blank lines at the beginning and the end.
 
     Versions are compared as in PEP 440: `v1.2` and `[1.2.0] - 2026-11-21` are headings of the same version. Link
@@ -96,39 +96,45 @@ def section(text: str, version: str) -> str | None:
     Returns:
         The text, or None if the version is invalid or has no heading.
     """
-    document = Document(text)
+    document = ChangelogDocument(text)
     target = parse_version(version)
     headings = [heading for heading in document.headings if target is not None and heading.version == target]
     if not headings:
         return None
     heading = min(headings, key=lambda heading: heading.level)
-    lines = document.lines[heading.last + 1 : document.end_of(heading)]
-    body = "".join(line.text + line.end for line in lines if line.is_text and line.label is None).lower()
+    lines = document.lines[heading.last_line + 1 : document.section_end(heading)]
+    body = "".join(
+        line.text + line.line_ending for line in lines if line.is_text and line.link_label is None
+    ).lower()
     content = "".join(
-        line.text + line.end for line in lines if (label := line.label) is None or f"[{label}]" in body
+        line.text + line.line_ending
+        for line in lines
+        if (label := line.link_label) is None or f"[{label}]" in body
     )
     return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", content).rstrip()
 
 
 def remove_empty_sections(text: str) -> str:
     """Return a changelog without those sections below `Unreleased` that have no text."""
-    document = Document(text)
+    document = ChangelogDocument(text)
     unreleased = document.unreleased
-    end = document.end_of(unreleased)
+    end = document.section_end(unreleased)
     for heading in document.headings:
-        if unreleased.last < heading.first < end and document.last_line_of(heading) == heading.last:
-            stop = heading.last + 1
-            while stop < len(document.lines) and document.lines[stop].is_blank and document.lines[stop].end:
+        if unreleased.last_line < heading.first_line < end and document.last_line_of(heading) == heading.last_line:
+            stop = heading.last_line + 1
+            while (
+                stop < len(document.lines) and document.lines[stop].is_blank and document.lines[stop].line_ending
+            ):
                 stop += 1
-            after = document.lines[stop].start if stop < len(document.lines) else len(text)
-            return remove_empty_sections(text[: document.lines[heading.first].start] + text[after:])
+            after = document.lines[stop].start_offset if stop < len(document.lines) else len(text)
+            return remove_empty_sections(text[: document.lines[heading.first_line].start_offset] + text[after:])
     return text
 
 
 # --- adding ----------------------------------------------------------------------------------------
 
 
-class _Part(NamedTuple):
+class _AddedSection(NamedTuple):
     """A part of the text that is added to a changelog.
 
     Attributes:
@@ -142,60 +148,64 @@ class _Part(NamedTuple):
     items: list[str]
 
 
-def _parts(addition: str) -> Iterator[_Part]:
+def _split_into_sections(addition: str) -> Iterator[_AddedSection]:
     """Split text into parts, one for each heading.
 
     Lower headings than the first one belong to the part above them. Text above the first heading is a part of its
     own.
     """
-    document = Document(addition)
+    document = ChangelogDocument(addition)
     texts = [line.text for line in document.lines]
     headings = document.headings
     tops = [heading for heading in headings if heading.level <= headings[0].level]
-    before = _strip(texts[: tops[0].first] if tops else texts)
+    before = _strip_blank_lines(texts[: tops[0].first_line] if tops else texts)
     if before:
-        yield _Part([], "", before)
-    ends = [*(heading.first for heading in tops[1:]), len(texts)]
+        yield _AddedSection([], "", before)
+    ends = [*(heading.first_line for heading in tops[1:]), len(texts)]
     for top, end in zip(tops, ends, strict=False):
-        yield _Part(texts[top.first : top.last + 1], top.title, _strip(texts[top.last + 1 : end]))
+        yield _AddedSection(
+            texts[top.first_line : top.last_line + 1],
+            top.title,
+            _strip_blank_lines(texts[top.last_line + 1 : end]),
+        )
 
 
-def _strip(lines: list[str]) -> list[str]:
+def _strip_blank_lines(lines: list[str]) -> list[str]:
     """Return lines without the blank lines at the beginning and the end."""
     indexes = [index for index, line in enumerate(lines) if line.strip()]
     return lines[indexes[0] : indexes[-1] + 1] if indexes else []
 
 
-def _add_part(text: str, part: _Part) -> str:
+def _add_to_unreleased(text: str, part: _AddedSection) -> str:
     """Return a changelog with a part added to the unreleased changes.
 
     It is added to the section with the same title if there is one, or else with its heading after all other
     changes.
     """
-    document = Document(text)
+    document = ChangelogDocument(text)
     unreleased = document.unreleased
-    end = document.end_of(unreleased)
-    sections = [heading for heading in document.headings if unreleased.last < heading.first < end]
+    end = document.section_end(unreleased)
+    sections = [heading for heading in document.headings if unreleased.last_line < heading.first_line < end]
     titled = (heading for heading in sections if part.title and heading.title.lower() == part.title.lower())
     target = next(titled, None)
-    added = part.items if target is not None else _strip([*part.heading, "", *part.items])
+    added = part.items if target is not None else _strip_blank_lines([*part.heading, "", *part.items])
     if not added:
         return text
     last = document.last_line_of(target or unreleased)
-    start = max(heading.last for heading in document.headings if heading.last <= last) + 1
+    start = max(heading.last_line for heading in document.headings if heading.last_line <= last) + 1
     present = document.lines[start : last + 1]
-    marker = _list_marker(present)
+    marker = _marker_of_last_list(present)
     item = LIST_ITEM.match(added[0])
     continues_list = marker is not None and item is not None and item["marker"] == marker
     lines = added if continues_list else ["", *added]
     following = document.lines[last + 1 : last + 2]
     if not present and following and not following[0].is_blank:
         lines = [*lines, ""]
-    stop = document.lines[last].stop
+    stop = document.lines[last].end_offset
     return text[:stop] + "".join(document.newline + line for line in lines) + text[stop:]
 
 
-def _list_marker(lines: list[Line]) -> str | None:
+def _marker_of_last_list(lines: list[Line]) -> str | None:
     """Return the marker of the list that the given lines end with, or None if they do not end with a list."""
     below = ""
     for line in reversed(lines):

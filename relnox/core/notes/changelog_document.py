@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 _LINE = re.compile(r"(?P<text>[^\r\n]*)(?P<end>\r\n|\r|\n|\Z)")
 BOM = "\ufeff"
 
-_ATX = re.compile(r"(?P<before>(?P<indent> {0,3})(?P<marks>#{1,6})[ \t]+)(?P<title>.*)")
+_HASH_HEADING = re.compile(r"(?P<before>(?P<indent> {0,3})(?P<marks>#{1,6})[ \t]+)(?P<title>.*)")
 _UNDERLINE = re.compile(r"(?P<mark>[=\-~^\"'*+:.#_])(?P=mark)*[ \t]*")
-_NO_TITLE = re.compile(r"[-*+][ \t]|[>|<#]|[0-9]{1,9}[.)][ \t]|\[[^\]]+\]:|\.\. ")
+_NOT_A_TITLE = re.compile(r"[-*+][ \t]|[>|<#]|[0-9]{1,9}[.)][ \t]|\[[^\]]+\]:|\.\. ")
 """The start of a list item, quotation, table, HTML, link reference or directive, none of which can be a title."""
 
-_FENCE = re.compile(r"(?P<before>(?:[ >]|[-*+] |[0-9]{1,9}[.)] )*)(?P<marks>`{3,}(?=[^`]*$)|~{3,})")
+_CODE_FENCE = re.compile(r"(?P<before>(?:[ >]|[-*+] |[0-9]{1,9}[.)] )*)(?P<marks>`{3,}(?=[^`]*$)|~{3,})")
 LIST_ITEM = re.compile(r"[ \t]*(?P<marker>[-*+]|[0-9]{1,9}[.)])(?=[ \t]|$)")
-DEFINITION = re.compile(r" {0,3}\[(?P<label>(?:[^\]\\]|\\.)+)\]:[ \t]*(?P<url><[^<>]*>|\S+)")
+LINK_DEFINITION = re.compile(r" {0,3}\[(?P<label>(?:[^\]\\]|\\.)+)\]:[ \t]*(?P<url><[^<>]*>|\S+)")
 
-UNRELEASED = re.compile(
+UNRELEASED_TITLE = re.compile(
     r"(?P<open>[\\\[*_`]*)unreleased(?P<close>[\\\]*_`]*)(?P<link>\([^()]*\)|\[[^\[\]]*\])?(?:[ \t]*[-–—(:].*)?",  # noqa: RUF001
     re.IGNORECASE,
 )
-VERSION = re.compile(
+VERSION_TITLE = re.compile(
     r"[\\\[*_`]*(?:version[ \t]+|release[ \t]+)?(?P<v>v?)(?P<version>[0-9][^\s\\\[\](),:*_`]*)"
     r"[\\\]*_`]*(?:\([^()]*\)|\[[^\[\]]*\])?(?P<rest>(?=[\s,:(]|$).*)",
     re.IGNORECASE,
@@ -51,16 +51,16 @@ class Line(NamedTuple):
         in_item: Whether the line starts a list item or is indented below one.
     """
 
-    start: int
+    start_offset: int
     text: str
-    end: str
+    line_ending: str
     is_text: bool
-    in_item: bool
+    is_in_list_item: bool
 
     @property
-    def stop(self) -> int:
+    def end_offset(self) -> int:
         """The position of the line ending in the whole text."""
-        return self.start + len(self.text)
+        return self.start_offset + len(self.text)
 
     @property
     def is_blank(self) -> bool:
@@ -68,9 +68,9 @@ class Line(NamedTuple):
         return not self.text.strip()
 
     @property
-    def label(self) -> str | None:
+    def link_label(self) -> str | None:
         """The label of a link reference such as `[1.0]: https://…`, in lower case, or None for other lines."""
-        definition = DEFINITION.match(self.text) if self.is_text else None
+        definition = LINK_DEFINITION.match(self.text) if self.is_text else None
         return None if definition is None else definition["label"].lower()
 
 
@@ -86,8 +86,8 @@ class Heading(NamedTuple):
         level: The level of the heading; 1 is the highest.
     """
 
-    first: int
-    last: int
+    first_line: int
+    last_line: int
     title_line: int
     column: int
     title: str
@@ -96,24 +96,24 @@ class Heading(NamedTuple):
     @property
     def version(self) -> Version | None:
         """The version that the title begins with, or None."""
-        match = VERSION.fullmatch(self.title)
+        match = VERSION_TITLE.fullmatch(self.title)
         return None if match is None else parse_version(match["version"])
 
     @property
     def is_unreleased(self) -> bool:
         """Whether this is the heading of unreleased changes, in upper or lower case."""
-        return UNRELEASED.fullmatch(self.title) is not None
+        return UNRELEASED_TITLE.fullmatch(self.title) is not None
 
     @property
     def is_release(self) -> bool:
         """Whether this is the heading of a version or of unreleased changes, unlike `2.0 migration`."""
         if self.version is None:
             return self.is_unreleased
-        match = VERSION.fullmatch(self.title)
+        match = VERSION_TITLE.fullmatch(self.title)
         return match is not None and re.match(r"\s*[^\W\d_]", match["rest"]) is None
 
 
-class Document:
+class ChangelogDocument:
     """A changelog, split into lines and headings.
 
     Attributes:
@@ -123,13 +123,13 @@ class Document:
     """
 
     def __init__(self, text: str) -> None:
-        self.lines = list(_scan(text, "`~"))
+        self.lines = list(_scan_lines(text, "`~"))
         self.headings = list(_markdown_headings(self.lines))
-        is_markdown = any(heading.first == heading.last for heading in self.headings)
+        is_markdown = any(heading.first_line == heading.last_line for heading in self.headings)
         if not is_markdown:  # then a line of tildes is an underline, and no fence
-            self.lines = list(_scan(text, "`"))
+            self.lines = list(_scan_lines(text, "`"))
             self.headings = list(_underlined_headings(self.lines))
-        self.newline = next((line.end for line in self.lines if line.end), "\n")
+        self.newline = next((line.line_ending for line in self.lines if line.line_ending), "\n")
 
     @property
     def unreleased(self) -> Heading:
@@ -154,14 +154,14 @@ class Document:
             )
         return headings[0]
 
-    def end_of(self, heading: Heading) -> int:
+    def section_end(self, heading: Heading) -> int:
         """Return the index of the line after the section of a heading.
 
         A section ends before the next release, before the next heading of the same or a higher level, or at the
         end of the text.
         """
-        later = (other for other in self.headings if other.first > heading.last)
-        ends = (other.first for other in later if other.level <= heading.level or other.is_release)
+        later = (other for other in self.headings if other.first_line > heading.last_line)
+        ends = (other.first_line for other in later if other.level <= heading.level or other.is_release)
         return next(ends, len(self.lines))
 
     def last_line_of(self, heading: Heading) -> int:
@@ -169,13 +169,15 @@ class Document:
 
         Link references do not count. If the section has no text, this is the last line of the heading.
         """
-        index = self.end_of(heading) - 1
-        while index > heading.last and (self.lines[index].is_blank or self.lines[index].label is not None):
+        index = self.section_end(heading) - 1
+        while index > heading.last_line and (
+            self.lines[index].is_blank or self.lines[index].link_label is not None
+        ):
             index -= 1
         return index
 
 
-def _scan(text: str, fences: str) -> Iterator[Line]:
+def _scan_lines(text: str, fences: str) -> Iterator[Line]:
     """Split text into lines, and find fences, comments and list items as in CommonMark.
 
     Args:
@@ -190,7 +192,7 @@ def _scan(text: str, fences: str) -> Iterator[Line]:
             fence = ""  # the list item or quotation that the fence is in ends here
         if not fence and not in_comment and not is_blank:
             in_item = LIST_ITEM.match(content) is not None or (in_item and content[0] == " ")
-        is_text, opening = False, None if fence or in_comment else _FENCE.match(content)
+        is_text, opening = False, None if fence or in_comment else _CODE_FENCE.match(content)
         if opening is not None and opening["marks"][0] in fences:
             fence, before = opening["marks"], opening["before"]
             minimum = 1 if in_item and before else 0
@@ -211,12 +213,12 @@ def _markdown_headings(lines: list[Line]) -> Iterator[Heading]:
         if line.is_blank or not line.is_text:
             continue
         text = line.text.removeprefix(BOM)
-        atx = _ATX.fullmatch(text)
-        if atx is not None and not (line.in_item and atx["indent"]):
+        atx = _HASH_HEADING.fullmatch(text)
+        if atx is not None and not (line.is_in_list_item and atx["indent"]):
             title = _without_closing_marks(atx["title"])
             column = len(line.text) - len(text) + len(atx["before"])
             yield Heading(index, index, index, column, title, len(atx["marks"]))
-        elif (mark := _underline_of(lines, index)) is not None and mark in "=-":
+        elif (mark := _underline_character(lines, index)) is not None and mark in "=-":
             column = len(line.text) - len(line.text.removeprefix(BOM).lstrip())
             yield Heading(index, index + 1, index, column, line.text[column:].rstrip(), "=-".index(mark) + 1)
 
@@ -226,7 +228,7 @@ def _underlined_headings(lines: list[Line]) -> Iterator[Heading]:
     styles: list[tuple[str, bool]] = []
     last = -1
     for index, line in enumerate(lines):
-        if line.is_blank or not line.is_text or (mark := _underline_of(lines, index)) is None:
+        if line.is_blank or not line.is_text or (mark := _underline_character(lines, index)) is None:
             continue
         above = lines[index - 1].text.removeprefix(BOM) if index - 1 > last else None
         last, style = index + 1, (mark, above == lines[index + 1].text)
@@ -236,7 +238,7 @@ def _underlined_headings(lines: list[Line]) -> Iterator[Heading]:
         yield Heading(index - style[1], last, index, column, line.text[column:].rstrip(), styles.index(style) + 1)
 
 
-def _underline_of(lines: list[Line], index: int) -> str | None:
+def _underline_character(lines: list[Line], index: int) -> str | None:
     """Return the character that a line is underlined with, or None if the line is not a title.
 
     A title is the first line of a paragraph. An underline of `=` or `-` has at least three characters; one of
@@ -245,7 +247,7 @@ def _underline_of(lines: list[Line], index: int) -> str | None:
     title = lines[index].text.removeprefix(BOM)
     below = lines[index + 1] if index + 1 < len(lines) else None
     underline = _UNDERLINE.fullmatch(below.text) if below is not None and below.is_text else None
-    if underline is None or _NO_TITLE.match(title.lstrip()) or _UNDERLINE.fullmatch(title):
+    if underline is None or _NOT_A_TITLE.match(title.lstrip()) or _UNDERLINE.fullmatch(title):
         return None
     if title.startswith(("    ", "\t")) or (index and not _ends_paragraph(lines[index - 1])):
         return None
@@ -256,7 +258,11 @@ def _underline_of(lines: list[Line], index: int) -> str | None:
 def _ends_paragraph(line: Line) -> bool:
     """Return whether the line after this one starts a new paragraph."""
     text = line.text.removeprefix(BOM)
-    return line.is_blank or not line.is_text or any(pattern.fullmatch(text) for pattern in (_ATX, _UNDERLINE))
+    return (
+        line.is_blank
+        or not line.is_text
+        or any(pattern.fullmatch(text) for pattern in (_HASH_HEADING, _UNDERLINE))
+    )
 
 
 def _without_closing_marks(title: str) -> str:

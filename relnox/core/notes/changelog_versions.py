@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core.notes.changelog_document import BOM, DEFINITION, UNRELEASED, VERSION
+from relnox.core.notes.changelog_document import BOM, LINK_DEFINITION, UNRELEASED_TITLE, VERSION_TITLE
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
 
-    from relnox.core.notes.changelog_document import Document, Heading
+    from relnox.core.notes.changelog_document import ChangelogDocument, Heading
 
-_COMPARISON = re.compile(r"(?P<start>(?:(?!\.\.)[^?#])+)(?P<dots>\.{2,3})(?P<new>[^?#.][^?#]*)")
+_COMPARISON_URL = re.compile(r"(?P<start>(?:(?!\.\.)[^?#])+)(?P<dots>\.{2,3})(?P<new>[^?#.][^?#]*)")
 """The URL of a comparison of tags: `/compare/a...b` on GitHub and Gitea, `/-/compare/a...b` on GitLab."""
 
 
 def add_version(  # noqa: PLR0913, PLR0917 - the parts of a release
-    text: str, document: Document, version: str, date: dt.date, tag: str | None, previous_tag: str | None
+    text: str, document: ChangelogDocument, version: str, date: dt.date, tag: str | None, previous_tag: str | None
 ) -> str:
     """Return a changelog with a heading for a new version below `Unreleased`, and with a link for the version.
 
@@ -33,17 +33,17 @@ def add_version(  # noqa: PLR0913, PLR0917 - the parts of a release
     Raises:
         Blocked: There is not exactly one heading for `Unreleased`.
     """
-    style = _style(document, version, date)
-    links = None if tag is None else _Links(tag, previous_tag)
+    style = _heading_style(document, version, date)
+    links = None if tag is None else _ComparisonTags(tag, previous_tag)
     edits = list(_heading_edits(document, style, links))
     if links is not None:
-        edits += _definition_edits(document, style.label, links)
+        edits += _link_definition_edits(document, style.label, links)
     for start, end, replacement in sorted(edits, reverse=True):
         text = text[:start] + replacement + text[end:]
     return text
 
 
-class _Style(NamedTuple):
+class _HeadingStyle(NamedTuple):
     """The format of a version's heading.
 
     Attributes:
@@ -58,17 +58,17 @@ class _Style(NamedTuple):
     brackets: tuple[str, str] | None
 
 
-def _style(document: Document, version: str, date: dt.date) -> _Style:
+def _heading_style(document: ChangelogDocument, version: str, date: dt.date) -> _HeadingStyle:
     """Return the format of the latest version in the file, or that of Keep a Changelog if it has no version."""
     titles = [heading.title for heading in document.headings if heading.is_release]
-    versions = [match for title in titles if (match := VERSION.fullmatch(title)) is not None]
+    versions = [match for title in titles if (match := VERSION_TITLE.fullmatch(title)) is not None]
     dates = (text for match in versions if (text := _formatted_date(date, match["rest"])) is not None)
     is_undated = versions and not any(match["rest"].strip() for match in versions)
     text = next(dates, "" if is_undated else f" - {date.isoformat()}")
     return (
-        _Style(versions[0]["v"] + version, text, _brackets(versions[0]))
+        _HeadingStyle(versions[0]["v"] + version, text, _characters_around(versions[0]))
         if versions
-        else _Style(version, text, None)
+        else _HeadingStyle(version, text, None)
     )
 
 
@@ -102,7 +102,7 @@ def _formatted_date(date: dt.date, rest: str) -> str | None:
     return None
 
 
-def _brackets(version: re.Match[str]) -> tuple[str, str] | None:
+def _characters_around(version: re.Match[str]) -> tuple[str, str] | None:
     """Return the characters right before and right after the version in a heading.
 
     Return None if the version is a link; the new version then gets the characters around `Unreleased`.
@@ -112,7 +112,7 @@ def _brackets(version: re.Match[str]) -> tuple[str, str] | None:
     return None if "(" in after or "[" in after else (title[: version.start("v")], after)
 
 
-class _Links(NamedTuple):
+class _ComparisonTags(NamedTuple):
     """The tags in links that compare a release with the previous one.
 
     Attributes:
@@ -132,29 +132,31 @@ class _Links(NamedTuple):
         Returns:
             The two URLs, or None if the present one does not compare a tag with later commits.
         """
-        match = _COMPARISON.match(url)
+        match = _COMPARISON_URL.match(url)
         base, compare, old = ("", "", "") if match is None else match["start"].rpartition("/compare/")
         if match is None or not compare or old in {"", "HEAD"}:
             return None
-        tag, dots = _quote(self.tag), match["dots"]
-        previous = old if self.previous_tag is None else _quote(self.previous_tag)
+        tag, dots = _percent_encode_tag(self.tag), match["dots"]
+        previous = old if self.previous_tag is None else _percent_encode_tag(self.previous_tag)
         rest = url[match.end() :]
         return f"{base}{compare}{tag}{dots}{match['new']}{rest}", f"{base}{compare}{previous}{dots}{tag}{rest}"
 
 
-def _quote(tag: str) -> str:
+def _percent_encode_tag(tag: str) -> str:
     """Percent-encode the characters of a tag that would end a URL path or a Markdown link."""
     return re.sub(r"[%#?()<>]", lambda character: f"%{ord(character[0]):02X}", tag)
 
 
-def _heading_edits(document: Document, style: _Style, links: _Links | None) -> Iterator[tuple[int, int, str]]:
+def _heading_edits(
+    document: ChangelogDocument, style: _HeadingStyle, links: _ComparisonTags | None
+) -> Iterator[tuple[int, int, str]]:
     """Yield the edits that insert the heading of the version, and update the link in the heading of `Unreleased`.
 
     Yields:
         The start and end position of the text to replace, and its replacement.
     """
     heading = document.unreleased
-    unreleased = UNRELEASED.fullmatch(heading.title)
+    unreleased = UNRELEASED_TITLE.fullmatch(heading.title)
     assert unreleased is not None  # noqa: S101 - the heading was found by it
     line = document.lines[heading.title_line]
     opening, closing = unreleased["open"], unreleased["close"]
@@ -163,7 +165,7 @@ def _heading_edits(document: Document, style: _Style, links: _Links | None) -> I
         if urls is None:
             opening, closing, link = opening.replace("[", ""), closing.replace("]", ""), ""
         else:
-            start = line.start + heading.column + unreleased.start("link")
+            start = line.start_offset + heading.column + unreleased.start("link")
             yield start, start + len(link), f"({urls[0]})"
             link = f"({urls[1]})"
     elif link:
@@ -172,14 +174,14 @@ def _heading_edits(document: Document, style: _Style, links: _Links | None) -> I
         opening, closing = style.brackets
     title = f"{opening}{style.label}{closing}{link}{style.date}"
     newline = document.newline
-    text = newline.join(_with_title(document, heading, title))
-    end = document.lines[heading.last].stop
+    text = newline.join(_heading_with_title(document, heading, title))
+    end = document.lines[heading.last_line].end_offset
     yield end, end, f"{newline}{newline}{text}"
 
 
-def _with_title(document: Document, heading: Heading, title: str) -> Iterator[str]:
+def _heading_with_title(document: ChangelogDocument, heading: Heading, title: str) -> Iterator[str]:
     """Yield the lines of a heading with a new title; underlines are extended to the title's length."""
-    for index in range(heading.first, heading.last + 1):
+    for index in range(heading.first_line, heading.last_line + 1):
         text = document.lines[index].text
         if index == heading.title_line:
             after = text[heading.column + len(heading.title) :]
@@ -190,14 +192,16 @@ def _with_title(document: Document, heading: Heading, title: str) -> Iterator[st
         yield text if is_short else text[0] * max(len(text), len(title))
 
 
-def _definition_edits(document: Document, label: str, links: _Links) -> Iterator[tuple[int, int, str]]:
+def _link_definition_edits(
+    document: ChangelogDocument, label: str, links: _ComparisonTags
+) -> Iterator[tuple[int, int, str]]:
     """Yield the edits that update the link reference of `Unreleased` and insert one for the version below it.
 
     Yields:
         The start and end position of the text to replace, and its replacement.
     """
     definitions = [
-        (line, match) for line in document.lines if line.is_text and (match := DEFINITION.match(line.text))
+        (line, match) for line in document.lines if line.is_text and (match := LINK_DEFINITION.match(line.text))
     ]
     unreleased = next((pair for pair in definitions if pair[1]["label"].lower() == "unreleased"), None)
     if unreleased is None:
@@ -207,7 +211,7 @@ def _definition_edits(document: Document, label: str, links: _Links) -> Iterator
     if urls is None:
         return
     unreleased_url, version_url = (f"<{url}>" if match["url"].startswith("<") else url for url in urls)
-    yield line.start + match.start("url"), line.start + match.end("url"), unreleased_url
+    yield line.start_offset + match.start("url"), line.start_offset + match.end("url"), unreleased_url
     if all(other["label"].lower() != label.lower() for _, other in definitions):
         opening, separator = match[0][: match.start("label")], match[0][match.end("label") : match.start("url")]
-        yield line.stop, line.stop, f"{document.newline}{opening}{label}{separator}{version_url}"
+        yield line.end_offset, line.end_offset, f"{document.newline}{opening}{label}{separator}{version_url}"

@@ -21,7 +21,7 @@ _LEVELS: tuple[Level, ...] = get_args(Level)
 _LEVEL_BY_WORD: Mapping[str, Level | None] = {**{level: level for level in _LEVELS}, "none": None}
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
-_ENTRY = re.compile(
+_PACKAGE_LINE = re.compile(
     r"""[ \t]*(?P<quote>["']?)(?P<name>[^"'#:\s][^"':]*?)(?P=quote)[ \t]*:"""
     r"""[ \t]*(?P<around>["']?)(?P<level>[^"'#\s]*)(?P=around)[ \t]*(?:(?<=[ \t])\#.*)?"""
 )
@@ -44,7 +44,7 @@ class Fragment(NamedTuple):
     text: str
 
 
-def parse(file: str, content: bytes, packages: Iterable[str]) -> Fragment:
+def parse_fragment(file: str, content: bytes, packages: Iterable[str]) -> Fragment:
     """Parse a change fragment.
 
     Args:
@@ -56,12 +56,12 @@ def parse(file: str, content: bytes, packages: Iterable[str]) -> Fragment:
         Blocked: The file is not UTF-8; it has no front matter, no package or no text; or a package is unknown or
             listed twice, or a level is invalid.
     """
-    lines = _LINE.findall(_decode(file, content).removeprefix(_BOM))
-    end = _end_of_front_matter(file, lines)
+    lines = _LINE.findall(_decode_fragment(file, content).removeprefix(_BOM))
+    end = _require_end_of_front_matter(file, lines)
     names = sorted({normalized(name) for name in packages})
     levels: dict[str, Level | None] = {}
-    for number, line in _entries(lines, end):
-        name, level = _parse_entry(f"{file}, line {number}", line.strip(), names)
+    for number, line in _front_matter_lines(lines, end):
+        name, level = _parse_package_line(f"{file}, line {number}", line.strip(), names)
         if name in levels:
             raise Blocked(
                 "fragment-package-twice",
@@ -73,7 +73,7 @@ def parse(file: str, content: bytes, packages: Iterable[str]) -> Fragment:
         raise Blocked(
             "fragment-without-package",
             f"{file}, line {end + 1}: the front matter lists no package",
-            fix=f"add a line like {_example(names)}",
+            fix=f"add a line like {_example_package_line(names)}",
         )
     text = "\n".join(line.rstrip("\r\n") for line in lines[end + 1 :]).strip()
     if not text:
@@ -85,7 +85,7 @@ def parse(file: str, content: bytes, packages: Iterable[str]) -> Fragment:
     return Fragment(file, levels, text)
 
 
-def remove_packages(content: bytes, packages: Collection[str]) -> bytes | None:
+def remove_released_packages(content: bytes, packages: Collection[str]) -> bytes | None:
     """Return the content of a valid fragment without the lines of released packages; the rest is unchanged.
 
     Returns:
@@ -93,14 +93,14 @@ def remove_packages(content: bytes, packages: Collection[str]) -> bytes | None:
         matter is returned unchanged.
     """
     lines = _LINE.findall(content.decode(errors="surrogateescape"))
-    end = _find_end(lines)
+    end = _find_end_of_front_matter(lines)
     if end is None:
         return content
     released = {normalized(name) for name in packages}
     removed_lines: set[int] = set()
     remaining = 0
-    for number, line in _entries(lines, end):
-        entry = _ENTRY.fullmatch(line.rstrip())
+    for number, line in _front_matter_lines(lines, end):
+        entry = _PACKAGE_LINE.fullmatch(line.rstrip())
         if entry and normalized(entry["name"]) in released:
             removed_lines.add(number)
         else:
@@ -111,7 +111,7 @@ def remove_packages(content: bytes, packages: Collection[str]) -> bytes | None:
     return text.encode(errors="surrogateescape")
 
 
-def list_item(fragment: Fragment) -> str:
+def as_list_item(fragment: Fragment) -> str:
     """Return the text of a fragment as a Markdown list item, without a line ending at the end.
 
     Lines after the first are indented. Text that already starts with a list item is returned unchanged.
@@ -122,7 +122,7 @@ def list_item(fragment: Fragment) -> str:
     return "\n".join([f"- {first}", *(f"  {line}" if line.strip() else "" for line in others)])
 
 
-def _decode(file: str, content: bytes) -> str:
+def _decode_fragment(file: str, content: bytes) -> str:
     """Decode a change fragment.
 
     Raises:
@@ -137,15 +137,15 @@ def _decode(file: str, content: bytes) -> str:
         ) from error
 
 
-def _end_of_front_matter(file: str, lines: list[str]) -> int:
+def _require_end_of_front_matter(file: str, lines: list[str]) -> int:
     """Return the index of the line that ends the front matter.
 
     Raises:
         Blocked: There is no front matter, or it has no end.
     """
-    if (end := _find_end(lines)) is not None:
+    if (end := _find_end_of_front_matter(lines)) is not None:
         return end
-    if lines and _is_border(lines[0]):
+    if lines and _is_front_matter_border(lines[0]):
         raise Blocked(
             "front-matter-without-end",
             f"{file}, line 1: the front matter has no end",
@@ -158,25 +158,25 @@ def _end_of_front_matter(file: str, lines: list[str]) -> int:
     )
 
 
-def _find_end(lines: list[str]) -> int | None:
+def _find_end_of_front_matter(lines: list[str]) -> int | None:
     """Return the index of the line that ends the front matter, or None if there is no complete front matter."""
-    borders = [index for index, line in enumerate(lines) if _is_border(line)]
+    borders = [index for index, line in enumerate(lines) if _is_front_matter_border(line)]
     return borders[1] if borders[:1] == [0] and len(borders) > 1 else None
 
 
-def _is_border(line: str) -> bool:
+def _is_front_matter_border(line: str) -> bool:
     """Return whether a line is `---`, which begins and ends front matter."""
     return line.removeprefix(_BOM).rstrip() == "---"
 
 
-def _entries(lines: list[str], end: int) -> Iterator[tuple[int, str]]:
+def _front_matter_lines(lines: list[str], end: int) -> Iterator[tuple[int, str]]:
     """Yield the number (from 1) and the text of each front matter line that is not blank or a comment."""
     for number, line in enumerate(lines[1:end], 2):
         if line.strip() and not line.lstrip().startswith("#"):
             yield number, line
 
 
-def _parse_entry(where: str, line: str, packages: Sequence[str]) -> tuple[str, Level | None]:
+def _parse_package_line(where: str, line: str, packages: Sequence[str]) -> tuple[str, Level | None]:
     """Parse a line of the front matter.
 
     Args:
@@ -190,12 +190,12 @@ def _parse_entry(where: str, line: str, packages: Sequence[str]) -> tuple[str, L
     Raises:
         Blocked: The line is malformed, the package is unknown, or the level is invalid.
     """
-    entry = _ENTRY.fullmatch(line)
+    entry = _PACKAGE_LINE.fullmatch(line)
     if entry is None:
         raise Blocked(
             "fragment-line-invalid",
             f"{where}: {line!r} is not a package and a level",
-            fix=f"write it like {_example(packages)}",
+            fix=f"write it like {_example_package_line(packages)}",
         )
     name = normalized(entry["name"])
     if name not in packages:
@@ -211,6 +211,6 @@ def _parse_entry(where: str, line: str, packages: Sequence[str]) -> tuple[str, L
     return name, _LEVEL_BY_WORD[entry["level"]]
 
 
-def _example(packages: Sequence[str]) -> str:
+def _example_package_line(packages: Sequence[str]) -> str:
     """Return a valid line of front matter, for fixes."""
     return f"{packages[0] if packages else 'core'}: patch"

@@ -14,20 +14,20 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-MAX_BODY = 65_536
+MAX_BODY_SIZE = 65_536
 """The maximum size of a pull request's body.
 
 GitHub's limit is in characters. relnox counts bytes instead, to stay within the limit however they are counted.
 """
-MAX_TITLE = 250
+MAX_TITLE_LENGTH = 250
 
 _MAX_LISTED = 200
-_BREAK = "\u200b"
+_ZERO_WIDTH_SPACE = "\u200b"
 """A zero-width space. Text with one inside looks the same, but is no longer a mention, reference or keyword."""
-_SYMBOLS = re.compile(
+_REFERENCE_SYMBOLS = re.compile(
     r"(?<=[@<])(?=\S)|(?<=[#!&$%])(?=\d)|(?<=%)(?=[\w\"])|(?<=(?<!~)~)(?=[\w\"])|(?<=\bGH-)(?=\d)", re.IGNORECASE
 )
-_CLOSING_WORDS = re.compile(
+_ISSUE_CLOSING_WORDS = re.compile(
     r"\b(c)(los(?:e[sd]?|ing))\b|\b(f)(ix(?:e[sd]|ing)?)\b|\b(r)(esolv(?:e[sd]?|ing))\b"
     r"|\b(i)(mplement(?:s|ed|ing)?)\b",
     re.IGNORECASE,
@@ -36,7 +36,7 @@ _CLOSING_WORDS = re.compile(
 _MARKUP = re.compile(r"([\\`*_\[\]|~])")
 
 
-class Package(Record, kw_only=True):
+class PullRequestPackage(Record, kw_only=True):
     """A package of the release.
 
     Attributes:
@@ -58,7 +58,7 @@ class Package(Record, kw_only=True):
     private: bool = False
 
 
-class Release(Record, kw_only=True):
+class PullRequestContent(Record, kw_only=True):
     """The content of a release pull request.
 
     Attributes:
@@ -68,19 +68,19 @@ class Release(Record, kw_only=True):
         branch: The branch that the pull request is merged into.
     """
 
-    packages: tuple[Package, ...]
+    packages: tuple[PullRequestPackage, ...]
     unchanged: tuple[str, ...]
     files: tuple[str, ...]
     branch: str
 
 
-def title(message: str) -> str:
-    """Return the title of the pull request: the first line of a commit message, shortened to `MAX_TITLE`."""
+def format_title(message: str) -> str:
+    """Return the title of the pull request: the first line of a commit message, at most `MAX_TITLE_LENGTH`."""
     line = escaping.escape_line(message.strip().partition("\n")[0].strip())
-    return line if len(line) <= MAX_TITLE else f"{line[: MAX_TITLE - 1]}…"
+    return line if len(line) <= MAX_TITLE_LENGTH else f"{line[: MAX_TITLE_LENGTH - 1]}…"
 
 
-def body(release: Release, limit: int = MAX_BODY) -> str:
+def format_body(release: PullRequestContent, limit: int = MAX_BODY_SIZE) -> str:
     """Return the body of the pull request; if it exceeds the limit, the rest is left out, with a note.
 
     The changelogs come last and are quoted, so that unclosed markup in them ends with the quote.
@@ -89,47 +89,47 @@ def body(release: Release, limit: int = MAX_BODY) -> str:
         release: The release.
         limit: The maximum size in bytes.
     """
-    return _shorten([*_summary(release), *_changes(release.packages)], limit)
+    return _join_within_limit([*_summary_lines(release), *_changelog_lines(release.packages)], limit)
 
 
-def neutralize(text: str) -> str:
+def neutralize_references(text: str) -> str:
     """Return text that does not notify people, refer to issues, close them or contain HTML, but looks the same."""
-    text = _SYMBOLS.sub(_BREAK, text)
-    return _CLOSING_WORDS.sub(lambda match: _BREAK.join(filter(None, match.groups())), text)
+    text = _REFERENCE_SYMBOLS.sub(_ZERO_WIDTH_SPACE, text)
+    return _ISSUE_CLOSING_WORDS.sub(lambda match: _ZERO_WIDTH_SPACE.join(filter(None, match.groups())), text)
 
 
-def _summary(release: Release) -> Iterator[str]:
+def _summary_lines(release: PullRequestContent) -> Iterator[str]:
     """Yield the lines about the bumped packages, what happens after the merge, and the changed files."""
     yield "| package | from | to | why |"
     yield "|---|---|---|---|"
     for package in release.packages:
         cells = (package.name, package.before, package.after, package.reason)
-        yield f"| {' | '.join(map(_inline, cells))} |"
+        yield f"| {' | '.join(map(_escape_to_one_line, cells))} |"
     yield ""
     yield "### After the merge"
     yield ""
     tags = list(dict.fromkeys(package.tag for package in release.packages))
-    yield f"- `auto-tag` on {_inline(release.branch)} tags the merged commit: {_names(tags)}"
+    yield f"- `auto-tag` on {_escape_to_one_line(release.branch)} tags the merged commit: {_join_names(tags)}"
     lists = {
         "to publish": [package.name for package in release.packages if not package.private],
         "not published (private)": [package.name for package in release.packages if package.private],
         "unchanged": release.unchanged,
     }
-    yield from (f"- {what}: {_names(names)}" for what, names in lists.items() if names)
+    yield from (f"- {what}: {_join_names(names)}" for what, names in lists.items() if names)
     yield ""
     yield "### Files"
     yield ""
     for file in release.files[:_MAX_LISTED]:
-        yield f"- {_inline(file)}"
+        yield f"- {_escape_to_one_line(file)}"
     if len(release.files) > _MAX_LISTED:
         yield f"- and {len(release.files) - _MAX_LISTED} more"
 
 
-def _changes(packages: Iterable[Package]) -> Iterator[str]:
+def _changelog_lines(packages: Iterable[PullRequestPackage]) -> Iterator[str]:
     """Yield the lines with each package's changelog text; packages with the same text share it."""
     yield ""
     yield "### Changes"
-    by_text: dict[str, list[Package]] = {}
+    by_text: dict[str, list[PullRequestPackage]] = {}
     without = []
     for package in packages:
         if package.changes:
@@ -138,17 +138,17 @@ def _changes(packages: Iterable[Package]) -> Iterator[str]:
             without.append(package.name)
     for text, documented in by_text.items():
         yield ""
-        yield f"**{', '.join(_inline(f'{package.name} {package.after}') for package in documented)}**"
+        yield f"**{', '.join(_escape_to_one_line(f'{package.name} {package.after}') for package in documented)}**"
         yield ""
         for line in escaping.split_lines(text):
             printable = "".join(char if char.isprintable() or char == "\t" else " " for char in line)
-            yield f"> {neutralize(printable)}".rstrip()
+            yield f"> {neutralize_references(printable)}".rstrip()
     if without:
         yield ""
-        yield f"No changelog entries: {_names(without)}"
+        yield f"No changelog entries: {_join_names(without)}"
 
 
-def _shorten(lines: Sequence[str], limit: int) -> str:
+def _join_within_limit(lines: Sequence[str], limit: int) -> str:
     """Join lines, up to a size in bytes; if some are left out, a note at the end says so."""
     text = "\n".join(lines)
     if len(text.encode()) <= limit:
@@ -164,12 +164,12 @@ def _shorten(lines: Sequence[str], limit: int) -> str:
     return "\n".join(lines_to_keep).rstrip() + note
 
 
-def _inline(text: str) -> str:
+def _escape_to_one_line(text: str) -> str:
     """Return text as one line with all Markdown escaped."""
-    return neutralize(_MARKUP.sub(r"\\\1", escaping.escape_line(text)))
+    return neutralize_references(_MARKUP.sub(r"\\\1", escaping.escape_line(text)))
 
 
-def _names(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     """Return names separated by commas; if there are too many, the number of the others at the end."""
-    text = ", ".join(map(_inline, names[:_MAX_LISTED]))
+    text = ", ".join(map(_escape_to_one_line, names[:_MAX_LISTED]))
     return f"{text} and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else text

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def changelog_paths(workspace: Workspace, config: Config) -> tuple[str, ...]:
     """Return the paths where the changelogs of the workspace may be; the files need not exist."""
     folders = {package.folder for package in workspace.packages} | {"."}
-    return tuple(sorted(_in(folder, config.changelog_file) for folder in folders))
+    return tuple(sorted(_path_in(folder, config.changelog_file) for folder in folders))
 
 
 def find_changelog(package: Package, contents: Mapping[str, bytes], config: Config) -> str | None:
@@ -34,13 +34,13 @@ def find_changelog(package: Package, contents: Mapping[str, bytes], config: Conf
 
     It is the one in the folder of the package, or that of the root if all packages share one version.
     """
-    own, common = _in(package.folder, config.changelog_file), config.changelog_file
+    own, common = _path_in(package.folder, config.changelog_file), config.changelog_file
     if own in contents:
         return own
     return common if common in contents and config.versions == "lockstep" else None
 
 
-def check_headings(
+def check_unreleased_headings(
     bumps: Sequence[VersionBump],
     contents: Mapping[str, bytes],
     changes: Sequence[Fragment],
@@ -63,10 +63,14 @@ def check_headings(
         return
     for bump in bumps:
         package = bump.package
-        if not is_documented(bump, config) or package.name in generated or not _affecting(changes, [bump]):
+        if (
+            not is_listed_in_changelogs(bump, config)
+            or package.name in generated
+            or not _fragments_affecting(changes, [bump])
+        ):
             continue
         file = find_changelog(package, contents, config)
-        if file is not None and not _has_unreleased(contents[file]):
+        if file is not None and not _has_unreleased_heading(contents[file]):
             raise Blocked(
                 "changelog-without-unreleased",
                 f"{file} has no heading for unreleased changes (there are change fragments of {package.name})",
@@ -103,10 +107,10 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
     for file, bumps_of_file in _bumps_by_changelog(bumps, contents, config).items():
         from relnox.core.notes import changelog, fragments
 
-        text = _decoded(contents[file])
+        text = _decode_changelog(contents[file])
         first = bumps_of_file[0]
         tag, previous = tags.get(first.package.name, (None, None))
-        notes = [fragments.list_item(fragment) for fragment in _affecting(changes, bumps_of_file)]
+        notes = [fragments.as_list_item(fragment) for fragment in _fragments_affecting(changes, bumps_of_file)]
         try:
             if not notes and changelog.is_unreleased_empty(text):
                 continue
@@ -131,13 +135,15 @@ def find_empty_changelogs(
         from relnox.core.notes import changelog
 
         try:
-            if not _affecting(changes, bumps_of_file) and changelog.is_unreleased_empty(_decoded(contents[file])):
+            if not _fragments_affecting(changes, bumps_of_file) and changelog.is_unreleased_empty(
+                _decode_changelog(contents[file])
+            ):
                 yield file
         except Blocked:  # reported by the release itself
             continue
 
 
-def is_documented(bump: VersionBump, config: Config) -> bool:
+def is_listed_in_changelogs(bump: VersionBump, config: Config) -> bool:
     """Return whether a bump is listed in changelogs: prereleases only if `changelog-prereleases` is set."""
     return config.changelog_prereleases or not bump.after.is_prerelease
 
@@ -150,12 +156,12 @@ def update_fragments(
     Yields:
         The path of a changed fragment, and its new content, or None if no package remains and the file is removed.
     """
-    released = {bump.package.name for bump in bumps if is_documented(bump, config)}
+    released = {bump.package.name for bump in bumps if is_listed_in_changelogs(bump, config)}
     for fragment in changes:
         if released & fragment.levels.keys():
             from relnox.core.notes import fragments
 
-            yield fragment.file, fragments.remove_packages(contents[fragment.file], released)
+            yield fragment.file, fragments.remove_released_packages(contents[fragment.file], released)
 
 
 def _bumps_by_changelog(
@@ -165,28 +171,28 @@ def _bumps_by_changelog(
     by_file: dict[str, list[VersionBump]] = {}
     for bump in bumps:
         file = find_changelog(bump.package, contents, config)
-        if file is not None and is_documented(bump, config):
+        if file is not None and is_listed_in_changelogs(bump, config):
             by_file.setdefault(file, []).append(bump)
-    return {file: of_file for file, of_file in by_file.items() if _has_unreleased(contents[file])}
+    return {file: of_file for file, of_file in by_file.items() if _has_unreleased_heading(contents[file])}
 
 
-def _affecting(changes: Sequence[Fragment], bumps: Sequence[VersionBump]) -> list[Fragment]:
+def _fragments_affecting(changes: Sequence[Fragment], bumps: Sequence[VersionBump]) -> list[Fragment]:
     """Return the change fragments that request a release of one of the bumped packages."""
     return [fragment for fragment in changes if any(fragment.levels.get(bump.package.name) for bump in bumps)]
 
 
-def _has_unreleased(content: bytes) -> bool:
+def _has_unreleased_heading(content: bytes) -> bool:
     """Return whether the content of a changelog has a heading for unreleased changes."""
     from relnox.core.notes import changelog
 
-    return changelog.has_unreleased(_decoded(content))
+    return changelog.has_unreleased(_decode_changelog(content))
 
 
-def _decoded(content: bytes) -> str:
+def _decode_changelog(content: bytes) -> str:
     """Decode the content of a changelog; invalid UTF-8 is preserved as surrogates."""
     return content.decode("utf-8", "surrogateescape")
 
 
-def _in(folder: str, file: str) -> str:
+def _path_in(folder: str, file: str) -> str:
     """Return the normalized path of a file in a folder."""
     return posixpath.normpath(f"{folder}/{file}")

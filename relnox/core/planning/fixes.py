@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 # Compiled on first use, to start faster.
-_COMMAND = r"(?<![\w./-])relnox (?P<task>[a-z]+(?:-[a-z]+)*)(?![\w-])(?P<more>(?= -))?"
-_INSTALL = (
+_TASK_COMMAND = r"(?<![\w./-])relnox (?P<task>[a-z]+(?:-[a-z]+)*)(?![\w-])(?P<more>(?= -))?"
+_INSTALL_COMMAND = (
     r"(?<![\w./-])(?<!uv )(?<!-m )pip install (?P<upgrade>--upgrade )?"
     r'(?:"(?P<quoted>[^"]+)"|(?P<bare>[A-Za-z0-9](?:[\w.-]*\w)?))'
 )
 
 
-class Start(Record):
+class TaskCommand(Record):
     """The command that starts a task.
 
     Attributes:
@@ -33,7 +33,7 @@ class Start(Record):
     """
 
     words: str
-    separator: str = ""
+    option_separator: str = ""
 
 
 class FrontEnd(Record):
@@ -44,11 +44,11 @@ class FrontEnd(Record):
         options: Options of the running command that other commands must have as well, such as `--project DIR`.
     """
 
-    tasks: Mapping[str, Start] = {}
+    tasks: Mapping[str, TaskCommand] = {}
     options: Sequence[str] = ()
 
 
-def command(task: str, *words: str) -> str:
+def task_command(task: str, *words: str) -> str:
     """Return the command that runs a task, for a fix; each flag and each value is one of the `words`."""
     return shlex.join(["relnox", task, *words])
 
@@ -72,17 +72,17 @@ def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) ->
             return [f"--{flag}", str(value)]
 
 
-def install(requirement: str, *, upgrade: bool = False) -> str:
+def install_command(requirement: str, *, upgrade: bool = False) -> str:
     """Return the command that installs or upgrades a requirement such as `relnox[wheels]`, for a fix."""
-    return f"pip install {'--upgrade ' if upgrade else ''}{quoted(requirement)}"
+    return f"pip install {'--upgrade ' if upgrade else ''}{quote_requirement(requirement)}"
 
 
-def quoted(requirement: str) -> str:
+def quote_requirement(requirement: str) -> str:
     """Return a requirement in quotes that any shell understands, or unchanged if it needs none."""
     return requirement if re.fullmatch(r"[\w.-]+", requirement) else f'"{requirement}"'
 
 
-def show(text: str, front_end: FrontEnd, installing: Callable[[str, bool], str] | None = None) -> str:
+def show_commands(text: str, front_end: FrontEnd, installing: Callable[[str, bool], str] | None = None) -> str:
     """Return a message with its commands in the form that the user types, such as `nox -s …`.
 
     Args:
@@ -97,11 +97,11 @@ def show(text: str, front_end: FrontEnd, installing: Callable[[str, bool], str] 
             return line
         if "relnox" not in line and "pip" not in line:  # as in most lines: the expressions need not be compiled
             return line
-        line = re.sub(_COMMAND, lambda match: _task_command(match, front_end), line)
+        line = re.sub(_TASK_COMMAND, lambda match: _shown_task_command(match, front_end), line)
         if installing is None:
             return line
         return re.sub(
-            _INSTALL,
+            _INSTALL_COMMAND,
             lambda match: installing(match["quoted"] or match["bare"], match["upgrade"] is not None),
             line,
         )
@@ -109,17 +109,17 @@ def show(text: str, front_end: FrontEnd, installing: Callable[[str, bool], str] 
     return "\n".join(map(convert, text.split("\n")))
 
 
-def command_line(start: Start, words: Sequence[str]) -> str:
+def format_command_line(start: TaskCommand, words: Sequence[str]) -> str:
     """Return a command with its options, quoted for the shell and ready to paste."""
-    separator = [start.separator] if start.separator and words else []
+    separator = [start.option_separator] if start.option_separator and words else []
     return " ".join([start.words, *separator, *map(shlex.quote, words)])
 
 
-def _task_command(match: re.Match[str], front_end: FrontEnd) -> str:
+def _shown_task_command(match: re.Match[str], front_end: FrontEnd) -> str:
     """Return the command to show for a match of `relnox TASK`."""
     start = front_end.tasks.get(match["task"])
     if start is None:
         return match[0]
-    text = command_line(start, front_end.options)
-    needs_separator = start.separator and not front_end.options and match["more"] is not None
-    return f"{text} {start.separator}" if needs_separator else text
+    text = format_command_line(start, front_end.options)
+    needs_separator = start.option_separator and not front_end.options and match["more"] is not None
+    return f"{text} {start.option_separator}" if needs_separator else text

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, get_type_hints
 
 from relnox.core import serialization
-from relnox.core.records import Record, names_of
+from relnox.core.records import Record, field_names
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Problem(Record, kw_only=True):
     exit_code: ExitCode = ExitCode.BLOCKED
 
     @classmethod
-    def of(cls, error: RelnoxError, exit_code: ExitCode | None = None) -> Problem:
+    def from_error(cls, error: RelnoxError, exit_code: ExitCode | None = None) -> Problem:
         """Convert an error to a problem; `exit_code` replaces the exit code of the error."""
         code = error.exit_code if exit_code is None else exit_code
         return cls(code=error.code, message=error.message, fix=error.fix or "", exit_code=code)
@@ -112,12 +112,12 @@ class Plan(Record, kw_only=True):
             raise ValueError("it is not a plan")
         if document["schema"] != SCHEMA:
             raise ValueError(f"its schema is {document['schema']!r}, and this version reads {SCHEMA}")
-        if missing := [name for name in names_of(cls) if name not in document]:
+        if missing := [name for name in field_names(cls) if name not in document]:
             raise ValueError(f"it has no {', '.join(missing)}")
         by_name = {kind.__name__: kind for kind in kinds}
         types = get_type_hints(cls, localns={"Step": Record})
         values = {
-            name: serialization.decode(types[name], document[name]) for name in names_of(cls) if name != "steps"
+            name: serialization.decode(types[name], document[name]) for name in field_names(cls) if name != "steps"
         }
         steps = []
         for entry in document["steps"]:

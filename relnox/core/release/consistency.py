@@ -101,8 +101,8 @@ def tag_mismatches(
             code="tag-version-differs",
             message=f"{_tags(names)} at {short_id(commit)}, but {subject} {version}",
             fix=(
-                f"git tag -d {names[0]}, then: {fixes.command('bump')} --to {tagged[1]}{which} --commit --tag; "
-                f"if the tag was pushed: git push --delete origin {names[0]}; to ignore it: {FLAG}"
+                f"git tag -d {names[0]}, then: {fixes.task_command('bump')} --to {tagged[1]}{which} --commit "
+                f"--tag; if the tag was pushed: git push --delete origin {names[0]}; to ignore it: {FLAG}"
             ),
         )
 
@@ -162,7 +162,7 @@ def commit_mismatches(
         yield Problem(
             code="manifest-outdated",
             message=f"{where} is a build of {built}, but the checkout has {present}",
-            fix=f"{fixes.command('build-all')}{switch}; to ignore it: {FLAG}",
+            fix=f"{fixes.task_command('build-all')}{switch}; to ignore it: {FLAG}",
         )
         return
     if manifest.commit is None or head is None or manifest.commit == head:
@@ -182,7 +182,7 @@ def commit_mismatches(
         code="manifest-outdated",
         message=f"{where} is a build of commit {short_id(manifest.commit)}, but the checkout is at "
         f"{short_id(head)} ({why})",
-        fix=f"{fixes.command('build-all')}; to publish that build: git switch --detach {manifest.commit}; "
+        fix=f"{fixes.task_command('build-all')}; to publish that build: git switch --detach {manifest.commit}; "
         f"to ignore it: {FLAG}",
     )
 
@@ -201,7 +201,7 @@ def missing_wheels(manifest: Manifest, where: str, expected: Mapping[str, int]) 
                 code="wheels-missing",
                 message=f"{where} has no wheel of {package} {manifest.version(package)} ([tool.relnox.wheels] "
                 f"requires {counted(number, 'wheel')})",
-                fix=f"merge the output of all build jobs: {fixes.command('collect', '--from', 'DIR')}; "
+                fix=f"merge the output of all build jobs: {fixes.task_command('collect', '--from', 'DIR')}; "
                 f"to publish without them: {FLAG}",
             )
 

@@ -204,7 +204,7 @@ class Manifest(Record, kw_only=True):
             raise Blocked(
                 "manifest-invalid",
                 f"{where} is not a valid manifest ({reason})",
-                fix=f"rebuild: {fixes.command('build-all')}",
+                fix=f"rebuild: {fixes.task_command('build-all')}",
             ) from error
 
 

@@ -164,7 +164,7 @@ def _version_fix(first: StatedVersion, kind: str, version: Version) -> str:
     if first.kind == "input":
         return f"start the run with {version} as its input, or with none"
     tag = first.source.split(" ")[1]
-    bump = fixes.command("bump", "--to", first.text, "--commit", "--tag", "--push")
+    bump = fixes.task_command("bump", "--to", first.text, "--commit", "--tag", "--push")
     return f"git push --delete origin refs/tags/{tag}, then: {bump}"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import Version
 
 from relnox.core.names import normalized
-from relnox.core.records import Record, fields
+from relnox.core.records import Record, field_values
 from relnox.core.release.wheel_targets import TARGETS, Target  # noqa: TC001 - plans are read back by these types
 from relnox.errors import Blocked
 
@@ -148,7 +148,7 @@ def jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
         raise Blocked(
             "wheel-matrix-empty",
             f"no platform wheel of {package.name} is left for CPython {PYTHONS[0]} to {PYTHONS[-1]} "
-            f"(requires-python is {package.python or 'not set'!r})",
+            f"(requires-python is {package.requires_python or 'not set'!r})",
             fix="change requires-python, the classifiers, or systems, architectures and skip in "
             "[tool.relnox.wheels]",
         )
@@ -183,7 +183,7 @@ def github_matrix(wheel_jobs: Sequence[WheelJob]) -> dict[str, Any]:
             {
                 "name": job.name,
                 "package": job.package,
-                **{name: value for name, value in fields(job.target).items() if name != "tag"},
+                **{name: value for name, value in field_values(job.target).items() if name != "tag"},
                 "identifiers": list(job.identifiers),
             }
             for job in wheel_jobs
@@ -207,16 +207,16 @@ def _admits(package: Package, python: str) -> bool:
 
     last = Version(f"{python}.99")
     try:
-        return SpecifierSet(package.python).contains(last)
+        return SpecifierSet(package.requires_python).contains(last)
     except InvalidSpecifier:
         from relnox.core.dependencies.requirement_clauses import poetry_allows
 
     try:
-        return poetry_allows(package.python, last)
+        return poetry_allows(package.requires_python, last)
     except Blocked as error:
         raise Blocked(
             "requires-python-invalid",
-            f"{package.pyproject}: requires-python = {package.python!r} is invalid",
+            f"{package.pyproject}: requires-python = {package.requires_python!r} is invalid",
             fix='write a range, such as requires-python = ">=3.10"',
         ) from error
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, dataclass_transform
 
-from relnox.core.records import Record, names_of
+from relnox.core.records import Record, field_names
 from relnox.core.settings.kinds import Flag, Kind, ListOf, Number, Text
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
@@ -80,7 +80,7 @@ class Table(Kind):
                     "setting-missing", f"{key} requires the key {name!r}", fix=f"add {name} = … to [{key}]"
                 )
         checked = {keys[name].name: keys[name].kind.check(item, f"{key}.{name}") for name, item in value.items()}
-        own = {name: checked.pop(name) for name in names_of(self.settings) if name in checked}
+        own = {name: checked.pop(name) for name in field_names(self.settings) if name in checked}
         return self.settings(**own, options=checked) if checked else self.settings(**own)
 
 

@@ -67,7 +67,7 @@ def format_problems(
     if not different and not unknown:
         return
     proposal = as_toml(propose_settings(workspace, config, known_tags))
-    fix = f"{fixes.command('init', '--update')}, which adds this to pyproject.toml:\n{proposal}"
+    fix = f"{fixes.task_command('init', '--update')}, which adds this to pyproject.toml:\n{proposal}"
     if different:
         lines = [
             f"next tag of {name} would be {new}{_sample_version(name, workspace)} "

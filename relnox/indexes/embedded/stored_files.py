@@ -21,7 +21,7 @@ METADATA = "metadata"
 RECORD = "upload.json"
 # `packaging` accepts any characters in tags of wheels, even slashes. These need no quoting in paths or URLs.
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
-_NAME_HINT = f"build the file with `{fixes.command('build-all')}`, and do not rename it"
+_NAME_HINT = f"build the file with `{fixes.task_command('build-all')}`, and do not rename it"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,7 +88,7 @@ def push(git: Git, remote: str, branch: str, tags: Iterable[str]) -> None:
     _push(git, remote, [((), refs) for refs in (branches, tag_refs) if refs]).check(
         f"git push to {remote}",
         fix="fix what the remote reports above and rerun the command, "
-        f"or undo the bump: {fixes.command('bump', '--abort')}",
+        f"or undo the bump: {fixes.task_command('bump', '--abort')}",
     )
 
 

@@ -86,5 +86,5 @@ def _require_socks(variable: str) -> None:
         raise Failed(
             "socks-support-missing",
             f"{variable} sets a SOCKS proxy, which needs the package PySocks (not installed)",
-            fix=f"{fixes.install('requests[socks]')}, or set it to http://HOST:PORT",
+            fix=f"{fixes.install_command('requests[socks]')}, or set it to http://HOST:PORT",
         ) from None
