@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from relnox.system.threads import new_thread
-
 if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.steps.published_files import Publication
@@ -32,6 +30,8 @@ class Recheck:
     def __init__(
         self, publication: Publication, files: list[tuple[str, list[Distribution]]], *, shortly: bool
     ) -> None:
+        from relnox.system.threads import new_thread  # most runs need none
+
         self._publication = publication
         self._files = files
         self._seconds = _TIMEOUT_AFTER_SIGNAL if shortly else _TIMEOUT
