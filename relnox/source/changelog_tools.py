@@ -72,7 +72,8 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
         The new content of each changed file, or None for a removed file, by path relative to the root.
 
     Raises:
-        Failed: The tool is not installed, or fails.
+        Blocked: The tool is not installed.
+        Failed: The tool fails.
     """
     from relnox.source.tools_on_copy import run_tool_on_copy
 

@@ -12,7 +12,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from relnox.errors import Failed
+from relnox.errors import Blocked
 from relnox.source.git import cloning
 from relnox.system import process
 from relnox.system.environment_variables import clean_environment, search_path
@@ -52,12 +52,13 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         root.
 
     Raises:
-        Failed: The tool is not installed, or fails.
+        Blocked: The tool is not installed.
+        Failed: The tool fails.
     """
     with copy_with_edits(git, planned) as clone:
         program = shutil.which(command[0], path=search_path(os.environ))
         if program is None:
-            raise Failed(
+            raise Blocked(
                 "tool-not-found", f"{command[0]} is not on PATH", fix=f"install {command[0]}; {alternative}"
             )
         variables = clean_environment(os.environ, passed=pass_env)

@@ -497,7 +497,8 @@ def test_an_unreachable_remote_is_a_clear_error(root: Path) -> None:
     git(root, "remote", "set-url", "origin", str(root.parent / "nowhere.git"))
     ran = tag(root)
     assert ran.code == 2, ran.text
-    assert "git cannot connect to remote origin" in ran.err
+    assert "git cannot connect to remote origin (" in ran.err
+    assert "nowhere.git' does not appear to be a git repository)" in ran.err
     ran = tag(root, "--no-push")
     assert ran.code == 0, ran.text
     assert "its tags were not checked" in ran.err

@@ -83,7 +83,7 @@ def test_a_remote_that_does_not_answer_blocks_only_a_push(two: Path, bump: Bump)
     assert "git cannot connect to remote origin" in run_blocked_bump(bump, two, *RELEASE, "--push", code=2)
     ran = bump(two, *RELEASE)
     assert ran.code == 0, ran.text
-    assert "git cannot connect to remote origin: tags and commits of origin were not checked" in ran.text
+    assert "does not appear to be a git repository): tags and commits of origin were not checked" in ran.text
 
 
 def test_a_hanging_remote_times_out(two: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,3 +249,16 @@ def test_a_remote_without_atomic_pushes_gets_the_branch_first(two: Path, bump: B
         assert bump(two, *RELEASE, "--push").code == 0
     commit = git(two, "rev-parse", "HEAD")
     assert git(remote_of(two), "rev-parse", "main", "v2.1.0^{}").split() == [commit, commit]
+
+
+def test_the_reason_of_git_is_shown_without_warnings(
+    two: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuses = write(
+        two.parent / "refuses", {"ssh": "#!/bin/sh\necho Warning: added host >&2\necho no route >&2\nexit 255\n"}
+    )
+    (refuses / "ssh").chmod(0o755)
+    monkeypatch.setenv("GIT_SSH", str(refuses / "ssh"))
+    git(two, "remote", "set-url", "origin", "ssh://refuses.example.invalid/pair.git")
+    said = run_blocked_bump(bump, two, *RELEASE, "--push", code=2)
+    assert "git cannot connect to remote origin (no route)" in said

@@ -225,7 +225,7 @@ def test_a_clone_without_tags_and_remote_is_blocked(tmp_path: Path, bump: Bump) 
     git(root, "remote", "set-url", "origin", str(tmp_path / "away"))
     said = run_blocked_bump(bump, root, *PATCH)
     assert (
-        "this clone has no tags, and those of origin could not be read: git cannot connect to remote origin"
+        "this clone has no tags, and those of origin could not be read: git cannot connect to remote origin ("
         in said
     )
     git(root, "remote", "remove", "origin")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 NETWORK_TIMEOUT = 10.0
 """The time in seconds to wait for a remote whose response is useful but not required."""
 
+_MAX_REASON = 200
+
 
 def names(git: Git) -> frozenset[str]:
     """Return the names of a repository's remotes."""
@@ -56,16 +58,24 @@ def default_branch(git: Git, remote: str) -> str | None:
 
 def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout: float | None = None) -> str:
     patterns = [pattern] if pattern else []
-    listing = git.run(
-        "ls-remote", *options, "--", remote, *patterns, stderr=False, timeout=timeout, outlives=False
-    )
+    command = ("ls-remote", *options, "--", remote, *patterns)
+    listing = git.run(*command, stderr=False, timeout=timeout, outlives=False)
     if listing.returncode != 0:
+        # Not in the run above, where lines of standard error could split those of refs.
+        reason = _reason(git.run(*command, timeout=timeout, outlives=False))
         raise Failed(
             "remote-unreachable",
-            f"git cannot connect to remote {remote}",
+            f"git cannot connect to remote {remote}{reason}",
             fix=f"find the cause: git ls-remote {remote}",
         )
     return listing.output
+
+
+def _reason(completed: process.Completed) -> str:
+    """Return the first line that a failed command printed, other than warnings, in parentheses."""
+    lines = map(str.strip, completed.output.splitlines() if completed.returncode != 0 else ())
+    reason = next((line for line in lines if line and not line.lower().startswith("warning:")), "")
+    return f" ({reason.removeprefix('fatal: ')[:_MAX_REASON]})" if reason else ""
 
 
 def try_to_fetch_objects(git: Git, remote: str, *refs: str, timeout: float = NETWORK_TIMEOUT) -> None:
