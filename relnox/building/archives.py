@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from relnox.building.archive_entries import ArchiveEntry
     from relnox.building.findings import Finding
-    from relnox.core.release.manifest import Kind
+    from relnox.core.release.manifest import DistributionKind
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -86,7 +86,7 @@ class Archive:
     """
 
     path: Path
-    kind: Kind
+    kind: DistributionKind
     name: str
     version: Version
     tags: frozenset[Tag]
@@ -151,7 +151,7 @@ def read(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
         ArchiveError: The archive cannot be read safely, exceeds the limits, has an invalid file name, or does not
             have exactly one metadata file.
     """
-    kind: Kind = "wheel" if path.name.endswith(".whl") else "sdist"
+    kind: DistributionKind = "wheel" if path.name.endswith(".whl") else "sdist"
     tags: frozenset[Tag] = frozenset()
     try:
         if kind == "wheel":

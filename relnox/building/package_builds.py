@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from relnox.building.build_sessions import BuildSession
     from relnox.building.environments import Environment
-    from relnox.core.release.manifest import Kind
+    from relnox.core.release.manifest import DistributionKind
     from relnox.core.settings.build_settings import BuildSettings
 
 _MODULE_NOT_FOUND = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
@@ -69,7 +69,7 @@ class _IsolatedEnvAdapter(Record):
 
 
 def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
-    name: str, kind: Kind, source: Path, output: Path, session: BuildSession, settings: BuildSettings
+    name: str, kind: DistributionKind, source: Path, output: Path, session: BuildSession, settings: BuildSettings
 ) -> Path:
     """Build an sdist, or a wheel from an unpacked sdist, into the existing folder `output`.
 
@@ -114,7 +114,7 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
                 "build-requirement-missing",
                 f"{name}: building the {kind} failed: "
                 f"module {module} is not installed in the build environment{where}",
-                fix=_fix_for_missing_requirement(missing_modules.distribution_for(module), name, source),
+                fix=_fix_for_missing_requirement(missing_modules.guess_distribution(module), name, source),
                 modules=missing_modules.candidate_modules(hook_output, module),
             ) from error
         tail = "".join(f"\n  | {line}" for line in hook_output[-30:])
@@ -208,10 +208,10 @@ def _fix_for_missing_requirement(distribution: str, name: str, source: Path) -> 
     )
 
 
-def _fix_for_known_failure(name: str, kind: Kind, source: Path, output: Sequence[str]) -> str | None:
+def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, output: Sequence[str]) -> str | None:
     """Return the fix for a failure that is recognized by its output, or None if it is not recognized."""
     for line in reversed(output):
-        if (plugin := missing_modules.hatch_plugin(line)) is not None:
+        if (plugin := missing_modules.missing_hatch_plugin(line)) is not None:
             return _fix_for_missing_requirement(plugin, name, source)
         if (missing := _PROGRAM_NOT_FOUND.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]

@@ -118,7 +118,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         manifests.read_release(project.root, options.dist, selected or ()), project
     )
     if selected is not None:
-        manifest = manifest.only(_with_needs(manifest, selected))
+        manifest = manifest.restricted_to(_with_needs(manifest, selected))
     problems = (*_private_requirements(manifest, private), *_missing_pythons(manifest, verify, options.python))
     waits = options.from_ == "index" and options.wait is None and not problems
     unlisted = _unlisted(manifest, options.index, project) if waits else frozenset()

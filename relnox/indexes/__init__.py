@@ -207,11 +207,11 @@ class Indexes:
         deadline: Deadline | None = None,
     ) -> ServedContent:
         """Compare the content of a file on an index with that of a built file; see `client.compare_served`."""
-        from relnox.core.release.publication import Observation
+        from relnox.core.release.publication import FileCheck
         from relnox.indexes import client
 
         if self._downloaded_hashes.get(file.url) == built.sha256:  # downloaded before, for lack of a listed hash
-            return client.ServedContent(Observation.MATCH, "sha256 compared")
+            return client.ServedContent(FileCheck.MATCH, "sha256 compared")
         return client.compare_served(file, built, limit=limit, path=path, deadline=deadline)
 
     def credentials(self, index: str) -> Credentials:

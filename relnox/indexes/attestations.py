@@ -124,7 +124,7 @@ def _signer(
     Raises:
         Unverified: The index names another publisher than the expected one.
     """
-    index_publisher = publishers.from_document(document)
+    index_publisher = publishers.publisher_from_document(document)
     if index_publisher is None or publisher is None:  # private indexes may name other kinds of publishers
         return publisher or index_publisher
     if not publisher.matches(index_publisher):
@@ -148,7 +148,9 @@ def _verify(attestation: Attestation, file: Distribution, publisher: Publisher |
 
     silence_loggers()
     policy: Any = (
-        _AnyPublisher() if publisher is None else TypeAdapter(PublisherModel).validate_python(publisher.document)
+        _AnyPublisher()
+        if publisher is None
+        else TypeAdapter(PublisherModel).validate_python(publisher.as_document)
     )
     try:
         attestation.verify(policy, subject(file), offline=True)

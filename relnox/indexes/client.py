@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from relnox.core.release.publication import Observation
+from relnox.core.release.publication import FileCheck
 from relnox.core.text import counted
 from relnox.errors import Failed, TryLater
 from relnox.indexes.listings import InvalidListing, Listing, from_html, from_json, reject_duplicate_keys
@@ -49,7 +49,7 @@ class ServedContent(NamedTuple):
         detail: A description of what was compared or what differs, for messages.
     """
 
-    observation: Observation
+    observation: FileCheck
     detail: str
 
 
@@ -164,17 +164,17 @@ def compare_served(
             leave_origin=True,
         )
     except network.TooLarge:
-        return ServedContent(Observation.MISMATCH, f"larger than the built file ({counted(built.size, 'byte')})")
+        return ServedContent(FileCheck.MISMATCH, f"larger than the built file ({counted(built.size, 'byte')})")
     if is_partial and path is not None and response.status_code == _PARTIAL:
         return _compare_end(response, built, path, start)
     if response.status_code != _OK:
         detail = f"returned {response.status_code} {response.reason or ''}".rstrip()
-        return ServedContent(Observation.ABSENT, detail)
+        return ServedContent(FileCheck.ABSENT, detail)
     if body.sha256 != built.sha256:
         kind = response.headers.get("Content-Type", "")
         size = f"{counted(body.size, 'byte')}, {kind}" if kind else f"{counted(body.size, 'byte')}"
-        return ServedContent(Observation.MISMATCH, f"different bytes ({size}): sha256 {body.sha256}")
-    return ServedContent(Observation.MATCH, "sha256 compared")
+        return ServedContent(FileCheck.MISMATCH, f"different bytes ({size}): sha256 {body.sha256}")
+    return ServedContent(FileCheck.MATCH, "sha256 compared")
 
 
 def _compare_end(response: Response, built: Distribution, path: Path, start: int) -> ServedContent:
@@ -182,13 +182,13 @@ def _compare_end(response: Response, built: Distribution, path: Path, start: int
     content_range = response.headers.get("Content-Range", "")
     if content_range.replace(" ", "") != f"bytes{start}-{built.size - 1}/{built.size}":
         detail = f"size differs from {counted(built.size, 'byte')} (Content-Range: {content_range})"
-        return ServedContent(Observation.MISMATCH, detail)
+        return ServedContent(FileCheck.MISMATCH, detail)
     with path.open("rb") as content:
         content.seek(start)
         if content.read() != response.content:
             detail = f"different bytes (the last {built.size - start:,} were compared)"
-            return ServedContent(Observation.MISMATCH, detail)
-    return ServedContent(Observation.MATCH, "length and end compared")
+            return ServedContent(FileCheck.MISMATCH, detail)
+    return ServedContent(FileCheck.MATCH, "length and end compared")
 
 
 def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | None:

@@ -173,9 +173,9 @@ def error_lines(error: RelnoxError) -> Iterator[str]:
 def published_lines(outcome: Outcome) -> Iterator[str]:
     """Yield which files are public, not verified or not uploaded; nothing if the run succeeded."""
     if outcome.publication and outcome.exit_code is not ExitCode.DONE:
-        from relnox.core.release.publication import summary
+        from relnox.core.release.publication import summary_lines
 
-        yield from summary(outcome.publication)
+        yield from summary_lines(outcome.publication)
 
 
 def ending_line(outcome: Outcome) -> str:
@@ -184,9 +184,9 @@ def ending_line(outcome: Outcome) -> str:
     if outcome.exit_code is ExitCode.FAILED and not any(step.remote for step in outcome.plan.steps):
         result = "failed"  # nothing was to be published, so it says nothing about what is public
     if outcome.publication and outcome.exit_code is not ExitCode.DONE:
-        from relnox.core.release.publication import all_verified
+        from relnox.core.release.publication import are_all_verified
 
-        if all_verified(outcome.publication):
+        if are_all_verified(outcome.publication):
             result = f"{_FAILED_AFTERWARDS[outcome.exit_code]}; the uploaded files stay on the index"
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         result = f"skipped; {outcome.plan.skipped}"

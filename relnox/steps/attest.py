@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
-from relnox.core.release.publishers import SUFFIX, Policy, Publisher
+from relnox.core.release.publishers import ATTESTATION_SUFFIX, AttestationPolicy, Publisher
 from relnox.core.text import counted, listing
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
 from relnox.steps.action import Action
@@ -45,7 +45,7 @@ class Attest(Step, kw_only=True):
     index: str
     files: tuple[Distribution, ...]
     folder: str
-    policy: Policy
+    policy: AttestationPolicy
     publisher: Publisher | None
     deadline: int
 
@@ -155,7 +155,7 @@ class CheckProvenance(Step, kw_only=True):
     package: str
     version: Version
     files: tuple[Distribution, ...]
-    policy: Policy
+    policy: AttestationPolicy
     publisher: Publisher | None
 
     @property
@@ -252,4 +252,4 @@ def missing_provenance_error(index: str, names: Sequence[str]) -> Conflict:
 
 
 def _attestation_path(folder: Path, file: Distribution) -> Path:
-    return folder / f"{file.filename}{SUFFIX}"
+    return folder / f"{file.filename}{ATTESTATION_SUFFIX}"

@@ -9,7 +9,7 @@ from packaging.version import Version
 from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
-from relnox.core.release.publication import Observation
+from relnox.core.release.publication import FileCheck
 from relnox.core.text import counted
 from relnox.errors import Conflict, TryLater
 from relnox.steps.action import Action
@@ -95,7 +95,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
             if len(self._verified_names) == len(self.step.files):
                 return
             mismatches = [
-                name for name, served in self._served.items() if served.observation is Observation.MISMATCH
+                name for name, served in self._served.items() if served.observation is FileCheck.MISMATCH
             ]
             if mismatches:
                 mismatch_since = network.deadlines.CLOCK.now() if mismatch_since is None else mismatch_since
@@ -133,7 +133,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
 
     @property
     def _verified_names(self) -> set[str]:
-        return {name for name, served in self._served.items() if served.observation is Observation.MATCH}
+        return {name for name, served in self._served.items() if served.observation is FileCheck.MATCH}
 
     def _compare_downloads(self, files: Sequence[Distribution], deadline: Deadline) -> None:
         """Download and compare the files that are not verified yet, concurrently."""

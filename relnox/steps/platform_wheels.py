@@ -24,7 +24,7 @@ from relnox.system.files import replace_file
 
 if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
-    from relnox.core.release.wheels import Comparison
+    from relnox.core.release.wheels import FileComparison
 
 _BUILD_TIMEOUT = 6 * 3600.0
 
@@ -199,5 +199,5 @@ class BuildWheelsAction(Action[BuildWheels]):
     def _services(self) -> BuildingServices:
         return self.run.service(BuildingServices)
 
-    def _compare_with_job(self, files: list[str]) -> Comparison:
+    def _compare_with_job(self, files: list[str]) -> FileComparison:
         return core.wheels.ExpectedFiles(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)

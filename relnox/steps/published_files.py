@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.events import Status
 from relnox.core.records import replace
 from relnox.core.release import publication
-from relnox.core.release.publication import Observation, PublishedFile, State, UploadStatus
+from relnox.core.release.publication import FileCheck, FileState, PublishedFile, UploadStatus
 from relnox.errors import Conflict, ExitCode
 from relnox.steps.policy import Policy
 from relnox.steps.recheck import Recheck
@@ -43,9 +43,7 @@ class Publication(Policy):
                 index=index,
                 package=file.package,
                 filename=name,
-                listing=Observation.MATCH
-                if name in run.plan.public
-                else Observation.ABSENT,  # when it was planned
+                listing=FileCheck.MATCH if name in run.plan.public else FileCheck.ABSENT,  # when it was planned
             )
             for (index, name), file in self._built.items()
         }
@@ -58,31 +56,31 @@ class Publication(Policy):
     @property
     def must_report(self) -> bool:
         """Whether any file is public, or was uploaded and may be."""
-        return any(file.state not in (State.NOT_UPLOADED, State.REJECTED) for file in self.files)
+        return any(file.state not in (FileState.NOT_UPLOADED, FileState.REJECTED) for file in self.files)
 
-    def record(self, index: str, name: str, **changes: UploadStatus | Observation) -> None:
+    def record(self, index: str, name: str, **changes: UploadStatus | FileCheck) -> None:
         """Record what is now known about a file, as fields of `PublishedFile`."""
         if (before := self._files.get((index, name))) is not None:
             self._files[index, name] = replace(before, **changes)
 
     def record_upload(self, index: str, name: str) -> None:
         """Record that the upload of a file begins, which makes earlier observations obsolete."""
-        unknown = Observation.UNKNOWN
+        unknown = FileCheck.UNKNOWN
         self.record(index, name, upload=UploadStatus.UPLOADED, listing=unknown, download=unknown)
 
-    def record_listing(self, index: str, name: str, observation: Observation) -> None:
+    def record_listing(self, index: str, name: str, observation: FileCheck) -> None:
         """Record whether the listing has a file; if it had the file before, a page without it is outdated."""
         before = self._files.get((index, name))
         if before is None:
             return
-        if observation is not Observation.ABSENT or before.listing is not Observation.MATCH:
+        if observation is not FileCheck.ABSENT or before.listing is not FileCheck.MATCH:
             self.record(index, name, listing=observation)
 
     def unverified(self) -> dict[tuple[str, str], list[Distribution]]:
         """Return the files that were uploaded but not verified, by index and package."""
         files: dict[tuple[str, str], list[Distribution]] = {}
         for key, file in self._files.items():
-            if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not State.VERIFIED:
+            if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not FileState.VERIFIED:
                 files.setdefault((file.index, file.package), []).append(self._built[key])
         return files
 
@@ -116,13 +114,13 @@ class Publication(Policy):
         try:
             hashes = self._run.indexes.hashes(index, files[0].package, built, refresh=refresh, deadline=deadline)
         except ContradictoryListing as error:
-            self.record_listing(index, error.filename, Observation.MISMATCH)
+            self.record_listing(index, error.filename, FileCheck.MISMATCH)
             raise
         for name, file in built.items():
             if name not in hashes:
-                observation = Observation.ABSENT
+                observation = FileCheck.ABSENT
             else:
-                observation = Observation.MATCH if hashes[name] == file.sha256 else Observation.MISMATCH
+                observation = FileCheck.MATCH if hashes[name] == file.sha256 else FileCheck.MISMATCH
             self.record_listing(index, name, observation)
         for name, sha256 in hashes.items():
             if sha256 != built[name].sha256:
@@ -146,9 +144,9 @@ class Publication(Policy):
                 index_file, built, limit=limit, path=local, deadline=deadline
             )
         elif client.is_served(index_file, deadline):
-            served = client.ServedContent(Observation.MATCH, "")
+            served = client.ServedContent(FileCheck.MATCH, "")
         else:
-            served = client.ServedContent(Observation.ABSENT, "not served")
+            served = client.ServedContent(FileCheck.ABSENT, "not served")
         self.record(index, built.filename, download=served.observation)
         return served
 
@@ -162,7 +160,7 @@ class Publication(Policy):
         files = self._described_files
         if not files:
             return None
-        code = publication.exit_code(
+        code = publication.exit_code_of_publishing(
             files, [result.error.exit_code for result in results if result.error is not None]
         )
         if code is not ExitCode.DONE:
@@ -174,7 +172,7 @@ class Publication(Policy):
         ]
         if _is_embedded(files):
             return ExitCode.worst(later)  # a folder on this machine, which is not public
-        return publication.after_publication(later)
+        return publication.exit_code_after_publication(later)
 
     def describe(self, outcome: Outcome) -> Outcome:
         """Add the files and their states to the outcome."""
@@ -186,7 +184,7 @@ class Publication(Policy):
 
     def last_words(self, outcome: Outcome) -> Iterator[str]:
         """Yield the files that are public."""
-        yield from publication.summary(outcome.publication)
+        yield from publication.summary_lines(outcome.publication)
 
     @property
     def _described_files(self) -> tuple[PublishedFile, ...]:
@@ -198,8 +196,8 @@ class Publication(Policy):
         None if nothing is public, or everything is.
         """
         states = {file.state for file in files}
-        public = [file for file in files if file.state in (State.VERIFIED, State.PUBLIC)]
-        if not public or states <= {State.VERIFIED}:
+        public = [file for file in files if file.state in (FileState.VERIFIED, FileState.PUBLIC)]
+        if not public or states <= {FileState.VERIFIED}:
             return None
         from relnox.indexes.upload_fixes import UPLOAD_WINDOW
         from relnox.system import network

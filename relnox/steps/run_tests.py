@@ -98,7 +98,7 @@ class RunTestsAction(Action[RunTests]):
                 f'add "{package}[{extra}]" to [tool.relnox.test] requires ({module} is in the extra {extra}), '
                 f"or make the import of {module} optional"
             )
-        distribution = core.missing_modules.distribution_for(module)
+        distribution = core.missing_modules.guess_distribution(module)
         return (
             f'add "{distribution}" to the dependencies of {package}, or to [tool.relnox.test] requires if only '
             f"the tests import {module}"

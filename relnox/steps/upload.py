@@ -14,7 +14,7 @@ from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import UploadStatus
-from relnox.core.release.publishers import Policy, Publisher
+from relnox.core.release.publishers import AttestationPolicy, Publisher
 from relnox.core.text import counted
 from relnox.errors import Conflict, RelnoxError, TryLater
 from relnox.steps.action import Action
@@ -45,7 +45,7 @@ class Upload(Step, kw_only=True):
     index: str
     file: Distribution
     folder: str
-    attestations: Policy = "off"
+    attestations: AttestationPolicy = "off"
     publisher: Publisher | None = None
 
     @property

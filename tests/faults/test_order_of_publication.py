@@ -14,7 +14,7 @@ from relnox.commands.publish import ordering
 from relnox.core import graph
 from relnox.core.planning.plan import Plan
 from relnox.core.records import replace
-from relnox.core.release.publication import Observation
+from relnox.core.release.publication import FileCheck
 from relnox.errors import ExitCode, Failed
 from relnox.indexes.client import ServedContent
 from relnox.indexes.listings import IndexFile, Listing
@@ -98,7 +98,7 @@ class InMemoryIndex:
         }
 
     def compare_served(self, file: IndexFile, built: Distribution, **_: object) -> ServedContent:
-        return ServedContent(Observation.ABSENT if self.fault == (file.url, "serving") else Observation.MATCH, "")
+        return ServedContent(FileCheck.ABSENT if self.fault == (file.url, "serving") else FileCheck.MATCH, "")
 
 
 def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:

@@ -21,7 +21,7 @@ from sigstore.models import ClientTrustConfig
 
 from relnox.cli import main
 from relnox.core.release.manifest import Distribution
-from relnox.core.release.publishers import SUFFIX, Publisher
+from relnox.core.release.publishers import ATTESTATION_SUFFIX, Publisher
 from relnox.indexes import attestations, client
 from relnox.indexes.attestations import Unverified
 from relnox.indexes.signing import Signatory
@@ -98,7 +98,7 @@ def provenance(index: ControlledIndex, package: str) -> dict[str, Any]:
 
 
 def signed(tmp_path: Path) -> list[str]:
-    return sorted(path.name for path in (tmp_path / "work" / "dist").glob(f"*{SUFFIX}"))
+    return sorted(path.name for path in (tmp_path / "work" / "dist").glob(f"*{ATTESTATION_SUFFIX}"))
 
 
 # --- the whole way
@@ -116,7 +116,7 @@ def test_a_job_with_an_identity_publishes_with_attestations_without_being_asked_
     )
     assert is_whole(index, built)
     names = [file.filename for file in built.distributions]
-    assert signed(tmp_path) == sorted(f"{name}{SUFFIX}" for name in names)
+    assert signed(tmp_path) == sorted(f"{name}{ATTESTATION_SUFFIX}" for name in names)
     served = provenance(index, "core") | provenance(index, "agents")
     assert served.keys() == set(names)
     for file in built.distributions:
@@ -177,12 +177,12 @@ def test_what_many_jobs_signed_is_collected_and_sent_as_it_is(
     root = tmp_path / "work"
     assert run(tmp_path, open_index, "--attestations", "required", token=True).code == 0
     for package in built.packages:
-        part = built.only(frozenset({package}))
+        part = built.restricted_to(frozenset({package}))
         folder = root / "jobs" / package
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text(part.to_json(), encoding="utf-8")
         for file in part.distributions:
-            for name in (file.filename, f"{file.filename}{SUFFIX}"):
+            for name in (file.filename, f"{file.filename}{ATTESTATION_SUFFIX}"):
                 (root / "dist" / name).rename(folder / name)
     for name in ("GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL"):
         monkeypatch.delenv(name)
@@ -533,11 +533,11 @@ def test_what_lies_there_and_proves_nothing_is_signed_again(
             job.claims["job_workflow_ref"] = job.claims["workflow_ref"]
         assert run(tmp_path, before, "--attestations", "required", "--package", "core", token=True).code == 0
         job.claims = {}
-    path = dist / f"{first.filename}{SUFFIX}"
+    path = dist / f"{first.filename}{ATTESTATION_SUFFIX}"
     if left == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
     if left == "of another file":
-        path.write_bytes((dist / f"{second.filename}{SUFFIX}").read_bytes())
+        path.write_bytes((dist / f"{second.filename}{ATTESTATION_SUFFIX}").read_bytes())
     asked = job.asked.count("/api/v1/log/entries")
     ran = run(tmp_path, index, "--package", "core")
     assert ran.code == 0, ran.text
@@ -654,7 +654,7 @@ def test_provenance_of_a_real_release_is_verified_with_the_keys_that_sigstore_br
 
 
 def test_an_attestation_of_a_real_pipeline_is_verified() -> None:
-    (path,) = SAMPLES.glob(f"gitlab*{SUFFIX}")
+    (path,) = SAMPLES.glob(f"gitlab*{ATTESTATION_SUFFIX}")
     content = path.read_bytes()
     file = sample("gitlab-oidc-project", "0.0.3", GITLAB_SHA256)
     ours = Publisher(

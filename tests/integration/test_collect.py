@@ -23,7 +23,7 @@ from running import run
 
 from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
-from relnox.core.release.publishers import SUFFIX
+from relnox.core.release.publishers import ATTESTATION_SUFFIX
 
 if TYPE_CHECKING:
     from running import RunResult
@@ -121,7 +121,7 @@ def attest(root: Path, path: str, *, by: str = "the job", sha256: str | None = N
     digest = sha256 or hashlib.sha256(file.read_bytes()).hexdigest()
     statement = json.dumps({"subject": [{"name": file.name, "digest": {"sha256": digest}}], "predicate": by})
     content = json.dumps({"envelope": {"statement": base64.b64encode(statement.encode()).decode()}}).encode()
-    file.with_name(f"{file.name}{SUFFIX}").write_bytes(content)
+    file.with_name(f"{file.name}{ATTESTATION_SUFFIX}").write_bytes(content)
     return content
 
 
@@ -129,7 +129,10 @@ def collected(root: Path, folder: str = "dist", *, signed: tuple[str, ...] = ())
     """Read the manifest and compare the files beside it."""
     path = root / folder / MANIFEST_JSON
     manifest = Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
-    names = [*(file.filename for file in manifest.distributions), *(f"{name}{SUFFIX}" for name in signed)]
+    names = [
+        *(file.filename for file in manifest.distributions),
+        *(f"{name}{ATTESTATION_SUFFIX}" for name in signed),
+    ]
     assert sorted(file.name for file in path.parent.iterdir()) == sorted([*names, MANIFEST_JSON, MANIFEST_TEXT])
     for file in manifest.distributions:
         assert distribution(file.filename, (path.parent / file.filename).read_bytes()) == file
@@ -218,7 +221,7 @@ def test_attestations_are_copied_with_their_files(root: Path) -> None:
     assert "jobs/sources: 3 files, 3 attestations" in ran.err
     collected(root, signed=tuple(attested))
     for name, content in attested.items():
-        assert (root / "dist" / f"{name}{SUFFIX}").read_bytes() == content
+        assert (root / "dist" / f"{name}{ATTESTATION_SUFFIX}").read_bytes() == content
 
 
 def test_a_second_run_copies_only_the_changed_attestation(root: Path) -> None:
@@ -226,7 +229,7 @@ def test_a_second_run_copies_only_the_changed_attestation(root: Path) -> None:
     assert collect(root).code == 0
     before = {path.name: path.stat().st_mtime_ns for path in (root / "dist").iterdir()}
     assert "dist has all 5 files and 1 attestation\n" in collect(root).text
-    path = root / "dist" / f"{LINUX[0]}{SUFFIX}"
+    path = root / "dist" / f"{LINUX[0]}{ATTESTATION_SUFFIX}"
     path.write_bytes(b"half of it")
 
     assert collect(root).code == 0
@@ -251,7 +254,7 @@ def test_two_attestations_of_one_file_are_a_conflict(root: Path) -> None:
 
     err = blocked(root, code=4)
 
-    assert f"two jobs built different files named {SOURCES[0]}{SUFFIX}" in err
+    assert f"two jobs built different files named {SOURCES[0]}{ATTESTATION_SUFFIX}" in err
     assert "build and sign each file in one job" in err
 
 
@@ -260,22 +263,26 @@ def test_an_attestation_for_different_content_is_a_conflict(root: Path) -> None:
 
     err = blocked(root, code=4)
 
-    problem = f"jobs/sources/{SOURCES[0]}{SUFFIX} is an attestation for different content of {SOURCES[0]}"
+    problem = (
+        f"jobs/sources/{SOURCES[0]}{ATTESTATION_SUFFIX} is an attestation for different content of {SOURCES[0]}"
+    )
     assert f"{problem} [attestation-differs]:" in err
     assert f"signed  sha256 {'0' * 64}" in err
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"envelope": {"statement": "no base64"}}', b"\xff"])
 def test_an_invalid_attestation_is_a_conflict(root: Path, content: bytes) -> None:
-    (root / "jobs/sources" / f"{SOURCES[0]}{SUFFIX}").write_bytes(content)
+    (root / "jobs/sources" / f"{SOURCES[0]}{ATTESTATION_SUFFIX}").write_bytes(content)
 
-    assert f"jobs/sources/{SOURCES[0]}{SUFFIX} is not a valid attestation (PEP 740)" in blocked(root, code=4)
+    assert f"jobs/sources/{SOURCES[0]}{ATTESTATION_SUFFIX} is not a valid attestation (PEP 740)" in blocked(
+        root, code=4
+    )
 
 
 def test_an_attestation_of_an_unlisted_file_is_a_problem(root: Path) -> None:
-    (root / "jobs/linux" / f"fast-0.9.tar.gz{SUFFIX}").write_bytes(b"stale")
+    (root / "jobs/linux" / f"fast-0.9.tar.gz{ATTESTATION_SUFFIX}").write_bytes(b"stale")
 
-    assert f"jobs/linux/fast-0.9.tar.gz{SUFFIX} is not listed in the manifest" in blocked(root)
+    assert f"jobs/linux/fast-0.9.tar.gz{ATTESTATION_SUFFIX} is not listed in the manifest" in blocked(root)
 
 
 # problems

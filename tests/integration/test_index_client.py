@@ -17,7 +17,7 @@ from packaging.version import Version
 from releases import described
 
 from relnox.core.release.manifest import Distribution
-from relnox.core.release.publication import Observation
+from relnox.core.release.publication import FileCheck
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Conflict, Failed, TryLater
@@ -323,19 +323,19 @@ TAIL = f"bytes {len(LARGE) - (1 << 20)}-{len(LARGE) - 1}/{len(LARGE)}"
 @pytest.mark.parametrize(
     ("answer", "seen"),
     [
-        ((200, {}, LARGE), Observation.MATCH),
-        ((200, {}, b""), Observation.MISMATCH),
-        ((200, {}, LARGE[:-1]), Observation.MISMATCH),
-        ((200, {}, LARGE + b"x"), Observation.MISMATCH),
-        ((200, {}, LARGE[1:] + b"x"), Observation.MISMATCH),
-        ((200, {"Content-Type": "text/html"}, b"<html>log in</html>"), Observation.MISMATCH),
-        ((204, {}, b""), Observation.ABSENT),
-        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 20) :]), Observation.ABSENT),
-        ((304, {}, b""), Observation.ABSENT),
-        ((404, {}, b""), Observation.ABSENT),
+        ((200, {}, LARGE), FileCheck.MATCH),
+        ((200, {}, b""), FileCheck.MISMATCH),
+        ((200, {}, LARGE[:-1]), FileCheck.MISMATCH),
+        ((200, {}, LARGE + b"x"), FileCheck.MISMATCH),
+        ((200, {}, LARGE[1:] + b"x"), FileCheck.MISMATCH),
+        ((200, {"Content-Type": "text/html"}, b"<html>log in</html>"), FileCheck.MISMATCH),
+        ((204, {}, b""), FileCheck.ABSENT),
+        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 20) :]), FileCheck.ABSENT),
+        ((304, {}, b""), FileCheck.ABSENT),
+        ((404, {}, b""), FileCheck.ABSENT),
     ],
 )
-def test_served_bytes_are_compared_with_what_was_built(answer: Answer, seen: Observation) -> None:
+def test_served_bytes_are_compared_with_what_was_built(answer: Answer, seen: FileCheck) -> None:
     with server(lambda _method, _path: answer) as url:
         file = listings.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
         assert client.compare_served(file, BUILT, limit=len(LARGE)).observation is seen
@@ -344,21 +344,21 @@ def test_served_bytes_are_compared_with_what_was_built(answer: Answer, seen: Obs
 @pytest.mark.parametrize(
     ("answer", "seen"),
     [
-        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 20) :]), Observation.MATCH),
-        ((206, {"Content-Range": TAIL}, b"x" + LARGE[1 - (1 << 20) :]), Observation.MISMATCH),
-        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 19) :]), Observation.MISMATCH),
+        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 20) :]), FileCheck.MATCH),
+        ((206, {"Content-Range": TAIL}, b"x" + LARGE[1 - (1 << 20) :]), FileCheck.MISMATCH),
+        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 19) :]), FileCheck.MISMATCH),
         (
             (206, {"Content-Range": TAIL.replace(f"/{len(LARGE)}", "/9999999")}, LARGE[-(1 << 20) :]),
-            Observation.MISMATCH,
+            FileCheck.MISMATCH,
         ),
-        ((206, {}, LARGE[-(1 << 20) :]), Observation.MISMATCH),
-        ((200, {}, LARGE), Observation.MATCH),  # a server that knows no ranges
-        ((200, {}, LARGE[1:] + b"x"), Observation.MISMATCH),
-        ((416, {}, b""), Observation.ABSENT),
+        ((206, {}, LARGE[-(1 << 20) :]), FileCheck.MISMATCH),
+        ((200, {}, LARGE), FileCheck.MATCH),  # a server that knows no ranges
+        ((200, {}, LARGE[1:] + b"x"), FileCheck.MISMATCH),
+        ((416, {}, b""), FileCheck.ABSENT),
     ],
 )
 def test_of_a_large_file_the_length_and_the_end_are_compared(
-    answer: Answer, seen: Observation, tmp_path: Path
+    answer: Answer, seen: FileCheck, tmp_path: Path
 ) -> None:
     path = tmp_path / BUILT.filename
     path.write_bytes(LARGE)
@@ -370,7 +370,7 @@ def test_of_a_large_file_the_length_and_the_end_are_compared(
 def test_a_large_file_that_is_not_here_is_fetched_as_a_whole() -> None:
     with server(lambda _method, _path: (200, {}, LARGE)) as url:
         file = listings.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
-        assert client.compare_served(file, BUILT, limit=1000).observation is Observation.MATCH
+        assert client.compare_served(file, BUILT, limit=1000).observation is FileCheck.MATCH
 
 
 @pytest.mark.parametrize("kind", ["json", "html"])

@@ -95,7 +95,7 @@ def test_the_text_form_lists_every_file_with_its_hashes() -> None:
 def test_a_manifest_of_some_packages() -> None:
     both = manifest(distribution(), distribution("top-1.0.tar.gz", "top"))
     assert both.packages == ("core", "top")
-    only = both.only(frozenset({"top"}))
+    only = both.restricted_to(frozenset({"top"}))
     assert only.packages == ("top",)
     assert only.needs == (("top", ("core",)),)
     assert only.version("top") == Version("1.0")

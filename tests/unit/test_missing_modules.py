@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from relnox.core.release.missing_modules import candidate_modules, distribution_for, extra_providing, hatch_plugin
+from relnox.core.release.missing_modules import (
+    candidate_modules,
+    extra_providing,
+    guess_distribution,
+    missing_hatch_plugin,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +25,7 @@ from relnox.core.release.missing_modules import candidate_modules, distribution_
     ],
 )
 def test_distributions_named_differently_from_their_module(module: str, distribution: str) -> None:
-    assert distribution_for(module) == distribution
+    assert guess_distribution(module) == distribution
 
 
 def test_candidates_for_a_missing_namespace() -> None:
@@ -44,7 +49,7 @@ def test_candidates_for_a_missing_namespace() -> None:
     ],
 )
 def test_plugins_of_hatchling(line: str, plugin: str | None) -> None:
-    assert hatch_plugin(line) == plugin
+    assert missing_hatch_plugin(line) == plugin
 
 
 def test_extras_that_provide_a_module() -> None:

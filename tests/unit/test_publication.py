@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relnox.core.release.publication import (
-    Observation,
+    FileCheck,
+    FileState,
     PublishedFile,
-    State,
     UploadStatus,
     add_public_files,
-    after_publication,
-    exit_code,
-    summary,
+    exit_code_after_publication,
+    exit_code_of_publishing,
+    summary_lines,
 )
 from relnox.errors import Blocked, ExitCode, Failed
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ERRORS = (ExitCode.BLOCKED, ExitCode.FAILED, ExitCode.CONFLICT, ExitCode.TRY_LATER)
-SIGHTINGS = tuple(itertools.product(UploadStatus, Observation, Observation))
+SIGHTINGS = tuple(itertools.product(UploadStatus, FileCheck, FileCheck))
 
 
-def a_file(upload: UploadStatus, listing: Observation, download: Observation, number: int = 0) -> PublishedFile:
+def a_file(upload: UploadStatus, listing: FileCheck, download: FileCheck, number: int = 0) -> PublishedFile:
     return PublishedFile(
         index="own",
         package="demo",
@@ -40,18 +40,18 @@ def a_file(upload: UploadStatus, listing: Observation, download: Observation, nu
 
 def expected(files: Sequence[PublishedFile], error: ExitCode | None) -> set[ExitCode]:
     """The codes that tell the truth, by the words of the contract rather than by the code under test."""
-    other = any(Observation.MISMATCH in (file.listing, file.download) for file in files)
-    proven = [file.listing is Observation.MATCH and file.download is Observation.MATCH for file in files]
+    other = any(FileCheck.MISMATCH in (file.listing, file.download) for file in files)
+    proven = [file.listing is FileCheck.MATCH and file.download is FileCheck.MATCH for file in files]
     # Observation to be public: our bytes were served, or the listing has our hash and nothing speaks against it.
     public = [
-        file.download is Observation.MATCH
-        or (file.listing is Observation.MATCH and file.download is Observation.UNKNOWN)
+        file.download is FileCheck.MATCH
+        or (file.listing is FileCheck.MATCH and file.download is FileCheck.UNKNOWN)
         for file in files
     ]
     # It may be public: the listing has it, or could not be read, or was asked too early.
     possible = [
-        file.listing in (Observation.MATCH, Observation.UNKNOWN)
-        or (file.upload is UploadStatus.UPLOADED and file.listing is Observation.ABSENT)
+        file.listing in (FileCheck.MATCH, FileCheck.UNKNOWN)
+        or (file.upload is UploadStatus.UPLOADED and file.listing is FileCheck.ABSENT)
         for file in files
     ]
     if all(proven):
@@ -69,14 +69,21 @@ def expected(files: Sequence[PublishedFile], error: ExitCode | None) -> set[Exit
 def test_every_state_of_one_file(error: ExitCode | None) -> None:
     for sighting in SIGHTINGS:
         files = [a_file(*sighting)]
-        assert {exit_code(files, [error] if error else [])} == expected(files, error), (sighting, error)
+        assert {exit_code_of_publishing(files, [error] if error else [])} == expected(files, error), (
+            sighting,
+            error,
+        )
 
 
 @pytest.mark.parametrize("error", [None, *ERRORS])
 def test_every_state_of_two_files(error: ExitCode | None) -> None:
     for one, two in itertools.product(SIGHTINGS, repeat=2):
         files = [a_file(*one), a_file(*two, 1)]
-        assert {exit_code(files, [error] if error else [])} == expected(files, error), (one, two, error)
+        assert {exit_code_of_publishing(files, [error] if error else [])} == expected(files, error), (
+            one,
+            two,
+            error,
+        )
 
 
 def test_sampled_states_of_twenty_files() -> None:
@@ -86,7 +93,7 @@ def test_sampled_states_of_twenty_files() -> None:
         some = chance.sample(SIGHTINGS, chance.randint(1, 4))
         files = [a_file(*chance.choice(some), number) for number in range(20)]
         errors = chance.choices(ERRORS, k=chance.randint(0, 2))
-        code = exit_code(files, errors)
+        code = exit_code_of_publishing(files, errors)
         worst = ExitCode.worst(errors) if errors else None
         assert {code} == expected(files, worst), (files, errors)
         codes.add(code)
@@ -97,10 +104,10 @@ def test_sampled_states_of_twenty_files() -> None:
 @pytest.mark.parametrize("sighting", SIGHTINGS, ids="-".join)
 @pytest.mark.parametrize("error", ERRORS)
 def test_many_files_in_one_state_have_the_code_of_one(
-    error: ExitCode, sighting: tuple[UploadStatus, Observation, Observation], number: int
+    error: ExitCode, sighting: tuple[UploadStatus, FileCheck, FileCheck], number: int
 ) -> None:
-    one = exit_code([a_file(*sighting)], [error])
-    assert exit_code([a_file(*sighting, each) for each in range(number)], [error] * number) is one
+    one = exit_code_of_publishing([a_file(*sighting)], [error])
+    assert exit_code_of_publishing([a_file(*sighting, each) for each in range(number)], [error] * number) is one
 
 
 @pytest.mark.parametrize("files", [1, 2])
@@ -108,17 +115,17 @@ def test_what_the_codes_promise(files: int) -> None:
     for sightings in itertools.product(SIGHTINGS, repeat=files):
         release = [a_file(*sighting, number) for number, sighting in enumerate(sightings)]
         for error in (None, *ERRORS):
-            code = exit_code(release, [error] if error else [])
+            code = exit_code_of_publishing(release, [error] if error else [])
             states = {file.state for file in release}
             if code in (ExitCode.BLOCKED, ExitCode.FAILED):
-                assert states <= {State.REJECTED, State.NOT_UPLOADED}
+                assert states <= {FileState.REJECTED, FileState.NOT_UPLOADED}
             if code is ExitCode.PARTLY_PUBLIC:
-                assert states & {State.PUBLIC, State.VERIFIED}
-            assert (code is ExitCode.DONE) == (states == {State.VERIFIED})
+                assert states & {FileState.PUBLIC, FileState.VERIFIED}
+            assert (code is ExitCode.DONE) == (states == {FileState.VERIFIED})
 
 
 def test_a_release_of_no_file_is_never_done() -> None:
-    assert exit_code([], []) is ExitCode.FAILED
+    assert exit_code_of_publishing([], []) is ExitCode.FAILED
 
 
 @pytest.mark.parametrize(
@@ -134,20 +141,20 @@ def test_a_release_of_no_file_is_never_done() -> None:
 def test_a_check_after_publication_never_says_that_nothing_is_public(
     errors: list[ExitCode], code: ExitCode
 ) -> None:
-    assert after_publication(errors) is code
+    assert exit_code_after_publication(errors) is code
 
 
 def test_the_summary_names_every_file_by_what_is_known_of_it() -> None:
     files = [
-        a_file(UploadStatus.UPLOADED, Observation.MATCH, Observation.MATCH, 1),
-        a_file(UploadStatus.NOT_UPLOADED, Observation.MATCH, Observation.UNKNOWN, 2),
-        a_file(UploadStatus.UPLOADED, Observation.ABSENT, Observation.UNKNOWN, 3),
-        a_file(UploadStatus.NOT_UPLOADED, Observation.UNKNOWN, Observation.UNKNOWN, 4),
-        a_file(UploadStatus.UPLOADED, Observation.MISMATCH, Observation.UNKNOWN, 5),
-        a_file(UploadStatus.REJECTED, Observation.ABSENT, Observation.UNKNOWN, 6),
-        a_file(UploadStatus.NOT_UPLOADED, Observation.ABSENT, Observation.UNKNOWN, 7),
+        a_file(UploadStatus.UPLOADED, FileCheck.MATCH, FileCheck.MATCH, 1),
+        a_file(UploadStatus.NOT_UPLOADED, FileCheck.MATCH, FileCheck.UNKNOWN, 2),
+        a_file(UploadStatus.UPLOADED, FileCheck.ABSENT, FileCheck.UNKNOWN, 3),
+        a_file(UploadStatus.NOT_UPLOADED, FileCheck.UNKNOWN, FileCheck.UNKNOWN, 4),
+        a_file(UploadStatus.UPLOADED, FileCheck.MISMATCH, FileCheck.UNKNOWN, 5),
+        a_file(UploadStatus.REJECTED, FileCheck.ABSENT, FileCheck.UNKNOWN, 6),
+        a_file(UploadStatus.NOT_UPLOADED, FileCheck.ABSENT, FileCheck.UNKNOWN, 7),
     ]
-    assert list(summary(files)) == [
+    assert list(summary_lines(files)) == [
         "public on own (1): demo-1.whl",
         "public on own, not compared (1): demo-2.whl",
         "uploaded to own, not verified (1): demo-3.whl",

@@ -32,10 +32,10 @@ CIRCLE = {"oidc.circleci.com/project-id": "4711", "oidc.circleci.com/pipeline-de
     ],
 )
 def test_the_publisher_of_a_job_follows_from_its_claims(claims: dict[str, str], description: str) -> None:
-    publisher = publishers.from_claims(claims)
+    publisher = publishers.publisher_from_claims(claims)
     assert publisher is not None
     assert publisher.description == description
-    assert publishers.from_document(publisher.document) == publisher
+    assert publishers.publisher_from_document(publisher.as_document) == publisher
     assert publisher.matches(publisher)
 
 
@@ -52,7 +52,7 @@ def test_the_publisher_of_a_job_follows_from_its_claims(claims: dict[str, str], 
     ],
 )
 def test_a_job_of_an_unsupported_ci_provider_has_no_publisher(claims: dict[str, str]) -> None:
-    assert publishers.from_claims(claims) is None
+    assert publishers.publisher_from_claims(claims) is None
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_job_of_an_unsupported_ci_provider_has_no_publisher(claims: dict[str, 
     ],
 )
 def test_provenance_without_identifying_fields_has_no_publisher(document: dict[str, object]) -> None:
-    assert publishers.from_document(document) is None
+    assert publishers.publisher_from_document(document) is None
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_provenance_without_identifying_fields_has_no_publisher(document: dict[s
 def test_an_index_may_leave_the_environment_open_and_spell_names_in_any_case(
     *, there: dict[str, str], fits: bool
 ) -> None:
-    job = publishers.from_claims(GITHUB)
-    named = publishers.from_document({"kind": "GitHub", "claims": None, **there})
+    job = publishers.publisher_from_claims(GITHUB)
+    named = publishers.publisher_from_document({"kind": "GitHub", "claims": None, **there})
     assert isinstance(job, Publisher)
     assert isinstance(named, Publisher)
     assert job.matches(named) is fits

@@ -16,7 +16,7 @@ from relnox.core.bump.changes import CombinedEdit, Edit, NewTag
 from relnox.core.records import Record, field_names
 from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
 from relnox.core.release.publishers import Publisher
-from relnox.core.release.wheel_targets import Target
+from relnox.core.release.wheel_targets import WheelTarget
 from relnox.core.release.wheels import WheelJob
 from relnox.core.serialization import decode, encode
 from relnox.core.settings.build_settings import BuildSettings, Constraints
@@ -65,7 +65,7 @@ OTHERS = (
     Distribution,
     Manifest,
     Publisher,
-    Target,
+    WheelTarget,
     InstallChecks,
     WheelJob,
     NewTag,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.core.packages import Dependency, Package, VersionSource
-from relnox.core.release.sharding import shard
+from relnox.core.release.sharding import select_shard
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def package(name: str, build: tuple[str, ...] = (), runtime: tuple[str, ...] = (
 
 
 def split(packages: list[Package], parts: int) -> list[list[str]]:
-    return [[each.name for each in shard(packages, f"{number + 1}/{parts}")] for number in range(parts)]
+    return [[each.name for each in select_shard(packages, f"{number + 1}/{parts}")] for number in range(parts)]
 
 
 def test_independent_packages_are_distributed_evenly() -> None:
@@ -87,4 +87,4 @@ def test_every_package_is_in_exactly_one_shard_with_its_build_requirements(
 @pytest.mark.parametrize("part", ["", "0/3", "4/3", "1/0", "2", "a/b", "-1/2", "1/2/3", " 1/2"])
 def test_invalid_shards_are_rejected(part: str) -> None:
     with pytest.raises(Blocked, match="is not a valid shard"):
-        shard([package("a")], part)
+        select_shard([package("a")], part)

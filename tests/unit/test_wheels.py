@@ -38,7 +38,7 @@ def settings(**more: Any) -> WheelsConfig:
 
 
 def identifiers(which: Package, wanted: WheelsConfig) -> list[str]:
-    return [each for job in wheels.jobs(which, wanted) for each in job.identifiers]
+    return [each for job in wheels.plan_wheel_jobs(which, wanted) for each in job.identifiers]
 
 
 def built_with(which: Package, wanted: WheelsConfig | None = None) -> list[str]:
@@ -50,7 +50,7 @@ def test_the_matrix_is_the_golden_one() -> None:
     # CPython 3.9 to 3.14 on three systems, Linux with both of its C libraries, on every processor's usual name.
     wanted = settings(systems=WheelsConfig().systems, architectures=("x86_64", "arm64"), free_threaded=True)
 
-    matrix = wheels.github_matrix(wheels.jobs(package(), wanted))
+    matrix = wheels.github_matrix(wheels.plan_wheel_jobs(package(), wanted))
 
     assert matrix == json.loads(GOLDEN.read_text(encoding="utf-8"))
 
@@ -131,19 +131,19 @@ def test_skipped_wheels_are_in_no_job() -> None:
 
 
 def test_packages_without_settings_have_no_platform_wheels() -> None:
-    assert wheels.jobs(package("plain"), settings()) == ()
+    assert wheels.plan_wheel_jobs(package("plain"), settings()) == ()
     assert wheels.expected_files(package("plain"), settings()).wheels == ("py3-none-any",)
-    assert wheels.jobs(package("fastcalc-core"), settings(packages=("Fastcalc.*",))) != ()
+    assert wheels.plan_wheel_jobs(package("fastcalc-core"), settings(packages=("Fastcalc.*",))) != ()
 
 
 def test_an_empty_matrix_is_rejected() -> None:
     with pytest.raises(Blocked, match=r"no platform wheel of fastcalc is left for CPython 3\.9 to 3\.14"):
-        wheels.jobs(package(python=">=4"), settings())
+        wheels.plan_wheel_jobs(package(python=">=4"), settings())
 
 
 def test_an_invalid_requires_python_is_rejected() -> None:
     with pytest.raises(Blocked, match=r"fastcalc/pyproject\.toml: requires-python = '>=3\.x' is invalid"):
-        wheels.jobs(package(python=">=3.x"), settings())
+        wheels.plan_wheel_jobs(package(python=">=3.x"), settings())
 
 
 @pytest.mark.parametrize(
@@ -156,11 +156,11 @@ def test_an_invalid_requires_python_is_rejected() -> None:
 )
 def test_settings_without_a_match_are_rejected(more: dict[str, Any], message: str) -> None:
     with pytest.raises(Blocked, match=message):
-        wheels.check_settings(settings(**more), ["fastcalc", "plain"])
+        wheels.check_wheel_settings(settings(**more), ["fastcalc", "plain"])
 
 
 def test_settings_with_a_match_are_accepted() -> None:
-    wheels.check_settings(
+    wheels.check_wheel_settings(
         settings(packages=("fast*",), abi={"fastcalc": "none"}, skip=("*-win32", "cp314t-*")), ["fastcalc"]
     )
 
@@ -169,7 +169,9 @@ def test_settings_with_a_match_are_accepted() -> None:
 
 
 def test_a_job_is_one_command() -> None:
-    (job,) = wheels.jobs(package(python=">=3.13"), settings(systems=("windows",), architectures=("arm64",)))
+    (job,) = wheels.plan_wheel_jobs(
+        package(python=">=3.13"), settings(systems=("windows",), architectures=("arm64",))
+    )
 
     command = wheels.cibuildwheel_command(job, sdist="dist/fastcalc-1.0.tar.gz", output="wheels")
 
@@ -181,7 +183,7 @@ def test_a_job_is_one_command() -> None:
 
 
 def test_a_single_wheel_uses_only() -> None:
-    (job,) = wheels.jobs(package(), settings(abi={"fastcalc": "abi3"}))
+    (job,) = wheels.plan_wheel_jobs(package(), settings(abi={"fastcalc": "abi3"}))
 
     command = wheels.cibuildwheel_command(job, sdist="dist/fastcalc-1.0.tar.gz", output="wheels")
 
@@ -260,8 +262,8 @@ def test_wheels_without_python_abi_match() -> None:
 def test_a_pure_package_has_an_sdist_and_a_wheel() -> None:
     pure = wheels.expected_files(package("plain"), settings())
 
-    assert pure.compare(["plain-1.0.tar.gz", "plain-1.0-py3-none-any.whl"]) == wheels.Comparison()
-    assert pure.compare(["plain-1.0.tar.gz", "plain-1.0-py2.py3-none-any.whl"]) == wheels.Comparison()
-    assert pure.compare(["plain-1.0-py3-none-win32.whl"]) == wheels.Comparison(
+    assert pure.compare(["plain-1.0.tar.gz", "plain-1.0-py3-none-any.whl"]) == wheels.FileComparison()
+    assert pure.compare(["plain-1.0.tar.gz", "plain-1.0-py2.py3-none-any.whl"]) == wheels.FileComparison()
+    assert pure.compare(["plain-1.0-py3-none-win32.whl"]) == wheels.FileComparison(
         missing=("sdist", "py3-none-any"), extra=("plain-1.0-py3-none-win32.whl",)
     )

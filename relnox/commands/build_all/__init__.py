@@ -102,7 +102,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     packages = project.select(release_versions.select_tagged(options, project).package)
     preflight.check_usage(options)
     if options.shard is not None:
-        packages = core.sharding.shard(packages, options.shard)
+        packages = core.sharding.select_shard(packages, options.shard)
     git, state = project.git, project.state
     commit: str | None = None
     uncommitted_packages: tuple[str, ...] = ()

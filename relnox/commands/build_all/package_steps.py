@@ -79,7 +79,7 @@ def build_step(
         inputs=_digest_inputs(package, snapshot, options),
         keep_environments=options.cache,
         pythons=_requested_pythons(options),
-        sdist_only=options.skip_platform_wheels and bool(core.wheels.jobs(package, snapshot.wheels)),
+        sdist_only=options.skip_platform_wheels and bool(core.wheels.plan_wheel_jobs(package, snapshot.wheels)),
         requires=core.requirements.requires_dist(package),
         private=package.is_private or snapshot.commit is None or package.name in snapshot.untagged_packages,
         declarative=package.name in snapshot.declarative,

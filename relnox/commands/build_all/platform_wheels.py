@@ -59,4 +59,4 @@ def plan_wheels_of_job(snapshot: Snapshot, name: str, options: Options) -> Plan:
 
 def _wheel_jobs(snapshot: Snapshot) -> list[WheelJob]:
     """Return the CI jobs that build the platform wheels of the packages."""
-    return [job for package in snapshot.packages for job in core.wheels.jobs(package, snapshot.wheels)]
+    return [job for package in snapshot.packages for job in core.wheels.plan_wheel_jobs(package, snapshot.wheels)]

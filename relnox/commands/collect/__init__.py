@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.release_versions import Versions
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
-    from relnox.core.release.collection import Job
+    from relnox.core.release.collection import BuildJobOutput
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.config_tables import WheelsConfig
 
@@ -58,7 +58,7 @@ class Snapshot(NamedTuple):
         findings: The errors found in the archives, each with the folder of its job.
     """
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[BuildJobOutput, ...]
     packages: tuple[Package, ...]
     workspace_packages: frozenset[str]
     needs: Mapping[str, frozenset[str]]
@@ -97,7 +97,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     from relnox.commands.collect import preflight
 
     problems = tuple(preflight.problems(snapshot, options))
-    manifest = core.collection.merge(snapshot.jobs, snapshot.needs)
+    manifest = core.collection.merge_manifests(snapshot.jobs, snapshot.needs)
     files = core.collection.file_sources(snapshot.jobs)
     attestations = core.collection.attestation_sources(snapshot.jobs)
     copies = [

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from relnox.building.checks import Finding
     from relnox.commands.shared.project import Project
-    from relnox.core.release.collection import Attestation, Job
+    from relnox.core.release.collection import Attestation, BuildJobOutput
 
 _ATTESTATION_LIMIT = 1 << 20
 """The maximum size of a file with attestations, in bytes; larger files are ignored."""
 
 
-def read_jobs(root: Path, names: Sequence[str], selected: frozenset[str]) -> tuple[Job, ...]:
+def read_jobs(root: Path, names: Sequence[str], selected: frozenset[str]) -> tuple[BuildJobOutput, ...]:
     """Read the manifests of jobs, and hash their files.
 
     Args:
@@ -64,20 +64,20 @@ def _job_folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(folders.values())
 
 
-def _read_job(root: Path, folder: str, selected: frozenset[str]) -> Job:
+def _read_job(root: Path, folder: str, selected: frozenset[str]) -> BuildJobOutput:
     """Read the manifest in a job's folder, hash its files, and find attestations and unlisted archives."""
     from relnox.building.archives import hash_file, is_file_inside
 
-    suffix = core.publishers.SUFFIX
+    suffix = core.publishers.ATTESTATION_SUFFIX
     manifest = read_manifest(root, folder)
     listed_names = {file.filename for file in manifest.distributions}
-    manifest = manifest.only(selected) if selected else manifest
+    manifest = manifest.restricted_to(selected) if selected else manifest
     paths = [root / folder / file.filename for file in manifest.distributions]
     hashes = {path.name: hash_file(path) for path in paths if is_file_inside(root / folder, path)}
-    return core.collection.Job(
+    return core.collection.BuildJobOutput(
         folder=folder,
         manifest=manifest,
-        present={name: (digest.size, digest.sha256) for name, digest in hashes.items()},
+        files_in_folder={name: (digest.size, digest.sha256) for name, digest in hashes.items()},
         attestations=tuple(_find_attestations(paths)),
         unlisted=tuple(
             name for name in archive_names(root / folder, suffix) if name.removesuffix(suffix) not in listed_names
@@ -92,7 +92,7 @@ def _find_attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
     from relnox.building.archives import is_file_inside
 
     for archive in archives:
-        path = archive.with_name(f"{archive.name}{core.publishers.SUFFIX}")
+        path = archive.with_name(f"{archive.name}{core.publishers.ATTESTATION_SUFFIX}")
         if is_file_inside(archive.parent, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
             content = path.read_bytes()
             yield core.collection.Attestation(
@@ -110,7 +110,7 @@ def archive_names(folder: Path, *suffixes: str) -> tuple[str, ...]:
     )
 
 
-def check_archives(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Finding]]:
+def check_archives(jobs: Sequence[BuildJobOutput], project: Project) -> Iterator[tuple[str, Finding]]:
     """Yield the errors found in the archives that match their manifests, each with the folder of its job."""
     unique_files: dict[tuple[str, str], tuple[str, Path]] = {}
     folder_of: dict[Path, str] = {}
@@ -118,7 +118,7 @@ def check_archives(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str,
         for file in job.manifest.distributions:
             path = project.root / job.folder / file.filename
             folder_of[path] = job.folder
-            if job.present.get(file.filename) == (file.size, file.sha256):
+            if job.files_in_folder.get(file.filename) == (file.size, file.sha256):
                 unique_files.setdefault((file.filename, file.sha256), (file.package, path))
     archives = list(unique_files.values())
     for path, finding in archive_checks.archive_errors(archives, project.config, public=False):
@@ -128,7 +128,7 @@ def check_archives(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str,
 
 
 def needed_packages(
-    jobs: Sequence[Job], project: Project, invalid_files: Collection[str]
+    jobs: Sequence[BuildJobOutput], project: Project, invalid_files: Collection[str]
 ) -> dict[str, frozenset[str]]:
     """Return the other packages that each package needs, according to its source files and its built wheels.
 
@@ -148,7 +148,7 @@ def needed_packages(
         if built == set(job.manifest.packages):
             continue
         for file in job.manifest.distributions:
-            readable = file.filename in job.present and file.filename not in invalid_files
+            readable = file.filename in job.files_in_folder and file.filename not in invalid_files
             if file.kind == "wheel" and file.package in needs and readable:
                 wheel = archives.read(project.root / job.folder / file.filename, project.config.archives)
                 needs[file.package] |= core.collection.required_names(wheel.requires) & built - {file.package}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from relnox.commands.collect import Options, Snapshot
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Problem
-    from relnox.core.release.collection import Job
+    from relnox.core.release.collection import BuildJobOutput
 
 _REBUILD = f"rebuild all jobs from one commit: {core.fixes.task_command('build-all')}"
 _DOWNLOAD = "download the job's output again"
@@ -21,7 +21,7 @@ _DOWNLOAD = "download the job's output again"
 
 def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
     """Yield the problems that keep the files from being collected: first those of jobs, then those of packages."""
-    core.wheels.check_settings(snapshot.wheels, snapshot.workspace_packages)
+    core.wheels.check_wheel_settings(snapshot.wheels, snapshot.workspace_packages)
     if not any(job.manifest.distributions for job in snapshot.jobs):
         yield core.plan.Problem(
             code="manifest-empty",
@@ -37,7 +37,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
         yield core.plan.Problem(
             code=finding.code, message=f"{folder}/{finding.file}: {finding.message}", fix=finding.fix
         )
-    for conflict in core.collection.conflicts(snapshot.jobs):
+    for conflict in core.collection.find_conflicts(snapshot.jobs):
         yield core.plan.Problem(
             code="job-files-differ",
             message=(
@@ -82,10 +82,10 @@ def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Probl
         )
 
 
-def _damaged_file_problems(job: Job) -> Iterator[Problem]:
+def _damaged_file_problems(job: BuildJobOutput) -> Iterator[Problem]:
     """Yield a problem for each file of a job that is missing, differs from the manifest, or has a wrong name."""
     for file in job.manifest.distributions:
-        content = job.present.get(file.filename)
+        content = job.files_in_folder.get(file.filename)
         if content is None:
             yield core.plan.Problem(
                 code="archive-missing",
@@ -112,7 +112,7 @@ def _damaged_file_problems(job: Job) -> Iterator[Problem]:
             )
 
 
-def _mismatched_attestations(job: Job) -> Iterator[Problem]:
+def _mismatched_attestations(job: BuildJobOutput) -> Iterator[Problem]:
     """Yield a problem for each attestation that is invalid or for different content.
 
     The identity of the signer is only checked by `publish`.
@@ -140,7 +140,7 @@ def _mismatched_attestations(job: Job) -> Iterator[Problem]:
             )
 
 
-def _unlisted_file_problems(job: Job, workspace_packages: frozenset[str]) -> Iterator[Problem]:
+def _unlisted_file_problems(job: BuildJobOutput, workspace_packages: frozenset[str]) -> Iterator[Problem]:
     """Yield a problem for each package that is not in the checkout, and for each archive not in the manifest."""
     for name in job.manifest.packages:
         if name not in workspace_packages:
@@ -183,7 +183,7 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
             fix="add --from with the missing job's folder, or collect what exists: --partial",
         )
     if comparison.extra:
-        has_matrix = bool(core.wheels.jobs(package, snapshot.wheels))
+        has_matrix = bool(core.wheels.plan_wheel_jobs(package, snapshot.wheels))
         yield core.plan.Problem(
             code="archive-unexpected",
             message=f"{package.name} has files that are not expected: {', '.join(comparison.extra)}",
@@ -195,11 +195,11 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
         )
 
 
-def compare_with_expected(package: Package, snapshot: Snapshot) -> core.wheels.Comparison:
+def compare_with_expected(package: Package, snapshot: Snapshot) -> core.wheels.FileComparison:
     """Compare the names of a package's files with the expected ones; private packages may have no files."""
     names = {file.filename for job in snapshot.jobs for file in job.manifest.files_of(package.name)}
     if package.is_private and not names:
-        return core.wheels.Comparison()
+        return core.wheels.FileComparison()
     return core.wheels.expected_files(package, snapshot.wheels).compare(names)
 
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution
-    from relnox.core.release.publishers import Policy, Publisher
+    from relnox.core.release.publishers import AttestationPolicy, Publisher
 
-_RETRY_TIME: dict[Policy, int] = {"required": 3600, "best-effort": 60, "off": 0}
+_RETRY_TIME: dict[AttestationPolicy, int] = {"required": 3600, "best-effort": 60, "off": 0}
 """How long to retry signing, in seconds, by policy; the public service was once unavailable for 45 minutes."""
 _TIME_PER_FILE = 10
 """The additional time to sign one file, in seconds."""
@@ -36,7 +36,7 @@ class AttestationPlan(NamedTuple):
         files: The files to sign.
     """
 
-    policy: Policy = "off"
+    policy: AttestationPolicy = "off"
     reason: str = ""
     publisher: Publisher | None = None
     problems: tuple[Problem, ...] = ()
@@ -121,7 +121,7 @@ def plan_attestations(  # noqa: PLR0913 - parameters of the decision
     signer = _find_signer(index, missing, project, folder) if missing else None
     if isinstance(signer, core.plan.Problem):
         return _without_attestations(choice, signer)
-    policy: Policy = "best-effort" if choice == "best-effort" else "required"
+    policy: AttestationPolicy = "best-effort" if choice == "best-effort" else "required"
     reason = "relnox[attest] is installed, and the job has an identity" if choice == "auto" else ""
     without = tuple(
         name
@@ -174,7 +174,7 @@ def _find_signer(
             fix="publish from a CI provider that issues identity tokens, or copy the attestations that a job made "
             "next to the files",
         )
-    return core.publishers.from_claims(identity.claims) or core.plan.Problem(
+    return core.publishers.publisher_from_claims(identity.claims) or core.plan.Problem(
         code="identity-not-supported",
         message=f"files cannot be signed: attestations do not support the identity {identity.description}",
         fix="publish from GitHub, GitLab, Google Cloud or CircleCI",

@@ -41,7 +41,7 @@ def check_build(
     versions = {package.name: package.version for package in packages if package.version is not None}
     here = [name for name, tagged_commit in project.state.tags.items() if tagged_commit == commit]
     compared = _exclude_tagged(versions, release_tag)
-    problems = core.consistency.tag_mismatches(compared, formats, here, commit, from_files=True)
+    problems = core.consistency.tag_mismatch_problems(compared, formats, here, commit, from_files=True)
     notes = (
         f"{mismatch.message(commit)}; before publishing, run: {fixes.task_command('bump')}"
         for mismatch in _tagged_elsewhere(versions, formats, commit, project)
@@ -68,16 +68,18 @@ def check_manifest(
     files: tuple[str, ...] | None = None
     if project.git is not None and built is not None and head is not None and built != head:
         files = project.git.files_changed_between(built, head)
-    yield from core.consistency.commit_mismatches(manifest, where, head, packages, files)
+    yield from core.consistency.outdated_manifest_problems(manifest, where, head, packages, files)
     if production:
-        yield from core.consistency.missing_wheels(manifest, where, _count_platform_wheels(manifest, project))
+        yield from core.consistency.missing_wheel_problems(
+            manifest, where, _count_platform_wheels(manifest, project)
+        )
     formats = _tag_formats(project)
     if built is None or manifest.dirty or project.state is None or formats is None:
         return
     versions = {name: manifest.version(name) for name in manifest.packages if name in formats}
     here = [name for name, commit in project.state.tags.items() if commit == built]
     compared = _exclude_tagged(versions, release_tag)
-    yield from core.consistency.tag_mismatches(compared, formats, here, built, from_files=False)
+    yield from core.consistency.tag_mismatch_problems(compared, formats, here, built, from_files=False)
     if production:
         for mismatch in _tagged_elsewhere(versions, formats, built, project):
             which = "" if len(mismatch.packages) == len(packages) else f" --package {mismatch.packages[0]}"
@@ -87,14 +89,14 @@ def check_manifest(
                 fix=f"{fixes.task_command('bump', '--part', 'patch')}{which}, then: "
                 f"{fixes.task_command('build-all')}; to publish the tagged commit: "
                 f"git switch --detach {mismatch.tag}, and build it; "
-                f"to ignore it: {core.consistency.FLAG}",
+                f"to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
             )
 
 
 def allowed_notes(mismatches: Sequence[Problem]) -> Iterator[str]:
     """Yield a note for each mismatch that is ignored because of a command-line option."""
     for problem in mismatches:
-        yield f"ignored by {core.consistency.FLAG}: {problem.message}"
+        yield f"ignored by {core.consistency.ALLOW_MISMATCH_FLAG}: {problem.message}"
 
 
 def _exclude_tagged(versions: Mapping[str, Version], release_tag: ReleaseTag | None) -> dict[str, Version]:
@@ -109,10 +111,10 @@ def _tagged_elsewhere(
     """Yield the tags on other commits that already have the version of a package that has changed since."""
     assert project.git is not None  # noqa: S101 - there are tags
     assert project.state is not None  # noqa: S101 - as above
-    by_tag = core.consistency.tagged_elsewhere(versions, formats, project.state.tags, commit)
+    by_tag = core.consistency.find_tagged_elsewhere(versions, formats, project.state.tags, commit)
     for (tag, version, tagged_commit), packages in by_tag.items():
         files = project.git.files_changed_between(tagged_commit, commit)
-        changed = core.consistency.changed_files(files or (), project.workspace.packages)
+        changed = core.consistency.changed_files_by_package(files or (), project.workspace.packages)
         if names := tuple(name for name in packages if name in changed):
             yield core.consistency.TaggedElsewhere(
                 tag=tag,
@@ -140,5 +142,9 @@ def _count_platform_wheels(manifest: Manifest, project: Project) -> dict[str, in
         name: number
         for name in manifest.packages
         if name in by_name
-        and (number := sum(len(job.identifiers) for job in core.wheels.jobs(by_name[name], project.config.wheels)))
+        and (
+            number := sum(
+                len(job.identifiers) for job in core.wheels.plan_wheel_jobs(by_name[name], project.config.wheels)
+            )
+        )
     }

@@ -82,7 +82,7 @@ def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[s
     """Return the manifest without private packages (`Private ::` classifier), and the names of those packages."""
     private_names = {package.name for package in project.workspace.packages if package.is_private}
     private = tuple(name for name in manifest.packages if name in private_names)
-    return manifest.only(frozenset(manifest.packages) - private_names), private
+    return manifest.restricted_to(frozenset(manifest.packages) - private_names), private
 
 
 def private_notes(private: Sequence[str]) -> Iterator[str]:
@@ -108,4 +108,4 @@ def read_public_part(dist: str, names: tuple[str, ...], project: Project) -> tup
             f"{dist}/{core.manifest.MANIFEST_JSON} is incomplete ({names_missing} could not be built)",
             fix=f"build them: {fixes.task_command('build-all')}; or publish only the others: {options}",
         )
-    return public_part(manifest.only(packages or frozenset(manifest.packages)), project)
+    return public_part(manifest.restricted_to(packages or frozenset(manifest.packages)), project)

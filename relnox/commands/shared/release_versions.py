@@ -88,9 +88,9 @@ def read_versions(
     tag = read_tag(options, project)
     inputs = tuple(_inputs(options, project))
     files = {name: _version_in_file(name, project, manifest) for name in packages}
-    resolutions = core.release_versions.resolve(files, tag, inputs)
-    problems = list(core.release_versions.disagreements(resolutions))
-    notes = list(core.release_versions.sources(resolutions))
+    resolutions = core.release_versions.collect_version_statements(files, tag, inputs)
+    problems = list(core.release_versions.version_disagreement_problems(resolutions))
+    notes = list(core.release_versions.describe_version_sources(resolutions))
     if tag is not None:
         problems += _tag_problems(tag, options, project, packages, is_published=manifest is not None)
         if not tag.versions and not problems:
@@ -105,7 +105,7 @@ def read_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
         return None
     origin, name = pair
     formats = project.tag_formats_with(name)
-    versions = core.release_versions.read_tag(name, project.workspace.packages, formats)
+    versions = core.release_versions.versions_in_tag(name, project.workspace.packages, formats)
     return core.release_versions.ReleaseTag(name=name, origin=origin, versions=versions)
 
 
@@ -123,7 +123,7 @@ def _inputs(options: ReleaseOptions, project: Project) -> Iterator[StatedVersion
     inputs = (("--input-version", options.input_version), ("--caller-version", options.caller_version))
     for source, text in inputs:
         if text := text.strip():
-            version = core.release_versions.parse_input(text, source, project.tag_formats.values())
+            version = core.release_versions.parse_version_input(text, source, project.tag_formats.values())
             yield core.release_versions.StatedVersion(kind="input", source=source, text=text, version=version)
 
 
@@ -150,22 +150,25 @@ def _tag_problems(
             yield core.plan.Problem(
                 code="tag-not-of-project",
                 message=f"{tag_text} is no release tag of this project, whose tags are such as {samples}",
-                fix=f"start the run for a release tag, or on a branch; to ignore it: {core.consistency.FLAG}",
+                fix="start the run for a release tag, or on a branch; to ignore it: "
+                f"{core.consistency.ALLOW_MISMATCH_FLAG}",
             )
         return
     if others := [name for name in packages if name not in tag.versions]:
         yield core.plan.Problem(
             code="package-not-tagged",
             message=f"{tag_text} is of {core.text.listing(tag.versions)}, not of {core.text.listing(others)}",
-            fix=f"leave --package out; to ignore it: {core.consistency.FLAG}",
+            fix=f"leave --package out; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
         )
     commit = project.tags.get(tag.name)
     if not is_published and commit is not None and project.commit not in (None, commit):
         moves = all(version is None for version in tag.versions.values())
         if not moves:
-            present = core.consistency.short_id(project.commit or "")
+            present = core.consistency.shorten_commit_id(project.commit or "")
             yield core.plan.Problem(
                 code="tag-not-checked-out",
-                message=f"{tag_text} is on {core.consistency.short_id(commit)}, but the checkout is at {present}",
-                fix=f"git switch --detach refs/tags/{tag.name}; to ignore it: {core.consistency.FLAG}",
+                message=f"{tag_text} is on {core.consistency.shorten_commit_id(commit)}, but the checkout "
+                f"is at {present}",
+                fix=f"git switch --detach refs/tags/{tag.name}; to ignore it: "
+                f"{core.consistency.ALLOW_MISMATCH_FLAG}",
             )

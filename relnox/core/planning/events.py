@@ -139,12 +139,12 @@ class Outcome(Record):
     @property
     def released(self) -> tuple[Distribution, ...]:
         """The uploaded files that the index lists with the same hashes, in the order of the uploads."""
-        from relnox.core.release.publication import State
+        from relnox.core.release.publication import FileState
 
         public = {
             (file.index, file.filename)
             for file in self.publication
-            if file.state in (State.VERIFIED, State.PUBLIC)
+            if file.state in (FileState.VERIFIED, FileState.PUBLIC)
         }
         uploads = (step.upload for step in self.plan.steps if step.upload is not None)
         return tuple(file for index, file in uploads if (index, file.filename) in public)

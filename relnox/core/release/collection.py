@@ -41,7 +41,7 @@ class Attestation(Record, kw_only=True):
     attested_sha256: str | None
 
 
-class Job(Record, kw_only=True):
+class BuildJobOutput(Record, kw_only=True):
     """The output of one build job.
 
     Attributes:
@@ -54,12 +54,12 @@ class Job(Record, kw_only=True):
 
     folder: str
     manifest: Manifest
-    present: Mapping[str, tuple[int, str]]
+    files_in_folder: Mapping[str, tuple[int, str]]
     attestations: tuple[Attestation, ...] = ()
     unlisted: tuple[str, ...] = ()
 
 
-class Conflict(Record, kw_only=True):
+class FileConflict(Record, kw_only=True):
     """Two files with the same name but different content, each with the folder of its job."""
 
     first: Distribution | Attestation
@@ -68,7 +68,7 @@ class Conflict(Record, kw_only=True):
     second_folder: str
 
 
-def file_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
+def file_sources(jobs: Sequence[BuildJobOutput]) -> dict[str, tuple[str, Distribution]]:
     """Map the name of each file to the folder of the first job that lists it and the entry in its manifest."""
     sources: dict[str, tuple[str, Distribution]] = {}
     for job in jobs:
@@ -77,7 +77,7 @@ def file_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
     return sources
 
 
-def attestation_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Attestation]]:
+def attestation_sources(jobs: Sequence[BuildJobOutput]) -> dict[str, tuple[str, Attestation]]:
     """Map the name of each attested archive to the folder of the first job that attests it and the attestation."""
     sources: dict[str, tuple[str, Attestation]] = {}
     for job in jobs:
@@ -99,7 +99,7 @@ def attested_sha256(content: bytes) -> str | None:
         return None
 
 
-def conflicts(jobs: Sequence[Job]) -> Iterator[Conflict]:
+def find_conflicts(jobs: Sequence[BuildJobOutput]) -> Iterator[FileConflict]:
     """Yield the files that have the same name but different content in two jobs."""
     sources: dict[str, tuple[str, Distribution | Attestation]] = {}
     for job in jobs:
@@ -107,7 +107,7 @@ def conflicts(jobs: Sequence[Job]) -> Iterator[Conflict]:
         for file in files:
             folder, first = sources.setdefault(file.filename, (job.folder, file))
             if file != first:
-                yield Conflict(first=first, first_folder=folder, second=file, second_folder=job.folder)
+                yield FileConflict(first=first, first_folder=folder, second=file, second_folder=job.folder)
 
 
 def has_valid_filename(file: Distribution) -> bool:
@@ -137,7 +137,7 @@ def required_names(requires: Iterable[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def merge(jobs: Sequence[Job], needs: Mapping[str, Iterable[str]]) -> Manifest:
+def merge_manifests(jobs: Sequence[BuildJobOutput], needs: Mapping[str, Iterable[str]]) -> Manifest:
     """Merge the manifests of jobs without conflicts; the order of the jobs does not affect the result.
 
     Args:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.core.tagging.tags import TagFormat
 
-FLAG = "--allow-mismatch"
-_ID_LENGTH = 10
+ALLOW_MISMATCH_FLAG = "--allow-mismatch"
+_SHORT_ID_LENGTH = 10
 """The number of characters to which messages shorten a commit id."""
 
 
@@ -48,12 +48,12 @@ class TaggedElsewhere(Record, kw_only=True):
     def message(self, commit: str) -> str:
         """Return a message with both commits and the changed files; `commit` is the one to release."""
         return (
-            f"{listing(self.packages)} {self.version} is tagged {self.tag} at {short_id(self.commit)}, "
-            f"but differs at {short_id(commit)}, the commit of this build: {listing(self.files)} changed"
+            f"{listing(self.packages)} {self.version} is tagged {self.tag} at {shorten_commit_id(self.commit)}, "
+            f"but differs at {shorten_commit_id(commit)}, the commit of this build: {listing(self.files)} changed"
         )
 
 
-def changed_files(files: Iterable[str], packages: Iterable[Package]) -> dict[str, tuple[str, ...]]:
+def changed_files_by_package(files: Iterable[str], packages: Iterable[Package]) -> dict[str, tuple[str, ...]]:
     """Return the files in each package's folder, without lock files and files of packages nested in it."""
     owners = {package.folder: package.name for package in packages}
     cache: dict[str, str | None] = {}
@@ -64,7 +64,7 @@ def changed_files(files: Iterable[str], packages: Iterable[Package]) -> dict[str
     return {name: tuple(package_files) for name, package_files in by_package.items()}
 
 
-def tag_mismatches(
+def tag_mismatch_problems(
     versions: Mapping[str, Version],
     formats: Mapping[str, TagFormat],
     tags: Collection[str],
@@ -86,7 +86,7 @@ def tag_mismatches(
         own_tags = [
             (tag, tagged)
             for tag, tagged in formats[package].matches(sorted(tags))
-            if not is_major_tag(tagged, version)
+            if not is_floating_major_tag(tagged, version)
         ]
         if own_tags and all(tagged != version for _, tagged in own_tags):
             mismatches.setdefault((tuple(tag for tag, _ in own_tags), version), []).append(package)
@@ -99,15 +99,16 @@ def tag_mismatches(
         which = "" if len(packages) == len(formats) else f" --package {packages[0]}"
         yield Problem(
             code="tag-version-differs",
-            message=f"{_tags(names)} at {short_id(commit)}, but {subject} {version}",
+            message=f"{_tags_with_verb(names)} at {shorten_commit_id(commit)}, but {subject} {version}",
             fix=(
                 f"git tag -d {names[0]}, then: {fixes.task_command('bump')} --to {tagged[1]}{which} --commit "
-                f"--tag; if the tag was pushed: git push --delete origin {names[0]}; to ignore it: {FLAG}"
+                f"--tag; if the tag was pushed: git push --delete origin {names[0]}; to ignore it: "
+                f"{ALLOW_MISMATCH_FLAG}"
             ),
         )
 
 
-def tagged_elsewhere(
+def find_tagged_elsewhere(
     versions: Mapping[str, Version],
     formats: Mapping[str, TagFormat],
     tags: Mapping[str, str],
@@ -132,7 +133,7 @@ def tagged_elsewhere(
     return by_tag
 
 
-def commit_mismatches(
+def outdated_manifest_problems(
     manifest: Manifest,
     where: str,
     head: str | None,
@@ -162,7 +163,7 @@ def commit_mismatches(
         yield Problem(
             code="manifest-outdated",
             message=f"{where} is a build of {built}, but the checkout has {present}",
-            fix=f"{fixes.task_command('build-all')}{switch}; to ignore it: {FLAG}",
+            fix=f"{fixes.task_command('build-all')}{switch}; to ignore it: {ALLOW_MISMATCH_FLAG}",
         )
         return
     if manifest.commit is None or head is None or manifest.commit == head:
@@ -171,7 +172,7 @@ def commit_mismatches(
     if files is not None:
         changed = {
             name: package_files
-            for name, package_files in changed_files(files, packages).items()
+            for name, package_files in changed_files_by_package(files, packages).items()
             if name in manifest.packages
         }
         if not changed:
@@ -180,14 +181,14 @@ def commit_mismatches(
         why = f"{listing(all_changed)} changed in {listing(changed)}"
     yield Problem(
         code="manifest-outdated",
-        message=f"{where} is a build of commit {short_id(manifest.commit)}, but the checkout is at "
-        f"{short_id(head)} ({why})",
+        message=f"{where} is a build of commit {shorten_commit_id(manifest.commit)}, but the checkout is at "
+        f"{shorten_commit_id(head)} ({why})",
         fix=f"{fixes.task_command('build-all')}; to publish that build: git switch --detach {manifest.commit}; "
-        f"to ignore it: {FLAG}",
+        f"to ignore it: {ALLOW_MISMATCH_FLAG}",
     )
 
 
-def missing_wheels(manifest: Manifest, where: str, expected: Mapping[str, int]) -> Iterator[Problem]:
+def missing_wheel_problems(manifest: Manifest, where: str, expected: Mapping[str, int]) -> Iterator[Problem]:
     """Yield a problem for each package that should have platform wheels, but has only an sdist in the manifest.
 
     Args:
@@ -202,20 +203,20 @@ def missing_wheels(manifest: Manifest, where: str, expected: Mapping[str, int]) 
                 message=f"{where} has no wheel of {package} {manifest.version(package)} ([tool.relnox.wheels] "
                 f"requires {counted(number, 'wheel')})",
                 fix=f"merge the output of all build jobs: {fixes.task_command('collect', '--from', 'DIR')}; "
-                f"to publish without them: {FLAG}",
+                f"to publish without them: {ALLOW_MISMATCH_FLAG}",
             )
 
 
-def short_id(commit: str) -> str:
+def shorten_commit_id(commit: str) -> str:
     """Shorten a commit id for messages."""
-    return commit[:_ID_LENGTH]
+    return commit[:_SHORT_ID_LENGTH]
 
 
-def is_major_tag(tag: Version, version: Version) -> bool:
+def is_floating_major_tag(tag: Version, version: Version) -> bool:
     """Return whether a tag's version is only the major number of `version`, as in the floating tag `v1`."""
     return len(tag.release) == 1 < len(version.release) and str(tag) == str(version.major)
 
 
-def _tags(names: Sequence[str]) -> str:
+def _tags_with_verb(names: Sequence[str]) -> str:
     """Return the start of a sentence about tags: `tag v1.0 is`, or `tags v1.0, v1.1 are`."""
     return f"tag {names[0]} is" if len(names) == 1 else f"tags {', '.join(names)} are"

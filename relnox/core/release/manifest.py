@@ -22,9 +22,9 @@ from relnox.errors import Blocked
 MANIFEST_JSON = "manifest.json"
 MANIFEST_TEXT = "BUILD_MANIFEST.txt"
 
-Kind = Literal["sdist", "wheel"]
+DistributionKind = Literal["sdist", "wheel"]
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*")
+_SAFE_FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*")
 """Names of archives (PEP 427, PEP 625, and older sdists): they cannot contain a folder or look like an option."""
 _MAX_NAME_LENGTH = 255
 _MAX_SIZE = 1 << 50
@@ -50,7 +50,7 @@ class Distribution(Record, kw_only=True):
     package: str
     version: Version
     filename: str
-    kind: Kind
+    kind: DistributionKind
     size: int
     sha256: str
     blake2b_256: str
@@ -109,7 +109,7 @@ class Manifest(Record, kw_only=True):
         """Return the version of a package that has files in the manifest."""
         return self.files_of(package)[0].version
 
-    def only(self, packages: frozenset[str]) -> Manifest:
+    def restricted_to(self, packages: frozenset[str]) -> Manifest:
         """Return a manifest with the files of these packages only."""
         return replace(
             self,
@@ -178,22 +178,25 @@ class Manifest(Record, kw_only=True):
         try:
             document: dict[str, Any] = json.loads(text)
             return cls(
-                distributions=_distributions(document["artifacts"]),
-                commit=_commit(document["commit"]),
-                dirty=_flag(document["dirty"]),
-                time=_time(document["time"]),
-                needs=tuple((_package(name), _packages(needed)) for name, needed in document["needs"].items()),
+                distributions=_parse_distributions(document["artifacts"]),
+                commit=_check_commit(document["commit"]),
+                dirty=_check_flag(document["dirty"]),
+                time=_check_time(document["time"]),
+                needs=tuple(
+                    (_check_package_name(name), _check_package_names(needed))
+                    for name, needed in document["needs"].items()
+                ),
                 inputs=tuple(
                     BuildInputs(
-                        package=_package(name),
-                        digest=_text(of["digest"]),
-                        requires=tuple(map(_texts, of["requires"])),
-                        commit=_commit(of["commit"]),
-                        has_warnings=_flag(of.get("has_warnings", False)),
+                        package=_check_package_name(name),
+                        digest=_check_text(of["digest"]),
+                        requires=tuple(map(_check_texts, of["requires"])),
+                        commit=_check_commit(of["commit"]),
+                        has_warnings=_check_flag(of.get("has_warnings", False)),
                     )
                     for name, of in document.get("inputs", {}).items()
                 ),
-                missing=_packages(document.get("missing", [])),
+                missing=_check_package_names(document.get("missing", [])),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, json.JSONDecodeError):
@@ -208,53 +211,53 @@ class Manifest(Record, kw_only=True):
             ) from error
 
 
-def _text(value: object) -> str:
+def _check_text(value: object) -> str:
     """Return the value if it is a string, or raise TypeError."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a string")
     return value
 
 
-def _commit(value: object) -> str | None:
+def _check_commit(value: object) -> str | None:
     """Return the value if it is None or the full id of a commit, or raise an error."""
-    if value is not None and _COMMIT.fullmatch(_text(value)) is None:
+    if value is not None and _COMMIT.fullmatch(_check_text(value)) is None:
         raise ValueError(f"{value!a} is not a commit id")
-    return None if value is None else _text(value)
+    return None if value is None else _check_text(value)
 
 
-def _time(value: object) -> str:
+def _check_time(value: object) -> str:
     """Return the value if it is a time in ISO 8601, or raise an error."""
-    datetime.fromisoformat(_text(value))
-    return _text(value)
+    datetime.fromisoformat(_check_text(value))
+    return _check_text(value)
 
 
-def _package(name: str) -> str:
+def _check_package_name(name: str) -> str:
     """Return the name if it is a normalized package name, or raise ValueError."""
     if not is_valid(name) or normalized(name) != name:
         raise ValueError(f"{name!a} is not a normalized package name")
     return name
 
 
-def _packages(value: object) -> tuple[str, ...]:
+def _check_package_names(value: object) -> tuple[str, ...]:
     """Return the items of a list of normalized package names, or raise an error if it is anything else."""
-    return tuple(map(_package, _texts(value)))
+    return tuple(map(_check_package_name, _check_texts(value)))
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _check_texts(value: object) -> tuple[str, ...]:
     """Return the items of a list of strings, or raise TypeError if it is anything else."""
     if not isinstance(value, list):
         raise TypeError(f"{value!r} is not a list")
-    return tuple(map(_text, value))
+    return tuple(map(_check_text, value))
 
 
-def _flag(value: object) -> bool:
+def _check_flag(value: object) -> bool:
     """Return the value if it is true or false, or raise TypeError."""
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is not true or false")
     return value
 
 
-def _distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
+def _parse_distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
     """Return the validated file entries; a manifest may be hostile, and its strings become paths and uploads."""
     files: dict[str, Distribution] = {}
     for entry in entries:
@@ -268,9 +271,9 @@ def _distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
             blake2b_256=entry["hashes"]["blake2b_256"],
         )
         checks = {
-            "name": len(file.filename) <= _MAX_NAME_LENGTH and _PLAIN_NAME.fullmatch(file.filename),
+            "name": len(file.filename) <= _MAX_NAME_LENGTH and _SAFE_FILENAME.fullmatch(file.filename),
             "package": is_valid(file.package) and normalized(file.package) == file.package,
-            "kind": file.kind in get_args(Kind),
+            "kind": file.kind in get_args(DistributionKind),
             "size": type(file.size) is int and 0 <= file.size <= _MAX_SIZE,
             "hashes": _DIGEST.fullmatch(file.sha256) and _DIGEST.fullmatch(file.blake2b_256),
         }

@@ -10,7 +10,7 @@ from relnox.core.names import normalized, requirement_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_DISTRIBUTIONS = {
+_DISTRIBUTION_BY_MODULE = {
     "Crypto": "pycryptodome",
     "Cython": "Cython",
     "PIL": "Pillow",
@@ -35,7 +35,7 @@ _DISTRIBUTIONS = {
 }
 """Maps modules to their distributions where the names differ."""
 
-_HATCH_PLUGIN = re.compile(
+_UNKNOWN_HATCH_PLUGIN = re.compile(
     r"Unknown (?P<kind>version source|version scheme|build hook|metadata hook|builder)(?: plugin)?: [`'\"]?"
     r"(?P<name>[\w.-]+)"
 )
@@ -45,14 +45,16 @@ _HATCH_PLUGINS = {
     "versioningit": "versioningit",
 }
 
-_EXTRA = re.compile(r"\bextra\s*==\s*['\"](?P<name>[^'\"]+)['\"]")
+_EXTRA_MARKER = re.compile(r"\bextra\s*==\s*['\"](?P<name>[^'\"]+)['\"]")
 
 
-def distribution_for(module: str) -> str:
+def guess_distribution(module: str) -> str:
     """Return the name of the distribution that probably provides a module."""
     parts = module.split(".")
     names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
-    return next((_DISTRIBUTIONS[name] for name in names if name in _DISTRIBUTIONS), normalized(parts[0]))
+    return next(
+        (_DISTRIBUTION_BY_MODULE[name] for name in names if name in _DISTRIBUTION_BY_MODULE), normalized(parts[0])
+    )
 
 
 def candidate_modules(lines: Iterable[str], missing: str) -> tuple[str, ...]:
@@ -75,9 +77,9 @@ def candidate_modules(lines: Iterable[str], missing: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*([f"{module}.{name}"] if name else []), module, missing]))
 
 
-def hatch_plugin(line: str) -> str | None:
+def missing_hatch_plugin(line: str) -> str | None:
     """Return the distribution of the plugin that hatchling reports as unknown in a line; None for other lines."""
-    if (match := _HATCH_PLUGIN.search(line)) is None:
+    if (match := _UNKNOWN_HATCH_PLUGIN.search(line)) is None:
         return None
     name = match["name"].rstrip(".")
     return _HATCH_PLUGINS.get(name, name if name.startswith("hatch") else f"hatch-{normalized(name)}")
@@ -90,10 +92,10 @@ def extra_providing(module: str, requires: Iterable[str]) -> str | None:
         module: The module.
         requires: The values of `Requires-Dist`.
     """
-    names = {requirement_name(distribution_for(module)), normalized(module.partition(".")[0])}
+    names = {requirement_name(guess_distribution(module)), normalized(module.partition(".")[0])}
     for requirement in requires:
         if requirement_name(requirement) in names:
             marker = requirement.partition(";")[2]
-            if (match := _EXTRA.search(marker)) is not None:
+            if (match := _EXTRA_MARKER.search(marker)) is not None:
                 return match["name"]
     return None

@@ -32,7 +32,7 @@ class UploadStatus(StrEnum):
     """The index accepted the file, or its response is not known."""
 
 
-class Observation(StrEnum):
+class FileCheck(StrEnum):
     """The result of the last check of a file name, in the index's listing or at its download URL."""
 
     UNKNOWN = "unknown"
@@ -42,7 +42,7 @@ class Observation(StrEnum):
     MISMATCH = "mismatch"
 
 
-class State(StrEnum):
+class FileState(StrEnum):
     """The state of a file on the index."""
 
     VERIFIED = "public, verified"
@@ -66,47 +66,47 @@ class PublishedFile(Record, kw_only=True):
     package: str
     filename: str
     upload: UploadStatus = UploadStatus.NOT_UPLOADED
-    listing: Observation = Observation.UNKNOWN
-    download: Observation = Observation.UNKNOWN
+    listing: FileCheck = FileCheck.UNKNOWN
+    download: FileCheck = FileCheck.UNKNOWN
 
     @property
-    def state(self) -> State:
+    def state(self) -> FileState:
         """The state of the file, which follows from its upload and the last checks."""
-        if Observation.MISMATCH in (self.listing, self.download):
-            return State.CONFLICT
-        if self.listing is Observation.MATCH and self.download is Observation.MATCH:
-            return State.VERIFIED
-        if self.download is Observation.MATCH:
-            return State.PUBLIC  # the listing had it once, and has lost it since
-        if self.listing is Observation.MATCH:
-            return State.PUBLIC if self.download is Observation.UNKNOWN else State.UNVERIFIED
+        if FileCheck.MISMATCH in (self.listing, self.download):
+            return FileState.CONFLICT
+        if self.listing is FileCheck.MATCH and self.download is FileCheck.MATCH:
+            return FileState.VERIFIED
+        if self.download is FileCheck.MATCH:
+            return FileState.PUBLIC  # the listing had it once, and has lost it since
+        if self.listing is FileCheck.MATCH:
+            return FileState.PUBLIC if self.download is FileCheck.UNKNOWN else FileState.UNVERIFIED
         if self.upload is UploadStatus.UPLOADED:
-            return State.UNVERIFIED
-        if self.listing is Observation.UNKNOWN:
-            return State.UNKNOWN
-        return State.REJECTED if self.upload is UploadStatus.REJECTED else State.NOT_UPLOADED
+            return FileState.UNVERIFIED
+        if self.listing is FileCheck.UNKNOWN:
+            return FileState.UNKNOWN
+        return FileState.REJECTED if self.upload is UploadStatus.REJECTED else FileState.NOT_UPLOADED
 
 
-_STATE_TEXT = {
-    State.VERIFIED: "public on {index}",
-    State.PUBLIC: "public on {index}, not compared",
-    State.UNVERIFIED: "uploaded to {index}, not verified",
-    State.UNKNOWN: "unknown, {index} could not be read",
-    State.CONFLICT: "different content on {index}",
-    State.REJECTED: "rejected by {index}",
-    State.NOT_UPLOADED: "not uploaded to {index}",
+_STATE_DESCRIPTIONS = {
+    FileState.VERIFIED: "public on {index}",
+    FileState.PUBLIC: "public on {index}, not compared",
+    FileState.UNVERIFIED: "uploaded to {index}, not verified",
+    FileState.UNKNOWN: "unknown, {index} could not be read",
+    FileState.CONFLICT: "different content on {index}",
+    FileState.REJECTED: "rejected by {index}",
+    FileState.NOT_UPLOADED: "not uploaded to {index}",
 }
-_PUBLIC = frozenset({State.VERIFIED, State.PUBLIC})
-_IN_DOUBT = frozenset({State.UNVERIFIED, State.UNKNOWN})
-_NOTHING_PUBLIC = frozenset({ExitCode.BLOCKED, ExitCode.FAILED})
+_PUBLIC_STATES = frozenset({FileState.VERIFIED, FileState.PUBLIC})
+_UNCERTAIN_STATES = frozenset({FileState.UNVERIFIED, FileState.UNKNOWN})
+_EXIT_CODES_WITHOUT_PUBLICATION = frozenset({ExitCode.BLOCKED, ExitCode.FAILED})
 
 
-def all_verified(files: Sequence[PublishedFile]) -> bool:
+def are_all_verified(files: Sequence[PublishedFile]) -> bool:
     """Return whether all files of a release are public and verified; return False if there are no files."""
-    return {file.state for file in files} == {State.VERIFIED}
+    return {file.state for file in files} == {FileState.VERIFIED}
 
 
-def exit_code(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -> ExitCode:
+def exit_code_of_publishing(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -> ExitCode:
     """Return the exit code of publishing, which depends mainly on the states of the files.
 
     Args:
@@ -114,13 +114,13 @@ def exit_code(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -
         errors: The exit codes of the errors that occurred.
     """
     states = {file.state for file in files}
-    if all_verified(files):
+    if are_all_verified(files):
         return ExitCode.DONE
-    if State.CONFLICT in states or ExitCode.CONFLICT in errors:
+    if FileState.CONFLICT in states or ExitCode.CONFLICT in errors:
         return ExitCode.CONFLICT
-    if states & _PUBLIC:
+    if states & _PUBLIC_STATES:
         return ExitCode.PARTLY_PUBLIC
-    if states & _IN_DOUBT or not _NOTHING_PUBLIC.issuperset(errors):
+    if states & _UNCERTAIN_STATES or not _EXIT_CODES_WITHOUT_PUBLICATION.issuperset(errors):
         return ExitCode.TRY_LATER
     return ExitCode.worst([*errors]) or ExitCode.FAILED
 
@@ -141,20 +141,20 @@ def add_public_files(error: RelnoxError, index: str, names: Sequence[str], publi
             index=index,
             package="",
             filename=name,
-            listing=Observation.MATCH if name in public else Observation.ABSENT,
+            listing=FileCheck.MATCH if name in public else FileCheck.ABSENT,
         )
         for name in names
     ]
     if error.exit_code is ExitCode.BLOCKED and len(public) == len(names):
         error.exit_code = ExitCode.CONFLICT  # a rerun has nothing to upload
     else:
-        error.exit_code = exit_code(files, [error.exit_code])
-    lines = "\n".join(summary(files))
+        error.exit_code = exit_code_of_publishing(files, [error.exit_code])
+    lines = "\n".join(summary_lines(files))
     heading = f"already public from an earlier run ({len(public)} of {counted(len(names), 'file')}):"
     error.message = f"{error.message}\n{heading}\n{lines}"
 
 
-def after_publication(errors: Sequence[ExitCode]) -> ExitCode:
+def exit_code_after_publication(errors: Sequence[ExitCode]) -> ExitCode:
     """Return the exit code for errors that occurred after all files of a release were verified.
 
     Such errors are a conflict, since publishing again does not fix a public release, and 1 or 2 would say that
@@ -164,9 +164,10 @@ def after_publication(errors: Sequence[ExitCode]) -> ExitCode:
     return code if code in (ExitCode.DONE, ExitCode.TRY_LATER, ExitCode.PARTLY_PUBLIC) else ExitCode.CONFLICT
 
 
-def summary(files: Sequence[PublishedFile]) -> Iterator[str]:
+def summary_lines(files: Sequence[PublishedFile]) -> Iterator[str]:
     """Yield a line for each state and index that has files, with the names of these files."""
-    for state in State:
+    for state in FileState:
         for index in dict.fromkeys(file.index for file in files):
             if names := [file.filename for file in files if file.state is state and file.index == index]:
-                yield f"{_STATE_TEXT[state].format(index=index)} ({len(names)}): {listing(names, _MAX_LISTED)}"
+                description = _STATE_DESCRIPTIONS[state].format(index=index)
+                yield f"{description} ({len(names)}): {listing(names, _MAX_LISTED)}"

@@ -10,21 +10,21 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SUFFIX = ".publish.attestation"
+ATTESTATION_SUFFIX = ".publish.attestation"
 """The suffix of attestation files, for which twine and PyPI's GitHub action look."""
 
-Policy = Literal["required", "best-effort", "off"]
+AttestationPolicy = Literal["required", "best-effort", "off"]
 """Whether files are published with attestations."""
 
-_FIELDS = {
+_FIELDS_BY_CI_PROVIDER = {
     "GitHub": ("repository", "workflow", "environment"),
     "GitLab": ("repository", "workflow_filepath", "environment"),
     "Google": ("email",),
     "CircleCI": ("project_id", "pipeline_definition_id"),
 }
 """Maps each kind of publisher to the fields that identify it, as they are named in provenance."""
-_OPTIONAL = "environment"
-_ANY_CASE = ("repository", "email", "environment")
+_OPTIONAL_FIELD = "environment"
+_CASE_INSENSITIVE_FIELDS = ("repository", "email", "environment")
 
 
 class Publisher(Record, kw_only=True):
@@ -39,14 +39,14 @@ class Publisher(Record, kw_only=True):
     fields: tuple[tuple[str, str], ...]
 
     @property
-    def document(self) -> dict[str, str]:
+    def as_document(self) -> dict[str, str]:
         """The `publisher` object in provenance."""
         return {"kind": self.ci_provider, **dict(self.fields)}
 
     @property
     def description(self) -> str:
         """The publisher on one line, such as `GitHub acme/demo, release.yml, environment pypi`."""
-        parts = [f"environment {value}" if name == _OPTIONAL else value for name, value in self.fields]
+        parts = [f"environment {value}" if name == _OPTIONAL_FIELD else value for name, value in self.fields]
         return f"{self.ci_provider} {', '.join(parts)}"
 
     def matches(self, other: Publisher) -> bool:
@@ -58,12 +58,14 @@ class Publisher(Record, kw_only=True):
             return False
         own = dict(self.fields)
         return all(
-            own.get(name, "").casefold() == value.casefold() if name in _ANY_CASE else own.get(name) == value
+            own.get(name, "").casefold() == value.casefold()
+            if name in _CASE_INSENSITIVE_FIELDS
+            else own.get(name) == value
             for name, value in other.fields
         )
 
 
-def from_claims(claims: Mapping[str, str]) -> Publisher | None:
+def publisher_from_claims(claims: Mapping[str, str]) -> Publisher | None:
     """Return the publisher that the claims of a job's identity token describe.
 
     Return None if the CI provider is not supported.
@@ -80,17 +82,21 @@ def from_claims(claims: Mapping[str, str]) -> Publisher | None:
         document = {"kind": "CircleCI", "project_id": project, "pipeline_definition_id": pipeline}
     else:
         document = {"kind": "Google", "email": claims.get("email")}
-    return from_document({**document, "environment": claims.get("environment")})  # where its kind has one
+    return publisher_from_document(
+        {**document, "environment": claims.get("environment")}
+    )  # where its kind has one
 
 
-def from_document(document: Mapping[str, Any]) -> Publisher | None:
+def publisher_from_document(document: Mapping[str, Any]) -> Publisher | None:
     """Return the publisher that a `publisher` object of provenance describes.
 
     Return None if its kind is unknown, or identifying fields are missing or invalid.
     """
     ci_provider = document.get("kind")
-    fields = tuple((name, document[name]) for name in _FIELDS.get(str(ci_provider), ()) if document.get(name))
-    required = {name for name in _FIELDS.get(str(ci_provider), ()) if name != _OPTIONAL}
+    fields = tuple(
+        (name, document[name]) for name in _FIELDS_BY_CI_PROVIDER.get(str(ci_provider), ()) if document.get(name)
+    )
+    required = {name for name in _FIELDS_BY_CI_PROVIDER.get(str(ci_provider), ()) if name != _OPTIONAL_FIELD}
     if not required or not required <= dict(fields).keys():
         return None
     if not all(isinstance(value, str) for _, value in fields):

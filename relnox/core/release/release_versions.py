@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record
-from relnox.core.release.consistency import FLAG, is_major_tag
+from relnox.core.release.consistency import ALLOW_MISMATCH_FLAG, is_floating_major_tag
 from relnox.core.text import listing
 from relnox.errors import Blocked
 
@@ -55,7 +55,7 @@ class ReleaseTag(Record, kw_only=True):
     versions: Mapping[str, Version | None]
 
 
-class Resolution(Record, kw_only=True):
+class PackageVersionStatements(Record, kw_only=True):
     """The versions that are stated for a package.
 
     Attributes:
@@ -67,7 +67,7 @@ class Resolution(Record, kw_only=True):
     statements: tuple[StatedVersion, ...]
 
 
-def read_tag(
+def versions_in_tag(
     name: str, packages: Iterable[Package], formats: Mapping[str, TagFormat]
 ) -> dict[str, Version | None]:
     """Map each package that a tag releases to the version, as in `ReleaseTag.versions`.
@@ -88,12 +88,12 @@ def read_tag(
         if version is None and is_plain and not tag_format.suffix:
             version = tag_format.parse(f"{tag_format.prefix}{name.removeprefix('v')}")
         if version is not None:
-            moves = package.version is not None and is_major_tag(version, package.version)
+            moves = package.version is not None and is_floating_major_tag(version, package.version)
             versions[package.name] = None if moves else version
     return versions
 
 
-def parse_input(text: str, source: str, formats: Iterable[TagFormat]) -> Version:
+def parse_version_input(text: str, source: str, formats: Iterable[TagFormat]) -> Version:
     """Parse the input of a person or a workflow: a version, with or without a leading `v`, or a tag.
 
     Args:
@@ -118,9 +118,9 @@ def parse_input(text: str, source: str, formats: Iterable[TagFormat]) -> Version
     )
 
 
-def resolve(
+def collect_version_statements(
     files: Mapping[str, StatedVersion | None], tag: ReleaseTag | None, inputs: Sequence[StatedVersion]
-) -> tuple[Resolution, ...]:
+) -> tuple[PackageVersionStatements, ...]:
     """Return the versions that are stated for each package, in order of precedence.
 
     Args:
@@ -134,11 +134,11 @@ def resolve(
         if tag is not None and (version := tag.versions.get(package)) is not None:
             source = f"tag {tag.name} ({tag.origin})"
             statements.insert(0, StatedVersion(kind="tag", source=source, text=str(version), version=version))
-        resolutions.append(Resolution(package=package, statements=tuple(statements)))
+        resolutions.append(PackageVersionStatements(package=package, statements=tuple(statements)))
     return tuple(resolutions)
 
 
-def disagreements(resolutions: Iterable[Resolution]) -> Iterator[Problem]:
+def version_disagreement_problems(resolutions: Iterable[PackageVersionStatements]) -> Iterator[Problem]:
     """Yield a problem for each version that differs from the first stated one; equal problems are combined."""
     pairs: dict[tuple[StatedVersion, str, Version], list[tuple[str, StatedVersion]]] = {}
     for resolution in resolutions:
@@ -153,11 +153,11 @@ def disagreements(resolutions: Iterable[Resolution]) -> Iterator[Problem]:
             code="release-version-differs",
             message=f"{first.source} is {first.text}, but {listing(other_sources)} "
             f"{'has' if len(other_sources) == 1 else 'have'} {of_packages[0][1].text}{names}",
-            fix=f"{_version_fix(first, kind, version)}; to ignore it: {FLAG}",
+            fix=f"{_fix_for_disagreement(first, kind, version)}; to ignore it: {ALLOW_MISMATCH_FLAG}",
         )
 
 
-def _version_fix(first: StatedVersion, kind: str, version: Version) -> str:
+def _fix_for_disagreement(first: StatedVersion, kind: str, version: Version) -> str:
     """Return the fix for a source of some kind whose version differs from the first stated one."""
     if kind == "input":
         return f"start the run with {first.text} as its input, or with none"
@@ -168,7 +168,7 @@ def _version_fix(first: StatedVersion, kind: str, version: Version) -> str:
     return f"git push --delete origin refs/tags/{tag}, then: {bump}"
 
 
-def sources(resolutions: Iterable[Resolution]) -> Iterator[str]:
+def describe_version_sources(resolutions: Iterable[PackageVersionStatements]) -> Iterator[str]:
     """Yield messages that say where the versions come from; packages with the same sources share a message."""
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for resolution in resolutions:

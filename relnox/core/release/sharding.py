@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-_PART = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
+_SHARD = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
 
 
-def shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
+def select_shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
     """Return the packages of one shard, in their given order.
 
     A package is in the same shard as the packages that its build needs. Every package is in exactly one shard; if
@@ -30,18 +30,18 @@ def shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
     Raises:
         Blocked: `part` is invalid.
     """
-    number, parts = _parse(part)
+    number, parts = _parse_shard(part)
     loads: list[list[str]] = [[] for _ in range(parts)]
     # The largest group first, always to the smallest shard: balanced, and independent of the order of packages.
-    for group in sorted(_groups(_build_closures(packages)), key=lambda group: (-len(group), group)):
+    for group in sorted(_connected_groups(_build_closures(packages)), key=lambda group: (-len(group), group)):
         min(loads, key=len).extend(group)
     names = frozenset(loads[number - 1])
     return tuple(package for package in packages if package.name in names)
 
 
-def _parse(part: str) -> tuple[int, int]:
+def _parse_shard(part: str) -> tuple[int, int]:
     """Return the number of the shard, counted from 1, and the number of shards."""
-    match = _PART.fullmatch(part)
+    match = _SHARD.fullmatch(part)
     if match is None or int(match[1]) > int(match[2]):
         raise Blocked(
             "value-invalid",
@@ -58,7 +58,7 @@ def _build_closures(packages: Sequence[Package]) -> dict[str, frozenset[str]]:
     return {name: graph.closure(needs, runtime) for name, needs in workspace.dependency_edges("build").items()}
 
 
-def _groups(edges: Mapping[str, frozenset[str]]) -> Iterator[list[str]]:
+def _connected_groups(edges: Mapping[str, frozenset[str]]) -> Iterator[list[str]]:
     """Yield the groups of names that are connected by edges in either direction, each group sorted."""
     both = {name: set(of) for name, of in edges.items()}
     for name, of in edges.items():

@@ -9,7 +9,7 @@ from relnox.core.records import Record
 System = Literal["manylinux", "musllinux", "macos", "windows"]
 
 
-class Target(Record):
+class WheelTarget(Record):
     """An operating system and a processor that wheels are built for.
 
     Attributes:
@@ -35,7 +35,7 @@ _LINUX: tuple[System, ...] = ("manylinux", "musllinux")
 
 TARGETS = (
     *(
-        Target(system, architecture, "linux", archs, f"{system}_{archs}", runner, emulated)
+        WheelTarget(system, architecture, "linux", archs, f"{system}_{archs}", runner, emulated)
         for architecture, archs, runner, emulated in (
             ("x86_64", "x86_64", "ubuntu-latest", False),
             ("arm64", "aarch64", "ubuntu-24.04-arm", False),
@@ -47,10 +47,10 @@ TARGETS = (
         )
         for system in _LINUX
     ),
-    Target("macos", "x86_64", "macos", "x86_64", "macosx_x86_64", "macos-15-intel"),
-    Target("macos", "arm64", "macos", "arm64", "macosx_arm64", "macos-15"),
-    Target("macos", "universal2", "macos", "universal2", "macosx_universal2", "macos-15"),
-    Target("windows", "x86_64", "windows", "AMD64", "win_amd64", "windows-latest"),
-    Target("windows", "arm64", "windows", "ARM64", "win_arm64", "windows-11-arm"),
-    Target("windows", "x86", "windows", "x86", "win32", "windows-latest"),
+    WheelTarget("macos", "x86_64", "macos", "x86_64", "macosx_x86_64", "macos-15-intel"),
+    WheelTarget("macos", "arm64", "macos", "arm64", "macosx_arm64", "macos-15"),
+    WheelTarget("macos", "universal2", "macos", "universal2", "macosx_universal2", "macos-15"),
+    WheelTarget("windows", "x86_64", "windows", "AMD64", "win_amd64", "windows-latest"),
+    WheelTarget("windows", "arm64", "windows", "ARM64", "win_arm64", "windows-11-arm"),
+    WheelTarget("windows", "x86", "windows", "x86", "win32", "windows-latest"),
 )

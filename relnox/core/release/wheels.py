@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from relnox.core.names import normalized
 from relnox.core.records import Record, field_values
-from relnox.core.release.wheel_targets import TARGETS, Target  # noqa: TC001 - plans are read back by these types
+from relnox.core.release.wheel_targets import TARGETS, WheelTarget  # noqa: TC001 - plans are read back by these types
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config_tables import Abi, WheelsConfig
 
-PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
+PYTHON_SERIES = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 """The CPython versions in the matrix."""
-FREE_THREADED = ("3.14",)
+FREE_THREADED_PYTHONS = ("3.14",)
 """The CPython versions whose free-threaded build is supported (PEP 779); cibuildwheel 4 builds no `cp313t`."""
 
 _CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
@@ -44,7 +44,7 @@ class WheelJob(Record, kw_only=True):
     """
 
     package: str
-    target: Target
+    target: WheelTarget
     identifiers: tuple[str, ...]
 
     @property
@@ -53,14 +53,14 @@ class WheelJob(Record, kw_only=True):
         return f"{self.package}-{self.target.system}-{self.target.architecture}"
 
 
-class Command(Record, kw_only=True):
+class CibuildwheelCommand(Record, kw_only=True):
     """The program with its arguments, and additional environment variables as pairs of name and value."""
 
     argv: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
 
 
-class Comparison(Record, kw_only=True):
+class FileComparison(Record, kw_only=True):
     """The differences between some files and the expected ones.
 
     Attributes:
@@ -83,7 +83,7 @@ class ExpectedFiles(Record, kw_only=True):
     wheels: tuple[str, ...]
     abi: Abi
 
-    def compare(self, files: Iterable[str]) -> Comparison:
+    def compare(self, files: Iterable[str]) -> FileComparison:
         """Compare file names with the expected files; wheels are recognized by their tags (PEP 425)."""
         missing = [_SDIST, *self.wheels]
         extra = []
@@ -93,15 +93,15 @@ class ExpectedFiles(Record, kw_only=True):
                 extra.append(file)
             else:
                 missing.remove(match)
-        return Comparison(missing=tuple(missing), extra=tuple(extra))
+        return FileComparison(missing=tuple(missing), extra=tuple(extra))
 
     def _is_file_of(self, identifier: str, file: str) -> bool:
         if identifier == _SDIST:
             return file.endswith(".tar.gz")
-        return any(_matches(tag, identifier, self.abi) for tag in _tags(file))
+        return any(_tag_matches_identifier(tag, identifier, self.abi) for tag in _tags_in_filename(file))
 
 
-def check_settings(settings: WheelsConfig, names: Collection[str]) -> None:
+def check_wheel_settings(settings: WheelsConfig, names: Collection[str]) -> None:
     """Check that `abi` and `skip` in the settings name packages and wheels that exist.
 
     Raises:
@@ -114,7 +114,7 @@ def check_settings(settings: WheelsConfig, names: Collection[str]) -> None:
                 f"{name} in [tool.relnox.wheels] abi has no platform wheels",
                 fix=f'add it to packages: [tool.relnox.wheels] packages = ["{name}"]',
             )
-    identifiers = [f"{python}-{target.tag}" for python in _python_tags(PYTHONS) for target in TARGETS]
+    identifiers = [f"{python}-{target.tag}" for python in _python_tags(PYTHON_SERIES) for target in TARGETS]
     for glob in settings.skip:
         if not any(fnmatchcase(identifier, glob) for identifier in identifiers):
             raise Blocked(
@@ -124,7 +124,7 @@ def check_settings(settings: WheelsConfig, names: Collection[str]) -> None:
             )
 
 
-def jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
+def plan_wheel_jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
     """Return the jobs that build a package's platform wheels, one per target; empty if it has no such wheels.
 
     Raises:
@@ -142,12 +142,12 @@ def jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
     result = [
         WheelJob(package=package.name, target=target, identifiers=identifiers)
         for target in targets
-        if (identifiers := _identifiers(pythons, target, abi, settings.skip))
+        if (identifiers := _build_identifiers(pythons, target, abi, settings.skip))
     ]
     if not result:
         raise Blocked(
             "wheel-matrix-empty",
-            f"no platform wheel of {package.name} is left for CPython {PYTHONS[0]} to {PYTHONS[-1]} "
+            f"no platform wheel of {package.name} is left for CPython {PYTHON_SERIES[0]} to {PYTHON_SERIES[-1]} "
             f"(requires-python is {package.requires_python or 'not set'!r})",
             fix="change requires-python, the classifiers, or systems, architectures and skip in "
             "[tool.relnox.wheels]",
@@ -157,20 +157,22 @@ def jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
 
 def expected_files(package: Package, settings: WheelsConfig) -> ExpectedFiles:
     """Return the files that a release of the package must have."""
-    identifiers = tuple(identifier for job in jobs(package, settings) for identifier in job.identifiers)
+    identifiers = tuple(identifier for job in plan_wheel_jobs(package, settings) for identifier in job.identifiers)
     return ExpectedFiles(wheels=identifiers or (_PURE,), abi=settings.abi.get(package.name, "cpython"))
 
 
-def cibuildwheel_command(job: WheelJob, *, sdist: str, output: str) -> Command:
+def cibuildwheel_command(job: WheelJob, *, sdist: str, output: str) -> CibuildwheelCommand:
     """Return the command that builds the wheels of a job, from the sdist that is released.
 
     `[tool.cibuildwheel]` of the project configures how wheels are built; which of them are built is set here, so
     that every job builds the expected wheels.
     """
     if len(job.identifiers) == 1:
-        return Command(argv=("cibuildwheel", "--only", job.identifiers[0], "--output-dir", output, sdist))
+        return CibuildwheelCommand(
+            argv=("cibuildwheel", "--only", job.identifiers[0], "--output-dir", output, sdist)
+        )
     target = ("--platform", job.target.platform, "--archs", job.target.archs)
-    return Command(
+    return CibuildwheelCommand(
         argv=("cibuildwheel", *target, "--output-dir", output, sdist),
         environment=(("CIBW_BUILD", " ".join(job.identifiers)), ("CIBW_SKIP", "")),
     )
@@ -198,10 +200,12 @@ def _has_platform_wheels(name: str, settings: WheelsConfig) -> bool:
 def _supported_pythons(package: Package) -> tuple[str, ...]:
     """Return the CPython versions that a package supports, by `requires-python` and by its classifiers, if any."""
     named = {match[1] for text in package.classifiers if (match := _CLASSIFIER.fullmatch(text))}
-    return tuple(python for python in PYTHONS if (not named or python in named) and _admits(package, python))
+    return tuple(
+        python for python in PYTHON_SERIES if (not named or python in named) and _allows_python(package, python)
+    )
 
 
-def _admits(package: Package, python: str) -> bool:
+def _allows_python(package: Package, python: str) -> bool:
     """Return whether `requires-python` allows the last release of a Python series, as cibuildwheel checks it."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -224,11 +228,13 @@ def _admits(package: Package, python: str) -> bool:
 def _python_tags(pythons: Iterable[str], *, free_threaded: bool = True) -> tuple[str, ...]:
     """Return the tags of CPython versions: `cp39`, …, `cp314`, then `cp314t` for the free-threaded build."""
     tags = [f"cp{python.replace('.', '')}" for python in pythons]
-    more = [f"cp{python.replace('.', '')}t" for python in FREE_THREADED] if free_threaded else []
+    more = [f"cp{python.replace('.', '')}t" for python in FREE_THREADED_PYTHONS] if free_threaded else []
     return (*tags, *(tag for tag in more if tag.removesuffix("t") in tags))
 
 
-def _identifiers(pythons: Sequence[str], target: Target, abi: Abi, skip: Sequence[str]) -> tuple[str, ...]:
+def _build_identifiers(
+    pythons: Sequence[str], target: WheelTarget, abi: Abi, skip: Sequence[str]
+) -> tuple[str, ...]:
     """Return the build identifiers for one target; a wheel for several CPythons is built with the oldest one."""
     identifiers = [f"{python}-{target.tag}" for python in pythons]
     remaining = [name for name in identifiers if not any(fnmatchcase(name, glob) for glob in skip)]
@@ -243,7 +249,7 @@ def _is_free_threaded(identifier: str) -> bool:
     return identifier.partition("-")[0].endswith("t")
 
 
-def _tags(file: str) -> Collection[Tag]:
+def _tags_in_filename(file: str) -> Collection[Tag]:
     """Return the tags in the name of a wheel; empty for any other file name."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
@@ -253,21 +259,21 @@ def _tags(file: str) -> Collection[Tag]:
         return ()
 
 
-def _matches(tag: Tag, identifier: str, abi: Abi) -> bool:
+def _tag_matches_identifier(tag: Tag, identifier: str, abi: Abi) -> bool:
     """Return whether a wheel's tag matches a build identifier."""
     if identifier == _PURE:
         return (tag.interpreter, tag.abi, tag.platform) == ("py3", "none", "any")
     python, _, platform = identifier.partition("-")
-    if not _matches_platform(tag.platform, platform):
+    if not _platform_tag_matches(tag.platform, platform):
         return False
     if abi == "none":
         return (tag.interpreter, tag.abi) == ("py3", "none")
     if abi == "abi3" and not _is_free_threaded(identifier):
-        return tag.abi == "abi3" and _minor(tag.interpreter) <= _minor(python)
+        return tag.abi == "abi3" and _minor_version_of(tag.interpreter) <= _minor_version_of(python)
     return (tag.interpreter, tag.abi) == (python.removesuffix("t"), python)
 
 
-def _matches_platform(platform: str, expected: str) -> bool:
+def _platform_tag_matches(platform: str, expected: str) -> bool:
     """Return whether a platform tag, such as `manylinux_2_28_x86_64`, matches `manylinux_x86_64`."""
     system, _, architecture = expected.partition("_")
     if system.startswith("win"):
@@ -275,7 +281,7 @@ def _matches_platform(platform: str, expected: str) -> bool:
     return platform.startswith(system) and platform.endswith(f"_{architecture}")
 
 
-def _minor(interpreter: str) -> int:
+def _minor_version_of(interpreter: str) -> int:
     """Return the minor version in an interpreter tag, 9 for `cp39`; a very large number if it is not CPython 3."""
     match = re.fullmatch(r"cp3([0-9]+)", interpreter)
     return int(match[1]) if match is not None else 1 << 16

@@ -46,7 +46,7 @@ def check(config: Config, workspace: Workspace) -> None:
     if config.is_set("wheels"):
         from relnox.core.release import wheels  # imported lazily: few projects have platform wheels
 
-        wheels.check_settings(config.wheels, [package.name for package in packages])
+        wheels.check_wheel_settings(config.wheels, [package.name for package in packages])
 
 
 def _texts(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:
