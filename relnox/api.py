@@ -116,7 +116,7 @@ class Workspace:
             project = stack.enter_context(open_project(self.root))
             name = importing.find_task(task, COMMANDS).name
             resolved, _ = preparation.resolve_options(name, arguments.check_values(name, options), project)
-            prepared = preparation.prepare(name, resolved, project, reporter, stack)
+            prepared = preparation.plan_task(name, resolved, project, reporter, stack)
             return TaskPlan(prepared, reporter, stack.pop_all(), scope, is_dry=resolved.dry_run)
 
     def run(self, task: str, /, *, on_event: Callable[[Event], None] | None = None, **options: Value) -> Outcome:
@@ -198,7 +198,7 @@ class TaskPlan:
         self._reporter.is_over = True
         with run_scope.entered(self._scope), self._stack:
             if self._is_dry:
-                exit_code = blockers.error_of(self.value).exit_code if self.problems else ExitCode.DONE
+                exit_code = blockers.combine_problems(self.value).exit_code if self.problems else ExitCode.DONE
                 return not_run(self.value, exit_code)
             return run_prepared(self._preparation, self._reporter, self._stack, interactive=False)
 

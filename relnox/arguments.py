@@ -6,7 +6,7 @@ import argparse
 import functools
 from typing import TYPE_CHECKING, NoReturn
 
-from relnox.commands import COMMANDS, help_of, load
+from relnox.commands import COMMANDS, import_task_module, read_help
 from relnox.core.settings.schema import fields_of
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
@@ -43,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser_of(task: str, program: str) -> argparse.ArgumentParser:
     """Return the parser of a task, whose result has only the options on the command line."""
-    summary, rest = help_of(task)
+    summary, rest = read_help(task)
     parser = _Parser(
         prog=program,
         description=f"{summary}\n\n{rest}",
@@ -52,7 +52,7 @@ def parser_of(task: str, program: str) -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    declaration = load(task).Options
+    declaration = import_task_module(task).Options
     for option in fields_of(declaration):
         _add(parser, option)
     if declaration.positional:
@@ -64,7 +64,7 @@ def parser_of(task: str, program: str) -> argparse.ArgumentParser:
 
 def add_completions(parser: argparse.ArgumentParser, task: str) -> None:
     """Add the options of a task, and the words that it takes without a flag, to a parser for shell completion."""
-    declaration = load(task).Options
+    declaration = import_task_module(task).Options
     for option in fields_of(declaration):
         _add(parser, option)
     if declaration.positional:
@@ -80,7 +80,7 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
         Blocked: An option is unknown, or its value is not valid.
         SystemExit: Help was requested and printed.
     """
-    declaration = load(task).Options
+    declaration = import_task_module(task).Options
     positional: dict[str, Value] = {}
     bare = [group[0] for group in _groups(task, words) if not _is_flag(group[0])]
     if declaration.positional and len(bare) == 1:
@@ -122,7 +122,7 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
     Raises:
         Blocked: An option is unknown, or its value is not valid.
     """
-    declared = {option.name: option for option in fields_of(load(task).Options)}
+    declared = {option.name: option for option in fields_of(import_task_module(task).Options)}
     values: dict[str, Value] = {}
     for name, value in options.items():
         option = declared.get(name) or declared.get(f"{name}_")
@@ -181,7 +181,7 @@ def _has(task: str, group: Sequence[str]) -> bool:
     """Return whether a task accepts the flag or positional word of a group; see `_groups`."""
     flag, flags = group[0].partition("=")[0], _flags_of(task)
     if not _is_flag(flag):
-        return bool(load(task).Options.positional)
+        return bool(import_task_module(task).Options.positional)
     return flag in flags or _is_bundle(flag, flags)
 
 
@@ -205,9 +205,9 @@ def _positional_value(options: Sequence[Field], word: str, program: str) -> dict
 
 def help_text(task: str) -> str:
     """Return the help of a task with its options, without the usage line, which differs between front ends."""
-    summary, rest = help_of(task)
+    summary, rest = read_help(task)
     lines = [summary, "", *([rest, ""] if rest else []), "Options:"]
-    declaration = load(task).Options
+    declaration = import_task_module(task).Options
     if declaration.positional:
         options = _positional_options(declaration)
         lines += [f"  {_positional_usage(options)}", f"      {' '.join(option.help for option in options)}"]
@@ -237,7 +237,7 @@ def _flags_of(task: str) -> dict[str, bool]:
     """Return the flags of a task, and whether each takes a value."""
     return {
         flag: not option.is_flag
-        for option in fields_of(load(task).Options)
+        for option in fields_of(import_task_module(task).Options)
         for flag in (option.flag, option.negative, option.short)
         if flag
     }

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from relnox import arguments, reporters
-from relnox.commands import COMMANDS, SYNONYMS, nearest_task, task_named
+from relnox.commands import COMMANDS, SYNONYMS, find_command, suggest_task
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, environment_error
 from relnox.reporters.streams import STDOUT
 
@@ -69,10 +69,10 @@ def _run(words: Sequence[str]) -> int:
             STDOUT.flush()
             return 0
         case [word, *rest]:
-            from relnox.commands.running.perform import perform
+            from relnox.commands.running.perform import run_for_exit_code
 
             name = _task(word)
-            return perform(name, arguments.parse(name, rest, f"relnox {name}"))
+            return run_for_exit_code(name, arguments.parse(name, rest, f"relnox {name}"))
         case _:
             raise AssertionError(words)
 
@@ -83,14 +83,14 @@ def _task(word: str) -> str:
     Raises:
         Blocked: The word is not the name of a task.
     """
-    task = task_named(SYNONYMS.get(word, word))
+    task = find_command(SYNONYMS.get(word, word))
     if task is not None:
         return task.name
     if word.startswith("-"):
         raise Blocked(
             "task-missing", f"a task is missing before {word}", fix="relnox TASK [options]; see relnox --help"
         )
-    raise Blocked("task-unknown", f"unknown task {word}", fix=_SUGGESTIONS.get(word) or nearest_task(word))
+    raise Blocked("task-unknown", f"unknown task {word}", fix=_SUGGESTIONS.get(word) or suggest_task(word))
 
 
 def _open_streams() -> None:

@@ -8,7 +8,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from relnox import arguments
-from relnox.commands import COMMANDS, SYNONYMS, task_named
+from relnox.commands import COMMANDS, SYNONYMS, find_command
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         if name in words:
             arguments.add_completions(inner, name)
     word = words[0] if words else ""
-    named = task_named(SYNONYMS.get(word, word))
+    named = find_command(SYNONYMS.get(word, word))
     if named is not None and named.name != word:
         arguments.add_completions(tasks.add_parser(word), named.name)
     tasks.add_parser("completion", help="Print the code for shell completion").add_argument(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox import arguments
-from relnox.commands import TASKS, nearest_task, task_named
+from relnox.commands import TASKS, find_command, suggest_task
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 
@@ -59,9 +59,9 @@ def find_task(name: object, choices: Iterable[str] = TASKS) -> Task:
     """
     if not isinstance(name, str):
         raise Blocked("value-invalid", f"{name!r} is not the name of a task", fix='write it like "build-all"')
-    task = task_named(name)
+    task = find_command(name)
     if task is None or task.name not in choices:
-        raise Blocked("task-unknown", f"unknown task {name}", fix=nearest_task(name, choices))
+        raise Blocked("task-unknown", f"unknown task {name}", fix=suggest_task(name, choices))
     return task
 
 

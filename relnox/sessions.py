@@ -30,7 +30,7 @@ import nox
 import nox.registry
 
 from relnox import importing
-from relnox.commands import COMMAND_LINE, TASKS, help_of, nearest_task
+from relnox.commands import COMMAND_LINE, TASKS, read_help, suggest_task
 from relnox.core.planning.fixes import FrontEnd, TaskCommand, format_command_line
 from relnox.errors import Blocked, ExitCode
 
@@ -68,7 +68,7 @@ __all__ = [
     "verify_install",
 ]
 
-_BY_SPELLING = {spelling: task for task in TASKS.values() for spelling in task.spellings}
+_BY_SPELLING = {spelling: task for task in TASKS.values() for spelling in task.import_names}
 _ORDER = list(TASKS)
 
 
@@ -185,7 +185,7 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
     if _installs_only(session):
         return _outcome_of_install_only(session, definition)
     _silence_loggers()
-    outcome = perform.run(definition.name, values, _front_end())
+    outcome = perform.run_task(definition.name, values, _front_end())
     _end_session(session, definition, outcome.exit_code, check=check)
     return outcome
 
@@ -197,7 +197,7 @@ if not TYPE_CHECKING:
         task = _BY_SPELLING.get(name)
         if task is None:
             if not name.startswith("_") and importing.is_noxfile(importer):
-                fix = nearest_task(name, _BY_SPELLING)
+                fix = suggest_task(name, _BY_SPELLING)
                 raise importing.startup_error("session-unknown", f"relnox.sessions has no session {name}", fix)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         importing.check_front_end(__name__, importer)
@@ -246,7 +246,7 @@ def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Map
         _run(session, task, settings.defaults, fixed_options)
 
     session_function.__doc__ = _help(task)
-    session_function.__name__ = task.attribute
+    session_function.__name__ = task.import_name
     session_function.relnox_task = task.name  # type: ignore[attr-defined]
     session_function.relnox_settings = settings  # type: ignore[attr-defined]
     words: dict[str, Any] = {
@@ -293,7 +293,7 @@ def _help(task: Task) -> str:
         from relnox import arguments
 
         return arguments.help_text(task.name)
-    return "\n\n".join((task.summary, *help_of(task.name)))
+    return "\n\n".join((task.summary, *read_help(task.name)))
 
 
 def _run(
@@ -306,7 +306,7 @@ def _run(
 
     _silence_loggers()
     values = {**_parsed(session, task), **fixed_options}
-    outcome = perform.run(task.name, values, _front_end(), defaults=defaults)
+    outcome = perform.run_task(task.name, values, _front_end(), defaults=defaults)
     _end_session(session, task, outcome.exit_code, check=True)
 
 

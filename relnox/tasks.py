@@ -24,7 +24,7 @@ from invoke.tasks import Call
 from invoke.tasks import Task as InvokeTask
 
 from relnox import arguments, importing, reporters
-from relnox.commands import COMMAND_LINE, TASKS, help_of, load, nearest_task
+from relnox.commands import COMMAND_LINE, TASKS, import_task_module, read_help, suggest_task
 from relnox.core.planning.fixes import FrontEnd, TaskCommand
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked, ExitCode
@@ -75,8 +75,8 @@ class ReleaseTask(InvokeTask[Any]):
         def body(context: Context, **values: Any) -> None:
             _run(context, task, values, defaults)
 
-        body.__name__ = task.attribute
-        body.__doc__ = "\n\n".join(filter(None, (task.summary, *help_of(task.name))))
+        body.__name__ = task.import_name
+        body.__doc__ = "\n\n".join(filter(None, (task.summary, *read_help(task.name))))
         super().__init__(
             body,
             name=task.name,
@@ -90,7 +90,9 @@ class ReleaseTask(InvokeTask[Any]):
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: FBT001 - invoke's
         """Return the flags of the task."""
         del ignore_unknown_help
-        return [flag for option in fields_of(load(self._task.name).Options) for flag in _flags(option)]
+        return [
+            flag for option in fields_of(import_task_module(self._task.name).Options) for flag in _flags(option)
+        ]
 
 
 class _Flag(Argument):
@@ -164,7 +166,7 @@ def _run(context: Context, task: Task, values: dict[str, Any], defaults: Mapping
         command_line["dry_run"] = True
     if context.config.run.echo:
         command_line.setdefault("verbose", True)
-    exit_code = perform.run(task.name, command_line, _front_end(), defaults=defaults).exit_code
+    exit_code = perform.run_task(task.name, command_line, _front_end(), defaults=defaults).exit_code
     if exit_code is not ExitCode.DONE:
         raise Exit(code=exit_code.value)
 
@@ -202,7 +204,7 @@ def _front_end() -> FrontEnd:
 def _command_line(task: Task, values: dict[str, Any]) -> dict[str, Value]:
     """Return the options on the command line by field name, without those that have invoke's defaults."""
     options: dict[str, Value] = {}
-    for option in fields_of(load(task.name).Options):
+    for option in fields_of(import_task_module(task.name).Options):
         match values.get(option.name):
             case None | False | []:
                 if values.get(f"no_{option.name}"):
@@ -219,7 +221,7 @@ def _command_line(task: Task, values: dict[str, Any]) -> dict[str, Value]:
 
 
 _TASKS = {name: ReleaseTask(task) for name, task in TASKS.items()}
-_BY_SPELLING = {spelling: _TASKS[name] for name, task in TASKS.items() for spelling in task.spellings}
+_BY_SPELLING = {spelling: _TASKS[name] for name, task in TASKS.items() for spelling in task.import_names}
 
 
 def collection(
@@ -281,7 +283,7 @@ else:
         if task is None:
             if not name.startswith("_") and importing.is_tasks_file(importer):
                 raise _invoke_error(
-                    "task-unknown", f"relnox.tasks has no task {name}", nearest_task(name, _BY_SPELLING)
+                    "task-unknown", f"relnox.tasks has no task {name}", suggest_task(name, _BY_SPELLING)
                 )
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         importing.check_front_end(__name__, importer)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.commands import COMMANDS, help_of, load
+from relnox.commands import COMMANDS, import_task_module, read_help
 from relnox.core.settings.config import Config
 from relnox.core.settings.kinds import Flag, ListOf, Number, TableOf, Text
 from relnox.core.settings.options import CommonOptions
@@ -173,8 +173,10 @@ def reference_page() -> str:
     """Return the page of tasks, options and exit codes."""
     parts = [REFERENCE]
     for name, task in COMMANDS.items():
-        summary, rest = help_of(name)
-        own = [field for field in fields_of(load(name).Options) if field not in fields_of(CommonOptions)]
+        summary, rest = read_help(name)
+        own = [
+            field for field in fields_of(import_task_module(name).Options) if field not in fields_of(CommonOptions)
+        ]
         parts.append(
             "\n\n".join(filter(None, (f"## {name}", summary, rest, word(name), options_table(own, task.table))))
         )
@@ -185,7 +187,7 @@ def reference_page() -> str:
 
 def word(task: str) -> str:
     """Return what a word without a flag means, if the task takes one."""
-    declaration = load(task).Options
+    declaration = import_task_module(task).Options
     by_name = {field.name: field for field in fields_of(declaration)}
     flags = [f"`{by_name[name].flag} {by_name[name].metavar}`" for name in declaration.positional]
     return f"A word without a flag is {' or '.join(flags)}." if flags else ""

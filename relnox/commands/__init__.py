@@ -60,14 +60,14 @@ class Task(Record):
     alias: str = ""
 
     @property
-    def attribute(self) -> str:
+    def import_name(self) -> str:
         """The import name in `relnox.sessions` and `relnox.tasks`, which is also the name of the module here."""
         return self.name.replace("-", "_")
 
     @property
-    def spellings(self) -> tuple[str, ...]:
+    def import_names(self) -> tuple[str, ...]:
         """All import names of the task."""
-        return (self.attribute, self.alias) if self.alias else (self.attribute,)
+        return (self.import_name, self.alias) if self.alias else (self.import_name,)
 
 
 TASKS = {
@@ -106,13 +106,13 @@ COMMAND_LINE = FrontEnd({name: TaskCommand(f"relnox {name}") for name in COMMAND
 """The front end `relnox NAME`, which is always available."""
 
 
-def task_named(word: str) -> Task | None:
+def find_command(word: str) -> Task | None:
     """Return the task or command with this name (`build-all`) or import name (`build_all`), or None."""
-    spellings = {spelling: task for task in COMMANDS.values() for spelling in task.spellings}
+    spellings = {spelling: task for task in COMMANDS.values() for spelling in task.import_names}
     return spellings.get(word.replace("-", "_"))
 
 
-def nearest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
+def suggest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
     """Return a fix for a mistyped task name that never suggests a task that pushes or uploads something.
 
     Args:
@@ -123,29 +123,31 @@ def nearest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
 
     choices = list(names)
     fix = did_you_mean(word, choices)
-    sending = {f"did you mean {name}?" for task in _SENDING for name in (task, *COMMANDS[task].spellings)}
+    sending = {f"did you mean {name}?" for task in _SENDING for name in (task, *COMMANDS[task].import_names)}
     return f"choose one of {', '.join(choices)}" if fix in sending else fix
 
 
-def load(name: str) -> TaskModule[CommonOptions, object]:
+def import_task_module(name: str) -> TaskModule[CommonOptions, object]:
     """Import the module of a task."""
-    return cast("TaskModule[CommonOptions, object]", import_module(f"relnox.commands.{COMMANDS[name].attribute}"))
+    return cast(
+        "TaskModule[CommonOptions, object]", import_module(f"relnox.commands.{COMMANDS[name].import_name}")
+    )
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """Return the tables that a task shows at the end of a run in `folder`."""
     of_task: Callable[[Outcome, Path], tuple[Table, ...]] | None = getattr(
-        load(outcome.plan.task), "summarize", None
+        import_task_module(outcome.plan.task), "summarize", None
     )
     return of_task(outcome, folder) if of_task is not None else ()
 
 
-def help_of(name: str) -> tuple[str, str]:
+def read_help(name: str) -> tuple[str, str]:
     """Return the first line and the rest of a task's help, which is the docstring of its module.
 
     The docstring is read without importing the module, because lists of tasks need all of them.
     """
-    file = Path(__file__).with_name(f"{COMMANDS[name].attribute}.py")
+    file = Path(__file__).with_name(f"{COMMANDS[name].import_name}.py")
     if not file.exists():
         file = file.with_suffix("") / "__init__.py"
     text = file.read_text(encoding="utf-8")
@@ -164,7 +166,7 @@ def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Fi
     fields: dict[str, tuple[Field, ...]] = {}
     for task in TASKS.values():
         if tables is None or task.table in tables:
-            fields[task.table] = (*fields.get(task.table, ()), *fields_of(load(task.name).Options))
+            fields[task.table] = (*fields.get(task.table, ()), *fields_of(import_task_module(task.name).Options))
     return fields
 
 

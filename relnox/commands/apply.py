@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from relnox import core, steps
-from relnox.commands import TASKS, load
+from relnox.commands import TASKS, import_task_module
 from relnox.core.records import replace
 from relnox.core.settings.options import DOCUMENT, CommonOptions, option
 from relnox.core.settings.schema import fields_of
@@ -71,7 +71,7 @@ def observe(options: Options, project: Project) -> Snapshot:
                 f"{file} cannot be applied: its date is {inputs.date!r}",
                 fix="write it again with this version: relnox TASK --dry-run --plan FILE",
             ) from error
-    current = load(approved.task).observe(task_options, project)
+    current = import_task_module(approved.task).observe(task_options, project)
     return Snapshot(
         file=file,
         approved=approved,
@@ -90,7 +90,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan the task again, with a problem if the new plan differs from the approved one."""
     del options
     approved = snapshot.approved
-    current = replace(load(approved.task).plan(snapshot.current, snapshot.options), inputs=snapshot.inputs)
+    current = replace(
+        import_task_module(approved.task).plan(snapshot.current, snapshot.options), inputs=snapshot.inputs
+    )
     if not current.steps and not current.problems and snapshot.is_finished:
         reason = f"already done: the checkout has all tags of {snapshot.file}"
         return replace(current, resumes=True, notes=(reason, *current.notes))
@@ -111,7 +113,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> Any:
     """Return what the task of the plan records before the first step."""
     del options
-    task_pending = getattr(load(snapshot.approved.task), "pending", None)
+    task_pending = getattr(import_task_module(snapshot.approved.task), "pending", None)
     return task_pending(snapshot.current, planned, snapshot.options) if task_pending is not None else None
 
 
@@ -160,7 +162,7 @@ def _standard_input() -> BinaryIO:
 
 def _options_from_plan(file: str, approved: Plan, options: Options) -> CommonOptions:
     """Return the task's own options from the plan file, with the common options from the command line."""
-    declaration = load(approved.task).Options
+    declaration = import_task_module(approved.task).Options
     recorded = dict(approved.inputs.options) if approved.inputs is not None else {}
     common = {field.name for field in fields_of(CommonOptions)}
     own = {field.name: field for field in fields_of(declaration) if field.name not in common}

@@ -82,7 +82,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         from relnox.indexes.embedded.rules import Rules
 
         project.indexes.embedded.rules = Rules()
-    publishing = inspection.inspect(
+    publishing = inspection.read_snapshot(
         options.index, options, project, pypi_rules=options.pypi_rules, will_be_cleared=will_be_cleared
     )
     return Snapshot(publishing, verify)
@@ -92,7 +92,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to upload the files, and then to verify the release by installing it from the index."""
     publishing = snapshot.publishing
     uploads = tuple(ordering.publish_steps(publishing, options.dist, options.compare_limit))
-    planned = [*hook_steps.around(uploads, publishing, "publish-test", options.dist)]
+    planned = [*hook_steps.add_publish_hooks(uploads, publishing, "publish-test", options.dist)]
     if options.verify:
         keys = {step.key for step in planned}
         planned_checks = verification.verification_steps(
@@ -106,7 +106,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         checks = [step for step in planned_checks if step.key not in keys]
         planned += [
             *checks,
-            *hooks.after_verify(
+            *hooks.plan_after_verify_hooks(
                 publishing.hooks,
                 "publish-test",
                 publishing.manifest,

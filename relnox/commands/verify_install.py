@@ -125,7 +125,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     others = tuple(copy_others(options.find_links, manifest, project))
     production = options.from_ == "index" and project.indexes.is_production(options.index)
     return Snapshot(
-        manifest, private, verify, problems, unlisted, others, hooks.observe(project), production=production
+        manifest, private, verify, problems, unlisted, others, hooks.read_hooks(project), production=production
     )
 
 
@@ -143,7 +143,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         *files,
         *install_checks(manifest, snapshot.verify, options.python, options.installer, files),
     )
-    after_verify = hooks.after_verify(
+    after_verify = hooks.plan_after_verify_hooks(
         snapshot.hooks,
         "verify-install",
         manifest,

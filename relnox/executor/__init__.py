@@ -1,7 +1,7 @@
 """Execution of plans: each step is checked, applied and verified, and its events are emitted.
 
 It knows the order of steps, their resources, signals and events. What a plan is about stays with its steps: their
-actions, and the policies that take part in the run.
+actions, and the extensions that take part in the run.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
-    from relnox.steps.policy import Policy
     from relnox.steps.run import Run
+    from relnox.steps.run_extension import RunExtension
 
 _POLL_INTERVAL = 0.005
 
@@ -41,43 +41,45 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)
-    kinds = dict.fromkeys(action_class(step).policy for step in plan.steps)
-    policies = tuple(run.service(kind) for kind in kinds if kind is not None)
+    kinds = dict.fromkeys(action_class(step).run_extension for step in plan.steps)
+    extensions = tuple(run.service(kind) for kind in kinds if kind is not None)
     bug: BaseException | None = None
     with signals.handle_signals(handled=handles_signals) as watched:
         try:
             run.emit(RunStarted(plan))
-            for policy in policies:
-                policy.begin()
+            for extension in extensions:
+                extension.before_steps()
             _execute_steps(plan, progress, run, watched)
         except BaseException as error:  # a bug or an interruption
-            if not _must_report(policies):
+            if not _is_report_required(extensions):
                 raise
             bug = error
             progress.abort_remaining(error)
         results = progress.results
-        for policy in policies:
-            policy.settle(results)
+        for extension in extensions:
+            extension.after_steps(results)
         if unfinished := any(result.status in UNSUCCESSFUL for result in results):
-            with _suppress_if_must_report(policies):
-                progress.interrupted = _recheck_public_files(policies, watched, after_signal=progress.interrupted)
+            with _suppress_if_must_report(extensions):
+                progress.interrupted = _recheck_public_files(
+                    extensions, watched, after_signal=progress.interrupted
+                )
         outcome = Outcome(
             plan=plan,
             results=results,
-            exit_code=(progress.interrupted if unfinished else None) or _exit_code(policies, results),
+            exit_code=(progress.interrupted if unfinished else None) or _exit_code(extensions, results),
             seconds=time.monotonic() - begin,
             stages=run.results(Outcome),
             traceback=_format_traceback(bug),
         )
-        for policy in policies:
-            outcome = policy.describe(outcome)
-        with _suppress_if_must_report(policies):
-            for policy in policies:
-                outcome = policy.complete(outcome)
-        with _suppress_if_must_report(policies, outcome):
+        for extension in extensions:
+            outcome = extension.add_details(outcome)
+        with _suppress_if_must_report(extensions):
+            for extension in extensions:
+                outcome = extension.add_computed_details(outcome)
+        with _suppress_if_must_report(extensions, outcome):
             run.emit(RunFinished(outcome))
-        for policy in policies:
-            policy.finish(outcome)
+        for extension in extensions:
+            extension.after_report(outcome)
     return outcome
 
 
@@ -95,26 +97,26 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, watched: signals.Si
             parallel.execute(steps, lambda step: _execute_step(step, run), progress, run, watched)
 
 
-def _must_report(policies: Sequence[Policy]) -> bool:
-    """Return whether a policy requires that the outcome is reported, because something may be public."""
-    return any(policy.must_report for policy in policies)
+def _is_report_required(extensions: Sequence[RunExtension]) -> bool:
+    """Return whether a extension requires that the outcome is reported, because something may be public."""
+    return any(extension.must_report for extension in extensions)
 
 
-def _exit_code(policies: Sequence[Policy], results: Sequence[StepFinished]) -> ExitCode:
-    """Return the exit code set by a policy, or else the worst exit code of the errors."""
-    decided = (code for policy in policies if (code := policy.exit_code(results)) is not None)
+def _exit_code(extensions: Sequence[RunExtension], results: Sequence[StepFinished]) -> ExitCode:
+    """Return the exit code set by a extension, or else the worst exit code of the errors."""
+    decided = (code for extension in extensions if (code := extension.exit_code(results)) is not None)
     return next(decided, None) or ExitCode.worst(
         [result.error.exit_code for result in results if result.error is not None]
     )
 
 
 def _recheck_public_files(
-    policies: Sequence[Policy], watched: signals.Signals, *, after_signal: ExitCode | None
+    extensions: Sequence[RunExtension], watched: signals.Signals, *, after_signal: ExitCode | None
 ) -> ExitCode | None:
     """Check what is public after a failed run; a signal ends the check immediately.
 
     Args:
-        policies: The policies of the run, which start the checks.
+        extensions: The extensions of the run, which start the checks.
         watched: The signals received so far.
         after_signal: The exit code of the signal that ended the run, or None.
 
@@ -122,8 +124,8 @@ def _recheck_public_files(
         The exit code of a signal received during the check, or else `after_signal`.
     """
     interrupted = after_signal
-    for policy in policies:
-        if (check := policy.recheck(shortly=after_signal is not None)) is None:
+    for extension in extensions:
+        if (check := extension.recheck(shortly=after_signal is not None)) is None:
             continue
         try:
             with watched.executing_step(atomic=False):
@@ -138,20 +140,20 @@ def _recheck_public_files(
 
 
 @contextlib.contextmanager
-def _suppress_if_must_report(policies: Sequence[Policy], outcome: Outcome | None = None) -> Iterator[None]:
+def _suppress_if_must_report(extensions: Sequence[RunExtension], outcome: Outcome | None = None) -> Iterator[None]:
     """Suppress errors in the block if the outcome of the run must be reported.
 
     Args:
-        policies: The policies of the run, which decide whether the outcome must be reported.
+        extensions: The extensions of the run, which decide whether the outcome must be reported.
         outcome: The outcome to print on standard error if the block fails; None to print nothing.
     """
     try:
         yield
     except BaseException:  # an interruption too: the exit code is known already
-        if not _must_report(policies):
+        if not _is_report_required(extensions):
             raise
         if outcome is not None:
-            lines = [line for policy in policies for line in policy.last_words(outcome)]
+            lines = [line for extension in extensions for line in extension.fallback_lines(outcome)]
             with contextlib.suppress(Exception):  # the last resort: nothing is left to report its failure
                 for line in (*lines, f"exit code {outcome.exit_code.value}"):
                     STDERR.line(line)  # the reporter has failed

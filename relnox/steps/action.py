@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from relnox.core.planning.events import StepWarning
     from relnox.core.planning.step import Step
-    from relnox.steps.policy import Policy
     from relnox.steps.run import Run
+    from relnox.steps.run_extension import RunExtension
 
 S = TypeVar("S", bound="Step")
 
@@ -25,12 +25,12 @@ class Action(ABC, Generic[S]):
     A subclass names its step once, as `class ExportAction(Action[Export])`.
 
     Attributes:
-        policy: The policy class that runs with this step need (`relnox.steps.policy`), or None.
+        run_extension: The class that extends runs with this step (`relnox.steps.run_extension`), or None.
         result: The value that other steps read (`Run.result`); set by `check` (if it skips the step) or `apply`.
         warnings: Warnings about the files that the action creates.
     """
 
-    policy: ClassVar[type[Policy] | None] = None
+    run_extension: ClassVar[type[RunExtension] | None] = None
     result: Any = None
     warnings: tuple[StepWarning, ...] = ()
 

@@ -37,7 +37,7 @@ class EditFiles(Step, kw_only=True):
 class EditFilesAction(Action[EditFiles]):
     """Edits files, all or none."""
 
-    policy = Transaction
+    run_extension = Transaction
     edits: tuple[Edit, ...] = ()
 
     def check(self) -> str | None:

@@ -47,7 +47,7 @@ class CommitDevelopment(Commit, kw_only=True):
 class CommitAction(Action[Commit]):
     """Commits exactly the edited files."""
 
-    policy = Transaction
+    run_extension = Transaction
     committed = False
     before: str | None = None
 
@@ -159,7 +159,7 @@ class CreateTags(Step, kw_only=True):
 class CreateTagsAction(Action[CreateTags]):
     """Creates annotated tags on HEAD, or on the release commit if a development version follows it."""
 
-    policy = Transaction
+    run_extension = Transaction
 
     def __init__(self, step: CreateTags, run: Run) -> None:
         super().__init__(step, run)
@@ -237,7 +237,7 @@ class Push(Step, kw_only=True):
 class PushAction(Action[Push]):
     """Pushes branch and tags atomically; the refs on the remote decide on success, not the exit status."""
 
-    policy = Transaction
+    run_extension = Transaction
 
     def __init__(self, step: Push, run: Run) -> None:
         super().__init__(step, run)

@@ -63,7 +63,7 @@ class RunHook(Step, kw_only=True):
 class RunHookAction(Action[RunHook]):
     """Runs a hook of the project. A hook that was killed runs again."""
 
-    policy = Transaction  # which has no effect unless a bump is recorded
+    run_extension = Transaction  # which has no effect unless a bump is recorded
 
     def __init__(self, step: RunHook, run: Run) -> None:
         super().__init__(step, run)

@@ -13,8 +13,8 @@ from relnox.core.records import replace
 from relnox.core.release import publication
 from relnox.core.release.publication import FileCheck, FileState, PublishedFile, UploadStatus
 from relnox.errors import Conflict, ExitCode
-from relnox.steps.policy import Policy
 from relnox.steps.recheck import Recheck
+from relnox.steps.run_extension import RunExtension
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _LISTING_TIMEOUT = 5.0
 """Seconds for checking a listing again."""
 
 
-class Publication(Policy):
+class Publication(RunExtension):
     """Records for each file of a release whether it was sent, listed and served."""
 
     def __init__(self, run: Run) -> None:
@@ -174,15 +174,15 @@ class Publication(Policy):
             return ExitCode.worst(later)  # a folder on this machine, which is not public
         return publication.exit_code_after_publication(later)
 
-    def describe(self, outcome: Outcome) -> Outcome:
+    def add_details(self, outcome: Outcome) -> Outcome:
         """Add the files and their states to the outcome."""
         return replace(outcome, publication=self._described_files)
 
-    def complete(self, outcome: Outcome) -> Outcome:
+    def add_computed_details(self, outcome: Outcome) -> Outcome:
         """Add the date until which the missing files can be uploaded, if some files are public."""
         return replace(outcome, deadline=self._upload_deadline(outcome.publication))
 
-    def last_words(self, outcome: Outcome) -> Iterator[str]:
+    def fallback_lines(self, outcome: Outcome) -> Iterator[str]:
         """Yield the files that are public."""
         yield from publication.summary_lines(outcome.publication)
 

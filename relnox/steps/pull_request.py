@@ -13,7 +13,7 @@ from relnox.core.text import counted
 from relnox.errors import Conflict, Failed
 from relnox.steps.action import Action
 from relnox.steps.git import forge
-from relnox.steps.policy import Policy
+from relnox.steps.run_extension import RunExtension
 
 if TYPE_CHECKING:
     from relnox import forges
@@ -127,14 +127,14 @@ class OpenPullRequest(Step, kw_only=True):
         return f"open or update the pull request from {self.head} to {self.base}: {self.name}"
 
 
-class PullRequestTable(Policy):
+class PullRequestTable(RunExtension):
     """The table with the number and URL of the pull request, shown at the end of the run and in its report."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.pull_request: forges.PullRequest | None = None
 
-    def describe(self, outcome: Outcome) -> Outcome:
+    def add_details(self, outcome: Outcome) -> Outcome:
         """Add the table, if the pull request is as planned."""
         request = self.pull_request
         is_done = all(result.status in (Status.SUCCESS, Status.SKIPPED) for result in outcome.results)
@@ -148,7 +148,7 @@ class PullRequestTable(Policy):
 class OpenPullRequestAction(Action[OpenPullRequest]):
     """Opens or updates a pull request."""
 
-    policy = PullRequestTable
+    run_extension = PullRequestTable
 
     def check(self) -> str | None:
         """Skip the step if an open pull request has this title and description."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.events import Status
 from relnox.core.records import replace
 from relnox.errors import ExitCode
-from relnox.steps.policy import Policy
+from relnox.steps.run_extension import RunExtension
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relnox.steps.run import Run
 
 
-class Transaction(Policy):
+class Transaction(RunExtension):
     """Records local steps before the first of them, and undoes them if a later one fails.
 
     Attributes:
@@ -52,7 +52,7 @@ class Transaction(Policy):
         steps = self.pending.steps if self.pending is not None else ()
         return tuple(edit for step in steps for edit in step.previewed_edits)
 
-    def begin(self) -> None:
+    def before_steps(self) -> None:
         """Record the steps, unless an earlier run left its own record."""
         if self._run.git is not None:
             self._run.git.open_object_reader()
@@ -125,7 +125,7 @@ class Transaction(Policy):
             file_edits.sync_edits(self._run.root, changed, self._run.private)
             self._durable = True
 
-    def settle(self, results: Sequence[StepFinished]) -> None:
+    def after_steps(self, results: Sequence[StepFinished]) -> None:
         """Undo the steps after a local failure; keep them after a remote one, so that a rerun resumes.
 
         A resumed run cannot undo the steps of the run before it, so it keeps everything too. So does one that
@@ -142,7 +142,7 @@ class Transaction(Policy):
             self.undo.pop_all()
         self._settled = True
 
-    def finish(self, outcome: Outcome) -> None:
+    def after_report(self, outcome: Outcome) -> None:
         """Remove the record, or keep it as that of the last bump.
 
         Not before the outcome was reported: a run that is killed earlier must be resumable with the same command.

@@ -39,7 +39,7 @@ class UndoBump(Step, kw_only=True):
 class UndoBumpAction(Action[UndoBump]):
     """Reverts a bump: first tags and commit in one ref transaction, then the files."""
 
-    policy = Transaction
+    run_extension = Transaction
 
     def check(self) -> str | None:
         return None if self._find_remaining() else "already reverted"

@@ -15,7 +15,7 @@ import pytest
 from planned import PLANNED
 
 from relnox.cli import main
-from relnox.commands import TASKS, load
+from relnox.commands import TASKS, import_task_module
 from relnox.system import network
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_plan_follows_from_its_snapshot_alone(
     shared: Path, monkeypatch: pytest.MonkeyPatch, task: str, flags: str, exit_code: int
 ) -> None:
-    module: Any = load(task)
+    module: Any = import_task_module(task)
     make_plan, plans = module.plan, []
 
     def watched_plan(snapshot: Any, options: Any) -> Plan:

@@ -13,13 +13,13 @@ from relnox.commands import (
     build_all,
     bump,
     collect,
+    import_task_module,
     init,
-    load,
-    nearest_task,
     publish,
     publish_test,
     rehearse,
     status,
+    suggest_task,
     verify_install,
 )
 
@@ -51,20 +51,20 @@ MODULES: tuple[ModuleType, ...] = (
 
 
 def test_every_task_is_compared() -> None:
-    assert {load(name) for name in COMMANDS} == set(MODULES)
+    assert {import_task_module(name) for name in COMMANDS} == set(MODULES)
 
 
 @pytest.mark.parametrize("task", ["auto-tag", "publish-test", "publish", "apply"])
 def test_a_misspelled_task_that_sends_something_is_never_suggested(task: str) -> None:
-    for name in (task, *COMMANDS[task].spellings):
+    for name in (task, *COMMANDS[task].import_names):
         words = {name[:position] + name[position + 1 :] for position in range(len(name))}
         words |= {f"{name[:position]}x{name[position:]}" for position in range(len(name))}
         for word in words - COMMANDS.keys():
-            assert nearest_task(word).startswith(("choose one of ", "did you mean ")), word
-            assert nearest_task(word) not in {
-                f"did you mean {name}?" for name in (task, *COMMANDS[task].spellings)
+            assert suggest_task(word).startswith(("choose one of ", "did you mean ")), word
+            assert suggest_task(word) not in {
+                f"did you mean {name}?" for name in (task, *COMMANDS[task].import_names)
             }
 
 
 def test_other_misspelled_tasks_are_suggested() -> None:
-    assert nearest_task("rehearsee") == "did you mean rehearse?"
+    assert suggest_task("rehearsee") == "did you mean rehearse?"

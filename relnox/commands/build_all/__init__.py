@@ -147,7 +147,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             *settings_notes,
         ),
         mismatches=(*versions.problems, *mismatches),
-        hooks=hooks.observe(project),
+        hooks=hooks.read_hooks(project),
     )
 
 
@@ -180,8 +180,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     export = steps.Export(commit=snapshot.commit) if snapshot.commit is not None else None
     if export is not None:
         preparation.append(export)
-    participants = hooks.of_packages(snapshot.packages, snapshot.hooks)
-    generators = snapshot.hooks.plan("before-build", "build-all", participants, needs=after(export))
+    participants = hooks.hook_packages(snapshot.packages, snapshot.hooks)
+    generators = snapshot.hooks.hook_steps("before-build", "build-all", participants, needs=after(export))
     preparation += generators
     preparation += package_steps.environment_steps(snapshot, options)
     builds: dict[str, steps.Build] = {}
@@ -194,7 +194,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     work = (*package_steps.build_steps(builds, snapshot, options), check)
     # With --continue-on-error, successful builds are recorded although others failed, and hooks get these.
     successful = () if options.continue_on_error else after(*work)
-    hooks_after = snapshot.hooks.plan(
+    hooks_after = snapshot.hooks.hook_steps(
         "after-build", "build-all", participants, folder=options.output, needs=successful
     )
     order = tuple(

@@ -68,7 +68,7 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
         return release
 
     changelogs = generated_files.generate_changelogs(observed, decision, project)
-    after = changes.contents_after(observed, decision, changelogs)
+    after = changes.edited_contents(observed, decision, changelogs)
     locks = snapshot.NO_FILES
     if options.lock:
         locks = generated_files.generate_locks(observed, decision, after, project)
@@ -87,7 +87,7 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
         generated_changelogs=changelogs.changelogs_of,
         hook_notes=hook_notes,
         target=target,
-        development=development.decide(observed, decision, edits, options, project),
+        development=development.decide_development_versions(observed, decision, edits, options, project),
     )
 
 
@@ -117,7 +117,7 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
     if not bumps:  # with --part auto
         tag_problems = tuple(preflight.format_problems(observation, options, ()))
         return core.plan.Plan(task="bump", notes=notes, problems=tag_problems)
-    tags = changes.tags(observation, bumps) if options.tag else ()
+    tags = changes.new_tags(observation, bumps) if options.tag else ()
     if tags and new.edits and not options.commit:
         edited_files = ", ".join(edit.file for edit in new.edits[:3])
         raise Blocked(
@@ -144,7 +144,7 @@ def _steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options
     from relnox.commands.bump import changes, hook_edits, pull_request_plan
 
     observation = new.observation
-    yield from hook_edits.before_bump(observation, new.decision)
+    yield from hook_edits.before_bump_hooks(observation, new.decision)
     if new.target is not None:
         yield from pull_request_plan.plan_steps(new)
         return
@@ -173,8 +173,8 @@ def _steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options
 
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.Pending | None:
     """Return the record to write before the first step, so that a rerun of the command can resume the bump."""
-    from relnox.commands.bump.dev_numbers import run_of
-    from relnox.commands.bump.options import request_of
+    from relnox.commands.bump.dev_numbers import ci_run_number
+    from relnox.commands.bump.options import command_line_words
     from relnox.commands.bump.snapshot import EarlierBump, ExistingRelease, RepeatedBump
     from relnox.steps import bump_record
 
@@ -193,5 +193,8 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.
             state = snapshot.observation.state
             head = state.head if state is not None else None
     return bump_record.Pending(
-        request=request_of(options), steps=bump_record.recorded(planned.steps), head=head, run=run_of(options)
+        request=command_line_words(options),
+        steps=bump_record.recorded(planned.steps),
+        head=head,
+        run=ci_run_number(options),
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from relnox.core.bump.version_bumps import VersionBump
 
 
-def contents_after(
+def edited_contents(
     observation: Observation, decision: Decision, changelogs: GeneratedFiles
 ) -> dict[str, bytes | None]:
     """Map the path of each file that the bump changes to its new content, or to None if the file is removed.
@@ -54,7 +54,7 @@ def tag_names(observation: Observation, bumps: tuple[VersionBump, ...]) -> dict[
     return {bump.package.name: observation.tag_formats[bump.package.name].render(bump.after) for bump in bumps}
 
 
-def tags(observation: Observation, bumps: tuple[VersionBump, ...]) -> tuple[NewTag, ...]:
+def new_tags(observation: Observation, bumps: tuple[VersionBump, ...]) -> tuple[NewTag, ...]:
     """Return the tags of the bumps; a tag that several packages share is listed once."""
     names = tag_names(observation, bumps)
     by_name: dict[str, NewTag] = {}

@@ -36,16 +36,16 @@ class DevNumbers(Record):
     by_package: Mapping[str, int]
     origins: Mapping[str, str]
     branch: ReleaseBranch | None = None
-    unfetched: tuple[str, ...] = ()
+    unfetched_tags: tuple[str, ...] = ()
     commit_time: int | None = None
 
-    def at_parent(self, package: str) -> int | None:
+    def number_at_parent(self, package: str) -> int | None:
         """Return the number that a package would get at the parent commit: one less if commits are counted."""
         number = self.by_package.get(package)
         return number - 1 if number is not None and self.branch is not None else number
 
 
-NO_NUMBERS = DevNumbers({}, {})
+NO_DEV_NUMBERS = DevNumbers({}, {})
 
 
 def check_options(options: Options) -> None:
@@ -60,7 +60,7 @@ def check_options(options: Options) -> None:
         )
 
 
-def run_of(options: Options) -> int | None:
+def ci_run_number(options: Options) -> int | None:
     """Return the number of the present CI run with `--from run`; otherwise None.
 
     Raises:
@@ -69,7 +69,7 @@ def run_of(options: Options) -> int | None:
     return core.dev_numbers.number_of_run(os.environ)[0] if options.from_ == "run" else None
 
 
-def observe(options: Options, project: Project, remote: RemoteState) -> DevNumbers:
+def determine_dev_numbers(options: Options, project: Project, remote: RemoteState) -> DevNumbers:
     """Determine the numbers for all packages, since dependents of a package may get development versions as well.
 
     Raises:
@@ -78,17 +78,17 @@ def observe(options: Options, project: Project, remote: RemoteState) -> DevNumbe
     names = [package.name for package in project.workspace.packages]
     match options.from_:
         case None:
-            return NO_NUMBERS
+            return NO_DEV_NUMBERS
         case "run":
             number, origin = core.dev_numbers.number_of_run(os.environ)
         case "time":
             number, origin = core.dev_numbers.number_of_time(project.now)
         case _:
-            return _distances(project, remote)
+            return _count_distances(project, remote)
     return DevNumbers(dict.fromkeys(names, number), dict.fromkeys(names, origin))
 
 
-def _distances(project: Project, remote: RemoteState) -> DevNumbers:
+def _count_distances(project: Project, remote: RemoteState) -> DevNumbers:
     """Count the commits since the last release of each package; tags of development versions are ignored.
 
     Raises:
@@ -103,7 +103,7 @@ def _distances(project: Project, remote: RemoteState) -> DevNumbers:
         )
     from relnox.commands.shared.release_branch import find_release_branch
 
-    releases = _releases(project, [tag for tag in git.merged_tags() if not _is_development(tag)])
+    releases = _last_release_tags(project, [tag for tag in git.merged_tags() if not _is_development_tag(tag)])
     counts: dict[str | None, int] = {}
     numbers, origins = {}, {}
     for package in project.workspace.packages:
@@ -118,29 +118,29 @@ def _distances(project: Project, remote: RemoteState) -> DevNumbers:
         numbers,
         origins,
         branch=find_release_branch(refs, state, project, git),
-        unfetched=tuple(_unfetched(releases, project, remote, git)),
+        unfetched_tags=tuple(_unfetched_tags(releases, project, remote, git)),
         commit_time=git.head_time(),
     )
 
 
-def _releases(project: Project, tags: list[str]) -> dict[str, str]:
+def _last_release_tags(project: Project, tags: list[str]) -> dict[str, str]:
     """Return the last release tag of each package among the given tags, by package."""
     versions = {package.name: package.version for package in project.workspace.packages}
     latest = core.tags.latest_tags(project.tag_formats, tags, versions, project.lines)
     return {name: tag for name, (tag, _) in latest.items()}
 
 
-def _unfetched(releases: Mapping[str, str], project: Project, remote: RemoteState, git: Git) -> Iterator[str]:
+def _unfetched_tags(releases: Mapping[str, str], project: Project, remote: RemoteState, git: Git) -> Iterator[str]:
     """Yield the remote's tags that would be the last release tag of a package if this clone had fetched them."""
     present = project.state.tags if project.state is not None else {}
-    tags = [tag for tag in remote.tags or {} if tag not in present and not _is_development(tag)]
-    later = _releases(project, [*tags, *releases.values()])
+    tags = [tag for tag in remote.tags or {} if tag not in present and not _is_development_tag(tag)]
+    later = _last_release_tags(project, [*tags, *releases.values()])
     for tag in dict.fromkeys(later.values()):
         if tag not in present and git.is_ancestor((remote.tags or {})[tag]):
             yield tag
 
 
-def _is_development(tag: str) -> bool:
+def _is_development_tag(tag: str) -> bool:
     """Return whether a tag is that of a development version."""
     parts = core.tag_survey.split_tag(tag)
     return parts is not None and parts[1].is_devrelease
@@ -183,9 +183,10 @@ def problems(
                 fix=f"{instead}, or give the branches bounds ([tool.relnox] branch)",
             )
             return
-    if numbers.unfetched:
+    if numbers.unfetched_tags:
         yield core.plan.Problem(
             code="tags-not-fetched",
-            message=f"this clone lacks {core.text.listing(numbers.unfetched)}, which the distance counts from",
+            message=f"this clone lacks {core.text.listing(numbers.unfetched_tags)}, "
+            "which the distance counts from",
             fix=f"git fetch --tags {remote}",
         )

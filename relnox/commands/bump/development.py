@@ -59,7 +59,7 @@ def check_options(options: Options) -> None:
         )
 
 
-def decide(
+def decide_development_versions(
     observed: Observation, decision: Decision, edits: Sequence[Edit], options: Options, project: Project
 ) -> Development:
     """Decide the development versions that follow a release, and the edits that set them.
@@ -99,10 +99,12 @@ def decide(
         return Development(note=f"no development version follows: {error.message}")
     if options.lock:
         following = core.records.replace(decision, bumps=bumps, updates=updates)
-        after |= generated_files.generate_locks(observed, following, _planned(edits, after), project).after
+        after |= generated_files.generate_locks(
+            observed, following, _contents_after_both(edits, after), project
+        ).after
     return Development(bumps, tuple(core.editing.edits_between(contents, after)))
 
 
-def _planned(edits: Sequence[Edit], after: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+def _contents_after_both(edits: Sequence[Edit], after: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
     """Return the new content of each file that the release (`edits`) or the next version (`after`) changes."""
     return {**{edit.file: edit.after for edit in edits}, **after}

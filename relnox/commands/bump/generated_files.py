@@ -51,14 +51,14 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
             single = bump.package.name if tools[folder] == "git-cliff" and not is_lockstep else ""
             releases.setdefault((folder, single), []).append(bump)
     after: dict[str, bytes | None] = {}
-    commits = _commits(observation, project) if "git-cliff" in tools.values() else {}
+    commits = _packages_by_commit(observation, project) if "git-cliff" in tools.values() else {}
     for (folder, _), bumps in releases.items():
         tool = tools[folder]
         assert tool is not None  # noqa: S101 - or else there is no release for it
         after |= changelog_tools.run_changelog_tool(
             tool,
             project.git,
-            _release(folder, bumps, observation, commits),
+            _changelog_release(folder, bumps, observation, commits),
             observation.today,
             config.changelog_file,
             pass_env=config.pass_env,
@@ -107,7 +107,7 @@ def outdated_locks(observation: Observation, updates: DependencyUpdates) -> list
     return [lock for lock in locks if lock in observation.contents]
 
 
-def _commits(observation: Observation, project: Project) -> Mapping[str, frozenset[str]]:
+def _packages_by_commit(observation: Observation, project: Project) -> Mapping[str, frozenset[str]]:
     """Map all commits to the packages that they change; empty if every commit counts, as for a single package."""
     config, workspace = observation.config, observation.workspace
     if project.git is None or not (
@@ -119,7 +119,7 @@ def _commits(observation: Observation, project: Project) -> Mapping[str, frozens
     return history.commits_by_package(project.git, workspace, config.paths)
 
 
-def _release(
+def _changelog_release(
     folder: str, bumps: list[VersionBump], observation: Observation, commits: Mapping[str, frozenset[str]]
 ) -> ChangelogRelease:
     """Return the data that the changelog tool in a folder needs to write the changelog of these bumps.
@@ -128,7 +128,7 @@ def _release(
         folder: The folder with the tool's settings.
         bumps: The bumps.
         observation: The state of the project.
-        commits: Maps commits to the packages that they change, from `_commits`.
+        commits: Maps commits to the packages that they change, from `_packages_by_commit`.
     """
     from relnox.source import changelog_tools
 
@@ -140,7 +140,7 @@ def _release(
         for group in groups
         for package in group.packages
     }
-    labels = {_label(names[bump.package.name], bump, observation): None for bump in bumps}
+    labels = {_heading_label(names[bump.package.name], bump, observation): None for bump in bumps}
     is_shared = len(groups) > 1 and folder == "." and folder != first.package.folder
     version = core.semver_compat.format_version(first.after, config.scheme)
     own = core.release_notes.find_changelog(first.package, observation.contents, config)
@@ -155,7 +155,7 @@ def _release(
     )
 
 
-def _label(name: str, bump: VersionBump, observation: Observation) -> str:
+def _heading_label(name: str, bump: VersionBump, observation: Observation) -> str:
     """Return the version for a heading that several packages share, after the name unless the tags have none."""
     version = core.semver_compat.format_version(bump.after, observation.config.scheme)
     is_nameless = observation.tag_formats[bump.package.name].prefix in _NAMELESS_PREFIXES

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from relnox.steps.hooks import RunHook
 
 
-def before_bump(observation: Observation, decision: Decision) -> tuple[RunHook, ...]:
+def before_bump_hooks(observation: Observation, decision: Decision) -> tuple[RunHook, ...]:
     """Return the steps that run the `before-bump` hooks."""
-    return observation.hooks.plan("before-bump", "bump", _packages(observation, decision.bumps))
+    return observation.hooks.hook_steps("before-bump", "bump", _hook_packages(observation, decision.bumps))
 
 
 def run_edit_hooks(
@@ -45,7 +45,7 @@ def run_edit_hooks(
         Blocked: The project is not in a git repository with a commit.
         Failed: A hook fails, writes files that it does not declare, or changes a version.
     """
-    planned_hooks = observation.hooks.plan("edit-bump", "bump", _packages(observation, decision.bumps))
+    planned_hooks = observation.hooks.hook_steps("edit-bump", "bump", _hook_packages(observation, decision.bumps))
     if not planned_hooks:
         return NO_FILES, ()
     state = observation.state
@@ -78,7 +78,7 @@ def run_edit_hooks(
     return GeneratedFiles(project.read_files(after), after), tuple(notes)
 
 
-def _packages(observation: Observation, bumps: Iterable[VersionBump]) -> tuple[HookPackage, ...]:
+def _hook_packages(observation: Observation, bumps: Iterable[VersionBump]) -> tuple[HookPackage, ...]:
     """Return the bumped packages as hooks receive them, with their old and new versions and new tags."""
     from relnox.steps.hook_events import HookPackage
 
@@ -113,7 +113,7 @@ def _check_versions(
     """
     for bump in bumps:
         for location in bump.package.locations:
-            if location.file in edits and _versions(planned, location) != _versions(edits, location):
+            if location.file in edits and _versions_at(planned, location) != _versions_at(edits, location):
                 raise Failed(
                     "hook-changed-version",
                     f"edit-bump hook ({step.hook.command}) changed the version of {bump.package.name} in "
@@ -122,7 +122,7 @@ def _check_versions(
                 )
 
 
-def _versions(contents: Mapping[str, bytes | None], location: VersionSource) -> list[str] | None:
+def _versions_at(contents: Mapping[str, bytes | None], location: VersionSource) -> list[str] | None:
     """Return the versions at a version location, or None if its file is missing or has no version there."""
     content = contents.get(location.file)
     try:

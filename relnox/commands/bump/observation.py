@@ -152,9 +152,9 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         literals=project.literals.locations,
         untracked_imports=project.untracked_imports(selected),
         version_mentions=project.literals.mentions,
-        dev_numbers=dev_numbers.observe(options, project, remote),
+        dev_numbers=dev_numbers.determine_dev_numbers(options, project, remote),
         previous=previous,
-        hooks=hooks.observe(project),
+        hooks=hooks.read_hooks(project),
     )
 
 

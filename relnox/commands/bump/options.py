@@ -96,7 +96,7 @@ def requested_bump(options: Options, number: int | None = None) -> Bump:
     return core.requested_bump.Bump(**values, number=number)
 
 
-def request_of(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:
+def command_line_words(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:
     """Return the options that determine what a bump does, as command-line words.
 
     For `--undo`, options that can also be set in pyproject.toml are left out.

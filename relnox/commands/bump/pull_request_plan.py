@@ -61,7 +61,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
             message=f"branch {target.head} of {remote} has a change that relnox did not make: {target.foreign}",
             fix=f"merge the pull request, or move the changes to {target.base}; to overwrite them: {flag}",
         )
-    tags, state = changes.tags(observed, new.decision.bumps), observed.state
+    tags, state = changes.new_tags(observed, new.decision.bumps), observed.state
     yield from core.bump_checks.check_tags_do_not_exist(tags, state.tags, observed.remote.tags or {}, None, remote)
     yield from _file_problems(new, target, options)
     yield from _unreleased_problems(new)

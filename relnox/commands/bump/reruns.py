@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
-from relnox.commands.bump.dev_numbers import run_of
+from relnox.commands.bump.dev_numbers import ci_run_number
 from relnox.commands.bump.observation import observe_remote
-from relnox.commands.bump.options import request_of, requested_bump
+from relnox.commands.bump.options import command_line_words, requested_bump
 from relnox.commands.bump.snapshot import ExistingRelease, RepeatedBump
 from relnox.commands.shared.past_versions import version_at
 from relnox.core.text import listing
@@ -53,9 +53,9 @@ def find_previous_bump(options: Options, project: Project) -> bump_record.Pendin
 
 def is_repeated(record: bump_record.Pending, options: Options) -> bool:
     """Return whether the options request the recorded bump again, possibly with `--push` added."""
-    if record.run != run_of(options):
+    if record.run != ci_run_number(options):
         return False
-    request = request_of(options)
+    request = command_line_words(options)
     return request == record.request or [word for word in request if word != "--push"] == list(record.request)
 
 
@@ -118,7 +118,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
     release may also be at the parent of HEAD.
     """
     state, git = observation.state, project.git
-    if git is None or state is None or state.head is None or not _may_exist(observation, options):
+    if git is None or state is None or state.head is None or not _may_already_be_released(observation, options):
         return None
     head, versions = state.head, {package.name: package.version for package in observation.selected}
     if options.then_dev and all(package.source.is_in_file for package in observation.selected):
@@ -137,7 +137,11 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
                     return None
                 continue
             old = version_at(parent, package, git) if package.source.is_in_file else earlier.get(package.name)
-            if old is None or old == version or _next_version(old, package, observation, options) != version:
+            if (
+                old is None
+                or old == version
+                or _version_after_request(old, package, observation, options) != version
+            ):
                 return None
     except Blocked:  # deciding the bump raises it again
         return None
@@ -152,7 +156,7 @@ def find_release_from_head(
 ) -> ExistingRelease | None:
     """Return the release that already has the tags of this bump, if its commit is a child of HEAD."""
     git, state = project.git, observation.state
-    if git is None or state is None or not options.tag or not _may_exist(observation, options):
+    if git is None or state is None or not options.tag or not _may_already_be_released(observation, options):
         return None
     present = state.tags | dict(observation.remote.tags or {})
     names = list(
@@ -170,7 +174,7 @@ def find_release_from_head(
     return _existing_release(f"already done: {where}", tuple(names), observation)
 
 
-def _may_exist(observation: Observation, options: Options) -> bool:
+def _may_already_be_released(observation: Observation, options: Options) -> bool:
     """Return whether the requested release may already exist, which is impossible right after another bump."""
     is_new = observation.previous is None and not options.again and options.part != "auto"
     return is_new and (options.commit or options.tag)
@@ -267,12 +271,14 @@ def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
     return is_next and project.git.head_has_same_files(edit.file for edit in record.edits)
 
 
-def _next_version(version: Version, package: Package, observation: Observation, options: Options) -> Version:
+def _version_after_request(
+    version: Version, package: Package, observation: Observation, options: Options
+) -> Version:
     """Return the version that the requested bump gives a package whose version was `version` before."""
     config = observation.config
     return core.versioning.next_version(
         version,
-        requested_bump(options, observation.dev_numbers.at_parent(package.name)),
+        requested_bump(options, observation.dev_numbers.number_at_parent(package.name)),
         scheme=config.scheme,
         prerelease_start=config.prerelease_start,
         calver_format=config.calver_format,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relnox import core
-from relnox.commands.bump.options import request_of, requested_bump
+from relnox.commands.bump.options import command_line_words, requested_bump
 from relnox.commands.bump.snapshot import Decision
 from relnox.errors import Blocked
 
@@ -154,7 +154,9 @@ def _bump_requests(
 ) -> dict[str, BumpRequest]:
     """Return the requested bump of each package; with `--part auto`, only of packages with changes to release."""
     if options.part != "auto":
-        reason = " ".join(word for word in request_of(options, ("part", "pre", "to", "from_", "always_increment")))
+        reason = " ".join(
+            word for word in command_line_words(options, ("part", "pre", "to", "from_", "always_increment"))
+        )
         left_out = {package.name for package in never_tagged}
         realigned = {package.name for package in observation.selected if _realigns(package, options)}
         return {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core, steps
 from relnox.commands.bump.observation import RemoteState, observe_remote
-from relnox.commands.bump.options import request_of
+from relnox.commands.bump.options import command_line_words
 from relnox.commands.bump.snapshot import EarlierBump, UndoTarget
 from relnox.core.planning import fixes
 from relnox.errors import Blocked
@@ -56,7 +56,7 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
         raise Blocked(
             "bump-missing", "no interrupted bump to undo", fix="to revert the last finished bump: --undo"
         )
-    if request_of(options) != ("--undo",):
+    if command_line_words(options) != ("--undo",):
         raise Blocked(
             "options-conflict", "--undo takes no other options of bump", fix=fixes.task_command("bump", "--undo")
         )
@@ -118,7 +118,7 @@ def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Opt
             steps=(steps.EditFiles(edits=file_edits.reversed_edits(interrupted.edits)),),
             notes=(f"reverting: {interrupted.command}",),
         )
-    if interrupted.request != request_of(options):
+    if interrupted.request != command_line_words(options):
         raise Blocked(
             "bump-interrupted",
             f"another bump was interrupted: {interrupted.command}",

@@ -37,7 +37,7 @@ class Options(PublishingOptions):
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest and hash its files, read which files the index lists, and find credentials."""
     index = options.index or _index_for_tags(options, project)
-    return inspection.inspect(index, options, project)
+    return inspection.read_snapshot(index, options, project)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -50,7 +50,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         consent = f"Publish {releases} to {index} ({snapshot.host})? Files cannot be replaced later."
     return core.plan.Plan(
         task="publish",
-        steps=hook_steps.around(uploads, snapshot, "publish", options.dist),
+        steps=hook_steps.add_publish_hooks(uploads, snapshot, "publish", options.dist),
         notes=tuple(preflight.notes(snapshot, index, allow_mismatch=options.allow_mismatch)),
         problems=(
             *preflight.problems(snapshot, index, options.dist, allow_mismatch=options.allow_mismatch),

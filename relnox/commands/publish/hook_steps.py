@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.step import Step
 
 
-def around(publishing: Sequence[Step], snapshot: Snapshot, of: str, dist: str) -> tuple[Step, ...]:
+def add_publish_hooks(publishing: Sequence[Step], snapshot: Snapshot, of: str, dist: str) -> tuple[Step, ...]:
     """Return the steps of publishing together with the `before-publish` and `after-publish` hooks.
 
     An `after-publish` hook runs once for a release. It is recorded as due before the first upload, so that a rerun
@@ -29,9 +29,9 @@ def around(publishing: Sequence[Step], snapshot: Snapshot, of: str, dist: str) -
         dist: The folder with the files.
     """
     plan = partial(
-        snapshot.hooks.plan,
+        snapshot.hooks.hook_steps,
         of=of,
-        packages=hooks.of_manifest(snapshot.manifest, snapshot.hooks),
+        packages=hooks.hook_packages_of_manifest(snapshot.manifest, snapshot.hooks),
         rehearsal=not snapshot.production,
         index=snapshot.target,
         folder=dist,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
 
 
-def inspect(
+def read_snapshot(
     index: str,
     options: PublishingOptions,
     project: Project,
@@ -50,16 +50,16 @@ def inspect(
     from relnox.indexes.targets import EMBEDDED
 
     target = project.indexes.target(index)
-    project_hooks = hooks.observe(project)  # before the lock, which the process that started a hook holds
+    project_hooks = hooks.read_hooks(project)  # before the lock, which the process that started a hook holds
     rehearsal = not project.indexes.is_production(index)
-    project_hooks.check_recursion(("before-publish", "after-publish"), "publish", rehearsal=rehearsal)
+    project_hooks.check_not_recursive(("before-publish", "after-publish"), "publish", rehearsal=rehearsal)
     selected = release_versions.select_tagged(options, project).package
     manifest, private = read_public_part(options.dist, selected, project)
     if index != EMBEDDED and not options.dry_run:
         locking.lock_projects(target.upload_url, index, manifest.packages, project)
     state = index_state.read_index(index, manifest, project, will_be_cleared=will_be_cleared)
     with _add_public_files(state):
-        return _inspect(state, private, options, project, project_hooks, pypi_rules=pypi_rules)
+        return _read_snapshot(state, private, options, project, project_hooks, pypi_rules=pypi_rules)
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def _add_public_files(state: IndexState) -> Iterator[None]:
         raise
 
 
-def _inspect(  # noqa: PLR0913 - what a snapshot is made from
+def _read_snapshot(  # noqa: PLR0913 - what a snapshot is made from
     state: IndexState,
     private: tuple[str, ...],
     options: PublishingOptions,

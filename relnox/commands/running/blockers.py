@@ -20,10 +20,10 @@ def check_problems(plan: Plan) -> None:
         Blocked: The plan has problems, which are combined into one error.
     """
     if plan.problems:
-        raise error_of(plan)
+        raise combine_problems(plan)
 
 
-def error_of(plan: Plan) -> Blocked:
+def combine_problems(plan: Plan) -> Blocked:
     """Return one error that combines the problems of a plan and lists the files that are already public."""
     from relnox.reporters.text import further_lines, with_code
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from relnox import commands, core
 from relnox.commands.running import blockers, untrusted_code
-from relnox.commands.running.preparation import prepare, resolve_options, wait_callback
+from relnox.commands.running.preparation import plan_task, resolve_options, wait_callback
 from relnox.core.records import replace
 from relnox.errors import ExitCode
 from relnox.system import waits
@@ -158,5 +158,5 @@ def _run_stage(  # noqa: PLR0913 - as above
 
     project = replace(open_project(root), is_rehearsal=is_rehearsal)
     options, _ = resolve_options(step.task, dict(step.options), project)
-    preparation = prepare(step.task, options, project, reporter, stack, nested=True)
+    preparation = plan_task(step.task, options, project, reporter, stack, nested=True)
     return run_prepared(preparation, reporter, stack, nested=True, interactive=interactive)

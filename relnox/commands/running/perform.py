@@ -12,7 +12,7 @@ from relnox import core
 from relnox.commands import COMMAND_LINE
 from relnox.commands.running import blockers, endings, reports
 from relnox.commands.running.execution import not_run, run_prepared
-from relnox.commands.running.preparation import prepare, resolve_options
+from relnox.commands.running.preparation import plan_task, resolve_options
 from relnox.core.records import replace
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, RelnoxError, environment_error
 from relnox.system import exposure
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from relnox.reporters import Reporter
 
 
-def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | None = None) -> ExitCode:
-    """Run a task, report its progress, and return its exit code; see `run` for the arguments."""
-    return run(task, command_line, front_end).exit_code
+def run_for_exit_code(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | None = None) -> ExitCode:
+    """Run a task, report its progress, and return its exit code; see `run_task` for the arguments."""
+    return run_task(task, command_line, front_end).exit_code
 
 
-def run(
+def run_task(
     task: str,
     command_line: Mapping[str, Value],
     front_end: FrontEnd | None = None,
@@ -70,7 +70,7 @@ def run(
             report = options.report
             streams.enter_context(reports.keep_output_for(report, getattr(options, "json", False) and "-"))
             with endings.keep_exit_code(ended, reporter):
-                _perform(task, options, sources, project, reporter, ended=ended)
+                _explain_plan_or_run(task, options, sources, project, reporter, ended=ended)
             return ended[-1]
         except RelnoxError as error:
             return endings.stopped(error, task, report, reporter)
@@ -99,7 +99,7 @@ def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -
     return lambda text: core.fixes.show_commands(text, front_end, installing)
 
 
-def _perform(  # noqa: PLR0913 - a run
+def _explain_plan_or_run(  # noqa: PLR0913 - a run
     task: str,
     options: CommonOptions,
     sources: dict[str, OptionValue],
@@ -131,7 +131,7 @@ def _perform(  # noqa: PLR0913 - a run
     if options.report is not None:
         reports.check(options.report, "report")
     with ExitStack() as end, ExitStack() as stack:
-        preparation = prepare(task, options, project, reporter, stack)
+        preparation = plan_task(task, options, project, reporter, stack)
         plan = preparation.plan
         if options.plan is not None:
             try:
@@ -140,7 +140,7 @@ def _perform(  # noqa: PLR0913 - a run
                 raise blockers.with_public_files(error, plan) from error
         if options.dry_run:
             reporter.plan(plan)
-            exit_code = blockers.error_of(plan).exit_code if plan.problems else ExitCode.DONE
+            exit_code = blockers.combine_problems(plan).exit_code if plan.problems else ExitCode.DONE
             ended.append(not_run(plan, exit_code))
             return
         if preparation.document is not None:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands import TASKS, load
+from relnox.commands import TASKS, import_task_module
 from relnox.commands.running import reports, untrusted_code
 from relnox.core.records import Record, replace
 from relnox.core.settings.options import resolve
@@ -48,7 +48,7 @@ class Preparation(Record):
     document: str | None = None
 
 
-def prepare(  # noqa: PLR0913 - a run
+def plan_task(  # noqa: PLR0913 - a run
     task: str,
     options: CommonOptions,
     project: Project,
@@ -72,7 +72,7 @@ def prepare(  # noqa: PLR0913 - a run
         project = replace(project, before_tools=protect, documents=reports.paths(options))
     project = stack.enter_context(replace(project, on_output=_output_callback(reporter, nested=nested)))
     waited: list[Waiting] = []
-    module = load(task)
+    module = import_task_module(task)
     time_of_plan: Callable[[CommonOptions, Project], str] | None = getattr(module, "time_of_plan", None)
     with waits.on_wait(wait_callback(waited, reporter, nested=nested)):
         date = time_of_plan(options, project) if time_of_plan is not None else None
@@ -111,7 +111,7 @@ def resolve_options(
     table = TASKS[task].table if task in TASKS else ""
     in_file = getattr(project.config, table).options if table else {}
     return resolve(
-        load(task).Options,
+        import_task_module(task).Options,
         command_line=command_line,
         environment=os.environ,
         file=in_file,

@@ -54,7 +54,7 @@ class Hooks(Record):
     folders: Mapping[str, str] = MappingProxyType({})
     tag_formats: Mapping[str, TagFormat] = MappingProxyType({})
 
-    def plan(
+    def hook_steps(
         self,
         event: Event,
         of: str,
@@ -97,8 +97,8 @@ class Hooks(Record):
             )
         return tuple(planned)
 
-    def check_recursion(self, events: Iterable[Event], of: str, *, rehearsal: bool) -> None:
-        """Raise `Blocked` if a hook of one of the events has started relnox; see `plan` for the arguments."""
+    def check_not_recursive(self, events: Iterable[Event], of: str, *, rehearsal: bool) -> None:
+        """Raise `Blocked` if a hook of one of the events has started relnox; `hook_steps` has the arguments."""
         for event in events:
             self._selected(event, of, rehearsal=rehearsal or self.rehearsal)
 
@@ -123,7 +123,7 @@ class Hooks(Record):
 NO_HOOKS = Hooks()
 
 
-def observe(project: Project) -> Hooks:
+def read_hooks(project: Project) -> Hooks:
     """Read the hooks of a project."""
     hooks = project.config.hooks.by_event
     if not hooks:
@@ -131,7 +131,7 @@ def observe(project: Project) -> Hooks:
     from relnox.source.hooks import RUNNING_HOOKS_VARIABLE
 
     return Hooks(
-        by_event={event: tuple(_selected(of_event, project)) for event, of_event in hooks.items()},
+        by_event={event: tuple(_resolve_packages(of_event, project)) for event, of_event in hooks.items()},
         rehearsal=project.is_rehearsal,
         running=frozenset(filter(None, os.environ.get(RUNNING_HOOKS_VARIABLE, "").split(","))),
         folders={package.name: package.folder for package in project.workspace.packages},
@@ -139,7 +139,7 @@ def observe(project: Project) -> Hooks:
     )
 
 
-def _selected(hooks: Iterable[Hook], project: Project) -> Iterator[SelectedHook]:
+def _resolve_packages(hooks: Iterable[Hook], project: Project) -> Iterator[SelectedHook]:
     """Number the hooks of an event, and resolve their package patterns to names."""
     for number, hook in enumerate(hooks, 1):
         names = None
@@ -149,25 +149,26 @@ def _selected(hooks: Iterable[Hook], project: Project) -> Iterator[SelectedHook]
         yield SelectedHook(number, hook, names)
 
 
-def after_verify(hooks: Hooks, of: str, manifest: Manifest, **values: Any) -> tuple[steps.RunHook, ...]:
-    """Return the steps that run the `after-verify` hooks; see `Hooks.plan` for `values`."""
+def plan_after_verify_hooks(hooks: Hooks, of: str, manifest: Manifest, **values: Any) -> tuple[steps.RunHook, ...]:
+    """Return the steps that run the `after-verify` hooks; see `Hooks.hook_steps` for `values`."""
     files = manifest.distributions
-    return hooks.plan("after-verify", of, of_manifest(manifest, hooks), files=files, **values)
+    return hooks.hook_steps("after-verify", of, hook_packages_of_manifest(manifest, hooks), files=files, **values)
 
 
-def of_packages(packages: Iterable[Package], hooks: Hooks) -> tuple[HookPackage, ...]:
+def hook_packages(packages: Iterable[Package], hooks: Hooks) -> tuple[HookPackage, ...]:
     """Return the packages as hooks receive them, with the versions in their files."""
-    return tuple(_package(package.name, package.folder, package.version, hooks) for package in packages)
+    return tuple(_hook_package(package.name, package.folder, package.version, hooks) for package in packages)
 
 
-def of_manifest(manifest: Manifest, hooks: Hooks) -> tuple[HookPackage, ...]:
+def hook_packages_of_manifest(manifest: Manifest, hooks: Hooks) -> tuple[HookPackage, ...]:
     """Return the packages of a manifest as hooks receive them, with the versions in the manifest."""
     return tuple(
-        _package(name, hooks.folders.get(name, "."), manifest.version(name), hooks) for name in manifest.packages
+        _hook_package(name, hooks.folders.get(name, "."), manifest.version(name), hooks)
+        for name in manifest.packages
     )
 
 
-def _package(name: str, folder: str, version: Version | None, hooks: Hooks) -> HookPackage:
+def _hook_package(name: str, folder: str, version: Version | None, hooks: Hooks) -> HookPackage:
     """Return a package as hooks receive it, with the tag of its version if it has a version."""
     tag_format = hooks.tag_formats.get(name)
     tag = tag_format.render(version) if tag_format is not None and version is not None else None

@@ -1,4 +1,4 @@
-"""Policies: what the executor leaves to tasks, such as records, undoing, and exit codes."""
+"""Run extensions: what the executor leaves to tasks, such as records, undoing, and exit codes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from relnox.steps.recheck import Recheck
 
 
-class Policy(Service):
-    """Base class of the objects that take part in a run if an action of a step names them (`Action.policy`).
+class RunExtension(Service):
+    """Base class of the objects that take part in a run if a step needs them (`Action.run_extension`).
 
     The methods are called in this order.
     """
 
-    def begin(self) -> None:
+    def before_steps(self) -> None:
         """Prepare the first step."""
 
     @property
@@ -28,7 +28,7 @@ class Policy(Service):
         """Whether the outcome must be reported whatever fails, because something may be public."""
         return False
 
-    def settle(self, results: Sequence[StepFinished]) -> None:
+    def after_steps(self, results: Sequence[StepFinished]) -> None:
         """Undo or keep the changes, after all steps have ended."""
 
     def recheck(self, *, shortly: bool) -> Recheck | None:
@@ -45,18 +45,18 @@ class Policy(Service):
         del results
         return None
 
-    def describe(self, outcome: Outcome) -> Outcome:
+    def add_details(self, outcome: Outcome) -> Outcome:
         """Add what is known to the outcome; this cannot fail."""
         return outcome
 
-    def complete(self, outcome: Outcome) -> Outcome:
+    def add_computed_details(self, outcome: Outcome) -> Outcome:
         """Add to the outcome what may fail to be computed."""
         return outcome
 
-    def last_words(self, outcome: Outcome) -> Iterator[str]:
+    def fallback_lines(self, outcome: Outcome) -> Iterator[str]:
         """Yield the lines to print if the reporter fails to show the outcome."""
         del outcome
         return iter(())
 
-    def finish(self, outcome: Outcome) -> None:
+    def after_report(self, outcome: Outcome) -> None:
         """Conclude the run after the outcome was reported."""
