@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["TaskPlan", "Workspace", "run"]
 
 _COMMAND_LINE_ONLY = {
-    "project": "open another workspace",
+    "project": "open a workspace for that project",
     "explain": "relnox TASK --explain",
     "plan": "plan.to_json()",
     "report": "the outcome that run returns, or on_event",
@@ -193,7 +193,9 @@ class TaskPlan:
         from relnox.system import run_scope
 
         if self._reporter.is_over:
-            raise Blocked("plan-already-run", "a plan can be run only once", fix="plan the task again")
+            raise Blocked(
+                "plan-already-run", "a plan can be run only once", fix="create a new plan with Workspace.plan"
+            )
         self._reporter.on_event = on_event
         self._reporter.is_over = True
         with run_scope.entered(self._scope), self._stack:

@@ -90,15 +90,13 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
         usage = _positional_usage(_positional_options(declaration))
         raise Blocked(
             "option-invalid",
-            f"{program} takes one word ({usage}), not {len(bare)}: {', '.join(bare)}",
+            f"{program} takes one argument ({usage}), not {len(bare)}: {', '.join(bare)}",
             fix=f"{program} {bare[0]}",
         )
     values = vars(parser_of(task, program).parse_args(list(words)))
     if twice := positional.keys() & values.keys():
         flag = f"--{twice.pop()}"
-        raise Blocked(
-            "options-conflict", f"{program}: {bare[0]} and {flag} exclude each other", fix=f"remove {flag}"
-        )
+        raise Blocked("options-conflict", f"{program}: {bare[0]} cannot be used with {flag}", fix=f"remove {flag}")
     return positional | {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }

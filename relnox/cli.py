@@ -88,7 +88,9 @@ def _task(word: str) -> str:
         return task.name
     if word.startswith("-"):
         raise Blocked(
-            "task-missing", f"a task is missing before {word}", fix="relnox TASK [options]; see relnox --help"
+            "task-missing",
+            f"no task given before {word}",
+            fix="run relnox TASK [options]; relnox --help lists the tasks",
         )
     raise Blocked("task-unknown", f"unknown task {word}", fix=_SUGGESTIONS.get(word) or suggest_task(word))
 

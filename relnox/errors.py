@@ -146,14 +146,16 @@ def environment_error(error: BaseException) -> Failed | None:
         return Failed(
             "permission-denied",
             message,
-            fix="grant write permission, or work in a copy of the project, then rerun the command",
+            fix="grant read and write permission, or work in a copy of the project, then rerun the command",
         )
     if error.errno in _PATH_ERRORS:
         return Failed(
             "path-unusable", message, fix="check the path and the type of the file, then rerun the command"
         )
     if error.errno in _SYSTEM_ERRORS:
-        return Failed("system-error", message, fix="free disk space, memory or open files, then rerun the command")
+        return Failed(
+            "system-error", message, fix="free disk space or memory, or close open files, then rerun the command"
+        )
     return None
 
 

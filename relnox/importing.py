@@ -111,7 +111,7 @@ def _by_task(name: str, values: object, elements: tuple[type, ...]) -> dict[str,
         elif is_valid and not isinstance(value, str):
             is_valid = all(isinstance(element, elements) for element in value)
         if not is_valid:
-            raise Blocked("value-invalid", f"{name} of {task} is not of the right type: {value!r}", fix=fix)
+            raise Blocked("value-invalid", f"{name} of {task} has the wrong type: {value!r}", fix=fix)
     return {find_task(task).name: value for task, value in values.items()}
 
 
@@ -125,7 +125,7 @@ def _defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
         if name in options:
             raise Blocked(
                 "command-line-only",
-                f"defaults set {name} for {task}, but it is set on the command line only",
+                f"defaults set {name} for {task}, but it can only be set on the command line",
                 fix=f"remove {name} from defaults",
             )
     try:

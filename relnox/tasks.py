@@ -149,7 +149,7 @@ def _both_flags_error(option: Field) -> Blocked:
     """Return the error if both flags of an option are used; invoke does not tell which one was last."""
     return Blocked(
         "options-conflict",
-        f"{option.flag} and {option.negative} exclude each other",
+        f"{option.flag} cannot be used with {option.negative}",
         fix=f"remove {option.flag} or {option.negative}",
     )
 
@@ -251,7 +251,7 @@ def collection(
         )
         if name == "" or not isinstance(name, str | None):
             raise Blocked(  # noqa: TRY301 - as those of other arguments
-                "value-invalid", f"{name!r} is not the name of a collection", fix='write it like name="release"'
+                "value-invalid", f"{name!r} is not a valid collection name", fix='write it like name="release"'
             )
     except Blocked as error:
         raise _invoke_error(error.code, error.message, error.fix or "") from None

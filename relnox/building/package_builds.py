@@ -168,7 +168,7 @@ def unpack_sdist(sdist: Path, into: Path) -> Path:
         raise Failed(
             "archive-unreadable",
             f"{sdist.name} cannot be unpacked ({error})",
-            fix="exclude that file from the sdist in the build configuration, then build it again",
+            fix="exclude the file that the error names from the sdist (in the build configuration), then rebuild",
         ) from error
     folders = list(into.iterdir())
     if len(folders) != 1:

@@ -148,7 +148,7 @@ class _StepQueue:
             keys = ", ".join(steps[number].key for number in dict.fromkeys(error.args[1]))
             raise Failed(
                 "step-cycle",
-                f"steps wait for each other (a bug in relnox): {keys}",
+                f"steps depend on each other (a bug in relnox): {keys}",
                 fix="report the bug with the output of --dry-run --report FILE",
             ) from None
         self._ready = sorted(self._order.get_ready())

@@ -52,8 +52,8 @@ def forge_of(remote_url: str, environment: Mapping[str, str] | None = None) -> F
         variable = location.token_variable
         raise Blocked(
             "forge-token-invalid",
-            f"{variable} is not a token (it contains spaces, line ends or other characters that no token has)",
-            fix=f"set {variable} to the token alone",
+            f"{variable} is not a token (it contains spaces, line breaks or other invalid characters)",
+            fix=f"set {variable} to the token only",
         )
     if location.kind == "gitlab":
         from relnox.forges.gitlab import GitLab

@@ -145,7 +145,7 @@ class Branches(Repository):
         before = f"commit {expected[:7]}" if expected else "no commit"
         return Conflict(
             "branch-moved",
-            f"branch {branch} of {self.repository} points to {actual}, not to {before} (it was changed meanwhile)",
+            f"branch {branch} of {self.repository} points to {actual} instead of {before} (it has changed since)",
             fix=f"git fetch origin {branch}, check what changed, then rerun the command",
         )
 

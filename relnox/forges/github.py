@@ -184,7 +184,7 @@ class GitHub(Forge):
             return Blocked(
                 "pull-request-empty",
                 f"{failure} ({head} has no commits that {base} lacks)",
-                fix=f"commit to {head} first",
+                fix=f"commit to {head} and push it, then rerun the command",
             )
         if answer.is_rejection and _INVALID_BRANCH.search(answer.text):
             return self._branches_missing(failure, head, base)

@@ -123,7 +123,7 @@ def _kind(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
             return "github"
         if setting == "gitlab":
             return "gitlab"
-        raise Blocked("forge-unknown", f"RELNOX_FORGE has an unknown forge ({setting[:20]!a})", fix=_SETTING)
+        raise Blocked("forge-unknown", f"RELNOX_FORGE names an unknown forge ({setting[:20]!a})", fix=_SETTING)
     if host in ("github.com", own_servers[0]) or _GITHUB.match(host):
         return "github"
     if host in ("gitlab.com", own_servers[1]) or _GITLAB.match(host):

@@ -62,7 +62,7 @@ def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
             raise Blocked(
                 "netrc-invalid",
                 f"{path} cannot be parsed ({type(error).__name__})",
-                fix="correct the file: machine HOST login USER password PASSWORD",
+                fix="correct the file; the format of an entry is: machine HOST login USER password PASSWORD",
             ) from None
         except (OSError, RuntimeError):  # no file, or no home folder
             continue

@@ -97,7 +97,7 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
         raise Blocked(
             "url-not-encrypted",
             f"credentials cannot be sent to {target.name} ({target.host}) over http, which is not encrypted",
-            fix=f"use an https:// URL for upload in [tool.relnox.indexes.{target.name}]",
+            fix=f"use an https:// URL for `upload` in [tool.relnox.indexes.{target.name}]",
         )
     environment = HiddenMapping(environment)
     reasons: list[str] = []
@@ -128,7 +128,9 @@ def _read_variable(environment: Mapping[str, str], name: str) -> str:
         Blocked: The value is not UTF-8, so it cannot be sent.
     """
     if _SURROGATES.search(environment.get(name, "")):
-        raise Blocked("variable-not-utf8", f"the value of {name} is not UTF-8", fix=f"set {name} again")
+        raise Blocked(
+            "variable-not-utf8", f"the value of {name} is not UTF-8", fix=f"set {name} to a value in UTF-8"
+        )
     return environment.get(name, "")
 
 
@@ -160,7 +162,7 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
             "credentials-for-other-index",
             f"the password in [{target.name}] of {path} is for {name_or_host(repository)}, "
             f"but index {target.name} is {target.host}",
-            fix=f"correct repository in [{target.name}], or configure that index under another name: "
+            fix=f"correct `repository` in [{target.name}], or configure that index under another name: "
             "[tool.relnox.indexes.NAME] and --index NAME",
         )
     user = section.get("username") or TOKEN_USER

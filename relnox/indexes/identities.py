@@ -61,7 +61,8 @@ class Identity:
                 "reusable-workflow",
                 f"the upload job is part of a reusable workflow ({called}, called by {caller}), which {index} "
                 "does not support for Trusted Publishing with attestations",
-                fix=f"move the upload job into {caller.partition('@')[0]}; the build jobs may stay",
+                fix=f"move the upload job into {caller.partition('@')[0]}; the build jobs can stay in "
+                "the reusable workflow",
             )
 
 

@@ -140,13 +140,13 @@ def _translate_errors() -> Iterator[None]:
         raise Failed(
             "identity-invalid",
             f"the identity token of this job cannot be used for signing: {masked_line(str(error))}",
-            fix="check the clock of this machine",
+            fix="check that the clock of this machine is correct, then rerun the command",
         ) from error
     except (AttestationError, Error) as error:
         raise Failed(
             "signature-invalid",
             f"the response of the signing service is not valid: {masked_line(str(error))}",
-            fix=f"update the keys: {fixes.install_command('sigstore', upgrade=True)}",
+            fix=f"update sigstore and its keys: {fixes.install_command('sigstore', upgrade=True)}",
         ) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:  # an incomplete response, or not JSON
         raise TransientError(
@@ -165,7 +165,8 @@ def _signing_rejected(error: Exception) -> Failed:
         text = masked_line(response.text)
         reason, fix = f"{response.status_code} {response.reason or ''} {text}".strip(), without
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-            fix = f"check that the CI provider is supported, and the clock of this machine; or {without}"
+            fix = "check that the CI provider is supported, and that the clock of this machine is "
+            f"correct; or {without}"
     return Failed("signing-rejected", f"the signing service rejected the request: {reason}", fix=fix)
 
 

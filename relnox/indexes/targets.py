@@ -143,7 +143,7 @@ def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None
             raise Blocked(
                 "release-not-tagged",
                 f"{package} has no tag at the commit that was built (required by [tool.relnox.targets])",
-                fix="tag the release and rebuild it, or name the index: --index NAME",
+                fix="tag the release and rebuild it, or pass --index NAME",
             )
         tag, version = tag_and_version
         index = next(_matching_indexes(config.targets, tag, version), None)
@@ -151,14 +151,14 @@ def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None
             raise Blocked(
                 "target-rule-missing",
                 f"no rule of [tool.relnox.targets] matches {tag}",
-                fix='add one, such as prerelease = "testpypi", or name the index: --index NAME',
+                fix='add one, such as prerelease = "testpypi", or pass --index NAME',
             )
         selected.setdefault(index, f"{tag} to {index}")
     if len(selected) > 1:
         raise Blocked(
             "several-targets",
-            f"packages have different indexes ([tool.relnox.targets]: {', '.join(selected.values())})",
-            fix="publish them separately: --package NAME, or name one index: --index NAME",
+            f"packages go to different indexes ([tool.relnox.targets]: {', '.join(selected.values())})",
+            fix="publish them separately: --package NAME, or pass --index NAME",
         )
     return next(iter(selected), PRODUCTION)
 
@@ -268,7 +268,7 @@ def _checked_url(url: str, key: str) -> str:
         raise Blocked(
             "index-url-with-password",
             f"{key} contains a user name or a password for {host_and_port(url)}",
-            fix="remove it from the URL, and store it in a variable, in .pypirc or in the keyring",
+            fix="remove it from the URL, and store it in an environment variable, in .pypirc or in the keyring",
         )
     if problem or not url.isprintable():
         raise Blocked(

@@ -178,7 +178,7 @@ class TokenProvider:
             return Failed(
                 "identity-used",
                 f"{self._index} has already accepted the identity token of this job ({reason})",
-                fix=f"{_RERUN_FIX}; publish all packages with one command of the job",
+                fix=f"{_RERUN_FIX}; publish all packages with one command in the job",
             )
         if "invalid-pending-publisher" in descriptions:
             return Blocked(
@@ -193,7 +193,8 @@ class TokenProvider:
             )
             return Blocked(
                 "publisher-missing",
-                f"{self._index} has no publisher{for_project} for this job ({reason}) with the claims\n{claims}",
+                f"{self._index} has no trusted publisher{for_project} for this job ({reason}) with "
+                f"the claims\n{claims}",
                 fix="compare owner, repository, workflow file and environment with the publisher in the settings "
                 f"of the project; {first_release_hint(project)}",
             )
@@ -201,7 +202,8 @@ class TokenProvider:
             return Failed(
                 "identity-rejected",
                 f"{self._index} does not accept identity tokens of {self._ci_provider} ({reason})",
-                fix=f"check that the index supports {self._ci_provider}, and the clock of this machine",
+                fix=f"check that the index supports {self._ci_provider}, and that the clock of this "
+                "machine is correct",
             )
         return Failed(
             "upload-token-unavailable",

@@ -40,7 +40,7 @@ def next_version_hint(file: Distribution) -> str:
 def first_release_hint(project: str) -> str:
     """Return a hint that the first release of a project needs a pending publisher with the project's name."""
     name = f"project name {project}" if project else "name of the package as its project name"
-    return f"a first release needs a pending publisher with the {name}, not older than 30 days"
+    return f"for a first release, add a pending publisher with the {name} (not older than 30 days)"
 
 
 def _next_version(file: Distribution) -> str:

@@ -190,8 +190,9 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
         raise Blocked(
             "project-not-allowed",
             f"these credentials may not upload to project {file.package} on {index}: {text}",
-            fix="have its owner add you; if the project belongs to another account, choose another name, or test "
-            f"the release without it: {fixes.task_command('publish-test', '--index', 'embedded')}",
+            fix="ask its owner to add you; if the project belongs to another account, choose another "
+            "name, or test "
+            f"the release on the embedded index: {fixes.task_command('publish-test', '--index', 'embedded')}",
         )
     if _TOKEN_SCOPE.search(text):
         raise Blocked(
@@ -204,7 +205,7 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
     if _READ_ONLY.search(text):
         raise TryLater(
             "index-read-only",
-            f"{index} accepts no uploads at present: {text}",
+            f"{index} does not accept uploads at the moment: {text}",
             fix="rerun the command later (the credentials were not the cause)",
         )
 

@@ -137,8 +137,9 @@ def _check_repository(root: Path, packages: Sequence[Package]) -> None:
                 name = folder.as_posix()
                 raise Blocked(
                     "package-in-other-repository",
-                    f"{package.name} is in another git repository ({name}), such as a submodule",
-                    fix=f'release it from there; to leave it out: set exclude = ["{name}"] in [tool.relnox]',
+                    f"{package.name} is in another git repository or a submodule ({name})",
+                    fix="release it from that repository, or leave it out: set exclude = "
+                    f'["{name}"] in [tool.relnox]',
                 )
 
 
@@ -182,7 +183,8 @@ def _find_package_folders(root: Path, globs: Sequence[str], exclude: Sequence[st
         ):  # Python 3.13 takes it for a single *
             raise Blocked(
                 "value-invalid",
-                f"{glob!r} in {key or '[tool.uv.workspace]'} is not a valid glob (** must stand alone)",
+                f"{glob!r} in {key or '[tool.uv.workspace]'} is not a valid glob (** must be a whole "
+                "path component)",
                 fix="write it like `libs/*`",
             )
         matches = [root] if normalize_path(glob) in (".", "") else sorted(root.glob(normalize_path(glob)))

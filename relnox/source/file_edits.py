@@ -107,7 +107,7 @@ def _is_applied(root: Path, edit: Edit, *, recorded: bool) -> bool:
         raise Conflict(
             "file-changed",
             f"{edit.file} has changed since the plan was made",
-            fix=f"check what changed it: git diff -- {edit.file}; then rerun the command",
+            fix=f"review the change: git diff -- {edit.file}; then rerun the command",
         )
     return False
 

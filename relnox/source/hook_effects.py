@@ -95,7 +95,8 @@ def check_writes_are_declared(hook: Hook, event: Mapping[str, Any], names: Itera
         raise Failed(
             "hook-wrote-undeclared-files",
             f"{hook_name(hook, event)} wrote files that its key `writes` does not name: {listing(undeclared)}",
-            fix=f"add them to {globs} in {settings_table(event)}, or change the hook so that it writes elsewhere",
+            fix=f"declare them in {settings_table(event)}, such as {globs}, or change the hook so "
+            "that it writes elsewhere",
         )
 
 

@@ -96,7 +96,8 @@ def run_hook(  # noqa: PLR0913 - the surroundings of a program
                 raise Failed(
                     "hook-output-too-long",
                     f"{name}: {error.message}",
-                    fix=f"print less, or redirect the output to a file, in the key `run` in {where}",
+                    fix="make the hook print less, or redirect its output to a file: change the key "
+                    f"`run` in {where}",
                 ) from error
             raise
 

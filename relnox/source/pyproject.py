@@ -35,7 +35,9 @@ def load(path: Path) -> Mapping[str, Any]:
             raise ValueError("a number has thousands of digits")  # noqa: TRY301 - like tomllib for decimal ones
         return parse_toml(text)
     except (ValueError, RecursionError) as error:  # also invalid UTF-8, huge numbers, thousands of brackets
-        raise Blocked("toml-invalid", f"{path} is not valid TOML: {error}", fix=f"edit {path}") from error
+        raise Blocked(
+            "toml-invalid", f"{path} is not valid TOML: {error}", fix=f"correct the syntax of {path}"
+        ) from error
     except OSError as error:
         raise Blocked(
             "file-not-readable",

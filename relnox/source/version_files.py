@@ -126,7 +126,8 @@ def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config
         return packages[0]
     raise Blocked(
         "version-file-without-package",
-        f"{file.file} of [[tool.relnox.version-files]] is not in the folder of a package, and does not name one",
+        f"{file.file} of [[tool.relnox.version-files]] is not in the folder of a package, and has no "
+        "key `package`",
         fix=f'add package = "{packages[0].name}" to that table',
     )
 
@@ -146,7 +147,7 @@ def _read_configured(file: VersionFileConfig, root: Path) -> VersionSource:
         raise Blocked(
             "version-file-without-pattern",
             f"{file.file} of [[tool.relnox.version-files]] requires a pattern (the format of the file is unknown)",
-            fix="add pattern = '…(?P<version>…)…' to it",
+            fix="add pattern = '…(?P<version>…)…' to that table",
         )
     source = VersionSource(kind=kind, file=file.file, key=key, semver=semver, count=file.count)
     try:

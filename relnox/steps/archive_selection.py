@@ -31,7 +31,7 @@ def best_archive(downloads: Iterable[Archive], package: str, python: str) -> Arc
             "wheel-incompatible",
             f"{package}: no file can be installed on this machine: "
             + ", ".join(archive.path.name for archive in downloads),
-            fix="verify on a machine that a wheel supports, or publish an sdist too",
+            fix="verify on a machine that one of the wheels supports, or publish an sdist too",
         )
     return min(candidates, key=lambda candidate: candidate[0])[1]
 

@@ -247,7 +247,7 @@ def missing_provenance_error(index: str, names: Sequence[str]) -> Conflict:
     return Conflict(
         "provenance-missing",
         f"{index} has no provenance of {', '.join(names)} (attestations cannot be added to public files)",
-        fix="publish a new version, or continue without: --attestations best-effort",
+        fix="publish a new version, or continue without provenance: --attestations best-effort",
     )
 
 

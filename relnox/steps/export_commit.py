@@ -101,7 +101,7 @@ class ExportAction(Action[Export]):
         if not self.result.folder.is_dir():
             raise Failed(
                 "project-not-committed",
-                f"project folder is not in commit {self.step.commit[:10]}",
+                f"the project folder is not in commit {self.step.commit[:10]}",
                 fix="commit the project: git add . && git commit",
             )
         return f"exported {self.step.commit[:10]}"

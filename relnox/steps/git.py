@@ -91,7 +91,7 @@ class CommitAction(Action[Commit]):
             raise Failed(
                 "hook-changed-files",
                 "files in the commit differ from the planned content (changed by a commit hook)",
-                fix="exclude the files from the hook, or make it accept them",
+                fix="exclude the files from the hook, or configure it to leave them unchanged",
             )
         changed = self._files_changed_by_hook()
         if changed:
@@ -132,7 +132,7 @@ class CommitAction(Action[Commit]):
             raise Failed(
                 "hook-changed-files",
                 f"{output}a commit hook changed the content of {listing(different)}",
-                fix="exclude the files from the hook, or make it accept them",
+                fix="exclude the files from the hook, or configure it to leave them unchanged",
             )
         self.run.service(Transaction).amend(
             self.step, {name: content for name, content in contents.items() if content is not None}
@@ -270,7 +270,7 @@ class PushAction(Action[Push]):
             raise Failed(
                 "push-incomplete",
                 f"{self.missing[0]} is missing on {self.step.to} after the push",
-                fix=f"check the remote, then rerun the command: git ls-remote {self.step.to}",
+                fix=f"check the remote: git ls-remote {self.step.to}; then rerun the command",
             )
         tags = f" and {counted(len(self.step.tags), 'tag')}" if self.step.tags else ""
         return f"{self.step.to} has the branch{tags}"

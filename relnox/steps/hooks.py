@@ -178,8 +178,10 @@ class RunHookAction(Action[RunHook]):
         if created:
             raise Failed(
                 "hook-created-tag",
-                f"before-bump hook ({self.step.hook.command}) created {listing(created)}, which bump creates",
-                fix=f"remove it from the hook, then: git tag -d {' '.join(created)}",
+                f"the before-bump hook ({self.step.hook.command}) created {listing(created)}, which "
+                "bump creates itself",
+                fix="change the hook so that it creates no tags, then delete them: git tag -d "
+                f"{' '.join(created)}",
             )
 
     def _planned_tags(self) -> Sequence[NewTag]:

@@ -134,7 +134,9 @@ def installer_error(verifying: VerifyInstallAction, ran: Completed) -> RelnoxErr
     except Failed as error:
         if any(text in output for text in _CONNECTION_ERRORS):
             return TryLater(
-                "index-unavailable", error.message, fix="the trusted index does not respond: try again later"
+                "index-unavailable",
+                error.message,
+                fix="rerun the command later (the trusted index does not respond)",
             )
         return error
     raise AssertionError(action)

@@ -157,9 +157,10 @@ class BuildWheelsAction(Action[BuildWheels]):
         if manifest is None or sdist is None or not (self.run.root / output / sdist.filename).is_file():
             raise Failed(
                 "sdist-missing",
-                f"sdist of {package} is missing (no file of a manifest in {output})",
-                fix=f"build it: {fixes.task_command('build-all', '--package', package)}; or download it from "
-                "the job that built it",
+                f"the sdist of {package} is missing (it is not in {output}, or not in its manifest)",
+                fix=f"build it: {fixes.task_command('build-all', '--package', package)}; or download "
+                "it from the job "
+                "that built it",
             )
         head = self.run.git.head() if self.run.git is not None else None
         if manifest.dirty or manifest.commit != head:

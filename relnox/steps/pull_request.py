@@ -91,7 +91,7 @@ class CommitToBranchAction(Action[CommitToBranch]):
             raise Failed(
                 "commit-differs",
                 f"commit {commit[:10]} on {step.branch} does not have the planned files, parent or message",
-                fix=f"git fetch {step.on} {step.branch}; git show {commit[:10]}",
+                fix=f"inspect it: git fetch {step.on} {step.branch} && git show {commit[:10]}",
             )
         signed = ", signed by the forge" if self.result.verified else ""
         return f"{commit[:10]}{signed}"
@@ -176,7 +176,7 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
         if request.state is not forges.PullRequestState.OPEN or not self._is_equal(request):
             raise Conflict(
                 "pull-request-changed",
-                f"pull request {request.number} was changed or closed by someone else meanwhile ({request.url})",
+                f"pull request {request.number} was changed or closed in the meantime ({request.url})",
                 fix=f"review it ({request.url}), then rerun the command",
             )
         self._record_result(request)

@@ -102,7 +102,7 @@ class PushTagsAction(Action[PushTags]):
             raise Failed(
                 "push-incomplete",
                 f"tag {self.missing[0]} is missing on {self.step.to} after the push",
-                fix=f"check the remote, then rerun the command: git ls-remote {self.step.to}",
+                fix=f"check the remote: git ls-remote {self.step.to}; then rerun the command",
             )
         count = len(self.step.tags)
         return (
@@ -145,7 +145,7 @@ class PushTagsAction(Action[PushTags]):
         if not is_related and not git.is_shallow():
             raise Conflict(
                 "tag-exists",
-                f"tag {tag} is to be on commit {commit[:10]}, but {self.step.to} has it on {other[:10]} "
+                f"tag {tag} must be on commit {commit[:10]}, but {self.step.to} has it on {other[:10]} "
                 "(on another branch)",
                 fix=f"if it is wrong on {self.step.to}, delete it: git push {self.step.to} "
                 f"--delete refs/tags/{tag}",
@@ -164,6 +164,7 @@ class PushTagsAction(Action[PushTags]):
         return Failed(
             "push-rejected",
             f"{self.step.to} rejected {listing(self.missing)}:\n{output}",
-            fix="allow this account or job to create tags (docs/auto-tag.md has the permissions), then rerun the "
+            fix="allow this account or job to create tags (see docs/auto-tag.md for the "
+            "permissions), then rerun the "
             "command",
         )

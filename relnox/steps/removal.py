@@ -113,6 +113,6 @@ class ClearIndexAction(Action[ClearIndex]):
             raise Failed(
                 "index-not-cleared",
                 f"{self.step.index} still has files after it was cleared (another process uploads to it)",
-                fix="end the other process, then rerun the command",
+                fix="stop the other process, then rerun the command",
             )
         return "the index is empty"

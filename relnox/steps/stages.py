@@ -121,7 +121,7 @@ def _deciding_error(task: str, outcome: Outcome) -> RelnoxError:
             return error
     failure = Failed(
         "stage-failed",
-        f"{task} ended with exit code {outcome.exit_code.value}",
+        f"{task} failed with exit code {outcome.exit_code.value}",
         fix="fix the errors above, then rerun the command",
     )
     failure.exit_code = outcome.exit_code

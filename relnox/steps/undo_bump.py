@@ -64,7 +64,7 @@ class UndoBumpAction(Action[UndoBump]):
         if left := self._find_remaining():
             raise Failed(
                 "undo-incomplete",
-                f"{left} still exists",
+                f"{left} remains after the bump was undone",
                 fix="rerun the command; if it fails again, check: git status, git log -1, git tag --list",
             )
         return f"{counted(len(self.step.edits), 'file')} restored"

@@ -56,7 +56,7 @@ class WriteManifestAction(Action[WriteManifest]):
         if missing == needs.keys():
             raise Failed(
                 "nothing-built",
-                "no package was built completely: the manifest is not written",
+                "no package was built completely; no manifest was written",
                 fix="fix the first failure above, then rerun the command",
             )
         order = [name for wave in core.graph.waves(needs) for name in wave if name not in missing]

@@ -24,7 +24,7 @@ def check_url(url: str) -> None:
         raise Failed(
             "url-invalid",
             f"the URL {quote_url(url)} {problem}",
-            fix="correct it in the settings; if the index lists it or redirects to it, report it to the index",
+            fix="correct it in the settings; if it comes from the index, report it to the index operator",
         )
 
 

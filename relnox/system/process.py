@@ -66,7 +66,7 @@ class Completed(Record):
             status = f"signal {-self.returncode}" if self.returncode < 0 else f"status {self.returncode}"
             raise Failed(
                 "program-failed",
-                f"{what} ended with {status}" + (f":\n{tail}" if tail else ""),
+                f"{what} failed with {status}" + (f":\n{tail}" if tail else ""),
                 fix=fix or f"reproduce it: {shlex.join(self.argv)}",
             )
         return self
@@ -141,7 +141,7 @@ def run(  # noqa: PLR0913 - the options of a process
     if expired.is_set():
         raise Failed(
             "program-timeout",
-            f"{words[0]} did not end within {timeout:g} s",
+            f"{words[0]} timed out after {timeout:g} s",
             fix=f"reproduce it: {shlex.join(words)}",
         )
     return Completed(words, child.returncode, output.getvalue())

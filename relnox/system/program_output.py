@@ -54,8 +54,8 @@ def output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newlin
                 if total > _MAX_OUTPUT:
                     raise Failed(
                         "program-output-too-long",
-                        f"{words[0]} printed more than {_MAX_OUTPUT >> 20} million characters, and was ended",
-                        fix=f"let it print less; reproduce it: {shlex.join(words)}",
+                        f"{words[0]} printed more than {_MAX_OUTPUT >> 20} million characters, and was killed",
+                        fix=f"make it print less; to reproduce: {shlex.join(words)}",
                     )
                 first, *lines = text.split("\n")
                 waiting.append(first)

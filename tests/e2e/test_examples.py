@@ -142,7 +142,7 @@ def test_tests_must_pass_before_publishing(tmp_path: Path, monkeypatch: pytest.M
         assert run_front_end("nox", root, "build-all").code == 0
         ended = python(root, "-m", "nox", "-s", "publish", "--", "--index", "own", "--yes")
         assert ended.returncode == 1
-        assert "before-publish hook (nox -s tests) ended with status 1" in ended.stderr
+        assert "before-publish hook (nox -s tests) failed with status 1" in ended.stderr
         assert list(index.uploads) == []
         write(root, {"src/weather/__init__.py": good})
         commit_all(root, "Fix it")

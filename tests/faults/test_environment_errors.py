@@ -41,7 +41,7 @@ if os.geteuid() == 0:  # root may write anywhere: without these two capabilities
 """
 ONE_TEMPORARY_FOLDER = "import os, tempfile\ntempfile._candidate_tempdir_list = lambda: [os.environ['TMPDIR']]\n"
 TOO_LONG = "x" * 300
-DENIED = "fix: grant write permission, or work in a copy of the project, then rerun the command"
+DENIED = "fix: grant read and write permission, or work in a copy of the project, then rerun the command"
 
 
 @pytest.fixture

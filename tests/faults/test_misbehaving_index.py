@@ -81,7 +81,7 @@ MODES = {
     "truncated": Mode([Rule(faults.Truncate(size=100), tries=[1])], (4, 4), "has a different", heals=False),
     "burned": Mode([Rule(faults.NAME_RESERVED, tries=[1])], (4, 4), "publish it as 1.0.1"),
     "old release": Mode([Rule(faults.OLD_RELEASE, tries=[1])], (4, 4), "1.0.post1"),
-    "read-only": Mode([Rule(faults.READ_ONLY)], (5, 5), "accepts no uploads at present"),
+    "read-only": Mode([Rule(faults.READ_ONLY)], (5, 5), "does not accept uploads at the moment"),
     "bad credentials": Mode([Rule(faults.REJECTED)], (1, 1), "rejected the credentials"),
     "too large": Mode([Rule(faults.TOO_LARGE, tries=[1])], (2, 2), "too large"),
     "redirect": Mode([Rule(faults.redirect("http://127.0.0.1:9/legacy/"))], (1, 1), "redirects uploads to"),

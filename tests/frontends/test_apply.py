@@ -213,7 +213,7 @@ def test_a_file_that_is_no_plan_is_refused(root: Path, tmp_path: Path, change: A
     [
         ((), "apply requires a plan file [plan-file-missing]"),
         (("nowhere.json",), "nowhere.json cannot be read: No such file or directory [plan-file-missing]"),
-        (("a", "b"), "relnox apply takes one word (PLAN), not 2: a, b [option-invalid]"),
+        (("a", "b"), "relnox apply takes one argument (PLAN), not 2: a, b [option-invalid]"),
         (("",), "relnox apply PLAN = '' is not valid: it names no file [value-invalid]"),
     ],
 )

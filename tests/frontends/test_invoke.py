@@ -244,7 +244,7 @@ def test_a_switch_has_three_states(
         ),
         (
             "build-all --strict --no-strict",
-            "--strict and --no-strict exclude each other [options-conflict]",
+            "--strict cannot be used with --no-strict [options-conflict]",
             "remove --strict or --no-strict",
         ),
     ],
@@ -390,29 +390,29 @@ def test_a_failed_task_runs_nothing_after_it(project: Path) -> None:
         (
             'pre={"bump": [before]}, post={"bump": "after"}',
             (
-                "error: post of bump is not of the right type: 'after' [value-invalid]\n"
+                "error: post of bump has the wrong type: 'after' [value-invalid]\n"
                 'fix: write it like post={"bump": [announce]}\n'
             ),
         ),
         (
             'defaults={"publish": {"yes": True}}',
             (
-                "error: defaults set yes for publish, but it is set on the command line only "
+                "error: defaults set yes for publish, but it can only be set on the command line "
                 "[command-line-only]\nfix: remove yes from defaults\n"
             ),
         ),
         (
             "name=5",
-            'error: 5 is not the name of a collection [value-invalid]\nfix: write it like name="release"\n',
+            'error: 5 is not a valid collection name [value-invalid]\nfix: write it like name="release"\n',
         ),
         (
             "name=''",
-            "error: '' is not the name of a collection [value-invalid]\nfix: write it like name=\"release\"\n",
+            "error: '' is not a valid collection name [value-invalid]\nfix: write it like name=\"release\"\n",
         ),
         (
             'pre={"bump": ["before"]}',
             (
-                "error: pre of bump is not of the right type: ['before'] [value-invalid]\n"
+                "error: pre of bump has the wrong type: ['before'] [value-invalid]\n"
                 'fix: write it like pre={"bump": [lint]}\n'
             ),
         ),

@@ -272,27 +272,27 @@ def test_add_without_names_adds_all(project: Path) -> None:
         ),
         (
             'add("publish", defaults={"publish": {"yes": True}})',
-            "defaults set yes for publish, but it is set on the command line only [command-line-only]",
+            "defaults set yes for publish, but it can only be set on the command line [command-line-only]",
             "remove yes from defaults",
         ),
         (
             'add("bump", defaults={"bump": {"project": "other"}})',
-            "defaults set project for bump, but it is set on the command line only [command-line-only]",
+            "defaults set project for bump, but it can only be set on the command line [command-line-only]",
             "remove project from defaults",
         ),
         (
             'add("bump", requires={"bump": [5]})',
-            "requires of bump is not of the right type: [5] [value-invalid]",
+            "requires of bump has the wrong type: [5] [value-invalid]",
             'write it like requires={"bump": ["tests"]}',
         ),
         (
             'add("bump", tags={"bump": ("local", None)})',
-            "tags of bump is not of the right type: ('local', None) [value-invalid]",
+            "tags of bump has the wrong type: ('local', None) [value-invalid]",
             'write it like tags={"bump": ["local"]}',
         ),
         (
             'add("bump", defaults={"bump": {1: 2}})',
-            "defaults of bump is not of the right type: {1: 2} [value-invalid]",
+            "defaults of bump has the wrong type: {1: 2} [value-invalid]",
             'write it like defaults={"bump": {"part": "auto"}}',
         ),
         (
@@ -315,17 +315,17 @@ def test_add_without_names_adds_all(project: Path) -> None:
         ),
         (
             'add("bump", requires={"bump": "tests"})',
-            "requires of bump is not of the right type: 'tests' [value-invalid]",
+            "requires of bump has the wrong type: 'tests' [value-invalid]",
             'write it like requires={"bump": ["tests"]}',
         ),
         (
             'add("bump", defaults={"bump": 5})',
-            "defaults of bump is not of the right type: 5 [value-invalid]",
+            "defaults of bump has the wrong type: 5 [value-invalid]",
             'write it like defaults={"bump": {"part": "auto"}}',
         ),
         (
             'add("bump", names={"bump": ""})',
-            "names of bump is not of the right type: '' [value-invalid]",
+            "names of bump has the wrong type: '' [value-invalid]",
             'write it like names={"bump": "version"}',
         ),
         (

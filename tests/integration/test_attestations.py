@@ -301,7 +301,7 @@ def test_a_public_file_without_attestation_is_named_with_the_ways_out(
     ran = run(tmp_path, open_index, "--attestations", "required", token=True)
     assert ran.code == 4, ran.text
     assert f"has no provenance of {', '.join(names)}" in ran.text
-    assert "publish a new version, or continue without: --attestations best-effort" in ran.text
+    assert "publish a new version, or continue without provenance: --attestations best-effort" in ran.text
     assert not provenance(open_index, "agents")
     ran = run(tmp_path, open_index, "--attestations", "best-effort", token=True)
     assert ran.code == 0, ran.text

@@ -253,7 +253,7 @@ def test_a_version_file_outside_all_packages_is_blocked_except_in_lockstep(tmp_p
     files, declared = {"docs/x.txt": "x 1.0.0\n"}, place("docs/x.txt", pattern="x (?P<version>.*)")
     said = run_blocked_bump(bump, several(tmp_path / "many", dict(files), declared), "--all", "--part", "minor")
     assert (
-        "docs/x.txt of [[tool.relnox.version-files]] is not in the folder of a package, and does not name one"
+        "docs/x.txt of [[tool.relnox.version-files]] is not in the folder of a package, and has no key `package`"
         in said
     )
     assert 'package = "a"' in said

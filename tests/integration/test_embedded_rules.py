@@ -166,4 +166,4 @@ def test_a_name_that_looks_like_another_one_is_refused(index: ControlledIndex, t
 def test_the_digest_is_compared_before_anything_is_judged(index: ControlledIndex, tmp_path: Path) -> None:
     status, text = send(index, make_wheel(tmp_path, "demo", "1.0"), sha256_digest="0" * 64)
     assert status == 400
-    assert "arrived with sha256" in text
+    assert "has sha256" in text

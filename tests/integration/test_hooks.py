@@ -132,7 +132,9 @@ def test_a_check_that_creates_the_planned_tag_stops_the_bump(tmp_path: Path) -> 
     head = git(root, "rev-parse", "HEAD")
     ran = run_in_process(root, "bump", "minor", "--commit", "--tag")
     assert ran.code == 2, ran.text
-    assert "before-bump hook (git tag v1.1) created v1.1, which bump creates [hook-created-tag]" in ran.err
+    assert (
+        "the before-bump hook (git tag v1.1) created v1.1, which bump creates itself [hook-created-tag]" in ran.err
+    )
     assert "git tag -d v1.1" in ran.err
     assert (git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")) == (head, "")
 

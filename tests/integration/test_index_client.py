@@ -513,7 +513,7 @@ def test_a_read_only_index_is_not_an_error_of_credentials(text: str, tmp_path: P
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (403, {}, text.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
-        with pytest.raises(TryLater, match="accepts no uploads at present") as later:
+        with pytest.raises(TryLater, match="does not accept uploads at the moment") as later:
             upload_file(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
     assert not isinstance(later.value, network.TransientError)
 

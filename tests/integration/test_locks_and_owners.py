@@ -205,7 +205,7 @@ def test_a_failing_tool_is_reported_and_nothing_is_bumped(
     tools.install("poetry", "pdm")
     tools.install(broken, broken=True)
     said = run_blocked_bump(bump, locked(tmp_path / "many"), *MAJOR, *COMMIT, "--lock", code=2)
-    assert f"{broken} ended with status 3" in said
+    assert f"{broken} failed with status 3" in said
     assert "| The requirements have no solution" in said
     folder = "libs/poem" if broken == "poetry" else "libs/pedal"
     assert f"reproduce it: cd {folder} && {broken} lock; without --lock the lock file is not updated" in said

@@ -90,7 +90,7 @@ def test_a_git_that_is_killed_is_an_error_and_the_next_query_starts_another(
     reader.object_ids(["HEAD"])
     child_of(reader).send_signal(signal.SIGKILL)
     child_of(reader).wait()
-    with pytest.raises(Failed, match="git cat-file ended unexpectedly"):
+    with pytest.raises(Failed, match="git cat-file exited unexpectedly"):
         reader.object_ids(["HEAD"])
     assert reader.object_ids(["HEAD"]) == [git(root, "rev-parse", "HEAD")]
 

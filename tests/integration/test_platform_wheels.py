@@ -662,7 +662,7 @@ BAD = {
     ],
     "wrong version": ["version is 2.0, but 1.0 was planned"],
     "damaged": ["files listed in RECORD are missing: demo_app/py.typed"],
-    "fails": [f"cibuildwheel for {LINUX_JOB} ended with status 3", "| cibuildwheel was here"],
+    "fails": [f"cibuildwheel for {LINUX_JOB} failed with status 3", "| cibuildwheel was here"],
 }
 
 
@@ -678,7 +678,7 @@ def test_unexpected_wheels_reject_the_whole_job(case: str, root: Path, monkeypat
 
 
 def test_wheels_are_built_only_from_an_sdist_of_the_manifest(root: Path) -> None:
-    nothing = "sdist of demo-app is missing (no file of a manifest in dist)"
+    nothing = "the sdist of demo-app is missing (it is not in dist, or not in its manifest)"
 
     def refused(said: str) -> None:
         ran = build_all(root, "--wheels", LINUX_JOB)

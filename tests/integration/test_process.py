@@ -85,5 +85,5 @@ def test_files_that_a_program_makes_have_the_permissions_that_are_asked_for(tmp_
 
 
 def test_a_program_that_takes_too_long_is_ended() -> None:
-    with pytest.raises(Failed, match=r"did not end within 0\.2 s"):
+    with pytest.raises(Failed, match=r"timed out after 0\.2 s"):
         process.run(python(f"import time; time.sleep({SECONDS})"), timeout=0.2)

@@ -80,7 +80,7 @@ def test_an_error_names_the_proxy_and_the_variable(variable: str, monkeypatch: p
 @pytest.mark.parametrize(
     ("answer", "reason", "kind"),
     [
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "(407: login required)", Failed),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "(407: proxy authentication required)", Failed),
         (b"HTTP/1.1 403 Forbidden\r\n\r\n", "(the proxy responded 403)", TransientError),
         (b"HTTP/1.1 502 \x1b[31m\r\n\r\n", "(the proxy responded 502)", TransientError),
         (b"", "(RemoteDisconnected)", TransientError),
@@ -137,7 +137,7 @@ def test_a_proxy_is_used_and_logged_in_to(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_an_invalid_proxy_is_an_error_without_retries(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)
-    with pytest.raises(Failed, match=r"^HTTPS_PROXY is not the URL of a proxy \(needed for index") as failed:
+    with pytest.raises(Failed, match=r"^HTTPS_PROXY is not a valid proxy URL \(needed for index") as failed:
         network.get(AWAY.replace("http:", "https:"))
     assert not isinstance(failed.value, TransientError)
     assert "sesame" not in failed.value.message

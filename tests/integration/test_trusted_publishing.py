@@ -130,7 +130,7 @@ def test_an_identity_token_used_by_an_earlier_command_is_an_error(
     token(found(index, variables), "core")
     with pytest.raises(Failed, match="has already accepted the identity token") as failed:
         token(found(index, variables), "core")
-    assert "publish all packages with one command of the job" in (failed.value.fix or "")
+    assert "publish all packages with one command in the job" in (failed.value.fix or "")
 
 
 def test_a_mint_that_failed_is_tried_with_another_identity(
@@ -148,7 +148,12 @@ def test_a_mint_that_failed_is_tried_with_another_identity(
 @pytest.mark.parametrize(
     ("code", "kind", "message", "remedy"),
     [
-        ("invalid-publisher", Blocked, "has no publisher for core for this job", "compare owner, repository"),
+        (
+            "invalid-publisher",
+            Blocked,
+            "has no trusted publisher for core for this job",
+            "compare owner, repository",
+        ),
         ("invalid-publisher", Blocked, "workflow_ref: acme/demo/.github", "with the project name core"),
         ("invalid-pending-publisher", Blocked, "pending publisher for core", "existing project"),
         ("invalid-reuse-token", Failed, "has already accepted the identity token", "rerun the job"),
@@ -253,7 +258,7 @@ def publish(root: Path, index: Trusting | ControlledIndex) -> RunResult:
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("invalid-publisher", "own has no publisher for {name} for this job"),
+        ("invalid-publisher", "own has no trusted publisher for {name} for this job"),
         ("invalid-pending-publisher", "the pending publisher for {name} on own cannot create the project"),
     ],
 )

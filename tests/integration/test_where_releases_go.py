@@ -242,7 +242,7 @@ def test_a_pending_publisher_with_another_name_is_an_error(
         ran = releases.publish(root, index)
     assert ran.code == 1, ran.text
     assert "project demo does not exist on" in ran.err
-    assert "needs a pending publisher with the project name demo, not older than 30 days" in ran.err
+    assert "add a pending publisher with the project name demo (not older than 30 days)" in ran.err
 
 
 def test_ignored_variables_are_noted_before_any_upload(

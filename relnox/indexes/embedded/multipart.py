@@ -21,7 +21,7 @@ _PADDING_LIMIT = 1 << 8
 _FIELDS_LIMIT = 1 << 24
 _PARTS_LIMIT = 10_000
 _BOUNDARY_LIMIT = 70
-_HINT = "follow the upload API: multipart/form-data with one file in the field content"
+_HINT = "send multipart/form-data with one file in the field `content` (see the upload API)"
 
 
 class Readable(Protocol):
@@ -112,7 +112,7 @@ def _delimiter(boundary: str) -> bytes:
         Blocked: The boundary is not valid.
     """
     if not (boundary.isascii() and 0 < len(boundary) <= _BOUNDARY_LIMIT):
-        raise Blocked("form-invalid", f"{boundary!r} is not a valid boundary of a form", fix=_HINT)
+        raise Blocked("form-invalid", f"{boundary!r} is not a valid multipart boundary", fix=_HINT)
     return b"\r\n--" + boundary.encode("ascii")
 
 
@@ -122,7 +122,7 @@ def _closes(scanner: _Scanner) -> bool:
     after = scanner.rest()[2:] if closes else scanner.take(b"\r\n", limit=_PADDING_LIMIT)
     # Only whitespace may follow: other text shows that the boundary occurs in the file.
     if after.strip() or len(after) > _PADDING_LIMIT:
-        raise Blocked("form-invalid", "unexpected data after a boundary of the form", fix=_HINT)
+        raise Blocked("form-invalid", "unexpected data after a multipart boundary", fix=_HINT)
     return closes
 
 
@@ -195,5 +195,5 @@ class _Scanner:
         """Read a chunk of the stream, which must not have ended."""
         chunk = self._body.read(_CHUNK)
         if not chunk:
-            raise Blocked("form-invalid", "the form ends before its last boundary", fix=_HINT)
+            raise Blocked("form-invalid", "the form ends before its closing boundary", fix=_HINT)
         return chunk

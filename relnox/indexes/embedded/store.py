@@ -63,7 +63,7 @@ class Store:
             raise Blocked(
                 "index-folder-not-usable",
                 f"{folder} cannot be used for the embedded index: {error.strerror}",
-                fix="use a folder with write permission",
+                fix="use a folder that you can write to",
             ) from error
         except Blocked as error:
             raise Blocked(

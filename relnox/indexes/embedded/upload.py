@@ -87,7 +87,7 @@ def _checked_filename(form: Form) -> str:
         Blocked: The name is not valid, or does not match the project and version in the form.
     """
     if form.filename is None:
-        raise Blocked("upload-rejected", "the form has no file in the field content")
+        raise Blocked("upload-rejected", "the form has no file in the field `content`")
     project, version = identify(form.filename)
     name, declared = form.required("name"), form.required("version")
     try:
@@ -100,7 +100,7 @@ def _checked_filename(form: Form) -> str:
         raise Blocked(
             "upload-rejected",
             f"{form.filename} was sent as {name} {declared}, but its file name says {project} {version}",
-            fix="do not rename built files",
+            fix="upload the file with the name that the build gave it",
         )
     return form.filename
 
@@ -113,6 +113,6 @@ def _check_digests(form: Form, filename: str, incoming: IncomingFile) -> None:
         if expected is not None and expected.lower() != digests[algorithm]:
             raise Blocked(
                 "upload-rejected",
-                f"{filename} arrived with {algorithm} {digests[algorithm]}, but was sent as {expected!a}",
+                f"{filename} has {algorithm} {digests[algorithm]}, but the form declares {expected!a}",
                 fix="upload the file again",
             )

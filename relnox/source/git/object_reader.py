@@ -82,7 +82,7 @@ def _query(child: subprocess.Popen[bytes], revisions: Sequence[str]) -> list[str
     if not all(answers):
         raise Failed(
             "program-failed",
-            "git cat-file ended unexpectedly",
+            "git cat-file exited unexpectedly",
             fix="rerun the command; if that does not help, check the repository: git fsck",
         )
     return [None if answer.endswith(b" missing\n") else answer.decode().rstrip("\n") for answer in answers]

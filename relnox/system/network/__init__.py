@@ -199,7 +199,7 @@ def _redirect_target(url: str, location: str) -> str:
         raise Failed(
             "redirect-invalid",
             f"{host_of(url)} redirects to {quote_url(location)} (not a valid URL)",
-            fix="check the URL of the index, or report it to the index",
+            fix="check the URL of the index, or report it to the index operator",
         ) from error
     return target
 
@@ -211,5 +211,5 @@ def _check_encryption(url: str, target: str) -> None:
         raise Failed(
             "redirect-not-encrypted",
             f"{host_of(url)} redirects to {host_of(target)} over http, which is not encrypted",
-            fix="report it to the index: files are downloaded over https only",
+            fix="report it to the index operator: files are downloaded over https only",
         )

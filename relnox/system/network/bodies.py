@@ -217,7 +217,7 @@ def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, hos
         raise Failed(
             "response-encoding-unsupported",
             f"the {limit.kind} of {host} is compressed with {encoding[:20]!a} (only gzip was requested)",
-            fix="configure the server, or the proxy before it, to honor Accept-Encoding",
+            fix="configure the server, or the proxy in front of it, to honor Accept-Encoding",
         )
     import zlib
 

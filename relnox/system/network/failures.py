@@ -101,7 +101,7 @@ def proxy_login_required(host: str, proxy: Proxy) -> Failed:
     """Return the error for a proxy that rejects requests without a login."""
     return Failed(
         "proxy-login-required",
-        f"cannot connect to {host}{through_proxy(proxy)} (407: login required)",
+        f"cannot connect to {host}{through_proxy(proxy)} (407: proxy authentication required)",
         fix=f"set {proxy.variable} to http://USER:PASSWORD@HOST:PORT, or add {host} to NO_PROXY",
     )
 

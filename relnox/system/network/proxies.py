@@ -59,7 +59,7 @@ def proxy_for(url: str) -> Proxy | None:
     if proxy is None or not host or proxy.scheme not in _SCHEMES or not value.isprintable() or " " in value:
         raise Failed(
             "proxy-invalid",
-            f"{variable} is not the URL of a proxy (needed for {parts.hostname})",
+            f"{variable} is not a valid proxy URL (needed for {parts.hostname})",
             fix=f"set {variable} to http://HOST:PORT, or unset it",
         )
     if proxy.password and value not in _passwords:
@@ -86,5 +86,5 @@ def _require_socks(variable: str) -> None:
         raise Failed(
             "socks-support-missing",
             f"{variable} sets a SOCKS proxy, which needs the package PySocks (not installed)",
-            fix=f"{fixes.install_command('requests[socks]')}, or set it to http://HOST:PORT",
+            fix=f"{fixes.install_command('requests[socks]')}, or set {variable} to http://HOST:PORT",
         ) from None
