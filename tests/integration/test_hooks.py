@@ -120,7 +120,7 @@ def test_a_failing_check_before_a_bump_stops_it(tmp_path: Path) -> None:
     root = project(tmp_path / "home", hook("before-bump", run='["python", "-c", "raise SystemExit(3)"]'))
     ran = run_in_process(root, "bump", "--part", "minor", "--commit")
     assert (ran.code, git(root, "status", "--porcelain")) == (2, "")
-    assert "ended with status 3" in ran.err
+    assert "failed with status 3" in ran.err
     assert "[hook-failed]" in ran.err
     assert "settings in [[tool.relnox.hooks.before-bump]]; then rerun the command" in ran.err
     assert run_in_process(root, "bump", "--abort").code == 1  # nothing is left of it

@@ -46,7 +46,7 @@ PLAN = Plan(
     tables=(Table(title="Bumps", columns=("package", "to"), rows=(("demo", "2"),)),),
 )
 ERROR = Failed(
-    "git-push-failed", "git push ended with status 1:\n  | ::set-env name=PATH::evil", fix="ask\nthe admin"
+    "git-push-failed", "git push failed with status 1:\n  | ::set-env name=PATH::evil", fix="ask\nthe admin"
 )
 RESULTS = (
     StepFinished(EDIT, Status.SKIPPED, "the files are already edited", 0.0),
@@ -77,7 +77,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "SKIPPED edit pyproject.toml",
         "        the files are already edited",
         "FAILED  push main, v2 to origin atomically (1.2 s)",
-        "        git push ended with status 1 [git-push-failed]:",
+        "        git push failed with status 1 [git-push-failed]:",
         "          | ::set-env name=PATH::evil",
         "        fix: ask",
         "          the admin",
@@ -172,7 +172,7 @@ def test_github_groups_and_annotates_and_lets_no_command_through(
     annotation = next(line for line in lines if line.startswith("::error "))
     assert annotation == (
         "::error title=push main%2C v2 to origin atomically%3A git-push-failed::"
-        "git push ended with status 1:%0A  | ::set-env name=PATH::evil"
+        "git push failed with status 1:%0A  | ::set-env name=PATH::evil"
     )
     groups = [line for line in lines if line.startswith(("::group::", "::endgroup::"))]
     assert groups == [
