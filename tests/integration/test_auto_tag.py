@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
@@ -664,6 +665,9 @@ def test_a_run_that_is_killed_anywhere_is_finished_by_the_same_command(root: Pat
 
 # --- runs of workflows
 
+REQUESTS = 12
+"""The limit of the number of requests that start the runs of two tags."""
+
 
 @pytest.fixture(params=[GitHubServer, GitLabServer])
 def forge(
@@ -690,6 +694,7 @@ def test_each_tag_starts_one_run(root: Path, forge: ForgeServer) -> None:
     assert ran.code == 0, ran.text
     assert sorted(dispatched(forge)) == ["core-v1.1.0", "vespa-v1.1.0"]
     assert all(f"run {run.id}" in ran.err for run in forge.runs)
+    assert len(forge.names()) <= REQUESTS
     again = tag(root, "--dispatch", "release.yml")
     assert again.code == 0, again.text
     assert len(dispatched(forge)) == 2
@@ -708,6 +713,31 @@ def test_a_run_that_the_push_started_is_enough(root: Path, forge: ForgeServer) -
     forge.add_run("refs/tags/core-v1.1.0", commit, event="push")
     assert tag(root, "--dispatch", "release.yml").code == 0
     assert dispatched(forge) == []
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("number", range(REQUESTS))
+def test_killed_at_any_request_each_tag_starts_one_run(
+    root: Path, forge: ForgeServer, number: int, stored: bool
+) -> None:
+    commit = merged(root, "1.1.0", "core", "vespa")
+    forge.fail("", Reply(502), stored=stored, skip=number, delay=3.0)
+    words = [sys.executable, "-m", "relnox", "auto-tag", "--project", str(root), "--dispatch", "release.yml"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while len(forge.names()) <= number and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+    forge.faults.clear()
+    if len(forge.names()) <= number:
+        assert process.returncode == 0  # the run has fewer requests
+    else:
+        assert process.returncode == -signal.SIGKILL
+    ran = tag(root, "--dispatch", "release.yml")
+    assert ran.code == 0, ran.text
+    assert sorted(dispatched(forge)) == ["core-v1.1.0", "vespa-v1.1.0"]
+    assert {name for name, target in tags_of(root).items() if target == commit} == {"core-v1.1.0", "vespa-v1.1.0"}
 
 
 def test_a_run_is_left_to_the_faster_run(root: Path, forge: ForgeServer) -> None:

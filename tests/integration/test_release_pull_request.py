@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -406,21 +405,25 @@ def test_any_answer_may_be_lost(root: Path, forge: ForgeServer, number: int) -> 
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("number", range(1, 5))
-def test_killed_while_a_change_is_on_its_way(root: Path, github: GitHubServer, number: int) -> None:
-    names = ("POST /git/trees", "POST /git/commits", "POST /git/refs", "POST /pulls")
-    github.fail(names[number - 1], Reply(502), stored=True, delay=5.0)
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("number", range(REQUESTS))
+def test_killed_at_any_request(root: Path, forge: ForgeServer, number: int, stored: bool) -> None:
+    forge.fail("", Reply(502), stored=stored, skip=number, delay=5.0)
     words = (sys.executable, "-m", "relnox", "bump", "minor", "--pull-request", "--project", str(root))
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
-        while names[number - 1] not in github.names() and time.monotonic() < deadline:
+        while len(forge.names()) <= number and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
-    assert names[number - 1] in github.names()
+        process.kill()
+    forge.faults.clear()
+    if len(forge.names()) <= number:
+        assert process.returncode == 0  # the run has fewer requests
+    else:
+        assert process.returncode == -signal.SIGKILL
     ran = propose(root)
     assert ran.code == 0, ran.text
-    is_proposed(github, root)
-    assert len(github.pull_requests) == 1
+    is_proposed(forge, root)
+    assert len(forge.pull_requests) == 1
 
 
 # --- merged ----------------------------------------------------------------------------------------
