@@ -619,6 +619,6 @@ def test_a_post_release_that_was_set_by_hand_is_not_silent(tmp_path: Path, bump:
     assert "no file changes: --commit --tag releases what is there" in ran.text
     ran = bump(root, "--part", "auto", "--commit")
     assert ran.code == 1, ran.text
-    assert "fix: to tag the present version: add --tag" in ran.text
+    assert "fix: add --tag to tag the current version" in ran.text
     assert bump(root, "--part", "auto", "--commit", "--tag").code == 0
     assert git(root, "tag", "--points-at", "HEAD") == "v1.9.0.post0"

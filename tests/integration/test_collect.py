@@ -424,7 +424,7 @@ def test_a_wheel_pattern_without_a_match_is_a_problem(root: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "--from is missing: no folder of a build job is given"),
+        ((), "--from is required (no folder of a build job was given)"),
         (("--from", "nowhere"), "nowhere is not a folder"),
         (("--from", "fast"), "neither fast nor a folder in it has a manifest.json"),
     ],

@@ -109,7 +109,7 @@ def test_a_run_without_a_usable_number_is_a_problem(
 @pytest.mark.parametrize("options", [("--part", "patch"), ("--part", "auto"), ("--pre", "rc"), ("--to", "2.0")])
 def test_only_development_versions_have_a_source(demo: Path, bump: Bump, options: tuple[str, ...]) -> None:
     said = run_blocked_bump(bump, demo, *options, "--from", "time")
-    assert "--from time numbers development versions only [option-missing]" in said
+    assert "--from time only numbers development versions [option-missing]" in said
 
 
 def test_a_version_below_the_last_release_is_blocked(

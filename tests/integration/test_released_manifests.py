@@ -59,7 +59,7 @@ def only_top(document: Document) -> None:
         ),
         (lambda document: document["needs"].update(core=["top"], top=["core"]), "in a cycle: "),
         (lambda document: document["needs"].update(core=["core"]), "in a cycle: core -> core"),
-        (lambda document: document["artifacts"].clear(), "lists no file"),
+        (lambda document: document["artifacts"].clear(), "lists no files"),
     ],
     ids=["package", "version", "circle", "itself", "empty"],
 )
@@ -82,7 +82,7 @@ def test_a_package_that_was_not_built_is_not_called_published(index: ControlledI
         releases.publish(root, index, "--package", "core"),
         run_front_end("relnox", root, "verify-install", "--from", "dist", "--package", "core"),
     ):
-        refuses(ran, r"dist/manifest\.json has no file of core")
+        refuses(ran, r"dist/manifest\.json lists no files of core")
 
 
 def test_a_manifest_in_another_encoding_is_refused(index: ControlledIndex, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def check_options(options: Options) -> None:
     """
     if options.from_ is not None and options.part != "dev":
         raise Blocked(
-            "option-missing", f"--from {options.from_} numbers development versions only", fix="add --part dev"
+            "option-missing", f"--from {options.from_} only numbers development versions", fix="add --part dev"
         )
 
 
@@ -99,7 +99,7 @@ def _count_distances(project: Project, remote: RemoteState) -> DevNumbers:
         raise Blocked(
             "not-a-git-repository",
             "--from distance needs a git repository with a commit",
-            fix="--from time",
+            fix="use --from time",
         )
     from relnox.commands.shared.release_branch import find_release_branch
 

@@ -54,7 +54,7 @@ def check_options(options: Options) -> None:
     if not options.tag:
         raise Blocked(
             "option-missing",
-            "--then-dev needs --tag (auto-tag would not see the release under the commit that follows)",
+            "--then-dev needs --tag (once the next commit exists, auto-tag cannot tag the release)",
             fix="add --commit --tag, or pass --no-then-dev",
         )
 

@@ -118,7 +118,7 @@ def _check_versions(
                     "hook-changed-version",
                     f"edit-bump hook ({step.hook.command}) changed the version of {bump.package.name} in "
                     f"{location.file}",
-                    fix="let it leave that version as it is",
+                    fix="change the hook so that it does not edit that version",
                 )
 
 

@@ -61,7 +61,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
         yield core.plan.Problem(
             code="nothing-to-commit",
             message="nothing to commit (no file changes)",
-            fix="to tag the present version: add --tag" if is_kept else "choose another version",
+            fix="add --tag to tag the current version" if is_kept else "choose another version",
         )
 
 

@@ -77,7 +77,7 @@ def _file_problems(new: NewBump, target: Target, options: Options) -> Iterator[P
             code="tree-dirty",
             message=f"files to edit have uncommitted changes, which would be in the pull request: "
             f"{core.text.listing(changed)}",
-            fix="git stash, or commit and push them",
+            fix="commit and push them, or run: git stash",
         )
     if not files and new.decision.bumps:
         yield core.plan.Problem(

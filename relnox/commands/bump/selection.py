@@ -101,7 +101,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
             "nothing-to-commit",
             f"--pull-request has nothing to commit here (the version comes from tags: "
             f"{observation.selected[0].source.text})",
-            fix="tag instead: leave --pull-request out, and add --tag",
+            fix="leave --pull-request out, and add --tag",
         )
     if tags_only and not options.tag:
         provider = observation.selected[0].source.text
@@ -118,7 +118,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
         raise Blocked(
             "not-a-git-repository",
             "--part auto needs a git repository (it reads the history)",
-            fix="--part major, minor or patch",
+            fix="use --part major, --part minor or --part patch",
         )
     reads_tags = options.part == "auto" and not options.package and observation.state is not None
     if reads_tags and observation.state is not None and not observation.known_tags.prefixes:

@@ -54,14 +54,18 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
         return _resume(earlier.interrupted, earlier, options)
     if options.abort:
         raise Blocked(
-            "bump-missing", "no interrupted bump to undo", fix="to revert the last finished bump: --undo"
+            "bump-missing", "no interrupted bump to undo", fix="pass --undo to revert the last finished bump"
         )
     if command_line_words(options) != ("--undo",):
         raise Blocked(
             "options-conflict", "--undo takes no other options of bump", fix=fixes.task_command("bump", "--undo")
         )
     if earlier.undo_target is None:
-        raise Blocked("bump-missing", "no bump on this machine to undo", fix="git log -1 shows the last commit")
+        raise Blocked(
+            "bump-missing",
+            "no bump on this machine to undo",
+            fix="revert the commit with git revert, or release a higher version",
+        )
     return _undo_plan(earlier.undo_target, earlier)
 
 
@@ -234,7 +238,7 @@ def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem
         yield core.plan.Problem(
             code="tree-dirty",
             message=f"files changed since the last bump: {', '.join(dirty[:5])}",
-            fix="git stash, or commit",
+            fix="commit them, or run: git stash",
         )
 
 

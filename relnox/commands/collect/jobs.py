@@ -40,7 +40,7 @@ def _job_folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         raise Blocked(
             "option-missing",
-            "--from is missing: no folder of a build job is given",
+            "--from is required (no folder of a build job was given)",
             fix=f"{core.fixes.task_command('collect', '--from', 'artifacts')} (with a folder for each job in it)",
         )
     folders: dict[Path, str] = {}

@@ -25,7 +25,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
     if not any(job.manifest.distributions for job in snapshot.jobs):
         yield core.plan.Problem(
             code="manifest-empty",
-            message="no file to collect: the manifests of all jobs are empty",
+            message="there are no files to collect (the manifests of all jobs are empty)",
             fix="check the folder passed to --from",
         )
     yield from _commit_problems(snapshot, allow_dirty=options.allow_dirty)
@@ -70,7 +70,7 @@ def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Probl
         yield core.plan.Problem(
             code="commit-differs",
             message=f"the jobs built {commit or 'outside git'}, but this checkout is at {snapshot.head}",
-            fix=f"git switch --detach {commit}" if commit else "build in a git checkout",
+            fix=f"git switch --detach {commit}" if commit else "rebuild in a git checkout",
         )
     dirty = [job.folder for job in snapshot.jobs if job.manifest.dirty]
     if dirty and (len(dirty) < len(snapshot.jobs) or not allow_dirty):
