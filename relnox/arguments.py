@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.schema import Field, Value
 
 
-class _Parser(argparse.ArgumentParser):
+class _NonExitingParser(argparse.ArgumentParser):
     """An argument parser that raises `Blocked` instead of exiting."""
 
     def _print_message(self, message: str, file: object = None) -> None:  # argparse's own fails for some encodings
@@ -44,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
 def parser_of(task: str, program: str) -> argparse.ArgumentParser:
     """Return the parser of a task, whose result has only the options on the command line."""
     summary, rest = read_help(task)
-    parser = _Parser(
+    parser = _NonExitingParser(
         prog=program,
         description=f"{summary}\n\n{rest}",
         # argparse checks each option with a formatter: finding the terminal's width imports slow modules.
@@ -109,7 +109,7 @@ def unknown_words(task: str, words: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def known_words(task: str, words: Sequence[str]) -> list[str]:
+def filter_words_of_task(task: str, words: Sequence[str]) -> list[str]:
     """Return the words of a command line that a task has: flags, each with its value, and positional words."""
     return [word for group in _groups(task, words) if _has(task, group) for word in group]
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "alias_of",
-    "check_front_end",
     "check_import",
+    "check_imported_module",
     "check_registration",
     "error_text",
     "find_task",
@@ -162,7 +162,7 @@ def check_import(name: str, names: Iterable[str], importer: FrameType) -> None:
         raise startup_error("import-unknown", f"relnox has no {name}", did_you_mean(name, names))
 
 
-def check_front_end(module: str, importer: FrameType) -> None:
+def check_imported_module(module: str, importer: FrameType) -> None:
     """Make a noxfile that imports invoke tasks, or a tasks file that imports sessions, end with the right module.
 
     Args:

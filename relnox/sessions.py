@@ -185,7 +185,7 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
     if _installs_only(session):
         return _outcome_of_install_only(session, definition)
     _silence_loggers()
-    outcome = perform.run_task(definition.name, values, _front_end())
+    outcome = perform.run_task(definition.name, values, _find_task_commands())
     _end_session(session, definition, outcome.exit_code, check=check)
     return outcome
 
@@ -200,7 +200,7 @@ if not TYPE_CHECKING:
                 fix = suggest_task(name, _BY_SPELLING)
                 raise importing.startup_error("session-unknown", f"relnox.sessions has no session {name}", fix)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        importing.check_front_end(__name__, importer)
+        importing.check_imported_module(__name__, importer)
         if (alias := importing.alias_of(name, __name__, importer)) is not None:
             raise importing.startup_error(
                 "session-renamed-by-import",
@@ -306,7 +306,7 @@ def _run(
 
     _silence_loggers()
     values = {**_parsed(session, task), **fixed_options}
-    outcome = perform.run_task(task.name, values, _front_end(), defaults=defaults)
+    outcome = perform.run_task(task.name, values, _find_task_commands(), defaults=defaults)
     _end_session(session, task, outcome.exit_code, check=True)
 
 
@@ -333,7 +333,7 @@ def _outcome_of_install_only(session: nox.Session, task: Task) -> Outcome:
     return Outcome(plan=Plan(task=task.name), results=(), exit_code=ExitCode.DONE, seconds=0.0)
 
 
-def _front_end() -> FrontEnd:
+def _find_task_commands() -> FrontEnd:
     """Return the command for each task: `nox -s` if this noxfile has a session for it, otherwise `relnox`."""
     commands: dict[str, TaskCommand] = {}
     for name, function in nox.registry.get().items():
@@ -379,7 +379,7 @@ def _check_posargs(session: nox.Session) -> Sequence[str]:
         (
             runner.name,
             task,
-            arguments.known_words(task, runner.posargs) if runner.name in required else runner.posargs,
+            arguments.filter_words_of_task(task, runner.posargs) if runner.name in required else runner.posargs,
         )
         for runner in runners
         if (task := _task_of(runner.func)) is not None
@@ -393,7 +393,7 @@ def _check_posargs(session: nox.Session) -> Sequence[str]:
     unknown = set.intersection(*map(set, unknown_by_session.values())) if unknown_by_session else set()
     if any(set(words) - unknown for words in unknown_by_session.values()):
         commands = (
-            format_command_line(_command_of_session(name), arguments.known_words(task, words))
+            format_command_line(_command_of_session(name), arguments.filter_words_of_task(task, words))
             for name, task, words in calls
         )
         details = ", ".join(

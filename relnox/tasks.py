@@ -286,7 +286,7 @@ else:
                     "task-unknown", f"relnox.tasks has no task {name}", suggest_task(name, _BY_SPELLING)
                 )
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        importing.check_front_end(__name__, importer)
+        importing.check_imported_module(__name__, importer)
         if (alias := importing.alias_of(name, __name__, importer)) is not None:
             raise _invoke_error(
                 "task-renamed-by-import",
@@ -294,7 +294,7 @@ else:
                 f'import {name} without "as"; for another name: '
                 f'ns = Collection(); ns.add_task({name}, name="{alias}")',
             )
-        if _is_own(importer.f_globals.get(name)):
+        if _is_project_task(importer.f_globals.get(name)):
             raise _duplicate_name_error(task.name, name)
         _imports.append((importer.f_globals, name))
         return task
@@ -330,12 +330,12 @@ def _check_names(module: ModuleType) -> None:
     """
     present = vars(module)
     for namespace, attribute in _imports:
-        if namespace is present and _is_own(present.get(attribute)):
+        if namespace is present and _is_project_task(present.get(attribute)):
             raise _duplicate_name_error(_BY_SPELLING[attribute].name, attribute)
     if any(isinstance(present.get(name), Collection) for name in ("ns", "namespace")):
         return  # invoke uses it and ignores the rest of the file
     tasks = [task for task in present.values() if isinstance(task, InvokeTask)]
-    own = {name for task in tasks if _is_own(task) for name in _names(task)}
+    own = {name for task in tasks if _is_project_task(task) for name in _names(task)}
     for task in tasks:
         if isinstance(task, ReleaseTask) and (names := own & _names(task)):
             raise _duplicate_name_error(names.pop(), task.body.__name__)
@@ -346,7 +346,7 @@ def _names(task: InvokeTask[Any]) -> set[str]:
     return {name.replace("_", "-") for name in (task.name, *task.aliases)}
 
 
-def _is_own(task: object) -> bool:
+def _is_project_task(task: object) -> bool:
     """Return whether an object is a task of the project, not of relnox."""
     return isinstance(task, InvokeTask) and not isinstance(task, ReleaseTask)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.environment_pool import BuildEnvironmentPool
-    from relnox.building.environments import Environment
+    from relnox.building.environments import VirtualEnvironment
     from relnox.core.settings.build_settings import Constraints
 
 Isolation = Literal["fast", "strict"]
@@ -60,7 +60,7 @@ class BuildSession(ABC):
         self.requirement_sets: list[tuple[str, ...]] = []
 
     @abstractmethod
-    def get_environment(self, requirements: Collection[str]) -> Environment:
+    def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
         """Return an environment in which these requirements are installed.
 
         Raises:
@@ -69,7 +69,7 @@ class BuildSession(ABC):
 
     def run_hook(
         self,
-        environment: Environment,  # noqa: ARG002 - its interpreter is argv[0]; warm processes are per environment
+        environment: VirtualEnvironment,  # noqa: ARG002 - its interpreter is argv[0]; warm processes are per environment
         argv: Sequence[str],
         *,
         cwd: Path | None,
@@ -125,12 +125,12 @@ class _SharedSession(BuildSession):
         self._last_hook = "build_wheel" if both else "build_"
         self._fork: Fork | None = None
 
-    def get_environment(self, requirements: Collection[str]) -> Environment:
+    def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
         self.requirement_sets.append(tuple(sorted(requirements)))
         return self._pool.get_shared_environment(requirements, self.context.siblings, self.context.constraints)
 
     def run_hook(
-        self, environment: Environment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
+        self, environment: VirtualEnvironment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
     ) -> process.Completed:
         _, script, *arguments = argv  # the server already runs in that interpreter
         variables = {**self.context.variables, **more}
@@ -161,10 +161,10 @@ class _IsolatedSession(BuildSession):
     def __init__(self, pool: BuildEnvironmentPool, context: HookContext) -> None:
         super().__init__(context)
         self._pool = pool
-        self._environment: Environment | None = None
+        self._environment: VirtualEnvironment | None = None
         self._installed: set[str] = set()
 
-    def get_environment(self, requirements: Collection[str]) -> Environment:
+    def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
         self.requirement_sets.append(tuple(sorted(requirements)))
         if self._environment is None:
             self._environment = self._pool.create_environment()

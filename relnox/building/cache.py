@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relnox.building.environments import Environment
+from relnox.building.environments import VirtualEnvironment
 from relnox.core.serialization import digest
 from relnox.errors import Blocked
 from relnox.system.files import make_private_folder, replace_file, why_unsafe
@@ -61,8 +61,8 @@ class EnvironmentCache:
         self._max_bytes = max_bytes
 
     def get_or_create(
-        self, pins: Sequence[str], python: Path, installer: str, make: Callable[[Path], Environment]
-    ) -> Environment:
+        self, pins: Sequence[str], python: Path, installer: str, make: Callable[[Path], VirtualEnvironment]
+    ) -> VirtualEnvironment:
         """Return the cached environment with exactly these packages; create it if it is missing or was modified.
 
         Args:
@@ -98,7 +98,9 @@ class EnvironmentCache:
         self._limit_size(entry)
         return environment
 
-    def last_environment(self, requirements: Sequence[str], python: Path, installer: str) -> Environment | None:
+    def last_environment(
+        self, requirements: Sequence[str], python: Path, installer: str
+    ) -> VirtualEnvironment | None:
         """Return the environment that the same requirements last resolved to, or None; it may be outdated."""
         entry = _read_json(self._resolution_file(requirements, python, installer)).get("entry")
         if (
@@ -157,7 +159,7 @@ class EnvironmentCache:
         if self.problem is not None:
             raise PermissionError(self.problem)
 
-    def _load(self, entry: Path) -> Environment | None:
+    def _load(self, entry: Path) -> VirtualEnvironment | None:
         """Return the environment of an entry file, or None if it does not exist, was modified or is not safe."""
         document = _read_json(entry)
         try:
@@ -176,7 +178,7 @@ class EnvironmentCache:
         except _UntrustedFileError as error:
             self.problem = f"{error} (the environment is created again)"
             return None
-        return Environment(folder / "env", python) if unmodified else None
+        return VirtualEnvironment(folder / "env", python) if unmodified else None
 
     def _resolution_file(self, requirements: Sequence[str], python: Path, installer: str) -> Path:
         return self.folder / f"{_cache_key(requirements, python, installer)}.lead"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from relnox.building.cache import EnvironmentCache
-    from relnox.building.environments import Environment, Installer
+    from relnox.building.environments import Installer, VirtualEnvironment
     from relnox.core.settings.build_settings import Constraints
 
 K = TypeVar("K")
@@ -57,7 +57,7 @@ class BuildEnvironmentPool:
         self._on_install = on_install
         self.sources = sources
         self._pins: _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], tuple[str, ...]] = _ComputeOncePerKey()
-        self._environments: _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], Environment] = (
+        self._environments: _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], VirtualEnvironment] = (
             _ComputeOncePerKey()
         )
         self._servers: _ComputeOncePerKey[tuple[Path, str], ForkServer] = _ComputeOncePerKey()
@@ -88,7 +88,7 @@ class BuildEnvironmentPool:
 
     def get_shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints = UNCONSTRAINED
-    ) -> Environment:
+    ) -> VirtualEnvironment:
         """Return the environment shared by packages with these requirements.
 
         It comes from the cache between runs unless it includes new wheels of siblings.
@@ -104,13 +104,13 @@ class BuildEnvironmentPool:
             ),
         )
 
-    def create_environment(self) -> Environment:
+    def create_environment(self) -> VirtualEnvironment:
         """Create an empty environment."""
         return self._installer.create_environment(self._folder("environment") / "env", self._python)
 
     def install(
         self,
-        environment: Environment,
+        environment: VirtualEnvironment,
         requirements: Sequence[str],
         *,
         on_line: Callable[[str], None] | None = None,
@@ -137,7 +137,7 @@ class BuildEnvironmentPool:
         backend: str,
         variables: Mapping[str, str],
         constraints: Constraints = UNCONSTRAINED,
-    ) -> Environment:
+    ) -> VirtualEnvironment:
         """Create the environment shared by packages with the same requirements, and start its warm process.
 
         The process is first started in the environment that these requirements last resolved to, while the index
@@ -157,14 +157,14 @@ class BuildEnvironmentPool:
         return environment
 
     def get_backend_server(
-        self, environment: Environment, backend: str, variables: Mapping[str, str]
+        self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
         """Return the warm process of a backend in an environment, or None if each hook needs a new process."""
         server = self._get_or_start_server(environment, backend, variables)
         return server if server is not None and server.is_single_threaded() else None
 
     def _get_or_start_server(
-        self, environment: Environment, backend: str, variables: Mapping[str, str]
+        self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
         """Return the fork server of a backend in an environment, or None if forking is not safe on this system."""
 
@@ -182,7 +182,7 @@ class BuildEnvironmentPool:
         """Stop the warm processes and the hooks that are running in them."""
         self._closed = True
         for server in self._running:  # so that they all end at the same time
-            server.close_stdin()
+            server.request_shutdown()
         for server in self._running:
             server.close()
 
@@ -194,16 +194,18 @@ class BuildEnvironmentPool:
             else f"{self._installer_and_sources} {hash_constraints(constraints)}"
         )
 
-    def _create_with_requirements(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
+    def _create_with_requirements(
+        self, requirements: tuple[str, ...], constraints: Constraints
+    ) -> VirtualEnvironment:
         environment = self.create_environment()
         self.install(environment, requirements, constraints=constraints)
         return environment
 
-    def _get_or_create_cached(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
+    def _get_or_create_cached(self, requirements: tuple[str, ...], constraints: Constraints) -> VirtualEnvironment:
         pins = self.resolve_pins(requirements, constraints)
         kind = self._describe_installer(constraints)
 
-        def make(folder: Path) -> Environment:
+        def make(folder: Path) -> VirtualEnvironment:
             environment = self._installer.create_environment(folder, self._python)
             self.install(environment, pins, no_deps=True, constraints=constraints)
             return environment

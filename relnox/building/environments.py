@@ -41,7 +41,7 @@ _PIP_WITH_BUILD_CONSTRAINTS = Version("25.3")
 _PIP_WITH_UPLOADED_PRIOR_TO = Version("26.0")
 
 
-class Environment(Record):
+class VirtualEnvironment(Record):
     """A virtual environment."""
 
     folder: Path
@@ -83,7 +83,7 @@ class Installer(Record):
         """The name of the installer: `uv` or `pip`."""
         return "uv" if self.uv else "pip"
 
-    def create_environment(self, folder: Path, python: Path) -> Environment:
+    def create_environment(self, folder: Path, python: Path) -> VirtualEnvironment:
         """Create an empty environment, replacing an existing one.
 
         Raises:
@@ -99,11 +99,11 @@ class Installer(Record):
             f"creating an environment with {python}", fix=f"check that venv works: {python} -m venv --help"
         )
         scripts = "Scripts" if os.name == "nt" else "bin"
-        return Environment(folder, folder / scripts / ("python.exe" if os.name == "nt" else "python"))
+        return VirtualEnvironment(folder, folder / scripts / ("python.exe" if os.name == "nt" else "python"))
 
     def install(  # noqa: PLR0913 - options of an installation
         self,
-        environment: Environment,
+        environment: VirtualEnvironment,
         requirements: Sequence[str],
         *,
         index_url: str | None = None,
@@ -204,7 +204,7 @@ class Installer(Record):
             document = json.loads(completed.check(action, fix=fix).output)
             return tuple(sorted(map(_pinned_requirement, document["install"])))
 
-    def run_pip_check(self, environment: Environment) -> process.Completed:
+    def run_pip_check(self, environment: VirtualEnvironment) -> process.Completed:
         """Run `pip check` in an environment and return the result; a failure does not raise an error."""
         argv: process.Arguments = [*_pip_command(environment.python), "check"]
         if self.uv:

@@ -19,7 +19,7 @@ from relnox.system import process, syntax_trees
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from relnox.building.environments import Environment
+    from relnox.building.environments import VirtualEnvironment
 
 _MAX_OUTPUT_LINES = 8
 """The number of output lines, counted from the end, that an error shows."""
@@ -59,7 +59,7 @@ class ProbeResult(Record, kw_only=True):
 
 
 def run_probe(  # noqa: PLR0913 - what a probe needs
-    environment: Environment,
+    environment: VirtualEnvironment,
     request: Mapping[str, Any],
     *,
     folder: Path,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from relnox.building.environments import Environment
+    from relnox.building.environments import VirtualEnvironment
 
 
 class InstalledDistribution(Record, kw_only=True):
@@ -37,7 +37,7 @@ class InstalledDistribution(Record, kw_only=True):
     record_hashes: Mapping[str, str]
 
 
-def read_installed_distributions(environment: Environment) -> dict[str, InstalledDistribution]:
+def read_installed_distributions(environment: VirtualEnvironment) -> dict[str, InstalledDistribution]:
     """Return the distributions installed in an environment, by normalized name."""
     distributions = map(_read_distribution, sorted(environment.site_packages.glob("*.dist-info")))
     return {distribution.name: distribution for distribution in distributions}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from relnox.building.build_sessions import BuildSession
-    from relnox.building.environments import Environment
+    from relnox.building.environments import VirtualEnvironment
     from relnox.core.release.manifest import DistributionKind
     from relnox.core.settings.build_settings import BuildSettings
 
@@ -57,7 +57,7 @@ class MissingModuleError(Failed):
 class _IsolatedEnvAdapter(Record):
     """An adapter that gives an environment the interface of `build.env.IsolatedEnv`."""
 
-    environment: Environment
+    environment: VirtualEnvironment
 
     @property
     def python_executable(self) -> str:
@@ -216,7 +216,7 @@ def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, outp
         if (missing := _PROGRAM_NOT_FOUND.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]
             return f"install {program}, or add it to PATH (the build of {name} runs it); {_SHOW_OUTPUT}"
-        if "surrogates not allowed" in line and (files := _undecodable_files(source)):
+        if "surrogates not allowed" in line and (files := _find_files_with_undecodable_names(source)):
             return (
                 f"rename {listing(files)} to a name in UTF-8 (archives of {name} cannot contain it); "
                 f"{_SHOW_OUTPUT}"
@@ -229,7 +229,7 @@ def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, outp
     return None
 
 
-def _undecodable_files(folder: Path) -> list[str]:
+def _find_files_with_undecodable_names(folder: Path) -> list[str]:
     """Return the files in a folder whose names are not UTF-8, relative to the folder."""
     files = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
     return [file for file in files if any("\udc80" <= char <= "\udcff" for char in file)]

@@ -92,7 +92,7 @@ class ForkServer:
             return self._ready.result(_START_TIMEOUT) == 1
         return False
 
-    def close_stdin(self) -> None:
+    def request_shutdown(self) -> None:
         """Make the process and all its forks end soon, without waiting for them."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         with contextlib.suppress(BrokenPipeError):
@@ -100,7 +100,7 @@ class ForkServer:
 
     def close(self) -> None:
         """Stop the process and all its forks, and wait until it has ended."""
-        self.close_stdin()
+        self.request_shutdown()
         try:
             self._process.wait(_POLL_INTERVAL * 4)
         except subprocess.TimeoutExpired:

@@ -83,7 +83,7 @@ def execute(  # noqa: C901 - one loop with three exits
                 settle()
                 if running or queue.waiting:
                     work.end(run)
-                    _interrupt(interruption, running.values(), queue, progress)
+                    _record_interruption(interruption, running.values(), queue, progress)
                 else:
                     watched.record_again(interruption)
         except BaseException:  # an interruption or a bug: other steps may run for an hour
@@ -91,7 +91,7 @@ def execute(  # noqa: C901 - one loop with three exits
             raise
 
 
-def _interrupt(
+def _record_interruption(
     interruption: Interruption, running: Iterable[tuple[Step, float]], queue: _StepQueue, progress: Progress
 ) -> None:
     """Record the running steps as interrupted, and the waiting steps as not tried."""

@@ -37,14 +37,14 @@ def find_versions(
         sources: Returns the indexes to search for a project, in order: maps their names to the URLs of their
             simple APIs.
     """
-    query = _Query(network.Deadline(_LIMIT))
+    query = _AvailabilitySearch(network.Deadline(_LIMIT))
     versions = call_concurrently(
         lambda project: query.find(project, projects[project], sources(project)), projects
     )
     return dict(zip(projects, versions, strict=True))
 
 
-class _Query:
+class _AvailabilitySearch:
     """Requests with a common time limit, which remember the indexes that could not be reached."""
 
     def __init__(self, deadline: Deadline) -> None:

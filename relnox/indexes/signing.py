@@ -96,8 +96,8 @@ class Signatory:
         self._trust.force_tlog_version = _REKOR_VERSION
         settings = self._trust.signing_config
         authority, log = settings.get_fulcio(), settings.get_tlogs()[0]
-        authority.session = _Session()  # type: ignore[assignment]
-        log._thread_local = SimpleNamespace(session=_Session())  # type: ignore[attr-defined]  # noqa: SLF001
+        authority.session = _HttpSession()  # type: ignore[assignment]
+        log._thread_local = SimpleNamespace(session=_HttpSession())  # type: ignore[attr-defined]  # noqa: SLF001
         context = SigningContext(fulcio=authority, rekor=log, trusted_root=self._trust.trusted_root)
         identity = self._identify()
         if isinstance(identity, str):
@@ -109,7 +109,7 @@ class Signatory:
         return Signer(IdentityToken(identity.token.reveal()), context)
 
 
-class _Session:
+class _HttpSession:
     """A replacement for the session of sigstore's clients, which sends requests by `relnox.system.network`."""
 
     def post(self, url: str, *, headers: Mapping[str, str] | None = None, **document: Any) -> Response:

@@ -20,21 +20,21 @@ def conflict_hint(file: Distribution) -> str:
     """Return the fix for a file whose name exists on the index with different content."""
     post = _post_release(file)
     return (
-        f"publish the rebuilt files as a new version ({_bump_to(post)}), or publish the files of the build that "
-        "was uploaded first; a file name cannot be reused"
+        f"publish the rebuilt files as a new version ({_format_bump_command(post)}), or publish the files of the "
+        "build that was uploaded first; a file name cannot be reused"
     )
 
 
 def post_release_hint(file: Distribution) -> str:
     """Return the fix for a release that accepts no more files: publish all files again as a post-release."""
     post = _post_release(file)
-    return f"publish all files again as {post}: {_bump_to(post)}"
+    return f"publish all files again as {post}: {_format_bump_command(post)}"
 
 
 def next_version_hint(file: Distribution) -> str:
     """Return the fix for a file name that cannot be used again: publish the file as the next version."""
     version = _next_version(file)
-    return f"publish it as {version}: {_bump_to(version)}"
+    return f"publish it as {version}: {_format_bump_command(version)}"
 
 
 def first_release_hint(project: str) -> str:
@@ -55,5 +55,5 @@ def _post_release(file: Distribution) -> str:
     return str(next_version(file.version, Bump(part="post", always_increment=True)))
 
 
-def _bump_to(version: str) -> str:
+def _format_bump_command(version: str) -> str:
     return fixes.task_command("bump", "--to", version)

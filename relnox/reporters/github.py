@@ -51,21 +51,21 @@ class GitHub(Plain):
     def mask(self, line: str) -> None:
         """Tell the runner to mask one line of a secret; safe to call from any thread."""
         with self._lock:
-            self._resume_commands()
+            self._resume_workflow_commands()
             add_mask(line)
 
     def _write(self, event: Event, *, nested: bool) -> None:
         """Write the lines and workflow commands for an event; the caller holds the lock."""
         match event:
             case Notice():
-                self._resume_commands()
+                self._resume_workflow_commands()
                 super()._handle(event, nested=nested)
                 if event.fix:
                     _command("warning", self._convert(f"{event.message}\n{event.fix}"), title="relnox")
             case StepStarted(step) if step.concurrent:
                 self._output[step.key] = []  # groups cannot be interleaved
             case StepStarted(step):
-                self._resume_commands()  # a program may have run while the task was planned
+                self._resume_workflow_commands()  # a program may have run while the task was planned
                 _command("group", step.title)
             case OutputLine(step, line) if step.key in self._output:
                 self._output[step.key].append(line)
@@ -88,7 +88,7 @@ class GitHub(Plain):
         if (lines := self._output.pop(event.step.key, None)) is not None:
             _command("group", event.step.title)
             self._print_output(lines)
-        self._resume_commands()
+        self._resume_workflow_commands()
         _command("endgroup", "")
         super()._handle(event, nested=nested)
         if event.error is not None:
@@ -102,7 +102,7 @@ class GitHub(Plain):
 
     def error(self, error: RelnoxError) -> None:
         """Show the error that ends the run, also as an annotation."""
-        self._resume_commands()
+        self._resume_workflow_commands()
         super().error(error)
         message = f"{error.message}\n{error.fix}" if error.fix else error.message
         _command("error", self._convert(message), title=f"relnox: {error.code}")
@@ -120,7 +120,7 @@ class GitHub(Plain):
                 _command("stop-commands", self._stop_token)
             STDERR.line(line.expandtabs())
 
-    def _resume_commands(self) -> None:
+    def _resume_workflow_commands(self) -> None:
         """Tell the runner to interpret workflow commands again, if they are stopped."""
         if self._stop_token is not None:
             _command(self._stop_token, "")

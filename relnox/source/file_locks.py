@@ -28,7 +28,7 @@ class LockHeldError(Exception):
 
 
 @contextlib.contextmanager
-def exclusive_lock(folder: Path) -> Iterator[None]:
+def lock_checkout(folder: Path) -> Iterator[None]:
     """Hold the lock of a checkout, a file in `folder`, so that only one run at a time changes the checkout.
 
     Raises:

@@ -60,7 +60,7 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> C
         requires=step.requires,
         tracked_files=_tracked_files(step.folder, source),
         generated_files=_generated_files(step, action.run),
-        parent_folder_files=tuple(_files_in_parent_folders(step.folder, source)),
+        parent_folder_files=tuple(_read_ignore_files_of_parent_folders(step.folder, source)),
         is_private=step.private,
         may_be_empty=step.may_be_empty,
         extensions_are_optional=step.optional_extensions,
@@ -113,7 +113,7 @@ def _to_distribution(archive: Archive) -> Distribution:
     )
 
 
-def _files_in_parent_folders(folder: str, source: Source) -> Iterator[tuple[str, bytes]]:
+def _read_ignore_files_of_parent_folders(folder: str, source: Source) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the files that backends copy from parent folders, the nearest folder first."""
     if source.export is None:
         return

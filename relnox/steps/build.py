@@ -119,7 +119,7 @@ class Build(Step, kw_only=True):
         return f"build {self.package} {self.version or '(version from its backend)'}: sdist, then wheel from sdist"
 
     @property
-    def invalidates(self) -> str:
+    def invalidated_package(self) -> str:
         return self.package
 
 

@@ -9,7 +9,7 @@ from relnox import building
 from relnox.core.planning.events import Notice
 from relnox.steps.output_folder import read_manifest_if_valid
 from relnox.steps.project_settings import InstallerSettings
-from relnox.steps.run import Service
+from relnox.steps.run import SharedService
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ _IGNORED_UV_VARIABLES = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE")
 """Variables that affect `uv pip` but not `uv build`."""
 
 
-class BuildingServices(Service):
+class BuildingServices(SharedService):
     """Environments and workers that all builds of a run share."""
 
     def __init__(self, run: Run) -> None:
@@ -41,7 +41,7 @@ class BuildingServices(Service):
     def close(self) -> None:
         """End the worker processes, even if they are still running a build."""
         if self._twine is not None:
-            self._twine.close_stdin()
+            self._twine.request_shutdown()
         for pool in tuple(self._pools.values()):
             pool.close()
         if self._twine is not None:
@@ -102,7 +102,9 @@ class BuildingServices(Service):
                     for name, value in self.installer_variables().items()
                     if name not in _IGNORED_UV_VARIABLES
                 }
-                selected = building.environments.find_installer(installer, variables, self._make_uv_folder())
+                selected = building.environments.find_installer(
+                    installer, variables, self._create_uv_settings_folder()
+                )
                 self._pools[installer, python] = building.environment_pool.BuildEnvironmentPool(
                     installer=selected,
                     python=building.interpreters.find_interpreter(python).path,
@@ -120,7 +122,7 @@ class BuildingServices(Service):
             return (settings.PackageSource("index", index, "the project's settings"),)
         return settings.find_package_sources(installer, self.installer_variables(), self._run.root)
 
-    def _make_uv_folder(self) -> Path:
+    def _create_uv_settings_folder(self) -> Path:
         """Create a folder with a uv.toml that contains only the project settings that apply to builds.
 
         With the project's own files, `uv pip` would apply settings of the project's environment to builds.

@@ -32,7 +32,7 @@ _FILES_PER_PROCESS = 20
 """Archives per twine process, at least."""
 
 
-class CheckedDistributions(Record, kw_only=True):
+class TwineCheckResults(Record, kw_only=True):
     """The results of `twine check`.
 
     Attributes:
@@ -96,7 +96,7 @@ class CheckDistributionsAction(Action[CheckDistributions]):
             for (_, message), names in files_by_warning.items()
         )
         with_messages = frozenset(owners[result.file] for result in results if result.messages)
-        self.result = CheckedDistributions(with_messages=with_messages)
+        self.result = TwineCheckResults(with_messages=with_messages)
         failed = next((completed for completed in processes if completed.returncode != 0), None)
         if failed is None:
             return
@@ -108,7 +108,7 @@ class CheckDistributionsAction(Action[CheckDistributions]):
                 (owners[result.file], _without_missing_content_type(result.messages)), []
             ).append(result.file)
         rejected = frozenset(owner for owner, _ in files_by_problem)
-        self.result = CheckedDistributions(with_messages=with_messages, rejected=rejected)
+        self.result = TwineCheckResults(with_messages=with_messages, rejected=rejected)
         self._remove_archives([built[name] for name in rejected])
         lines = [
             f"  {owner}: {', '.join(names)}: {' '.join(messages) or 'failed'}"

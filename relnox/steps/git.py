@@ -98,7 +98,7 @@ class CommitAction(Action[Commit]):
             self._accept_formatting(None)
             changes.reset_index(git, self._file_names)  # git keeps the files from before the hook there
         reformatted = (
-            f", {listing(changed)} as a commit hook reformatted {_it_or_count(changed)}" if changed else ""
+            f", {listing(changed)} as a commit hook reformatted {_it_or_them(changed)}" if changed else ""
         )
         return f"{head[:10]}{reformatted}"
 
@@ -245,7 +245,7 @@ class PushAction(Action[Push]):
 
     def check(self) -> str | None:
         """Skip the push if the remote has the branch and the tags."""
-        self._inspect()
+        self._find_missing_refs()
         return None if self.missing else f"{self.step.to} is up to date"
 
     def apply(self) -> None:
@@ -256,7 +256,7 @@ class PushAction(Action[Push]):
         try:
             remotes.push(self.run.checkout, self.step.to, branch, self.step.tags)
         except Failed as error:
-            self._inspect()
+            self._find_missing_refs()
             if self.missing and self.missing != before:
                 error.exit_code = ExitCode.PARTLY_PUBLIC
                 error.fix = "fix what the remote reports above, then rerun the command"
@@ -265,7 +265,7 @@ class PushAction(Action[Push]):
 
     def verify(self) -> str:
         """Check that the remote has the branch and the tags."""
-        self._inspect()
+        self._find_missing_refs()
         if self.missing:
             raise Failed(
                 "push-incomplete",
@@ -275,7 +275,7 @@ class PushAction(Action[Push]):
         tags = f" and {counted(len(self.step.tags), 'tag')}" if self.step.tags else ""
         return f"{self.step.to} has the branch{tags}"
 
-    def _inspect(self) -> None:
+    def _find_missing_refs(self) -> None:
         """Find the refs that the remote lacks; its branch may have further commits that others pushed."""
         git = self.run.checkout
         remote, local = remotes.read_refs(git, self.step.to), git.local_refs()
@@ -295,7 +295,7 @@ class PushAction(Action[Push]):
         return git.is_ancestor(local, remote)
 
 
-def _it_or_count(names: list[str]) -> str:
+def _it_or_them(names: list[str]) -> str:
     return "it" if len(names) == 1 else "them"
 
 

@@ -88,7 +88,7 @@ class BuildWheelsAction(Action[BuildWheels]):
         """Skip the build if the manifest of the output folder lists all wheels, and they are still valid."""
         files = self._files_in_manifest()
         output = self.run.root / self.step.build.output
-        comparison = self._compare_with_job([file.filename for file in files])
+        comparison = self._compare_with_expected_files([file.filename for file in files])
         if comparison.missing or not all(
             building.archives.file_matches(output / file.filename, file.size, file.sha256) for file in files
         ):
@@ -126,7 +126,7 @@ class BuildWheelsAction(Action[BuildWheels]):
                 fix=f"see its whole output: {fixes.task_command('build-all', '--verbose')}",
             )
             wheel_paths = sorted(staging.glob("*.whl"))
-            comparison = self._compare_with_job([sdist.filename, *(path.name for path in wheel_paths)])
+            comparison = self._compare_with_expected_files([sdist.filename, *(path.name for path in wheel_paths)])
             if comparison.missing or comparison.extra:
                 differences = [f"{wheel} is missing" for wheel in comparison.missing]
                 differences += [f"{wheel} was not requested" for wheel in comparison.extra]
@@ -200,5 +200,5 @@ class BuildWheelsAction(Action[BuildWheels]):
     def _services(self) -> BuildingServices:
         return self.run.service(BuildingServices)
 
-    def _compare_with_job(self, files: list[str]) -> FileComparison:
+    def _compare_with_expected_files(self, files: list[str]) -> FileComparison:
         return core.wheels.ExpectedFiles(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)

@@ -13,7 +13,7 @@ from relnox.core.records import replace
 from relnox.core.release import publication
 from relnox.core.release.publication import FileCheck, FileState, PublishedFile, UploadStatus
 from relnox.errors import Conflict, ExitCode
-from relnox.steps.recheck import Recheck
+from relnox.steps.recheck import UploadRecheck
 from relnox.steps.run_extension import RunExtension
 
 if TYPE_CHECKING:
@@ -150,10 +150,10 @@ class Publication(RunExtension):
         self.record(index, built.filename, download=served.observation)
         return served
 
-    def recheck(self, *, shortly: bool) -> Recheck | None:
+    def recheck(self, *, shortly: bool) -> UploadRecheck | None:
         """Return a short check of the files that were uploaded but not verified, or None if there are none."""
         files = [(index, members) for (index, _), members in self.unverified().items()]
-        return Recheck(self, files, shortly=shortly) if files else None
+        return UploadRecheck(self, files, shortly=shortly) if files else None
 
     def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
         """Return the exit code of a run that publishes, which depends on the public files."""

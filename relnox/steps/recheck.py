@@ -18,7 +18,7 @@ _CANCEL_TIMEOUT = 0.5
 _MAX_CONNECTIONS = 8
 
 
-class Recheck:
+class UploadRecheck:
     """Checks uploaded files that are not verified once more on the index, and ignores errors.
 
     Args:

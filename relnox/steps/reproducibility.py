@@ -44,7 +44,7 @@ class CheckReproducibility(Step, kw_only=True):
         return f"build {self.build.package} again in another folder, and compare"
 
     @property
-    def invalidates(self) -> str:
+    def invalidated_package(self) -> str:
         return self.build.package
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.steps.scratch import ScratchFolder
 
 
-class Service:
+class SharedService:
     """An object that the steps of a run share, created when the first step needs it (`Run.service`)."""
 
     def __init__(self, run: Run) -> None:
@@ -35,7 +35,7 @@ class Service:
 
 
 T = TypeVar("T")
-V = TypeVar("V", bound=Service)
+V = TypeVar("V", bound=SharedService)
 
 
 class Run:
@@ -76,7 +76,7 @@ class Run:
         self._emitting = threading.Lock()
         self._scratch = scratch
         self._results: dict[str, Any] = {}
-        self._services: dict[type[Service], Any] = {}
+        self._services: dict[type[SharedService], Any] = {}
         self._opening = threading.RLock()
         self._cleanup = ExitStack()
 

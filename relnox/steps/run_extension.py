@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.steps.run import Service
+from relnox.steps.run import SharedService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from relnox.core.planning.events import Outcome, StepFinished
     from relnox.errors import ExitCode
-    from relnox.steps.recheck import Recheck
+    from relnox.steps.recheck import UploadRecheck
 
 
-class RunExtension(Service):
+class RunExtension(SharedService):
     """Base class of the objects that take part in a run if a step needs them (`Action.run_extension`).
 
     The methods are called in this order.
@@ -31,7 +31,7 @@ class RunExtension(Service):
     def after_steps(self, results: Sequence[StepFinished]) -> None:
         """Undo or keep the changes, after all steps have ended."""
 
-    def recheck(self, *, shortly: bool) -> Recheck | None:
+    def recheck(self, *, shortly: bool) -> UploadRecheck | None:
         """Return a check for after a failed run, if one is useful.
 
         Args:

@@ -46,7 +46,7 @@ class RunTests(Step, kw_only=True):
         return f"{self.key}: {' '.join(self.command)}"
 
     @property
-    def invalidates(self) -> str:
+    def invalidated_package(self) -> str:
         return self.package
 
 

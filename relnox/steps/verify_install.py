@@ -16,14 +16,14 @@ from relnox.steps import install_comparison, install_failures
 from relnox.steps.action import Action
 from relnox.steps.archive_selection import best_archive
 from relnox.steps.fetch_release import ReleaseFiles
-from relnox.steps.run import Service
+from relnox.steps.run import SharedService
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.building.environments import Environment
+    from relnox.building.environments import VirtualEnvironment
     from relnox.building.installation_checks import ProbeFailure, ProbeResult
     from relnox.building.installed_distributions import InstalledDistribution
     from relnox.building.interpreters import Interpreter
@@ -65,7 +65,7 @@ class VerifyInstall(Step, kw_only=True):
         )
 
 
-class EnvironmentFolders(Service):
+class EnvironmentFolders(SharedService):
     """Folders of environments that were verified, to be replaced by the next ones."""
 
     def __init__(self, run: Run) -> None:
@@ -94,7 +94,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
 
     files: dict[str, Archive]
     others: dict[str, Archive]
-    environment: Environment
+    environment: VirtualEnvironment
     installed: Mapping[str, InstalledDistribution]
     scripts: Mapping[str, tuple[str, tuple[str, ...]]]
     result: ProbeResult

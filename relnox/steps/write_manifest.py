@@ -12,7 +12,7 @@ from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build import built_packages
-from relnox.steps.check_distributions import CheckedDistributions
+from relnox.steps.check_distributions import TwineCheckResults
 from relnox.system.files import replace_file, sync_folder
 from relnox.system.temporary_folders import has_leftovers
 
@@ -49,9 +49,9 @@ class WriteManifestAction(Action[WriteManifest]):
 
         output = self.run.root / self.step.output
         built = built_packages(self.run)
-        checked = self.run.result(CheckedDistributions) or CheckedDistributions(with_messages=frozenset())
+        checked = self.run.result(TwineCheckResults) or TwineCheckResults(with_messages=frozenset())
         needs = self._find_needed_siblings(built)
-        failed = {step.invalidates for step in self.run.unsuccessful}
+        failed = {step.invalidated_package for step in self.run.unsuccessful}
         missing = needs.keys() & (failed | checked.rejected)
         if missing == needs.keys():
             raise Failed(

@@ -45,21 +45,21 @@ class Exposure(Record):
 
 
 @contextlib.contextmanager
-def hidden_environment() -> Iterator[None]:
+def hide_environment_credentials() -> Iterator[None]:
     """Hide the credentials in this process's environment from other processes while the block runs (Linux).
 
     If there are any, its memory is protected, too: hooks of git, for example, run in steps that need not know it.
     """
-    _hide_environment()
+    _overwrite_environment_credentials()
     with protected_memory() if find_credentials(os.environ) else contextlib.nullcontext():
         yield
 
 
-def _hide_environment() -> None:
+def _overwrite_environment_credentials() -> None:
     """Overwrite credentials in the environment block that this process was started with (Linux).
 
     Only the copy that is visible in `/proc` is overwritten: `os.environ`, and programs started with it, still have
-    the credentials. If overwriting fails, `find_exposures` reports the credentials.
+    the credentials. If overwriting fails, `find_exposed_credentials` reports the credentials.
     """
     if sys.platform != "linux":
         return
@@ -123,7 +123,7 @@ class _Protection:
 _protection = _Protection()
 
 
-def find_exposures() -> tuple[Exposure, ...]:
+def find_exposed_credentials() -> tuple[Exposure, ...]:
     """Return the upload credentials that can be read from this process and its parents (Linux), in that order."""
     return tuple(_find_exposures()) if sys.platform == "linux" else ()
 

@@ -27,7 +27,7 @@ from relnox.indexes.embedded.handler import Handler
 from relnox.indexes.embedded.multipart import read_form
 from relnox.indexes.embedded.pages import Format
 from relnox.indexes.embedded.stored_files import identify
-from relnox.indexes.embedded.upload import Upload
+from relnox.indexes.embedded.upload import ReceivedUpload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -317,7 +317,7 @@ class ControlledHandler(Handler):
         return self._fault_response(fault) if isinstance(fault, Answer | Cut | Stall) else Response(200, text)
 
 
-class _Upload(Upload):
+class _Upload(ReceivedUpload):
     """An upload to a project with an owner and a status, with attestations."""
 
     def __init__(

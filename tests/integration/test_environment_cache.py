@@ -18,7 +18,7 @@ from warm import all_end, build_all, needs_fork, package, settled, workspace
 from relnox.building import cache
 from relnox.building.cache import EnvironmentCache
 from relnox.building.environment_pool import BuildEnvironmentPool
-from relnox.building.environments import Environment, Installer, find_installer
+from relnox.building.environments import Installer, VirtualEnvironment, find_installer
 from relnox.building.interpreters import find_interpreter
 from relnox.system.process import Completed
 
@@ -155,7 +155,7 @@ def test_no_warm_process_outlives_a_closed_pool(tmp_path: Path) -> None:
     pool = BuildEnvironmentPool(
         installer=installer, python=find_interpreter("").path, folder=lambda _: tmp_path, cache=None
     )
-    environment = Environment(tmp_path, Path(sys.executable))
+    environment = VirtualEnvironment(tmp_path, Path(sys.executable))
 
     pool.close()
     pool.get_backend_server(environment, "uv_build", dict(os.environ))
@@ -170,10 +170,10 @@ def test_the_last_environment_is_started_while_the_index_is_queried(
 ) -> None:
     store, python = EnvironmentCache(kept), Path(sys.executable)
 
-    def make(folder: Path) -> Environment:
+    def make(folder: Path) -> VirtualEnvironment:
         folder.mkdir()
         (folder / "python").symlink_to(python)
-        return Environment(folder, folder / "python")
+        return VirtualEnvironment(folder, folder / "python")
 
     last = store.get_or_create(["uv_build==1"], python, "own", make)
     store.record_resolution(["uv_build"], ["uv_build==1"], python, "own")
@@ -185,7 +185,7 @@ def test_the_last_environment_is_started_while_the_index_is_queried(
             assert [each for each, _ in pool._servers._futures] == [last.folder]
             return (today,)
 
-        def create(self, folder: Path, *_: object, **__: object) -> Environment:
+        def create(self, folder: Path, *_: object, **__: object) -> VirtualEnvironment:
             return make(folder)
 
         def install(self, *_: object, **__: object) -> Completed:
@@ -209,12 +209,12 @@ class Making:
         self.size = size
         self.made: list[Path] = []
 
-    def __call__(self, folder: Path) -> Environment:
+    def __call__(self, folder: Path) -> VirtualEnvironment:
         (folder / "bin").mkdir(parents=True)
         (folder / "bin/python").write_text("#!/bin/sh\n")
         (folder / "content").write_bytes(b"x" * self.size)
         self.made.append(folder)
-        return Environment(folder, folder / "bin/python")
+        return VirtualEnvironment(folder, folder / "bin/python")
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def making() -> Making:
     return Making()
 
 
-def get(store: EnvironmentCache, making: Making, *pins: str, python: str = sys.executable) -> Environment:
+def get(store: EnvironmentCache, making: Making, *pins: str, python: str = sys.executable) -> VirtualEnvironment:
     return store.get_or_create(pins, Path(python), "uv", making)
 
 
@@ -293,7 +293,7 @@ def test_an_environment_without_its_interpreter_is_created_again(kept: Path, tmp
     base = tmp_path / "python3"
     making = Making()
 
-    def make(folder: Path) -> Environment:
+    def make(folder: Path) -> VirtualEnvironment:
         base.touch()
         environment = making(folder)
         environment.python.unlink()
@@ -358,7 +358,7 @@ EnvironmentCache(pathlib.Path({str(kept)!r})).get_or_create(["a==1"], pathlib.Pa
 
 
 def test_a_failed_creation_leaves_no_files(kept: Path) -> None:
-    def make(folder: Path) -> Environment:
+    def make(folder: Path) -> VirtualEnvironment:
         folder.mkdir()
         raise KeyboardInterrupt
 

@@ -14,7 +14,7 @@ from projects import repository, write
 from running import run
 
 from relnox.building.cache import EnvironmentCache
-from relnox.building.environments import Environment
+from relnox.building.environments import VirtualEnvironment
 from relnox.errors import Blocked
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.system.files import make_private_folder
@@ -39,17 +39,17 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
-def make(folder: Path) -> Environment:
+def make(folder: Path) -> VirtualEnvironment:
     """Stands for an installer: its files are as open as the umask lets them be."""
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "python").symlink_to(sys.executable)
     (folder / "lib" / "__pycache__").mkdir(parents=True)
     for name in ("lib/module.py", "lib/__pycache__/module.pyc"):
         os.close(os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o666))
-    return Environment(folder, folder / "bin" / "python")
+    return VirtualEnvironment(folder, folder / "bin" / "python")
 
 
-def never(folder: Path) -> Environment:
+def never(folder: Path) -> VirtualEnvironment:
     pytest.fail(f"{folder} is created again")
 
 

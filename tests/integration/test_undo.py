@@ -12,7 +12,7 @@ import pytest
 from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, write
 from running import run_blocked_bump
 
-from relnox.source.file_locks import exclusive_lock
+from relnox.source.file_locks import lock_checkout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,7 +231,7 @@ def test_undo_is_blocked_during_another_run(tmp_path: Path, bump: Bump, what: st
     root = repository(write(tmp_path / "scm", {"pyproject.toml": scm}))
     git(root, "tag", "v1.0.0")
     assert bump(root, "--part", "minor", "--tag").code == 0
-    with exclusive_lock(root / ".git/relnox"):
+    with lock_checkout(root / ".git/relnox"):
         said = run_blocked_bump(bump, root, *(["--undo"] if what == "undo" else ["--part", "minor", "--tag"]))
     assert "another relnox is running in this checkout" in said
 

@@ -46,7 +46,7 @@ __all__ = [
 
 def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Finding, ...]:
     """Return the findings about an archive: differences from the plan, violations of format or index rules."""
-    return _finalize_findings(_run_checks(archive, expected), archive, private=expected.is_private)
+    return _collect_findings(_run_checks(archive, expected), archive, private=expected.is_private)
 
 
 def find_errors(
@@ -96,7 +96,7 @@ def check_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
     return tuple(
         finding
         for wheel in wheels
-        for finding in _finalize_findings(completeness.check_extensions(sdist, wheel), wheel, private=False)
+        for finding in _collect_findings(completeness.check_extensions(sdist, wheel), wheel, private=False)
     )
 
 
@@ -129,7 +129,7 @@ def _read_and_check(
         may_be_empty=may_be_empty,
         extensions_are_optional=optional_extensions,
     )
-    findings = _finalize_findings(
+    findings = _collect_findings(
         _run_checks(archive, expected, advice=False), archive, private=expected.is_private
     )
     return archive, tuple(finding for finding in findings if finding.level == "error")
@@ -137,10 +137,10 @@ def _read_and_check(
 
 def check_wheel_against_sdist(sdist: Archive, wheel: Archive) -> tuple[Finding, ...]:
     """Return the differences between a wheel and the sdist it was built from, as findings about the wheel."""
-    return _finalize_findings(wheel_and_sdist.compare_wheel_with_sdist(sdist, wheel), wheel, private=False)
+    return _collect_findings(wheel_and_sdist.compare_wheel_with_sdist(sdist, wheel), wheel, private=False)
 
 
-def _finalize_findings(findings: Iterator[Finding], archive: Archive, *, private: bool) -> tuple[Finding, ...]:
+def _collect_findings(findings: Iterator[Finding], archive: Archive, *, private: bool) -> tuple[Finding, ...]:
     """Collect findings and set their files and levels; if the archive becomes unreadable, end with that error."""
     results = []
     try:

@@ -185,7 +185,7 @@ def check_tracked_files(
             "pyproject.toml is missing, although git tracks it",
             "include it in the build configuration",
         )
-    missing = {name for name in tracked_files - inside if _is_missing_module(name, inside)}
+    missing = {name for name in tracked_files - inside if _is_module_of_included_package(name, inside)}
     if generated := missing & expected.generated_files:
         yield error(
             "generated-module-missing",
@@ -211,7 +211,7 @@ def is_generated(name: str) -> bool:
     return _GENERATED_FILES.fullmatch(name) is not None
 
 
-def _is_missing_module(name: str, inside: AbstractSet[str]) -> bool:
+def _is_module_of_included_package(name: str, inside: AbstractSet[str]) -> bool:
     """Return whether a file is a module, but not a test, of an import package that the sdist contains."""
     return (
         name.endswith(".py")

@@ -85,10 +85,10 @@ def _has_refs(interrupted: bump_record.Pending, project: Project) -> bool:
     if project.git is None:
         return False
     from relnox.source import file_edits
-    from relnox.source.file_locks import exclusive_lock
+    from relnox.source.file_locks import lock_checkout
     from relnox.steps import development_commits
 
-    with exclusive_lock(project.private_folder):  # blocked if the bump is still running and not interrupted
+    with lock_checkout(project.private_folder):  # blocked if the bump is still running and not interrupted
         recovery.wait_for_leftover_process(project.git)
     if development_commits.has_development_commit(interrupted):
         present = project.git.tags()

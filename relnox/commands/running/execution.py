@@ -90,7 +90,7 @@ def _execute(  # noqa: PLR0913 - as above
     """
     from relnox import executor
     from relnox.reporters.best_effort import BestEffortReporter
-    from relnox.source.file_locks import exclusive_lock
+    from relnox.source.file_locks import lock_checkout
     from relnox.steps.run import Run
     from relnox.steps.scratch import ScratchFolder
     from relnox.steps.stages import StageRunner, checkout_folder
@@ -103,7 +103,7 @@ def _execute(  # noqa: PLR0913 - as above
         if runs_project_code and not nested:
             untrusted_code.protect_credentials(project, reporter, stack)
         if any(step.exclusive for step in plan.steps):
-            stack.enter_context(exclusive_lock(project.private_folder))
+            stack.enter_context(lock_checkout(project.private_folder))
 
         def stage(step: Stage, root: Path) -> Outcome:
             is_rehearsal = project.is_rehearsal or root != project.root

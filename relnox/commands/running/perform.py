@@ -60,7 +60,7 @@ def run_task(
     reporter = reporters.choose(command_line.get("reporter"), os.environ, convert)
     report = command_line.get("report")
     ended: list[Outcome] = []
-    with exposure.hidden_environment(), ExitStack() as streams:
+    with exposure.hide_environment_credentials(), ExitStack() as streams:
         streams.enter_context(reports.keep_output_for(report, command_line.get("plan")))
         try:
             project = open_project(Path(str(command_line.get("project") or ".")))

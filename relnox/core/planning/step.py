@@ -69,7 +69,7 @@ class Step(Record, ABC, kw_only=True):
         return None
 
     @property
-    def invalidates(self) -> str | None:
+    def invalidated_package(self) -> str | None:
         """The package whose archives must not be released if the step fails, or None."""
         return None
 

@@ -20,7 +20,7 @@ from relnox.errors import RelnoxError
 from relnox.indexes.embedded.connection import CHUNK, Connection, Response
 from relnox.indexes.embedded.multipart import read_form
 from relnox.indexes.embedded.pages import Format, negotiate, project_list, project_page
-from relnox.indexes.embedded.upload import Upload
+from relnox.indexes.embedded.upload import ReceivedUpload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ class Handler(Connection):
         """
         with self.index.store.receive() as incoming:
             form = read_form(body, boundary, lambda _, pieces: incoming.write_all(pieces))
-            return Response(200, Upload(form, incoming, self.index).accept())
+            return Response(200, ReceivedUpload(form, incoming, self.index).accept())
 
     # --- the simple API and downloads
 

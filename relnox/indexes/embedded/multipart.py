@@ -88,7 +88,7 @@ def read_form(
     form = Form()
     scanner.take(delimiter)  # the preamble is ignored
     parts = 0
-    while not _closes(scanner):
+    while not _is_closing_boundary(scanner):
         parts += 1
         if parts > _PARTS_LIMIT:
             raise Blocked("form-invalid", f"the form has more than {_PARTS_LIMIT} parts", fix=_HINT)
@@ -116,7 +116,7 @@ def _delimiter(boundary: str) -> bytes:
     return b"\r\n--" + boundary.encode("ascii")
 
 
-def _closes(scanner: _Scanner) -> bool:
+def _is_closing_boundary(scanner: _Scanner) -> bool:
     """Read the rest of a boundary's line; return whether it is the closing boundary (followed by `--`)."""
     closes = scanner.peek(2) == b"--"
     after = scanner.rest()[2:] if closes else scanner.take(b"\r\n", limit=_PADDING_LIMIT)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DIGEST_FIELDS = {"sha256_digest": "sha256", "blake2_256_digest": "blake2_256"}
 
 
-class Upload:
+class ReceivedUpload:
     """An upload that was received completely, but is not stored yet."""
 
     def __init__(self, form: Form, incoming: IncomingFile, index: EmbeddedIndex) -> None:

@@ -284,11 +284,11 @@ class Git(GitRunner):
 
     def merged_tags(self, commit: str = "HEAD") -> frozenset[str]:
         """Return the tags that point to a commit or its ancestors."""
-        return frozenset(self.read_names("tag", "--merged", commit))
+        return frozenset(self.read_lines("tag", "--merged", commit))
 
     def local_refs(self) -> dict[str, str]:
         """Return the object ids of local branches and tags by full name; annotated tags have their own ids."""
-        lines = self.read_names("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
+        lines = self.read_lines("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
         return parse_refs("\n".join(lines), " ")
 
     def remote_branches_containing(self, commit: str) -> tuple[str, ...]:
@@ -296,7 +296,7 @@ class Git(GitRunner):
         options = ("--format=%(refname)", f"--contains={commit}")  # a short name is longer if a tag has it, too
         return tuple(
             name.removeprefix("refs/remotes/")
-            for name in self.read_names("for-each-ref", *options, "refs/remotes")
+            for name in self.read_lines("for-each-ref", *options, "refs/remotes")
         )
 
     # --- details
@@ -312,9 +312,13 @@ class Git(GitRunner):
         """Run `git status`; return its header, and the changed and untracked files below the root."""
         output = self.read_output(*_STATUS, *options)
         status = parse_status(output)
-        return status.header, self._below_root(status.changed_files), self._below_root(status.untracked_files)
+        return (
+            status.header,
+            self._filter_below_root(status.changed_files),
+            self._filter_below_root(status.untracked_files),
+        )
 
-    def _below_root(self, names: Iterable[str]) -> tuple[str, ...]:
+    def _filter_below_root(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the files below the root, sorted and relative to the root; files outside it are dropped."""
         return tuple(sorted(name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)))
 

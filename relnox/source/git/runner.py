@@ -92,7 +92,7 @@ class GitRunner:
         """
         return self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output.strip()
 
-    def read_names(self, *arguments: str) -> list[str]:
+    def read_lines(self, *arguments: str) -> list[str]:
         """Run a git command that prints the names of refs or remotes, one per line, and return the names.
 
         Lines are split at line feeds only, since names may contain other Unicode white space.

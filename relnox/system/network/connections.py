@@ -28,7 +28,7 @@ def adapter() -> HTTPAdapter:
     class WatchedAdapter(HTTPAdapter):
         def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
             pool = super().get_connection_with_tls_context(*args, **kwargs)
-            pool.ConnectionCls = _watched(pool.ConnectionCls)
+            pool.ConnectionCls = _watched_connection_class(pool.ConnectionCls)
             return pool
 
     return WatchedAdapter(pool_connections=_POOL_SIZE, pool_maxsize=_POOL_SIZE)
@@ -51,11 +51,11 @@ class _StrictResponse(http.client.HTTPResponse):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fp: Any = _HeaderReader(self.fp)
+        self.fp: Any = _StrictHeaderReader(self.fp)
 
     def begin(self) -> None:
         super().begin()
-        if isinstance(self.fp, _HeaderReader):
+        if isinstance(self.fp, _StrictHeaderReader):
             self.fp = self.fp.stream
 
     def _read_status(self) -> tuple[str, int, str]:
@@ -74,7 +74,7 @@ class _StrictResponse(http.client.HTTPResponse):
         return size
 
 
-class _HeaderReader:
+class _StrictHeaderReader:
     """A stream that raises an error if status lines and headers are truncated or too large."""
 
     def __init__(self, stream: Any) -> None:
@@ -95,7 +95,7 @@ class _HeaderReader:
 
 
 @cache
-def _watched(connection: Any) -> Any:
+def _watched_connection_class(connection: Any) -> Any:
     """Return a subclass of a urllib3 connection class that passes its socket to the `Watch` of its thread."""
     import urllib3.connection
 
