@@ -436,6 +436,6 @@ def _configured_pythons() -> Sequence[str]:
         value = value.get(key) if isinstance(value, dict) else None
     if not isinstance(value, list):
         return []
-    from relnox.core.settings.rules import python_version
+    from relnox.core.settings.rules import python_version_violation
 
-    return [version for version in value if isinstance(version, str) and python_version(version) is None]
+    return [version for version in value if isinstance(version, str) and python_version_violation(version) is None]

@@ -13,7 +13,7 @@ from relnox.commands import COMMANDS, import_task_module, read_help
 from relnox.core.settings.config import Config
 from relnox.core.settings.kinds import Flag, ListOf, Number, TableOf, Text
 from relnox.core.settings.options import CommonOptions
-from relnox.core.settings.release_lines import Lines
+from relnox.core.settings.release_lines import ReleaseLineSetting
 from relnox.core.settings.schema import Settings, Table, fields_of
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def values(kind: Kind) -> str:
             return "`true`, `false`"
         case Number(maximum=maximum):
             return f"number, at most {maximum}" if maximum < Number.maximum else "number"
-        case Lines():
+        case ReleaseLineSetting():
             return "string, list of strings, or table by branch: version specifier"
         case ListOf(item=Table()):
             return "list of tables"

@@ -76,7 +76,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         file=file,
         approved=approved,
         inputs=core.plan.Inputs(
-            options=core.options.of_task(task_options),
+            options=core.options.option_fields(task_options),
             commit=project.commit,
             date=inputs.date if inputs is not None else None,
         ),

@@ -92,7 +92,7 @@ def _check_path_patterns(paths: Mapping[str, Sequence[str]], git: Git, commits: 
     files = {*git.tracked_files(), *(file for commit in commits for file in commit.files)}
     for key, patterns in paths.items():
         for pattern in patterns:
-            if pattern.startswith("!") or any(map(path_patterns.expression(pattern).fullmatch, files)):
+            if pattern.startswith("!") or any(map(path_patterns.as_regular_expression(pattern).fullmatch, files)):
                 continue
             folders = {
                 f"{'/'.join(parts[:depth])}/**"

@@ -49,7 +49,7 @@ def lock_changes(
             if file.rpartition("/")[2] != LOCK_FILE:
                 continue
             if file not in packages:
-                packages[file] = [name for name in rules if path_patterns.last_match(rules[name], file)]
+                packages[file] = [name for name in rules if path_patterns.last_matching_pattern(rules[name], file)]
             if packages[file]:
                 changed[commit.id] = None
     if not changed:

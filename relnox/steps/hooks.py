@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
-from relnox.core.settings.hook_settings import Event, Hook
+from relnox.core.settings.hook_settings import Hook, HookEvent
 from relnox.core.text import listing
 from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
@@ -40,7 +40,7 @@ class RunHook(Step, kw_only=True):
     """
 
     runs_project_code = True
-    event: Event
+    event: HookEvent
     number: int
     hook: Hook
     of: str

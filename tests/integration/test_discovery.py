@@ -593,7 +593,7 @@ def test_namespace_packages_with_cycles_between_groups_and_duplicates_in_example
     )
     assert [each.name for each in workspace.release_order()] == ["name-checkpoint", "name-checkpoint-postgres"]
     formats = open_project(tmp_path).tag_formats
-    assert formats["name-checkpoint-postgres"].latest(
+    assert formats["name-checkpoint-postgres"].latest_tag(
         ["checkpointpostgres==3.1.2", "checkpointpostgres==3.1.10", "checkpoint==9"]
     ) == ("checkpointpostgres==3.1.10", formats["name-checkpoint"].parse("name-checkpoint==3.1.10"))
 

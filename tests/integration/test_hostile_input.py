@@ -161,12 +161,12 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_refs_are_validated_like_git(name: str, demo: Path) -> None:
     asked = subprocess.run(["git", "tag", "--", name], cwd=demo, capture_output=True, check=False)
-    assert (rules.ref_name(name) is None) is (asked.returncode == 0)
+    assert (rules.ref_name_violation(name) is None) is (asked.returncode == 0)
 
 
 def test_a_name_that_is_too_long_for_a_file_system_is_rejected() -> None:
-    assert rules.ref_name("x" * 300) is not None
-    assert rules.ref_name("/".join(["x" * 100] * 20)) is not None
+    assert rules.ref_name_violation("x" * 300) is not None
+    assert rules.ref_name_violation("/".join(["x" * 100] * 20)) is not None
 
 
 # files

@@ -134,7 +134,7 @@ def as_ref(text: str) -> str | None:
         name := name.replace("..", ".").replace("@{", "@").replace("//", "/").replace("/.", "/").strip("/.")
     ):
         pass
-    return name if name and rules.ref_name(f"x{name}x") is None and not name.endswith(".lock") else None
+    return name if name and rules.ref_name_violation(f"x{name}x") is None and not name.endswith(".lock") else None
 
 
 def as_path(text: str) -> str:
@@ -212,7 +212,7 @@ def hostile_refs(texts: Sequence[str]) -> list[str]:
     return [
         name
         for name in names
-        if rules.ref_name(name) is None
+        if rules.ref_name_violation(name) is None
         and not any(other != name and other.startswith(f"{name}/") for other in names)
     ]
 

@@ -26,7 +26,7 @@ from relnox.core.settings.config_tables import (
     VersionFileConfig,
     WheelsConfig,
 )
-from relnox.core.settings.hook_settings import Event, Hook
+from relnox.core.settings.hook_settings import Hook, HookEvent
 from relnox.core.settings.kinds import ListOf, TableOf
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.settings.schema import Table, fields_of
@@ -333,8 +333,8 @@ def test_hooks_are_read() -> None:
     ]
 
 
-@pytest.mark.parametrize("event", get_args(Event))
-def test_hooks_that_publish_nothing_run_in_rehearsals(event: Event) -> None:
+@pytest.mark.parametrize("event", get_args(HookEvent))
+def test_hooks_that_publish_nothing_run_in_rehearsals(event: HookEvent) -> None:
     is_rehearsed = event in {"before-bump", "edit-bump", "before-build", "after-build"}
     assert Hook(session="tests").is_rehearsed(event) == is_rehearsed
     assert Hook(session="tests", in_rehearsal=True).is_rehearsed(event)

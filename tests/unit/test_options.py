@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from relnox.commands import TASKS, import_task_module
 from relnox.core.records import field_values
-from relnox.core.settings.json_schema import schema_of
+from relnox.core.settings.json_schema import json_schema_of
 from relnox.core.settings.kinds import Flag, ListOf, Number, Text
-from relnox.core.settings.options import CommonOptions, OptionValue, option, resolve
+from relnox.core.settings.options import CommonOptions, OptionValue, option, resolve_option_values
 from relnox.core.settings.schema import Table, fields_of
 from relnox.errors import Blocked
 
@@ -42,7 +42,7 @@ COMMON = ("dry_run", "explain", "plan", "report", "reporter", "verbose", "quiet"
 
 def resolved(**given: Any) -> tuple[Options, dict[str, OptionValue]]:
     sources: dict[str, Any] = {"command_line": {}, "environment": {}, "file": {}} | given
-    return resolve(Options, table="paint", **sources)
+    return resolve_option_values(Options, table="paint", **sources)
 
 
 def test_a_tasks_own_options_come_before_those_of_every_task() -> None:
@@ -201,7 +201,7 @@ def test_text_without_choices_is_taken_as_it_is(text: str) -> None:
 
 
 def test_a_files_table_has_what_a_file_may_set() -> None:
-    assert set(schema_of(TABLE)["properties"]) == {
+    assert set(json_schema_of(TABLE)["properties"]) == {
         "colour",
         "folder",
         "count",

@@ -9,8 +9,8 @@ from packaging.version import Version
 
 from relnox.core.settings import release_lines
 from relnox.core.settings.config import Config
-from relnox.core.settings.json_schema import schema_of
-from relnox.core.settings.release_lines import Lines, ReleaseLine
+from relnox.core.settings.json_schema import json_schema_of
+from relnox.core.settings.release_lines import ReleaseLine, ReleaseLineSetting
 from relnox.core.tagging.tags import TagFormat, latest_tags
 from relnox.errors import Blocked
 
@@ -139,24 +139,24 @@ def test_a_prerelease_belongs_to_the_line_of_its_final_release(version: str, lin
 
 def test_a_branch_has_the_line_that_names_it_or_a_glob() -> None:
     lines = parse({"release/*": "<2", "release/2.x": "==2.*", "main": ">=3"})
-    assert release_lines.lines_of("release/2.x", lines) == (ReleaseLine("release/2.x", "==2.*"),)
-    assert release_lines.lines_of("release/1/4", lines) == (ReleaseLine("release/1/4", "<2"),)
-    assert release_lines.lines_of("feature", lines) == ()
-    assert release_lines.lines_of("Main", lines) == ()
+    assert release_lines.release_lines_of_branch("release/2.x", lines) == (ReleaseLine("release/2.x", "==2.*"),)
+    assert release_lines.release_lines_of_branch("release/1/4", lines) == (ReleaseLine("release/1/4", "<2"),)
+    assert release_lines.release_lines_of_branch("feature", lines) == ()
+    assert release_lines.release_lines_of_branch("Main", lines) == ()
 
 
 def test_globs_with_different_bounds_that_match_one_branch_are_ambiguous() -> None:
     lines = parse({"release/*": "<2", "*/2.x": ">=2"})
-    assert len(release_lines.lines_of("hot/2.x", lines)) == 1
+    assert len(release_lines.release_lines_of_branch("hot/2.x", lines)) == 1
     with pytest.raises(Blocked, match=r"branch release/2\.x matches several release lines") as blocked:
-        release_lines.lines_of("release/2.x", lines)
+        release_lines.release_lines_of_branch("release/2.x", lines)
     assert blocked.value.code == "branch-ambiguous"
 
 
 def test_lines_are_configured_with_several_branches_globs_or_bounds() -> None:
-    assert [release_lines.are_configured(parse(value)) for value in ("main", ["main"])] == [False, False]
+    assert [release_lines.has_release_lines(parse(value)) for value in ("main", ["main"])] == [False, False]
     shapes = ("v*", ["a", "b"], {"main": ">=2"})
-    assert all(release_lines.are_configured(parse(value)) for value in shapes)
+    assert all(release_lines.has_release_lines(parse(value)) for value in shapes)
 
 
 def test_the_last_tag_is_that_of_the_line_or_the_one_that_the_line_begins_at() -> None:
@@ -171,5 +171,5 @@ def test_the_last_tag_is_that_of_the_line_or_the_one_that_the_line_begins_at() -
 
 
 def test_the_schema_allows_the_three_shapes() -> None:
-    shapes = [shape["type"] for shape in schema_of(Lines())["anyOf"]]
+    shapes = [shape["type"] for shape in json_schema_of(ReleaseLineSetting())["anyOf"]]
     assert shapes == ["string", "array", "object"]

@@ -132,9 +132,9 @@ def test_tags_of_one_package_among_others(tag: str, version: str | None) -> None
 
 def test_the_latest_tag_is_the_greatest_version_not_the_last_name() -> None:
     tags = ["v1.9", "v1.10", "v1.10rc1", "v0.2", "w2.0", "v2", "v1!0.1", "vx"]
-    assert TagFormat("v", "", "pep440").latest(tags) == ("v1!0.1", Version("1!0.1"))
-    assert TagFormat("v", "", "pep440").latest(tags[:3]) == ("v1.10", Version("1.10"))
-    assert TagFormat("x", "", "pep440").latest(tags) is None
+    assert TagFormat("v", "", "pep440").latest_tag(tags) == ("v1!0.1", Version("1!0.1"))
+    assert TagFormat("v", "", "pep440").latest_tag(tags[:3]) == ("v1.10", Version("1.10"))
+    assert TagFormat("x", "", "pep440").latest_tag(tags) is None
 
 
 # --- ambiguous tag formats ----------------------------------------------------------------------

@@ -120,7 +120,7 @@ def _tag_to_create(package: Package, tag: str, reason: str, observed: Observatio
 def _decide_out_of_bounds(package: Package, tag: str, snapshot: Snapshot) -> Decision | None:
     """Return the decision for a version outside the bounds of the release lines; None if it is within them."""
     lines, version = snapshot.observation.lines, package.version
-    if version is None or core.release_lines.contain(lines, version):
+    if version is None or core.release_lines.allows_version(lines, version):
         return None
     others = [line.branch for line in snapshot.config.branch if line.contains(version)]
     where = f"merge it to {others[0]} instead, or " if others else ""
@@ -128,7 +128,7 @@ def _decide_out_of_bounds(package: Package, tag: str, snapshot: Snapshot) -> Dec
         package,
         tag,
         State.OUTSIDE,
-        f"outside the bounds of {core.release_lines.describe(lines)}",
+        f"outside the bounds of {core.release_lines.describe_lines(lines)}",
         f"{where}set another version: "
         f"{core.fixes.task_command('bump', '--package', package.name, '--to', 'VERSION')}",
     )

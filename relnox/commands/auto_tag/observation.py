@@ -79,14 +79,14 @@ class Observation(NamedTuple):
         Tags of other release lines are only used if the package has no tags of the present ones.
         """
         tags = self.tags_of(package)
-        tags = [tagged for tagged in tags if core.release_lines.contain(self.lines, tagged[1])] or tags
+        tags = [tagged for tagged in tags if core.release_lines.allows_version(self.lines, tagged[1])] or tags
         return max(tags, key=lambda tagged: tagged[1], default=None)
 
     def tags_of(self, package: Package) -> list[tuple[str, Version]]:
         """Return all tags of a package with their versions, in the package's tag format and in other formats."""
         survey, prefix = self.known_tags.survey, self.known_tags.prefixes.get(package.name)
         former = survey.by_prefix.get(prefix, ()) if prefix is not None else ()
-        own = self.formats[package.name].matches(self.tags)
+        own = self.formats[package.name].matching_tags(self.tags)
         return [*own, *survey.tags_of(package.name), *former]
 
 

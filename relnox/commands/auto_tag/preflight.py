@@ -77,7 +77,7 @@ def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
     """
     state, branch, remote = snapshot.observation.state, snapshot.branch, snapshot.config.remote
     configured = snapshot.config.branch
-    lines = core.release_lines.lines_of(state.branch or "", configured)
+    lines = core.release_lines.release_lines_of_branch(state.branch or "", configured)
     if wrong := list(core.bump_checks.check_branch_allows_releases(state.branch, lines, configured)):
         yield from wrong
     if wrong or branch is None or branch.has_head:

@@ -40,5 +40,5 @@ def untagged_packages(packages: tuple[Package, ...], project: Project) -> tuple[
     return tuple(
         package.name
         for package in packages
-        if package.source.kind == "tags" and formats[package.name].latest(here) is None
+        if package.source.kind == "tags" and formats[package.name].latest_tag(here) is None
     )

@@ -86,7 +86,7 @@ def _index_for_tags(options: Options, project: Project) -> str:
             name: next(
                 (
                     (tag, version)
-                    for tag, version in project.tag_formats[name].matches(tags_at_commit)
+                    for tag, version in project.tag_formats[name].matching_tags(tags_at_commit)
                     if version == manifest.version(name)
                 ),
                 None,

@@ -115,7 +115,7 @@ def _tagged_versions(package: str, project: Project) -> set[Version] | None:
     if project.state is None or project.state.is_shallow:
         return None
     try:
-        return {version for _, version in project.tag_formats[package].matches(project.state.tags)}
+        return {version for _, version in project.tag_formats[package].matching_tags(project.state.tags)}
     except Blocked:  # invalid settings of tag formats, which publishing does not need
         return None
 

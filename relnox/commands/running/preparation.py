@@ -11,7 +11,7 @@ from relnox import core
 from relnox.commands import TASKS, import_task_module
 from relnox.commands.running import reports, untrusted_code
 from relnox.core.records import Record, replace
-from relnox.core.settings.options import resolve
+from relnox.core.settings.options import resolve_option_values
 from relnox.system import waits
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def plan_task(  # noqa: PLR0913 - a run
         plan = module.plan(snapshot, options)
     is_approved = task == "apply"
     if not is_approved and not nested:
-        inputs = core.plan.Inputs(options=core.options.of_task(options), commit=project.commit, date=date)
+        inputs = core.plan.Inputs(options=core.options.option_fields(options), commit=project.commit, date=date)
         plan = replace(plan, inputs=inputs)
     pending: Callable[[object, Plan, CommonOptions], Pending | None] | None = getattr(module, "pending", None)
     document: Callable[[object, CommonOptions], str] | None = getattr(module, "document", None)
@@ -110,7 +110,7 @@ def resolve_options(
     """
     table = TASKS[task].table if task in TASKS else ""
     in_file = getattr(project.config, table).options if table else {}
-    return resolve(
+    return resolve_option_values(
         import_task_module(task).Options,
         command_line=command_line,
         environment=os.environ,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.release.manifest import Manifest
-    from relnox.core.settings.hook_settings import Event, Hook
+    from relnox.core.settings.hook_settings import Hook, HookEvent
     from relnox.core.tagging.tags import TagFormat
     from relnox.steps.hook_events import HookPackage
 
@@ -48,7 +48,7 @@ class Hooks(Record):
         tag_formats: The tag format of each package.
     """
 
-    by_event: Mapping[Event, tuple[SelectedHook, ...]] = MappingProxyType({})
+    by_event: Mapping[HookEvent, tuple[SelectedHook, ...]] = MappingProxyType({})
     rehearsal: bool = False
     running: frozenset[str] = frozenset()
     folders: Mapping[str, str] = MappingProxyType({})
@@ -56,7 +56,7 @@ class Hooks(Record):
 
     def hook_steps(
         self,
-        event: Event,
+        event: HookEvent,
         of: str,
         packages: Sequence[HookPackage],
         *,
@@ -97,12 +97,12 @@ class Hooks(Record):
             )
         return tuple(planned)
 
-    def check_not_recursive(self, events: Iterable[Event], of: str, *, rehearsal: bool) -> None:
+    def check_not_recursive(self, events: Iterable[HookEvent], of: str, *, rehearsal: bool) -> None:
         """Raise `Blocked` if a hook of one of the events has started relnox; `hook_steps` has the arguments."""
         for event in events:
             self._selected(event, of, rehearsal=rehearsal or self.rehearsal)
 
-    def _selected(self, event: Event, of: str, *, rehearsal: bool) -> list[SelectedHook]:
+    def _selected(self, event: HookEvent, of: str, *, rehearsal: bool) -> list[SelectedHook]:
         """Return the hooks of an event that the task has to run.
 
         Raises:
@@ -144,7 +144,7 @@ def _resolve_packages(hooks: Iterable[Hook], project: Project) -> Iterator[Selec
     for number, hook in enumerate(hooks, 1):
         names = None
         if hook.packages:
-            packages = core.patterns.select(hook.packages, project.workspace.packages)
+            packages = core.patterns.select_packages(hook.packages, project.workspace.packages)
             names = frozenset(package.name for package in packages)
         yield SelectedHook(number, hook, names)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from relnox.core.records import Record, replace
-from relnox.core.settings.release_lines import are_configured, contain, lines_of
+from relnox.core.settings.release_lines import allows_version, has_release_lines, release_lines_of_branch
 from relnox.core.tagging.tags import tag_formats
 from relnox.source import discovery
 
@@ -71,7 +71,7 @@ class Project(Record):
 
         ignored = self.git.filter_ignored if self.git is not None else None
         workspace = discovery.discover(self.root, self.config, ignored)
-        setting_names.check(self.config, workspace)
+        setting_names.check_package_names(self.config, workspace)
         return workspace
 
     @cached_property
@@ -116,8 +116,8 @@ class Project(Record):
         if not self.config.branch or self.state is None or self.git is None:
             return ()
         if self.state.branch is not None:
-            return lines_of(self.state.branch, self.config.branch)
-        if self.state.head is None or not are_configured(self.config.branch):
+            return release_lines_of_branch(self.state.branch, self.config.branch)
+        if self.state.head is None or not has_release_lines(self.config.branch):
             return ()
         prefix = f"{self.config.remote}/"
         branches = [
@@ -125,14 +125,14 @@ class Project(Record):
             for name in self.git.remote_branches_containing(self.state.head)
             if name.startswith(prefix) and name != f"{prefix}HEAD"
         ]
-        return tuple(line for branch in branches for line in lines_of(branch, self.config.branch))
+        return tuple(line for branch in branches for line in release_lines_of_branch(branch, self.config.branch))
 
     def _is_in_line(self, tag: str) -> bool:
         """Return whether a tag has a version of the present release lines, or has no version at all."""
         from relnox.core.tagging.tag_survey import split_tag
 
         parts = split_tag(tag)
-        return parts is None or contain(self.lines, parts[1])
+        return parts is None or allows_version(self.lines, parts[1])
 
     @property
     def tags(self) -> Mapping[str, str]:

@@ -100,13 +100,13 @@ def _latest(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Versi
     latest = {
         name: tagged
         for name, tagged in core.tags.latest_tags(project.tag_formats, names, lines=project.lines).items()
-        if core.release_lines.contain(project.lines, tagged[1])
+        if core.release_lines.allows_version(project.lines, tagged[1])
     }
     for package in project.workspace.packages:
         if package.source.kind == "tags" and package.source.key:
             continue  # its backend reads no others
         more = [tagged for tagged in project.known_tags.survey.tags_of(package.name) if tagged[0] in names]
-        more = [tagged for tagged in more if core.release_lines.contain(project.lines, tagged[1])]
+        more = [tagged for tagged in more if core.release_lines.allows_version(project.lines, tagged[1])]
         if more:
             candidates = [*more, *filter(None, [latest.get(package.name)])]
             latest[package.name] = max(candidates, key=lambda tagged: tagged[1])

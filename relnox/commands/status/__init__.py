@@ -205,12 +205,12 @@ def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
 def _line_notes(project: Project) -> Iterator[str]:
     """Yield a note on the release lines of the present commit, if release lines are configured."""
     lines, configured = project.lines, project.config.branch
-    if not core.release_lines.are_configured(configured):
+    if not core.release_lines.has_release_lines(configured):
         return
     if lines:
-        yield f"release line: {core.release_lines.describe(lines)}"
+        yield f"release line: {core.release_lines.describe_lines(lines)}"
     else:
-        yield f"no release line: releases are made from {core.release_lines.describe(configured)}"
+        yield f"no release line: releases are made from {core.release_lines.describe_lines(configured)}"
 
 
 def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: str | None) -> Iterator[str]:
@@ -291,7 +291,7 @@ def _row(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
 
 def _on_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:
     """Describe the latest version on an index in these release lines, compared with the present version."""
-    latest = max((other for other in versions if core.release_lines.contain(lines, other)), default=None)
+    latest = max((other for other in versions if core.release_lines.allows_version(lines, other)), default=None)
     if latest is None:
         return "none"
     if latest == version:

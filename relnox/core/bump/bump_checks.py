@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.plan import Problem
-from relnox.core.settings.release_lines import contain, describe
+from relnox.core.settings.release_lines import allows_version, describe_lines
 from relnox.core.text import listing
 from relnox.errors import ExitCode
 
@@ -97,13 +97,13 @@ def check_versions_within_bounds(
         configured: All configured release lines; the fix names a branch whose line allows the version.
     """
     for bump in bumps:
-        if contain(lines, bump.after):
+        if allows_version(lines, bump.after):
             continue
         others = [line.branch for line in configured if line.contains(bump.after) and not line.is_glob]
         switch = f"; or release from its branch: git switch {others[0]}" if others else ""
         yield Problem(
             code="version-outside-bounds",
-            message=f"{bump.package.name} {bump.after} is outside the bounds of {describe(lines)} "
+            message=f"{bump.package.name} {bump.after} is outside the bounds of {describe_lines(lines)} "
             "([tool.relnox] branch)",
             fix=f"choose another version: --to VERSION{switch}",
         )

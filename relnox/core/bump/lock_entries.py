@@ -18,11 +18,11 @@ _LOCAL_SOURCES = frozenset({"editable", "virtual", "directory"})
 _ALWAYS = ""
 """The key of the requirements that an entry has without any extra."""
 
-Lock: TypeAlias = "Mapping[str, tuple[Entry, ...]]"
+LockEntries: TypeAlias = "Mapping[str, tuple[LockEntry, ...]]"
 """The entries of a lock file by name; a name has several entries if the version depends on the environment."""
 
 
-class Requirement(NamedTuple):
+class LockRequirement(NamedTuple):
     """A requirement of an entry.
 
     Attributes:
@@ -38,7 +38,7 @@ class Requirement(NamedTuple):
     marker: str
 
 
-class Entry(NamedTuple):
+class LockEntry(NamedTuple):
     """An entry of a lock file.
 
     Attributes:
@@ -54,22 +54,22 @@ class Entry(NamedTuple):
     version: str
     source: tuple[tuple[str, str], ...]
     is_local: bool
-    requirements: Mapping[str, tuple[Requirement, ...]]
+    requirements: Mapping[str, tuple[LockRequirement, ...]]
 
 
 class LockReader:
     """Reads versions of lock files; an entry that several of them contain is parsed only once."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, LockEntry] = {}
 
-    def read(self, text: str) -> Lock:
+    def read(self, text: str) -> LockEntries:
         """Return the entries of a lock file.
 
         Raises:
             ValueError: The text does not have the form that uv writes.
         """
-        lock: dict[str, tuple[Entry, ...]] = {}
+        lock: dict[str, tuple[LockEntry, ...]] = {}
         for block in text.replace("\r\n", "\n").split(_ENTRY)[1:]:
             entry = self._entries.get(block)
             if entry is None:
@@ -78,7 +78,7 @@ class LockReader:
         return lock
 
 
-def _parse_entry(block: str) -> Entry:
+def _parse_entry(block: str) -> LockEntry:
     """Parse the text of an entry, without its header.
 
     Raises:
@@ -91,7 +91,7 @@ def _parse_entry(block: str) -> Entry:
         source = table_at(table, "source")
         is_local = not _LOCAL_SOURCES.isdisjoint(source)
         extras = table_at(table, "optional-dependencies")
-        return Entry(
+        return LockEntry(
             name=str(table["name"]),
             version="" if is_local else str(table.get("version", "")),
             source=()
@@ -107,12 +107,12 @@ def _parse_entry(block: str) -> Entry:
         raise ValueError(f"an entry has not the form that uv writes: {error!r}") from error
 
 
-def _requirement(table: Mapping[str, Any]) -> Requirement:
+def _requirement(table: Mapping[str, Any]) -> LockRequirement:
     extras = tuple(map(str, table.get("extra", ())))
-    return Requirement(str(table["name"]), str(table.get("version", "")), extras, str(table.get("marker", "")))
+    return LockRequirement(str(table["name"]), str(table.get("version", "")), extras, str(table.get("marker", "")))
 
 
-def needed_entries(lock: Lock, package: str) -> frozenset[tuple[object, ...]] | None:
+def needed_entries(lock: LockEntries, package: str) -> frozenset[tuple[object, ...]] | None:
     """Return what a lock decides about a package: its entry with all extras, and the entries that it needs.
 
     Equal results mean that the same versions are installed with the package. Hashes and addresses of archives are

@@ -195,7 +195,7 @@ def path_patterns_by_package(
     """
     rules: dict[str, tuple[str, ...]] = {}
     for key in sorted(paths, key=lambda key: not set("*?[") & set(key)):
-        for package in patterns.select((key,), packages):
+        for package in patterns.select_packages((key,), packages):
             rules[package.name] = (*rules.get(package.name, ()), *paths[key])
     return rules
 
@@ -210,7 +210,7 @@ def _packages_changed_by(file: str, owner: str | None, rules: Mapping[str, Seque
     """
     names = {owner} if owner is not None else set()
     for name, of_package in rules.items():
-        included = path_patterns.last_match(of_package, file)
+        included = path_patterns.last_matching_pattern(of_package, file)
         if included is not None:
             (names.add if included else names.discard)(name)
     return names

@@ -46,7 +46,7 @@ def find_version_groups(workspace: Workspace, config: Config) -> tuple[VersionGr
     grouped: dict[str, str] = {}
     groups = []
     for name, group in config.groups.items():
-        members = patterns.select(group.packages, workspace.packages)
+        members = patterns.select_packages(group.packages, workspace.packages)
         if not members:
             raise Blocked(
                 "group-empty",

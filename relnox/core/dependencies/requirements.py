@@ -219,7 +219,7 @@ def _update_clause(clause: Clause, new: Version, format_version: Callable[[Versi
         case "===":  # compares strings
             version = str(new)
         case "==" if clause.version.endswith(".*"):
-            version = _with_same_precision(public, clause) + ".*"
+            version = _truncate_to_same_precision(public, clause) + ".*"
         case "~=" | "^" | "~":
             version = _truncate_to_clause(public, clause)
         case ">":  # would exclude the new version itself
@@ -230,7 +230,7 @@ def _update_clause(clause: Clause, new: Version, format_version: Callable[[Versi
     return lead + version
 
 
-def _with_same_precision(new: Version, clause: Clause) -> str:
+def _truncate_to_same_precision(new: Version, clause: Clause) -> str:
     """Return the epoch and release of the new version, cut or padded to as many numbers as the clause has."""
     length = len(clause.parsed.release)
     return format_release(new.epoch, (*new.release, *[0] * length)[:length])
@@ -238,7 +238,7 @@ def _with_same_precision(new: Version, clause: Clause) -> str:
 
 def _truncate_to_clause(new: Version, clause: Clause) -> str:
     """Return the version for a `~=`, `^` or `~` clause: as many numbers as before, not above the new version."""
-    version = _with_same_precision(new, clause)
+    version = _truncate_to_same_precision(new, clause)
     if Version(version) > new:  # 2.0 is too high for 2.0.0a1
         version += new.public.removeprefix(new.base_version)
     return clause.version if clause.parsed == Version(version) else version

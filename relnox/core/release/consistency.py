@@ -85,13 +85,13 @@ def tag_mismatch_problems(
     for package, version in versions.items():
         own_tags = [
             (tag, tagged)
-            for tag, tagged in formats[package].matches(sorted(tags))
+            for tag, tagged in formats[package].matching_tags(sorted(tags))
             if not is_floating_major_tag(tagged, version)
         ]
         if own_tags and all(tagged != version for _, tagged in own_tags):
             mismatches.setdefault((tuple(tag for tag, _ in own_tags), version), []).append(package)
     for (names, version), packages in mismatches.items():
-        tagged = formats[packages[0]].latest(names)
+        tagged = formats[packages[0]].latest_tag(names)
         assert tagged is not None  # noqa: S101 - they were parsed above
         subject = (
             f"the version of {listing(packages)} there is" if from_files else f"the build made {listing(packages)}"
@@ -127,7 +127,7 @@ def find_tagged_elsewhere(
     """
     by_tag: dict[tuple[str, Version, str], list[str]] = {}
     for package, version in versions.items():
-        names = [tag for tag, tagged in formats[package].matches(sorted(tags)) if tagged == version]
+        names = [tag for tag, tagged in formats[package].matching_tags(sorted(tags)) if tagged == version]
         if names and all(tags[name] != commit for name in names):
             by_tag.setdefault((names[0], version, tags[names[0]]), []).append(package)
     return by_tag

@@ -18,8 +18,14 @@ from relnox.core.settings.config_tables import (
 from relnox.core.settings.hook_settings import HooksConfig
 from relnox.core.settings.kinds import ListOf, Number, TableOf, Text
 from relnox.core.settings.path_patterns import PATH_PATTERN
-from relnox.core.settings.patterns import DISTRIBUTION, PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN, is_named
-from relnox.core.settings.release_lines import Lines
+from relnox.core.settings.patterns import (
+    DISTRIBUTION_NAME,
+    PACKAGE_GLOB,
+    PACKAGE_NAME,
+    PACKAGE_PATTERN,
+    matches_any_glob,
+)
+from relnox.core.settings.release_lines import ReleaseLineSetting
 from relnox.core.settings.schema import EMPTY, Settings, Table, fields_of, setting
 from relnox.core.settings.task_settings import BuildConfig, PublishConfig, TaskConfig, VerifyConfig
 
@@ -82,7 +88,7 @@ class Config(Settings):
         EMPTY,
         "Packages of other repositories that have the version of a package of this one: "
         '`{ their-name = "package" }`.',
-        TableOf(PACKAGE, keys=DISTRIBUTION),
+        TableOf(PACKAGE_NAME, keys=DISTRIBUTION_NAME),
     )
     managed_by: str | None = setting(None, "Another tool that manages the versions; `bump` is then blocked.")
 
@@ -91,41 +97,41 @@ class Config(Settings):
         (),
         "The branches that releases are made from, as names or globs; a table bounds the versions of each: "
         '`{ main = ">=2", "release/1.x" = "<2" }`.',
-        Lines(),
+        ReleaseLineSetting(),
         otherwise="any",
     )
-    remote: str = setting("origin", "The git remote that releases are pushed to.", rule=rules.remote)
+    remote: str = setting("origin", "The git remote that releases are pushed to.", rule=rules.remote_violation)
     commit_message: str = setting(
         "Release {version}",
         "The message of release commits, with `{version}` and `{packages}`.",
-        rule=rules.message,
+        rule=rules.message_violation,
     )
     dev_commit_message: str = setting(
         "Start development of {version}",
         "The message of commits that start the next development version, with `{version}` and `{packages}`.",
-        rule=rules.message,
+        rule=rules.message_violation,
     )
     pull_request_branch: str = setting(
         "relnox/release/{branch}",
         "The branch of release pull requests; `{branch}` is the one that they are merged into.",
-        rule=rules.branch_template,
+        rule=rules.branch_template_violation,
     )
     tag_format: str | None = setting(
         None,
         "The format of tags, with `{version}`, `{name}`, `{folder}` and `{tag-name}`.",
-        rule=rules.tag_format,
+        rule=rules.tag_format_violation,
         otherwise="that of the existing tags",
     )
     tag_names: Mapping[str, str] = setting(
         EMPTY,
         "The value of `{tag-name}`, by package.",
-        TableOf(Text(rule=rules.tag_name), keys=PACKAGE),
+        TableOf(Text(rule=rules.tag_name_violation), keys=PACKAGE_NAME),
         otherwise="the package's name",
     )
     tag_formats: Mapping[str, str] = setting(
         EMPTY,
         "Tag formats of single packages, by name or folder, or a glob of either.",
-        TableOf(Text(rule=rules.tag_format), keys=PACKAGE_PATTERN),
+        TableOf(Text(rule=rules.tag_format_violation), keys=PACKAGE_PATTERN),
     )
     paths: Mapping[str, tuple[str, ...]] = setting(
         EMPTY,
@@ -172,7 +178,7 @@ class Config(Settings):
     pass_env: tuple[str, ...] = setting(
         (),
         "Variables that look like credentials and that builds, tests and tools may read.",
-        rule=rules.passed_variable,
+        rule=rules.passed_variable_violation,
     )
     on_visible_credentials: Literal["warn", "refuse"] = setting(
         "warn",
@@ -185,7 +191,7 @@ class Config(Settings):
     indexes: Mapping[str, IndexConfig] = setting(
         EMPTY,
         "Indexes of the project, by name.",
-        TableOf(Table(IndexConfig), keys=Text(rule=rules.index_name)),
+        TableOf(Table(IndexConfig), keys=Text(rule=rules.index_name_violation)),
     )
     targets: Mapping[str, str] = setting(
         EMPTY,
@@ -234,11 +240,11 @@ class Config(Settings):
 
     def is_metadata_only(self, package: str) -> bool:
         """Return whether a package may have an empty wheel, because it only has requirements."""
-        return is_named(package, self.metadata_only)
+        return matches_any_glob(package, self.metadata_only)
 
     def has_optional_extensions(self, package: str) -> bool:
         """Return whether wheels of a package may be built without its native modules."""
-        return is_named(package, self.optional_extensions)
+        return matches_any_glob(package, self.optional_extensions)
 
 
 def config_table(options: Mapping[str, Sequence[Field]]) -> Table:

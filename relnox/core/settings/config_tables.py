@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from relnox.core.settings import rules
 from relnox.core.settings.kinds import ListOf, Number, TableOf, Text
-from relnox.core.settings.patterns import PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN
+from relnox.core.settings.patterns import PACKAGE_GLOB, PACKAGE_NAME, PACKAGE_PATTERN
 from relnox.core.settings.schema import EMPTY, Settings, required, setting
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Abi = Literal["cpython", "abi3", "none"]
 """The ABI of a platform wheel: one CPython version, the stable ABI, or none."""
 
-PATH = Text(rule=rules.file_path, convert=lambda path: path.replace("\\", "/"))
+PATH = Text(rule=rules.file_path_violation, convert=lambda path: path.replace("\\", "/"))
 """The kind of a setting that is a path below the root; its value has forward slashes."""
 
 
@@ -32,7 +32,7 @@ class GroupConfig(Settings):
         choices=("fixed", "linked"),
     )
     tag_format: str | None = setting(
-        None, "Their tag format.", rule=rules.tag_format, otherwise="that of the other packages"
+        None, "Their tag format.", rule=rules.tag_format_violation, otherwise="that of the other packages"
     )
 
 
@@ -43,7 +43,7 @@ class VersionFileConfig(Settings):
     pattern: str | None = setting(
         None,
         "A regular expression with a group named `version`; `^` and `$` match at line ends.",
-        rule=rules.pattern,
+        rule=rules.pattern_violation,
         otherwise="that of the file's format",
     )
     count: int = setting(1, "The number of matches; 0 excludes the file.")
@@ -81,10 +81,12 @@ class TestConfig(Settings):
 
     __test__ = False  # pytest would collect it by its name
 
-    command: tuple[str, ...] = setting((), "The command, as a list of words.", ListOf(Text(), first=rules.words))
+    command: tuple[str, ...] = setting(
+        (), "The command, as a list of words.", ListOf(Text(), first=rules.command_violation)
+    )
     requires: tuple[str, ...] = setting((), "Additional requirements of the tests.")
     env: Mapping[str, str] = setting(
-        EMPTY, "Environment variables.", TableOf(Text(), keys=Text(rule=rules.variable))
+        EMPTY, "Environment variables.", TableOf(Text(), keys=Text(rule=rules.variable_name_violation))
     )
 
 
@@ -108,7 +110,7 @@ class WheelsConfig(Settings):
     abi: Mapping[str, Abi] = setting(
         EMPTY,
         "The ABI of wheels: a wheel for each CPython, the stable ABI of the oldest one, or none.",
-        TableOf(Text(get_args(Abi)), keys=PACKAGE),
+        TableOf(Text(get_args(Abi)), keys=PACKAGE_NAME),
         otherwise='`"cpython"`',
     )
     free_threaded: bool = setting(False, "Whether free-threaded CPythons get wheels too.")

@@ -12,7 +12,7 @@ from relnox.core.settings.patterns import PACKAGE_PATTERN
 from relnox.core.settings.schema import Settings, Table, fields_of, setting
 from relnox.errors import Blocked
 
-Event = Literal[
+HookEvent = Literal[
     "before-bump", "edit-bump", "before-build", "after-build", "before-publish", "after-publish", "after-verify"
 ]
 """The events at which hooks run."""
@@ -21,26 +21,30 @@ _PRIVATE = frozenset({"before-bump", "edit-bump", "before-build", "after-build"}
 _EXAMPLE = 'for example: run = ["python", "tools/generate.py"]'
 
 
-def _name(text: str) -> rules.InvalidValue | None:
+def _session_name_violation(text: str) -> rules.RuleViolation | None:
     """Check that a text can be the name of a nox session or an invoke task."""
     if text.strip() and not text.startswith("-"):
         return None
-    return rules.InvalidValue("it is not a name", 'for example: session = "tests"')
+    return rules.RuleViolation("it is not a name", 'for example: session = "tests"')
 
 
-def _folder(text: str) -> rules.InvalidValue | None:
+def _folder_violation(text: str) -> rules.RuleViolation | None:
     """Check that a text is the path of a folder in the project; `.` is the root."""
-    return None if text == "." else rules.file_path(text)
+    return None if text == "." else rules.file_path_violation(text)
 
 
 class Hook(Settings):
     """A hook."""
 
     run: tuple[str, ...] = setting(
-        (), "The program and its arguments, without a shell.", ListOf(Text(), first=rules.words)
+        (), "The program and its arguments, without a shell.", ListOf(Text(), first=rules.command_violation)
     )
-    session: str | None = setting(None, "Instead of `run`: a session of the project's noxfile.", rule=_name)
-    task: str | None = setting(None, "Instead of `run`: a task of the project's tasks file.", rule=_name)
+    session: str | None = setting(
+        None, "Instead of `run`: a session of the project's noxfile.", rule=_session_name_violation
+    )
+    task: str | None = setting(
+        None, "Instead of `run`: a task of the project's tasks file.", rule=_session_name_violation
+    )
     packages: tuple[str, ...] = setting(
         (),
         "Names or folders of packages, or globs of them: the hook runs if one of them takes part.",
@@ -50,13 +54,15 @@ class Hook(Settings):
     folder: str = setting(
         ".",
         "The folder it runs in, relative to the root.",
-        Text(rule=_folder, convert=lambda path: path.replace("\\", "/").strip("/")),
+        Text(rule=_folder_violation, convert=lambda path: path.replace("\\", "/").strip("/")),
     )
     env: Mapping[str, str] = setting(
-        MappingProxyType({}), "Environment variables.", TableOf(Text(), keys=Text(rule=rules.variable))
+        MappingProxyType({}),
+        "Environment variables.",
+        TableOf(Text(), keys=Text(rule=rules.variable_name_violation)),
     )
     pass_env: tuple[str, ...] = setting(
-        (), "Variables that it gets although they look like credentials.", rule=rules.passed_variable
+        (), "Variables that it gets although they look like credentials.", rule=rules.passed_variable_violation
     )
     time_limit: int = setting(900, "Seconds until it is killed, with all processes that it started.")
     on_failure: Literal["fail", "warn"] = setting(
@@ -71,7 +77,7 @@ class Hook(Settings):
     writes: tuple[str, ...] = setting(
         (),
         "`edit-bump` and `before-build`: globs of the files that it writes, relative to the root.",
-        rule=rules.file_path,
+        rule=rules.file_path_violation,
         otherwise="`edit-bump`: any; `before-build`: none",
     )
 
@@ -84,7 +90,7 @@ class Hook(Settings):
             return f"nox -s {shlex.quote(self.session)}"
         return f"invoke {shlex.quote(self.task)}" if self.task is not None else shlex.join(self.run)
 
-    def is_rehearsed(self, event: Event) -> bool:
+    def is_rehearsed(self, event: HookEvent) -> bool:
         """Return whether the hook runs in rehearsals and for test indexes, if it is a hook of the given event."""
         return event in _PRIVATE if self.in_rehearsal is None else self.in_rehearsal
 
@@ -135,8 +141,8 @@ class HooksConfig(Settings):
     after_verify: tuple[Hook, ...] = setting((), "When the published files are installed and verified.", _READING)
 
     @property
-    def by_event(self) -> dict[Event, tuple[Hook, ...]]:
+    def by_event(self) -> dict[HookEvent, tuple[Hook, ...]]:
         """The hooks of each event that has any, in the order of the events."""
-        events: tuple[Event, ...] = get_args(Event)
+        events: tuple[HookEvent, ...] = get_args(HookEvent)
         hooks = {event: getattr(self, event.replace("-", "_")) for event in events}
         return {event: of_event for event, of_event in hooks.items() if of_event}

@@ -61,7 +61,7 @@ class Kind(Record, ABC):
         """Return the error for a value of the wrong type."""
         return Blocked(
             "value-invalid",
-            f"{key} = {shown(value)} is not {self.expected}",
+            f"{key} = {shorten_value(value)} is not {self.expected}",
             fix=f"set {key} to {self.expected}",
         )
 
@@ -98,7 +98,7 @@ class Number(Kind):
         if value > self.maximum:
             raise Blocked(
                 "value-invalid",
-                f"{key} = {shown(value)} is greater than {self.maximum}",
+                f"{key} = {shorten_value(value)} is greater than {self.maximum}",
                 fix=f"use a number from 0 to {self.maximum}",
             )
         return value
@@ -129,7 +129,7 @@ class Text(Kind):
         """Validate and convert a value; see `Kind.check`."""
         if not isinstance(value, str):
             raise self.invalid(value, key)
-        return self.check_text(value, f"{key} = {shown(value)}")
+        return self.check_text(value, f"{key} = {shorten_value(value)}")
 
     def check_text(self, text: str, what: str) -> str:
         """Validate and convert a string.
@@ -210,7 +210,7 @@ class TableOf(Kind):
             raise self.invalid(value, key)
         names: dict[str, str] = {}
         for name in value:
-            converted = self.keys.check_text(name, f"the key {shown(name)} of {key}")
+            converted = self.keys.check_text(name, f"the key {shorten_value(name)} of {key}")
             if (other := names.setdefault(converted, name)) != name:
                 raise Blocked(
                     "setting-twice",
@@ -220,7 +220,7 @@ class TableOf(Kind):
         return {converted: self.item.check(value[name], f"{key}.{name}") for converted, name in names.items()}
 
 
-def shown(value: Any) -> str:
+def shorten_value(value: Any) -> str:
     """Return a value as text for a message, shortened if it is long."""
     try:
         text = repr(value)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.kinds import Kind
     from relnox.core.settings.schema import Source, Value
 
-DOCUMENT = Text(rule=rules.document)
+DOCUMENT = Text(rule=rules.document_violation)
 """The kind of an option that is the path of a document to read or write."""
 
 
@@ -113,7 +113,7 @@ class CommonOptions(Settings):
 O = TypeVar("O", bound=CommonOptions)  # noqa: E741 - O for options
 
 
-def of_task(options: CommonOptions) -> tuple[tuple[str, Value], ...]:
+def option_fields(options: CommonOptions) -> tuple[tuple[str, Value], ...]:
     """Return the options that are specific to a task, as pairs of field name and value."""
     common = {field.name for field in fields_of(CommonOptions)}
     return tuple(
@@ -123,7 +123,7 @@ def of_task(options: CommonOptions) -> tuple[tuple[str, Value], ...]:
     )
 
 
-def resolve(  # noqa: PLR0913 - the places that set options
+def resolve_option_values(  # noqa: PLR0913 - the places that set options
     declaration: type[O],
     *,
     command_line: Mapping[str, Value],

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from relnox.core.settings.kinds import Text
-from relnox.core.settings.rules import InvalidValue
+from relnox.core.settings.rules import RuleViolation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,35 +20,35 @@ _FIX = 'write it like "proto/**", "!docs/" or "!*.md"'
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def _check(text: str) -> InvalidValue | None:
+def _path_pattern_violation(text: str) -> RuleViolation | None:
     """Check that a text is a valid pattern for files."""
     path = text.removeprefix("!")
     parts = path.removeprefix("/").removesuffix("/").split("/")
     if not path.strip("/"):
-        return InvalidValue("it names no file or folder", _FIX)
+        return RuleViolation("it names no file or folder", _FIX)
     if _CONTROL.search(path) or path != path.strip():
-        return InvalidValue("it contains control characters, or blanks at an end", _FIX)
+        return RuleViolation("it contains control characters, or blanks at an end", _FIX)
     if path.startswith("#"):
-        return InvalidValue("a # at the beginning is a comment for git", "begin with \\#")
+        return RuleViolation("a # at the beginning is a comment for git", "begin with \\#")
     if {"..", ".", ""} & {*parts}:
-        return InvalidValue("no part of a path may be empty, '.' or '..': paths are relative to the root", _FIX)
+        return RuleViolation("no part of a path may be empty, '.' or '..': paths are relative to the root", _FIX)
     if re.search(r"(?<!\\)(\\\\)*\\(/|$)", path):
-        return InvalidValue(
+        return RuleViolation(
             "a backslash quotes the next character, and here there is none", "separate folders by /"
         )
     try:
-        expression(path)
+        as_regular_expression(path)
     except (ValueError, OverflowError) as error:
-        return InvalidValue(str(error), "quote a [ that is a part of the name: \\[")
+        return RuleViolation(str(error), "quote a [ that is a part of the name: \\[")
     return None
 
 
-PATH_PATTERN = Text(rule=_check)
+PATH_PATTERN = Text(rule=_path_pattern_violation)
 """The kind of a setting that is a pattern for files."""
 
 
 @lru_cache(maxsize=1024)
-def expression(pattern: str) -> re.Pattern[str]:
+def as_regular_expression(pattern: str) -> re.Pattern[str]:
     """Return the regular expression for a pattern without `!`, to match whole paths with forward slashes.
 
     Raises:
@@ -63,7 +63,7 @@ def expression(pattern: str) -> re.Pattern[str]:
         if part == "**" and len(parts) > 1:
             text += ".+" if is_last else "(?:.*/)?"
         else:
-            text += _part(part) + ("" if is_last else "/")
+            text += _part_as_regular_expression(part) + ("" if is_last else "/")
     below = "/.+" if pattern.endswith("/") else "(?:/.+)?"
     try:
         return re.compile(f"{text}{below}", re.DOTALL)
@@ -71,7 +71,7 @@ def expression(pattern: str) -> re.Pattern[str]:
         raise ValueError(f"a class of characters is not valid ({error.msg})") from error
 
 
-def _part(part: str) -> str:
+def _part_as_regular_expression(part: str) -> str:
     """Return the regular expression for one part of a pattern, between slashes.
 
     Raises:
@@ -103,10 +103,10 @@ def _part(part: str) -> str:
     return text
 
 
-def last_match(patterns: Iterable[str], file: str) -> bool | None:
+def last_matching_pattern(patterns: Iterable[str], file: str) -> bool | None:
     """Return whether the last pattern that matches a file includes it; return None if no pattern matches."""
     included = None
     for pattern in patterns:
-        if expression(pattern.removeprefix("!")).fullmatch(file):
+        if as_regular_expression(pattern.removeprefix("!")).fullmatch(file):
             included = not pattern.startswith("!")
     return included

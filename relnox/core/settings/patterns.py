@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-DISTRIBUTION = Text(rule=rules.distribution, convert=normalized)
+DISTRIBUTION_NAME = Text(rule=rules.distribution_name_violation, convert=normalized)
 """The kind of a setting that names a package, which need not be in the workspace."""
-PACKAGE = Text(rule=rules.distribution, convert=normalized)
+PACKAGE_NAME = Text(rule=rules.distribution_name_violation, convert=normalized)
 """The kind of a setting that names a package of the workspace; `setting_names` checks that it exists."""
 PACKAGE_GLOB = Text(convert=normalized)
 """The kind of a setting that is the name of a package of the workspace, or a glob of names."""
@@ -29,7 +29,7 @@ def normalize_path(pattern: str) -> str:
     return pattern.replace("\\", "/").removeprefix("./").strip("/")
 
 
-def select(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Package, ...]:
+def select_packages(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Package, ...]:
     """Return the packages that a list of patterns selects; the last pattern that matches a package decides.
 
     A pattern with `!` excludes the packages that it matches. If the first pattern has a `!`, all other packages
@@ -40,19 +40,19 @@ def select(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Packag
     for package in packages:
         is_selected = starts_with_all
         for pattern in patterns:
-            if matches(pattern.removeprefix("!"), package):
+            if matches_package(pattern.removeprefix("!"), package):
                 is_selected = not pattern.startswith("!")
         if is_selected:
             selected.append(package)
     return tuple(selected)
 
 
-def is_named(package: str, globs: Iterable[str]) -> bool:
+def matches_any_glob(package: str, globs: Iterable[str]) -> bool:
     """Return whether a package matches one of the given names or globs; all names must be normalized."""
     return any(fnmatchcase(package, glob) for glob in globs)
 
 
-def matches(pattern: str, package: Package) -> bool:
+def matches_package(pattern: str, package: Package) -> bool:
     """Return whether a pattern without `!` matches the name or the folder of a package."""
     path = normalize_path(pattern) or "."
     return fnmatchcase(package.name, normalized(path)) or fnmatchcase(package.folder, path)

@@ -46,17 +46,17 @@ class ReleaseLine(Record):
 
     def contains(self, version: Version) -> bool:
         """Return whether the final release of a version is within the bounds."""
-        return not self.bounds or _matches(_specifiers(self.bounds), version.base_version)
+        return not self.bounds or _is_within_bounds(_parse_bounds(self.bounds), version.base_version)
 
 
-class Lines(Kind):
+class ReleaseLineSetting(Kind):
     """A branch, a list of branches, or a table of branches with bounds; converted to a tuple of release lines."""
 
     expected = "a string, a list of strings, or a table of strings"
 
-    name: Text = Text(rule=rules.branch)
-    names: ListOf = ListOf(Text(rule=rules.branch))
-    bounds: TableOf = TableOf(Text(rule=rules.version_bounds), keys=Text(rule=rules.branch))
+    name: Text = Text(rule=rules.branch_violation)
+    names: ListOf = ListOf(Text(rule=rules.branch_violation))
+    bounds: TableOf = TableOf(Text(rule=rules.version_bounds_violation), keys=Text(rule=rules.branch_violation))
 
     def check(self, value: Any, key: str) -> tuple[ReleaseLine, ...]:
         """Validate and convert a value; see `Kind.check`. The bounds of different lines must not overlap."""
@@ -73,12 +73,12 @@ class Lines(Kind):
                 raise self.invalid(value, key)
 
 
-def are_configured(lines: Sequence[ReleaseLine]) -> bool:
+def has_release_lines(lines: Sequence[ReleaseLine]) -> bool:
     """Return whether there are several release lines; a single branch without bounds does not count."""
     return len(lines) > 1 or any(line.is_glob or line.bounds for line in lines)
 
 
-def lines_of(branch: str, lines: Iterable[ReleaseLine]) -> tuple[ReleaseLine, ...]:
+def release_lines_of_branch(branch: str, lines: Iterable[ReleaseLine]) -> tuple[ReleaseLine, ...]:
     """Return the release line of a branch, with the name of the branch itself; empty if it allows no releases.
 
     A line with the exact name takes precedence over globs.
@@ -97,24 +97,24 @@ def lines_of(branch: str, lines: Iterable[ReleaseLine]) -> tuple[ReleaseLine, ..
     return tuple(ReleaseLine(branch, line.bounds) for line in matches[:1])
 
 
-def contain(lines: Sequence[ReleaseLine], version: Version) -> bool:
+def allows_version(lines: Sequence[ReleaseLine], version: Version) -> bool:
     """Return whether a version belongs to one of the given lines; if there are none, any version does."""
     return not lines or any(line.contains(version) for line in lines)
 
 
-def describe(lines: Sequence[ReleaseLine]) -> str:
+def describe_lines(lines: Sequence[ReleaseLine]) -> str:
     """Return branches with their bounds as text, such as `main (>=2)`."""
     return listing(map(str, lines))
 
 
-def _specifiers(bounds: str) -> SpecifierSet:
+def _parse_bounds(bounds: str) -> SpecifierSet:
     """Parse bounds as a version specifier."""
     from packaging.specifiers import SpecifierSet  # imported lazily: it is slow to import
 
     return SpecifierSet(bounds)
 
 
-def _matches(specifiers: SpecifierSet, version: str) -> bool:
+def _is_within_bounds(specifiers: SpecifierSet, version: str) -> bool:
     """Return whether a version matches a specifier; prereleases are not excluded."""
     return specifiers.contains(version, prereleases=True)
 
@@ -129,8 +129,10 @@ def _check_disjoint(lines: Sequence[ReleaseLine], key: str) -> None:
         for other in lines[index + 1 :]:
             if line.bounds == other.bounds:
                 continue
-            both = _specifiers(",".join(filter(None, (line.bounds, other.bounds))))
-            if (version := next((text for text in _samples(both) if _matches(both, text)), None)) is not None:
+            both = _parse_bounds(",".join(filter(None, (line.bounds, other.bounds))))
+            if (
+                version := next((text for text in _sample_versions(both) if _is_within_bounds(both, text)), None)
+            ) is not None:
                 raise Blocked(
                     "bounds-overlap",
                     f"{key}: the bounds of {line.branch} ({line.bounds or 'none'}) and {other.branch} "
@@ -139,7 +141,7 @@ def _check_disjoint(lines: Sequence[ReleaseLine], key: str) -> None:
                 )
 
 
-def _samples(specifiers: SpecifierSet) -> Iterator[str]:
+def _sample_versions(specifiers: SpecifierSet) -> Iterator[str]:
     """Yield sample versions, at least one from each interval that is bounded by the versions in a specifier.
 
     If no sample matches the specifier, no version does.
@@ -153,13 +155,13 @@ def _samples(specifiers: SpecifierSet) -> Iterator[str]:
         for length in range(1, len(parts) + 1):
             start = parts[:length]
             for limit in (start, (*start[:-1], start[-1] + 1)):
-                for sample in (limit, (*limit, *(0,) * len(parts), 0, 1), _below(limit)):
+                for sample in (limit, (*limit, *(0,) * len(parts), 0, 1), _version_below(limit)):
                     yield f"{version.epoch}!{'.'.join(map(str, sample))}"
 
 
-def _below(limit: tuple[int, ...]) -> tuple[int, ...]:
+def _version_below(limit: tuple[int, ...]) -> tuple[int, ...]:
     """Return a version right below a limit, above any other version in realistic bounds; 0 for the limit 0."""
     if not any(limit):
         return (0,)
     *start, last = limit
-    return (*start, last - 1, _HIGH) if last else _below(tuple(start))
+    return (*start, last - 1, _HIGH) if last else _version_below(tuple(start))

@@ -1,6 +1,6 @@
 """Rules for strings in the settings, which are checked when the settings are read.
 
-A rule is a function that returns an `InvalidValue` for an invalid string, and None for a valid one.
+A rule is a function that returns an `RuleViolation` for an invalid string, and None for a valid one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Rule = Callable[[str], "InvalidValue | None"]
+    Rule = Callable[[str], "RuleViolation | None"]
 
 TAG_FIELDS = re.compile(r"\{([^{}]*)\}")
 """Matches the fields of a tag format, such as `{version}`."""
@@ -32,7 +32,7 @@ _WILDCARDS = re.compile(r"[*?]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class InvalidValue(Record):
+class RuleViolation(Record):
     """The result of a rule for an invalid value.
 
     Attributes:
@@ -44,7 +44,7 @@ class InvalidValue(Record):
     fix: str
 
 
-def ref_name(name: str) -> str | None:
+def ref_name_violation(name: str) -> str | None:
     """Return why git rejects a name of a tag or branch (git-check-ref-format), or None if the name is valid."""
     parts = name.split("/")
     if match := _FORBIDDEN.search(name):
@@ -64,30 +64,30 @@ def ref_name(name: str) -> str | None:
     return None
 
 
-def tag_format(text: str) -> InvalidValue | None:
+def tag_format_violation(text: str) -> RuleViolation | None:
     """Check that a tag format has `{version}` once, no unknown fields, and results in tags that git accepts."""
     fix = 'for example: tag-format = "{name}-v{version}"'
     fields = TAG_FIELDS.findall(text)
     if fields.count("version") != 1 or not set(fields) <= _KNOWN_FIELDS:
-        return InvalidValue("it must contain {version} once, and may contain {name}, {folder} or {tag-name}", fix)
+        return RuleViolation("it must contain {version} once, and may contain {name}, {folder} or {tag-name}", fix)
     sample = TAG_FIELDS.sub(lambda field: "1.0" if field[1] == "version" else "name", text)
-    why = ref_name(sample)
-    return None if why is None else InvalidValue(f"git rejects the tag {sample!r}: {why}", fix)
+    why = ref_name_violation(sample)
+    return None if why is None else RuleViolation(f"git rejects the tag {sample!r}: {why}", fix)
 
 
-def tag_name(text: str) -> InvalidValue | None:
+def tag_name_violation(text: str) -> RuleViolation | None:
     """Check that a text can be the value of `{tag-name}`, as a part of tags that git accepts."""
-    why = ref_name(f"a{text}a") if text else "it is empty"
-    return None if why is None else InvalidValue(why, "use a name such as core")
+    why = ref_name_violation(f"a{text}a") if text else "it is empty"
+    return None if why is None else RuleViolation(why, "use a name such as core")
 
 
-def branch(text: str) -> InvalidValue | None:
+def branch_violation(text: str) -> RuleViolation | None:
     """Check that a text is a valid branch name, or a glob of names with `*` and `?`."""
-    why = ref_name(_WILDCARDS.sub("x", text))
-    return None if why is None else InvalidValue(f"git rejects it: {why}", 'for example: branch = "main"')
+    why = ref_name_violation(_WILDCARDS.sub("x", text))
+    return None if why is None else RuleViolation(f"git rejects it: {why}", 'for example: branch = "main"')
 
 
-def version_bounds(text: str) -> InvalidValue | None:
+def version_bounds_violation(text: str) -> RuleViolation | None:
     """Check that a text is a version specifier with final releases only; an empty one allows any version."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet  # imported lazily: it is slow to import
     from packaging.version import InvalidVersion, Version
@@ -96,11 +96,11 @@ def version_bounds(text: str) -> InvalidValue | None:
     try:
         limits = [Version(specifier.version.removesuffix(".*")) for specifier in SpecifierSet(text)]
     except (InvalidSpecifier, InvalidVersion):
-        return InvalidValue("it is not a version specifier (PEP 440)", fix)
+        return RuleViolation("it is not a version specifier (PEP 440)", fix)
     if "===" in text:
-        return InvalidValue("=== compares texts, not versions", fix)
+        return RuleViolation("=== compares texts, not versions", fix)
     if other := [str(limit) for limit in limits if str(limit) != limit.base_version]:
-        return InvalidValue(
+        return RuleViolation(
             f"{other[0]} is not a final release (a prerelease or post-release belongs to the line of its final "
             "release)",
             fix,
@@ -108,103 +108,105 @@ def version_bounds(text: str) -> InvalidValue | None:
     return None
 
 
-def branch_template(text: str) -> InvalidValue | None:
+def branch_template_violation(text: str) -> RuleViolation | None:
     """Check that a text is a valid branch name, in which `{branch}` may occur."""
-    why = ref_name(text.replace("{branch}", "main"))
+    why = ref_name_violation(text.replace("{branch}", "main"))
     fix = 'for example: pull-request-branch = "relnox/release/{branch}"'
-    return None if why is None else InvalidValue(f"git rejects it: {why}", fix)
+    return None if why is None else RuleViolation(f"git rejects it: {why}", fix)
 
 
-def remote(text: str) -> InvalidValue | None:
+def remote_violation(text: str) -> RuleViolation | None:
     """Check that a text is the name of a git remote, and not a URL.
 
     Remote-tracking branches can only be looked up by the name of the remote.
     """
-    if ref_name(text) is None:
+    if ref_name_violation(text) is None:
         return None
-    return InvalidValue(
+    return RuleViolation(
         "it is not the name of a remote", 'git remote add upstream URL, and set remote = "upstream"'
     )
 
 
-def document(text: str) -> InvalidValue | None:
+def document_violation(text: str) -> RuleViolation | None:
     """Check that a text names a document to read or write; `-` stands for standard input or output."""
-    return None if text.strip() else InvalidValue("it names no file", "name a file, or - for standard output")
+    return None if text.strip() else RuleViolation("it names no file", "name a file, or - for standard output")
 
 
-def file_path(text: str) -> InvalidValue | None:
+def file_path_violation(text: str) -> RuleViolation | None:
     """Check that a text is a relative path of a file or folder below the project's root."""
     fix = "use a path relative to the project's folder, with slashes"
     if not text.strip("/. "):
-        return InvalidValue("it names no file or folder of the project", fix)
+        return RuleViolation("it names no file or folder of the project", fix)
     if _CONTROL.search(text):
-        return InvalidValue("it contains control characters", fix)
+        return RuleViolation("it contains control characters", fix)
     if text.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", text):
-        return InvalidValue("it is an absolute path", fix)
+        return RuleViolation("it is an absolute path", fix)
     if ".." in re.split(r"[/\\]", text):
-        return InvalidValue("it leads out of the project's folder", fix)
+        return RuleViolation("it leads out of the project's folder", fix)
     return None
 
 
-def message(text: str) -> InvalidValue | None:
+def message_violation(text: str) -> RuleViolation | None:
     """Check that a commit message is not empty."""
     if text.strip():
         return None
-    return InvalidValue("git requires a commit message", 'for example: commit-message = "Release {version}"')
+    return RuleViolation("git requires a commit message", 'for example: commit-message = "Release {version}"')
 
 
-def pattern(text: str) -> InvalidValue | None:
+def pattern_violation(text: str) -> RuleViolation | None:
     """Check that a text is a regular expression with a group named `version` or `value`."""
     fix = 'for example: pattern = \'^version = "(?P<version>[^"]+)"\''
     try:
         groups = re.compile(text, re.MULTILINE).groupindex
     except (re.error, RecursionError, OverflowError) as error:
-        return InvalidValue(f"it is not a regular expression ({error})", fix)
-    return None if {"version", "value"} & groups.keys() else InvalidValue("it has no group called version", fix)
+        return RuleViolation(f"it is not a regular expression ({error})", fix)
+    return None if {"version", "value"} & groups.keys() else RuleViolation("it has no group called version", fix)
 
 
-def distribution(text: str) -> InvalidValue | None:
+def distribution_name_violation(text: str) -> RuleViolation | None:
     """Check that a text is a valid package name."""
-    return None if is_valid(text) else InvalidValue("it is not a valid package name", "use the name in [project]")
+    return None if is_valid(text) else RuleViolation("it is not a valid package name", "use the name in [project]")
 
 
-def index_name(text: str) -> InvalidValue | None:
+def index_name_violation(text: str) -> RuleViolation | None:
     """Check that a text is a valid name of an index."""
     if text.upper() == "FORGE":
-        return InvalidValue("the variable RELNOX_FORGE_TOKEN holds the token of the forge", "rename the index")
+        return RuleViolation("the variable RELNOX_FORGE_TOKEN holds the token of the forge", "rename the index")
     if re.fullmatch(r"\w[\w.-]*", text):
         return None
-    return InvalidValue("only letters, digits, '-', '_' and '.' are allowed", "rename the index")
+    return RuleViolation("only letters, digits, '-', '_' and '.' are allowed", "rename the index")
 
 
-def variable(text: str) -> InvalidValue | None:
+def variable_name_violation(text: str) -> RuleViolation | None:
     """Check that a text can be the name of an environment variable."""
     if text and "=" not in text and not _CONTROL.search(text):
         return None
-    return InvalidValue("it is not a valid variable name", "for example: env = { NAME = 'value' }")
+    return RuleViolation("it is not a valid variable name", "for example: env = { NAME = 'value' }")
 
 
-def passed_variable(text: str) -> InvalidValue | None:
+def passed_variable_violation(text: str) -> RuleViolation | None:
     """Check the name of a variable that programs of the project may read: not one with an upload credential."""
-    if variable(text) is not None:
-        return InvalidValue("it is not a valid variable name", 'for example: pass-env = ["NAME"]')
+    if variable_name_violation(text) is not None:
+        return RuleViolation("it is not a valid variable name", 'for example: pass-env = ["NAME"]')
     if is_upload_credential_name(text) or is_upload_setting_name(text):
-        return InvalidValue(
+        return RuleViolation(
             "no program may read an upload credential",
             f"remove {text}; if a build needs a token, pass it in another variable",
         )
     return None
 
 
-def python_version(text: str) -> InvalidValue | None:
+def python_version_violation(text: str) -> RuleViolation | None:
     """Check that a text is the major and minor version of a Python."""
     if re.fullmatch(r"3\.\d{1,3}", text, re.ASCII):
         return None
-    return InvalidValue("it is not a Python version", "use the major and minor version, such as 3.12")
+    return RuleViolation("it is not a Python version", "use the major and minor version, such as 3.12")
 
 
-def words(text: str) -> InvalidValue | None:
+def command_violation(text: str) -> RuleViolation | None:
     """Check that the first word of a command, which names the program, is not empty."""
     return (
-        None if text.strip() else InvalidValue("the program is missing", 'for example: ["python", "-m", "pytest"]')
+        None
+        if text.strip()
+        else RuleViolation("the program is missing", 'for example: ["python", "-m", "pytest"]')
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.core.settings import patterns
 from relnox.core.settings.config import Config
 from relnox.core.settings.kinds import ListOf, TableOf, Text
-from relnox.core.settings.patterns import PACKAGE, PACKAGE_GLOB, PACKAGE_PATTERN
+from relnox.core.settings.patterns import PACKAGE_GLOB, PACKAGE_NAME, PACKAGE_PATTERN
 from relnox.core.settings.schema import Table, fields_of
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
 
 
-def check(config: Config, workspace: Workspace) -> None:
+def check_package_names(config: Config, workspace: Workspace) -> None:
     """Check that every name and pattern of packages in the settings matches a package of the workspace.
 
     Raises:
         Blocked: A name or pattern matches no package.
     """
     packages = workspace.packages
-    for kind, text, where in _texts(Table(Config), config, "tool.relnox"):
-        if kind is PACKAGE or kind is PACKAGE_GLOB:
+    for kind, text, where in _texts_of_kind(Table(Config), config, "tool.relnox"):
+        if kind is PACKAGE_NAME or kind is PACKAGE_GLOB:
             matches = any(fnmatchcase(package.name, text) for package in packages)
         elif kind is PACKAGE_PATTERN:
-            matches = any(patterns.matches(text.removeprefix("!"), package) for package in packages)
+            matches = any(patterns.matches_package(text.removeprefix("!"), package) for package in packages)
         else:
             continue
         if not matches:
@@ -49,7 +49,7 @@ def check(config: Config, workspace: Workspace) -> None:
         wheels.check_wheel_settings(config.wheels, [package.name for package in packages])
 
 
-def _texts(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:
+def _texts_of_kind(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:
     """Yield each string that the settings contain.
 
     Args:
@@ -66,18 +66,18 @@ def _texts(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[
             yield kind, value, f"[{table}] {key}"
         case ListOf(item=item):
             for element in value:
-                yield from _texts(item, element, table, key)
+                yield from _texts_of_kind(item, element, table, key)
         case TableOf(item=item, keys=keys):
             for name, element in value.items():
                 yield keys, name, f"[{table}] {key}"
                 if isinstance(item, Table):
-                    yield from _texts(item, element, f"{table}.{key}.{name}")
+                    yield from _texts_of_kind(item, element, f"{table}.{key}.{name}")
                 else:
-                    yield from _texts(item, element, table, key)
+                    yield from _texts_of_kind(item, element, table, key)
         case Table():
             inner = f"{table}.{key}" if key else table
             for field in fields_of(type(value)):
                 if value.is_set(field.name):
-                    yield from _texts(field.kind, getattr(value, field.name), inner, field.key)
+                    yield from _texts_of_kind(field.kind, getattr(value, field.name), inner, field.key)
         case _:
             pass

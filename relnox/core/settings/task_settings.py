@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.core.records import Record
 from relnox.core.settings import rules
 from relnox.core.settings.kinds import Flag, ListOf, Number, TableOf, Text
-from relnox.core.settings.patterns import PACKAGE, is_named
+from relnox.core.settings.patterns import PACKAGE_NAME, matches_any_glob
 from relnox.core.settings.schema import EMPTY, Settings, setting
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from relnox.core.settings.schema import Value
 
 _TEXTS = ListOf(Text())
-PYTHON_VERSIONS = ListOf(Text(rule=rules.python_version))
+PYTHON_VERSIONS = ListOf(Text(rule=rules.python_version_violation))
 """The kind of a list of Python versions."""
 
 
-def _by_package(help: str, kind: Kind, *, otherwise: str = "") -> Any:  # noqa: A002 - as in argparse and invoke
+def _by_package_setting(help: str, kind: Kind, *, otherwise: str = "") -> Any:  # noqa: A002 - as in argparse and invoke
     """Declare a setting that is a table with a value for each package."""
-    return setting(EMPTY, help, TableOf(kind, keys=PACKAGE), otherwise=otherwise)
+    return setting(EMPTY, help, TableOf(kind, keys=PACKAGE_NAME), otherwise=otherwise)
 
 
 class TaskConfig(Settings):
@@ -39,9 +39,9 @@ class TaskConfig(Settings):
 class BuildConfig(TaskConfig):
     """Settings of `build-all`."""
 
-    commands: Mapping[str, tuple[str, ...]] = _by_package(
+    commands: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "The command that builds the archives of a package; `{output}` is the output folder.",
-        ListOf(Text(), first=rules.words, may_be_empty=False),
+        ListOf(Text(), first=rules.command_violation, may_be_empty=False),
         otherwise="the build backend",
     )
 
@@ -86,28 +86,32 @@ class VerifyConfig(TaskConfig):
         metadata_only: Names or globs of packages that contain no modules to import, copied from `Config`.
     """
 
-    smoke: Mapping[str, tuple[str, ...]] = _by_package(
+    smoke: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "Expressions that must run without an error in the installed environment.",
         _TEXTS,
     )
-    modules: Mapping[str, tuple[str, ...]] = _by_package(
+    modules: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "Modules to import.", _TEXTS, otherwise="those of the wheel"
     )
-    scripts: Mapping[str, bool] = _by_package("Whether its scripts are checked.", Flag(), otherwise="`true`")
-    extras: Mapping[str, tuple[str, ...]] = _by_package("Extras that the package needs to be imported.", _TEXTS)
-    pythons: Mapping[str, tuple[str, ...]] = _by_package(
+    scripts: Mapping[str, bool] = _by_package_setting(
+        "Whether its scripts are checked.", Flag(), otherwise="`true`"
+    )
+    extras: Mapping[str, tuple[str, ...]] = _by_package_setting(
+        "Extras that the package needs to be imported.", _TEXTS
+    )
+    pythons: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "The only Python versions to verify the package with, such as 3.12.",
         PYTHON_VERSIONS,
         otherwise="those of the option `python`",
     )
-    time_limit: Mapping[str, int] = _by_package(
+    time_limit: Mapping[str, int] = _by_package_setting(
         "Seconds for all imports, and for each smoke expression.",
         Number(),
         otherwise=f"`{InstallChecks.time_limit}`",
     )
-    skip: Mapping[str, str] = _by_package("Packages to skip, with the reason.", Text())
+    skip: Mapping[str, str] = _by_package_setting("Packages to skip, with the reason.", Text())
     install_without_deps: tuple[str, ...] = setting(
-        (), "Packages to install without their requirements.", ListOf(PACKAGE)
+        (), "Packages to install without their requirements.", ListOf(PACKAGE_NAME)
     )
     metadata_only: tuple[str, ...] = ()
 
@@ -119,6 +123,6 @@ class VerifyConfig(TaskConfig):
             extras=self.extras.get(package, ()),
             requirements=package not in self.install_without_deps,
             smoke=self.smoke.get(package, ()),
-            metadata_only=is_named(package, self.metadata_only),
+            metadata_only=matches_any_glob(package, self.metadata_only),
             time_limit=self.time_limit.get(package, InstallChecks.time_limit),
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
-    from relnox.core.tagging.tag_survey import Survey
+    from relnox.core.tagging.tag_survey import TagSurvey
     from relnox.core.workspace import Workspace
 
 
@@ -31,7 +31,7 @@ class KnownTags(Record):
     """
 
     tags: tuple[str, ...]
-    survey: Survey
+    survey: TagSurvey
     prefixes: Mapping[str, str]
     latest_plain: tuple[str, Version] | None
     is_alone: bool
@@ -55,27 +55,35 @@ def read_known_tags(
     survey = survey_tags(packages, all_tags)
     plain = _latest_plain(survey, reachable)
     is_single = len(packages) == 1 and is_alone
-    shared = _shared(packages, survey, plain) if plain is not None else {}
+    shared = _packages_sharing_tags(packages, survey, plain) if plain is not None else {}
     readers = {package.name for package in any_tag_readers(packages)}
     prefixes: dict[str, str] = {}
     for package in packages:
         own = survey.prefix_of(package)
         if package.source.kind == "tags" and package.source.key:
             prefixes[package.name] = str(package.source.key[0])
-        elif own is not None and (package.name not in shared or _fits(package.version, survey.versions(own))):
+        elif own is not None and (
+            package.name not in shared or _is_tagged_or_follows_tag(package.version, survey.versions(own))
+        ):
             prefixes[package.name] = own
         elif package.name in shared:
             prefixes[package.name] = shared[package.name]
         elif plain is not None and ((package.folder == "." and is_alone) or is_single or package.name in readers):
             prefixes[package.name] = survey.plain_prefix_of(package.version) or plain[0]
         elif is_single and (
-            matches := [prefix for prefix in survey.by_prefix if _fits(package.version, survey.versions(prefix))]
+            matches := [
+                prefix
+                for prefix in survey.by_prefix
+                if _is_tagged_or_follows_tag(package.version, survey.versions(prefix))
+            ]
         ):
             prefixes[package.name] = survey.best_prefix(matches, package.version) or matches[0]
     return KnownTags(all_tags, survey, prefixes, plain, is_alone)
 
 
-def _shared(packages: Sequence[Package], survey: Survey, last: tuple[str, Version]) -> dict[str, str]:
+def _packages_sharing_tags(
+    packages: Sequence[Package], survey: TagSurvey, last: tuple[str, Version]
+) -> dict[str, str]:
     """Map the packages that share plain tags to the prefix of these tags.
 
     These are the packages whose version has a plain tag, or directly follows one that has. If they have several
@@ -90,23 +98,23 @@ def _shared(packages: Sequence[Package], survey: Survey, last: tuple[str, Versio
     versions = {version: prefix for prefix in survey.plain_prefixes for version in survey.versions(prefix)}
     packages_by_version: dict[Version, list[str]] = {}
     for package in packages:
-        if package.version is not None and _fits(package.version, versions):
+        if package.version is not None and _is_tagged_or_follows_tag(package.version, versions):
             packages_by_version.setdefault(package.version, []).append(package.name)
     if not packages_by_version:
         return {}
     version, names = max(packages_by_version.items())
-    origin = _origin(version, versions)
+    origin = _tagged_origin(version, versions)
     if origin is None or (len(names) == 1 and origin not in (last[1], max(versions))):
         return {}
     return dict.fromkeys(names, versions[origin])
 
 
-def _fits(version: Version | None, tagged: Collection[Version]) -> bool:
+def _is_tagged_or_follows_tag(version: Version | None, tagged: Collection[Version]) -> bool:
     """Return whether a version is tagged, or is a prerelease that directly follows a tagged version."""
-    return version is not None and _origin(version, tagged) is not None
+    return version is not None and _tagged_origin(version, tagged) is not None
 
 
-def _origin(version: Version, tagged: Collection[Version]) -> Version | None:
+def _tagged_origin(version: Version, tagged: Collection[Version]) -> Version | None:
     """Return the version itself if it is tagged; for a prerelease, the tagged version that it directly follows.
 
     Return None if there is no such version.
@@ -150,7 +158,7 @@ def lockstep_reason(workspace: Workspace, config: Config, known_tags: KnownTags)
     )
 
 
-def _latest_plain(survey: Survey, reachable: Collection[str]) -> tuple[str, Version] | None:
+def _latest_plain(survey: TagSurvey, reachable: Collection[str]) -> tuple[str, Version] | None:
     """Return the prefix and the version of the latest plain tag, if possible of a reachable one."""
     tagged = [
         (version, prefix, tag) for prefix in survey.plain_prefixes for tag, version in survey.by_prefix[prefix]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
     from relnox.core.tagging.known_tags import KnownTags
-    from relnox.core.tagging.tag_survey import Survey
+    from relnox.core.tagging.tag_survey import TagSurvey
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
 
@@ -50,7 +50,7 @@ def format_problems(
     on_purpose = {
         package.name
         for pattern in config.tag_formats
-        for package in patterns.select((pattern,), workspace.packages)
+        for package in patterns.select_packages((pattern,), workspace.packages)
     }
     for package in packages:
         tag_format, prefix = formats[package.name], known_tags.prefixes.get(package.name)
@@ -59,7 +59,9 @@ def format_problems(
         has_tags = any(tag_format.parse(tag) is not None for tag in tags)
         names_package = prefix is not None and prefix not in survey.plain_prefixes
         if prefix is not None and prefix in survey.by_prefix:
-            is_tagged = tag_format.has(package.version, tags) if package.version is not None else has_tags
+            is_tagged = (
+                tag_format.has_version_tag(package.version, tags) if package.version is not None else has_tags
+            )
             if not has_tags or (names_package and not is_tagged and package.version in survey.versions(prefix)):
                 different[package.name] = (prefix, tag_format.prefix)
         elif not has_tags and usual is None and config.tag_format is None and package.name not in configured:
@@ -154,7 +156,7 @@ def _common_format(workspace: Workspace, config: Config, known_tags: KnownTags) 
 
 
 def _tagged_together(
-    workspace: Workspace, config: Config, survey: Survey, prefixes: Mapping[str, str]
+    workspace: Workspace, config: Config, survey: TagSurvey, prefixes: Mapping[str, str]
 ) -> Iterator[tuple[str, list[Package]]]:
     """Yield the prefix of each kind of plain tags that several packages of one version share, and these packages.
 
@@ -163,7 +165,7 @@ def _tagged_together(
     in_groups = {
         package.name
         for group in config.groups.values()
-        for package in patterns.select(group.packages, workspace.packages)
+        for package in patterns.select_packages(group.packages, workspace.packages)
     }
     clusters: dict[str, list[Package]] = {}
     for package in workspace.packages:
@@ -282,7 +284,7 @@ def folder_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -
         ]
         is_shorter = len(folders) > 1 and len(others) < len(folders)
         globs += [f"{parent}/*"] if parent and is_shorter else folders
-    matches = patterns.select(globs, all_packages)
+    matches = patterns.select_packages(globs, all_packages)
     return [*globs, *(f"!{package.folder}" for package in matches if package.folder not in selected)]
 
 

@@ -28,10 +28,10 @@ _GENERIC = frozenset({"v", "release", "releases", "rel", "version", "tag", "tags
 _MAX_LENGTH = 200
 """The maximum length of a tag in characters; longer tags are ignored."""
 
-Tagged = tuple[str, Version]
+TaggedVersion = tuple[str, Version]
 
 
-class Survey(Record):
+class TagSurvey(Record):
     """The tags that contain a version, by prefix.
 
     Attributes:
@@ -41,7 +41,7 @@ class Survey(Record):
         unreadable: Tags that contain a digit but no version.
     """
 
-    by_prefix: Mapping[str, tuple[Tagged, ...]]
+    by_prefix: Mapping[str, tuple[TaggedVersion, ...]]
     package_prefixes: Mapping[str, tuple[str, ...]]
     plain_prefixes: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Survey(Record):
         """Return the versions of the tags with this prefix."""
         return frozenset(version for _, version in self.by_prefix.get(prefix, ()))
 
-    def tags_of(self, package: str) -> tuple[Tagged, ...]:
+    def tags_of(self, package: str) -> tuple[TaggedVersion, ...]:
         """Return all tags that name a package, with their versions."""
         prefixes = self.package_prefixes.get(package, ())
         return tuple(tagged for prefix in prefixes for tagged in self.by_prefix[prefix])
@@ -92,9 +92,9 @@ def split_tag(tag: str) -> tuple[str, Version] | None:
     return None
 
 
-def survey_tags(packages: Sequence[Package], tags: Iterable[str]) -> Survey:
+def survey_tags(packages: Sequence[Package], tags: Iterable[str]) -> TagSurvey:
     """Group tags by prefix, and find the packages that the prefixes name."""
-    by_prefix: dict[str, list[Tagged]] = {}
+    by_prefix: dict[str, list[TaggedVersion]] = {}
     unreadable = []
     for tag in sorted(tags):
         if (parts := split_tag(tag)) is not None:
@@ -105,12 +105,12 @@ def survey_tags(packages: Sequence[Package], tags: Iterable[str]) -> Survey:
     package_prefixes: dict[str, list[str]] = {}
     plain_prefixes = []
     for prefix in by_prefix:
-        words = _words(prefix)
+        words = _split_into_words(prefix)
         if not _without_generic(words):
             plain_prefixes.append(prefix)
         elif (name := _named_package(words, aliases)) is not None:
             package_prefixes.setdefault(name, []).append(prefix)
-    return Survey(
+    return TagSurvey(
         {prefix: tuple(tagged) for prefix, tagged in by_prefix.items()},
         {name: tuple(prefixes) for name, prefixes in package_prefixes.items()},
         tuple(plain_prefixes),
@@ -126,7 +126,7 @@ def split_prefix(prefix: str) -> tuple[str, str, str]:
     return match["lead"] or "", match["word"], match["end"]
 
 
-def _words(text: str) -> list[str]:
+def _split_into_words(text: str) -> list[str]:
     """Split text into lowercase words of letters and digits."""
     return [word for word in _PARTS.split(text.lower()) if word]
 
@@ -162,18 +162,18 @@ def _aliases(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
         lambda package: (package.name,),
         lambda package: (package.folder,),
         lambda package: (package.folder_name,),
-        lambda package: _ends(package.name),
+        lambda package: _suffixes_of_name(package.name),
     )
     for kind in kinds:
         packages_by_alias: dict[str, set[str]] = {}
         for package in packages:
             for text in kind(package):
-                if key := "".join(_words(text)):
+                if key := "".join(_split_into_words(text)):
                     packages_by_alias.setdefault(key, set()).add(package.name)
         yield packages_by_alias
 
 
-def _ends(name: str) -> tuple[str, ...]:
+def _suffixes_of_name(name: str) -> tuple[str, ...]:
     """Return the parts of a name after each hyphen: `b-c` and `c` for `a-b-c`."""
     words = name.split("-")
     return tuple("-".join(words[start:]) for start in range(1, len(words)))

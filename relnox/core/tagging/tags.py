@@ -72,19 +72,19 @@ class TagFormat(Record):
         except ValueError:  # InvalidVersion is one; so is a number of thousands of digits
             return None
 
-    def matches(self, tags: Iterable[str]) -> list[tuple[str, Version]]:
+    def matching_tags(self, tags: Iterable[str]) -> list[tuple[str, Version]]:
         """Return the tags that have this format, with their versions."""
         return [(tag, version) for tag in tags if (version := self.parse(tag)) is not None]
 
-    def has(self, version: Version, tags: Sequence[str]) -> bool:
+    def has_version_tag(self, version: Version, tags: Sequence[str]) -> bool:
         """Return whether one of these tags, which must be sorted, is a tag of the version in this format."""
         start = bisect_left(tags, self.prefix)
         end = bisect_left(tags, f"{self.prefix}\U0010ffff")
         return any(self.parse(tag) == version for tag in tags[start:end])
 
-    def latest(self, tags: Iterable[str]) -> tuple[str, Version] | None:
+    def latest_tag(self, tags: Iterable[str]) -> tuple[str, Version] | None:
         """Return the tag of this format with the greatest version, and that version, or None."""
-        return max(self.matches(tags), key=lambda pair: pair[1], default=None)
+        return max(self.matching_tags(tags), key=lambda pair: pair[1], default=None)
 
 
 def tag_formats(
@@ -121,7 +121,7 @@ def tag_formats(
     }
     for name, tag_format in formats.items():
         text = texts[name]
-        if (why := rules.ref_name(sample := f"{tag_format.prefix}1{tag_format.suffix}")) is not None:
+        if (why := rules.ref_name_violation(sample := f"{tag_format.prefix}1{tag_format.suffix}")) is not None:
             raise Blocked(
                 "tag-format-invalid",
                 f"tag-format {text!r} gives {name} invalid tags such as {sample!r} ({why})",
@@ -136,7 +136,7 @@ def tag_formats(
         for package in group.packages
     }
     by_prefix = sorted(formats.items(), key=lambda pair: (pair[1].prefix, pair[1].suffix))
-    for (one, first), (other, second) in _confusable(by_prefix):
+    for (one, first), (other, second) in _pairs_with_common_prefix(by_prefix):
         text = texts[one]
         if first == second and one in group_names and group_names[one] == group_names.get(other):
             continue
@@ -177,16 +177,16 @@ def latest_tags(
         if tag_format not in matches:
             start = bisect_left(ordered, tag_format.prefix)
             end = bisect_left(ordered, f"{tag_format.prefix}\U0010ffff")
-            matches[tag_format] = tag_format.matches(ordered[start:end])
+            matches[tag_format] = tag_format.matching_tags(ordered[start:end])
         tagged, limit = matches[tag_format], (limits or {}).get(package)
-        tagged = [pair for pair in tagged if release_lines.contain(lines, pair[1])] or tagged
+        tagged = [pair for pair in tagged if release_lines.allows_version(lines, pair[1])] or tagged
         below = [pair for pair in tagged if limit is None or pair[1] <= limit]
         if tagged:
             latest[package] = max(below or tagged, key=lambda pair: pair[1])
     return latest
 
 
-def _confusable(
+def _pairs_with_common_prefix(
     formats: Sequence[tuple[str, TagFormat]],
 ) -> Iterator[tuple[tuple[str, TagFormat], tuple[str, TagFormat]]]:
     """Yield the pairs of formats in which one prefix begins with the other; `formats` is sorted by prefix."""
@@ -233,10 +233,10 @@ def configured_formats(workspace: Workspace, config: Config) -> dict[str, str]:
     texts: dict[str, str] = {}
     for group in config.groups.values():
         if group.tag_format is not None:
-            members = patterns.select(group.packages, workspace.packages)
+            members = patterns.select_packages(group.packages, workspace.packages)
             texts |= dict.fromkeys((package.name for package in members), group.tag_format)
     for pattern, text in config.tag_formats.items():
-        members = patterns.select((pattern,), workspace.packages)
+        members = patterns.select_packages((pattern,), workspace.packages)
         texts |= dict.fromkeys((package.name for package in members), text)
     return texts
 
@@ -259,7 +259,8 @@ def detect_format(packages: Sequence[Package], tags: Iterable[str], *, common: b
         if latest:
             present = {(formats[package.name], package.version) for package in packages if common}
             is_tagged = any(
-                version is not None and tag_format.has(version, ordered) for tag_format, version in present
+                version is not None and tag_format.has_version_tag(version, ordered)
+                for tag_format, version in present
             )
             rank = (int(is_tagged) if common else len(latest), max(version for _, version in latest.values()))
             if best is None or rank > best:
@@ -276,7 +277,7 @@ def _tag_format(package: Package, text: str, config: Config, *, is_own: bool = F
         "folder": package.folder_name,
         "tag-name": config.tag_names.get(package.name, package.name),
     }
-    if (problem := rules.tag_format(text)) is not None:
+    if (problem := rules.tag_format_violation(text)) is not None:
         raise Blocked("tag-format-invalid", f"tag-format {text!r} is invalid: {problem.why}", fix=problem.fix)
     prefix, suffix = text.split("{version}")
 

@@ -37,19 +37,20 @@ class CommitTags(Record, kw_only=True):
     """The tags of the commit that is built, from the point of view of one package.
 
     Attributes:
-        own: The package's own tag, or None if it has none at this commit.
-        others: The tags that do not belong to the package.
-        derives: Whether the backend derives the package's version from tags.
-        remedy: How to configure the backend to read only the package's own tags; empty if `derives` is false.
+        package_tags: The package's own tag, or None if it has none at this commit.
+        other_tags: The tags that do not belong to the package.
+        is_version_derived: Whether the backend derives the package's version from tags.
+        remedy: How to configure the backend to read only the package's own tags; empty if
+            `is_version_derived` is false.
     """
 
-    own: CommitTag | None
-    others: tuple[CommitTag, ...] = ()
-    derives: bool
+    package_tags: CommitTag | None
+    other_tags: tuple[CommitTag, ...] = ()
+    is_version_derived: bool
     remedy: str = ""
 
 
-class Mismatch(NamedTuple):
+class VersionMismatch(NamedTuple):
     """A difference between the version that a backend derived and the tags of the commit."""
 
     level: Literal["error", "warning"]
@@ -70,7 +71,7 @@ def tags_of_commit(
         remedy: How to configure the backend to read only the package's own tags.
     """
     here = sorted(tags)
-    latest = formats[package].latest(here)
+    latest = formats[package].latest_tag(here)
     own = None if latest is None else CommitTag(name=latest[0], package=package, version=latest[1])
     others = []
     for tag in here:
@@ -78,36 +79,37 @@ def tags_of_commit(
             owner = next((name for name, tag_format in formats.items() if tag_format.parse(tag) is not None), "")
             version = formats[owner].parse(tag) if owner else _version_in(tag)
             others.append(CommitTag(name=tag, package=owner, version=version))
-    return CommitTags(own=own, others=tuple(others), derives=derives, remedy=remedy)
+    return CommitTags(package_tags=own, other_tags=tuple(others), is_version_derived=derives, remedy=remedy)
 
 
-def find_mismatch(package: str, version: Version, tags: CommitTags) -> Mismatch | None:
+def find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionMismatch | None:
     """Return how the version that a backend derived differs from the tags of the commit, or None if they agree."""
-    other = next((tag for tag in tags.others if tag.version == version), None)
-    origin = "" if other is None else f" (as tag {other.name}{_of(other)})"
-    if tags.own is not None:
-        if tags.own.version == version:
+    other = next((tag for tag in tags.other_tags if tag.version == version), None)
+    origin = "" if other is None else f" (as tag {other.name}{_of_package_text(other)})"
+    if tags.package_tags is not None:
+        if tags.package_tags.version == version:
             return None
-        return Mismatch(
+        return VersionMismatch(
             "error",
-            f"its version is {version}{origin}, but tag {tags.own.name} of this commit has {tags.own.version}",
+            f"its version is {version}{origin}, but tag {tags.package_tags.name} of this commit has "
+            f"{tags.package_tags.version}",
             tags.remedy if other is not None and tags.remedy else _SET_VERSION_OR_TAG,
         )
-    if not tags.derives or version.is_devrelease or version.local is not None:
+    if not tags.is_version_derived or version.is_devrelease or version.local is not None:
         return None
     if other is not None and other.package:
-        return Mismatch(
+        return VersionMismatch(
             "error",
             f"its version is {version}{origin}, but {package} has no tag at this commit",
             tags.remedy or _SET_VERSION_OR_TAG,
         )
     if other is not None:
-        return Mismatch(
+        return VersionMismatch(
             "warning",
             f"its version is {version}{origin}, but by tag-format that tag does not belong to {package}",
             'set tag-format in [tool.relnox], or versions = "lockstep" for common tags',
         )
-    return Mismatch(
+    return VersionMismatch(
         "warning",
         f"its version is {version}, but no tag of this commit has it",
         "run git fetch --tags, and check that no environment variable or fallback sets the version",
@@ -117,7 +119,7 @@ def find_mismatch(package: str, version: Version, tags: CommitTags) -> Mismatch 
 _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has this version"
 
 
-def _of(tag: CommitTag) -> str:
+def _of_package_text(tag: CommitTag) -> str:
     """Return ` of PACKAGE` for a message, or an empty string if the tag belongs to no package."""
     return f" of {tag.package}" if tag.package else ""
 

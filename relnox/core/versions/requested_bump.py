@@ -39,7 +39,7 @@ class Bump(Record, kw_only=True):
     number: int | None = None
 
 
-def check(bump: Bump) -> None:
+def check_bump(bump: Bump) -> None:
     """Check that the options are valid and sufficient, and do not contradict each other.
 
     Raises:
@@ -56,7 +56,7 @@ def check(bump: Bump) -> None:
             "option-missing", "--allow-lower needs --to", fix="add --to VERSION, or leave --allow-lower out"
         )
     if bump.to is not None:
-        _check_alone(bump)
+        _check_is_only_part(bump)
     elif bump.part is None and bump.pre is None:
         raise Blocked("option-missing", "no bump requested", fix=f"{ANY_LEVEL}; {ANY_PHASE}; or --to VERSION")
     elif bump.pre is not None and bump.part not in (None, "pre", *LEVELS):
@@ -73,7 +73,7 @@ def check(bump: Bump) -> None:
         )
 
 
-def _check_alone(bump: Bump) -> None:
+def _check_is_only_part(bump: Bump) -> None:
     """Raise `Blocked` if `to` is combined with an option that it excludes."""
     others = {"--part": bump.part, "--pre": bump.pre, "--always-increment": bump.always_increment}
     if flags := [flag for flag, value in others.items() if value]:

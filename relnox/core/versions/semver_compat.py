@@ -43,7 +43,7 @@ def format_version(version: Version, scheme: Scheme) -> str:
     """
     if scheme != "semver" or semver_obstacle(version) is not None:
         return str(version)
-    prerelease = "" if (words := _prerelease(version)) is None else f"-{words}"
+    prerelease = "" if (words := _semver_prerelease(version)) is None else f"-{words}"
     local = "" if version.local is None else f"+{version.local}"
     return ".".join(map(str, version.release)) + prerelease + local
 
@@ -59,7 +59,7 @@ def to_semver(version: Version) -> str:
     if (obstacle := semver_obstacle(version)) is not None:
         reason, fix = obstacle
         raise Blocked("version-not-semver", f"{version} cannot be written as SemVer ({reason})", fix=fix)
-    return str(_semver(version))
+    return str(_semver_text(version))
 
 
 def semver_obstacle(version: Version) -> tuple[str, str] | None:
@@ -96,7 +96,7 @@ def semver_inversion(before: Version, after: Version) -> str | None:
         return None
     if semver_obstacle(before) is not None or semver_obstacle(after) is not None:
         return None
-    if _semver(before) <= _semver(after):
+    if _semver_text(before) <= _semver_text(after):
         return None
     return f"SemVer sorts {to_semver(after)} before {to_semver(before)}; do not mix dev with alpha or beta"
 
@@ -120,7 +120,7 @@ def from_semver(text: str) -> Version:
             f"{text!r} is not a valid version (SemVer 2.0.0)",
             fix="write it like 1.2.3 or 1.2.3-alpha.0",
         ) from None
-    segment = "" if parsed.prerelease is None else _segment(text, parsed.prerelease)
+    segment = "" if parsed.prerelease is None else _parse_segment(text, parsed.prerelease)
     build = "" if parsed.build is None else f"+{parsed.build}"
     try:
         return Version(f"{parsed.major}.{parsed.minor}.{parsed.patch}{segment}{build}")
@@ -136,21 +136,21 @@ def from_semver(text: str) -> Version:
         ) from None
 
 
-def _semver(version: Version) -> semver.Version:
+def _semver_text(version: Version) -> semver.Version:
     """Convert a version that SemVer can express to a `semver.Version`."""
     import semver
 
-    return semver.Version(version.major, version.minor, version.micro, _prerelease(version), version.local)
+    return semver.Version(version.major, version.minor, version.micro, _semver_prerelease(version), version.local)
 
 
-def _prerelease(version: Version) -> str | None:
+def _semver_prerelease(version: Version) -> str | None:
     """Return the SemVer prerelease of a version, such as `alpha.1`, or None if it is not a prerelease."""
     if version.pre is not None:
         return f"{_WORDS[version.pre[0]]}.{version.pre[1]}"
     return None if version.dev is None else f"dev.{version.dev}"
 
 
-def _segment(text: str, prerelease: str) -> str:
+def _parse_segment(text: str, prerelease: str) -> str:
     """Convert a SemVer prerelease to a PEP 440 segment; `text` is the whole version, for messages."""
     core = text.split("-", 1)[0]
     if (two_stages := re.fullmatch(_DEV_OF, prerelease)) is not None:

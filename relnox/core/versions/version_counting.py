@@ -18,7 +18,7 @@ _EIGHT_DIGITS = range(10**7, 10**8)
 _MONTHS, _DAYS = range(1, 13), range(1, 32)
 
 
-class Levels:
+class LevelCounting:
     """Numbering by level: major, minor and patch."""
 
     def reaches(self, release: Release, level: int) -> bool:
@@ -29,15 +29,15 @@ class Levels:
 
     def raised(self, release: Release, level: int) -> Release:
         """Return the next release at a level: at `minor`, 1.3.0 for 1.2.4."""
-        padded = _padded(release, level + 1)
-        return _padded((*padded[:level], padded[level] + 1), len(padded))
+        padded = _pad_release(release, level + 1)
+        return _pad_release((*padded[:level], padded[level] + 1), len(padded))
 
     def prerelease(self, number: int, *, used: bool) -> int:
         """Return the number of the next release in a phase: `number` itself if it is not used yet."""
         return number + used
 
 
-class Calendar(Levels):
+class CalendarCounting(LevelCounting):
     """Numbering by date: the year or month, then a count within it; a prerelease's number may be a date, too."""
 
     def __init__(self, calver_format: str, today: date | None) -> None:
@@ -55,13 +55,13 @@ class Calendar(Levels):
 
     def reaches(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the next calendar version
         """Return whether a release is of the current year or month."""
-        return _padded(release, len(self.period))[: len(self.period)] == self.period
+        return _pad_release(release, len(self.period))[: len(self.period)] == self.period
 
     def raised(self, release: Release, level: int) -> Release:
         """Return the next release of the current year or month."""
         if self.reaches(release, level):
             return super().raised(release, len(self.period))
-        return _padded((*self.period, 0), len(release))
+        return _pad_release((*self.period, 0), len(release))
 
     def prerelease(self, number: int, *, used: bool) -> int:
         """Return the number of the next release in a phase: today's date if the present number is a date.
@@ -88,6 +88,6 @@ def _is_date_stamp(number: int) -> bool:
     return is_long and number // 100 % 100 in _MONTHS and number % 100 in _DAYS
 
 
-def _padded(release: Release, length: int) -> Release:
+def _pad_release(release: Release, length: int) -> Release:
     """Return a release padded with zeros to at least this length."""
     return (*release, *([0] * (length - len(release))))

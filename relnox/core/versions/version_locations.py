@@ -41,7 +41,7 @@ _LOCAL_SOURCES = ("{ editable = ", "{ virtual = ", "{ directory = ", "{ workspac
 """How sources that are folders of the same checkout begin in uv.lock."""
 
 
-class Span(NamedTuple):
+class VersionSpan(NamedTuple):
     """The position of a version in a text: the start and end offsets, and the version as written there."""
 
     start: int
@@ -49,7 +49,7 @@ class Span(NamedTuple):
     text: str
 
 
-def find_attribute(code: str, name: str) -> Span:
+def find_attribute(code: str, name: str) -> VersionSpan:
     """Find the string that a module assigns to a name.
 
     Raises:
@@ -72,7 +72,7 @@ def find_attribute(code: str, name: str) -> Span:
     inside = code.find(value.value, start, end)
     if inside < 0 or not value.value:
         raise ValueError(f"{name} is not a plain string")
-    return Span(inside, inside + len(value.value), value.value)
+    return VersionSpan(inside, inside + len(value.value), value.value)
 
 
 def find_literals(code: str) -> Iterator[tuple[str, str]]:
@@ -96,7 +96,7 @@ def find_literals(code: str) -> Iterator[tuple[str, str]]:
                 continue
 
 
-def find_pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]:
+def find_pattern(text: str, expression: str, count: int = 1) -> tuple[VersionSpan, ...]:
     """Find the group `version`, or else `value`, in each match of a regular expression (in multi-line mode).
 
     Raises:
@@ -105,7 +105,7 @@ def find_pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]
     try:
         compiled = re.compile(expression, re.MULTILINE)
         group = "value" if "value" in compiled.groupindex and "version" not in compiled.groupindex else "version"
-        spans = tuple(Span(*match.span(group), match[group] or "") for match in compiled.finditer(text))
+        spans = tuple(VersionSpan(*match.span(group), match[group] or "") for match in compiled.finditer(text))
     except (re.error, IndexError) as error:
         raise ValueError(f"invalid pattern: {error}") from error
     if any(span.start < 0 for span in spans):
@@ -117,7 +117,7 @@ def find_pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]
     return spans
 
 
-def find_only_word(text: str) -> Span:
+def find_only_word(text: str) -> VersionSpan:
     """Find the only word in a text.
 
     Raises:
@@ -127,10 +127,10 @@ def find_only_word(text: str) -> Span:
     if len(word.split()) != 1:
         raise ValueError("it does not contain exactly one version")
     start = text.index(word)
-    return Span(start, start + len(word), word)
+    return VersionSpan(start, start + len(word), word)
 
 
-def find_json_version(text: str) -> Span:
+def find_json_version(text: str) -> VersionSpan:
     """Find the string at the top-level key `version` of a JSON document.
 
     Raises:
@@ -143,26 +143,26 @@ def find_json_version(text: str) -> Span:
     if not isinstance(version, str) or not version:
         raise ValueError("it has no version")
     for match in re.finditer(r'"version"\s*:\s*"(?P<version>[^"\\]*)"', text):
-        span = Span(*match.span("version"), match["version"])
+        span = VersionSpan(*match.span("version"), match["version"])
         if json.loads(replace_span(text, span, f"{version}.")) == document | {"version": f"{version}."}:
             return span
     raise ValueError("its version is not a plain string")
 
 
-def find_locked_versions(text: str) -> dict[str, Span]:
+def find_locked_versions(text: str) -> dict[str, VersionSpan]:
     """Find the versions of the checkout's own packages in a lock file, by package name.
 
     In uv.lock, these are the entries whose source is a folder; in Cargo.lock, the entries without a source. Both
     tools always write the entries in the form that is expected here.
     """
     return {
-        match["name"]: Span(*match.span("version"), match["version"])
+        match["name"]: VersionSpan(*match.span("version"), match["version"])
         for match in re.finditer(_LOCK_ENTRY, text, re.MULTILINE)
         if match["source"] is None or match["value"].startswith(_LOCAL_SOURCES)
     }
 
 
-def find_spans(text: str, source: VersionSource) -> tuple[Span, ...]:
+def find_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
     """Find all positions of a version in the text of the source's file.
 
     Raises:
@@ -173,7 +173,7 @@ def find_spans(text: str, source: VersionSource) -> tuple[Span, ...]:
             span = toml_spans.string_spans(text).get(source.key)
             if span is None:
                 raise ValueError(f"it has no string {'.'.join(map(str, source.key))}")
-            return (Span(span.start, span.end, span.value),)
+            return (VersionSpan(span.start, span.end, span.value),)
         case "attribute":
             return (find_attribute(text, str(source.key[0])),)
         case "pattern":
@@ -214,7 +214,7 @@ def describe_disagreement(package: Package) -> str:
     return f"{package.name} has different versions in different files\n{lines}"
 
 
-def replace_span(text: str, span: Span, version: str) -> str:
+def replace_span(text: str, span: VersionSpan, version: str) -> str:
     """Return the text with the version at a position replaced."""
     return text[: span.start] + version + text[span.end :]
 

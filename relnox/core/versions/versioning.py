@@ -15,7 +15,7 @@ from relnox.core.records import Record
 from relnox.core.versions import requested_bump
 from relnox.core.versions.requested_bump import ANY_LEVEL, ANY_PHASE, LETTERS, LEVELS
 from relnox.core.versions.semver_compat import semver_obstacle
-from relnox.core.versions.version_counting import PATCH, Calendar, Levels
+from relnox.core.versions.version_counting import PATCH, CalendarCounting, LevelCounting
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
     Raises:
         Blocked: The options contradict each other, or the result is not higher or does not fit the scheme.
     """
-    requested_bump.check(bump)
+    requested_bump.check_bump(bump)
     if prerelease_start not in (0, 1):
         raise Blocked(
             "value-invalid",
@@ -84,10 +84,10 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
             fix="set prerelease-start = 0",
         )
     if bump.to is not None:
-        result = _explicit(bump.to)
+        result = _parse_explicit_version(bump.to)
     else:
-        counting = Calendar(calver_format, today) if scheme == "calver" else Levels()
-        result = _Step(current.__replace__(local=None), bump, counting, prerelease_start).result()
+        counting = CalendarCounting(calver_format, today) if scheme == "calver" else LevelCounting()
+        result = _VersionStep(current.__replace__(local=None), bump, counting, prerelease_start).result()
     try:
         str(result)
     except ValueError:  # Python converts no numbers of thousands of digits
@@ -121,7 +121,7 @@ def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
     return LEVELS[min(LEVELS.index(level) + 1, PATCH)]
 
 
-def _explicit(text: str) -> Version:
+def _parse_explicit_version(text: str) -> Version:
     """Parse the version given by `--to`; raise `Blocked` if it is invalid or has a local segment."""
     target = parse(text, where="--to")
     if target.local is not None:
@@ -161,7 +161,7 @@ def _check_order(current: Version, result: Version, bump: Bump) -> None:
     )
 
 
-def _final(version: Version, release: tuple[int, ...] | None = None) -> Version:
+def _final_version(version: Version, release: tuple[int, ...] | None = None) -> Version:
     """Return the final version of `release`, by default the version's own: without pre, post and dev segments."""
     return Version.from_parts(epoch=version.epoch, release=version.release if release is None else release)
 
@@ -171,7 +171,7 @@ def _leads_to_final(version: Version) -> bool:
     return version.pre is not None or (version.dev is not None and version.post is None)
 
 
-class _Step(Record):
+class _VersionStep(Record):
     """The computation of one version.
 
     Attributes:
@@ -183,7 +183,7 @@ class _Step(Record):
 
     version: Version
     bump: Bump
-    counting: Levels
+    counting: LevelCounting
     start: int
 
     def result(self) -> Version:
@@ -218,14 +218,14 @@ class _Step(Record):
             and _leads_to_final(version)
             and self.counting.reaches(version.release, level)
         ):
-            return _final(version) if pre is None else self._enter(LETTERS[pre])
+            return _final_version(version) if pre is None else self._enter(LETTERS[pre])
         raised = self._raised(level)
         return raised if pre is None else self._started(raised, LETTERS[pre])
 
     def _release(self) -> Version:
         """Return the final version that a prerelease or a dev release leads to; drop `.dev` of a post release."""
         if _leads_to_final(self.version):
-            return _final(self.version)
+            return _final_version(self.version)
         if self.version.dev is not None:
             return self.version.__replace__(dev=None)
         raise self._not_possible("is already final", f"to bump it: {ANY_LEVEL}")
@@ -236,17 +236,17 @@ class _Step(Record):
         if not _leads_to_final(version):
             return self._started(self._raised(PATCH), letter)
         if version.pre is None:
-            return self._started(_final(version), letter)
+            return self._started(_final_version(version), letter)
         present = version.pre[0]
         if letter == present:
-            return _final(version).__replace__(pre=self._continued(version.pre))
+            return _final_version(version).__replace__(pre=self._continued(version.pre))
         if _ORDER.index(letter) < _ORDER.index(present):
             raise self._not_possible(
                 f"is past {_PHASES[letter]}",
                 f"to continue its phase: --part pre; to start the next patch: "
                 f"--part patch --pre {_PHASES[letter]} --always-increment",
             )
-        return self._started(_final(version), letter)
+        return self._started(_final_version(version), letter)
 
     def _phase(self) -> Version:
         """Start the next phase; after the last phase, return the final version."""
@@ -254,7 +254,7 @@ class _Step(Record):
         if not _leads_to_final(version):
             raise self._not_possible("is not an alpha, beta or rc", f"start a phase: {ANY_PHASE}")
         later = _ORDER if version.pre is None else _ORDER[_ORDER.index(version.pre[0]) + 1 :]
-        return self._started(_final(version), later[0]) if later else _final(version)
+        return self._started(_final_version(version), later[0]) if later else _final_version(version)
 
     def _post(self) -> Version:
         """Return the next post release, or the one that a dev release of it leads to."""
@@ -281,12 +281,12 @@ class _Step(Record):
             return version.__replace__(dev=following)
         first = _FIRST if number is None else number
         if version.pre is not None:
-            return _final(version).__replace__(pre=self._continued(version.pre), dev=first)
+            return _final_version(version).__replace__(pre=self._continued(version.pre), dev=first)
         return self._raised(PATCH).__replace__(dev=first)
 
     def _raised(self, level: int) -> Version:
         """Return the next final version at a level."""
-        return _final(self.version, self.counting.raised(self.version.release, level))
+        return _final_version(self.version, self.counting.raised(self.version.release, level))
 
     def _started(self, final: Version, letter: str) -> Version:
         """Return the first version of a phase that leads to a final version."""
