@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_steps_that_need_each_other_are_an_error() -> None:
-    with pytest.raises(Failed, match="wait for each other \\(a bug in relnox\\): clear cache"):
+    with pytest.raises(Failed, match="depend on each other \\(a bug in relnox\\): clear cache"):
         _StepQueue([ClearCache(needs=("clear cache",))])
 
 
