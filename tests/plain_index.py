@@ -9,7 +9,7 @@ from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from relnox.building import archives
+from relnox.building import file_hashes
 from relnox.core.names import normalized
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class PlainIndex:
         """List and serve files."""
         for path in paths:
             self.files[path.name] = path
-            self.hashes[path.name] = archives.hash_file(path).sha256
+            self.hashes[path.name] = file_hashes.hash_file(path).sha256
 
     def answer(self, path: str) -> tuple[int, bytes]:
         """Status and body for a path."""

@@ -6,9 +6,7 @@ formats are those of PEP 427, PEP 625 and the specification "Source distribution
 
 from __future__ import annotations
 
-import hashlib
 import re
-import stat
 import tarfile
 import zipfile
 import zlib
@@ -26,6 +24,7 @@ from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.core.text import counted
 
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
@@ -41,10 +40,7 @@ __all__ = [
     "READ_ERRORS",
     "Archive",
     "ArchiveError",
-    "Digests",
     "find_dist_info_file",
-    "hash_file",
-    "is_file_inside",
     "iter_files",
     "member_path",
     "read",
@@ -104,44 +100,6 @@ class Archive:
     def platforms(self) -> set[str]:
         """The platform tags of a wheel, such as `any` or `win_amd64`."""
         return {tag.platform for tag in self.tags}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Digests:
-    """Size in bytes and hex digests of a file."""
-
-    size: int
-    sha256: str
-    blake2b_256: str
-
-
-def hash_file(path: Path) -> Digests:
-    """Return the size and hashes of a file, reading it only once."""
-    sha256, blake2b = hashlib.sha256(), hashlib.blake2b(digest_size=32)
-    size = 0
-    with path.open("rb") as content:
-        while chunk := content.read(_CHUNK_SIZE):
-            size += len(chunk)
-            sha256.update(chunk)
-            blake2b.update(chunk)
-    return Digests(size=size, sha256=sha256.hexdigest(), blake2b_256=blake2b.hexdigest())
-
-
-def file_matches(path: Path, size: int, sha256: str) -> bool:
-    """Return whether a path is a regular file with this size and SHA-256 hash.
-
-    The content is read only if the size matches; pipes and devices are never read.
-    """
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size == size and hash_file(path).sha256 == sha256
-
-
-def is_file_inside(folder: Path, path: Path) -> bool:
-    """Return whether a path is a file in a folder; a symbolic link must point to a file inside the folder."""
-    return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()))
 
 
 def read(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from relnox.core.versions import version_counting as version_counting
     from relnox.core.versions import version_locations as version_locations
     from relnox.core.versions import version_notes as version_notes
+    from relnox.core.versions import version_step as version_step
     from relnox.core.versions import versioning as versioning
 else:
     _FOLDERS = {
@@ -99,7 +100,7 @@ else:
         "patterns release_lines rules schema setting_names task_settings",
         "tagging": "known_tags tag_proposals tag_survey tags",
         "versions": "derived_versions dev_numbers requested_bump semver_compat version_counting version_locations "
-        "version_notes versioning",
+        "version_notes version_step versioning",
     }
     _MODULES = {module: folder for folder, modules in _FOLDERS.items() for module in modules.split()}
 

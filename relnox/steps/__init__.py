@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relnox.steps.build_environment import PrepareBuildEnvironment as PrepareBuildEnvironment
     from relnox.steps.check_distributions import CheckDistributions as CheckDistributions
     from relnox.steps.collect import Collect as Collect
+    from relnox.steps.create_tags import CreateTags as CreateTags
     from relnox.steps.due_hooks import RecordDueHook as RecordDueHook
     from relnox.steps.edit_files import EditDevelopmentFiles as EditDevelopmentFiles
     from relnox.steps.edit_files import EditFiles as EditFiles
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from relnox.steps.fetch_release import Download as Download
     from relnox.steps.git import Commit as Commit
     from relnox.steps.git import CommitDevelopment as CommitDevelopment
-    from relnox.steps.git import CreateTags as CreateTags
     from relnox.steps.git import Push as Push
     from relnox.steps.hooks import RunHook as RunHook
     from relnox.steps.log_in import LogIn as LogIn
@@ -58,11 +58,12 @@ _CLASSES_BY_MODULE = {
     "build_environment": "PrepareBuildEnvironment",
     "check_distributions": "CheckDistributions",
     "collect": "Collect",
+    "create_tags": "CreateTags",
     "due_hooks": "RecordDueHook",
     "edit_files": "EditDevelopmentFiles EditFiles",
     "export_commit": "Export",
     "fetch_release": "CopyFiles Download",
-    "git": "Commit CommitDevelopment CreateTags Push",
+    "git": "Commit CommitDevelopment Push",
     "hooks": "RunHook",
     "log_in": "LogIn",
     "platform_wheels": "BuildWheels WriteMatrix",

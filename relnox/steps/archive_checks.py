@@ -101,7 +101,7 @@ def _check_version_against_tags(archive: Archive, step: Build) -> Iterator[Findi
 
 
 def _to_distribution(archive: Archive) -> Distribution:
-    digests = building.archives.hash_file(archive.path)
+    digests = building.file_hashes.hash_file(archive.path)
     return Distribution(
         package=archive.name,
         version=archive.version,

@@ -19,8 +19,9 @@ from relnox.core.bump import editing
 from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.errors import Failed
+from relnox.steps.create_tags import CreateTags
 from relnox.steps.edit_files import EditDevelopmentFiles, EditFiles
-from relnox.steps.git import Commit, CommitDevelopment, CreateTags, Push
+from relnox.steps.git import Commit, CommitDevelopment, Push
 from relnox.steps.hooks import RunHook
 from relnox.steps.undo_bump import UndoBump
 from relnox.system import files

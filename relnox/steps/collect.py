@@ -102,7 +102,7 @@ class CollectAction(Action[Collect]):
 
 
 def _has_hash(path: Path, sha256: str) -> bool:
-    return path.is_file() and building.archives.hash_file(path).sha256 == sha256
+    return path.is_file() and building.file_hashes.hash_file(path).sha256 == sha256
 
 
 def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:

@@ -138,14 +138,14 @@ class CopyFilesAction(Action[CopyFiles]):
 
     def _copy(self, file: Distribution, folder: Path) -> Archive:
         source, path = self.run.root / self.step.folder / file.filename, folder / file.filename
-        if not building.archives.is_file_inside(source.parent, source):
+        if not building.file_hashes.is_file_inside(source.parent, source):
             raise Failed(
                 "archive-missing",
                 f"{self.step.folder}/{file.filename} is missing, although the manifest lists it",
                 fix=f"rebuild: {fixes.task_command('build-all')}",
             )
         shutil.copyfile(source, path)
-        if (sha256 := building.archives.hash_file(path).sha256) != file.sha256:
+        if (sha256 := building.file_hashes.hash_file(path).sha256) != file.sha256:
             raise Conflict(
                 "archive-changed",
                 f"{self.step.folder}/{file.filename} differs from the file that was built:\n"

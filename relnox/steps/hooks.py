@@ -147,7 +147,7 @@ class RunHookAction(Action[RunHook]):
         )
 
     def _is_unchanged(self, file: Distribution) -> bool:
-        from relnox.building.archives import file_matches
+        from relnox.building.file_hashes import file_matches
 
         return file_matches(self.run.root / str(self.step.folder) / file.filename, file.size, file.sha256)
 

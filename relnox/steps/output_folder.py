@@ -59,7 +59,7 @@ def check_unchanged(path: Path, built: Distribution) -> None:
     Raises:
         Failed: The file was removed or changed.
     """
-    if not building.archives.file_matches(path, built.size, built.sha256):
+    if not building.file_hashes.file_matches(path, built.size, built.sha256):
         raise Failed(
             "archive-changed",
             f"{path.name} was changed or removed after it was built",

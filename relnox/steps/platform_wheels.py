@@ -90,7 +90,7 @@ class BuildWheelsAction(Action[BuildWheels]):
         output = self.run.root / self.step.build.output
         comparison = self._compare_with_expected_files([file.filename for file in files])
         if comparison.missing or not all(
-            building.archives.file_matches(output / file.filename, file.size, file.sha256) for file in files
+            building.file_hashes.file_matches(output / file.filename, file.size, file.sha256) for file in files
         ):
             return None
         archives = check_archives([output / file.filename for file in files], self.step.build, self)

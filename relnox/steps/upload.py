@@ -123,7 +123,7 @@ class UploadAction(Action[Upload]):
         """Return the path of the file, if it still is the one that was built."""
         file = self.step.file
         path = self.run.root / self.step.folder / file.filename
-        if not building.archives.file_matches(path, file.size, file.sha256):
+        if not building.file_hashes.file_matches(path, file.size, file.sha256):
             raise Conflict(
                 "archive-changed",
                 f"{path.name} is not the file that was built (it was removed, or differs from the manifest)",

@@ -499,7 +499,9 @@ def test_a_search_skips_submodules(tmp_path: Path) -> None:
 )
 def test_a_listed_package_in_a_submodule_is_rejected_until_it_is_excluded(tmp_path: Path, table: str) -> None:
     root = with_submodule(tmp_path, f"[tool.{table}\n")
-    with pytest.raises(Blocked, match=r"inner is in another git repository or a submodule \(sub/inner\)") as caught:
+    with pytest.raises(
+        Blocked, match=r"inner is in another git repository or a submodule \(sub/inner\)"
+    ) as caught:
         _ = open_project(root).workspace
     assert caught.value.code == "package-in-other-repository"
     setting = (caught.value.fix or "").partition(": set ")[2].removesuffix(" in [tool.relnox]")

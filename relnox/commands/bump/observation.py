@@ -10,6 +10,7 @@ from relnox.commands.bump import dev_numbers, selection
 from relnox.commands.shared import hooks, tag_checks
 from relnox.core.records import Record
 from relnox.errors import Blocked, Failed
+from relnox.source.fragment_files import read_fragments
 from relnox.source.git import parse_tags, remotes
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
     if ignored := _ignored_files((*workspace.lock_files, *foreign_locks), project):
         tracked = tuple(name for name in workspace.lock_files if name not in ignored)
         workspace = core.records.replace(workspace, lock_files=tracked)
-    fragments, fragment_contents = project.fragments()
+    fragments, fragment_contents = read_fragments(project.root, project.config.fragments, [*workspace.by_name])
     uses_tags = any(package.source.kind == "tags" for package in selected)
     return Observation(
         workspace=workspace,

@@ -66,7 +66,7 @@ def _job_folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 def _read_job(root: Path, folder: str, selected: frozenset[str]) -> BuildJobOutput:
     """Read the manifest in a job's folder, hash its files, and find attestations and unlisted archives."""
-    from relnox.building.archives import hash_file, is_file_inside
+    from relnox.building.file_hashes import hash_file, is_file_inside
 
     suffix = core.publishers.ATTESTATION_SUFFIX
     manifest = read_manifest(root, folder)
@@ -89,7 +89,7 @@ def _find_attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
     """Yield the attestations that are stored next to the archives."""
     from hashlib import sha256
 
-    from relnox.building.archives import is_file_inside
+    from relnox.building.file_hashes import is_file_inside
 
     for archive in archives:
         path = archive.with_name(f"{archive.name}{core.publishers.ATTESTATION_SUFFIX}")

@@ -176,7 +176,7 @@ def _find_archive_errors(
 
 def _local_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
     """Map the name of each file of the manifest that exists in the folder to its SHA-256."""
-    from relnox.building.archives import hash_file, is_file_inside
+    from relnox.building.file_hashes import hash_file, is_file_inside
 
     paths = [folder / file.filename for file in manifest.distributions]
     return {path.name: hash_file(path).sha256 for path in paths if is_file_inside(folder, path)}

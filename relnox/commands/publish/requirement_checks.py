@@ -80,7 +80,7 @@ def _required_projects(
     """Yield the requirements of packages without public files, except those that this release satisfies itself."""
     from packaging.specifiers import SpecifierSet
 
-    from relnox.building import archives
+    from relnox.building import archives, file_hashes
 
     manifest = state.manifest
     siblings = project.workspace.by_name
@@ -93,7 +93,7 @@ def _required_projects(
         package_archives = (
             archives.read(path, project.config.archives)
             for path in paths
-            if archives.is_file_inside(folder, path) and path.name not in invalid_files
+            if file_hashes.is_file_inside(folder, path) and path.name not in invalid_files
         )
         texts: set[str] = set()
         for name, text, specifier, extra in _requirements(package_archives):

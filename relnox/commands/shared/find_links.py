@@ -26,7 +26,7 @@ def copy_others(folders: Sequence[str], manifest: Manifest, project: Project) ->
     """
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-    from relnox.building.archives import hash_file, is_file_inside
+    from relnox.building.file_hashes import hash_file, is_file_inside
 
     newest: dict[str, tuple[Version, str, list[Path]]] = {}
     for folder in folders:

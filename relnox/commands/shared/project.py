@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from relnox.core.bump.release_history import ReleaseHistory
-    from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
     from relnox.core.planning.step import Step
     from relnox.core.settings.config import Config
@@ -268,25 +267,6 @@ class Project(Record):
         """Return the contents of the files that exist, by path relative to the root."""
         root = str(self.root)
         return {name: (self.root / name).read_bytes() for name in files if os.path.isfile(f"{root}/{name}")}  # noqa: PTH113 - hundreds of them
-
-    def fragments(self) -> tuple[tuple[Fragment, ...] | None, dict[str, bytes]]:
-        """Return the change fragments, and the contents of their files by path.
-
-        The fragments are None if no folder is configured for them.
-        """
-        folder = self.config.fragments
-        if folder is None:
-            return None, {}
-        from relnox.core.notes import fragments
-
-        names = sorted(
-            f"{folder.strip('/')}/{path.name}"
-            for path in (self.root / folder).glob("*.md")
-            if path.name.lower() != "readme.md"
-        )
-        contents = self.read_files(names)
-        packages = [package.name for package in self.workspace.packages]
-        return tuple(fragments.parse_fragment(name, contents[name], packages) for name in names), contents
 
     @cached_property
     def private_folder(self) -> Path:

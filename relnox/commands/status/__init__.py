@@ -15,6 +15,7 @@ from relnox import core
 from relnox.commands.shared import tag_checks
 from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked, TryLater
+from relnox.source.fragment_files import read_fragments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -191,7 +192,7 @@ def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
         }
         if not project.known_tags.prefixes:  # else format_problems reports their form
             core.levels.check_any_tag_matches_format(project.history, project.state.tags)
-        fragments, _ = project.fragments()
+        fragments, _ = read_fragments(project.root, project.config.fragments, [*project.workspace.by_name])
         config = project.release_config
         bump_requests = core.levels.requests_from_changes(project.workspace, project.history, fragments, config)
         bumps, _ = core.version_bumps.resolve_bumps(
