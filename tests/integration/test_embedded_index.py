@@ -309,7 +309,7 @@ def test_a_file_must_be_called_what_it_is(filename: str, index: EmbeddedIndex, t
         (form("demo-1.0.tar.gz", b"", name=""), "no field name"),
         (form("demo-1.0.tar.gz", b"", name="_demo"), "invalid name"),
         (form("demo-1.0.tar.gz", b"", version="one"), "invalid name or version"),
-        (encode(None, b"", [(":action", "file_upload"), ("content", "text")]), "no file in the field content"),
+        (encode(None, b"", [(":action", "file_upload"), ("content", "text")]), "no file in the field `content`"),
         (form("demo-1.0.tar.gz", b"", description="x" * (1 << 25)), "too large"),
         (
             encode("demo-1.0.tar.gz", b"", [(":action", "file_upload"), ("name", "demo"), ("name", "demo")]),
@@ -423,7 +423,7 @@ def test_garbage_is_a_form_or_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize("boundary", ["", "ü", "x" * 71])
 def test_an_impossible_boundary_is_refused(boundary: str) -> None:
-    with pytest.raises(Blocked, match="not a valid boundary"):
+    with pytest.raises(Blocked, match="not a valid multipart boundary"):
         parse(b"", boundary=boundary)
 
 

@@ -38,9 +38,7 @@ def commit(git: Git, message: str, files: Iterable[str], time: int | None = None
     names = list(files)
     if len(names) > _PACK_THRESHOLD:
         _write_pack(git, names)
-    # Maintenance can take long, and the next command of the user starts it anyway.
-    settings = ("-c", "maintenance.auto=false", "-c", "gc.auto=0")
-    command = (*settings, "commit", "--only", "--quiet", "--no-edit", f"--message={message}")
+    command = ("commit", "--only", "--quiet", "--no-edit", f"--message={message}")
     date = {} if time is None else dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"@{time} +0000")
     committed = run_modifying_command(
         git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names), variables=date
