@@ -21,7 +21,7 @@ _GC_THRESHOLD = 50_000
 """The threshold for garbage collection; with Python's 700, it takes 5% of the time of a small task."""
 
 
-class _AtStart:
+class _StartupSignalHandler:
     """A signal handler that ends the process, because there is nothing to clean up before a run begins.
 
     It raises no exception, because Python drops exceptions that are raised in some places of an import.
@@ -37,7 +37,7 @@ class _AtStart:
 def main() -> int:
     """Run a task and return its exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _AtStart())
+        signal.signal(number, _StartupSignalHandler())
     gc.set_threshold(_GC_THRESHOLD)
     try:
         from relnox import cli

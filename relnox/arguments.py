@@ -115,7 +115,7 @@ def filter_words_of_task(task: str, words: Sequence[str]) -> list[str]:
 
 
 def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
-    """Check names and types of options that Python code sets, as a command line does by its syntax.
+    """Check the names and types of options that Python code sets, and return their values by field name.
 
     Raises:
         Blocked: An option is unknown, or its value is not valid.

@@ -69,13 +69,13 @@ def replace_strings(
     edited = "".join([*pieces, text[done:]])
     is_checked = expected is not None and replacements.keys() <= expected.keys()
     if not is_checked or not all(
-        _is_plain(spans[path].value) and _is_plain(new) for path, new in replacements.items()
+        _needs_no_escapes(spans[path].value) and _needs_no_escapes(new) for path, new in replacements.items()
     ):
         _verify(text, edited, replacements, source)
     return edited
 
 
-def _is_plain(value: str) -> bool:
+def _needs_no_escapes(value: str) -> bool:
     """Return whether a value needs no escapes in any kind of quotes."""
     return _NOT_PLAIN.search(value) is None
 

@@ -85,7 +85,7 @@ def choose(
 
 
 def usage_error(error: RelnoxError) -> None:
-    """Show an error of the command line, before there is a reporter."""
+    """Print an error in the command line on standard error, for which there is no reporter yet."""
     from relnox.reporters.text import error_lines
 
     for line in error_lines(error):

@@ -115,7 +115,7 @@ def _read_member_manifests(top: _CargoManifest, manifest: _CargoManifest, root: 
 
 
 def _find_crate_requirements(manifest: _CargoManifest, crates: set[str], version: str) -> Iterator[VersionSource]:
-    """Yield requirements with a path on these crates that name `version`, and so must be updated with it."""
+    """Yield path dependencies on these crates that require `version`, and so change with each bump."""
     document = manifest.document
     for keys in (*((name,) for name in _DEPENDENCY_TABLES), ("workspace", "dependencies")):
         for name, entry in table_at(document, *keys).items():

@@ -52,9 +52,15 @@ _INSTALLED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
 def search_folders(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[str]:
-    """Yield the folders with a pyproject.toml, top-level ones first, except excluded and skipped ones.
+    """Yield the folders that contain a pyproject.toml, top-level ones first.
 
-    Submodules and other repositories below the root are skipped: a commit of this one cannot edit their files.
+    Excluded folders, virtual environments, and other git repositories below the root are skipped: a commit of
+    this repository cannot edit their files.
+
+    Args:
+        root: The folder to search.
+        exclude: Globs of folders to skip.
+        warnings: Receives a text for each folder that cannot be read.
     """
     level = [root]
     while level:

@@ -64,10 +64,15 @@ def _changed_names(git: Git, ignored: Iterable[str]) -> list[str]:
 
 
 def check_no_nested_repositories(hook: Hook, event: Mapping[str, Any], folders: Iterable[str]) -> None:
-    """Check that a hook created or changed no repository in the checkout, since its files would not be noticed.
+    """Check that a hook created or changed no git repository in the checkout: git does not report files in them.
+
+    Args:
+        hook: The hook.
+        event: The event that it ran for.
+        folders: The folders of the git repositories that it created or changed.
 
     Raises:
-        Failed: `folders`, the folders of such repositories, is not empty.
+        Failed: There are such folders.
     """
     if names := sorted(folders):
         raise Failed(

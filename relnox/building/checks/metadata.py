@@ -178,7 +178,10 @@ def _is_web_address(text: str) -> bool:
 
 
 def _check_requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield invalid requirements, and requirements with a URL, which the public index rejects."""
+    """Yield findings for requirements with a URL, and for invalid Provides-Dist and Obsoletes-Dist fields.
+
+    The parser of the metadata reports invalid Requires-Dist fields.
+    """
     fix = "require a released version; put the URL into [tool.uv.sources] or a dependency group"
     for key in ("requires_dist", "provides_dist", "obsoletes_dist"):
         for text in fields.get(key, ()):

@@ -112,12 +112,12 @@ def _field_differences(before: Step, now: Step) -> Iterator[str]:
     for name, value in field_values(before).items():
         other = field_values(now)[name]
         if value != other and name != "needs":
-            yield f"  {name} in the plan file: {_shortened_json(_items_only_in_first(value, other))}"
-            yield f"  {name} now: {_shortened_json(_items_only_in_first(other, value))}"
+            yield f"  {name} in the plan file: {_shortened_json(_difference_or_value(value, other))}"
+            yield f"  {name} now: {_shortened_json(_difference_or_value(other, value))}"
 
 
-def _items_only_in_first(value: Any, other: Any) -> Any:
-    """Return the items that only the first tuple has; return `value` if it has none or is not a tuple."""
+def _difference_or_value(value: Any, other: Any) -> Any:
+    """Return the items of `value` that `other` lacks, or `value` if there are none, or if one is not a tuple."""
     if not (isinstance(value, tuple) and isinstance(other, tuple)):
         return value
     return tuple(item for item in value if item not in other) or value

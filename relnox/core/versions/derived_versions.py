@@ -85,7 +85,7 @@ def tags_of_commit(
 def find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionMismatch | None:
     """Return how the version that a backend derived differs from the tags of the commit, or None if they agree."""
     other = next((tag for tag in tags.other_tags if tag.version == version), None)
-    origin = "" if other is None else f" (as tag {other.name}{_of_package_text(other)})"
+    origin = "" if other is None else f" (as tag {other.name}{_package_suffix(other)})"
     if tags.package_tags is not None:
         if tags.package_tags.version == version:
             return None
@@ -119,7 +119,7 @@ def find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionMi
 _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has this version"
 
 
-def _of_package_text(tag: CommitTag) -> str:
+def _package_suffix(tag: CommitTag) -> str:
     """Return ` of PACKAGE` for a message, or an empty string if the tag belongs to no package."""
     return f" of {tag.package}" if tag.package else ""
 
