@@ -42,11 +42,11 @@ __all__ = ["TaskPlan", "Workspace", "run"]
 
 _COMMAND_LINE_ONLY = {
     "project": "open a workspace for that project",
-    "explain": "relnox TASK --explain",
-    "plan": "plan.to_json()",
-    "report": "the outcome that run returns, or on_event",
+    "explain": "run relnox TASK --explain",
+    "plan": "use TaskPlan.to_json()",
+    "report": "use the outcome that run returns, or on_event",
 }
-"""Maps options that the API does not have to what serves instead."""
+"""Maps options that the API does not have to the fix of their error."""
 
 
 class Workspace:

@@ -151,24 +151,22 @@ class PullRequests(Repository):
             base: The short name of the branch to merge into.
         """
 
-    def update_pull_request(
-        self, number: int, *, title: str | None = None, body: str | None = None
-    ) -> PullRequest:
+    def update_pull_request(self, number: int, *, title: str, body: str) -> PullRequest:
         """Change the title or the description of a pull request.
 
         Args:
             number: The number of the pull request.
-            title: The new title, or None to keep the title.
-            body: The new description, or None to keep the description.
+            title: The new title.
+            body: The new description.
         """
         changes = self._named(title=title, body=body)
         answer = self._api.repeat(self.change_method, f"{self.requests_path}/{number}", changes)
         failure = f"cannot change {self.request_kind} {number}"
         return self._pull_request(self._document(answer, failure, "pull-requests: write"))
 
-    def _named(self, **values: str | None) -> dict[str, str]:
-        """Return the fields of a request under the forge's names, without those that are None."""
-        return {self.fields.get(name, name): value for name, value in values.items() if value is not None}
+    def _named(self, **values: str) -> dict[str, str]:
+        """Return the fields of a request under the forge's names."""
+        return {self.fields.get(name, name): value for name, value in values.items()}
 
     def _branches_missing(self, failure: str, head: str, base: str) -> Blocked:
         """Return the error for a pull request with a branch that does not exist on the forge."""

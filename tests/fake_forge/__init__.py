@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,10 +22,13 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from fake_forge.repository import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["DROP", "Fault", "ForgeServer", "PullRequest", "Reply", "Request", "Run", "forge_server"]
+
+_KILLED_WITHIN = 5.0
+"""Seconds until the forge answers a request at which relnox is killed."""
 
 
 @dataclass
@@ -184,6 +191,24 @@ class ForgeServer:
     def fail(self, request: str, reply: Reply | None = None, **options: Any) -> None:
         """Have the next request of a kind fail."""
         self.faults.append(Fault(request, reply, **options))
+
+    def kill_at_request(self, number: int, words: Sequence[str], *, stored: bool) -> None:
+        """Run relnox, and kill it while it waits for the answer to a request; wait for its end if there are fewer.
+
+        Args:
+            number: The number of the request, counted from 0.
+            words: The arguments of relnox.
+            stored: Whether the forge carries the request out.
+        """
+        self.fail("", Reply(502), stored=stored, skip=number, delay=_KILLED_WITHIN)
+        command = [sys.executable, "-m", "relnox", *words]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 60
+            while len(self.requests) <= number and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            process.kill()
+        self.faults.clear()
+        assert process.returncode == (-signal.SIGKILL if len(self.requests) > number else 0)
 
     def names(self, *methods: str) -> list[str]:
         """Method and path of all requests, or of those with these methods."""

@@ -1,8 +1,11 @@
 """A fake GitLab.
 
-`OPERATIONS` has the parameters of each operation; other ones are violations. Tags, commits, pipelines and what job
-tokens may do were compared with GitLab's documentation (version 18), the fields of files, merge requests and
-signatures with an older description (15.0). The wording of errors was not compared with anything.
+`OPERATIONS` has the parameters of each operation; other ones are violations. Paths, methods, parameters and
+statuses were compared by hand with GitLab's OpenAPI description (version 19.5), and the fields of pipelines as
+well. That description has no body for the creation of a commit, and gives its status as 200; it has no fields of
+files, and no `verification_status` of signatures. These follow GitLab's documentation (version 18) and an older
+description (15.0), as do what job tokens may do and the fields of commits and merge requests. The wording of
+errors was not compared with anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""500 hostile texts as refs, titles, authors, packages and paths: nothing is executed or injected (F58-F60).
+"""500 hostile texts as refs, titles, authors, packages and paths: nothing is executed or injected.
 
 Programs on PATH whose names are in the texts record that they were started; a job's output files stay empty.
 """

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -408,18 +404,8 @@ def test_any_answer_may_be_lost(root: Path, forge: ForgeServer, number: int) -> 
 @pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("number", range(REQUESTS))
 def test_killed_at_any_request(root: Path, forge: ForgeServer, number: int, stored: bool) -> None:
-    forge.fail("", Reply(502), stored=stored, skip=number, delay=5.0)
-    words = (sys.executable, "-m", "relnox", "bump", "minor", "--pull-request", "--project", str(root))
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
-        while len(forge.names()) <= number and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        process.kill()
-    forge.faults.clear()
-    if len(forge.names()) <= number:
-        assert process.returncode == 0  # the run has fewer requests
-    else:
-        assert process.returncode == -signal.SIGKILL
+    words = ["bump", "minor", "--pull-request", "--project", str(root)]
+    forge.kill_at_request(number, words, stored=stored)
     ran = propose(root)
     assert ran.code == 0, ran.text
     is_proposed(forge, root)

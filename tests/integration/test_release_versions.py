@@ -1,4 +1,4 @@
-"""Tag and inputs of a CI job choose packages and version; real git, an index on loopback (S1.03, S4.02)."""
+"""Tag and inputs of a CI job choose packages and version; real git, an index on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`status --versions`: every pyproject.toml of a repository yields a version, or says why it has none (S1.07)."""
+"""`status --versions`: every pyproject.toml of a repository yields a version, or says why it has none."""
 
 from __future__ import annotations
 
