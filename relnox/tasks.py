@@ -31,7 +31,7 @@ from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import ModuleType
+    from types import FrameType, ModuleType
 
     from invoke.context import Context
 
@@ -158,7 +158,7 @@ def _run(context: Context, task: Task, values: dict[str, Any], defaults: Mapping
     from relnox.commands.running import perform
 
     try:
-        command_line = _with_remainder(task, _command_line(task, values), _remainder(context))
+        command_line = _with_remainder(task, _command_line(task, values), _words_for_task(context, task))
     except Blocked as error:
         reporters.usage_error(error)
         raise Exit(code=error.exit_code.value) from None
@@ -169,6 +169,23 @@ def _run(context: Context, task: Task, values: dict[str, Any], defaults: Mapping
     exit_code = perform.run_task(task.name, command_line, _front_end(), defaults=defaults).exit_code
     if exit_code is not ExitCode.DONE:
         raise Exit(code=exit_code.value)
+
+
+def _words_for_task(context: Context, task: Task) -> list[str]:
+    """Return the words after `--` that are for a task.
+
+    They are for the tasks that the command line names. A task that runs only before or after another one takes
+    those that it has, and one that a task of the project calls takes none.
+    """
+    words = _remainder(context)
+    frame: FrameType | None = sys._getframe() if words else None  # noqa: SLF001 - invoke passes no more than the context
+    while frame is not None and frame.f_globals.get("__name__") != "invoke.executor":
+        frame = frame.f_back
+    call = frame.f_locals.get("call") if frame is not None else None
+    if frame is None or call is None or _is_project_task(call.task):
+        return []
+    is_named = call in frame.f_locals.get("direct", ())
+    return words if is_named else arguments.filter_words_of_task(task.name, words)
 
 
 def _remainder(context: Context) -> list[str]:

@@ -465,6 +465,37 @@ def test_wrong_words_after_the_dashes_are_an_error(workspace: Path, words: str, 
     assert git(workspace, "status", "--porcelain") == ""
 
 
+def test_words_after_the_dashes_of_a_task_of_the_project_are_not_errors_of_its_pre_task(workspace: Path) -> None:
+    tasks = (
+        "from invoke import task\nfrom relnox.tasks import bump\n\n\n"
+        "@task(pre=[bump])\ndef tests(context):\n    print('own task')\n"
+    )
+    write(workspace, {"tasks.py": tasks})
+    git(workspace, "commit", "--quiet", "--all", "--message", "tasks")
+
+    done = invoke(workspace, "tests", "--", "--dry-run", "minor", "-x", "--maxfail=1")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split()[2] == "2.1.0"  # of the words, bump takes those that it has
+    assert done.stdout.splitlines()[-1] == "own task"
+    assert git(workspace, "status", "--porcelain") == ""
+
+
+def test_words_after_the_dashes_are_not_for_a_task_that_the_project_calls(workspace: Path) -> None:
+    tasks = (
+        "from invoke import task\nimport relnox.tasks\n\n\n"
+        "@task\ndef preview(context):\n    relnox.tasks.bump(context, part='patch', dry_run=True)\n"
+    )
+    write(workspace, {"tasks.py": tasks})
+    git(workspace, "add", "tasks.py")
+    git(workspace, "commit", "--quiet", "--message", "tasks")
+
+    done = invoke(workspace, "preview", "--", "major", "-x")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split()[2] == "2.0.1"
+
+
 def test_echo_shows_the_output_of_programs(project: Path) -> None:
     write(
         project,
