@@ -54,11 +54,11 @@ class Transaction(RunExtension):
 
     def before_steps(self) -> None:
         """Record the steps, unless an earlier run left its own record."""
+        if self.pending is None:
+            return
         if self._run.git is not None:
             self._run.git.open_object_reader()
             self._run.at_end(self._run.git.close_object_reader)
-        if self.pending is None:
-            return
         from relnox.source.git import recovery
         from relnox.steps import bump_record
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,15 +82,23 @@ def test_answers_are_not_taken_for_those_of_a_query_that_was_interrupted(
     assert reader.object_ids(["HEAD"]) == [git(root, "rev-parse", "HEAD")]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_git_that_is_killed_is_an_error_and_the_next_query_starts_another(
-    root: Path, reader: ObjectReader
-) -> None:
+def test_a_process_that_was_ended_with_an_interrupted_run_is_replaced(root: Path, reader: ObjectReader) -> None:
     reader.object_ids(["HEAD"])
-    child_of(reader).send_signal(signal.SIGKILL)
-    child_of(reader).wait()
-    with pytest.raises(Failed, match="git cat-file exited unexpectedly"):
-        reader.object_ids(["HEAD"])
+    child = child_of(reader)
+    process.end_all()
+    assert child.returncode is not None
+    assert reader.object_ids(["HEAD"]) == [git(root, "rev-parse", "HEAD")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the program is a shell script")
+def test_a_git_that_ends_without_an_answer_is_an_error(
+    root: Path, reader: ObjectReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (write(root.parent / "broken", {"git": "#!/bin/sh\nexit 1\n"}) / "git").chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{root.parent / 'broken'}{os.pathsep}{os.environ['PATH']}")
+        with pytest.raises(Failed, match="git cat-file exited unexpectedly"):
+            reader.object_ids(["HEAD"])
     assert reader.object_ids(["HEAD"]) == [git(root, "rev-parse", "HEAD")]
 
 

@@ -45,6 +45,8 @@ class ObjectReader:
 
         with self._querying:
             try:
+                if self._process is not None and self._process.poll() is not None:  # ended with an interrupted run
+                    self._end()
                 if self._process is None:
                     command = ["git", "cat-file", "--batch-check=%(objectname)"]
                     self._process = process.start(command, cwd=self._root, env=git_variables(), has_input=True)
