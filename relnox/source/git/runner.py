@@ -134,10 +134,12 @@ class GitRunner:
         return [ids[name] if name in ids else self._parse_revision(name) for name in revisions]
 
     def object_id_of(self, revision: str) -> str | None:
-        """Return the full id of the object that a revision names, or None if this clone does not have it."""
-        return self.object_ids_of([revision])[0]
+        """Return the full id of the object that a revision names, or None without such an object or repository."""
+        if self._object_reader is not None:
+            return self.object_ids_of([revision])[0]
+        return self._parse_revision(revision)
 
     def _parse_revision(self, revision: str) -> str | None:
-        """Return the result of `object_id_of` for a revision that contains a line feed."""
+        """Return the result of `object_id_of` with a process of its own; the revision may contain line feeds."""
         answer = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, stderr=False)
         return answer.output.strip() or None if answer.returncode == 0 else None
