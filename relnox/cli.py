@@ -89,8 +89,8 @@ def _task(word: str) -> str:
     if word.startswith("-"):
         raise Blocked(
             "task-missing",
-            f"no task given before {word}",
-            fix="run relnox TASK [options]; relnox --help lists the tasks",
+            f"the task is missing (the command line begins with {word})",
+            fix="write the task first: relnox TASK [options]; relnox --help lists the tasks",
         )
     raise Blocked("task-unknown", f"unknown task {word}", fix=_SUGGESTIONS.get(word) or suggest_task(word))
 

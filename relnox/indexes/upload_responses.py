@@ -168,7 +168,7 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
     if _RELEASE_CLOSED.search(text):
         raise Conflict(
             "release-too-old",
-            f"{file.package} {file.version} accepts no more files on {index} (its first file is more than "
+            f"{file.package} {file.version} is too old for more files on {index} (its first file is more than "
             f"{UPLOAD_WINDOW.days} days old): {text}",
             fix=post_release_hint(file),
         )

@@ -241,7 +241,7 @@ def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
         ran = publish_to(tmp_path, index.upload_url, index.simple_url, "--yes", production=True)
         assert ran.code == 4, ran.text
         assert len(index.uploads) == before
-    assert f"core 1.0 accepts no more files on own since {begun + timedelta(days=14):%Y-%m-%d}" in ran.err
+    assert f"core 1.0 is too old for more files on own since {begun + timedelta(days=14):%Y-%m-%d}" in ran.err
     assert "publish all files again as 1.0.post1" in ran.err
 
 

@@ -105,8 +105,8 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
         ),
         (
             "--dry-run bump",
-            "no task given before --dry-run [task-missing]",
-            "run relnox TASK [options]; relnox --help lists the tasks",
+            "the task is missing (the command line begins with --dry-run) [task-missing]",
+            "write the task first: relnox TASK [options]; relnox --help lists the tasks",
         ),
         (
             "bump minro",

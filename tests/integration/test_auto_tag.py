@@ -223,6 +223,18 @@ def test_a_version_that_is_not_committed_gets_no_tag(root: Path) -> None:
     assert "uncommitted changes: packages/core/pyproject.toml" in ran.err
 
 
+def test_files_with_different_versions_are_named_and_nothing_is_tagged(root: Path) -> None:
+    write(root, {"packages/core/core/__init__.py": '__version__ = "1.0.9"\n'})
+    merged(root, "1.1.0", "core")
+    before = everything(root)
+    ran = tag(root)
+    assert ran.code == 1, ran.text
+    assert "the files of core contain different versions" in ran.err
+    assert "  1.1.0: packages/core/pyproject.toml\n" in ran.err
+    assert "  1.0.9: packages/core/core/__init__.py" in ran.err
+    assert everything(root) == before
+
+
 def test_packages_in_lockstep_get_one_tag(root: Path) -> None:
     write(
         root,

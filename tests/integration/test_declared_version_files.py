@@ -185,7 +185,7 @@ def drifted(root: Path) -> Path:
 
 def test_different_versions_are_listed_by_location(tmp_path: Path, bump: Bump) -> None:
     said = run_blocked_bump(bump, drifted(tmp_path / "demo"), "--part", "minor", "--commit")
-    assert "demo has different versions in different files" in said
+    assert "the files of demo contain different versions" in said
     listed = [line.strip() for line in said.splitlines() if line.startswith("  ")]
     assert listed == [
         "1.2.3: pyproject.toml",

@@ -234,7 +234,7 @@ def test_a_project_in_a_folder_of_the_repository(tmp_path: Path, monkeypatch: py
 def test_contradicting_options_are_refused(root: Path, option: str) -> None:
     ran = propose(root, *option.split())
     assert ran.code == 1
-    assert "--pull-request changes nothing here, and cannot be combined with" in ran.err
+    assert "--pull-request cannot be combined with" in ran.err
 
 
 def test_a_remote_that_is_no_forge_is_refused(root: Path) -> None:

@@ -103,7 +103,7 @@ class Snapshot(NamedTuple):
         versions_before: Maps packages to their versions at the commit of `--since`; None for new packages.
         published: Maps packages whose present version is on a production index to the name of that index.
         branch: The release branch of the remote; None if nothing is pushed.
-        disagreeing: The packages to tag whose version locations have different versions.
+        disagreeing: The packages to tag whose version locations have different versions, with version literals.
         identity_error: Why git cannot create annotated tags; None if it can.
     """
 
@@ -114,7 +114,7 @@ class Snapshot(NamedTuple):
     versions_before: Mapping[str, Version | None]
     published: Mapping[str, str]
     branch: ReleaseBranch | None
-    disagreeing: tuple[str, ...]
+    disagreeing: tuple[Package, ...]
     identity_error: str | None
 
     @property
@@ -183,7 +183,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     return snapshot._replace(
         branch=find_release_branch(refs, state, project, git) if options.push else None,
         disagreeing=tuple(
-            decision.package.name
+            literals[decision.package.name]
             for decision in new
             if not core.version_locations.locations_agree(
                 literals[decision.package.name], decision.package.version

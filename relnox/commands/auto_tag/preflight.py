@@ -111,11 +111,11 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
     yield from core.bump_checks.check_no_uncommitted_changes(
         (*state.changed_files, *state.untracked_files), files, ()
     )
-    for name in snapshot.disagreeing:
+    for package in snapshot.disagreeing:
         yield core.plan.Problem(
             code="versions-disagree",
-            message=f"{name} has different versions in different files",
-            fix=core.fixes.task_command("bump", "--package", name, "--to", "VERSION"),
+            message=core.version_locations.describe_disagreement(package),
+            fix=core.fixes.task_command("bump", "--package", package.name, "--to", "VERSION"),
         )
     versions: dict[TagFormat, dict[str, str]] = {}
     for package in snapshot.workspace.packages:

@@ -66,7 +66,8 @@ def check_options(options: Options) -> None:
         switches = " ".join(f"--no-{name[2:]}" for name in others if name not in ("--undo", "--abort"))
         raise Blocked(
             "options-conflict",
-            f"--pull-request changes nothing here, and cannot be combined with {', '.join(others)}",
+            f"--pull-request cannot be combined with {', '.join(others)} (it leaves this checkout and its "
+            "branches as they are)",
             fix=f"leave one of them out{f', or pass {switches}' if switches else ''}",
         )
 

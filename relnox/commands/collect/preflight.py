@@ -179,7 +179,7 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
     if comparison.missing and not partial:
         yield core.plan.Problem(
             code="archives-incomplete",
-            message=f"{package.name} is incomplete: {enumerate_files(comparison.missing)} missing",
+            message=f"{package.name} lacks {enumerate_files(comparison.missing)}",
             fix="add --from with the missing job's folder, or collect what exists: --partial",
         )
     if comparison.extra:

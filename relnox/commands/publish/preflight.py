@@ -159,7 +159,7 @@ def _check_upload_window(snapshot: Snapshot, index: str) -> Iterator[Problem]:
         if ends < snapshot.now:
             yield core.plan.Problem(
                 code="release-too-old",
-                message=f"{package} {file.version} accepts no more files on {index} since {ends:%Y-%m-%d} "
+                message=f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
                 f"(its first file is more than {upload_fixes.UPLOAD_WINDOW.days} days old)",
                 fix=upload_fixes.post_release_hint(file),
                 exit_code=ExitCode.CONFLICT,

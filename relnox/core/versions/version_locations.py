@@ -211,7 +211,7 @@ def locations_agree(package: Package, version: Version | None) -> bool:
 def describe_disagreement(package: Package) -> str:
     """Return a message that lists the different versions in a package's files."""
     lines = "\n".join(f"  {location.text}: {location.file}" for location in package.locations)
-    return f"{package.name} has different versions in different files\n{lines}"
+    return f"the files of {package.name} contain different versions\n{lines}"
 
 
 def replace_span(text: str, span: VersionSpan, version: str) -> str:
