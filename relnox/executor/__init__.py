@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
-    from relnox.steps.run import Run
-    from relnox.steps.run_extension import RunExtension
+    from relnox.steps.run import Run, RunExtension
 
 _POLL_INTERVAL = 0.005
 

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
     from relnox.core.planning.events import StepWarning
     from relnox.core.planning.step import Step
-    from relnox.steps.run import Run
-    from relnox.steps.run_extension import RunExtension
+    from relnox.steps.run import Run, RunExtension
 
 S = TypeVar("S", bound="Step")
 

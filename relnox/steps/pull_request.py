@@ -13,7 +13,7 @@ from relnox.core.text import counted
 from relnox.errors import Conflict, Failed
 from relnox.steps.action import Action
 from relnox.steps.git import forge
-from relnox.steps.run_extension import RunExtension
+from relnox.steps.run import RunExtension
 
 if TYPE_CHECKING:
     from relnox import forges

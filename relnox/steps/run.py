@@ -1,4 +1,4 @@
-"""The context that all actions of a run share: its folders, the results of steps, and shared services."""
+"""What all actions of a run share: its folders, the results of steps, services, and extensions of the executor."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from relnox.errors import Failed
 from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
-    from relnox.core.planning.events import Event
+    from relnox.core.planning.events import Event, Outcome
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
+    from relnox.errors import ExitCode
     from relnox.indexes import Indexes
     from relnox.source.git import Git
-    from relnox.steps.scratch import ScratchFolder
+    from relnox.steps.published_files import UploadRecheck
+    from relnox.system.temporary_folders import ScratchFolder
 
 
 class SharedService:
@@ -32,6 +34,46 @@ class SharedService:
 
     def close(self) -> None:
         """End running work; called at the end of the run and when it is interrupted, possibly several times."""
+
+
+class RunExtension(SharedService):
+    """Base class of what tasks add to the execution of their steps (`Action.run_extension`): undoing, exit codes.
+
+    The methods are called in this order.
+    """
+
+    def before_steps(self) -> None:
+        """Prepare the first step."""
+
+    @property
+    def must_report(self) -> bool:
+        """Whether the outcome must be reported whatever fails, because something may be public."""
+        return False
+
+    def after_steps(self, results: Sequence[StepFinished]) -> None:
+        """Undo or keep the changes, after all steps have ended."""
+
+    def recheck(self, *, shortly: bool) -> UploadRecheck | None:
+        """Return a check for after a failed run, if one is useful; a short one if the user has interrupted it."""
+
+    def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
+        """Return the exit code of a run that was not interrupted; None if its errors decide it."""
+
+    def add_details(self, outcome: Outcome) -> Outcome:
+        """Add what is known to the outcome; this cannot fail."""
+        return outcome
+
+    def add_computed_details(self, outcome: Outcome) -> Outcome:
+        """Add to the outcome what may fail to be computed."""
+        return outcome
+
+    def fallback_lines(self, outcome: Outcome) -> Iterator[str]:
+        """Yield the lines to print if the reporter fails to show the outcome."""
+        del outcome
+        return iter(())
+
+    def after_report(self, outcome: Outcome) -> None:
+        """Conclude the run after the outcome was reported."""
 
 
 T = TypeVar("T")

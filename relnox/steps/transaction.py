@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.events import Status
 from relnox.core.records import replace
 from relnox.errors import ExitCode
-from relnox.steps.run_extension import RunExtension
+from relnox.steps.run import RunExtension
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

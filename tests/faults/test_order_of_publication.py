@@ -19,8 +19,8 @@ from relnox.errors import ExitCode, Failed
 from relnox.indexes.client import ServedContent
 from relnox.indexes.listings import IndexFile, Listing
 from relnox.steps.run import Run
-from relnox.steps.scratch import ScratchFolder
 from relnox.system import network
+from relnox.system.temporary_folders import ScratchFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

@@ -19,8 +19,8 @@ from relnox.indexes import client, uploader
 from relnox.reporters import json as json_reports
 from relnox.reporters import plain, text
 from relnox.steps.published_files import Publication
-from relnox.steps.scratch import ScratchFolder
 from relnox.system import network
+from relnox.system.temporary_folders import ScratchFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

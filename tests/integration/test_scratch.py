@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relnox.steps.scratch import ScratchFolder
+from relnox.system.temporary_folders import ScratchFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks of files 
 
 RUN = """\
 import sys
-from relnox.steps.scratch import ScratchFolder
+from relnox.system.temporary_folders import ScratchFolder
 with ScratchFolder() as scratch:
     (scratch.path / "work" / "deep").mkdir(parents=True)
     print(scratch.path, flush=True)
@@ -30,7 +30,7 @@ with ScratchFolder() as scratch:
 
 KILLED_AT_THE_END = """\
 import os, signal, sys
-from relnox.steps.scratch import ScratchFolder
+from relnox.system.temporary_folders import ScratchFolder
 removed = 0
 def hook(event, arguments):
     global removed
@@ -46,7 +46,7 @@ with ScratchFolder() as scratch:
 NO_ROOM = """\
 import resource
 from relnox.errors import environment_error
-from relnox.steps.scratch import ScratchFolder
+from relnox.system.temporary_folders import ScratchFolder
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 with ScratchFolder() as scratch:
     try:

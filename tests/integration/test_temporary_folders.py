@@ -16,9 +16,8 @@ from backends import in_tree
 from projects import repository
 from running import run
 
-from relnox.steps.scratch import ScratchFolder
 from relnox.system import process, process_watcher, temporary_folders
-from relnox.system.temporary_folders import TemporaryFolder
+from relnox.system.temporary_folders import ScratchFolder, TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

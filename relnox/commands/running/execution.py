@@ -92,8 +92,8 @@ def _execute(  # noqa: PLR0913 - as above
     from relnox.reporters.best_effort import BestEffortReporter
     from relnox.source.file_locks import lock_checkout
     from relnox.steps.run import Run
-    from relnox.steps.scratch import ScratchFolder
     from relnox.steps.stages import StageRunner, checkout_folder
+    from relnox.system.temporary_folders import ScratchFolder
 
     plan, project = preparation.plan, preparation.project
     reporter = BestEffortReporter(reporter)
