@@ -3,7 +3,7 @@
 There is a module for each topic. A step (`core.planning.step.Step`) is a record, made when a task is planned; its
 action (`steps.action.Action`) is made when the plan runs. Classes are imported on first use, `steps.Upload` from
 `relnox.steps.upload`, and modules of steps import what is slow in the methods that use it: plans are made before
-anything runs, and most tasks have few step_classes of steps.
+anything runs, and most tasks have few kinds of steps.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from relnox.steps.build_environment import PrepareBuildEnvironment as PrepareBuildEnvironment
     from relnox.steps.check_distributions import CheckDistributions as CheckDistributions
     from relnox.steps.collect import Collect as Collect
-    from relnox.steps.create_tags import CreateTags as CreateTags
-    from relnox.steps.due_hooks import RecordDueHook as RecordDueHook
     from relnox.steps.edit_files import EditDevelopmentFiles as EditDevelopmentFiles
     from relnox.steps.edit_files import EditFiles as EditFiles
     from relnox.steps.export_commit import Export as Export
@@ -29,14 +27,16 @@ if TYPE_CHECKING:
     from relnox.steps.fetch_release import Download as Download
     from relnox.steps.git import Commit as Commit
     from relnox.steps.git import CommitDevelopment as CommitDevelopment
+    from relnox.steps.git import CreateTags as CreateTags
     from relnox.steps.git import Push as Push
+    from relnox.steps.hooks import RecordDueHook as RecordDueHook
     from relnox.steps.hooks import RunHook as RunHook
-    from relnox.steps.log_in import LogIn as LogIn
     from relnox.steps.platform_wheels import BuildWheels as BuildWheels
     from relnox.steps.platform_wheels import WriteMatrix as WriteMatrix
     from relnox.steps.pull_request import CommitToBranch as CommitToBranch
     from relnox.steps.pull_request import OpenPullRequest as OpenPullRequest
     from relnox.steps.push_tags import PushTags as PushTags
+    from relnox.steps.push_tags import StartRun as StartRun
     from relnox.steps.removal import CleanFolder as CleanFolder
     from relnox.steps.removal import ClearCache as ClearCache
     from relnox.steps.removal import ClearIndex as ClearIndex
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from relnox.steps.run_tests import RunTests as RunTests
     from relnox.steps.stages import CloneCheckout as CloneCheckout
     from relnox.steps.stages import Stage as Stage
-    from relnox.steps.start_run import StartRun as StartRun
     from relnox.steps.undo_bump import UndoBump as UndoBump
+    from relnox.steps.upload import LogIn as LogIn
     from relnox.steps.upload import Upload as Upload
     from relnox.steps.verify_install import VerifyInstall as VerifyInstall
     from relnox.steps.write_manifest import WriteManifest as WriteManifest
@@ -58,24 +58,20 @@ _CLASSES_BY_MODULE = {
     "build_environment": "PrepareBuildEnvironment",
     "check_distributions": "CheckDistributions",
     "collect": "Collect",
-    "create_tags": "CreateTags",
-    "due_hooks": "RecordDueHook",
     "edit_files": "EditDevelopmentFiles EditFiles",
     "export_commit": "Export",
     "fetch_release": "CopyFiles Download",
-    "git": "Commit CommitDevelopment Push",
-    "hooks": "RunHook",
-    "log_in": "LogIn",
+    "git": "Commit CommitDevelopment CreateTags Push",
+    "hooks": "RecordDueHook RunHook",
     "platform_wheels": "BuildWheels WriteMatrix",
     "pull_request": "CommitToBranch OpenPullRequest",
-    "push_tags": "PushTags",
+    "push_tags": "PushTags StartRun",
     "removal": "CleanFolder ClearCache ClearIndex",
     "reproducibility": "CheckReproducibility",
     "run_tests": "RunTests",
     "stages": "CloneCheckout Stage",
-    "start_run": "StartRun",
     "undo_bump": "UndoBump",
-    "upload": "Upload",
+    "upload": "LogIn Upload",
     "verify_install": "VerifyInstall",
     "write_manifest": "WriteMergedManifest WriteManifest",
 }

@@ -19,19 +19,19 @@ from relnox.core.bump import editing
 from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.errors import Failed
-from relnox.steps.create_tags import CreateTags
 from relnox.steps.edit_files import EditDevelopmentFiles, EditFiles
-from relnox.steps.git import Commit, CommitDevelopment, Push
+from relnox.steps.git import Commit, CommitDevelopment, CreateTags, Push
 from relnox.steps.hooks import RunHook
 from relnox.steps.undo_bump import UndoBump
 from relnox.system import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from relnox.core.bump.changes import Edit, NewTag
     from relnox.core.planning.step import Step
+    from relnox.source.git import Git
 
 _PENDING, _LAST = "pending.json", "last.json"
 
@@ -72,14 +72,14 @@ class Pending(Record, kw_only=True):
         return ()
 
     @property
-    def stages(self) -> tuple[tuple[tuple[Edit, ...], Commit], ...]:
-        """The commits in order, each with its edits: the release, then the next development version."""
-        return tuple((self.edits_of(step), step) for step in self.steps if isinstance(step, Commit))
+    def commits(self) -> tuple[Commit, ...]:
+        """The steps that commit: the release, then the next development version."""
+        return tuple(step for step in self.steps if isinstance(step, Commit))
 
     @property
     def commit(self) -> Commit | None:
         """The last commit, if there is one."""
-        return next((step for step in reversed(self.steps) if isinstance(step, Commit)), None)
+        return next(reversed(self.commits), None)
 
     @property
     def tags(self) -> tuple[NewTag, ...]:
@@ -90,6 +90,42 @@ class Pending(Record, kw_only=True):
     def command(self) -> str:
         """The command that resumes the bump."""
         return fixes.task_command("bump", *self.request)
+
+    @property
+    def has_development_commit(self) -> bool:
+        """Whether the bump commits the next development version after the release."""
+        return any(isinstance(step, CommitDevelopment) for step in self.steps)
+
+    def existing_commits(self, git: Git) -> tuple[tuple[Commit, str], ...]:
+        """Return the commits of the bump that are the last ones of HEAD, the oldest first, each with its id.
+
+        The result is empty if other commits follow. Commits are recognized by the content of a file,
+        since they may have been rebased.
+        """
+        if git.head() in (None, self.head):
+            return ()
+        for count in range(len(self.commits), 0, -1):
+            commits = self.commits[:count]
+            if _head_has_edits(self.edits_of(commits[-1]), git):
+                ids = [git.resolve_commit(f"HEAD~{count - number}") or "" for number in range(1, count + 1)]
+                return tuple(zip(commits, ids, strict=True))
+        return ()
+
+    def released_commit(self, git: Git) -> str | None:
+        """Return the commit that gets the tags, if it may be below HEAD; None if it is HEAD, or not made yet.
+
+        The release is below its development version. A release without a commit of its own is the commit that the
+        bump began with, whatever was pulled since.
+        """
+        if self.tags and not self.commits:
+            return self.head if self.head is not None and git.is_ancestor(self.head) else None
+        commits = self.existing_commits(git) if self.has_development_commit else ()
+        if not commits:
+            return None
+        step, commit = commits[-1]
+        if not isinstance(step, CommitDevelopment):
+            return commit
+        return commits[-2][1] if len(commits) > 1 else self.head
 
 
 def recorded(steps: Iterable[Step]) -> tuple[RecordedStep, ...]:
@@ -143,3 +179,13 @@ def _read(file: Path, subject: str) -> Pending | None:
             fix='check "git status" and "git diff", then remove that file',
         ) from error
     return pending
+
+
+def _head_has_edits(edits: Sequence[Edit], git: Git) -> bool:
+    """Return whether HEAD is the commit that made these edits."""
+    sample = next((edit for edit in edits if edit.after is not None), None)
+    if sample is None or sample.after is None:
+        return False
+    return git.file_has_content("HEAD", sample.file, sample.after) and not git.file_has_content(
+        "HEAD^", sample.file, sample.after
+    )

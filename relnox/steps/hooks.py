@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from relnox.core import serialization
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
+from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.core.settings.hook_settings import Hook, HookEvent
 from relnox.core.text import listing
@@ -15,6 +17,7 @@ from relnox.steps.action import Action
 from relnox.steps.export_commit import GeneratedFiles, build_source
 from relnox.steps.hook_events import HookPackage, event_document
 from relnox.steps.transaction import Transaction
+from relnox.system import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from relnox.core.bump.changes import NewTag
     from relnox.source.git import Git
     from relnox.steps.run import Run
+
+_DUE_HOOKS = "due-hooks"
+"""The folder with a file for each hook that is due once the release is public."""
 
 
 class RunHook(Step, kw_only=True):
@@ -191,7 +197,6 @@ class RunHookAction(Action[RunHook]):
     def _is_due(self) -> bool:
         """Return whether a file was uploaded by this run, or by an earlier run that ended before the hook."""
         from relnox.core.release.publication import UploadStatus
-        from relnox.steps.due_hooks import NewDueHook
         from relnox.steps.published_files import Publication
 
         uploads = any(file.upload is UploadStatus.UPLOADED for file in self.run.service(Publication).files)
@@ -200,9 +205,7 @@ class RunHookAction(Action[RunHook]):
 
     @property
     def _due_record_path(self) -> Path:
-        from relnox.steps.due_hooks import due_record_path
-
-        return due_record_path(self.step, self.run)
+        return _due_record_path(self.step, self.run)
 
     def _written_files(self) -> tuple[dict[str, str | None], frozenset[str]]:
         """Return the files and nested repositories that differ from the commit, declared ignored ones included."""
@@ -248,3 +251,52 @@ class RunHookAction(Action[RunHook]):
                     os.utime(source.folder / name, (time, time), follow_symlinks=False)
         if names and self.detail == "done":
             self.detail = f"wrote {listing(sorted(names))}"
+
+
+class NewDueHook(Record, kw_only=True):
+    """A hook that was recorded as due by this run, and not by an earlier one."""
+
+    key: str
+
+
+class RecordDueHook(Step, kw_only=True):
+    """Record that a hook is due once the release is public, so that it runs even if this run is killed before."""
+
+    hook: RunHook
+
+    @property
+    def key(self) -> str:
+        return f"record {self.hook.key}"
+
+    @property
+    def title(self) -> str:
+        return f"record that the {self.hook.event} hook is due: {self.hook.hook.command}"
+
+
+class RecordDueHookAction(Action[RecordDueHook]):
+    """Records that a hook is due, in the private folder of the checkout."""
+
+    def check(self) -> str | None:
+        """Skip the step if an earlier run recorded the hook."""
+        return "already recorded" if _due_record_path(self.step.hook, self.run).exists() else None
+
+    def apply(self) -> None:
+        path = _due_record_path(self.step.hook, self.run)
+        files.make_private_folder(self.run.private)
+        files.make_private_folder(path.parent)
+        files.replace_file(path, f"{self.step.hook.title}\n".encode(), mode=0o600, keep_mode=False)
+        self.result = NewDueHook(key=self.step.hook.key)
+
+    def verify(self) -> str:
+        path = _due_record_path(self.step.hook, self.run)
+        if not path.exists():
+            raise Failed(
+                "hook-not-recorded", f"{path} does not exist after it was written", fix="rerun the command"
+            )
+        return "recorded"
+
+
+def _due_record_path(step: RunHook, run: Run) -> Path:
+    """Return the path of the file that records that a hook is due for a release on an index."""
+    identity = [step.event, step.number, step.index, sorted(file.sha256 for file in step.files)]
+    return run.private / _DUE_HOOKS / serialization.digest(identity)[:32]

@@ -75,12 +75,8 @@ class Transaction(RunExtension):
 
     def released_commit(self) -> str | None:
         """Return the release commit of a bump that begins a development version, if it is made already."""
-        from relnox.steps import development_commits
-
         git = self._run.git
-        return (
-            None if self.pending is None or git is None else development_commits.released_commit(self.pending, git)
-        )
+        return self.pending.released_commit(git) if self.pending is not None and git is not None else None
 
     def amend(self, commit: Commit, contents: Mapping[str, bytes]) -> None:
         """Record other contents of files than planned for a commit, before a later step relies on them."""

@@ -1,4 +1,4 @@
-"""Upload a file to an index.
+"""Get upload tokens, and upload files to an index.
 
 A file is uploaded (the index accepted it), then listed (with the hash of the built file), then downloadable (the
 built bytes are served). `Upload` ends with the first; `AwaitIndex` waits for the others, for all files of a
@@ -15,7 +15,7 @@ from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import UploadStatus
 from relnox.core.release.publishers import AttestationPolicy, Publisher
-from relnox.core.text import counted
+from relnox.core.text import counted, listing
 from relnox.errors import Conflict, RelnoxError, TryLater
 from relnox.steps.action import Action
 from relnox.steps.attest import attestations_to_upload
@@ -25,10 +25,50 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_CONCURRENT_LOGINS = 8
 _RETRY_TIME = 1200.0
 """Seconds to retry an upload: half a release is worse than a late one."""
 _MIN_RATE = 16 << 10
 """Bytes a second, for which large files get more time."""
+
+
+class LogIn(Step, kw_only=True):
+    """Get upload tokens for all projects from an index, before any of them is uploaded."""
+
+    key = "log in"
+    publishes = True
+    index: str
+    packages: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return f"get upload tokens for {listing(self.packages)} from {self.index}"
+
+
+class LogInAction(Action[LogIn]):
+    """Gets an upload token for each project, so that errors come before any upload.
+
+    Tokens are valid for this run only. Whether a project accepts this publisher is known only with its first file,
+    since an identity names no project.
+    """
+
+    def apply(self) -> None:
+        from relnox.system.threads import ThreadPool
+
+        credentials = self.run.indexes.credentials(self.step.index)
+        with ThreadPool(_CONCURRENT_LOGINS, thread_name_prefix="log in") as pool:
+            futures = [pool.submit(credentials.login, package) for package in self.step.packages]
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        problems = [error for error in errors if isinstance(error, RelnoxError)]
+        if len(problems) < len(errors):
+            raise next(error for error in errors if error not in problems)
+        if problems:
+            messages = dict.fromkeys(error.message for error in problems)
+            raise type(problems[0])(problems[0].code, "\n".join(messages), fix=problems[0].fix)
+
+    def verify(self) -> str:
+        count = len(self.step.packages)
+        return counted(count, "token")
 
 
 class Upload(Step, kw_only=True):

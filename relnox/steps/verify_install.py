@@ -12,10 +12,9 @@ from relnox import building
 from relnox.core.planning.step import Step
 from relnox.core.settings.task_settings import InstallChecks
 from relnox.core.text import listing
-from relnox.steps import install_comparison, install_failures
+from relnox.steps import install_failures
 from relnox.steps.action import Action
-from relnox.steps.archive_selection import best_archive
-from relnox.steps.fetch_release import ReleaseFiles
+from relnox.steps.fetch_release import ReleaseFiles, best_archive
 from relnox.steps.run import SharedService
 
 if TYPE_CHECKING:
@@ -117,15 +116,15 @@ class VerifyInstallAction(Action[VerifyInstall]):
             self.installed = building.installed_distributions.read_installed_distributions(self.environment)
             used = {**self.files, **self.others}
             if messages := (  # foreign code must not run
-                *install_comparison.find_wrong_origins(self.installed, used),
-                *install_comparison.find_changed_files(self.installed, self.files),
+                *install_failures.find_wrong_origins(self.installed, used),
+                *install_failures.find_changed_files(self.installed, self.files),
             ):
                 raise install_failures.broken_install_error(
                     self, _to_probe_failures(messages), building.installation_checks.ProbeResult()
                 )
             self.scripts = self._find_scripts() if self.step.checks.scripts else {}
             self.result = self._probe_package()
-            wrong_versions = install_comparison.find_wrong_versions(
+            wrong_versions = install_failures.find_wrong_versions(
                 self.installed.get(self.step.package), self.result.versions, self.step.version
             )
             if failures := (*_to_probe_failures(wrong_versions), *self.result.failures):

@@ -11,7 +11,7 @@ import pytest
 from packaging.tags import sys_tags
 
 from relnox.errors import Failed
-from relnox.steps.archive_selection import best_archive
+from relnox.steps.fetch_release import best_archive
 
 if TYPE_CHECKING:
     from relnox.building.archives import Archive

@@ -66,12 +66,10 @@ def observe_repeated_bump(record: bump_record.Pending, options: Options, project
         Blocked: Tags are missing, `--push` is given, and the remote does not exist.
         Failed: Tags are missing, `--push` is given, and the remote does not answer.
     """
-    from relnox.steps import development_commits
-
     state = project.state
     tags, tagged = (state.tags, state.head) if state is not None else ({}, None)
     if project.git is not None:
-        tagged = development_commits.released_commit(record, project.git) or tagged
+        tagged = record.released_commit(project.git) or tagged
     has_all_tags = all(tags.get(tag.name) == tagged for tag in record.tags)
     if not has_all_tags:
         observe_remote(options, project)
@@ -255,7 +253,6 @@ def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str,
 def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
     """Return whether the checkout is unchanged since a bump: its files are edited, and no commits followed."""
     from relnox.source import file_edits
-    from relnox.steps import development_commits
 
     if not file_edits.are_applied(project.root, record.edits):
         return False
@@ -263,9 +260,9 @@ def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
         return record.head is None and bool(record.edits)
     if record.commit is None:
         return project.state.head == record.head
-    if development_commits.has_development_commit(record):
-        count = len(development_commits.existing_commits(record, project.git))
-        is_next = count == len(record.stages) and project.git.resolve_commit(f"HEAD~{count}") == record.head
+    if record.has_development_commit:
+        count = len(record.existing_commits(project.git))
+        is_next = count == len(record.commits) and project.git.resolve_commit(f"HEAD~{count}") == record.head
     else:
         is_next = project.state.head != record.head and project.git.parent_commit() == record.head
     return is_next and project.git.head_has_same_files(edit.file for edit in record.edits)

@@ -25,7 +25,7 @@ _ABORT = fixes.task_command("bump", "--abort")
 
 def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | None:
     """Read the bump to resume or undo; return None for a new bump if none was interrupted."""
-    from relnox.steps import bump_record, development_commits
+    from relnox.steps import bump_record
 
     interrupted = bump_record.read_pending(project.private_folder)
     undoes = options.undo or options.abort
@@ -33,7 +33,7 @@ def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | No
         return None
     tagged = None
     if interrupted is not None and project.git is not None and project.state is not None:
-        tagged = development_commits.released_commit(interrupted, project.git) or project.state.head
+        tagged = interrupted.released_commit(project.git) or project.state.head
     return EarlierBump(
         interrupted=interrupted,
         undo_target=_find_undo_target(options, project, interrupted),
@@ -86,13 +86,12 @@ def _has_refs(interrupted: bump_record.Pending, project: Project) -> bool:
         return False
     from relnox.source import file_edits
     from relnox.source.file_locks import lock_checkout
-    from relnox.steps import development_commits
 
     with lock_checkout(project.private_folder):  # blocked if the bump is still running and not interrupted
         recovery.wait_for_leftover_process(project.git)
-    if development_commits.has_development_commit(interrupted):
+    if interrupted.has_development_commit:
         present = project.git.tags()
-        commits_made = development_commits.existing_commits(interrupted, project.git)
+        commits_made = interrupted.existing_commits(project.git)
         return bool(commits_made) or any(tag.name in present for tag in interrupted.tags)
     is_committed = file_edits.are_applied(project.root, interrupted.edits) and project.git.head_has_same_files(
         edit.file for edit in interrupted.edits
@@ -143,15 +142,15 @@ def _undo_target(project: Project, interrupted: bump_record.Pending | None = Non
     Returns:
         The bump, or None if there is neither.
     """
-    from relnox.steps import bump_record, development_commits
+    from relnox.steps import bump_record
 
     record = interrupted or bump_record.read_last(project.private_folder)
     if record is None or project.git is None or project.state is None or (head := project.state.head) is None:
         return None if record is None else UndoTarget(record, (), (), None, None, "")
     commits: tuple[str, ...] = (head,) if record.commit is not None else ()
     message = record.commit.message if record.commit is not None else None
-    if development_commits.has_development_commit(record):
-        commits_made = development_commits.existing_commits(record, project.git)
+    if record.has_development_commit:
+        commits_made = record.existing_commits(project.git)
         commits = tuple(commit for _, commit in commits_made)
         if commits_made:
             message = commits_made[-1][0].message
@@ -163,7 +162,7 @@ def _undo_target(project: Project, interrupted: bump_record.Pending | None = Non
     if not pushed_to and tags and remote in remotes.names(project.git):
         remote_tags = remotes.read_tags(project.git, remote)
         pushed_to = (remote,) if any(remote_tags.get(tag) == local[tag] for tag in tags) else ()
-    tagged = development_commits.released_commit(record, project.git) or head
+    tagged = record.released_commit(project.git) or head
     return UndoTarget(record, pushed_to, commits, tagged, message, project.git.head_subject())
 
 
@@ -212,8 +211,6 @@ def _remote_changes(interrupted: bump_record.Pending, earlier: EarlierBump) -> I
 
 def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield the problems that keep a bump from being reverted: later commits, moved tags and edited files."""
-    from relnox.steps import development_commits
-
     record, state, message = target.record, earlier.state, target.message
     if message is not None and target.subject != message.partition("\n")[0].strip():
         yield core.plan.Problem(
@@ -233,7 +230,7 @@ def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem
             fix=f"check what it points to: git show {tags_elsewhere[0]}",
         )
     dirty = [edit.file for edit in record.edits if state is not None and edit.file in state.changed_files]
-    is_partial = earlier.interrupted is not None and development_commits.has_development_commit(record)
+    is_partial = earlier.interrupted is not None and record.has_development_commit
     if message is not None and dirty and not is_partial:
         yield core.plan.Problem(
             code="tree-dirty",
