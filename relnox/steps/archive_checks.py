@@ -9,9 +9,9 @@ from relnox import building, core
 from relnox.core.planning.events import StepWarning
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
+from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.errors import Failed
 from relnox.steps.export_commit import build_source, generated_files
-from relnox.steps.project_settings import archive_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,6 +88,11 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> C
         files=tuple(_to_distribution(archive) for archive in release),
         requires=tuple(dict.fromkeys(requirement for wheel in wheels for requirement in wheel.requires)),
     )
+
+
+def archive_limits(run: Run) -> ArchiveLimits:
+    """Return the project's limits for archives that are read."""
+    return run.result(ArchiveLimits) or ArchiveLimits()
 
 
 def _check_version_against_tags(archive: Archive, step: Build) -> Iterator[Finding]:

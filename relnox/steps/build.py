@@ -18,13 +18,11 @@ from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
 from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.versions.derived_versions import CommitTags
 from relnox.errors import Failed
-from relnox.steps import build_inputs
 from relnox.steps.action import Action
 from relnox.steps.archive_checks import check_archives
 from relnox.steps.building_services import BuildingServices
-from relnox.steps.export_commit import build_source
+from relnox.steps.export_commit import build_source, find_packages_with_module
 from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
-from relnox.steps.project_settings import find_packages_with_module
 from relnox.system import process
 
 if TYPE_CHECKING:
@@ -128,14 +126,14 @@ class BuildAction(Action[Build]):
 
     def check(self) -> str | None:
         """Skip the build if the inputs are those of an earlier build whose archives exist and are still valid."""
-        manifest = self.run.service(BuildingServices).earlier_manifest(self.step.output)
-        inputs = build_inputs.previous_inputs(self.run, self.step.output).get(self.step.package)
-        if self.step.inputs is None or manifest is None or inputs is None:
+        services = self.run.service(BuildingServices)
+        inputs = services.earlier_inputs(self.step.output).get(self.step.package)
+        if self.step.inputs is None or inputs is None:
             return None
-        files = manifest.files_of(self.step.package)
+        files = services.earlier_files(self.step.output, self.step.package)
         paths = [self.run.root / self.step.output / file.filename for file in files]
         try:
-            same = inputs.digest == self._digest_inputs(inputs.requires)
+            same = inputs.digest == self._digest_inputs(self.step.inputs, inputs.requires)
             if not same or not all(path.is_file() for path in paths):
                 return None
             archives = check_archives(paths, self.step, self)
@@ -164,7 +162,7 @@ class BuildAction(Action[Build]):
             requires = tuple(sorted(requirement_sets))
             inputs = BuildInputs(
                 package=self.step.package,
-                digest=self._digest_inputs(requires),
+                digest=self._digest_inputs(self.step.inputs, requires),
                 requires=requires,
                 commit=source.commit,
             )
@@ -178,17 +176,16 @@ class BuildAction(Action[Build]):
             check_unchanged(self.run.root / self.step.output / file.filename, file)
         return ", ".join(file.filename for file in self.result.files)
 
-    def _digest_inputs(self, requires: Iterable[tuple[str, ...]]) -> str:
-        step = self.step
-        pool = self.run.service(BuildingServices).environment_pool(
-            step.installer, "", keep_environments=step.keep_environments
-        )
-        return build_inputs.digest(
-            build_inputs.digest_with_generated_files(self.run, step.package, step.inputs),
+    def _digest_inputs(self, source_digest: str, requires: Iterable[tuple[str, ...]]) -> str:
+        step, services = self.step, self.run.service(BuildingServices)
+        pool = services.environment_pool(step.installer, "", keep_environments=step.keep_environments)
+        return services.digest_inputs(
+            step.package,
+            source_digest,
             requires,
             pool,
-            step.pythons,
-            step.command,
+            pythons=step.pythons,
+            command=step.command,
             constraints=step.settings.constraints,
         )
 

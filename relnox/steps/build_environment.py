@@ -9,7 +9,6 @@ from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
 from relnox.errors import Failed
-from relnox.steps import build_inputs
 from relnox.steps.action import Action
 from relnox.steps.building_services import BuildingServices
 
@@ -70,19 +69,20 @@ class PrepareBuildEnvironmentAction(Action[PrepareBuildEnvironment]):
 
     def check(self) -> str | None:
         """Skip the step if all packages that use the environment are unchanged."""
-        previous = build_inputs.previous_inputs(self.run, self.step.output)
+        services = self.run.service(BuildingServices)
+        earlier = services.earlier_inputs(self.step.output)
 
-        def is_unchanged(name: str, inputs: str | None) -> bool:
-            if inputs is None or name not in previous:
+        def is_unchanged(name: str, source_digest: str | None) -> bool:
+            if source_digest is None or name not in earlier:
                 return False
-            digest = build_inputs.digest(
-                build_inputs.digest_with_generated_files(self.run, name, inputs),
-                previous[name].requires,
+            return earlier[name].digest == services.digest_inputs(
+                name,
+                source_digest,
+                earlier[name].requires,
                 self.pool,
-                self.step.pythons,
+                pythons=self.step.pythons,
                 constraints=self.step.constraints,
             )
-            return previous[name].digest == digest
 
         try:
             same = all(is_unchanged(name, inputs) for name, inputs in self.step.inputs)

@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relnox import building
+from relnox.core import serialization
 from relnox.core.planning.events import Notice
+from relnox.core.records import Record
+from relnox.steps.export_commit import generated_files
 from relnox.steps.output_folder import read_manifest_if_valid
-from relnox.steps.project_settings import InstallerSettings
 from relnox.steps.run import SharedService
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from relnox.building.cache import EnvironmentCache
     from relnox.building.environment_pool import BuildEnvironmentPool
     from relnox.building.installer_settings import PackageSource
     from relnox.building.workers import ForkServer
-    from relnox.core.release.manifest import Manifest
+    from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
+    from relnox.core.settings.build_settings import Constraints
     from relnox.steps.run import Run
 
 _IGNORED_UV_VARIABLES = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE")
 """Variables that affect `uv pip` but not `uv build`."""
+
+
+class InstallerSettings(Record):
+    """The settings for installing build requirements.
+
+    Attributes:
+        only_index: The URL of the only index to use, or None to use the configuration of pip and uv.
+    """
+
+    only_index: str | None = None
+    uv: tuple[tuple[str, Any], ...] = ()
 
 
 class BuildingServices(SharedService):
@@ -92,6 +106,36 @@ class BuildingServices(SharedService):
             if output not in self._manifests:
                 self._manifests[output] = read_manifest_if_valid(self._run.root / output)
             return self._manifests[output]
+
+    def earlier_files(self, output: str, package: str) -> tuple[Distribution, ...]:
+        """Return the files of a package in the manifest of an earlier run: the sdist, and wheels."""
+        manifest = self.earlier_manifest(output)
+        return manifest.files_of(package) if manifest is not None else ()
+
+    def earlier_inputs(self, output: str) -> dict[str, BuildInputs]:
+        """Return the inputs from which an earlier run built the packages, by package name."""
+        manifest = self.earlier_manifest(output)
+        return {} if manifest is None else {inputs.package: inputs for inputs in manifest.inputs}
+
+    def digest_inputs(  # noqa: PLR0913 - all inputs
+        self,
+        package: str,
+        source_digest: str,
+        requires: Iterable[tuple[str, ...]],
+        pool: BuildEnvironmentPool,
+        *,
+        pythons: Sequence[str],
+        command: Sequence[str] = (),
+        constraints: Constraints,
+    ) -> str:
+        """Return the digest of a build's inputs: the source, generated files, releases of its build requirements.
+
+        While it is the same, an earlier build remains valid.
+        """
+        if generated := generated_files(self._run, package):
+            source_digest = serialization.digest([source_digest, sorted(generated.items())])
+        pins = [[*requirements, *pool.resolve_pins(requirements, constraints)] for requirements in requires]
+        return serialization.digest([source_digest, pins, pythons, command, *pool.sources])
 
     def environment_pool(self, installer: str, python: str, *, keep_environments: bool) -> BuildEnvironmentPool:
         """Return the pool of build environments for a Python, which all builds of a run share."""

@@ -10,6 +10,7 @@ from relnox.errors import Failed
 from relnox.steps.action import Action
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from relnox.steps.run import Run
@@ -62,6 +63,27 @@ def build_source(run: Run) -> Source:
         return source
     removed = {name for name, digest in generated.items() if digest is None}
     return replace(source, tracked=tuple(sorted({*source.tracked, *generated} - removed)))
+
+
+class PackageFolders(Record):
+    """The folder of each package of the project, by name; read on first use."""
+
+    read: Callable[[], Mapping[str, str]]
+
+
+def find_packages_with_module(package: str, modules: Iterable[str], run: Run) -> tuple[str, tuple[str, ...]]:
+    """Return the first of the modules that other packages of the project contain, and these packages.
+
+    Args:
+        package: The package that lacks a module.
+        modules: Names that the missing module may have, the likeliest first.
+        run: The run.
+    """
+    from relnox.source import module_owners
+
+    folders = run.result(PackageFolders)
+    others = {name: folder for name, folder in folders.read().items() if name != package} if folders else {}
+    return module_owners.find_first_owned_module(build_source(run).folder, others, modules)
 
 
 class Export(Step, kw_only=True):

@@ -177,8 +177,7 @@ class BuildWheelsAction(Action[BuildWheels]):
 
     def _files_in_manifest(self, package: str | None = None) -> tuple[Distribution, ...]:
         """Return a package's files in the manifest: the sdist, and wheels of earlier jobs on this machine."""
-        manifest = self._services.earlier_manifest(self.step.build.output)
-        return manifest.files_of(package or self.step.build.package) if manifest is not None else ()
+        return self._services.earlier_files(self.step.build.output, package or self.step.build.package)
 
     def _to_built_package(self, archives: CheckedArchives) -> BuiltPackage:
         """Return the built package, with the other packages that the manifest keeps."""

@@ -10,8 +10,7 @@ from relnox.core.planning.step import Step
 from relnox.steps.action import Action
 from relnox.steps.build import built_packages
 from relnox.steps.building_services import BuildingServices
-from relnox.steps.export_commit import build_source
-from relnox.steps.project_settings import find_packages_with_module
+from relnox.steps.export_commit import build_source, find_packages_with_module
 from relnox.system import process
 
 _TEST_TIMEOUT = 3600.0

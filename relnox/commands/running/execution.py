@@ -136,13 +136,14 @@ def _execute(  # noqa: PLR0913 - as above
 
 def _settings_for_steps(project: Project, *, runs_project_code: bool) -> Iterator[object]:
     """Yield the project settings that steps need; installer settings only if a step runs project code."""
-    from relnox.steps.project_settings import InstallerSettings, PackageFolders
+    from relnox.steps.export_commit import PackageFolders
 
     yield project.config.archives
     yield PackageFolders(lambda: {package.name: package.folder for package in project.workspace.packages})
     if runs_project_code:
         from relnox.indexes import targets
         from relnox.source import uv_settings
+        from relnox.steps.building_services import InstallerSettings
 
         yield InstallerSettings(
             only_index=targets.build_simple_url(project.config),
