@@ -12,15 +12,15 @@ from packaging.version import Version
 
 from relnox import building
 from relnox.core.planning.step import Step
-from relnox.core.records import Record
-from relnox.core.release.manifest import BuildInputs, Distribution
+from relnox.core.records import replace
+from relnox.core.release.manifest import BuildInputs
 from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
 from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.versions.derived_versions import CommitTags
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.steps.archive_checks import check_archives
 from relnox.steps.building_services import BuildingServices
+from relnox.steps.built_archives import built_packages, check_archives
 from relnox.steps.export_commit import build_source, find_packages_with_module
 from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
 from relnox.system import process
@@ -34,31 +34,6 @@ if TYPE_CHECKING:
     from relnox.steps.run import Run
 
 _COMMAND_TIMEOUT = 4 * 3600.0
-
-
-class BuiltPackage(Record, kw_only=True):
-    """The archives of a package in the output folder.
-
-    Attributes:
-        files: The archives, the sdist first.
-        requires: The values of `Requires-Dist` in the metadata of the wheels.
-        inputs: The inputs of the build, or None if they are not recorded.
-        reused: Whether the archives were kept from an earlier run because they are still valid.
-        others: Packages of an earlier run that share the output folder.
-    """
-
-    package: str
-    files: tuple[Distribution, ...]
-    requires: tuple[str, ...] = ()
-    inputs: BuildInputs | None = None
-    reused: bool = False
-    others: tuple[BuiltPackage, ...] = ()
-
-
-def built_packages(run: Run) -> dict[str, BuiltPackage]:
-    """Return the packages that steps have built so far, by name."""
-    results = run.results(BuiltPackage)
-    return {built.package: built for result in results for built in (*result.others, result)}
 
 
 class Build(Step, kw_only=True):
@@ -136,14 +111,12 @@ class BuildAction(Action[Build]):
             same = inputs.digest == self._digest_inputs(self.step.inputs, inputs.requires)
             if not same or not all(path.is_file() for path in paths):
                 return None
-            archives = check_archives(paths, self.step, self)
-            if archives.files != files:
+            built = check_archives(paths, self.step, self)
+            if built.files != files:
                 return None
         except Failed:  # an archive is invalid, or a build requirement is no longer available
             return None
-        self.result = BuiltPackage(
-            package=self.step.package, files=files, requires=archives.requires, inputs=inputs, reused=True
-        )
+        self.result = replace(built, inputs=inputs, reused=True)
         return f"unchanged: archives of commit {(inputs.commit or '')[:10]} are still valid"
 
     def apply(self) -> None:
@@ -152,10 +125,9 @@ class BuildAction(Action[Build]):
         source = build_source(self.run)
         output = self.run.root / self.step.output
         with staging_folder(output, self.step.package) as staging:
-            requirement_sets: set[tuple[str, ...]] = set()
             with _suggest_missing_sibling(self.step, self.run):
-                paths = build(self.step, source.folder / self.step.folder, staging, self.run, requirement_sets)
-            archives = check_archives(paths, self.step, self)
+                paths, requirement_sets = build(self.step, source.folder / self.step.folder, staging, self.run)
+            built = check_archives(paths, self.step, self)
             move_files(output, paths)
         inputs = None
         if self.step.inputs is not None:
@@ -166,9 +138,7 @@ class BuildAction(Action[Build]):
                 requires=requires,
                 commit=source.commit,
             )
-        self.result = BuiltPackage(
-            package=self.step.package, files=archives.files, requires=archives.requires, inputs=inputs
-        )
+        self.result = replace(built, inputs=inputs)
 
     def verify(self) -> str:
         """Check that the archives in the output folder are the ones that were checked."""
@@ -205,14 +175,9 @@ def _suggest_missing_sibling(step: Build, run: Run) -> Iterator[None]:
         raise
 
 
-def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
-    step: Build,
-    source: Path,
-    into: Path,
-    run: Run,
-    requirement_sets: set[tuple[str, ...]],
-    conditions: BuildConditions | None = None,
-) -> list[Path]:
+def build(
+    step: Build, source: Path, into: Path, run: Run, conditions: BuildConditions | None = None
+) -> tuple[list[Path], set[tuple[str, ...]]]:
     """Build a package's sdist, and from it a wheel, or one for each Python that no earlier wheel supports.
 
     Args:
@@ -220,13 +185,15 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
         source: The package's folder.
         into: An empty folder for the archives.
         run: The run.
-        requirement_sets: A list to which the sets of build requirements are added.
         conditions: The umask, time zone and locale.
+
+    Returns:
+        The archives, the sdist first, and the sets of build requirements that were installed for them.
     """
     conditions = conditions or building.build_conditions.DEFAULT
     variables = run.variables(more=conditions.environment_variables(step.epoch))
     if step.command:
-        return _run_build_command(step, source, into, run, variables, conditions)
+        return _run_build_command(step, source, into, run, variables, conditions), set()
     built = built_packages(run)
     siblings = {
         name: run.root / step.output / file.filename
@@ -254,7 +221,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
 
     with closing(session(source, "")) as first:
         sdist = building.package_builds.build_archive(step.package, "sdist", source, into, first, step.settings)
-        requirement_sets.update(first.requirement_sets)
+        requirement_sets = set(first.requirement_sets)
         paths = [sdist]
         pythons = () if step.sdist_only else sorted(step.pythons, key=Version) or ("",)
         for python in pythons:
@@ -269,10 +236,10 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
             shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
             requirement_sets.update(current.requirement_sets)
             paths.append(building.wheels.repair_linux_wheel(wheel, into, variables, run.on_line(step)))
-        return paths
+        return paths, requirement_sets
 
 
-def _run_build_command(  # noqa: PLR0913, PLR0917 - as above
+def _run_build_command(  # noqa: PLR0913, PLR0917 - the parameters of a build
     step: Build, source: Path, into: Path, run: Run, variables: Mapping[str, str], conditions: BuildConditions
 ) -> list[Path]:
     """Build the archives with the project's own build command."""

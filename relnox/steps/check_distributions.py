@@ -12,15 +12,15 @@ from relnox.core.records import Record
 from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.steps.build import built_packages
 from relnox.steps.building_services import BuildingServices
+from relnox.steps.built_archives import built_packages
 from relnox.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from relnox.steps.build import BuiltPackage
+    from relnox.steps.built_archives import BuiltPackage
 
 _CHECK_TIMEOUT = 3600.0
 _TWINE_FIX = "fix the readme, or its content type in pyproject.toml"

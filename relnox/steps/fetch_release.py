@@ -14,7 +14,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.text import listing
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.steps.action import Action
-from relnox.steps.archive_checks import archive_limits
+from relnox.steps.built_archives import archive_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -161,7 +161,7 @@ class RunHookAction(Action[RunHook]):
         """Return the archives of the packages that take part."""
         if self.step.event != "after-build":
             return self.step.files
-        from relnox.steps.build import built_packages
+        from relnox.steps.built_archives import built_packages
 
         built = built_packages(self.run)
         return tuple(

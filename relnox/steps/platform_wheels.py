@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from relnox import building, core
 from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
+from relnox.core.records import replace
 from relnox.core.release.wheels import WheelJob
 from relnox.core.settings.config_tables import Abi
 from relnox.core.text import counted
 from relnox.errors import Blocked, Failed
 from relnox.steps.action import Action
-from relnox.steps.archive_checks import CheckedArchives, check_archives
-from relnox.steps.build import Build, BuiltPackage
+from relnox.steps.build import Build
 from relnox.steps.building_services import BuildingServices
+from relnox.steps.built_archives import BuiltPackage, check_archives
 from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
 from relnox.system import process
 from relnox.system.environment_variables import search_path
@@ -93,10 +94,10 @@ class BuildWheelsAction(Action[BuildWheels]):
             building.file_hashes.file_matches(output / file.filename, file.size, file.sha256) for file in files
         ):
             return None
-        archives = check_archives([output / file.filename for file in files], self.step.build, self)
-        if archives.files != files:
+        built = check_archives([output / file.filename for file in files], self.step.build, self)
+        if built.files != files:
             return None
-        self.result = self._to_built_package(archives)
+        self.result = self._with_others(built)
         return f"{counted(len(self.step.job.identifiers), 'wheel')} up to date"
 
     def apply(self) -> None:
@@ -138,9 +139,9 @@ class BuildWheelsAction(Action[BuildWheels]):
             new = {path.name for path in wheel_paths}
             others = [output / file.filename for file in self._files_in_manifest() if file.filename not in new]
             paths = [*(path for path in others if path.is_file()), *wheel_paths]
-            archives = check_archives(paths, build, self)
+            built = check_archives(paths, build, self)
             move_files(output, wheel_paths)
-        self.result = self._to_built_package(archives)
+        self.result = self._with_others(built)
 
     def verify(self) -> str:
         """Check that the wheels in the output folder are the ones that were checked."""
@@ -179,19 +180,16 @@ class BuildWheelsAction(Action[BuildWheels]):
         """Return a package's files in the manifest: the sdist, and wheels of earlier jobs on this machine."""
         return self._services.earlier_files(self.step.build.output, package or self.step.build.package)
 
-    def _to_built_package(self, archives: CheckedArchives) -> BuiltPackage:
-        """Return the built package, with the other packages that the manifest keeps."""
-        package = self.step.build.package
+    def _with_others(self, built: BuiltPackage) -> BuiltPackage:
+        """Return the built package with the other packages that the manifest keeps."""
         manifest = self._services.earlier_manifest(self.step.build.output)
         others = manifest.packages if manifest is not None else ()
-        return BuiltPackage(
-            package=package,
-            files=archives.files,
-            requires=archives.requires,
+        return replace(
+            built,
             others=tuple(
                 BuiltPackage(package=name, files=self._files_in_manifest(name))
                 for name in others
-                if name != package
+                if name != built.package
             ),
         )
 

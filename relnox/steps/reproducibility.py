@@ -14,7 +14,8 @@ from relnox.core.planning.step import Step
 from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.steps.build import Build, build, built_packages
+from relnox.steps.build import Build, build
+from relnox.steps.built_archives import built_packages
 from relnox.steps.export_commit import build_source, generated_files
 
 if TYPE_CHECKING:
@@ -56,10 +57,8 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
         source = self._create_second_source(again) / self.step.build.folder
         output = again / "archives"
         output.mkdir()
-        rebuilt = {
-            path.name: path
-            for path in build(self.step.build, source, output, self.run, set(), building.build_conditions.VARIED)
-        }
+        paths, _ = build(self.step.build, source, output, self.run, building.build_conditions.VARIED)
+        rebuilt = {path.name: path for path in paths}
         found_differences = []
         for file in self._first_build_files:
             name, first = file.filename, self.run.root / self.step.build.output / file.filename

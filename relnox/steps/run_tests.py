@@ -8,8 +8,8 @@ import sys
 from relnox import building, core
 from relnox.core.planning.step import Step
 from relnox.steps.action import Action
-from relnox.steps.build import built_packages
 from relnox.steps.building_services import BuildingServices
+from relnox.steps.built_archives import built_packages
 from relnox.steps.export_commit import build_source, find_packages_with_module
 from relnox.system import process
 

@@ -11,7 +11,7 @@ from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.steps.build import built_packages
+from relnox.steps.built_archives import built_packages
 from relnox.steps.check_distributions import TwineCheckResults
 from relnox.system.files import replace_file, sync_folder
 from relnox.system.temporary_folders import has_leftovers
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from relnox.steps.build import BuiltPackage
+    from relnox.steps.built_archives import BuiltPackage
 
 
 class WriteManifest(Step, kw_only=True):

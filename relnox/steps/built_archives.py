@@ -1,4 +1,4 @@
-"""Checks of built archives, before they get their final names."""
+"""The archives of packages, and their checks before they get their final names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from relnox import building, core
 from relnox.core.planning.events import StepWarning
 from relnox.core.records import Record
-from relnox.core.release.manifest import Distribution
+from relnox.core.release.manifest import BuildInputs, Distribution
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.errors import Failed
 from relnox.steps.export_commit import build_source, generated_files
@@ -27,19 +27,32 @@ if TYPE_CHECKING:
 _IGNORE_FILES = (".gitignore", ".hgignore")
 
 
-class CheckedArchives(Record, kw_only=True):
-    """The archives of a package, after they passed all checks.
+class BuiltPackage(Record, kw_only=True):
+    """The archives of a package in the output folder.
 
     Attributes:
-        files: Their entries for the manifest, the sdist first.
+        files: The archives, the sdist first.
         requires: The values of `Requires-Dist` in the metadata of the wheels.
+        inputs: The inputs of the build, or None if they are not recorded.
+        reused: Whether the archives were kept from an earlier run because they are still valid.
+        others: Packages of an earlier run that share the output folder.
     """
 
+    package: str
     files: tuple[Distribution, ...]
-    requires: tuple[str, ...]
+    requires: tuple[str, ...] = ()
+    inputs: BuildInputs | None = None
+    reused: bool = False
+    others: tuple[BuiltPackage, ...] = ()
 
 
-def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> CheckedArchives:
+def built_packages(run: Run) -> dict[str, BuiltPackage]:
+    """Return the packages that steps have built so far, by name."""
+    results = run.results(BuiltPackage)
+    return {built.package: built for result in results for built in (*result.others, result)}
+
+
+def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> BuiltPackage:
     """Check the archives of a package.
 
     Args:
@@ -84,7 +97,8 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> C
         fixes = "; ".join(dict.fromkeys(finding.fix for finding in errors))
         raise Failed("archive-invalid", f"{step.package}: built archives are invalid:\n{lines}", fix=fixes)
     wheels = [archive for archive in release if archive.kind == "wheel"]
-    return CheckedArchives(
+    return BuiltPackage(
+        package=step.package,
         files=tuple(_to_distribution(archive) for archive in release),
         requires=tuple(dict.fromkeys(requirement for wheel in wheels for requirement in wheel.requires)),
     )
