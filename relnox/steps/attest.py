@@ -58,10 +58,7 @@ class Attest(Step, kw_only=True):
 class AttestAction(Action[Attest]):
     """Signs files, unless they have valid attestations."""
 
-    def __init__(self, step: Attest, run: Run) -> None:
-        super().__init__(step, run)
-        self._signed: set[str] = set()
-        self._error = ""
+    _error = ""
 
     def check(self) -> str | None:
         """Skip the step if each file has a valid attestation next to it."""
@@ -74,15 +71,11 @@ class AttestAction(Action[Attest]):
         return f"{counted(len(self.step.files), 'file')} with valid attestations"
 
     def apply(self) -> None:
-        """Sign files, and verify each attestation immediately.
-
-        Raises:
-            TryLater: The signing service is unavailable, and attestations are required.
-            RelnoxError: The service refuses to sign, and attestations are required.
-        """
+        """Sign files, and verify each attestation immediately; an error ends the run if they are required."""
         from relnox.indexes.concurrency import call_concurrently
         from relnox.system.network import Deadline
 
+        self._signed: set[str] = set()
         deadline = Deadline(self.step.deadline)
         signatory = self.run.indexes.signatory(self.step.index)
         try:
@@ -176,28 +169,21 @@ class CheckProvenanceAction(Action[CheckProvenance]):
     """Verifies the provenance of published files offline."""
 
     def apply(self) -> None:
-        """Get and verify the provenance of each file.
-
-        Raises:
-            Conflict: A file has no provenance, or provenance that is not valid.
-            TryLater: The index does not respond.
-        """
         from relnox.indexes import attestations, client
 
         step, listing = self.step, self.run.indexes.cached_listing(self.step.index, self.step.package)
         self._publishers: list[str] = []
-        without = []
+        self._without: list[str] = []
         for file in step.files:
             provenance = client.provenance(listing[file.filename])
             if provenance is None:
-                without.append(file.filename)
+                self._without.append(file.filename)
             else:
                 self._publishers.append(
                     attestations.verify_provenance(provenance, file, step.publisher, step.index)
                 )
-        self._without = without
-        if without and step.policy == "required":
-            raise missing_provenance_error(step.index, without)
+        if self._without and step.policy == "required":
+            raise missing_provenance_error(step.index, self._without)
 
     def verify(self) -> str:
         by = f", by {' and '.join(dict.fromkeys(self._publishers))}" if self._publishers else ""
@@ -206,11 +192,7 @@ class CheckProvenanceAction(Action[CheckProvenance]):
 
 
 def attestations_to_upload(step: Upload, run: Run) -> tuple[Path, ...]:
-    """Return the attestation files to upload with a file.
-
-    Raises:
-        Failed: There is no valid one, and attestations are required.
-    """
+    """Return the attestation files to upload with a file; raise an error if one is required and missing."""
     if step.attestations == "off":
         return ()
     folder = run.root / step.folder
@@ -226,13 +208,7 @@ def attestations_to_upload(step: Upload, run: Run) -> tuple[Path, ...]:
 
 
 def has_valid_attestation(folder: Path, file: Distribution, publisher: Publisher | None) -> bool:
-    """Return whether a valid attestation is stored next to a file.
-
-    Args:
-        folder: The folder of the file.
-        file: The file.
-        publisher: The publisher that must have signed it, or None for any.
-    """
+    """Return whether a valid attestation, signed by this publisher or (None) by any, is stored next to a file."""
     from relnox.indexes import attestations
 
     try:

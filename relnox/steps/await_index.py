@@ -70,12 +70,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
     """Waits until the index lists all files of a release with their hashes, and serves their bytes."""
 
     def apply(self) -> None:
-        """Poll until all files are listed and downloadable.
-
-        Raises:
-            Conflict: The index lists a file with a different hash, or serves different bytes than it lists.
-            TryLater: Not all files could be verified.
-        """
+        """Poll until all files are listed and downloadable."""
         from relnox.system import network
         from relnox.system.network import Deadline, TransientError
 
@@ -128,7 +123,6 @@ class AwaitIndexAction(Action[AwaitIndex]):
 
     @property
     def _run_uploads_files(self) -> bool:
-        """Whether this run uploads the files."""
         return bool(self.step.needs)
 
     @property

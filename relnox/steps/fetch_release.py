@@ -17,7 +17,7 @@ from relnox.steps.action import Action
 from relnox.steps.built_archives import archive_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from packaging.tags import Tag
@@ -185,17 +185,11 @@ def best_archive(downloads: Iterable[Archive], package: str, python: str) -> Arc
 
 @cache
 def _tag_ranks(python: str) -> Mapping[Tag, int]:
-    """Return the wheel tags that a Python supports on this machine, with the rank of each; 0 is the best."""
-    return {tag: rank for rank, tag in enumerate(_supported_tags(python))}
-
-
-def _supported_tags(python: str) -> Iterator[Tag]:
-    """Yield the wheel tags that the running Python or another CPython supports here, best first (PEP 425)."""
+    """Return the wheel tags that a Python supports here, with the rank of each; 0 is the best (PEP 425)."""
     from packaging import tags
 
     if not python:
-        yield from tags.sys_tags()
-    else:
-        major, minor = (int(number) for number in python.split(".")[:2])
-        yield from tags.cpython_tags((major, minor))
-        yield from tags.compatible_tags((major, minor), f"cp{major}{minor}")
+        return {tag: rank for rank, tag in enumerate(tags.sys_tags())}
+    major, minor = (int(number) for number in python.split(".")[:2])
+    supported = [*tags.cpython_tags((major, minor)), *tags.compatible_tags((major, minor), f"cp{major}{minor}")]
+    return {tag: rank for rank, tag in enumerate(supported)}

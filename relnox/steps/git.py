@@ -93,14 +93,12 @@ class CommitAction(Action[Commit]):
                 "files in the commit differ from the planned content (changed by a commit hook)",
                 fix="exclude the files from the hook, or configure it to leave them unchanged",
             )
-        changed = self._files_changed_by_hook()
-        if changed:
+        if changed := self._files_changed_by_hook():
             self._accept_formatting(None)
             changes.reset_index(git, self._file_names)  # git keeps the files from before the hook there
-        reformatted = (
-            f", {listing(changed)} as a commit hook reformatted {_it_or_them(changed)}" if changed else ""
-        )
-        return f"{head[:10]}{reformatted}"
+            them = "it" if len(changed) == 1 else "them"
+            return f"{head[:10]}, {listing(changed)} as a commit hook reformatted {them}"
+        return head[:10]
 
     def _files_changed_by_hook(self) -> list[str]:
         """Return the files that a commit hook changed."""
@@ -111,11 +109,7 @@ class CommitAction(Action[Commit]):
         ]
 
     def _accept_formatting(self, error: Failed | None) -> None:
-        """Accept the changes that a commit hook made to the files if they are only formatting.
-
-        Raises:
-            Failed: The hook changed more than the formatting.
-        """
+        """Accept the changes that a commit hook made to the files if they are only formatting."""
         from relnox.source import file_edits
 
         planned = {edit.file: edit for edit in self.run.service(Transaction).edits_of(self.step)}
@@ -161,11 +155,9 @@ class CreateTagsAction(Action[CreateTags]):
 
     run_extension = Transaction
 
-    def __init__(self, step: CreateTags, run: Run) -> None:
-        super().__init__(step, run)
-        self.head = ""
-        self.missing: list[NewTag] = []
-        self.stale: list[str] = []
+    head: str
+    missing: list[NewTag]
+    stale: list[str]
 
     def check(self) -> str | None:
         """Skip the step if every tag is on the commit to tag."""
@@ -239,9 +231,7 @@ class PushAction(Action[Push]):
 
     run_extension = Transaction
 
-    def __init__(self, step: Push, run: Run) -> None:
-        super().__init__(step, run)
-        self.missing: list[str] = []
+    missing: list[str]
 
     def check(self) -> str | None:
         """Skip the push if the remote has the branch and the tags."""
@@ -293,10 +283,6 @@ class PushAction(Action[Push]):
         if git.resolve_commit(remote) is None:
             remotes.try_to_fetch_objects(git, self.step.to, f"refs/heads/{self.step.branch}")
         return git.is_ancestor(local, remote)
-
-
-def _it_or_them(names: list[str]) -> str:
-    return "it" if len(names) == 1 else "them"
 
 
 def forge(run: Run, remote: str) -> Forge:

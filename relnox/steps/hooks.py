@@ -71,11 +71,9 @@ class RunHookAction(Action[RunHook]):
 
     run_extension = Transaction  # which has no effect unless a bump is recorded
 
-    def __init__(self, step: RunHook, run: Run) -> None:
-        super().__init__(step, run)
-        self.detail = "done"
-        self.before: dict[str, str | None] = {}
-        self.repositories: frozenset[str] = frozenset()
+    detail = "done"
+    before: dict[str, str | None]
+    repositories: frozenset[str]
 
     def check(self) -> str | None:
         if self.step.skip is not None:

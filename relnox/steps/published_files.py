@@ -177,7 +177,9 @@ class Publication(RunExtension):
             for result in results
             if result.status in (Status.FAILED, Status.ABORTED) and not result.step.publishes
         ]
-        if _is_embedded(files):
+        from relnox.indexes import targets
+
+        if all(file.index == targets.EMBEDDED for file in files):
             return ExitCode.worst(later)  # a folder on this machine, which is not public
         return publication.exit_code_after_publication(later)
 
@@ -284,10 +286,3 @@ def different_file_error(index: str, file: Distribution, sha256: str, *, uploade
         f"  index  sha256 {sha256}\n  built  sha256 {file.sha256}",
         fix=conflict_hint(file),
     )
-
-
-def _is_embedded(files: Sequence[PublishedFile]) -> bool:
-    """Return whether all files are published to the embedded index."""
-    from relnox.indexes import targets
-
-    return all(file.index == targets.EMBEDDED for file in files)

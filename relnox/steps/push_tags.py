@@ -71,13 +71,11 @@ class TagsOfOtherRuns(frozenset[str]):
 class PushTagsAction(Action[PushTags]):
     """Pushes tags; the refs on the remote decide on success, not the exit status."""
 
-    def __init__(self, step: PushTags, run: Run) -> None:
-        super().__init__(step, run)
-        self.missing: tuple[str, ...] = ()
-        self.foreign: set[str] = set()
+    missing: tuple[str, ...]
 
     def check(self) -> str | None:
         """Skip the push if the remote has all tags, whether from this run or another."""
+        self.foreign: set[str] = set()
         with count_pushed_tags_in_exit_code(self.run):
             self._find_missing_tags(frozenset(self.step.created))
         if self.missing:
@@ -114,10 +112,7 @@ class PushTagsAction(Action[PushTags]):
         )
 
     def _find_missing_tags(self, not_pushed: AbstractSet[str]) -> None:
-        """Find the tags that the remote lacks, and those that another run pushed.
-
-        Args:
-            not_pushed: Tags that this run did not push; if the remote has them, another run did.
+        """Find the tags that the remote lacks, and those of other runs: it has them, but this run has not pushed them.
 
         Raises:
             Conflict: The remote has a tag on a commit of another line of history.
@@ -168,9 +163,8 @@ class PushTagsAction(Action[PushTags]):
         return Failed(
             "push-rejected",
             f"{self.step.to} rejected {listing(self.missing)}:\n{output}",
-            fix="allow this account or job to create tags (see docs/auto-tag.md for the "
-            "permissions), then rerun the "
-            "command",
+            fix="allow this account or job to create tags (see docs/auto-tag.md for the permissions), then rerun "
+            "the command",
         )
 
 
