@@ -11,7 +11,7 @@ from relnox.errors import Blocked
 from relnox.forges.api_responses import Answer, InvalidAnswer, error_message
 from relnox.system import network
 from relnox.system.network import deadlines
-from relnox.system.network.rate_limits import retry_after
+from relnox.system.network.deadlines import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

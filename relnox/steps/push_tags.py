@@ -112,7 +112,7 @@ class PushTagsAction(Action[PushTags]):
         )
 
     def _find_missing_tags(self, not_pushed: AbstractSet[str]) -> None:
-        """Find the tags that the remote lacks, and those of other runs: it has them, but this run has not pushed them.
+        """Find the tags that the remote lacks, and those of other runs: on the remote, but `not_pushed` here.
 
         Raises:
             Conflict: The remote has a tag on a commit of another line of history.

@@ -29,6 +29,10 @@ _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _ENV_START, _ENV_END = 47, 48
 """Indexes of the fields `env_start` and `env_end` in the result of `_process_fields`."""
 
+_protection_lock = threading.Lock()
+_protected_by: list[bool] = []
+"""For each run that protects the memory: whether it was readable when the run began, as it is before the first."""
+
 
 class Exposure(Record):
     """Upload credentials that can be read from outside a process.
@@ -90,37 +94,17 @@ def protected_memory() -> Iterator[None]:
     Child processes are not protected, and root is not denied. Of several runs in threads, the last one that ends
     restores the access.
     """
-    _protection.begin()
+    with _protection_lock:
+        _protected_by.append(_prctl(_PR_GET_DUMPABLE, 0) == 1)
+        if _protected_by == [True]:
+            _prctl(_PR_SET_DUMPABLE, 0)
     try:
         yield
     finally:
-        _protection.end()
-
-
-class _Protection:
-    """Whether the memory of this process is protected, and for how many runs."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._runs = 0
-        self._was_dumpable = False
-
-    def begin(self) -> None:
-        with self._lock:
-            self._runs += 1
-            if self._runs == 1:
-                self._was_dumpable = _prctl(_PR_GET_DUMPABLE, 0) == 1
-                if self._was_dumpable:
-                    _prctl(_PR_SET_DUMPABLE, 0)
-
-    def end(self) -> None:
-        with self._lock:
-            self._runs -= 1
-            if self._runs == 0 and self._was_dumpable:
+        with _protection_lock:
+            was_dumpable = _protected_by.pop()
+            if was_dumpable and not _protected_by:
                 _prctl(_PR_SET_DUMPABLE, 1)
-
-
-_protection = _Protection()
 
 
 def find_exposed_credentials() -> tuple[Exposure, ...]:

@@ -124,13 +124,13 @@ def _register(secret: Secret) -> None:
 def _notify(secret: Secret) -> None:
     """Call the function set by `on_secret` with each line of a secret."""
     for callback in tuple(_callbacks):
-        for line in _maskable_lines(secret):
+        for line in _maskable_lines(secret.reveal()):
             callback(line)
 
 
-def _maskable_lines(secret: Secret) -> Iterator[str]:
-    """Yield the lines of a secret that are long enough to be masked: CI providers mask their logs line by line."""
-    return (line.strip() for line in secret.reveal().splitlines() if len(line.strip()) >= _MIN_MASKED)
+def _maskable_lines(text: str) -> list[str]:
+    """Return the lines of a secret that are long enough to be masked; CI providers mask logs line by line."""
+    return [line.strip() for line in text.splitlines() if len(line.strip()) >= _MIN_MASKED]
 
 
 def _simplify(text: str) -> str:
@@ -144,7 +144,7 @@ class _MaskedForms:
     __slots__ = ("encoded", "literal")
 
     def __init__(self, text: str) -> None:
-        lines = [line.strip() for line in text.splitlines() if len(line.strip()) >= _MIN_MASKED]
+        lines = _maskable_lines(text)
         literal = {form for line in lines for form in _literal_forms(line)}
         encoded = {_simplify(form) for line in lines if len(line) >= _MIN_ENCODED for form in _encoded_forms(line)}
         self.literal: Callable[[], list[str]] = lambda: sorted(literal, key=len, reverse=True)

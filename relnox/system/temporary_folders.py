@@ -81,9 +81,7 @@ class TemporaryFolder:
         while True:
             path = parent / f"{hidden}relnox-{os.urandom(8).hex()}"
             path.mkdir(_PRIVATE)
-            with contextlib.suppress(
-                FileNotFoundError
-            ):  # another run removed it as a leftover before it was locked
+            with contextlib.suppress(FileNotFoundError):  # another run took it for a leftover, and removed it
                 self._lock = _claim(path)
                 return path
 
@@ -134,7 +132,9 @@ def _claim(folder: Path) -> int | None:
     try:
         with contextlib.suppress(OSError):  # some network file systems cannot lock a folder
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits for a run that checks whether it is a leftover
-        text = json.dumps({"what": _MAGIC, "folder": folder.name, "process": os.getpid(), **_origin()})
+        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        origin = {"process": os.getpid(), "host": os.uname().nodename, "time": created}
+        text = json.dumps({"what": _MAGIC, "folder": folder.name, **origin})
         marker = os.open(_MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=descriptor)
         with os.fdopen(marker, "wb") as out:
             out.write(text.encode())
@@ -147,11 +147,6 @@ def _claim(folder: Path) -> int | None:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _origin() -> dict[str, str]:
-    """Return the host name and the current UTC time, which markers contain."""
-    return {"host": os.uname().nodename, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
 
 def remove_leftovers(parent: Path) -> None:

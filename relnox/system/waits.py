@@ -32,7 +32,7 @@ def format_duration(seconds: float) -> str:
 def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
     """Set the function that is notified about the waits of a run's threads, until the end of the block."""
     listeners = current_scope().wait_listeners
-    listeners.append(_Listener(callback))
+    listeners.append(_throttled(callback))
     try:
         yield
     finally:
@@ -47,19 +47,19 @@ def notify(waiting: Waiting, now: float) -> None:
         now: The time of a monotonic clock in seconds.
     """
     if listeners := current_scope().wait_listeners:
-        listeners[-1].notify(waiting, now)
+        listeners[-1](waiting, now)
 
 
-class _Listener:
-    def __init__(self, callback: Callable[[Waiting], None]) -> None:
-        self._callback = callback
-        self._notifications: dict[str, tuple[float, float]] = {}
-        self._lock = threading.RLock()
+def _throttled(callback: Callable[[Waiting], None]) -> Callable[[Waiting, float], None]:
+    """Return a function that passes on waits, but the same reason only in growing intervals."""
+    notifications: dict[str, tuple[float, float]] = {}
+    lock = threading.RLock()
 
-    def notify(self, waiting: Waiting, now: float) -> None:
-        with self._lock:
-            last, interval = self._notifications.get(waiting.why, (now, 0.0))
-            if now - last < interval:
-                return
-            self._notifications[waiting.why] = now, min(max(2 * interval, _FIRST_INTERVAL), _MAX_INTERVAL)
-            self._callback(waiting)
+    def notify(waiting: Waiting, now: float) -> None:
+        with lock:
+            last, interval = notifications.get(waiting.why, (now, 0.0))
+            if now - last >= interval:
+                notifications[waiting.why] = now, min(max(2 * interval, _FIRST_INTERVAL), _MAX_INTERVAL)
+                callback(waiting)
+
+    return notify

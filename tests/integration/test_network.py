@@ -18,7 +18,7 @@ from trusting import certificate, trusting
 
 from relnox.errors import Failed
 from relnox.system import network, process, run_scope, threads
-from relnox.system.network import Deadline, TransientError, rate_limits
+from relnox.system.network import Deadline, TransientError, deadlines
 from relnox.system.run_scope import current_scope
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
     ],
 )
 def test_what_a_server_asks_for_is_understood(headers: dict[str, str], seconds: float | None) -> None:
-    assert rate_limits.retry_after(headers, NOW) == seconds
+    assert deadlines.retry_after(headers, NOW) == seconds
 
 
 def test_pauses_are_drawn_from_growing_spans(clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from releases import made_wheel, project_of
 
 from relnox.errors import Failed
 from relnox.system import network
+from relnox.system.addresses import is_loopback
 from relnox.system.environment_variables import clean_environment
 from relnox.system.network import Deadline, TransientError
 from relnox.system.secrets import masked
@@ -62,7 +63,7 @@ def test_this_machine_is_reached_directly(host: str, variable: str, monkeypatch:
     ],
 )
 def test_what_this_machine_is_called(host: str | None, here: bool) -> None:
-    assert network.is_loopback(host) is here
+    assert is_loopback(host) is here
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])

@@ -22,7 +22,7 @@ from releases import Package, release
 from relnox.errors import Failed, RelnoxError, TryLater
 from relnox.indexes import client, listings, upload_responses
 from relnox.system import network
-from relnox.system.network import Deadline, TransientError, rate_limits
+from relnox.system.network import Deadline, TransientError, deadlines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -379,9 +379,7 @@ def test_odd_responses_are_read_or_are_errors(answer: bytes) -> None:
 )
 @pytest.mark.parametrize("name", ["Retry-After", "RateLimit-Reset", "RateLimit"])
 def test_absurd_pauses_are_no_bug(asked: str, name: str, clock: SimulatedClock) -> None:
-    retry_after = rate_limits.retry_after(
-        {name: f"r=0; t={asked}" if name == "RateLimit" else asked}, clock.today()
-    )
+    retry_after = deadlines.retry_after({name: f"r=0; t={asked}" if name == "RateLimit" else asked}, clock.today())
     deadline = Deadline(1)
     with pytest.raises(TransientError):  # noqa: PT012 - some of them are worth a pause
         while True:

@@ -13,33 +13,25 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
 from relnox.errors import Failed
-from relnox.system.addresses import (
-    check_url,
-    host_of,
-    is_encrypted,
-    is_loopback,
-    origin_of,
-    quote_url,
-    require_encryption,
-    same_origin,
-)
-from relnox.system.network import deadlines
-from relnox.system.network.bodies import (
-    DOCUMENT,
-    FIRST_BYTES,
-    LISTING,
-    UPLOAD_RESPONSE,
-    Limit,
-    TooLarge,
-    file_limit,
-    json_document,
-    parseable_html,
-)
-from relnox.system.network.deadlines import Deadline
-from relnox.system.network.failures import TransientError, cause_of, describe_error
-from relnox.system.network.proxies import Proxy
-from relnox.system.network.sending import send_once
-from relnox.system.network.watching import Watch, active_requests, cancel_all
+from relnox.system.addresses import check_url, host_of, origin_of, quote_url
+from relnox.system.addresses import is_encrypted as is_encrypted
+from relnox.system.addresses import same_origin as same_origin
+from relnox.system.network import deadlines as deadlines
+from relnox.system.network.bodies import DOCUMENT as DOCUMENT
+from relnox.system.network.bodies import FIRST_BYTES as FIRST_BYTES
+from relnox.system.network.bodies import LISTING as LISTING
+from relnox.system.network.bodies import UPLOAD_RESPONSE as UPLOAD_RESPONSE
+from relnox.system.network.bodies import Limit as Limit  # noqa: TC001 - others make limits
+from relnox.system.network.bodies import TooLarge as TooLarge
+from relnox.system.network.bodies import file_limit as file_limit
+from relnox.system.network.bodies import json_document as json_document
+from relnox.system.network.bodies import parseable_html as parseable_html
+from relnox.system.network.deadlines import Deadline as Deadline
+from relnox.system.network.failures import TransientError as TransientError
+from relnox.system.network.sending import send_once as send_once
+from relnox.system.network.watching import Watch
+from relnox.system.network.watching import active_requests as active_requests
+from relnox.system.network.watching import cancel_all as cancel_all
 from relnox.system.run_scope import current_scope
 
 if TYPE_CHECKING:
@@ -48,34 +40,6 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
     from relnox.system.network.bodies import Sink
-
-__all__ = [
-    "DOCUMENT",
-    "FIRST_BYTES",
-    "LISTING",
-    "UPLOAD_RESPONSE",
-    "Deadline",
-    "Limit",
-    "Proxy",
-    "TooLarge",
-    "TransientError",
-    "active_requests",
-    "authenticate_reads",
-    "call_with_timeout",
-    "cancel_all",
-    "cause_of",
-    "deadlines",
-    "describe_error",
-    "file_limit",
-    "get",
-    "is_encrypted",
-    "is_loopback",
-    "json_document",
-    "parseable_html",
-    "require_encryption",
-    "same_origin",
-    "send_once",
-]
 
 T = TypeVar("T")
 

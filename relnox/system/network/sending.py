@@ -10,7 +10,7 @@ from relnox.errors import Failed
 from relnox.system.addresses import check_url, host_of, origin_of, require_encryption
 from relnox.system.network import deadlines
 from relnox.system.network.bodies import DOCUMENT, SLOWEST_AVERAGE, read_body
-from relnox.system.network.deadlines import READ_TIMEOUT
+from relnox.system.network.deadlines import READ_TIMEOUT, retry_after
 from relnox.system.network.failures import (
     TransientError,
     connection_error,
@@ -19,7 +19,6 @@ from relnox.system.network.failures import (
     through_proxy,
 )
 from relnox.system.network.proxies import proxy_for
-from relnox.system.network.rate_limits import retry_after
 from relnox.system.network.watching import Watch
 
 if TYPE_CHECKING:
