@@ -15,11 +15,7 @@ _MAX_QUOTED = 100
 
 
 def check_url(url: str) -> None:
-    """Check that a URL can be requested.
-
-    Raises:
-        Failed: The URL cannot be requested; the message does not contain its password.
-    """
+    """Raise an error if a URL cannot be requested; the message does not contain its password."""
     if problem := url_problem(url):
         raise Failed(
             "url-invalid",
@@ -29,10 +25,7 @@ def check_url(url: str) -> None:
 
 
 def url_problem(url: str) -> str:
-    """Return why a URL cannot be requested, or an empty string if it can.
-
-    The result is `URL_WITH_LOGIN` if a user name or password is the only reason.
-    """
+    """Return why a URL cannot be requested (`URL_WITH_LOGIN` if only for that), or an empty string if it can."""
     if len(url) > _MAX_URL:
         return f"is longer than {_MAX_URL} characters"
     if any(char <= " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in url):
@@ -59,11 +52,7 @@ def host_of(url: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return the scheme, host and port of a URL (RFC 6454).
-
-    Raises:
-        ValueError: The URL is not valid.
-    """
+    """Return the scheme, host and port of a URL (RFC 6454); raise `ValueError` if it is not valid."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS.get(parts.scheme)}"
 
@@ -101,11 +90,7 @@ def is_encrypted(url: str) -> bool:
 
 
 def require_encryption(url: str) -> None:
-    """Check that credentials may be sent to a URL.
-
-    Raises:
-        Blocked: The credentials could be intercepted.
-    """
+    """Raise an error if credentials that are sent to a URL could be intercepted."""
     if not is_encrypted(url):
         raise Blocked(
             "url-not-encrypted",

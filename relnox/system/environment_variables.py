@@ -64,10 +64,8 @@ def search_path(variables: Mapping[str, str]) -> str:
 
 
 def _without_proxy_to_loopback(base: Mapping[str, str]) -> dict[str, str]:
-    """Return `no_proxy` and `NO_PROXY` with the loopback addresses added, so that local indexes can be reached.
-
-    Return no variables if no proxy variable is set: `NO_PROXY` alone would disable the system's proxy settings.
-    """
+    """Return `no_proxy` and `NO_PROXY` with the loopback addresses added, so that local indexes can be reached."""
+    # Without variables for proxies there are none: `NO_PROXY` alone would disable the system's proxy settings.
     if not any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in base):
         return {}
     excluded = ",".join(filter(None, [base.get("no_proxy"), base.get("NO_PROXY")]))

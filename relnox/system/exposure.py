@@ -107,16 +107,11 @@ def protected_memory() -> Iterator[None]:
                 _prctl(_PR_SET_DUMPABLE, 1)
 
 
-def find_exposed_credentials() -> tuple[Exposure, ...]:
-    """Return the upload credentials that can be read from this process and its parents (Linux), in that order."""
-    return tuple(_find_exposures()) if sys.platform == "linux" else ()
-
-
-def _find_exposures() -> Iterator[Exposure]:
-    """Yield the upload credentials in the environment and arguments of this process and each of its parents."""
+def find_exposed_credentials() -> Iterator[Exposure]:
+    """Yield the upload credentials in the environment and arguments of this process and its parents (Linux)."""
     own = dict(os.environ)
     secrets = [own[name] for name in find_upload_credentials(own)]
-    pid = str(os.getpid())
+    pid = str(os.getpid()) if sys.platform == "linux" else "0"
     while pid != "0":
         try:
             name = (_PROC / pid / "comm").read_text(encoding="utf-8", errors="replace").strip()

@@ -45,10 +45,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def _make_folder(folder: Path, mode: int) -> bool:
-    """Create a folder and its missing parents; return False if the path already exists.
-
-    The umask is applied to `mode`.
-    """
+    """Create a folder and its missing parents; return False if the path already exists."""
     try:
         folder.mkdir(mode)
     except FileExistsError:
@@ -91,11 +88,7 @@ def _why_untrusted(path: Path, owners: Iterable[int]) -> str | None:
 
 
 def make_output_folder(folder: Path) -> None:
-    """Create a folder and its missing parents; other users cannot write to them, whatever the umask.
-
-    Raises:
-        NotADirectoryError: The path exists and is not a folder; users get it with a fix (`environment_error`).
-    """
+    """Create a folder and its missing parents; other users cannot write to them, whatever the umask."""
     if not _make_folder(folder, 0o755) and not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 

@@ -59,14 +59,11 @@ class Completed(Record):
     output: str
 
     def check(self, what: str, *, fix: str | None = None) -> Completed:
-        """Return self if the program succeeded.
+        """Raise an error with the last lines of the output if the program failed; otherwise return self.
 
         Args:
             what: The program or operation, as the first words of the error message.
             fix: The fix of the error; None to suggest running the program again by hand.
-
-        Raises:
-            Failed: The program failed; the message has the last lines of its output.
         """
         if self.returncode != 0:
             lines = deque(self.output.splitlines(), _TAIL)
@@ -192,11 +189,10 @@ def start(  # noqa: PLR0913 - the options of a process
 def in_background(
     argv: Arguments, *, cwd: Path, env: Mapping[str, str], newlines: bool = True
 ) -> Iterator[Callable[[], Completed]]:
-    """Run a program that changes nothing while the `with` block is executed; see `run` for arguments and errors.
+    """Run a program that changes nothing while the block is executed; see `run` for arguments and errors.
 
-    Yields:
-        A function that waits for the program to end and returns its standard output. If it is not called, the
-        program is killed at the end of the block.
+    The block gets a function that waits for the program to end and returns its standard output. A program that is
+    still running at the end of the block is killed.
     """
     words = tuple(os.fspath(word) for word in argv)
     child = start(words, cwd=cwd, env=env)
@@ -216,9 +212,6 @@ def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newli
 
     Processes that it left running may keep the pipe open and write to it. After the program has ended, no more
     bytes are read than a pipe can hold, since the rest cannot be output of the program itself.
-
-    Raises:
-        Failed: The program printed too much.
     """
     assert child.stdout is not None  # noqa: S101 - it is a pipe
     errors = "replace" if newlines else "surrogateescape"

@@ -19,10 +19,7 @@ while read -r sign group; do
 done
 for group in $groups; do kill -9 "-$group"; done
 """
-"""A shell script that reads the IDs of process groups, and kills the groups when its input is closed.
-
-The input is closed whenever relnox ends, even if relnox is killed.
-"""
+"""Reads the IDs of process groups, and kills the groups when its input is closed, as when relnox is killed."""
 
 
 class ProcessWatcher:

@@ -38,19 +38,16 @@ class Secret:
     def __init__(self, text: str) -> None:
         self._reveal: Callable[[], str] = lambda: text  # in a closure, since tracebacks may show attributes
         self._forms = cache(lambda: _MaskedForms(text))
-        _register(self)
+        with _lock:
+            _secrets.add(self)
+        _notify(self)
 
     def reveal(self) -> str:
         """Return the text. Do not assign it to a variable: tracebacks may show the values of variables."""
         return self._reveal()
 
     def mask(self, text: str, simplified: str) -> str:
-        """Return a string with this secret masked.
-
-        Args:
-            text: The string.
-            simplified: The result of `_simplify` for the string.
-        """
+        """Return a string with this secret masked, given also the result of `_simplify` for the string."""
         return self._forms().mask(text, simplified)
 
     def __repr__(self) -> str:
@@ -97,11 +94,9 @@ def mask_error(error: BaseException | None) -> None:
 
 
 def on_secret(callback: Callable[[str], None] | None) -> None:
-    """Set a function to call with each line of each secret, for example to mask it in the log of a CI provider.
+    """Set a function to call with each line of each existing and new secret, or remove it (None).
 
-    Args:
-        callback: The function, called immediately for existing secrets and later for each new one. None removes
-            the current one.
+    A CI provider, for example, is told what to mask in its log.
     """
     with _lock:
         _callbacks[:] = [] if callback is None else [callback]
@@ -113,12 +108,6 @@ def on_secret(callback: Callable[[str], None] | None) -> None:
 _secrets: weakref.WeakSet[Secret] = weakref.WeakSet()
 _callbacks: list[Callable[[str], None]] = []
 _lock = threading.RLock()
-
-
-def _register(secret: Secret) -> None:
-    with _lock:
-        _secrets.add(secret)
-    _notify(secret)
 
 
 def _notify(secret: Secret) -> None:

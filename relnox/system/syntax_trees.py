@@ -14,12 +14,7 @@ _LOCK = threading.Lock()
 
 
 def parse(source: str | bytes) -> ast.Module:
-    """Return the syntax tree of a module.
-
-    Raises:
-        SyntaxError: The source is not valid Python.
-        ValueError: The source has null bytes.
-    """
+    """Return the syntax tree of a module; see `ast.parse`."""
     with _LOCK:
         return ast.parse(source)
 

@@ -119,11 +119,7 @@ class ScratchFolder(TemporaryFolder):
 
 
 def _claim(folder: Path) -> int | None:
-    """Lock a new folder and write its marker; return its descriptor, or None if `_CAN_CLEAN_UP` is False.
-
-    Raises:
-        FileNotFoundError: Another run removed the folder before it was locked.
-    """
+    """Lock a new folder and write its marker; return its descriptor, or None if `_CAN_CLEAN_UP` is False."""
     if not _CAN_CLEAN_UP:
         return None
     import fcntl
@@ -227,13 +223,7 @@ def _is_marked(folder: int, name: str) -> bool:
 
 
 def _remove_folder(parent: int, name: str, folder: int) -> None:
-    """Remove a folder, and its marker last, so that a later run recognizes the rest if this run is killed.
-
-    Args:
-        parent: A descriptor of the parent folder.
-        name: The name of the folder.
-        folder: A descriptor of the folder.
-    """
+    """Remove a folder, and its marker last, so that a later run recognizes the rest if this run is killed."""
     _remove_content(folder)
     if set(os.listdir(folder)) - {_MARKER}:
         with contextlib.suppress(OSError, RecursionError):

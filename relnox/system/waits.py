@@ -40,12 +40,7 @@ def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
 
 
 def notify(waiting: Waiting, now: float) -> None:
-    """Send a notification about a wait, unless one with the same reason was sent a short time ago.
-
-    Args:
-        waiting: The wait.
-        now: The time of a monotonic clock in seconds.
-    """
+    """Send a notification about a wait at the monotonic time `now`, unless a recent one had the same reason."""
     if listeners := current_scope().wait_listeners:
         listeners[-1](waiting, now)
 

@@ -28,7 +28,7 @@ def protect_credentials(project: Project, reporter: Reporter, stack: ExitStack) 
         Blocked: Untrusted code can read credentials, and `on-visible-credentials` is `refuse`.
     """
     stack.enter_context(exposure.protected_memory())
-    if not (exposures := exposure.find_exposed_credentials()):
+    if not (exposures := tuple(exposure.find_exposed_credentials())):
         return
     lines = "\n".join(f"{', '.join(exposed.names)}: {exposed.where} of {exposed.process}" for exposed in exposures)
     message = f"upload credentials are readable by code that this run executes:\n{lines}"

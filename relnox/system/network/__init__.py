@@ -151,11 +151,7 @@ def _follow_redirects(
 
 
 def _redirect_target(url: str, location: str) -> str:
-    """Return the absolute URL that a redirect leads to.
-
-    Raises:
-        Failed: The URL is not valid.
-    """
+    """Return the absolute URL that a redirect leads to."""
     try:
         target = urljoin(url, location)
         check_url(target)

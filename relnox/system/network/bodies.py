@@ -90,11 +90,7 @@ class TooLarge(Failed):
 
 
 def file_limit(size: int | None = None) -> Limit:
-    """Return the limit for downloading a file.
-
-    Args:
-        size: The size of the file in bytes, or None if unknown.
-    """
+    """Return the limit for downloading a file of this size in bytes (None: unknown)."""
     if size is None:
         return Limit("file", _MAX_FILE_SIZE, _MAX_FILE_TIME, encoding="identity")
     return Limit("file", size, 60.0 + size / SLOWEST_AVERAGE, encoding="identity")
@@ -122,7 +118,9 @@ def read_body(response: Response, limit: Limit, watch: Watch, host: str, into: W
     if into is not None and response.status_code != HTTPStatus.OK:  # held in memory, unlike the file
         limit = limit._replace(size=min(limit.size, DOCUMENT.size), truncate=True)
     if successful:
-        _check_content_length(response, limit, host)
+        length: int | None = getattr(response.raw, "length_remaining", None)
+        if length is not None and length > limit.size and not limit.truncate:
+            raise _too_large(limit, host)
         for part in _decompressed_parts(response, limit, watch, host):
             write(part)
     else:
@@ -159,11 +157,7 @@ def json_document(
 
 
 def parseable_html(response: Response) -> str:
-    """Return the HTML source of a response, after checking that it is not too large to parse.
-
-    Raises:
-        ValueError: The HTML has too many tags, or a tag that is too long.
-    """
+    """Return the HTML source of a response; raise `ValueError` if it is too large to parse."""
     pieces = response.content.split(b"<")
     if len(pieces) > _MAX_VALUES or max(map(len, pieces)) > _MAX_TAG:
         raise ValueError("too many tags, or one that is too long")
@@ -171,11 +165,7 @@ def parseable_html(response: Response) -> str:
 
 
 def _decompressed_parts(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
-    """Yield the decompressed body in chunks; cut it off at the size limit if `limit.truncate` is set.
-
-    Raises:
-        Failed: The body is too large, or compressed in a way that was not requested.
-    """
+    """Yield the decompressed body in chunks; cut it off at the size limit if `limit.truncate` is set."""
     left = limit.size
     for part in _decompressed(response, _received_chunks(response, limit, watch, host), limit, host):
         watch.check()
@@ -189,11 +179,7 @@ def _decompressed_parts(response: Response, limit: Limit, watch: Watch, host: st
 
 
 def _received_chunks(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
-    """Yield the raw body in chunks, stopping once the size limit is exceeded (by at most one chunk).
-
-    Raises:
-        TooLarge: The body exceeds the limit, and may not be truncated.
-    """
+    """Yield the raw body in chunks, stopping once the size limit is exceeded (by at most one chunk)."""
     received = 0
     read = getattr(response.raw, "read1", response.raw.read)  # urllib3 before 2 has no `read1`
     while chunk := read(_CHUNK, decode_content=False):
@@ -239,13 +225,6 @@ def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, hos
             rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
     if not empty and not decoder.eof and not limit.truncate:
         raise TransientError("request-failed", f"request to {host} failed (truncated response)")
-
-
-def _check_content_length(response: Response, limit: Limit, host: str) -> None:
-    """Raise an error before reading a body if its `Content-Length` exceeds the limit."""
-    length: int | None = getattr(response.raw, "length_remaining", None)
-    if length is not None and length > limit.size and not limit.truncate:
-        raise _too_large(limit, host)
 
 
 def _too_large(limit: Limit, host: str) -> TooLarge:

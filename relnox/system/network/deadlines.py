@@ -56,11 +56,7 @@ CLOCK = Clock()
 
 
 class Deadline:
-    """The time limit of one operation, including retries and pauses.
-
-    Args:
-        seconds: The total time in seconds.
-    """
+    """The time limit of one operation in seconds, including retries and pauses."""
 
     def __init__(self, seconds: float = _RETRY_TIME) -> None:
         self._start = CLOCK.now()
@@ -103,11 +99,7 @@ class Deadline:
         return left if left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, why: str) -> None:
-        """Pause, and report the wait once all pauses add up to a few seconds.
-
-        Args:
-            seconds: The length of the pause.
-            why: The reason, for the report.
+        """Pause, and report why once all pauses add up to a few seconds.
 
         Raises:
             Failed: The run was interrupted.

@@ -144,11 +144,7 @@ class Watch:
         return results[0]
 
     def check_progress(self, now: float) -> None:
-        """End the request if it takes too long or is too slow.
-
-        Args:
-            now: The time of the monotonic clock in seconds.
-        """
+        """End the request if it takes too long or is too slow at the monotonic time `now`."""
         if now > self._deadline:
             self._end(self._too_long)
         elif now > self._next_check:
