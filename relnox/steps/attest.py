@@ -61,7 +61,6 @@ class AttestAction(Action[Attest]):
     _error = ""
 
     def check(self) -> str | None:
-        """Skip the step if each file has a valid attestation next to it."""
         folder = self.run.root / self.step.folder
         self._unsigned = [
             file for file in self.step.files if not has_valid_attestation(folder, file, self.step.publisher)
@@ -95,7 +94,6 @@ class AttestAction(Action[Attest]):
             self.on_line(f"continuing without {without}: {error.message}")
 
     def verify(self) -> str:
-        """Count the attestations, which were verified after signing."""
         without = len(self._unsigned) - len(self._signed)
         signed = f"{counted(len(self.step.files) - without, 'file')} signed, and verified offline"
         return f"{signed}; {without} WITHOUT attestation: {self._error}" if without else signed

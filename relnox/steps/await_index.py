@@ -70,7 +70,6 @@ class AwaitIndexAction(Action[AwaitIndex]):
     """Waits until the index lists all files of a release with their hashes, and serves their bytes."""
 
     def apply(self) -> None:
-        """Poll until all files are listed and downloadable."""
         from relnox.system import network
         from relnox.system.network import Deadline, TransientError
 

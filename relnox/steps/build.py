@@ -120,7 +120,6 @@ class BuildAction(Action[Build]):
         return f"unchanged: archives of commit {(inputs.commit or '')[:10]} are still valid"
 
     def apply(self) -> None:
-        """Build, check the archives, and move them to the output folder."""
         self.run.service(BuildingServices).start_twine_server()
         source = build_source(self.run)
         output = self.run.root / self.step.output
@@ -141,7 +140,6 @@ class BuildAction(Action[Build]):
         self.result = replace(built, inputs=inputs)
 
     def verify(self) -> str:
-        """Check that the archives in the output folder are the ones that were checked."""
         for file in self.result.files:
             check_unchanged(self.run.root / self.step.output / file.filename, file)
         return ", ".join(file.filename for file in self.result.files)

@@ -62,13 +62,11 @@ class PrepareBuildEnvironmentAction(Action[PrepareBuildEnvironment]):
 
     @property
     def pool(self) -> BuildEnvironmentPool:
-        """The pool of build environments that this one belongs to."""
         return self.run.service(BuildingServices).environment_pool(
             self.step.installer, "", keep_environments=self.step.keep
         )
 
     def check(self) -> str | None:
-        """Skip the step if all packages that use the environment are unchanged."""
         services = self.run.service(BuildingServices)
         earlier = services.earlier_inputs(self.step.output)
 
@@ -91,7 +89,6 @@ class PrepareBuildEnvironmentAction(Action[PrepareBuildEnvironment]):
         return "not needed: its packages are unchanged" if same else None
 
     def apply(self) -> None:
-        """Create the environment, or take it from the cache."""
         step = self.step
         self.environment = self.pool.prepare_environment(
             step.requires,
@@ -101,7 +98,6 @@ class PrepareBuildEnvironmentAction(Action[PrepareBuildEnvironment]):
         )
 
     def verify(self) -> str:
-        """Check that the environment has an interpreter."""
         if not self.environment.python.exists():
             raise Failed(
                 "environment-without-interpreter",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relnox import building
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
-from relnox.core.records import Record
+from relnox.core.records import Record, replace
 from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.steps.action import Action
@@ -17,10 +17,9 @@ from relnox.steps.built_archives import built_packages
 from relnox.system import process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from relnox.steps.built_archives import BuiltPackage
 
 _CHECK_TIMEOUT = 3600.0
 _TWINE_FIX = "fix the readme, or its content type in pyproject.toml"
@@ -40,7 +39,7 @@ class TwineCheckResults(Record, kw_only=True):
         rejected: The names of the packages whose archives must not be released.
     """
 
-    with_messages: frozenset[str]
+    with_messages: frozenset[str] = frozenset()
     rejected: frozenset[str] = frozenset()
 
 
@@ -95,8 +94,9 @@ class CheckDistributionsAction(Action[CheckDistributions]):
             StepWarning("twine-check", ", ".join(names), message, _readme_fix([message]))
             for (_, message), names in files_by_warning.items()
         )
-        with_messages = frozenset(owners[result.file] for result in results if result.messages)
-        self.result = TwineCheckResults(with_messages=with_messages)
+        self.result = TwineCheckResults(
+            with_messages=frozenset(owners[result.file] for result in results if result.messages)
+        )
         failed = next((completed for completed in processes if completed.returncode != 0), None)
         if failed is None:
             return
@@ -108,8 +108,9 @@ class CheckDistributionsAction(Action[CheckDistributions]):
                 (owners[result.file], _without_missing_content_type(result.messages)), []
             ).append(result.file)
         rejected = frozenset(owner for owner, _ in files_by_problem)
-        self.result = TwineCheckResults(with_messages=with_messages, rejected=rejected)
-        self._remove_archives([built[name] for name in rejected])
+        self.result = replace(self.result, rejected=rejected)
+        for file in (file for name in rejected if not built[name].reused for file in built[name].files):
+            (self.run.root / self.step.output / file.filename).unlink(missing_ok=True)
         lines = [
             f"  {owner}: {', '.join(names)}: {' '.join(messages) or 'failed'}"
             for (owner, messages), names in sorted(files_by_problem.items())
@@ -119,10 +120,6 @@ class CheckDistributionsAction(Action[CheckDistributions]):
             "\n".join(["archives fail twine check:", *lines]),
             fix=_readme_fix([message for _, messages in files_by_problem for message in messages]),
         )
-
-    def _remove_archives(self, packages: Iterable[BuiltPackage]) -> None:
-        for file in (file for package in packages if not package.reused for file in package.files):
-            (self.run.root / self.step.output / file.filename).unlink(missing_ok=True)
 
     def _run_twine(self, files: Sequence[Path]) -> process.Completed:
         arguments = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]

@@ -59,7 +59,6 @@ class CollectAction(Action[Collect]):
     """Copies one package's files to the output folder."""
 
     def check(self) -> str | None:
-        """Skip the step if all files exist with the right content."""
         return None if self._missing_files() else f"{self.step.output} has all {self._describe_files}"
 
     def apply(self) -> None:

@@ -119,7 +119,6 @@ class ExportAction(Action[Export]):
         )
 
     def verify(self) -> str:
-        """Check that the project's folder is in the commit."""
         if not self.result.folder.is_dir():
             raise Failed(
                 "project-not-committed",

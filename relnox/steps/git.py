@@ -66,7 +66,6 @@ class CommitAction(Action[Commit]):
         return f"already committed in {self.before[:10]}" if is_done and self.before is not None else None
 
     def apply(self) -> None:
-        """Commit the files; after a failure, reset to the previous commit."""
         git = self.run.checkout
         if self.committed and self.before is not None:
             changes.reset_index(
@@ -101,7 +100,6 @@ class CommitAction(Action[Commit]):
         return head[:10]
 
     def _files_changed_by_hook(self) -> list[str]:
-        """Return the files that a commit hook changed."""
         from relnox.source import file_edits
 
         return [
@@ -160,19 +158,16 @@ class CreateTagsAction(Action[CreateTags]):
     stale: list[str]
 
     def check(self) -> str | None:
-        """Skip the step if every tag is on the commit to tag."""
         self._inspect()
         return None if self.missing else "the tags already exist on this commit"
 
     def apply(self) -> None:
-        """Create the missing tags, all or none."""
         git = self.run.checkout
         changes.delete_tags(git, self.stale)
         changes.create_tags(git, self.missing, self.head)
         self.run.service(Transaction).undo.callback(changes.delete_tags, git, [tag.name for tag in self.missing])
 
     def verify(self) -> str:
-        """Check that every tag is on the commit to tag."""
         if set(self._find_tags().values()) != {self.head}:
             self._inspect()
             if self.missing:
@@ -234,7 +229,6 @@ class PushAction(Action[Push]):
     missing: list[str]
 
     def check(self) -> str | None:
-        """Skip the push if the remote has the branch and the tags."""
         self._find_missing_refs()
         return None if self.missing else f"{self.step.to} is up to date"
 
@@ -254,7 +248,6 @@ class PushAction(Action[Push]):
                 raise
 
     def verify(self) -> str:
-        """Check that the remote has the branch and the tags."""
         self._find_missing_refs()
         if self.missing:
             raise Failed(

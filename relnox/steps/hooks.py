@@ -1,9 +1,11 @@
-"""Run the project's hooks."""
+"""Run the project's hooks, which read their event as a JSON document."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from packaging.version import Version
 
 from relnox.core import serialization
 from relnox.core.planning.events import StepWarning
@@ -15,20 +17,38 @@ from relnox.core.text import listing
 from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
 from relnox.steps.export_commit import GeneratedFiles, build_source
-from relnox.steps.hook_events import HookPackage, event_document
 from relnox.steps.transaction import Transaction
 from relnox.system import files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from relnox.core.bump.changes import NewTag
     from relnox.source.git import Git
     from relnox.steps.run import Run
 
+_EVENT_SCHEMA = 1
+"""The version of the events that hooks read: it changes where a program that reads them would break."""
 _DUE_HOOKS = "due-hooks"
 """The folder with a file for each hook that is due once the release is public."""
+
+
+class HookPackage(Record, kw_only=True):
+    """A package that takes part in an event.
+
+    Attributes:
+        folder: Its folder, relative to the root.
+        old_version: The version before a bump, or None for other events and for a first version.
+        version: The version, or None if it is not known before the build.
+        tag: The tag of the version, or None if it has none.
+    """
+
+    name: str
+    folder: str
+    old_version: Version | None = None
+    version: Version | None = None
+    tag: str | None = None
 
 
 class RunHook(Step, kw_only=True):
@@ -275,7 +295,6 @@ class RecordDueHookAction(Action[RecordDueHook]):
     """Records that a hook is due, in the private folder of the checkout."""
 
     def check(self) -> str | None:
-        """Skip the step if an earlier run recorded the hook."""
         return "already recorded" if _due_record_path(self.step.hook, self.run).exists() else None
 
     def apply(self) -> None:
@@ -298,3 +317,47 @@ def _due_record_path(step: RunHook, run: Run) -> Path:
     """Return the path of the file that records that a hook is due for a release on an index."""
     identity = [step.event, step.number, step.index, sorted(file.sha256 for file in step.files)]
     return run.private / _DUE_HOOKS / serialization.digest(identity)[:32]
+
+
+def event_document(
+    step: RunHook, *, root: str, commit: str | None, folder: str | None, files: Iterable[Distribution]
+) -> dict[str, Any]:
+    """Return the document that a hook reads, with the folder in which it runs, and the archives in `folder`."""
+    by_package: dict[str, list[Distribution]] = {}
+    for file in files:
+        by_package.setdefault(file.package, []).append(file)
+    return {
+        "schema": _EVENT_SCHEMA,
+        "event": step.event,
+        "task": step.of,
+        "rehearsal": step.rehearsal,
+        "root": root,
+        "commit": commit,
+        "index": step.index,
+        "tags": list(dict.fromkeys(package.tag for package in step.packages if package.tag is not None)),
+        "folder": folder,
+        "packages": [
+            {
+                "name": package.name,
+                "folder": package.folder,
+                "old_version": _text_or_none(package.old_version),
+                "version": _text_or_none(package.version or next((file.version for file in archives), None)),
+                "tag": package.tag,
+                "files": [
+                    {
+                        "filename": file.filename,
+                        "kind": file.kind,
+                        "size": file.size,
+                        "sha256": file.sha256,
+                    }
+                    for file in archives
+                ],
+            }
+            for package in step.packages
+            for archives in [by_package.get(package.name, [])]
+        ],
+    }
+
+
+def _text_or_none(version: object) -> str | None:
+    return None if version is None else str(version)

@@ -171,10 +171,10 @@ def find_changed_files(
 
 
 def find_wrong_versions(
-    distribution: InstalledDistribution | None, module_versions: Mapping[str, str | None], release: Version
+    distribution: InstalledDistribution, module_versions: Mapping[str, str | None], release: Version
 ) -> Iterator[str]:
     """Yield a message for each wrong version, in the metadata or in `__version__` of a module."""
-    if distribution is not None and not _matches_version(distribution.version, release):
+    if not _matches_version(distribution.version, release):
         yield f"{distribution.version} is installed, but the release is {release}"
     for name, version in module_versions.items():
         if version is not None and not _matches_version(version, release):

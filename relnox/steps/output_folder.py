@@ -54,11 +54,7 @@ def move_files(folder: Path, files: Iterable[Path]) -> None:
 
 
 def check_unchanged(path: Path, built: Distribution) -> None:
-    """Check that a file was not changed since it was built and checked.
-
-    Raises:
-        Failed: The file was removed or changed.
-    """
+    """Raise an error if a file was removed or changed since it was built and checked."""
     if not building.file_hashes.file_matches(path, built.size, built.sha256):
         raise Failed(
             "archive-changed",

@@ -101,7 +101,6 @@ class BuildWheelsAction(Action[BuildWheels]):
         return f"{counted(len(self.step.job.identifiers), 'wheel')} up to date"
 
     def apply(self) -> None:
-        """Build the wheels, check them, and move them to the output folder."""
         build = self.step.build
         sdist = self._find_sdist()
         output = self.run.root / build.output
@@ -144,7 +143,6 @@ class BuildWheelsAction(Action[BuildWheels]):
         self.result = self._with_others(built)
 
     def verify(self) -> str:
-        """Check that the wheels in the output folder are the ones that were checked."""
         files = self.result.files
         for file in files:
             check_unchanged(self.run.root / self.step.build.output / file.filename, file)

@@ -65,7 +65,6 @@ class CommitToBranchAction(Action[CommitToBranch]):
         return f"{self.step.branch} is up to date ({head[:10]})"
 
     def apply(self) -> None:
-        """Create the commit, and point the branch at it."""
         from relnox import forges
 
         step = self.step
@@ -159,7 +158,6 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
         return f"pull request {request.number} is up to date: {request.url}"
 
     def apply(self) -> None:
-        """Create the pull request, or set title and description of the open one."""
         step, of_remote = self.step, forge(self.run, self.step.on)
         request = self._find_open_request() or of_remote.create_pull_request(
             step.head, step.base, step.name, step.body

@@ -209,7 +209,6 @@ class StartRunAction(Action[StartRun]):
             self.result = forge(self.run, self.step.on).start_run(self.step.workflow, self._ref)
 
     def verify(self) -> str:
-        """Check that the CI run is on the commit of the tag."""
         with count_pushed_tags_in_exit_code(self.run):
             started = forge(self.run, self.step.on).run(self.result.id)
         if started.commit != self.step.commit:

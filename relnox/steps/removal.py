@@ -98,7 +98,6 @@ class ClearIndexAction(Action[ClearIndex]):
     """Removes all content of the embedded index before a release is tested on it."""
 
     def check(self) -> str | None:
-        """Skip the step if the index has only files of this release, as after an interrupted run."""
         files = {file.filename: file.sha256 for file in self.step.files}
         if self.run.indexes.embedded.store.holds_only(files):
             return "the index has only files of this release"

@@ -169,7 +169,6 @@ class Run:
 
     @property
     def indexes(self) -> Indexes:
-        """The indexes of the project."""
         return self._indexes()
 
     @property

@@ -53,7 +53,6 @@ class RunTestsAction(Action[RunTests]):
     """Runs the project's tests against the built wheel, in a fresh environment."""
 
     def apply(self) -> None:
-        """Install the wheels, and run the test command in the package's folder."""
         services = self.run.service(BuildingServices)
         installer = building.environments.find_installer(self.step.installer, services.installer_variables())
         folder = self.run.folder(self.step.key)

@@ -49,8 +49,7 @@ class Transaction(RunExtension):
     @property
     def planned_edits(self) -> tuple[Edit, ...]:
         """The file edits that were recorded before the first step."""
-        steps = self.pending.steps if self.pending is not None else ()
-        return tuple(edit for step in steps for edit in step.previewed_edits)
+        return tuple(edit for step in self._planned for edit in step.previewed_edits)
 
     def before_steps(self) -> None:
         """Record the steps, unless an earlier run left its own record."""
@@ -128,15 +127,13 @@ class Transaction(RunExtension):
         stopped in the middle of a step.
         """
         stopped = next((result for result in results if result.status in (Status.FAILED, Status.ABORTED)), None)
-        if stopped is not None and (stopped.step.remote or self._resumed or self.partly_applied):
+        keeps_changes = stopped is None or stopped.step.remote or self._resumed or self.partly_applied
+        if keeps_changes:
             self.undo.pop_all()
-            return
-        if stopped is not None:
+        else:
             self.undo.close()
             self._durable = False
-        else:
-            self.undo.pop_all()
-        self._settled = True
+        self._settled = stopped is None or not keeps_changes
 
     def after_report(self, outcome: Outcome) -> None:
         """Remove the record, or keep it as that of the last bump.

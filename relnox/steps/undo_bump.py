@@ -45,7 +45,6 @@ class UndoBumpAction(Action[UndoBump]):
         return None if self._find_remaining() else "already reverted"
 
     def apply(self) -> None:
-        """Remove commit and tags, restore the files."""
         self.run.service(Transaction).partly_applied = self.step.commit is not None or bool(
             self.step.tags
         )  # a failure cannot restore the refs
@@ -60,7 +59,6 @@ class UndoBumpAction(Action[UndoBump]):
         apply_edits(self.step.edits, self.run)
 
     def verify(self) -> str:
-        """Check that tags and commit are gone, and the files restored."""
         if left := self._find_remaining():
             raise Failed(
                 "undo-incomplete",

@@ -67,8 +67,7 @@ class LogInAction(Action[LogIn]):
             raise type(problems[0])(problems[0].code, "\n".join(messages), fix=problems[0].fix)
 
     def verify(self) -> str:
-        count = len(self.step.packages)
-        return counted(count, "token")
+        return counted(len(self.step.packages), "token")
 
 
 class Upload(Step, kw_only=True):
@@ -114,11 +113,6 @@ class UploadAction(Action[Upload]):
     _earlier_result_unknown = False
 
     def check(self) -> str | None:
-        """Return why nothing is to do: the file is in the last listing, with the same hash.
-
-        Raises:
-            Conflict: The index lists it with another hash.
-        """
         return self._check_listing(refresh=False)
 
     def apply(self) -> None:

@@ -86,7 +86,7 @@ class EnvironmentFolders(SharedService):
 
 
 class VerifyInstallAction(Action[VerifyInstall]):
-    """Action that installs one package for one Python from compared files, and checks it.
+    """Installs one package for one Python from compared files, and checks it.
 
     The installer never sees the index that was published to, so that no name can come from two indexes.
     """
@@ -123,9 +123,16 @@ class VerifyInstallAction(Action[VerifyInstall]):
                     self, _to_probe_failures(messages), building.installation_checks.ProbeResult()
                 )
             self.scripts = self._find_scripts() if self.step.checks.scripts else {}
-            self.result = self._probe_package()
+            # All modules and scripts in one process: starting a Python for each would take longer.
+            self.result = self._run_probe(
+                {
+                    "modules": self.modules() if self.step.checks.modules is None else self.step.checks.modules,
+                    "scripts": {name: target for name, (target, missing) in self.scripts.items() if not missing},
+                    "root": str(self.run.root.resolve()),
+                }
+            )
             wrong_versions = install_failures.find_wrong_versions(
-                self.installed.get(self.step.package), self.result.versions, self.step.version
+                self.installed[self.step.package], self.result.versions, self.step.version
             )
             if failures := (*_to_probe_failures(wrong_versions), *self.result.failures):
                 raise install_failures.broken_install_error(self, failures, self.result)
@@ -178,7 +185,6 @@ class VerifyInstallAction(Action[VerifyInstall]):
 
     @property
     def interpreter(self) -> Interpreter:
-        """The Python to verify with."""
         return building.interpreters.find_interpreter(self.step.python)
 
     @property
@@ -234,17 +240,6 @@ class VerifyInstallAction(Action[VerifyInstall]):
                 fix="correct the requirements that are named",
             )
 
-    def _probe_package(self) -> ProbeResult:
-        """Check all modules and scripts in one process: starting a Python for each would take longer."""
-        install_checks = self.step.checks
-        return self._run_probe(
-            {
-                "modules": self.modules() if install_checks.modules is None else install_checks.modules,
-                "scripts": {name: target for name, (target, missing) in self.scripts.items() if not missing},
-                "root": str(self.run.root.resolve()),
-            }
-        )
-
     def modules(self) -> tuple[str, ...]:
         archive = self.files[self.step.package]
         if archive.kind == "wheel":
@@ -258,16 +253,11 @@ class VerifyInstallAction(Action[VerifyInstall]):
         """Map the installed scripts to their functions, and the missing extras that they need."""
         from packaging.utils import canonicalize_name
 
-        distribution = self.installed.get(self.step.package)
-        scripts = (
-            building.wheel_modules.read_scripts(distribution.dist_info_folder / "entry_points.txt")
-            if distribution is not None
-            else {}
-        )
+        entry_points = self.installed[self.step.package].dist_info_folder / "entry_points.txt"
         present = set(map(canonicalize_name, self.step.checks.extras))
         return {
             name: (target, tuple(extra for extra in extras if canonicalize_name(extra) not in present))
-            for name, (target, extras) in scripts.items()
+            for name, (target, extras) in building.wheel_modules.read_scripts(entry_points).items()
         }
 
     def _run_probe(self, request: Mapping[str, Any]) -> ProbeResult:

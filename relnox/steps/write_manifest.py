@@ -49,7 +49,7 @@ class WriteManifestAction(Action[WriteManifest]):
 
         output = self.run.root / self.step.output
         built = built_packages(self.run)
-        checked = self.run.result(TwineCheckResults) or TwineCheckResults(with_messages=frozenset())
+        checked = self.run.result(TwineCheckResults) or TwineCheckResults()
         needs = self._find_needed_siblings(built)
         failed = {step.invalidated_package for step in self.run.unsuccessful}
         missing = needs.keys() & (failed | checked.rejected)
@@ -110,8 +110,8 @@ class WriteMergedManifest(Step, kw_only=True):
         return f"write the manifest of {counted(len(self.manifest.distributions), 'file')} into {self.output}"
 
 
-class WriteCollectionAction(Action[WriteMergedManifest]):
-    """Action that writes the merged manifest, in JSON and text form."""
+class WriteMergedManifestAction(Action[WriteMergedManifest]):
+    """Writes the merged manifest, in JSON and text form."""
 
     def check(self) -> str | None:
         """Skip if both forms are up to date and a killed run left no temporary files."""

@@ -25,7 +25,7 @@ from relnox.core.settings.task_settings import InstallChecks
 from relnox.core.versions.derived_versions import CommitTag, CommitTags
 from relnox.errors import ExitCode
 from relnox.steps.bump_record import Pending, RecordedStep
-from relnox.steps.hook_events import HookPackage
+from relnox.steps.hooks import HookPackage
 
 KINDS: tuple[type[Any], ...] = steps.step_classes()
 ANY_STEP = functools.reduce(operator.or_, KINDS)

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import VersionSource
-    from relnox.steps.hook_events import HookPackage
-    from relnox.steps.hooks import RunHook
+    from relnox.steps.hooks import HookPackage, RunHook
 
 
 def before_bump_hooks(observation: Observation, decision: Decision) -> tuple[RunHook, ...]:
@@ -56,7 +55,7 @@ def run_edit_hooks(
             fix="run git init and commit first",
         )
     from relnox.source import hook_effects
-    from relnox.steps.hook_events import event_document
+    from relnox.steps.hooks import event_document
 
     project.before_tools()
     after: dict[str, bytes | None] = {}
@@ -80,7 +79,7 @@ def run_edit_hooks(
 
 def _hook_packages(observation: Observation, bumps: Iterable[VersionBump]) -> tuple[HookPackage, ...]:
     """Return the bumped packages as hooks receive them, with their old and new versions and new tags."""
-    from relnox.steps.hook_events import HookPackage
+    from relnox.steps.hooks import HookPackage
 
     return tuple(
         HookPackage(

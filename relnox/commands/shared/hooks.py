@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.hook_settings import Hook, HookEvent
     from relnox.core.tagging.tags import TagFormat
-    from relnox.steps.hook_events import HookPackage
+    from relnox.steps.hooks import HookPackage
 
 
 class SelectedHook(NamedTuple):
@@ -172,6 +172,6 @@ def _hook_package(name: str, folder: str, version: Version | None, hooks: Hooks)
     """Return a package as hooks receive it, with the tag of its version if it has a version."""
     tag_format = hooks.tag_formats.get(name)
     tag = tag_format.render(version) if tag_format is not None and version is not None else None
-    from relnox.steps.hook_events import HookPackage
+    from relnox.steps.hooks import HookPackage
 
     return HookPackage(name=name, folder=folder, version=version, tag=tag)
