@@ -8,6 +8,7 @@ from relnox.core.bump.changes import CombinedEdit, Edit
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
 from relnox.errors import Failed
+from relnox.source import file_edits
 from relnox.steps.action import Action
 from relnox.steps.transaction import Transaction
 
@@ -41,8 +42,6 @@ class EditFilesAction(Action[EditFiles]):
     edits: tuple[Edit, ...] = ()
 
     def check(self) -> str | None:
-        from relnox.source import file_edits
-
         transaction = self.run.service(Transaction)
         self.edits = transaction.edits_of(self.step)
         is_release = not isinstance(self.step, EditDevelopmentFiles)
@@ -51,14 +50,10 @@ class EditFilesAction(Action[EditFiles]):
         return "the files are already edited" if file_edits.are_applied(self.run.root, self.edits) else None
 
     def apply(self) -> None:
-        from relnox.source import file_edits
-
         apply_edits(self.edits, self.run)
         self.run.service(Transaction).undo.callback(file_edits.restore_files, self.run.root, self.edits)
 
     def verify(self) -> str:
-        from relnox.source import file_edits
-
         if not file_edits.are_applied(self.run.root, self.edits):
             raise Failed(
                 "file-changed",
@@ -76,8 +71,6 @@ class EditDevelopmentFiles(EditFiles, kw_only=True):
 
 def apply_edits(planned: Iterable[Edit], run: Run) -> None:
     """Make all edits or none; some remain only if restoring the files fails as well."""
-    from relnox.source import file_edits
-
     transaction = run.service(Transaction)
     try:
         file_edits.apply_edits(run.root, planned, recorded=transaction.pending is not None)

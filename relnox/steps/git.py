@@ -9,6 +9,7 @@ from relnox.core.bump.changes import NewTag
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
 from relnox.errors import Conflict, ExitCode, Failed
+from relnox.source import file_edits
 from relnox.source.git import changes, remotes
 from relnox.steps.action import Action
 from relnox.steps.transaction import Transaction
@@ -100,16 +101,12 @@ class CommitAction(Action[Commit]):
         return head[:10]
 
     def _files_changed_by_hook(self) -> list[str]:
-        from relnox.source import file_edits
-
         return [
             name for name, sha256 in self.step.files if file_edits.content_digest(self.run.root / name) != sha256
         ]
 
     def _accept_formatting(self, error: Failed | None) -> None:
         """Accept the changes that a commit hook made to the files if they are only formatting."""
-        from relnox.source import file_edits
-
         planned = {edit.file: edit for edit in self.run.service(Transaction).edits_of(self.step)}
         changed = self._files_changed_by_hook()
         contents = {name: file_edits.read_content(self.run.root / name) for name in changed}

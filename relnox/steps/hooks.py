@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
+from relnox import building
 from relnox.core import serialization
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
@@ -15,7 +16,10 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.settings.hook_settings import Hook, HookEvent
 from relnox.core.text import listing
 from relnox.errors import ExitCode, Failed
+from relnox.source import file_edits, hook_effects
+from relnox.source.hooks import run_hook
 from relnox.steps.action import Action
+from relnox.steps.built_archives import built_packages
 from relnox.steps.export_commit import GeneratedFiles, build_source
 from relnox.steps.transaction import Transaction
 from relnox.system import files
@@ -104,14 +108,12 @@ class RunHookAction(Action[RunHook]):
             case "after-build" if not self._built_files():
                 return "no archive was built"
             case "after-publish" if not self._is_due():
-                self._due_record_path.unlink(missing_ok=True)
+                _due_record_path(self.step, self.run).unlink(missing_ok=True)
                 return "this release was published before: every upload was skipped"
         return None
 
     def apply(self) -> None:
         """Run the hook; a failure is only a warning if the settings say so."""
-        from relnox.source import hook_effects
-
         # A hook of another event may commit: what is released is fixed by then.
         git = self._checkout() if self.step.event in {"before-bump", "before-build"} else None
         position = git.head_and_branch() if git is not None else None
@@ -141,12 +143,10 @@ class RunHookAction(Action[RunHook]):
 
     def verify(self) -> str:
         if self.step.event == "after-publish":
-            self._due_record_path.unlink(missing_ok=True)
+            _due_record_path(self.step, self.run).unlink(missing_ok=True)
         return self.detail
 
     def _run_command(self) -> None:
-        from relnox.source import hooks
-
         step, run = self.step, self.run
         builds = step.event == "before-build"
         source = build_source(run)
@@ -161,7 +161,7 @@ class RunHookAction(Action[RunHook]):
         )
         if builds:
             self.before, self.repositories = self._written_files()
-        hooks.run_hook(
+        run_hook(
             step.hook,
             event,
             root,
@@ -171,16 +171,14 @@ class RunHookAction(Action[RunHook]):
         )
 
     def _is_unchanged(self, file: Distribution) -> bool:
-        from relnox.building.file_hashes import file_matches
-
-        return file_matches(self.run.root / str(self.step.folder) / file.filename, file.size, file.sha256)
+        return building.file_hashes.file_matches(
+            self.run.root / str(self.step.folder) / file.filename, file.size, file.sha256
+        )
 
     def _built_files(self) -> tuple[Distribution, ...]:
         """Return the archives of the packages that take part."""
         if self.step.event != "after-build":
             return self.step.files
-        from relnox.steps.built_archives import built_packages
-
         built = built_packages(self.run)
         return tuple(
             file for package in self.step.packages if package.name in built for file in built[package.name].files
@@ -188,8 +186,6 @@ class RunHookAction(Action[RunHook]):
 
     def _has_bump_begun(self) -> bool:
         """Return whether a planned edit was made or, if the bump has no edits, a planned tag exists."""
-        from relnox.source import file_edits
-
         run = self.run
         if planned := run.service(Transaction).planned_edits:
             return any(file_edits.read_content(run.root / edit.file) != edit.before for edit in planned)
@@ -219,16 +215,10 @@ class RunHookAction(Action[RunHook]):
 
         uploads = any(file.upload is UploadStatus.UPLOADED for file in self.run.service(Publication).files)
         is_new = any(due.key == self.step.key for due in self.run.results(NewDueHook))
-        return uploads or (not is_new and self._due_record_path.exists())
-
-    @property
-    def _due_record_path(self) -> Path:
-        return _due_record_path(self.step, self.run)
+        return uploads or (not is_new and _due_record_path(self.step, self.run).exists())
 
     def _written_files(self) -> tuple[dict[str, str | None], frozenset[str]]:
         """Return the files and nested repositories that differ from the commit, declared ignored ones included."""
-        from relnox.source import hook_effects
-
         git = self._checkout()
         if git is None:
             return {}, frozenset()
@@ -250,8 +240,6 @@ class RunHookAction(Action[RunHook]):
 
     def _check_and_record_writes(self) -> None:
         """Check that the hook wrote only the files that it declares, and add them to the build."""
-        from relnox.source import hook_effects
-
         run, source = self.run, build_source(self.run)
         after, repositories = self._written_files()
         event = {"event": self.step.event}

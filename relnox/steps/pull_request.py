@@ -11,6 +11,7 @@ from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.text import counted
 from relnox.errors import Conflict, Failed
+from relnox.source.git.trees import read_branch_head
 from relnox.steps.action import Action
 from relnox.steps.git import forge
 from relnox.steps.run import RunExtension
@@ -96,8 +97,6 @@ class CommitToBranchAction(Action[CommitToBranch]):
         return f"{commit[:10]}{signed}"
 
     def _is_equal(self, commit: str) -> bool:
-        from relnox.source.git.trees import read_branch_head
-
         step = self.step
         content = read_branch_head(self.run.checkout, commit, step.on, step.branch)
         return content == (step.tree, (step.parent,), step.message.strip())

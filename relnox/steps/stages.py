@@ -10,6 +10,7 @@ from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.text import counted
 from relnox.errors import ExitCode, Failed
+from relnox.source.git import cloning, find_repository
 from relnox.steps.action import Action
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ class CloneCheckoutAction(Action[CloneCheckout]):
 
     def apply(self) -> None:
         """Clone the checkout to the remote, and the remote to the working clone."""
-        from relnox.source.git import cloning
-
         step = self.step
         self.result = ClonedCheckout(
             folder=cloning.clone_with_remote(
@@ -61,9 +60,7 @@ class CloneCheckoutAction(Action[CloneCheckout]):
         )
 
     def verify(self) -> str:
-        from relnox.source import git
-
-        clone = git.find_repository(self.result.folder)
+        clone = find_repository(self.result.folder)
         if clone is None or clone.head() != self.step.commit:
             raise Failed(
                 "clone-failed",

@@ -6,6 +6,7 @@ from relnox.core.bump.changes import CombinedEdit, Edit
 from relnox.core.planning.step import Step
 from relnox.core.text import counted, listing
 from relnox.errors import Failed
+from relnox.source import file_edits
 from relnox.source.git import changes
 from relnox.steps.action import Action
 from relnox.steps.edit_files import apply_edits
@@ -68,8 +69,6 @@ class UndoBumpAction(Action[UndoBump]):
         return f"{counted(len(self.step.edits), 'file')} restored"
 
     def _find_remaining(self) -> str | None:
-        from relnox.source import file_edits
-
         if not file_edits.are_applied(self.run.root, self.step.edits):
             return "an edited file"
         if self.step.commit is not None and self.run.checkout.head() == self.step.commit:
