@@ -124,7 +124,7 @@ def _recheck_public_files(
     """
     interrupted = after_signal
     for extension in extensions:
-        if (check := extension.recheck(shortly=after_signal is not None)) is None:
+        if (check := extension.recheck(briefly=after_signal is not None)) is None:
             continue
         try:
             with watched.executing_step(atomic=False):
@@ -204,6 +204,6 @@ def _execute_step(step: Step, run: Run) -> StepFinished:
         if (error := environment_error(failure)) is None:
             raise
         status, detail = Status.FAILED, error.message
-    run.record(step, action.result)
+    run.record_result(step, action.result)
     seconds = time.monotonic() - started
     return StepFinished(step, status, detail, seconds, error, action.warnings)

@@ -21,7 +21,7 @@ from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.building_services import BuildingServices
 from relnox.steps.built_archives import built_packages, check_archives
-from relnox.steps.export_commit import build_source, find_packages_with_module
+from relnox.steps.export_commit import find_packages_with_module, source_to_build
 from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
 from relnox.system import process
 
@@ -121,7 +121,7 @@ class BuildAction(Action[Build]):
 
     def apply(self) -> None:
         self.run.service(BuildingServices).start_twine_server()
-        source = build_source(self.run)
+        source = source_to_build(self.run)
         output = self.run.root / self.step.output
         with staging_folder(output, self.step.package) as staging:
             with _suggest_missing_sibling(self.step, self.run):
@@ -225,7 +225,7 @@ def build(
         for python in pythons:
             if python and any(building.wheels.is_installable_on(wheel.name, python) for wheel in paths[1:]):
                 continue
-            scratch = run.folder("build")
+            scratch = run.create_folder("build")
             with closing(first if both and not python else session(source, python)) as current:
                 unpacked = building.package_builds.unpack_sdist(sdist, scratch)
                 wheel = building.package_builds.build_archive(

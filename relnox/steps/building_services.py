@@ -96,7 +96,7 @@ class BuildingServices(SharedService):
         with self._lock:
             if self._twine is None and building.workers.can_fork_safely():
                 self._twine = building.workers.start_twine_server(
-                    self._run.variables(), self._run.folder("output")
+                    self._run.variables(), self._run.create_folder("output")
                 )
             return self._twine
 
@@ -152,7 +152,7 @@ class BuildingServices(SharedService):
                 self._pools[installer, python] = building.environment_pool.BuildEnvironmentPool(
                     installer=selected,
                     python=building.interpreters.find_interpreter(python).path,
-                    folder=self._run.folder,
+                    folder=self._run.create_folder,
                     sources=tuple(source.url for source in self._package_sources(selected.name)),
                     on_install=lambda: self.report_package_sources(selected.name),
                     cache=environment_cache() if keep_environments else None,
@@ -171,7 +171,7 @@ class BuildingServices(SharedService):
 
         With the project's own files, `uv pip` would apply settings of the project's environment to builds.
         """
-        folder, text = self._run.folder("uv"), ""
+        folder, text = self._run.create_folder("uv"), ""
         if self._settings.uv:
             import tomlkit  # imported lazily: it is slow to import
 

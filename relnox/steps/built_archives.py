@@ -11,7 +11,7 @@ from relnox.core.records import Record
 from relnox.core.release.manifest import BuildInputs, Distribution
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.errors import Failed
-from relnox.steps.export_commit import build_source, generated_files
+from relnox.steps.export_commit import generated_files, source_to_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> B
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
             lists all problems.
     """
-    source = build_source(action.run)
+    source = source_to_build(action.run)
     release = [building.archives.read(path, archive_limits(action.run)) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
     expected = building.checks.ExpectedArchive(

@@ -55,7 +55,7 @@ def generated_files(run: Run, package: str | None = None) -> dict[str, str | Non
     }
 
 
-def build_source(run: Run) -> Source:
+def source_to_build(run: Run) -> Source:
     """Return the source that a run builds: the exported commit with generated files, or the working tree."""
     source = run.result(Source) or Source(folder=run.root)
     generated = generated_files(run)
@@ -83,7 +83,7 @@ def find_packages_with_module(package: str, modules: Iterable[str], run: Run) ->
 
     folders = run.result(PackageFolders)
     others = {name: folder for name, folder in folders.read().items() if name != package} if folders else {}
-    return module_owners.find_first_owned_module(build_source(run).folder, others, modules)
+    return module_owners.find_first_owned_module(source_to_build(run).folder, others, modules)
 
 
 class Export(Step, kw_only=True):

@@ -65,7 +65,7 @@ class DownloadAction(Action[Download]):
         """Download and compare, with retries: an index may list a file before it serves it."""
         from relnox.system.network import Deadline
 
-        folder = self.run.folder(self.step.key)
+        folder = self.run.create_folder(self.step.key)
         deadline = Deadline(self.step.deadline)
         wait = _MIN_WAIT
         while True:
@@ -130,7 +130,7 @@ class CopyFilesAction(Action[CopyFiles]):
     """Copies built files, so that the files that were compared are the ones that are installed."""
 
     def apply(self) -> None:
-        folder = self.run.folder(self.step.key)
+        folder = self.run.create_folder(self.step.key)
         self.result = ReleaseFiles(
             package=self.step.package, archives=tuple(self._copy(file, folder) for file in self.step.files)
         )

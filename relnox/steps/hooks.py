@@ -20,7 +20,7 @@ from relnox.source import file_edits, hook_effects
 from relnox.source.hooks import run_hook
 from relnox.steps.action import Action
 from relnox.steps.built_archives import built_packages
-from relnox.steps.export_commit import GeneratedFiles, build_source
+from relnox.steps.export_commit import GeneratedFiles, source_to_build
 from relnox.steps.transaction import Transaction
 from relnox.system import files
 
@@ -149,7 +149,7 @@ class RunHookAction(Action[RunHook]):
     def _run_command(self) -> None:
         step, run = self.step, self.run
         builds = step.event == "before-build"
-        source = build_source(run)
+        source = source_to_build(run)
         root = source.folder if builds else run.root
         commit = source.commit if builds else run.git.head() if run.git is not None else None
         event = event_document(
@@ -236,11 +236,11 @@ class RunHookAction(Action[RunHook]):
         run = self.run
         if run.git is None or self.step.event != "before-build":
             return run.git
-        return Git(build_source(run).folder, run.git.prefix)
+        return Git(source_to_build(run).folder, run.git.prefix)
 
     def _check_and_record_writes(self) -> None:
         """Check that the hook wrote only the files that it declares, and add them to the build."""
-        run, source = self.run, build_source(self.run)
+        run, source = self.run, source_to_build(self.run)
         after, repositories = self._written_files()
         event = {"event": self.step.event}
         hook_effects.check_no_nested_repositories(self.step.hook, event, repositories - self.repositories)

@@ -157,10 +157,10 @@ class Publication(RunExtension):
         self.record(index, built.filename, download=served.observation)
         return served
 
-    def recheck(self, *, shortly: bool) -> UploadRecheck | None:
+    def recheck(self, *, briefly: bool) -> UploadRecheck | None:
         """Return a short check of the files that were uploaded but not verified, or None if there are none."""
         files = [(index, members) for (index, _), members in self.unverified().items()]
-        return UploadRecheck(self, files, shortly=shortly) if files else None
+        return UploadRecheck(self, files, briefly=briefly) if files else None
 
     def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
         """Return the exit code of a run that publishes, which depends on the public files."""
@@ -225,18 +225,18 @@ class UploadRecheck:
     Args:
         publication: The object that records what is observed.
         files: The files of each package, by index and package.
-        shortly: Whether a signal ended the run; then the check is short and downloads nothing.
+        briefly: Whether a signal ended the run; then the check is short and downloads nothing.
     """
 
     def __init__(
-        self, publication: Publication, files: list[tuple[str, list[Distribution]]], *, shortly: bool
+        self, publication: Publication, files: list[tuple[str, list[Distribution]]], *, briefly: bool
     ) -> None:
         from relnox.system.threads import new_thread  # most runs need none
 
         self._publication = publication
         self._files = files
-        self._seconds = _RECHECK_TIMEOUT_AFTER_SIGNAL if shortly else _RECHECK_TIMEOUT
-        self._download = not shortly
+        self._seconds = _RECHECK_TIMEOUT_AFTER_SIGNAL if briefly else _RECHECK_TIMEOUT
+        self._download = not briefly
         self._ends = time.monotonic() + self._seconds
         self._threads = [new_thread(self._check, "check index") for _ in range(min(_MAX_CONNECTIONS, len(files)))]
 

@@ -16,7 +16,7 @@ from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build import Build, build
 from relnox.steps.built_archives import built_packages
-from relnox.steps.export_commit import build_source, generated_files
+from relnox.steps.export_commit import generated_files, source_to_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +53,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
     """Builds a package a second time, and compares the archives."""
 
     def apply(self) -> None:
-        again = self.run.folder("again")
+        again = self.run.create_folder("again")
         source = self._create_second_source(again) / self.step.build.folder
         output = again / "archives"
         output.mkdir()
@@ -100,7 +100,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
         from relnox.source.git import Git
 
         checkout = folder / "checkout"
-        first = build_source(self.run)
+        first = source_to_build(self.run)
         if first.commit is not None and self.run.git is not None:
             with _export_lock:
                 source = commit_exports.export_commit(self.run.git, first.commit, checkout)
@@ -119,7 +119,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
 
     def _copy_generated_files(self, source: Path) -> None:
         """Copy the files that hooks generated before the first build."""
-        first = build_source(self.run)
+        first = source_to_build(self.run)
         for name in generated_files(self.run):
             path = source / name
             if (first.folder / name).is_file():

@@ -53,7 +53,7 @@ class RunExtension(SharedService):
     def after_steps(self, results: Sequence[StepFinished]) -> None:
         """Undo or keep the changes, after all steps have ended."""
 
-    def recheck(self, *, shortly: bool) -> UploadRecheck | None:
+    def recheck(self, *, briefly: bool) -> UploadRecheck | None:
         """Return a check for after a failed run, if one is useful; a short one if the user has interrupted it."""
 
     def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
@@ -129,7 +129,7 @@ class Run:
         self.close_services()
         self._cleanup.close()
 
-    def record(self, step: Step, result: Any) -> None:
+    def record_result(self, step: Step, result: Any) -> None:
         """Record a step's result for later steps; thread-safe."""
         if result is not None:
             self._results[step.key] = result
@@ -176,7 +176,7 @@ class Run:
         """The temporary folder of the run, which is removed when the run ends."""
         return self._scratch.path
 
-    def folder(self, name: str) -> Path:
+    def create_folder(self, name: str) -> Path:
         """Create a new folder in `scratch`, named after its purpose, and return it."""
         import tempfile
 

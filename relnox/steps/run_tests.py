@@ -10,7 +10,7 @@ from relnox.core.planning.step import Step
 from relnox.steps.action import Action
 from relnox.steps.building_services import BuildingServices
 from relnox.steps.built_archives import built_packages
-from relnox.steps.export_commit import build_source, find_packages_with_module
+from relnox.steps.export_commit import find_packages_with_module, source_to_build
 from relnox.system import process
 
 _TEST_TIMEOUT = 3600.0
@@ -55,7 +55,7 @@ class RunTestsAction(Action[RunTests]):
     def apply(self) -> None:
         services = self.run.service(BuildingServices)
         installer = building.environments.find_installer(self.step.installer, services.installer_variables())
-        folder = self.run.folder(self.step.key)
+        folder = self.run.create_folder(self.step.key)
         services.report_package_sources(installer.name)
         environment = installer.create_environment(
             folder / "env", building.interpreters.find_interpreter(self.step.python).path
@@ -73,7 +73,7 @@ class RunTestsAction(Action[RunTests]):
         )
         completed = process.run(
             self.step.command,
-            cwd=build_source(self.run).folder / self.step.folder,
+            cwd=source_to_build(self.run).folder / self.step.folder,
             env=environment.activated_variables(self.run.variables(more=dict(self.step.environment))),
             timeout=_TEST_TIMEOUT,
             on_line=self.on_line,

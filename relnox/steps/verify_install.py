@@ -12,7 +12,7 @@ from relnox import building
 from relnox.core.planning.step import Step
 from relnox.core.settings.task_settings import InstallChecks
 from relnox.core.text import listing
-from relnox.steps import install_failures
+from relnox.steps import install_problems
 from relnox.steps.action import Action
 from relnox.steps.fetch_release import ReleaseFiles, best_archive
 from relnox.steps.run import SharedService
@@ -78,7 +78,7 @@ class EnvironmentFolders(SharedService):
         try:
             folder = free.pop()
         except IndexError:
-            folder = self._run.folder(f"environment {python}")
+            folder = self._run.create_folder(f"environment {python}")
         try:
             yield folder / "env"
         finally:
@@ -116,10 +116,10 @@ class VerifyInstallAction(Action[VerifyInstall]):
             self.installed = building.installed_distributions.read_installed_distributions(self.environment)
             used = {**self.files, **self.others}
             if messages := (  # foreign code must not run
-                *install_failures.find_wrong_origins(self.installed, used),
-                *install_failures.find_changed_files(self.installed, self.files),
+                *install_problems.find_wrong_origins(self.installed, used),
+                *install_problems.find_changed_files(self.installed, self.files),
             ):
-                raise install_failures.broken_install_error(
+                raise install_problems.broken_install_error(
                     self, _to_probe_failures(messages), building.installation_checks.ProbeResult()
                 )
             self.scripts = self._find_scripts() if self.step.checks.scripts else {}
@@ -131,18 +131,18 @@ class VerifyInstallAction(Action[VerifyInstall]):
                     "root": str(self.run.root.resolve()),
                 }
             )
-            wrong_versions = install_failures.find_wrong_versions(
+            wrong_versions = install_problems.find_wrong_versions(
                 self.installed[self.step.package], self.result.versions, self.step.version
             )
             if failures := (*_to_probe_failures(wrong_versions), *self.result.failures):
-                raise install_failures.broken_install_error(self, failures, self.result)
+                raise install_problems.broken_install_error(self, failures, self.result)
             for expression in self.step.checks.smoke:
                 result = self._run_probe({"expression": expression})
                 if result.failures:
-                    raise install_failures.broken_install_error(self, result.failures, result)
+                    raise install_problems.broken_install_error(self, result.failures, result)
             checked = self.result.versions or self.result.scripts or self.step.checks.smoke
             if not (checked or self._reason_for_no_modules):
-                raise install_failures.empty_install_error(self)
+                raise install_problems.empty_install_error(self)
 
     def verify(self) -> str:
         install_checks, result = self.step.checks, self.result
@@ -233,7 +233,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
             on_line=self.on_line,
         )
         if ran.returncode != 0:
-            raise install_failures.installer_error(self, ran)
+            raise install_problems.installer_error(self, ran)
         if install_checks.requirements:
             installer.run_pip_check(self.environment).check(
                 f"{self.release} on Python {self.interpreter.version}: the installed packages are incompatible",
@@ -264,7 +264,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
         return building.installation_checks.run_probe(
             self.environment,
             request,
-            folder=self.run.folder("probe"),
+            folder=self.run.create_folder("probe"),
             variables=self.run.variables(),
             time_limit=self.step.checks.time_limit,
             on_line=self.on_line,

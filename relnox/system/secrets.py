@@ -96,7 +96,7 @@ def mask_error(error: BaseException | None) -> None:
 def on_secret(callback: Callable[[str], None] | None) -> None:
     """Set a function to call with each line of each existing and new secret, or remove it (None).
 
-    A CI provider, for example, is told what to mask in its log.
+    CI providers, for example, need it to mask their logs.
     """
     with _lock:
         _callbacks[:] = [] if callback is None else [callback]
