@@ -157,9 +157,8 @@ class BuildWheelsAction(Action[BuildWheels]):
             raise Failed(
                 "sdist-missing",
                 f"the sdist of {package} is missing (it is not in {output}, or not in its manifest)",
-                fix=f"build it: {fixes.task_command('build-all', '--package', package)}; or download "
-                "it from the job "
-                "that built it",
+                fix=f"build it: {fixes.task_command('build-all', '--package', package)}; or download it "
+                "from the job that built it",
             )
         head = self.run.git.head() if self.run.git is not None else None
         if manifest.dirty or manifest.commit != head:

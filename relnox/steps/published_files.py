@@ -42,7 +42,6 @@ class Publication(RunExtension):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self._plan = run.plan
         uploads = [step.upload for step in run.plan.steps if step.upload is not None]
         self._built = {(index, file.filename): file for index, file in uploads}
         self._files = {
@@ -82,14 +81,6 @@ class Publication(RunExtension):
             return
         if observation is not FileCheck.ABSENT or before.listing is not FileCheck.MATCH:
             self.record(index, name, listing=observation)
-
-    def unverified(self) -> dict[tuple[str, str], list[Distribution]]:
-        """Return the files that were uploaded but not verified, by index and package."""
-        files: dict[tuple[str, str], list[Distribution]] = {}
-        for key, file in self._files.items():
-            if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not FileState.VERIFIED:
-                files.setdefault((file.index, file.package), []).append(self._built[key])
-        return files
 
     def check_listing(
         self,
@@ -159,7 +150,10 @@ class Publication(RunExtension):
 
     def recheck(self, *, briefly: bool) -> UploadRecheck | None:
         """Return a short check of the files that were uploaded but not verified, or None if there are none."""
-        files = [(index, members) for (index, _), members in self.unverified().items()]
+        files: dict[tuple[str, str], list[Distribution]] = {}
+        for key, file in self._files.items():
+            if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not FileState.VERIFIED:
+                files.setdefault((file.index, file.package), []).append(self._built[key])
         return UploadRecheck(self, files, briefly=briefly) if files else None
 
     def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
@@ -197,7 +191,7 @@ class Publication(RunExtension):
 
     @property
     def _described_files(self) -> tuple[PublishedFile, ...]:
-        return self.files if self._plan.skipped is None else ()
+        return self.files if self._run.plan.skipped is None else ()
 
     def _upload_deadline(self, files: Sequence[PublishedFile]) -> str | None:
         """Return when PyPI stops accepting the rest of a release (14 days after its first file), as a date in UTC.
@@ -224,12 +218,12 @@ class UploadRecheck:
 
     Args:
         publication: The object that records what is observed.
-        files: The files of each package, by index and package.
+        files: The files, by index and package.
         briefly: Whether a signal ended the run; then the check is short and downloads nothing.
     """
 
     def __init__(
-        self, publication: Publication, files: list[tuple[str, list[Distribution]]], *, briefly: bool
+        self, publication: Publication, files: dict[tuple[str, str], list[Distribution]], *, briefly: bool
     ) -> None:
         from relnox.system.threads import new_thread  # most runs need none
 
@@ -247,25 +241,26 @@ class UploadRecheck:
 
     def is_running(self) -> bool:
         """Return whether the check is still running within its time limit."""
-        return any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends
+        return self._is_any_alive() and time.monotonic() < self._ends
 
     def stop(self) -> None:
         """Cancel the requests that are still running."""
         from relnox.system import network
 
         self._ends = min(self._ends, time.monotonic())
-        while (
-            any(thread.is_alive() for thread in self._threads) and time.monotonic() < self._ends + _CANCEL_TIMEOUT
-        ):
+        while self._is_any_alive() and time.monotonic() < self._ends + _CANCEL_TIMEOUT:
             network.cancel_all()
             time.sleep(_POLL_INTERVAL)
+
+    def _is_any_alive(self) -> bool:
+        return any(thread.is_alive() for thread in self._threads)
 
     def _check(self) -> None:
         from relnox.system.network import Deadline
 
         while self._files and time.monotonic() < self._ends:
             try:
-                index, files = self._files.pop()
+                (index, _), files = self._files.popitem()
                 deadline = Deadline(self._seconds)
                 names = self._publication.check_listing(index, files, deadline=deadline)
                 for file in files:

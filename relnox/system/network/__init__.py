@@ -37,9 +37,10 @@ from relnox.system.run_scope import current_scope
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from requests import PreparedRequest, Response
+    from requests import Response
 
     from relnox.system.network.bodies import Sink
+    from relnox.system.network.sending import Auth
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ def get(  # noqa: PLR0913 - a request
     limited = deadline or Deadline()
     fresh = {**(headers or {}), "Cache-Control": "no-cache"}
 
-    def send(address: str, auth: Callable[[PreparedRequest], PreparedRequest] | None) -> Response:
+    def send(address: str, auth: Auth | None) -> Response:
         with into.open("wb") if into is not None else contextlib.nullcontext() as out:
             timeout = limited.read_timeout
             return send_once(
@@ -98,7 +99,7 @@ def get(  # noqa: PLR0913 - a request
             limited.back_off(transient_error)
 
 
-def authenticate_reads(url: str, auth: Callable[[PreparedRequest], PreparedRequest]) -> None:
+def authenticate_reads(url: str, auth: Auth) -> None:
     """Make `get` add credentials to its requests to the origin of a URL in this run, and to no other origin."""
     current_scope().read_auth[origin_of(url)] = auth
 
@@ -123,12 +124,7 @@ def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
             raise TransientError("request-failed", f"request to {host} failed (timed out)") from None
 
 
-def _follow_redirects(
-    url: str,
-    send: Callable[[str, Callable[[PreparedRequest], PreparedRequest] | None], Response],
-    *,
-    leave_origin: bool,
-) -> Response:
+def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *, leave_origin: bool) -> Response:
     """Call `send` with the URL and each redirect target that may be followed; return the last response."""
     first = url
     for _ in range(_MAX_REDIRECTS):

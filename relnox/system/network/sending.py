@@ -23,10 +23,14 @@ from relnox.system.network.watching import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from requests import PreparedRequest, Response
 
     from relnox.system.network.bodies import Limit, Writable
+
+    Auth: TypeAlias = Callable[[PreparedRequest], PreparedRequest]
+    """A function that adds credentials to a request."""
 
 _CONNECT_TIMEOUT = 10.0
 """The maximum seconds to resolve a host name, and to establish each connection."""
@@ -43,7 +47,7 @@ def send_once(  # noqa: PLR0913 - a request
     *,
     headers: Mapping[str, str] | None = None,
     body: Any = None,
-    auth: Callable[[PreparedRequest], PreparedRequest] | None = None,
+    auth: Auth | None = None,
     confidential: bool = False,
     read_timeout: float = READ_TIMEOUT,
     into: Writable | None = None,
@@ -123,7 +127,7 @@ def _prepare(  # noqa: PLR0913, PLR0917 - a request
     url: str,
     headers: Mapping[str, str],
     body: Any,
-    auth: Callable[[PreparedRequest], PreparedRequest] | None,
+    auth: Auth | None,
     watch: Watch,
 ) -> PreparedRequest:
     """Prepare a request without a session, so that requests adds no credentials, cookies or proxies of its own."""
