@@ -140,8 +140,7 @@ class BuildAction(Action[Build]):
         self.result = replace(built, inputs=inputs)
 
     def verify(self) -> str:
-        for file in self.result.files:
-            check_unchanged(self.run.root / self.step.output / file.filename, file)
+        check_unchanged(self.run.root / self.step.output, self.result.files)
         return ", ".join(file.filename for file in self.result.files)
 
     def _digest_inputs(self, source_digest: str, requires: Iterable[tuple[str, ...]]) -> str:

@@ -80,16 +80,17 @@ class CheckDistributionsAction(Action[CheckDistributions]):
             for completed in processes
             for result in building.twine_output.parse_results(completed.output.splitlines())
         ]
-        failures = [
-            result for result in results if result.result == "failed" or (self.step.strict and result.messages)
-        ]
         built = built_packages(self.run)
         owners = {file.filename: name for name, package in built.items() for file in package.files}
         files_by_warning: dict[tuple[str, str], list[str]] = {}
+        files_by_problem: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for result in results:
-            if result not in failures:
-                for message in _without_missing_content_type(result.messages):
-                    files_by_warning.setdefault((owners[result.file], message), []).append(result.file)
+            owner, messages = owners[result.file], _without_missing_content_type(result.messages)
+            if result.result == "failed" or (self.step.strict and messages):
+                files_by_problem.setdefault((owner, messages), []).append(result.file)
+            else:
+                for message in messages:
+                    files_by_warning.setdefault((owner, message), []).append(result.file)
         self.warnings = tuple(
             StepWarning("twine-check", ", ".join(names), message, _readme_fix([message]))
             for (_, message), names in files_by_warning.items()
@@ -100,13 +101,8 @@ class CheckDistributionsAction(Action[CheckDistributions]):
         failed = next((completed for completed in processes if completed.returncode != 0), None)
         if failed is None:
             return
-        if not failures:  # twine ended before it reached the files
+        if not files_by_problem:  # twine ended before it reached the files
             failed.check("twine check", fix=f"run it yourself: twine check {self.step.output}/*")
-        files_by_problem: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-        for result in failures:
-            files_by_problem.setdefault(
-                (owners[result.file], _without_missing_content_type(result.messages)), []
-            ).append(result.file)
         rejected = frozenset(owner for owner, _ in files_by_problem)
         self.result = replace(self.result, rejected=rejected)
         for file in (file for name in rejected if not built[name].reused for file in built[name].files):

@@ -53,12 +53,13 @@ def move_files(folder: Path, files: Iterable[Path]) -> None:
         path.replace(folder / path.name)
 
 
-def check_unchanged(path: Path, built: Distribution) -> None:
+def check_unchanged(folder: Path, files: Iterable[Distribution]) -> None:
     """Raise an error if a file was removed or changed since it was built and checked."""
-    if not building.file_hashes.file_matches(path, built.size, built.sha256):
-        raise Failed(
-            "archive-changed",
-            f"{path.name} was changed or removed after it was built",
-            fix="stop other processes that write into that folder, then build again: "
-            f"{fixes.task_command('build-all', '--clean')}",
-        )
+    for file in files:
+        if not building.file_hashes.file_matches(folder / file.filename, file.size, file.sha256):
+            raise Failed(
+                "archive-changed",
+                f"{file.filename} was changed or removed after it was built",
+                fix="stop other processes that write into that folder, then build again: "
+                f"{fixes.task_command('build-all', '--clean')}",
+            )

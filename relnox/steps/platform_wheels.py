@@ -144,8 +144,7 @@ class BuildWheelsAction(Action[BuildWheels]):
 
     def verify(self) -> str:
         files = self.result.files
-        for file in files:
-            check_unchanged(self.run.root / self.step.build.output / file.filename, file)
+        check_unchanged(self.run.root / self.step.build.output, files)
         return ", ".join(file.filename for file in files if file.kind == "wheel")
 
     def _find_sdist(self) -> Distribution:
@@ -170,7 +169,7 @@ class BuildWheelsAction(Action[BuildWheels]):
                 fix=f"build it again: {fixes.task_command('build-all', '--package', package)}; or download it "
                 "from the job that built this commit",
             )
-        check_unchanged(self.run.root / output / sdist.filename, sdist)
+        check_unchanged(self.run.root / output, [sdist])
         return sdist
 
     def _files_in_manifest(self, package: str | None = None) -> tuple[Distribution, ...]:

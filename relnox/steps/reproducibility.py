@@ -59,32 +59,29 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
         output.mkdir()
         paths, _ = build(self.step.build, source, output, self.run, building.build_conditions.VARIED)
         rebuilt = {path.name: path for path in paths}
-        found_differences = []
-        for file in self._first_build_files:
-            name, first = file.filename, self.run.root / self.step.build.output / file.filename
+        first = {
+            file.filename: self.run.root / self.step.build.output / file.filename
+            for file in self._first_build_files
+        }
+        differences: list[tuple[str, str]] = []
+        for name, path in first.items():
             if name in rebuilt:
-                found_differences += [
-                    (kind, f"{name}: {detail}")
-                    for kind, detail in building.archive_comparison.find_differences(first, rebuilt[name])
-                ]
+                found = building.archive_comparison.find_differences(path, rebuilt[name])
+                differences += [(kind, f"{name}: {detail}") for kind, detail in found]
             else:
-                found_differences.append(
-                    ("presence", f"{name} is missing in the second build, which has {', '.join(sorted(rebuilt))}")
-                )
-        names = {file.filename for file in self._first_build_files}
-        found_differences += [
-            ("presence", f"{name} is only in the second build") for name in sorted(rebuilt.keys() - names)
-        ]
-        if found_differences:
-            details = [detail for _, detail in found_differences[:_MAX_DIFFERENCES]]
-            if len(found_differences) > _MAX_DIFFERENCES:
-                details.append(f"and {len(found_differences) - _MAX_DIFFERENCES} more")
-            lines = "\n".join(f"  {detail}" for detail in details)
-            fixes = "; ".join(
-                dict.fromkeys(building.archive_comparison.FIXES[kind] for kind, _ in found_differences)
-            )
+                others = ", ".join(sorted(rebuilt))
+                differences.append(("presence", f"{name} is missing in the second build, which has {others}"))
+        extra = sorted(rebuilt.keys() - first.keys())
+        differences += [("presence", f"{name} is only in the second build") for name in extra]
+        if differences:
+            lines = "\n".join(f"  {detail}" for _, detail in differences[:_MAX_DIFFERENCES])
+            if len(differences) > _MAX_DIFFERENCES:
+                lines += f"\n  and {len(differences) - _MAX_DIFFERENCES} more"
+            fixes = dict.fromkeys(building.archive_comparison.FIXES[kind] for kind, _ in differences)
             raise Failed(
-                "build-not-reproducible", f"{self.step.build.package} is not reproducible:\n{lines}", fix=fixes
+                "build-not-reproducible",
+                f"{self.step.build.package} is not reproducible:\n{lines}",
+                fix="; ".join(fixes),
             )
 
     def verify(self) -> str:
