@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relnox.steps.attest import CheckProvenance as CheckProvenance
     from relnox.steps.await_index import AwaitIndex as AwaitIndex
     from relnox.steps.build import Build as Build
-    from relnox.steps.build_environment import PrepareBuildEnvironment as PrepareBuildEnvironment
+    from relnox.steps.build_environments import PrepareBuildEnvironment as PrepareBuildEnvironment
     from relnox.steps.check_distributions import CheckDistributions as CheckDistributions
     from relnox.steps.collect import Collect as Collect
     from relnox.steps.edit_files import EditDevelopmentFiles as EditDevelopmentFiles
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from relnox.steps.git import CommitDevelopment as CommitDevelopment
     from relnox.steps.git import CreateTags as CreateTags
     from relnox.steps.git import Push as Push
+    from relnox.steps.git import UndoBump as UndoBump
     from relnox.steps.hooks import RecordDueHook as RecordDueHook
     from relnox.steps.hooks import RunHook as RunHook
     from relnox.steps.platform_wheels import BuildWheels as BuildWheels
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from relnox.steps.run_tests import RunTests as RunTests
     from relnox.steps.stages import CloneCheckout as CloneCheckout
     from relnox.steps.stages import Stage as Stage
-    from relnox.steps.undo_bump import UndoBump as UndoBump
     from relnox.steps.upload import LogIn as LogIn
     from relnox.steps.upload import Upload as Upload
     from relnox.steps.verify_install import VerifyInstall as VerifyInstall
@@ -55,13 +55,13 @@ _CLASSES_BY_MODULE = {
     "attest": "Attest CheckProvenance",
     "await_index": "AwaitIndex",
     "build": "Build",
-    "build_environment": "PrepareBuildEnvironment",
+    "build_environments": "PrepareBuildEnvironment",
     "check_distributions": "CheckDistributions",
     "collect": "Collect",
     "edit_files": "EditDevelopmentFiles EditFiles",
     "export_commit": "Export",
     "fetch_release": "CopyFiles Download",
-    "git": "Commit CommitDevelopment CreateTags Push",
+    "git": "Commit CommitDevelopment CreateTags Push UndoBump",
     "hooks": "RecordDueHook RunHook",
     "platform_wheels": "BuildWheels WriteMatrix",
     "pull_request": "CommitToBranch OpenPullRequest",
@@ -70,7 +70,6 @@ _CLASSES_BY_MODULE = {
     "reproducibility": "CheckReproducibility",
     "run_tests": "RunTests",
     "stages": "CloneCheckout Stage",
-    "undo_bump": "UndoBump",
     "upload": "LogIn Upload",
     "verify_install": "VerifyInstall",
     "write_manifest": "WriteMergedManifest WriteManifest",

@@ -56,8 +56,6 @@ class Attest(Step, kw_only=True):
 
 
 class AttestAction(Action[Attest]):
-    """Signs files, unless they have valid attestations."""
-
     _error = ""
 
     def check(self) -> str | None:
@@ -164,8 +162,6 @@ class CheckProvenance(Step, kw_only=True):
 
 
 class CheckProvenanceAction(Action[CheckProvenance]):
-    """Verifies the provenance of published files offline."""
-
     def apply(self) -> None:
         from relnox.indexes import attestations, client
 

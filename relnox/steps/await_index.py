@@ -67,8 +67,6 @@ class AwaitIndex(Step, kw_only=True):
 
 
 class AwaitIndexAction(Action[AwaitIndex]):
-    """Waits until the index lists all files of a release with their hashes, and serves their bytes."""
-
     def apply(self) -> None:
         from relnox.system import network
         from relnox.system.network import Deadline, TransientError

@@ -19,7 +19,7 @@ from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.versions.derived_versions import CommitTags
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.steps.building_services import BuildingServices
+from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import built_packages, check_archives
 from relnox.steps.export_commit import find_packages_with_module, source_to_build
 from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
@@ -97,8 +97,6 @@ class Build(Step, kw_only=True):
 
 
 class BuildAction(Action[Build]):
-    """Builds a package into a staging folder, checks the archives, and moves them to the output folder."""
-
     def check(self) -> str | None:
         """Skip the build if the inputs are those of an earlier build whose archives exist and are still valid."""
         services = self.run.service(BuildingServices)

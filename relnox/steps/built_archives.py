@@ -53,12 +53,7 @@ def built_packages(run: Run) -> dict[str, BuiltPackage]:
 
 
 def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> BuiltPackage:
-    """Check the archives of a package.
-
-    Args:
-        paths: The archives.
-        step: The planned build of the package.
-        action: The action that built them; its `warnings` are set.
+    """Check the archives of a package against its planned build, and set the `warnings` of the action.
 
     Raises:
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message

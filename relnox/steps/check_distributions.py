@@ -12,7 +12,7 @@ from relnox.core.records import Record, replace
 from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.steps.building_services import BuildingServices
+from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import built_packages
 from relnox.system import process
 

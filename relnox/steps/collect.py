@@ -56,8 +56,6 @@ class Collect(Step, kw_only=True):
 
 
 class CollectAction(Action[Collect]):
-    """Copies one package's files to the output folder."""
-
     def check(self) -> str | None:
         return None if self._missing_files() else f"{self.step.output} has all {self._describe_files}"
 

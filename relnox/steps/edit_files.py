@@ -36,8 +36,6 @@ class EditFiles(Step, kw_only=True):
 
 
 class EditFilesAction(Action[EditFiles]):
-    """Edits files, all or none."""
-
     run_extension = Transaction
     edits: tuple[Edit, ...] = ()
 

@@ -72,13 +72,7 @@ class PackageFolders(Record):
 
 
 def find_packages_with_module(package: str, modules: Iterable[str], run: Run) -> tuple[str, tuple[str, ...]]:
-    """Return the first of the modules that other packages of the project contain, and these packages.
-
-    Args:
-        package: The package that lacks a module.
-        modules: Names that the missing module may have, the likeliest first.
-        run: The run.
-    """
+    """Return the first of the modules that other packages of the project contain, and the names of those."""
     from relnox.source import module_owners
 
     folders = run.result(PackageFolders)
@@ -104,8 +98,6 @@ class Export(Step, kw_only=True):
 
 
 class ExportAction(Action[Export]):
-    """Exports the commit to build into a scratch folder."""
-
     def apply(self) -> None:
         from relnox.source import commit_exports
         from relnox.source.git import Git

@@ -280,8 +280,6 @@ class RecordDueHook(Step, kw_only=True):
 
 
 class RecordDueHookAction(Action[RecordDueHook]):
-    """Records that a hook is due, in the private folder of the checkout."""
-
     def check(self) -> str | None:
         return "already recorded" if _due_record_path(self.step.hook, self.run).exists() else None
 

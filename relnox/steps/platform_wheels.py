@@ -16,7 +16,7 @@ from relnox.core.text import counted
 from relnox.errors import Blocked, Failed
 from relnox.steps.action import Action
 from relnox.steps.build import Build
-from relnox.steps.building_services import BuildingServices
+from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import BuiltPackage, check_archives
 from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
 from relnox.system import process
@@ -43,8 +43,6 @@ class WriteMatrix(Step, kw_only=True):
 
 
 class WriteMatrixAction(Action[WriteMatrix]):
-    """Writes the jobs that build platform wheels to a file."""
-
     def apply(self) -> None:
         replace_file(self.run.root / self.step.file, self.step.text.encode())
 

@@ -91,14 +91,10 @@ class Publication(RunExtension):
         deadline: Deadline | None = None,
         uploaded: bool = False,
     ) -> set[str]:
-        """Return the names of files of a package that an index lists with the built hashes.
+        """Return the names of those files of one package that an index lists with the built hashes.
 
-        Args:
-            index: The index.
-            files: Files of one package.
-            refresh: Whether to request the listing again even if it is recent.
-            deadline: How long to retry; by default a few seconds if `refresh` is true.
-            uploaded: Whether this run has uploaded them.
+        With `refresh`, the listing is requested again even if it is recent, by default for a few seconds. Errors
+        say more about files that this run has `uploaded`.
 
         Raises:
             Conflict: It lists one of them with a different hash, or twice.

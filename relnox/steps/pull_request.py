@@ -144,8 +144,6 @@ class PullRequestTable(RunExtension):
 
 
 class OpenPullRequestAction(Action[OpenPullRequest]):
-    """Opens or updates a pull request."""
-
     run_extension = PullRequestTable
 
     def check(self) -> str | None:

@@ -9,7 +9,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.text import counted, listing
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.steps.building_services import environment_cache
+from relnox.steps.build_environments import environment_cache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +29,6 @@ class CleanFolder(Step, kw_only=True):
 
 
 class CleanFolderAction(Action[CleanFolder]):
-    """Removes the files of an output folder that the plan names, but never a folder."""
-
     def check(self) -> str | None:
         return None if self._remaining_files() else "nothing to remove"
 
@@ -60,8 +58,6 @@ class ClearCache(Step, kw_only=True):
 
 
 class ClearCacheAction(Action[ClearCache]):
-    """Removes cached build environments of earlier runs."""
-
     def check(self) -> str | None:
         return None if environment_cache().list_paths() else "nothing to remove"
 
@@ -95,8 +91,6 @@ class ClearIndex(Step, kw_only=True):
 
 
 class ClearIndexAction(Action[ClearIndex]):
-    """Removes all content of the embedded index before a release is tested on it."""
-
     def check(self) -> str | None:
         files = {file.filename: file.sha256 for file in self.step.files}
         if self.run.indexes.embedded.store.holds_only(files):

@@ -50,8 +50,6 @@ class CheckReproducibility(Step, kw_only=True):
 
 
 class CheckReproducibilityAction(Action[CheckReproducibility]):
-    """Builds a package a second time, and compares the archives."""
-
     def apply(self) -> None:
         again = self.run.create_folder("again")
         source = self._create_second_source(again) / self.step.build.folder
@@ -66,8 +64,8 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
         differences: list[tuple[str, str]] = []
         for name, path in first.items():
             if name in rebuilt:
-                found = building.archive_comparison.find_differences(path, rebuilt[name])
-                differences += [(kind, f"{name}: {detail}") for kind, detail in found]
+                details = building.archive_comparison.find_differences(path, rebuilt[name])
+                differences += [(kind, f"{name}: {detail}") for kind, detail in details]
             else:
                 others = ", ".join(sorted(rebuilt))
                 differences.append(("presence", f"{name} is missing in the second build, which has {others}"))

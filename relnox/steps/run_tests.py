@@ -8,7 +8,7 @@ import sys
 from relnox import building, core
 from relnox.core.planning.step import Step
 from relnox.steps.action import Action
-from relnox.steps.building_services import BuildingServices
+from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import built_packages
 from relnox.steps.export_commit import find_packages_with_module, source_to_build
 from relnox.system import process
@@ -50,8 +50,6 @@ class RunTests(Step, kw_only=True):
 
 
 class RunTestsAction(Action[RunTests]):
-    """Runs the project's tests against the built wheel, in a fresh environment."""
-
     def apply(self) -> None:
         services = self.run.service(BuildingServices)
         installer = building.environments.find_installer(self.step.installer, services.installer_variables())

@@ -109,7 +109,7 @@ class Transaction(RunExtension):
         """
         if self.pending is not None and not self._durable:
             from relnox.steps.edit_files import EditFiles
-            from relnox.steps.undo_bump import UndoBump
+            from relnox.steps.git import UndoBump
 
             changed = [
                 edit

@@ -106,8 +106,6 @@ class Upload(Step, kw_only=True):
 
 
 class UploadAction(Action[Upload]):
-    """Uploads a file, unless the index has it."""
-
     run_extension = Publication
     _was_sent = False
     _earlier_result_unknown = False

@@ -40,8 +40,6 @@ class WriteManifest(Step, kw_only=True):
 
 
 class WriteManifestAction(Action[WriteManifest]):
-    """Writes the manifest of the built files, as JSON and as text."""
-
     manifest: Manifest
 
     def apply(self) -> None:
@@ -111,8 +109,6 @@ class WriteMergedManifest(Step, kw_only=True):
 
 
 class WriteMergedManifestAction(Action[WriteMergedManifest]):
-    """Writes the merged manifest, in JSON and text form."""
-
     def check(self) -> str | None:
         """Skip if both forms are up to date and a killed run left no temporary files."""
         output = self.run.root / self.step.output

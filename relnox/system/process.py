@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import contextlib
 import io
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.system.environment_variables import clean_environment, without_upload_credentials
-from relnox.system.process_watcher import WATCHER
 from relnox.system.run_scope import current_scope
 from relnox.system.secrets import masked
 
@@ -119,7 +119,7 @@ def run(  # noqa: PLR0913 - the options of a process
     words = tuple(os.fspath(word) for word in argv)
     child = start(words, cwd=cwd, env=env, has_input=stdin is not None, stderr=stderr, umask=umask)
     if not outlives:
-        WATCHER.add(child.pid)
+        _watcher.add(child.pid)
     output = io.StringIO()
     try:
         with _time_limit(child, timeout) as expired:
@@ -142,7 +142,7 @@ def run(  # noqa: PLR0913 - the options of a process
         raise
     finally:
         _running.pop(child, None)
-        WATCHER.remove(child.pid)
+        _watcher.remove(child.pid)
     if expired.is_set():
         raise Failed(
             "program-timeout",
@@ -313,3 +313,71 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
             os.killpg(child.pid, ending)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_GRACE)
+
+
+_WATCHER_SCRIPT = """\
+groups=
+while read -r sign group; do
+  case $sign in
+    +) groups="$groups $group " ;;
+    -) groups="${groups%% $group *}${groups#* $group }" ;;
+  esac
+done
+for group in $groups; do kill -9 "-$group"; done
+"""
+"""Reads the IDs of process groups, and kills the groups when its input is closed, as when relnox is killed."""
+
+
+class _Watcher:
+    """A helper process that kills the programs started by relnox when relnox ends; it is started on first use."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._groups: set[int] = set()
+        self._writing = threading.Lock()
+
+    def add(self, group: int) -> None:
+        """Kill a process group when this process ends (POSIX)."""
+        if sys.platform != "win32" and self._send("+", group):
+            self._groups.add(group)
+
+    def remove(self, group: int) -> None:
+        """Stop watching a process group that has ended, since its ID may be reused."""
+        if group in self._groups:
+            self._groups.discard(group)
+            self._send("-", group)
+
+    def _send(self, sign: str, group: int) -> bool:
+        """Add (`+`) or remove (`-`) a process group; return False if the helper process cannot be reached."""
+        with self._writing, contextlib.suppress(OSError):
+            if self._process is None or self._owner != os.getpid():
+                self._start()
+            assert self._process is not None  # noqa: S101 - it was started
+            assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+            self._process.stdin.write(f"{sign} {group}\n".encode())
+            return True
+        return False
+
+    def _start(self) -> None:
+        self._owner = os.getpid()
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCHER_SCRIPT],
+            cwd="/",
+            env={},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+        )
+        atexit.register(self._end, self._process)
+
+    def _end(self, watcher: subprocess.Popen[bytes]) -> None:
+        """Close the input of the helper process, which then kills the remaining groups, and wait for it."""
+        if self._owner == os.getpid() and watcher.stdin is not None:
+            watcher.stdin.close()
+            watcher.wait()
+
+
+_watcher = _Watcher()

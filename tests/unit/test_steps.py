@@ -32,6 +32,7 @@ def test_every_step_is_an_attribute_of_steps() -> None:
 
 @pytest.mark.parametrize("kind", steps.step_classes(), ids=lambda kind: kind.__name__)
 def test_every_step_says_what_it_is_and_how_it_is_done(kind: type[Step]) -> None:
+    assert kind.__doc__
     assert "key" in vars(kind)
     assert not kind.__abstractmethods__
     action = action_class(kind.__new__(kind))

@@ -143,7 +143,7 @@ def _settings_for_steps(project: Project, *, runs_project_code: bool) -> Iterato
     if runs_project_code:
         from relnox.indexes import targets
         from relnox.source import uv_settings
-        from relnox.steps.building_services import InstallerSettings
+        from relnox.steps.build_environments import InstallerSettings
 
         yield InstallerSettings(
             only_index=targets.build_simple_url(project.config),

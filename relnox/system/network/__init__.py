@@ -105,12 +105,7 @@ def authenticate_reads(url: str, auth: Auth) -> None:
 
 
 def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
-    """Call a function that makes requests by other means; stop waiting after a timeout or an interruption.
-
-    Args:
-        call: The function. It runs in a thread, which is abandoned if the function takes too long.
-        seconds: The timeout in seconds.
-        host: The server, for messages.
+    """Call a function that makes requests to a host by other means, in a thread that may be abandoned.
 
     Raises:
         TransientError: The function took too long.

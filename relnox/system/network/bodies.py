@@ -97,14 +97,7 @@ def file_limit(size: int | None = None) -> Limit:
 
 
 def read_body(response: Response, limit: Limit, watch: Watch, host: str, into: Writable | None) -> None:
-    """Read the body of a response into `response.content`, or into a file.
-
-    Args:
-        response: A response whose headers have been read.
-        limit: The limit for a successful response.
-        watch: The watch of the request, which counts received bytes and ends the request if it takes too long.
-        host: The server, for messages.
-        into: The file for the body of a response with status 200; None for `response.content`.
+    """Read the body of a response into `response.content`, or that of a response with status 200 into a file.
 
     Raises:
         Failed: The body is too large, or compressed in a way that was not requested.
@@ -138,11 +131,7 @@ def read_body(response: Response, limit: Limit, watch: Watch, host: str, into: W
 def json_document(
     response: Response, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
 ) -> Any:
-    """Parse the JSON document in a response.
-
-    Args:
-        response: The response.
-        pairs: The function that converts the pairs of each object; see `object_pairs_hook` of `json.loads`.
+    """Parse the JSON document in a response; `pairs` is the `object_pairs_hook` of `json.loads`.
 
     Raises:
         ValueError: The document is not JSON, is nested too deeply, or has too many values.

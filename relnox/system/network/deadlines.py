@@ -65,10 +65,7 @@ class Deadline:
         self._backoff = _MIN_BACKOFF
 
     def back_off(self, error: TransientError) -> None:
-        """Wait before the next try, with exponential back-off and full jitter.
-
-        Args:
-            error: The error of the last try; its `retry_after` is the minimum wait.
+        """Wait before the next try, with exponential back-off and full jitter, at least the error's `retry_after`.
 
         Raises:
             TransientError: There is no time left for another try.
