@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from relnox import building
 from relnox.core import serialization
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
@@ -19,7 +18,6 @@ from relnox.errors import ExitCode, Failed
 from relnox.source import file_edits, hook_effects
 from relnox.source.hooks import run_hook
 from relnox.steps.action import Action
-from relnox.steps.built_archives import built_packages
 from relnox.steps.export_commit import GeneratedFiles, source_to_build
 from relnox.steps.transaction import Transaction
 from relnox.system import files
@@ -171,14 +169,16 @@ class RunHookAction(Action[RunHook]):
         )
 
     def _is_unchanged(self, file: Distribution) -> bool:
-        return building.file_hashes.file_matches(
-            self.run.root / str(self.step.folder) / file.filename, file.size, file.sha256
-        )
+        from relnox.building.file_hashes import file_matches
+
+        return file_matches(self.run.root / str(self.step.folder) / file.filename, file.size, file.sha256)
 
     def _built_files(self) -> tuple[Distribution, ...]:
         """Return the archives of the packages that take part."""
         if self.step.event != "after-build":
             return self.step.files
+        from relnox.steps.built_archives import built_packages  # the record of a bump imports this module
+
         built = built_packages(self.run)
         return tuple(
             file for package in self.step.packages if package.name in built for file in built[package.name].files
