@@ -20,9 +20,8 @@ from relnox.core.versions.derived_versions import CommitTags
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
-from relnox.steps.built_archives import built_packages, check_archives
+from relnox.steps.built_archives import built_packages, check_archives, check_unchanged, move_files, staging_folder
 from relnox.steps.export_commit import find_packages_with_module, source_to_build
-from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
 from relnox.system import process
 
 if TYPE_CHECKING:

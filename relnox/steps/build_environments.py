@@ -14,8 +14,8 @@ from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
 from relnox.errors import Failed
 from relnox.steps.action import Action
+from relnox.steps.built_archives import read_manifest_if_valid
 from relnox.steps.export_commit import generated_files
-from relnox.steps.output_folder import read_manifest_if_valid
 from relnox.steps.run import SharedService
 
 if TYPE_CHECKING:
@@ -87,15 +87,12 @@ class BuildingServices(SharedService):
         ]
         self._run.emit(Notice(f"build requirements come from {used}"))
         if others:
-            message = f"build requirements may also come from these sources, by the configuration of {installer}"
-            self._run.emit(
-                Notice(
-                    "\n".join(
-                        [f"{message} (a project of the same name there may be installed instead):", *others]
-                    ),
-                    'to use a single index, set [tool.relnox] build-index = "URL"',
-                )
+            message = (
+                f"build requirements may also come from these sources, by the configuration of {installer} "
+                "(a project of the same name there may be installed instead):"
             )
+            fix = 'to use a single index, set [tool.relnox] build-index = "URL"'
+            self._run.emit(Notice("\n".join([message, *others]), fix))
 
     def start_twine_server(self) -> ForkServer | None:
         """Return a fork server with twine imported, started on first use, or None if the system cannot fork."""

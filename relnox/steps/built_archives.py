@@ -1,20 +1,25 @@
-"""The archives of packages, and their checks before they get their final names."""
+"""The archives of packages: their checks before they get their final names, and the folder that they end up in."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 from relnox import building, core
+from relnox.core.planning import fixes
 from relnox.core.planning.events import StepWarning
 from relnox.core.records import Record
-from relnox.core.release.manifest import BuildInputs, Distribution
+from relnox.core.release.manifest import MANIFEST_JSON, BuildInputs, Distribution, Manifest
 from relnox.core.settings.config_tables import ArchiveLimits
-from relnox.errors import Failed
+from relnox.errors import Blocked, Failed
 from relnox.steps.export_commit import generated_files, source_to_build
+from relnox.system.files import make_output_folder
+from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from relnox.building.archives import Archive
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from relnox.steps.export_commit import Source
     from relnox.steps.run import Run
 
+_WRITABLE_BY_OTHERS = 0o022
 _IGNORE_FILES = (".gitignore", ".hgignore")
 
 
@@ -89,8 +95,8 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> B
     )
     if errors:
         lines = "\n".join(f"  {finding.file}: {finding.message} [{finding.code}]" for finding in errors)
-        fixes = "; ".join(dict.fromkeys(finding.fix for finding in errors))
-        raise Failed("archive-invalid", f"{step.package}: built archives are invalid:\n{lines}", fix=fixes)
+        fix = "; ".join(dict.fromkeys(finding.fix for finding in errors))
+        raise Failed("archive-invalid", f"{step.package}: built archives are invalid:\n{lines}", fix=fix)
     wheels = [archive for archive in release if archive.kind == "wheel"]
     return BuiltPackage(
         package=step.package,
@@ -158,3 +164,46 @@ def _tracked_files(folder: str, source: Source) -> frozenset[str] | None:
     prefix = f"{folder}/"
     first, last = bisect_left(source.tracked, prefix), bisect_left(source.tracked, f"{folder}0")  # 0 comes after /
     return frozenset(name.removeprefix(prefix) for name in source.tracked[first:last])
+
+
+def read_manifest_if_valid(output: Path) -> Manifest | None:
+    """Return the manifest of an earlier run in a folder, or None if it is missing or invalid."""
+    path = output / MANIFEST_JSON
+    try:
+        return Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
+    except (OSError, UnicodeDecodeError, Blocked):
+        return None
+
+
+@contextlib.contextmanager
+def staging_folder(output: Path, package: str) -> Iterator[Path]:
+    """Create a temporary folder for a package's archives in the output folder; remove those of killed runs.
+
+    Its name is unique, since processes of a killed run may still write into theirs.
+    """
+    make_output_folder(output)
+    with TemporaryFolder(output) as folder:
+        staging = folder.path / package
+        staging.mkdir()
+        yield staging
+
+
+def move_files(folder: Path, files: Iterable[Path]) -> None:
+    """Move files to a folder atomically: their content is on the disk before their names exist."""
+    for path in files:
+        with path.open("rb") as content:
+            path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
+            os.fsync(content.fileno())
+        path.replace(folder / path.name)
+
+
+def check_unchanged(folder: Path, files: Iterable[Distribution]) -> None:
+    """Raise an error if a file was removed or changed since it was built and checked."""
+    for file in files:
+        if not building.file_hashes.file_matches(folder / file.filename, file.size, file.sha256):
+            raise Failed(
+                "archive-changed",
+                f"{file.filename} was changed or removed after it was built",
+                fix="stop other processes that write into that folder, then build again: "
+                f"{fixes.task_command('build-all', '--clean')}",
+            )

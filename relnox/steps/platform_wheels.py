@@ -17,8 +17,7 @@ from relnox.errors import Blocked, Failed
 from relnox.steps.action import Action
 from relnox.steps.build import Build
 from relnox.steps.build_environments import BuildingServices
-from relnox.steps.built_archives import BuiltPackage, check_archives
-from relnox.steps.output_folder import check_unchanged, move_files, staging_folder
+from relnox.steps.built_archives import BuiltPackage, check_archives, check_unchanged, move_files, staging_folder
 from relnox.system import process
 from relnox.system.environment_variables import search_path
 from relnox.system.files import replace_file

@@ -37,7 +37,7 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self._reveal: Callable[[], str] = lambda: text  # in a closure, since tracebacks may show attributes
-        self._forms = cache(lambda: _MaskedForms(text))
+        self._forms = cache(lambda: _masked_forms(text))
         with _lock:
             _secrets.add(self)
         _notify(self)
@@ -48,7 +48,13 @@ class Secret:
 
     def mask(self, text: str, simplified: str) -> str:
         """Return a string with this secret masked, given also the result of `_simplify` for the string."""
-        return self._forms().mask(text, simplified)
+        literal, encoded = self._forms()
+        for form in literal:
+            text = text.replace(form, _MASK)
+        for form in encoded:
+            if form in simplified:
+                text = re.sub(f"{_SEPARATORS}*".join(map(re.escape, form)), _MASK, text, flags=re.IGNORECASE)
+        return text
 
     def __repr__(self) -> str:
         return f"Secret({_MASK})"
@@ -127,27 +133,13 @@ def _simplify(text: str) -> str:
     return re.sub(f"{_SEPARATORS}+", "", text).lower()  # not compiled at import, to start faster
 
 
-class _MaskedForms:
-    """The forms of a secret that are masked, kept in closures, which no `repr` shows."""
-
-    __slots__ = ("encoded", "literal")
-
-    def __init__(self, text: str) -> None:
-        lines = _maskable_lines(text)
-        literal = {form for line in lines for form in _literal_forms(line)}
-        encoded = {_simplify(form) for line in lines if len(line) >= _MIN_ENCODED for form in _encoded_forms(line)}
-        self.literal: Callable[[], list[str]] = lambda: sorted(literal, key=len, reverse=True)
-        self.encoded: Callable[[], list[str]] = lambda: sorted(
-            (form for form in encoded if len(form) >= _MIN_ENCODED), key=len, reverse=True
-        )
-
-    def mask(self, text: str, simplified: str) -> str:
-        for form in self.literal():
-            text = text.replace(form, _MASK)
-        for form in self.encoded():
-            if form in simplified:
-                text = re.sub(f"{_SEPARATORS}*".join(map(re.escape, form)), _MASK, text, flags=re.IGNORECASE)
-        return text
+def _masked_forms(text: str) -> tuple[list[str], list[str]]:
+    """Return the literal and the encoded forms of a secret that are masked, the longest first."""
+    lines = _maskable_lines(text)
+    literal = {form for line in lines for form in _literal_forms(line)}
+    encoded = {_simplify(form) for line in lines if len(line) >= _MIN_ENCODED for form in _encoded_forms(line)}
+    long_enough = (form for form in encoded if len(form) >= _MIN_ENCODED)
+    return sorted(literal, key=len, reverse=True), sorted(long_enough, key=len, reverse=True)
 
 
 def _literal_forms(line: str) -> Iterator[str]:

@@ -223,7 +223,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """Return a table of the packages: the result of each build, and its numbers of files and warnings."""
-    from relnox.steps.output_folder import read_manifest_if_valid
+    from relnox.steps.built_archives import read_manifest_if_valid
 
     builds = [(result, result.step) for result in outcome.results if isinstance(result.step, steps.Build)]
     if not builds:

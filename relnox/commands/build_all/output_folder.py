@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.steps.output_folder import read_manifest_if_valid
+from relnox.steps.built_archives import read_manifest_if_valid
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
