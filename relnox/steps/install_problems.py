@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
 from relnox import building
+from relnox.core.names import normalized
 from relnox.core.planning import fixes
+from relnox.core.text import listing
 from relnox.errors import Failed, TryLater
 
 if TYPE_CHECKING:
@@ -81,6 +85,9 @@ def _choose_fix(verifying: VerifyInstallAction, failures: Sequence[ProbeFailure]
     if missing is None:
         if any("does not end within" in failure.message for failure in failures):
             return f"if it needs longer: [tool.relnox.verify] time-limit = {{ {package} = … }}, in seconds"
+        if extras := _find_extras_in_output(verifying, failures, result):
+            setting = f"[tool.relnox.verify] extras = {{ {package} = {json.dumps(extras)} }}"
+            return f"if it needs {listing(extras)}: {setting}"
         return f"list the content of {archive.path.name} (python -m zipfile -l, or tar -tf); see the output above"
     top = missing.partition(".")[0]
     if any(f"{missing}.".startswith(f"{name}.") for name in verifying.modules()):
@@ -107,6 +114,18 @@ def _choose_fix(verifying: VerifyInstallAction, failures: Sequence[ProbeFailure]
         f"no requirement of {package} provides {top}: add it to its dependencies; if an extra provides it: "
         f'[tool.relnox.verify] extras = {{ {package} = ["…"] }}'
     )
+
+
+def _find_extras_in_output(
+    verifying: VerifyInstallAction, failures: Sequence[ProbeFailure], result: ProbeResult
+) -> list[str]:
+    """Return the extras of the package that its errors or its output name, as in `pip install "demo[cli]"`."""
+    archive = verifying.files[verifying.step.package]
+    text = "\n".join([*(failure.message for failure in failures), *result.output])
+    names = re.findall(rf"\b{verifying.step.package}\[([^]\n]+)\]", text, re.IGNORECASE)
+    named = {normalized(name.strip()) for group in names for name in group.split(",")}
+    extras = building.core_metadata.parse(archive.metadata)[0].get("provides_extra", [])
+    return [extra for extra in extras if normalized(extra) in named]
 
 
 def _find_packages_with_module(verifying: VerifyInstallAction, module: str) -> list[str]:

@@ -350,6 +350,20 @@ def test_a_script_without_a_function_fails(root: Path, verify: Verify, target: s
     assert "the script more (nowhere:main) fails" in ran.err
 
 
+def test_an_extra_that_the_output_names_is_proposed(root: Path, verify: Verify) -> None:
+    exits = "import sys\nprint('run pip install \"Demo[CLI]\" first')\nsys.exit(1)\n"
+    demo = wheel(
+        root,
+        files={"demo/__init__.py": "", "demo/cli.py": exits},
+        entries="[console_scripts]\nrun = demo.cli:main\n",
+        fields=["Provides-Extra: all", "Provides-Extra: cli"],
+    )
+    project_of(root, demo)
+    ran = verify()
+    assert ran.code == 2, ran.text
+    assert 'fix: if it needs cli: [tool.relnox.verify] extras = { demo = ["cli"] }' in ran.err
+
+
 def test_files_that_are_not_in_record_fail(root: Path, verify: Verify) -> None:
     info = "demo-1.0.dist-info"
     rows = f"demo.py,{digest(b'')},0\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
