@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from packaging.version import InvalidVersion, Version
 
 from relnox import building
-from relnox.core.names import normalized
+from relnox.core.names import normalized, requirement_name
 from relnox.core.planning import fixes
 from relnox.core.text import listing
 from relnox.errors import Failed, TryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from relnox.building.archives import Archive
     from relnox.building.installation_checks import ProbeFailure, ProbeResult
@@ -103,7 +103,11 @@ def _choose_fix(verifying: VerifyInstallAction, failures: Sequence[ProbeFailure]
     if top in sys.stdlib_module_names and top not in result.standard_library:
         return f"{top} is in the standard library of other Pythons only: correct requires-python of {package}"
     if providers := _find_packages_with_module(verifying, missing):
-        return f"{' and '.join(providers)} has {missing}: add it to the dependencies of {package}"
+        fix = f"{' and '.join(providers)} has {missing}: add it to the dependencies of {package}"
+        if _is_required_by(verifying, providers):  # a cycle
+            skip = f'[tool.relnox.verify] skip = {{ {package} = "needs {" and ".join(providers)}" }}'
+            fix += f"; if it is only installed with {' and '.join(providers)}: {skip}"
+        return fix
     if any(top == name.partition(".")[0] for name in verifying.modules()):
         return (
             f"distributions share the namespace {top}, and no requirement of {package} provides {missing}: "
@@ -141,6 +145,14 @@ def _find_packages_with_module(verifying: VerifyInstallAction, module: str) -> l
             for provided in building.wheel_modules.import_names(archive)
         )
     ]
+
+
+def _is_required_by(verifying: VerifyInstallAction, packages: Iterable[str]) -> bool:
+    """Return whether one of these packages of the release requires the package that is verified."""
+    archives = [archive for name in packages for archive in verifying.release_files[name]]
+    return any(
+        requirement_name(text) == verifying.step.package for archive in archives for text in archive.requires
+    )
 
 
 def installer_error(verifying: VerifyInstallAction, ran: Completed) -> RelnoxError:

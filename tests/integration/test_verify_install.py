@@ -327,6 +327,17 @@ def test_a_missing_requirement_in_a_shared_namespace_is_named(
     assert table(ran) == {"acme-core": ["1.0", "works"], "acme-agents": ["1.0", "FAILED"]}
 
 
+def test_a_missing_requirement_of_a_cycle_may_be_skipped(root: Path, verify: Verify) -> None:
+    core = wheel(root, "acme-core", {"acme/core/__init__.py": ""}, requires=["acme-agents"])
+    agents = wheel(root, "acme-agents", {"acme/agents/__init__.py": "import acme.core\n"})
+    project_of(root, core, agents, needs={"acme-core": ["acme-agents"]})
+    ran = verify()
+    assert ran.code == 2, ran.text
+    fix = 'if it is only installed with acme-core: [tool.relnox.verify] skip = { acme-agents = "needs acme-core" }'
+    assert fix in ran.err
+    assert table(ran) == {"acme-core": ["1.0", "works"], "acme-agents": ["1.0", "FAILED"]}
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
