@@ -15,8 +15,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.settings.hook_settings import Hook, HookEvent
 from relnox.core.text import listing
 from relnox.errors import ExitCode, Failed
-from relnox.source import file_edits, hook_effects
-from relnox.source.hooks import run_hook
+from relnox.source import file_edits
 from relnox.steps.action import Action
 from relnox.steps.export_commit import GeneratedFiles, source_to_build
 from relnox.steps.transaction import Transaction
@@ -112,6 +111,8 @@ class RunHookAction(Action[RunHook]):
 
     def apply(self) -> None:
         """Run the hook; a failure is only a warning if the settings say so."""
+        from relnox.source import hook_effects
+
         # A hook of another event may commit: what is released is fixed by then.
         git = self._checkout() if self.step.event in {"before-bump", "before-build"} else None
         position = git.head_and_branch() if git is not None else None
@@ -145,6 +146,8 @@ class RunHookAction(Action[RunHook]):
         return self.detail
 
     def _run_command(self) -> None:
+        from relnox.source.hooks import run_hook
+
         step, run = self.step, self.run
         builds = step.event == "before-build"
         source = source_to_build(run)
@@ -219,6 +222,8 @@ class RunHookAction(Action[RunHook]):
 
     def _written_files(self) -> tuple[dict[str, str | None], frozenset[str]]:
         """Return the files and nested repositories that differ from the commit, declared ignored ones included."""
+        from relnox.source import hook_effects
+
         git = self._checkout()
         if git is None:
             return {}, frozenset()
@@ -240,6 +245,8 @@ class RunHookAction(Action[RunHook]):
 
     def _check_and_record_writes(self) -> None:
         """Check that the hook wrote only the files that it declares, and add them to the build."""
+        from relnox.source import hook_effects
+
         run, source = self.run, source_to_build(self.run)
         after, repositories = self._written_files()
         event = {"event": self.step.event}
