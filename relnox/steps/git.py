@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from relnox import core
 from relnox.core.bump.changes import CombinedEdit, Edit, NewTag
 from relnox.core.planning.step import Step
@@ -14,10 +12,6 @@ from relnox.source.git import changes, remotes
 from relnox.steps.action import Action
 from relnox.steps.edit_files import apply_edits
 from relnox.steps.transaction import Transaction
-
-if TYPE_CHECKING:
-    from relnox.forges import Forge
-    from relnox.steps.run import Run
 
 
 class Commit(Step, kw_only=True):
@@ -336,10 +330,3 @@ class UndoBumpAction(Action[UndoBump]):
             return f"commit {self.step.commit[:10]}"
         present = self.run.checkout.tags() if self.step.tags else {}
         return next((f"tag {tag}" for tag in self.step.tags if tag in present), None)
-
-
-def forge(run: Run, remote: str) -> Forge:
-    """Return the forge of a remote."""
-    from relnox import forges
-
-    return forges.forge_of(remotes.url(run.checkout, remote))

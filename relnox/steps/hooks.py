@@ -15,7 +15,6 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.settings.hook_settings import Hook, HookEvent
 from relnox.core.text import listing
 from relnox.errors import ExitCode, Failed
-from relnox.source import file_edits
 from relnox.steps.action import Action
 from relnox.steps.export_commit import GeneratedFiles, source_to_build
 from relnox.steps.transaction import Transaction
@@ -189,6 +188,8 @@ class RunHookAction(Action[RunHook]):
 
     def _has_bump_begun(self) -> bool:
         """Return whether a planned edit was made or, if the bump has no edits, a planned tag exists."""
+        from relnox.source import file_edits
+
         run = self.run
         if planned := run.service(Transaction).planned_edits:
             return any(file_edits.read_content(run.root / edit.file) != edit.before for edit in planned)

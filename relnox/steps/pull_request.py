@@ -13,7 +13,6 @@ from relnox.core.text import counted
 from relnox.errors import Conflict, Failed
 from relnox.source.git.trees import read_branch_head
 from relnox.steps.action import Action
-from relnox.steps.git import forge
 from relnox.steps.run import RunExtension
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class CommitToBranchAction(Action[CommitToBranch]):
 
     def check(self) -> str | None:
         """Skip the step if the branch points to a commit with this parent, tree and message."""
-        head = forge(self.run, self.step.on).branch_head(self.step.branch)
+        head = self.run.forge(self.step.on).branch_head(self.step.branch)
         if head is None or not self._is_equal(head):
             return None
         return f"{self.step.branch} is up to date ({head[:10]})"
@@ -73,14 +72,14 @@ class CommitToBranchAction(Action[CommitToBranch]):
             forges.FileChange(f"{step.prefix}{edit.file}", edit.after, executable=edit.file in step.executable)
             for edit in step.edits
         ]
-        self.result = forge(self.run, step.on).commit(
+        self.result = self.run.forge(step.on).commit(
             step.branch, step.parent, step.message, changes, replaces=step.replaces
         )
 
     def verify(self) -> str:
         """Check that the branch points to the commit, and that its tree is the planned one."""
         step, commit = self.step, self.result.id
-        head = forge(self.run, step.on).branch_head(self.step.branch)
+        head = self.run.forge(step.on).branch_head(self.step.branch)
         if head != commit:
             raise Conflict(
                 "branch-changed",
@@ -155,7 +154,7 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
         return f"pull request {request.number} is up to date: {request.url}"
 
     def apply(self) -> None:
-        step, of_remote = self.step, forge(self.run, self.step.on)
+        step, of_remote = self.step, self.run.forge(self.step.on)
         request = self._find_open_request() or of_remote.create_pull_request(
             step.head, step.base, step.name, step.body
         )
@@ -167,7 +166,7 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
         """Check that the pull request is open, has the planned text, and has no merge conflicts."""
         from relnox import forges
 
-        step, request = self.step, forge(self.run, self.step.on).pull_request(self.result.number)
+        step, request = self.step, self.run.forge(self.step.on).pull_request(self.result.number)
         if request.state is not forges.PullRequestState.OPEN or not self._is_equal(request):
             raise Conflict(
                 "pull-request-changed",
@@ -179,7 +178,7 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
         return f"pull request {request.number}: {request.url}{conflicts}"
 
     def _find_open_request(self) -> forges.PullRequest | None:
-        requests = forge(self.run, self.step.on).pull_requests(self.step.head)
+        requests = self.run.forge(self.step.on).pull_requests(self.step.head)
         return next((request for request in requests if request.base == self.step.base), None)
 
     def _is_equal(self, request: forges.PullRequest) -> bool:

@@ -13,7 +13,6 @@ from relnox.core.text import listing
 from relnox.errors import Conflict, ExitCode, Failed, RelnoxError
 from relnox.source.git import changes, parse_tags, remotes
 from relnox.steps.action import Action
-from relnox.steps.git import forge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,18 +198,18 @@ class StartRunAction(Action[StartRun]):
         if any(self.step.tag in tags for tags in self.run.results(TagsOfOtherRuns)):
             return "left to the run that pushed the tag"
         with count_pushed_tags_in_exit_code(self.run):
-            runs = forge(self.run, self.step.on).runs(
+            runs = self.run.forge(self.step.on).runs(
                 workflow=self.step.workflow, ref=self._ref, commit=self.step.commit
             )
         return f"run {runs[0].id} exists ({runs[0].status}): {runs[0].url}" if runs else None
 
     def apply(self) -> None:
         with count_pushed_tags_in_exit_code(self.run):
-            self.result = forge(self.run, self.step.on).start_run(self.step.workflow, self._ref)
+            self.result = self.run.forge(self.step.on).start_run(self.step.workflow, self._ref)
 
     def verify(self) -> str:
         with count_pushed_tags_in_exit_code(self.run):
-            started = forge(self.run, self.step.on).run(self.result.id)
+            started = self.run.forge(self.step.on).run(self.result.id)
         if started.commit != self.step.commit:
             raise Failed(
                 "run-on-another-commit",

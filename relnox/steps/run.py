@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
     from relnox.errors import ExitCode
+    from relnox.forges import Forge
     from relnox.indexes import Indexes
     from relnox.source.git import Git
     from relnox.steps.published_files import UploadRecheck
@@ -166,6 +167,13 @@ class Run:
         if self.git is None:
             raise Failed("not-a-git-repository", f"{self.root} is not in a git repository", fix="git init")
         return self.git
+
+    def forge(self, remote: str) -> Forge:
+        """Return the forge of a remote of the checkout."""
+        from relnox import forges
+        from relnox.source.git import remotes
+
+        return forges.forge_of(remotes.url(self.checkout, remote))
 
     @property
     def indexes(self) -> Indexes:

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.events import Status
 from relnox.core.records import replace
 from relnox.errors import ExitCode
-from relnox.source import file_edits
-from relnox.source.git import recovery
 from relnox.steps.run import RunExtension
 
 if TYPE_CHECKING:
@@ -60,6 +58,7 @@ class Transaction(RunExtension):
         if self._run.git is not None:
             self._run.git.open_object_reader()
             self._run.at_end(self._run.git.close_object_reader)
+        from relnox.source.git import recovery
         from relnox.steps import bump_record
 
         self._resumed = bump_record.read_pending(self._run.private) is not None
@@ -108,6 +107,7 @@ class Transaction(RunExtension):
         It is done once, before anything is pushed and before the record is removed.
         """
         if self.pending is not None and not self._durable:
+            from relnox.source import file_edits
             from relnox.steps.edit_files import EditFiles
             from relnox.steps.git import UndoBump
 
