@@ -62,9 +62,8 @@ class CommitAction(Action[Commit]):
     def apply(self) -> None:
         git = self.run.checkout
         if self.committed and self.before is not None:
-            changes.reset_index(
-                git, self._file_names
-            )  # git was killed after the commit, before it wrote the index
+            # git was killed after the commit, before it wrote the index.
+            changes.reset_index(git, self._file_names)
             return
         self.run.service(Transaction).undo.callback(changes.reset_to, git, self.before, self._file_names)
         try:
@@ -301,9 +300,8 @@ class UndoBumpAction(Action[UndoBump]):
         return None if self._find_remaining() else "already reverted"
 
     def apply(self) -> None:
-        self.run.service(Transaction).partly_applied = self.step.commit is not None or bool(
-            self.step.tags
-        )  # a failure cannot restore the refs
+        # A failure cannot restore the refs.
+        self.run.service(Transaction).partly_applied = self.step.commit is not None or bool(self.step.tags)
         if self.step.commit is not None:
             git = self.run.checkout
             present = git.tags()

@@ -76,10 +76,8 @@ class Publication(RunExtension):
 
     def record_listing(self, index: str, name: str, observation: FileCheck) -> None:
         """Record whether the listing has a file; if it had the file before, a page without it is outdated."""
-        before = self._files.get((index, name))
-        if before is None:
-            return
-        if observation is not FileCheck.ABSENT or before.listing is not FileCheck.MATCH:
+        file = self._files.get((index, name))
+        if file is not None and (observation is not FileCheck.ABSENT or file.listing is not FileCheck.MATCH):
             self.record(index, name, listing=observation)
 
     def check_listing(

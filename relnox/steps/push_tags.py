@@ -84,18 +84,15 @@ class PushTagsAction(Action[PushTags]):
     def apply(self) -> None:
         """Push the missing tags; after a failure check the remote, where they may have arrived."""
         with count_pushed_tags_in_exit_code(self.run):
-            self._push(self.run.checkout)
-
-    def _push(self, git: Git) -> None:
-        while self.missing:
-            tried = self.missing
-            completed = remotes.push_new_tags(git, self.step.to, tried)
-            # Equal tags of two runs in one second: for the second one they are up to date.
-            self._find_missing_tags({tag for tag in tried if f"\n=\trefs/tags/{tag}:" in completed.output})
-            if completed.returncode == 0:
-                return
-            if len(self.missing) == len(tried):
-                raise self._rejection_error(completed, git)
+            while self.missing:
+                tried = self.missing
+                completed = remotes.push_new_tags(self.run.checkout, self.step.to, tried)
+                # Equal tags of two runs in one second: for the second one they are up to date.
+                self._find_missing_tags({tag for tag in tried if f"\n=\trefs/tags/{tag}:" in completed.output})
+                if completed.returncode == 0:
+                    return
+                if len(self.missing) == len(tried):
+                    raise self._rejection_error(completed, self.run.checkout)
 
     def verify(self) -> str:
         """Check that the remote has the tags; `apply` looked at it after the push."""

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.building.environments import VirtualEnvironment
     from relnox.building.installation_checks import ProbeFailure, ProbeResult
-    from relnox.building.installed_distributions import InstalledDistribution
     from relnox.building.interpreters import Interpreter
     from relnox.steps.run import Run
 
@@ -91,11 +89,6 @@ class VerifyInstallAction(Action[VerifyInstall]):
     The installer never sees the index that was published to, so that no name can come from two indexes.
     """
 
-    files: dict[str, Archive]
-    others: dict[str, Archive]
-    environment: VirtualEnvironment
-    installed: Mapping[str, InstalledDistribution]
-    scripts: Mapping[str, tuple[str, tuple[str, ...]]]
     result: ProbeResult
 
     def check(self) -> str | None:
@@ -242,12 +235,8 @@ class VerifyInstallAction(Action[VerifyInstall]):
 
     def modules(self) -> tuple[str, ...]:
         archive = self.files[self.step.package]
-        if archive.kind == "wheel":
-            return building.wheel_modules.import_names(archive)
-        distribution = self.installed.get(archive.name)
-        return building.wheel_modules.import_names(
-            archive, distribution.record_hashes if distribution is not None else ()
-        )
+        installed_files = self.installed[self.step.package].record_hashes if archive.kind == "sdist" else None
+        return building.wheel_modules.import_names(archive, installed_files)
 
     def _find_scripts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Map the installed scripts to their functions, and the missing extras that they need."""

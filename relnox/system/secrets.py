@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _MASK = "****"
+_MAX_LINE = 300
 _MIN_MASKED = 4
 """The minimum length in characters of masked texts: shorter ones are part of many ordinary words."""
 _MIN_ENCODED = 8
@@ -84,9 +85,9 @@ def masked(text: str) -> str:
     return text
 
 
-def masked_line(text: str, limit: int = 300) -> str:
-    """Return untrusted text on one line, with secrets masked, and cut to `limit` characters."""
-    return masked(" ".join(text.split()))[:limit]
+def masked_line(text: str) -> str:
+    """Return untrusted text on one line, with secrets masked, and cut to a length for messages."""
+    return masked(" ".join(text.split()))[:_MAX_LINE]
 
 
 def mask_error(error: BaseException | None) -> None:

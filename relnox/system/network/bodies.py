@@ -19,20 +19,15 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Literal, Protocol
 
+    from _typeshed import SupportsWrite
     from requests import Response
 
     from relnox.system.network.watching import Watch
 
-    class Writable(Protocol):
-        """A file open for writing."""
-
-        def write(self, chunk: bytes, /) -> int:
-            """Write a part of the body."""
-
     class Sink(Protocol):
         """A path, or a similar object, that each try opens to write the body of the response."""
 
-        def open(self, mode: Literal["wb"], /) -> AbstractContextManager[Writable]:
+        def open(self, mode: Literal["wb"], /) -> AbstractContextManager[SupportsWrite[bytes]]:
             """Open for writing, and discard what a previous try wrote."""
 
 
@@ -96,7 +91,9 @@ def file_limit(size: int | None = None) -> Limit:
     return Limit("file", size, 60.0 + size / SLOWEST_AVERAGE, encoding="identity")
 
 
-def read_body(response: Response, limit: Limit, watch: Watch, host: str, into: Writable | None) -> None:
+def read_body(
+    response: Response, limit: Limit, watch: Watch, host: str, into: SupportsWrite[bytes] | None
+) -> None:
     """Read the body of a response into `response.content`, or that of a response with status 200 into a file.
 
     Raises:

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
+    from _typeshed import SupportsWrite
     from requests import PreparedRequest, Response
 
-    from relnox.system.network.bodies import Limit, Writable
+    from relnox.system.network.bodies import Limit
 
     Auth: TypeAlias = Callable[[PreparedRequest], PreparedRequest]
     """A function that adds credentials to a request."""
@@ -50,7 +51,7 @@ def send_once(  # noqa: PLR0913 - a request
     auth: Auth | None = None,
     confidential: bool = False,
     read_timeout: float = READ_TIMEOUT,
-    into: Writable | None = None,
+    into: SupportsWrite[bytes] | None = None,
     limit: Limit = DOCUMENT,
 ) -> Response:
     """Send a request without retries and without following redirects.
