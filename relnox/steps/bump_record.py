@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from relnox.core import serialization
 from relnox.core.bump import editing
 from relnox.core.planning import fixes
-from relnox.core.records import Record
+from relnox.core.records import Record, replace
 from relnox.errors import Failed
 from relnox.steps.edit_files import EditDevelopmentFiles, EditFiles
 from relnox.steps.git import Commit, CommitDevelopment, CreateTags, Push, UndoBump
@@ -25,7 +25,7 @@ from relnox.steps.hooks import RunHook
 from relnox.system import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from relnox.core.bump.changes import Edit, NewTag
@@ -69,6 +69,29 @@ class Pending(Record, kw_only=True):
             if own.key == step.key:
                 return edits
         return ()
+
+    @property
+    def all_edits(self) -> tuple[Edit, ...]:
+        """The edits of each step, also those that undo a bump."""
+        return tuple(edit for step in self.steps if isinstance(step, EditFiles | UndoBump) for edit in step.edits)
+
+    def amended(self, commit: Commit, contents: Mapping[str, bytes]) -> Pending:
+        """Return the record with other contents of files than were planned for a commit."""
+        steps: list[RecordedStep] = []
+        own_edits = self.edits_of(commit)
+        is_committed = False
+        for step in self.steps:
+            is_committed = is_committed or step.key == commit.key
+            if isinstance(step, EditFiles):
+                side = "after" if step.edits == own_edits else "before" if is_committed else None
+                edits = (
+                    replace(edit, **{side: contents[edit.file]}) if side and edit.file in contents else edit
+                    for edit in step.edits
+                )
+                steps.append(replace(step, edits=tuple(edits)))
+            else:
+                steps.append(step)
+        return replace(self, steps=tuple(steps))
 
     @property
     def commits(self) -> tuple[Commit, ...]:

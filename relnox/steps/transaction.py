@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import Status
-from relnox.core.records import replace
 from relnox.errors import ExitCode
 from relnox.steps.run import RunExtension
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from relnox.core.bump.changes import Edit
     from relnox.core.planning.events import Outcome, StepFinished
-    from relnox.steps.bump_record import RecordedStep
     from relnox.steps.edit_files import EditFiles
     from relnox.steps.git import Commit
     from relnox.steps.run import Run
@@ -82,23 +80,8 @@ class Transaction(RunExtension):
         if self.pending is None:
             return
         from relnox.steps import bump_record
-        from relnox.steps.edit_files import EditFiles
 
-        steps: list[RecordedStep] = []
-        own_edits = self.pending.edits_of(commit)
-        is_committed = False
-        for step in self.pending.steps:
-            is_committed = is_committed or step.key == commit.key
-            if isinstance(step, EditFiles):
-                side = "after" if step.edits == own_edits else "before" if is_committed else None
-                amended = (
-                    replace(edit, **{side: contents[edit.file]}) if side and edit.file in contents else edit
-                    for edit in step.edits
-                )
-                steps.append(replace(step, edits=tuple(amended)))
-            else:
-                steps.append(step)
-        self.pending = replace(self.pending, steps=tuple(steps))
+        self.pending = self.pending.amended(commit, contents)
         bump_record.write_pending(self._run.private, self.pending)
 
     def sync_to_disk(self) -> None:
@@ -108,16 +91,8 @@ class Transaction(RunExtension):
         """
         if self.pending is not None and not self._durable:
             from relnox.source import file_edits
-            from relnox.steps.edit_files import EditFiles
-            from relnox.steps.git import UndoBump
 
-            changed = [
-                edit
-                for step in self.pending.steps
-                if isinstance(step, EditFiles | UndoBump)
-                for edit in step.edits
-            ]
-            file_edits.sync_edits(self._run.root, changed, self._run.private)
+            file_edits.sync_edits(self._run.root, self.pending.all_edits, self._run.private)
             self._durable = True
 
     def after_steps(self, results: Sequence[StepFinished]) -> None:
