@@ -111,7 +111,7 @@ class Workspace:
             if name in options:
                 raise Blocked("option-unknown", f"{name} is not an option of the Python API", fix=fix)
         scope = run_scope.RunScope()
-        with run_scope.entered(scope), ExitStack() as stack:
+        with run_scope.enter_scope(scope), ExitStack() as stack:
             reporter = _Events()
             project = stack.enter_context(open_project(self.root))
             name = importing.find_task(task, COMMANDS).name
@@ -198,7 +198,7 @@ class TaskPlan:
             )
         self._reporter.on_event = on_event
         self._reporter.is_over = True
-        with run_scope.entered(self._scope), self._stack:
+        with run_scope.enter_scope(self._scope), self._stack:
             if self._is_dry:
                 exit_code = blockers.combine_problems(self.value).exit_code if self.problems else ExitCode.DONE
                 return not_run(self.value, exit_code)

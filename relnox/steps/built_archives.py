@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relnox.building.findings import Finding
     from relnox.steps.action import Action
     from relnox.steps.build import Build
-    from relnox.steps.export_commit import Source
+    from relnox.steps.export_commit import BuildSource
     from relnox.steps.run import Run
 
 _WRITABLE_BY_OTHERS = 0o022
@@ -133,7 +133,7 @@ def _to_distribution(archive: Archive) -> Distribution:
     )
 
 
-def _read_ignore_files_of_parent_folders(folder: str, source: Source) -> Iterator[tuple[str, bytes]]:
+def _read_ignore_files_of_parent_folders(folder: str, source: BuildSource) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the files that backends copy from parent folders, the nearest folder first."""
     if source.export is None:
         return
@@ -155,7 +155,7 @@ def _generated_files(step: Build, run: Run) -> frozenset[str]:
     )
 
 
-def _tracked_files(folder: str, source: Source) -> frozenset[str] | None:
+def _tracked_files(folder: str, source: BuildSource) -> frozenset[str] | None:
     """Return the paths of the tracked files in a folder, relative to it, or None if no commit is built."""
     if source.tracked is None:
         return None

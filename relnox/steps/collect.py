@@ -57,7 +57,7 @@ class Collect(Step, kw_only=True):
 
 class CollectAction(Action[Collect]):
     def check(self) -> str | None:
-        return None if self._missing_files() else f"{self.step.output} has all {self._describe_files}"
+        return None if self._missing_files() else f"{self.step.output} has all {self._summary}"
 
     def apply(self) -> None:
         output = self.run.root / self.step.output
@@ -80,10 +80,10 @@ class CollectAction(Action[Collect]):
                 f"{self.step.output}/{missing[0][1]} changed after it was copied",
                 fix="stop other programs that write into that folder, then rerun the command",
             )
-        return f"{self._describe_files} with the hashes of the jobs' manifests"
+        return f"{self._summary} with the hashes of the jobs' manifests"
 
     @property
-    def _describe_files(self) -> str:
+    def _summary(self) -> str:
         signed = len(self.step.attestations)
         return counted(len(self.step.files), "file") + (f" and {counted(signed, 'attestation')}" if signed else "")
 

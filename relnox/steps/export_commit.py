@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relnox.steps.run import Run
 
 
-class Source(Record, kw_only=True):
+class BuildSource(Record, kw_only=True):
     """The source of a build: an exported commit, or the working tree.
 
     Attributes:
@@ -55,9 +55,9 @@ def generated_files(run: Run, package: str | None = None) -> dict[str, str | Non
     }
 
 
-def source_to_build(run: Run) -> Source:
+def source_to_build(run: Run) -> BuildSource:
     """Return the source that a run builds: the exported commit with generated files, or the working tree."""
-    source = run.result(Source) or Source(folder=run.root)
+    source = run.result(BuildSource) or BuildSource(folder=run.root)
     generated = generated_files(run)
     if source.tracked is None or not generated:
         return source
@@ -104,9 +104,9 @@ class ExportAction(Action[Export]):
 
         git, export = self.run.checkout, self.run.scratch / "source"
         commit_exports.remove_leftover_export(git)
-        self.run.at_end(commit_exports.remove_export, git, export)
+        self.run.call_at_end(commit_exports.remove_export, git, export)
         folder = commit_exports.export_commit(git, self.step.commit, export)
-        self.result = Source(
+        self.result = BuildSource(
             folder=folder, commit=self.step.commit, export=export, tracked=Git(folder).tracked_files()
         )
 

@@ -157,7 +157,7 @@ class Run:
         for service in tuple(self._services.values()):
             service.close()
 
-    def at_end(self, callback: Callable[..., object], *arguments: object) -> None:
+    def call_at_end(self, callback: Callable[..., object], *arguments: object) -> None:
         """Call a function when the run ends."""
         self._cleanup.callback(callback, *arguments)
 

@@ -55,7 +55,7 @@ class Transaction(RunExtension):
             return
         if self._run.git is not None:
             self._run.git.open_object_reader()
-            self._run.at_end(self._run.git.close_object_reader)
+            self._run.call_at_end(self._run.git.close_object_reader)
         from relnox.source.git import recovery
         from relnox.steps import bump_record
 

@@ -37,7 +37,7 @@ def current_scope() -> RunScope:
 
 
 @contextmanager
-def entered(scope: RunScope) -> Iterator[None]:
+def enter_scope(scope: RunScope) -> Iterator[None]:
     """Let this thread, and threads that it starts with `threads`, work for a run until the end of the block."""
     token = _scope.set(scope)
     try:

@@ -199,7 +199,7 @@ def test_the_requests_and_programs_of_another_run_go_on() -> None:
     ended: list[str] = []
 
     def rest() -> None:
-        with run_scope.entered(other):
+        with run_scope.enter_scope(other):
             Deadline().wait(0.6, "nothing to do")
             ended.append("pause")
             ended.append(process.run(["sleep", "0.6"], cwd=Path()).output or "program")
@@ -217,7 +217,7 @@ def test_the_requests_and_programs_of_another_run_go_on() -> None:
 def test_threads_of_a_run_have_its_scope() -> None:
     scope = run_scope.RunScope()
     scopes: list[run_scope.RunScope] = []
-    with run_scope.entered(scope), threads.ThreadPool(1) as pool:
+    with run_scope.enter_scope(scope), threads.ThreadPool(1) as pool:
         pool.submit(lambda: scopes.append(current_scope())).result()
         list(pool.map(lambda _: scopes.append(current_scope()), [1]))
         background = threads.new_thread(lambda: scopes.append(current_scope()), "background")
