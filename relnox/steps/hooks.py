@@ -21,7 +21,7 @@ from relnox.steps.transaction import Transaction
 from relnox.system import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from relnox.core.bump.changes import NewTag
@@ -92,8 +92,8 @@ class RunHookAction(Action[RunHook]):
     run_extension = Transaction  # which has no effect unless a bump is recorded
 
     detail = "done"
-    before: dict[str, str | None]
-    repositories: frozenset[str]
+    before: Mapping[str, str | None] = {}
+    repositories: frozenset[str] = frozenset()
 
     def check(self) -> str | None:
         if self.step.skip is not None:
