@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.publish import hook_steps, inspection, ordering, preflight
+from relnox.commands.publish import inspection, planning
 from relnox.commands.publish.options import PublishingOptions
 from relnox.commands.shared import hooks, release_versions, verification
 from relnox.commands.shared.manifests import read_public_part
@@ -19,7 +19,7 @@ from relnox.core.settings.options import option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.commands.publish.snapshot import Snapshot as PublishingSnapshot
+    from relnox.commands.publish.inspection import Snapshot as PublishingSnapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
     from relnox.core.settings.task_settings import VerifyConfig
@@ -90,44 +90,27 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to upload the files, and then to verify the release by installing it from the index."""
-    publishing = snapshot.publishing
-    uploads = tuple(ordering.publish_steps(publishing, options.dist, options.compare_limit))
-    planned = [*hook_steps.add_publish_hooks(uploads, publishing, "publish-test", options.dist)]
+    inspected, manifest = snapshot.publishing, snapshot.publishing.state.manifest
+    publishing = planning.publishing_plan("publish-test", inspected, options)
+    planned = publishing.steps
     if options.verify:
         keys = {step.key for step in planned}
         planned_checks = verification.verification_steps(
-            publishing.manifest,
-            snapshot.verify,
-            index=options.index,
-            deadline=_VERIFY_TIMEOUT,
-            installer=options.installer,
+            manifest, snapshot.verify, index=options.index, deadline=_VERIFY_TIMEOUT, installer=options.installer
         )
         # The steps of publishing wait for the index already.
         checks = [step for step in planned_checks if step.key not in keys]
-        planned += [
-            *checks,
-            *hooks.plan_after_verify_hooks(
-                publishing.hooks,
-                "publish-test",
-                publishing.manifest,
-                rehearsal=True,
-                index=options.index,
-                folder=options.dist,
-                needs=after(*checks),
-            ),
-        ]
+        after_verify = hooks.plan_after_verify_hooks(
+            inspected.hooks,
+            "publish-test",
+            manifest,
+            rehearsal=True,
+            index=options.index,
+            folder=options.dist,
+            needs=after(*checks),
+        )
+        planned = (*planned, *checks, *after_verify)
     if options.clear:
-        clear = steps.ClearIndex(index=options.index, files=publishing.manifest.distributions)
-        planned = [clear, *(replace(step, needs=after(clear) + step.needs) for step in planned)]
-    return core.plan.Plan(
-        task="publish-test",
-        steps=tuple(planned),
-        notes=tuple(preflight.notes(publishing, options.index, allow_mismatch=options.allow_mismatch)),
-        problems=preflight.problems(
-            publishing, options.index, options.dist, allow_mismatch=options.allow_mismatch
-        ),
-        continue_on_error=True,
-        skipped=publishing.skip_reason,
-        public=preflight.public(publishing, allow_mismatch=options.allow_mismatch),
-        resumes=bool(publishing.public),
-    )
+        clear = steps.ClearIndex(index=options.index, files=manifest.distributions)
+        planned = (clear, *(replace(step, needs=after(clear) + step.needs) for step in planned))
+    return replace(publishing, steps=planned)

@@ -251,16 +251,16 @@ def test_without_the_extra_required_is_refused_with_the_command_that_helps(
 
 def test_public_indexes_accept_attestations_only_with_trusted_publishing(tmp_path: Path, job: Services) -> None:
     # Said before an upload, which the index would refuse.
-    from relnox.commands.publish import attesting
+    from relnox.commands.publish import Options, attesting
+    from relnox.commands.publish.index_state import IndexState
     from relnox.commands.shared.opening import open_project
 
     built = release(tmp_path / "work", [Package("core")])
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEST_PYPI_TOKEN", "a-token-of-mine")
         with open_project(tmp_path / "work") as project:
-            found = attesting.plan_attestations(
-                "required", "testpypi", built.distributions, {}, project=project, folder=tmp_path / "work" / "dist"
-            )
+            index = IndexState("testpypi", built, {}, (), built.distributions)
+            found = attesting.plan_attestations(Options(attestations="required"), index, project)
     (problem,) = found.problems
     assert (
         "testpypi accepts attestations only with Trusted Publishing, not with TEST_PYPI_TOKEN" in problem.message

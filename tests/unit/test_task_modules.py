@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from relnox.commands.auto_tag.observation import Snapshot as AutoTag
     from relnox.commands.build_all.snapshot import Snapshot as Build
     from relnox.commands.bump.snapshot import Snapshot as Bump
-    from relnox.commands.publish.snapshot import Snapshot as Publish
+    from relnox.commands.publish.inspection import Snapshot as Publish
 
     BUMP: TaskModule[bump.Options, Bump] = bump
     AUTO_TAG: TaskModule[auto_tag.Options, AutoTag] = auto_tag

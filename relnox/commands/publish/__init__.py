@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox import core
-from relnox.commands.publish import hook_steps, inspection, ordering, preflight
+from relnox.commands.publish import inspection, planning, preflight
 from relnox.commands.publish.options import PublishingOptions
 from relnox.commands.shared import release_versions
 from relnox.commands.shared.manifests import read_public_part
+from relnox.core.records import replace
 from relnox.core.settings.options import option
 
 if TYPE_CHECKING:
-    from relnox.commands.publish.snapshot import Snapshot
+    from packaging.version import Version
+
+    from relnox.commands.publish.inspection import Snapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
 
@@ -42,26 +44,14 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to upload the files that the index lacks, in dependency order, and to verify them there."""
-    index = snapshot.target
-    uploads = tuple(ordering.publish_steps(snapshot, options.dist, options.compare_limit))
+    publishing = planning.publishing_plan("publish", snapshot, options)
     consent = None
-    if snapshot.missing and snapshot.production and not options.yes and snapshot.skip_reason is None:
-        releases = ", ".join(f"{name} {snapshot.manifest.version(name)}" for name in snapshot.manifest.packages)
-        consent = f"Publish {releases} to {index} ({snapshot.host})? Files cannot be replaced later."
-    return core.plan.Plan(
-        task="publish",
-        steps=hook_steps.add_publish_hooks(uploads, snapshot, "publish", options.dist),
-        notes=tuple(preflight.notes(snapshot, index, allow_mismatch=options.allow_mismatch)),
-        problems=(
-            *preflight.problems(snapshot, index, options.dist, allow_mismatch=options.allow_mismatch),
-            *preflight.development_problems(snapshot, allowed=options.allow_dev),
-        ),
-        consent=consent,
-        continue_on_error=True,
-        skipped=snapshot.skip_reason,
-        public=preflight.public(snapshot, allow_mismatch=options.allow_mismatch),
-        resumes=bool(snapshot.public),
-    )
+    index = snapshot.state
+    if index.missing and snapshot.production and not options.yes and publishing.skipped is None:
+        releases = ", ".join(f"{name} {index.manifest.version(name)}" for name in index.manifest.packages)
+        consent = f"Publish {releases} to {index.name} ({snapshot.host})? Files cannot be replaced later."
+    development = preflight.development_problems(snapshot, allowed=options.allow_dev)
+    return replace(publishing, problems=(*publishing.problems, *development), consent=consent)
 
 
 def _index_for_tags(options: Options, project: Project) -> str:
@@ -76,21 +66,13 @@ def _index_for_tags(options: Options, project: Project) -> str:
     if release_tag is not None and all(
         release_tag.versions.get(name) == manifest.version(name) for name in manifest.packages
     ):
-        tagged = {name: (release_tag.name, manifest.version(name)) for name in manifest.packages}
-        return targets.select_by_tags(project.config, tagged)
+        return targets.select_by_tags(
+            project.config, {name: (release_tag.name, manifest.version(name)) for name in manifest.packages}
+        )
     tags = project.state.tags if project.state is not None else {}
-    tags_at_commit = sorted(name for name, commit in tags.items() if commit == manifest.commit)
-    return targets.select_by_tags(
-        project.config,
-        {
-            name: next(
-                (
-                    (tag, version)
-                    for tag, version in project.tag_formats[name].matching_tags(tags_at_commit)
-                    if version == manifest.version(name)
-                ),
-                None,
-            )
-            for name in manifest.packages
-        },
-    )
+    here = sorted(name for name, commit in tags.items() if commit == manifest.commit)
+    tagged: dict[str, tuple[str, Version] | None] = {}
+    for name in manifest.packages:
+        matching = project.tag_formats[name].matching_tags(here)
+        tagged[name] = next((pair for pair in matching if pair[1] == manifest.version(name)), None)
+    return targets.select_by_tags(project.config, tagged)

@@ -10,9 +10,11 @@ from relnox.core.records import replace
 from relnox.steps import attest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from relnox.commands.publish.index_state import IndexState
+    from relnox.commands.publish.options import PublishingOptions
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution
@@ -51,12 +53,7 @@ class AttestationPlan(NamedTuple):
             yield f"already public WITHOUT attestations, which cannot be added: {', '.join(self.public)}"
 
     def sign_step(self, index: str, folder: str) -> steps.Attest | None:
-        """Return the step that signs the files, or None if no files are to be signed.
-
-        Args:
-            index: The name of the index.
-            folder: The folder with the files.
-        """
+        """Return the step that signs the files in a folder, or None if no files are to be signed."""
         if not self.files or self.policy == "off":
             return None
         return steps.Attest(
@@ -91,65 +88,50 @@ class AttestationPlan(NamedTuple):
 NO_ATTESTATIONS = AttestationPlan()
 
 
-def plan_attestations(  # noqa: PLR0913 - parameters of the decision
-    choice: str,
-    index: str,
-    missing: Sequence[Distribution],
-    public: Mapping[str, Iterable[str]],
-    *,
-    project: Project,
-    folder: Path,
-) -> AttestationPlan:
+def plan_attestations(options: PublishingOptions, index: IndexState, project: Project) -> AttestationPlan:
     """Decide how this run handles attestations for an index.
-
-    Args:
-        choice: The value of the option `--attestations`.
-        index: The name of the index.
-        missing: The files of the manifest that are not public yet.
-        public: Maps each package to the names of its files that are public.
-        project: The project.
-        folder: The folder with the files.
 
     Raises:
         Blocked: The job has an identity that indexes reject.
         TransientError: The CI provider does not respond.
     """
+    choice, missing = options.attestations, index.missing
     if choice == "off" or (choice == "auto" and not missing):
         return AttestationPlan(reason="--attestations off" if missing else "")
-    if (obstacle := _find_obstacle(choice, index, missing, project)) is not None:
+    if (obstacle := _find_obstacle(choice, index, project)) is not None:
         return _without_attestations(choice, obstacle)
-    signer = _find_signer(index, missing, project, folder) if missing else None
+    signer = _find_signer(index, project, project.root / options.dist) if missing else None
     if isinstance(signer, core.plan.Problem):
         return _without_attestations(choice, signer)
     policy: AttestationPolicy = "best-effort" if choice == "best-effort" else "required"
     reason = "relnox[attest] is installed, and the job has an identity" if choice == "auto" else ""
     without = tuple(
         name
-        for package, names in public.items()
+        for package, names in index.hashes.items()
         for name in names
-        if _lacks_provenance(project, index, package, name)
+        if (file := project.indexes.cached_listing(index.name, package).get(name)) is not None
+        and file.provenance is None
     )
-    is_required = bool(without) and policy == "required"
-    problems = (
-        (core.plan.Problem.from_error(attest.missing_provenance_error(index, without)),) if is_required else ()
-    )
-    return AttestationPlan(policy, reason, signer, problems, without, tuple(missing))
+    problems: tuple[Problem, ...] = ()
+    if without and policy == "required":
+        problems = (core.plan.Problem.from_error(attest.missing_provenance_error(index.name, without)),)
+    return AttestationPlan(policy, reason, signer, problems, without, missing)
 
 
-def _find_obstacle(choice: str, index: str, missing: Sequence[Distribution], project: Project) -> Problem | None:
+def _find_obstacle(choice: str, index: IndexState, project: Project) -> Problem | None:
     """Return a problem if the credentials or a missing extra of relnox prevent attestations, otherwise None."""
     from relnox.indexes import attestations, targets
 
-    if missing and not (credentials := project.indexes.credentials(index)).uses_oidc:
+    if index.missing and not (credentials := project.indexes.credentials(index.name)).uses_oidc:
         if choice == "auto":
             message = "uploads do not use Trusted Publishing"
             return core.plan.Problem(code="attestations-need-trusted-publishing", message=message, fix="")
-        if index in (targets.PRODUCTION, targets.TEST):
-            message = f"{index} accepts attestations only with Trusted Publishing, not with {credentials.origin}"
+        if index.name in (targets.PRODUCTION, targets.TEST):
             return core.plan.Problem(
                 code="attestations-need-trusted-publishing",
-                message=message,
-                fix=f"set up Trusted Publishing for the project on {index}, and remove the token",
+                message=f"{index.name} accepts attestations only with Trusted Publishing, not with "
+                f"{credentials.origin}",
+                fix=f"set up Trusted Publishing for the project on {index.name}, and remove the token",
             )
     if not attestations.is_installed():
         return core.plan.Problem(
@@ -160,13 +142,11 @@ def _find_obstacle(choice: str, index: str, missing: Sequence[Distribution], pro
     return None
 
 
-def _find_signer(
-    index: str, missing: Sequence[Distribution], project: Project, folder: Path
-) -> Publisher | Problem | None:
+def _find_signer(index: IndexState, project: Project, folder: Path) -> Publisher | Problem | None:
     """Return who signs the files, or the problem that prevents it; None if all files are already signed."""
-    identity = project.indexes.identity(index)
+    identity = project.indexes.identity(index.name)
     if isinstance(identity, str):
-        if all(attest.has_valid_attestation(folder, file, None) for file in missing):
+        if all(attest.has_valid_attestation(folder, file, None) for file in index.missing):
             return None
         return core.plan.Problem(
             code="identity-missing",
@@ -187,9 +167,3 @@ def _without_attestations(choice: str, obstacle: Problem) -> AttestationPlan:
         return AttestationPlan("required", problems=(obstacle,))
     emphasis = "publishing WITHOUT attestations: " if choice == "best-effort" else ""
     return AttestationPlan("off", emphasis + ": ".join(filter(None, [obstacle.message, obstacle.fix])))
-
-
-def _lacks_provenance(project: Project, index: str, package: str, name: str) -> bool:
-    """Return whether an index lists a file without provenance."""
-    file = project.indexes.cached_listing(index, package).get(name)
-    return file is not None and file.provenance is None

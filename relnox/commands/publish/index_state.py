@@ -38,13 +38,7 @@ class IndexState(NamedTuple):
 
 
 def read_index(index: str, manifest: Manifest, project: Project, *, will_be_cleared: bool = False) -> IndexState:
-    """Read which files of a release an index has.
-
-    Args:
-        index: The name of the index.
-        manifest: The manifest of the release.
-        project: The project.
-        will_be_cleared: Whether the plan empties the index first, so that its present files are ignored.
+    """Read which files of a release an index has; ignore them if the plan empties the index first.
 
     Raises:
         RelnoxError: The index cannot be read. The exit code does not say that nothing is public, since the index
@@ -63,13 +57,9 @@ def read_index(index: str, manifest: Manifest, project: Project, *, will_be_clea
         raise
     if will_be_cleared:
         hashes = {name: {} for name in hashes}
-    return IndexState(
-        name=index,
-        manifest=manifest,
-        hashes=hashes,
-        public=tuple(file.filename for file in files if hashes[file.package].get(file.filename) == file.sha256),
-        missing=tuple(file for file in files if file.filename not in hashes[file.package]),
-    )
+    public = tuple(file.filename for file in files if hashes[file.package].get(file.filename) == file.sha256)
+    missing = tuple(file for file in files if file.filename not in hashes[file.package])
+    return IndexState(index, manifest, hashes, public, missing)
 
 
 def listing_warnings(state: IndexState, project: Project) -> Iterator[str]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands.publish import attesting, index_state, locking, requirement_checks
-from relnox.commands.publish.snapshot import Snapshot
 from relnox.commands.shared import archive_checks, consistency, hooks, release_versions
 from relnox.commands.shared.manifests import read_public_part
 from relnox.errors import Blocked, ExitCode, RelnoxError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
+
+    from packaging.version import Version
 
     from relnox.building.checks import Finding
     from relnox.commands.publish.attesting import AttestationPlan
@@ -25,6 +26,66 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.core.settings.config import Config
+    from relnox.indexes.listings import Listing
+
+
+class CredentialSearch(NamedTuple):
+    """What the search for the credentials of an index found, without their values.
+
+    Attributes:
+        origin: Where the credentials were found, or the problem if there are none; empty if nothing is uploaded.
+        uses_oidc: Whether the index issues a token for each project (Trusted Publishing).
+        skip_reason: Why nothing is published, if the settings allow that for missing credentials; otherwise None.
+        warnings: The places that were searched, if nothing is published.
+    """
+
+    origin: str | Problem = ""
+    uses_oidc: bool = False
+    skip_reason: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Snapshot(NamedTuple):
+    """What publishing is planned from: the release, the state of the index, and the credentials.
+
+    Attributes:
+        now: The present time, with a time zone.
+        state: The index, the manifest without private packages, and its files on the index.
+        private: The names of private packages in the manifest, which are not published.
+        local_hashes: Maps the name of each file of the manifest that exists on disk to its SHA-256.
+        host: The host name of the index; empty for the embedded index.
+        production: Whether the index is a production index.
+        allows_dev: Whether `[tool.relnox.targets]` selects this index for development versions.
+        credentials: The credentials for the index.
+        violations: The errors found in the archives, by the rules of the index.
+        first_uploads: Maps each package to the upload time of the first file of the version to publish; empty
+            unless the index is a production index.
+        frozen_projects: Maps each archived or quarantined project with files to upload to its listing (PEP 792).
+        unowned_projects: Maps each project that may belong to another account to its versions on the index.
+        warnings: Warnings about versions, settings, credentials, requirements and listings.
+        attestations: How attestations are handled.
+        mismatches: Contradictions between the tag, the inputs, the versions, the commit and the manifest.
+        unavailable: A problem for each requirement that users could not install.
+        hooks: The project's hooks.
+    """
+
+    now: datetime
+    state: IndexState
+    private: tuple[str, ...]
+    local_hashes: Mapping[str, str]
+    host: str
+    production: bool
+    allows_dev: bool
+    credentials: CredentialSearch
+    violations: tuple[Finding, ...]
+    first_uploads: Mapping[str, datetime]
+    frozen_projects: Mapping[str, Listing]
+    unowned_projects: Mapping[str, tuple[Version, ...]]
+    warnings: tuple[str, ...]
+    attestations: AttestationPlan
+    mismatches: tuple[Problem, ...]
+    unavailable: Sequence[Problem]
+    hooks: Hooks
 
 
 def read_snapshot(
@@ -58,23 +119,16 @@ def read_snapshot(
     if index != EMBEDDED and not options.dry_run:
         locking.lock_projects(target.upload_url, index, manifest.packages, project)
     state = index_state.read_index(index, manifest, project, will_be_cleared=will_be_cleared)
-    with _add_public_files(state):
-        return _read_snapshot(state, private, options, project, project_hooks, pypi_rules=pypi_rules)
-
-
-@contextmanager
-def _add_public_files(state: IndexState) -> Iterator[None]:
-    """Add the names of files that are already public to errors raised in the context."""
     try:
-        yield
+        return _inspect(state, private, options, project, project_hooks, pypi_rules=pypi_rules)
     except RelnoxError as error:
-        names = [file.filename for file in state.manifest.distributions]
-        core.publication.add_public_files(error, state.name, names, state.public)
+        names = [file.filename for file in manifest.distributions]
+        core.publication.add_public_files(error, index, names, state.public)
         raise
 
 
-def _read_snapshot(  # noqa: PLR0913 - what a snapshot is made from
-    state: IndexState,
+def _inspect(  # noqa: PLR0913 - what a snapshot is made from
+    index: IndexState,
     private: tuple[str, ...],
     options: PublishingOptions,
     project: Project,
@@ -82,65 +136,56 @@ def _read_snapshot(  # noqa: PLR0913 - what a snapshot is made from
     *,
     pypi_rules: bool,
 ) -> Snapshot:
-    """Return the snapshot: check the files and their requirements, find credentials, and decide on attestations.
-
-    Args:
-        state: The release and its files on the index.
-        private: The names of packages that are not published.
-        options: The options of the task.
-        project: The project.
-        project_hooks: The project's hooks.
-        pypi_rules: Whether to enforce the rules of PyPI, including on files that the index already has.
-    """
+    """Check the files and their requirements, find credentials, and decide on attestations."""
     from relnox.indexes.targets import EMBEDDED, TEST
     from relnox.system import network
 
-    index, manifest, missing = state.name, state.manifest, state.missing
-    is_embedded, production = index == EMBEDDED, project.indexes.is_production(index)
+    name, manifest, missing = index.name, index.manifest, index.missing
+    is_embedded, production = name == EMBEDDED, project.indexes.is_production(name)
     folder = project.root / options.dist
     checked_files = manifest.distributions if pypi_rules else missing
     local_hashes = _local_hashes(folder, manifest)
     built = {file.filename: file.sha256 for file in manifest.distributions}
     unchanged = {name: folder / name for name, sha256 in local_hashes.items() if sha256 == built[name]}
-    public = production or pypi_rules or index == TEST
+    public = production or pypi_rules or name == TEST
     violations = tuple(_find_archive_errors(checked_files, manifest, unchanged, project.config, public=public))
-    requirements = requirement_checks.NOT_CHECKED
+    unavailable: Sequence[Problem] = ()
+    requirement_warnings: Sequence[str] = ()
     if options.check_requirements and missing and not is_embedded:  # the embedded index must need no network
-        invalid_files = {violation.file for violation in violations}
-        requirements = requirement_checks.check_requirements(state, project, folder, invalid_files=invalid_files)
-    credentials = _find_credentials(state, project) if missing else _NO_CREDENTIALS
+        unavailable, requirement_warnings = requirement_checks.check_requirements(
+            index, project, folder, invalid_files={violation.file for violation in violations}
+        )
+    credentials = _find_credentials(index, project) if missing else CredentialSearch()
+    can_upload = isinstance(credentials.origin, str) and credentials.skip_reason is None
     versions = release_versions.read_versions(options, project, manifest.packages, manifest)
     mismatches = consistency.check_manifest(manifest, options.dist, project, versions.tag, production=production)
+    packages = [package for package in project.workspace.packages if package.name in manifest.packages]
     return Snapshot(
         now=network.deadlines.CLOCK.today(),
-        target=index,
-        manifest=manifest,
+        state=index,
         private=private,
-        index_hashes=state.hashes,
-        public=state.public,
-        missing=missing,
         local_hashes=local_hashes,
-        host="" if is_embedded else project.indexes.target(index).host,
+        host="" if is_embedded else project.indexes.target(name).host,
         production=production,
-        allows_dev=project.config.targets.get("dev") == index,
-        credentials=credentials.origin,
-        uses_oidc=credentials.uses_oidc,
+        allows_dev=project.config.targets.get("dev") == name,
+        credentials=credentials,
         violations=violations,
-        first_uploads=dict(index_state.first_uploads(state, project)) if production else {},
-        frozen_projects=dict(index_state.frozen_projects(state, project)),
-        unowned_projects={} if is_embedded else dict(index_state.unowned_projects(state, project)),
+        first_uploads=dict(index_state.first_uploads(index, project)) if production else {},
+        frozen_projects=dict(index_state.frozen_projects(index, project)),
+        unowned_projects={} if is_embedded else dict(index_state.unowned_projects(index, project)),
         warnings=(
             *versions.notes,
-            *project.indexes.warnings(index),
-            *index_state.listing_warnings(state, project),
-            *_unbounded_siblings(manifest, project),
-            *requirements.warnings,
+            *project.indexes.warnings(name),
+            *index_state.listing_warnings(index, project),
+            *core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config),
+            *requirement_warnings,
             *credentials.warnings,
         ),
-        skip_reason=credentials.skip_reason,
-        attestations=_plan_attestations(state, credentials, options, project),
+        attestations=(
+            attesting.plan_attestations(options, index, project) if can_upload else attesting.NO_ATTESTATIONS
+        ),
         mismatches=(*versions.problems, *mismatches),
-        unavailable=requirements.unavailable,
+        unavailable=unavailable,
         hooks=project_hooks,
     )
 
@@ -153,15 +198,7 @@ def _find_archive_errors(
     *,
     public: bool,
 ) -> Iterator[Finding]:
-    """Yield the errors found in archives that exist on disk and have not changed since the build.
-
-    Args:
-        files: The files of the manifest to check.
-        manifest: The manifest.
-        unchanged: Maps the name of each file that exists unchanged to its path.
-        config: The project's settings.
-        public: Whether the rules of a public index apply.
-    """
+    """Yield the errors found in those of the files that are `unchanged` since the build, which has their paths."""
 
     def existing(files: Iterable[Distribution]) -> Iterator[tuple[str, Path]]:
         return ((file.package, unchanged[file.filename]) for file in files if file.filename in unchanged)
@@ -182,64 +219,19 @@ def _local_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
     return {path.name: hash_file(path).sha256 for path in paths if is_file_inside(folder, path)}
 
 
-def _unbounded_siblings(manifest: Manifest, project: Project) -> Iterator[str]:
-    """Return notes on packages of the manifest that require other packages of the project in any version."""
-    packages = [package for package in project.workspace.packages if package.name in manifest.packages]
-    return core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config)
-
-
-class _Credentials(NamedTuple):
-    """The credentials for an index, without their values.
-
-    Attributes:
-        origin: Where the credentials were found, or the problem if there are none; empty if nothing is uploaded.
-        uses_oidc: Whether the index issues a token for each project (Trusted Publishing).
-        skip_reason: Why nothing is published, if the settings allow that for missing credentials; otherwise None.
-        warnings: The places that were searched, if nothing is published.
-    """
-
-    origin: str | Problem = ""
-    uses_oidc: bool = False
-    skip_reason: str | None = None
-    warnings: tuple[str, ...] = ()
-
-
-_NO_CREDENTIALS = _Credentials()
-
-
-def _find_credentials(state: IndexState, project: Project) -> _Credentials:
+def _find_credentials(index: IndexState, project: Project) -> CredentialSearch:
     """Find the credentials for an index; without any, return the problem or the reason to publish nothing."""
     from relnox.indexes.credentials import CredentialsNotFound
 
     try:
-        credentials = project.indexes.credentials(state.name)
-        return _Credentials(credentials.origin, credentials.uses_oidc)
+        credentials = project.indexes.credentials(index.name)
+        return CredentialSearch(credentials.origin, credentials.uses_oidc)
     except Blocked as error:
         may_skip = isinstance(error, CredentialsNotFound) and project.config.on_missing_credentials == "skip"
-        if may_skip and not any(state.hashes.values()):
+        if may_skip and not any(index.hashes.values()):
             first, *reasons = error.message.splitlines()
-            return _Credentials(
+            return CredentialSearch(
                 skip_reason=f"nothing is published ({first.rstrip(':')})",
                 warnings=("\n".join(["credentials were searched for in:", *reasons]),),
             )
-        return _Credentials(core.plan.Problem.from_error(error, ExitCode.PARTLY_PUBLIC if may_skip else None))
-
-
-def _plan_attestations(
-    state: IndexState, credentials: _Credentials, options: PublishingOptions, project: Project
-) -> AttestationPlan:
-    """Decide how this run handles attestations; there are none without credentials."""
-    if isinstance(credentials.origin, core.plan.Problem) or credentials.skip_reason is not None:
-        return attesting.NO_ATTESTATIONS
-    listed_files = {
-        package: [file.filename for file in state.manifest.files_of(package) if file.filename in hashes]
-        for package, hashes in state.hashes.items()
-    }
-    return attesting.plan_attestations(
-        options.attestations,
-        state.name,
-        state.missing,
-        listed_files,
-        project=project,
-        folder=project.root / options.dist,
-    )
+        return CredentialSearch(core.plan.Problem.from_error(error, ExitCode.PARTLY_PUBLIC if may_skip else None))

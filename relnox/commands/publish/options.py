@@ -5,9 +5,6 @@ from __future__ import annotations
 from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.settings.options import option
 
-COMPARE_LIMIT = 64
-"""The default size up to which published files are downloaded and hashed, in MiB."""
-
 
 class PublishingOptions(ReleaseOptions):
     """Options of `publish` and `publish-test`."""
@@ -23,7 +20,7 @@ class PublishingOptions(ReleaseOptions):
         metavar="POLICY",
     )
     compare_limit: int = option(
-        COMPARE_LIMIT,
+        64,
         "Download and hash published files up to this size in MiB; of larger ones compare the length and the last "
         "MiB.",
         metavar="MIB",

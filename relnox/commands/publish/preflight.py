@@ -12,36 +12,27 @@ from relnox.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.publish.snapshot import Snapshot
+    from relnox.commands.publish.inspection import Snapshot
+    from relnox.commands.publish.options import PublishingOptions
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution
 
 _MAX_LISTED = 5
 
 
-def problems(snapshot: Snapshot, index: str, dist: str, *, allow_mismatch: bool = False) -> tuple[Problem, ...]:
-    """Return the problems that block publishing.
-
-    Args:
-        snapshot: The release and the state of the index.
-        index: The name of the index.
-        dist: The folder with the files.
-        allow_mismatch: Whether contradictions between tag, inputs, version, commit and manifest are ignored.
-    """
-    blockers = [] if allow_mismatch else [*snapshot.mismatches]
-    blockers += [
-        problem
-        for file in snapshot.manifest.distributions
-        for problem in (_check_local_file(file, snapshot, dist), _check_index_file(file, snapshot, index))
-        if problem is not None
-    ]
-    blockers += _check_projects(snapshot, index)
+def problems(snapshot: Snapshot, options: PublishingOptions) -> tuple[Problem, ...]:
+    """Return the problems that block publishing, whatever the index is for."""
+    blockers = [] if options.allow_mismatch else [*snapshot.mismatches]
+    for file in snapshot.state.manifest.distributions:
+        blockers += _check_local_file(file, snapshot, options.dist)
+        blockers += _check_index_file(file, snapshot)
+    blockers += _check_projects(snapshot)
     blockers += _check_archives(snapshot)
     blockers += snapshot.unavailable
     if snapshot.production:
-        blockers += _check_upload_window(snapshot, index)
-    if isinstance(snapshot.credentials, core.plan.Problem):
-        blockers.append(snapshot.credentials)
+        blockers += _check_upload_window(snapshot)
+    if isinstance(snapshot.credentials.origin, core.plan.Problem):
+        blockers.append(snapshot.credentials.origin)
     blockers += snapshot.attestations.problems
     return tuple(blockers)
 
@@ -49,55 +40,53 @@ def problems(snapshot: Snapshot, index: str, dist: str, *, allow_mismatch: bool 
 def development_problems(snapshot: Snapshot, *, allowed: bool) -> Iterator[Problem]:
     """Yield a problem if development versions would be published to a production index by accident.
 
-    Args:
-        snapshot: The release and the state of the index.
-        allowed: Whether `--allow-dev` is given; the settings can also allow it by naming this index for `dev`.
+    `--allow-dev` allows them, and so do settings that name this index for `dev`.
     """
-    if versions := _development_versions(snapshot):
-        if allowed or snapshot.allows_dev:
-            return
-        are = "is a development version" if len(versions) == 1 else "are development versions"
-        yield core.plan.Problem(
-            code="development-version",
-            message=f"{core.text.listing(versions)} {are}, and {snapshot.target} is a production index "
-            "(files there cannot be replaced)",
-            fix=f"publish to a test index: {core.fixes.task_command('publish-test')}; to publish anyway: "
-            "--allow-dev, or [tool.relnox.targets] "
-            f'dev = "{snapshot.target}"',
-        )
+    versions = _development_versions(snapshot)
+    if not versions or allowed or snapshot.allows_dev:
+        return
+    are = "is a development version" if len(versions) == 1 else "are development versions"
+    index = snapshot.state.name
+    yield core.plan.Problem(
+        code="development-version",
+        message=f"{core.text.listing(versions)} {are}, and {index} is a production index "
+        "(files there cannot be replaced)",
+        fix=f"publish to a test index: {core.fixes.task_command('publish-test')}; to publish anyway: "
+        f'--allow-dev, or [tool.relnox.targets] dev = "{index}"',
+    )
 
 
 def _development_versions(snapshot: Snapshot) -> list[str]:
     """Return the development versions to be published to a production index, as `NAME VERSION`."""
     if not snapshot.production:
         return []
-    files = (file for file in snapshot.missing if file.version.is_devrelease)
+    files = (file for file in snapshot.state.missing if file.version.is_devrelease)
     return list(dict.fromkeys(f"{file.package} {file.version}" for file in files))
 
 
-def public(snapshot: Snapshot, *, allow_mismatch: bool = False) -> tuple[str, ...]:
+def public(snapshot: Snapshot, options: PublishingOptions) -> tuple[str, ...]:
     """Return the names of files that are already public, which determine the exit code of a blocked run.
 
     None are returned if all files of the manifest are public and it contradicts the checkout, because the manifest
     is then that of an earlier release.
     """
-    is_earlier_release = snapshot.mismatches and not allow_mismatch and not snapshot.missing
-    return () if is_earlier_release else snapshot.public
+    is_earlier_release = snapshot.mismatches and not options.allow_mismatch and not snapshot.state.missing
+    return () if is_earlier_release else snapshot.state.public
 
 
-def _check_local_file(file: Distribution, snapshot: Snapshot, dist: str) -> Problem | None:
-    """Return a problem if a file to upload is missing on disk, or if a file has changed since the build."""
+def _check_local_file(file: Distribution, snapshot: Snapshot, dist: str) -> Iterator[Problem]:
+    """Yield a problem if a file to upload is missing on disk, or if a file has changed since the build."""
     sha256 = snapshot.local_hashes.get(file.filename)
-    if sha256 is None and file.filename in snapshot.index_hashes.get(file.package, {}):
-        return None  # it is public already, and needs no upload
+    if sha256 is None and file.filename in snapshot.state.hashes.get(file.package, {}):
+        return  # it is public already, and needs no upload
     if sha256 is None:
-        return core.plan.Problem(
+        yield core.plan.Problem(
             code="archive-missing",
             message=f"{dist}/{file.filename} is missing, although the manifest lists it",
             fix=f"rebuild: {core.fixes.task_command('build-all')}",
         )
-    if sha256 != file.sha256:
-        return core.plan.Problem(
+    elif sha256 != file.sha256:
+        yield core.plan.Problem(
             code="archive-changed",
             message=(
                 f"{dist}/{file.filename} differs from the file that was built:\n"
@@ -106,21 +95,20 @@ def _check_local_file(file: Distribution, snapshot: Snapshot, dist: str) -> Prob
             fix=f"rebuild: {core.fixes.task_command('build-all')}",
             exit_code=ExitCode.CONFLICT,
         )
-    return None
 
 
-def _check_index_file(file: Distribution, snapshot: Snapshot, index: str) -> Problem | None:
-    """Return a problem if the index has a different file of the same name."""
-    index_hash = snapshot.index_hashes.get(file.package, {}).get(file.filename)
-    if index_hash is None or index_hash == file.sha256:
-        return None
-    from relnox.steps.published_files import different_file_error
+def _check_index_file(file: Distribution, snapshot: Snapshot) -> Iterator[Problem]:
+    """Yield a problem if the index has a different file of the same name."""
+    index_hash = snapshot.state.hashes.get(file.package, {}).get(file.filename, file.sha256)
+    if index_hash != file.sha256:
+        from relnox.steps.published_files import different_file_error
 
-    return core.plan.Problem.from_error(different_file_error(index, file, index_hash))
+        yield core.plan.Problem.from_error(different_file_error(snapshot.state.name, file, index_hash))
 
 
-def _check_projects(snapshot: Snapshot, index: str) -> Iterator[Problem]:
+def _check_projects(snapshot: Snapshot) -> Iterator[Problem]:
     """Yield a problem for each archived or quarantined project, which accepts no files at present (PEP 792)."""
+    index = snapshot.state.name
     for package, listing in snapshot.frozen_projects.items():
         reason = f" ({listing.reason})" if listing.reason else ""
         if listing.status == "archived":
@@ -141,7 +129,7 @@ def _check_archives(snapshot: Snapshot) -> Iterator[Problem]:
     """Yield the errors found in the archives, and a problem if they were built with uncommitted changes."""
     for finding in snapshot.violations:
         yield core.plan.Problem(code=finding.code, message=f"{finding.file}: {finding.message}", fix=finding.fix)
-    if snapshot.manifest.dirty and snapshot.production:
+    if snapshot.state.manifest.dirty and snapshot.production:
         yield core.plan.Problem(
             code="build-dirty",
             message="the files were built from a tree with uncommitted changes",
@@ -149,37 +137,39 @@ def _check_archives(snapshot: Snapshot) -> Iterator[Problem]:
         )
 
 
-def _check_upload_window(snapshot: Snapshot, index: str) -> Iterator[Problem]:
+def _check_upload_window(snapshot: Snapshot) -> Iterator[Problem]:
     """Yield a problem for each release too old to accept more files, as on PyPI since July 2026."""
     from relnox.indexes import upload_fixes
 
-    missing = {file.package: file for file in snapshot.missing if file.package in snapshot.first_uploads}
+    index = snapshot.state
+    missing = {file.package: file for file in index.missing if file.package in snapshot.first_uploads}
     for package, file in missing.items():
         ends = snapshot.first_uploads[package] + upload_fixes.UPLOAD_WINDOW
         if ends < snapshot.now:
             yield core.plan.Problem(
                 code="release-too-old",
-                message=f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
-                f"(its first file is more than {upload_fixes.UPLOAD_WINDOW.days} days old)",
+                message=f"{package} {file.version} is too old for more files on {index.name} "
+                f"since {ends:%Y-%m-%d} (its first file is more than {upload_fixes.UPLOAD_WINDOW.days} days old)",
                 fix=upload_fixes.post_release_hint(file),
                 exit_code=ExitCode.CONFLICT,
             )
 
 
-def notes(snapshot: Snapshot, index: str, *, allow_mismatch: bool = False) -> Iterator[str]:
-    """Yield the notes that are shown before anything is uploaded; see `problems` for the arguments."""
-    if allow_mismatch:
+def notes(snapshot: Snapshot, options: PublishingOptions) -> Iterator[str]:
+    """Yield the notes that are shown before anything is uploaded."""
+    index, credentials = snapshot.state.name, snapshot.credentials
+    if options.allow_mismatch:
         yield from consistency.allowed_notes(snapshot.mismatches)
-    if isinstance(snapshot.credentials, str) and snapshot.credentials:
-        yield f"{core.comparison.CREDENTIALS_NOTE}{index}: {snapshot.credentials}"
-    if snapshot.skip_reason is not None:
-        yield snapshot.skip_reason
+    if isinstance(credentials.origin, str) and credentials.origin:
+        yield f"{core.comparison.CREDENTIALS_NOTE}{index}: {credentials.origin}"
+    if credentials.skip_reason is not None:
+        yield credentials.skip_reason
     if development := _development_versions(snapshot):
         verb = "is a development version" if len(development) == 1 else "are development versions"
         yield f"{core.text.listing(development)} {verb}, published to the production index {index}"
     yield from snapshot.warnings
-    files = snapshot.manifest.distributions
-    if count := len(snapshot.public):
+    files = snapshot.state.manifest.distributions
+    if count := len(snapshot.state.public):
         yield f"skipping {count} of {core.text.counted(len(files), 'file')}: already on {index}"
     for package, versions in snapshot.unowned_projects.items():
         latest = ", ".join(map(str, versions[-_MAX_LISTED:]))

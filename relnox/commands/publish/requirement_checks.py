@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.core.names import normalized
@@ -21,24 +21,9 @@ _MAX_PROJECTS = 500
 """The maximum number of required projects that are checked."""
 
 
-class RequirementCheck(NamedTuple):
-    """The result of checking requirements.
-
-    Attributes:
-        unavailable: A problem for each requirement that users could not install.
-        warnings: Warnings about requirements of extras, and about requirements that could not be checked.
-    """
-
-    unavailable: tuple[Problem, ...]
-    warnings: tuple[str, ...]
-
-
-NOT_CHECKED = RequirementCheck((), ())
-
-
 def check_requirements(
     state: IndexState, project: Project, folder: Path, *, invalid_files: Container[str]
-) -> RequirementCheck:
+) -> tuple[list[Problem], list[str]]:
     """Check that users can install the requirements of the packages to publish.
 
     Packages with files that are already public are not checked, so that their release can be finished.
@@ -48,13 +33,17 @@ def check_requirements(
         project: The project.
         folder: The folder with the archives.
         invalid_files: The names of archives with errors, which are not read.
+
+    Returns:
+        A problem for each requirement that users could not install, and warnings about requirements of extras and
+        about requirements that could not be checked.
     """
     by_project: dict[str, list[RequiredProject]] = {}
     for requirement in _required_projects(state, project, folder, invalid_files):
         by_project.setdefault(requirement.name, []).append(requirement)
     checked = dict(list(by_project.items())[:_MAX_PROJECTS])
     if not checked:
-        return NOT_CHECKED
+        return [], []
     production = project.indexes.is_production(state.name)
     # Do not disclose names of packages of this checkout to an index that they are not published to.
     trusted = {name for name, of_name in checked.items() if not (production and of_name[0].sibling)}
@@ -70,8 +59,7 @@ def check_requirements(
     task, default = ("publish", "pypi") if production else ("publish-test", "testpypi")
     index = "" if state.name == default else f" --index {state.name}"
     command = f"relnox {task}{index}"
-    unavailable = core.availability.unsatisfied_problems(flat, available, released, command)
-    return RequirementCheck(tuple(unavailable), tuple(warnings))
+    return list(core.availability.unsatisfied_problems(flat, available, released, command)), warnings
 
 
 def _required_projects(
@@ -118,9 +106,7 @@ def _required_projects(
 def _requirements(package_archives: Iterable[Archive]) -> Iterator[tuple[str, str, str, bool]]:
     """Yield the requirements of archives whose markers can be true on a Python that the archive supports.
 
-    Yields:
-        The normalized name of the required project, the text of the requirement, its version specifier, and
-        whether only an extra requires it.
+    Each is the project's normalized name, the text, the version specifier, and whether only an extra needs it.
     """
     from packaging.requirements import InvalidRequirement, Requirement
 
