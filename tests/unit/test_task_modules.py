@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from relnox.commands import TaskModule
     from relnox.commands.auto_tag.observation import Snapshot as AutoTag
-    from relnox.commands.build_all.snapshot import Snapshot as Build
+    from relnox.commands.build_all.observation import Snapshot as Build
     from relnox.commands.bump.snapshot import Snapshot as Bump
     from relnox.commands.publish.inspection import Snapshot as Publish
 

@@ -20,7 +20,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.commands.build_all.snapshot import Snapshot
+    from relnox.commands.build_all.observation import Snapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
@@ -92,63 +92,9 @@ class Options(ReleaseOptions):
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the packages, the state of the checkout, the build settings, and the output folder."""
-    from relnox.commands.build_all import preflight, tags
-    from relnox.commands.build_all.build_settings import read_build_settings
-    from relnox.commands.build_all.output_folder import read_output_folder
-    from relnox.commands.build_all.snapshot import Snapshot
-    from relnox.commands.shared import consistency, hooks, release_versions
-    from relnox.source.build_inputs import has_declarative_build, hash_build_inputs
+    from relnox.commands.build_all import observation
 
-    packages = project.select(release_versions.select_tagged(options, project).package)
-    preflight.check_usage(options)
-    if options.shard is not None:
-        packages = core.sharding.select_shard(packages, options.shard)
-    git, state = project.git, project.state
-    commit: str | None = None
-    uncommitted_packages: tuple[str, ...] = ()
-    inputs: dict[str, str] = {}
-    if git is not None and state is not None and state.head is not None and not options.from_tree:
-        commit = state.head
-        object_ids = git.object_ids(commit, [package.pyproject for package in packages])
-        uncommitted_packages = tuple(package.name for package in packages if object_ids[package.pyproject] is None)
-        inputs = hash_build_inputs(project.root, git, commit, packages)
-    names = {core.names.normalized(package.name) for package in project.workspace.packages}
-    output = read_output_folder(project.root / options.output, names)
-    versions = release_versions.read_versions(options, project, tuple(package.name for package in packages))
-    mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
-    settings, settings_notes = read_build_settings(packages, project, options.installer)
-    return Snapshot(
-        packages=packages,
-        needs={package.name: project.workspace.needed_by(package) for package in packages},
-        state=state,
-        commit=commit,
-        uncommitted_packages=uncommitted_packages,
-        inputs=inputs,
-        epoch=project.git.head_time() if project.git is not None else None,
-        existing_files=output.files,
-        removable_files=output.removable,
-        test=project.config.test,
-        commands=project.config.build.commands,
-        metadata_only=frozenset(filter(project.config.is_metadata_only, names)),
-        optional_extensions=frozenset(filter(project.config.has_optional_extensions, names)),
-        tags=dict(tags.commit_tags(packages, project)) if commit is not None else {},
-        settings=settings,
-        wheels=project.config.wheels,
-        warnings=project.workspace.warnings,
-        untagged_packages=tags.untagged_packages(packages, project),
-        declarative=frozenset(
-            package.name for package in packages if has_declarative_build(project.root, package)
-        ),
-        problems=tuple(preflight.project_problems(packages, project, commit)),
-        notes=(
-            *core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config),
-            *versions.notes,
-            *consistency_notes,
-            *settings_notes,
-        ),
-        mismatches=(*versions.problems, *mismatches),
-        hooks=hooks.read_hooks(project),
-    )
+    return observation.observe(options, project)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -157,19 +103,19 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     Raises:
         Blocked: `--test` is given, but no tests are configured, or the job of `--wheels` does not exist.
     """
-    from relnox.commands.build_all import package_steps, platform_wheels, preflight
+    from relnox.commands.build_all import package_steps, preflight
     from relnox.commands.shared import hooks
 
-    if options.test and not snapshot.test.command:
+    if options.test and not snapshot.config.test.command:
         raise Blocked(
             "tests-not-configured",
             "--test needs [tool.relnox.test] command (not set)",
             fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
         )
     if options.matrix is not None:
-        return platform_wheels.plan_matrix(snapshot, options.matrix)
+        return package_steps.plan_matrix(snapshot, options.matrix)
     if options.wheels is not None:
-        return platform_wheels.plan_wheels_of_job(snapshot, options.wheels, options)
+        return package_steps.plan_wheels_of_job(snapshot, options.wheels, options)
     names = {package.name for package in snapshot.packages}
     preparation: list[Step] = []
     files = tuple(name for name in snapshot.existing_files if name in snapshot.removable_files)

@@ -1,22 +1,25 @@
-"""The steps that build packages: shared build environments, builds, and tests of the built archives."""
+"""The steps that build packages: shared build environments, builds, tests of archives, and platform wheels."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
 from relnox.core import serialization
 from relnox.core.planning.step import after
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from relnox.commands.build_all import Options
-    from relnox.commands.build_all.snapshot import Snapshot
+    from relnox.commands.build_all.observation import Snapshot
     from relnox.core.packages import Package
+    from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
+    from relnox.core.release.wheels import WheelJob
     from relnox.core.settings.build_settings import Constraints
-    from relnox.core.settings.config_tables import TestConfig
 
 
 def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
@@ -32,7 +35,7 @@ def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
             options.isolation == "fast"
             and package.backend.partition(":")[0] in SHAREABLE_BACKENDS
             and requires
-            and package.name not in snapshot.commands
+            and package.name not in snapshot.config.build.commands
             and not package.required_names("build") & snapshot.needs.keys()
         ):
             sharing.setdefault((requires, settings.constraints), []).append(package)
@@ -52,6 +55,7 @@ def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
 
 def build_steps(builds: Mapping[str, steps.Build], snapshot: Snapshot, options: Options) -> Iterator[Step]:
     """Yield the builds, each followed by the steps that check its reproducibility and run tests, if requested."""
+    test = snapshot.config.test
     for package, build in builds.items():
         yield build
         if options.reproducible:
@@ -59,7 +63,18 @@ def build_steps(builds: Mapping[str, steps.Build], snapshot: Snapshot, options: 
         if options.test:
             siblings = [builds[name] for name in sorted(snapshot.needs[package] & builds.keys())]
             for python in _requested_pythons(options) or ("",):
-                yield _test_step(build, python, siblings, snapshot.test)
+                yield steps.RunTests(
+                    package=package,
+                    python=python,
+                    folder=build.folder,
+                    output=build.output,
+                    command=test.command,
+                    requires=test.requires,
+                    environment=tuple(sorted(test.env.items())),
+                    siblings=tuple(sibling.package for sibling in siblings),
+                    installer=build.installer,
+                    needs=after(build, *siblings),
+                )
 
 
 def build_step(
@@ -79,42 +94,18 @@ def build_step(
         inputs=_digest_inputs(package, snapshot, options),
         keep_environments=options.cache,
         pythons=_requested_pythons(options),
-        sdist_only=options.skip_platform_wheels and bool(core.wheels.plan_wheel_jobs(package, snapshot.wheels)),
+        sdist_only=options.skip_platform_wheels
+        and bool(core.wheels.plan_wheel_jobs(package, snapshot.config.wheels)),
         requires=core.requirements.requires_dist(package),
         private=package.is_private or snapshot.commit is None or package.name in snapshot.untagged_packages,
         declarative=package.name in snapshot.declarative,
-        command=snapshot.commands.get(package.name, ()),
+        command=snapshot.config.build.commands.get(package.name, ()),
         tags=snapshot.tags.get(package.name),
         settings=snapshot.settings[package.name],
-        may_be_empty=package.name in snapshot.metadata_only,
-        optional_extensions=package.name in snapshot.optional_extensions,
+        may_be_empty=snapshot.config.is_metadata_only(package.name),
+        optional_extensions=snapshot.config.has_optional_extensions(package.name),
         siblings=tuple(siblings),
         needs=needs,
-    )
-
-
-def _test_step(
-    build: steps.Build, python: str, siblings: Sequence[steps.Build], test: TestConfig
-) -> steps.RunTests:
-    """Return the step that runs the project's tests against the built wheel of a package.
-
-    Args:
-        build: The step that builds the package.
-        python: The version of Python to run the tests on; empty for the running one.
-        siblings: The steps that build the other packages of the project that it needs.
-        test: The settings of `[tool.relnox.test]`.
-    """
-    return steps.RunTests(
-        package=build.package,
-        python=python,
-        folder=build.folder,
-        output=build.output,
-        command=test.command,
-        requires=test.requires,
-        environment=tuple(sorted(test.env.items())),
-        siblings=tuple(sibling.package for sibling in siblings),
-        installer=build.installer,
-        needs=after(build, *siblings),
     )
 
 
@@ -136,3 +127,47 @@ def _digest_inputs(package: Package, snapshot: Snapshot, options: Options) -> st
 def _requested_pythons(options: Options) -> tuple[str, ...]:
     """Return the versions given with `--python`, without duplicates."""
     return tuple(dict.fromkeys(options.python))
+
+
+def plan_matrix(snapshot: Snapshot, file: str) -> Plan:
+    """Plan to write the file that lists the CI jobs for platform wheels."""
+    text = json.dumps(core.wheels.github_matrix(_wheel_jobs(snapshot)), separators=(",", ":"))
+    return core.plan.Plan(task="build-all", steps=(steps.WriteMatrix(file=file, text=text),))
+
+
+def plan_wheels_of_job(snapshot: Snapshot, name: str, options: Options) -> Plan:
+    """Plan to build and check the platform wheels of the job of the matrix with this name.
+
+    Raises:
+        Blocked: The matrix has no such job.
+    """
+    jobs = {job.name: job for job in _wheel_jobs(snapshot)}
+    if name not in jobs:
+        raise Blocked(
+            "wheel-job-unknown",
+            f"job {name} is not in the matrix of platform wheels",
+            fix=f"use one of {', '.join(jobs)}" if jobs else "list packages in [tool.relnox.wheels] first",
+        )
+    job = jobs[name]
+    package = next(package for package in snapshot.packages if package.name == job.package)
+    build = build_step(package, snapshot, options)
+    abi = snapshot.config.wheels.abi.get(package.name, "cpython")
+    wheels = steps.BuildWheels(job=job, abi=abi, build=build)
+    check = steps.CheckDistributions(output=options.output, strict=options.strict)
+    manifest = steps.WriteManifest(
+        output=options.output,
+        commit=snapshot.state.head if snapshot.state is not None else None,
+        dirty=False,
+        order=tuple((package.name, ()) for package in snapshot.packages),
+        needs=after(wheels, check),
+    )
+    return core.plan.Plan(task="build-all", steps=(wheels, check, manifest), notes=snapshot.warnings)
+
+
+def _wheel_jobs(snapshot: Snapshot) -> list[WheelJob]:
+    """Return the CI jobs that build the platform wheels of the packages."""
+    return [
+        job
+        for package in snapshot.packages
+        for job in core.wheels.plan_wheel_jobs(package, snapshot.config.wheels)
+    ]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.commands.build_all import Options
-    from relnox.commands.build_all.snapshot import Snapshot
+    from relnox.commands.build_all.observation import Snapshot
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Problem

@@ -1,0 +1,168 @@
+"""Observing the project before a build: its packages, the checkout, build settings, and the output folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox import core
+from relnox.commands.build_all import preflight
+from relnox.commands.build_all.build_settings import read_build_settings
+from relnox.commands.shared import consistency, hooks, release_versions
+from relnox.source.build_inputs import has_declarative_build, hash_build_inputs
+from relnox.steps.built_archives import read_manifest_if_valid
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from relnox.commands.build_all import Options
+    from relnox.commands.shared.hooks import Hooks
+    from relnox.commands.shared.project import Project
+    from relnox.core.packages import Package
+    from relnox.core.planning.plan import Problem
+    from relnox.core.settings.build_settings import BuildSettings
+    from relnox.core.settings.config import Config
+    from relnox.core.versions.derived_versions import CommitTags
+    from relnox.source.git import GitState
+
+
+class Snapshot(NamedTuple):
+    """The state that the plan of a build depends on.
+
+    Attributes:
+        packages: The packages to build, in release order.
+        needs: Maps each package to the other packages of the project that must be installed with it.
+        state: The state of the checkout; None outside git.
+        commit: The commit to build; None to build the working tree.
+        uncommitted_packages: The names of packages that are not in that commit.
+        inputs: Maps each package to a digest of its build inputs; empty if the working tree is built.
+        epoch: The time of the present commit, in seconds since 1970; None outside git.
+        config: The project's settings.
+        existing_files: The names of all files and folders in the output folder; names of folders end with a slash.
+        removable_files: The names that `--clean` removes: the manifest, the archives that it lists, and other
+            archives of this project's packages.
+        tags: The tags on the commit, for each package whose version is computed by its build backend.
+        settings: The build settings of each package, besides `[build-system]`.
+        warnings: The warnings found while searching for packages.
+        untagged_packages: The names of packages whose versions come from tags, but that have no tag on the commit.
+        declarative: The names of packages whose builds run no code except that of the build backend.
+        problems: Problems with version locations that differ, and with imports of untracked modules.
+        notes: Notes on requirements, versions and build settings of the packages.
+        mismatches: Contradictions between the tags, the inputs and the versions of packages.
+        hooks: The project's hooks.
+    """
+
+    packages: tuple[Package, ...]
+    needs: dict[str, frozenset[str]]
+    state: GitState | None
+    commit: str | None
+    uncommitted_packages: tuple[str, ...]
+    inputs: dict[str, str]
+    epoch: int | None
+    config: Config
+    existing_files: tuple[str, ...]
+    removable_files: frozenset[str]
+    tags: Mapping[str, CommitTags]
+    settings: Mapping[str, BuildSettings]
+    warnings: tuple[str, ...]
+    untagged_packages: tuple[str, ...]
+    declarative: frozenset[str]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    mismatches: tuple[Problem, ...]
+    hooks: Hooks
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Read the packages, the state of the checkout, the build settings, and the output folder."""
+    packages = project.select(release_versions.select_tagged(options, project).package)
+    preflight.check_usage(options)
+    if options.shard is not None:
+        packages = core.sharding.select_shard(packages, options.shard)
+    git, state = project.git, project.state
+    commit: str | None = None
+    uncommitted_packages: tuple[str, ...] = ()
+    inputs: dict[str, str] = {}
+    if git is not None and state is not None and state.head is not None and not options.from_tree:
+        commit = state.head
+        object_ids = git.object_ids(commit, [package.pyproject for package in packages])
+        uncommitted_packages = tuple(package.name for package in packages if object_ids[package.pyproject] is None)
+        inputs = hash_build_inputs(project.root, git, commit, packages)
+    output = project.root / options.output
+    existing_files = tuple(sorted(_file_names(output))) if output.is_dir() else ()
+    tags_here = [tag for tag, tagged in state.tags.items() if tagged == state.head] if state is not None else []
+    versions = release_versions.read_versions(options, project, tuple(package.name for package in packages))
+    mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
+    settings, settings_notes = read_build_settings(packages, project, options.installer)
+    return Snapshot(
+        packages=packages,
+        needs={package.name: project.workspace.needed_by(package) for package in packages},
+        state=state,
+        commit=commit,
+        uncommitted_packages=uncommitted_packages,
+        inputs=inputs,
+        epoch=git.head_time() if git is not None else None,
+        config=project.config,
+        existing_files=existing_files,
+        removable_files=frozenset(_removable_files(output, existing_files, project.workspace.by_name)),
+        tags=dict(_commit_tags(packages, project, tags_here)) if commit is not None else {},
+        settings=settings,
+        warnings=project.workspace.warnings,
+        untagged_packages=tuple(
+            package.name
+            for package in packages
+            if package.source.kind == "tags" and project.tag_formats[package.name].latest_tag(tags_here) is None
+        ),
+        declarative=frozenset(
+            package.name for package in packages if has_declarative_build(project.root, package)
+        ),
+        problems=tuple(preflight.project_problems(packages, project, commit)),
+        notes=(
+            *core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config),
+            *versions.notes,
+            *consistency_notes,
+            *settings_notes,
+        ),
+        mismatches=(*versions.problems, *mismatches),
+        hooks=hooks.read_hooks(project),
+    )
+
+
+def _file_names(folder: Path) -> Iterator[str]:
+    """Yield the names in a folder, with a slash after those of folders."""
+    for path in folder.iterdir():
+        yield f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name
+
+
+def _removable_files(folder: Path, files: Sequence[str], packages: Collection[str]) -> Iterator[str]:
+    """Yield the files that a build may have written: manifests, listed archives, and archives of the packages."""
+    manifest = read_manifest_if_valid(folder)
+    built = {file.filename for file in manifest.distributions} if manifest is not None else set()
+    for name in files:
+        # The version follows the last dash in the name of an sdist, and the first one in the name of a wheel.
+        project = name.partition("-")[0] if name.endswith(".whl") else name.rpartition("-")[0]
+        is_archive = name.endswith((".whl", ".tar.gz")) and core.names.normalized(project) in packages
+        if is_archive or name in built or name in (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT):
+            yield name
+
+
+def _commit_tags(
+    packages: tuple[Package, ...], project: Project, tags_here: list[str]
+) -> Iterator[tuple[str, CommitTags]]:
+    """Yield each package whose version is computed by its build backend, with the tags on the present commit."""
+    from relnox.source import tag_versions
+
+    formats = project.tag_formats
+    for package in packages:
+        if package.source.kind in ("tags", "dynamic"):
+            derives = package.source.kind == "tags"
+            remedy = ""
+            if derives:
+                settings = tag_versions.settings_for_own_tags(package, formats[package.name].prefix)
+                remedy = f"make the build backend use the package's own tags; add to the named file:\n{settings}"
+            yield (
+                package.name,
+                core.derived_versions.tags_of_commit(
+                    package.name, tags_here, formats, derives=derives, remedy=remedy
+                ),
+            )
