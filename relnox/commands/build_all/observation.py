@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Problem
     from relnox.core.settings.build_settings import BuildSettings
     from relnox.core.settings.config import Config
+    from relnox.core.tagging.tags import TagFormat
     from relnox.core.versions.derived_versions import CommitTags
     from relnox.source.git import GitState
 
@@ -94,6 +95,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     versions = release_versions.read_versions(options, project, tuple(package.name for package in packages))
     mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
     settings, settings_notes = read_build_settings(packages, project, options.installer)
+    formats = project.tag_formats
     return Snapshot(
         packages=packages,
         needs={package.name: project.workspace.needed_by(package) for package in packages},
@@ -105,13 +107,13 @@ def observe(options: Options, project: Project) -> Snapshot:
         config=project.config,
         existing_files=existing_files,
         removable_files=frozenset(_removable_files(output, existing_files, project.workspace.by_name)),
-        tags=dict(_commit_tags(packages, project, tags_here)) if commit is not None else {},
+        tags=dict(_commit_tags(packages, formats, tags_here)) if commit is not None else {},
         settings=settings,
         warnings=project.workspace.warnings,
         untagged_packages=tuple(
             package.name
             for package in packages
-            if package.source.kind == "tags" and project.tag_formats[package.name].latest_tag(tags_here) is None
+            if package.source.kind == "tags" and formats[package.name].latest_tag(tags_here) is None
         ),
         declarative=frozenset(
             package.name for package in packages if has_declarative_build(project.root, package)
@@ -147,12 +149,11 @@ def _removable_files(folder: Path, files: Sequence[str], packages: Collection[st
 
 
 def _commit_tags(
-    packages: tuple[Package, ...], project: Project, tags_here: list[str]
+    packages: tuple[Package, ...], formats: Mapping[str, TagFormat], tags_here: list[str]
 ) -> Iterator[tuple[str, CommitTags]]:
     """Yield each package whose version is computed by its build backend, with the tags on the present commit."""
     from relnox.source import tag_versions
 
-    formats = project.tag_formats
     for package in packages:
         if package.source.kind in ("tags", "dynamic"):
             derives = package.source.kind == "tags"
@@ -160,9 +161,5 @@ def _commit_tags(
             if derives:
                 settings = tag_versions.settings_for_own_tags(package, formats[package.name].prefix)
                 remedy = f"make the build backend use the package's own tags; add to the named file:\n{settings}"
-            yield (
-                package.name,
-                core.derived_versions.tags_of_commit(
-                    package.name, tags_here, formats, derives=derives, remedy=remedy
-                ),
-            )
+            commit_tags = core.derived_versions.tags_of_commit
+            yield package.name, commit_tags(package.name, tags_here, formats, derives=derives, remedy=remedy)
