@@ -69,10 +69,10 @@ def _run(words: Sequence[str]) -> int:
             STDOUT.flush()
             return 0
         case [word, *rest]:
-            from relnox.commands.running.perform import run_for_exit_code
+            from relnox.commands.running.perform import run_task
 
             name = _task(word)
-            return run_for_exit_code(name, arguments.parse(name, rest, f"relnox {name}"))
+            return run_task(name, arguments.parse(name, rest, f"relnox {name}")).exit_code
         case _:
             raise AssertionError(words)
 

@@ -13,16 +13,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
 
 
-def check_problems(plan: Plan) -> None:
-    """Check that a plan has no problems.
-
-    Raises:
-        Blocked: The plan has problems, which are combined into one error.
-    """
-    if plan.problems:
-        raise combine_problems(plan)
-
-
 def combine_problems(plan: Plan) -> Blocked:
     """Return one error that combines the problems of a plan and lists the files that are already public."""
     from relnox.reporters.text import further_lines, with_code

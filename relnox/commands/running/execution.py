@@ -7,8 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from relnox import commands, core
-from relnox.commands.running import blockers, untrusted_code
-from relnox.commands.running.preparation import plan_task, resolve_options, wait_callback
+from relnox.commands.running import blockers
+from relnox.commands.running.preparation import (
+    plan_task,
+    protect_credentials,
+    resolve_options,
+    wait_callback,
+)
 from relnox.core.records import replace
 from relnox.errors import ExitCode
 from relnox.system import waits
@@ -49,9 +54,10 @@ def run_prepared(  # noqa: PLR0913 - a run
     """
     plan = preparation.plan
     with waits.on_wait(wait_callback(preparation.waits, reporter, nested=nested)):
-        if plan.problems and not plan.steps:  # the tables are all that the task has to show
-            reporter.tables(plan.tables)
-        blockers.check_problems(plan)
+        if plan.problems:
+            if not plan.steps:  # the tables are all that the task has to show
+                reporter.tables(plan.tables)
+            raise blockers.combine_problems(plan)
         if not preparation.is_approved:
             blockers.confirm(plan, interactive=interactive)
         if plan.steps:
@@ -99,9 +105,9 @@ def _execute(  # noqa: PLR0913 - as above
     reporter = BestEffortReporter(reporter)
     end.enter_context(executor.signals.handle_signals(handled=interactive))
     with ScratchFolder() as scratch, ExitStack() as stack:
-        runs_project_code = untrusted_code.is_executed_by(plan)
+        runs_project_code = any(step.runs_project_code for step in plan.steps)
         if runs_project_code and not nested:
-            untrusted_code.protect_credentials(project, reporter, stack)
+            protect_credentials(project, reporter, stack)
         if any(step.exclusive for step in plan.steps):
             stack.enter_context(lock_checkout(project.private_folder))
 

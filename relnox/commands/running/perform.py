@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands import COMMAND_LINE
-from relnox.commands.running import blockers, endings, reports
+from relnox.commands.running import blockers, reports
 from relnox.commands.running.execution import not_run, run_prepared
 from relnox.commands.running.preparation import plan_task, resolve_options
 from relnox.core.records import replace
-from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, RelnoxError, environment_error
+from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, Failed, RelnoxError, environment_error
 from relnox.system import exposure
 from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.options import CommonOptions, OptionValue
     from relnox.core.settings.schema import Value
     from relnox.reporters import Reporter
-
-
-def run_for_exit_code(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | None = None) -> ExitCode:
-    """Run a task, report its progress, and return its exit code; see `run_task` for the arguments."""
-    return run_task(task, command_line, front_end).exit_code
 
 
 def run_task(
@@ -69,17 +65,17 @@ def run_task(
             reporter.verbose = options.verbose
             report = options.report
             streams.enter_context(reports.keep_output_for(report, getattr(options, "json", False) and "-"))
-            with endings.keep_exit_code(ended, reporter):
+            with _keep_exit_code(ended, reporter):
                 _explain_plan_or_run(task, options, sources, project, reporter, ended=ended)
             return ended[-1]
         except RelnoxError as error:
-            return endings.stopped(error, task, report, reporter)
+            return _stopped(error, task, report, reporter)
         except ENVIRONMENT_ERRORS as error:
             if (failed := environment_error(error)) is None:
                 raise
-            return endings.stopped(failed, task, report, reporter)
+            return _stopped(failed, task, report, reporter)
         except KeyboardInterrupt:
-            return endings.interrupted(ended, task, reporter)
+            return _interrupted(ended, task, reporter)
         except Exception as bug:  # any: its traceback is printed, and must not show a secret
             mask_error(bug)
             raise
@@ -147,7 +143,7 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
             reports.write(reports.STANDARD_OUTPUT, preparation.document, "status")
         outcome = run_prepared(preparation, reporter, end, ended=ended)
         ended.append(outcome)
-        endings.report_bug(outcome, reporter)
+        _report_bug(outcome, reporter)
         if options.report is not None:
             from relnox.reporters.json import render
 
@@ -155,3 +151,63 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
                 reports.write(options.report, render(outcome), "report")
             except Blocked as error:  # the exit code says how the run itself ended
                 BestEffortReporter(reporter).error(error)
+
+
+def _stopped(error: RelnoxError, task: str, report: Value, reporter: Reporter) -> Outcome:
+    """Show an error that ended a run before its first step, write the report, and return the outcome."""
+    from relnox.reporters.best_effort import BestEffortReporter
+
+    BestEffortReporter(reporter).error(error)
+    if report:
+        from relnox.reporters.json import render_error
+
+        with contextlib.suppress(Blocked):
+            reports.write(str(report), render_error(task, error), "report")
+    return _outcome(task, error, error.exit_code)
+
+
+def _interrupted(ended: list[Outcome], task: str, reporter: Reporter) -> Outcome:
+    """Return the outcome of a run that Ctrl-C interrupted before its first step or after its last step."""
+    if ended:
+        return ended[-1]
+    error = Failed("interrupted", "interrupted; nothing was changed", fix="rerun the command")
+    reporter.error(error)
+    return _outcome(task, error, ExitCode.INTERRUPTED)
+
+
+def _outcome(task: str, error: RelnoxError, exit_code: ExitCode) -> Outcome:
+    """Return the outcome of a run without steps, with the error as the problem of its plan."""
+    plan = core.plan.Plan(task=task, problems=(core.plan.Problem.from_error(error, exit_code),))
+    return not_run(plan, exit_code)
+
+
+@contextlib.contextmanager
+def _keep_exit_code(ended: list[Outcome], reporter: Reporter) -> Iterator[None]:
+    """Report errors after a release was published (`ended` has its outcome), without changing its exit code."""
+    try:
+        yield
+    except BaseException as error:  # an interruption too: the exit code says what is public
+        if not ended or not ended[-1].publication:
+            raise
+        mask_error(error)
+        if isinstance(error, RelnoxError):
+            failed: RelnoxError = error
+        else:
+            why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            message = f"relnox failed after the run had ended ({why})"
+            failed = Failed(
+                "failed-after-publishing", message, fix="report the bug; a rerun uploads nothing twice"
+            )
+        with contextlib.suppress(Exception):  # the reporter may have failed
+            reporter.error(failed)
+
+
+def _report_bug(outcome: Outcome, reporter: Reporter) -> None:
+    """Report a bug that ended a run, with its traceback in verbose mode."""
+    if outcome.traceback is None:
+        return
+    last = outcome.traceback.strip().splitlines()[-1]
+    detail = f":\n{outcome.traceback.strip()}" if reporter.verbose else f" ({last})"
+    fix = "rerun the command, and report the bug with the output of --verbose or --report FILE"
+    with contextlib.suppress(Exception):  # the reporter may have the bug
+        reporter.error(Failed("internal-error", f"internal error{detail}", fix=fix))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands import TASKS, import_task_module
-from relnox.commands.running import reports, untrusted_code
+from relnox.commands.running import reports
 from relnox.core.records import Record, replace
 from relnox.core.settings.options import resolve_option_values
-from relnox.system import waits
+from relnox.errors import Blocked
+from relnox.system import exposure, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,18 +60,17 @@ def plan_task(  # noqa: PLR0913 - a run
 ) -> Preparation:
     """Read the state of the project and plan a task.
 
-    Args:
-        task: The task's name.
-        options: Its options.
-        project: The project.
-        reporter: Shows waits, warnings and the output of programs.
-        stack: A stack that the caller closes at the end of the run.
-        nested: Whether the task is a stage of another task; the plan of a stage is never written to a file.
+    The caller closes `stack` at the end of the run. If the task is a stage of another one (`nested`), its plan is
+    never written to a file.
     """
     if not nested:
-        protect = cache(partial(untrusted_code.protect_credentials, project, reporter, stack))
+        protect = cache(partial(protect_credentials, project, reporter, stack))
         project = replace(project, before_tools=protect, documents=reports.paths(options))
-    project = stack.enter_context(replace(project, on_output=_output_callback(reporter, nested=nested)))
+
+    def on_output(step: Step, line: str) -> None:
+        reporter.event(core.events.OutputLine(step, line), nested=nested)
+
+    project = stack.enter_context(replace(project, on_output=on_output))
     waited: list[Waiting] = []
     module = import_task_module(task)
     time_of_plan: Callable[[CommonOptions, Project], str] | None = getattr(module, "time_of_plan", None)
@@ -102,11 +102,7 @@ def resolve_options(
 ) -> tuple[CommonOptions, dict[str, OptionValue]]:
     """Return the options of a task, and the value and origin of each, from all places that can set them.
 
-    Args:
-        task: The name of the task.
-        command_line: Options on the command line, by field name.
-        project: The project whose settings have defaults for options.
-        defaults: Defaults that a noxfile or a tasks file sets, by field name.
+    `defaults` are those that a noxfile or a tasks file sets, by field name.
     """
     table = TASKS[task].table if task in TASKS else ""
     in_file = getattr(project.config, table).options if table else {}
@@ -120,15 +116,6 @@ def resolve_options(
     )
 
 
-def _output_callback(reporter: Reporter, *, nested: bool) -> Callable[[Step, str], None]:
-    """Return a callback that shows the output of programs that run while a task is planned."""
-
-    def on_output(step: Step, line: str) -> None:
-        reporter.event(core.events.OutputLine(step, line), nested=nested)
-
-    return on_output
-
-
 def wait_callback(waited: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:
     """Return a callback that shows each wait and appends it to `waited`, for the report."""
 
@@ -137,3 +124,20 @@ def wait_callback(waited: list[Waiting], reporter: Reporter, *, nested: bool) ->
         reporter.event(waiting, nested=nested)
 
     return on_wait
+
+
+def protect_credentials(project: Project, reporter: Reporter, stack: ExitStack) -> None:
+    """Make this process's memory unreadable, and report credentials that untrusted code can read elsewhere.
+
+    Raises:
+        Blocked: Untrusted code can read credentials, and `on-visible-credentials` is `refuse`.
+    """
+    stack.enter_context(exposure.protected_memory())
+    if not (exposures := tuple(exposure.find_exposed_credentials())):
+        return
+    lines = "\n".join(f"{', '.join(exposed.names)}: {exposed.where} of {exposed.process}" for exposed in exposures)
+    message = f"upload credentials are readable by code that this run executes:\n{lines}"
+    fix = "set them only for the job or step that publishes, and build and verify in another one"
+    if project.config.on_visible_credentials == "refuse":
+        raise Blocked("credentials-exposed", message, fix=fix)
+    reporter.event(core.events.Notice(message, fix), nested=False)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from relnox.core.settings.options import CommonOptions
-    from relnox.errors import RelnoxError
 
 STANDARD_OUTPUT = "-"
 """The value of an option that means standard output instead of a file."""
@@ -88,14 +87,6 @@ def write(path: str, text: str, what: str) -> None:
         Path(path).write_text(masked(text), encoding="utf-8")
     except OSError as error:
         raise _not_writable_error(path, what, error.strerror) from error
-
-
-def write_error(path: str, task: str, error: RelnoxError) -> None:
-    """Write the report of a run that an error ended before its first step, ignoring errors while writing."""
-    from relnox.reporters.json import render_error
-
-    with contextlib.suppress(Blocked):
-        write(path, render_error(task, error), "report")
 
 
 def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
