@@ -187,9 +187,7 @@ class TaskPlan:
         Raises:
             Blocked: The plan has problems, needs `yes=True`, or was run before.
         """
-        from relnox.commands.running import blockers
         from relnox.commands.running.execution import not_run, run_prepared
-        from relnox.errors import ExitCode
         from relnox.system import run_scope
 
         if self._reporter.is_over:
@@ -200,8 +198,7 @@ class TaskPlan:
         self._reporter.is_over = True
         with run_scope.enter_scope(self._scope), self._stack:
             if self._is_dry:
-                exit_code = blockers.combine_problems(self.value).exit_code if self.problems else ExitCode.DONE
-                return not_run(self.value, exit_code)
+                return not_run(self.value)
             return run_prepared(self._preparation, self._reporter, self._stack, interactive=False)
 
     def close(self) -> None:

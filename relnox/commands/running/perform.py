@@ -121,7 +121,7 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
 
         plan = core.plan.Plan(task=task, tables=origins.tables(sources, project.config))
         reporter.tables(plan.tables)
-        ended.append(not_run(plan, ExitCode.DONE))
+        ended.append(not_run(plan))
         return
     reports.check_distinct(options)
     if options.report is not None:
@@ -136,8 +136,7 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
                 raise blockers.with_public_files(error, plan) from error
         if options.dry_run:
             reporter.plan(plan)
-            exit_code = blockers.combine_problems(plan).exit_code if plan.problems else ExitCode.DONE
-            ended.append(not_run(plan, exit_code))
+            ended.append(not_run(plan))
             return
         if preparation.document is not None:
             reports.write(reports.STANDARD_OUTPUT, preparation.document, "status")
@@ -177,8 +176,7 @@ def _interrupted(ended: list[Outcome], task: str, reporter: Reporter) -> Outcome
 
 def _outcome(task: str, error: RelnoxError, exit_code: ExitCode) -> Outcome:
     """Return the outcome of a run without steps, with the error as the problem of its plan."""
-    plan = core.plan.Plan(task=task, problems=(core.plan.Problem.from_error(error, exit_code),))
-    return not_run(plan, exit_code)
+    return not_run(core.plan.Plan(task=task, problems=(core.plan.Problem.from_error(error, exit_code),)))
 
 
 @contextlib.contextmanager
