@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
 from relnox.commands.shared import hooks, manifests
-from relnox.commands.shared.find_links import copy_others
-from relnox.commands.shared.hooks import NO_HOOKS
-from relnox.commands.shared.verification import (
-    await_listings,
-    downloads,
-    install_checks,
-    verify_settings,
-)
+from relnox.commands.shared.verification import await_listings, downloads, install_checks, verify_settings
 from relnox.core.planning.step import after
 from relnox.core.settings.kinds import Number
 from relnox.core.settings.options import CommonOptions, option
@@ -31,6 +24,8 @@ from relnox.errors import Blocked, RelnoxError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from packaging.version import Version
 
     from relnox.commands.shared.hooks import Hooks
     from relnox.commands.shared.project import Project
@@ -102,10 +97,10 @@ class Snapshot(NamedTuple):
     private: tuple[str, ...]
     verify: VerifyConfig
     problems: tuple[Problem, ...]
-    unlisted: frozenset[str] = frozenset()
-    others: tuple[steps.CopyFiles, ...] = ()
-    hooks: Hooks = NO_HOOKS
-    production: bool = False
+    unlisted: frozenset[str]
+    others: tuple[steps.CopyFiles, ...]
+    hooks: Hooks
+    production: bool
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -118,11 +113,11 @@ def observe(options: Options, project: Project) -> Snapshot:
         manifests.read_release(project.root, options.dist, selected or ()), project
     )
     if selected is not None:
-        manifest = manifest.restricted_to(_with_needs(manifest, selected))
+        manifest = manifest.restricted_to(core.graph.closure(selected, dict(manifest.needs)))  # and what they need
     problems = (*_private_requirements(manifest, private), *_missing_pythons(manifest, verify, options.python))
     waits = options.from_ == "index" and options.wait is None and not problems
     unlisted = _unlisted(manifest, options.index, project) if waits else frozenset()
-    others = tuple(copy_others(options.find_links, manifest, project))
+    others = tuple(_copy_other_wheels(options.find_links, manifest, project))
     production = options.from_ == "index" and project.indexes.is_production(options.index)
     return Snapshot(
         manifest, private, verify, problems, unlisted, others, hooks.read_hooks(project), production=production
@@ -136,7 +131,14 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     deadline = default if options.wait is None else dict.fromkeys(manifest.packages, options.wait)
     from_index = options.from_ != "dist"
     listings = tuple(await_listings(manifest, options.index, deadline)) if from_index else ()
-    release = downloads(listings) if from_index else _copies(manifest, options.dist)
+    release = (
+        downloads(listings)
+        if from_index
+        else (
+            steps.CopyFiles(folder=options.dist, package=package, files=manifest.files_of(package))
+            for package in manifest.packages
+        )
+    )
     files = (*release, *snapshot.others)
     checks = (
         *listings,
@@ -194,17 +196,9 @@ def _missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence
     """Yield a problem for each requested or configured Python that is not installed."""
     from relnox.building.interpreters import find_interpreter
 
-    configured = (
-        ()
-        if pythons
-        else (
-            python
-            for package in manifest.packages
-            if package not in verify.skip
-            for python in verify.pythons.get(package, ())
-        )
-    )
-    for python in dict.fromkeys((*pythons, *configured)):
+    configured = {package: verify.pythons.get(package, ()) for package in manifest.packages}
+    needed = [python for package, of in configured.items() if package not in verify.skip for python in of]
+    for python in dict.fromkeys(pythons or needed):
         try:
             find_interpreter(python)
         except Blocked as error:
@@ -235,12 +229,51 @@ def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str
     return frozenset(missing)
 
 
-def _copies(manifest: Manifest, folder: str) -> Iterator[steps.CopyFiles]:
-    """Yield a step for each package that copies its files from the folder."""
-    for package in manifest.packages:
-        yield steps.CopyFiles(folder=folder, package=package, files=manifest.files_of(package))
+def _copy_other_wheels(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[steps.CopyFiles]:
+    """Yield a step for each project outside the manifest that copies its newest wheels from the folders.
 
+    Raises:
+        Blocked: A folder does not exist or has no wheels, or a wheel has an invalid file name.
+    """
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-def _with_needs(manifest: Manifest, names: frozenset[str]) -> frozenset[str]:
-    """Return the packages with these names and all packages that they need."""
-    return core.graph.closure(names, dict(manifest.needs))
+    from relnox.building.file_hashes import hash_file, is_file_inside
+
+    newest: dict[str, tuple[Version, str, list[Path]]] = {}
+    for folder in folders:
+        resolved = project.root / folder
+        fix = f"build the wheels in the other repository: {core.fixes.task_command('build-all')}"
+        if not resolved.is_dir():
+            raise Blocked("folder-missing", f"{folder} is not a folder", fix=fix)
+        wheels = sorted(path for path in resolved.glob("*.whl") if is_file_inside(resolved, path))
+        if not wheels:
+            raise Blocked("wheels-missing", f"{folder} has no wheels", fix=fix)
+        for path in wheels:
+            try:
+                name, version, _, _ = parse_wheel_filename(path.name)
+            except InvalidWheelFilename as error:
+                raise Blocked(
+                    "file-name-invalid",
+                    f"{folder}/{path.name} is not a valid file name of a wheel ({error})",
+                    fix="remove the file",
+                ) from error
+            if name in manifest.packages:
+                continue
+            if name not in newest or newest[name][0] < version:
+                newest[name] = (version, folder, [])
+            if newest[name][:2] == (version, folder):
+                newest[name][2].append(path)
+    for project_name, (version, folder, paths) in sorted(newest.items()):
+        files = [
+            core.manifest.Distribution(
+                package=project_name,
+                version=version,
+                filename=path.name,
+                kind="wheel",
+                size=(digest := hash_file(path)).size,
+                sha256=digest.sha256,
+                blake2b_256=digest.blake2b_256,
+            )
+            for path in paths
+        ]
+        yield steps.CopyFiles(folder=folder, package=project_name, files=tuple(files))

@@ -162,7 +162,7 @@ def _run_stage(  # noqa: PLR0913 - as above
     step: Stage, root: Path, reporter: Reporter, stack: ExitStack, *, is_rehearsal: bool, interactive: bool
 ) -> Outcome:
     """Plan and run a task as a stage of another task, for the project in the folder `root`."""
-    from relnox.commands.shared.opening import open_project
+    from relnox.commands.shared.project import open_project
 
     project = replace(open_project(root), is_rehearsal=is_rehearsal)
     options, _ = resolve_options(step.task, dict(step.options), project)

@@ -49,7 +49,7 @@ def run_task(
         The outcome. If an error ended the run before its first step, the plan has it as a problem.
     """
     from relnox import reporters
-    from relnox.commands.shared.opening import open_project
+    from relnox.commands.shared.project import open_project
 
     # Until the settings are read, the command line and the environment choose the reporter.
     convert = _command_converter(front_end or COMMAND_LINE, command_line)
