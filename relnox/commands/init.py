@@ -60,13 +60,14 @@ class Options(CommonOptions):
 
 
 class Snapshot(NamedTuple):
-    """The state of a project before `init`; the contents of missing files are None.
+    """The state of a project before `init`.
 
     Attributes:
         settings: The proposed settings for `[tool.relnox]`.
         unlisted: Packages of the checkout that are neither in the project nor excluded.
         lockstep_reason: Why the packages are assumed to share one version, or None.
         example_package: The package in the suggested `bump` command; None if all are bumped together.
+        files: The contents of the existing files that `init` may write or edit, by name.
     """
 
     workspace: Workspace
@@ -75,11 +76,7 @@ class Snapshot(NamedTuple):
     unlisted: tuple[Package, ...]
     lockstep_reason: str | None
     example_package: str | None
-    pyproject: bytes | None
-    noxfile: bytes | None
-    tasks: bytes | None
-    gitignore: bytes | None
-    branch: str | None
+    files: Mapping[str, bytes]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -87,11 +84,6 @@ def observe(options: Options, project: Project) -> Snapshot:
     del options
     if not project.tags:
         project = project.with_remote_tags(tag_checks.remote_tags(project)[0])
-
-    def content(name: str) -> bytes | None:
-        path = project.root / name
-        return path.read_bytes() if path.is_file() else None
-
     has_one_group = len(core.version_groups.find_version_groups(project.workspace, project.release_config)) == 1
     return Snapshot(
         workspace=project.workspace,
@@ -100,11 +92,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         unlisted=project.unlisted,
         lockstep_reason=project.lockstep_reason,
         example_package=None if has_one_group else project.workspace.packages[0].name,
-        pyproject=content("pyproject.toml"),
-        noxfile=content("noxfile.py"),
-        tasks=content("tasks.py"),
-        gitignore=content(".gitignore"),
-        branch=project.state.branch if project.state is not None else None,
+        files=project.read_files(("pyproject.toml", "noxfile.py", "tasks.py", ".gitignore")),
     )
 
 
@@ -142,14 +130,15 @@ def _propose_settings(project: Project) -> dict[str, Any]:
 def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
     """Yield the edits of the files that are missing or incomplete."""
     noxfile = EXPLICIT_NOXFILE if options.explicit else NOXFILE
-    if options.nox and snapshot.noxfile is None:
+    files = snapshot.files
+    if options.nox and "noxfile.py" not in files:
         yield core.changes.Edit(file="noxfile.py", before=None, after=noxfile.encode())
-    if options.invoke and snapshot.tasks is None:
+    if options.invoke and "tasks.py" not in files:
         yield core.changes.Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
     if (after := _with_settings(snapshot, options)) is not None:
-        yield core.changes.Edit(file="pyproject.toml", before=snapshot.pyproject, after=after)
-    if (after := _with_gitignore_lines(snapshot.gitignore)) is not None:
-        yield core.changes.Edit(file=".gitignore", before=snapshot.gitignore, after=after)
+        yield core.changes.Edit(file="pyproject.toml", before=files.get("pyproject.toml"), after=after)
+    if (after := _with_gitignore_lines(files.get(".gitignore", b""))) is not None:
+        yield core.changes.Edit(file=".gitignore", before=files.get(".gitignore"), after=after)
 
 
 def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
@@ -158,12 +147,14 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
     Raises:
         Blocked: The settings cannot be added without changing others.
     """
+    import codecs
     import tomllib
 
     from relnox.core.documents import table_at
 
-    text = (snapshot.pyproject or b"").decode("utf-8-sig")
-    bom = b"\xef\xbb\xbf" if (snapshot.pyproject or b"").startswith(b"\xef\xbb\xbf") else b""
+    before = snapshot.files.get("pyproject.toml", b"")
+    text = before.decode("utf-8-sig")
+    bom = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
     tool = table_at(tomllib.loads(text), "tool")
     if "relnox" in tool:
         after = _add_settings(text, snapshot.settings) if options.update and snapshot.settings else None
@@ -198,14 +189,12 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
     expected = tomllib.loads(text)["tool"]["relnox"]
     for key, value in settings.items():
         if not isinstance(value, dict):
-            table[key] = value
-            expected[key] = value
+            table[key] = expected[key] = value
             continue
         if key not in table:
             table[key] = tomlkit.table(is_super_table=key == "groups")
         for name, item in value.items():
-            table[key][name] = item
-            expected.setdefault(key, {})[name] = item
+            table[key][name] = expected.setdefault(key, {})[name] = item
     after = tomlkit.dumps(document)
     if tomllib.loads(after)["tool"]["relnox"] != expected:
         raise Blocked(
@@ -216,9 +205,8 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
     return after
 
 
-def _with_gitignore_lines(content: bytes | None) -> bytes | None:
+def _with_gitignore_lines(before: bytes) -> bytes | None:  # bytes, because git requires no encoding
     """Return .gitignore with the missing lines added, or None if no line is missing."""
-    before = content or b""  # bytes, because git requires no encoding
     present = {line.strip().strip(b"/") for line in before.splitlines()}
     missing = [line for line in _GITIGNORE_LINES if line.strip(b"/") not in present]
     if not missing:
@@ -230,18 +218,19 @@ def _with_gitignore_lines(content: bytes | None) -> bytes | None:
 
 def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
     """Yield the messages shown after init: what was left unchanged, and the next commands."""
+    files = snapshot.files
     if snapshot.lockstep_reason is not None:
         yield snapshot.lockstep_reason
     if snapshot.unlisted:
         yield core.unlisted.describe_unlisted_packages(snapshot.unlisted, snapshot.workspace, snapshot.config)
-    has_table = b"[tool.relnox" in (snapshot.pyproject or b"")
+    has_table = b"[tool.relnox" in files.get("pyproject.toml", b"")
     missing = {key: value for key, value in snapshot.settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:
         settings = core.tag_proposals.as_toml(missing)
         yield f"[tool.relnox] exists and is not changed; --update adds:\n{settings}"
-    if options.nox and snapshot.noxfile is not None and b"relnox" not in snapshot.noxfile:
+    if options.nox and b"relnox" not in files.get("noxfile.py", b"relnox"):
         yield "noxfile.py exists and is not changed; add to it: from relnox.sessions import *  # noqa: F403"
-    if options.invoke and snapshot.tasks is not None and b"relnox" not in snapshot.tasks:
+    if options.invoke and b"relnox" not in files.get("tasks.py", b"relnox"):
         yield "tasks.py exists and is not changed; add to it: from relnox.tasks import *"
     package = f" --package {snapshot.example_package}" if snapshot.example_package is not None else ""
     yield (

@@ -70,9 +70,9 @@ class Snapshot(NamedTuple):
     branch: str
     remote_name: str
     lockstep: bool
-    selected: tuple[str, ...] = ()
-    released: tuple[str, ...] = ()
-    wheel_folders: tuple[str, ...] = ()
+    selected: tuple[str, ...]
+    released: tuple[str, ...]
+    wheel_folders: tuple[str, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -123,19 +123,12 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if not version:
         # The next prerelease of the current phase; an alpha after a final version.
         version = {"part": "pre", "pre": "alpha"}
-    selection: tuple[tuple[str, bool | tuple[str, ...]], ...] = ()
+    bump_options: dict[str, str | bool | tuple[str, ...]] = dict(version)
     if not snapshot.lockstep:
-        selection = (("package", snapshot.selected),) if snapshot.selected else (("all", True),)
+        bump_options |= {"package": snapshot.selected} if snapshot.selected else {"all": True}
+    bump_options |= {"commit": True, "tag": True, "then_dev": False, "push": True}
     packages = (("package", snapshot.released),) if snapshot.released else ()
     wheel_folders = (("find_links", snapshot.wheel_folders),) if snapshot.wheel_folders else ()
-    bump_options = (
-        *version.items(),
-        *selection,
-        ("commit", True),
-        ("tag", True),
-        ("then_dev", False),
-        ("push", True),
-    )
     embedded = ("index", "embedded")
     publish_options = (embedded, *packages, ("pypi_rules", options.pypi_rules), ("verify", False))
     installer = () if options.installer == "auto" else (("installer", options.installer),)
@@ -144,17 +137,15 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps.CloneCheckout(
             commit=snapshot.state.head or "", branch=snapshot.branch, remote_name=snapshot.remote_name
         ),
-        steps.Stage(task="bump", options=bump_options),
+        steps.Stage(task="bump", options=tuple(bump_options.items())),
         steps.Stage(task="build-all", options=(*packages, *installer)),
         steps.Stage(task="publish-test", options=publish_options),
         steps.Stage(task="verify-install", options=(embedded, *packages, *wheel_folders, *pythons, *installer)),
     )
-    dirty = len(snapshot.state.changed_files)
-    notes = (
-        (f"uncommitted changes in {core.text.counted(dirty, 'file')} are ignored: the last commit is rehearsed",)
-        if dirty
-        else ()
-    )
+    notes: tuple[str, ...] = ()
+    if dirty := len(snapshot.state.changed_files):
+        files = core.text.counted(dirty, "file")
+        notes = (f"uncommitted changes in {files} are ignored: the last commit is rehearsed",)
     return core.plan.Plan(task="rehearse", steps=stages, notes=notes)
 
 
