@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
     from relnox.system.run_scope import RunScope
 
-__all__ = ["TaskPlan", "Workspace", "run"]
-
 _COMMAND_LINE_ONLY = {
     "project": "open a workspace for that project",
     "explain": "run relnox TASK --explain",

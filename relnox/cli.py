@@ -27,11 +27,7 @@ _SUGGESTIONS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a task and return its exit code.
-
-    Args:
-        argv: Arguments after the program name; None for those in `sys.argv`.
-    """
+    """Run the task that the arguments name (by default `sys.argv[1:]`), and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     _open_streams()
     try:

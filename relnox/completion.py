@@ -20,11 +20,8 @@ SHELLS = ("bash", "zsh", "fish")
 def script(words: Sequence[str]) -> str:
     """Return the code that enables completion in a shell, for its startup file.
 
-    Args:
-        words: The name of the shell.
-
     Raises:
-        Blocked: It is none that is supported.
+        Blocked: The words are not the name of a supported shell.
     """
     from argcomplete.shell_integration import shellcode
 

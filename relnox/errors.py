@@ -9,18 +9,6 @@ from __future__ import annotations
 import errno
 from enum import IntEnum
 
-__all__ = [
-    "ENVIRONMENT_ERRORS",
-    "NO_WORKING_FOLDER",
-    "Blocked",
-    "Conflict",
-    "ExitCode",
-    "Failed",
-    "RelnoxError",
-    "TryLater",
-    "environment_error",
-]
-
 _PERMISSION_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _SYSTEM_ERRORS = frozenset(
     {
@@ -117,11 +105,7 @@ class TryLater(RelnoxError):
 
 
 def environment_error(error: BaseException) -> Failed | None:
-    """Return the error to report for a problem of the machine, such as a full disk; return None for a bug.
-
-    Args:
-        error: One of `ENVIRONMENT_ERRORS`.
-    """
+    """Return the error to report for a problem of the machine, such as a full disk; return None for a bug."""
     if _is_out_of_memory(error):
         return Failed(
             "out-of-memory",

@@ -19,19 +19,6 @@ if TYPE_CHECKING:
     from relnox.commands import Task
     from relnox.core.settings.schema import Value
 
-__all__ = [
-    "alias_of",
-    "check_import",
-    "check_imported_module",
-    "check_registration",
-    "error_text",
-    "find_task",
-    "importer_of",
-    "is_noxfile",
-    "is_tasks_file",
-    "startup_error",
-]
-
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "requires": ((list, tuple), '["tests"]'),
     "tags": ((list, tuple), '["local"]'),
@@ -48,11 +35,7 @@ _COMMAND_LINE_ONLY = ("yes", "project")
 
 
 def find_task(name: object, choices: Iterable[str] = TASKS) -> Task:
-    """Return the task with a name (`build-all`) or an import name (`build_all`).
-
-    Args:
-        name: The name.
-        choices: The names of the tasks to choose from.
+    """Return the one of the tasks with this name (`build-all`) or import name (`build_all`).
 
     Raises:
         Blocked: It is no string, or names none of them.
@@ -148,30 +131,16 @@ def startup_error(code: str, message: str, fix: str) -> SystemExit:
 
 
 def check_import(name: str, names: Iterable[str], importer: FrameType) -> None:
-    """Make a noxfile or a tasks file that imports an unknown name from relnox end with the nearest names.
+    """Exit if a noxfile or a tasks file imports an unknown name, with an error that has the nearest names.
 
-    Args:
-        name: The unknown name.
-        names: The names that relnox has.
-        importer: The frame of the module with the import statement. In other modules Python reports the error.
-
-    Raises:
-        SystemExit: The module is a noxfile or a tasks file.
+    If the importing module is another one, do nothing: Python reports the error.
     """
     if not name.startswith("_") and _loader_of(importer) is not None:
         raise startup_error("import-unknown", f"relnox has no {name}", did_you_mean(name, names))
 
 
 def check_imported_module(module: str, importer: FrameType) -> None:
-    """Make a noxfile that imports invoke tasks, or a tasks file that imports sessions, end with the right module.
-
-    Args:
-        module: The module that the file imports from, `relnox.sessions` or `relnox.tasks`.
-        importer: The frame of the module with the import statement.
-
-    Raises:
-        SystemExit: The module is for the other front end.
-    """
+    """Exit if a noxfile imports from `relnox.tasks`, or a tasks file from `relnox.sessions`."""
     loader = _loader_of(importer)
     if loader is not None and module != _MODULES[loader]:
         file = Path(importer.f_code.co_filename).name
@@ -203,8 +172,7 @@ def importer_of(frame: FrameType | None) -> FrameType | None:
 def _loader_of(importer: FrameType) -> str | None:
     """Return the module that loads a noxfile (`nox.tasks`) or a tasks file (`invoke.loader`).
 
-    Args:
-        importer: A frame; for all but the top level of such a file, the result is None.
+    For frames other than the top level of such a file, return None.
     """
     code = importer.f_code
     if code.co_name != "<module>":
@@ -217,16 +185,7 @@ def _loader_of(importer: FrameType) -> str | None:
 
 
 def alias_of(name: str, module: str, importer: FrameType) -> str | None:
-    """Return the alias in the import statement that is being executed: `from module import name as alias`.
-
-    Args:
-        name: The imported name.
-        module: The module that it is imported from.
-        importer: The frame of the importing file.
-
-    Returns:
-        The alias; None for an import without one, and for other kinds of import.
-    """
+    """Return the alias of a name in the import that is being executed, `from module import name as alias`."""
     import ast
 
     source = "".join(linecache.getlines(importer.f_code.co_filename))

@@ -73,13 +73,7 @@ _ORDER = list(TASKS)
 
 
 class _Settings(NamedTuple):
-    """The settings that `add` was given for one session.
-
-    Attributes:
-        requires: The sessions that nox runs before this one.
-        defaults: The defaults of options, by field name.
-        tags: The tags of the session.
-    """
+    """The settings that `add` was given for one session; see its arguments."""
 
     requires: tuple[str, ...] = ()
     defaults: Mapping[str, Value] = MappingProxyType({})
@@ -360,12 +354,9 @@ def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
 
 
 def _check_posargs(session: nox.Session) -> Sequence[str]:
-    """Check the options after `--` for all sessions of the command, before the first one runs.
+    """Check the options after `--` for all sessions of the command, and return those of this session.
 
     A session that runs only because others require it takes those of the options that it has.
-
-    Returns:
-        The options of this session.
 
     Raises:
         Blocked: A session has no such option, or its value is not valid.

@@ -52,14 +52,7 @@ __all__ = [
 
 
 class ReleaseTask(InvokeTask[Any]):
-    """A task whose flags are generated from relnox's options instead of a function's parameters.
-
-    Args:
-        task: The task.
-        pre: Tasks that invoke runs before it.
-        post: Tasks that invoke runs after it.
-        defaults: Defaults of options, by field name.
-    """
+    """A task whose flags are generated from relnox's options instead of a function's parameters."""
 
     def __init__(
         self,
@@ -98,10 +91,7 @@ class ReleaseTask(InvokeTask[Any]):
 class _Flag(Argument):
     """A flag whose value is checked while invoke parses the command line, before the first task runs.
 
-    Args:
-        option: The option that the flag sets.
-        negative: Whether the flag sets the option to false.
-        opposite: The flag that sets the option to true, if `negative` is true.
+    If `negative` is true, it sets the option to false, and `opposite` is the flag that sets it to true.
     """
 
     def __init__(self, option: Field, *, negative: bool = False, opposite: _Flag | None = None) -> None:

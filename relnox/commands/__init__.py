@@ -113,12 +113,7 @@ def find_command(word: str) -> Task | None:
 
 
 def suggest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
-    """Return a fix for a mistyped task name that never suggests a task that pushes or uploads something.
-
-    Args:
-        word: The wrong name.
-        names: The names to choose from.
-    """
+    """Return a fix for a mistyped task name that never suggests a task that pushes or uploads something."""
     from relnox.core.text import did_you_mean
 
     choices = list(names)
@@ -158,8 +153,7 @@ def read_help(name: str) -> tuple[str, str]:
 def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Field, ...]]:
     """Return the options of tasks, by the table in `[tool.relnox]` that contains their defaults.
 
-    Args:
-        tables: The tables to include; None for all. Tasks of other tables are not imported.
+    If `tables` is given, only these are included, and tasks of other tables are not imported.
     """
     from relnox.core.settings.schema import fields_of
 

@@ -20,13 +20,7 @@ def read_build_settings(
 ) -> tuple[dict[str, BuildSettings], list[str]]:
     """Read the build settings of packages from uv's settings in the project and from environment variables.
 
-    Args:
-        packages: The packages to build.
-        project: The project.
-        installer: The installer for build environments, as given with `--installer`.
-
-    Returns:
-        The build settings of each package, and notes on settings that are honored or not.
+    Return the settings of each package, and notes on those that are honored or not.
 
     Raises:
         Blocked: Constraints name URLs or paths, although builds may only use one index.

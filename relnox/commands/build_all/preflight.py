@@ -39,13 +39,7 @@ def check_usage(options: Options) -> None:
 
 
 def project_problems(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
-    """Yield problems if a package's version locations differ, or if modules import untracked ones.
-
-    Args:
-        packages: The packages to build.
-        project: The project.
-        commit: The commit to build; None to build the working tree.
-    """
+    """Yield problems if the versions of a package differ, or if modules of the commit import untracked ones."""
     for package in packages:
         located = project.literals.workspace.by_name[package.name]
         if located.other_locations and not core.version_locations.locations_agree(located, located.version):

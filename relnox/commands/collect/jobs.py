@@ -132,12 +132,8 @@ def needed_packages(
 ) -> dict[str, frozenset[str]]:
     """Return the other packages that each package needs, according to its source files and its built wheels.
 
-    The wheels are read because the manifest of a job only has needs between packages of this job.
-
-    Args:
-        jobs: The output of the jobs.
-        project: The project.
-        invalid_files: The names of archives with errors, which are not read.
+    The wheels are read because the manifest of a job only has needs between packages of this job. Archives with
+    errors (`invalid_files`) are not read.
     """
     from relnox.building import archives
 

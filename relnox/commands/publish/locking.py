@@ -32,13 +32,7 @@ _POLL_INTERVAL = 0.2
 def lock_projects(upload_url: str, index: str, packages: Iterable[str], project: Project) -> None:
     """Lock projects on an index until `project.indexes` is closed, and wait if another process holds a lock.
 
-    If lock files cannot be created, the projects are not locked.
-
-    Args:
-        upload_url: The upload URL, which identifies the index.
-        index: The name of the index, for messages.
-        packages: The normalized names of the projects to lock.
-        project: The project of this checkout.
+    The upload URL identifies the index. If lock files cannot be created, the projects are not locked.
 
     Raises:
         TryLater: Another process held a lock for too long.

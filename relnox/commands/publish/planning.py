@@ -84,16 +84,9 @@ def upload_steps(  # noqa: PLR0913 - parameters of a release
 ) -> Iterator[Step]:
     """Yield the steps that publish the files of a manifest and verify them on the index.
 
-    Before the first upload, all files are signed and the upload tokens for all projects are requested. A package
-    is uploaded after its dependencies have been verified on the index.
-
-    Args:
-        manifest: The manifest of the release.
-        index: The name of the index.
-        dist: The folder with the files.
-        compare_limit: The size up to which files are downloaded and hashed after publishing, in bytes.
-        tokens_for: The packages to request upload tokens for (Trusted Publishing).
-        attestations: How attestations are handled.
+    Before the first upload, all files are signed, and upload tokens are requested for the packages `tokens_for`
+    (Trusted Publishing). A package is uploaded after its dependencies have been verified on the index. Files up to
+    `compare_limit` bytes are downloaded and hashed for that.
     """
     attest = attestations.sign_step(index, dist)
     login = steps.LogIn(index=index, packages=tuple(tokens_for)) if tokens_for else None

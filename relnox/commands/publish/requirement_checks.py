@@ -24,19 +24,10 @@ _MAX_PROJECTS = 500
 def check_requirements(
     state: IndexState, project: Project, folder: Path, *, invalid_files: Container[str]
 ) -> tuple[list[Problem], list[str]]:
-    """Check that users can install the requirements of the packages to publish.
+    """Return a problem for each requirement of the packages to publish that users could not install, and warnings.
 
-    Packages with files that are already public are not checked, so that their release can be finished.
-
-    Args:
-        state: The release and its files on the index.
-        project: The project.
-        folder: The folder with the archives.
-        invalid_files: The names of archives with errors, which are not read.
-
-    Returns:
-        A problem for each requirement that users could not install, and warnings about requirements of extras and
-        about requirements that could not be checked.
+    Packages with files that are already public are not checked, so that their release can be finished. Archives
+    with errors (`invalid_files`) are not read.
     """
     by_project: dict[str, list[RequiredProject]] = {}
     for requirement in _required_projects(state, project, folder, invalid_files):

@@ -42,12 +42,12 @@ def run_prepared(  # noqa: PLR0913 - a run
     """Run a plan: check its problems, ask for confirmation, execute its steps, and show its tables.
 
     While steps are executed, a signal ends the run. Signals after the last step do not change the exit code. The
-    signal handlers stay installed until `end` is closed.
+    signal handlers stay installed until the caller closes `end`, at the end of the task.
 
     Args:
         preparation: The plan and the project.
         reporter: Shows the progress.
-        end: A stack that the caller closes at the end of the task.
+        end: The stack to close at the end of the task.
         nested: Whether the plan is a stage of another task, such as `rehearse`.
         ended: Receives the outcome when the steps have ended.
         interactive: Whether to ask for confirmation and handle signals; False in the Python API.

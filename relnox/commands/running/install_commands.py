@@ -45,9 +45,8 @@ class InstallCommands(NamedTuple):
 def install_commands(root: Path, *, in_nox: bool) -> InstallCommands:
     """Return the commands that install into the environment in which relnox runs.
 
-    Args:
-        root: The project's folder, whose lock file determines the tool.
-        in_nox: Whether relnox runs in nox, so the requirements may be in the noxfile itself (PEP 723).
+    The lock file in the project's folder determines the tool; in nox, the noxfile may have the requirements itself
+    (PEP 723).
     """
     return next(_commands_to_add_packages(root, Path(sys.prefix), in_nox=in_nox))
 

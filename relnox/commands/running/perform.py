@@ -39,14 +39,13 @@ def run_task(
 ) -> Outcome:
     """Run a task, report its progress, and return its outcome.
 
+    If an error ends the run before its first step, it is the problem of the outcome's plan.
+
     Args:
         task: The name of the task.
         command_line: Options on the command line, by field name.
-        front_end: How tasks are started, for the commands in fixes; None for relnox's own command line.
+        front_end: How tasks are started, for the commands in fixes.
         defaults: Defaults of options that a noxfile or a tasks file sets, by field name.
-
-    Returns:
-        The outcome. If an error ended the run before its first step, the plan has it as a problem.
     """
     from relnox import reporters
     from relnox.commands.shared.project import open_project
@@ -104,16 +103,7 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
     *,
     ended: list[Outcome],
 ) -> None:
-    """Explain, plan or run a task, as the options request, and write the requested files.
-
-    Args:
-        task: The name of the task.
-        options: The options of the task.
-        sources: The value and origin of each option, for `--explain`.
-        project: The project.
-        reporter: Shows the progress.
-        ended: Receives the outcome.
-    """
+    """Explain, plan or run a task as requested, write the requested files, and add the outcome to `ended`."""
     from relnox.reporters.best_effort import BestEffortReporter
 
     if options.explain:

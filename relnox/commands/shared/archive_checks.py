@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 
 def archive_errors(archives: Archives, config: Config, *, public: bool) -> Iterator[tuple[Path, Finding]]:
-    """Yield the errors found in the archives, each with the path of its archive.
-
-    Args:
-        archives: The package and path of each archive.
-        config: The project's settings.
-        public: Whether the rules of a public index apply.
-    """
+    """Yield the errors found in the archives, each with its path; `public` adds the rules of public indexes."""
     from relnox.building import checks
 
     for package, path in archives:

@@ -27,13 +27,8 @@ def check_build(
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
     """Return the problems with the tags of a commit to build, and notes on what will block publishing.
 
-    CI often builds commits made after a release, before the next bump. They only get a note.
-
-    Args:
-        packages: The packages to build.
-        project: The project.
-        commit: The commit to build; None for the working tree.
-        release_tag: The tag that the run was started for; its packages were already compared with it.
+    CI often builds commits made after a release, before the next bump. They only get a note. Packages of the tag
+    that the run was started for were already compared with it.
     """
     formats = _tag_formats(project)
     if commit is None or project.state is None or formats is None:
@@ -52,14 +47,10 @@ def check_build(
 def check_manifest(
     manifest: Manifest, dist: str, project: Project, release_tag: ReleaseTag | None = None, *, production: bool
 ) -> Iterator[Problem]:
-    """Yield the contradictions between a manifest and the checkout and its tags.
+    """Yield the contradictions between the manifest in `dist` and the checkout and its tags.
 
-    Args:
-        manifest: The manifest to publish.
-        dist: The manifest's folder.
-        project: The project.
-        release_tag: The tag that the run was started for; its packages were already compared with it.
-        production: Whether the index is a production index; versions on other indexes may be reused.
+    Packages of the tag that the run was started for were already compared with it. Only versions on
+    production indexes cannot be reused.
     """
     where = f"{dist}/{core.manifest.MANIFEST_JSON}"
     packages = project.workspace.packages

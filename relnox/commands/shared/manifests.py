@@ -21,12 +21,7 @@ _SIZE_LIMIT = 64 << 20
 
 
 def read_release(root: Path, folder: str, names: Iterable[str]) -> Manifest:
-    """Read the manifest in a folder of artifacts, and check that its files can be released.
-
-    Args:
-        root: The project's folder.
-        folder: The folder of artifacts.
-        names: The names of packages that must be in the manifest.
+    """Read the manifest in a folder, and check that it has packages with these names and can be released.
 
     Raises:
         Blocked: The manifest is missing or invalid, lists no files, has a file name that does not match its

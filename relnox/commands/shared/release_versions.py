@@ -56,12 +56,7 @@ class Versions(NamedTuple):
 
 
 def select_tagged(options: O, project: Project) -> O:
-    """Return options that select the tag's packages, unless --package is given or the tag has all packages.
-
-    Args:
-        options: The options of a task that has the option `package`.
-        project: The project.
-    """
+    """Return options that select the tag's packages, unless --package is given or the tag has all packages."""
     tag = read_tag(options, project)
     names = tuple(tag.versions) if tag is not None else ()
     if options.package or len(names) in (0, len(project.workspace.packages)):  # type: ignore[attr-defined]
@@ -74,11 +69,7 @@ def read_versions(
 ) -> Versions:
     """Compare the versions of the packages with the tag and the inputs of the run.
 
-    Args:
-        options: The options of the task.
-        project: The project.
-        packages: The packages to release.
-        manifest: The manifest to publish, used for versions that no file contains; None before the build.
+    The manifest to publish has the versions that no file contains; there is none before the build.
 
     Raises:
         Blocked: An input is not a version.

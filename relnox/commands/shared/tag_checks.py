@@ -116,8 +116,7 @@ def _latest(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Versi
 def remote_tags(project: Project) -> tuple[Mapping[str, str] | None, str | None]:
     """Read the remote's tags if this clone has none, as in many CI jobs.
 
-    Returns:
-        The commit of each tag, or None if they were not read; and the error message if reading failed, or None.
+    Return the commit of each tag, or None if they were not read; and the error message if reading failed, or None.
     """
     git, remote = project.git, project.config.remote
     if git is None or project.state is None or project.state.tags or remote not in remotes.names(git):
@@ -146,14 +145,7 @@ def any_tag_problems(
     formats: Mapping[str, TagFormat],
     known_tags: KnownTags,
 ) -> Iterator[Problem]:
-    """Yield a problem if the bump creates several tags and a backend takes the version from any tag.
-
-    Args:
-        bumps: The bumps.
-        tags: The planned tags.
-        formats: The tag format of each package.
-        known_tags: The existing tags.
-    """
+    """Yield a problem if the bump creates several tags and a backend takes the version from any tag."""
     readers = core.tags.any_tag_readers(bump.package for bump in bumps)
     planned = list(dict.fromkeys(tags))
     if not readers or len(planned) < 2:  # noqa: PLR2004 - one tag is right for all of them

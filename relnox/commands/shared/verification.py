@@ -27,12 +27,7 @@ def verification_steps(
 ) -> Iterator[Step]:
     """Yield the steps that wait for the published files, download them, and check their installation.
 
-    Args:
-        manifest: The published packages.
-        verify: The settings of `[tool.relnox.verify]`, including the Python versions.
-        index: The name of the index.
-        deadline: How long to wait for the index to list the files, in seconds.
-        installer: The name of the installer.
+    Each package waits up to `deadline` seconds until the index lists its files.
     """
     listings = tuple(await_listings(manifest, index, dict.fromkeys(manifest.packages, deadline)))
     files = tuple(downloads(listings))
@@ -49,12 +44,8 @@ def install_checks(
 ) -> Iterator[steps.VerifyInstall]:
     """Yield a step for each package and Python that installs the package in its own environment and checks it.
 
-    Args:
-        manifest: The packages to verify.
-        verify: The settings of `[tool.relnox.verify]`.
-        pythons: The Python versions on the command line; if empty, those in the settings are used.
-        installer: The name of the installer.
-        files: The steps that download or copy the files of the packages, and of projects of other repositories.
+    The Python versions on the command line replace those in the settings. `files` are the steps that download or
+    copy the files of the packages, and of projects of other repositories.
     """
     needs = dict(manifest.needs)
     available = {step.package: step for step in files}
@@ -87,15 +78,10 @@ def await_listings(
     compare_limit: int | None = None,
     folder: str = "",
 ) -> Iterator[steps.AwaitIndex]:
-    """Yield a step for each package that waits until its files are listed.
+    """Yield a step for each package that waits until its files are listed, up to its deadline in seconds.
 
-    Args:
-        manifest: The manifest of the release.
-        index: The name of the index.
-        deadline: How long to wait for each package, in seconds.
-        compare_limit: The size in bytes up to which listed files are downloaded and compared in full; None
-            to compare no downloads.
-        folder: The folder with the built files.
+    Listed files up to `compare_limit` bytes are downloaded and compared in full with those in `folder`; None
+    compares no downloads.
     """
     for package in manifest.packages:
         yield steps.AwaitIndex(
