@@ -9,19 +9,18 @@ from __future__ import annotations
 import errno
 from enum import IntEnum
 
-_PERMISSION_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-_SYSTEM_ERRORS = frozenset(
-    {
-        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-        *(errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBUSY),
-    }
-)
-_PATH_ERRORS = frozenset(
-    {
-        *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR),
-        *(errno.ENXIO, errno.ENODEV, errno.EILSEQ),
-    }
-)
+_PERMISSION_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_RESOURCE_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBUSY}
+_PATH_ERRORS = {
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.EILSEQ,
+}
 NO_WORKING_FOLDER = "the working directory no longer exists"
 _NO_TEMPORARY_FOLDER = "No usable temporary directory"
 """The start of the message of `tempfile` if no temporary folder is writable; its errno is ENOENT for any cause."""
@@ -115,17 +114,13 @@ def environment_error(error: BaseException) -> Failed | None:
         )
     if not isinstance(error, OSError):
         return None
-    if (
-        error.errno == errno.ENOENT
-        and error.filename is None
-        and not str(error.strerror).startswith(_NO_TEMPORARY_FOLDER)
-    ):
-        return Failed("working-folder-missing", NO_WORKING_FOLDER, fix="cd to the project, then rerun the command")
     message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if str(error.strerror).startswith(_NO_TEMPORARY_FOLDER):
         return Failed(
             "temporary-folder-missing", message, fix="set TMPDIR to a writable folder, then rerun the command"
         )
+    if error.errno == errno.ENOENT and error.filename is None:
+        return Failed("working-folder-missing", NO_WORKING_FOLDER, fix="cd to the project, then rerun the command")
     if error.errno in _PERMISSION_ERRORS:
         return Failed(
             "permission-denied",
@@ -136,7 +131,7 @@ def environment_error(error: BaseException) -> Failed | None:
         return Failed(
             "path-unusable", message, fix="check the path and the type of the file, then rerun the command"
         )
-    if error.errno in _SYSTEM_ERRORS:
+    if error.errno in _DISK_ERRORS | _RESOURCE_ERRORS:
         return Failed(
             "system-error", message, fix="free disk space or memory, or close open files, then rerun the command"
         )

@@ -71,24 +71,25 @@ class Snapshot(NamedTuple):
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifests of the jobs, hash and check their files, and compare the versions with tag and inputs."""
-    from relnox.commands.collect.jobs import archive_names, check_archives, needed_packages, read_jobs
+    from relnox.commands.collect import jobs as build_jobs
 
     names = release_versions.select_tagged(options, project).package
     selected = frozenset(package.name for package in project.workspace.select(names))
-    jobs = read_jobs(project.root, options.from_, selected)
+    folders = build_jobs.find_job_folders(project.root, options.from_)
+    jobs = tuple(build_jobs.read_job(project.root, folder, selected) for folder in folders)
     output = project.root / options.output
     packages = project.select(names)
-    findings = tuple(check_archives(jobs, project))
+    findings = tuple(build_jobs.check_archives(jobs, project))
     return Snapshot(
         jobs=jobs,
         findings=findings,
         packages=packages,
         versions=release_versions.read_versions(options, project, tuple(package.name for package in packages)),
         workspace_packages=frozenset(project.workspace.by_name),
-        needs=needed_packages(jobs, project, {finding.file for _, finding in findings}),
+        needs=build_jobs.needed_packages(jobs, project, {finding.file for _, finding in findings}),
         head=project.state.head if project.state is not None else None,
         wheels=project.config.wheels,
-        old_archives=archive_names(output) if output.is_dir() else (),
+        old_archives=build_jobs.archive_names(output) if output.is_dir() else (),
     )
 
 

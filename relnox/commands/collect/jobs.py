@@ -21,22 +21,12 @@ _ATTESTATION_LIMIT = 1 << 20
 """The maximum size of a file with attestations, in bytes; larger files are ignored."""
 
 
-def read_jobs(root: Path, names: Sequence[str], selected: frozenset[str]) -> tuple[BuildJobOutput, ...]:
-    """Read the manifests of jobs, and hash their files.
-
-    Args:
-        root: The project's folder.
-        names: The folders given with `--from`: folders of jobs, or folders that contain folders of jobs.
-        selected: The names of the packages to collect; empty for all packages.
+def find_job_folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the folder of each job once, relative to `root`; the names are those given with `--from`.
 
     Raises:
-        Blocked: A folder does not exist, or has no manifest that can be read.
+        Blocked: A folder does not exist, or neither it nor a folder in it has a manifest.
     """
-    return tuple(_read_job(root, folder, selected) for folder in _job_folders(root, names))
-
-
-def _job_folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the folder of each job once, relative to `root`; see `read_jobs` for the arguments and errors."""
     if not names:
         raise Blocked(
             "option-missing",
@@ -64,8 +54,11 @@ def _job_folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(folders.values())
 
 
-def _read_job(root: Path, folder: str, selected: frozenset[str]) -> BuildJobOutput:
-    """Read the manifest in a job's folder, hash its files, and find attestations and unlisted archives."""
+def read_job(root: Path, folder: str, selected: frozenset[str]) -> BuildJobOutput:
+    """Read the manifest in a job's folder, hash its files, and find attestations and unlisted archives.
+
+    If packages are selected, the files of others are left out.
+    """
     from relnox.building.file_hashes import hash_file, is_file_inside
 
     suffix = core.publishers.ATTESTATION_SUFFIX
@@ -121,9 +114,8 @@ def check_archives(jobs: Sequence[BuildJobOutput], project: Project) -> Iterator
             if job.files_in_folder.get(file.filename) == (file.size, file.sha256):
                 unique_files.setdefault((file.filename, file.sha256), (file.package, path))
     archives = list(unique_files.values())
-    for path, finding in archive_checks.archive_errors(archives, project.config, public=False):
-        yield folder_of[path], finding
-    for path, finding in archive_checks.extension_errors(archives, project.config):
+    errors = archive_checks.archive_errors(archives, project.config, public=False)
+    for path, finding in (*errors, *archive_checks.extension_errors(archives, project.config)):
         yield folder_of[path], finding
 
 

@@ -96,6 +96,7 @@ def _execute(  # noqa: PLR0913 - as above
     See `run_prepared` for the arguments.
     """
     from relnox import executor
+    from relnox.commands.shared.project import open_project
     from relnox.reporters.best_effort import BestEffortReporter
     from relnox.source.file_locks import lock_checkout
     from relnox.steps.run import Run
@@ -112,9 +113,12 @@ def _execute(  # noqa: PLR0913 - as above
         if any(step.exclusive for step in plan.steps):
             stack.enter_context(lock_checkout(project.private_folder))
 
-        def stage(step: Stage, root: Path) -> Outcome:
+        def run_stage(step: Stage, root: Path) -> Outcome:
             is_rehearsal = project.is_rehearsal or root != project.root
-            return _run_stage(step, root, reporter, stack, is_rehearsal=is_rehearsal, interactive=interactive)
+            opened = replace(open_project(root), is_rehearsal=is_rehearsal)
+            options, _ = resolve_options(step.task, dict(step.options), opened)
+            prepared = plan_task(step.task, options, opened, reporter, stack, nested=True)
+            return run_prepared(prepared, reporter, stack, nested=True, interactive=interactive)
 
         run = stack.enter_context(
             Run(
@@ -129,7 +133,7 @@ def _execute(  # noqa: PLR0913 - as above
                 values=(
                     *([preparation.pending] if preparation.pending is not None else []),
                     *_settings_for_steps(project, runs_project_code=runs_project_code),
-                    StageRunner(stage),
+                    StageRunner(run_stage),
                 ),
             )
         )
@@ -156,15 +160,3 @@ def _settings_for_steps(project: Project, *, runs_project_code: bool) -> Iterato
             only_index=targets.build_simple_url(project.config),
             uv=tuple(uv_settings.read_installer_settings(project.root).items()),
         )
-
-
-def _run_stage(  # noqa: PLR0913 - as above
-    step: Stage, root: Path, reporter: Reporter, stack: ExitStack, *, is_rehearsal: bool, interactive: bool
-) -> Outcome:
-    """Plan and run a task as a stage of another task, for the project in the folder `root`."""
-    from relnox.commands.shared.project import open_project
-
-    project = replace(open_project(root), is_rehearsal=is_rehearsal)
-    options, _ = resolve_options(step.task, dict(step.options), project)
-    preparation = plan_task(step.task, options, project, reporter, stack, nested=True)
-    return run_prepared(preparation, reporter, stack, nested=True, interactive=interactive)

@@ -152,14 +152,11 @@ def _tag_problems(
             fix=f"leave --package out; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
         )
     commit = project.tags.get(tag.name)
-    if not is_published and commit is not None and project.commit not in (None, commit):
-        moves = all(version is None for version in tag.versions.values())
-        if not moves:
-            present = core.consistency.shorten_commit_id(project.commit or "")
-            yield core.plan.Problem(
-                code="tag-not-checked-out",
-                message=f"{tag_text} is on {core.consistency.shorten_commit_id(commit)}, but the checkout "
-                f"is at {present}",
-                fix=f"git switch --detach refs/tags/{tag.name}; to ignore it: "
-                f"{core.consistency.ALLOW_MISMATCH_FLAG}",
-            )
+    is_elsewhere = commit is not None and project.commit not in (None, commit)
+    if is_elsewhere and not is_published and any(version is not None for version in tag.versions.values()):
+        tagged, present = (core.consistency.shorten_commit_id(text or "") for text in (commit, project.commit))
+        yield core.plan.Problem(
+            code="tag-not-checked-out",
+            message=f"{tag_text} is on {tagged}, but the checkout is at {present}",
+            fix=f"git switch --detach refs/tags/{tag.name}; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
+        )
