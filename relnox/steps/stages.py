@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.steps.run import Run
 
 
-class ClonedCheckout(Record):
+class TemporaryClone(Record):
     """The temporary clone in which stages run."""
 
     folder: Path
@@ -30,7 +30,7 @@ class ClonedCheckout(Record):
 
 def checkout_folder(run: Run) -> Path:
     """Return the folder in which the stages of a run work: the temporary clone, or the project's folder."""
-    clone = run.result(ClonedCheckout)
+    clone = run.result(TemporaryClone)
     return run.root if clone is None else clone.folder
 
 
@@ -53,7 +53,7 @@ class CloneCheckoutAction(Action[CloneCheckout]):
     def apply(self) -> None:
         """Clone the checkout to the remote, and the remote to the working clone."""
         step = self.step
-        self.result = ClonedCheckout(
+        self.result = TemporaryClone(
             folder=cloning.clone_with_remote(
                 self.run.checkout, self.run.scratch, step.commit, step.branch, step.remote_name
             )
@@ -88,7 +88,7 @@ class Stage(Step, kw_only=True):
 
 
 class StageRunner(Record):
-    """Wraps the function that runs the task of a stage in a folder."""
+    """The function that runs the task of a stage in a folder, as a value of a run."""
 
     run: Callable[[Stage, Path], Outcome]
 
