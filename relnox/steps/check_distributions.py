@@ -32,12 +32,7 @@ _FILES_PER_PROCESS = 20
 
 
 class TwineCheckResults(Record, kw_only=True):
-    """The results of `twine check`.
-
-    Attributes:
-        with_messages: The names of the packages with warnings or errors.
-        rejected: The names of the packages whose archives must not be released.
-    """
+    """The names of the packages with warnings or errors, and of those whose archives must not be released."""
 
     with_messages: frozenset[str] = frozenset()
     rejected: frozenset[str] = frozenset()

@@ -208,12 +208,9 @@ class Publication(RunExtension):
 
 
 class UploadRecheck:
-    """Checks uploaded files that are not verified once more on the index, and ignores errors.
+    """A check of uploaded files (by index and package) on the index, in threads, which ignores errors.
 
-    Args:
-        publication: The object that records what is observed.
-        files: The files, by index and package.
-        briefly: Whether a signal ended the run; then the check is short and downloads nothing.
+    If a signal ended the run, the check is brief and downloads nothing.
     """
 
     def __init__(

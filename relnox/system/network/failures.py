@@ -16,14 +16,7 @@ _TUNNEL_REJECTED = re.compile(r"Tunnel connection failed: (\d{3})\b")
 
 
 class TransientError(TryLater):
-    """An error that a retry may solve.
-
-    Args:
-        code: The stable name of this kind of error.
-        message: What failed, and why.
-        retry_after: The seconds that the server asks clients to wait, or None if it does not say.
-        never_connected: Whether the server never accepted a connection.
-    """
+    """An error that a retry may solve, perhaps after the seconds that the server asks clients to wait."""
 
     def __init__(
         self, code: str, message: str, *, retry_after: float | None = None, never_connected: bool = False
