@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _EXTENSION_SUFFIXES = (".so", ".pyd")
 _TEST_AND_DOC_NAMES = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
 """Top-level modules that often get into wheels by mistake, and import modules that the wheel does not require."""
-_RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
+RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
 """Files for which RECORD has no hash (PEP 427)."""
 
 
@@ -131,7 +131,7 @@ def read_record_hashes(archive: Archive) -> dict[str, str]:
     return {
         str(path): digest
         for name, digest, *_ in (row for row in csv.reader(lines) if len(row) > 1)
-        if digest and (path := _installed_path(name)) is not None and path.name not in _RECORD_FILES
+        if digest and (path := _installed_path(name)) is not None and path.name not in RECORD_FILES
     }
 
 

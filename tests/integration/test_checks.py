@@ -19,9 +19,10 @@ from packaging.version import Version
 from packed import INFO, METADATA, MODULES, TOP, digest, sdist, wheel, with_fields
 
 from relnox.building import archives, checks
-from relnox.building.checks import classifiers, identity
+from relnox.building.archive_entries import ArchiveError
+from relnox.building.checks import identity, metadata
 from relnox.building.checks.requirements import differing_requirements
-from relnox.building.checks.wheel_tags import is_accepted_platform
+from relnox.building.checks.wheel import ACCEPTED_PLATFORMS
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ TOKENS = {
 def found(path: Path, expected: checks.ExpectedArchive = PLAIN) -> list[str]:
     try:
         findings = checks.check_archive(archives.read(path), expected)
-    except archives.ArchiveError as error:
+    except ArchiveError as error:
         return [f"error: {error.reason}"]
     assert all(finding.file == path.name and finding.fix for finding in findings)
     return [f"{finding.level}: {finding.message}" for finding in findings]
@@ -198,9 +199,8 @@ def test_trove_classifiers_is_used_if_installed(tmp_path: Path, monkeypatch: pyt
     lists.classifiers = {"Development Status :: 3 - Alpha"}
     lists.deprecated_classifiers = {}
     monkeypatch.setitem(sys.modules, "trove_classifiers", lists)
-    monkeypatch.setattr(
-        classifiers, "_load_classifiers", classifiers._load_classifiers.__wrapped__
-    )  # it remembers the real ones
+    load = metadata._load_classifiers.__wrapped__  # without the cache, which has the real ones
+    monkeypatch.setattr(metadata, "_load_classifiers", load)
     assert found(wheel(tmp_path)) == [
         "error: classifier 'Programming Language :: Python :: 3' is not known to the public index"
     ]
@@ -632,7 +632,7 @@ class Stream(io.RawIOBase):
     ],
 )
 def test_platform_tags_that_the_public_index_accepts(platform: str, taken: bool) -> None:
-    assert is_accepted_platform(platform) is taken
+    assert bool(ACCEPTED_PLATFORMS.fullmatch(platform)) is taken
 
 
 def test_hexadecimal_hashes_are_a_warning(tmp_path: Path) -> None:

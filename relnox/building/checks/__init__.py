@@ -9,7 +9,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from relnox.building import archives
-from relnox.building.archives import READ_ERRORS, ArchiveError, iter_files
+from relnox.building.archive_entries import ArchiveError
+from relnox.building.archives import READ_ERRORS, iter_files
 from relnox.building.checks import (
     completeness,
     identity,
@@ -19,11 +20,10 @@ from relnox.building.checks import (
     secrets,
     wheel,
     wheel_and_sdist,
-    wheel_contents,
-    wheel_tags,
 )
 from relnox.building.checks.identity import ExpectedArchive
 from relnox.building.findings import Finding, error, set_file_and_level
+from relnox.core.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -57,18 +57,11 @@ def find_errors(
     may_be_empty: bool = False,
     optional_extensions: bool = False,
 ) -> tuple[Finding, ...]:
-    """Return the errors (not warnings) in an archive that was built elsewhere or by an earlier run.
-
-    With `public`, violations of the public index's rules are errors as well; for the other options, see
-    `ExpectedArchive`.
-    """
-    return _read_and_check(
-        path,
-        public=public,
-        limits=limits,
-        may_be_empty=may_be_empty,
-        optional_extensions=optional_extensions,
-    )[1]
+    """Return the errors in an archive that was built elsewhere; `public` includes violations of index rules."""
+    expected = ExpectedArchive(
+        name="", is_private=not public, may_be_empty=may_be_empty, extensions_are_optional=optional_extensions
+    )
+    return _read_and_check(path, limits, expected)[1]
 
 
 def find_missing_extensions(
@@ -89,9 +82,7 @@ def check_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
     """
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     wheels = [archive for archive in release if archive.kind == "wheel"]
-    if sdist is None or any(
-        completeness.is_native_module(member) for wheel in wheels for member in wheel.member_names
-    ):
+    if sdist is None or any(map(completeness.has_native_module, wheels)):
         return ()
     return tuple(
         finding
@@ -101,14 +92,9 @@ def check_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
 
 
 def read_valid_archive(path: Path, limits: ArchiveLimits = archives.DEFAULT_LIMITS) -> Archive:
-    """Read and check an archive that was built elsewhere; what only the public index rejects is allowed.
-
-    Raises:
-        ArchiveError: The archive has errors; the message lists all of them.
-    """
-    archive, findings = _read_and_check(
-        path, public=False, limits=limits, may_be_empty=True, optional_extensions=True
-    )
+    """Read an archive that was built elsewhere; raise `ArchiveError` with what any index rejects."""
+    allowed = ExpectedArchive(name="", is_private=True, may_be_empty=True, extensions_are_optional=True)
+    archive, findings = _read_and_check(path, limits, allowed)
     if findings or archive is None:
         lines = "\n".join(f"  {finding.message}" for finding in findings)
         raise ArchiveError(f"is invalid:\n{lines}", findings[0].fix, file=path.name)
@@ -116,22 +102,15 @@ def read_valid_archive(path: Path, limits: ArchiveLimits = archives.DEFAULT_LIMI
 
 
 def _read_and_check(
-    path: Path, *, public: bool, limits: ArchiveLimits, may_be_empty: bool, optional_extensions: bool
+    path: Path, limits: ArchiveLimits, expected: ExpectedArchive
 ) -> tuple[Archive | None, tuple[Finding, ...]]:
+    """Return the archive, if it can be read, and its errors; its file name has the expected name and version."""
     try:
         archive = archives.read(path, limits)
     except ArchiveError as problem:
         return None, (_unreadable_finding(problem, path),)
-    expected = ExpectedArchive(
-        name=archive.name,
-        version=archive.version,
-        is_private=not public,
-        may_be_empty=may_be_empty,
-        extensions_are_optional=optional_extensions,
-    )
-    findings = _collect_findings(
-        _run_checks(archive, expected, advice=False), archive, private=expected.is_private
-    )
+    checks = _run_checks(archive, replace(expected, name=archive.name, version=archive.version), advice=False)
+    findings = _collect_findings(checks, archive, private=expected.is_private)
     return archive, tuple(finding for finding in findings if finding.level == "error")
 
 
@@ -166,13 +145,9 @@ def _run_checks(archive: Archive, expected: ExpectedArchive, *, advice: bool = T
     if archive.kind == "sdist":
         yield from sdist.check_sdist(archive)
         yield from secrets.find_secrets(iter_files(archive, secrets.MAX_INSPECTED_BYTES), expected.tracked_files)
-        if expected.tracked_files is not None:
-            yield from sdist.check_tracked_files(archive, expected, expected.tracked_files)
+        yield from sdist.check_tracked_files(archive, expected)
     else:
-        yield from wheel_tags.check_tags(archive)
         yield from wheel.check_wheel(archive)
-        yield from completeness.check_completeness(
-            archive, may_be_empty=expected.may_be_empty, optional_extensions=expected.extensions_are_optional
-        )
+        yield from completeness.check_completeness(archive, expected)
         if advice:
-            yield from wheel_contents.run_check_wheel_contents(archive)
+            yield from wheel.run_check_wheel_contents(archive)

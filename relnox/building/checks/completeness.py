@@ -1,8 +1,4 @@
-"""Checks that a wheel is not empty, and has the native modules that its source declares.
-
-Builds that find no package or no compiler often succeed, but produce a wheel that can be installed and does not
-work.
-"""
+"""Checks for wheels that can be installed but do not work, as a build without a compiler creates them."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 
-from relnox.building.archives import iter_files, member_path
+from relnox.building.archives import iter_files, member_path, read_file
 from relnox.building.findings import error, format_names, warning
 from relnox.building.wheel_modules import are_only_tests, import_names
 from relnox.core.documents import parse_toml, table_at
@@ -21,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from relnox.building.archives import Archive
+    from relnox.building.checks.identity import ExpectedArchive
     from relnox.building.findings import Finding
 
 _VERBOSE_BUILD_COMMAND = fixes.task_command("build-all", "--verbose")
@@ -50,27 +47,19 @@ _INCLUDE_MODULES_FIX = (
 )
 
 
-class ExtensionDeclaration(NamedTuple):
-    """The declaration of native modules in an sdist.
-
-    Attributes:
-        reason: The setting or the call that declares the modules, as a clause for messages.
-        is_certain: Whether every build must produce them; False if code decides that, or if they are optional.
-    """
+class _ExtensionDeclaration(NamedTuple):
+    """The declaration of native modules in an sdist."""
 
     reason: str
+    """The setting or the call that declares the modules, as a clause for messages."""
     is_certain: bool
+    """Whether every build must produce them; False if code decides that, or if they are optional."""
 
 
-def check_completeness(
-    archive: Archive, *, may_be_empty: bool = False, optional_extensions: bool = False
-) -> Iterator[Finding]:
-    """Yield findings if a wheel installs nothing or only tests, or is for a platform but has no native code.
-
-    For the options, see `ExpectedArchive`.
-    """
+def check_completeness(archive: Archive, expected: ExpectedArchive) -> Iterator[Finding]:
+    """Yield findings if a wheel installs nothing or only tests, or is for a platform but has no native code."""
     if not any(_is_useful_when_installed(member) for member in archive.member_names):
-        if not may_be_empty:
+        if not expected.may_be_empty:
             yield error(
                 "wheel-without-modules",
                 "is empty (no modules, scripts or data)",
@@ -84,7 +73,8 @@ def check_completeness(
             f"has no modules except {format_names(import_names(archive))}",
             _INCLUDE_MODULES_FIX,
         )
-    if archive.platforms != {"any"} and not optional_extensions and not _has_native_file(archive):
+    is_native = archive.platforms != {"any"}
+    if is_native and not expected.extensions_are_optional and not _has_native_file(archive):
         yield error(
             "wheel-without-extensions",
             f"is tagged for {format_names(archive.platforms)}, but has no native modules or programs",
@@ -95,9 +85,7 @@ def check_completeness(
 
 def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Yield a finding if a wheel lacks the native modules that its sdist declares."""
-    if any(is_native_module(member) for member in wheel.member_names):
-        return
-    if (declared := find_declared_extensions(sdist)) is None or _has_native_file(wheel):
+    if (declared := _find_declared_extensions(sdist)) is None or _has_native_file(wheel):
         return
     optional = f"if they are optional, {_optional_extensions_fix(wheel)}"
     if declared.is_certain:
@@ -115,19 +103,15 @@ def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
         )
 
 
-def find_declared_extensions(sdist: Archive) -> ExtensionDeclaration | None:
+def _find_declared_extensions(sdist: Archive) -> _ExtensionDeclaration | None:
     """Return the declaration of native modules in an sdist's settings or setup.py, or None if there is none."""
-    texts = {
-        name: content
-        for name, content in _read_top_level_files(sdist, ("pyproject.toml", "setup.py"))
-        if len(content) < _MAX_SOURCE_SIZE
-    }
+    texts = _read_top_level_files(sdist, ("pyproject.toml", "setup.py"))
     try:
         document = parse_toml(texts.get("pyproject.toml", b"").decode())
     except (ValueError, RecursionError):
         document = {}
     if (reason := _find_extension_setting(document)) is not None:
-        return ExtensionDeclaration(reason, is_certain=True)
+        return _ExtensionDeclaration(reason, is_certain=True)
     backend = table_at(document, "build-system").get("build-backend", "setuptools.build_meta")
     if not str(backend).startswith("setuptools") or "setup.py" not in texts:
         return None
@@ -137,9 +121,9 @@ def find_declared_extensions(sdist: Archive) -> ExtensionDeclaration | None:
         return None
 
 
-def is_native_module(member: str) -> bool:
-    """Return whether a member of a wheel is an extension module or a shared library."""
-    return _NATIVE_MODULE.fullmatch(member) is not None
+def has_native_module(wheel: Archive) -> bool:
+    """Return whether a wheel has an extension module or a shared library, according to file names."""
+    return any(map(_NATIVE_MODULE.fullmatch, wheel.member_names))
 
 
 def _is_useful_when_installed(member: str) -> bool:
@@ -161,12 +145,10 @@ def _is_useful_when_installed(member: str) -> bool:
 
 def _has_native_file(archive: Archive) -> bool:
     """Return whether a wheel has a script or a file with native code, according to file names and first bytes."""
-    named = any(
-        is_native_module(member) or _NATIVE_FILE.fullmatch(member) or ".data/scripts/" in member
-        for member in archive.member_names
-    )
-    return named or any(
-        content.startswith(_NATIVE_MAGIC_NUMBERS) for _, content in iter_files(archive, _MAGIC_BYTES)
+    return (
+        has_native_module(archive)
+        or any(_NATIVE_FILE.fullmatch(member) or ".data/scripts/" in member for member in archive.member_names)
+        or any(content.startswith(_NATIVE_MAGIC_NUMBERS) for _, content in iter_files(archive, _MAGIC_BYTES))
     )
 
 
@@ -174,15 +156,16 @@ def _optional_extensions_fix(archive: Archive) -> str:
     return f'set optional-extensions = ["{archive.name}"] in [tool.relnox]'
 
 
-def _read_top_level_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and content of each of these files that exists in the top-level folder of an sdist."""
-    members = {
-        member for member in sdist.member_names if member.count("/") == 1 and member_path(member).name in names
+def _read_top_level_files(sdist: Archive, names: Iterable[str]) -> dict[str, bytes]:
+    """Return the contents of the files with these names in an sdist's top-level folder, without large ones."""
+    return {
+        member_path(entry.name).name: read_file(sdist, entry.name)
+        for entry in sdist.entries
+        if entry.name.count("/") == 1
+        and member_path(entry.name).name in names
+        and entry.kind == "file"
+        and entry.size < _MAX_SOURCE_SIZE
     }
-    if members:
-        for member, content in iter_files(sdist, _MAX_SOURCE_SIZE):
-            if member in members:
-                yield member_path(member).name, content
 
 
 def _find_extension_setting(document: Mapping[str, Any]) -> str | None:
@@ -202,7 +185,7 @@ def _find_extension_setting(document: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _find_extensions_in_setup(module: ast.Module) -> ExtensionDeclaration | None:
+def _find_extensions_in_setup(module: ast.Module) -> _ExtensionDeclaration | None:
     """Return the declaration of native modules that setup.py passes to `setup()`, or None if there is none.
 
     It is certain only if the call and its arguments are at the top level of the file, since a condition, a
@@ -224,7 +207,7 @@ def _find_extensions_in_setup(module: ast.Module) -> ExtensionDeclaration | None
                 # cffi makes a pure Python module if the description has no C code.
                 always = kind == "always" and keyword.arg != "cffi_modules"
                 certain = always and id(node) in top_level and not _is_optional(module)
-                return ExtensionDeclaration(f"setup.py passes {keyword.arg} to setup()", certain)
+                return _ExtensionDeclaration(f"setup.py passes {keyword.arg} to setup()", certain)
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from email.utils import getaddresses
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -16,8 +17,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from relnox.building import core_metadata
 from relnox.building.archives import member_path
-from relnox.building.checks import classifiers
 from relnox.building.findings import rejected_by_index, warning
+from relnox.core.planning import fixes
 from relnox.core.records import replace
 
 if TYPE_CHECKING:
@@ -41,6 +42,16 @@ _EMAIL_ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}")
 _RESERVED_DOMAINS = ("arpa", "invalid", "local", "localhost", "onion", "test")
 """Reserved domains (RFC 6761), which email-validator, used by the public index, rejects."""
 
+_CLASSIFIER_PATTERN = re.compile(
+    r"(Development Status|Environment|Framework|Intended Audience|License|Natural Language|Operating System"
+    r"|Programming Language|Topic|Typing)( :: \S(.*\S)?)+"
+)
+_DEPRECATED_CLASSIFIERS = {
+    "Framework :: Django CMS :: 4.2": ["Framework :: Django CMS :: 5.0"],
+    "Natural Language :: Ukranian": ["Natural Language :: Ukrainian"],
+    "Topic :: Communications :: Chat :: AOL Instant Messenger": [],
+}
+"""Maps deprecated classifiers to their successors, for use if trove-classifiers is not installed."""
 _FIXES = {
     "classifier": "write project.classifiers as a list of strings",
     "description-content-type": 'write readme = { file = "README.md", content-type = "text/markdown" }',
@@ -62,10 +73,7 @@ _CHECKED_ELSEWHERE = frozenset({"metadata-version", "name", "version"})
 
 
 def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
-    """Yield the problems for which the public index rejects an archive's metadata.
-
-    `private` allows classifiers that begin with `Private ::`.
-    """
+    """Yield the problems for which the public index rejects an archive's metadata."""
     raw, unparsed = _parse_for_upload(archive.metadata)
     fields = cast("Mapping[str, Any]", raw)
     yield from _check_metadata_version(fields.get("metadata_version"))
@@ -74,7 +82,7 @@ def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
     yield from _check_email_addresses(fields)
     yield from _check_urls(fields)
     yield from _check_requirements(fields)
-    yield from classifiers.check_classifiers(fields.get("classifiers", ()), private=private)
+    yield from _check_classifiers(fields.get("classifiers", ()), private=private)
     yield from _check_license(fields)
     yield from _check_license_files(archive, fields.get("license_files", ()))
     yield from _check_archive_size(archive.path.stat().st_size)
@@ -178,10 +186,7 @@ def _is_web_address(text: str) -> bool:
 
 
 def _check_requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield findings for requirements with a URL, and for invalid Provides-Dist and Obsoletes-Dist fields.
-
-    The parser of the metadata reports invalid Requires-Dist fields.
-    """
+    """Yield requirements with a URL, and invalid ones except in Requires-Dist, which the parser reports."""
     fix = "require a released version; put the URL into [tool.uv.sources] or a dependency group"
     for key in ("requires_dist", "provides_dist", "obsoletes_dist"):
         for text in fields.get(key, ()):
@@ -201,6 +206,43 @@ def _check_requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
                         f"requirement {text} refers to a URL (rejected by the public index)",
                         fix,
                     )
+
+
+def _check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator[Finding]:
+    """Yield the classifiers that the public index rejects; `private` allows those that begin with `Private ::`."""
+    valid, deprecated = _load_classifiers()
+    for classifier in sorted(set(classifiers)):
+        if classifier.startswith("Private ::"):
+            if not private:
+                yield rejected_by_index(
+                    "classifier-private",
+                    f"classifier {classifier!r} prevents uploads to the public index",
+                    "to publish the package, remove the classifier from project.classifiers in pyproject.toml",
+                )
+        elif classifier in deprecated:
+            successors = " or ".join(map(repr, deprecated[classifier]))
+            yield rejected_by_index(
+                "classifier-deprecated",
+                f"classifier {classifier!r} is deprecated",
+                f"replace it with {successors}" if successors else "remove it",
+            )
+        elif (valid is not None and classifier not in valid) or _CLASSIFIER_PATTERN.fullmatch(classifier) is None:
+            yield rejected_by_index(
+                "classifier-unknown",
+                f"classifier {classifier!r} is not known to the public index",
+                "replace it with a classifier that `python -m trove_classifiers` lists "
+                f"(to install it: {fixes.install_command('trove-classifiers')})",
+            )
+
+
+@cache
+def _load_classifiers() -> tuple[Iterable[str] | None, Mapping[str, list[str]]]:
+    """Return the valid classifiers, or None if they are not known, and the successors of deprecated ones."""
+    try:
+        import trove_classifiers
+    except ImportError:
+        return None, _DEPRECATED_CLASSIFIERS
+    return trove_classifiers.classifiers, trove_classifiers.deprecated_classifiers
 
 
 def _check_license(fields: Mapping[str, Any]) -> Iterator[Finding]:

@@ -56,11 +56,7 @@ def can_apply(requirement: Requirement, pythons: SpecifierSet, *, extras: bool) 
         return True
     named = {clause.version for clause in pythons} | {f"3.{minor}" for minor in range(_MAX_PYTHON_MINOR)}
     environments = _marker_environments([requirement.marker], extras=extras, pythons=named)
-    supported = (
-        environment
-        for environment in environments
-        if pythons.contains(environment["python_full_version"], prereleases=True)
-    )
+    supported = (some for some in environments if pythons.contains(some["python_full_version"], prereleases=True))
     return any(_applies(requirement, environment) for environment in islice(supported, _MAX_ENVIRONMENTS))
 
 
@@ -138,15 +134,12 @@ def _marker_environments(
     text = " and ".join(map(str, markers))
     quoted = {value for pair in _QUOTED_VALUE.findall(text) for value in pair}
     values = quoted | {part for value in quoted for part in re.split("[, ]+", value)}
-    variables = sorted(
-        set(_MARKER_VARIABLE.findall(_QUOTED_VALUE.sub("", text))) - ({"extra"} if not extras else set())
-    )
-    for python, *combination in product(
-        sorted(_python_versions_around({*values, *pythons})), *([sorted(values | {""})] * len(variables))
-    ):
+    variables = set(_MARKER_VARIABLE.findall(_QUOTED_VALUE.sub("", text))) - (set() if extras else {"extra"})
+    versions = sorted(_python_versions_around({*values, *pythons}))
+    for python, *combination in product(versions, *([sorted(values | {""})] * len(variables))):
         short = ".".join(python.split(".")[:2])
-        versions = {"python_full_version": python, "python_version": short}
-        yield {"extra": "", **versions, **dict(zip(variables, combination, strict=True))}
+        others = dict(zip(sorted(variables), combination, strict=True))
+        yield {"extra": "", "python_full_version": python, "python_version": short, **others}
 
 
 def _python_versions_around(values: Iterable[str]) -> Iterator[str]:

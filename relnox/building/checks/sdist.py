@@ -153,16 +153,10 @@ def _referenced_files(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "license-files", PurePosixPath(pattern).as_posix()
 
 
-def check_tracked_files(
-    archive: Archive, expected: ExpectedArchive, tracked_files: frozenset[str]
-) -> Iterator[Finding]:
-    """Yield files in an sdist that git does not track, and tracked or generated modules that are missing from it.
-
-    Args:
-        archive: The sdist.
-        expected: What it should contain.
-        tracked_files: The tracked files in `expected`.
-    """
+def check_tracked_files(archive: Archive, expected: ExpectedArchive) -> Iterator[Finding]:
+    """Yield files in an sdist that git does not track, and tracked modules that are missing from it."""
+    if (tracked_files := expected.tracked_files) is None:
+        return
     members = _paths_inside(archive)
     inside = members.keys()
     files = inside - {parent for name in inside for parent in _parent_folders(name)} - {""}
@@ -180,11 +174,7 @@ def check_tracked_files(
             "exclude them in the build configuration, or add them to git",
         )
     if "pyproject.toml" in tracked_files - inside and "setup.py" in inside:
-        yield error(
-            "pyproject-missing",
-            "pyproject.toml is missing, although git tracks it",
-            "include it in the build configuration",
-        )
+        yield error("pyproject-missing", "pyproject.toml is missing, although git tracks it", _INCLUDE_FIX)
     missing = {name for name in tracked_files - inside if _is_module_of_included_package(name, inside)}
     if generated := missing & expected.generated_files:
         yield error(

@@ -85,24 +85,14 @@ _REVOKE_FIX = "exclude the file from the build, and revoke the secret if it was 
 
 
 class _Secret(NamedTuple):
-    """A possible secret in a file.
-
-    Attributes:
-        description: What the file contains or is, as a clause for messages.
-        is_certain: Whether it is certainly a secret; otherwise only a warning is reported.
-    """
+    """A possible secret in a file; one that is not certain only causes a warning."""
 
     description: str
     is_certain: bool
 
 
 def find_secrets(files: Iterable[tuple[str, bytes]], tracked_files: frozenset[str] | None) -> Iterator[Finding]:
-    """Yield the files that contain a secret.
-
-    Args:
-        files: Names of files and their first bytes (`MAX_INSPECTED_BYTES`).
-        tracked_files: The files that git tracks; see `ExpectedArchive`.
-    """
+    """Yield the secrets in files, given as their names and first bytes; git tracks `tracked_files`, if known."""
     for name, content in files:
         path = member_path(name)
         for secret in (

@@ -1,4 +1,4 @@
-"""Checks of a wheel's contents against its RECORD and file name (PEP 427), and of its entry points."""
+"""Checks of a wheel against its RECORD, its WHEEL file and its file name (PEP 427), and of its entry points."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ import hashlib
 import io
 import re
 from configparser import Error as ConfigError
+from math import prod
 from typing import TYPE_CHECKING
 
+from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
 
-from relnox.building.archives import ArchiveError, find_dist_info_file, iter_files, read_file
+from relnox.building.archive_entries import ArchiveError
+from relnox.building.archives import find_dist_info_file, iter_files, read_file
 from relnox.building.checks import secrets
 from relnox.building.findings import error, format_names, rejected_by_index, warning
-from relnox.building.wheel_modules import parse_entry_points
+from relnox.building.wheel_modules import RECORD_FILES, parse_entry_points
+from relnox.core.planning import fixes
 from relnox.core.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
+
+    from packaging.tags import Tag
 
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
@@ -32,16 +38,40 @@ _OBJECT_REFERENCE = re.compile(
 )
 _SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
 _ENTRY_POINT_FIX = 'write it like demo = "demo.cli:main" in [project.scripts]'
-_RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
 _MAX_RECORD_SIZE = 64 << 20
 _INSTALL_SCHEME_KEYS = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
 _MAX_COMPRESSION_RATIO = 50
 _MIN_SIZE_OF_BOMB = 64 << 20
 _REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
+_MAX_TAG_COUNT = 10_000
+_EXTENSION_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
+_LINUX_ARCHITECTURES = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
+_MAC_ARCHITECTURES = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"
+ACCEPTED_PLATFORMS = re.compile(
+    "any|win32|win_(arm64|amd64|ia64)|linux_armv[67]l"
+    "|manylinux(1|2010)_(x86_64|i686)"
+    f"|manylinux2014_({_LINUX_ARCHITECTURES}|ppc64)"
+    f"|manylinux_[0-9]+_[0-9]+_({_LINUX_ARCHITECTURES}|riscv64|ppc64)"
+    f"|musllinux_[0-9]+_[0-9]+_({_LINUX_ARCHITECTURES}|riscv64)"
+    f"|macosx_(10_[0-9]+|(1[1-9]|[2-9][0-9])_0)_({_MAC_ARCHITECTURES})"
+    "|ios_[0-9]+_[0-9]+_(arm64|x86_64)_(iphoneos|iphonesimulator)"
+    "|android_[0-9]+_(armeabi_v7a|arm64_v8a|x86|x86_64)"
+    "|pyodide_[0-9]+_[0-9]+_wasm32"  # PEP 783
+)
+"""The platform tags that the public index accepts, according to its source code."""
+_FIXES_BY_PLATFORM = {
+    "linux_": "build a manylinux wheel: cibuildwheel, maturin build --compatibility pypi, or auditwheel repair",
+    "macosx_": "set MACOSX_DEPLOYMENT_TARGET=11.0 (since macOS 11 the minor version is 0), or use cibuildwheel",
+}
+_DEFAULT_PLATFORM_FIX = "publish this wheel to a private index only; elsewhere installers build from the sdist"
+_CHECKED_ELSEWHERE = ("W007", "W008")
+"""Codes for empty wheels, which `completeness` checks with regard to the project's settings."""
 
 
 def check_wheel(archive: Archive) -> Iterator[Finding]:
-    """Yield violations of the wheel format, and secrets in the wheel's files."""
+    """Yield violations of the wheel format, rejected tags, and secrets in the wheel's files."""
+    yield from _check_tags(archive)
+    yield from _check_wheel_file(archive)
     unpacked = sum(entry.size for entry in archive.entries)
     if unpacked > _MIN_SIZE_OF_BOMB and unpacked > _MAX_COMPRESSION_RATIO * archive.path.stat().st_size:
         yield rejected_by_index(
@@ -52,6 +82,62 @@ def check_wheel(archive: Archive) -> Iterator[Finding]:
     yield from _check_dist_info_folder(archive)
     yield from _check_record(archive)
     yield from _check_entry_points(archive)
+
+
+def _check_tags(archive: Archive) -> Iterator[Finding]:
+    """Yield platform tags of a wheel that the public index rejects, and tags that contradict its content."""
+    for platform in sorted(archive.platforms):
+        if ACCEPTED_PLATFORMS.fullmatch(platform) is None:
+            fix = next(
+                (fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start)),
+                _DEFAULT_PLATFORM_FIX,
+            )
+            yield rejected_by_index(
+                "platform-tag-rejected", f"platform tag {platform} is rejected by the public index", fix
+            )
+
+
+def _check_wheel_file(archive: Archive) -> Iterator[Finding]:
+    """Yield problems with the WHEEL file, and tags that do not match the file name or compiled files."""
+    name = find_dist_info_file(archive, "WHEEL")
+    if name is None:
+        yield error("wheel-file-missing", "the WHEEL file is missing (PEP 427)", _REBUILD_FIX)
+        return
+    text = read_file(archive, name).decode("utf-8", "replace")
+    lines = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
+    tags = [value for key, value in lines if key == "Tag"]
+    if sum(prod(part.count(".") + 1 for part in tag.split("-")) for tag in tags) > _MAX_TAG_COUNT:
+        yield error("too-many-tags", "the WHEEL file has too many tags", _REBUILD_FIX)
+        return
+    if {parsed for tag in tags for parsed in _parse_tags(tag)} != archive.tags:
+        yield error(
+            "tags-differ-from-file-name",
+            "the tags in the WHEEL file differ from those in the file name",
+            "build it again, or change the tags with `wheel tags` instead of renaming the file",
+        )
+    version = dict(lines).get("Wheel-Version", "")
+    if version.partition(".")[0] != "1":
+        yield error(
+            "wheel-version-unsupported",
+            f"Wheel-Version is {version!r} in the WHEEL file (installers support 1.x)"
+            if version
+            else "the WHEEL file has no Wheel-Version field (PEP 427)",
+            "build with a current version of the build backend",
+        )
+    compiled = [member for member in archive.member_names if member.endswith(_EXTENSION_SUFFIXES)]
+    if compiled and archive.platforms == {"any"}:
+        yield warning(
+            "extension-in-pure-wheel",
+            f"is tagged for any platform, but contains {compiled[0]}",
+            "mark the wheel as platform-specific: has_ext_modules (setuptools), infer_tag (hatchling)",
+        )
+
+
+def _parse_tags(text: str) -> Iterable[Tag]:
+    try:
+        return parse_tag(text)
+    except ValueError:
+        return ()
 
 
 def _check_dist_info_folder(archive: Archive) -> Iterator[Finding]:
@@ -93,7 +179,7 @@ def _check_record(archive: Archive) -> Iterator[Finding]:
         except (csv.Error, UnicodeDecodeError, ArchiveError) as problem:
             yield error("record-invalid", f"RECORD cannot be read: {problem}", _REBUILD_FIX)
     sizes = {entry.name: entry.size for entry in archive.entries if entry.kind != "directory"}
-    for signature in _RECORD_FILES:
+    for signature in RECORD_FILES:
         sizes.pop(f"{(name or '').rpartition('/')[0]}/{signature}", None)
     if rows is not None:
         rows.pop(name or "", None)
@@ -191,4 +277,34 @@ def _check_entry_point(group: str, name: str, value: str) -> Iterator[Finding]:
     elif group in _SCRIPT_GROUPS and reference["attribute"] is None:
         yield error(
             "entry-point-invalid", f"script {name} = {value!r} does not refer to a function", _ENTRY_POINT_FIX
+        )
+
+
+def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
+    """Yield the failures of check-wheel-contents as warnings, skipping wheels that it cannot read."""
+    try:
+        from check_wheel_contents.checker import WheelChecker
+        from check_wheel_contents.contents import WheelContents
+        from check_wheel_contents.errors import WheelValidationError
+    except ImportError:
+        return
+    try:
+        failed = WheelChecker().check_contents(WheelContents.from_wheel(archive.path))
+    except WheelValidationError:
+        return
+    except Exception as problem:  # noqa: BLE001 - a bug of an optional tool must not fail the build
+        yield warning(
+            "check-wheel-contents-failed",
+            f"check-wheel-contents cannot read the wheel ({problem})",
+            fixes.install_command("relnox[check]", upgrade=True),
+        )
+        return
+    for failure in failed:
+        if failure.check.name in _CHECKED_ELSEWHERE:
+            continue
+        files = f": {format_names(failure.args)}" if failure.args else ""
+        yield warning(
+            "check-wheel-contents",
+            f"check-wheel-contents {failure.check.name}: {failure.check.value}{files}",
+            "fix the build configuration (the README of check-wheel-contents explains the codes)",
         )

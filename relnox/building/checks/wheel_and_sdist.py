@@ -80,31 +80,22 @@ def _compare_static_fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     dynamic = {name.lower() for name in static.get("dynamic", ())}
     if "requires-dist" not in dynamic:
         yield from _compare_requirements(sdist, wheel)
-    if "requires-python" not in dynamic and _normalized_requires_python(static) != _normalized_requires_python(
-        built
-    ):
+    pythons = [_normalized_requires_python(fields) for fields in (built, static)]
+    if "requires-python" not in dynamic and pythons[0] != pythons[1]:
         yield error(
             "metadata-differs-from-sdist",
             _format_difference("Requires-Python", built.get("requires_python"), static.get("requires_python")),
             _DECLARE_DYNAMIC_FIX,
         )
-    if "provides-extra" not in dynamic and _normalized_extras(static) != _normalized_extras(built):
+    extras = [_normalized_extras(fields) for fields in (built, static)]
+    if "provides-extra" not in dynamic and extras[0] != extras[1]:
         yield error(
-            "metadata-differs-from-sdist",
-            _format_difference(
-                "Provides-Extra", sorted(_normalized_extras(built)), sorted(_normalized_extras(static))
-            ),
-            _DECLARE_DYNAMIC_FIX,
+            "metadata-differs-from-sdist", _format_difference("Provides-Extra", *extras), _DECLARE_DYNAMIC_FIX
         )
     for key, field in _COMPARED_FIELDS.items():
-        if field.lower() not in dynamic and _normalized_field(static.get(key)) != _normalized_field(
-            built.get(key)
-        ):
-            yield warning(
-                "metadata-differs-from-sdist",
-                _format_difference(field, built.get(key), static.get(key)),
-                _DECLARE_DYNAMIC_FIX,
-            )
+        values = built.get(key), static.get(key)
+        if field.lower() not in dynamic and _normalized_field(values[0]) != _normalized_field(values[1]):
+            yield warning("metadata-differs-from-sdist", _format_difference(field, *values), _DECLARE_DYNAMIC_FIX)
 
 
 def _format_difference(field: str, built: object, static: object) -> str:
@@ -136,8 +127,8 @@ def _normalized_requires_python(fields: Mapping[str, Any]) -> Hashable:
         return ("invalid", text)
 
 
-def _normalized_extras(fields: Mapping[str, Any]) -> set[str]:
-    return {canonicalize_name(name) for name in fields.get("provides_extra", ())}
+def _normalized_extras(fields: Mapping[str, Any]) -> list[str]:
+    return sorted({canonicalize_name(name) for name in fields.get("provides_extra", ())})
 
 
 def _normalized_field(value: object) -> object:
