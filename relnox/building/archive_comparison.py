@@ -44,7 +44,7 @@ def find_differences(one: Path, other: Path) -> Iterator[tuple[str, str]]:
     if filecmp.cmp(one, other, shallow=False):
         return
     try:
-        first, second = _read_members(one), _read_members(other)
+        first, second = map(_read_wheel_members if one.suffix == ".whl" else _read_sdist_members, (one, other))
     except READ_ERRORS as problem:
         yield "content", f"one of the two archives cannot be read ({problem})"
         return
@@ -65,10 +65,6 @@ def find_differences(one: Path, other: Path) -> Iterator[tuple[str, str]]:
         yield "order", "the order of the files differs"
     else:
         yield "compression", "the same files are compressed differently"
-
-
-def _read_members(path: Path) -> dict[str, _Member]:
-    return _read_wheel_members(path) if path.suffix == ".whl" else _read_sdist_members(path)
 
 
 def _read_wheel_members(path: Path) -> dict[str, _Member]:

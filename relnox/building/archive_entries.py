@@ -17,18 +17,12 @@ _MIN_UNPACKED_SIZE = 64 << 20
 
 
 class ArchiveEntry(NamedTuple):
-    """A file, folder or link in an archive.
+    """A file, folder or link in an archive; the last three fields are for zip files only.
 
     Attributes:
         name: The path in the archive; for folders of zip files, it ends in a slash.
-        kind: The type of the entry.
-        size: The size of the content in bytes.
         mode: The permission bits, including setuid and setgid, or 0 if the archive does not have them.
-        link_target: The path that a link points to; empty for other entries.
         content_offset: Where the content starts: in the file (zip) or in the decompressed stream (tar).
-        compressed_size: The size of the compressed content in bytes (zip only).
-        compression_method: The number of the compression method (zip only).
-        crc32: The CRC-32 of the content (zip only).
     """
 
     name: str
@@ -43,14 +37,7 @@ class ArchiveEntry(NamedTuple):
 
 
 class ArchiveError(Failed):
-    """The error for an archive that cannot be read safely.
-
-    Args:
-        message: What is wrong with the archive, without its name.
-        fix: As for every error.
-        file: The archive's file name, which `archives.read` adds; empty in errors from the format readers.
-        code: As for every error.
-    """
+    """The error for an archive that cannot be read safely; `archives.read` adds the archive's file name."""
 
     def __init__(
         self, message: str, fix: str = REBUILD_FIX, *, file: str = "", code: str = "archive-unreadable"
@@ -66,13 +53,7 @@ def too_large_error(message: str, setting: str) -> ArchiveError:
 
 
 class SizeLimit(Record):
-    """The maximum size in bytes that an archive may unpack to.
-
-    Attributes:
-        size: The maximum size in bytes.
-        message: The error message if it is exceeded.
-        setting: The setting in `[tool.relnox.archives]` that raises the limit.
-    """
+    """The maximum size in bytes that an archive may unpack to, and the message and setting if it is exceeded."""
 
     size: int
     message: str

@@ -15,9 +15,10 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
+from packaging.metadata import parse_email
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
-from relnox.building import core_metadata, gzip_reader, tar_reader, zip_reader
+from relnox.building import gzip_reader, tar_reader, zip_reader
 from relnox.building.archive_entries import REBUILD_FIX, ArchiveError
 from relnox.core.planning import fixes
 from relnox.core.settings.config_tables import ArchiveLimits
@@ -28,24 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from packaging.metadata import RawMetadata
     from packaging.tags import Tag
     from packaging.version import Version
 
     from relnox.building.archive_entries import ArchiveEntry
     from relnox.building.findings import Finding
     from relnox.core.release.manifest import DistributionKind
-
-__all__ = [
-    "DEFAULT_LIMITS",
-    "READ_ERRORS",
-    "Archive",
-    "ArchiveError",
-    "find_dist_info_file",
-    "iter_files",
-    "member_path",
-    "read",
-    "read_file",
-]
 
 READ_ERRORS = (
     zipfile.BadZipFile,
@@ -59,8 +49,13 @@ READ_ERRORS = (
 """Exceptions that are raised for truncated, damaged, encrypted or otherwise unsupported archives."""
 
 DEFAULT_LIMITS = ArchiveLimits()
-_CHUNK_SIZE = 1 << 20
 _MAX_METADATA_SIZE = 4 << 20
+_MAX_FIELDS_SIZE = 1 << 20
+"""The maximum size in bytes of the metadata fields before the description."""
+_MAX_FIELD_NAMES = 100
+"""The maximum number of distinct names of metadata fields; the time to parse is quadratic in it."""
+_WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
+_SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")  # in the one top-level folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +98,7 @@ class Archive:
 
 
 def read(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
-    """Read the entries and the metadata of an archive.
-
-    Raises:
-        ArchiveError: The archive cannot be read safely, exceeds the limits, has an invalid file name, or does not
-            have exactly one metadata file.
-    """
+    """Read the entries and the metadata of an archive; raise `ArchiveError` if that is not possible safely."""
     kind: DistributionKind = "wheel" if path.name.endswith(".whl") else "sdist"
     tags: frozenset[Tag] = frozenset()
     try:
@@ -125,12 +115,12 @@ def read(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
         ) from error
     try:
         entries, findings, metadata = _read_wheel(path, limits) if kind == "wheel" else _read_sdist(path, limits)
-        core_metadata.check_parsing_cost(metadata)
+        _check_parsing_cost(metadata)
     except ArchiveError as error:
         raise ArchiveError(error.reason, error.fix or REBUILD_FIX, file=path.name, code=error.code) from error
     except READ_ERRORS as error:
         raise ArchiveError(f"cannot be read ({error})", file=path.name) from error
-    raw, unparsed = core_metadata.parse(metadata)
+    raw, unparsed = parse_metadata(metadata)
     by_field = [
         *(raw.get("import_names"), raw.get("import_namespaces")),
         *(unparsed.get("import-name"), unparsed.get("import-namespace")),
@@ -159,20 +149,15 @@ def iter_files(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the first `limit` bytes of every file in an archive, in one pass.
 
-    For a wheel, `hashes` is called with the name of each file, and may return a hash object that is updated with
-    the whole content of the file.
-
-    Raises:
-        ArchiveError: A file is damaged, or does not match its headers.
+    For a wheel, `hashes` may return a hash object for the name of a file, which is updated with its whole content.
+    A damaged file raises `ArchiveError`.
     """
     if archive.kind == "wheel":
         with archive.path.open("rb") as file:
             for entry in archive.entries:
                 if entry.kind != "directory":
-                    yield (
-                        entry.name,
-                        _read_first_bytes(zip_reader.read_content(file, entry), limit, hashes(entry.name)),
-                    )
+                    content = zip_reader.read_content(file, entry)
+                    yield entry.name, _read_first_bytes(content, limit, hashes(entry.name))
         return
     with gzip_reader.open_tar_stream(archive.path, archive.limits) as stream:
         for entry in archive.entries:
@@ -182,11 +167,7 @@ def iter_files(
 
 
 def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA_SIZE) -> bytes:
-    """Return the content of a file in an archive.
-
-    Raises:
-        ArchiveError: The file is damaged, or a file of a wheel is larger than `limit` bytes.
-    """
+    """Return the content of a file; raise `ArchiveError` if it is damaged, or in a wheel larger than `limit`."""
     entry = next(entry for entry in archive.entries if entry.name == name and entry.kind == "file")
     if archive.kind == "wheel":
         with archive.path.open("rb") as file:
@@ -206,6 +187,25 @@ def find_dist_info_file(archive: Archive, name: str) -> str | None:
     """Return the name of a file in the wheel's top-level `.dist-info` folder, or None if it does not exist."""
     matches = (member for member in archive.member_names if member.endswith(f".dist-info/{name}"))
     return next((member for member in matches if member.count("/") == 1), None)
+
+
+@lru_cache(maxsize=8)
+def _parse_cached(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
+    return parse_email(metadata)
+
+
+def parse_metadata(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
+    """Return the parsed fields of a metadata file, and the unknown or malformed ones; see `parse_email`."""
+    raw, unparsed = _parse_cached(metadata)
+    return raw.copy(), unparsed.copy()
+
+
+def _check_parsing_cost(metadata: bytes) -> None:
+    """Raise an error if a metadata file has too many fields to be parsed in a short time."""
+    fields = metadata.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    names = {line.partition(b":")[0] for line in fields.split(b"\n") if not line.startswith((b" ", b"\t"))}
+    if len(fields) > _MAX_FIELDS_SIZE or len(names) > _MAX_FIELD_NAMES:
+        raise ArchiveError("has too many fields in its metadata")
 
 
 def _read_wheel(path: Path, limits: ArchiveLimits) -> tuple[tuple[ArchiveEntry, ...], tuple[Finding, ...], bytes]:
@@ -230,10 +230,6 @@ def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[ArchiveEntry, 
                 metadata = stream.read(min(entry.size, _MAX_METADATA_SIZE))
     _only_entry_matching(entries, _SDIST_METADATA)
     return tuple(entries), (), metadata
-
-
-_WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
-_SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")  # in the one top-level folder
 
 
 def _only_entry_matching(entries: Iterable[ArchiveEntry], pattern: re.Pattern[str]) -> ArchiveEntry:

@@ -9,9 +9,8 @@ from configparser import Error as ConfigError
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from relnox.building import core_metadata
 from relnox.building.archive_entries import REBUILD_FIX
-from relnox.building.archives import find_dist_info_file, member_path, read_file
+from relnox.building.archives import find_dist_info_file, member_path, parse_metadata, read_file
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def supported_pythons(archive: Archive) -> SpecifierSet:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
-        return SpecifierSet(core_metadata.parse(archive.metadata)[0].get("requires_python", ""))
+        return SpecifierSet(parse_metadata(archive.metadata)[0].get("requires_python", ""))
     except InvalidSpecifier:
         return SpecifierSet()
 

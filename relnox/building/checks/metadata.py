@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
 
-from relnox.building import core_metadata
-from relnox.building.archives import member_path
+from relnox.building.archives import member_path, parse_metadata
 from relnox.building.findings import rejected_by_index, warning
 from relnox.core.planning import fixes
 from relnox.core.records import replace
@@ -90,7 +89,7 @@ def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
 
 def _parse_for_upload(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
     """Parse metadata as twine does, which omits License-File for metadata versions that do not have this field."""
-    raw, unparsed = core_metadata.parse(content)
+    raw, unparsed = parse_metadata(content)
     if raw.get("metadata_version") not in _VERSIONS_WITH_LICENSE_FILES:
         raw.pop("license_files", None)
         unparsed.pop("license-file", None)

@@ -10,8 +10,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building import core_metadata
-from relnox.building.archives import iter_files, member_path
+from relnox.building.archives import iter_files, member_path, parse_metadata
 from relnox.building.checks.requirements import differing_requirements
 from relnox.building.checks.sdist import is_generated
 from relnox.building.findings import error, format_names, warning
@@ -73,8 +72,8 @@ def _check_for_missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Find
 
 def _compare_static_fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Yield differences in metadata fields that are static in the sdist (PEP 643)."""
-    static = cast("Mapping[str, Any]", core_metadata.parse(sdist.metadata)[0])
-    built = cast("Mapping[str, Any]", core_metadata.parse(wheel.metadata)[0])
+    static = cast("Mapping[str, Any]", parse_metadata(sdist.metadata)[0])
+    built = cast("Mapping[str, Any]", parse_metadata(wheel.metadata)[0])
     if not _has_static_fields(static.get("metadata_version", "")):
         return
     dynamic = {name.lower() for name in static.get("dynamic", ())}
