@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal
 
 from packaging.requirements import Requirement
@@ -12,7 +11,6 @@ from relnox.building.known_backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BA
 from relnox.building.workers import Fork
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.records import Record
-from relnox.core.settings.build_settings import UNCONSTRAINED
 from relnox.system import process
 
 if TYPE_CHECKING:
@@ -31,11 +29,10 @@ _HOOK_TIMEOUT = 4 * 3600.0
 
 
 class HookContext(Record, kw_only=True):
-    """The context in which the build hooks of one package run.
+    """What all build hooks of one package have in common.
 
     Attributes:
         variables: The environment variables, without credentials.
-        umask: The umask.
         siblings: Maps the names of other packages of the project that the build requires to their new wheels.
         on_line: Called with each line of output.
         constraints: The constraints on releases that may be installed.
@@ -45,27 +42,34 @@ class HookContext(Record, kw_only=True):
     umask: int
     siblings: Mapping[str, Path]
     on_line: Callable[[str], None]
-    constraints: Constraints = UNCONSTRAINED
+    constraints: Constraints
 
 
-class BuildSession(ABC):
-    """The environment and the processes in which the hooks of one archive, or of both archives of a package, run.
+class BuildSession:
+    """An environment for the hooks of one archive, or of both archives of a package, each run in a new process.
 
     Attributes:
         requirement_sets: The requirements passed to each call of `get_environment`, sorted.
     """
 
-    def __init__(self, context: HookContext) -> None:
+    def __init__(self, pool: BuildEnvironmentPool, context: HookContext) -> None:
         self.context = context
         self.requirement_sets: list[tuple[str, ...]] = []
+        self._pool = pool
+        self._environment: VirtualEnvironment | None = None
+        self._installed: set[str] = set()
 
-    @abstractmethod
     def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
-        """Return an environment in which these requirements are installed.
-
-        Raises:
-            Failed: The requirements cannot be installed.
-        """
+        """Return an environment in which these requirements are installed; raise `Failed` if that fails."""
+        self.requirement_sets.append(tuple(sorted(requirements)))
+        if self._environment is None:
+            self._environment = self._pool.create_environment()
+        missing = set(use_sibling_wheels(sorted(requirements), self.context.siblings)) - self._installed
+        self._pool.install(
+            self._environment, sorted(missing), on_line=self.context.on_line, constraints=self.context.constraints
+        )
+        self._installed |= missing
+        return self._environment
 
     def run_hook(
         self,
@@ -75,7 +79,7 @@ class BuildSession(ABC):
         cwd: Path | None,
         more: Mapping[str, str],
     ) -> process.Completed:
-        """Run a hook, by default in a new process.
+        """Run a hook.
 
         Args:
             environment: An environment returned by `get_environment`.
@@ -93,34 +97,15 @@ class BuildSession(ABC):
             on_line=self.context.on_line,
         )
 
-    def close(self) -> None:  # noqa: B027 - not all sessions have such processes
+    def close(self) -> None:
         """Stop any processes that are waiting for another hook."""
-
-
-def open_session(
-    pool: BuildEnvironmentPool, source: Path, isolation: Isolation, context: HookContext, *, both: bool
-) -> BuildSession:
-    """Open a session to build a package, or one of its archives.
-
-    Args:
-        pool: The environments of all builds.
-        source: The package's folder.
-        isolation: `fast` shares environments and processes where that is safe; `strict` shares nothing.
-        context: The context of the package's hooks.
-        both: Whether the package's wheel is built in this session after its sdist.
-    """
-    backend = _read_backend_module(source)
-    if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:
-        return _SharedSession(pool, backend, context, both=both)
-    return _IsolatedSession(pool, context)
 
 
 class _SharedSession(BuildSession):
     """A session that shares environments with other packages and runs hooks in as few forks as possible."""
 
     def __init__(self, pool: BuildEnvironmentPool, backend: str, context: HookContext, *, both: bool) -> None:
-        super().__init__(context)
-        self._pool = pool
+        super().__init__(pool, context)
         self._backend = backend
         self._last_hook = "build_wheel" if both else "build_"
         self._fork: Fork | None = None
@@ -155,35 +140,28 @@ class _SharedSession(BuildSession):
             self._fork = None
 
 
-class _IsolatedSession(BuildSession):
-    """A session with its own environment, which runs each hook in a new process."""
+def open_session(
+    pool: BuildEnvironmentPool, source: Path, isolation: Isolation, context: HookContext, *, both: bool
+) -> BuildSession:
+    """Open a session to build a package, or one of its archives.
 
-    def __init__(self, pool: BuildEnvironmentPool, context: HookContext) -> None:
-        super().__init__(context)
-        self._pool = pool
-        self._environment: VirtualEnvironment | None = None
-        self._installed: set[str] = set()
-
-    def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
-        self.requirement_sets.append(tuple(sorted(requirements)))
-        if self._environment is None:
-            self._environment = self._pool.create_environment()
-        missing = set(use_sibling_wheels(sorted(requirements), self.context.siblings)) - self._installed
-        self._pool.install(
-            self._environment, sorted(missing), on_line=self.context.on_line, constraints=self.context.constraints
-        )
-        self._installed |= missing
-        return self._environment
+    Args:
+        pool: The environments of all builds.
+        source: The package's folder.
+        isolation: `fast` shares environments and processes where that is safe; `strict` shares nothing.
+        context: Settings for all hooks.
+        both: Whether the package's wheel is built in this session after its sdist.
+    """
+    backend = _read_backend_module(source)
+    if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:
+        return _SharedSession(pool, backend, context, both=both)
+    return BuildSession(pool, context)
 
 
 def use_sibling_wheels(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
     """Replace requirements on other packages of the project (siblings) with the paths of their new wheels.
 
     A requirement that does not allow the new version refers to an older release, and is kept.
-
-    Args:
-        requirements: The requirements (PEP 508).
-        siblings: Maps the names of siblings to their new wheels.
     """
     if not siblings:
         return list(requirements)

@@ -49,11 +49,7 @@ _MAX_BUILD_TIME = 24 * 3600.0
 
 
 class EnvironmentCache:
-    """A folder of cached environments.
-
-    Args:
-        folder: The folder, which is created when the first environment is stored.
-        max_bytes: The maximum total size in bytes.
+    """A folder of cached environments, which is created when the first one is stored.
 
     Attributes:
         problem: Why the cache or one of its environments could not be used, or None if there was no problem.
@@ -106,12 +102,8 @@ class EnvironmentCache:
         self, requirements: Sequence[str], python: Path, installer: str
     ) -> VirtualEnvironment | None:
         """Return the environment that the same requirements last resolved to, or None; it may be outdated."""
-        entry = _read_json(self._resolution_file(requirements, python, installer)).get("entry")
-        if (
-            not isinstance(entry, str)
-            or _NAME_PATTERNS["entry"].fullmatch(entry) is None
-            or why_unsafe(self.folder)
-        ):
+        entry = str(_read_json(self._resolution_file(requirements, python, installer)).get("entry"))
+        if _NAME_PATTERNS["entry"].fullmatch(entry) is None or why_unsafe(self.folder):
             return None
         return self._load(self.folder / entry)
 
@@ -127,17 +119,12 @@ class EnvironmentCache:
     def list_paths(self) -> list[Path]:
         """Return the files and folders that belong to the cache, ignoring any others in its folder."""
         try:
-            paths = tuple(self.folder.iterdir())
+            return [path for kind in _NAME_PATTERNS for path in self._paths_of_kind(kind)]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [path for path in paths if any(name.fullmatch(path.name) for name in _NAME_PATTERNS.values())]
 
     def clear(self) -> None:
-        """Remove all environments.
-
-        Raises:
-            Blocked: Other users can write to the folder.
-        """
+        """Remove all environments; raise `Blocked` if other users can write to the folder."""
         if (paths := self.list_paths()) and (reason := why_unsafe(self.folder)) is not None:
             raise Blocked(
                 "cache-folder-unsafe",
@@ -150,11 +137,7 @@ class EnvironmentCache:
             self.folder.rmdir()
 
     def _prepare_folder(self) -> None:
-        """Create the folder, and check that no other user can change its content.
-
-        Raises:
-            OSError: The folder cannot be created, or another user can change its content.
-        """
+        """Create the folder; raise `OSError` if that fails, or if another user can change its content."""
         try:
             make_private_folder(self.folder)
             self.problem = why_unsafe(self.folder)
@@ -190,10 +173,7 @@ class EnvironmentCache:
         return self.folder / f"{_cache_key(requirements, python, installer)}.lead"
 
     def _limit_size(self, newest: Path) -> None:
-        """Remove the least recently used entries beyond the maximum size, and old folders without an entry file.
-
-        The entry `newest` is always kept.
-        """
+        """Remove the least recently used entries beyond the maximum size, but not `newest`, and old leftovers."""
         entries = sorted(self._paths_of_kind("entry"), key=_last_used, reverse=True)
         total = 0
         folders = set()
@@ -219,16 +199,8 @@ class EnvironmentCache:
 def _cache_key(pins: Sequence[str], python: Path, installer: str) -> str:
     """Return the cache key of an environment: a hash of everything that determines its content."""
     real = Path(os.path.realpath(python))
-    parts = [
-        _FORMAT_VERSION,
-        sorted(pins),
-        str(real),
-        real.stat().st_mtime_ns,
-        sys.version,
-        sys.platform,
-        installer,
-    ]
-    return digest(parts)
+    interpreter = [str(real), real.stat().st_mtime_ns, sys.version, sys.platform]
+    return digest([_FORMAT_VERSION, sorted(pins), *interpreter, installer])
 
 
 def _last_used(path: Path) -> float:

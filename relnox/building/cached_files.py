@@ -21,11 +21,7 @@ class UntrustedFileError(Exception):
 
 
 def check_owner(path: str, status: os.stat_result, *, allow_link: bool) -> None:
-    """Check that a file or folder belongs to this user and is not writable by others.
-
-    Raises:
-        UntrustedFileError: The check failed, or the path is a symbolic link and `allow_link` is false.
-    """
+    """Raise `UntrustedFileError` if a file or folder belongs to another user, or is writable by others."""
     is_link = stat.S_ISLNK(status.st_mode)
     if is_link and not allow_link:
         raise UntrustedFileError(f"{path} is a symbolic link")

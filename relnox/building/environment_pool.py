@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from relnox.building.environments import Installer, VirtualEnvironment
     from relnox.core.settings.build_settings import Constraints
 
+    _Requirements = tuple[tuple[str, ...], Constraints]
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -56,10 +58,8 @@ class BuildEnvironmentPool:
         self._installer_and_sources = " ".join([installer.name, *sources])
         self._on_install = on_install
         self.sources = sources
-        self._pins: _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], tuple[str, ...]] = _ComputeOncePerKey()
-        self._environments: _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], VirtualEnvironment] = (
-            _ComputeOncePerKey()
-        )
+        self._pins: _ComputeOncePerKey[_Requirements, tuple[str, ...]] = _ComputeOncePerKey()
+        self._environments: _ComputeOncePerKey[_Requirements, VirtualEnvironment] = _ComputeOncePerKey()
         self._servers: _ComputeOncePerKey[tuple[Path, str], ForkServer] = _ComputeOncePerKey()
         self._running: list[ForkServer] = []
         self._closed = False
@@ -72,19 +72,13 @@ class BuildEnvironmentPool:
     def resolve_pins(
         self, requirements: Collection[str], constraints: Constraints = UNCONSTRAINED
     ) -> tuple[str, ...]:
-        """Resolve requirements and their dependencies to exact versions that satisfy the constraints.
-
-        Raises:
-            Failed: The requirements cannot be resolved, or the index does not respond.
-        """
+        """Resolve requirements and their dependencies to exact versions; raise `Failed` if that fails."""
         ordered = tuple(sorted(requirements))
         if not ordered:
             return ()
         self._on_install()
-        return self._pins.get(
-            (ordered, constraints),
-            lambda: self._installer.resolve(ordered, self._python, constraints),
-        )
+        key = ordered, constraints
+        return self._pins.get(key, lambda: self._installer.resolve(ordered, self._python, constraints))
 
     def get_shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints = UNCONSTRAINED
@@ -95,14 +89,8 @@ class BuildEnvironmentPool:
         """
         plain = tuple(sorted(requirements))
         resolved = tuple(use_sibling_wheels(plain, siblings))
-        return self._environments.get(
-            (resolved, constraints),
-            lambda: (
-                self._get_or_create_cached(plain, constraints)
-                if resolved == plain
-                else self._create_with_requirements(resolved, constraints)
-            ),
-        )
+        create = self._get_or_create_cached if resolved == plain else self._create_with_requirements
+        return self._environments.get((resolved, constraints), lambda: create(resolved, constraints))
 
     def create_environment(self) -> VirtualEnvironment:
         """Create an empty environment."""
@@ -117,11 +105,7 @@ class BuildEnvironmentPool:
         no_deps: bool = False,
         constraints: Constraints = UNCONSTRAINED,
     ) -> None:
-        """Install requirements into an environment; see `Installer.install`.
-
-        Raises:
-            Failed: The installer failed; the message has its last lines.
-        """
+        """Install requirements into an environment; raise `Failed` with the last lines of the installer."""
         if requirements:
             self._on_install()
             self._installer.install(
@@ -142,14 +126,10 @@ class BuildEnvironmentPool:
 
         The process is first started in the environment that these requirements last resolved to, while the index
         is queried, since this is usually still the right environment.
-
-        Raises:
-            Failed: The requirements cannot be installed.
         """
         if self._cache is not None:
-            last = self._cache.last_environment(
-                sorted(requirements), self._python, self._describe_installer(constraints)
-            )
+            installer = self._describe_installer(constraints)
+            last = self._cache.last_environment(sorted(requirements), self._python, installer)
             if last is not None:
                 self._get_or_start_server(last, backend, variables)
         environment = self.get_shared_environment(requirements, {}, constraints)
@@ -188,11 +168,9 @@ class BuildEnvironmentPool:
 
     def _describe_installer(self, constraints: Constraints) -> str:
         """Return a text that identifies the installer, its sources and the constraints in the cache."""
-        return (
-            self._installer_and_sources
-            if constraints == UNCONSTRAINED
-            else f"{self._installer_and_sources} {hash_constraints(constraints)}"
-        )
+        if constraints == UNCONSTRAINED:
+            return self._installer_and_sources
+        return f"{self._installer_and_sources} {hash_constraints(constraints)}"
 
     def _create_with_requirements(
         self, requirements: tuple[str, ...], constraints: Constraints
@@ -203,7 +181,7 @@ class BuildEnvironmentPool:
 
     def _get_or_create_cached(self, requirements: tuple[str, ...], constraints: Constraints) -> VirtualEnvironment:
         pins = self.resolve_pins(requirements, constraints)
-        kind = self._describe_installer(constraints)
+        installer = self._describe_installer(constraints)
 
         def make(folder: Path) -> VirtualEnvironment:
             environment = self._installer.create_environment(folder, self._python)
@@ -213,8 +191,8 @@ class BuildEnvironmentPool:
         has_urls = any(" @ " in pin for pin in pins)  # their content may change
         if self._cache is not None and not has_urls:
             with contextlib.suppress(OSError):  # the disk is full, or the folder not writable
-                environment = self._cache.get_or_create(pins, self._python, kind, make)
-                self._cache.record_resolution(requirements, pins, self._python, kind)
+                environment = self._cache.get_or_create(pins, self._python, installer, make)
+                self._cache.record_resolution(requirements, pins, self._python, installer)
                 return environment
         return make(self._folder("environment") / "env")
 

@@ -84,11 +84,7 @@ class Installer(Record):
         return "uv" if self.uv else "pip"
 
     def create_environment(self, folder: Path, python: Path) -> VirtualEnvironment:
-        """Create an empty environment, replacing an existing one.
-
-        Raises:
-            Failed: The program failed; the message has its last lines.
-        """
+        """Create an empty environment, replacing an existing one."""
         argv: process.Arguments
         if self.uv:
             options = ("--quiet", "--clear", "--no-project", "--no-config")
@@ -111,16 +107,9 @@ class Installer(Record):
         on_line: Callable[[str], None] | None = None,
         constraints: Constraints = UNCONSTRAINED,
     ) -> process.Completed:
-        """Install requirements and return the result of the command; a failure does not raise an error.
+        """Install requirements (PEP 508) or archives; the result of the command tells whether it succeeded.
 
-        Args:
-            environment: The environment to install into.
-            requirements: PEP 508 strings or paths of archives.
-            index_url: The only index to install from, even if an sdist sets another one; None for the installer's
-                default.
-            no_deps: Whether to skip the dependencies of the requirements.
-            on_line: Called with each line of output.
-            constraints: The releases that may be installed.
+        With `index_url`, nothing is installed from another index, even if an sdist sets one.
         """
         argv: list[str | os.PathLike[str]]
         index = [*(["--index-url", index_url] if index_url else []), *(["--no-deps"] if no_deps else [])]
@@ -155,10 +144,9 @@ class Installer(Record):
                 options += ["--exclude-newer", newer] if (newer := constraints.exclude_newer) else []
                 for name, time in constraints.exclude_newer_package:
                     options += ["--exclude-newer-package", f"{name}={time}"]
-            elif (
-                time := pip_timestamp(constraints.exclude_newer)
-            ) and _pip_version() >= _PIP_WITH_UPLOADED_PRIOR_TO:
-                options += ["--uploaded-prior-to", time]
+            elif _pip_version() >= _PIP_WITH_UPLOADED_PRIOR_TO:
+                time = pip_timestamp(constraints.exclude_newer)
+                options += ["--uploaded-prior-to", time] if time else []
             yield options
 
     def unsupported_constraints(self, constraints: Constraints) -> tuple[str, ...]:
@@ -178,11 +166,7 @@ class Installer(Record):
     def resolve(
         self, requirements: Sequence[str], python: Path, constraints: Constraints = UNCONSTRAINED
     ) -> tuple[str, ...]:
-        """Resolve requirements (PEP 508) and their dependencies to pinned releases for an interpreter.
-
-        Raises:
-            Failed: The requirements cannot be resolved, or the index does not respond.
-        """
+        """Resolve requirements (PEP 508) and their dependencies to pinned releases for an interpreter."""
         action = f"resolving {', '.join(requirements)}"
         fix = "check that the package index is reachable, then rerun the command"
         with self._constraint_options(constraints) as options:
@@ -254,11 +238,6 @@ def find_installer(
     name: str, env: Mapping[str, str] = MappingProxyType({}), project: Path | None = None
 ) -> Installer:
     """Return the installer `uv` or `pip`, or with `auto` uv if it is installed, otherwise pip.
-
-    Args:
-        name: `uv`, `pip` or `auto`.
-        env: See `Installer`.
-        project: See `Installer`.
 
     Raises:
         Blocked: The installer is not installed.

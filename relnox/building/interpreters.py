@@ -18,16 +18,11 @@ from relnox.system import process
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 _QUERY_TIMEOUT = 30.0
 
 
 class Interpreter(Record):
-    """A Python interpreter on this machine.
-
-    Attributes:
-        version: The full version, such as `3.12.1`.
-    """
+    """A Python interpreter on this machine, and its full version, such as `3.12.1`."""
 
     path: Path
     version: str
