@@ -1,8 +1,4 @@
-"""Execution of plans: each step is checked, applied and verified, and its events are emitted.
-
-It knows the order of steps, their resources, signals and events. What a plan is about stays with its steps: their
-actions, and the extensions that take part in the run.
-"""
+"""Execution of plans: each step is checked, applied and verified, and its events are emitted."""
 
 from __future__ import annotations
 
@@ -59,9 +55,7 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
             extension.after_steps(results)
         if unfinished := any(result.status in UNSUCCESSFUL for result in results):
             with _suppress_if_must_report(extensions):
-                progress.interrupted = _recheck_public_files(
-                    extensions, watched, after_signal=progress.interrupted
-                )
+                progress.interrupted = _recheck_public_files(extensions, watched, progress.interrupted)
         outcome = Outcome(
             plan=plan,
             results=results,
@@ -97,12 +91,12 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, watched: signals.Si
 
 
 def _is_report_required(extensions: Sequence[RunExtension]) -> bool:
-    """Return whether a extension requires that the outcome is reported, because something may be public."""
+    """Return whether an extension requires that the outcome is reported, because something may be public."""
     return any(extension.must_report for extension in extensions)
 
 
 def _exit_code(extensions: Sequence[RunExtension], results: Sequence[StepFinished]) -> ExitCode:
-    """Return the exit code set by a extension, or else the worst exit code of the errors."""
+    """Return the exit code set by an extension, or else the worst exit code of the errors."""
     decided = (code for extension in extensions if (code := extension.exit_code(results)) is not None)
     return next(decided, None) or ExitCode.worst(
         [result.error.exit_code for result in results if result.error is not None]
@@ -110,17 +104,11 @@ def _exit_code(extensions: Sequence[RunExtension], results: Sequence[StepFinishe
 
 
 def _recheck_public_files(
-    extensions: Sequence[RunExtension], watched: signals.Signals, *, after_signal: ExitCode | None
+    extensions: Sequence[RunExtension], watched: signals.Signals, after_signal: ExitCode | None
 ) -> ExitCode | None:
-    """Check what is public after a failed run; a signal ends the check immediately.
+    """Check what is public after a failed run, until a signal is received.
 
-    Args:
-        extensions: The extensions of the run, which start the checks.
-        watched: The signals received so far.
-        after_signal: The exit code of the signal that ended the run, or None.
-
-    Returns:
-        The exit code of a signal received during the check, or else `after_signal`.
+    Return the exit code of that signal, or else `after_signal`: that of the signal that ended the run, if any.
     """
     interrupted = after_signal
     for extension in extensions:
@@ -140,12 +128,7 @@ def _recheck_public_files(
 
 @contextlib.contextmanager
 def _suppress_if_must_report(extensions: Sequence[RunExtension], outcome: Outcome | None = None) -> Iterator[None]:
-    """Suppress errors in the block if the outcome of the run must be reported.
-
-    Args:
-        extensions: The extensions of the run, which decide whether the outcome must be reported.
-        outcome: The outcome to print on standard error if the block fails; None to print nothing.
-    """
+    """Suppress errors in the block if the outcome must be reported, and print it, if given, on standard error."""
     try:
         yield
     except BaseException:  # an interruption too: the exit code is known already
@@ -192,8 +175,7 @@ def _execute_step(step: Step, run: Run) -> StepFinished:
     action = action_class(step)(step, run)
     error: RelnoxError | None = None
     try:
-        reason = action.check()
-        if reason is not None:
+        if (reason := action.check()) is not None:
             status, detail = Status.SKIPPED, reason
         else:
             action.apply()
@@ -205,5 +187,4 @@ def _execute_step(step: Step, run: Run) -> StepFinished:
             raise
         status, detail = Status.FAILED, error.message
     run.record_result(step, action.result)
-    seconds = time.monotonic() - started
-    return StepFinished(step, status, detail, seconds, error, action.warnings)
+    return StepFinished(step, status, detail, time.monotonic() - started, error, action.warnings)

@@ -37,14 +37,9 @@ def execute(  # noqa: C901 - one loop with three exits
     run: Run,
     watched: Signals,
 ) -> None:
-    """Execute steps concurrently, each as soon as the steps that it needs are done.
+    """Execute consecutive steps of a plan in threads, each as soon as the steps that it needs are done.
 
-    Args:
-        steps: Consecutive steps of a plan.
-        execute_step: Executes one step; called in threads.
-        progress: Records how steps end.
-        run: The run; its worker processes are ended when it is interrupted.
-        watched: The received signals; a signal ends all steps immediately.
+    A signal ends all steps and the worker processes of the run immediately.
     """
     queue, limits, work = _StepQueue(steps), _ResourceLimits(), _StepThreads(execute_step)
     running: dict[Future[StepFinished], tuple[Step, float]] = {}
@@ -127,21 +122,14 @@ class _ResourceLimits:
 
 
 class _StepQueue:
-    """The steps that have not started, in the order of the plan, and which of them are ready to start.
-
-    Raises:
-        Failed: The steps need each other in a cycle.
-    """
+    """The steps that have not started, in the order of the plan, and which of them are ready to start."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = dict(enumerate(steps))
         self._numbers = {step.key: number for number, step in self._steps.items()}
-        self._order = TopologicalSorter(
-            {
-                number: [self._numbers[key] for key in step.needs if key in self._numbers]
-                for number, step in self._steps.items()
-            }
-        )
+        self._order: TopologicalSorter[int] = TopologicalSorter()
+        for number, step in self._steps.items():
+            self._order.add(number, *(self._numbers[key] for key in step.needs if key in self._numbers))
         try:
             self._order.prepare()
         except CycleError as error:
@@ -164,11 +152,7 @@ class _StepQueue:
         return tuple(step for step in self.waiting if id(step) not in excluded)
 
     def start_ready(self, begin: Callable[[Step], bool]) -> None:
-        """Start all steps that are ready, including steps that become ready meanwhile.
-
-        Args:
-            begin: Starts a step, or returns False if the step has to wait for a resource.
-        """
+        """Start all steps that are ready, unless `begin` returns False because a step waits for a resource."""
         blocked = []
         while self._ready:
             number = heappop(self._ready)

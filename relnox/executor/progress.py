@@ -29,12 +29,7 @@ def split_into_groups(steps: Iterable[Step]) -> list[list[Step]]:
 
 
 class Progress:
-    """The progress of one plan.
-
-    Args:
-        plan: The plan.
-        emit: Called with each event.
-    """
+    """The progress of one plan; `emit` is called with each event."""
 
     def __init__(self, plan: Plan, emit: Callable[[Event], None]) -> None:
         self.interrupted: ExitCode | None = None

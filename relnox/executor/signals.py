@@ -39,12 +39,9 @@ class Signals:
 
     @contextlib.contextmanager
     def executing_step(self, *, atomic: bool) -> Iterator[None]:
-        """Return a context for one step; a signal in an atomic step takes effect when the next step starts.
+        """Return a context for one step, in which a signal raises `Interruption`.
 
-        A signal in an atomic last step does not interrupt the run.
-
-        Raises:
-            Interruption: A signal was received before this step, or during it if the step is not atomic.
+        In an atomic step, it takes effect when the next step starts; if there is none, the run is not interrupted.
         """
         try:
             self.check()
@@ -56,11 +53,7 @@ class Signals:
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Return a context in which a signal interrupts at once.
-
-        Raises:
-            Interruption: A signal was received before or in the block.
-        """
+        """Return a context in which a signal raises `Interruption` at once, also one received before."""
         try:
             self._is_interruptible = True
             self.check()
@@ -92,11 +85,7 @@ class Signals:
             self._received, enclosing._received = enclosing._received, None  # noqa: SLF001 - another instance
 
     def check(self) -> None:
-        """Check whether a signal was received.
-
-        Raises:
-            Interruption: A signal was received and is not handled yet.
-        """
+        """Raise `Interruption` if a signal was received and is not handled yet."""
         if self._received is not None:
             raise Interruption(self._received)
 

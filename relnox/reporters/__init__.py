@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relnox.reporters.streams import STDERR
@@ -13,11 +14,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Event
     from relnox.core.planning.plan import Plan, Table
     from relnox.errors import RelnoxError
-
-
-def as_written(text: str) -> str:
-    """Return text unchanged, for front ends that use `relnox` commands; see `core.planning.fixes`."""
-    return text
 
 
 class Reporter(Protocol):
@@ -42,10 +38,42 @@ class Reporter(Protocol):
         """Show the error that ends the run."""
 
 
+class BestEffortReporter:
+    """Passes everything to another reporter and ignores output errors; see `Reporter` for its methods.
+
+    A closed pipe (`relnox bump 2>&1 | head -1`) or a full disk does not end a run: it continues without output,
+    and the exit code says how it ended.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.verbose = reporter.verbose
+        self._reporter = reporter
+
+    def event(self, event: Event, *, nested: bool) -> None:
+        """Handle an event."""
+        with contextlib.suppress(OSError):
+            self._reporter.event(event, nested=nested)
+
+    def plan(self, plan: Plan) -> None:
+        """Show a plan that is not run."""
+        with contextlib.suppress(OSError):
+            self._reporter.plan(plan)
+
+    def tables(self, tables: Sequence[Table]) -> None:
+        """Show results."""
+        with contextlib.suppress(OSError):
+            self._reporter.tables(tables)
+
+    def error(self, error: RelnoxError) -> None:
+        """Show the error that ends the run."""
+        with contextlib.suppress(OSError):
+            self._reporter.error(error)
+
+
 def choose(
     name: Any,
     environment: Mapping[str, str],
-    convert: Callable[[str], str] = as_written,
+    convert: Callable[[str], str] = str,
     *,
     quiet: bool = False,
 ) -> Reporter:
@@ -61,13 +89,12 @@ def choose(
         quiet: Whether to show only results, warnings and errors.
     """
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
+    masks = environment.get("GITHUB_ACTIONS") == "true"  # elsewhere, the command to mask a secret would print it
     if kind == "auto":
-        if environment.get("GITHUB_ACTIONS") == "true":
+        if masks:
             kind = "github"
         elif STDERR.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI"):
             kind = "terminal"
-    # Outside a runner, the command to mask a secret would print the secret.
-    masks = environment.get("GITHUB_ACTIONS") == "true"
     if kind == "github":
         from relnox.reporters.github import GitHub
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.escaping import escape_line, split_lines
 from relnox.core.planning.events import Notice, OutputLine, StepFinished, StepStarted
-from relnox.reporters import as_written, text
+from relnox.reporters import text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
 from relnox.system.secrets import masked
@@ -27,16 +27,10 @@ if TYPE_CHECKING:
 
 
 class GitHub(Plain):
-    """A reporter that writes plain lines and workflow commands of GitHub Actions.
-
-    Args:
-        environment: The environment variables; `GITHUB_STEP_SUMMARY` is the path of the summary.
-        convert: As for `Plain`.
-        quiet: As for `Plain`.
-    """
+    """A reporter that writes plain lines and workflow commands of GitHub Actions."""
 
     def __init__(
-        self, environment: Mapping[str, str], convert: Callable[[str], str] = as_written, *, quiet: bool = False
+        self, environment: Mapping[str, str], convert: Callable[[str], str] = str, *, quiet: bool = False
     ) -> None:
         super().__init__(convert, quiet=quiet)
         self._lock = threading.RLock()
@@ -142,7 +136,7 @@ def add_mask(line: str) -> None:
     STDERR.command(f"::add-mask::{escape(line)}")
 
 
-def markdown(outcome: Outcome, convert: Callable[[str], str] = as_written) -> str:
+def markdown(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
     """Format the outcome of a run as Markdown: a table of its steps, and which files are public."""
     lines = [f"### {_escaped_cell(text.ending_line(outcome))}", "", "| step | status | |", "| --- | --- | --- |"]
     for result in outcome.results:

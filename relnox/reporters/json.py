@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.core import serialization
 
 if TYPE_CHECKING:
-    from relnox.core.planning.events import Outcome, StepFinished, Waiting
+    from relnox.core.planning.events import Outcome, StepFinished
     from relnox.core.release.publication import PublishedFile
     from relnox.errors import RelnoxError
 
@@ -19,15 +19,8 @@ def render(outcome: Outcome) -> str:
 
 def render_error(task: str, error: RelnoxError) -> str:
     """Format the report of a run that an error ended before its first step as JSON."""
-    document: dict[str, Any] = {
-        "task": task,
-        "exit_code": error.exit_code.value,
-        "code": error.code,
-        "error": error.message,
-        "fix": error.fix,
-        "steps": [],
-    }
-    return serialization.to_json(document)
+    problem = {"code": error.code, "error": error.message, "fix": error.fix}
+    return serialization.to_json({"task": task, "exit_code": error.exit_code.value, **problem, "steps": []})
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -39,7 +32,10 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "deadline": outcome.deadline,
         "notes": list(outcome.plan.notes),
         "warnings": outcome.warnings,
-        "waits": [_wait(wait) for wait in outcome.waits],
+        "waits": [
+            {"why": wait.why, "again": wait.again.isoformat(), "ends": wait.ends.isoformat()}
+            for wait in outcome.waits
+        ],
         "steps": [_step(result) for result in outcome.results],
         "stages": [_outcome(stage) for stage in outcome.stages],
         "files": [_file(file) for file in outcome.publication],
@@ -58,10 +54,6 @@ def _file(file: PublishedFile) -> dict[str, Any]:
         "listing": file.listing.value,
         "download": file.download.value,
     }
-
-
-def _wait(wait: Waiting) -> dict[str, Any]:
-    return {"why": wait.why, "again": wait.again.isoformat(), "ends": wait.ends.isoformat()}
 
 
 def _step(result: StepFinished) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from relnox.core.planning.events import (
     Waiting,
 )
 from relnox.errors import ExitCode
-from relnox.reporters import as_written, text
+from relnox.reporters import text
 from relnox.reporters.streams import STDERR, STDOUT
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Plain:
 
     verbose = False
 
-    def __init__(self, convert: Callable[[str], str] = as_written, *, quiet: bool = False) -> None:
+    def __init__(self, convert: Callable[[str], str] = str, *, quiet: bool = False) -> None:
         self._convert = convert
         self._quiet = quiet
         self._aborted: list[StepFinished] = []

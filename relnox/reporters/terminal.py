@@ -11,7 +11,7 @@ from rich.text import Text
 
 from relnox.core.escaping import escape_line
 from relnox.core.planning.events import Status, StepFinished, StepStarted
-from relnox.reporters import as_written, text
+from relnox.reporters import text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR, STDOUT
 from relnox.system.secrets import masked
@@ -42,7 +42,7 @@ _UNLIMITED = 1_000_000
 class Terminal(Plain):
     """A reporter that writes with rich, which honors NO_COLOR and FORCE_COLOR."""
 
-    def __init__(self, convert: Callable[[str], str] = as_written) -> None:
+    def __init__(self, convert: Callable[[str], str] = str) -> None:
         super().__init__(convert)
         self._console = _console(STDOUT)
         self._progress = _console(STDERR)

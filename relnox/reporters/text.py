@@ -8,7 +8,6 @@ from relnox.core.escaping import escape_line, split_lines
 from relnox.core.planning.events import Notice, RunFinished, Status, StepFinished
 from relnox.core.text import counted
 from relnox.errors import ExitCode
-from relnox.reporters import as_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -93,7 +92,7 @@ def diff_lines(edit: Edit) -> Iterator[str]:
     return (line.expandtabs() for line in split_lines(edit.diff()))
 
 
-def plan_lines(plan: Plan, convert: Callable[[str], str] = as_written) -> Iterator[str]:
+def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[str]:
     """Format a plan that is not run: its steps, diffs, notes and problems; `convert` is not applied to diffs."""
     yield f"Plan of {plan.task} ({plan.digest[:12]}): {counted(len(plan.steps), 'step')}"
     for number, step in enumerate(plan.steps, 1):
@@ -113,17 +112,11 @@ def plan_lines(plan: Plan, convert: Callable[[str], str] = as_written) -> Iterat
         yield from further_lines(f"fix: {convert(problem.fix)}", "  ")
 
 
-def waiting_line(event: Waiting) -> str:
-    """Format a wait as one line."""
-    return (
-        f"{'waiting':<8}{event.why}; next try at {event.again:%H:%M:%S %Z}, gives up at {event.ends:%H:%M:%S %Z}"
-    )
-
-
 def notice_lines(event: Notice | Waiting) -> Iterator[str]:
     """Format a wait, a warning or a note."""
     if not isinstance(event, Notice):
-        yield waiting_line(event)
+        again, ends = f"{event.again:%H:%M:%S %Z}", f"{event.ends:%H:%M:%S %Z}"
+        yield f"{'waiting':<8}{event.why}; next try at {again}, gives up at {ends}"
         return
     yield from further_lines(f"{'warning' if event.fix else 'note'}: {event.message}", "")
     if event.fix:
@@ -191,6 +184,5 @@ def ending_line(outcome: Outcome) -> str:
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         result = f"skipped; {outcome.plan.skipped}"
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""
-    count = outcome.warnings
-    warnings = f", {counted(count, 'warning')}" if count else ""
+    warnings = f", {counted(outcome.warnings, 'warning')}" if outcome.warnings else ""
     return f"{outcome.plan.task}: {result}{until}{warnings} ({outcome.seconds:.1f} s)"

@@ -97,7 +97,7 @@ def _execute(  # noqa: PLR0913 - as above
     """
     from relnox import executor
     from relnox.commands.shared.project import open_project
-    from relnox.reporters.best_effort import BestEffortReporter
+    from relnox.reporters import BestEffortReporter
     from relnox.source.file_locks import lock_checkout
     from relnox.steps.run import Run
     from relnox.steps.stages import StageRunner, checkout_folder

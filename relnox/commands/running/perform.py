@@ -104,7 +104,7 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
     ended: list[Outcome],
 ) -> None:
     """Explain, plan or run a task as requested, write the requested files, and add the outcome to `ended`."""
-    from relnox.reporters.best_effort import BestEffortReporter
+    from relnox.reporters import BestEffortReporter
 
     if options.explain:
         from relnox.commands.running import origins
@@ -144,7 +144,7 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
 
 def _stopped(error: RelnoxError, task: str, report: Value, reporter: Reporter) -> Outcome:
     """Show an error that ended a run before its first step, write the report, and return the outcome."""
-    from relnox.reporters.best_effort import BestEffortReporter
+    from relnox.reporters import BestEffortReporter
 
     BestEffortReporter(reporter).error(error)
     if report:
