@@ -86,11 +86,7 @@ def _decompress_cached(path: str, size: int, time: int, limits: ArchiveLimits) -
 
 
 def _decompress(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]:
-    """Yield the decompressed content of a gzip file, whose own size is `size` bytes, in pieces.
-
-    Raises:
-        ArchiveError: The file is not exactly one complete gzip stream, or its content exceeds the limits.
-    """
+    """Yield the content of a gzip file of `size` bytes, which must be exactly one complete gzip stream."""
     limit = unpacked_size_limit(size, limits)
     inflate = zlib.decompressobj(wbits=31)
     is_gzip = file.read(2) == b"\x1f\x8b"

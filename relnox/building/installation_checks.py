@@ -30,7 +30,6 @@ class ProbeFailure(Record, kw_only=True):
     """A failed check of an installed package.
 
     Attributes:
-        message: What failed, and why.
         location: The line of installed code that raised the error, or None if it is unknown.
         missing_module: The module that could not be found, or None if the error is another one.
     """
@@ -44,7 +43,6 @@ class ProbeResult(Record, kw_only=True):
     """The results of the checks in one environment.
 
     Attributes:
-        failures: The failed checks, in order.
         versions: Maps each imported module to its `__version__`, or to None if it has none.
         scripts: The names of the scripts whose functions exist.
         standard_library: The names of the standard library's modules; empty before Python 3.10.
@@ -70,13 +68,14 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
     """Run checks in an environment, and kill any processes that they leave running.
 
     Args:
-        environment: The environment to run it in.
+        environment: The environment to run them in.
         request: The checks to run; see `relnox.building.installation_check_script`.
         folder: An empty folder for temporary files.
-        variables: The environment variables of the probe.
-        time_limit: The time in seconds after which the probe is killed.
+        variables: All environment variables.
+        time_limit: The time in seconds after which the checks are killed.
         on_line: Called with each line of output.
     """
+    script = Path(installation_check_script.__file__)
     request_file, result_file, empty = folder / "request", folder / "result", folder / "empty"
     request_file.write_text(ascii(dict(request)), encoding="utf-8")
     result_file.touch()
@@ -91,15 +90,7 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
 
     try:
         ran = process.run(
-            [
-                environment.python,
-                "-I",
-                "-X",
-                "faulthandler",
-                Path(installation_check_script.__file__),
-                request_file,
-                result_file,
-            ],
+            [environment.python, "-I", "-X", "faulthandler", script, request_file, result_file],
             cwd=empty,
             env={**environment.activated_variables(variables), _MARK_VARIABLE: mark},
             timeout=time_limit,
@@ -144,11 +135,8 @@ def _read_result(
     if done and early_end is not None:
         failures.append(ProbeFailure(message=f"all checks ran, but Python's exit {early_end}"))
     elif not done:
-        failures.append(
-            ProbeFailure(
-                message=f"{running} {early_end or 'ends the interpreter without an error (such as os._exit)'}"
-            )
-        )
+        early_end = early_end or "ends the interpreter without an error (such as os._exit)"
+        failures.append(ProbeFailure(message=f"{running} {early_end}"))
     return ProbeResult(
         failures=tuple(failures),
         versions=versions,

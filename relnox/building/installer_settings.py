@@ -165,9 +165,8 @@ def _uv_sources(variables: Mapping[str, str], folder: Path) -> Iterator[PackageS
 
 def _uv_config_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Yield each settings file of uv (project, user, system) and its table, highest precedence first."""
-    if variables.get("UV_CONFIG_FILE"):
-        file = Path(variables["UV_CONFIG_FILE"])
-        yield file, _load_toml(file)
+    if file := variables.get("UV_CONFIG_FILE"):
+        yield Path(file), _load_toml(Path(file))
         return
     if variables.get("UV_NO_CONFIG", "0").lower() not in ("", "0", "false", "no"):
         return

@@ -42,11 +42,7 @@ _TRACEBACK_FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 class MissingModuleError(Failed):
     """The error for a build that imports a module that is not installed in the build environment.
 
-    Args:
-        code: As for every error.
-        message: As for every error.
-        fix: As for every error.
-        modules: The module names that may be missing, longest first (a parent may be a namespace package).
+    `modules` has the names that may be missing, longest first (a parent may be a namespace package).
     """
 
     def __init__(self, code: str, message: str, *, fix: str, modules: tuple[str, ...]) -> None:
@@ -73,8 +69,6 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
 ) -> Path:
     """Build an sdist, or a wheel from an unpacked sdist, into the existing folder `output`.
 
-    The package's `name` is used in messages.
-
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
     """
@@ -82,7 +76,6 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
 
     # A new dict for every call, since hooks may change it.
     options = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.config_settings}
-
     hook_output: list[str] = []
 
     def builder(requirements: set[str]) -> build.ProjectBuilder:
@@ -217,10 +210,8 @@ def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, outp
             program = missing["quoted"] or missing["plain"]
             return f"install {program}, or add it to PATH (the build of {name} runs it); {_SHOW_OUTPUT}"
         if "surrogates not allowed" in line and (files := _find_files_with_undecodable_names(source)):
-            return (
-                f"rename {listing(files)} to a name in UTF-8 (archives of {name} cannot contain it); "
-                f"{_SHOW_OUTPUT}"
-            )
+            problem = f"archives of {name} cannot contain it"
+            return f"rename {listing(files)} to a name in UTF-8 ({problem}); {_SHOW_OUTPUT}"
         if kind == "wheel" and (file := _FILE_NOT_FOUND.search(line)) is not None:
             return (
                 f"include {PurePath(file['path']).name} in the sdist of {name}, from which the wheel is built: "

@@ -43,17 +43,12 @@ _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
 _NUMBER_FIELDS = tuple(slice(*span) for span in ((100, 108), (108, 116), (116, 124), (329, 337), (337, 345)))
 """The fields for mode, owner, group and device numbers, which must be valid since other readers parse them."""
 _SUPPORTED_PAX_KEYS = ("path", "linkpath", "size", "hdrcharset")
-_UTF8 = "ISO-IR 10646 2000 UTF-8"
+_UTF8 = b"ISO-IR 10646 2000 UTF-8"
 _EXCLUDE_FIX = "exclude it from the sdist in the build configuration"
 
 
 def read_entries(stream: TarStream, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
-    """Yield the entries of a tar file; when an entry is yielded, the stream is at the start of its content.
-
-    Raises:
-        ArchiveError: The stream is not a tar file, exceeds the limits, or may be read differently by other
-        readers.
-    """
+    """Yield the entries of a tar file; when an entry is yielded, the stream is at the start of its content."""
     extended = _ExtendedHeaders()
     headers = 0
     while True:
@@ -196,7 +191,7 @@ class _ExtendedHeaders:
                 if not value.isdigit() or len(value) > 18:  # noqa: PLR2004 - as far as 64 bits go
                     raise ArchiveError(f"has a pax header with an invalid size: {value!a}")
                 self.size = int(value)
-            elif key == "hdrcharset" and value != _UTF8.encode():
+            elif key == "hdrcharset" and value != _UTF8:
                 raise ArchiveError("has a pax header that is not in UTF-8")
             elif key.startswith("GNU.sparse."):
                 self.is_sparse = True

@@ -16,13 +16,7 @@ _LEVEL = re.compile(r"(ERROR|WARNING)\s+")
 
 
 class TwineResult(Record):
-    """The result of `twine check` for an archive.
-
-    Attributes:
-        file: The archive's file name.
-        result: Whether the check passed, passed with warnings, or failed.
-        messages: The errors and warnings.
-    """
+    """The result of `twine check` for an archive, with its errors and warnings."""
 
     file: str
     result: Literal["passed", "warnings", "failed"]

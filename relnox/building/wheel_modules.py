@@ -54,11 +54,7 @@ def are_only_tests(names: Iterable[str]) -> bool:
 
 
 def parse_entry_points(text: str, source: str = "<string>") -> ConfigParser:
-    """Parse the text of an `entry_points.txt`; the result has a section for each group.
-
-    Raises:
-        configparser.Error: The text is malformed.
-    """
+    """Parse the text of an `entry_points.txt`; the result has a section for each group."""
     parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
     parser.read_string(text, source)
@@ -66,11 +62,7 @@ def parse_entry_points(text: str, source: str = "<string>") -> ConfigParser:
 
 
 def read_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Read the console and GUI scripts in an `entry_points.txt`, if the file exists.
-
-    Returns:
-        For each script name, its target (`module:attribute`) and the extras that it requires.
-    """
+    """Return the target (`module:attribute`) and the required extras of each script in an `entry_points.txt`."""
     try:
         text = entry_points.read_text(encoding="utf-8") if entry_points.is_file() else ""
         parser = parse_entry_points(text, str(entry_points))

@@ -37,15 +37,6 @@ def repair_linux_wheel(
     auditwheel copies the libraries that the wheel needs into it, and gives it a manylinux or musllinux tag, since
     the public index rejects `linux_…`. Other wheels are not changed. If auditwheel is not installed, the wheel is
     not changed either, and the check of its platform tag reports it later.
-
-    Args:
-        wheel: The wheel.
-        into: An existing folder for the repaired wheel.
-        variables: The environment variables of auditwheel.
-        on_line: Called with each line that auditwheel prints.
-
-    Raises:
-        Failed: auditwheel failed; the message has its last lines.
     """
     from importlib.util import find_spec
 

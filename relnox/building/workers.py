@@ -60,14 +60,7 @@ def start_twine_server(variables: Mapping[str, str], folder: Path) -> ForkServer
 
 
 class ForkServer:
-    """A warm process that runs programs in its forks.
-
-    Args:
-        python: The interpreter that runs the process.
-        modules: The modules to import before the first fork.
-        variables: The environment variables of the process.
-        folder: An existing folder for output files.
-    """
+    """A warm process that has imported modules, and runs programs in its forks; `folder` is for output files."""
 
     def __init__(self, python: Path, modules: Sequence[str], variables: Mapping[str, str], folder: Path) -> None:
         self._folder = folder
@@ -114,11 +107,7 @@ class ForkServer:
         return number, self._folder / f"{number}.output", status
 
     def send_request(self, request: Mapping[str, object]) -> None:
-        """Send a request, in the format described in `fork_server`.
-
-        Raises:
-            Failed: The warm process has died.
-        """
+        """Send a request, in the format described in `fork_server`; raise `Failed` if the process has died."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         line = json.dumps(request).encode() + b"\n"
         try:
@@ -163,30 +152,17 @@ class Fork:
     ) -> Completed:
         """Run a Python script in the fork, and return its result; see `process.run`.
 
-        Args:
-            argv: The script and its arguments.
-            cwd: The working folder.
-            env: All environment variables of the program.
-            timeout: The time in seconds after which the program is killed.
-            on_line: Called with each line of output.
-            keep_alive: Whether to keep the fork for another program if this one succeeds.
-
-        Raises:
-            Failed: The program timed out, or the warm process has died.
+        With `keep_alive`, the fork is kept for another script if this one succeeds. A timeout raises `Failed`.
         """
         number, output, future = self.server.register_request()
-        request = {
+        request: dict[str, object] = {} if self._after is None else {"after": self._after}
+        request |= {
             "id": number,
             "argv": list(argv),
             "cwd": None if cwd is None else str(cwd),
             "environ": dict(env),
-            "output": str(output),
         }
-        if self._after is not None:
-            request["after"] = self._after
-        if keep_alive:
-            request["keep_alive"] = True
-        self.server.send_request(request)
+        self.server.send_request({**request, "output": str(output), "keep_alive": keep_alive})
         with _OutputFollower(output, on_line) as output_file:
             status = self._wait(number, future, timeout, output_file)
         self._after = number if keep_alive and status == 0 else None

@@ -14,12 +14,8 @@ if TYPE_CHECKING:
 LOCAL_HEADER_SIGNATURE = b"PK\x03\x04"
 """The signature of an entry's local header."""
 REWRITE_FIX = "write the wheel with Python's zipfile, to a seekable file, and store or deflate its members"
-_END_SIGNATURE, _END64_SIGNATURE, _LOCATOR_SIGNATURE, _ENTRY_SIGNATURE = (
-    b"PK\x05\x06",
-    b"PK\x06\x06",
-    b"PK\x06\x07",
-    b"PK\x01\x02",
-)
+_END_SIGNATURE, _END64_SIGNATURE = b"PK\x05\x06", b"PK\x06\x06"
+_LOCATOR_SIGNATURE, _ENTRY_SIGNATURE = b"PK\x06\x07", b"PK\x01\x02"
 _END_FIELDS = struct.Struct("<4s4H2LH")
 _END64_FIELDS = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_FIELDS = struct.Struct("<4sLQL")

@@ -37,11 +37,7 @@ _FILE_TYPE, _FOLDER_TYPE, _LINK_TYPE = 0o100000, 0o040000, 0o120000
 
 
 def read_entries(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[ArchiveEntry], list[Finding]]:
-    """Return the entries of a zip file in the order of its central directory, and findings about its format.
-
-    Raises:
-        ArchiveError: The file is not a zip file, exceeds the limits, or its entries cannot be determined.
-    """
+    """Return the entries of a zip file in the order of its central directory, and findings about its format."""
     start, end, count = zip_directory.find_directory(file)
     if count > limits.max_entries:
         raise too_large_error(f"has more than {limits.max_entries} entries", "max-entries")
@@ -77,11 +73,7 @@ def read_entries(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[ArchiveEn
 
 
 def read_content(file: IO[bytes], entry: ArchiveEntry) -> Iterator[bytes]:
-    """Yield the decompressed content of an entry in pieces of at most 1 MiB.
-
-    Raises:
-        ArchiveError: The content is damaged, or its size or checksum differs from that in the central directory.
-    """
+    """Yield the decompressed content of an entry in pieces of at most 1 MiB; check its size and checksum."""
     file.seek(entry.content_offset)
     remaining, size, crc = entry.compressed_size, 0, 0
     inflate = zlib.decompressobj(wbits=-15) if entry.compression_method == _DEFLATED else None
@@ -105,9 +97,8 @@ def read_content(file: IO[bytes], entry: ArchiveEntry) -> Iterator[bytes]:
             break
         if inflate is not None and (inflate.eof or not (packed or piece)):
             break
-    whole = (
-        inflate is None or not entry.compressed_size or (inflate.eof and not inflate.unused_data and not remaining)
-    )
+    ended = inflate is None or (inflate.eof and not inflate.unused_data and not remaining)
+    whole = ended or not entry.compressed_size
     if size != entry.size or not whole:
         raise ArchiveError(f"has a file {entry.name!r} that does not have its stated size")
     if crc != entry.crc32:
