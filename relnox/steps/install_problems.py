@@ -128,7 +128,7 @@ def _find_extras_in_output(
     text = "\n".join([*(failure.message for failure in failures), *result.output])
     names = re.findall(rf"\b{verifying.step.package}\[([^]\n]+)\]", text, re.IGNORECASE)
     named = {normalized(name.strip()) for group in names for name in group.split(",")}
-    extras = building.core_metadata.parse(archive.metadata)[0].get("provides_extra", [])
+    extras = building.archives.parse_metadata(archive.metadata)[0].get("provides_extra", [])
     return [extra for extra in extras if normalized(extra) in named]
 
 
