@@ -18,7 +18,6 @@ from relnox.steps.run import RunExtension
 if TYPE_CHECKING:
     from relnox import forges
     from relnox.core.planning.events import Outcome
-    from relnox.steps.run import Run
 
 
 class CommitToBranch(Step, kw_only=True):
@@ -127,15 +126,13 @@ class OpenPullRequest(Step, kw_only=True):
 class PullRequestTable(RunExtension):
     """The table with the number and URL of the pull request, shown at the end of the run and in its report."""
 
-    def __init__(self, run: Run) -> None:
-        super().__init__(run)
-        self.pull_request: forges.PullRequest | None = None
-
     def add_details(self, outcome: Outcome) -> Outcome:
         """Add the table, if the pull request is as planned."""
-        request = self.pull_request
-        is_done = all(result.status in (Status.SUCCESS, Status.SKIPPED) for result in outcome.results)
-        if request is None or not is_done:
+        if any(result.status not in (Status.SUCCESS, Status.SKIPPED) for result in outcome.results):
+            return outcome
+        from relnox.forges import PullRequest
+
+        if (request := self._run.result(PullRequest)) is None:
             return outcome
         rows = ((str(request.number), request.url, request.title),)
         table = Table(title="pull request", columns=("number", "address", "title"), rows=rows)
@@ -150,7 +147,7 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
         request = self._find_open_request()
         if request is None or not self._is_equal(request):
             return None
-        self._record_result(request)
+        self.result = request
         return f"pull request {request.number} is up to date: {request.url}"
 
     def apply(self) -> None:
@@ -173,7 +170,7 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
                 f"pull request {request.number} was changed or closed in the meantime ({request.url})",
                 fix=f"review it ({request.url}), then rerun the command",
             )
-        self._record_result(request)
+        self.result = request
         conflicts = f", but it has conflicts with {step.base}: rerun the command" if request.conflicts else ""
         return f"pull request {request.number}: {request.url}{conflicts}"
 
@@ -186,9 +183,6 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
             self.step.name,
             _normalized_lines(self.step.body),
         )
-
-    def _record_result(self, request: forges.PullRequest) -> None:
-        self.run.service(PullRequestTable).pull_request = request
 
 
 def _normalized_lines(body: str) -> list[str]:
