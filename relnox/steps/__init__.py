@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from relnox.steps.git import CommitDevelopment as CommitDevelopment
     from relnox.steps.git import CreateTags as CreateTags
     from relnox.steps.git import Push as Push
-    from relnox.steps.git import UndoBump as UndoBump
     from relnox.steps.hooks import RecordDueHook as RecordDueHook
     from relnox.steps.hooks import RunHook as RunHook
     from relnox.steps.platform_wheels import BuildWheels as BuildWheels
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from relnox.steps.run_tests import RunTests as RunTests
     from relnox.steps.stages import CloneCheckout as CloneCheckout
     from relnox.steps.stages import Stage as Stage
+    from relnox.steps.undo_bump import UndoBump as UndoBump
     from relnox.steps.upload import LogIn as LogIn
     from relnox.steps.upload import Upload as Upload
     from relnox.steps.verify_install import VerifyInstall as VerifyInstall
@@ -61,7 +61,7 @@ _CLASSES_BY_MODULE = {
     "edit_files": "EditDevelopmentFiles EditFiles",
     "export_commit": "Export",
     "fetch_release": "CopyFiles Download",
-    "git": "Commit CommitDevelopment CreateTags Push UndoBump",
+    "git": "Commit CommitDevelopment CreateTags Push",
     "hooks": "RecordDueHook RunHook",
     "platform_wheels": "BuildWheels WriteMatrix",
     "pull_request": "CommitToBranch OpenPullRequest",
@@ -70,6 +70,7 @@ _CLASSES_BY_MODULE = {
     "reproducibility": "CheckReproducibility",
     "run_tests": "RunTests",
     "stages": "CloneCheckout Stage",
+    "undo_bump": "UndoBump",
     "upload": "LogIn Upload",
     "verify_install": "VerifyInstall",
     "write_manifest": "WriteMergedManifest WriteManifest",

@@ -20,8 +20,9 @@ from relnox.core.planning import fixes
 from relnox.core.records import Record, replace
 from relnox.errors import Failed
 from relnox.steps.edit_files import EditDevelopmentFiles, EditFiles
-from relnox.steps.git import Commit, CommitDevelopment, CreateTags, Push, UndoBump
+from relnox.steps.git import Commit, CommitDevelopment, CreateTags, Push
 from relnox.steps.hooks import RunHook
+from relnox.steps.undo_bump import UndoBump
 from relnox.system import files
 
 if TYPE_CHECKING:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
-import codecs
 import contextlib
 import io
 import os
-import select
 import shlex
 import signal
 import subprocess
@@ -19,6 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.system.environment_variables import clean_environment, without_upload_credentials
+from relnox.system.process_watcher import WATCHER
+from relnox.system.program_output import output_lines
 from relnox.system.run_scope import current_scope
 from relnox.system.secrets import masked
 
@@ -31,13 +30,6 @@ if TYPE_CHECKING:
 _TAIL, _TAIL_WIDTH = 40, 2000
 """The maximum number of output lines in an error message, and the maximum length of each in characters."""
 _GRACE = 5.0
-_POLL_INTERVAL = 0.5
-"""Seconds between checks whether a program that prints nothing is still running."""
-_CHUNK = 1 << 16
-_MAX_PIPE = 1 << 20
-"""The maximum number of bytes that a pipe can hold."""
-_MAX_OUTPUT = 1 << 28
-"""The maximum length of a program's output in characters; a program that prints more is ended."""
 
 _running: dict[subprocess.Popen[bytes], RunScope] = {}
 """Maps the programs that are running to the runs that started them."""
@@ -119,7 +111,7 @@ def run(  # noqa: PLR0913 - the options of a process
     words = tuple(os.fspath(word) for word in argv)
     child = start(words, cwd=cwd, env=env, has_input=stdin is not None, stderr=stderr, umask=umask)
     if not outlives:
-        _watcher.add(child.pid)
+        WATCHER.add(child.pid)
     output = io.StringIO()
     try:
         with _time_limit(child, timeout) as expired:
@@ -130,7 +122,7 @@ def run(  # noqa: PLR0913 - the options of a process
                     child.stdin.write(
                         stdin.encode(errors="surrogateescape") if isinstance(stdin, str) else stdin or b""
                     )
-            for line in map(masked, _output_lines(child, words, newlines=newlines)):
+            for line in map(masked, output_lines(child, words, newlines=newlines)):
                 output.write(line)
                 if on_line is not None:
                     on_line(line.rstrip("\r\n"))
@@ -142,7 +134,7 @@ def run(  # noqa: PLR0913 - the options of a process
         raise
     finally:
         _running.pop(child, None)
-        _watcher.remove(child.pid)
+        WATCHER.remove(child.pid)
     if expired.is_set():
         raise Failed(
             "program-timeout",
@@ -198,56 +190,13 @@ def in_background(
     child = start(words, cwd=cwd, env=env)
 
     def result() -> Completed:
-        output = "".join(map(masked, _output_lines(child, words, newlines=newlines)))
+        output = "".join(map(masked, output_lines(child, words, newlines=newlines)))
         return Completed(words, child.wait(), output)
 
     try:
         yield result
     finally:
         kill(child)
-
-
-def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newlines: bool) -> Iterator[str]:
-    """Yield the output of a program line by line until the program ends.
-
-    Processes that it left running may keep the pipe open and write to it. After the program has ended, no more
-    bytes are read than a pipe can hold, since the rest cannot be output of the program itself.
-    """
-    assert child.stdout is not None  # noqa: S101 - it is a pipe
-    errors = "replace" if newlines else "surrogateescape"
-    if sys.platform == "win32":
-        with io.TextIOWrapper(child.stdout, "utf-8", errors, None if newlines else "\n") as out:
-            yield from out
-        return
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(errors), translate=newlines)
-    waiting: list[str] = []
-    left, total = _MAX_PIPE, 0
-    with child.stdout as out:
-        while left > 0:
-            ended = child.poll() is not None
-            if select.select([out], [], [], 0 if ended else _POLL_INTERVAL)[0]:
-                chunk = os.read(out.fileno(), _CHUNK)
-                left -= len(chunk) if ended else 0
-                text = decoder.decode(chunk, final=not chunk)
-                total += len(text)
-                if total > _MAX_OUTPUT:
-                    raise Failed(
-                        "program-output-too-long",
-                        f"{words[0]} printed more than {_MAX_OUTPUT >> 20} million characters, and was killed",
-                        fix=f"make it print less; to reproduce: {shlex.join(words)}",
-                    )
-                first, *lines = text.split("\n")
-                waiting.append(first)
-                if lines:
-                    yield f"{''.join(waiting)}\n"
-                    yield from (f"{line}\n" for line in lines[:-1])
-                    waiting = lines[-1:]
-                if not chunk:
-                    break
-            elif ended:
-                break
-    if rest := "".join(waiting):
-        yield rest
 
 
 def kill(child: subprocess.Popen[bytes]) -> None:
@@ -313,71 +262,3 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
             os.killpg(child.pid, ending)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_GRACE)
-
-
-_WATCHER_SCRIPT = """\
-groups=
-while read -r sign group; do
-  case $sign in
-    +) groups="$groups $group " ;;
-    -) groups="${groups%% $group *}${groups#* $group }" ;;
-  esac
-done
-for group in $groups; do kill -9 "-$group"; done
-"""
-"""Reads the IDs of process groups, and kills the groups when its input is closed, as when relnox is killed."""
-
-
-class _Watcher:
-    """A helper process that kills the programs started by relnox when relnox ends; it is started on first use."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
-        self._groups: set[int] = set()
-        self._writing = threading.Lock()
-
-    def add(self, group: int) -> None:
-        """Kill a process group when this process ends (POSIX)."""
-        if sys.platform != "win32" and self._send("+", group):
-            self._groups.add(group)
-
-    def remove(self, group: int) -> None:
-        """Stop watching a process group that has ended, since its ID may be reused."""
-        if group in self._groups:
-            self._groups.discard(group)
-            self._send("-", group)
-
-    def _send(self, sign: str, group: int) -> bool:
-        """Add (`+`) or remove (`-`) a process group; return False if the helper process cannot be reached."""
-        with self._writing, contextlib.suppress(OSError):
-            if self._process is None or self._owner != os.getpid():
-                self._start()
-            assert self._process is not None  # noqa: S101 - it was started
-            assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-            self._process.stdin.write(f"{sign} {group}\n".encode())
-            return True
-        return False
-
-    def _start(self) -> None:
-        self._owner = os.getpid()
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCHER_SCRIPT],
-            cwd="/",
-            env={},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            start_new_session=True,
-        )
-        atexit.register(self._end, self._process)
-
-    def _end(self, watcher: subprocess.Popen[bytes]) -> None:
-        """Close the input of the helper process, which then kills the remaining groups, and wait for it."""
-        if self._owner == os.getpid() and watcher.stdin is not None:
-            watcher.stdin.close()
-            watcher.wait()
-
-
-_watcher = _Watcher()

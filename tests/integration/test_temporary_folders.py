@@ -16,7 +16,7 @@ from backends import in_tree
 from projects import repository
 from running import run
 
-from relnox.system import process, temporary_folders
+from relnox.system import process, process_watcher, temporary_folders
 from relnox.system.temporary_folders import ScratchFolder, TemporaryFolder
 
 if TYPE_CHECKING:
@@ -273,6 +273,6 @@ def test_a_program_ends_with_a_run_that_is_killed_unless_it_must_not_be_halved(*
 def test_a_program_that_ended_is_watched_no_longer() -> None:
     for _ in range(3):
         assert process.run([sys.executable, "-c", "print(1)"]).output == "1\n"
-    watcher = process._watcher._process
+    watcher = process_watcher.WATCHER._process
     assert watcher is not None
     assert watcher.poll() is None
