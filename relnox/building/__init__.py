@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from relnox.building import environment_pool as environment_pool
     from relnox.building import environments as environments
     from relnox.building import file_hashes as file_hashes
+    from relnox.building import fork_client as fork_client
     from relnox.building import installation_checks as installation_checks
     from relnox.building import installed_distributions as installed_distributions
     from relnox.building import installer_settings as installer_settings
     from relnox.building import interpreters as interpreters
     from relnox.building import package_builds as package_builds
-    from relnox.building import twine_output as twine_output
-    from relnox.building import wheel_modules as wheel_modules
-    from relnox.building import wheels as wheels
-    from relnox.building import workers as workers
+    from relnox.building import platform_wheels as platform_wheels
+    from relnox.building import twine_check as twine_check
+    from relnox.building import wheel_contents as wheel_contents
 else:
 
     def __getattr__(name: str) -> ModuleType:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from relnox.building.fork_client import Fork
 from relnox.building.known_backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BACKENDS
-from relnox.building.workers import Fork
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.records import Record
 from relnox.system import process

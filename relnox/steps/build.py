@@ -219,7 +219,9 @@ def build(
         paths = [sdist]
         pythons = () if step.sdist_only else sorted(step.pythons, key=Version) or ("",)
         for python in pythons:
-            if python and any(building.wheels.is_installable_on(wheel.name, python) for wheel in paths[1:]):
+            if python and any(
+                building.platform_wheels.is_installable_on(wheel.name, python) for wheel in paths[1:]
+            ):
                 continue
             scratch = run.create_folder("build")
             with closing(first if both and not python else session(source, python)) as current:
@@ -229,7 +231,7 @@ def build(
                 )
             shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
             requirement_sets.update(current.requirement_sets)
-            paths.append(building.wheels.repair_linux_wheel(wheel, into, variables, run.on_line(step)))
+            paths.append(building.platform_wheels.repair_linux_wheel(wheel, into, variables, run.on_line(step)))
         return paths, requirement_sets
 
 

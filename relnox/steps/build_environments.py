@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from relnox.building.cache import EnvironmentCache
     from relnox.building.environment_pool import BuildEnvironmentPool
+    from relnox.building.fork_client import ForkServer
     from relnox.building.installer_settings import PackageSource
-    from relnox.building.workers import ForkServer
     from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
     from relnox.steps.run import Run
 
@@ -97,8 +97,8 @@ class BuildingServices(SharedService):
     def start_twine_server(self) -> ForkServer | None:
         """Return a fork server with twine imported, started on first use, or None if the system cannot fork."""
         with self._lock:
-            if self._twine is None and building.workers.can_fork_safely():
-                self._twine = building.workers.start_twine_server(
+            if self._twine is None and building.fork_client.can_fork_safely():
+                self._twine = building.twine_check.start_server(
                     self._run.variables(), self._run.create_folder("output")
                 )
             return self._twine

@@ -73,7 +73,7 @@ class CheckDistributionsAction(Action[CheckDistributions]):
         results = [
             result
             for completed in processes
-            for result in building.twine_output.parse_results(completed.output.splitlines())
+            for result in building.twine_check.parse_results(completed.output.splitlines())
         ]
         built = built_packages(self.run)
         owners = {file.filename: name for name, package in built.items() for file in package.files}
@@ -118,8 +118,8 @@ class CheckDistributionsAction(Action[CheckDistributions]):
         on_line = self.on_line
         if (warm := self.run.service(BuildingServices).start_twine_server()) is None:
             return process.run([sys.executable, "-m", "twine", *arguments], env=variables, on_line=on_line)
-        return building.workers.Fork(warm).run_script(
-            [building.workers.find_twine_script(), *arguments],
+        return building.fork_client.Fork(warm).run_script(
+            [building.twine_check.find_script(), *arguments],
             cwd=None,
             env=variables,
             timeout=_CHECK_TIMEOUT,

@@ -142,7 +142,7 @@ def _find_packages_with_module(verifying: VerifyInstallAction, module: str) -> l
             f"{module}.".startswith(f"{provided}.")
             for archive in downloads
             if archive.kind == "wheel"
-            for provided in building.wheel_modules.import_names(archive)
+            for provided in building.wheel_contents.import_names(archive)
         )
     ]
 
@@ -196,7 +196,7 @@ def find_changed_files(
     """Yield a message for each installed file that differs from RECORD; archives are checked when opened."""
     for name, archive in archives.items():
         if name in installed:
-            wheel_record = building.wheel_modules.read_record_hashes(archive) if archive.kind == "wheel" else {}
+            wheel_record = building.wheel_contents.read_record_hashes(archive) if archive.kind == "wheel" else {}
             for change in building.installed_distributions.find_changed_files(installed[name], wheel_record):
                 yield f"{name}: {change}"
 

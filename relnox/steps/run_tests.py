@@ -64,7 +64,7 @@ class RunTestsAction(Action[RunTests]):
             str(self.run.root / self.step.output / file.filename)
             for package in (self.step.package, *self.step.siblings)
             for file in built[package].files
-            if file.kind == "wheel" and building.wheels.is_installable_on(file.filename, python)
+            if file.kind == "wheel" and building.platform_wheels.is_installable_on(file.filename, python)
         ]
         installer.install(environment, [*wheels, *self.step.requires], on_line=self.on_line).check(
             f"{self.step.package}: installing the wheel for its tests"

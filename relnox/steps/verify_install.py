@@ -95,7 +95,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
         """Skip if the settings say so, or if the package does not support this Python."""
         if self.step.skip is not None:
             return self.step.skip
-        supported = building.wheel_modules.supported_pythons(self._archive_to_install(self.step.package))
+        supported = building.wheel_contents.supported_pythons(self._archive_to_install(self.step.package))
         if self.interpreter.version not in supported:
             return f"{self.release} requires Python {supported}, and this is {self.interpreter.version}"
         return None
@@ -201,7 +201,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
         ]
         while queue and self.step.checks.requirements:
             archive, extras = queue.pop()
-            for name, required_extras in building.wheel_modules.find_applicable_requirements(
+            for name, required_extras in building.wheel_contents.find_applicable_requirements(
                 archive, self.interpreter.version, extras
             ):
                 if name in self.step.others and name not in others:
@@ -236,7 +236,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
     def modules(self) -> tuple[str, ...]:
         archive = self.files[self.step.package]
         installed_files = self.installed[self.step.package].record_hashes if archive.kind == "sdist" else None
-        return building.wheel_modules.import_names(archive, installed_files)
+        return building.wheel_contents.import_names(archive, installed_files)
 
     def _find_scripts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Map the installed scripts to their functions, and the missing extras that they need."""
@@ -246,7 +246,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
         present = set(map(canonicalize_name, self.step.checks.extras))
         return {
             name: (target, tuple(extra for extra in extras if canonicalize_name(extra) not in present))
-            for name, (target, extras) in building.wheel_modules.read_scripts(entry_points).items()
+            for name, (target, extras) in building.wheel_contents.read_scripts(entry_points).items()
         }
 
     def _run_probe(self, request: Mapping[str, Any]) -> ProbeResult:

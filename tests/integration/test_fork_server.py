@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from warm import alive, all_end, needs_fork, wait_for
 
-from relnox.building import workers
-from relnox.building.workers import Fork, ForkServer
+from relnox.building import fork_client
+from relnox.building.fork_client import Fork, ForkServer
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Server:
         self.folder = folder
         self.script = folder / "script.py"
         self.process = subprocess.Popen(
-            [python, workers._SERVER_SCRIPT, *modules],
+            [python, fork_client._SERVER_SCRIPT, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"PATH": os.defpath, "PYTHONPATH": str(folder), "PYTHONUTF8": "1"},
@@ -398,4 +398,4 @@ def test_output_is_reported_while_a_hook_runs(tmp_path: Path) -> None:
 
 
 def test_this_platform_forks() -> None:
-    assert workers.can_fork_safely()
+    assert fork_client.can_fork_safely()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from warm import BACKENDS, EPOCH, build_all, contents, frontend, needs_fork, package, settled, workspace
 
+from relnox.building.fork_client import ForkServer
 from relnox.building.known_backends import SHAREABLE_BACKENDS
-from relnox.building.workers import ForkServer
 from relnox.cli import main
 from relnox.core.settings.config import Config
 from relnox.source.build_inputs import has_declarative_build

@@ -15,7 +15,7 @@ import pytest
 from projects import git, repository, write
 from warm import build_all, contents, frontend, settled
 
-from relnox.building.wheels import repair_linux_wheel
+from relnox.building.platform_wheels import repair_linux_wheel
 from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:

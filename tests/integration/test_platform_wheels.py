@@ -19,7 +19,7 @@ from projects import commit_all, git, repository, write
 from running import RunResult, run
 
 from relnox.building.interpreters import find_interpreter
-from relnox.building.wheels import is_installable_on
+from relnox.building.platform_wheels import is_installable_on
 from relnox.core.release.manifest import Manifest
 from relnox.errors import Blocked
 

@@ -18,7 +18,7 @@ from relnox.building.archive_entries import ArchiveError
 from relnox.building.archives import find_dist_info_file, iter_files, read_file
 from relnox.building.checks import secrets
 from relnox.building.findings import error, format_names, rejected_by_index, warning
-from relnox.building.wheel_modules import RECORD_FILES, parse_entry_points
+from relnox.building.wheel_contents import RECORD_FILES, parse_entry_points
 from relnox.core.planning import fixes
 from relnox.core.text import counted
 

@@ -14,7 +14,7 @@ from relnox.building.archives import iter_files, member_path, parse_metadata
 from relnox.building.checks.requirements import differing_requirements
 from relnox.building.checks.sdist import is_generated
 from relnox.building.findings import error, format_names, warning
-from relnox.building.wheel_modules import are_only_tests, import_names
+from relnox.building.wheel_contents import are_only_tests, import_names
 from relnox.core.planning import fixes
 
 if TYPE_CHECKING:

@@ -101,11 +101,11 @@ def _requirements(package_archives: Iterable[Archive]) -> Iterator[tuple[str, st
     """
     from packaging.requirements import InvalidRequirement, Requirement
 
-    from relnox.building import wheel_modules
+    from relnox.building import wheel_contents
     from relnox.building.checks.requirements import can_apply
 
     for archive in package_archives:
-        pythons = wheel_modules.supported_pythons(archive)
+        pythons = wheel_contents.supported_pythons(archive)
         for text in archive.requires:
             try:
                 requirement = Requirement(text)

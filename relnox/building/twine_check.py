@@ -1,18 +1,47 @@
-"""A parser for the output of `twine check`, which wraps lines to the width of a terminal."""
+"""A warm process for `twine check`, and a parser of its output, which wraps lines to the width of a terminal."""
 
 from __future__ import annotations
 
 import re
-from pathlib import PurePath
+import sys
+from importlib.util import find_spec
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal
 
+from relnox.building.fork_client import ForkServer
+from relnox.core.planning import fixes
 from relnox.core.records import Record
+from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _CHECKED = re.compile(r"Checking (?P<path>.+): (?P<result>PASSED with warnings|PASSED|FAILED\b.*)\s*")
 _LEVEL = re.compile(r"(ERROR|WARNING)\s+")
+
+
+def find_script() -> str:
+    """Return the path of the script that `python -m twine` runs."""
+    spec = find_spec("twine.__main__")
+    if spec is None or spec.origin is None:
+        raise Failed(
+            "twine-missing",
+            "twine is not installed correctly (no module twine.__main__)",
+            fix=fixes.install_command("twine", upgrade=True),
+        )
+    return spec.origin
+
+
+def start_server(variables: Mapping[str, str], folder: Path) -> ForkServer:
+    """Start a warm process that has imported the modules of `twine check`, and is forked for each check.
+
+    Output is written to files in the existing `folder`.
+    """
+    modules = (
+        *("twine.__main__", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst"),
+        *("rich.console", "rich.markup", "encodings.cp437", "gzip"),
+    )
+    return ForkServer(Path(sys.executable), modules, variables, folder)
 
 
 class TwineResult(Record):

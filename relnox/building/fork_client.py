@@ -33,32 +33,6 @@ def can_fork_safely() -> bool:
     return hasattr(os, "fork") and sys.platform != "darwin"
 
 
-def find_twine_script() -> str:
-    """Return the path of the script that `python -m twine` runs."""
-    from importlib.util import find_spec
-
-    spec = find_spec("twine.__main__")
-    if spec is None or spec.origin is None:
-        raise Failed(
-            "twine-missing",
-            "twine is not installed correctly (no module twine.__main__)",
-            fix=fixes.install_command("twine", upgrade=True),
-        )
-    return spec.origin
-
-
-def start_twine_server(variables: Mapping[str, str], folder: Path) -> ForkServer:
-    """Start a warm process that has imported the modules of `twine check`, and is forked for each check.
-
-    Output is written to files in the existing `folder`.
-    """
-    modules = (
-        *("twine.__main__", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst"),
-        *("rich.console", "rich.markup", "encodings.cp437", "gzip"),
-    )
-    return ForkServer(Path(sys.executable), modules, variables, folder)
-
-
 class ForkServer:
     """A warm process that has imported modules, and runs programs in its forks; `folder` is for output files."""
 
