@@ -68,19 +68,11 @@ def count_threads() -> int:
 
 def prctl(option: int, value: int) -> None:
     """Set an attribute of this process with prctl on Linux; do nothing on other systems."""
-    with contextlib.suppress(
-        ImportError, OSError, AttributeError
-    ):  # Pythons without ctypes, systems without prctl
+    # Some Pythons have no ctypes, and some systems have no prctl.
+    with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
 
-        libc().prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
-
-
-@functools.lru_cache(maxsize=None)
-def libc() -> Any:
-    import ctypes
-
-    return ctypes.CDLL(None)
+        ctypes.CDLL(None).prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
 
 
 class Children:
@@ -134,16 +126,8 @@ class Children:
         next_requests, more = os.pipe() if request.get("keep_alive") else (None, None)
         pid = os.fork()
         if pid == 0:
-            others = (pipe for _, pipe in self.kept_alive.values())
-            for descriptor in (
-                self.requests,
-                self.replies,
-                self.child_ended,
-                self.wakeup,
-                self.finished,
-                more,
-                *others,
-            ):
+            pipes = [more, *(pipe for _, pipe in self.kept_alive.values())]
+            for descriptor in (self.requests, self.replies, self.child_ended, self.wakeup, self.finished, *pipes):
                 if descriptor is not None:
                     os.close(descriptor)
             run(request, self.finish, next_requests)
@@ -270,8 +254,8 @@ def execute(request: Dict[str, Any]) -> int:
         if ending.code is not None:
             sys.stderr.write("%s\n" % (ending.code,))
             return 1
-    except BaseException:  # noqa: BLE001 - a script may raise any exception
-        print_exception()
+    except BaseException as error:  # noqa: BLE001 - a script may raise any exception
+        sys.excepthook(type(error), error, error.__traceback__)
         return 1
     return 0
 
@@ -286,12 +270,6 @@ def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # a script may have replaced a stream by any object
             stream.flush()
-
-
-def print_exception() -> None:
-    kind, error, trace = sys.exc_info()
-    if kind is not None and error is not None:
-        sys.excepthook(kind, error, trace)
 
 
 if __name__ == "__main__":

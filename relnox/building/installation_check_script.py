@@ -76,7 +76,7 @@ def check_import(name: str, result: ResultFile) -> None:
     version = getattr(module, "__version__", None)
     result.write(imported=name, version=version if isinstance(version, str) else None)
     for location in module_locations(module):
-        if not is_installed(location):
+        if not any(is_inside(location, folder) for folder in SITE_PACKAGES):
             result.write(failure=f"import {name} loads {location}, which is outside of the environment")
 
 
@@ -152,11 +152,6 @@ def module_locations(module: object) -> list[str]:
         return [file] if isinstance(file, str) else [str(folder) for folder in getattr(module, "__path__", ())]
     except Exception:  # noqa: BLE001 - modules may be objects of any kind
         return []
-
-
-def is_installed(location: str) -> bool:
-    """Return whether a path is in the site-packages folder of the environment."""
-    return any(is_inside(location, folder) for folder in SITE_PACKAGES)
 
 
 def is_inside(location: str, folder: str) -> bool:

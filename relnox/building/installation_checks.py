@@ -98,7 +98,8 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
             kill_leftovers=True,
         )
         if ran.returncode != 0:
-            early_end = f"ends the interpreter with {_format_status(ran.returncode)}"
+            status = f"signal {-ran.returncode}" if ran.returncode < 0 else f"status {ran.returncode}"
+            early_end = f"ends the interpreter with {status}"
     except Failed:
         early_end = f"does not end within {time_limit:g} s"
     finally:
@@ -157,7 +158,3 @@ def _kill_marked_processes(mark: str) -> None:
                 os.kill(int(folder.name), signal.SIGKILL)
         except OSError:  # another user's process, or one that has ended
             continue
-
-
-def _format_status(returncode: int) -> str:
-    return f"signal {-returncode}" if returncode < 0 else f"status {returncode}"

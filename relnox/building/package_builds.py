@@ -114,7 +114,9 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
         raise Failed(
             "build-failed",
             f"{name}: building the {kind} failed: {_root_cause(error)}{tail}",
-            fix=_fix_for_known_failure(name, kind, source, hook_output) or _default_fix(error),
+            fix=_fix_for_known_failure(name, kind, source, hook_output)
+            or getattr(getattr(error, "exception", None), "fix", None)
+            or f"fix the error in the build; {_SHOW_OUTPUT}",
         ) from error
 
 
@@ -233,8 +235,3 @@ def _root_cause(error: Exception) -> str:
     if isinstance(inner, FileNotFoundError) and str(inner.filename).endswith("output.json"):
         return "build backend exited without a result"
     return next(iter(str(inner).strip().splitlines()), type(inner).__name__)
-
-
-def _default_fix(error: Exception) -> str:
-    specific = getattr(getattr(error, "exception", None), "fix", None)
-    return specific or f"fix the error in the build; {_SHOW_OUTPUT}"

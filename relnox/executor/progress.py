@@ -33,7 +33,6 @@ class Progress:
 
     def __init__(self, plan: Plan, emit: Callable[[Event], None]) -> None:
         self.interrupted: ExitCode | None = None
-        self.ended: set[str] = set()
         self._plan = plan
         self._emit = emit
         self._unsuccessful: set[str] = set()
@@ -61,7 +60,6 @@ class Progress:
 
     def end(self, result: StepFinished) -> None:
         """Record and emit the result of a step."""
-        self.ended.add(result.step.key)
         if result.status in UNSUCCESSFUL:
             self._unsuccessful.add(result.step.key)
         self._results[self._positions[id(result.step)]] = result

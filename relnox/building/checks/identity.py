@@ -53,15 +53,15 @@ class ExpectedArchive(Record, kw_only=True):
 
 def check_identity(archive: Archive, expected: ExpectedArchive) -> Iterator[Finding]:
     """Yield mismatches between an archive's file name, its metadata and the plan."""
-    yield from _compare_with_plan(archive, expected)
-    yield from _compare_metadata(archive)
+    yield from _check_name_and_version(archive, expected)
     yield from _check_file_name(archive)
     yield from _check_prohibited_name(archive)
     if expected.requires is not None:
         yield from _compare_requirements(archive, expected.requires)
 
 
-def _compare_with_plan(archive: Archive, expected: ExpectedArchive) -> Iterator[Finding]:
+def _check_name_and_version(archive: Archive, expected: ExpectedArchive) -> Iterator[Finding]:
+    """Yield differences between the name and version in the file name and those in the plan and the metadata."""
     if archive.name != expected.name:
         yield error(
             "name-differs-from-plan",
@@ -74,10 +74,6 @@ def _compare_with_plan(archive: Archive, expected: ExpectedArchive) -> Iterator[
             f"version is {archive.version}, but {expected.version} was planned",
             "check where the build backend gets the version from",
         )
-
-
-def _compare_metadata(archive: Archive) -> Iterator[Finding]:
-    """Yield differences between the name and version in the metadata and those in the file name."""
     if canonicalize_name(archive.name_in_metadata) != archive.name:
         yield error(
             "metadata-differs-from-file-name",

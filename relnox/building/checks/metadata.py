@@ -84,7 +84,12 @@ def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
     yield from _check_classifiers(fields.get("classifiers", ()), private=private)
     yield from _check_license(fields)
     yield from _check_license_files(archive, fields.get("license_files", ()))
-    yield from _check_archive_size(archive.path.stat().st_size)
+    if (size := archive.path.stat().st_size) > _MAX_FILE_SIZE:
+        yield warning(
+            "file-too-large",
+            f"size is {size >> 20} MiB (the default limit of the public index is {_MAX_FILE_SIZE >> 20} MiB)",
+            "exclude large files, or request a higher limit for the project from the index operator",
+        )
 
 
 def _parse_for_upload(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
@@ -291,13 +296,4 @@ def _check_version_and_summary(archive: Archive, summary: str) -> Iterator[Findi
             "summary-too-long",
             f"Summary has {len(summary)} characters (the public index accepts at most {_MAX_SUMMARY_LENGTH})",
             "shorten project.description; put the long text into project.readme",
-        )
-
-
-def _check_archive_size(size: int) -> Iterator[Finding]:
-    if size > _MAX_FILE_SIZE:
-        yield warning(
-            "file-too-large",
-            f"size is {size >> 20} MiB (the default limit of the public index is {_MAX_FILE_SIZE >> 20} MiB)",
-            "exclude large files, or request a higher limit for the project from the index operator",
         )
