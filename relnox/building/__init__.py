@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from relnox.building import archive_comparison as archive_comparison
     from relnox.building import archives as archives
-    from relnox.building import build_conditions as build_conditions
     from relnox.building import build_sessions as build_sessions
     from relnox.building import cache as cache
     from relnox.building import checks as checks

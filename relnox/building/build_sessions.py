@@ -28,6 +28,24 @@ _DEFAULT_BACKEND = "setuptools.build_meta"
 _HOOK_TIMEOUT = 4 * 3600.0
 
 
+class BuildConditions(Record, kw_only=True):
+    """Umask, time zone (`TZ`) and locale (`LC_ALL`) of a build."""
+
+    umask: int
+    time_zone: str
+    locale: str
+
+    def environment_variables(self, epoch: int | None) -> dict[str, str]:
+        """Return the environment variables of a build; `epoch` (`SOURCE_DATE_EPOCH`) is omitted if None."""
+        variables = {"TZ": self.time_zone, "LC_ALL": self.locale}
+        return variables | ({} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)})
+
+
+DEFAULT_CONDITIONS = BuildConditions(umask=0o022, time_zone="UTC", locale="C.UTF-8")
+VARIED_CONDITIONS = BuildConditions(umask=0o077, time_zone="Pacific/Kiritimati", locale="C")
+"""The conditions of a second build, which gives the same archives if the build is reproducible."""
+
+
 class HookContext(Record, kw_only=True):
     """What all build hooks of one package have in common.
 

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from relnox.building.build_conditions import BuildConditions
-    from relnox.building.build_sessions import BuildSession
+    from relnox.building.build_sessions import BuildConditions, BuildSession
     from relnox.steps.run import Run
 
 _COMMAND_TIMEOUT = 4 * 3600.0
@@ -184,7 +183,7 @@ def build(
     Returns:
         The archives, the sdist first, and the sets of build requirements that were installed for them.
     """
-    conditions = conditions or building.build_conditions.DEFAULT
+    conditions = conditions or building.build_sessions.DEFAULT_CONDITIONS
     variables = run.variables(more=conditions.environment_variables(step.epoch))
     if step.command:
         return _run_build_command(step, source, into, run, variables, conditions), set()
@@ -204,7 +203,7 @@ def build(
         constraints=step.settings.constraints,
     )
 
-    isolation = step.isolation if conditions is building.build_conditions.DEFAULT else "strict"
+    isolation = step.isolation if conditions is building.build_sessions.DEFAULT_CONDITIONS else "strict"
     both = step.declarative and isolation == "fast"
 
     def session(source: Path, python: str) -> BuildSession:

@@ -264,7 +264,7 @@ class PrepareBuildEnvironmentAction(Action[PrepareBuildEnvironment]):
         self.environment = self.pool.prepare_environment(
             step.requires,
             step.backend,
-            self.run.variables(more=building.build_conditions.DEFAULT.environment_variables(step.epoch)),
+            self.run.variables(more=building.build_sessions.DEFAULT_CONDITIONS.environment_variables(step.epoch)),
             step.constraints,
         )
 

@@ -55,7 +55,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
         source = self._create_second_source(again) / self.step.build.folder
         output = again / "archives"
         output.mkdir()
-        paths, _ = build(self.step.build, source, output, self.run, building.build_conditions.VARIED)
+        paths, _ = build(self.step.build, source, output, self.run, building.build_sessions.VARIED_CONDITIONS)
         rebuilt = {path.name: path for path in paths}
         first = {
             file.filename: self.run.root / self.step.build.output / file.filename
@@ -106,7 +106,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
                 shutil.copytree(first.folder, source, symlinks=True, ignore=self._ignored_names)
         for path in checkout.rglob("*"):
             if not path.is_symlink():
-                path.chmod(path.stat().st_mode & ~building.build_conditions.VARIED.umask)
+                path.chmod(path.stat().st_mode & ~building.build_sessions.VARIED_CONDITIONS.umask)
                 os.utime(path)
         if self.run.git is not None:  # else git reports all files as changed
             Git(source).run("update-index", "-q", "--refresh")
