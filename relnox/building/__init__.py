@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from relnox.building import archive_comparison as archive_comparison
     from relnox.building import archives as archives
     from relnox.building import build_sessions as build_sessions
-    from relnox.building import cache as cache
     from relnox.building import checks as checks
+    from relnox.building import environment_cache as environment_cache
     from relnox.building import environment_pool as environment_pool
     from relnox.building import environments as environments
     from relnox.building import file_hashes as file_hashes

@@ -18,7 +18,7 @@ from relnox.core.settings.build_settings import UNCONSTRAINED
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from relnox.building.cache import EnvironmentCache
+    from relnox.building.environment_cache import EnvironmentCache
     from relnox.building.environments import Installer, VirtualEnvironment
     from relnox.core.settings.build_settings import Constraints
 

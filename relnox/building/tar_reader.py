@@ -198,7 +198,6 @@ class _ExtendedHeaders:
 
 
 def _parse_long_name(content: bytes) -> str:
-    """Return the name in a GNU header for long names."""
     name, _, rest = content.partition(b"\0")
     if not name or rest.strip(b"\0"):
         raise ArchiveError(f"has a damaged tar header (invalid long name {content[:100]!a})")

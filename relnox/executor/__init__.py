@@ -155,7 +155,6 @@ def _format_traceback(bug: BaseException | None) -> str | None:
 
 
 def _execute_alone(step: Step, progress: Progress, run: Run, watched: signals.Signals) -> None:
-    """Execute a step while no other step runs."""
     if (reason := progress.reason_not_to_start(step)) is not None:
         progress.end(StepFinished(step, Status.ABORTED, reason, 0.0))
         return

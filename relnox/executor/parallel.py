@@ -171,8 +171,6 @@ class _StepQueue:
 
 
 class _StepThreads:
-    """The steps that run in threads."""
-
     def __init__(self, execute_step: Callable[[Step], StepFinished]) -> None:
         self._execute_step = execute_step
         self._running: set[int] = set()

@@ -115,7 +115,6 @@ class GitHub(Plain):
             STDERR.line(line.expandtabs())
 
     def _resume_workflow_commands(self) -> None:
-        """Tell the runner to interpret workflow commands again, if they are stopped."""
         if self._stop_token is not None:
             _command(self._stop_token, "")
             self._stop_token = None
@@ -163,7 +162,6 @@ def _command(name: str, message: str, *, title: str = "") -> None:
 
 
 def _table(table: Table) -> Iterable[str]:
-    """Yield the lines of a table in Markdown."""
     if table.title:
         yield f"#### {_escaped_cell(table.title)}"
     yield _row(table.columns)

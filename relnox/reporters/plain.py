@@ -108,7 +108,6 @@ class Plain:
         self._log(text.further_lines(f"{label} {message}", indent))
 
     def _log(self, lines: Iterable[str], style: str = "", indent: str = "") -> None:
-        """Show lines of progress, with their commands converted."""
         for line in lines:
             self._line(self._convert(line), style, indent)
 
@@ -118,6 +117,5 @@ class Plain:
         STDERR.line(indent + line)
 
     def _out(self, lines: Iterable[str]) -> None:
-        """Write lines to standard output."""
         for line in lines:
             STDOUT.line(line)

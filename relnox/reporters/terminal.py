@@ -141,7 +141,6 @@ class Terminal(Plain):
 
 
 def _console(stream: Stream) -> Console:
-    """Return a Rich console that writes to a stream."""
     return Console(
         file=cast("IO[str]", stream), highlight=False, emoji=False, width=None if stream.isatty() else _UNLIMITED
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from relnox.building.cache import EnvironmentCache
+    from relnox.building.environment_cache import EnvironmentCache
     from relnox.building.environment_pool import BuildEnvironmentPool
     from relnox.building.fork_client import ForkServer
     from relnox.building.installer_settings import PackageSource
@@ -187,7 +187,7 @@ def environment_cache() -> EnvironmentCache:
     """Return the cache of environments between runs."""
     import platformdirs
 
-    return building.cache.EnvironmentCache(platformdirs.user_cache_path("relnox") / "environments")
+    return building.environment_cache.EnvironmentCache(platformdirs.user_cache_path("relnox") / "environments")
 
 
 class PrepareBuildEnvironment(Step, kw_only=True):

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from warm import all_end, build_all, needs_fork, package, settled, workspace
 
-from relnox.building import cache
-from relnox.building.cache import EnvironmentCache
+from relnox.building import environment_cache
+from relnox.building.environment_cache import EnvironmentCache
 from relnox.building.environment_pool import BuildEnvironmentPool
 from relnox.building.environments import Installer, VirtualEnvironment, find_installer
 from relnox.building.interpreters import find_interpreter
@@ -335,7 +335,7 @@ def test_another_interpreter_is_another_environment(kept: Path, making: Making, 
 def test_an_incomplete_environment_of_a_killed_run_is_not_used(kept: Path, making: Making) -> None:
     program = f"""\
 import os, pathlib, signal
-from relnox.building.cache import EnvironmentCache
+from relnox.building.environment_cache import EnvironmentCache
 
 def make(folder):
     (folder / "bin").mkdir(parents=True)
@@ -401,13 +401,13 @@ def test_an_environment_removed_by_a_concurrent_run_is_created_again(
 ) -> None:
     store = EnvironmentCache(kept)
     first = get(store, making, "a==1")
-    read = cache._read_json
+    read = environment_cache._read_json
 
     def removing(entry: Path) -> dict[str, object]:
         marker = read(entry)
         entry.unlink()
         return marker
 
-    monkeypatch.setattr(cache, "_read_json", removing)
+    monkeypatch.setattr(environment_cache, "_read_json", removing)
     monkeypatch.setattr(store, "_limit_size", lambda _: None)
     assert get(store, making, "a==1") != first

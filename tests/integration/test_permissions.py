@@ -13,7 +13,7 @@ from backends import in_tree
 from projects import repository, write
 from running import run
 
-from relnox.building.cache import EnvironmentCache
+from relnox.building.environment_cache import EnvironmentCache
 from relnox.building.environments import VirtualEnvironment
 from relnox.errors import Blocked
 from relnox.indexes.embedded import EmbeddedIndex

@@ -45,7 +45,6 @@ def check_names(archive: Archive) -> Iterator[Finding]:
 
 
 def _why_unsafe(name: str) -> str | None:
-    """Return why a name is unsafe, or None if it is safe."""
     if len(name) <= _MAX_PART_LENGTH and _PLAIN_NAME.fullmatch(name) is not None:
         return None
     if _CONTROL_CHARACTERS.search(name) is not None:

@@ -121,7 +121,6 @@ def _check_metadata_version(version: str | None) -> Iterator[Finding]:
 
 
 def _check_specification(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[Finding]:
-    """Yield violations of the core metadata specification."""
     for field in sorted(unparsed):
         yield rejected_by_index(
             "metadata-field-invalid",

@@ -126,7 +126,6 @@ def _read_project_table(archive: Archive) -> Mapping[str, Any] | None:
 
 
 def _check_required_files(project: Mapping[str, Any] | None, inside: AbstractSet[str]) -> Iterator[Finding]:
-    """Yield the missing files that are needed to build the sdist."""
     if project is None and "setup.py" in inside:
         yield warning(
             "pyproject-missing",

@@ -108,7 +108,6 @@ def find_secrets(files: Iterable[tuple[str, bytes]], tracked_files: frozenset[st
 def _find_secrets_by_file_name(
     path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None
 ) -> Iterator[_Secret]:
-    """Yield the secret that a file's name indicates."""
     kind = _SECRET_FILE_NAMES.get(path.name) or next(
         (kind for end, kind in _SECRET_FILE_PATHS.items() if str(path).endswith(end)), None
     )
@@ -125,7 +124,6 @@ def _find_secrets_by_file_name(
 
 
 def _find_secrets_by_content(content: bytes) -> Iterator[_Secret]:
-    """Yield the tokens and keys in a file."""
     for match in _TOKEN_PATTERN.finditer(content):
         if not _is_placeholder(match[0]) and not _is_part_of_longer_word(content, match):
             line = content.count(b"\n", 0, match.start()) + 1

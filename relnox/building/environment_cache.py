@@ -12,31 +12,27 @@ links, belong to another user, or are writable by another user are not used.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
 import shutil
+import stat
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relnox.building.cached_files import (
-    UntrustedFileError,
-    check_owner,
-    fingerprint_of,
-    remove_if_owned,
-    remove_write_permissions,
-)
 from relnox.building.environments import VirtualEnvironment
 from relnox.core.serialization import digest
 from relnox.errors import Blocked
 from relnox.system.files import make_private_folder, replace_file, why_unsafe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _FORMAT_VERSION = 1
+_WRITABLE_BY_OTHERS = 0o022
 _NAME_PATTERNS = {
     "entry": re.compile(r"[0-9a-f]{64}\.json"),
     "resolution": re.compile(r"[0-9a-f]{64}\.lead"),
@@ -46,6 +42,10 @@ _NAME_PATTERNS = {
 _MAX_BYTES = 2 << 30
 _MAX_BUILD_TIME = 24 * 3600.0
 """The time in seconds after which an environment is no longer in use; longer than any build."""
+
+
+class _UntrustedFileError(Exception):
+    """A file of an environment is a link, or may have been changed by another user."""
 
 
 class EnvironmentCache:
@@ -82,8 +82,8 @@ class EnvironmentCache:
         folder.mkdir(0o700)
         try:
             environment = make(folder / "env")
-            remove_write_permissions(str(folder))
-            fingerprint, size = fingerprint_of(environment.folder)
+            _remove_write_permissions(str(folder))
+            fingerprint, size = _fingerprint_of(environment.folder)
         except BaseException:  # an interruption must not leave an incomplete environment either
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -132,7 +132,7 @@ class EnvironmentCache:
                 fix=f"make the folder private: chmod 700 {self.folder}",
             )
         for path in paths:
-            remove_if_owned(path)
+            _remove_if_owned(path)
         with contextlib.suppress(OSError):  # there are other files in it
             self.folder.rmdir()
 
@@ -154,17 +154,17 @@ class EnvironmentCache:
                 return None
             folder = entry.parent / document["folder"]
             for path in (entry, folder, folder / "env"):
-                check_owner(str(path), path.lstat(), allow_link=False)
+                _check_owner(str(path), path.lstat(), allow_link=False)
             for path in (entry, folder):  # so that concurrent runs do not remove it
                 os.utime(path)
             python = folder / document["python"]
             inside = ".." not in python.parts and python.is_relative_to(folder / "env")
             unmodified = (
-                inside and fingerprint_of(folder / "env")[0] == document["fingerprint"] and python.exists()
+                inside and _fingerprint_of(folder / "env")[0] == document["fingerprint"] and python.exists()
             )
         except (KeyError, TypeError, OSError):
             return None
-        except UntrustedFileError as error:
+        except _UntrustedFileError as error:
             self.problem = f"{error} (the environment is created again)"
             return None
         return VirtualEnvironment(folder / "env", python) if unmodified else None
@@ -181,16 +181,16 @@ class EnvironmentCache:
             document = _read_json(entry)
             total += document.get("bytes", 0)
             if entry != newest and total > self._max_bytes:
-                remove_if_owned(entry)
+                _remove_if_owned(entry)
             else:
                 folders.add(document.get("folder"))
         for file in self._paths_of_kind("resolution"):
             if not (self.folder / str(_read_json(file).get("entry"))).exists():
-                remove_if_owned(file)
+                _remove_if_owned(file)
         before = time.time() - _MAX_BUILD_TIME
         for path in self._paths_of_kind("folder"):
             if path.name not in folders and _last_used(path) < before:
-                remove_if_owned(path)
+                _remove_if_owned(path)
 
     def _paths_of_kind(self, kind: str) -> list[Path]:
         return [path for path in self.folder.iterdir() if _NAME_PATTERNS[kind].fullmatch(path.name)]
@@ -219,3 +219,64 @@ def _read_json(entry: Path) -> dict[str, Any]:
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:
     replace_file(path, json.dumps(document, indent=2).encode(), mode=0o600, keep_mode=False)
+
+
+def _check_owner(path: str, status: os.stat_result, *, allow_link: bool) -> None:
+    """Raise `_UntrustedFileError` if a file or folder belongs to another user, or is writable by others."""
+    is_link = stat.S_ISLNK(status.st_mode)
+    if is_link and not allow_link:
+        raise _UntrustedFileError(f"{path} is a symbolic link")
+    if os.name == "posix" and status.st_uid != os.geteuid():
+        raise _UntrustedFileError(f"{path} belongs to another user")
+    if os.name == "posix" and not is_link and status.st_mode & _WRITABLE_BY_OTHERS:
+        raise _UntrustedFileError(f"{path} is writable by other users")
+
+
+def _remove_write_permissions(folder: str) -> None:
+    """Remove the write permissions of group and others from a folder and everything in it."""
+    for path, _, files in os.walk(folder):
+        for name in (path, *(f"{path}/{file}" for file in files)):
+            status = os.lstat(name)
+            if not stat.S_ISLNK(status.st_mode) and status.st_mode & _WRITABLE_BY_OTHERS:
+                os.chmod(name, stat.S_IMODE(status.st_mode) & ~_WRITABLE_BY_OTHERS)  # noqa: PTH101 - thousands of them
+
+
+def _remove_if_owned(path: Path) -> None:
+    """Remove a file or folder of the cache if it belongs to this user; links are not followed."""
+    with contextlib.suppress(OSError):
+        status = path.lstat()
+        if os.name == "posix" and status.st_uid != os.geteuid():
+            return
+        if stat.S_ISDIR(status.st_mode):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _fingerprint_of(folder: Path) -> tuple[str, int]:
+    """Return a digest of the names, sizes and times of the files in a folder, and their total size in bytes.
+
+    Compiled bytecode is excluded, since Python may write it at any time.
+
+    Raises:
+        _UntrustedFileError: Another user may have changed one of the files.
+    """
+    fingerprint = hashlib.sha256()
+    total = 0
+    for name, status in sorted(_walk_files(str(folder), "")):
+        fingerprint.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        total += status.st_size
+    return fingerprint.hexdigest(), total
+
+
+def _walk_files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            _check_owner(entry.path, status, allow_link=True)  # such as the link to the interpreter
+            if not stat.S_ISDIR(status.st_mode):
+                yield f"{prefix}{entry.name}", status
+            elif entry.name == "__pycache__":
+                list(_walk_files(entry.path, ""))  # Python executes bytecode: its owner is checked as well
+            else:
+                yield from _walk_files(entry.path, f"{prefix}{entry.name}/")
