@@ -37,16 +37,8 @@ if TYPE_CHECKING:
     from relnox.building.findings import Finding
     from relnox.core.release.manifest import DistributionKind
 
-READ_ERRORS = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    EOFError,
-    OSError,
-    RuntimeError,  # includes RecursionError, of parsers
-    UnicodeError,
-)
-"""Exceptions that are raised for truncated, damaged, encrypted or otherwise unsupported archives."""
+READ_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError, UnicodeError)
+"""The errors of truncated, damaged, encrypted or unsupported archives; a RuntimeError may be a RecursionError."""
 
 DEFAULT_LIMITS = ArchiveLimits()
 _MAX_METADATA_SIZE = 4 << 20
@@ -65,15 +57,11 @@ class Archive:
     Attributes:
         name: Normalized name (PEP 503), from the file name.
         tags: The tags in the file name of a wheel; empty for an sdist.
-        name_in_metadata: `Name` of the metadata, as written.
-        version_in_metadata: `Version` of the metadata, as written.
         requires: `Requires-Dist` of the metadata.
         import_names: `Import-Name` and `Import-Namespace` of the metadata (PEP 794); None if it has neither.
-        entries: The files, folders and links in the archive, in order.
         member_names: The names of the entries, in the same order.
         metadata: The content of the metadata file.
         findings: Problems with the format of the archive file.
-        limits: The limits on the archive's size and number of entries.
     """
 
     path: Path

@@ -69,9 +69,7 @@ class BuildEnvironmentPool:
         """Why the cache or one of its environments could not be used, or None if there was no problem."""
         return self._cache.problem if self._cache is not None else None
 
-    def resolve_pins(
-        self, requirements: Collection[str], constraints: Constraints = UNCONSTRAINED
-    ) -> tuple[str, ...]:
+    def resolve_pins(self, requirements: Collection[str], constraints: Constraints) -> tuple[str, ...]:
         """Resolve requirements and their dependencies to exact versions; raise `Failed` if that fails."""
         ordered = tuple(sorted(requirements))
         if not ordered:
@@ -81,7 +79,7 @@ class BuildEnvironmentPool:
         return self._pins.get(key, lambda: self._installer.resolve(ordered, self._python, constraints))
 
     def get_shared_environment(
-        self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints = UNCONSTRAINED
+        self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints
     ) -> VirtualEnvironment:
         """Return the environment shared by packages with these requirements.
 

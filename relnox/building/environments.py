@@ -163,9 +163,7 @@ class Installer(Record):
             reasons.append("exclude-newer-package: pip does not support it (uv does)")
         return tuple(reasons)
 
-    def resolve(
-        self, requirements: Sequence[str], python: Path, constraints: Constraints = UNCONSTRAINED
-    ) -> tuple[str, ...]:
+    def resolve(self, requirements: Sequence[str], python: Path, constraints: Constraints) -> tuple[str, ...]:
         """Resolve requirements (PEP 508) and their dependencies to pinned releases for an interpreter."""
         action = f"resolving {', '.join(requirements)}"
         fix = "check that the package index is reachable, then rerun the command"

@@ -20,9 +20,7 @@ class Finding(Record):
     Attributes:
         level: An `error` fails the build; a `warning` does so only with `--strict`. `set_file_and_level` turns
             `rejected-by-index` into a warning for private packages, and into an error for others.
-        code: The stable name of the kind of problem.
         message: What is wrong; shown after the file name.
-        fix: One instruction that solves the problem.
         file: The archive's file name; empty until `set_file_and_level` sets it.
     """
 

@@ -1,8 +1,8 @@
 """A strict reader of wheels (zip files) that accepts only files that all readers interpret in the same way.
 
-The central directory at the end of a zip file and the local header before each entry contain the same data (PKWARE's
-APPNOTE.TXT, sections 4.3.7 to 4.3.16), and readers differ in which they use. Here, both must agree, the entries must
-fill the file without gaps or overlaps, and sizes and checksums must match the content.
+The central directory at the end of a zip file and the local header before each entry contain the same data
+(PKWARE's APPNOTE.TXT, sections 4.3.7 to 4.3.16), and readers differ in which they use. Here, both must agree, the
+entries must fill the file without gaps or overlaps, and sizes and checksums must match the content.
 """
 
 from __future__ import annotations
