@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import Outcome, RunFinished, RunStarted, Status, StepFinished
 from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, RelnoxError, environment_error
 from relnox.executor import signals
-from relnox.executor.progress import UNSUCCESSFUL, Progress, split_into_groups
+from relnox.executor.progress import UNSUCCESSFUL, Progress
 from relnox.reporters.streams import STDERR
 from relnox.steps.action import action_class
 from relnox.system.secrets import mask_error
@@ -81,13 +82,15 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, watched: signals.Si
     for step in plan.steps if plan.skipped is not None else ():
         progress.start(step)
         progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
-    for steps in split_into_groups(plan.steps if plan.skipped is None else ()):
-        if not steps[0].concurrent:
-            _execute_alone(steps[0], progress, run, watched)
-        else:
+    planned = plan.steps if plan.skipped is None else ()
+    for concurrent, steps in itertools.groupby(planned, lambda step: step.concurrent):
+        if concurrent:
             from relnox.executor import parallel  # imported lazily: threads are slow to import
 
-            parallel.execute(steps, lambda step: _execute_step(step, run), progress, run, watched)
+            parallel.execute(tuple(steps), lambda step: _execute_step(step, run), progress, run, watched)
+        else:
+            for step in steps:
+                _execute_alone(step, progress, run, watched)
 
 
 def _is_report_required(extensions: Sequence[RunExtension]) -> bool:

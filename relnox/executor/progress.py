@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import Status, StepFinished, StepStarted
@@ -10,22 +9,13 @@ from relnox.errors import ExitCode
 from relnox.executor.signals import Interruption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from relnox.core.planning.events import Event
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
 
 UNSUCCESSFUL = (Status.FAILED, Status.ABORTED)
-
-
-def split_into_groups(steps: Iterable[Step]) -> list[list[Step]]:
-    """Split steps into groups: consecutive concurrent steps together, every other step on its own."""
-    parts: list[list[Step]] = []
-    for concurrent, consecutive in itertools.groupby(steps, lambda step: step.concurrent):
-        members = list(consecutive)
-        parts += [members] if concurrent else [[step] for step in members]
-    return parts
 
 
 class Progress:

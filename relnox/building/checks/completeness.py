@@ -198,7 +198,9 @@ def _find_extensions_in_setup(module: ast.Module) -> _ExtensionDeclaration | Non
     ]
     top_level = {id(statement.value) for statement in body if isinstance(statement, ast.Expr)}
     for node in ast.walk(module):
-        if not isinstance(node, ast.Call) or _called_name(node) != "setup":
+        if not isinstance(node, ast.Call):
+            continue
+        if getattr(node.func, "attr", getattr(node.func, "id", "")) != "setup":
             continue
         for keyword in node.keywords:
             if keyword.arg in _EXTENSION_ARGUMENTS and (
@@ -257,8 +259,3 @@ def _is_optional(module: ast.Module) -> bool:
         and not (isinstance(node.value, ast.Constant) and not node.value.value)
         for node in ast.walk(module)
     )
-
-
-def _called_name(call: ast.Call) -> str:
-    function = call.func
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
