@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from relnox.core.planning import fixes
-from relnox.core.records import Record
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -52,18 +51,10 @@ def too_large_error(message: str, setting: str) -> ArchiveError:
     return ArchiveError(message, fix, code="archive-too-large")
 
 
-class SizeLimit(Record):
-    """The maximum size in bytes that an archive may unpack to, and the message and setting if it is exceeded."""
-
-    size: int
-    message: str
-    setting: str
-
-
-def unpacked_size_limit(packed_size: int, limits: ArchiveLimits) -> SizeLimit:
-    """Return the limit on the unpacked size of an archive whose file has `packed_size` bytes."""
+def unpacked_size_limit(packed_size: int, limits: ArchiveLimits) -> tuple[int, ArchiveError]:
+    """Return the number of bytes to which a file of `packed_size` bytes may unpack, and the error for more."""
     total = limits.max_unpacked << 20
     by_ratio = max(packed_size * limits.max_ratio, _MIN_UNPACKED_SIZE)
     if by_ratio < total:
-        return SizeLimit(by_ratio, f"unpacks to more than {limits.max_ratio} times its size", "max-ratio")
-    return SizeLimit(total, f"unpacks to more than {limits.max_unpacked} MiB", "max-unpacked")
+        return by_ratio, too_large_error(f"unpacks to more than {limits.max_ratio} times its size", "max-ratio")
+    return total, too_large_error(f"unpacks to more than {limits.max_unpacked} MiB", "max-unpacked")

@@ -7,7 +7,7 @@ import zlib
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING
 
-from relnox.building.archive_entries import ArchiveError, too_large_error, unpacked_size_limit
+from relnox.building.archive_entries import ArchiveError, unpacked_size_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ def _decompress_cached(path: str, size: int, time: int, limits: ArchiveLimits) -
 
 def _decompress(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]:
     """Yield the content of a gzip file of `size` bytes, which must be exactly one complete gzip stream."""
-    limit = unpacked_size_limit(size, limits)
+    limit, too_large = unpacked_size_limit(size, limits)
     inflate = zlib.decompressobj(wbits=31)
     is_gzip = file.read(2) == b"\x1f\x8b"
     file.seek(0)
@@ -101,8 +101,8 @@ def _decompress(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[b
             problem = "has damaged gzip data" if is_gzip else "is not a gzip file"
             raise ArchiveError(f"{problem} ({error})") from error
         unpacked += len(piece)
-        if unpacked > limit.size:
-            raise too_large_error(limit.message, limit.setting)
+        if unpacked > limit:
+            raise too_large
         if piece:
             yield piece
     rest = inflate.unused_data

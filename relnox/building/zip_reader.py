@@ -47,9 +47,9 @@ def read_entries(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[ArchiveEn
     findings: list[Finding] = []
     add = findings.append
     records = zip_directory.parse_directory(file.read(end - start), count, findings)
-    limit = unpacked_size_limit(file.seek(0, 2), limits)
-    if sum(record.size for record in records) > limit.size:
-        raise too_large_error(limit.message, limit.setting)
+    limit, too_large = unpacked_size_limit(file.seek(0, 2), limits)
+    if sum(record.size for record in records) > limit:
+        raise too_large
     entries: dict[int, ArchiveEntry] = {}
     expected = 0
     in_file = sorted(range(count), key=lambda number: records[number].header_position)

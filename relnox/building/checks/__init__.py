@@ -150,4 +150,4 @@ def _run_checks(archive: Archive, expected: ExpectedArchive, *, advice: bool = T
         yield from wheel.check_wheel(archive)
         yield from completeness.check_completeness(archive, expected)
         if advice:
-            yield from wheel.run_check_wheel_contents(archive)
+            yield from completeness.run_check_wheel_contents(archive)

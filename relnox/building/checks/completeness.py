@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from relnox.building.archives import iter_files, member_path, read_file
 from relnox.building.findings import error, format_names, warning
@@ -45,15 +45,8 @@ _INCLUDE_MODULES_FIX = (
     '[tool.setuptools.packages.find] where = ["src"] (setuptools), '
     "[tool.hatch.build.targets.wheel] packages (hatchling), [tool.poetry] packages (poetry-core)"
 )
-
-
-class _ExtensionDeclaration(NamedTuple):
-    """The declaration of native modules in an sdist."""
-
-    reason: str
-    """The setting or the call that declares the modules, as a clause for messages."""
-    is_certain: bool
-    """Whether every build must produce them; False if code decides that, or if they are optional."""
+_CHECKED_ELSEWHERE = ("W007", "W008")
+"""Codes for empty wheels, which `completeness` checks with regard to the project's settings."""
 
 
 def check_completeness(archive: Archive, expected: ExpectedArchive) -> Iterator[Finding]:
@@ -85,33 +78,34 @@ def check_completeness(archive: Archive, expected: ExpectedArchive) -> Iterator[
 
 def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Yield a finding if a wheel lacks the native modules that its sdist declares."""
-    if (declared := _find_declared_extensions(sdist)) is None or _has_native_file(wheel):
+    if (declaration := _find_declared_extensions(sdist)) is None or _has_native_file(wheel):
         return
+    reason, is_certain = declaration
     optional = f"if they are optional, {_optional_extensions_fix(wheel)}"
-    if declared.is_certain:
+    if is_certain:
         yield error(
             "wheel-without-extensions",
-            f"has no native modules, although {declared.reason}",
+            f"has no native modules, although {reason}",
             "check that the sdist has their sources, and that the build compiles them: "
             f"{_VERBOSE_BUILD_COMMAND}; {optional}",
         )
     else:
         yield warning(
             "wheel-without-extensions",
-            f"has no native modules, although {declared.reason} (not in every build)",
+            f"has no native modules, although {reason} (not in every build)",
             optional,
         )
 
 
-def _find_declared_extensions(sdist: Archive) -> _ExtensionDeclaration | None:
-    """Return the declaration of native modules in an sdist's settings or setup.py, or None if there is none."""
+def _find_declared_extensions(sdist: Archive) -> tuple[str, bool] | None:
+    """Return a clause that names where an sdist declares native modules, and whether all builds have them."""
     texts = _read_top_level_files(sdist, ("pyproject.toml", "setup.py"))
     try:
         document = parse_toml(texts.get("pyproject.toml", b"").decode())
     except (ValueError, RecursionError):
         document = {}
     if (reason := _find_extension_setting(document)) is not None:
-        return _ExtensionDeclaration(reason, is_certain=True)
+        return reason, True
     backend = table_at(document, "build-system").get("build-backend", "setuptools.build_meta")
     if not str(backend).startswith("setuptools") or "setup.py" not in texts:
         return None
@@ -119,6 +113,36 @@ def _find_declared_extensions(sdist: Archive) -> _ExtensionDeclaration | None:
         return _find_extensions_in_setup(syntax_trees.parse(texts["setup.py"]))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
+    """Yield the failures of check-wheel-contents as warnings, skipping wheels that it cannot read."""
+    try:
+        from check_wheel_contents.checker import WheelChecker
+        from check_wheel_contents.contents import WheelContents
+        from check_wheel_contents.errors import WheelValidationError
+    except ImportError:
+        return
+    try:
+        failed = WheelChecker().check_contents(WheelContents.from_wheel(archive.path))
+    except WheelValidationError:
+        return
+    except Exception as problem:  # noqa: BLE001 - a bug of an optional tool must not fail the build
+        yield warning(
+            "check-wheel-contents-failed",
+            f"check-wheel-contents cannot read the wheel ({problem})",
+            fixes.install_command("relnox[check]", upgrade=True),
+        )
+        return
+    for failure in failed:
+        if failure.check.name in _CHECKED_ELSEWHERE:
+            continue
+        files = f": {format_names(failure.args)}" if failure.args else ""
+        yield warning(
+            "check-wheel-contents",
+            f"check-wheel-contents {failure.check.name}: {failure.check.value}{files}",
+            "fix the build configuration (the README of check-wheel-contents explains the codes)",
+        )
 
 
 def has_native_module(wheel: Archive) -> bool:
@@ -185,10 +209,10 @@ def _find_extension_setting(document: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _find_extensions_in_setup(module: ast.Module) -> _ExtensionDeclaration | None:
-    """Return the declaration of native modules that setup.py passes to `setup()`, or None if there is none.
+def _find_extensions_in_setup(module: ast.Module) -> tuple[str, bool] | None:
+    """Return a clause that names the native modules passed to `setup()`, and whether all builds have them.
 
-    It is certain only if the call and its arguments are at the top level of the file, since a condition, a
+    That is certain only if the call and its arguments are at the top level of the file, since a condition, a
     function or a `try` around them may omit the native modules on purpose.
     """
     body = [
@@ -209,7 +233,7 @@ def _find_extensions_in_setup(module: ast.Module) -> _ExtensionDeclaration | Non
                 # cffi makes a pure Python module if the description has no C code.
                 always = kind == "always" and keyword.arg != "cffi_modules"
                 certain = always and id(node) in top_level and not _is_optional(module)
-                return _ExtensionDeclaration(f"setup.py passes {keyword.arg} to setup()", certain)
+                return f"setup.py passes {keyword.arg} to setup()", certain
     return None
 
 

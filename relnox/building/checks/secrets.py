@@ -7,7 +7,7 @@ Placeholders (`ghp_xxxx…`) are ignored. Findings never contain the secret itse
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox.building.archives import member_path
 from relnox.building.findings import error
@@ -84,51 +84,41 @@ _MIN_DISTINCT_BYTES = 8
 _REVOKE_FIX = "exclude the file from the build, and revoke the secret if it was ever public"
 
 
-class _Secret(NamedTuple):
-    """A possible secret in a file; one that is not certain only causes a warning."""
-
-    description: str
-    is_certain: bool
-
-
 def find_secrets(files: Iterable[tuple[str, bytes]], tracked_files: frozenset[str] | None) -> Iterator[Finding]:
     """Yield the secrets in files, given as their names and first bytes; git tracks `tracked_files`, if known."""
     for name, content in files:
         path = member_path(name)
-        for secret in (
-            *_find_secrets_by_file_name(path, content, tracked_files),
-            *_find_secrets_by_content(content),
-        ):
+        by_file_name = _find_secrets_by_file_name(path, content, tracked_files)
+        for description, is_certain in (*by_file_name, *_find_secrets_by_content(content)):
             is_sample = bool(_SAMPLE_FOLDERS & {part.lower() for part in path.parts[:-1]})
             is_sample = is_sample or any(map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts))
-            finding = error("secret-in-archive", f"{name} {secret.description}", _REVOKE_FIX)
-            yield finding if secret.is_certain and not is_sample else replace(finding, level="warning")
+            finding = error("secret-in-archive", f"{name} {description}", _REVOKE_FIX)
+            yield finding if is_certain and not is_sample else replace(finding, level="warning")
 
 
 def _find_secrets_by_file_name(
     path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None
-) -> Iterator[_Secret]:
+) -> Iterator[tuple[str, bool]]:
+    """Yield a clause that describes the secret that a file's name indicates, and whether it is certainly one."""
     kind = _SECRET_FILE_NAMES.get(path.name) or next(
         (kind for end, kind in _SECRET_FILE_PATHS.items() if str(path).endswith(end)), None
     )
     if kind is not None and content.strip():
-        yield _Secret(f"contains {kind} (according to its name)", is_certain=True)
+        yield f"contains {kind} (according to its name)", True
     elif path.suffix.lower() in _KEY_STORE_SUFFIXES:
-        yield _Secret("is a key store (according to its name)", is_certain=False)
+        yield "is a key store (according to its name)", False
     elif _DOTENV_FILE.fullmatch(path.name) is not None and content.strip():
         is_untracked = tracked_files is not None and "/".join(path.parts[1:]) not in tracked_files
         has_secret_setting = _SECRET_SETTING.search(content) is not None
-        yield _Secret(
-            "contains local settings (according to its name)", is_certain=has_secret_setting or is_untracked
-        )
+        yield "contains local settings (according to its name)", has_secret_setting or is_untracked
 
 
-def _find_secrets_by_content(content: bytes) -> Iterator[_Secret]:
+def _find_secrets_by_content(content: bytes) -> Iterator[tuple[str, bool]]:
     for match in _TOKEN_PATTERN.finditer(content):
         if not _is_placeholder(match[0]) and not _is_part_of_longer_word(content, match):
             line = content.count(b"\n", 0, match.start()) + 1
             kind = next(kind for start, kind in _TOKEN_DESCRIPTIONS.items() if match[0].startswith(start))
-            yield _Secret(f"contains {kind} (line {line})", is_certain=True)
+            yield f"contains {kind} (line {line})", True
 
 
 def _is_placeholder(token: bytes) -> bool:

@@ -19,7 +19,6 @@ from relnox.building.archives import find_dist_info_file, iter_files, read_file
 from relnox.building.checks import secrets
 from relnox.building.findings import error, format_names, rejected_by_index, warning
 from relnox.building.wheel_contents import RECORD_FILES, parse_entry_points
-from relnox.core.planning import fixes
 from relnox.core.text import counted
 
 if TYPE_CHECKING:
@@ -64,8 +63,6 @@ _FIXES_BY_PLATFORM = {
     "macosx_": "set MACOSX_DEPLOYMENT_TARGET=11.0 (since macOS 11 the minor version is 0), or use cibuildwheel",
 }
 _DEFAULT_PLATFORM_FIX = "publish this wheel to a private index only; elsewhere installers build from the sdist"
-_CHECKED_ELSEWHERE = ("W007", "W008")
-"""Codes for empty wheels, which `completeness` checks with regard to the project's settings."""
 
 
 def check_wheel(archive: Archive) -> Iterator[Finding]:
@@ -277,34 +274,4 @@ def _check_entry_point(group: str, name: str, value: str) -> Iterator[Finding]:
     elif group in _SCRIPT_GROUPS and reference["attribute"] is None:
         yield error(
             "entry-point-invalid", f"script {name} = {value!r} does not refer to a function", _ENTRY_POINT_FIX
-        )
-
-
-def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
-    """Yield the failures of check-wheel-contents as warnings, skipping wheels that it cannot read."""
-    try:
-        from check_wheel_contents.checker import WheelChecker
-        from check_wheel_contents.contents import WheelContents
-        from check_wheel_contents.errors import WheelValidationError
-    except ImportError:
-        return
-    try:
-        failed = WheelChecker().check_contents(WheelContents.from_wheel(archive.path))
-    except WheelValidationError:
-        return
-    except Exception as problem:  # noqa: BLE001 - a bug of an optional tool must not fail the build
-        yield warning(
-            "check-wheel-contents-failed",
-            f"check-wheel-contents cannot read the wheel ({problem})",
-            fixes.install_command("relnox[check]", upgrade=True),
-        )
-        return
-    for failure in failed:
-        if failure.check.name in _CHECKED_ELSEWHERE:
-            continue
-        files = f": {format_names(failure.args)}" if failure.args else ""
-        yield warning(
-            "check-wheel-contents",
-            f"check-wheel-contents {failure.check.name}: {failure.check.value}{files}",
-            "fix the build configuration (the README of check-wheel-contents explains the codes)",
         )
