@@ -131,11 +131,7 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _check_value(option: Field, value: Value) -> Value:
-    """Return a value set by Python code, converted to the type of its option.
-
-    Raises:
-        Blocked: The value is not valid.
-    """
+    """Return a value set by Python code, converted to the type of its option."""
     if value is None and option.default is None:
         return None
     if option.is_list and not isinstance(value, tuple | list):

@@ -74,11 +74,7 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _task(word: str) -> str:
-    """Return the name of the task for the first word of the command line.
-
-    Raises:
-        Blocked: The word is not the name of a task.
-    """
+    """Return the name of the task for the first word of the command line."""
     task = find_command(SYNONYMS.get(word, word))
     if task is not None:
         return task.name
@@ -105,16 +101,13 @@ def _print_error(error: RelnoxError) -> int:
 
 
 def _usage() -> str:
-    lines = [
-        "usage: relnox TASK [options]",
-        "",
-        "Release Python packages: planned, resumable, verified.",
-        "",
-        "tasks:",
-    ]
     return "\n".join(
         [
-            *lines,
+            "usage: relnox TASK [options]",
+            "",
+            "Release Python packages: planned, resumable, verified.",
+            "",
+            "tasks:",
             *arguments.task_lines(COMMANDS),
             "",
             "relnox completion bash, zsh or fish prints the code for shell completion.",

@@ -78,11 +78,7 @@ def check_registration(
 
 
 def _by_task(name: str, values: object, elements: tuple[type, ...]) -> dict[str, Any]:
-    """Check the types of the argument `name` of a registration, and return its values by task name.
-
-    Raises:
-        Blocked: The argument or a value has the wrong type, or a task is unknown.
-    """
+    """Check the types of the argument `name` of a registration, and return its values by task name."""
     types, example = _TYPES[name]
     fix = f'write it like {name}={{"bump": {example}}}'
     if not isinstance(values, Mapping) or not all(isinstance(task, str) for task in values):
@@ -99,11 +95,7 @@ def _by_task(name: str, values: object, elements: tuple[type, ...]) -> dict[str,
 
 
 def _defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
-    """Check the defaults of a task's options, and return them by field name.
-
-    Raises:
-        Blocked: An option is unknown or only allowed on the command line, or its value is invalid.
-    """
+    """Check the defaults of a task's options, and return them by field name."""
     for name in _COMMAND_LINE_ONLY:
         if name in options:
             raise Blocked(

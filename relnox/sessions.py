@@ -357,15 +357,13 @@ def _check_posargs(session: nox.Session) -> Sequence[str]:
     """Check the options after `--` for all sessions of the command, and return those of this session.
 
     A session that runs only because others require it takes those of the options that it has.
-
-    Raises:
-        Blocked: A session has no such option, or its value is not valid.
     """
     from relnox import arguments
 
     manifest = session._runner.manifest  # noqa: SLF001 - nox has no public way to see other sessions
     runners = (*manifest._consumed, *manifest._queue)  # noqa: SLF001 - in the order in which they run
-    required = _only_required_names(runners, session._runner.global_config.sessions)  # noqa: SLF001 - the requested ones
+    requested = session._runner.global_config.sessions or ()  # noqa: SLF001 - as above
+    required = {name for runner in runners for name in runner.func.requires or ()}.difference(requested)
     calls = [
         (
             runner.name,
@@ -398,12 +396,6 @@ def _check_posargs(session: nox.Session) -> Sequence[str]:
     for name, task, words in calls:
         arguments.parse(task, words, f"nox -s {name} --")
     return own_words
-
-
-def _only_required_names(runners: Sequence[Any], requested: Sequence[str] | None) -> set[str]:
-    """Return the names of sessions that run only because others require them."""
-    required = {name for runner in runners for name in runner.func.requires or ()}
-    return required - set(requested or ())
 
 
 def _installs_only(session: nox.Session) -> bool:

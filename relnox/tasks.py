@@ -186,11 +186,7 @@ def _remainder(context: Context) -> list[str]:
 
 
 def _with_remainder(task: Task, command_line: dict[str, Value], words: Sequence[str]) -> dict[str, Value]:
-    """Return the options of the flags and of the words after `--`, as in `invoke bump -- minor`.
-
-    Raises:
-        Blocked: A word is not valid, or sets an option that a flag sets, too.
-    """
+    """Return the options of the flags and of the words after `--`, as in `invoke bump -- minor`."""
     program = f"invoke {task.name} --"
     rest = arguments.parse(task.name, words, program) if words else {}
     if twice := rest.keys() & command_line.keys():
@@ -330,11 +326,7 @@ Collection.from_module = classmethod(_checked_collection)  # type: ignore[assign
 
 
 def _check_names(module: ModuleType) -> None:
-    """Check that no task of the project replaces one of relnox.
-
-    Raises:
-        Exit: An imported name was rebound, or two tasks have the same name on the command line.
-    """
+    """Check that no task of the project replaces one of relnox: by rebinding an import, or by its name."""
     present = vars(module)
     for namespace, attribute in _imports:
         if namespace is present and _is_project_task(present.get(attribute)):
@@ -349,7 +341,6 @@ def _check_names(module: ModuleType) -> None:
 
 
 def _names(task: InvokeTask[Any]) -> set[str]:
-    """Return the names of a task on the command line."""
     return {name.replace("_", "-") for name in (task.name, *task.aliases)}
 
 
@@ -364,7 +355,6 @@ def _invoke_error(code: str, message: str, fix: str) -> Exit:
 
 
 def _duplicate_name_error(name: str, attribute: str) -> Exit:
-    """Return the error for a task of the project that has the name of one of relnox's tasks."""
     return _invoke_error(
         "task-name-twice",
         f"two tasks are named {name}: relnox's {attribute}, and another one in this tasks file",

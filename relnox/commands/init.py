@@ -142,11 +142,7 @@ def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
 
 
 def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
-    """Return pyproject.toml with [tool.relnox] or missing settings added, or None if nothing changes.
-
-    Raises:
-        Blocked: The settings cannot be added without changing others.
-    """
+    """Return pyproject.toml with [tool.relnox] or missing settings added, or None if nothing changes."""
     import codecs
     import tomllib
 
@@ -175,11 +171,7 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
 
 
 def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
-    """Return the text of a pyproject.toml with settings added to [tool.relnox], and nothing else changed.
-
-    Raises:
-        Blocked: The update would change other settings.
-    """
+    """Return the text of a pyproject.toml with settings added to [tool.relnox], and nothing else changed."""
     import tomllib
 
     import tomlkit

@@ -94,12 +94,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     publishing = planning.publishing_plan("publish-test", inspected, options)
     planned = publishing.steps
     if options.verify:
-        keys = {step.key for step in planned}
-        planned_checks = verification.verification_steps(
-            manifest, snapshot.verify, index=options.index, deadline=_VERIFY_TIMEOUT, installer=options.installer
-        )
-        # The steps of publishing wait for the index already.
-        checks = [step for step in planned_checks if step.key not in keys]
+        listings = [step for step in planned if isinstance(step, steps.AwaitIndex)]
+        files = tuple(verification.downloads(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings))
+        checks = (*files, *verification.install_checks(manifest, snapshot.verify, (), options.installer, files))
         after_verify = hooks.plan_after_verify_hooks(
             inspected.hooks,
             "publish-test",

@@ -230,11 +230,7 @@ def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str
 
 
 def _copy_other_wheels(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[steps.CopyFiles]:
-    """Yield a step for each project outside the manifest that copies its newest wheels from the folders.
-
-    Raises:
-        Blocked: A folder does not exist or has no wheels, or a wheel has an invalid file name.
-    """
+    """Yield a step for each project outside the manifest that copies its newest wheels from the folders."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     from relnox.building.file_hashes import hash_file, is_file_inside

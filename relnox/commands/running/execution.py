@@ -91,10 +91,7 @@ def _execute(  # noqa: PLR0913 - as above
     ended: list[Outcome],
     interactive: bool,
 ) -> Outcome:
-    """Execute the steps of a plan with credentials protected and the project locked, and show the tables.
-
-    See `run_prepared` for the arguments.
-    """
+    """Execute the steps of a plan with credentials protected and the project locked, and show the tables."""
     from relnox import executor
     from relnox.commands.shared.project import open_project
     from relnox.reporters import BestEffortReporter

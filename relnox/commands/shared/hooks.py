@@ -103,11 +103,7 @@ class Hooks(Record):
             self._selected(event, of, rehearsal=rehearsal or self.rehearsal)
 
     def _selected(self, event: HookEvent, of: str, *, rehearsal: bool) -> list[SelectedHook]:
-        """Return the hooks of an event that the task has to run.
-
-        Raises:
-            Blocked: A hook of this event has started relnox, which would run it again.
-        """
+        """Return the hooks of an event that the task has to run."""
         selected = [
             hook for hook in self.by_event.get(event, ()) if not rehearsal or hook.hook.is_rehearsed(event)
         ]

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from relnox.commands.shared.project import Project
-    from relnox.core.planning.step import Step
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.task_settings import VerifyConfig
 
@@ -20,19 +19,6 @@ if TYPE_CHECKING:
 def verify_settings(project: Project) -> VerifyConfig:
     """Return the settings in `[tool.relnox.verify]`, with those of the project that concern installations."""
     return replace(project.config.verify, metadata_only=project.config.metadata_only)
-
-
-def verification_steps(
-    manifest: Manifest, verify: VerifyConfig, *, index: str, deadline: int, installer: str
-) -> Iterator[Step]:
-    """Yield the steps that wait for the published files, download them, and check their installation.
-
-    Each package waits up to `deadline` seconds until the index lists its files.
-    """
-    listings = tuple(await_listings(manifest, index, dict.fromkeys(manifest.packages, deadline)))
-    files = tuple(downloads(listings))
-    yield from (*listings, *files)
-    yield from install_checks(manifest, verify, (), installer, files)
 
 
 def install_checks(
