@@ -110,7 +110,7 @@ class Workspace:
                 raise Blocked("option-unknown", f"{name} is not an option of the Python API", fix=fix)
         scope = run_scope.RunScope()
         with run_scope.enter_scope(scope), ExitStack() as stack:
-            reporter = _Events()
+            reporter = _Listener()
             project = stack.enter_context(open_project(self.root))
             name = importing.find_task(task, COMMANDS).name
             resolved, _ = preparation.resolve_options(name, arguments.check_values(name, options), project)
@@ -131,7 +131,7 @@ class TaskPlan:
     """
 
     def __init__(
-        self, preparation: Preparation, reporter: _Events, stack: ExitStack, scope: RunScope, *, is_dry: bool
+        self, preparation: Preparation, reporter: _Listener, stack: ExitStack, scope: RunScope, *, is_dry: bool
     ) -> None:
         self._preparation = preparation
         self._reporter = reporter
@@ -185,7 +185,7 @@ class TaskPlan:
         Raises:
             Blocked: The plan has problems, needs `yes=True`, or was run before.
         """
-        from relnox.commands.running.execution import not_run, run_prepared
+        from relnox.commands.running.execution import run_prepared, unexecuted_outcome
         from relnox.system import run_scope
 
         if self._reporter.is_over:
@@ -196,7 +196,7 @@ class TaskPlan:
         self._reporter.is_over = True
         with run_scope.enter_scope(self._scope), self._stack:
             if self._is_dry:
-                return not_run(self.value)
+                return unexecuted_outcome(self.value)
             return run_prepared(self._preparation, self._reporter, self._stack, interactive=False)
 
     def close(self) -> None:
@@ -224,7 +224,7 @@ def run(
     return Workspace.open(folder).run(task, on_event=on_event, **options)
 
 
-class _Events:
+class _Listener:
     """A reporter that shows nothing, and passes events to the callback `on_event` if it is set."""
 
     verbose = True

@@ -54,7 +54,7 @@ def parser_of(task: str, program: str) -> argparse.ArgumentParser:
     )
     declaration = import_task_module(task).Options
     for option in fields_of(declaration):
-        _add(parser, option)
+        _add_flags(parser, option)
     if declaration.positional:
         options = _positional_options(declaration)
         parser.usage = f"{program.replace('%', '%%')} [{_positional_usage(options)}] [options]"
@@ -66,7 +66,7 @@ def add_completions(parser: argparse.ArgumentParser, task: str) -> None:
     """Add the options of a task, and the words that it takes without a flag, to a parser for shell completion."""
     declaration = import_task_module(task).Options
     for option in fields_of(declaration):
-        _add(parser, option)
+        _add_flags(parser, option)
     if declaration.positional:
         choices = [choice for option in _positional_options(declaration) for choice in option.choices]
         word = parser.add_argument("word", nargs="?")
@@ -105,13 +105,13 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
 def unknown_words(task: str, words: Sequence[str]) -> tuple[str, ...]:
     """Return the flags, and the words without a flag, of a command line that a task does not have."""
     return tuple(
-        dict.fromkeys(group[0].partition("=")[0] for group in _groups(task, words) if not _has(task, group))
+        dict.fromkeys(group[0].partition("=")[0] for group in _groups(task, words) if not _accepts(task, group))
     )
 
 
 def filter_words_of_task(task: str, words: Sequence[str]) -> list[str]:
     """Return the words of a command line that a task has: flags, each with its value, and positional words."""
-    return [word for group in _groups(task, words) if _has(task, group) for word in group]
+    return [word for group in _groups(task, words) if _accepts(task, group) for word in group]
 
 
 def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
@@ -171,7 +171,7 @@ def _is_bundle(word: str, flags: Mapping[str, bool]) -> bool:
     )
 
 
-def _has(task: str, group: Sequence[str]) -> bool:
+def _accepts(task: str, group: Sequence[str]) -> bool:
     """Return whether a task accepts the flag or positional word of a group; see `_groups`."""
     flag, flags = group[0].partition("=")[0], _flags_of(task)
     if not _is_flag(flag):
@@ -237,7 +237,7 @@ def _flags_of(task: str) -> dict[str, bool]:
     }
 
 
-def _add(parser: argparse.ArgumentParser, option: Field) -> None:
+def _add_flags(parser: argparse.ArgumentParser, option: Field) -> None:
     """Add the flags of an option to a parser."""
     text = description(option).replace("%", "%%")
     flags = [option.short, option.flag] if option.short else [option.flag]

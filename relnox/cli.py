@@ -61,19 +61,19 @@ def _run(words: Sequence[str]) -> int:
         case ["completion", *rest]:
             from relnox import completion
 
-            STDOUT.write(completion.script(rest))
+            STDOUT.write(completion.shell_script(rest))
             STDOUT.flush()
             return 0
         case [word, *rest]:
             from relnox.commands.running.perform import run_task
 
-            name = _task(word)
+            name = _find_task(word)
             return run_task(name, arguments.parse(name, rest, f"relnox {name}")).exit_code
         case _:
             raise AssertionError(words)
 
 
-def _task(word: str) -> str:
+def _find_task(word: str) -> str:
     """Return the name of the task for the first word of the command line."""
     task = find_command(SYNONYMS.get(word, word))
     if task is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHELLS = ("bash", "zsh", "fish")
 
 
-def script(words: Sequence[str]) -> str:
+def shell_script(words: Sequence[str]) -> str:
     """Return the code that enables completion in a shell, for its startup file.
 
     Raises:

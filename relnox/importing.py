@@ -65,7 +65,7 @@ def check_registration(
         Blocked: A type is another one, a task is unknown or not registered, or an option or its value is invalid.
     """
     registered = [find_task(name) for name in tasks] or list(TASKS.values())
-    by_task = {name: _by_task(name, values, elements) for name, values in settings.items()}
+    by_task = {name: _check_argument(name, values, elements) for name, values in settings.items()}
     for name, values in by_task.items():
         if others := values.keys() - {task.name for task in registered}:
             raise Blocked(
@@ -73,11 +73,11 @@ def check_registration(
                 f"{name} names {', '.join(sorted(others))}, which this call does not add",
                 fix=f"remove it from {name}, or add it",
             )
-    by_task["defaults"] = {task: _defaults(task, options) for task, options in by_task["defaults"].items()}
+    by_task["defaults"] = {task: _check_defaults(task, options) for task, options in by_task["defaults"].items()}
     return registered, by_task
 
 
-def _by_task(name: str, values: object, elements: tuple[type, ...]) -> dict[str, Any]:
+def _check_argument(name: str, values: object, elements: tuple[type, ...]) -> dict[str, Any]:
     """Check the types of the argument `name` of a registration, and return its values by task name."""
     types, example = _TYPES[name]
     fix = f'write it like {name}={{"bump": {example}}}'
@@ -94,7 +94,7 @@ def _by_task(name: str, values: object, elements: tuple[type, ...]) -> dict[str,
     return {find_task(task).name: value for task, value in values.items()}
 
 
-def _defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
+def _check_defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
     """Check the defaults of a task's options, and return them by field name."""
     for name in _COMMAND_LINE_ONLY:
         if name in options:

@@ -179,7 +179,7 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
     if _installs_only(session):
         return _outcome_of_install_only(session, definition)
     _silence_loggers()
-    outcome = perform.run_task(definition.name, values, _find_task_commands())
+    outcome = perform.run_task(definition.name, values, _front_end())
     _end_session(session, definition, outcome.exit_code, check=check)
     return outcome
 
@@ -237,9 +237,9 @@ def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Map
         del nox.registry._REGISTRY[name]  # noqa: SLF001 - nox has no way to replace a session
 
     def session_function(session: nox.Session) -> None:
-        _run(session, task, settings.defaults, fixed_options)
+        _run_session(session, task, settings.defaults, fixed_options)
 
-    session_function.__doc__ = _help(task)
+    session_function.__doc__ = _docstring(task)
     session_function.__name__ = task.import_name
     session_function.relnox_task = task.name  # type: ignore[attr-defined]
     session_function.relnox_settings = settings  # type: ignore[attr-defined]
@@ -281,7 +281,7 @@ def _duplicate_name_error(name: str, task: str) -> SystemExit:
     )
 
 
-def _help(task: Task) -> str:
+def _docstring(task: Task) -> str:
     """Return the docstring of a session, with the options only for `nox --usage`: importing them takes time."""
     if any(word.startswith("--usage") for word in sys.argv):
         from relnox import arguments
@@ -290,7 +290,7 @@ def _help(task: Task) -> str:
     return "\n\n".join((task.summary, *read_help(task.name)))
 
 
-def _run(
+def _run_session(
     session: nox.Session, task: Task, defaults: Mapping[str, Value], fixed_options: Mapping[str, Value]
 ) -> None:
     if _installs_only(session):
@@ -299,8 +299,8 @@ def _run(
     from relnox.commands.running import perform
 
     _silence_loggers()
-    values = {**_parsed(session, task), **fixed_options}
-    outcome = perform.run_task(task.name, values, _find_task_commands(), defaults=defaults)
+    values = {**_parse_posargs(session, task), **fixed_options}
+    outcome = perform.run_task(task.name, values, _front_end(), defaults=defaults)
     _end_session(session, task, outcome.exit_code, check=True)
 
 
@@ -327,7 +327,7 @@ def _outcome_of_install_only(session: nox.Session, task: Task) -> Outcome:
     return Outcome(plan=Plan(task=task.name), results=(), exit_code=ExitCode.DONE, seconds=0.0)
 
 
-def _find_task_commands() -> FrontEnd:
+def _front_end() -> FrontEnd:
     """Return the command for each task: `nox -s` if this noxfile has a session for it, otherwise `relnox`."""
     commands: dict[str, TaskCommand] = {}
     for name, function in nox.registry.get().items():
@@ -341,7 +341,7 @@ def _command_of_session(name: str) -> TaskCommand:
     return TaskCommand(shlex.join(["nox", "-s", name]), "--")
 
 
-def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
+def _parse_posargs(session: nox.Session, task: Task) -> dict[str, Value]:
     """Return the options after `--` by field name; fail the session if they are invalid."""
     from relnox import arguments, reporters
 

@@ -66,7 +66,7 @@ class ReleaseTask(InvokeTask[Any]):
         self.release_task = task.name
 
         def body(context: Context, **values: Any) -> None:
-            _run(context, task, values, defaults)
+            _run_task(context, task, values, defaults)
 
         body.__name__ = task.import_name
         body.__doc__ = "\n\n".join(filter(None, (task.summary, *read_help(task.name))))
@@ -144,11 +144,13 @@ def _both_flags_error(option: Field) -> Blocked:
     )
 
 
-def _run(context: Context, task: Task, values: dict[str, Any], defaults: Mapping[str, Value]) -> None:
+def _run_task(context: Context, task: Task, values: dict[str, Any], defaults: Mapping[str, Value]) -> None:
     from relnox.commands.running import perform
 
     try:
-        command_line = _with_remainder(task, _command_line(task, values), _words_for_task(context, task))
+        command_line = _add_words_after_dashes(
+            task, _options_of_flags(task, values), _words_for_task(context, task)
+        )
     except Blocked as error:
         reporters.usage_error(error)
         raise Exit(code=error.exit_code.value) from None
@@ -167,7 +169,7 @@ def _words_for_task(context: Context, task: Task) -> list[str]:
     They are for the tasks that the command line names. A task that runs only before or after another one takes
     those that it has, and one that a task of the project calls takes none.
     """
-    words = _remainder(context)
+    words = _words_after_dashes(context)
     frame: FrameType | None = sys._getframe() if words else None  # noqa: SLF001 - invoke passes no more than the context
     while frame is not None and frame.f_globals.get("__name__") != "invoke.executor":
         frame = frame.f_back
@@ -178,14 +180,14 @@ def _words_for_task(context: Context, task: Task) -> list[str]:
     return words if is_named else arguments.filter_words_of_task(task.name, words)
 
 
-def _remainder(context: Context) -> list[str]:
+def _words_after_dashes(context: Context) -> list[str]:
     """Return the words after `--` on the command line, which invoke passes on as one text, since 3.0."""
     words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     text: str | None = getattr(context, "remainder", None)
     return words if text is None or text == " ".join(words) else text.split()
 
 
-def _with_remainder(task: Task, command_line: dict[str, Value], words: Sequence[str]) -> dict[str, Value]:
+def _add_words_after_dashes(task: Task, command_line: dict[str, Value], words: Sequence[str]) -> dict[str, Value]:
     """Return the options of the flags and of the words after `--`, as in `invoke bump -- minor`."""
     program = f"invoke {task.name} --"
     rest = arguments.parse(task.name, words, program) if words else {}
@@ -204,7 +206,7 @@ def _front_end() -> FrontEnd:
     return FrontEnd({**COMMAND_LINE.tasks, **commands})
 
 
-def _command_line(task: Task, values: dict[str, Any]) -> dict[str, Value]:
+def _options_of_flags(task: Task, values: dict[str, Any]) -> dict[str, Value]:
     """Return the options on the command line by field name, without those that have invoke's defaults."""
     options: dict[str, Value] = {}
     for option in fields_of(import_task_module(task.name).Options):
@@ -334,13 +336,13 @@ def _check_names(module: ModuleType) -> None:
     if any(isinstance(present.get(name), Collection) for name in ("ns", "namespace")):
         return  # invoke uses it and ignores the rest of the file
     tasks = [task for task in present.values() if isinstance(task, InvokeTask)]
-    own = {name for task in tasks if _is_project_task(task) for name in _names(task)}
+    own = {name for task in tasks if _is_project_task(task) for name in _command_line_names(task)}
     for task in tasks:
-        if isinstance(task, ReleaseTask) and (names := own & _names(task)):
+        if isinstance(task, ReleaseTask) and (names := own & _command_line_names(task)):
             raise _duplicate_name_error(names.pop(), task.body.__name__)
 
 
-def _names(task: InvokeTask[Any]) -> set[str]:
+def _command_line_names(task: InvokeTask[Any]) -> set[str]:
     return {name.replace("_", "-") for name in (task.name, *task.aliases)}
 
 

@@ -87,7 +87,7 @@ class Snapshot(NamedTuple):
         private: Packages of the manifest that are not published.
         verify: The settings of `[tool.relnox.verify]`.
         problems: Problems that block the verification.
-        unlisted: Packages whose files are not all listed and were probably never uploaded; see `_unlisted`.
+        unlisted: Packages whose files are not all listed and were probably never uploaded; see `_find_unlisted`.
         others: Steps that copy the wheels from `--find-links`, which are used to install requirements.
         hooks: The project's hooks.
         production: Whether the files come from a production index.
@@ -116,7 +116,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         manifest = manifest.restricted_to(core.graph.closure(selected, dict(manifest.needs)))  # and what they need
     problems = (*_private_requirements(manifest, private), *_missing_pythons(manifest, verify, options.python))
     waits = options.from_ == "index" and options.wait is None and not problems
-    unlisted = _unlisted(manifest, options.index, project) if waits else frozenset()
+    unlisted = _find_unlisted(manifest, options.index, project) if waits else frozenset()
     others = tuple(_copy_other_wheels(options.find_links, manifest, project))
     production = options.from_ == "index" and project.indexes.is_production(options.index)
     return Snapshot(
@@ -205,7 +205,7 @@ def _missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence
             yield core.plan.Problem.from_error(error)
 
 
-def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:
+def _find_unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:
     """Return the packages whose files are not all listed on the index and were probably never uploaded.
 
     The result is empty if the index does not answer or provides no upload times, or if a file of the release was

@@ -91,7 +91,7 @@ def notes(snapshot: Snapshot, options: Options) -> list[str]:
     ]
     lines += snapshot.notes
     if options.allow_mismatch:
-        lines += consistency.allowed_notes(snapshot.mismatches)
+        lines += consistency.ignored_mismatch_notes(snapshot.mismatches)
     if changed := uncommitted_files(snapshot, options):
         if snapshot.commit is not None:
             files = f"{listing(changed)} {'is' if len(changed) == 1 else 'are'}"

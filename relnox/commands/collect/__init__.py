@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
 from relnox.commands.shared import release_versions
-from relnox.commands.shared.consistency import allowed_notes
+from relnox.commands.shared.consistency import ignored_mismatch_notes
 from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.planning.step import after
 from relnox.core.settings.options import option
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from relnox.building.checks import Finding
     from relnox.commands.shared.project import Project
-    from relnox.commands.shared.release_versions import Versions
+    from relnox.commands.shared.release_versions import VersionComparison
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
     from relnox.core.release.collection import BuildJobOutput
@@ -65,7 +65,7 @@ class Snapshot(NamedTuple):
     head: str | None
     wheels: WheelsConfig
     old_archives: tuple[str, ...]
-    versions: Versions
+    versions: VersionComparison
     findings: tuple[tuple[str, Finding], ...] = ()
 
 
@@ -131,10 +131,10 @@ def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator
 
     yield from snapshot.versions.notes
     if options.allow_mismatch:
-        yield from allowed_notes(snapshot.versions.problems)
+        yield from ignored_mismatch_notes(snapshot.versions.problems)
     for package in snapshot.packages:
         if options.partial and (missing := preflight.compare_with_expected(package, snapshot).missing):
-            yield f"INCOMPLETE (--partial): {package.name} lacks {preflight.enumerate_files(missing)}"
+            yield f"INCOMPLETE (--partial): {package.name} lacks {core.text.listing(missing, limit=6)}"
     if manifest.dirty:
         yield "the files were built with uncommitted changes and cannot be published to a production index"
     for job in snapshot.jobs:

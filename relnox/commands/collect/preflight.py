@@ -8,7 +8,7 @@ from relnox import core
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from relnox.commands.collect import Options, Snapshot
     from relnox.core.packages import Package
@@ -179,7 +179,7 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
     if comparison.missing and not partial:
         yield core.plan.Problem(
             code="archives-incomplete",
-            message=f"{package.name} lacks {enumerate_files(comparison.missing)}",
+            message=f"{package.name} lacks {core.text.listing(comparison.missing, limit=6)}",
             fix="add --from with the missing job's folder, or collect what exists: --partial",
         )
     if comparison.extra:
@@ -201,9 +201,3 @@ def compare_with_expected(package: Package, snapshot: Snapshot) -> core.wheels.F
     if package.is_private and not names:
         return core.wheels.FileComparison()
     return core.wheels.expected_files(package, snapshot.wheels).compare(names)
-
-
-def enumerate_files(names: Sequence[str], limit: int = 6) -> str:
-    """Return a text that lists the first `limit` names, and how many more there are."""
-    text = ", ".join(names[:limit])
-    return f"{text} and {len(names) - limit} more" if len(names) > limit else text

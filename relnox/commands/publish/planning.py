@@ -68,7 +68,7 @@ def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -
         problems=preflight.problems(snapshot, options),
         continue_on_error=True,
         skipped=snapshot.credentials.skip_reason,
-        public=preflight.public(snapshot, options),
+        public=preflight.public_files(snapshot, options),
         resumes=bool(index.public),
     )
 

@@ -64,7 +64,7 @@ def _development_versions(snapshot: Snapshot) -> list[str]:
     return list(dict.fromkeys(f"{file.package} {file.version}" for file in files))
 
 
-def public(snapshot: Snapshot, options: PublishingOptions) -> tuple[str, ...]:
+def public_files(snapshot: Snapshot, options: PublishingOptions) -> tuple[str, ...]:
     """Return the names of files that are already public, which determine the exit code of a blocked run.
 
     None are returned if all files of the manifest are public and it contradicts the checkout, because the manifest
@@ -159,7 +159,7 @@ def notes(snapshot: Snapshot, options: PublishingOptions) -> Iterator[str]:
     """Yield the notes that are shown before anything is uploaded."""
     index, credentials = snapshot.state.name, snapshot.credentials
     if options.allow_mismatch:
-        yield from consistency.allowed_notes(snapshot.mismatches)
+        yield from consistency.ignored_mismatch_notes(snapshot.mismatches)
     if isinstance(credentials.origin, str) and credentials.origin:
         yield f"{core.comparison.CREDENTIALS_NOTE}{index}: {credentials.origin}"
     if credentials.skip_reason is not None:

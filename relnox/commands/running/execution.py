@@ -72,11 +72,11 @@ def run_prepared(  # noqa: PLR0913 - a run
         else:
             reporter.event(core.events.RunStarted(plan), nested=nested)
             reporter.tables(plan.tables)
-            outcome = not_run(plan)
+            outcome = unexecuted_outcome(plan)
     return replace(outcome, waits=tuple(preparation.waits))
 
 
-def not_run(plan: Plan) -> Outcome:
+def unexecuted_outcome(plan: Plan) -> Outcome:
     """Return the outcome of a plan whose steps were not executed; its problems determine the exit code."""
     exit_code = blockers.combine_problems(plan).exit_code if plan.problems else ExitCode.DONE
     return core.events.Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0, tables=plan.tables)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox import core
 from relnox.commands import COMMAND_LINE
 from relnox.commands.running import blockers, reports
-from relnox.commands.running.execution import not_run, run_prepared
+from relnox.commands.running.execution import run_prepared, unexecuted_outcome
 from relnox.commands.running.preparation import plan_task, resolve_options
 from relnox.core.records import replace
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, Failed, RelnoxError, environment_error
@@ -111,7 +111,7 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
 
         plan = core.plan.Plan(task=task, tables=origins.tables(sources, project.config))
         reporter.tables(plan.tables)
-        ended.append(not_run(plan))
+        ended.append(unexecuted_outcome(plan))
         return
     reports.check_distinct(options)
     if options.report is not None:
@@ -126,7 +126,7 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
                 raise blockers.with_public_files(error, plan) from error
         if options.dry_run:
             reporter.plan(plan)
-            ended.append(not_run(plan))
+            ended.append(unexecuted_outcome(plan))
             return
         if preparation.document is not None:
             reports.write(reports.STANDARD_OUTPUT, preparation.document, "status")
@@ -166,7 +166,8 @@ def _interrupted(ended: list[Outcome], task: str, reporter: Reporter) -> Outcome
 
 def _outcome(task: str, error: RelnoxError, exit_code: ExitCode) -> Outcome:
     """Return the outcome of a run without steps, with the error as the problem of its plan."""
-    return not_run(core.plan.Plan(task=task, problems=(core.plan.Problem.from_error(error, exit_code),)))
+    problem = core.plan.Problem.from_error(error, exit_code)
+    return unexecuted_outcome(core.plan.Plan(task=task, problems=(problem,)))
 
 
 @contextlib.contextmanager

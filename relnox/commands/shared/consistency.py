@@ -84,7 +84,7 @@ def check_manifest(
             )
 
 
-def allowed_notes(mismatches: Sequence[Problem]) -> Iterator[str]:
+def ignored_mismatch_notes(mismatches: Sequence[Problem]) -> Iterator[str]:
     """Yield a note for each mismatch that is ignored because of a command-line option."""
     for problem in mismatches:
         yield f"ignored by {core.consistency.ALLOW_MISMATCH_FLAG}: {problem.message}"

@@ -41,7 +41,7 @@ class ReleaseOptions(CommonOptions):
 O = TypeVar("O", bound=ReleaseOptions)  # noqa: E741 - O for options
 
 
-class Versions(NamedTuple):
+class VersionComparison(NamedTuple):
     """What tag, inputs and files say about the versions of a release.
 
     Attributes:
@@ -66,7 +66,7 @@ def select_tagged(options: O, project: Project) -> O:
 
 def read_versions(
     options: ReleaseOptions, project: Project, packages: tuple[str, ...], manifest: Manifest | None = None
-) -> Versions:
+) -> VersionComparison:
     """Compare the versions of the packages with the tag and the inputs of the run.
 
     The manifest to publish has the versions that no file contains; there is none before the build.
@@ -75,7 +75,7 @@ def read_versions(
         Blocked: An input is not a version.
     """
     if project.is_rehearsal:
-        return Versions()
+        return VersionComparison()
     tag = read_tag(options, project)
     inputs = tuple(_inputs(options, project))
     files = {name: _version_in_file(name, project, manifest) for name in packages}
@@ -86,7 +86,7 @@ def read_versions(
         problems += _tag_problems(tag, options, project, packages, is_published=manifest is not None)
         if not tag.versions and not problems:
             notes.append(f"tag {tag.name} ({tag.origin}) is no release tag of this project")
-    return Versions(tag, tuple(problems), tuple(notes) if tag or inputs or os.environ.get("CI") else ())
+    return VersionComparison(tag, tuple(problems), tuple(notes) if tag or inputs or os.environ.get("CI") else ())
 
 
 def read_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
