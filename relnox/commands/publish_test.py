@@ -74,7 +74,7 @@ def observe(options: Options, project: Project) -> Snapshot:
                 fix="pass --index embedded, or leave --clear out",
             )
         manifest, _ = read_public_part(
-            options.dist, release_versions.select_tagged(options, project).package, project
+            options.dist, release_versions.selected_packages(options, options.package, project), project
         )
         files = {file.filename: file.sha256 for file in manifest.distributions}
         will_be_cleared = not project.indexes.embedded.store.holds_only(files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.build_settings import BuildSettings
 
+_IGNORED_VARIABLES = {
+    "UV_CONSTRAINT": "uv build ignores it too",
+    "UV_OVERRIDE": "uv build ignores it too",
+    "UV_NO_BUILD_ISOLATION": "relnox builds in isolated environments",
+    "PIP_NO_BUILD_ISOLATION": "relnox builds in isolated environments",
+}
+"""Maps environment variables that builds do not honor to the reason."""
+
 
 def read_build_settings(
     packages: tuple[Package, ...], project: Project, installer: str
@@ -25,8 +34,6 @@ def read_build_settings(
     Raises:
         Blocked: Constraints name URLs or paths, although builds may only use one index.
     """
-    import os
-
     from relnox.building.environments import find_installer
     from relnox.building.installer_settings import find_constraint_files, find_external_constraints
     from relnox.indexes import targets
@@ -60,14 +67,5 @@ def read_build_settings(
             )
     notes = [f"builds follow {', '.join(honored)}"] if honored else []
     notes += [f"not honored: {setting}, for {listing(names)}" for setting, names in not_honored.items()]
-    notes += [
-        f"not honored: {name} (uv build ignores it too)"
-        for name in ("UV_CONSTRAINT", "UV_OVERRIDE")
-        if os.environ.get(name)
-    ]
-    notes += [
-        f"not honored: {name} (relnox builds in isolated environments)"
-        for name in ("UV_NO_BUILD_ISOLATION", "PIP_NO_BUILD_ISOLATION")
-        if os.environ.get(name)
-    ]
+    notes += [f"not honored: {name} ({why})" for name, why in _IGNORED_VARIABLES.items() if os.environ.get(name)]
     return by_package, notes

@@ -76,7 +76,7 @@ class Snapshot(NamedTuple):
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the packages, the state of the checkout, the build settings, and the output folder."""
-    packages = project.select(release_versions.select_tagged(options, project).package)
+    packages = project.select(release_versions.selected_packages(options, options.package, project))
     preflight.check_usage(options)
     if options.shard is not None:
         packages = core.sharding.select_shard(packages, options.shard)

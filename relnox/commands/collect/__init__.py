@@ -73,7 +73,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifests of the jobs, hash and check their files, and compare the versions with tag and inputs."""
     from relnox.commands.collect import jobs as build_jobs
 
-    names = release_versions.select_tagged(options, project).package
+    names = release_versions.selected_packages(options, options.package, project)
     selected = frozenset(package.name for package in project.workspace.select(names))
     folders = build_jobs.find_job_folders(project.root, options.from_)
     jobs = tuple(build_jobs.read_job(project.root, folder, selected) for folder in folders)

@@ -60,8 +60,8 @@ def _index_for_tags(options: Options, project: Project) -> str:
 
     if not project.config.targets:
         return targets.PRODUCTION
-    selected = release_versions.select_tagged(options, project)
-    manifest, _ = read_public_part(options.dist, selected.package, project)
+    selected = release_versions.selected_packages(options, options.package, project)
+    manifest, _ = read_public_part(options.dist, selected, project)
     release_tag = release_versions.read_tag(options, project)
     if release_tag is not None and all(
         release_tag.versions.get(name) == manifest.version(name) for name in manifest.packages

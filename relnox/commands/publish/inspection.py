@@ -114,7 +114,7 @@ def read_snapshot(
     project_hooks = hooks.read_hooks(project)  # before the lock, which the process that started a hook holds
     rehearsal = not project.indexes.is_production(index)
     project_hooks.check_not_recursive(("before-publish", "after-publish"), "publish", rehearsal=rehearsal)
-    selected = release_versions.select_tagged(options, project).package
+    selected = release_versions.selected_packages(options, options.package, project)
     manifest, private = read_public_part(options.dist, selected, project)
     if index != EMBEDDED and not options.dry_run:
         locking.lock_projects(target.upload_url, index, manifest.packages, project)

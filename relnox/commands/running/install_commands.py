@@ -6,12 +6,9 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from relnox.core.planning.fixes import quote_requirement
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _LOCK_FILE_COMMANDS = {
     "uv.lock": ("uv add --dev {}", "uv add --dev {} --upgrade-package {name}"),
@@ -48,35 +45,27 @@ def install_commands(root: Path, *, in_nox: bool) -> InstallCommands:
     The lock file in the project's folder determines the tool; in nox, the noxfile may have the requirements itself
     (PEP 723).
     """
-    return next(_commands_to_add_packages(root, Path(sys.prefix), in_nox=in_nox))
-
-
-def _commands_to_add_packages(root: Path, prefix: Path, *, in_nox: bool) -> Iterator[InstallCommands]:
-    """Yield the commands that add packages to the environment at `prefix`, the most specific first.
-
-    If `in_nox` is true, the environment may be that of the noxfile.
-    """
+    prefix, has_uv = Path(sys.prefix), shutil.which("uv") is not None
     if in_nox and _has_script_header(root / "noxfile.py"):
-        adding = "uv add --script noxfile.py {}"
-        if shutil.which("uv") is None:
-            adding = "add {} to the dependencies in the script header of noxfile.py"
-        yield InstallCommands(adding, adding)
+        adding = "add {} to the dependencies in the script header of noxfile.py"
+        if has_uv:
+            adding = "uv add --script noxfile.py {}"
+        return InstallCommands(adding, adding)
     if "archive-v0" in prefix.parts:  # of uvx, which has an environment for every command
-        yield InstallCommands(
+        return InstallCommands(
             "uvx --with {} and the rest of this command", "uvx --refresh --with {} and the rest of this command"
         )
     if prefix.parts[-3:-1] == ("uv", "tools"):
         adding = f"uv tool install {prefix.name} --with {{}}"
-        yield InstallCommands(adding, f"{adding} --upgrade")
+        return InstallCommands(adding, f"{adding} --upgrade")
     if prefix.parts[-3:-1] == ("pipx", "venvs"):
-        yield InstallCommands(f"pipx inject {prefix.name} {{}}", f"pipx inject --force {prefix.name} {{}}")
+        return InstallCommands(f"pipx inject {prefix.name} {{}}", f"pipx inject --force {prefix.name} {{}}")
     for lock, commands in _LOCK_FILE_COMMANDS.items():
         if (root / lock).is_file():
-            yield InstallCommands(*commands)
-    pip = "pip" if (prefix / "bin" / "pip").exists() or (prefix / "Scripts" / "pip.exe").exists() else "uv pip"
-    if shutil.which("uv") is None:
-        pip = "pip"
-    yield InstallCommands(f"{pip} install {{}}", f"{pip} install --upgrade {{}}")
+            return InstallCommands(*commands)
+    has_pip = (prefix / "bin" / "pip").exists() or (prefix / "Scripts" / "pip.exe").exists()
+    pip = "uv pip" if has_uv and not has_pip else "pip"
+    return InstallCommands(f"{pip} install {{}}", f"{pip} install --upgrade {{}}")
 
 
 def _has_script_header(noxfile: Path) -> bool:

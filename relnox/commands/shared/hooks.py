@@ -116,14 +116,11 @@ class Hooks(Record):
         return selected
 
 
-NO_HOOKS = Hooks()
-
-
 def read_hooks(project: Project) -> Hooks:
     """Read the hooks of a project."""
     hooks = project.config.hooks.by_event
     if not hooks:
-        return NO_HOOKS
+        return Hooks()
     from relnox.source.hooks import RUNNING_HOOKS_VARIABLE
 
     return Hooks(

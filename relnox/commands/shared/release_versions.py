@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.core.records import replace
 from relnox.core.settings.options import CommonOptions, option
 
 if TYPE_CHECKING:
@@ -38,9 +37,6 @@ class ReleaseOptions(CommonOptions):
     )
 
 
-O = TypeVar("O", bound=ReleaseOptions)  # noqa: E741 - O for options
-
-
 class VersionComparison(NamedTuple):
     """What tag, inputs and files say about the versions of a release.
 
@@ -55,13 +51,11 @@ class VersionComparison(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def select_tagged(options: O, project: Project) -> O:
-    """Return options that select the tag's packages, unless --package is given or the tag has all packages."""
+def selected_packages(options: ReleaseOptions, package: tuple[str, ...], project: Project) -> tuple[str, ...]:
+    """Return the names given with `--package`, or else those of the tag's packages; none for all packages."""
     tag = read_tag(options, project)
     names = tuple(tag.versions) if tag is not None else ()
-    if options.package or len(names) in (0, len(project.workspace.packages)):  # type: ignore[attr-defined]
-        return options
-    return replace(options, package=names)
+    return package if package or len(names) == len(project.workspace.packages) else names
 
 
 def read_versions(
