@@ -41,12 +41,7 @@ class Options(PublishingOptions):
 
 
 class Snapshot(NamedTuple):
-    """The state that `publish-test` plans from.
-
-    Attributes:
-        publishing: The release and the state of the index, as for `publish`.
-        verify: The settings of `[tool.relnox.verify]`.
-    """
+    """The release and the state of the index, as for `publish`, and the settings of `[tool.relnox.verify]`."""
 
     publishing: PublishingSnapshot
     verify: VerifyConfig

@@ -56,14 +56,8 @@ class Options(CommonOptions):
 class Snapshot(NamedTuple):
     """The state of a project before a rehearsal.
 
-    Attributes:
-        state: The state of the checkout.
-        branch: The release branch.
-        remote_name: The remote that releases are pushed to.
-        lockstep: Whether all packages share one version.
-        selected: The names given with `--package`; empty for all packages.
-        released: The selected packages, and the packages they need that are bumped together with them.
-        wheel_folders: Absolute paths of folders with wheels of other repositories.
+    `released` are the selected packages, and the packages they need that are bumped together with them. The paths
+    of folders with wheels of other repositories are absolute.
     """
 
     state: GitState

@@ -80,16 +80,11 @@ class Options(CommonOptions):
 
 
 class Snapshot(NamedTuple):
-    """The state that `verify-install` plans from.
+    """The release to verify, without its `private` packages, which are not published, and what is known of it.
 
     Attributes:
-        manifest: The published packages.
-        private: Packages of the manifest that are not published.
-        verify: The settings of `[tool.relnox.verify]`.
-        problems: Problems that block the verification.
         unlisted: Packages whose files are not all listed and were probably never uploaded; see `_find_unlisted`.
         others: Steps that copy the wheels from `--find-links`, which are used to install requirements.
-        hooks: The project's hooks.
         production: Whether the files come from a production index.
     """
 

@@ -44,17 +44,14 @@ class Options(ReleaseOptions):
 
 
 class Snapshot(NamedTuple):
-    """The state that `collect` plans from.
+    """The output of the jobs, without packages that are not selected, and the state of the project.
 
     Attributes:
-        jobs: The output of the jobs; packages that are not selected are left out.
         packages: The packages to collect, in release order.
         workspace_packages: The names of all packages of the project.
         needs: Maps each package to the other packages that it needs, according to its source files and wheels.
         head: The present commit of the checkout; None outside git.
-        wheels: The settings for packages with platform wheels.
         old_archives: The names of archives that are already in the output folder.
-        versions: What the tag, the inputs and the files say about the versions of the packages.
         findings: The errors found in the archives, each with the folder of its job.
     """
 

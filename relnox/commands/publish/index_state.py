@@ -20,11 +20,9 @@ _FROZEN = ("archived", "quarantined")
 
 
 class IndexState(NamedTuple):
-    """The files of a release that an index has.
+    """A release, and its files that an index has.
 
     Attributes:
-        name: The name of the index.
-        manifest: The manifest of the release.
         hashes: Maps each package to its files of the manifest that the index lists: their names and SHA-256.
         public: The names of files that the index lists with the same hash as the manifest.
         missing: The files of the manifest that the index does not list.

@@ -22,12 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class InstallCommands(NamedTuple):
-    """Templates of commands, with `{}` for the requirement and `{name}` for the name of its project.
-
-    Attributes:
-        install: The command that installs a missing requirement.
-        upgrade: The command that upgrades or reinstalls a requirement.
-    """
+    """The commands that install and that upgrade, with `{}` for the requirement and `{name}` for its project."""
 
     install: str
     upgrade: str

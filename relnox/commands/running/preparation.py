@@ -33,7 +33,6 @@ class Preparation(Record):
     """A task that is planned but not run yet.
 
     Attributes:
-        plan: The plan.
         project: The project; open until the end of the run.
         pending: The edits of a bump to record before the first step, or None.
         waits: The waits during planning; those during the run are added to it.

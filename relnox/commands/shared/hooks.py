@@ -24,13 +24,7 @@ if TYPE_CHECKING:
 
 
 class SelectedHook(NamedTuple):
-    """A hook and the packages that it applies to.
-
-    Attributes:
-        number: The position of the hook among the hooks of its event, starting at 1.
-        hook: The hook.
-        packages: The names of the packages, or None for all packages.
-    """
+    """A hook, its position among those of its event (from 1), and its packages: their names, or None for all."""
 
     number: int
     hook: Hook
@@ -38,14 +32,10 @@ class SelectedHook(NamedTuple):
 
 
 class Hooks(Record):
-    """The hooks that a task may run.
+    """The hooks that a task may run, and what they are told about packages.
 
-    Attributes:
-        by_event: The hooks of each event.
-        rehearsal: Whether the task is part of a rehearsal.
-        running: The events whose hooks started this relnox process, directly or indirectly.
-        folders: The folder of each package.
-        tag_formats: The tag format of each package.
+    `running` are the events whose hooks started this relnox process, directly or indirectly. Folders and tag
+    formats are by package.
     """
 
     by_event: Mapping[HookEvent, tuple[SelectedHook, ...]] = MappingProxyType({})

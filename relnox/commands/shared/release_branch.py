@@ -18,13 +18,9 @@ FETCH_TIMEOUT = 300.0
 
 
 class ReleaseBranch(Record):
-    """The release branch, compared with HEAD.
+    """The release branch of the remote, compared with HEAD.
 
-    Attributes:
-        name: The name of the branch, or None if it is unknown.
-        exists: Whether the remote has it.
-        has_head: Whether the remote's branch contains HEAD.
-        is_behind_head: Whether HEAD contains the remote's branch.
+    `has_head` says whether it contains HEAD, and `is_behind_head` whether HEAD contains it. An unknown name is None.
     """
 
     name: str | None

@@ -40,10 +40,8 @@ class ReleaseOptions(CommonOptions):
 class VersionComparison(NamedTuple):
     """What tag, inputs and files say about the versions of a release.
 
-    Attributes:
-        tag: The tag to release, or None if the run was not started for a tag.
-        problems: The contradictions between tag, inputs and files.
-        notes: Where each version comes from; empty outside CI if there is neither a tag nor an input.
+    There is no tag if the run was not started for one. The notes on where each version comes from are empty
+    outside CI if there is neither a tag nor an input.
     """
 
     tag: ReleaseTag | None = None
