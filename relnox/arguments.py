@@ -83,16 +83,16 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
     declaration = import_task_module(task).Options
     positional: dict[str, Value] = {}
     bare = [group[0] for group in _groups(task, words) if not _is_flag(group[0])]
-    if declaration.positional and len(bare) == 1:
+    if declaration.positional and bare:
+        options = _positional_options(declaration)
+        if len(bare) > 1:
+            raise Blocked(
+                "option-invalid",
+                f"{program} takes one argument ({_positional_usage(options)}), not {len(bare)}: {', '.join(bare)}",
+                fix=f"{program} {bare[0]}",
+            )
         words = [word for group in _groups(task, words) if group != bare for word in group]
-        positional = _positional_value(_positional_options(declaration), bare[0], program)
-    elif declaration.positional and len(bare) > 1:
-        usage = _positional_usage(_positional_options(declaration))
-        raise Blocked(
-            "option-invalid",
-            f"{program} takes one argument ({usage}), not {len(bare)}: {', '.join(bare)}",
-            fix=f"{program} {bare[0]}",
-        )
+        positional = _positional_value(options, bare[0], program)
     values = vars(parser_of(task, program).parse_args(list(words)))
     if twice := positional.keys() & values.keys():
         flag = f"--{twice.pop()}"

@@ -47,11 +47,9 @@ def _setting_rows(settings: Settings, table: str) -> Iterator[tuple[str, str, st
 
 def _format_value(value: Any) -> str:
     """Format a value as JSON, or as a dash if it is None or empty."""
-    return (
-        "-"
-        if value in (None, (), "") or value == {}
-        else json.dumps(value, default=_to_json_value, ensure_ascii=False)
-    )
+    if value in (None, (), "") or value == {}:
+        return "-"
+    return json.dumps(value, default=_to_json_value, ensure_ascii=False)
 
 
 def _to_json_value(value: Settings | Mapping[str, Any] | ReleaseLine) -> dict[str, Any] | str:

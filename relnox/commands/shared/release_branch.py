@@ -20,7 +20,7 @@ FETCH_TIMEOUT = 300.0
 class ReleaseBranch(Record):
     """The release branch of the remote, compared with HEAD.
 
-    `has_head` says whether it contains HEAD, and `is_behind_head` whether HEAD contains it. An unknown name is None.
+    `has_head` says whether it contains HEAD, and `is_behind_head` whether HEAD contains it. `name` may be None.
     """
 
     name: str | None

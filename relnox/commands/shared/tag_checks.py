@@ -64,23 +64,22 @@ def newer_tags(project: Project) -> NewerTags:
         for package in project.workspace.packages
         if (version := _current_version(package, project)) is not None
     }
-    all_latest = _latest(project, project.tags)
-    if not any(name in present and version > present[name] for name, (_, version) in all_latest.items()):
+
+    def find_newer(tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
+        latest = _latest(project, tags).items()
+        return {name: tagged for name, tagged in latest if name in present and tagged[1] > present[name]}
+
+    newer = find_newer(project.tags)
+    if not newer:
         return NewerTags({}, {})
     merged = project.git.merged_tags()
     tags, formats = project.tags, project.tag_formats
     reachable: dict[str, tuple[str, Version]] = {}
-    for name, (tag, version) in _latest(project, merged).items():
-        if name in present and version > present[name]:
-            own = tags.get(formats[name].render(present[name]))
-            if own is None or not project.git.is_ancestor(tags[tag], own):
-                reachable[name] = (tag, version)
-    unmerged = {
-        name: (tag, version)
-        for name, (tag, version) in all_latest.items()
-        if name in present and version > present[name] and tag not in merged
-    }
-    return NewerTags(reachable, unmerged)
+    for name, (tag, version) in find_newer(merged).items():
+        own = tags.get(formats[name].render(present[name]))
+        if own is None or not project.git.is_ancestor(tags[tag], own):
+            reachable[name] = (tag, version)
+    return NewerTags(reachable, {name: tagged for name, tagged in newer.items() if tagged[0] not in merged})
 
 
 def _current_version(package: Package, project: Project) -> Version | None:
