@@ -162,7 +162,6 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
         The outcome. If an error ended the task before its first step, it is the problem of the outcome's plan.
     """
     from relnox import arguments, reporters
-    from relnox.commands.running import perform
 
     if not isinstance(session, nox.Session):
         raise importing.startup_error(
@@ -178,10 +177,7 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
         session.error(f"{task}: exit code {error.exit_code.value}, see above")
     if _installs_only(session):
         return _outcome_of_install_only(session, definition)
-    _silence_loggers()
-    outcome = perform.run_task(definition.name, values, _front_end())
-    _end_session(session, definition, outcome.exit_code, check=check)
-    return outcome
+    return _run_task(session, definition, values, {}, check=check)
 
 
 if not TYPE_CHECKING:
@@ -296,26 +292,23 @@ def _run_session(
     if _installs_only(session):
         _outcome_of_install_only(session, task)
         return
+    _run_task(session, task, {**_parse_posargs(session, task), **fixed_options}, defaults, check=True)
+
+
+def _run_task(
+    session: nox.Session, task: Task, options: Mapping[str, Value], defaults: Mapping[str, Value], *, check: bool
+) -> Outcome:
+    """Run a task; interrupt the session if it was interrupted, and fail the session if `check` and it failed."""
     from relnox.commands.running import perform
 
-    _silence_loggers()
-    values = {**_parse_posargs(session, task), **fixed_options}
-    outcome = perform.run_task(task.name, values, _front_end(), defaults=defaults)
-    _end_session(session, task, outcome.exit_code, check=True)
-
-
-def _end_session(session: nox.Session, task: Task, exit_code: ExitCode, *, check: bool) -> None:
-    """Interrupt the session if the task was interrupted, or fail it if `check` is true and the task failed."""
-    if exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
-        raise KeyboardInterrupt
-    if check and exit_code is not ExitCode.DONE:
-        session.error(f"{task.name}: exit code {exit_code.value}, see above")
-
-
-def _silence_loggers() -> None:
-    """Silence the loggers of libraries, whose messages nox would show unescaped."""
-    for name in ("build", "keyring", "urllib3"):
+    for name in ("build", "keyring", "urllib3"):  # nox would show the messages of these libraries unescaped
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    outcome = perform.run_task(task.name, options, _front_end(), defaults=defaults)
+    if outcome.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        raise KeyboardInterrupt
+    if check and outcome.exit_code is not ExitCode.DONE:
+        session.error(f"{task.name}: exit code {outcome.exit_code.value}, see above")
+    return outcome
 
 
 def _outcome_of_install_only(session: nox.Session, task: Task) -> Outcome:

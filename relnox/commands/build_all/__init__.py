@@ -118,9 +118,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         return package_steps.plan_wheels_of_job(snapshot, options.wheels, options)
     names = {package.name for package in snapshot.packages}
     preparation: list[Step] = []
-    files = tuple(name for name in snapshot.existing_files if name in snapshot.removable_files)
-    if options.clean and files:
-        preparation.append(steps.CleanFolder(folder=options.output, files=files))
+    if options.clean and snapshot.removable_files:
+        preparation.append(steps.CleanFolder(folder=options.output, files=snapshot.removable_files))
     if options.clear_cache:
         preparation.append(steps.ClearCache())
     export = steps.Export(commit=snapshot.commit) if snapshot.commit is not None else None

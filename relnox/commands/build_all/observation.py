@@ -62,7 +62,7 @@ class Snapshot(NamedTuple):
     epoch: int | None
     config: Config
     existing_files: tuple[str, ...]
-    removable_files: frozenset[str]
+    removable_files: tuple[str, ...]
     tags: Mapping[str, CommitTags]
     settings: Mapping[str, BuildSettings]
     warnings: tuple[str, ...]
@@ -106,7 +106,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         epoch=git.head_time() if git is not None else None,
         config=project.config,
         existing_files=existing_files,
-        removable_files=frozenset(_removable_files(output, existing_files, project.workspace.by_name)),
+        removable_files=tuple(_removable_files(output, existing_files, project.workspace.by_name)),
         tags=dict(_commit_tags(packages, formats, tags_here)) if commit is not None else {},
         settings=settings,
         warnings=project.workspace.warnings,
