@@ -104,9 +104,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         project.indexes.target(options.index)
     verify = verify_settings(project)
     selected = frozenset(package.name for package in project.select(options.package)) if options.package else None
-    manifest, private = manifests.public_part(
-        manifests.read_release(project.root, options.dist, selected or ()), project
-    )
+    release = manifests.read_release(project.root, options.dist, selected or ())
+    manifest, private = manifests.public_part(release, project)
     if selected is not None:
         manifest = manifest.restricted_to(core.graph.closure(selected, dict(manifest.needs)))  # and what they need
     problems = (*_private_requirements(manifest, private), *_missing_pythons(manifest, verify, options.python))
@@ -124,22 +123,17 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     manifest = snapshot.manifest
     default = {name: _SHORT_WAIT if name in snapshot.unlisted else _LONG_WAIT for name in manifest.packages}
     deadline = default if options.wait is None else dict.fromkeys(manifest.packages, options.wait)
-    from_index = options.from_ != "dist"
+    from_index = options.from_ == "index"
     listings = tuple(await_listings(manifest, options.index, deadline)) if from_index else ()
-    release = (
-        downloads(listings)
-        if from_index
-        else (
-            steps.CopyFiles(folder=options.dist, package=package, files=manifest.files_of(package))
-            for package in manifest.packages
-        )
-    )
-    files = (*release, *snapshot.others)
-    checks = (
-        *listings,
-        *files,
-        *install_checks(manifest, snapshot.verify, options.python, options.installer, files),
-    )
+    files: list[steps.Download | steps.CopyFiles] = [
+        steps.CopyFiles(folder=options.dist, package=package, files=manifest.files_of(package))
+        for package in manifest.packages
+    ]
+    if from_index:
+        files = [*downloads(listings)]
+    files += snapshot.others
+    installations = install_checks(manifest, snapshot.verify, options.python, options.installer, files)
+    checks = (*listings, *files, *installations)
     after_verify = hooks.plan_after_verify_hooks(
         snapshot.hooks,
         "verify-install",
