@@ -33,7 +33,7 @@ BLOCKED = (
         "--package cannot select single packages (the 5 packages are bumped in lockstep)",
     ),
     ("bump", "--part minor --tag", "--tag needs --commit [option-missing]"),
-    ("bump", "--part minor --pull-request --commit", "cannot be combined with --commit [options-conflict]"),
+    ("bump", "--part minor --pull-request --commit", "--pull-request cannot be combined with --commit (it leaves"),
     (
         "auto-tag",
         "--no-push --dispatch release.yml",
