@@ -104,7 +104,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         Blocked: `--test` is given, but no tests are configured, or the job of `--wheels` does not exist.
     """
     from relnox.commands.build_all import package_steps, preflight
-    from relnox.commands.shared import hooks
 
     if options.test and not snapshot.config.test.command:
         raise Blocked(
@@ -125,7 +124,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     export = steps.Export(commit=snapshot.commit) if snapshot.commit is not None else None
     if export is not None:
         preparation.append(export)
-    participants = hooks.hook_packages(snapshot.packages, snapshot.hooks)
+    versions = {package.name: package.version for package in snapshot.packages}
+    participants = snapshot.hooks.describe_packages(versions)
     generators = snapshot.hooks.hook_steps("before-build", "build-all", participants, needs=after(export))
     preparation += generators
     preparation += package_steps.environment_steps(snapshot, options)

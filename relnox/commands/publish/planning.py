@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from relnox import core, steps
 from relnox.commands.publish import attesting, preflight
-from relnox.commands.shared import hooks
 from relnox.commands.shared.verification import await_listings
 from relnox.core.planning.step import after
 from relnox.core.records import replace
@@ -45,7 +44,9 @@ def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -
     )
     hook_fields: dict[str, Any] = {
         "of": task,
-        "packages": hooks.hook_packages_of_manifest(index.manifest, snapshot.hooks),
+        "packages": snapshot.hooks.describe_packages(
+            {name: index.manifest.version(name) for name in index.manifest.packages}
+        ),
         "rehearsal": not snapshot.production,
         "index": index.name,
         "folder": options.dist,

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.commands.shared.project import Project
-    from relnox.core.packages import Package
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.hook_settings import Hook, HookEvent
     from relnox.core.tagging.tags import TagFormat
@@ -87,6 +86,17 @@ class Hooks(Record):
             )
         return tuple(planned)
 
+    def describe_packages(self, versions: Mapping[str, Version | None]) -> tuple[HookPackage, ...]:
+        """Return packages as hooks receive them, with the tag of the version that each is built or released in."""
+        from relnox.steps.hooks import HookPackage
+
+        packages = []
+        for name, version in versions.items():
+            tag_format = self.tag_formats.get(name)
+            tag = tag_format.render(version) if tag_format is not None and version is not None else None
+            packages.append(HookPackage(name=name, folder=self.folders.get(name, "."), version=version, tag=tag))
+        return tuple(packages)
+
     def check_not_recursive(self, events: Iterable[HookEvent], of: str, *, rehearsal: bool) -> None:
         """Raise `Blocked` if a hook of one of the events has started relnox; `hook_steps` has the arguments."""
         for event in events:
@@ -134,27 +144,5 @@ def _resolve_packages(hooks: Iterable[Hook], project: Project) -> Iterator[Selec
 
 def plan_after_verify_hooks(hooks: Hooks, of: str, manifest: Manifest, **values: Any) -> tuple[steps.RunHook, ...]:
     """Return the steps that run the `after-verify` hooks; see `Hooks.hook_steps` for `values`."""
-    files = manifest.distributions
-    return hooks.hook_steps("after-verify", of, hook_packages_of_manifest(manifest, hooks), files=files, **values)
-
-
-def hook_packages(packages: Iterable[Package], hooks: Hooks) -> tuple[HookPackage, ...]:
-    """Return the packages as hooks receive them, with the versions in their files."""
-    return tuple(_hook_package(package.name, package.folder, package.version, hooks) for package in packages)
-
-
-def hook_packages_of_manifest(manifest: Manifest, hooks: Hooks) -> tuple[HookPackage, ...]:
-    """Return the packages of a manifest as hooks receive them, with the versions in the manifest."""
-    return tuple(
-        _hook_package(name, hooks.folders.get(name, "."), manifest.version(name), hooks)
-        for name in manifest.packages
-    )
-
-
-def _hook_package(name: str, folder: str, version: Version | None, hooks: Hooks) -> HookPackage:
-    """Return a package as hooks receive it, with the tag of its version if it has a version."""
-    tag_format = hooks.tag_formats.get(name)
-    tag = tag_format.render(version) if tag_format is not None and version is not None else None
-    from relnox.steps.hooks import HookPackage
-
-    return HookPackage(name=name, folder=folder, version=version, tag=tag)
+    packages = hooks.describe_packages({name: manifest.version(name) for name in manifest.packages})
+    return hooks.hook_steps("after-verify", of, packages, files=manifest.distributions, **values)
