@@ -115,7 +115,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         return package_steps.plan_matrix(snapshot, options.matrix)
     if options.wheels is not None:
         return package_steps.plan_wheels_of_job(snapshot, options.wheels, options)
-    names = {package.name for package in snapshot.packages}
     preparation: list[Step] = []
     if options.clean and snapshot.removable_files:
         preparation.append(steps.CleanFolder(folder=options.output, files=snapshot.removable_files))
@@ -142,9 +141,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     hooks_after = snapshot.hooks.hook_steps(
         "after-build", "build-all", participants, folder=options.output, needs=successful
     )
-    order = tuple(
-        (package.name, tuple(sorted(snapshot.needs[package.name] & names))) for package in snapshot.packages
-    )
+    order = tuple((name, tuple(sorted(snapshot.needs[name] & versions.keys()))) for name in versions)
     state = snapshot.state
     manifest = steps.WriteManifest(
         output=options.output,
