@@ -46,10 +46,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to upload the files that the index lacks, in dependency order, and to verify them there."""
     publishing = planning.publishing_plan("publish", snapshot, options)
     consent = None
-    index = snapshot.state
-    if index.missing and snapshot.production and not options.yes and publishing.skipped is None:
-        releases = ", ".join(f"{name} {index.manifest.version(name)}" for name in index.manifest.packages)
-        consent = f"Publish {releases} to {index.name} ({snapshot.host})? Files cannot be replaced later."
+    state = snapshot.state
+    if state.missing and snapshot.production and not options.yes and publishing.skipped is None:
+        releases = ", ".join(f"{name} {state.manifest.version(name)}" for name in state.manifest.packages)
+        consent = f"Publish {releases} to {state.name} ({snapshot.host})? Files cannot be replaced later."
     development = preflight.development_problems(snapshot, allowed=options.allow_dev)
     return replace(publishing, problems=(*publishing.problems, *development), consent=consent)
 

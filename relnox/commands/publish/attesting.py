@@ -88,50 +88,51 @@ class AttestationPlan(NamedTuple):
 NO_ATTESTATIONS = AttestationPlan()
 
 
-def plan_attestations(options: PublishingOptions, index: IndexState, project: Project) -> AttestationPlan:
+def plan_attestations(options: PublishingOptions, state: IndexState, project: Project) -> AttestationPlan:
     """Decide how this run handles attestations for an index.
 
     Raises:
         Blocked: The job has an identity that indexes reject.
         TransientError: The CI provider does not respond.
     """
-    choice, missing = options.attestations, index.missing
+    choice, missing = options.attestations, state.missing
     if choice == "off" or (choice == "auto" and not missing):
         return AttestationPlan(reason="--attestations off" if missing else "")
-    if (obstacle := _find_obstacle(choice, index, project)) is not None:
+    if (obstacle := _find_obstacle(choice, state, project)) is not None:
         return _without_attestations(choice, obstacle)
-    signer = _find_signer(index, project, project.root / options.dist) if missing else None
+    signer = _find_signer(state, project, project.root / options.dist) if missing else None
     if isinstance(signer, core.plan.Problem):
         return _without_attestations(choice, signer)
     policy: AttestationPolicy = "best-effort" if choice == "best-effort" else "required"
     reason = "relnox[attest] is installed, and the job has an identity" if choice == "auto" else ""
     without = tuple(
         name
-        for package, names in index.hashes.items()
+        for package, names in state.hashes.items()
         for name in names
-        if (file := project.indexes.cached_listing(index.name, package).get(name)) is not None
+        if (file := project.indexes.cached_listing(state.name, package).get(name)) is not None
         and file.provenance is None
     )
     problems: tuple[Problem, ...] = ()
     if without and policy == "required":
-        problems = (core.plan.Problem.from_error(attest.missing_provenance_error(index.name, without)),)
+        problems = (core.plan.Problem.from_error(attest.missing_provenance_error(state.name, without)),)
     return AttestationPlan(policy, reason, signer, problems, without, missing)
 
 
-def _find_obstacle(choice: str, index: IndexState, project: Project) -> Problem | None:
+def _find_obstacle(choice: str, state: IndexState, project: Project) -> Problem | None:
     """Return a problem if the credentials or a missing extra of relnox prevent attestations, otherwise None."""
     from relnox.indexes import attestations, targets
 
-    if index.missing and not (credentials := project.indexes.credentials(index.name)).uses_oidc:
+    index = state.name
+    if state.missing and not (credentials := project.indexes.credentials(index)).uses_oidc:
         if choice == "auto":
             message = "uploads do not use Trusted Publishing"
             return core.plan.Problem(code="attestations-need-trusted-publishing", message=message, fix="")
-        if index.name in (targets.PRODUCTION, targets.TEST):
+        if index in (targets.PRODUCTION, targets.TEST):
             return core.plan.Problem(
                 code="attestations-need-trusted-publishing",
-                message=f"{index.name} accepts attestations only with Trusted Publishing, not with "
+                message=f"{index} accepts attestations only with Trusted Publishing, not with "
                 f"{credentials.origin}",
-                fix=f"set up Trusted Publishing for the project on {index.name}, and remove the token",
+                fix=f"set up Trusted Publishing for the project on {index}, and remove the token",
             )
     if not attestations.is_installed():
         return core.plan.Problem(
@@ -142,11 +143,11 @@ def _find_obstacle(choice: str, index: IndexState, project: Project) -> Problem 
     return None
 
 
-def _find_signer(index: IndexState, project: Project, folder: Path) -> Publisher | Problem | None:
+def _find_signer(state: IndexState, project: Project, folder: Path) -> Publisher | Problem | None:
     """Return who signs the files, or the problem that prevents it; None if all files are already signed."""
-    identity = project.indexes.identity(index.name)
+    identity = project.indexes.identity(state.name)
     if isinstance(identity, str):
-        if all(attest.has_valid_attestation(folder, file, None) for file in index.missing):
+        if all(attest.has_valid_attestation(folder, file, None) for file in state.missing):
             return None
         return core.plan.Problem(
             code="identity-missing",

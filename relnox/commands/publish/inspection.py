@@ -128,7 +128,7 @@ def read_snapshot(
 
 
 def _inspect(  # noqa: PLR0913 - what a snapshot is made from
-    index: IndexState,
+    state: IndexState,
     private: tuple[str, ...],
     options: PublishingOptions,
     project: Project,
@@ -140,49 +140,49 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
     from relnox.indexes.targets import EMBEDDED, TEST
     from relnox.system import network
 
-    name, manifest, missing = index.name, index.manifest, index.missing
-    is_embedded, production = name == EMBEDDED, project.indexes.is_production(name)
+    index, manifest, missing = state.name, state.manifest, state.missing
+    is_embedded, production = index == EMBEDDED, project.indexes.is_production(index)
     folder = project.root / options.dist
     checked_files = manifest.distributions if pypi_rules else missing
     local_hashes = _local_hashes(folder, manifest)
     built = {file.filename: file.sha256 for file in manifest.distributions}
     unchanged = {name: folder / name for name, sha256 in local_hashes.items() if sha256 == built[name]}
-    public = production or pypi_rules or name == TEST
+    public = production or pypi_rules or index == TEST
     violations = tuple(_find_archive_errors(checked_files, manifest, unchanged, project.config, public=public))
     unavailable: Sequence[Problem] = ()
     requirement_warnings: Sequence[str] = ()
     if options.check_requirements and missing and not is_embedded:  # the embedded index must need no network
         unavailable, requirement_warnings = requirement_checks.check_requirements(
-            index, project, folder, invalid_files={violation.file for violation in violations}
+            state, project, folder, invalid_files={violation.file for violation in violations}
         )
-    credentials = _find_credentials(index, project) if missing else CredentialSearch()
+    credentials = _find_credentials(state, project) if missing else CredentialSearch()
     can_upload = isinstance(credentials.origin, str) and credentials.skip_reason is None
     versions = release_versions.read_versions(options, project, manifest.packages, manifest)
     mismatches = consistency.check_manifest(manifest, options.dist, project, versions.tag, production=production)
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
     return Snapshot(
         now=network.deadlines.CLOCK.today(),
-        state=index,
+        state=state,
         private=private,
         local_hashes=local_hashes,
-        host="" if is_embedded else project.indexes.target(name).host,
+        host="" if is_embedded else project.indexes.target(index).host,
         production=production,
-        allows_dev=project.config.targets.get("dev") == name,
+        allows_dev=project.config.targets.get("dev") == index,
         credentials=credentials,
         violations=violations,
-        first_uploads=dict(index_state.first_uploads(index, project)) if production else {},
-        frozen_projects=dict(index_state.frozen_projects(index, project)),
-        unowned_projects={} if is_embedded else dict(index_state.unowned_projects(index, project)),
+        first_uploads=dict(index_state.first_uploads(state, project)) if production else {},
+        frozen_projects=dict(index_state.frozen_projects(state, project)),
+        unowned_projects={} if is_embedded else dict(index_state.unowned_projects(state, project)),
         warnings=(
             *versions.notes,
-            *project.indexes.warnings(name),
-            *index_state.listing_warnings(index, project),
+            *project.indexes.warnings(index),
+            *index_state.listing_warnings(state, project),
             *core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config),
             *requirement_warnings,
             *credentials.warnings,
         ),
         attestations=(
-            attesting.plan_attestations(options, index, project) if can_upload else attesting.NO_ATTESTATIONS
+            attesting.plan_attestations(options, state, project) if can_upload else attesting.NO_ATTESTATIONS
         ),
         mismatches=(*versions.problems, *mismatches),
         unavailable=unavailable,
@@ -219,16 +219,16 @@ def _local_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
     return {path.name: hash_file(path).sha256 for path in paths if is_file_inside(folder, path)}
 
 
-def _find_credentials(index: IndexState, project: Project) -> CredentialSearch:
+def _find_credentials(state: IndexState, project: Project) -> CredentialSearch:
     """Find the credentials for an index; without any, return the problem or the reason to publish nothing."""
     from relnox.indexes.credentials import CredentialsNotFound
 
     try:
-        credentials = project.indexes.credentials(index.name)
+        credentials = project.indexes.credentials(state.name)
         return CredentialSearch(credentials.origin, credentials.uses_oidc)
     except Blocked as error:
         may_skip = isinstance(error, CredentialsNotFound) and project.config.on_missing_credentials == "skip"
-        if may_skip and not any(index.hashes.values()):
+        if may_skip and not any(state.hashes.values()):
             first, *reasons = error.message.splitlines()
             return CredentialSearch(
                 skip_reason=f"nothing is published ({first.rstrip(':')})",

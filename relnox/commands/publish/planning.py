@@ -30,12 +30,12 @@ def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -
     An `after-publish` hook runs once for a release. It is recorded as due before the first upload, so that a rerun
     runs it if this run is killed.
     """
-    index, missing = snapshot.state, snapshot.state.missing
+    state, missing = snapshot.state, snapshot.state.missing
     packages = dict.fromkeys(file.package for file in missing) if snapshot.credentials.uses_oidc else ()
     uploads = tuple(
         upload_steps(
-            index.manifest,
-            index.name,
+            state.manifest,
+            state.name,
             options.dist,
             compare_limit=options.compare_limit << 20,
             tokens_for=tuple(packages),
@@ -45,14 +45,14 @@ def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -
     hook_fields: dict[str, Any] = {
         "of": task,
         "packages": snapshot.hooks.describe_packages(
-            {name: index.manifest.version(name) for name in index.manifest.packages}
+            {name: state.manifest.version(name) for name in state.manifest.packages}
         ),
         "rehearsal": not snapshot.production,
-        "index": index.name,
+        "index": state.name,
         "folder": options.dist,
-        "files": index.manifest.distributions,
+        "files": state.manifest.distributions,
     }
-    skip = None if missing else f"all files are already on {index.name}"
+    skip = None if missing else f"all files are already on {state.name}"
     hooks_before = snapshot.hooks.hook_steps("before-publish", skip=skip, **hook_fields)
     hooks_after = snapshot.hooks.hook_steps("after-publish", needs=after(*uploads), **hook_fields)
     due = [steps.RecordDueHook(hook=hook, needs=after(*hooks_before)) for hook in hooks_after if missing]
@@ -70,7 +70,7 @@ def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -
         continue_on_error=True,
         skipped=snapshot.credentials.skip_reason,
         public=preflight.public_files(snapshot, options),
-        resumes=bool(index.public),
+        resumes=bool(state.public),
     )
 
 

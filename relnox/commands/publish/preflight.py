@@ -141,14 +141,14 @@ def _check_upload_window(snapshot: Snapshot) -> Iterator[Problem]:
     """Yield a problem for each release too old to accept more files, as on PyPI since July 2026."""
     from relnox.indexes import upload_fixes
 
-    index = snapshot.state
-    missing = {file.package: file for file in index.missing if file.package in snapshot.first_uploads}
+    state, index = snapshot.state, snapshot.state.name
+    missing = {file.package: file for file in state.missing if file.package in snapshot.first_uploads}
     for package, file in missing.items():
         ends = snapshot.first_uploads[package] + upload_fixes.UPLOAD_WINDOW
         if ends < snapshot.now:
             yield core.plan.Problem(
                 code="release-too-old",
-                message=f"{package} {file.version} is too old for more files on {index.name} "
+                message=f"{package} {file.version} is too old for more files on {index} "
                 f"since {ends:%Y-%m-%d} (its first file is more than {upload_fixes.UPLOAD_WINDOW.days} days old)",
                 fix=upload_fixes.post_release_hint(file),
                 exit_code=ExitCode.CONFLICT,
