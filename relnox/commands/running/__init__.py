@@ -1,6 +1,6 @@
 """Running a task, from its options to the exit code.
 
-`perform` does it: `preparation` observes and plans, and `execution` has the steps executed. `blockers` are the
-problems and the confirmation before the first step, `reports` the files that a run writes, `origins` what
-`--explain` shows, and `install_commands` the commands in fixes that install something.
+`perform` does it: `preparation` observes and plans, and `execution` asks for confirmation and has the steps
+executed. `reports` are the files that a run writes, `origins` is what `--explain` shows, and `install_commands`
+has the commands in fixes that install something.
 """

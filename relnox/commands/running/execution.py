@@ -1,13 +1,13 @@
-"""Running a plan that was prepared, and the stages of a chain."""
+"""Running a prepared plan: its problems, its confirmation, its steps, and the tasks that are stages of it."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from relnox import commands, core
-from relnox.commands.running import blockers
 from relnox.commands.running.preparation import (
     plan_task,
     protect_credentials,
@@ -15,7 +15,8 @@ from relnox.commands.running.preparation import (
     wait_callback,
 )
 from relnox.core.records import replace
-from relnox.errors import ExitCode
+from relnox.errors import Blocked, ExitCode
+from relnox.reporters.streams import STDERR
 from relnox.system import waits
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ def run_prepared(  # noqa: PLR0913 - a run
         if plan.problems:
             if not plan.steps:  # the tables are all that the task has to show
                 reporter.tables(plan.tables)
-            raise blockers.combine_problems(plan)
+            raise _combine_problems(plan)
         if not preparation.is_approved:
-            blockers.confirm(plan, interactive=interactive)
+            _confirm(plan, interactive=interactive)
         if plan.steps:
             outcome = _execute(
                 preparation,
@@ -78,8 +79,66 @@ def run_prepared(  # noqa: PLR0913 - a run
 
 def unexecuted_outcome(plan: Plan) -> Outcome:
     """Return the outcome of a plan whose steps were not executed; its problems determine the exit code."""
-    exit_code = blockers.combine_problems(plan).exit_code if plan.problems else ExitCode.DONE
+    exit_code = _combine_problems(plan).exit_code if plan.problems else ExitCode.DONE
     return core.events.Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0, tables=plan.tables)
+
+
+def _combine_problems(plan: Plan) -> Blocked:
+    """Return one error that combines the problems of a plan and lists the files that are already public."""
+    from relnox.reporters.text import further_lines, with_code
+
+    if len(plan.problems) == 1:
+        problem = plan.problems[0]
+        error = Blocked(problem.code, problem.message, fix=problem.fix)
+    else:
+        lines = [
+            line
+            for problem in plan.problems
+            for line in (
+                *further_lines(f"- {with_code(problem.message, problem.code)}", "  "),
+                *further_lines(f"fix: {problem.fix}", "    "),
+            )
+        ]
+        heading = f"{plan.task} is blocked by {len(plan.problems)} problems"
+        error = Blocked("several-problems", "\n".join([heading, *lines]))
+    error.exit_code = ExitCode.worst([problem.exit_code for problem in plan.problems])
+    return with_public_files(error, plan)
+
+
+def _confirm(plan: Plan, *, interactive: bool = True) -> None:
+    """Ask for confirmation on the terminal, if the plan needs it.
+
+    Raises:
+        Blocked: The user declined, or stdin or stderr is not a terminal.
+    """
+    if plan.consent is None:
+        return
+    if not (interactive and _is_terminal(sys.stdin) and STDERR.isatty()):
+        message = f"confirmation needed, but stdin is not a terminal: {plan.consent}"
+        raise with_public_files(Blocked("confirmation-needed", message, fix="pass --yes to confirm"), plan)
+    STDERR.line(f"{plan.consent} [y/N] ", end="")
+    try:
+        answer = sys.stdin.readline().strip().lower()
+    except UnicodeDecodeError:
+        answer = ""
+    if answer not in ("y", "yes"):
+        raise with_public_files(Blocked("aborted", "aborted by user; nothing was uploaded"), plan)
+
+
+def with_public_files(error: Blocked, plan: Plan) -> Blocked:
+    """Return the error of a run that has uploaded nothing, with the files that an earlier run published added."""
+    uploads = [step.upload for step in plan.steps if step.upload is not None]
+    if uploads:
+        names = [file.filename for _, file in uploads]
+        core.publication.add_public_files(error, uploads[0][0], names, plan.public)
+    return error
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # the stream is closed
+        return False
 
 
 def _execute(  # noqa: PLR0913 - as above

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands import COMMAND_LINE
-from relnox.commands.running import blockers, reports
-from relnox.commands.running.execution import run_prepared, unexecuted_outcome
+from relnox.commands.running import reports
+from relnox.commands.running.execution import run_prepared, unexecuted_outcome, with_public_files
 from relnox.commands.running.preparation import plan_task, resolve_options
 from relnox.core.records import replace
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, Failed, RelnoxError, environment_error
@@ -123,7 +123,7 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
             try:
                 reports.write(options.plan, plan.to_json(), "plan")
             except Blocked as error:
-                raise blockers.with_public_files(error, plan) from error
+                raise with_public_files(error, plan) from error
         if options.dry_run:
             reporter.plan(plan)
             ended.append(unexecuted_outcome(plan))

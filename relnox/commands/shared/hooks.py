@@ -31,7 +31,7 @@ class SelectedHook(NamedTuple):
 
 
 class Hooks(Record):
-    """The hooks that a task may run, and what they are told about packages.
+    """The hooks that a task may run, and the facts about packages that they receive.
 
     `running` are the events whose hooks started this relnox process, directly or indirectly. Folders and tag
     formats are by package.
