@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.commands.publish.inspection import Snapshot as PublishingSnapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
-    from relnox.core.settings.task_settings import VerifyConfig
+    from relnox.core.settings.config_tables import VerifyConfig
 
 _VERIFY_TIMEOUT = 600
 """How long to wait until the index lists the files for installation, in seconds."""

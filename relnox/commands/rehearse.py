@@ -14,8 +14,7 @@ from relnox import core, steps
 from relnox.commands import bump
 from relnox.commands.shared.manifests import read_manifest
 from relnox.core.planning import fixes
-from relnox.core.settings.options import CommonOptions, option
-from relnox.core.settings.task_settings import PYTHON_VERSIONS
+from relnox.core.settings.options import PYTHON_VERSIONS, CommonOptions, option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from relnox.commands.shared import hooks, manifests
 from relnox.commands.shared.verification import await_listings, downloads, install_checks, verify_settings
 from relnox.core.planning.step import after
 from relnox.core.settings.kinds import Number
-from relnox.core.settings.options import CommonOptions, option
-from relnox.core.settings.task_settings import PYTHON_VERSIONS
+from relnox.core.settings.options import PYTHON_VERSIONS, CommonOptions, option
 from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem, Table
     from relnox.core.release.manifest import Manifest
-    from relnox.core.settings.task_settings import VerifyConfig
+    from relnox.core.settings.config_tables import VerifyConfig
 
 _LONG_WAIT = 600
 """How long to wait for an index to list uploaded files, in seconds."""

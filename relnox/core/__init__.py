@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from relnox.core.release import publishers as publishers
     from relnox.core.release import release_versions as release_versions
     from relnox.core.release import sharding as sharding
-    from relnox.core.release import wheel_targets as wheel_targets
     from relnox.core.release import wheels as wheels
     from relnox.core.settings import build_settings as build_settings
     from relnox.core.settings import config as config
@@ -73,7 +72,6 @@ if TYPE_CHECKING:
     from relnox.core.settings import rules as rules
     from relnox.core.settings import schema as schema
     from relnox.core.settings import setting_names as setting_names
-    from relnox.core.settings import task_settings as task_settings
     from relnox.core.tagging import known_tags as known_tags
     from relnox.core.tagging import tag_proposals as tag_proposals
     from relnox.core.tagging import tag_survey as tag_survey
@@ -82,9 +80,7 @@ if TYPE_CHECKING:
     from relnox.core.versions import dev_numbers as dev_numbers
     from relnox.core.versions import requested_bump as requested_bump
     from relnox.core.versions import semver_compat as semver_compat
-    from relnox.core.versions import version_counting as version_counting
     from relnox.core.versions import version_locations as version_locations
-    from relnox.core.versions import version_notes as version_notes
     from relnox.core.versions import version_step as version_step
     from relnox.core.versions import versioning as versioning
 else:
@@ -95,12 +91,12 @@ else:
         "notes": "changelog changelog_document changelog_versions fragments pull_request release_notes",
         "planning": "comparison events fixes plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "
-        "sharding wheel_targets wheels",
+        "sharding wheels",
         "settings": "build_settings config config_tables hook_settings json_schema kinds options path_patterns "
-        "patterns release_lines rules schema setting_names task_settings",
+        "patterns release_lines rules schema setting_names",
         "tagging": "known_tags tag_proposals tag_survey tags",
-        "versions": "derived_versions dev_numbers requested_bump semver_compat version_counting version_locations "
-        "version_notes version_step versioning",
+        "versions": "derived_versions dev_numbers requested_bump semver_compat version_locations version_step "
+        "versioning",
     }
     _MODULES = {module: folder for folder, modules in _FOLDERS.items() for module in modules.split()}
 

@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from relnox import building
 from relnox.core.planning.step import Step
-from relnox.core.settings.task_settings import InstallChecks
+from relnox.core.settings.config_tables import InstallChecks
 from relnox.core.text import listing
 from relnox.steps import install_problems
 from relnox.steps.action import Action

@@ -13,7 +13,7 @@ from relnox.core.planning.comparison import CREDENTIALS_NOTE, plan_differences
 from relnox.core.planning.plan import Inputs, Plan, Problem, Table
 from relnox.core.records import replace
 from relnox.core.release.manifest import Distribution
-from relnox.core.settings.task_settings import InstallChecks
+from relnox.core.settings.config_tables import InstallChecks
 
 WHEEL = Distribution(
     package="demo",

@@ -23,6 +23,9 @@ from relnox.core.settings.config_tables import (
     CommitsConfig,
     GroupConfig,
     IndexConfig,
+    InstallChecks,
+    PublishConfig,
+    TaskConfig,
     VersionFileConfig,
     WheelsConfig,
 )
@@ -30,7 +33,6 @@ from relnox.core.settings.hook_settings import Hook, HookEvent
 from relnox.core.settings.kinds import ListOf, TableOf
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.settings.schema import Table, fields_of
-from relnox.core.settings.task_settings import InstallChecks, PublishConfig, TaskConfig
 from relnox.core.versions.semver_compat import Scheme
 from relnox.errors import Blocked
 

@@ -11,8 +11,7 @@ from packaging.version import Version
 
 from relnox.core.versions.requested_bump import Bump, Level, Part, Phase
 from relnox.core.versions.semver_compat import Scheme
-from relnox.core.versions.version_notes import explain, normalization_note
-from relnox.core.versions.versioning import next_version, parse, shift_level
+from relnox.core.versions.versioning import explain, next_version, normalization_note, parse, shift_level
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from relnox.core.packages import Package, VersionSource
-from relnox.core.release import wheel_targets, wheels
+from relnox.core.release import wheels
 from relnox.core.settings.config_tables import WheelsConfig
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked
@@ -61,7 +61,7 @@ def test_every_identifier_is_one_that_cibuildwheel_4_knows() -> None:
     platforms = [f"{system}_{processor}" for system in ("manylinux", "musllinux") for processor in linux]
     platforms += ["macosx_x86_64", "macosx_arm64", "macosx_universal2", "win32", "win_amd64", "win_arm64"]
     pythons = ("cp39", "cp310", "cp311", "cp312", "cp313", "cp314", "cp314t")
-    processors = tuple({target.architecture for target in wheel_targets.TARGETS})
+    processors = tuple({target.architecture for target in wheels.TARGETS})
     wanted = settings(systems=WheelsConfig().systems, architectures=processors, free_threaded=True)
 
     found = identifiers(package(), wanted)
@@ -72,8 +72,8 @@ def test_every_identifier_is_one_that_cibuildwheel_4_knows() -> None:
 def test_settings_accept_all_targets() -> None:
     fields = {field.name: field for field in fields_of(WheelsConfig)}
 
-    assert fields["systems"].choices == tuple(dict.fromkeys(target.system for target in wheel_targets.TARGETS))
-    assert set(fields["architectures"].choices) == {target.architecture for target in wheel_targets.TARGETS}
+    assert fields["systems"].choices == tuple(dict.fromkeys(target.system for target in wheels.TARGETS))
+    assert set(fields["architectures"].choices) == {target.architecture for target in wheels.TARGETS}
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from relnox import core, steps
 from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.planning.step import after
-from relnox.core.settings.options import option
-from relnox.core.settings.task_settings import PYTHON_VERSIONS
+from relnox.core.settings.options import PYTHON_VERSIONS, option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

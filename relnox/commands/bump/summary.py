@@ -158,12 +158,12 @@ def _version_notes(bump: VersionBump, observation: Observation, options: Options
     if (
         source.is_in_file
         and not source.semver
-        and (note := core.version_notes.normalization_note(source.text, scheme=scheme))
+        and (note := core.versioning.normalization_note(source.text, scheme=scheme))
     ):
         yield note
     if options.part != "auto" and options.to is None and bump.before is not None:
         requested = requested_bump(options)
-        if note := core.version_notes.explain(bump.before, requested, bump.after, scheme=scheme):
+        if note := core.versioning.explain(bump.before, requested, bump.after, scheme=scheme):
             yield note
     if origin := observation.dev_numbers.origins.get(bump.package.name):
         yield f"dev number {observation.dev_numbers.by_package[bump.package.name]}: {origin}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from relnox.commands.shared.project import Project
     from relnox.core.release.manifest import Manifest
-    from relnox.core.settings.task_settings import VerifyConfig
+    from relnox.core.settings.config_tables import VerifyConfig
 
 
 def verify_settings(project: Project) -> VerifyConfig:

@@ -109,10 +109,7 @@ def tag_mismatch_problems(
 
 
 def find_tagged_elsewhere(
-    versions: Mapping[str, Version],
-    formats: Mapping[str, TagFormat],
-    tags: Mapping[str, str],
-    commit: str,
+    versions: Mapping[str, Version], formats: Mapping[str, TagFormat], tags: Mapping[str, str], commit: str
 ) -> dict[tuple[str, Version, str], list[str]]:
     """Return the packages whose version is tagged, but not at the commit to release.
 
@@ -134,11 +131,7 @@ def find_tagged_elsewhere(
 
 
 def outdated_manifest_problems(
-    manifest: Manifest,
-    where: str,
-    head: str | None,
-    packages: Sequence[Package],
-    files: Sequence[str] | None,
+    manifest: Manifest, where: str, head: str | None, packages: Sequence[Package], files: Sequence[str] | None
 ) -> Iterator[Problem]:
     """Yield a problem if a manifest has other versions or another commit than the checkout, and is thus outdated.
 

@@ -138,10 +138,7 @@ def add_public_files(error: RelnoxError, index: str, names: Sequence[str], publi
         return
     files = [
         PublishedFile(
-            index=index,
-            package="",
-            filename=name,
-            listing=FileCheck.MATCH if name in public else FileCheck.ABSENT,
+            index=index, package="", filename=name, listing=FileCheck.MATCH if name in public else FileCheck.ABSENT
         )
         for name in names
     ]

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.version import Version
 
 from relnox.core.names import normalized
 from relnox.core.records import Record, field_values
-from relnox.core.release.wheel_targets import TARGETS, WheelTarget  # noqa: TC001 - plans are read back by these types
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -30,8 +29,57 @@ PYTHON_SERIES = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 FREE_THREADED_PYTHONS = ("3.14",)
 """The CPython versions whose free-threaded build is supported (PEP 779); cibuildwheel 4 builds no `cp313t`."""
 
+System = Literal["manylinux", "musllinux", "macos", "windows"]
+
 _CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
 _SDIST, _PURE = "sdist", "py3-none-any"
+
+
+class WheelTarget(Record):
+    """An operating system and a processor that wheels are built for.
+
+    Attributes:
+        system: The name in `[tool.relnox.wheels] systems`.
+        architecture: The name in `[tool.relnox.wheels] architectures`.
+        platform: The value of cibuildwheel's `--platform`.
+        archs: The value of cibuildwheel's `--archs`.
+        tag: The part of a build identifier after the hyphen, such as `manylinux_x86_64`.
+        runner: The label of a GitHub runner that can build such wheels.
+        emulated: Whether the runner has another processor, so that it needs QEMU.
+    """
+
+    system: System
+    architecture: str
+    platform: str
+    archs: str
+    tag: str
+    runner: str
+    emulated: bool = False
+
+
+_LINUX: tuple[System, ...] = ("manylinux", "musllinux")
+
+TARGETS = (
+    *(
+        WheelTarget(system, architecture, "linux", archs, f"{system}_{archs}", runner, emulated)
+        for architecture, archs, runner, emulated in (
+            ("x86_64", "x86_64", "ubuntu-latest", False),
+            ("arm64", "aarch64", "ubuntu-24.04-arm", False),
+            ("x86", "i686", "ubuntu-latest", False),
+            ("armv7l", "armv7l", "ubuntu-latest", True),
+            ("ppc64le", "ppc64le", "ubuntu-latest", True),
+            ("s390x", "s390x", "ubuntu-latest", True),
+            ("riscv64", "riscv64", "ubuntu-latest", True),
+        )
+        for system in _LINUX
+    ),
+    WheelTarget("macos", "x86_64", "macos", "x86_64", "macosx_x86_64", "macos-15-intel"),
+    WheelTarget("macos", "arm64", "macos", "arm64", "macosx_arm64", "macos-15"),
+    WheelTarget("macos", "universal2", "macos", "universal2", "macosx_universal2", "macos-15"),
+    WheelTarget("windows", "x86_64", "windows", "AMD64", "win_amd64", "windows-latest"),
+    WheelTarget("windows", "arm64", "windows", "ARM64", "win_arm64", "windows-11-arm"),
+    WheelTarget("windows", "x86", "windows", "x86", "win32", "windows-latest"),
+)
 
 
 class WheelJob(Record, kw_only=True):

@@ -8,10 +8,14 @@ from relnox.core.settings import rules
 from relnox.core.settings.config_tables import (
     PATH,
     ArchiveLimits,
+    BuildConfig,
     CommitsConfig,
     GroupConfig,
     IndexConfig,
+    PublishConfig,
+    TaskConfig,
     TestConfig,
+    VerifyConfig,
     VersionFileConfig,
     WheelsConfig,
 )
@@ -27,7 +31,6 @@ from relnox.core.settings.patterns import (
 )
 from relnox.core.settings.release_lines import ReleaseLineSetting
 from relnox.core.settings.schema import EMPTY, Settings, Table, fields_of, setting
-from relnox.core.settings.task_settings import BuildConfig, PublishConfig, TaskConfig, VerifyConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -67,10 +67,7 @@ def semver_obstacle(version: Version) -> tuple[str, str] | None:
     if version.epoch:
         return "SemVer has no epochs", "keep the version in Python files only"
     if version.post is not None:
-        return (
-            "SemVer has no post releases",
-            "release a patch instead: --part patch",
-        )
+        return ("SemVer has no post releases", "release a patch instead: --part patch")
     if version.pre is not None and version.dev is not None:
         return (
             "SemVer sorts a dev release of a prerelease after that prerelease",
