@@ -42,7 +42,7 @@ class BuildJobOutput(Record, kw_only=True):
     Attributes:
         folder: The folder of the job's files: one passed to `--from`, or a subfolder of it.
         manifest: The manifest that the job wrote.
-        present: Maps the name of each file in the manifest that exists to its size in bytes and its SHA-256.
+        files_in_folder: Maps each file in the manifest that exists to its size in bytes and its SHA-256.
         attestations: The attestations of the files in the manifest.
         unlisted: The names of archives in the folder that the manifest does not list, and of their attestations.
     """
@@ -108,14 +108,11 @@ def find_conflicts(jobs: Sequence[BuildJobOutput]) -> Iterator[FileConflict]:
 def has_valid_filename(file: Distribution) -> bool:
     """Return whether the file name matches the package and the version in the entry (PEP 427, PEP 625)."""
     try:
-        name_and_version = (
-            parse_wheel_filename(file.filename)[:2]
-            if file.kind == "wheel"
-            else parse_sdist_filename(file.filename)
-        )
+        if file.kind == "wheel":
+            return parse_wheel_filename(file.filename)[:2] == (file.package, file.version)
+        return parse_sdist_filename(file.filename) == (file.package, file.version)
     except (InvalidSdistFilename, InvalidWheelFilename):
         return False
-    return name_and_version == (file.package, file.version)
 
 
 def required_names(requires: Iterable[str]) -> frozenset[str]:

@@ -24,20 +24,10 @@ if TYPE_CHECKING:
     from relnox.core.tagging.tags import TagFormat
 
 ALLOW_MISMATCH_FLAG = "--allow-mismatch"
-_SHORT_ID_LENGTH = 10
-"""The number of characters to which messages shorten a commit id."""
 
 
 class TaggedElsewhere(Record, kw_only=True):
-    """Packages whose version is tagged at another commit, and that differ at the commit to release.
-
-    Attributes:
-        tag: The name of the tag.
-        version: The version of the tag.
-        commit: The full id of the tag's commit.
-        packages: The names of the packages that changed between that commit and the one to release.
-        files: The changed files of these packages.
-    """
+    """Packages whose version is tagged at another commit, and their files that differ at the commit to release."""
 
     tag: str
     version: Version
@@ -74,12 +64,7 @@ def tag_mismatch_problems(
 ) -> Iterator[Problem]:
     """Yield the problems with packages whose tags at the commit to release all have other versions.
 
-    Args:
-        versions: The version of each package.
-        formats: The tag format of each package.
-        tags: The names of the tags at the commit.
-        commit: The commit to release.
-        from_files: Whether the versions were read from the commit's files, rather than from built archives.
+    `from_files` tells whether the versions were read from the commit's files, rather than from built archives.
     """
     mismatches: dict[tuple[tuple[str, ...], Version], list[str]] = {}
     for package, version in versions.items():
@@ -111,17 +96,7 @@ def tag_mismatch_problems(
 def find_tagged_elsewhere(
     versions: Mapping[str, Version], formats: Mapping[str, TagFormat], tags: Mapping[str, str], commit: str
 ) -> dict[tuple[str, Version, str], list[str]]:
-    """Return the packages whose version is tagged, but not at the commit to release.
-
-    Args:
-        versions: The version of each package.
-        formats: The tag format of each package.
-        tags: Maps the name of each tag to its commit.
-        commit: The commit to release.
-
-    Returns:
-        Maps the tag, its version and its commit to the names of the packages.
-    """
+    """Map tag, version and commit to the packages whose version is tagged, but not at the commit to release."""
     by_tag: dict[tuple[str, Version, str], list[str]] = {}
     for package, version in versions.items():
         names = [tag for tag, tagged in formats[package].matching_tags(sorted(tags)) if tagged == version]
@@ -135,13 +110,8 @@ def outdated_manifest_problems(
 ) -> Iterator[Problem]:
     """Yield a problem if a manifest has other versions or another commit than the checkout, and is thus outdated.
 
-    Args:
-        manifest: The manifest to publish.
-        where: The path of the manifest's file, for messages.
-        head: The current commit, or None outside git.
-        packages: The packages in the checkout.
-        files: The files that changed between the manifest's commit and the current one, or None if the manifest's
-            commit is not in this clone.
+    `files` are the files that changed between the manifest's commit and `head`, the current one; None if the
+    manifest's commit is not in this clone. `where` is the path of the manifest, for messages.
     """
     by_name = {package.name: package for package in packages}
     stale = {
@@ -182,12 +152,9 @@ def outdated_manifest_problems(
 
 
 def missing_wheel_problems(manifest: Manifest, where: str, expected: Mapping[str, int]) -> Iterator[Problem]:
-    """Yield a problem for each package that should have platform wheels, but has only an sdist in the manifest.
+    """Yield a problem for each package that has only an sdist in the manifest, but should have platform wheels.
 
-    Args:
-        manifest: The manifest to publish.
-        where: The path of the manifest's file, for messages.
-        expected: Maps each package to the number of platform wheels that the settings require.
+    `expected` maps each package to the number of platform wheels that the settings require.
     """
     for package, number in expected.items():
         if package in manifest.packages and all(file.kind == "sdist" for file in manifest.files_of(package)):
@@ -202,7 +169,7 @@ def missing_wheel_problems(manifest: Manifest, where: str, expected: Mapping[str
 
 def shorten_commit_id(commit: str) -> str:
     """Shorten a commit id for messages."""
-    return commit[:_SHORT_ID_LENGTH]
+    return commit[:10]
 
 
 def is_floating_major_tag(tag: Version, version: Version) -> bool:

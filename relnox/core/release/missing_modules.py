@@ -60,12 +60,8 @@ def guess_distribution(module: str) -> str:
 def candidate_modules(lines: Iterable[str], missing: str) -> tuple[str, ...]:
     """Return the full names of the modules that a failed import may have needed, the longest name first.
 
-    If no package in a namespace is installed, Python reports the namespace itself as missing. The full name is
-    therefore read from the import statement.
-
-    Args:
-        lines: The output with the traceback.
-        missing: The module that Python reports as missing; it is the last item of the result.
+    If no package in a namespace is installed, Python reports the namespace itself as `missing`. The full name is
+    therefore read from the import statement in the lines of the traceback.
     """
     statement = re.compile(
         rf"\b(?:from|import)\s+(?P<module>{re.escape(missing)}(?:\.\w+)*)(?:\s+import\s+\(?\s*(?P<name>\w+))?"
@@ -86,12 +82,7 @@ def missing_hatch_plugin(line: str) -> str | None:
 
 
 def extra_providing(module: str, requires: Iterable[str]) -> str | None:
-    """Return the extra that installs the distribution of a module, or None.
-
-    Args:
-        module: The module.
-        requires: The values of `Requires-Dist`.
-    """
+    """Return the extra that installs the distribution of a module, according to `Requires-Dist`, or None."""
     names = {requirement_name(guess_distribution(module)), normalized(module.partition(".")[0])}
     for requirement in requires:
         if requirement_name(requirement) in names:

@@ -107,12 +107,7 @@ def are_all_verified(files: Sequence[PublishedFile]) -> bool:
 
 
 def exit_code_of_publishing(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -> ExitCode:
-    """Return the exit code of publishing, which depends mainly on the states of the files.
-
-    Args:
-        files: All files of the release.
-        errors: The exit codes of the errors that occurred.
-    """
+    """Return the exit code of publishing, which depends mainly on the states of all files of the release."""
     states = {file.state for file in files}
     if are_all_verified(files):
         return ExitCode.DONE
@@ -128,11 +123,7 @@ def exit_code_of_publishing(files: Sequence[PublishedFile], errors: Sequence[Exi
 def add_public_files(error: RelnoxError, index: str, names: Sequence[str], public: Sequence[str]) -> None:
     """Add the files that are already public to an error that occurred before the first upload.
 
-    Args:
-        error: The error, whose message and exit code are changed.
-        index: The name of the index to publish to.
-        names: The names of all files of the release.
-        public: The names of the files that the index lists with the hashes in the manifest.
+    `names` are all files of the release, `public` those that the index lists with the hashes in the manifest.
     """
     if not public:
         return

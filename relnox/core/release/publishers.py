@@ -82,9 +82,7 @@ def publisher_from_claims(claims: Mapping[str, str]) -> Publisher | None:
         document = {"kind": "CircleCI", "project_id": project, "pipeline_definition_id": pipeline}
     else:
         document = {"kind": "Google", "email": claims.get("email")}
-    return publisher_from_document(
-        {**document, "environment": claims.get("environment")}
-    )  # where its kind has one
+    return publisher_from_document(document | {"environment": claims.get("environment")})  # where its kind has one
 
 
 def publisher_from_document(document: Mapping[str, Any]) -> Publisher | None:
@@ -92,13 +90,11 @@ def publisher_from_document(document: Mapping[str, Any]) -> Publisher | None:
 
     Return None if its kind is unknown, or identifying fields are missing or invalid.
     """
-    ci_provider = document.get("kind")
-    fields = tuple(
-        (name, document[name]) for name in _FIELDS_BY_CI_PROVIDER.get(str(ci_provider), ()) if document.get(name)
-    )
-    required = {name for name in _FIELDS_BY_CI_PROVIDER.get(str(ci_provider), ()) if name != _OPTIONAL_FIELD}
-    if not required or not required <= dict(fields).keys():
+    ci_provider = str(document.get("kind"))
+    names = _FIELDS_BY_CI_PROVIDER.get(ci_provider, ())
+    fields = tuple((name, document[name]) for name in names if document.get(name))
+    if not names or not {*names} - {_OPTIONAL_FIELD} <= dict(fields).keys():
         return None
     if not all(isinstance(value, str) for _, value in fields):
         return None
-    return Publisher(ci_provider=str(ci_provider), fields=fields)
+    return Publisher(ci_provider=ci_provider, fields=fields)

@@ -55,18 +55,6 @@ class ReleaseTag(Record, kw_only=True):
     versions: Mapping[str, Version | None]
 
 
-class PackageVersionStatements(Record, kw_only=True):
-    """The versions that are stated for a package.
-
-    Attributes:
-        package: The name of the package.
-        statements: The versions with their sources, in order of precedence: the first one is released.
-    """
-
-    package: str
-    statements: tuple[StatedVersion, ...]
-
-
 def versions_in_tag(
     name: str, packages: Iterable[Package], formats: Mapping[str, TagFormat]
 ) -> dict[str, Version | None]:
@@ -74,11 +62,6 @@ def versions_in_tag(
 
     The result is empty if the tag has none of the tag formats. If all packages share tags such as `v1.2.0` or
     `1.2.0`, the `v` is optional.
-
-    Args:
-        name: The tag.
-        packages: The packages of the workspace.
-        formats: The tag format of each package.
     """
     versions: dict[str, Version | None] = {}
     is_plain = len(set(formats.values())) == 1 and next(iter(formats.values())).prefix in ("", "v")
@@ -95,11 +78,6 @@ def versions_in_tag(
 
 def parse_version_input(text: str, source: str, formats: Iterable[TagFormat]) -> Version:
     """Parse the input of a person or a workflow: a version, with or without a leading `v`, or a tag.
-
-    Args:
-        text: The input.
-        source: The option that has it, for the message.
-        formats: The formats that a tag may have.
 
     Raises:
         Blocked: The input is neither a version nor a tag.
@@ -120,32 +98,29 @@ def parse_version_input(text: str, source: str, formats: Iterable[TagFormat]) ->
 
 def collect_version_statements(
     files: Mapping[str, StatedVersion | None], tag: ReleaseTag | None, inputs: Sequence[StatedVersion]
-) -> tuple[PackageVersionStatements, ...]:
-    """Return the versions that are stated for each package, in order of precedence.
+) -> dict[str, list[StatedVersion]]:
+    """Map each package to the versions that are stated for it, in order of precedence: the first one is released.
 
-    Args:
-        files: Maps each package to release to the version in its file, or to None if no file has one.
-        tag: The tag that the run was started for, if any.
-        inputs: The versions that the run was started with, in order of precedence.
+    `files` has a key for each package to release; its value is None if no file contains the version.
     """
-    resolutions = []
+    statements_by_package = {}
     for package, in_file in files.items():
         statements = [*inputs, *((in_file,) if in_file is not None else ())]
         if tag is not None and (version := tag.versions.get(package)) is not None:
             source = f"tag {tag.name} ({tag.origin})"
             statements.insert(0, StatedVersion(kind="tag", source=source, text=str(version), version=version))
-        resolutions.append(PackageVersionStatements(package=package, statements=tuple(statements)))
-    return tuple(resolutions)
+        statements_by_package[package] = statements
+    return statements_by_package
 
 
-def version_disagreement_problems(resolutions: Iterable[PackageVersionStatements]) -> Iterator[Problem]:
+def version_disagreement_problems(statements_by_package: Mapping[str, list[StatedVersion]]) -> Iterator[Problem]:
     """Yield a problem for each version that differs from the first stated one; equal problems are combined."""
     pairs: dict[tuple[StatedVersion, str, Version], list[tuple[str, StatedVersion]]] = {}
-    for resolution in resolutions:
-        for other in resolution.statements[1:]:
-            first = resolution.statements[0]
+    for package, statements in statements_by_package.items():
+        for other in statements[1:]:
+            first = statements[0]
             if other.version != first.version:
-                pairs.setdefault((first, other.kind, other.version), []).append((resolution.package, other))
+                pairs.setdefault((first, other.kind, other.version), []).append((package, other))
     for (first, kind, version), of_packages in pairs.items():
         other_sources = dict.fromkeys(other.source for _, other in of_packages)
         names = f" ({listing(package for package, _ in of_packages)})" if kind == "file" else ""
@@ -168,19 +143,17 @@ def _fix_for_disagreement(first: StatedVersion, kind: str, version: Version) -> 
     return f"git push --delete origin refs/tags/{tag}, then: {bump}"
 
 
-def describe_version_sources(resolutions: Iterable[PackageVersionStatements]) -> Iterator[str]:
+def describe_version_sources(statements_by_package: Mapping[str, list[StatedVersion]]) -> Iterator[str]:
     """Yield messages that say where the versions come from; packages with the same sources share a message."""
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for resolution in resolutions:
-        if resolution.statements:
-            first, *others = resolution.statements
-            same = tuple(
-                other.source for other in others if other.kind != "file" and other.version == first.version
-            )
-            in_file = any(other.kind == "file" and other.version == first.version for other in others)
-            source = first.source if first.kind != "file" else "the packages' files"
-            key = (source, (*same, *(("the packages' files",) if in_file else ())))
-            groups.setdefault(key, []).append(f"{resolution.package} {first.version}")
+    for package, statements in statements_by_package.items():
+        sources = [
+            "the packages' files" if statement.kind == "file" else statement.source
+            for statement in statements
+            if statement.version == statements[0].version
+        ]
+        if sources:
+            groups.setdefault((sources[0], tuple(sources[1:])), []).append(f"{package} {statements[0].version}")
     for (source, agreeing), releases in groups.items():
         same_in = f", the same in {listing(agreeing)}" if agreeing else ""
         yield f"version from {source}: {listing(releases)}{same_in}"

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-_SHARD = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
-
 
 def select_shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
     """Return the packages of one shard, in their given order.
@@ -30,25 +28,19 @@ def select_shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
     Raises:
         Blocked: `part` is invalid.
     """
-    number, parts = _parse_shard(part)
-    loads: list[list[str]] = [[] for _ in range(parts)]
-    # The largest group first, always to the smallest shard: balanced, and independent of the order of packages.
-    for group in sorted(_connected_groups(_build_closures(packages)), key=lambda group: (-len(group), group)):
-        min(loads, key=len).extend(group)
-    names = frozenset(loads[number - 1])
-    return tuple(package for package in packages if package.name in names)
-
-
-def _parse_shard(part: str) -> tuple[int, int]:
-    """Return the number of the shard, counted from 1, and the number of shards."""
-    match = _SHARD.fullmatch(part)
+    match = re.fullmatch(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})", part)
     if match is None or int(match[1]) > int(match[2]):
         raise Blocked(
             "value-invalid",
             f"{part!r} is not a valid shard (number/total)",
             fix="write it as in 2/5, the second of five shards",
         )
-    return int(match[1]), int(match[2])
+    loads: list[list[str]] = [[] for _ in range(int(match[2]))]
+    # The largest group first, always to the smallest shard: balanced, and independent of the order of packages.
+    for group in sorted(_connected_groups(_build_closures(packages)), key=lambda group: (-len(group), group)):
+        min(loads, key=len).extend(group)
+    names = frozenset(loads[int(match[1]) - 1])
+    return tuple(package for package in packages if package.name in names)
 
 
 def _build_closures(packages: Sequence[Package]) -> dict[str, frozenset[str]]:

@@ -83,13 +83,7 @@ TARGETS = (
 
 
 class WheelJob(Record, kw_only=True):
-    """A CI job that builds wheels of one package for one target.
-
-    Attributes:
-        package: The normalized name of the package (PEP 503).
-        target: The operating system and the processor.
-        identifiers: The build identifiers of the wheels that the job builds.
-    """
+    """A CI job that builds the wheels of one package for one target; they have these build identifiers."""
 
     package: str
     target: WheelTarget
@@ -144,9 +138,15 @@ class ExpectedFiles(Record, kw_only=True):
         return FileComparison(missing=tuple(missing), extra=tuple(extra))
 
     def _is_file_of(self, identifier: str, file: str) -> bool:
+        from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
         if identifier == _SDIST:
             return file.endswith(".tar.gz")
-        return any(_tag_matches_identifier(tag, identifier, self.abi) for tag in _tags_in_filename(file))
+        try:
+            tags = parse_wheel_filename(file)[3]
+        except InvalidWheelFilename:
+            return False
+        return any(_tag_matches_identifier(tag, identifier, self.abi) for tag in tags)
 
 
 def check_wheel_settings(settings: WheelsConfig, names: Collection[str]) -> None:
@@ -295,16 +295,6 @@ def _build_identifiers(
 
 def _is_free_threaded(identifier: str) -> bool:
     return identifier.partition("-")[0].endswith("t")
-
-
-def _tags_in_filename(file: str) -> Collection[Tag]:
-    """Return the tags in the name of a wheel; empty for any other file name."""
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
-    try:
-        return parse_wheel_filename(file)[3]
-    except InvalidWheelFilename:
-        return ()
 
 
 def _tag_matches_identifier(tag: Tag, identifier: str, abi: Abi) -> bool:

@@ -229,11 +229,7 @@ class Config(Settings):
 
     @classmethod
     def parse(cls, data: Any, options: Mapping[str, Sequence[Field]] = EMPTY) -> Config:
-        """Validate and convert the content of `[tool.relnox]`.
-
-        Args:
-            data: The parsed table.
-            options: The options of tasks that the table may set; see `config_table`.
+        """Validate and convert the content of `[tool.relnox]`; for the options of tasks see `config_table`.
 
         Raises:
             Blocked: A key is unknown, or a value is invalid.
@@ -253,12 +249,9 @@ class Config(Settings):
 def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
     """Return the kind of the table `[tool.relnox]`, which validates its content.
 
-    Args:
-        options: The options whose defaults the table of a task may set, by the name of that table, such as
-            `build`.
+    `options` are those whose defaults a table such as `build` may set, by the name of that table.
     """
-    fields = fields_of(Config)
-    return Table(
-        Config,
-        tuple(field.with_options(options[field.key]) if field.key in options else field for field in fields),
+    fields = (
+        field.with_options(options[field.key]) if field.key in options else field for field in fields_of(Config)
     )
+    return Table(Config, tuple(fields))

@@ -139,11 +139,7 @@ def _by_package_setting(help: str, kind: Kind, *, otherwise: str = "") -> Any:  
 
 
 class TaskConfig(Settings):
-    """Defaults for the options of a task.
-
-    Attributes:
-        options: The defaults that the settings contain, by field name.
-    """
+    """Defaults for the options of a task."""
 
     options: Mapping[str, Value] = EMPTY
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - plans are read back by these types
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from relnox.core.settings import rules
 from relnox.core.settings.kinds import Flag, ListOf, TableOf, Text
 from relnox.core.settings.patterns import PACKAGE_PATTERN
-from relnox.core.settings.schema import Settings, Table, fields_of, setting
+from relnox.core.settings.schema import EMPTY, Settings, Table, fields_of, setting
 from relnox.errors import Blocked
 
 HookEvent = Literal[
@@ -57,7 +56,7 @@ class Hook(Settings):
         Text(rule=_folder_violation, convert=lambda path: path.replace("\\", "/").strip("/")),
     )
     env: Mapping[str, str] = setting(
-        MappingProxyType({}),
+        EMPTY,
         "Environment variables.",
         TableOf(Text(), keys=Text(rule=rules.variable_name_violation)),
     )

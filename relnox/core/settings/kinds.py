@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 _MAX_SHOWN = 200
 """The maximum number of characters of a value shown in an error."""
 _MAX_DIGITS = 100
-"""The maximum number of digits of a number that are parsed.
-
-Python refuses to convert more than a few thousand digits, and all allowed numbers are far shorter.
-"""
+"""The maximum number of parsed digits: Python refuses a few thousand, and all allowed numbers are far shorter."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
@@ -46,24 +43,13 @@ class Kind(Record, ABC):
         """
 
     def parse(self, text: str, where: str) -> Any:
-        """Validate and convert a string from the command line or an environment variable.
-
-        Args:
-            text: The string.
-            where: The flag or the variable, for messages.
-
-        Raises:
-            Blocked: The string is invalid.
-        """
+        """Validate and convert a string from a flag or an environment variable, `where`; see `check`."""
         return self.check(text, where)
 
     def invalid(self, value: Any, key: str) -> Blocked:
         """Return the error for a value of the wrong type."""
-        return Blocked(
-            "value-invalid",
-            f"{key} = {shorten_value(value)} is not {self.expected}",
-            fix=f"set {key} to {self.expected}",
-        )
+        message = f"{key} = {shorten_value(value)} is not {self.expected}"
+        return Blocked("value-invalid", message, fix=f"set {key} to {self.expected}")
 
 
 class Flag(Kind):
@@ -96,11 +82,8 @@ class Number(Kind):
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise self.invalid(value, key)
         if value > self.maximum:
-            raise Blocked(
-                "value-invalid",
-                f"{key} = {shorten_value(value)} is greater than {self.maximum}",
-                fix=f"use a number from 0 to {self.maximum}",
-            )
+            message = f"{key} = {shorten_value(value)} is greater than {self.maximum}"
+            raise Blocked("value-invalid", message, fix=f"use a number from 0 to {self.maximum}")
         return value
 
     def parse(self, text: str, where: str) -> int:
@@ -132,27 +115,13 @@ class Text(Kind):
         return self.check_text(value, f"{key} = {shorten_value(value)}")
 
     def check_text(self, text: str, what: str) -> str:
-        """Validate and convert a string.
-
-        Args:
-            text: The string.
-            what: How messages refer to it.
-
-        Raises:
-            Blocked: The string is invalid.
-        """
+        """Validate and convert a string, to which messages refer as `what`."""
         if "\0" in text:
-            raise Blocked(
-                "value-invalid",
-                f"{what} is not valid: it contains a NUL character",
-                fix="remove the NUL character",
-            )
+            reason = "it contains a NUL character"
+            raise Blocked("value-invalid", f"{what} is not valid: {reason}", fix="remove the NUL character")
         if self.choices and text not in self.choices:
-            raise Blocked(
-                "value-invalid",
-                f"{what} is not one of {', '.join(self.choices)}",
-                fix=did_you_mean(text, self.choices),
-            )
+            message = f"{what} is not one of {', '.join(self.choices)}"
+            raise Blocked("value-invalid", message, fix=did_you_mean(text, self.choices))
         if self.rule is not None and (invalid := self.rule(text)) is not None:
             raise Blocked("value-invalid", f"{what} is not valid: {invalid.why}", fix=invalid.fix)
         return self.convert(text)

@@ -29,12 +29,7 @@ PYTHON_VERSIONS = ListOf(Text(rule=rules.python_version_violation))
 
 
 class OptionValue(Record):
-    """The value of an option.
-
-    Attributes:
-        value: The value.
-        origin: Where the value was set, as a phrase for the user.
-    """
+    """The value of an option, and where it was set, as a phrase for the user."""
 
     value: Value
     origin: str
@@ -51,19 +46,11 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     anywhere: bool = True,
     in_file: bool = True,
 ) -> Any:
-    """Declare an option.
+    """Declare an option; for the other arguments see `Field` and (for `kind`) `kind_of`.
 
-    Args:
-        default: The default value.
-        help: One sentence for help texts.
-        kind: The kind of the values; by default that of the default value, or a string if that is None.
-        choices: The valid strings; empty if any string is valid.
-        metavar: The placeholder for the value in help texts.
-        short: The short flag, such as `-n`.
-        anywhere: Whether pyproject.toml and the environment may set the option. Options that choose a target or
-            confirm an upload can only be set on the command line.
-        in_file: Whether pyproject.toml may set the option, if the environment may. False for options whose value
-            is meant for a single run.
+    If `anywhere` is false, pyproject.toml and the environment cannot set the option: those that choose a target or
+    confirm an upload are set on the command line only. If only `in_file` is false, the environment can set it, but
+    not pyproject.toml: its value is meant for a single run.
     """
     sources: tuple[Source, ...] = ("file", "environment", "command line")
     return Field(
@@ -134,18 +121,10 @@ def resolve_option_values(  # noqa: PLR0913 - the places that set options
     table: str,
     defaults: Mapping[str, Value] = MappingProxyType({}),
 ) -> tuple[O, dict[str, OptionValue]]:
-    """Determine the value of each option from all places that can set it.
+    """Return the options, and the value of each option with the place where it was set, by field name.
 
-    Args:
-        declaration: The class that declares the options of the task.
-        command_line: Values from the command line, by field name.
-        environment: All environment variables.
-        file: Values from pyproject.toml, by field name.
-        table: The name of the table in `[tool.relnox]` that has these values.
-        defaults: Defaults that a noxfile or tasks file sets, by field name.
-
-    Returns:
-        The options, and the value of each option with the place where it was set, by field name.
+    Except for `environment`, which has all environment variables, the mappings have values by field name: `file`
+    those of the table `[tool.relnox.{table}]`, and `defaults` those that a noxfile or tasks file sets.
 
     Raises:
         Blocked: An environment variable has an invalid value, or the option may not be set in the environment.
@@ -158,11 +137,8 @@ def resolve_option_values(  # noqa: PLR0913 - the places that set options
             values[name] = OptionValue(command_line[name], "command line")
         elif variable in environment:
             if "environment" not in option.sources:
-                raise Blocked(
-                    "command-line-only",
-                    f"{variable} is set, but {option.flag} can be set on the command line only",
-                    fix=f"unset {variable}",
-                )
+                message = f"{variable} is set, but {option.flag} can be set on the command line only"
+                raise Blocked("command-line-only", message, fix=f"unset {variable}")
             values[name] = OptionValue(option.kind.parse(environment[variable], variable), variable)
         elif name in file:
             values[name] = OptionValue(file[name], f"[tool.relnox.{table}] {option.key}")

@@ -72,11 +72,7 @@ def as_regular_expression(pattern: str) -> re.Pattern[str]:
 
 
 def _part_as_regular_expression(part: str) -> str:
-    """Return the regular expression for one part of a pattern, between slashes.
-
-    Raises:
-        ValueError: The part contains an invalid character class.
-    """
+    """Return the regular expression for one part of a pattern, between slashes."""
     text, position = "", 0
     while position < len(part):
         char = part[position]

@@ -7,6 +7,7 @@ outside the bounds `<2`, as 2.0 is, although PEP 440 orders 2.0a1 before 2.0.
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.records import Record
@@ -46,7 +47,9 @@ class ReleaseLine(Record):
 
     def contains(self, version: Version) -> bool:
         """Return whether the final release of a version is within the bounds."""
-        return not self.bounds or _is_within_bounds(_parse_bounds(self.bounds), version.base_version)
+        from packaging.specifiers import SpecifierSet  # imported lazily: it is slow to import
+
+        return not self.bounds or SpecifierSet(self.bounds).contains(version.base_version, prereleases=True)
 
 
 class ReleaseLineSetting(Kind):
@@ -107,38 +110,20 @@ def describe_lines(lines: Sequence[ReleaseLine]) -> str:
     return listing(map(str, lines))
 
 
-def _parse_bounds(bounds: str) -> SpecifierSet:
-    """Parse bounds as a version specifier."""
+def _check_disjoint(lines: Sequence[ReleaseLine], key: str) -> None:
+    """Raise `Blocked` if a version is within the different bounds of two lines; equal bounds are allowed."""
     from packaging.specifiers import SpecifierSet  # imported lazily: it is slow to import
 
-    return SpecifierSet(bounds)
-
-
-def _is_within_bounds(specifiers: SpecifierSet, version: str) -> bool:
-    """Return whether a version matches a specifier; prereleases are not excluded."""
-    return specifiers.contains(version, prereleases=True)
-
-
-def _check_disjoint(lines: Sequence[ReleaseLine], key: str) -> None:
-    """Check that no version is within the different bounds of two lines; equal bounds are allowed.
-
-    Raises:
-        Blocked: The bounds of two lines overlap.
-    """
-    for index, line in enumerate(lines):
-        for other in lines[index + 1 :]:
-            if line.bounds == other.bounds:
-                continue
-            both = _parse_bounds(",".join(filter(None, (line.bounds, other.bounds))))
-            if (
-                version := next((text for text in _sample_versions(both) if _is_within_bounds(both, text)), None)
-            ) is not None:
-                raise Blocked(
-                    "bounds-overlap",
-                    f"{key}: the bounds of {line.branch} ({line.bounds or 'none'}) and {other.branch} "
-                    f"({other.bounds or 'none'}) overlap: both contain {version}",
-                    fix=f'make them exclude each other, for example: {key} = {{ main = ">=2", "1.x" = "<2" }}',
-                )
+    for line, other in combinations(lines, 2):
+        both = SpecifierSet(",".join(filter(None, (line.bounds, other.bounds))))
+        contained = (text for text in _sample_versions(both) if both.contains(text, prereleases=True))
+        if line.bounds != other.bounds and (version := next(contained, None)) is not None:
+            raise Blocked(
+                "bounds-overlap",
+                f"{key}: the bounds of {line.branch} ({line.bounds or 'none'}) and {other.branch} "
+                f"({other.bounds or 'none'}) overlap: both contain {version}",
+                fix=f'make them exclude each other, for example: {key} = {{ main = ">=2", "1.x" = "<2" }}',
+            )
 
 
 def _sample_versions(specifiers: SpecifierSet) -> Iterator[str]:

@@ -23,22 +23,14 @@ TAG_FIELDS = re.compile(r"\{([^{}]*)\}")
 _KNOWN_FIELDS = frozenset({"version", "name", "folder", "tag-name"})
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
 _MAX_PART = 240
-"""The maximum size in bytes of each part of a ref name.
-
-File systems allow 255 for a file name, and git adds a suffix to the name of the lock file.
-"""
+"""The maximum size in bytes of a part of a ref: file systems allow 255, and the name of git's lock is longer."""
 _MAX_NAME = 900
 _WILDCARDS = re.compile(r"[*?]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class RuleViolation(Record):
-    """The result of a rule for an invalid value.
-
-    Attributes:
-        why: Why the value is invalid.
-        fix: How to correct the value.
-    """
+    """The result of a rule for an invalid value: why it is invalid, and how to correct it."""
 
     why: str
     fix: str
@@ -116,10 +108,7 @@ def branch_template_violation(text: str) -> RuleViolation | None:
 
 
 def remote_violation(text: str) -> RuleViolation | None:
-    """Check that a text is the name of a git remote, and not a URL.
-
-    Remote-tracking branches can only be looked up by the name of the remote.
-    """
+    """Check that a text is the name of a git remote; by a URL, remote-tracking branches cannot be looked up."""
     if ref_name_violation(text) is None:
         return None
     return RuleViolation(
@@ -205,8 +194,6 @@ def python_version_violation(text: str) -> RuleViolation | None:
 
 def command_violation(text: str) -> RuleViolation | None:
     """Check that the first word of a command, which names the program, is not empty."""
-    return (
-        None
-        if text.strip()
-        else RuleViolation("the program is missing", 'for example: ["python", "-m", "pytest"]')
-    )
+    if text.strip():
+        return None
+    return RuleViolation("the program is missing", 'for example: ["python", "-m", "pytest"]')

@@ -84,11 +84,8 @@ class Table(Kind):
         return self.settings(**own, options=checked) if checked else self.settings(**own)
 
 
-class _Required:
-    """The type of the marker that stands for the missing default of a required field."""
-
-
-_REQUIRED = _Required()
+_REQUIRED = object()
+"""Stands for the missing default of a required field."""
 
 
 class Field:
@@ -179,11 +176,7 @@ class Field:
         return f"RELNOX_{self.name.rstrip('_').upper()}"
 
     def parse(self, text: str) -> Any:
-        """Validate and convert a value from the command line; for a list, one of its items.
-
-        Raises:
-            Blocked: The value is invalid.
-        """
+        """Validate and convert a value from the command line; for a list, one of its items."""
         kind = self.kind.item if isinstance(self.kind, ListOf) else self.kind
         return kind.parse(text, self.flag)
 
@@ -196,12 +189,9 @@ class Field:
 
 
 def kind_of(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> Kind:
-    """Return the kind of a field, derived from its default.
+    """Return the kind of a field, derived from its default; None stands for a string.
 
-    Args:
-        default: The default; None stands for a string.
-        choices: The valid strings, or the valid items of a list.
-        rule: A rule for the string, or for each item of a list.
+    The choices and the rule are those of the string, or of each item of a list.
     """
     if isinstance(default, Settings):
         return Table(type(default))
@@ -223,16 +213,7 @@ def setting(  # noqa: PLR0913 - a declaration is read by its keywords
     rule: Rule | None = None,
     otherwise: str = "",
 ) -> Any:
-    """Declare a setting of `[tool.relnox]`.
-
-    Args:
-        default: The default value.
-        help: One sentence for the documentation.
-        kind: The kind of the values; by default that of the default value, or a string if that is None.
-        choices: The valid strings; empty if any string is valid.
-        rule: A rule for the string, or for each string of a list; see `rules`.
-        otherwise: What applies if the value is not set, for the reference documentation.
-    """
+    """Declare a setting of `[tool.relnox]`; for the arguments see `Field` and (for `kind`) `kind_of`."""
     return Field(default, help, kind or kind_of(default, choices, rule), sources=("file",), otherwise=otherwise)
 
 

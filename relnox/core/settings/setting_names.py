@@ -50,17 +50,7 @@ def check_package_names(config: Config, workspace: Workspace) -> None:
 
 
 def _texts_of_kind(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:
-    """Yield each string that the settings contain.
-
-    Args:
-        kind: The kind of the value.
-        value: The value of a setting, or a whole table.
-        table: The name of the table that contains the setting, such as `tool.relnox`.
-        key: The key of the setting in that table.
-
-    Yields:
-        The kind of the string, the string, and the table and key where it is, for messages.
-    """
+    """Yield each string in a setting, or in a whole table, with its kind, and the table and key where it is."""
     match kind:
         case Text():
             yield kind, value, f"[{table}] {key}"

@@ -43,13 +43,8 @@ def read_known_tags(
     """Determine the prefix of each package's tags.
 
     Plain tags, which name no package, belong to the packages that have their version, to the package at the root,
-    to the only package of the repository, and to packages whose backends take the version from any tag.
-
-    Args:
-        workspace: The packages.
-        tags: All tags.
-        reachable: The tags in the history of the current commit, if known: the latest plain tag is one of them.
-        is_alone: Whether the repository contains no other packages.
+    to the only package of the repository, and to packages whose backends take the version from any tag. The latest
+    plain tag is one of the `reachable` tags, those in the history of the current commit, if there are any.
     """
     packages, all_tags = workspace.packages, tuple(sorted(tags))
     survey = survey_tags(packages, all_tags)
@@ -63,7 +58,7 @@ def read_known_tags(
         if package.source.kind == "tags" and package.source.key:
             prefixes[package.name] = str(package.source.key[0])
         elif own is not None and (
-            package.name not in shared or _is_tagged_or_follows_tag(package.version, survey.versions(own))
+            package.name not in shared or _tagged_origin(package.version, survey.versions(own)) is not None
         ):
             prefixes[package.name] = own
         elif package.name in shared:
@@ -74,7 +69,7 @@ def read_known_tags(
             matches := [
                 prefix
                 for prefix in survey.by_prefix
-                if _is_tagged_or_follows_tag(package.version, survey.versions(prefix))
+                if _tagged_origin(package.version, survey.versions(prefix)) is not None
             ]
         ):
             prefixes[package.name] = survey.best_prefix(matches, package.version) or matches[0]
@@ -84,21 +79,16 @@ def read_known_tags(
 def _packages_sharing_tags(
     packages: Sequence[Package], survey: TagSurvey, last: tuple[str, Version]
 ) -> dict[str, str]:
-    """Map the packages that share plain tags to the prefix of these tags.
+    """Map the packages that share plain tags to the prefix of these tags; `last` is the latest plain tag.
 
     These are the packages whose version has a plain tag, or directly follows one that has. If they have several
     such versions, only the greatest counts: packages with other versions are new or no longer released. If only
     one package has it, the tag must be the latest in the history, or the one with the greatest version.
-
-    Args:
-        packages: The packages.
-        survey: The tags, grouped by prefix.
-        last: The prefix and the version of the latest plain tag.
     """
     versions = {version: prefix for prefix in survey.plain_prefixes for version in survey.versions(prefix)}
     packages_by_version: dict[Version, list[str]] = {}
     for package in packages:
-        if package.version is not None and _is_tagged_or_follows_tag(package.version, versions):
+        if package.version is not None and _tagged_origin(package.version, versions) is not None:
             packages_by_version.setdefault(package.version, []).append(package.name)
     if not packages_by_version:
         return {}
@@ -109,17 +99,9 @@ def _packages_sharing_tags(
     return dict.fromkeys(names, versions[origin])
 
 
-def _is_tagged_or_follows_tag(version: Version | None, tagged: Collection[Version]) -> bool:
-    """Return whether a version is tagged, or is a prerelease that directly follows a tagged version."""
-    return version is not None and _tagged_origin(version, tagged) is not None
-
-
-def _tagged_origin(version: Version, tagged: Collection[Version]) -> Version | None:
-    """Return the version itself if it is tagged; for a prerelease, the tagged version that it directly follows.
-
-    Return None if there is no such version.
-    """
-    if version in tagged:
+def _tagged_origin(version: Version | None, tagged: Collection[Version]) -> Version | None:
+    """Return a tagged version: this one, or else, for a prerelease, the one that it directly follows, or None."""
+    if version is None or version in tagged:
         return version
     if (
         not version.is_prerelease
@@ -163,8 +145,8 @@ def _latest_plain(survey: TagSurvey, reachable: Collection[str]) -> tuple[str, V
     tagged = [
         (version, prefix, tag) for prefix in survey.plain_prefixes for tag, version in survey.by_prefix[prefix]
     ]
-    here = [entry for entry in tagged if entry[2] in reachable] if reachable else []
     if not tagged:
         return None
+    here = [entry for entry in tagged if entry[2] in reachable]
     version, prefix, _ = max(here or tagged, key=lambda entry: (entry[0], entry[1]))
     return prefix, version

@@ -72,7 +72,7 @@ def format_problems(
     fix = f"{fixes.task_command('init', '--update')}, which adds this to pyproject.toml:\n{proposal}"
     if different:
         lines = [
-            f"next tag of {name} would be {new}{_sample_version(name, workspace)} "
+            f"next tag of {name} would be {new}{workspace.by_name[name].version or '1.0'} "
             f"(its tags are like {_example(old, known_tags, workspace.by_name[name])})"
             for name, (old, new) in list(different.items())[:_MAX_LISTED]
         ]
@@ -94,12 +94,6 @@ def _example(prefix: str, known_tags: KnownTags, package: Package | None = None)
     version = package.version if package is not None else None
     reached = [pair for pair in tagged if version is not None and pair[1] <= version]
     return max(reached or tagged, key=lambda pair: pair[1])[0]
-
-
-def _sample_version(name: str, workspace: Workspace) -> str:
-    """Return the version of a package for the example of a tag, or 1.0 if it is unknown."""
-    version = workspace.by_name[name].version
-    return str(version) if version is not None else "1.0"
 
 
 def _examples(known_tags: KnownTags) -> Iterator[str]:
@@ -201,10 +195,7 @@ class _TaggedPackage(Record):
         yield from (f"{lead}{field}{end}{_VERSION}" for field, value in values.items() if word and word == value)
 
     def entry(self, text: str) -> tuple[str, str] | None:
-        """Return the setting that the package needs in addition to the common tag format `text`, or None.
-
-        The setting is the key, `tag-names` or `tag-formats`, and the value for the package.
-        """
+        """Return the key and the value that the package needs in addition to the tag format `text`, or None."""
         values = {"{name}": self.package.name, "{folder}": self.package.folder_name, "{tag-name}": self.tag_name}
         prefix = text.removesuffix(_VERSION)
         for field, value in values.items():
@@ -227,14 +218,8 @@ def _separate_formats(
 ) -> dict[str, Any]:
     """Return the settings `tag-format`, `tag-names` and `tag-formats` for packages with tags of their own.
 
-    Of all possible settings, those with the fewest entries are returned.
-
-    Args:
-        workspace: All packages of the project.
-        config: The present settings.
-        prefixes: Maps the packages to the prefixes of their tags.
-        plain_prefixes: The prefixes that name no package.
-        has_untagged: Whether the project has packages without tags.
+    Of all possible settings, those with the fewest entries are returned. `prefixes` maps the packages to the
+    prefixes of their tags; `has_untagged` tells whether the project has packages without tags.
     """
     packages = [
         _TaggedPackage(

@@ -66,10 +66,7 @@ class TagSurvey(Record):
         )
 
     def best_prefix(self, prefixes: Iterable[str], version: Version | None) -> str | None:
-        """Return the prefix that has a tag of the version, or else the one with the greatest version.
-
-        Return None if there are no prefixes.
-        """
+        """Return the prefix that has a tag of the version, or else the one with the greatest version, if any."""
         return max(
             prefixes,
             key=lambda prefix: (version in self.versions(prefix), max(self.versions(prefix))),
@@ -133,12 +130,11 @@ def _split_into_words(text: str) -> list[str]:
 
 def _without_generic(words: list[str]) -> list[str]:
     """Return the words without the generic ones at both ends."""
-    first, last = 0, len(words)
-    while first < last and words[first] in _GENERIC:
-        first += 1
-    while first < last and words[last - 1] in _GENERIC:
-        last -= 1
-    return words[first:last]
+    while words and words[0] in _GENERIC:
+        words = words[1:]
+    while words and words[-1] in _GENERIC:
+        words = words[:-1]
+    return words
 
 
 def _named_package(words: list[str], aliases: Iterable[Mapping[str, set[str]]]) -> str | None:

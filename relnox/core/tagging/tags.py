@@ -95,12 +95,7 @@ def tag_formats(
     It is, in order of precedence: the configured format, the prefix that the package's backend reads, the usual
     format that existing tags have, or the default. The default is `v{version}` in lockstep and for a single
     package, and `{name}-v{version}` for several packages. Packages whose backends read any tag share one format.
-
-    Args:
-        workspace: The packages.
-        config: The settings.
-        present: The names of the existing tags.
-        is_alone: Whether the repository contains no other packages than these.
+    `is_alone` tells whether the repository contains no other packages than these.
 
     Raises:
         Blocked: A format is invalid, or does not distinguish the tags of two packages.

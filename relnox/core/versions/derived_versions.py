@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from relnox.core.tagging.tags import TagFormat
 
+_SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has this version"
+
 
 class CommitTag(Record, kw_only=True):
     """A tag of the commit that is built.
@@ -61,15 +63,7 @@ class VersionMismatch(NamedTuple):
 def tags_of_commit(
     package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, derives: bool, remedy: str
 ) -> CommitTags:
-    """Return the tags of a commit, from the point of view of one package.
-
-    Args:
-        package: The name of the package.
-        tags: The names of all tags of the commit.
-        formats: The tag format of each package.
-        derives: Whether the backend derives the package's version from tags.
-        remedy: How to configure the backend to read only the package's own tags.
-    """
+    """Return the tags of a commit from the point of view of one package; `derives` is `is_version_derived`."""
     here = sorted(tags)
     latest = formats[package].latest_tag(here)
     own = None if latest is None else CommitTag(name=latest[0], package=package, version=latest[1])
@@ -85,7 +79,8 @@ def tags_of_commit(
 def find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionMismatch | None:
     """Return how the version that a backend derived differs from the tags of the commit, or None if they agree."""
     other = next((tag for tag in tags.other_tags if tag.version == version), None)
-    origin = "" if other is None else f" (as tag {other.name}{_package_suffix(other)})"
+    owner = f" of {other.package}" if other is not None and other.package else ""
+    origin = "" if other is None else f" (as tag {other.name}{owner})"
     if tags.package_tags is not None:
         if tags.package_tags.version == version:
             return None
@@ -97,7 +92,7 @@ def find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionMi
         )
     if not tags.is_version_derived or version.is_devrelease or version.local is not None:
         return None
-    if other is not None and other.package:
+    if owner:
         return VersionMismatch(
             "error",
             f"its version is {version}{origin}, but {package} has no tag at this commit",
@@ -114,14 +109,6 @@ def find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionMi
         f"its version is {version}, but no tag of this commit has it",
         "run git fetch --tags, and check that no environment variable or fallback sets the version",
     )
-
-
-_SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has this version"
-
-
-def _package_suffix(tag: CommitTag) -> str:
-    """Return ` of PACKAGE` for a message, or an empty string if the tag belongs to no package."""
-    return f" of {tag.package}" if tag.package else ""
 
 
 def _version_in(tag: str) -> Version | None:

@@ -21,9 +21,6 @@ def number_of_run(environment: Mapping[str, str]) -> tuple[int, str]:
     On GitHub, the last two digits are the attempt, so that each rerun gets its own number: 4202 is the second
     attempt of run 42. On GitLab, it is the number of the pipeline, which stays the same if jobs are retried.
 
-    Args:
-        environment: All environment variables.
-
     Raises:
         Blocked: No variable contains the number of the run, or the number is invalid.
     """

@@ -56,7 +56,13 @@ def check_bump(bump: Bump) -> None:
             "option-missing", "--allow-lower needs --to", fix="add --to VERSION, or leave --allow-lower out"
         )
     if bump.to is not None:
-        _check_is_only_part(bump)
+        others = {"--part": bump.part, "--pre": bump.pre, "--always-increment": bump.always_increment}
+        if flags := [flag for flag, value in others.items() if value]:
+            raise Blocked(
+                "options-conflict",
+                f"--to {bump.to} cannot be combined with {' and '.join(flags)}",
+                fix=f"give --to {bump.to} alone, or leave it out",
+            )
     elif bump.part is None and bump.pre is None:
         raise Blocked("option-missing", "no bump requested", fix=f"{ANY_LEVEL}; {ANY_PHASE}; or --to VERSION")
     elif bump.pre is not None and bump.part not in (None, "pre", *LEVELS):
@@ -70,15 +76,4 @@ def check_bump(bump: Bump) -> None:
             "option-missing",
             "--always-increment needs --part",
             fix=f"add {ANY_LEVEL}, or leave --always-increment out",
-        )
-
-
-def _check_is_only_part(bump: Bump) -> None:
-    """Raise `Blocked` if `to` is combined with an option that it excludes."""
-    others = {"--part": bump.part, "--pre": bump.pre, "--always-increment": bump.always_increment}
-    if flags := [flag for flag, value in others.items() if value]:
-        raise Blocked(
-            "options-conflict",
-            f"--to {bump.to} cannot be combined with {' and '.join(flags)}",
-            fix=f"give --to {bump.to} alone, or leave it out",
         )

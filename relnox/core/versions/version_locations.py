@@ -111,9 +111,8 @@ def find_pattern(text: str, expression: str, count: int = 1) -> tuple[VersionSpa
     if any(span.start < 0 for span in spans):
         raise ValueError("the pattern matches without a version")
     if len(spans) != count:
-        raise ValueError(
-            f"the pattern matches {counted(len(spans), 'time')}" + (f", not {count}" if count != 1 else "")
-        )
+        expected = f", not {count}" if count != 1 else ""
+        raise ValueError(f"the pattern matches {counted(len(spans), 'time')}{expected}")
     return spans
 
 
@@ -242,18 +241,14 @@ def _assigned(module: ast.Module, name: str) -> Iterator[ast.expr]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
             continue
         match node:
-            case ast.Assign(targets=targets, value=value) if any(_is_name(target, name) for target in targets):
+            case ast.Assign(targets=targets, value=value) if any(
+                isinstance(target, ast.Name) and target.id == name for target in targets
+            ):
                 yield value
-            case ast.AnnAssign(target=target, value=ast.expr() as value) if _is_name(target, name):
+            case ast.AnnAssign(target=ast.Name(id=target), value=ast.expr() as value) if target == name:
                 yield value
             case _:
                 nodes += ast.iter_child_nodes(node)
-
-
-def _is_name(target: ast.expr, name: str) -> bool:
-    import ast
-
-    return isinstance(target, ast.Name) and target.id == name
 
 
 def _offset(code: str, line: int, column: int) -> int:

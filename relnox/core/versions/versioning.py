@@ -105,8 +105,7 @@ def phase_of(version: Version) -> Phase | None:
 def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
     """Return the level to bump for a level that was derived from commits.
 
-    With `shift`, it is one lower below 1.0, where SemVer makes no promises: a breaking change then bumps the minor
-    number, and a feature the patch number.
+    With `shift`, it is one lower below 1.0: a breaking change is then minor, and a feature a patch.
     """
     if not shift or current.major > 0:
         return level
@@ -168,14 +167,7 @@ def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
 
 
 def explain(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
-    """Return a message that explains how the new version follows from the request; empty if that is obvious.
-
-    Args:
-        current: The version before the bump.
-        bump: The requested bump.
-        after: The new version, which `versioning.next_version` returned.
-        scheme: The scheme passed to `next_version`.
-    """
+    """Return a message that explains how `next_version` got from `current` to `after`; empty if it is obvious."""
     notes = []
     is_new_release = after.release != current.release
     if bump.to is None and is_new_release and bump.part not in LEVELS:
