@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from relnox.core.settings import json_schema as json_schema
     from relnox.core.settings import kinds as kinds
     from relnox.core.settings import options as options
-    from relnox.core.settings import path_patterns as path_patterns
     from relnox.core.settings import patterns as patterns
     from relnox.core.settings import release_lines as release_lines
     from relnox.core.settings import rules as rules
@@ -74,7 +73,6 @@ if TYPE_CHECKING:
     from relnox.core.settings import setting_names as setting_names
     from relnox.core.tagging import known_tags as known_tags
     from relnox.core.tagging import tag_proposals as tag_proposals
-    from relnox.core.tagging import tag_survey as tag_survey
     from relnox.core.tagging import tags as tags
     from relnox.core.versions import derived_versions as derived_versions
     from relnox.core.versions import dev_numbers as dev_numbers
@@ -92,9 +90,9 @@ else:
         "planning": "comparison events fixes plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "
         "sharding wheels",
-        "settings": "build_settings config config_tables hook_settings json_schema kinds options path_patterns "
+        "settings": "build_settings config config_tables hook_settings json_schema kinds options "
         "patterns release_lines rules schema setting_names",
-        "tagging": "known_tags tag_proposals tag_survey tags",
+        "tagging": "known_tags tag_proposals tags",
         "versions": "derived_versions dev_numbers requested_bump semver_compat version_locations version_step "
         "versioning",
     }

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox.core.bump import release_history
-from relnox.core.settings import path_patterns
+from relnox.core.settings.patterns import file_pattern_regex
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 from relnox.source.lock_changes import lock_changes
@@ -92,7 +92,7 @@ def _check_path_patterns(paths: Mapping[str, Sequence[str]], git: Git, commits: 
     files = {*git.tracked_files(), *(file for commit in commits for file in commit.files)}
     for key, patterns in paths.items():
         for pattern in patterns:
-            if pattern.startswith("!") or any(map(path_patterns.as_regular_expression(pattern).fullmatch, files)):
+            if pattern.startswith("!") or any(map(file_pattern_regex(pattern).fullmatch, files)):
                 continue
             folders = {
                 f"{'/'.join(parts[:depth])}/**"

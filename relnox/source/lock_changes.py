@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.bump.lock_entries import LOCK_FILE, LockReader, needed_entries
-from relnox.core.settings import path_patterns
+from relnox.core.settings import patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ def lock_changes(
             if file.rpartition("/")[2] != LOCK_FILE:
                 continue
             if file not in packages:
-                packages[file] = [name for name in rules if path_patterns.last_matching_pattern(rules[name], file)]
+                packages[file] = [name for name in rules if patterns.is_file_included(rules[name], file)]
             if packages[file]:
                 changed[commit.id] = None
     if not changed:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relnox.core.settings.config import Config
-from relnox.core.settings.path_patterns import as_regular_expression, last_matching_pattern
+from relnox.core.settings.patterns import file_pattern_regex, is_file_included
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def ignored_by_git(root: Path, pattern: str, files: tuple[str, ...]) -> set[str]
 
 
 def matched(pattern: str, files: tuple[str, ...] = FILES) -> set[str]:
-    return {file for file in files if as_regular_expression(pattern).fullmatch(file)}
+    return {file for file in files if file_pattern_regex(pattern).fullmatch(file)}
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -128,7 +128,7 @@ def test_any_pattern_matches_what_git_ignores(
     ],
 )
 def test_the_last_match_decides(patterns: tuple[str, ...], file: str, included: bool | None) -> None:
-    assert last_matching_pattern(patterns, file) is included
+    assert is_file_included(patterns, file) is included
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from packaging.version import Version
 
 from relnox.core.packages import Package, VersionSource
 from relnox.core.settings.config import Config
-from relnox.core.tagging.known_tags import lockstep_reason, read_known_tags
+from relnox.core.tagging.known_tags import lockstep_reason, read_known_tags, split_tag, survey_tags
 from relnox.core.tagging.tag_proposals import as_toml, folder_globs, format_problems, propose_settings
-from relnox.core.tagging.tag_survey import split_tag, survey_tags
 from relnox.core.tagging.tags import tag_formats
 from relnox.core.workspace import Workspace
 

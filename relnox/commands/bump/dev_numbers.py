@@ -142,7 +142,7 @@ def _unfetched_tags(releases: Mapping[str, str], project: Project, remote: Remot
 
 def _is_development_tag(tag: str) -> bool:
     """Return whether a tag is that of a development version."""
-    parts = core.tag_survey.split_tag(tag)
+    parts = core.known_tags.split_tag(tag)
     return parts is not None and parts[1].is_devrelease
 
 

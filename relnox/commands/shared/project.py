@@ -132,7 +132,7 @@ class Project(Record):
 
     def _is_in_line(self, tag: str) -> bool:
         """Return whether a tag has a version of the present release lines, or has no version at all."""
-        from relnox.core.tagging.tag_survey import split_tag
+        from relnox.core.tagging.known_tags import split_tag
 
         parts = split_tag(tag)
         return parts is None or allows_version(self.lines, parts[1])

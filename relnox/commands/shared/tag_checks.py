@@ -145,7 +145,7 @@ def any_tag_problems(
     known_tags: KnownTags,
 ) -> Iterator[Problem]:
     """Yield a problem if the bump creates several tags and a backend takes the version from any tag."""
-    readers = core.tags.any_tag_readers(bump.package for bump in bumps)
+    readers = core.known_tags.any_tag_readers(bump.package for bump in bumps)
     planned = list(dict.fromkeys(tags))
     if not readers or len(planned) < 2:  # noqa: PLR2004 - one tag is right for all of them
         return
@@ -178,7 +178,7 @@ def _own_prefix(package: Package, formats: Mapping[str, TagFormat], known_tags: 
 def any_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
     """Yield a note if packages that are not bumped have backends that would read the tags of this bump."""
     bumped = {bump.package.name for bump in bumps}
-    readers = [package for package in core.tags.any_tag_readers(workspace.packages) if package.name not in bumped]
+    readers = [package for package in core.known_tags.any_tag_readers(workspace.packages) if package.name not in bumped]
     if readers and bumped:
         names = core.text.listing([package.name for package in readers])
         yield (

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core.settings import path_patterns, patterns
+from relnox.core.settings import patterns
 from relnox.core.tagging.tags import latest_tags
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _packages_changed_by(file: str, owner: str | None, rules: Mapping[str, Seque
     """
     names = {owner} if owner is not None else set()
     for name, of_package in rules.items():
-        included = path_patterns.last_matching_pattern(of_package, file)
+        included = patterns.is_file_included(of_package, file)
         if included is not None:
             (names.add if included else names.discard)(name)
     return names

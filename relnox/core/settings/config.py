@@ -21,12 +21,12 @@ from relnox.core.settings.config_tables import (
 )
 from relnox.core.settings.hook_settings import HooksConfig
 from relnox.core.settings.kinds import ListOf, Number, TableOf, Text
-from relnox.core.settings.path_patterns import PATH_PATTERN
 from relnox.core.settings.patterns import (
     DISTRIBUTION_NAME,
     PACKAGE_GLOB,
     PACKAGE_NAME,
     PACKAGE_PATTERN,
+    PATH_PATTERN,
     matches_any_glob,
 )
 from relnox.core.settings.release_lines import ReleaseLineSetting

@@ -12,8 +12,7 @@ from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record, replace
 from relnox.core.settings import patterns
-from relnox.core.tagging.known_tags import lockstep_reason
-from relnox.core.tagging.tag_survey import split_prefix
+from relnox.core.tagging.known_tags import lockstep_reason, split_prefix
 from relnox.core.tagging.tags import configured_formats, detect_format, has_common_tags
 
 if TYPE_CHECKING:
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
-    from relnox.core.tagging.known_tags import KnownTags
-    from relnox.core.tagging.tag_survey import TagSurvey
+    from relnox.core.tagging.known_tags import KnownTags, TagSurvey
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
 

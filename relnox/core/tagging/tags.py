@@ -11,7 +11,7 @@ from relnox.core.bump.version_groups import find_version_groups
 from relnox.core.records import Record
 from relnox.core.settings import patterns, release_lines, rules
 from relnox.core.settings.config import Config
-from relnox.core.tagging.tag_survey import survey_tags
+from relnox.core.tagging.known_tags import any_tag_readers, survey_tags
 from relnox.core.versions import semver_compat
 from relnox.errors import Blocked
 
@@ -216,11 +216,6 @@ def has_common_tags(workspace: Workspace, config: Config, tags: Sequence[str], *
         package.version is not None
         and survey_tags(workspace.packages, tags).plain_prefix_of(package.version) is not None
     )
-
-
-def any_tag_readers(packages: Iterable[Package]) -> tuple[Package, ...]:
-    """Return the packages whose backends take the version from the latest tag, whatever its prefix is."""
-    return tuple(package for package in packages if package.source.kind == "tags" and not package.source.key)
 
 
 def configured_formats(workspace: Workspace, config: Config) -> dict[str, str]:
