@@ -132,10 +132,7 @@ def required_names(requires: Iterable[str]) -> frozenset[str]:
 def merge_manifests(jobs: Sequence[BuildJobOutput], needs: Mapping[str, Iterable[str]]) -> Manifest:
     """Merge the manifests of jobs without conflicts; the order of the jobs does not affect the result.
 
-    Args:
-        jobs: The jobs, at least one.
-        needs: Maps each package to the packages it needs. The manifest of a job may not list those that other jobs
-            built.
+    `needs` maps each package to those it needs: the manifest of a job may lack those that other jobs built.
     """
     files = [file for _, file in file_sources(jobs).values()]
     names = {file.package for file in files}

@@ -35,16 +35,9 @@ _MAX_REASON = 200
 
 
 class Distribution(Record, kw_only=True):
-    """One built file.
+    """One built file: its size is in bytes, and its digests are in hex.
 
-    Attributes:
-        package: The normalized name of the package (PEP 503).
-        version: The version in the file's metadata.
-        filename: The name of the file, without a folder.
-        kind: `sdist` or `wheel`.
-        size: The size in bytes.
-        sha256: The SHA-256 hex digest.
-        blake2b_256: The hex digest of BLAKE2b with 32 bytes.
+    The name of the package is normalized (PEP 503), and `version` is the one in the file's metadata.
     """
 
     package: str

@@ -28,12 +28,7 @@ _CASE_INSENSITIVE_FIELDS = ("repository", "email", "environment")
 
 
 class Publisher(Record, kw_only=True):
-    """A trusted publisher.
-
-    Attributes:
-        ci_provider: The `kind` of PEP 740: `GitHub`, `GitLab`, `Google` or `CircleCI`.
-        fields: The names and values of the fields that identify the publisher.
-    """
+    """A trusted publisher: the `kind` of PEP 740, such as `GitHub`, and the fields that identify it."""
 
     ci_provider: str
     fields: tuple[tuple[str, str], ...]

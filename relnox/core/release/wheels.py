@@ -103,23 +103,16 @@ class CibuildwheelCommand(Record, kw_only=True):
 
 
 class FileComparison(Record, kw_only=True):
-    """The differences between some files and the expected ones.
-
-    Attributes:
-        missing: The missing files: `sdist`, or the build identifier of a wheel.
-        extra: The names of the files that were not expected.
-    """
+    """The missing files (`sdist`, or the build identifier of a wheel) and the names of files not expected."""
 
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
 
 
 class ExpectedFiles(Record, kw_only=True):
-    """The files of a release of one package: an sdist, and one wheel per identifier.
+    """The files of a release of one package: an sdist, and one wheel per build identifier in `wheels`.
 
-    Attributes:
-        wheels: The build identifiers, or only `py3-none-any` for a package without platform wheels.
-        abi: The ABI of the platform wheels.
+    For a package without platform wheels, the only identifier is `py3-none-any`.
     """
 
     wheels: tuple[str, ...]

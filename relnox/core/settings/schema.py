@@ -20,7 +20,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, dataclass_transform
 
-from relnox.core.records import Record, field_names
+from relnox.core.records import Record, field_names, replace
 from relnox.core.settings.kinds import Flag, Kind, ListOf, Number, Text
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
@@ -88,11 +88,10 @@ _REQUIRED = object()
 """Stands for the missing default of a required field."""
 
 
-class Field:
+class Field(Record):
     """A setting or an option, declared as an attribute of a subclass of `Settings`.
 
     Attributes:
-        name: The name of the attribute.
         default: The default value.
         help: One sentence for help texts.
         kind: The kind of the values.
@@ -100,31 +99,20 @@ class Field:
         otherwise: What applies if the value is not set, for the reference documentation.
         metavar: The placeholder for the value in help texts.
         short: The short flag, such as `-n`, or an empty string.
+        name: The name of the attribute.
     """
 
-    name = ""
-
-    def __init__(  # noqa: PLR0913 - a declaration is read by its keywords
-        self,
-        default: Any,
-        help: str,  # noqa: A002 - as in argparse and invoke
-        kind: Kind,
-        *,
-        sources: tuple[Source, ...],
-        otherwise: str = "",
-        metavar: str = "",
-        short: str = "",
-    ) -> None:
-        self.default = default
-        self.help = help
-        self.kind = kind
-        self.sources = sources
-        self.otherwise = otherwise
-        self.metavar = metavar
-        self.short = short
+    default: Any
+    help: str
+    kind: Kind
+    sources: tuple[Source, ...]
+    otherwise: str = ""
+    metavar: str = ""
+    short: str = ""
+    name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        vars(self)["name"] = name  # records do not change, except here
 
     def __get__(self, instance: object | None, owner: type) -> Any:
         if self.is_required:  # such as for an annotation without a value
@@ -183,9 +171,7 @@ class Field:
     def with_options(self, options: Sequence[Field]) -> Field:
         """Return a copy of this field, whose table may also contain the given options of tasks as keys."""
         settings = type(self.default)
-        field = Field.__new__(Field)
-        vars(field).update(vars(self), kind=Table(settings, (*fields_of(settings), *options)))
-        return field
+        return replace(self, kind=Table(settings, (*fields_of(settings), *options)))
 
 
 def kind_of(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> Kind:

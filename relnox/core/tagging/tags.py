@@ -41,13 +41,7 @@ _PACKAGE_TAG_FORMATS = (
 
 
 class TagFormat(Record):
-    """The format of one package's tags.
-
-    Attributes:
-        prefix: The text before the version.
-        suffix: The text after the version.
-        scheme: How the version is written.
-    """
+    """The format of one package's tags: the text before and after the version, and how the version is written."""
 
     prefix: str
     suffix: str
@@ -241,8 +235,7 @@ def detect_format(packages: Sequence[Package], tags: Iterable[str], *, common: b
     ordered, plain = sorted(tags), Config()
     if not ordered:
         return None
-    best: tuple[int, Version] | None = None
-    detected = None
+    ranked: list[tuple[int, Version, str]] = []
     for text in _COMMON_TAG_FORMATS if common else _PACKAGE_TAG_FORMATS:
         formats = {package.name: _tag_format(package, text, plain) for package in packages}
         latest = latest_tags(formats, ordered)
@@ -252,10 +245,9 @@ def detect_format(packages: Sequence[Package], tags: Iterable[str], *, common: b
                 version is not None and tag_format.has_version_tag(version, ordered)
                 for tag_format, version in present
             )
-            rank = (int(is_tagged) if common else len(latest), max(version for _, version in latest.values()))
-            if best is None or rank > best:
-                best, detected = rank, text
-    return detected
+            greatest = max(version for _, version in latest.values())
+            ranked.append((int(is_tagged) if common else len(latest), greatest, text))
+    return max(ranked, key=lambda entry: entry[:2])[2] if ranked else None
 
 
 def _tag_format(package: Package, text: str, config: Config, *, is_own: bool = False) -> TagFormat:

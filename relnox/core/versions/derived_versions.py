@@ -22,13 +22,7 @@ _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has th
 
 
 class CommitTag(Record, kw_only=True):
-    """A tag of the commit that is built.
-
-    Attributes:
-        name: The name of the tag.
-        package: The name of the package that the tag belongs to, or "" if it belongs to none.
-        version: The version in the tag, or None if it has none.
-    """
+    """A tag of the commit that is built, and the package that it belongs to, or "" if it belongs to none."""
 
     name: str
     package: str

@@ -112,14 +112,7 @@ def _leads_to_final(version: Version) -> bool:
 
 
 class VersionStep(Record):
-    """The computation of one version.
-
-    Attributes:
-        version: The present version, without a local segment.
-        bump: The requested bump.
-        counting: How releases and prereleases are numbered.
-        start: The number of the first alpha, beta or rc.
-    """
+    """The computation of the version after `version`; `start` is the number of the first alpha, beta or rc."""
 
     version: Version
     bump: Bump
