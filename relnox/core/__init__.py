@@ -63,14 +63,12 @@ if TYPE_CHECKING:
     from relnox.core.settings import config as config
     from relnox.core.settings import config_tables as config_tables
     from relnox.core.settings import hook_settings as hook_settings
-    from relnox.core.settings import json_schema as json_schema
     from relnox.core.settings import kinds as kinds
     from relnox.core.settings import options as options
     from relnox.core.settings import patterns as patterns
     from relnox.core.settings import release_lines as release_lines
     from relnox.core.settings import rules as rules
     from relnox.core.settings import schema as schema
-    from relnox.core.settings import setting_names as setting_names
     from relnox.core.tagging import known_tags as known_tags
     from relnox.core.tagging import tag_proposals as tag_proposals
     from relnox.core.tagging import tags as tags
@@ -90,8 +88,8 @@ else:
         "planning": "comparison events fixes plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "
         "sharding wheels",
-        "settings": "build_settings config config_tables hook_settings json_schema kinds options "
-        "patterns release_lines rules schema setting_names",
+        "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "
+        "rules schema",
         "tagging": "known_tags tag_proposals tags",
         "versions": "derived_versions dev_numbers requested_bump semver_compat version_locations version_step "
         "versioning",

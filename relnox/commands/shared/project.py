@@ -70,11 +70,11 @@ class Project(Record):
     @cached_property
     def workspace(self) -> Workspace:
         """The packages; reading them also checks the package names in the settings."""
-        from relnox.core.settings import setting_names
+        from relnox.core.settings.config import check_package_names
 
         ignored = self.git.filter_ignored if self.git is not None else None
         workspace = discovery.discover(self.root, self.config, ignored)
-        setting_names.check_package_names(self.config, workspace)
+        check_package_names(self.config, workspace)
         return workspace
 
     @cached_property

@@ -35,19 +35,16 @@ def select_shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
             f"{part!r} is not a valid shard (number/total)",
             fix="write it as in 2/5, the second of five shards",
         )
+    workspace = Workspace(tuple(packages))
+    runtime = workspace.dependency_edges("runtime")
+    # The packages that each build needs, with their runtime dependencies.
+    closures = {name: graph.closure(needs, runtime) for name, needs in workspace.dependency_edges("build").items()}
     loads: list[list[str]] = [[] for _ in range(int(match[2]))]
     # The largest group first, always to the smallest shard: balanced, and independent of the order of packages.
-    for group in sorted(_connected_groups(_build_closures(packages)), key=lambda group: (-len(group), group)):
+    for group in sorted(_connected_groups(closures), key=lambda group: (-len(group), group)):
         min(loads, key=len).extend(group)
     names = frozenset(loads[int(match[1]) - 1])
     return tuple(package for package in packages if package.name in names)
-
-
-def _build_closures(packages: Sequence[Package]) -> dict[str, frozenset[str]]:
-    """Map each package to the packages that its build needs, with their runtime dependencies."""
-    workspace = Workspace(tuple(packages))
-    runtime = workspace.dependency_edges("runtime")
-    return {name: graph.closure(needs, runtime) for name, needs in workspace.dependency_edges("build").items()}
 
 
 def _connected_groups(edges: Mapping[str, frozenset[str]]) -> Iterator[list[str]]:

@@ -2,7 +2,7 @@
 
 Each kind of file is read by its own grammar. In a Python file, that is the syntax tree, so that a docstring or
 `target_version = …` is not mistaken for the version. In JSON and lock files, only the top level counts. A version
-that is found more or less often than declared is an error.
+that is missing, or found more or less often than declared, raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -50,11 +50,7 @@ class VersionSpan(NamedTuple):
 
 
 def find_attribute(code: str, name: str) -> VersionSpan:
-    """Find the string that a module assigns to a name.
-
-    Raises:
-        ValueError: The module does not assign exactly one plain string, or is not valid Python.
-    """
+    """Find the string that a module assigns to a name: exactly once, and as a plain string."""
     import ast  # takes 20 ms, and most bumps do not need it
 
     try:
@@ -97,11 +93,7 @@ def find_literals(code: str) -> Iterator[tuple[str, str]]:
 
 
 def find_pattern(text: str, expression: str, count: int = 1) -> tuple[VersionSpan, ...]:
-    """Find the group `version`, or else `value`, in each match of a regular expression (in multi-line mode).
-
-    Raises:
-        ValueError: The number of matches is not `count`, or the expression is invalid or has no such group.
-    """
+    """Find the group `version`, or else `value`, in each match of a regular expression (in multi-line mode)."""
     try:
         compiled = re.compile(expression, re.MULTILINE)
         group = "value" if "value" in compiled.groupindex and "version" not in compiled.groupindex else "version"
@@ -117,11 +109,7 @@ def find_pattern(text: str, expression: str, count: int = 1) -> tuple[VersionSpa
 
 
 def find_only_word(text: str) -> VersionSpan:
-    """Find the only word in a text.
-
-    Raises:
-        ValueError: The text contains several words, or none.
-    """
+    """Find the only word in a text."""
     word = text.strip()
     if len(word.split()) != 1:
         raise ValueError("it does not contain exactly one version")
@@ -130,11 +118,7 @@ def find_only_word(text: str) -> VersionSpan:
 
 
 def find_json_version(text: str) -> VersionSpan:
-    """Find the string at the top-level key `version` of a JSON document.
-
-    Raises:
-        ValueError: The text is not JSON, or has no such string.
-    """
+    """Find the string at the top-level key `version` of a JSON document."""
     import json
 
     document = json.loads(text)
@@ -162,11 +146,7 @@ def find_locked_versions(text: str) -> dict[str, VersionSpan]:
 
 
 def find_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
-    """Find all positions of a version in the text of the source's file.
-
-    Raises:
-        ValueError: The version is missing, or not found as often as declared.
-    """
+    """Find all positions of a version in the text of the source's file."""
     match source.kind:
         case "toml":
             span = toml_spans.string_spans(text).get(source.key)

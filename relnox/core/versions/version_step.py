@@ -129,19 +129,15 @@ class VersionStep(Record):
             case "pre" if self.version.pre is not None:
                 return self._enter(self.version.pre[0])
             case "pre" | None:
-                return self._enter(self._letter())
+                if self.bump.pre is None:
+                    raise self._not_possible("is not an alpha, beta or rc", f"choose a phase: {ANY_PHASE}")
+                return self._enter(LETTERS[self.bump.pre])
             case "phase":
                 return self._phase()
             case "post":
                 return self._post()
             case "dev":
                 return self._dev()
-
-    def _letter(self) -> str:
-        """Return the letter of the requested phase; raise `Blocked` if none was requested."""
-        if self.bump.pre is None:
-            raise self._not_possible("is not an alpha, beta or rc", f"choose a phase: {ANY_PHASE}")
-        return LETTERS[self.bump.pre]
 
     def _level(self, level: int) -> Version:
         """Bump a level, or finish the prerelease that leads to it or to a higher one."""
