@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from relnox.core.release import publishers as publishers
     from relnox.core.release import release_versions as release_versions
     from relnox.core.release import sharding as sharding
+    from relnox.core.release import wheel_targets as wheel_targets
     from relnox.core.release import wheels as wheels
     from relnox.core.settings import build_settings as build_settings
     from relnox.core.settings import config as config
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from relnox.core.settings import release_lines as release_lines
     from relnox.core.settings import rules as rules
     from relnox.core.settings import schema as schema
+    from relnox.core.settings import setting_names as setting_names
     from relnox.core.tagging import known_tags as known_tags
     from relnox.core.tagging import tag_proposals as tag_proposals
     from relnox.core.tagging import tags as tags
@@ -87,9 +89,9 @@ else:
         "notes": "changelog changelog_document changelog_versions fragments pull_request release_notes",
         "planning": "comparison events fixes plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "
-        "sharding wheels",
+        "sharding wheel_targets wheels",
         "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "
-        "rules schema",
+        "rules schema setting_names",
         "tagging": "known_tags tag_proposals tags",
         "versions": "derived_versions dev_numbers requested_bump semver_compat version_locations version_step "
         "versioning",

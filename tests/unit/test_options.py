@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from relnox.commands import TASKS, import_task_module
 from relnox.core.records import field_values
-from relnox.core.settings.config import json_schema_of
 from relnox.core.settings.kinds import Flag, ListOf, Number, Text
 from relnox.core.settings.options import CommonOptions, OptionValue, option, resolve_option_values
-from relnox.core.settings.schema import Table, fields_of
+from relnox.core.settings.schema import Table, fields_of, json_schema_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from relnox.core.settings import release_lines
-from relnox.core.settings.config import Config, json_schema_of
+from relnox.core.settings.config import Config
 from relnox.core.settings.release_lines import ReleaseLine, ReleaseLineSetting
+from relnox.core.settings.schema import json_schema_of
 from relnox.core.tagging.tags import TagFormat, latest_tags
 from relnox.errors import Blocked
 

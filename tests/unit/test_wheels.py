@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from relnox.core.packages import Package, VersionSource
-from relnox.core.release import wheels
+from relnox.core.release import wheel_targets, wheels
+from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import WheelsConfig
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked
@@ -61,7 +62,7 @@ def test_every_identifier_is_one_that_cibuildwheel_4_knows() -> None:
     platforms = [f"{system}_{processor}" for system in ("manylinux", "musllinux") for processor in linux]
     platforms += ["macosx_x86_64", "macosx_arm64", "macosx_universal2", "win32", "win_amd64", "win_arm64"]
     pythons = ("cp39", "cp310", "cp311", "cp312", "cp313", "cp314", "cp314t")
-    processors = tuple({target.architecture for target in wheels.TARGETS})
+    processors = tuple({target.architecture for target in wheel_targets.TARGETS})
     wanted = settings(systems=WheelsConfig().systems, architectures=processors, free_threaded=True)
 
     found = identifiers(package(), wanted)
@@ -72,8 +73,8 @@ def test_every_identifier_is_one_that_cibuildwheel_4_knows() -> None:
 def test_settings_accept_all_targets() -> None:
     fields = {field.name: field for field in fields_of(WheelsConfig)}
 
-    assert fields["systems"].choices == tuple(dict.fromkeys(target.system for target in wheels.TARGETS))
-    assert set(fields["architectures"].choices) == {target.architecture for target in wheels.TARGETS}
+    assert fields["systems"].choices == tuple(dict.fromkeys(target.system for target in wheel_targets.TARGETS))
+    assert set(fields["architectures"].choices) == {target.architecture for target in wheel_targets.TARGETS}
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,8 @@ def test_skipped_wheels_are_in_no_job() -> None:
 def test_packages_without_settings_have_no_platform_wheels() -> None:
     assert wheels.plan_wheel_jobs(package("plain"), settings()) == ()
     assert wheels.expected_files(package("plain"), settings()).wheels == ("py3-none-any",)
-    assert wheels.plan_wheel_jobs(package("fastcalc-core"), settings(packages=("Fastcalc.*",))) != ()
+    with_glob = Config.parse({"wheels": {"packages": ["Fastcalc.*"]}}).wheels
+    assert wheels.plan_wheel_jobs(package("fastcalc-core"), with_glob) != ()
 
 
 def test_an_empty_matrix_is_rejected() -> None:

@@ -70,7 +70,7 @@ class Project(Record):
     @cached_property
     def workspace(self) -> Workspace:
         """The packages; reading them also checks the package names in the settings."""
-        from relnox.core.settings.config import check_package_names
+        from relnox.core.settings.setting_names import check_package_names
 
         ignored = self.git.filter_ignored if self.git is not None else None
         workspace = discovery.discover(self.root, self.config, ignored)

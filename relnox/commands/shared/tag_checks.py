@@ -178,7 +178,8 @@ def _own_prefix(package: Package, formats: Mapping[str, TagFormat], known_tags: 
 def any_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
     """Yield a note if packages that are not bumped have backends that would read the tags of this bump."""
     bumped = {bump.package.name for bump in bumps}
-    readers = [package for package in core.known_tags.any_tag_readers(workspace.packages) if package.name not in bumped]
+    all_readers = core.known_tags.any_tag_readers(workspace.packages)
+    readers = [package for package in all_readers if package.name not in bumped]
     if readers and bumped:
         names = core.text.listing([package.name for package in readers])
         yield (

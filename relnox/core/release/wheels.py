@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from relnox.core.names import normalized
 from relnox.core.records import Record, field_values
+from relnox.core.release.wheel_targets import TARGETS, WheelTarget  # noqa: TC001 - plans are read back by these types
+from relnox.core.settings.patterns import matches_any_glob
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -29,57 +30,8 @@ PYTHON_SERIES = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 FREE_THREADED_PYTHONS = ("3.14",)
 """The CPython versions whose free-threaded build is supported (PEP 779); cibuildwheel 4 builds no `cp313t`."""
 
-System = Literal["manylinux", "musllinux", "macos", "windows"]
-
 _CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
 _SDIST, _PURE = "sdist", "py3-none-any"
-
-
-class WheelTarget(Record):
-    """An operating system and a processor that wheels are built for.
-
-    Attributes:
-        system: The name in `[tool.relnox.wheels] systems`.
-        architecture: The name in `[tool.relnox.wheels] architectures`.
-        platform: The value of cibuildwheel's `--platform`.
-        archs: The value of cibuildwheel's `--archs`.
-        tag: The part of a build identifier after the hyphen, such as `manylinux_x86_64`.
-        runner: The label of a GitHub runner that can build such wheels.
-        emulated: Whether the runner has another processor, so that it needs QEMU.
-    """
-
-    system: System
-    architecture: str
-    platform: str
-    archs: str
-    tag: str
-    runner: str
-    emulated: bool = False
-
-
-_LINUX: tuple[System, ...] = ("manylinux", "musllinux")
-
-TARGETS = (
-    *(
-        WheelTarget(system, architecture, "linux", archs, f"{system}_{archs}", runner, emulated)
-        for architecture, archs, runner, emulated in (
-            ("x86_64", "x86_64", "ubuntu-latest", False),
-            ("arm64", "aarch64", "ubuntu-24.04-arm", False),
-            ("x86", "i686", "ubuntu-latest", False),
-            ("armv7l", "armv7l", "ubuntu-latest", True),
-            ("ppc64le", "ppc64le", "ubuntu-latest", True),
-            ("s390x", "s390x", "ubuntu-latest", True),
-            ("riscv64", "riscv64", "ubuntu-latest", True),
-        )
-        for system in _LINUX
-    ),
-    WheelTarget("macos", "x86_64", "macos", "x86_64", "macosx_x86_64", "macos-15-intel"),
-    WheelTarget("macos", "arm64", "macos", "arm64", "macosx_arm64", "macos-15"),
-    WheelTarget("macos", "universal2", "macos", "universal2", "macosx_universal2", "macos-15"),
-    WheelTarget("windows", "x86_64", "windows", "AMD64", "win_amd64", "windows-latest"),
-    WheelTarget("windows", "arm64", "windows", "ARM64", "win_arm64", "windows-11-arm"),
-    WheelTarget("windows", "x86", "windows", "x86", "win32", "windows-latest"),
-)
 
 
 class WheelJob(Record, kw_only=True):
@@ -149,7 +101,7 @@ def check_wheel_settings(settings: WheelsConfig, names: Collection[str]) -> None
         Blocked: A package in `abi` has no platform wheels, or a glob in `skip` matches no wheel of the matrix.
     """
     for name in settings.abi:
-        if name not in names or not _has_platform_wheels(name, settings):
+        if name not in names or not matches_any_glob(name, settings.packages):
             raise Blocked(
                 "package-without-platform-wheels",
                 f"{name} in [tool.relnox.wheels] abi has no platform wheels",
@@ -171,19 +123,16 @@ def plan_wheel_jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob,
     Raises:
         Blocked: The settings exclude all wheels, or `requires-python` is invalid.
     """
-    if not _has_platform_wheels(package.name, settings):
+    if not matches_any_glob(package.name, settings.packages):
         return ()
     pythons = _python_tags(_supported_pythons(package), free_threaded=settings.free_threaded)
     abi = settings.abi.get(package.name, "cpython")
-    targets = [
-        target
-        for target in TARGETS
-        if target.system in settings.systems and target.architecture in settings.architectures
-    ]
     result = [
         WheelJob(package=package.name, target=target, identifiers=identifiers)
-        for target in targets
-        if (identifiers := _build_identifiers(pythons, target, abi, settings.skip))
+        for target in TARGETS
+        if target.system in settings.systems
+        and target.architecture in settings.architectures
+        and (identifiers := _build_identifiers(pythons, target, abi, settings.skip))
     ]
     if not result:
         raise Blocked(
@@ -232,10 +181,6 @@ def github_matrix(wheel_jobs: Sequence[WheelJob]) -> dict[str, Any]:
             for job in wheel_jobs
         ]
     }
-
-
-def _has_platform_wheels(name: str, settings: WheelsConfig) -> bool:
-    return any(fnmatchcase(name, normalized(glob)) for glob in settings.packages)
 
 
 def _supported_pythons(package: Package) -> tuple[str, ...]:

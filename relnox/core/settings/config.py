@@ -1,8 +1,7 @@
-"""The settings of a project, `[tool.relnox]`, their JSON schema (draft 7), and a check of names in them."""
+"""The settings of a project, `[tool.relnox]`; all of them are optional."""
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from relnox.core.settings import rules
@@ -21,7 +20,7 @@ from relnox.core.settings.config_tables import (
     WheelsConfig,
 )
 from relnox.core.settings.hook_settings import HooksConfig
-from relnox.core.settings.kinds import Flag, ListOf, Number, TableOf, Text
+from relnox.core.settings.kinds import ListOf, Number, TableOf, Text
 from relnox.core.settings.patterns import (
     DISTRIBUTION_NAME,
     PACKAGE_GLOB,
@@ -29,23 +28,17 @@ from relnox.core.settings.patterns import (
     PACKAGE_PATTERN,
     PATH_PATTERN,
     matches_any_glob,
-    matches_package,
-    normalize_path,
 )
 from relnox.core.settings.release_lines import ReleaseLineSetting
 from relnox.core.settings.schema import EMPTY, Settings, Table, fields_of, setting
-from relnox.core.text import did_you_mean
-from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from relnox.core.dependencies.requirements import SiblingBound, UpdatePolicy
-    from relnox.core.settings.kinds import Kind
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.settings.schema import Field
     from relnox.core.versions.semver_compat import Scheme
-    from relnox.core.workspace import Workspace
 
 
 class Config(Settings):
@@ -262,91 +255,3 @@ def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
         field.with_options(options[field.key]) if field.key in options else field for field in fields_of(Config)
     )
     return Table(Config, tuple(fields))
-
-
-def check_package_names(config: Config, workspace: Workspace) -> None:
-    """Check that every name and pattern of packages in the settings matches a package of the workspace.
-
-    Raises:
-        Blocked: A name or pattern matches no package.
-    """
-    packages = workspace.packages
-    for kind, text, where in _texts_of_kind(Table(Config), config, "tool.relnox"):
-        if kind is PACKAGE_NAME or kind is PACKAGE_GLOB:
-            matches = any(fnmatchcase(package.name, text) for package in packages)
-        elif kind is PACKAGE_PATTERN:
-            matches = any(matches_package(text.removeprefix("!"), package) for package in packages)
-        else:
-            continue
-        if not matches:
-            names = {package.name for package in packages}
-            if kind is PACKAGE_PATTERN:
-                names |= {package.folder for package in packages}
-            raise Blocked(
-                "package-unknown",
-                f"{text!r} in {where} matches no package of this workspace",
-                fix=did_you_mean(normalize_path(text.removeprefix("!")), names),
-            )
-    if config.is_set("wheels"):
-        from relnox.core.release import wheels  # imported lazily: few projects have platform wheels
-
-        wheels.check_wheel_settings(config.wheels, [package.name for package in packages])
-
-
-def _texts_of_kind(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:
-    """Yield each string in a setting, or in a whole table, with its kind, and the table and key where it is."""
-    match kind:
-        case Text():
-            yield kind, value, f"[{table}] {key}"
-        case ListOf(item=item):
-            for element in value:
-                yield from _texts_of_kind(item, element, table, key)
-        case TableOf(item=item, keys=keys):
-            for name, element in value.items():
-                yield keys, name, f"[{table}] {key}"
-                if isinstance(item, Table):
-                    yield from _texts_of_kind(item, element, f"{table}.{key}.{name}")
-                else:
-                    yield from _texts_of_kind(item, element, table, key)
-        case Table():
-            inner = f"{table}.{key}" if key else table
-            for field in fields_of(type(value)):
-                if value.is_set(field.name):
-                    yield from _texts_of_kind(field.kind, getattr(value, field.name), inner, field.key)
-        case _:
-            pass
-
-
-def json_schema_of(kind: Kind) -> dict[str, Any]:
-    """Return the JSON schema of a kind of setting; rules for strings are not part of it."""
-    match kind:
-        case Flag():
-            return {"type": "boolean"}
-        case Number(maximum=maximum):
-            return {"type": "integer", "minimum": 0, "maximum": maximum}
-        case Text(choices=choices):
-            return {"type": "string"} | ({"enum": list(choices)} if choices else {})
-        case ListOf(item=item, may_be_empty=may_be_empty):
-            return {"type": "array", "items": json_schema_of(item)} | ({} if may_be_empty else {"minItems": 1})
-        case ReleaseLineSetting(name=name, names=names, bounds=bounds):
-            return {"anyOf": [json_schema_of(kind) for kind in (name, names, bounds)]}
-        case TableOf(item=item):
-            return {"type": "object", "additionalProperties": json_schema_of(item)}
-        case Table(settings=settings, keys=keys):
-            fields = [field for field in keys.values() if "file" in field.sources]
-            needed = [field.key for field in fields if field.is_required]
-            return {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {field.key: _field_schema(field) for field in fields},
-                "description": settings.summary(),
-            } | ({"required": needed} if needed else {})
-        case _:
-            raise TypeError(f"a kind of setting without a JSON schema: {type(kind).__name__}")
-
-
-def _field_schema(field: Field) -> dict[str, Any]:
-    """Return the JSON schema of a setting, with its help text and its default."""
-    default = list(field.default) if isinstance(field.default, tuple) else field.default
-    is_constant = default not in (None, [], "") and isinstance(default, bool | int | str | list)
-    return json_schema_of(field.kind) | {"description": field.help} | ({"default": default} if is_constant else {})

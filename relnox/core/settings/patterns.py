@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 DISTRIBUTION_NAME = Text(rule=rules.distribution_name_violation, convert=normalized)
 """The kind of a setting that names a package, which need not be in the workspace."""
 PACKAGE_NAME = Text(rule=rules.distribution_name_violation, convert=normalized)
-"""The kind of a setting that names a package; `config.check_package_names` checks that it is in the workspace."""
+"""The kind of a setting that names a package of the workspace; `setting_names` checks that it exists."""
 PACKAGE_GLOB = Text(convert=normalized)
 """The kind of a setting that is the name of a package of the workspace, or a glob of names."""
 PACKAGE_PATTERN = Text()

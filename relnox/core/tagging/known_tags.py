@@ -24,7 +24,6 @@ _START = re.compile(r"(?:^|(?<=[^0-9A-Za-z.+])|(?<=^[vV])|(?<=[^0-9A-Za-z.+][vV]
 """Where a version may begin in a tag."""
 _NUMBER_BEFORE = re.compile(r"(?:^|[^0-9A-Za-z])\d+[^0-9A-Za-z]$")
 """A prefix that ends in a number: what follows is then not a version, as in rel_1_4_0 or 2024-01-31."""
-_PARTS = re.compile(r"[^0-9A-Za-z]+")
 _GENERIC = frozenset({"v", "release", "releases", "rel", "version", "tag", "tags", "python", "py"})
 """Words in prefixes that name no package."""
 _MAX_LENGTH = 200
@@ -63,9 +62,8 @@ class TagSurvey(Record):
 
     def plain_prefix_of(self, version: Version | None) -> str | None:
         """Return the prefix of the plain tag of a version, or None if there is no such tag."""
-        return self.best_prefix(
-            [prefix for prefix in self.plain_prefixes if version in self.versions(prefix)], version
-        )
+        prefixes = [prefix for prefix in self.plain_prefixes if version in self.versions(prefix)]
+        return self.best_prefix(prefixes, version)
 
     def best_prefix(self, prefixes: Iterable[str], version: Version | None) -> str | None:
         """Return the prefix that has a tag of the version, or else the one with the greatest version, if any."""
@@ -117,17 +115,9 @@ def survey_tags(packages: Sequence[Package], tags: Iterable[str]) -> TagSurvey:
     )
 
 
-def split_prefix(prefix: str) -> tuple[str, str, str]:
-    """Split a prefix at the word that names its package: the text before it, the word, the text after it."""
-    match = re.fullmatch(r"(?P<lead>.*?/)?(?P<word>.*?)(?P<end>[^0-9A-Za-z]+[vV]?|)", prefix)
-    if match is None or not match["word"]:
-        return prefix, "", ""
-    return match["lead"] or "", match["word"], match["end"]
-
-
 def _split_into_words(text: str) -> list[str]:
     """Split text into lowercase words of letters and digits."""
-    return [word for word in _PARTS.split(text.lower()) if word]
+    return [word for word in re.split(r"[^0-9A-Za-z]+", text.lower()) if word]
 
 
 def _without_generic(words: list[str]) -> list[str]:
@@ -160,7 +150,7 @@ def _aliases(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
         lambda package: (package.name,),
         lambda package: (package.folder,),
         lambda package: (package.folder_name,),
-        lambda package: _suffixes_of_name(package.name),
+        lambda package: [package.name[hyphen.end() :] for hyphen in re.finditer("-", package.name)],
     )
     for kind in kinds:
         packages_by_alias: dict[str, set[str]] = {}
@@ -169,12 +159,6 @@ def _aliases(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
                 if key := "".join(_split_into_words(text)):
                     packages_by_alias.setdefault(key, set()).add(package.name)
         yield packages_by_alias
-
-
-def _suffixes_of_name(name: str) -> tuple[str, ...]:
-    """Return the parts of a name after each hyphen: `b-c` and `c` for `a-b-c`."""
-    words = name.split("-")
-    return tuple("-".join(words[start:]) for start in range(1, len(words)))
 
 
 def any_tag_readers(packages: Iterable[Package]) -> tuple[Package, ...]:

@@ -6,13 +6,14 @@ another form, the bump is blocked and these settings are proposed.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record, replace
 from relnox.core.settings import patterns
-from relnox.core.tagging.known_tags import lockstep_reason, split_prefix
+from relnox.core.tagging.known_tags import lockstep_reason
 from relnox.core.tagging.tags import configured_formats, detect_format, has_common_tags
 
 if TYPE_CHECKING:
@@ -170,6 +171,14 @@ def _tagged_together(
             yield prefix, members
 
 
+def _split_prefix(prefix: str) -> tuple[str, str, str]:
+    """Split a prefix at the word that names its package: the text before it, the word, the text after it."""
+    match = re.fullmatch(r"(?P<lead>.*?/)?(?P<word>.*?)(?P<end>[^0-9A-Za-z]+[vV]?|)", prefix)
+    if match is None or not match["word"]:
+        return prefix, "", ""
+    return match["lead"] or "", match["word"], match["end"]
+
+
 class _TaggedPackage(Record):
     """A package with tags of its own.
 
@@ -223,7 +232,7 @@ def _separate_formats(
         _TaggedPackage(
             workspace.by_name[name],
             prefix,
-            (prefix, "", "") if prefix in plain_prefixes else split_prefix(prefix),
+            (prefix, "", "") if prefix in plain_prefixes else _split_prefix(prefix),
             config.tag_names.get(name, name),
         )
         for name, prefix in sorted(prefixes.items())
