@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relnox.building import environment_pool as environment_pool
     from relnox.building import environments as environments
     from relnox.building import file_hashes as file_hashes
+    from relnox.building import findings as findings
     from relnox.building import fork_client as fork_client
     from relnox.building import installation_checks as installation_checks
     from relnox.building import installed_distributions as installed_distributions

@@ -68,7 +68,7 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> B
     source = source_to_build(action.run)
     release = [building.archives.read(path, archive_limits(action.run)) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
-    expected = building.checks.ExpectedArchive(
+    expected = building.checks.identity.ExpectedArchive(
         name=step.package,
         version=step.version,
         requires=step.requires,
@@ -115,7 +115,7 @@ def _check_version_against_tags(archive: Archive, step: Build) -> Iterator[Findi
     if step.tags is None or step.version is not None:
         return
     if (mismatch := core.derived_versions.find_mismatch(step.package, archive.version, step.tags)) is not None:
-        yield building.checks.Finding(
+        yield building.findings.Finding(
             mismatch.level, "version-differs-from-tag", mismatch.message, mismatch.fix, file=archive.path.name
         )
 

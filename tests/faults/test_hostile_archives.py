@@ -11,6 +11,7 @@ from hostile_archives import HONEST, HOSTILE, SETTINGS
 from running import run_in_process
 
 from relnox.building import checks
+from relnox.building.checks.identity import ExpectedArchive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,5 +67,5 @@ def test_unusual_valid_archives_pass(make: Make, tmp_path: Path) -> None:
     assert checks.find_errors(path, public=False) == ()
     archive = checks.read_valid_archive(path)
     assert archive.name_in_metadata == "Demo-App"
-    expected = checks.ExpectedArchive(name="demo-app", is_private=True)
+    expected = ExpectedArchive(name="demo-app", is_private=True)
     assert [finding for finding in checks.check_archive(archive, expected) if finding.level == "error"] == []

@@ -21,6 +21,7 @@ from packed import INFO, METADATA, MODULES, TOP, digest, sdist, wheel, with_fiel
 from relnox.building import archives, checks
 from relnox.building.archive_entries import ArchiveError
 from relnox.building.checks import identity, metadata
+from relnox.building.checks.identity import ExpectedArchive
 from relnox.building.checks.requirements import differing_requirements
 from relnox.building.checks.wheel import ACCEPTED_PLATFORMS
 from relnox.errors import Failed
@@ -37,8 +38,8 @@ TRACKED = frozenset(
     {"pyproject.toml", "README.md", "LICENSE", "src/demo_app/__init__.py", "src/demo_app/py.typed"}
 )
 REQUIRES = ('attrs ; extra == "Fast"', "Six >= 1")
-GOOD = checks.ExpectedArchive(name="demo-app", version=Version("1.0"), requires=REQUIRES, tracked_files=TRACKED)
-PLAIN = checks.ExpectedArchive(name="demo-app")
+GOOD = ExpectedArchive(name="demo-app", version=Version("1.0"), requires=REQUIRES, tracked_files=TRACKED)
+PLAIN = ExpectedArchive(name="demo-app")
 
 # Invented tokens, in two pieces: this file is in an sdist too, and must not be found there itself.
 LETTERS = "q7Zw4Xe9Rt2Yu8Io3Pa6Sd5Fg1Hj0KlBnMcVxQwErTyUiOpAsDfGhJkLzXcVbNm7Qz4W9e2R"
@@ -58,7 +59,7 @@ TOKENS = {
 }
 
 
-def found(path: Path, expected: checks.ExpectedArchive = PLAIN) -> list[str]:
+def found(path: Path, expected: ExpectedArchive = PLAIN) -> list[str]:
     try:
         findings = checks.check_archive(archives.read(path), expected)
     except ArchiveError as error:
@@ -142,7 +143,7 @@ def test_metadata_fields_that_the_index_rejects(lines: str, said: str, tmp_path:
 
 def test_what_the_index_rejects_is_a_warning_for_private_packages(tmp_path: Path) -> None:
     metadata = with_fields("Classifier: Private :: Do Not Upload", f"Summary: {'x' * 513}")
-    private = checks.ExpectedArchive(name="demo-app", is_private=True)
+    private = ExpectedArchive(name="demo-app", is_private=True)
     assert found(wheel(tmp_path, metadata=metadata), private) == [
         "warning: Summary has 513 characters (the public index accepts at most 512)"
     ]
@@ -210,7 +211,7 @@ def test_trove_classifiers_is_used_if_installed(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_name_or_version_that_differs_from_the_plan_is_an_error(tmp_path: Path) -> None:
-    planned = checks.ExpectedArchive(name="other", version=Version("2.0"))
+    planned = ExpectedArchive(name="other", version=Version("2.0"))
     assert found(wheel(tmp_path), planned) == [
         "error: name is demo-app, but other was planned",
         "error: version is 1.0, but 2.0 was planned",
@@ -242,7 +243,7 @@ def test_file_names_of_wheels_have_to_be_normalized(tmp_path: Path) -> None:
 def test_prohibited_project_names(tmp_path: Path) -> None:
     metadata, name = with_fields("Name: asyncio"), "asyncio-1.0-py3-none-any.whl"
     path = wheel(tmp_path, metadata=metadata, name=name)
-    assert found(path, checks.ExpectedArchive(name="asyncio")) == [
+    assert found(path, ExpectedArchive(name="asyncio")) == [
         (
             "warning: project name asyncio is a module of Python's standard library (the public index accepts no "
             "new project of that name)"
@@ -250,7 +251,7 @@ def test_prohibited_project_names(tmp_path: Path) -> None:
     ]
     metadata, name = with_fields("Name: requirements.txt"), "requirements_txt-1.0-py3-none-any.whl"
     path = wheel(tmp_path, metadata=metadata, name=name)
-    assert found(path, checks.ExpectedArchive(name="requirements-txt")) == [
+    assert found(path, ExpectedArchive(name="requirements-txt")) == [
         "error: project name requirements-txt is prohibited on the public index"
     ]
 
@@ -263,7 +264,7 @@ def test_a_file_name_that_is_too_long_is_rejected(tmp_path: Path) -> None:
 
 
 def test_requirements_have_to_match_the_plan(tmp_path: Path) -> None:
-    planned = checks.ExpectedArchive(name="demo-app", requires=("six>=2", 'attrs; extra == "fast"'))
+    planned = ExpectedArchive(name="demo-app", requires=("six>=2", 'attrs; extra == "fast"'))
     assert found(wheel(tmp_path), planned) == [
         "error: requirement six>=2 is in pyproject.toml, but not in the metadata",
         "error: requirement six>=1 is in the metadata, but not in pyproject.toml",
@@ -332,7 +333,7 @@ def test_normalized_file_names_are_accepted_for_any_project_name(name: str, numb
         member_names=(),
         metadata=b"",
     )
-    said = [each.message for each in identity.check_identity(archive, checks.ExpectedArchive(name=normal))]
+    said = [each.message for each in identity.check_identity(archive, ExpectedArchive(name=normal))]
     assert [message for message in said if "standard library" not in message] == []
 
 
@@ -419,7 +420,7 @@ def test_files_copied_from_a_parent_folder_are_accepted(tmp_path: Path) -> None:
     path = sdist(tmp_path, {f"src/{name}": text for name, text in MODULES.items()} | {".gitignore": "/dist/\n"})
     brought = "warning: contains files that git does not track: .gitignore"
     for above, reported in ((), True), ((".gitignore", b"/dist/\n"), False), ((".gitignore", b"other\n"), True):
-        expected = checks.ExpectedArchive(
+        expected = ExpectedArchive(
             name="demo-app", tracked_files=TRACKED, parent_folder_files=(above,) if above else ()
         )
         assert (brought in found(path, expected)) is reported
@@ -428,7 +429,7 @@ def test_files_copied_from_a_parent_folder_are_accepted(tmp_path: Path) -> None:
 def test_modules_missing_from_an_sdist_are_a_warning(tmp_path: Path) -> None:
     # the classic mistake, a subpackage that no pattern names.
     more = TRACKED | {"src/demo_app/sub/__init__.py", "src/demo_app/tests/test_it.py", "noxfile.py"}
-    expected = checks.ExpectedArchive(name="demo-app", tracked_files=more)
+    expected = ExpectedArchive(name="demo-app", tracked_files=more)
     assert found(sdist(tmp_path), expected) == [
         "warning: lacks modules of a package that it contains: src/demo_app/sub/__init__.py"
     ]

@@ -15,19 +15,20 @@ from projects import repository
 from running import run, run_in_process
 
 from relnox.building import archives, checks
+from relnox.building.checks.identity import ExpectedArchive
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.heavy
 
-PLAIN = checks.ExpectedArchive(name="demo-app")
+PLAIN = ExpectedArchive(name="demo-app")
 EMPTY = "error: is empty (no modules, scripts or data)"
 LINUX = f"{TOP}-cp312-cp312-manylinux_2_28_x86_64.whl"
 ELF = b"\x7fELF" + bytes(12)
 
 
-def found(path: Path, expected: checks.ExpectedArchive = PLAIN) -> list[str]:
+def found(path: Path, expected: ExpectedArchive = PLAIN) -> list[str]:
     return [f"{each.level}: {each.message}" for each in checks.check_archive(archives.read(path), expected)]
 
 
@@ -43,7 +44,7 @@ NOTHING = {
 def test_a_wheel_that_installs_nothing_is_an_error(files: dict[str, str], tmp_path: Path) -> None:
     path = wheel(tmp_path, files)
     assert EMPTY in found(path)
-    allowed = checks.ExpectedArchive(name="demo-app", may_be_empty=True)
+    allowed = ExpectedArchive(name="demo-app", may_be_empty=True)
     assert not [each for each in found(path, allowed) if each.startswith("error")]
     fix = next(each.fix for each in checks.check_archive(archives.read(path), PLAIN) if each.message in EMPTY)
     settings = tomllib.loads(fix.rpartition(", set ")[2].removesuffix(" in [tool.relnox]"))
@@ -96,7 +97,7 @@ def test_platform_wheels_need_native_files(files: dict[str, str | bytes], native
     path = wheel(tmp_path, MODULES | files, name=LINUX)
     said = "error: is tagged for manylinux_2_28_x86_64, but has no native modules or programs"
     assert (said in found(path)) is not native
-    optional = checks.ExpectedArchive(name="demo-app", extensions_are_optional=True)
+    optional = ExpectedArchive(name="demo-app", extensions_are_optional=True)
     assert said not in found(path, optional)
 
 

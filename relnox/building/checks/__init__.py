@@ -32,17 +32,6 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.core.settings.config_tables import ArchiveLimits
 
-__all__ = [
-    "ExpectedArchive",
-    "Finding",
-    "check_archive",
-    "check_extensions",
-    "check_wheel_against_sdist",
-    "find_errors",
-    "find_missing_extensions",
-    "read_valid_archive",
-]
-
 
 def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Finding, ...]:
     """Return the findings about an archive: differences from the plan, violations of format or index rules."""

@@ -19,7 +19,7 @@ from relnox.core.settings.options import option
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relnox.building.checks import Finding
+    from relnox.building.findings import Finding
     from relnox.commands.shared.project import Project
     from relnox.commands.shared.release_versions import VersionComparison
     from relnox.core.packages import Package

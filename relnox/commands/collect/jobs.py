@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from relnox.building.checks import Finding
+    from relnox.building.findings import Finding
     from relnox.commands.shared.project import Project
     from relnox.core.release.collection import Attestation, BuildJobOutput
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.building.checks import Finding
+    from relnox.building.findings import Finding
     from relnox.commands.publish.attesting import AttestationPlan
     from relnox.commands.publish.index_state import IndexState
     from relnox.commands.publish.options import PublishingOptions

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from relnox.building.checks import Finding
+    from relnox.building.findings import Finding
     from relnox.core.settings.config import Config
 
     Archives = Iterable[tuple[str, Path]]
