@@ -52,8 +52,6 @@ class HookContext(Record, kw_only=True):
     Attributes:
         variables: The environment variables, without credentials.
         siblings: Maps the names of other packages of the project that the build requires to their new wheels.
-        on_line: Called with each line of output.
-        constraints: The constraints on releases that may be installed.
     """
 
     variables: Mapping[str, str]
@@ -163,12 +161,8 @@ def open_session(
 ) -> BuildSession:
     """Open a session to build a package, or one of its archives.
 
-    Args:
-        pool: The environments of all builds.
-        source: The package's folder.
-        isolation: `fast` shares environments and processes where that is safe; `strict` shares nothing.
-        context: Settings for all hooks.
-        both: Whether the package's wheel is built in this session after its sdist.
+    With the isolation `fast`, environments and processes are shared where that is safe. `both` tells whether the
+    package's wheel is built in this session after its sdist.
     """
     backend = _read_backend_module(source)
     if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:

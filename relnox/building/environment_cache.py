@@ -257,9 +257,6 @@ def _fingerprint_of(folder: Path) -> tuple[str, int]:
     """Return a digest of the names, sizes and times of the files in a folder, and their total size in bytes.
 
     Compiled bytecode is excluded, since Python may write it at any time.
-
-    Raises:
-        _UntrustedFileError: Another user may have changed one of the files.
     """
     fingerprint = hashlib.sha256()
     total = 0

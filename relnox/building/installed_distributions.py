@@ -25,7 +25,6 @@ class InstalledDistribution(Record, kw_only=True):
     """An installed distribution.
 
     Attributes:
-        name: Normalized name (PEP 503).
         direct_url: The content of `direct_url.json` (PEP 610); empty if the distribution came from an index.
         record_hashes: Maps each file in RECORD (its path in site-packages) to its hash, or to "" if it has none.
     """

@@ -29,11 +29,7 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     """Execute a plan to its end, or to the first failure.
 
     An unexpected exception is raised, unless something may be public already: then it ends the run like a failed
-    step, so that the outcome is reported.
-
-    Args:
-        run: The run of a plan without problems; `run.emit` receives all events.
-        handles_signals: Whether to handle SIGINT and SIGTERM during the run.
+    step, so that the outcome is reported. The plan has no problems; `run.emit` receives all events.
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)

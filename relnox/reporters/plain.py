@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 
 
 class Plain:
-    """A reporter that writes plain lines; see `Reporter` for its methods.
-
-    Args:
-        convert: Converts commands to the form that the user has to type.
-        quiet: Whether to show only results, warnings and errors.
-    """
+    """A reporter that writes plain lines; see `Reporter` for its methods, and `choose` for its parameters."""
 
     verbose = False
 

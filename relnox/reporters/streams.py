@@ -20,9 +20,6 @@ class Stream:
 
     Characters that the encoding lacks are written as escapes. Output to a closed pipe is dropped. A full disk is
     an error on standard output (results), but not on standard error (progress).
-
-    Args:
-        name: `stdout` or `stderr`.
     """
 
     def __init__(self, name: str) -> None:
@@ -77,11 +74,7 @@ class Stream:
             return False
 
     def fileno(self) -> int:
-        """Return the file descriptor.
-
-        Raises:
-            OSError: The stream is closed or has no file descriptor.
-        """
+        """Return the file descriptor; raise `OSError` if the stream is closed or has none."""
         if self._stream is None:
             raise OSError(errno.EBADF, "closed")
         return int(self._stream.fileno())
