@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal
 
 from relnox.building.archives import iter_files, member_path, read_file
 from relnox.building.findings import error, format_names, warning
@@ -215,11 +215,12 @@ def _find_extensions_in_setup(module: ast.Module) -> tuple[str, bool] | None:
     That is certain only if the call and its arguments are at the top level of the file, since a condition, a
     function or a `try` around them may omit the native modules on purpose.
     """
-    body = [
-        inner
-        for statement in module.body
-        for inner in (statement.body if _is_main_guard(statement) else [statement])
-    ]
+    body: list[ast.stmt] = []
+    for statement in module.body:
+        if isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test):
+            body += statement.body  # of `if __name__ == "__main__"`
+        else:
+            body.append(statement)
     top_level = {id(statement.value) for statement in body if isinstance(statement, ast.Expr)}
     for node in ast.walk(module):
         if not isinstance(node, ast.Call):
@@ -235,10 +236,6 @@ def _find_extensions_in_setup(module: ast.Module) -> tuple[str, bool] | None:
                 certain = always and id(node) in top_level and not _is_optional(module)
                 return f"setup.py passes {keyword.arg} to setup()", certain
     return None
-
-
-def _is_main_guard(statement: ast.stmt) -> TypeGuard[ast.If]:
-    return isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
 
 
 def _evaluates_to_extensions(

@@ -94,7 +94,8 @@ def _check_name_and_version(archive: Archive, expected: ExpectedArchive) -> Iter
 
 def _check_file_name(archive: Archive) -> Iterator[Finding]:
     """Yield a finding if the file name is not normalized (PEP 625 for sdists) or is too long."""
-    actual, normalized = archive.path.name, _normalized_file_name(archive)
+    actual, stem = archive.path.name, f"{archive.name.replace('-', '_')}-{archive.version}"
+    normalized = f"{stem}.tar.gz" if archive.kind == "sdist" else "-".join([stem, *actual.split("-")[2:]])
     same_name = actual.partition("-")[0] == normalized.partition("-")[0]
     fix = f'the normalized name is {normalized}; build with a current backend: "setuptools>=80", "hatchling>=1.26"'
     if actual != normalized and archive.kind == "wheel" and same_name:
@@ -111,11 +112,6 @@ def _check_file_name(archive: Archive) -> Iterator[Finding]:
             f"file name has {len(actual)} characters (the public index accepts at most {_MAX_FILE_NAME})",
             "shorten the name or the version",
         )
-
-
-def _normalized_file_name(archive: Archive) -> str:
-    stem = f"{archive.name.replace('-', '_')}-{archive.version}"
-    return f"{stem}.tar.gz" if archive.kind == "sdist" else "-".join([stem, *archive.path.name.split("-")[2:]])
 
 
 def _check_prohibited_name(archive: Archive) -> Iterator[Finding]:

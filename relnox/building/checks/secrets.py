@@ -115,14 +115,11 @@ def _find_secrets_by_file_name(
 
 def _find_secrets_by_content(content: bytes) -> Iterator[tuple[str, bool]]:
     for match in _TOKEN_PATTERN.finditer(content):
-        if not _is_placeholder(match[0]) and not _is_part_of_longer_word(content, match):
+        is_placeholder = _PLACEHOLDER.search(match[0]) or len(set(match[0])) < _MIN_DISTINCT_BYTES
+        if not is_placeholder and not _is_part_of_longer_word(content, match):
             line = content.count(b"\n", 0, match.start()) + 1
             kind = next(kind for start, kind in _TOKEN_DESCRIPTIONS.items() if match[0].startswith(start))
             yield f"contains {kind} (line {line})", True
-
-
-def _is_placeholder(token: bytes) -> bool:
-    return _PLACEHOLDER.search(token) is not None or len(set(token)) < _MIN_DISTINCT_BYTES
 
 
 def _is_part_of_longer_word(content: bytes, match: re.Match[bytes]) -> bool:
