@@ -24,7 +24,6 @@ class Attestation(Record, kw_only=True):
     """An attestation file that is stored beside an archive (PEP 740).
 
     Attributes:
-        filename: The name of the attestation file.
         archive: The name of the archive.
         sha256: The SHA-256 hex digest of the attestation file.
         attested_sha256: The SHA-256 hex digest of the archive that was signed, or None if it cannot be read.
@@ -41,9 +40,7 @@ class BuildJobOutput(Record, kw_only=True):
 
     Attributes:
         folder: The folder of the job's files: one passed to `--from`, or a subfolder of it.
-        manifest: The manifest that the job wrote.
         files_in_folder: Maps each file in the manifest that exists to its size in bytes and its SHA-256.
-        attestations: The attestations of the files in the manifest.
         unlisted: The names of archives in the folder that the manifest does not list, and of their attestations.
     """
 

@@ -53,7 +53,6 @@ class BuildInputs(Record, kw_only=True):
     """The inputs of a package's build: its files are reused as long as these do not change.
 
     Attributes:
-        package: The normalized name of the package (PEP 503).
         digest: A digest of the source, the interpreter, and the releases that the build requirements resolved to.
         requires: The sets of build requirements that the package was built with, as written.
         commit: The full id of the commit that the package was built from, or None outside git.
@@ -72,7 +71,6 @@ class Manifest(Record, kw_only=True):
     """The files of one build, in release order: a package comes after the packages of the build that it needs.
 
     Attributes:
-        distributions: The files.
         commit: The full id of the commit that the files were built from, or None outside git.
         dirty: Whether the working tree had uncommitted changes; such files can only be published to a test index.
         time: The end of the build, in UTC and ISO 8601.
@@ -204,54 +202,50 @@ class Manifest(Record, kw_only=True):
             ) from error
 
 
+# The functions below return a valid value, and raise an error for any other: a manifest may be hostile.
+
+
 def _check_text(value: object) -> str:
-    """Return the value if it is a string, or raise TypeError."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a string")
     return value
 
 
 def _check_commit(value: object) -> str | None:
-    """Return the value if it is None or the full id of a commit, or raise an error."""
     if value is not None and _COMMIT.fullmatch(_check_text(value)) is None:
         raise ValueError(f"{value!a} is not a commit id")
     return None if value is None else _check_text(value)
 
 
 def _check_time(value: object) -> str:
-    """Return the value if it is a time in ISO 8601, or raise an error."""
     datetime.fromisoformat(_check_text(value))
     return _check_text(value)
 
 
 def _check_package_name(name: str) -> str:
-    """Return the name if it is a normalized package name, or raise ValueError."""
     if not is_valid(name) or normalized(name) != name:
         raise ValueError(f"{name!a} is not a normalized package name")
     return name
 
 
 def _check_package_names(value: object) -> tuple[str, ...]:
-    """Return the items of a list of normalized package names, or raise an error if it is anything else."""
     return tuple(map(_check_package_name, _check_texts(value)))
 
 
 def _check_texts(value: object) -> tuple[str, ...]:
-    """Return the items of a list of strings, or raise TypeError if it is anything else."""
     if not isinstance(value, list):
         raise TypeError(f"{value!r} is not a list")
     return tuple(map(_check_text, value))
 
 
 def _check_flag(value: object) -> bool:
-    """Return the value if it is true or false, or raise TypeError."""
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is not true or false")
     return value
 
 
 def _parse_distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
-    """Return the validated file entries; a manifest may be hostile, and its strings become paths and uploads."""
+    """Return the validated file entries, whose strings become paths and uploads."""
     files: dict[str, Distribution] = {}
     for entry in entries:
         file = Distribution(

@@ -28,10 +28,8 @@ class StatedVersion(Record, kw_only=True):
     """A version, and the tag, input or file that states it.
 
     Attributes:
-        kind: The kind of source that states the version.
         source: What to call the source in messages: the tag and its origin, the option, or the path of the file.
         text: The version as written in the source.
-        version: The parsed version.
     """
 
     kind: Literal["tag", "input", "file"]
@@ -44,7 +42,6 @@ class ReleaseTag(Record, kw_only=True):
     """The tag that a run was started for.
 
     Attributes:
-        name: The name of the tag.
         origin: The environment variable or option that names the tag.
         versions: Maps each package that the tag releases to the version, or to None for a floating tag such as
             `v1`, which is moved at every release.

@@ -16,17 +16,10 @@ if TYPE_CHECKING:
 
 
 def select_shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
-    """Return the packages of one shard, in their given order.
+    """Return the packages of one shard, such as `2/5` for the second of five, in their given order.
 
     A package is in the same shard as the packages that its build needs. Every package is in exactly one shard; if
     there are fewer groups of such packages than shards, some shards are empty.
-
-    Args:
-        packages: The packages to distribute.
-        part: The number of the shard, counted from 1, and the number of shards, such as `2/5`.
-
-    Raises:
-        Blocked: `part` is invalid.
     """
     match = re.fullmatch(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})", part)
     if match is None or int(match[1]) > int(match[2]):

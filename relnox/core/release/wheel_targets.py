@@ -10,11 +10,9 @@ System = Literal["manylinux", "musllinux", "macos", "windows"]
 
 
 class WheelTarget(Record):
-    """An operating system and a processor that wheels are built for.
+    """An operating system and a processor that wheels are built for, by their names in `[tool.relnox.wheels]`.
 
     Attributes:
-        system: The name in `[tool.relnox.wheels] systems`.
-        architecture: The name in `[tool.relnox.wheels] architectures`.
         platform: The value of cibuildwheel's `--platform`.
         archs: The value of cibuildwheel's `--archs`.
         tag: The part of a build identifier after the hyphen, such as `manylinux_x86_64`.
@@ -32,7 +30,6 @@ class WheelTarget(Record):
 
 
 _LINUX: tuple[System, ...] = ("manylinux", "musllinux")
-
 TARGETS = (
     *(
         WheelTarget(system, architecture, "linux", archs, f"{system}_{archs}", runner, emulated)

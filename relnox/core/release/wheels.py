@@ -95,11 +95,7 @@ class ExpectedFiles(Record, kw_only=True):
 
 
 def check_wheel_settings(settings: WheelsConfig, names: Collection[str]) -> None:
-    """Check that `abi` and `skip` in the settings name packages and wheels that exist.
-
-    Raises:
-        Blocked: A package in `abi` has no platform wheels, or a glob in `skip` matches no wheel of the matrix.
-    """
+    """Raise `Blocked` if a package in `abi` has no platform wheels, or a glob in `skip` matches no wheel."""
     for name in settings.abi:
         if name not in names or not matches_any_glob(name, settings.packages):
             raise Blocked(

@@ -32,11 +32,7 @@ class Kind(Record, ABC):
 
     @abstractmethod
     def check(self, value: Any, key: str) -> Any:
-        """Validate and convert a value from a TOML file.
-
-        Args:
-            value: The value.
-            key: The dotted key of the setting, for messages.
+        """Validate and convert a value from a TOML file; `key` is the dotted key of the setting, for messages.
 
         Raises:
             Blocked: The value is invalid.
@@ -131,7 +127,6 @@ class ListOf(Kind):
     """A list of values of the same kind.
 
     Attributes:
-        item: The kind of the values.
         first: An additional rule for the first value, which must be a string.
         may_be_empty: Whether the list may have no values.
     """
@@ -161,12 +156,7 @@ class ListOf(Kind):
 
 
 class TableOf(Kind):
-    """A table with arbitrary keys, whose values are of the same kind.
-
-    Attributes:
-        item: The kind of the values.
-        keys: The kind of the keys.
-    """
+    """A table with arbitrary keys, whose values are of the same kind."""
 
     expected = "a table"
 

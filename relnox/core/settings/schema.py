@@ -92,14 +92,11 @@ class Field(Record):
     """A setting or an option, declared as an attribute of a subclass of `Settings`.
 
     Attributes:
-        default: The default value.
         help: One sentence for help texts.
-        kind: The kind of the values.
         sources: Where the value may be set.
         otherwise: What applies if the value is not set, for the reference documentation.
         metavar: The placeholder for the value in help texts.
         short: The short flag, such as `-n`, or an empty string.
-        name: The name of the attribute.
     """
 
     default: Any

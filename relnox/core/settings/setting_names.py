@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 
 def check_package_names(config: Config, workspace: Workspace) -> None:
-    """Check that every name and pattern of packages in the settings matches a package of the workspace.
-
-    Raises:
-        Blocked: A name or pattern matches no package.
-    """
+    """Raise `Blocked` unless every name and pattern of packages in the settings matches one of the workspace."""
     packages = workspace.packages
     for kind, text, where in _texts_of_kind(Table(Config), config, "tool.relnox"):
         if kind is PACKAGE_NAME or kind is PACKAGE_GLOB:

@@ -171,7 +171,6 @@ class KnownTags(Record):
 
     Attributes:
         tags: All tags of this clone and, if it was queried, of the remote.
-        survey: The tags, grouped by prefix.
         prefixes: Maps each package that has tags to their prefix.
         latest_plain: The prefix and the version of the latest plain tag (one that names no package), or None.
         is_alone: Whether the repository contains no other packages than those of the workspace.

@@ -183,9 +183,7 @@ class _TaggedPackage(Record):
     """A package with tags of its own.
 
     Attributes:
-        package: The package.
-        prefix: The prefix of its tags.
-        parts: The prefix in three parts: the text before the name, the name, the text after it.
+        parts: The prefix of its tags in three parts: the text before the name, the name, the text after it.
         tag_name: The value of `{tag-name}` for the package, according to the settings.
     """
 

@@ -16,13 +16,10 @@ _MAX_DIGITS = 9
 
 
 def number_of_run(environment: Mapping[str, str]) -> tuple[int, str]:
-    """Return the number of this CI run, and a text that says what it stands for.
+    """Return the number of this CI run, and a text that says what it stands for; raise `Blocked` outside CI.
 
     On GitHub, the last two digits are the attempt, so that each rerun gets its own number: 4202 is the second
     attempt of run 42. On GitLab, it is the number of the pipeline, which stays the same if jobs are retried.
-
-    Raises:
-        Blocked: No variable contains the number of the run, or the number is invalid.
     """
     if run := environment.get("GITHUB_RUN_NUMBER"):
         attempt = environment.get("GITHUB_RUN_ATTEMPT") or "1"

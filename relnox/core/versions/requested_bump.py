@@ -40,11 +40,7 @@ class Bump(Record, kw_only=True):
 
 
 def check_bump(bump: Bump) -> None:
-    """Check that the options are valid and sufficient, and do not contradict each other.
-
-    Raises:
-        Blocked: An option is invalid or missing, or options contradict each other.
-    """
+    """Raise `Blocked` unless the options are valid and sufficient, and do not contradict each other."""
     if bump.part is not None and bump.part not in get_args(Part):
         raise Blocked(
             "option-invalid", f"--part {bump.part} is invalid", fix=f"choose one of {', '.join(get_args(Part))}"

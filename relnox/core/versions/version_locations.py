@@ -169,11 +169,7 @@ def find_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
 
 
 def parse_version(source: VersionSource) -> Version:
-    """Parse the version as it is written in a source.
-
-    Raises:
-        Blocked: The text is not a valid version.
-    """
+    """Parse the version as it is written in a source, or raise `Blocked`."""
     if not source.semver:
         return versioning.parse(source.text, where=source.file)
     try:
@@ -199,11 +195,7 @@ def replace_span(text: str, span: VersionSpan, version: str) -> str:
 
 
 def replace_version(text: str, source: VersionSource, version: str) -> str:
-    """Replace the version in a file's text, and read it back to verify the change.
-
-    Raises:
-        ValueError: The version is missing or not found as often as declared, or the new one would not be found.
-    """
+    """Replace the version in a file's text, and read it back to verify the change."""
     for span in reversed(find_spans(text, source)):
         text = replace_span(text, span, version)
     if any(span.text != version for span in find_spans(text, source)):

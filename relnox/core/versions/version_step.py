@@ -214,11 +214,9 @@ class VersionStep(Record):
         return self._raised(PATCH).__replace__(dev=first)
 
     def _raised(self, level: int) -> Version:
-        """Return the next final version at a level."""
         return _final_version(self.version, self.counting.raised(self.version.release, level))
 
     def _started(self, final: Version, letter: str) -> Version:
-        """Return the first version of a phase that leads to a final version."""
         return final.__replace__(pre=(letter, self.start))
 
     def _continued(self, pre: tuple[str, int]) -> tuple[str, int]:
@@ -231,5 +229,4 @@ class VersionStep(Record):
         return letter, self.counting.prerelease(number, used=not is_pending)
 
     def _not_possible(self, why: str, fix: str) -> Blocked:
-        """Return the error for a bump that is not possible from the present version."""
         return Blocked("bump-not-possible", f"{self.version} {why}", fix=fix)

@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 
 def parse(text: str, *, where: str = "") -> Version:
-    """Parse a version in any form that PEP 440 allows; `where` is its file or option, for the message.
-
-    Raises:
-        Blocked: The text is not a version of PEP 440.
-    """
+    """Parse a version in any form of PEP 440, or raise `Blocked`; `where` is its file or option, for messages."""
     location = f"{where}: " if where else ""
     try:
         return Version(text)
@@ -156,9 +152,6 @@ def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
     """Return a message if a version will be written in another form than now, or else None.
 
     An example is `1.2.3-alpha.1 is normalized to 1.2.3a1`; with the scheme `semver`, it is the other way round.
-
-    Raises:
-        Blocked: The text is not a version of PEP 440.
     """
     normalized = format_version(parse(text), scheme)
     if normalized == text:
