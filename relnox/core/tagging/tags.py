@@ -152,8 +152,8 @@ def latest_tags(
 ) -> dict[str, tuple[str, Version]]:
     """Map each package that has tags to the tag with the greatest version, and to that version.
 
-    Tags with a greater version than the one that `limits` has for the package are used only if there are no others.
-    So are tags outside the bounds of the release lines of the current commit, since a line begins at such a tag.
+    Tags with a greater version than the one `limits` has for the package are used only if there are no others. So
+    are tags outside the bounds of the release lines of the current commit, since a line begins at such a tag.
     """
     ordered = sorted(tags)
     matches: dict[TagFormat, list[tuple[str, Version]]] = {}
