@@ -118,14 +118,9 @@ class Indexes:
         return self.fetch_listing(index, project) if cached is None else cached[1]
 
     def fetch_listings(self, index: str, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
-        """Request the listings of many projects concurrently, so that `cached_listing` can return them.
+        """Request the listings of many projects concurrently, each for at most `seconds`, for `cached_listing`.
 
         Meanwhile a thread imports the modules for uploads, which takes about as long.
-
-        Args:
-            index: The name of the index.
-            projects: The normalized names of the projects.
-            seconds: The maximum seconds to retry each request.
         """
         from relnox.indexes.concurrency import call_concurrently
         from relnox.system import network
@@ -174,14 +169,8 @@ class Indexes:
     ) -> dict[str, str]:
         """Return the SHA-256 hashes (hex) of files on an index by name, without files that it does not list.
 
-        If the listing does not contain the hash of a file, the file is downloaded.
-
-        Args:
-            index: The name of the index.
-            project: The normalized name of the project (PEP 503).
-            filenames: The names of the files, some of which may not be on the index.
-            refresh: Whether to request the listing again even if the cached one is recent.
-            deadline: The time limit of the requests, or None for the default one.
+        If the listing does not contain the hash of a file, the file is downloaded. With `refresh`, the listing is
+        requested again even if the cached one is recent.
 
         Raises:
             ContradictoryListing: The index lists one of the files more than once, with different content.

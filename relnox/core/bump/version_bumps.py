@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.bump import dependency_updates
-from relnox.core.bump.version_groups import find_version_groups
+from relnox.core.bump.version_groups import check_group_has_one_version, find_version_groups
 from relnox.core.records import Record
 from relnox.core.versions import versioning
 from relnox.core.versions.requested_bump import Bump
@@ -202,12 +202,6 @@ def _base_version_of_group(
 ) -> Version | None:
     """Return the version that a group is bumped from, or None if it has none yet and `--to` gives the first.
 
-    Args:
-        group: The group.
-        bumped: The packages of the group that are bumped.
-        present: The current version of each package that has one.
-        explicit: The request with `--to`, if any.
-
     Raises:
         Blocked: A package has no version that can be bumped, or the versions of a fixed group differ.
     """
@@ -216,7 +210,7 @@ def _base_version_of_group(
             raise _no_version_error(package)
     versions = {package.name: present[package.name] for package in group.packages if package.name in present}
     if group.kind == "fixed" and explicit is None:
-        _check_group_has_one_version(group, versions)
+        check_group_has_one_version(group, versions)
     return max(versions.values(), default=None)
 
 
@@ -251,26 +245,6 @@ def _no_version_error(package: Package) -> Blocked:
         f"{package.name} has no version in a file (it comes from {package.source.text})",
         fix="leave the package out, or set version in [project]",
     )
-
-
-def _check_group_has_one_version(group: VersionGroup, versions: Mapping[str, Version]) -> None:
-    """Check that all packages of a group have the same version.
-
-    Raises:
-        Blocked: The versions differ; the message lists the files with each version.
-    """
-    by_version: dict[str, list[str]] = {}
-    for package in group.packages:
-        if package.name in versions:
-            by_version.setdefault(str(versions[package.name]), []).append(package.pyproject)
-    if len(by_version) > 1:
-        lines = "\n".join(f"  {version}: {', '.join(files)}" for version, files in sorted(by_version.items()))
-        what = "packages in lockstep" if group.name == "lockstep" else f"packages of group {group.name}"
-        raise Blocked(
-            "group-versions-differ",
-            f"{what} have different versions\n{lines}",
-            fix="give all of them one version: --to VERSION",
-        )
 
 
 def _request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has

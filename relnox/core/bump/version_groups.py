@@ -9,6 +9,10 @@ from relnox.core.settings import patterns
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from packaging.version import Version
+
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
@@ -77,3 +81,23 @@ def find_version_groups(workspace: Workspace, config: Config) -> tuple[VersionGr
         if package.name not in grouped
     )
     return (*groups, *alone)
+
+
+def check_group_has_one_version(group: VersionGroup, versions: Mapping[str, Version]) -> None:
+    """Check that all packages of a group have the same version.
+
+    Raises:
+        Blocked: The versions differ; the message lists the files with each version.
+    """
+    by_version: dict[str, list[str]] = {}
+    for package in group.packages:
+        if package.name in versions:
+            by_version.setdefault(str(versions[package.name]), []).append(package.pyproject)
+    if len(by_version) > 1:
+        lines = "\n".join(f"  {version}: {', '.join(files)}" for version, files in sorted(by_version.items()))
+        what = "packages in lockstep" if group.name == "lockstep" else f"packages of group {group.name}"
+        raise Blocked(
+            "group-versions-differ",
+            f"{what} have different versions\n{lines}",
+            fix="give all of them one version: --to VERSION",
+        )
