@@ -83,7 +83,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the existing files and the tags; if this clone has no tags, read those of the remote."""
     del options
     if not project.tags:
-        project = project.with_remote_tags(tag_checks.remote_tags(project)[0])
+        project = project.with_remote_tags(tag_checks.read_remote_tags(project)[0])
     has_one_group = len(core.version_groups.find_version_groups(project.workspace, project.release_config)) == 1
     return Snapshot(
         workspace=project.workspace,

@@ -92,7 +92,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     output = project.root / options.output
     existing_files = tuple(sorted(_file_names(output))) if output.is_dir() else ()
     tags_here = [tag for tag, tagged in state.tags.items() if tagged == state.head] if state is not None else []
-    versions = release_versions.read_versions(options, project, tuple(package.name for package in packages))
+    versions = release_versions.compare_versions(options, project, tuple(package.name for package in packages))
     mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
     settings, settings_notes = read_build_settings(packages, project, options.installer)
     formats = project.tag_formats

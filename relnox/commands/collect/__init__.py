@@ -81,7 +81,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         jobs=jobs,
         findings=findings,
         packages=packages,
-        versions=release_versions.read_versions(options, project, tuple(package.name for package in packages)),
+        versions=release_versions.compare_versions(options, project, tuple(package.name for package in packages)),
         workspace_packages=frozenset(project.workspace.by_name),
         needs=build_jobs.needed_packages(jobs, project, {finding.file for _, finding in findings}),
         head=project.state.head if project.state is not None else None,

@@ -157,7 +157,7 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
         )
     credentials = _find_credentials(state, project) if missing else CredentialSearch()
     can_upload = isinstance(credentials.origin, str) and credentials.skip_reason is None
-    versions = release_versions.read_versions(options, project, manifest.packages, manifest)
+    versions = release_versions.compare_versions(options, project, manifest.packages, manifest)
     mismatches = consistency.check_manifest(manifest, options.dist, project, versions.tag, production=production)
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
     return Snapshot(

@@ -56,7 +56,7 @@ def selected_packages(options: ReleaseOptions, package: tuple[str, ...], project
     return package if package or len(names) == len(project.workspace.packages) else names
 
 
-def read_versions(
+def compare_versions(
     options: ReleaseOptions, project: Project, packages: tuple[str, ...], manifest: Manifest | None = None
 ) -> VersionComparison:
     """Compare the versions of the packages with the tag and the inputs of the run.

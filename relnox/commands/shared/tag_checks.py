@@ -112,7 +112,7 @@ def _latest(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Versi
     return latest
 
 
-def remote_tags(project: Project) -> tuple[Mapping[str, str] | None, str | None]:
+def read_remote_tags(project: Project) -> tuple[Mapping[str, str] | None, str | None]:
     """Read the remote's tags if this clone has none, as in many CI jobs.
 
     Return the commit of each tag, or None if they were not read; and the error message if reading failed, or None.
@@ -126,7 +126,7 @@ def remote_tags(project: Project) -> tuple[Mapping[str, str] | None, str | None]
         return None, error.message
 
 
-def missing_tags(project: Project, error: str | None) -> Iterator[str]:
+def missing_tag_notes(project: Project, error: str | None) -> Iterator[str]:
     """Yield a note if this clone has no tags, but the remote has some or could not be read (`error`)."""
     remote = project.config.remote
     if error is not None:

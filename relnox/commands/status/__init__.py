@@ -97,7 +97,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
         files, notes = versions.observe(options, project)
         return Snapshot((), notes, files=files)
-    tags, remote_error = tag_checks.remote_tags(project)
+    tags, remote_error = tag_checks.read_remote_tags(project)
     project = project.with_remote_tags(tags)
     packages = project.workspace.select(options.package) if options.package else project.workspace.packages
     bumps, notes = _bumps(project)
@@ -218,7 +218,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: st
     """Yield notes on missing tags, assumed lockstep versions, unexpected tag formats, and newer tags."""
     if project.state is None or project.state.head is None:
         return
-    yield from tag_checks.missing_tags(project, remote_error)
+    yield from tag_checks.missing_tag_notes(project, remote_error)
     try:
         if project.lockstep_reason is not None:
             yield project.lockstep_reason
