@@ -64,7 +64,7 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
         return release
 
     decision = selection.decide(observed, options)
-    if (release := reruns.find_release_from_head(observed, decision, options, project)) is not None:
+    if (release := reruns.find_release_after_head(observed, decision, options, project)) is not None:
         return release
 
     changelogs = generated_files.generate_changelogs(observed, decision, project)
@@ -160,8 +160,7 @@ def _steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options
         )
     if tags:
         yield steps.CreateTags(tags=tags)
-    if new.development is not None and new.development.edits:
-        following = new.development
+    if (following := new.development).edits:
         files = tuple((edit.file, edit.digest) for edit in following.edits)
         message = changes.commit_message(observation, following.bumps, observation.config.dev_commit_message)
         yield steps.EditDevelopmentFiles(edits=following.edits)

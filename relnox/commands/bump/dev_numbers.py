@@ -28,8 +28,8 @@ class DevNumbers(Record):
         by_package: Maps each package to the number of its development version; empty without `--from`.
         origins: Maps each package to where its number comes from, as a phrase such as `3 commits since v1.2.0`.
         branch: The release branch, with `--from distance`; otherwise None.
-        unfetched: The release tags of the remote that the distances should be counted from, but that this clone
-            does not have.
+        unfetched_tags: The release tags of the remote that the distances should be counted from, but that this
+            clone does not have.
         commit_time: The time of the current commit in seconds since 1970, with `--from distance`; otherwise None.
     """
 

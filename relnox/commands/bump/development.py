@@ -10,7 +10,7 @@ from relnox.core.records import Record
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from relnox.commands.bump.observation import Observation
     from relnox.commands.bump.options import Options
@@ -32,9 +32,6 @@ class Development(Record):
     bumps: tuple[VersionBump, ...] = ()
     edits: tuple[Edit, ...] = ()
     note: str = ""
-
-
-NO_DEVELOPMENT = Development()
 
 
 def check_options(options: Options) -> None:
@@ -62,18 +59,10 @@ def check_options(options: Options) -> None:
 def decide_development_versions(
     observed: Observation, decision: Decision, edits: Sequence[Edit], options: Options, project: Project
 ) -> Development:
-    """Decide the development versions that follow a release, and the edits that set them.
-
-    Args:
-        observed: The state of the project before the release.
-        decision: The versions of the release.
-        edits: The edits of the release.
-        options: The options of the command.
-        project: The project, for the tools that write lock files.
-    """
+    """Decide the development versions that follow a release, and the edits that set them on top of its `edits`."""
     requests = core.development.request_development_versions(decision.bumps)
     if not options.then_dev or not decision.bumps:
-        return NO_DEVELOPMENT
+        return Development()
     if not requests:
         why = (
             "that is one"
@@ -99,12 +88,6 @@ def decide_development_versions(
         return Development(note=f"no development version follows: {error.message}")
     if options.lock:
         following = core.records.replace(decision, bumps=bumps, updates=updates)
-        after |= generated_files.generate_locks(
-            observed, following, _contents_after_both(edits, after), project
-        ).after
+        planned = {**{edit.file: edit.after for edit in edits}, **after}
+        after |= generated_files.generate_locks(observed, following, planned, project).after
     return Development(bumps, tuple(core.editing.edits_between(contents, after)))
-
-
-def _contents_after_both(edits: Sequence[Edit], after: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
-    """Return the new content of each file that the release (`edits`) or the next version (`after`) changes."""
-    return {**{edit.file: edit.after for edit in edits}, **after}

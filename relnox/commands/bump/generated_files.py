@@ -122,14 +122,7 @@ def _packages_by_commit(observation: Observation, project: Project) -> Mapping[s
 def _changelog_release(
     folder: str, bumps: list[VersionBump], observation: Observation, commits: Mapping[str, frozenset[str]]
 ) -> ChangelogRelease:
-    """Return the data that the changelog tool in a folder needs to write the changelog of these bumps.
-
-    Args:
-        folder: The folder with the tool's settings.
-        bumps: The bumps.
-        observation: The state of the project.
-        commits: Maps commits to the packages that they change, from `_packages_by_commit`.
-    """
+    """Return the data that the changelog tool with settings in `folder` needs; commits are mapped to packages."""
     from relnox.source import changelog_tools
 
     config, first = observation.config, bumps[0]

@@ -99,17 +99,7 @@ def _check_versions(
     planned: Mapping[str, bytes | None],
     edits: Mapping[str, bytes | None],
 ) -> None:
-    """Check that the edits of a hook change no version that the bump sets.
-
-    Args:
-        step: The hook.
-        bumps: The bumps.
-        planned: The content of each changed file before the hook ran.
-        edits: The content of each file that the hook edited.
-
-    Raises:
-        Failed: The hook changed a version.
-    """
+    """Raise Failed if a hook changed a version that the bump sets; `planned` has the contents before it ran."""
     for bump in bumps:
         for location in bump.package.locations:
             if location.file in edits and _versions_at(planned, location) != _versions_at(edits, location):

@@ -52,8 +52,9 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
         yield from checks.check_tags_can_be_read(state.tags, remote.error, config.remote)
     if options.tag or options.part == "auto":
         yield from format_problems(observation, options, bumps)
-    following = new.development.bumps if new.development is not None else ()
-    yield from checks.check_versions_within_bounds((*bumps, *following), observation.lines, config.branch)
+    yield from checks.check_versions_within_bounds(
+        (*bumps, *new.development.bumps), observation.lines, config.branch
+    )
     if options.commit and remote.is_ancestor is None and state.upstream is not None:
         yield from checks.check_not_behind_upstream(state.commits_behind, state.upstream)
     if options.commit and not new.edits and not tags:
@@ -76,8 +77,8 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
         return
     dirty = (file for file in state.changed_files if file not in new.generated)
     packages = (bump.package for bump in bumps)
-    edits = (*new.edits, *(new.development.edits if new.development is not None else ()))
-    for problem in checks.check_no_uncommitted_changes(dirty, (edit.file for edit in edits), packages):
+    edited_files = (edit.file for edit in (*new.edits, *new.development.edits))
+    for problem in checks.check_no_uncommitted_changes(dirty, edited_files, packages):
         yield "allow_dirty", problem
     if options.commit or options.tag or options.pull_request:
         for problem in checks.check_no_untracked_imports(observation.untracked_imports):

@@ -119,10 +119,7 @@ def observe_target(observed: Observation, edits: tuple[Edit, ...], options: Opti
 def _branch_at(commit: str, refs: Mapping[str, str], template: str) -> str | None:
     """Return the only remote branch at a commit, ignoring branches of pull requests; None if none or several.
 
-    Args:
-        commit: The commit that the branch points to.
-        refs: The commit of each remote branch.
-        template: The setting for the branch of the pull request, with `{branch}` for the branch to merge into.
+    The template is the setting for branches of pull requests, with `{branch}` for the branch to merge into.
     """
     own = re.escape(template).replace(re.escape("{branch}"), ".+")
     branches = [name for name, head in refs.items() if head == commit and not re.fullmatch(own, name)]
@@ -134,12 +131,6 @@ def _foreign_commits(commit: str, branch: str, remote: str, git: Git) -> str:
 
     This command writes the id of the tree into its commit message. An amended commit has another tree, and a later
     commit has another message.
-
-    Args:
-        commit: The head of the branch.
-        branch: The branch of the pull request.
-        remote: The name of the remote.
-        git: The checkout.
     """
     from relnox.source.git import trees
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
+from relnox.commands.bump.changes import tag_names
 from relnox.commands.bump.dev_numbers import ci_run_number
 from relnox.commands.bump.observation import observe_remote
 from relnox.commands.bump.options import command_line_words, requested_bump
@@ -80,16 +81,16 @@ def observe_repeated_bump(record: bump_record.Pending, options: Options, project
 def repeated_bump_plan(repeated: RepeatedBump, options: Options) -> Plan:
     """Plan the steps of the last bump again, to create missing tags or to push; the others are already done."""
     record = repeated.record
-    is_pushed = any(step.remote for step in record.steps)
-    finishes = f"finishing the last bump ({record.command})"
-    if options.push and not is_pushed and repeated.branch is not None:
+    planned: tuple[Step, ...] = record.steps
+    skipped = None
+    note = f"finishing the last bump ({record.command})"
+    if options.push and repeated.branch is not None and not any(step.remote for step in record.steps):
         tags = tuple(tag.name for tag in record.tags)
-        push = steps.Push(to=repeated.remote_name, branch=repeated.branch, tags=tags)
-        return core.plan.Plan(task="bump", steps=(*record.steps, push), notes=(finishes,), resumes=True)
-    reason = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
-    if repeated.has_all_tags:
-        return core.plan.Plan(task="bump", steps=record.steps, notes=(reason,), skipped=_SKIPPED, resumes=True)
-    return core.plan.Plan(task="bump", steps=record.steps, notes=(finishes,), resumes=True)
+        planned = (*planned, steps.Push(to=repeated.remote_name, branch=repeated.branch, tags=tags))
+    elif repeated.has_all_tags:
+        note = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
+        skipped = _SKIPPED
+    return core.plan.Plan(task="bump", steps=planned, notes=(note,), skipped=skipped, resumes=True)
 
 
 def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
@@ -149,7 +150,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
     return _existing_release(reason, tags, observation)
 
 
-def find_release_from_head(
+def find_release_after_head(
     observation: Observation, decision: Decision, options: Options, project: Project
 ) -> ExistingRelease | None:
     """Return the release that already has the tags of this bump, if its commit is a child of HEAD."""
@@ -157,9 +158,7 @@ def find_release_from_head(
     if git is None or state is None or not options.tag or not _may_already_be_released(observation, options):
         return None
     present = state.tags | dict(observation.remote.tags or {})
-    names = list(
-        dict.fromkeys(observation.tag_formats[bump.package.name].render(bump.after) for bump in decision.bumps)
-    )
+    names = tuple(dict.fromkeys(tag_names(observation, decision.bumps).values()))
     commits = {present.get(name) for name in names}
     commit = commits.pop() if len(commits) == 1 else None
     if commit is None:
@@ -169,7 +168,7 @@ def find_release_from_head(
     if commit == state.head or git.parent_commit(commit) != state.head:
         return None
     where = f"{listing(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
-    return _existing_release(f"already done: {where}", tuple(names), observation)
+    return _existing_release(f"already done: {where}", names, observation)
 
 
 def _may_already_be_released(observation: Observation, options: Options) -> bool:
@@ -179,7 +178,6 @@ def _may_already_be_released(observation: Observation, options: Options) -> bool
 
 
 def _existing_release(reason: str, tags: tuple[str, ...], observation: Observation) -> ExistingRelease:
-    """Return an existing release with the state of the remote and of the checkout."""
     state, remote = observation.state, observation.remote
     return ExistingRelease(
         reason=reason,
@@ -219,16 +217,9 @@ def _before_development(observation: Observation, git: Git) -> tuple[str, dict[s
 def _tagged_at(
     head: str, versions: Mapping[str, Version | None], observation: Observation
 ) -> dict[tuple[str, Version], Package]:
-    """Find the tags of all selected packages at a commit.
+    """Map each tag and version of the selected packages at a commit to the first package that has them.
 
-    Args:
-        head: The commit.
-        versions: The version of each package at that commit; None if it is not in a file.
-        observation: The state of the project.
-
-    Returns:
-        Maps each pair of a tag and a version to the first package that has them; empty if a package has no tag on
-        the commit.
+    The result is empty if a package has no tag on the commit. A version is None if it is not in a file.
     """
     tags = observation.state.tags if observation.state is not None else {}
     tagged: dict[tuple[str, Version], Package] = {}

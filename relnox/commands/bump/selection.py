@@ -92,6 +92,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
     Raises:
         Blocked: They do not.
     """
+    state = observation.state
     tags_only = all(package.source.kind == "tags" for package in observation.selected)
     if (options.tag or options.push) and not (options.commit or (tags_only and options.tag)):
         flag = "--tag" if options.tag else "--push"
@@ -108,21 +109,21 @@ def _check_usage(options: Options, observation: Observation) -> None:
         raise Blocked(
             "option-missing", f"a bump needs --tag here (the version comes from tags: {provider})", fix="add --tag"
         )
-    if (options.commit or options.tag) and (observation.state is None or observation.state.head is None):
+    if (options.commit or options.tag) and (state is None or state.head is None):
         raise Blocked(
             "not-a-git-repository",
             "--commit and --tag need a git repository with a commit",
             fix="run git init and commit first, or leave --commit and --tag out",
         )
-    if options.part == "auto" and observation.state is None:
+    if options.part == "auto" and state is None:
         raise Blocked(
             "not-a-git-repository",
             "--part auto needs a git repository (it reads the history)",
             fix="use --part major, --part minor or --part patch",
         )
-    reads_tags = options.part == "auto" and not options.package and observation.state is not None
-    if reads_tags and observation.state is not None and not observation.known_tags.prefixes:
-        core.levels.check_any_tag_matches_format(observation.history, observation.state.tags)
+    reads_tags = options.part == "auto" and not options.package and not observation.known_tags.prefixes
+    if reads_tags and state is not None:
+        core.levels.check_any_tag_matches_format(observation.history, state.tags)
     if options.part == "auto" and (options.to or options.always_increment):
         raise Blocked(
             "options-conflict",
@@ -134,13 +135,13 @@ def _check_usage(options: Options, observation: Observation) -> None:
         or options.from_ == "distance"
         or any(package.source.kind == "tags" for package in observation.selected)
     )
-    if needs_history and observation.state is not None and observation.state.is_shallow:
+    if needs_history and state is not None and state.is_shallow:
         raise Blocked(
             "clone-shallow",
             "this clone is shallow (its history and tags are incomplete)",
             fix="git fetch --unshallow --tags",
         )
-    if needs_history and observation.state is not None and not observation.state.tags and observation.remote.tags:
+    if needs_history and state is not None and not state.tags and observation.remote.tags:
         remote, count = observation.config.remote, len(observation.remote.tags)
         raise Blocked(
             "tags-not-fetched",
@@ -154,9 +155,7 @@ def _bump_requests(
 ) -> dict[str, BumpRequest]:
     """Return the requested bump of each package; with `--part auto`, only of packages with changes to release."""
     if options.part != "auto":
-        reason = " ".join(
-            word for word in command_line_words(options, ("part", "pre", "to", "from_", "always_increment"))
-        )
+        reason = " ".join(command_line_words(options, ("part", "pre", "to", "from_", "always_increment")))
         left_out = {package.name for package in never_tagged}
         realigned = {package.name for package in observation.selected if _realigns(package, options)}
         return {

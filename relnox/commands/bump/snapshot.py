@@ -62,7 +62,7 @@ class NewBump(Record):
         generated_changelogs: The packages whose changelogs were generated.
         hook_notes: For each edit-bump hook, a note on the files that it edited, or on its failure.
         target: The branch and pull requests for `--pull-request`, otherwise None.
-        development: The development versions that follow the release, with `--then-dev`.
+        development: The development versions that follow the release; without `--then-dev`, there are none.
     """
 
     observation: Observation
@@ -70,9 +70,9 @@ class NewBump(Record):
     edits: tuple[Edit, ...]
     generated: frozenset[str]
     generated_changelogs: frozenset[str]
-    hook_notes: tuple[str, ...] = ()
-    target: Target | None = None
-    development: Development | None = None
+    hook_notes: tuple[str, ...]
+    target: Target | None
+    development: Development
 
 
 class UndoTarget(Record):

@@ -33,7 +33,7 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
         yield "nothing to release: no commit or change fragment since the last release asks for a bump"
     yield from _never_tagged_notes(new.decision.never_tagged)
     yield from _unchanged_version_notes(new, options)
-    if new.development is not None and new.development.note:
+    if new.development.note:
         yield new.development.note
     yield from _context_notes(new)
     yield from _tag_notes(observation, bumps, options)
@@ -190,12 +190,11 @@ def _first_release_notes(observation: Observation, bumps: tuple[VersionBump, ...
 def tables(new: NewBump) -> Iterator[Table]:
     """Yield a table of the bumps, and one of the development versions that follow the release, if any."""
     yield _table("", new.decision.bumps)
-    if new.development is not None and new.development.bumps:
+    if new.development.bumps:
         yield _table("then", new.development.bumps)
 
 
 def _table(title: str, bumps: tuple[VersionBump, ...]) -> Table:
-    """Return a table of bumps, each with its reason."""
     rows = tuple(
         (bump.package.name, str(bump.before) if bump.before is not None else "-", str(bump.after), bump.reason)
         for bump in bumps

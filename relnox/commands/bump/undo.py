@@ -51,7 +51,7 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
         Blocked: There is no such bump, it was pushed, or the options request something else.
     """
     if earlier.interrupted is not None:
-        return _resume(earlier.interrupted, earlier, options)
+        return _finish_or_undo(earlier.interrupted, earlier, options)
     if options.abort:
         raise Blocked(
             "bump-missing", "no interrupted bump to undo", fix="pass --undo to revert the last finished bump"
@@ -77,10 +77,10 @@ def _find_undo_target(
         return _undo_target(project) if options.undo else None
     if not (options.abort or options.undo) or "--undo" in interrupted.request:
         return None
-    return _undo_target(project, interrupted) if _has_refs(interrupted, project) else None
+    return _undo_target(project, interrupted) if _made_commit_or_tags(interrupted, project) else None
 
 
-def _has_refs(interrupted: bump_record.Pending, project: Project) -> bool:
+def _made_commit_or_tags(interrupted: bump_record.Pending, project: Project) -> bool:
     """Return whether an interrupted bump may have made a commit or tags, after its git process has ended."""
     if project.git is None:
         return False
@@ -99,7 +99,7 @@ def _has_refs(interrupted: bump_record.Pending, project: Project) -> bool:
     return is_committed and (interrupted.commit is not None or bool(interrupted.tags))
 
 
-def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Options) -> Plan:
+def _finish_or_undo(interrupted: bump_record.Pending, earlier: EarlierBump, options: Options) -> Plan:
     """Plan to resume an interrupted bump, or to undo it with `--abort` or `--undo`.
 
     Raises:
@@ -137,11 +137,7 @@ def _resume(interrupted: bump_record.Pending, earlier: EarlierBump, options: Opt
 
 
 def _undo_target(project: Project, interrupted: bump_record.Pending | None = None) -> UndoTarget | None:
-    """Return the interrupted bump, or else the last one, with its commits and where it was pushed.
-
-    Returns:
-        The bump, or None if there is neither.
-    """
+    """Return the interrupted bump, or else the last one, with its commits and where it was pushed; else None."""
     from relnox.steps import bump_record
 
     record = interrupted or bump_record.read_last(project.private_folder)
@@ -240,5 +236,4 @@ def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem
 
 
 def _tags_of(record: bump_record.Pending) -> tuple[str, ...]:
-    """Return the names of the tags that a bump creates."""
     return tuple(tag.name for tag in record.tags)
