@@ -87,15 +87,7 @@ def _decide_package(package: Package, snapshot: Snapshot, options: Options) -> D
 def _decide_by_last_tag(
     package: Package, version: Version, last: tuple[str, Version], snapshot: Snapshot, options: Options
 ) -> Decision:
-    """Decide for a package whose present version has no tag, although another version has one.
-
-    Args:
-        package: The package.
-        version: The present version of the package.
-        last: The package's last tag and its version.
-        snapshot: The state of the project.
-        options: The options of the command.
-    """
+    """Decide for a package whose present version has no tag, although another version has one."""
     observed, (last_tag, last_version) = snapshot.observation, last
     tag = observed.formats[package.name].render(version)
     is_development = version.is_devrelease and not last_version.is_devrelease and not options.adopt
@@ -113,7 +105,6 @@ def _decide_by_last_tag(
 
 
 def _tag_to_create(package: Package, tag: str, reason: str, observed: Observation) -> Decision:
-    """Return the decision that a package gets a tag on the present commit."""
     return Decision(package, tag, State.NEW, reason, commit=observed.head, is_unpushed=True)
 
 

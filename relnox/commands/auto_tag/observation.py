@@ -176,7 +176,11 @@ def observe(options: Options, project: Project) -> Snapshot:
     if new and options.check_index and not options.adopt:
         snapshot = snapshot._replace(published=dict(_published_versions(new, project)))
     if options.dispatch is not None:
-        _check_workflow(options.dispatch, remotes.url(git, project.config.remote), observed.head)
+        from relnox import forges
+
+        # A wrong name of a workflow, or an unknown forge, fails here, before tags are pushed.
+        forge = forges.forge_of(remotes.url(git, project.config.remote), os.environ)
+        forge.runs(workflow=options.dispatch, commit=observed.head)
     if not new and not any(decision.is_unpushed for decision in decided):
         return snapshot
     literals = project.literals.workspace.by_name
@@ -194,10 +198,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def _remote_refs(git: Git, remote: str, *, required: bool) -> tuple[dict[str, str], str | None]:
-    """Read the refs of the remote.
-
-    Returns:
-        Maps each ref to its commit; and the error message if the refs could not be read, otherwise None.
+    """Return the commit of each ref of the remote, and why the refs could not be read, otherwise None.
 
     Raises:
         Blocked: The remote is required and does not exist.
@@ -247,19 +248,3 @@ def _published_versions(new: Iterable[Decision], project: Project) -> Iterator[t
             ) from error
         if any(file.version == package.version for file in files):
             yield package.name, index
-
-
-def _check_workflow(workflow: str, url: str, head: str) -> None:
-    """Check that the forge can list the runs of a workflow, so that a wrong name fails before tags are pushed.
-
-    Args:
-        workflow: The file name of the workflow.
-        url: The URL of the remote.
-        head: The present commit.
-
-    Raises:
-        RelnoxError: The forge is unknown, has no such workflow, or does not answer.
-    """
-    from relnox import forges
-
-    forges.forge_of(url, os.environ).runs(workflow=workflow, commit=head)

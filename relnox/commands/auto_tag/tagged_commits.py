@@ -74,7 +74,6 @@ def tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[s
 
 
 def _relation_to_head(commit: str, observed: Observation, git: Git) -> Relation:
-    """Return the relation between a commit and HEAD."""
     if git.is_ancestor(commit) or git.is_ancestor("HEAD", commit):
         return Relation.RELATED
     # The history of a shallow clone ends somewhere; what is beyond it is not known.
