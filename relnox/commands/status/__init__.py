@@ -100,7 +100,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     tags, remote_error = tag_checks.read_remote_tags(project)
     project = project.with_remote_tags(tags)
     packages = project.workspace.select(options.package) if options.package else project.workspace.packages
-    bumps, notes = _bumps(project)
+    bumps, notes = _next_bumps(project)
     deadlines = _deadlines(options.index)
     rows = (
         Row(
@@ -117,8 +117,10 @@ def observe(options: Options, project: Project) -> Snapshot:
         *_tag_notes(packages, project, remote_error),
         *_disagreements(project),
         *notes,
-        *_unlisted(project),
     )
+    if project.unlisted:
+        unlisted = core.unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
+        all_notes = (*all_notes, unlisted)
     return Snapshot(tuple(rows), all_notes, project.lines)
 
 
@@ -144,14 +146,13 @@ def document(snapshot: Snapshot, options: Options) -> str:
         {
             "schema": SCHEMA,
             "lines": [{"branch": line.branch, "bounds": line.bounds or None} for line in snapshot.lines],
-            "packages": [_package(row, options.index) for row in snapshot.rows],
+            "packages": [_package_as_json(row, options.index) for row in snapshot.rows],
             "notes": list(snapshot.notes),
         }
     )
 
 
-def _package(row: Row, indexes: Sequence[str]) -> dict[str, Any]:
-    """Return a package as a JSON object."""
+def _package_as_json(row: Row, indexes: Sequence[str]) -> dict[str, Any]:
     history, version = row.history, _version(row)
     has_tag = history is not None and history.tag is not None
     return {
@@ -172,11 +173,12 @@ def _package(row: Row, indexes: Sequence[str]) -> dict[str, Any]:
 def _version(row: Row) -> Version | None:
     """Return the version in the package's files, or else in its last tag; None if there is none."""
     package, history = row.package, row.history
-    is_tagged = package.version is None and package.source.kind == "tags" and history is not None
-    return history.version if is_tagged and history is not None else package.version
+    if package.version is None and package.source.kind == "tags" and history is not None:
+        return history.version
+    return package.version
 
 
-def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
+def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
     """Return what `bump --part auto` would do for each package, and notes on why it would do nothing."""
     if project.state is None or project.state.head is None:
         return {}, ()
@@ -230,14 +232,8 @@ def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: st
         yield from tag_checks.newer_tags(project).notes(
             [package.name for package in packages], project.config, project.state.tags
         )
-    except Blocked:  # an invalid format, which _bumps reports
+    except Blocked:  # an invalid format, which _next_bumps reports
         return
-
-
-def _unlisted(project: Project) -> Iterator[str]:
-    """Yield a note if the checkout has packages that do not belong to the project."""
-    if project.unlisted:
-        yield core.unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
 
 
 def _disagreements(project: Project) -> Iterator[str]:

@@ -69,18 +69,14 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def _row(file: FileVersion) -> tuple[str, ...]:
     """Return the cells of a file in the table."""
+    in_project = "yes" if file.outside is None else file.outside
     if file.error is not None:
         version = "missing" if file.error.code == "version-missing" else "unknown"
         why = file.error.message.removeprefix(file.file).lstrip(": ")
-        return (file.file, "-", version, _in_project(file), why)
+        return (file.file, "-", version, in_project, why)
     if file.package is None:
-        return (file.file, "-", "-", _in_project(file), "no package (settings of tools only)")
-    return (file.file, file.package, file.version or "dynamic", _in_project(file), file.source)
-
-
-def _in_project(file: FileVersion) -> str:
-    """Return `yes`, or why the file is not part of the project."""
-    return "yes" if file.outside is None else file.outside
+        return (file.file, "-", "-", in_project, "no package (settings of tools only)")
+    return (file.file, file.package, file.version or "dynamic", in_project, file.source)
 
 
 def _problems(snapshot: Snapshot) -> Iterator[Problem]:
