@@ -61,8 +61,9 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the plan file, and everything that the task in it depends on."""
     file, approved = _read_plan_file(options)
     inputs = approved.inputs
-    task_options = _options_from_plan(file, approved, options)
-    if inputs is not None and inputs.date is not None:
+    assert inputs is not None  # noqa: S101 - or else the file is not a valid plan
+    task_options = _options_from_plan(file, approved.task, inputs, options)
+    if inputs.date is not None:
         try:
             project.set_now(inputs.date)
         except ValueError as error:
@@ -78,7 +79,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         inputs=core.plan.Inputs(
             options=core.options.option_fields(task_options),
             commit=project.commit,
-            date=inputs.date if inputs is not None else None,
+            date=inputs.date,
         ),
         options=task_options,
         current=current,
@@ -160,10 +161,10 @@ def _standard_input() -> BinaryIO:
     return buffer if buffer is not None else io.BytesIO(sys.stdin.read().encode())
 
 
-def _options_from_plan(file: str, approved: Plan, options: Options) -> CommonOptions:
+def _options_from_plan(file: str, task: str, inputs: Inputs, options: Options) -> CommonOptions:
     """Return the task's own options from the plan file, with the common options from the command line."""
-    declaration = import_task_module(approved.task).Options
-    recorded = dict(approved.inputs.options) if approved.inputs is not None else {}
+    declaration = import_task_module(task).Options
+    recorded = dict(inputs.options)
     common = {field.name for field in fields_of(CommonOptions)}
     own = {field.name: field for field in fields_of(declaration) if field.name not in common}
     if recorded.keys() != own.keys():
