@@ -35,7 +35,8 @@ class VersionSource(Record, kw_only=True):
             regular expression; `lock`: the names of the entries; `tags`: the tag prefix that the backend's
             settings require, if any. Otherwise empty.
         text: The version exactly as written in the file; for `tags` and `dynamic`, what provides the version.
-        lead: The text before the version in the same string, such as the operator of a requirement in Cargo.toml.
+        text_before: The text before the version in the same string, such as the operator of a requirement in
+            Cargo.toml.
         semver: Whether the version is written in SemVer's form, as in Cargo.toml and package.json.
         count: The number of matches that a `pattern` must have.
     """
@@ -63,7 +64,7 @@ class Dependency(Record, kw_only=True):
         table: The kind of table that declares it.
         key: The keys and list indexes that lead to the string in the file; empty if the requirement is not a
             string of its own, and thus cannot be rewritten.
-        poetry: Whether `text` is a Poetry constraint, which does not contain the name.
+        is_poetry_syntax: Whether `text` is a Poetry constraint, which does not contain the name.
     """
 
     name: str
@@ -98,8 +99,9 @@ class Package(Record, kw_only=True):
         other_locations: Other places that have the version, which are updated together with `source`.
         backend: The PEP 517 build backend, or the legacy one of setuptools if pyproject.toml names none.
         dependencies: Every requirement of the package, in the order of the file.
-        private: Whether a `Private ::` classifier prevents its upload to any index.
-        python: The supported Python versions as written, in `requires-python` or Poetry's constraint; may be "".
+        is_private: Whether a `Private ::` classifier prevents its upload to any index.
+        requires_python: The supported Python versions as written, in `requires-python` or Poetry's constraint;
+            may be "".
         classifiers: The trove classifiers, as written.
         dynamic: The metadata fields that the backend computes (PEP 621), or None if it computes all of them.
     """

@@ -44,11 +44,11 @@ class Line(NamedTuple):
     """A line of a changelog.
 
     Attributes:
-        start: The position of the line in the whole text.
+        start_offset: The position of the line in the whole text.
         text: The text of the line, without the line ending.
-        end: The line ending, or an empty string at the end of the file.
+        line_ending: The line ending, or an empty string at the end of the file.
         is_text: Whether the line is outside of code fences and comments.
-        in_item: Whether the line starts a list item or is indented below one.
+        is_in_list_item: Whether the line starts a list item or is indented below one.
     """
 
     start_offset: int
@@ -78,8 +78,8 @@ class Heading(NamedTuple):
     """A heading of a changelog.
 
     Attributes:
-        first: The index of the first line of the heading.
-        last: The index of the last line of the heading, such as its underline.
+        first_line: The index of the first line of the heading.
+        last_line: The index of the last line of the heading, such as its underline.
         title_line: The index of the line with the title.
         column: The position of the title in that line.
         title: The title.

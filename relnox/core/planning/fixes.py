@@ -29,7 +29,7 @@ class TaskCommand(Record):
 
     Attributes:
         words: The command, such as `nox -s build-all`.
-        separator: The word between the command and its options, such as `--` for nox, or an empty string.
+        option_separator: The word between the command and its options, such as `--` for nox, or an empty string.
     """
 
     words: str
