@@ -175,7 +175,7 @@ class _Scanner:
             limit -= len(piece)
             self._left -= len(piece)
             if limit < 0 or self._left < 0:
-                raise Blocked("form-invalid", "the fields of the upload form are larger than allowed", fix=_HINT)
+                raise Blocked("form-invalid", "the fields of the upload form are too large", fix=_HINT)
             pieces.append(piece)
         return b"".join(pieces)
 
