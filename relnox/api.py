@@ -113,8 +113,8 @@ class Workspace:
             project = stack.enter_context(open_project(self.root))
             name = importing.find_task(task, COMMANDS).name
             resolved, _ = preparation.resolve_options(name, arguments.check_values(name, options), project)
-            prepared = preparation.plan_task(name, resolved, project, reporter, stack)
-            return TaskPlan(prepared, reporter, stack.pop_all(), scope, is_dry=resolved.dry_run)
+            prepared_task = preparation.plan_task(name, resolved, project, reporter, stack)
+            return TaskPlan(prepared_task, reporter, stack.pop_all(), scope, is_dry=resolved.dry_run)
 
     def run(self, task: str, /, *, on_event: Callable[[Event], None] | None = None, **options: Value) -> Outcome:
         """Plan a task and run it; the arguments are those of `plan` and `TaskPlan.run`."""

@@ -120,12 +120,14 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
     Raises:
         Blocked: An option is unknown, or its value is not valid.
     """
-    declared = {option.name: option for option in fields_of(import_task_module(task).Options)}
+    options_by_name = {option.name: option for option in fields_of(import_task_module(task).Options)}
     values: dict[str, Value] = {}
     for name, value in options.items():
-        option = declared.get(name) or declared.get(f"{name}_")
+        option = options_by_name.get(name) or options_by_name.get(f"{name}_")
         if option is None:
-            raise Blocked("option-unknown", f"{task} has no option {name}", fix=did_you_mean(name, declared))
+            raise Blocked(
+                "option-unknown", f"{task} has no option {name}", fix=did_you_mean(name, options_by_name)
+            )
         values[option.name] = _check_value(option, value)
     return values
 
@@ -136,8 +138,8 @@ def _check_value(option: Field, value: Value) -> Value:
         return None
     if option.is_list and not isinstance(value, tuple | list):
         value = (str(value),)
-    checked: Value = option.kind.check(list(value) if isinstance(value, tuple) else value, option.name)
-    return checked
+    result: Value = option.kind.check(list(value) if isinstance(value, tuple) else value, option.name)
+    return result
 
 
 def _groups(task: str, words: Sequence[str]) -> list[list[str]]:

@@ -39,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Blocked as error:
         return _print_error(error)
     except ENVIRONMENT_ERRORS as error:
-        if (failed := environment_error(error)) is None:
+        if (failure := environment_error(error)) is None:
             raise
-        return _print_error(failed)
+        return _print_error(failure)
 
 
 def _run(words: Sequence[str]) -> int:

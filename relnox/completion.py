@@ -54,9 +54,9 @@ def _parser() -> argparse.ArgumentParser:
         if name in words:
             arguments.add_completions(inner, name)
     word = words[0] if words else ""
-    named = find_command(SYNONYMS.get(word, word))
-    if named is not None and named.name != word:
-        arguments.add_completions(tasks.add_parser(word), named.name)
+    command = find_command(SYNONYMS.get(word, word))
+    if command is not None and command.name != word:
+        arguments.add_completions(tasks.add_parser(word), command.name)
     tasks.add_parser("completion", help="Print the code for shell completion").add_argument(
         "shell", choices=SHELLS
     )

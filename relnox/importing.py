@@ -64,17 +64,17 @@ def check_registration(
     Raises:
         Blocked: A type is another one, a task is unknown or not registered, or an option or its value is invalid.
     """
-    registered = [find_task(name) for name in tasks] or list(TASKS.values())
+    tasks_to_register = [find_task(name) for name in tasks] or list(TASKS.values())
     by_task = {name: _check_argument(name, values, elements) for name, values in settings.items()}
     for name, values in by_task.items():
-        if others := values.keys() - {task.name for task in registered}:
+        if others := values.keys() - {task.name for task in tasks_to_register}:
             raise Blocked(
                 "task-not-added",
                 f"{name} names {', '.join(sorted(others))}, which this call does not add",
                 fix=f"remove it from {name}, or add it",
             )
     by_task["defaults"] = {task: _check_defaults(task, options) for task, options in by_task["defaults"].items()}
-    return registered, by_task
+    return tasks_to_register, by_task
 
 
 def _check_argument(name: str, values: object, elements: tuple[type, ...]) -> dict[str, Any]:

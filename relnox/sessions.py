@@ -100,8 +100,10 @@ class _Registry(dict[str, Any]):
             key=lambda name: _ORDER.index(str(_task_of(self[name]))),
         )
         names = iter(by_order)
-        ordered = [next(names) if _task_of(function) is not None else name for name, function in self.items()]
-        sessions = {name: self[name] for name in ordered}
+        ordered_names = [
+            next(names) if _task_of(function) is not None else name for name, function in self.items()
+        ]
+        sessions = {name: self[name] for name in ordered_names}
         for word in _requested_names():
             task = _BY_SPELLING.get(word)
             if task is not None and task.name in sessions and _task_of(sessions[task.name]) == task.name:
@@ -134,10 +136,10 @@ def add(
     """
     settings = {"requires": requires, "defaults": defaults, "names": names, "tags": tags}
     try:
-        added, by_task = importing.check_registration(tasks, settings, (str,))
+        added_tasks, by_task = importing.check_registration(tasks, settings, (str,))
     except Blocked as error:
         raise importing.startup_error(error.code, error.message, error.fix or "") from None
-    for task in added:
+    for task in added_tasks:
         _register(
             task,
             by_task["names"].get(task.name, task.name),
@@ -356,12 +358,14 @@ def _check_posargs(session: nox.Session) -> Sequence[str]:
     manifest = session._runner.manifest  # noqa: SLF001 - nox has no public way to see other sessions
     runners = (*manifest._consumed, *manifest._queue)  # noqa: SLF001 - in the order in which they run
     requested = session._runner.global_config.sessions or ()  # noqa: SLF001 - as above
-    required = {name for runner in runners for name in runner.func.requires or ()}.difference(requested)
+    required_names = {name for runner in runners for name in runner.func.requires or ()}.difference(requested)
     calls = [
         (
             runner.name,
             task,
-            arguments.filter_words_of_task(task, runner.posargs) if runner.name in required else runner.posargs,
+            arguments.filter_words_of_task(task, runner.posargs)
+            if runner.name in required_names
+            else runner.posargs,
         )
         for runner in runners
         if (task := _task_of(runner.func)) is not None
@@ -370,7 +374,7 @@ def _check_posargs(session: nox.Session) -> Sequence[str]:
     if any(word in ("-h", "--help") for _, _, words in calls for word in words):
         return own_words
     unknown_by_session = {
-        name: arguments.unknown_words(task, words) for name, task, words in calls if name not in required
+        name: arguments.unknown_words(task, words) for name, task, words in calls if name not in required_names
     }
     unknown = set.intersection(*map(set, unknown_by_session.values())) if unknown_by_session else set()
     if any(set(words) - unknown for words in unknown_by_session.values()):

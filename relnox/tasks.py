@@ -251,7 +251,7 @@ def collection(
         Exit: A name is not that of a task, an option is unknown, or a value is not valid.
     """
     try:
-        added, by_task = importing.check_registration(
+        added_tasks, by_task = importing.check_registration(
             tasks, {"pre": pre, "post": post, "defaults": defaults}, (InvokeTask, Call)
         )
         if name == "" or not isinstance(name, str | None):
@@ -261,7 +261,7 @@ def collection(
     except Blocked as error:
         raise _invoke_error(error.code, error.message, error.fix or "") from None
     tasks_of_release = Collection(name)
-    for task in added:
+    for task in added_tasks:
         settings = {what: values[task.name] for what, values in by_task.items() if task.name in values}
         tasks_of_release.add_task(ReleaseTask(task, **settings))
     _collections.append(tasks_of_release)

@@ -81,8 +81,8 @@ def _read_wheel_members(path: Path) -> dict[str, _Member]:
 
 
 def _read_sdist_members(path: Path) -> dict[str, _Member]:
-    with path.open("rb") as packed:
-        compressed_at = int.from_bytes(packed.read(_GZIP_TIME_FIELD.stop)[_GZIP_TIME_FIELD], "little")
+    with path.open("rb") as file:
+        compressed_at = int.from_bytes(file.read(_GZIP_TIME_FIELD.stop)[_GZIP_TIME_FIELD], "little")
     members = {"its gzip header": _Member(permissions="", time=_format_time(compressed_at), owner="", content="")}
     with tarfile.open(path) as sdist:
         for member in sdist:

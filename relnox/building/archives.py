@@ -113,7 +113,7 @@ def read(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
         *(raw.get("import_names"), raw.get("import_namespaces")),
         *(unparsed.get("import-name"), unparsed.get("import-namespace")),
     ]
-    declared = [names for names in by_field if names is not None]  # an empty field declares that there are none
+    field_names = [names for names in by_field if names is not None]  # an empty field declares that there are none
     return Archive(
         path=path,
         kind=kind,
@@ -123,7 +123,7 @@ def read(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
         name_in_metadata=raw.get("name", ""),
         version_in_metadata=raw.get("version", ""),
         requires=tuple(raw.get("requires_dist", ())),
-        import_names=tuple(name for names in declared for name in names) if declared else None,
+        import_names=tuple(name for names in field_names for name in names) if field_names else None,
         entries=entries,
         member_names=tuple(entry.name for entry in entries),
         metadata=metadata,

@@ -177,19 +177,23 @@ def use_sibling_wheels(requirements: Sequence[str], siblings: Mapping[str, Path]
     """
     if not siblings:
         return list(requirements)
-    parsed = {text: Requirement(text) for text in requirements}
-    names = {text: canonicalize_name(requirement.name) for text, requirement in parsed.items()}
-    excluded = {
+    requirement_by_text = {text: Requirement(text) for text in requirements}
+    names = {text: canonicalize_name(requirement.name) for text, requirement in requirement_by_text.items()}
+    excluded_names = {
         names[text]
-        for text, requirement in parsed.items()
+        for text, requirement in requirement_by_text.items()
         if (wheel := siblings.get(names[text])) is not None
         and not requirement.specifier.contains(parse_wheel_filename(wheel.name)[1], prereleases=True)
     }
-    used = {name: wheel for name, wheel in siblings.items() if name not in excluded}
-    if used.keys().isdisjoint(names.values()):
+    usable_wheels = {name: wheel for name, wheel in siblings.items() if name not in excluded_names}
+    if usable_wheels.keys().isdisjoint(names.values()):
         return list(requirements)
-    others = [text for text, requirement in parsed.items() if names[text] not in used or requirement.extras]
-    return [*others, *(f"{name} @ {wheel.as_uri()}" for name, wheel in used.items())]
+    others = [
+        text
+        for text, requirement in requirement_by_text.items()
+        if names[text] not in usable_wheels or requirement.extras
+    ]
+    return [*others, *(f"{name} @ {wheel.as_uri()}" for name, wheel in usable_wheels.items())]
 
 
 def _read_backend_module(source: Path) -> str | None:

@@ -159,7 +159,7 @@ class EnvironmentCache:
                 os.utime(path)
             python = folder / document["python"]
             inside = ".." not in python.parts and python.is_relative_to(folder / "env")
-            unmodified = (
+            is_unmodified = (
                 inside and _fingerprint_of(folder / "env")[0] == document["fingerprint"] and python.exists()
             )
         except (KeyError, TypeError, OSError):
@@ -167,7 +167,7 @@ class EnvironmentCache:
         except _UntrustedFileError as error:
             self.problem = f"{error} (the environment is created again)"
             return None
-        return VirtualEnvironment(folder / "env", python) if unmodified else None
+        return VirtualEnvironment(folder / "env", python) if is_unmodified else None
 
     def _resolution_file(self, requirements: Sequence[str], python: Path, installer: str) -> Path:
         return self.folder / f"{_cache_key(requirements, python, installer)}.lead"

@@ -71,12 +71,14 @@ class BuildEnvironmentPool:
 
     def resolve_pins(self, requirements: Collection[str], constraints: Constraints) -> tuple[str, ...]:
         """Resolve requirements and their dependencies to exact versions; raise `Failed` if that fails."""
-        ordered = tuple(sorted(requirements))
-        if not ordered:
+        ordered_requirements = tuple(sorted(requirements))
+        if not ordered_requirements:
             return ()
         self._on_install()
-        key = ordered, constraints
-        return self._pins.get(key, lambda: self._installer.resolve(ordered, self._python, constraints))
+        key = ordered_requirements, constraints
+        return self._pins.get(
+            key, lambda: self._installer.resolve(ordered_requirements, self._python, constraints)
+        )
 
     def get_shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints
@@ -86,9 +88,11 @@ class BuildEnvironmentPool:
         It comes from the cache between runs unless it includes new wheels of siblings.
         """
         plain = tuple(sorted(requirements))
-        resolved = tuple(use_sibling_wheels(plain, siblings))
-        create = self._get_or_create_cached if resolved == plain else self._create_with_requirements
-        return self._environments.get((resolved, constraints), lambda: create(resolved, constraints))
+        resolved_requirements = tuple(use_sibling_wheels(plain, siblings))
+        create = self._get_or_create_cached if resolved_requirements == plain else self._create_with_requirements
+        return self._environments.get(
+            (resolved_requirements, constraints), lambda: create(resolved_requirements, constraints)
+        )
 
     def create_environment(self) -> VirtualEnvironment:
         """Create an empty environment."""

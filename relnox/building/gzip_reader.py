@@ -91,7 +91,7 @@ def _decompress(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[b
     inflate = zlib.decompressobj(wbits=31)
     is_gzip = file.read(2) == b"\x1f\x8b"
     file.seek(0)
-    unpacked = 0
+    unpacked_size = 0
     while not inflate.eof:
         if not (packed := inflate.unconsumed_tail or file.read(_CHUNK_SIZE)):
             raise ArchiveError("is truncated (incomplete gzip stream)")
@@ -100,8 +100,8 @@ def _decompress(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[b
         except zlib.error as error:
             problem = "has damaged gzip data" if is_gzip else "is not a gzip file"
             raise ArchiveError(f"{problem} ({error})") from error
-        unpacked += len(piece)
-        if unpacked > limit:
+        unpacked_size += len(piece)
+        if unpacked_size > limit:
             raise too_large
         if piece:
             yield piece

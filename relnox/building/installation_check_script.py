@@ -120,16 +120,16 @@ def dotted_names(node: object) -> list[str]:
     return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
-def import_if_module(dotted: str, names: dict[str, object]) -> None:
-    """Import `dotted` if it is a module, and add its top-level package to `names`."""
+def import_if_module(dotted_name: str, names: dict[str, object]) -> None:
+    """Import `dotted_name` if it is a module, and add its top-level package to `names`."""
     try:
-        import_module(dotted)
+        import_module(dotted_name)
     except ModuleNotFoundError as error:
         # Raised by the lookup of `dotted` itself, or by an import inside of a module, which is a failure.
-        if error.name is None or not (dotted == error.name or dotted.startswith(error.name + ".")):
+        if error.name is None or not (dotted_name == error.name or dotted_name.startswith(error.name + ".")):
             raise
         return
-    root = dotted.partition(".")[0]
+    root = dotted_name.partition(".")[0]
     names[root] = sys.modules[root]
 
 

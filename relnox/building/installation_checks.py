@@ -89,7 +89,7 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
         on_line(line)
 
     try:
-        ran = process.run(
+        completed = process.run(
             [environment.python, "-I", "-X", "faulthandler", script, request_file, result_file],
             cwd=empty,
             env={**environment.activated_variables(variables), _MARK_VARIABLE: mark},
@@ -97,8 +97,10 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
             on_line=handle_line,
             kill_leftovers=True,
         )
-        if ran.returncode != 0:
-            status = f"signal {-ran.returncode}" if ran.returncode < 0 else f"status {ran.returncode}"
+        if completed.returncode != 0:
+            status = (
+                f"signal {-completed.returncode}" if completed.returncode < 0 else f"status {completed.returncode}"
+            )
             early_end = f"ends the interpreter with {status}"
     except Failed:
         early_end = f"does not end within {time_limit:g} s"
@@ -115,13 +117,13 @@ def _read_result(
     versions: dict[str, str | None] = {}
     scripts: list[str] = []
     standard_library: frozenset[str] = frozenset()
-    running, done = "the start of its Python", False
+    running, is_done = "the start of its Python", False
     for line in lines:
         match line:
             case {"running": title}:
                 running = title
             case {"done": True}:
-                done = True
+                is_done = True
             case {"failure": message}:
                 location, missing_module = line.get("location"), line.get("missing_module")
                 failures.append(ProbeFailure(message=message, location=location, missing_module=missing_module))
@@ -133,9 +135,9 @@ def _read_result(
                 standard_library = frozenset(names)
             case _:
                 raise ValueError(f"{line} is not a line of a probe's result")
-    if done and early_end is not None:
+    if is_done and early_end is not None:
         failures.append(ProbeFailure(message=f"all checks ran, but Python's exit {early_end}"))
-    elif not done:
+    elif not is_done:
         early_end = early_end or "ends the interpreter without an error (such as os._exit)"
         failures.append(ProbeFailure(message=f"{running} {early_end}"))
     return ProbeResult(

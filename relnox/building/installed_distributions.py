@@ -47,14 +47,14 @@ def find_changed_files(distribution: InstalledDistribution, wheel_record: Mappin
 
     The hashes in `wheel_record`, from the RECORD in the wheel, take precedence over those in the installed RECORD.
     """
-    for name, recorded in {**distribution.record_hashes, **wheel_record}.items():
+    for name, recorded_hash in {**distribution.record_hashes, **wheel_record}.items():
         path = distribution.dist_info_folder.parent / name
         try:
             content = path.read_bytes()
         except OSError:
             yield f"{name} is in RECORD, but is not installed"
             continue
-        algorithm, _, digest = recorded.partition("=")
+        algorithm, _, digest = recorded_hash.partition("=")
         if digest and algorithm in hashlib.algorithms_available and not name.endswith(".pyc"):
             actual = base64.urlsafe_b64encode(hashlib.new(algorithm, content).digest()).decode()
             if actual.rstrip("=") != digest.rstrip("="):

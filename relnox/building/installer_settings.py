@@ -136,8 +136,8 @@ def _pip_config_files(variables: Mapping[str, str]) -> Iterator[Path]:
     import platformdirs
 
     name = "pip.ini" if sys.platform == "win32" else "pip.conf"
-    shared = platformdirs.site_config_dir("pip", appauthor=False, multipath=True).split(os.pathsep)
-    yield from (Path(folder) / name for folder in shared)
+    shared_folders = platformdirs.site_config_dir("pip", appauthor=False, multipath=True).split(os.pathsep)
+    yield from (Path(folder) / name for folder in shared_folders)
     if sys.platform != "win32":
         yield Path("/etc") / name
     yield Path.home() / ("pip" if sys.platform == "win32" else ".pip") / name
@@ -182,8 +182,8 @@ def _uv_config_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tu
         homes = [Path(variables[name]) / "uv" for name in ("APPDATA", "PROGRAMDATA") if variables.get(name)]
     else:
         own = Path(variables.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-        shared = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
-        homes = [base / "uv" for base in (own, *map(Path, filter(None, shared)), Path("/etc"))]
+        shared_folders = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+        homes = [base / "uv" for base in (own, *map(Path, filter(None, shared_folders)), Path("/etc"))]
     for home in homes:
         yield home / "uv.toml", _load_toml(home / "uv.toml")
 

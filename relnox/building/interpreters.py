@@ -68,16 +68,16 @@ def _candidate_paths(version: str, path: str) -> Iterator[Path]:
     # pyenv's shim of an inactive version is on PATH and answers with an error; the versions themselves work.
     yield from sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)
     if uv := find_uv():
-        ran = process.run([uv, "python", "find", "--no-python-downloads", version], stderr=False)
-        if ran.returncode == 0:
-            yield Path(ran.output.strip())
+        completed = process.run([uv, "python", "find", "--no-python-downloads", version], stderr=False)
+        if completed.returncode == 0:
+            yield Path(completed.output.strip())
 
 
 def _query_version(python: Path) -> str:
     """Return the full version of an interpreter, such as `3.12.1`, or an empty string if it does not run."""
     argv: process.Arguments = [python, "-I", "-c", "import platform; print(platform.python_version())"]
     try:
-        ran = process.run(argv, timeout=_QUERY_TIMEOUT, stderr=False)
+        completed = process.run(argv, timeout=_QUERY_TIMEOUT, stderr=False)
     except Failed:
         return ""
-    return ran.output.strip() if ran.returncode == 0 else ""
+    return completed.output.strip() if completed.returncode == 0 else ""

@@ -53,12 +53,12 @@ def repair_linux_wheel(
         f"auditwheel repair {wheel.name}",
         fix="build on a system with older libraries, for example with cibuildwheel",
     )
-    repaired = [path for path in set(into.iterdir()) - before if path.suffix == ".whl" and path != wheel]
-    if len(repaired) != 1:
+    repaired_wheels = [path for path in set(into.iterdir()) - before if path.suffix == ".whl" and path != wheel]
+    if len(repaired_wheels) != 1:
         raise Failed(
             "wheel-repair-failed",
-            f"{wheel.name}: auditwheel wrote {counted(len(repaired), 'wheel')} instead of one",
+            f"{wheel.name}: auditwheel wrote {counted(len(repaired_wheels), 'wheel')} instead of one",
             fix=f"inspect the wheel: auditwheel show {wheel.name}",
         )
     wheel.unlink()
-    return repaired[0]
+    return repaired_wheels[0]

@@ -49,7 +49,7 @@ _EXCLUDE_FIX = "exclude it from the sdist in the build configuration"
 
 def read_entries(stream: TarStream, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
     """Yield the entries of a tar file; when an entry is yielded, the stream is at the start of its content."""
-    extended = _ExtendedHeaders()
+    extended_headers = _ExtendedHeaders()
     headers = 0
     while True:
         block = stream.read(_BLOCK_SIZE)
@@ -58,7 +58,7 @@ def read_entries(stream: TarStream, limits: ArchiveLimits) -> Iterator[ArchiveEn
         if block == _ZERO_BLOCK:
             if not stream.is_zero_to_the_end():
                 raise ArchiveError("has trailing data after the end of its tar archive")
-            if extended.kinds:
+            if extended_headers.kinds:
                 raise ArchiveError("is truncated (an extended tar header without its entry)")
             return
         headers += 1
@@ -71,10 +71,10 @@ def read_entries(stream: TarStream, limits: ArchiveLimits) -> Iterator[ArchiveEn
                 raise ArchiveError(
                     f"has an extended tar header that is too large ({counted(size, 'byte')}, for {name!a})"
                 )
-            extended.add(kind, stream.read(size))
+            extended_headers.add(kind, stream.read(size))
         else:
-            yield _make_entry(block, size, name, extended, stream.position)
-            extended = _ExtendedHeaders()
+            yield _make_entry(block, size, name, extended_headers, stream.position)
+            extended_headers = _ExtendedHeaders()
         if not stream.skip_to(end):
             raise ArchiveError(f"is truncated (in the content of {name!a})")
 
@@ -99,10 +99,10 @@ def _parse_header(block: bytes) -> tuple[bytes, int, bytes]:
 
 def _valid_checksums(block: bytes) -> Iterator[int]:
     """Yield the valid checksums of a tar header: of unsigned bytes, and of signed bytes as old writers use."""
-    summed = block[:148] + b" " * 8 + block[156:]  # without the checksum itself
-    total = sum(summed)
+    summed_bytes = block[:148] + b" " * 8 + block[156:]  # without the checksum itself
+    total = sum(summed_bytes)
     yield total
-    yield total - 256 * sum(byte > 127 for byte in summed)  # noqa: PLR2004 - old writers treat bytes as signed
+    yield total - 256 * sum(byte > 127 for byte in summed_bytes)  # noqa: PLR2004 - old writers treat bytes as signed
 
 
 def _parse_number(field: bytes, *, negative: bool = False) -> int:
@@ -116,31 +116,33 @@ def _parse_number(field: bytes, *, negative: bool = False) -> int:
     raise ArchiveError(f"has a damaged tar header ({field!a} is not a number)")
 
 
-def _make_entry(block: bytes, size: int, name: bytes, extended: _ExtendedHeaders, offset: int) -> ArchiveEntry:
+def _make_entry(
+    block: bytes, size: int, name: bytes, extended_headers: _ExtendedHeaders, offset: int
+) -> ArchiveEntry:
     """Return the entry described by a tar header and the extended headers before it."""
     kind = block[156:157]
-    quoted_name = repr(extended.name or name.decode("utf-8", "replace"))
+    quoted_name = repr(extended_headers.name or name.decode("utf-8", "replace"))
     if kind in _DEVICES:
         raise ArchiveError(f"contains {_DEVICES[kind]}: {quoted_name}", _EXCLUDE_FIX)
-    if kind == _SPARSE or extended.is_sparse:
+    if kind == _SPARSE or extended_headers.is_sparse:
         raise ArchiveError(f"contains a sparse file: {quoted_name}", _EXCLUDE_FIX)
     if kind not in _ENTRY_KINDS:
         raise ArchiveError(f"contains an entry of unknown type {kind!a}: {quoted_name}")
     # A name that an extended header completes may be cut inside a character.
-    short_name = name.decode("utf-8", "replace") if extended.name else _decode_utf8(name)
-    if extended.name and (short_name.startswith("/") or ".." in short_name.split("/")):
+    short_name = name.decode("utf-8", "replace") if extended_headers.name else _decode_utf8(name)
+    if extended_headers.name and (short_name.startswith("/") or ".." in short_name.split("/")):
         raise ArchiveError(f"has two names for one entry: {short_name!r} and {quoted_name}")
-    if extended.size not in (None, size) and (size or extended.size < _MIN_PAX_SIZE):
+    if extended_headers.size not in (None, size) and (size or extended_headers.size < _MIN_PAX_SIZE):
         raise ArchiveError(f"has two sizes for one entry: {quoted_name}")
     entry_kind = _ENTRY_KINDS[kind]
-    short_name = extended.name or short_name
+    short_name = extended_headers.name or short_name
     if entry_kind == "file" and short_name.endswith("/"):
         if kind != b"\0":
             raise ArchiveError(f"has a file whose name ends in a slash: {quoted_name}")
         entry_kind = "directory"
     if entry_kind != "file" and size:
         raise ArchiveError(f"has a folder or a link with content: {quoted_name}")
-    target = extended.target or _decode_utf8(block[157:257].partition(b"\0")[0])
+    target = extended_headers.target or _decode_utf8(block[157:257].partition(b"\0")[0])
     return ArchiveEntry(
         name=short_name.rstrip("/"),
         kind=entry_kind,

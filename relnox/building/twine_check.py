@@ -54,18 +54,18 @@ class TwineResult(Record):
 
 def parse_results(lines: Iterable[str]) -> tuple[TwineResult, ...]:
     """Return the results of all archives in the output of `twine check`, in the same order."""
-    parsed: list[tuple[str, Literal["passed", "warnings", "failed"], list[str]]] = []
+    results: list[tuple[str, Literal["passed", "warnings", "failed"], list[str]]] = []
     for line in lines:
-        if (checked := _CHECKED.fullmatch(line)) is not None:
-            word = checked["result"]
+        if (match := _CHECKED.fullmatch(line)) is not None:
+            word = match["result"]
             result: Literal["passed", "warnings", "failed"] = (
                 "failed" if word.startswith("FAILED") else "passed" if word == "PASSED" else "warnings"
             )
-            parsed.append((PurePath(checked["path"]).name, result, []))
-        elif parsed and (text := _LEVEL.sub("", line).strip()):
-            messages = parsed[-1][2]
+            results.append((PurePath(match["path"]).name, result, []))
+        elif results and (text := _LEVEL.sub("", line).strip()):
+            messages = results[-1][2]
             if _LEVEL.match(line) or not messages:
                 messages.append(text)
             else:
                 messages[-1] += f" {text}"
-    return tuple(TwineResult(file, result, tuple(messages)) for file, result, messages in parsed)
+    return tuple(TwineResult(file, result, tuple(messages)) for file, result, messages in results)

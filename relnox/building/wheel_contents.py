@@ -72,13 +72,13 @@ def read_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
             f"{entry_points.parent.name}/{entry_points.name} cannot be parsed: {error}",
             fix=REBUILD_FIX,
         ) from error
-    parsed = {}
+    scripts = {}
     for group in filter(parser.has_section, ("console_scripts", "gui_scripts")):
         for name, value in parser.items(group):
             target, _, extras = value.partition("[")
             required_extras = (extra.strip() for extra in extras.rstrip("] ").split(","))
-            parsed[name] = target.strip(), tuple(filter(None, required_extras))
-    return parsed
+            scripts[name] = target.strip(), tuple(filter(None, required_extras))
+    return scripts
 
 
 def supported_pythons(archive: Archive) -> SpecifierSet:

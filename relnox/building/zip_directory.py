@@ -49,8 +49,8 @@ def find_directory(file: IO[bytes]) -> tuple[int, int, int]:
     at = tail.rfind(_END_SIGNATURE)
     if at < 0:
         file.seek(0)
-        truncated = file.read(4) == LOCAL_HEADER_SIGNATURE
-        raise ArchiveError("is truncated (the zip directory is missing)" if truncated else "is not a zip file")
+        is_truncated = file.read(4) == LOCAL_HEADER_SIGNATURE
+        raise ArchiveError("is truncated (the zip directory is missing)" if is_truncated else "is not a zip file")
     if len(tail) - at < _END_FIELDS.size:
         raise ArchiveError("is truncated (the last record of the zip file is incomplete)")
     _, disk, first_disk, here, count, length, start, comment = _END_FIELDS.unpack_from(tail, at)
@@ -62,14 +62,14 @@ def find_directory(file: IO[bytes]) -> tuple[int, int, int]:
     if tail[at - _LOCATOR_FIELDS.size : at].startswith(_LOCATOR_SIGNATURE) and at >= _LOCATOR_FIELDS.size:
         file.seek(end - _LOCATOR_FIELDS.size - _END64_FIELDS.size)
         big = _END64_FIELDS.unpack(file.read(_END64_FIELDS.size))
-        _, located_disk, located, disks = _LOCATOR_FIELDS.unpack_from(tail, at - _LOCATOR_FIELDS.size)
+        _, located_disk, directory_offset, disks = _LOCATOR_FIELDS.unpack_from(tail, at - _LOCATOR_FIELDS.size)
         end -= _LOCATOR_FIELDS.size + _END64_FIELDS.size
         signature, record, _, _, disk64, first64, here64, count64, length64, start64 = big
         small = ((disk, disk64), (first_disk, first64), (here, here64), (count, count64))
         agree = all(one in (other, _ZIP64_COUNT_MARKER) for one, other in small)
         agree = agree and length in (length64, _ZIP64_SIZE_MARKER) and start in (start64, _ZIP64_SIZE_MARKER)
         expected = (_END64_SIGNATURE, 44, 0, end, True)
-        if (signature, record, located_disk, located, agree) != expected or disks > 1:
+        if (signature, record, located_disk, directory_offset, agree) != expected or disks > 1:
             raise ArchiveError("has ZIP64 records that contradict its other records")
         disk, first_disk, here, count, length, start = disk64, first64, here64, count64, length64, start64
     if disk or first_disk or here != count:
@@ -87,7 +87,7 @@ def parse_directory(data: bytes, count: int, findings: list[Finding]) -> list[Di
     for _ in range(count):
         if len(data) - at < _ENTRY_FIELDS.size or data[at : at + 4] != _ENTRY_SIGNATURE:
             raise ArchiveError("has a damaged zip directory (fewer entries than stated)")
-        _, _, _, flags, method, _, _, crc, packed, size, *others = _ENTRY_FIELDS.unpack_from(data, at)
+        _, _, _, flags, method, _, _, crc, packed_size, size, *others = _ENTRY_FIELDS.unpack_from(data, at)
         names, extras, comments, disk, _, attributes, start = others
         at += _ENTRY_FIELDS.size
         name, extra = data[at : at + names], data[at + names : at + names + extras]
@@ -95,7 +95,7 @@ def parse_directory(data: bytes, count: int, findings: list[Finding]) -> list[Di
         if len(name) != names or len(extra) != extras or at > len(data) or disk:
             raise ArchiveError(f"has a damaged zip directory (in the record of {quote_name(name)})")
         fields64 = find_zip64_field(extra, name, findings)
-        size, packed, start = resolve_zip64((size, packed, start), fields64, name)
+        size, packed_size, start = resolve_zip64((size, packed_size, start), fields64, name)
         if comments:
             findings.append(
                 rejected_by_index(
@@ -104,7 +104,7 @@ def parse_directory(data: bytes, count: int, findings: list[Finding]) -> list[Di
                     REWRITE_FIX,
                 )
             )
-        records.append(DirectoryEntry(name, flags, method, crc, packed, size, start, attributes >> 16))
+        records.append(DirectoryEntry(name, flags, method, crc, packed_size, size, start, attributes >> 16))
     if at != len(data):
         raise ArchiveError("has bytes in its zip directory that belong to no entry")
     return records
@@ -142,10 +142,10 @@ def resolve_zip64(values: tuple[int, ...], fields64: bytes, name: bytes) -> tupl
         if numbers and tuple(numbers) != values[: len(numbers)]:
             raise _zip64_contradiction(name)
         return values
-    resolved = tuple(numbers.pop(0) if value == _ZIP64_SIZE_MARKER and numbers else value for value in values)
-    if _ZIP64_SIZE_MARKER in resolved or numbers:
+    sizes = tuple(numbers.pop(0) if value == _ZIP64_SIZE_MARKER and numbers else value for value in values)
+    if _ZIP64_SIZE_MARKER in sizes or numbers:
         raise _zip64_contradiction(name)
-    return resolved
+    return sizes
 
 
 def _zip64_contradiction(name: bytes) -> ArchiveError:

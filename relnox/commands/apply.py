@@ -101,8 +101,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if not lines:
         return current
     defaults = {field.name: field.default for field in fields_of(type(snapshot.options))}
-    changed = [(name, value) for name, value in snapshot.inputs.options if value != defaults[name]]
-    words = [word for name, value in changed for word in core.fixes.option_words(name, value)]
+    changed_options = [(name, value) for name, value in snapshot.inputs.options if value != defaults[name]]
+    words = [word for name, value in changed_options for word in core.fixes.option_words(name, value)]
     problem = core.plan.Problem(
         code="plan-outdated",
         message="\n".join([f"{snapshot.file} no longer matches the state of the project", *lines]),
@@ -164,29 +164,29 @@ def _standard_input() -> BinaryIO:
 def _options_from_plan(file: str, task: str, inputs: Inputs, options: Options) -> CommonOptions:
     """Return the task's own options from the plan file, with the common options from the command line."""
     declaration = import_task_module(task).Options
-    recorded = dict(inputs.options)
+    recorded_options = dict(inputs.options)
     common = {field.name for field in fields_of(CommonOptions)}
     own = {field.name: field for field in fields_of(declaration) if field.name not in common}
-    if recorded.keys() != own.keys():
-        names = ", ".join(sorted(recorded.keys() ^ own.keys()))
+    if recorded_options.keys() != own.keys():
+        names = ", ".join(sorted(recorded_options.keys() ^ own.keys()))
         raise Blocked(
             "plan-file-invalid",
             f"{file} was written by another version of relnox (options: {names})",
             fix="write it again with this version: relnox TASK --dry-run --plan FILE",
         )
-    for name, value in recorded.items():
+    for name, value in recorded_options.items():
         if value is not None:
             own[name].kind.check(list(value) if isinstance(value, tuple) else value, f"{file}: {name}")
-    values: dict[str, Any] = {**recorded, **{name: getattr(options, name) for name in common}}
+    values: dict[str, Any] = {**recorded_options, **{name: getattr(options, name) for name in common}}
     return declaration(**values)
 
 
-def _is_finished(approved: Plan, project: Project) -> bool:
+def _is_finished(approved_plan: Plan, project: Project) -> bool:
     """Return whether all tags of the plan exist on the commit that they belong on."""
-    tags = [tag.name for step in approved.steps if isinstance(step, steps.CreateTags) for tag in step.tags]
+    tags = [tag.name for step in approved_plan.steps if isinstance(step, steps.CreateTags) for tag in step.tags]
     state, git = project.state, project.git
     if state is None or git is None:
         return False
-    has_development = any(isinstance(step, steps.CommitDevelopment) for step in approved.steps)
-    tagged = git.parent_commit() if has_development else state.head
-    return bool(tags) and all(state.tags.get(tag) == tagged for tag in tags)
+    has_development = any(isinstance(step, steps.CommitDevelopment) for step in approved_plan.steps)
+    tagged_commit = git.parent_commit() if has_development else state.head
+    return bool(tags) and all(state.tags.get(tag) == tagged_commit for tag in tags)

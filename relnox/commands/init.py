@@ -119,8 +119,8 @@ def _propose_settings(project: Project) -> dict[str, Any]:
         every = (*workspace.packages, *project.unlisted)
         patterns = core.tag_proposals.folder_globs(workspace.packages, every)
         settings["packages"] = [pattern for pattern in patterns if not pattern.startswith("!")]
-        if excluded := [pattern[1:] for pattern in patterns if pattern.startswith("!")]:
-            settings["exclude"] = [*config.exclude, *excluded]
+        if excluded_patterns := [pattern[1:] for pattern in patterns if pattern.startswith("!")]:
+            settings["exclude"] = [*config.exclude, *excluded_patterns]
     if not config.branch and project.state is not None and project.state.branch is not None:
         settings["branch"] = project.state.branch
     first = ("versions", "packages", "exclude", "branch")

@@ -87,9 +87,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to upload the files, and then to verify the release by installing it from the index."""
     inspected, manifest = snapshot.publishing, snapshot.publishing.state.manifest
     publishing = planning.publishing_plan("publish-test", inspected, options)
-    planned = publishing.steps
+    planned_steps = publishing.steps
     if options.verify:
-        listings = [step for step in planned if isinstance(step, steps.AwaitIndex)]
+        listings = [step for step in planned_steps if isinstance(step, steps.AwaitIndex)]
         files = tuple(verification.downloads(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings))
         checks = (*files, *verification.install_checks(manifest, snapshot.verify, (), options.installer, files))
         after_verify = hooks.plan_after_verify_hooks(
@@ -101,8 +101,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             folder=options.dist,
             needs=after(*checks),
         )
-        planned = (*planned, *checks, *after_verify)
+        planned_steps = (*planned_steps, *checks, *after_verify)
     if options.clear:
         clear = steps.ClearIndex(index=options.index, files=manifest.distributions)
-        planned = (clear, *(replace(step, needs=after(clear) + step.needs) for step in planned))
-    return replace(publishing, steps=planned)
+        planned_steps = (clear, *(replace(step, needs=after(clear) + step.needs) for step in planned_steps))
+    return replace(publishing, steps=planned_steps)

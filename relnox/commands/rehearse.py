@@ -78,7 +78,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     branch = state.branch if project.lines else None
     names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
     branch = branch or next(names, state.branch or "rehearsal")
-    selected = project.workspace.select(options.package)
+    selected_packages = project.workspace.select(options.package)
     wheel_folders = tuple(str((project.root / folder).resolve()) for folder in options.find_links)
     for folder, path in zip(options.find_links, wheel_folders, strict=True):
         if not any(Path(path).glob("*.whl")):
@@ -92,22 +92,22 @@ def observe(options: Options, project: Project) -> Snapshot:
         branch,
         project.config.remote,
         project.release_config.versions == "lockstep",
-        tuple(package.name for package in selected),
-        tuple(sorted(_packages_to_release(selected, project))),
+        tuple(package.name for package in selected_packages),
+        tuple(sorted(_packages_to_release(selected_packages, project))),
         wheel_folders,
     )
 
 
-def _packages_to_release(selected: tuple[Package, ...], project: Project) -> set[str]:
+def _packages_to_release(selected_packages: tuple[Package, ...], project: Project) -> set[str]:
     """Return the selected packages, and those that they need in the same fixed version group."""
-    released = {package.name for package in selected}
+    package_names = {package.name for package in selected_packages}
     for group in core.version_groups.find_version_groups(project.workspace, project.release_config):
         if group.kind == "fixed":
             in_group = {package.name for package in group.packages}
-            for package in selected:
+            for package in selected_packages:
                 if package.name in in_group:
-                    released |= project.workspace.needed_by(package) & in_group
-    return released
+                    package_names |= project.workspace.needed_by(package) & in_group
+    return package_names
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:

@@ -102,18 +102,29 @@ def observe(options: Options, project: Project) -> Snapshot:
     if options.from_ == "index":
         project.indexes.target(options.index)
     verify = verify_settings(project)
-    selected = frozenset(package.name for package in project.select(options.package)) if options.package else None
-    release = manifests.read_release(project.root, options.dist, selected or ())
+    selected_packages = (
+        frozenset(package.name for package in project.select(options.package)) if options.package else None
+    )
+    release = manifests.read_release(project.root, options.dist, selected_packages or ())
     manifest, private = manifests.public_part(release, project)
-    if selected is not None:
-        manifest = manifest.restricted_to(core.graph.closure(selected, dict(manifest.needs)))  # and what they need
+    if selected_packages is not None:
+        manifest = manifest.restricted_to(
+            core.graph.closure(selected_packages, dict(manifest.needs))
+        )  # and what they need
     problems = (*_private_requirements(manifest, private), *_missing_pythons(manifest, verify, options.python))
     waits = options.from_ == "index" and options.wait is None and not problems
-    unlisted = _find_unlisted(manifest, options.index, project) if waits else frozenset()
+    unlisted_packages = _find_unlisted(manifest, options.index, project) if waits else frozenset()
     others = tuple(_copy_other_wheels(options.find_links, manifest, project))
     production = options.from_ == "index" and project.indexes.is_production(options.index)
     return Snapshot(
-        manifest, private, verify, problems, unlisted, others, hooks.read_hooks(project), production=production
+        manifest,
+        private,
+        verify,
+        problems,
+        unlisted_packages,
+        others,
+        hooks.read_hooks(project),
+        production=production,
     )
 
 
@@ -184,8 +195,8 @@ def _missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence
     """Yield a problem for each requested or configured Python that is not installed."""
     from relnox.building.interpreters import find_interpreter
 
-    configured = {package: verify.pythons.get(package, ()) for package in manifest.packages}
-    needed = [python for package, of in configured.items() if package not in verify.skip for python in of]
+    configured_pythons = {package: verify.pythons.get(package, ()) for package in manifest.packages}
+    needed = [python for package, of in configured_pythons.items() if package not in verify.skip for python in of]
     for python in dict.fromkeys(pythons or needed):
         try:
             find_interpreter(python)

@@ -27,8 +27,8 @@ class Record:
 
     def __init_subclass__(cls, *, kw_only: bool = False) -> None:
         own = vars(cls).get("__annotations__", {})
-        added = [name for name, kind in own.items() if not str(kind).startswith("ClassVar")]
-        cls._fields = (*cls._fields, *(name for name in added if name not in cls._fields))
+        added_fields = [name for name, kind in own.items() if not str(kind).startswith("ClassVar")]
+        cls._fields = (*cls._fields, *(name for name in added_fields if name not in cls._fields))
         cls._required = frozenset(name for name in cls._fields if not hasattr(cls, name))
         cls._names = frozenset(cls._fields)
         cls._kw_only = kw_only

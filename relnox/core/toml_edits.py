@@ -62,17 +62,17 @@ def replace_strings(
                 "file-changed", f"{source} changed while it was read (at {_dotted(path)})", fix="rerun the command"
             )
     pieces: list[str] = []
-    done = 0
+    copied_until = 0
     for span in sorted((spans[path] for path in replacements), key=lambda span: span.start):
-        pieces += text[done : span.start], _encode(replacements[span.path], span, text)
-        done = span.end
-    edited = "".join([*pieces, text[done:]])
+        pieces += text[copied_until : span.start], _encode(replacements[span.path], span, text)
+        copied_until = span.end
+    new_text = "".join([*pieces, text[copied_until:]])
     is_checked = expected is not None and replacements.keys() <= expected.keys()
     if not is_checked or not all(
         _needs_no_escapes(spans[path].value) and _needs_no_escapes(new) for path, new in replacements.items()
     ):
-        _verify(text, edited, replacements, source)
-    return edited
+        _verify(text, new_text, replacements, source)
+    return new_text
 
 
 def _needs_no_escapes(value: str) -> bool:
@@ -82,21 +82,21 @@ def _needs_no_escapes(value: str) -> bool:
 
 def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source: str) -> None:
     """Raise `Failed` unless two versions of a document differ exactly in the planned replacements."""
-    planned = _parsed(before)
+    expected_document = _parsed(before)
     for path, value in replacements.items():
-        node: Any = planned
+        node: Any = expected_document
         for key in path[:-1]:
             node = node[key]
         node[path[-1]] = value
     try:
-        is_as_planned = _parsed(after) == planned
+        is_as_planned = _parsed(after) == expected_document
     except tomllib.TOMLDecodeError:
         is_as_planned = False
     if not is_as_planned:
-        changed = ", ".join(_dotted(path) for path in replacements)
+        changed_keys = ", ".join(_dotted(path) for path in replacements)
         raise Failed(
             "file-not-editable",
-            f"cannot change {changed} in {source} without changing other values",
+            f"cannot change {changed_keys} in {source} without changing other values",
             fix=f"edit {source} by hand, and report the bug",
         )
 
@@ -124,12 +124,12 @@ def _encode(value: str, span: StringSpan, text: str) -> str:
     if span.quote == "'":
         return _literal(value, _NOT_LITERAL, span)
     if span.quote == '"""':
-        escaped = re.sub(_NEEDS_ESCAPE_MULTILINE, _escape, value)
+        escaped_text = re.sub(_NEEDS_ESCAPE_MULTILINE, _escape, value)
     else:
-        escaped = _literal(value, _NOT_MULTILINE_LITERAL, span)
-    if escaped.startswith("\n") and text[span.start - 1] != "\n":
-        escaped = "\n" + escaped  # TOML trims one line end after the opening quotes
-    return escaped.replace("\n", "\r\n") if "\r\n" in text else escaped
+        escaped_text = _literal(value, _NOT_MULTILINE_LITERAL, span)
+    if escaped_text.startswith("\n") and text[span.start - 1] != "\n":
+        escaped_text = "\n" + escaped_text  # TOML trims one line end after the opening quotes
+    return escaped_text.replace("\n", "\r\n") if "\r\n" in text else escaped_text
 
 
 def _escaped(value: str) -> str:

@@ -203,12 +203,12 @@ class _Scanner:
         return ValueError(f"invalid TOML: expected {expected} at line {line}, column {column}")
 
 
-def _key_parts(dotted: str) -> tuple[str, ...]:
+def _key_parts(dotted_key: str) -> tuple[str, ...]:
     """Split a dotted key into its keys, without their quotes."""
-    if dotted.isidentifier():  # no quotes, dots or spaces: most keys
-        return (dotted,)
+    if dotted_key.isidentifier():  # no quotes, dots or spaces: most keys
+        return (dotted_key,)
     return tuple(
-        bare or literal[1:-1] or _unescaped(basic[1:-1]) for bare, basic, literal in _KEY_PART.findall(dotted)
+        bare or literal[1:-1] or _unescaped(basic[1:-1]) for bare, basic, literal in _KEY_PART.findall(dotted_key)
     )
 
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _MAX_LISTED = 5
 
 
-def describe_unlisted_packages(unlisted: Sequence[Package], workspace: Workspace, config: Config) -> str:
+def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: Workspace, config: Config) -> str:
     """Return a message that names these packages, and the settings that would include or exclude them."""
-    names = [f"{package.name} ({package.pyproject})" for package in unlisted[:_MAX_LISTED]]
-    more = f" and {len(unlisted) - _MAX_LISTED} more" if len(unlisted) > _MAX_LISTED else ""
-    inside = [package for package in unlisted if package.folder.split("/")[0] != ".."]
+    names = [f"{package.name} ({package.pyproject})" for package in unlisted_packages[:_MAX_LISTED]]
+    more = f" and {len(unlisted_packages) - _MAX_LISTED} more" if len(unlisted_packages) > _MAX_LISTED else ""
+    inside = [package for package in unlisted_packages if package.folder.split("/")[0] != ".."]
     text = f"{', '.join(names)}{more}: not among the packages of this project, not released"
     if not inside:
         return text
@@ -42,10 +42,10 @@ def _without_negations(patterns: Iterable[str]) -> list[str]:
     return [pattern for pattern in patterns if not pattern.startswith("!")]
 
 
-def outdated_pin_warnings(unlisted: Iterable[Package], bumps: Iterable[VersionBump]) -> Iterator[str]:
+def outdated_pin_warnings(unlisted_packages: Iterable[Package], bumps: Iterable[VersionBump]) -> Iterator[str]:
     """Yield a message for each requirement of a package outside the project that does not allow a new version."""
     after = {bump.package.name: bump.after for bump in bumps}
-    for package in unlisted:
+    for package in unlisted_packages:
         for need in package.dependencies:
             if need.name in after and not _requirement_allows(need, after[need.name]):
                 yield (

@@ -46,10 +46,10 @@ class Workspace(Record):
     def _needed_by_extras(self, name: str, extras: Iterable[str]) -> frozenset[str]:
         """Return the workspace packages that extras of a package require, including through further extras."""
         pairs = {(name, extra) for extra in extras}
-        visited: set[tuple[str, str]] = set()
-        while pairs - visited:
-            package, extra = (pairs - visited).pop()
-            visited.add((package, extra))
+        visited_extras: set[tuple[str, str]] = set()
+        while pairs - visited_extras:
+            package, extra = (pairs - visited_extras).pop()
+            visited_extras.add((package, extra))
             for need in self.by_name[package].dependencies if package in self.by_name else ():
                 if need.table == "extra" and need.extra == extra:
                     pairs |= {(need.name, needed_extra) for needed_extra in need.extras}
@@ -85,8 +85,8 @@ class Workspace(Record):
         Raises:
             Blocked: A name matches no package, or several packages.
         """
-        selected = {self._find_by_name_or_folder(name).name for name in names}
-        return tuple(package for package in self.packages if package.name in selected)
+        selected_names = {self._find_by_name_or_folder(name).name for name in names}
+        return tuple(package for package in self.packages if package.name in selected_names)
 
     def _find_by_name_or_folder(self, name: str) -> Package:
         """Return the package with this name of its distribution or folder; raise `Blocked` if it is not unique."""

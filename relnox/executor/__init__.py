@@ -50,13 +50,14 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
         results = progress.results
         for extension in extensions:
             extension.after_steps(results)
-        if unfinished := any(result.status in UNSUCCESSFUL for result in results):
+        if has_unsuccessful_steps := any(result.status in UNSUCCESSFUL for result in results):
             with _suppress_if_must_report(extensions):
                 progress.interrupted = _recheck_public_files(extensions, watched, progress.interrupted)
         outcome = Outcome(
             plan=plan,
             results=results,
-            exit_code=(progress.interrupted if unfinished else None) or _exit_code(extensions, results),
+            exit_code=(progress.interrupted if has_unsuccessful_steps else None)
+            or _exit_code(extensions, results),
             seconds=time.monotonic() - begin,
             stages=run.results(Outcome),
             traceback=_format_traceback(bug),
@@ -73,7 +74,7 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     return outcome
 
 
-def _execute_steps(plan: Plan, progress: Progress, run: Run, watched: signals.Signals) -> None:
+def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: signals.Signals) -> None:
     """Execute all steps of a plan, concurrently where possible, or mark them as skipped if the plan is."""
     for step in plan.steps if plan.skipped is not None else ():
         progress.start(step)
@@ -83,10 +84,10 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, watched: signals.Si
         if concurrent:
             from relnox.executor import parallel  # imported lazily: threads are slow to import
 
-            parallel.execute(tuple(steps), lambda step: _execute_step(step, run), progress, run, watched)
+            parallel.execute(tuple(steps), lambda step: _execute_step(step, run), progress, run, signal_handlers)
         else:
             for step in steps:
-                _execute_alone(step, progress, run, watched)
+                _execute_alone(step, progress, run, signal_handlers)
 
 
 def _is_report_required(extensions: Sequence[RunExtension]) -> bool:
@@ -96,33 +97,33 @@ def _is_report_required(extensions: Sequence[RunExtension]) -> bool:
 
 def _exit_code(extensions: Sequence[RunExtension], results: Sequence[StepFinished]) -> ExitCode:
     """Return the exit code set by an extension, or else the worst exit code of the errors."""
-    decided = (code for extension in extensions if (code := extension.exit_code(results)) is not None)
-    return next(decided, None) or ExitCode.worst(
+    exit_codes = (code for extension in extensions if (code := extension.exit_code(results)) is not None)
+    return next(exit_codes, None) or ExitCode.worst(
         [result.error.exit_code for result in results if result.error is not None]
     )
 
 
 def _recheck_public_files(
-    extensions: Sequence[RunExtension], watched: signals.Signals, after_signal: ExitCode | None
+    extensions: Sequence[RunExtension], signal_handlers: signals.Signals, after_signal: ExitCode | None
 ) -> ExitCode | None:
     """Check what is public after a failed run, until a signal is received.
 
     Return the exit code of that signal, or else `after_signal`: that of the signal that ended the run, if any.
     """
-    interrupted = after_signal
+    interruption = after_signal
     for extension in extensions:
         if (check := extension.recheck(briefly=after_signal is not None)) is None:
             continue
         try:
-            with watched.executing_step(atomic=False):
+            with signal_handlers.executing_step(atomic=False):
                 check.start()
                 while check.is_running():
                     time.sleep(_POLL_INTERVAL)
-                    watched.check()
+                    signal_handlers.check()
         except signals.Interruption as signal:
-            interrupted = signal.exit_code
+            interruption = signal.exit_code
         check.stop()
-    return interrupted
+    return interruption
 
 
 @contextlib.contextmanager
@@ -153,23 +154,23 @@ def _format_traceback(bug: BaseException | None) -> str | None:
         return type(bug).__name__
 
 
-def _execute_alone(step: Step, progress: Progress, run: Run, watched: signals.Signals) -> None:
+def _execute_alone(step: Step, progress: Progress, run: Run, signal_handlers: signals.Signals) -> None:
     if (reason := progress.reason_not_to_start(step)) is not None:
         progress.end(StepFinished(step, Status.ABORTED, reason, 0.0))
         return
     progress.start(step)
-    started = time.monotonic()
+    start = time.monotonic()
     try:
-        with watched.executing_step(atomic=step.atomic):
+        with signal_handlers.executing_step(atomic=step.atomic):
             result = _execute_step(step, run)
     except signals.Interruption as interruption:
-        result = progress.interrupt(step, interruption, time.monotonic() - started)
+        result = progress.interrupt(step, interruption, time.monotonic() - start)
     progress.end(result)
 
 
 def _execute_step(step: Step, run: Run) -> StepFinished:
     """Check, apply and verify a step, and return its result."""
-    started = time.monotonic()
+    start = time.monotonic()
     action = action_class(step)(step, run)
     error: RelnoxError | None = None
     try:
@@ -185,4 +186,4 @@ def _execute_step(step: Step, run: Run) -> StepFinished:
             raise
         status, detail = Status.FAILED, error.message
     run.record_result(step, action.result)
-    return StepFinished(step, status, detail, time.monotonic() - started, error, action.warnings)
+    return StepFinished(step, status, detail, time.monotonic() - start, error, action.warnings)

@@ -35,7 +35,7 @@ def execute(  # noqa: C901 - one loop with three exits
     execute_step: Callable[[Step], StepFinished],
     progress: Progress,
     run: Run,
-    watched: Signals,
+    signal_handlers: Signals,
 ) -> None:
     """Execute consecutive steps of a plan in threads, each as soon as the steps that it needs are done.
 
@@ -49,7 +49,7 @@ def execute(  # noqa: C901 - one loop with three exits
         queue.end(result.step)
 
     def begin(step: Step) -> bool:
-        watched.check()
+        signal_handlers.check()
         if (reason := progress.reason_not_to_start(step)) is not None:
             end(StepFinished(step, Status.ABORTED, reason, 0.0))
             return True
@@ -68,10 +68,10 @@ def execute(  # noqa: C901 - one loop with three exits
     with ThreadPool(len(steps), thread_name_prefix="step") as pool:
         try:
             try:
-                with watched.executing_step(atomic=True):  # only the wait below may be interrupted
+                with signal_handlers.executing_step(atomic=True):  # only the wait below may be interrupted
                     while queue.waiting or running:
                         queue.start_ready(begin)
-                        with watched.interruptible():
+                        with signal_handlers.interruptible():
                             wait(running, timeout=_SIGNAL_INTERVAL, return_when=FIRST_COMPLETED)
                         settle()
             except Interruption as interruption:
@@ -80,7 +80,7 @@ def execute(  # noqa: C901 - one loop with three exits
                     work.end(run)
                     _record_interruption(interruption, running.values(), queue, progress)
                 else:
-                    watched.record_again(interruption)
+                    signal_handlers.record_again(interruption)
         except BaseException:  # an interruption or a bug: other steps may run for an hour
             work.end(run)
             raise
@@ -90,11 +90,11 @@ def _record_interruption(
     interruption: Interruption, running: Iterable[tuple[Step, float]], queue: _StepQueue, progress: Progress
 ) -> None:
     """Record the running steps as interrupted, and the waiting steps as not tried."""
-    interrupted = tuple(running)
-    for step, started in interrupted:
-        progress.end(progress.interrupt(step, interruption, time.monotonic() - started))
+    interrupted_steps = tuple(running)
+    for step, start in interrupted_steps:
+        progress.end(progress.interrupt(step, interruption, time.monotonic() - start))
     progress.interrupted = interruption.exit_code
-    for step in queue.waiting_without(step for step, _ in interrupted):
+    for step in queue.waiting_without(step for step, _ in interrupted_steps):
         progress.end(StepFinished(step, Status.ABORTED, progress.reason_not_to_start(step) or "", 0.0))
 
 
@@ -148,19 +148,19 @@ class _StepQueue:
 
     def waiting_without(self, steps: Iterable[Step]) -> tuple[Step, ...]:
         """Return the waiting steps except these; an interrupted step still counts as waiting."""
-        excluded = {id(step) for step in steps}
-        return tuple(step for step in self.waiting if id(step) not in excluded)
+        excluded_steps = {id(step) for step in steps}
+        return tuple(step for step in self.waiting if id(step) not in excluded_steps)
 
     def start_ready(self, begin: Callable[[Step], bool]) -> None:
         """Start all steps that are ready, unless `begin` returns False because a step waits for a resource."""
-        blocked = []
+        blocked_steps = []
         while self._ready:
             number = heappop(self._ready)
             if begin(self._steps[number]):
                 del self._steps[number]  # not earlier: an interrupted one still counts as waiting
             else:
-                blocked.append(number)
-        for number in blocked:
+                blocked_steps.append(number)
+        for number in blocked_steps:
             heappush(self._ready, number)
 
     def end(self, step: Step) -> None:

@@ -158,8 +158,8 @@ class GitLab(Forge):
     def _commit(self, commit: str) -> Commit:
         """Return a commit; request from GitLab whether its signature is verified."""
         document = self._api.get(f"/repository/commits/{commit}/signature").document
-        verified = isinstance(document, dict) and document.get("verification_status") == "verified"
-        return Commit(id=commit, verified=verified)
+        is_verified = isinstance(document, dict) and document.get("verification_status") == "verified"
+        return Commit(id=commit, verified=is_verified)
 
     # --- merge requests
 
@@ -185,7 +185,7 @@ class GitLab(Forge):
         status = self._field(document, "state", text)
         if status not in _STATES:
             raise self._api.invalid("an answer without a valid state")
-        undecided = document.get("detailed_merge_status") in _UNDECIDED
+        is_undecided = document.get("detailed_merge_status") in _UNDECIDED
         return PullRequest(
             number=self._field(document, "iid", number),
             url=self._field(document, "web_url", url),
@@ -194,7 +194,7 @@ class GitLab(Forge):
             state=_STATES[status],
             head=self._field(document, "source_branch", text),
             base=self._field(document, "target_branch", text),
-            conflicts=None if undecided else self._field(document, "has_conflicts", flag),
+            conflicts=None if is_undecided else self._field(document, "has_conflicts", flag),
         )
 
     # --- pipelines

@@ -106,8 +106,8 @@ class PullRequests(Repository):
         def checked() -> PullRequest | None:
             """Return the pull request, or None while the forge is checking it for merge conflicts."""
             request = read()
-            undecided = request.state is PullRequestState.OPEN and request.conflicts is None
-            return None if undecided else request
+            is_undecided = request.state is PullRequestState.OPEN and request.conflicts is None
+            return None if is_undecided else request
 
         return poll(checked, f"{self.name} looks for merge conflicts of {self.request_kind} {number}") or read()
 

@@ -70,14 +70,14 @@ def locate(remote_url: str, environment: Mapping[str, str]) -> Location:
         api = _default_api(forge, scheme, host)
     public = host in ("github.com", "gitlab.com") or host.endswith(".ghe.com")
     tokens = [name for name in _TOKENS[forge] if is_own or (public and name != "CI_JOB_TOKEN")]
-    accepted = ("RELNOX_FORGE_TOKEN", *tokens)
+    token_variables = ("RELNOX_FORGE_TOKEN", *tokens)
     return Location(
         kind=forge,
         host=host,
         path=path,
         api=api,
-        token_variable=next((name for name in accepted if environment.get(name, "").strip()), ""),
-        accepted_variables=accepted,
+        token_variable=next((name for name in token_variables if environment.get(name, "").strip()), ""),
+        accepted_variables=token_variables,
     )
 
 

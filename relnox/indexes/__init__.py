@@ -114,8 +114,8 @@ class Indexes:
 
     def cached_listing(self, index: str, project: str) -> Listing:
         """Return the last listing of a project requested in this run, whatever its age; request it if needed."""
-        cached = self._listings.get((index, project))
-        return self.fetch_listing(index, project) if cached is None else cached[1]
+        listing = self._listings.get((index, project))
+        return self.fetch_listing(index, project) if listing is None else listing[1]
 
     def fetch_listings(self, index: str, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
         """Request the listings of many projects concurrently, each for at most `seconds`, for `cached_listing`.
@@ -133,7 +133,7 @@ class Indexes:
         call_concurrently(lambda project: self.fetch_listing(index, project, network.Deadline(seconds)), projects)
 
     def available(
-        self, index: str, projects: Mapping[str, Sequence[RequiredProject]], *, trusted: Collection[str]
+        self, index: str, projects: Mapping[str, Sequence[RequiredProject]], *, trusted_projects: Collection[str]
     ) -> dict[str, AvailableVersions]:
         """Return the versions of required projects that users can install, for each project.
 
@@ -143,7 +143,7 @@ class Indexes:
         Args:
             index: The name of the index to publish to.
             projects: Maps the normalized name of each project to the requirements for it.
-            trusted: The names of the projects that may also be requested from the trusted index.
+            trusted_projects: The names of the projects that may also be requested from the trusted index.
         """
         from relnox.indexes import availability
 
@@ -155,7 +155,7 @@ class Indexes:
         if (url := self.trusted_simple_url) not in sources.values():
             with_trusted[targets.host_and_port(url)] = url
         return availability.find_versions(
-            projects, lambda project: with_trusted if project in trusted else sources
+            projects, lambda project: with_trusted if project in trusted_projects else sources
         )
 
     def hashes(
@@ -177,11 +177,15 @@ class Indexes:
         """
         from relnox.system import network
 
-        cached = self._listings.get((index, project))
-        if refresh or cached is None or network.deadlines.CLOCK.now() - cached[0] > _MAX_LISTING_AGE:
+        cached_listing = self._listings.get((index, project))
+        if (
+            refresh
+            or cached_listing is None
+            or network.deadlines.CLOCK.now() - cached_listing[0] > _MAX_LISTING_AGE
+        ):
             listing = self.fetch_listing(index, project, deadline)
         else:
-            listing = cached[1]
+            listing = cached_listing[1]
         for name in filenames:
             listing.check_consistent(name)
         return {name: self._sha256_of(listing[name], deadline) for name in filenames if name in listing}
@@ -189,7 +193,7 @@ class Indexes:
     def compare_served(
         self,
         file: IndexFile,
-        built: Distribution,
+        built_file: Distribution,
         *,
         limit: int,
         path: Path | None = None,
@@ -199,9 +203,11 @@ class Indexes:
         from relnox.core.release.publication import FileCheck
         from relnox.indexes import client
 
-        if self._downloaded_hashes.get(file.url) == built.sha256:  # downloaded before, for lack of a listed hash
+        if (
+            self._downloaded_hashes.get(file.url) == built_file.sha256
+        ):  # downloaded before, for lack of a listed hash
             return client.ServedContent(FileCheck.MATCH, "sha256 compared")
-        return client.compare_served(file, built, limit=limit, path=path, deadline=deadline)
+        return client.compare_served(file, built_file, limit=limit, path=path, deadline=deadline)
 
     def credentials(self, index: str) -> Credentials:
         """Return the credentials for uploads to an index.

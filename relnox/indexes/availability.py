@@ -56,7 +56,7 @@ class _AvailabilitySearch:
     ) -> AvailableVersions:
         """Search indexes one by one for versions of a project until all requirements are satisfied."""
         versions: set[Version] = set()
-        yanked: set[Version] = set()
+        yanked_versions: set[Version] = set()
         indexes: list[str] = []
         errors: list[tuple[str, str]] = []
         available = AvailableVersions()
@@ -68,10 +68,10 @@ class _AvailabilitySearch:
                 indexes.append(name)
                 files = [(file.version, file.yanked) for file in listing.values() if file.version is not None]
                 versions |= {version for version, is_yanked in files if not is_yanked}
-                yanked |= {version for version, is_yanked in files if is_yanked}
+                yanked_versions |= {version for version, is_yanked in files if is_yanked}
             available = AvailableVersions(
                 versions=frozenset(versions),
-                yanked=frozenset(yanked - versions),
+                yanked=frozenset(yanked_versions - versions),
                 indexes=tuple(indexes),
                 errors=tuple(errors),
             )
@@ -89,10 +89,10 @@ class _AvailabilitySearch:
         """
         if name in self._unreachable:
             return self._unreachable[name]
-        if not (left := self._deadline.left()):
+        if not (seconds_left := self._deadline.left()):
             return f"timed out after {_LIMIT:.0f} s"
         try:
-            listing = client.fetch_listing(url, project, network.Deadline(min(_REQUEST_LIMIT, left)))
+            listing = client.fetch_listing(url, project, network.Deadline(min(_REQUEST_LIMIT, seconds_left)))
         except network.TransientError as error:
             return self._unreachable.setdefault(name, error.message)
         except RelnoxError as error:

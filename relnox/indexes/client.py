@@ -135,13 +135,18 @@ def is_served(file: IndexFile, deadline: Deadline | None = None) -> bool:
 
 
 def compare_served(
-    file: IndexFile, built: Distribution, *, limit: int, path: Path | None = None, deadline: Deadline | None = None
+    file: IndexFile,
+    built_file: Distribution,
+    *,
+    limit: int,
+    path: Path | None = None,
+    deadline: Deadline | None = None,
 ) -> ServedContent:
     """Compare a listed file with a built file, without storing the download.
 
     Args:
         file: The listed file.
-        built: The built file.
+        built_file: The built file.
         limit: The maximum size in bytes of files that are downloaded completely and compared by hash. Of larger
             files, only the length and the last bytes are compared.
         path: The path of the built file. If None, larger files are compared by hash, too.
@@ -150,9 +155,9 @@ def compare_served(
     Raises:
         TryLater: The index does not respond.
     """
-    start = max(0, built.size - _TAIL)
-    is_partial = built.size > limit and path is not None
-    headers = {"Range": f"bytes={start}-{built.size - 1}"} if is_partial else {}
+    start = max(0, built_file.size - _TAIL)
+    is_partial = built_file.size > limit and path is not None
+    headers = {"Range": f"bytes={start}-{built_file.size - 1}"} if is_partial else {}
     body = _HashingWriter()
     try:
         response = network.get(
@@ -160,33 +165,35 @@ def compare_served(
             headers,
             into=body,
             deadline=deadline,
-            limit=network.file_limit(built.size),
+            limit=network.file_limit(built_file.size),
             leave_origin=True,
         )
     except network.TooLarge:
-        return ServedContent(FileCheck.MISMATCH, f"larger than the built file ({counted(built.size, 'byte')})")
+        return ServedContent(
+            FileCheck.MISMATCH, f"larger than the built file ({counted(built_file.size, 'byte')})"
+        )
     if is_partial and path is not None and response.status_code == _PARTIAL:
-        return _compare_end(response, built, path, start)
+        return _compare_end(response, built_file, path, start)
     if response.status_code != _OK:
         detail = f"returned {response.status_code} {response.reason or ''}".rstrip()
         return ServedContent(FileCheck.ABSENT, detail)
-    if body.sha256 != built.sha256:
+    if body.sha256 != built_file.sha256:
         kind = response.headers.get("Content-Type", "")
         size = f"{counted(body.size, 'byte')}, {kind}" if kind else f"{counted(body.size, 'byte')}"
         return ServedContent(FileCheck.MISMATCH, f"different bytes ({size}): sha256 {body.sha256}")
     return ServedContent(FileCheck.MATCH, "sha256 compared")
 
 
-def _compare_end(response: Response, built: Distribution, path: Path, start: int) -> ServedContent:
+def _compare_end(response: Response, built_file: Distribution, path: Path, start: int) -> ServedContent:
     """Compare the response to a request for the bytes from `start` to the end with the built file."""
     content_range = response.headers.get("Content-Range", "")
-    if content_range.replace(" ", "") != f"bytes{start}-{built.size - 1}/{built.size}":
-        detail = f"size differs from {counted(built.size, 'byte')} (Content-Range: {content_range})"
+    if content_range.replace(" ", "") != f"bytes{start}-{built_file.size - 1}/{built_file.size}":
+        detail = f"size differs from {counted(built_file.size, 'byte')} (Content-Range: {content_range})"
         return ServedContent(FileCheck.MISMATCH, detail)
     with path.open("rb") as content:
         content.seek(start)
         if content.read() != response.content:
-            detail = f"different bytes (the last {built.size - start:,} were compared)"
+            detail = f"different bytes (the last {built_file.size - start:,} were compared)"
             return ServedContent(FileCheck.MISMATCH, detail)
     return ServedContent(FileCheck.MATCH, "length and end compared")
 

@@ -36,9 +36,9 @@ class Login:
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Add the `Authorization` header (RFC 7617) to a request, and return the request."""
-        encoded = base64.b64encode(f"{self.user}:{self.secret.reveal()}".encode())
-        request.headers["Authorization"] = _MaskedHeader(f"Basic {encoded.decode()}")
-        del encoded  # tracebacks may show variables
+        encoded_login = base64.b64encode(f"{self.user}:{self.secret.reveal()}".encode())
+        request.headers["Authorization"] = _MaskedHeader(f"Basic {encoded_login.decode()}")
+        del encoded_login  # tracebacks may show variables
         return request
 
 
@@ -120,7 +120,7 @@ def pypirc_section(target: Target, path: str) -> HiddenMapping | None:
     from twine import exceptions, utils
 
     try:
-        registered = utils.get_config(path)
+        sections = utils.get_config(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, configparser.Error, exceptions.TwineException) as error:
@@ -130,7 +130,7 @@ def pypirc_section(target: Target, path: str) -> HiddenMapping | None:
             f"{path} cannot be read ({type(error).__name__})",
             fix="correct it; the format is documented at packaging.python.org",
         ) from None
-    section = registered.get(target.name)
+    section = sections.get(target.name)
     return None if section is None else HiddenMapping({key: value for key, value in section.items() if value})
 
 

@@ -55,12 +55,12 @@ class Identity:
             Blocked: The job is part of a reusable workflow: indexes check the reusable workflow as the publisher,
                 but attestations name its caller.
         """
-        called, caller = self.claims.get("job_workflow_ref"), self.claims.get("workflow_ref")
-        if called and caller and called != caller:
+        called_workflow, caller = self.claims.get("job_workflow_ref"), self.claims.get("workflow_ref")
+        if called_workflow and caller and called_workflow != caller:
             raise Blocked(
                 "reusable-workflow",
-                f"the upload job is part of a reusable workflow ({called}, called by {caller}), which {index} "
-                "does not support for Trusted Publishing with attestations",
+                f"the upload job is part of a reusable workflow ({called_workflow}, called by {caller}), which "
+                f"{index} does not support for Trusted Publishing with attestations",
                 fix=f"move the upload job into {caller.partition('@')[0]}; the build jobs can stay in "
                 "the reusable workflow",
             )

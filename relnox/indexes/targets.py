@@ -87,10 +87,10 @@ def resolve(name: str, config: Config) -> Target:
             simple_url=_with_slash(_checked_url(settings.simple, f"indexes.{name}.simple")),
             production=settings.production,
         )
-    predefined = {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
-    if name not in predefined:
-        raise _unknown_index(f"unknown index {name}", name, [*predefined, EMBEDDED, *config.indexes])
-    upload = predefined[name]
+    predefined_addresses = {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
+    if name not in predefined_addresses:
+        raise _unknown_index(f"unknown index {name}", name, [*predefined_addresses, EMBEDDED, *config.indexes])
+    upload = predefined_addresses[name]
     return Target(
         name=name, upload_url=upload, simple_url=_public_simple_url(upload), production=name == PRODUCTION
     )
@@ -137,7 +137,7 @@ def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None
     """
     if not config.targets:
         return PRODUCTION
-    selected: dict[str, str] = {}
+    selected_indexes: dict[str, str] = {}
     for package, tag_and_version in tags.items():
         if tag_and_version is None:
             raise Blocked(
@@ -153,14 +153,14 @@ def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None
                 f"no rule of [tool.relnox.targets] matches {tag}",
                 fix='add one, such as prerelease = "testpypi", or pass --index NAME',
             )
-        selected.setdefault(index, f"{tag} to {index}")
-    if len(selected) > 1:
+        selected_indexes.setdefault(index, f"{tag} to {index}")
+    if len(selected_indexes) > 1:
         raise Blocked(
             "several-targets",
-            f"packages go to different indexes ([tool.relnox.targets]: {', '.join(selected.values())})",
+            f"packages go to different indexes ([tool.relnox.targets]: {', '.join(selected_indexes.values())})",
             fix="publish them separately: --package NAME, or pass --index NAME",
         )
-    return next(iter(selected), PRODUCTION)
+    return next(iter(selected_indexes), PRODUCTION)
 
 
 def trusted_simple_url(config: Config) -> str:

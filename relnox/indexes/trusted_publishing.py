@@ -101,8 +101,8 @@ class TokenProvider:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:
             token = self._tokens.get(name)
-            left = token.expiry - network.deadlines.CLOCK.now() if token is not None else 0.0
-            if token is None or left < (_RENEW_BEFORE if self._renewable else _USE_UNTIL):
+            seconds_left = token.expiry - network.deadlines.CLOCK.now() if token is not None else 0.0
+            if token is None or seconds_left < (_RENEW_BEFORE if self._renewable else _USE_UNTIL):
                 token = self._tokens[name] = self._exchange_identity(project)
             return token.secret
 

@@ -149,8 +149,8 @@ def markdown(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
 def escape(text: str, *, value: bool = False) -> str:
     """Escape the message of a workflow command, or a property of the command if `value` is true."""
     pairs = [("%", "%25"), ("\r", "%0D"), ("\n", "%0A")] + ([(":", "%3A"), (",", "%2C")] if value else [])
-    for character, escaped in pairs:
-        text = text.replace(character, escaped)
+    for character, replacement in pairs:
+        text = text.replace(character, replacement)
     return text
 
 

@@ -90,11 +90,11 @@ def hash_build_inputs(root: Path, git: Git, commit: str, packages: Iterable[Pack
 
 def has_declarative_build(root: Path, package: Package) -> bool:
     """Return whether a package's build runs only the backend itself, without plugins or code of the project."""
-    required = [need.name for need in package.dependencies if need.table == "build"]
+    build_requirements = [need.name for need in package.dependencies if need.table == "build"]
     is_computed = package.dynamic or package.source.kind == "tags"
     return (
         not is_computed
-        and required == [_DECLARATIVE_BACKENDS.get(package.backend)]
+        and build_requirements == [_DECLARATIVE_BACKENDS.get(package.backend)]
         and not _runs_code(root, package)
     )
 

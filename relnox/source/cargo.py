@@ -58,18 +58,18 @@ def find_version_locations(package: Package, document: Mapping[str, Any], root: 
     members = [manifest, *(_read_member_manifests(top, manifest, root) if top is not None else ())]
     keys: tuple[str, ...]
     if manifest.inherits_version and top is not None:
-        source, keys, updated = (
+        source, keys, updated_text = (
             top,
             ("workspace", "package"),
             [member for member in members if member.inherits_version],
         )
     else:
-        source, keys, updated = manifest, ("package",), [manifest]
+        source, keys, updated_text = manifest, ("package",), [manifest]
     version = table_at(source.document, *keys).get("version")
     if not isinstance(version, str):
         return
     yield VersionSource(kind="toml", file=source.file, key=(*keys, "version"), text=version, semver=True)
-    crates = {member.crate_name for member in updated}
+    crates = {member.crate_name for member in updated_text}
     manifests = {member.file: member for member in [*members, *([top] if top is not None else [])]}
     for member in manifests.values():
         yield from _find_crate_requirements(member, crates, version)

@@ -81,22 +81,22 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
     if tool == "towncrier":
         command = ["towncrier", "build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
         return run_tool_on_copy(
-            git, release.folder, command, planned={}, alternative=alternative, pass_env=pass_env
+            git, release.folder, command, contents={}, alternative=alternative, pass_env=pass_env
         )
     command = ["git-cliff", *_cliff_arguments(git.root / release.folder, release, changelog)]
-    planned: dict[str, bytes | None] = {}
+    contents: dict[str, bytes | None] = {}
     parts = [part for part in f"{git.prefix}{release.folder}".split("/") if part not in ("", ".")]
     if parts and (release.other_commits or release.tag_prefix is not None):
         # Otherwise git-cliff includes only the commits of the working folder.
         command.append(f"--repository={'/'.join('..' for _ in parts)}")
     if release.other_commits:
         # With --include-path, git-cliff would also drop the sections of tags whose commits it leaves out.
-        ignored = git.run("cat-file", "blob", f"HEAD:{_IGNORED_COMMITS}", stderr=False)
-        before = f"{ignored.output}\n" if ignored.returncode == 0 else ""
+        ignored_commits = git.run("cat-file", "blob", f"HEAD:{_IGNORED_COMMITS}", stderr=False)
+        before = f"{ignored_commits.output}\n" if ignored_commits.returncode == 0 else ""
         top = "../" * git.prefix.count("/")
-        planned[f"{top}{_IGNORED_COMMITS}"] = f"{before}{chr(10).join(release.other_commits)}\n".encode()
+        contents[f"{top}{_IGNORED_COMMITS}"] = f"{before}{chr(10).join(release.other_commits)}\n".encode()
     return run_tool_on_copy(
-        git, release.folder, command, planned=planned, alternative=alternative, pass_env=pass_env
+        git, release.folder, command, contents=contents, alternative=alternative, pass_env=pass_env
     )
 
 

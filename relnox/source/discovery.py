@@ -70,20 +70,22 @@ def has_package_list(root: Path, config: Config) -> bool:
     return bool(config.packages) or "workspace" in table_at(document, "tool", "uv")
 
 
-def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[str]] | None = None) -> Workspace:
+def discover(
+    root: Path, config: Config, filter_ignored: Callable[[Iterable[str]], set[str]] | None = None
+) -> Workspace:
     """Return all packages of a project.
 
     Args:
         root: The project's root folder.
         config: The project's settings.
-        ignored: Returns those of the given paths that git ignores.
+        filter_ignored: Returns those of the given paths that git ignores.
 
     Raises:
         Blocked: There is no package, two packages have the same name, a listed package cannot be read, or a
         pattern
             matches nothing.
     """
-    _check_exclude(root, config.exclude, ignored)
+    _check_exclude(root, config.exclude, filter_ignored)
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
     uv = table_at(document, "tool", "uv")
     warnings: list[str] = []
@@ -245,20 +247,26 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
         yield package
 
 
-def _check_exclude(root: Path, globs: Sequence[str], ignored: Callable[[Iterable[str]], set[str]] | None) -> None:
+def _check_exclude(
+    root: Path, globs: Sequence[str], filter_ignored: Callable[[Iterable[str]], set[str]] | None
+) -> None:
     """Check that each pattern in the setting `exclude` matches a folder, or may match an ignored one later.
 
     Raises:
         Blocked: A pattern matches no folder.
     """
-    unmatched = [glob for glob in globs if not (root / normalize_path(glob)).is_dir()]
-    unmatched = [glob for glob in unmatched if not is_skipped(posixpath.basename(normalize_path(glob)))]
-    if not unmatched:
+    unmatched_globs = [glob for glob in globs if not (root / normalize_path(glob)).is_dir()]
+    unmatched_globs = [
+        glob for glob in unmatched_globs if not is_skipped(posixpath.basename(normalize_path(glob)))
+    ]
+    if not unmatched_globs:
         return
     folders = [Path(top).relative_to(root).as_posix() for top, _, _ in walk_folders(root)]
-    for glob in unmatched:
+    for glob in unmatched_globs:
         path = normalize_path(glob)
-        if any(fnmatch.fnmatchcase(folder, path) for folder in folders) or (ignored and ignored([f"{path}/"])):
+        if any(fnmatch.fnmatchcase(folder, path) for folder in folders) or (
+            filter_ignored and filter_ignored([f"{path}/"])
+        ):
             continue
         candidates = [folder for folder in folders if (root / folder / PYPROJECT).is_file() and folder != "."]
         raise Blocked(

@@ -175,8 +175,8 @@ def _is_read_only(path: Path) -> bool:
 def _folders_of_replaced_files(root: Path, edits: Iterable[Edit], *, recorded: bool) -> set[Path]:
     """Return the folders of files that are replaced, in which a killed run may have left temporary files."""
     paths = [root / edit.file for edit in edits]
-    replaced = (path for path in paths if not recorded or _is_read_only(path))
-    return {Path(os.path.realpath(path)).parent for path in replaced}
+    replaced_files = (path for path in paths if not recorded or _is_read_only(path))
+    return {Path(os.path.realpath(path)).parent for path in replaced_files}
 
 
 def _overwrite_in_place(path: Path, data: bytes) -> None:

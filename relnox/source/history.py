@@ -48,21 +48,23 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     """
     history = _read_parents(git)
     versions = {package.name: package.version for package in workspace.packages}
-    tagged = release_history.last_reachable_tags(formats, tags, history.keys(), versions, lines)
-    released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
-    inside, edge = release_history.find_tags_containing_commits(history, released)
-    everything = len(tagged) < len(workspace.packages)
-    excluded = () if everything else edge
-    commits = list(_read_commits(git, excluded))
+    last_tags = release_history.last_reachable_tags(formats, tags, history.keys(), versions, lines)
+    tagged_commits = list(dict.fromkeys(tags[tag] for tag, _ in last_tags.values()))
+    inside, edge = release_history.find_tags_containing_commits(history, tagged_commits)
+    everything = len(last_tags) < len(workspace.packages)
+    exclusions = () if everything else edge
+    commits = list(_read_commits(git, exclusions))
     if _touches_former_package(commits, workspace):
-        renamed = _find_renamed_folders(git, excluded)
-        commits = [commit._replace(renamed_folders=tuple(renamed.get(commit.id, ()))) for commit in commits]
+        renamed_folders = _find_renamed_folders(git, exclusions)
+        commits = [
+            commit._replace(renamed_folders=tuple(renamed_folders.get(commit.id, ()))) for commit in commits
+        ]
     if paths:
         _check_path_patterns(paths, git, commits)
     rules = release_history.path_patterns_by_package(paths, workspace.packages)
     changes = lock_changes(git, commits, rules)
     return release_history.collect_histories(
-        workspace.packages, tagged, tags, inside, commits, rules=rules, lock_changes=changes
+        workspace.packages, last_tags, tags, inside, commits, rules=rules, lock_changes=changes
     )
 
 
@@ -83,8 +85,8 @@ def commits_by_package(
         by_id.setdefault(commit.id, commit)
     rules = release_history.path_patterns_by_package(paths, workspace.packages)
     changes = lock_changes(git, by_id.values(), rules)
-    released = release_history.released_packages(workspace.packages, by_id.values(), rules, changes)
-    return {commit.id: frozenset(names) for commit, names in released}
+    released_packages = release_history.released_packages(workspace.packages, by_id.values(), rules, changes)
+    return {commit.id: frozenset(names) for commit, names in released_packages}
 
 
 def _check_path_patterns(paths: Mapping[str, Sequence[str]], git: Git, commits: Iterable[Commit]) -> None:
@@ -123,11 +125,11 @@ def _touches_former_package(commits: Iterable[Commit], workspace: Workspace) -> 
     )
 
 
-def _find_renamed_folders(git: Git, excluded: tuple[str, ...] | list[str]) -> dict[str, list[tuple[str, str]]]:
+def _find_renamed_folders(git: Git, exclusions: tuple[str, ...] | list[str]) -> dict[str, list[tuple[str, str]]]:
     """Map each commit that moved a pyproject.toml to the old and new names of the folders."""
     log = git.run(
         *("-c", "core.quotePath=false", "log", "--no-show-signature", "--no-color", "--find-renames"),
-        *("--diff-filter=R", "--name-status", "--relative", "--format=commit %H", "HEAD", "--not", *excluded),
+        *("--diff-filter=R", "--name-status", "--relative", "--format=commit %H", "HEAD", "--not", *exclusions),
         *("--", ":(glob)**/pyproject.toml"),
     )
     renames: dict[str, list[tuple[str, str]]] = {}
@@ -145,8 +147,8 @@ def _parent_folder(file: str) -> str:
     return file.rpartition("/")[0] or "."
 
 
-def _read_commits(git: Git, excluded: tuple[str, ...] | list[str], *, merges: bool = False) -> Iterator[Commit]:
-    """Yield commits with messages and files, newest first, except those in `excluded` and their ancestors.
+def _read_commits(git: Git, exclusions: tuple[str, ...] | list[str], *, merges: bool = False) -> Iterator[Commit]:
+    """Yield commits with messages and files, newest first, except those in `exclusions` and their ancestors.
 
     Merges have no files or, with `merges`, are yielded for each parent with the files that differ from it.
     """
@@ -163,7 +165,7 @@ def _read_commits(git: Git, excluded: tuple[str, ...] | list[str], *, merges: bo
         "--format=%x00%x00%H%x00%B%x00",
         "HEAD",
         "--not",
-        *excluded,
+        *exclusions,
         "--",
     )
     # Names and messages have no NUL: the format puts two before each commit, and git adds one after the message.

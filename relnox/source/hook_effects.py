@@ -29,35 +29,36 @@ _REGULAR_MODE, _EXECUTABLE_MODE, _LINK_MODE = "100644", "100755", "120000"
 _CACHE_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".nox"})
 
 
-def find_written_files(git: Git, ignored: Iterable[str] = ()) -> dict[str, str | None]:
+def find_written_files(git: Git, ignored_patterns: Iterable[str] = ()) -> dict[str, str | None]:
     """Return the files of a checkout that differ from its commit, mapped to their SHA-256, or None if removed.
 
-    Files that git ignores are included only if they match one of the globs in `ignored`; caches are never
+    Files that git ignores are included only if they match one of the globs in `ignored_patterns`; caches are never
     included.
     """
     return {
         name: _hash_file(git.root / name)
-        for name in _changed_names(git, ignored)
+        for name in _changed_names(git, ignored_patterns)
         if (git.root / name).is_symlink() or not (git.root / name).is_dir()
     }
 
 
-def find_nested_repositories(git: Git, ignored: Iterable[str] = ()) -> frozenset[str]:
+def find_nested_repositories(git: Git, ignored_patterns: Iterable[str] = ()) -> frozenset[str]:
     """Return the folders of other repositories (clones, submodules) that differ from the commit of a checkout.
 
-    git does not look into them, so `find_written_files` returns none of their files. `ignored` is as there.
+    git does not look into them, so `find_written_files` returns none of their files. `ignored_patterns` is as
+    there.
     """
     return frozenset(
         name.rstrip("/")
-        for name in _changed_names(git, ignored)
+        for name in _changed_names(git, ignored_patterns)
         if not (git.root / name).is_symlink() and os.path.lexists(git.root / name / ".git")
     )
 
 
-def _changed_names(git: Git, ignored: Iterable[str]) -> list[str]:
+def _changed_names(git: Git, ignored_patterns: Iterable[str]) -> list[str]:
     """Return what git reports as changed; the names of repositories in the checkout end in a slash."""
     names = set(git.changed_files())
-    if globs := tuple(ignored):
+    if globs := tuple(ignored_patterns):
         ignored_files = git.read_entries("ls-files", "--others", "--ignored", "--exclude-standard")
         names |= {name for name in ignored_files if _matches_any(name, globs)}
     return sorted(name for name in names if not set(name.split("/")) & _CACHE_FOLDERS)
@@ -94,12 +95,13 @@ def check_writes_are_declared(hook: Hook, event: Mapping[str, Any], names: Itera
     Raises:
         Failed: The hook wrote a file that it does not declare.
     """
-    undeclared = sorted(name for name in names if not _matches_any(name, hook.writes))
-    if undeclared:
-        globs = f"writes = [{', '.join(json.dumps(name) for name in undeclared[:3])}]"
+    undeclared_files = sorted(name for name in names if not _matches_any(name, hook.writes))
+    if undeclared_files:
+        globs = f"writes = [{', '.join(json.dumps(name) for name in undeclared_files[:3])}]"
         raise Failed(
             "hook-wrote-undeclared-files",
-            f"{hook_name(hook, event)} wrote files that its key `writes` does not name: {listing(undeclared)}",
+            f"{hook_name(hook, event)} wrote files that its key `writes` does not name: "
+            f"{listing(undeclared_files)}",
             fix=f"declare them in {settings_table(event)}, such as {globs}, or change the hook so "
             "that it writes elsewhere",
         )
@@ -124,16 +126,16 @@ def attribute_git_errors_to_hook(hook: Hook, event: Mapping[str, Any]) -> Iterat
         ) from error
 
 
-def check_archives_are_unchanged(hook: Hook, event: Mapping[str, Any], changed: Sequence[str]) -> None:
+def check_archives_are_unchanged(hook: Hook, event: Mapping[str, Any], changed_archives: Sequence[str]) -> None:
     """Check that a hook changed no archives, since the changed ones would be published without being checked.
 
     Raises:
-        Failed: `changed`, the archives that the hook changed or removed, is not empty.
+        Failed: `changed_archives`, the archives that the hook changed or removed, is not empty.
     """
-    if changed:
+    if changed_archives:
         raise Failed(
             "archive-changed",
-            f"{hook_name(hook, event)} changed or removed {listing(changed)}",
+            f"{hook_name(hook, event)} changed or removed {listing(changed_archives)}",
             fix=f"change the hook in {settings_table(event)} so that it changes no archives, then rebuild: "
             f"{fixes.task_command('build-all', '--clean')}",
         )
@@ -175,13 +177,13 @@ def check_file_modes(hook: Hook, event: Mapping[str, Any], git: Git, names: Iter
     """
     names = list(names)
     modes = git.file_modes(names) if names else {}
-    unsupported = [
+    unsupported_files = [
         name for name in names if _file_mode(git.root / name) not in {None, modes.get(name, _REGULAR_MODE)}
     ]
-    if unsupported:
+    if unsupported_files:
         raise Failed(
             "hook-wrote-unsupported-files",
-            f"{hook_name(hook, event)} created links or changed file permissions: {listing(unsupported)}",
+            f"{hook_name(hook, event)} created links or changed file permissions: {listing(unsupported_files)}",
             fix=f"change the hook in {settings_table(event)} so that it only writes regular files",
         )
 
@@ -215,7 +217,7 @@ def run_hook_in_copy(
     hook: Hook,
     event: Mapping[str, Any],
     git: Git,
-    planned: Mapping[str, bytes | None],
+    contents: Mapping[str, bytes | None],
     on_line: Callable[[str], None] | None = None,
 ) -> dict[str, bytes | None]:
     """Run a hook in a copy of the checkout with the planned edits; return the files that it changes.
@@ -224,7 +226,7 @@ def run_hook_in_copy(
         hook: The hook.
         event: The event that the hook runs for; its `root` is replaced with the folder of the copy.
         git: The checkout.
-        planned: The new content of each edited file, or None for a removed file.
+        contents: The new content of each edited file, or None for a removed file.
         on_line: Called with each line of the hook's output.
 
     Returns:
@@ -235,15 +237,15 @@ def run_hook_in_copy(
         Failed: The hook fails, makes commits, creates a repository, or writes links or files that it does not
             declare.
     """
-    with copy_with_edits(git, planned) as clone:
+    with copy_with_edits(git, contents) as clone:
         before, position = find_written_files(clone), clone.head_and_branch()
         run_hook(hook, {**event, "root": str(clone.root)}, clone.root, on_line=on_line, is_copy=True)
         with attribute_git_errors_to_hook(hook, event):
             check_head_is_unchanged(hook, event, clone, position, is_copy=True)
             check_no_nested_repositories(hook, event, find_nested_repositories(clone))
             after = find_written_files(clone)
-            changed = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]
+            changed_files = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]
             if hook.writes:
-                check_writes_are_declared(hook, event, changed)
-            check_file_modes(hook, event, clone, changed)
-        return {name: file_edits.read_content(clone.root / name) for name in sorted(changed)}
+                check_writes_are_declared(hook, event, changed_files)
+            check_file_modes(hook, event, clone, changed_files)
+        return {name: file_edits.read_content(clone.root / name) for name in sorted(changed_files)}

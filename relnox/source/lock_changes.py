@@ -43,7 +43,7 @@ def lock_changes(
         rules: The file patterns of each package, from `release_history.path_patterns_by_package`.
     """
     packages: dict[str, list[str]] = {}
-    changed: dict[str, None] = {}
+    changed_entries: dict[str, None] = {}
     for commit in commits:
         for file in commit.files:
             if file.rpartition("/")[2] != LOCK_FILE:
@@ -51,22 +51,23 @@ def lock_changes(
             if file not in packages:
                 packages[file] = [name for name in rules if patterns.is_file_included(rules[name], file)]
             if packages[file]:
-                changed[commit.id] = None
-    if not changed:
+                changed_entries[commit.id] = None
+    if not changed_entries:
         return {}
     files = [file for file, names in packages.items() if names]
-    changes = list(_changes(git, changed, files))
+    changes = list(_changes(git, changed_entries, files))
     by_blob: dict[str, set[str]] = {}
     for change in changes:
         for blob in (change.before, change.after):
             if blob.strip("0"):
                 by_blob.setdefault(blob, set()).update(packages[change.file])
-    needed = dict(_needed(git, by_blob))
+    needed_entries = dict(_needed(git, by_blob))
     return {
         (change.commit, change.file): frozenset(
             name
             for name in packages[change.file]
-            if (before := needed.get((change.before, name))) is None or before != needed.get((change.after, name))
+            if (before := needed_entries.get((change.before, name))) is None
+            or before != needed_entries.get((change.after, name))
         )
         for change in changes
     }

@@ -62,10 +62,10 @@ def read_versions(
         workspace: The project's packages by folder, or None if they are not known.
     """
     table = root / PYPROJECT
-    excluded = [*config.exclude]
+    excluded_globs = [*config.exclude]
     try:
         document = pyproject.load(table) if table.is_file() else {}
-        excluded += strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
+        excluded_globs += strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
     except Blocked:
         pass  # the error of that file is in its own line
     for file in files:
@@ -73,7 +73,7 @@ def read_versions(
         member = (workspace or {}).get(folder)
         outside = None
         if member is None:
-            outside = _why_no_version_is_needed(folder, excluded) or (
+            outside = _why_no_version_is_needed(folder, excluded_globs) or (
                 "no" if workspace is not None else "not known"
             )
         try:
@@ -89,9 +89,9 @@ def read_versions(
         yield FileVersion(file, package.name, version, _describe_version_source(package), outside)
 
 
-def _why_no_version_is_needed(folder: str, excluded: Iterable[str]) -> str | None:
+def _why_no_version_is_needed(folder: str, excluded_globs: Iterable[str]) -> str | None:
     """Return why the package in a folder needs no version (excluded or a sample), or None if it needs one."""
-    if is_excluded(folder, [*excluded]):
+    if is_excluded(folder, [*excluded_globs]):
         return _NO_VERSION_EXCLUDED
     parts = (part for part in folder.split("/") if part not in ("..", "."))
     return _NO_VERSION_SAMPLE if any(map(is_skipped, parts)) else None

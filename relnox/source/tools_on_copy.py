@@ -33,7 +33,7 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     folder: str,
     command: Sequence[str],
     *,
-    planned: Mapping[str, bytes | None],
+    contents: Mapping[str, bytes | None],
     alternative: str,
     pass_env: Collection[str] = (),
 ) -> dict[str, bytes | None]:
@@ -43,7 +43,7 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         git: The checkout, whose current commit is copied.
         folder: The folder to run the tool in, relative to the root.
         command: The tool and its arguments.
-        planned: The new content of each edited file, or None for a removed file.
+        contents: The new content of each edited file, or None for a removed file.
         alternative: How to avoid running the tool, for the fixes in error messages.
         pass_env: Variables that are passed to the tool even if they look like credentials.
 
@@ -55,7 +55,7 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         Blocked: The tool is not installed.
         Failed: The tool fails.
     """
-    with copy_with_edits(git, planned) as clone:
+    with copy_with_edits(git, contents) as clone:
         program = shutil.which(command[0], path=search_path(os.environ))
         if program is None:
             raise Blocked(
@@ -66,15 +66,17 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         rerun = f"cd {shlex.quote(str(folder))} && {shlex.join(command)}"
         completed.check(command[0], fix=f"reproduce it: {rerun}; {alternative}")
         changes = {name: _read_content(clone.root / name) for name in clone.changed_files()}
-    return {name: content for name, content in changes.items() if name not in planned or planned[name] != content}
+    return {
+        name: content for name, content in changes.items() if name not in contents or contents[name] != content
+    }
 
 
 @contextmanager
-def copy_with_edits(git: Git, planned: Mapping[str, bytes | None]) -> Iterator[Git]:
+def copy_with_edits(git: Git, contents: Mapping[str, bytes | None]) -> Iterator[Git]:
     """Yield a temporary clone of the current commit with planned edits, which are as for `run_tool_on_copy`."""
     with TemporaryFolder() as scratch:
         clone = cloning.create_shared_clone(git, scratch.path)
-        for name, content in planned.items():
+        for name, content in contents.items():
             path = clone.root / name
             if content is None:
                 path.unlink(missing_ok=True)
@@ -98,7 +100,7 @@ def update_lock_files(
             git,
             folder or ".",
             _LOCK_COMMANDS[name],
-            planned=planned,
+            contents=planned,
             alternative="without --lock the lock file is not updated",
             pass_env=pass_env,
         )

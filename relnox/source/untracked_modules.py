@@ -21,7 +21,7 @@ _CAUGHT_EXCEPTIONS = ("ImportError", "ModuleNotFoundError", "Exception", "BaseEx
 
 
 def find_imports_of_untracked(
-    git: Git, untracked: Iterable[str], packages: Iterable[Package], root: Path
+    git: Git, untracked_files: Iterable[str], packages: Iterable[Package], root: Path
 ) -> tuple[tuple[str, str], ...]:
     """Return pairs of files: a tracked module, and an untracked module of the same package that it imports.
 
@@ -29,7 +29,7 @@ def find_imports_of_untracked(
 
     Args:
         git: The checkout.
-        untracked: Files that are neither tracked nor ignored.
+        untracked_files: Files that are neither tracked nor ignored.
         packages: The packages to search.
         root: The project's folder.
     """
@@ -37,7 +37,7 @@ def find_imports_of_untracked(
     for package in packages:
         modules = {
             path: file
-            for file in untracked
+            for file in untracked_files
             if file.endswith(".py") and (path := import_path(root, file, package)) is not None
         }
         if not modules:

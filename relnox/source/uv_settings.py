@@ -71,10 +71,10 @@ def _uv_settings(file: str, table: Mapping[str, Any], package: Package, document
     `document` is the content of the package's pyproject.toml.
     """
     keys = ["build-constraint-dependencies", "exclude-newer", "exclude-newer-package", "config-settings"]
-    honored = [key for key in keys if table.get(key)]
+    honored_keys = [key for key in keys if table.get(key)]
     extra_requires = _value_for_package("extra-build-dependencies", table, package)
     if extra_requires is not None:
-        honored.append("extra-build-dependencies")
+        honored_keys.append("extra-build-dependencies")
     exclude_newer = table.get("exclude-newer")
     build = BuildSettings(
         constraints=Constraints(
@@ -91,17 +91,19 @@ def _uv_settings(file: str, table: Mapping[str, Any], package: Package, document
             for key, value in sorted(table_at(table, "config-settings").items())
         ),
     )
-    return UvSettings(file, build, tuple(honored), tuple(_describe_ignored_settings(table, package, document)))
+    return UvSettings(
+        file, build, tuple(honored_keys), tuple(_describe_ignored_settings(table, package, document))
+    )
 
 
 def _describe_ignored_settings(
     table: Mapping[str, Any], package: Package, document: Mapping[str, Any]
 ) -> Iterator[str]:
-    isolated = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
+    isolation_note = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
     if package.name in map(normalized, strings_in(table.get("no-build-isolation-package"))):
-        yield f"no-build-isolation-package: {isolated}"
+        yield f"no-build-isolation-package: {isolation_note}"
     elif table.get("no-build-isolation") is True:
-        yield f"no-build-isolation: {isolated}"
+        yield f"no-build-isolation: {isolation_note}"
     for entry in _as_list(_value_for_package("extra-build-dependencies", table, package)):
         if isinstance(entry, dict) and entry.get("match-runtime"):
             yield f"match-runtime of {entry.get('requirement')}: relnox uses any matching release"

@@ -72,33 +72,35 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
         format,
             or belongs to no package.
     """
-    declared: dict[str, list[VersionSource]] = {}
-    excluded = {file.file for file in config.version_files if file.count == 0}
+    declared_sources: dict[str, list[VersionSource]] = {}
+    excluded_files = {file.file for file in config.version_files if file.count == 0}
     for file in config.version_files:
         if file.count:
             owner = _owning_package(file, packages, config)
-            declared.setdefault(owner.name, []).append(_read_configured(file, root))
-    excluded |= {source.file for sources in declared.values() for source in sources if source.kind != "pattern"}
+            declared_sources.setdefault(owner.name, []).append(_read_configured(file, root))
+    excluded_files |= {
+        source.file for sources in declared_sources.values() for source in sources if source.kind != "pattern"
+    }
     return [
         _with_locations(
             package,
-            [location for location in package.other_locations if location.file not in excluded],
-            declared.get(package.name, ()),
+            [location for location in package.other_locations if location.file not in excluded_files],
+            declared_sources.get(package.name, ()),
         )
         for package in packages
     ]
 
 
 def _with_locations(
-    package: Package, detected: Sequence[VersionSource], declared: Sequence[VersionSource]
+    package: Package, detected_sources: Sequence[VersionSource], declared_sources: Sequence[VersionSource]
 ) -> Package:
     """Return the package with detected and declared locations added.
 
     If the version is dynamic, it is taken from the first declared file.
     """
-    if package.source.kind == "dynamic" and declared:
-        return _with_source(package, declared)
-    return replace(package, other_locations=(*detected, *declared))
+    if package.source.kind == "dynamic" and declared_sources:
+        return _with_source(package, declared_sources)
+    return replace(package, other_locations=(*detected_sources, *declared_sources))
 
 
 def _with_source(package: Package, locations: Sequence[VersionSource]) -> Package:
@@ -182,9 +184,9 @@ def _read_version(source: VersionSource, root: Path) -> VersionSource:
 
 def _crate_locations(package: Package, document: Mapping[str, Any], root: Path) -> tuple[VersionSource, ...]:
     """Return the version's locations in Cargo.toml and Cargo.lock if the package's backend builds a Rust crate."""
-    required = strings_in(table_at(document, "build-system").get("requires"))
+    build_requirements = strings_in(table_at(document, "build-system").get("requires"))
     if not package.backend.startswith(_RUST_BACKENDS) and not any(
-        requirement.startswith("setuptools-rust") for requirement in required
+        requirement.startswith("setuptools-rust") for requirement in build_requirements
     ):
         return ()
     from relnox.source import cargo

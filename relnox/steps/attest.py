@@ -93,8 +93,8 @@ class AttestAction(Action[Attest]):
 
     def verify(self) -> str:
         without = len(self._unsigned) - len(self._signed)
-        signed = f"{counted(len(self.step.files) - without, 'file')} signed, and verified offline"
-        return f"{signed}; {without} WITHOUT attestation: {self._error}" if without else signed
+        summary = f"{counted(len(self.step.files) - without, 'file')} signed, and verified offline"
+        return f"{summary}; {without} WITHOUT attestation: {self._error}" if without else summary
 
     def _sign(self, file: Distribution, signatory: Signatory, deadline: Deadline) -> None:
         from relnox.indexes import attestations

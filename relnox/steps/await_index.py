@@ -87,29 +87,31 @@ class AwaitIndexAction(Action[AwaitIndex]):
             if len(self._verified_names) == len(self.step.files):
                 return
             mismatches = [
-                name for name, served in self._served.items() if served.observation is FileCheck.MISMATCH
+                name for name, comparison in self._served.items() if comparison.observation is FileCheck.MISMATCH
             ]
             if mismatches:
                 mismatch_since = network.deadlines.CLOCK.now() if mismatch_since is None else mismatch_since
                 if network.deadlines.CLOCK.now() - mismatch_since >= _MAX_MISMATCH_TIME:
                     raise self._content_error(mismatches)
             self._fail_if_quarantined(transient_error)
-            if not (left := deadline.left()):
+            if not (seconds_left := deadline.left()):
                 raise self._timeout_error(names, transient_error)
-            deadline.wait(min(pause, left), f"{self.step.index} does not list and serve the whole release yet")
+            deadline.wait(
+                min(pause, seconds_left), f"{self.step.index} does not list and serve the whole release yet"
+            )
             pause = min(pause * 2, _MAX_POLL_INTERVAL)
 
     def verify(self) -> str:
         count = len(self.step.files)
         listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
-        ends = sum("end" in served.detail for served in self._served.values())
+        ends = sum("end" in comparison.detail for comparison in self._served.values())
         text = f"{counted(count, 'file')} listed with the built hashes, and downloadable"
         if self.step.compare_limit is not None:
             text += ", with the built bytes"
         if ends:
             text += f" (of {ends} the length and the end were compared)"
-        if yanked := [name for name in self._served if name in listing and listing[name].yanked]:
-            text += f"; YANKED, ignored by installers: {', '.join(yanked)}"
+        if yanked_files := [name for name in self._served if name in listing and listing[name].yanked]:
+            text += f"; YANKED, ignored by installers: {', '.join(yanked_files)}"
         if listing.status != "active":
             text += f"; the project is {listing.status}{f' ({listing.reason})' if listing.reason else ''}"
         return text
@@ -124,13 +126,13 @@ class AwaitIndexAction(Action[AwaitIndex]):
 
     @property
     def _verified_names(self) -> set[str]:
-        return {name for name, served in self._served.items() if served.observation is FileCheck.MATCH}
+        return {name for name, comparison in self._served.items() if comparison.observation is FileCheck.MATCH}
 
     def _compare_downloads(self, files: Sequence[Distribution], deadline: Deadline) -> None:
         """Download and compare the files that are not verified yet, concurrently."""
         from relnox.indexes.concurrency import call_concurrently
 
-        unverified = [file for file in files if file.filename not in self._verified_names]
+        unverified_files = [file for file in files if file.filename not in self._verified_names]
 
         def compare(file: Distribution) -> None:
             step, name = self.step, file.filename
@@ -139,7 +141,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
                 step.index, file, deadline, limit=step.compare_limit, path=path
             )
 
-        call_concurrently(compare, unverified, threads=_CONCURRENT_DOWNLOADS)
+        call_concurrently(compare, unverified_files, threads=_CONCURRENT_DOWNLOADS)
 
     def _fail_if_quarantined(self, transient_error: str) -> None:
         """Raise the error if the project is quarantined, since its files cannot be downloaded (PEP 792)."""
@@ -153,8 +155,8 @@ class AwaitIndexAction(Action[AwaitIndex]):
             )
 
     def _content_error(self, names: Sequence[str]) -> Conflict:
-        built = {file.filename: file.sha256 for file in self.step.files}
-        lines = "".join(f"\n  {name} {self._served[name].detail}, built {built[name]}" for name in names)
+        built_hashes = {file.filename: file.sha256 for file in self.step.files}
+        lines = "".join(f"\n  {name} {self._served[name].detail}, built {built_hashes[name]}" for name in names)
         return Conflict(
             "served-content-differs",
             f"{self.step.index} lists {self.step.package} {self.step.version} with the built hashes, but serves "
@@ -164,12 +166,12 @@ class AwaitIndexAction(Action[AwaitIndex]):
 
     def _timeout_error(self, listed_names: set[str], transient_error: str) -> TryLater:
         step = self.step
-        unverified = [file.filename for file in step.files if file.filename not in self._verified_names]
-        details = {name: served.detail for name, served in self._served.items()}
+        unverified_files = [file.filename for file in step.files if file.filename not in self._verified_names]
+        details = {name: comparison.detail for name, comparison in self._served.items()}
         states = {
-            "not listed": [name for name in unverified if name not in listed_names],
+            "not listed": [name for name in unverified_files if name not in listed_names],
             "listed, but not downloadable": [
-                f"{name} ({details.get(name, 'no response')})" for name in unverified if name in listed_names
+                f"{name} ({details.get(name, 'no response')})" for name in unverified_files if name in listed_names
             ],
         }
         lines = "".join(f"\n  {state}: {', '.join(names)}" for state, names in states.items() if names)

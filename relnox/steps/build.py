@@ -187,12 +187,12 @@ def build(
     variables = run.variables(more=conditions.environment_variables(step.epoch))
     if step.command:
         return _run_build_command(step, source, into, run, variables, conditions), set()
-    built = built_packages(run)
+    packages = built_packages(run)
     siblings = {
         name: run.root / step.output / file.filename
         for name in step.siblings
-        if name in built
-        for file in built[name].files
+        if name in packages
+        for file in packages[name].files
         if file.kind == "wheel"
     }
     context = building.build_sessions.HookContext(
@@ -224,9 +224,9 @@ def build(
                 continue
             scratch = run.create_folder("build")
             with closing(first if both and not python else session(source, python)) as current:
-                unpacked = building.package_builds.unpack_sdist(sdist, scratch)
+                sdist_folder = building.package_builds.unpack_sdist(sdist, scratch)
                 wheel = building.package_builds.build_archive(
-                    step.package, "wheel", unpacked, into, current, step.settings
+                    step.package, "wheel", sdist_folder, into, current, step.settings
                 )
             shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
             requirement_sets.update(current.requirement_sets)

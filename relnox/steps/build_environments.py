@@ -81,11 +81,11 @@ class BuildingServices(SharedService):
             self._reported_installers.add(installer)
         sources = self._package_sources(installer)
         index = [f"{source.url} ({source.setting})" for source in sources if source.kind == "index"]
-        used = index[-1] if index else f"the public index, the default of {installer}"
+        index_name = index[-1] if index else f"the public index, the default of {installer}"
         others = [
             f"{source.url} ({source.kind}, {source.setting})" for source in sources if source.kind != "index"
         ]
-        self._run.emit(Notice(f"build requirements come from {used}"))
+        self._run.emit(Notice(f"build requirements come from {index_name}"))
         if others:
             message = (
                 f"build requirements may also come from these sources, by the configuration of {installer} "
@@ -149,15 +149,15 @@ class BuildingServices(SharedService):
                     for name, value in self.installer_variables().items()
                     if name not in _IGNORED_UV_VARIABLES
                 }
-                selected = building.environments.find_installer(
+                installer_choice = building.environments.find_installer(
                     installer, variables, self._create_uv_settings_folder()
                 )
                 self._pools[installer, python] = building.environment_pool.BuildEnvironmentPool(
-                    installer=selected,
+                    installer=installer_choice,
                     python=building.interpreters.find_interpreter(python).path,
                     folder=self._run.create_folder,
-                    sources=tuple(source.url for source in self._package_sources(selected.name)),
-                    on_install=lambda: self.report_package_sources(selected.name),
+                    sources=tuple(source.url for source in self._package_sources(installer_choice.name)),
+                    on_install=lambda: self.report_package_sources(installer_choice.name),
                     cache=environment_cache() if keep_environments else None,
                 )
             return self._pools[installer, python]

@@ -149,9 +149,11 @@ def _read_ignore_files_of_parent_folders(folder: str, source: BuildSource) -> It
 def _generated_files(step: Build, run: Run) -> frozenset[str]:
     """Return the files that hooks generated in the folder of a package, relative to it."""
     prefix = "" if step.folder == "." else f"{step.folder}/"
-    generated = generated_files(run, step.package)
+    generated_hashes = generated_files(run, step.package)
     return frozenset(
-        name.removeprefix(prefix) for name, digest in generated.items() if digest and name.startswith(prefix)
+        name.removeprefix(prefix)
+        for name, digest in generated_hashes.items()
+        if digest and name.startswith(prefix)
     )
 
 

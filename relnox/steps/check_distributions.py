@@ -75,8 +75,8 @@ class CheckDistributionsAction(Action[CheckDistributions]):
             for completed in processes
             for result in building.twine_check.parse_results(completed.output.splitlines())
         ]
-        built = built_packages(self.run)
-        owners = {file.filename: name for name, package in built.items() for file in package.files}
+        packages = built_packages(self.run)
+        owners = {file.filename: name for name, package in packages.items() for file in package.files}
         files_by_warning: dict[tuple[str, str], list[str]] = {}
         files_by_problem: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for result in results:
@@ -93,14 +93,16 @@ class CheckDistributionsAction(Action[CheckDistributions]):
         self.result = TwineCheckResults(
             with_messages=frozenset(owners[result.file] for result in results if result.messages)
         )
-        failed = next((completed for completed in processes if completed.returncode != 0), None)
-        if failed is None:
+        failed_process = next((completed for completed in processes if completed.returncode != 0), None)
+        if failed_process is None:
             return
         if not files_by_problem:  # twine ended before it reached the files
-            failed.check("twine check", fix=f"run it yourself: twine check {self.step.output}/*")
-        rejected = frozenset(owner for owner, _ in files_by_problem)
-        self.result = replace(self.result, rejected=rejected)
-        for file in (file for name in rejected if not built[name].reused for file in built[name].files):
+            failed_process.check("twine check", fix=f"run it yourself: twine check {self.step.output}/*")
+        rejected_packages = frozenset(owner for owner, _ in files_by_problem)
+        self.result = replace(self.result, rejected=rejected_packages)
+        for file in (
+            file for name in rejected_packages if not packages[name].reused for file in packages[name].files
+        ):
             (self.run.root / self.step.output / file.filename).unlink(missing_ok=True)
         lines = [
             f"  {owner}: {', '.join(names)}: {' '.join(messages) or 'failed'}"

@@ -51,8 +51,8 @@ class Collect(Step, kw_only=True):
     @property
     def title(self) -> str:
         files = listing([file.filename for _, file in self.files])
-        signed = f", and {counted(len(self.attestations), 'attestation')}" if self.attestations else ""
-        return f"collect {self.package} {self.version} into {self.output}: {files}{signed}"
+        attestations = f", and {counted(len(self.attestations), 'attestation')}" if self.attestations else ""
+        return f"collect {self.package} {self.version} into {self.output}: {files}{attestations}"
 
 
 class CollectAction(Action[Collect]):
@@ -104,18 +104,18 @@ def _has_hash(path: Path, sha256: str) -> bool:
 
 def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
     """Copy a file; it gets its final name only when it is completely on the disk and its hash is correct."""
-    staged = staging / target.name
-    copied = hashlib.sha256()
-    with source.open("rb") as content, os.fdopen(os.open(staged, _CREATE_FLAGS, _FILE_MODE), "wb") as out:
+    staged_file = staging / target.name
+    digest = hashlib.sha256()
+    with source.open("rb") as content, os.fdopen(os.open(staged_file, _CREATE_FLAGS, _FILE_MODE), "wb") as out:
         while chunk := content.read(_CHUNK_SIZE):
-            copied.update(chunk)
+            digest.update(chunk)
             out.write(chunk)
         out.flush()
         os.fsync(out.fileno())
-    if copied.hexdigest() != sha256:
+    if digest.hexdigest() != sha256:
         raise Failed(
             "file-changed",
             f"{source} changed while it was copied (its hash differs from the manifest's)",
             fix="stop other programs that write into that folder, then rerun the command",
         )
-    staged.replace(target)
+    staged_file.replace(target)

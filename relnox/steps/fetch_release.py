@@ -72,9 +72,9 @@ class DownloadAction(Action[Download]):
             try:
                 downloads = tuple(self._download(file, folder, deadline) for file in self.step.files)
             except TryLater as transient_error:
-                if not (left := deadline.left()):
+                if not (seconds_left := deadline.left()):
                     raise
-                deadline.wait(min(wait, left), transient_error.message)
+                deadline.wait(min(wait, seconds_left), transient_error.message)
             else:
                 self.result = ReleaseFiles(package=self.step.package, archives=downloads)
                 return

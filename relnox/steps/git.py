@@ -84,11 +84,11 @@ class CommitAction(Action[Commit]):
                 "files in the commit differ from the planned content (changed by a commit hook)",
                 fix="exclude the files from the hook, or configure it to leave them unchanged",
             )
-        if changed := self._files_changed_by_hook():
+        if changed_files := self._files_changed_by_hook():
             self._accept_formatting(None)
             changes.reset_index(git, self._file_names)  # git keeps the files from before the hook there
-            them = "it" if len(changed) == 1 else "them"
-            return f"{head[:10]}, {listing(changed)} as a commit hook reformatted {them}"
+            them = "it" if len(changed_files) == 1 else "them"
+            return f"{head[:10]}, {listing(changed_files)} as a commit hook reformatted {them}"
         return head[:10]
 
     def _files_changed_by_hook(self) -> list[str]:
@@ -98,14 +98,14 @@ class CommitAction(Action[Commit]):
 
     def _accept_formatting(self, error: Failed | None) -> None:
         """Accept the changes that a commit hook made to the files if they are only formatting."""
-        planned = {edit.file: edit for edit in self.run.service(Transaction).edits_of(self.step)}
-        changed = self._files_changed_by_hook()
-        contents = {name: file_edits.read_content(self.run.root / name) for name in changed}
+        planned_edits = {edit.file: edit for edit in self.run.service(Transaction).edits_of(self.step)}
+        changed_files = self._files_changed_by_hook()
+        contents = {name: file_edits.read_content(self.run.root / name) for name in changed_files}
         different = [
             name
             for name, content in contents.items()
-            if name not in planned
-            or not core.editing.is_same_except_formatting(name, planned[name].after, content)
+            if name not in planned_edits
+            or not core.editing.is_same_except_formatting(name, planned_edits[name].after, content)
         ]
         if different:
             output = f"{error.message}\n" if error is not None else ""

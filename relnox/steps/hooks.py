@@ -136,8 +136,8 @@ class RunHookAction(Action[RunHook]):
             if self.step.event == "before-build":
                 self._check_and_record_writes()
         if self.step.event in {"after-build", "before-publish"}:
-            changed = [file.filename for file in archives if not self._is_unchanged(file)]
-            hook_effects.check_archives_are_unchanged(self.step.hook, event, changed)
+            changed_archives = [file.filename for file in archives if not self._is_unchanged(file)]
+            hook_effects.check_archives_are_unchanged(self.step.hook, event, changed_archives)
 
     def verify(self) -> str:
         if self.step.event == "after-publish":
@@ -181,9 +181,12 @@ class RunHookAction(Action[RunHook]):
             return self.step.files
         from relnox.steps.built_archives import built_packages  # the record of a bump imports this module
 
-        built = built_packages(self.run)
+        packages = built_packages(self.run)
         return tuple(
-            file for package in self.step.packages if package.name in built for file in built[package.name].files
+            file
+            for package in self.step.packages
+            if package.name in packages
+            for file in packages[package.name].files
         )
 
     def _has_bump_begun(self) -> bool:
@@ -191,21 +194,21 @@ class RunHookAction(Action[RunHook]):
         from relnox.source import file_edits
 
         run = self.run
-        if planned := run.service(Transaction).planned_edits:
-            return any(file_edits.read_content(run.root / edit.file) != edit.before for edit in planned)
+        if planned_edits := run.service(Transaction).planned_edits:
+            return any(file_edits.read_content(run.root / edit.file) != edit.before for edit in planned_edits)
         return run.git is not None and any(tag.name in run.git.tags() for tag in self._planned_tags())
 
     def _check_tags(self, git: Git) -> None:
         """Check that the hook created none of the bump's tags, none of which existed before."""
         present = git.tags()
-        created = [tag.name for tag in self._planned_tags() if tag.name in present]
-        if created:
+        created_tags = [tag.name for tag in self._planned_tags() if tag.name in present]
+        if created_tags:
             raise Failed(
                 "hook-created-tag",
-                f"the before-bump hook ({self.step.hook.command}) created {listing(created)}, which "
+                f"the before-bump hook ({self.step.hook.command}) created {listing(created_tags)}, which "
                 "bump creates itself",
                 fix="change the hook so that it creates no tags, then delete them: git tag -d "
-                f"{' '.join(created)}",
+                f"{' '.join(created_tags)}",
             )
 
     def _planned_tags(self) -> Sequence[NewTag]:
@@ -229,10 +232,10 @@ class RunHookAction(Action[RunHook]):
         if git is None:
             return {}, frozenset()
         # A fresh copy has no ignored files of others: all of them can end up in the archives.
-        ignored = ("*",) if git.root != self.run.root else self.step.hook.writes
+        ignored_patterns = ("*",) if git.root != self.run.root else self.step.hook.writes
         return (
-            hook_effects.find_written_files(git, ignored),
-            hook_effects.find_nested_repositories(git, ignored),
+            hook_effects.find_written_files(git, ignored_patterns),
+            hook_effects.find_nested_repositories(git, ignored_patterns),
         )
 
     def _checkout(self) -> Git | None:

@@ -139,10 +139,10 @@ def _find_packages_with_module(verifying: VerifyInstallAction, module: str) -> l
         for name, downloads in verifying.release_files.items()
         if name != verifying.step.package
         if any(
-            f"{module}.".startswith(f"{provided}.")
+            f"{module}.".startswith(f"{provided_module}.")
             for archive in downloads
             if archive.kind == "wheel"
-            for provided in building.wheel_contents.import_names(archive)
+            for provided_module in building.wheel_contents.import_names(archive)
         )
     ]
 
@@ -155,17 +155,17 @@ def _is_required_by(verifying: VerifyInstallAction, packages: Iterable[str]) -> 
     )
 
 
-def installer_error(verifying: VerifyInstallAction, ran: Completed) -> RelnoxError:
+def installer_error(verifying: VerifyInstallAction, completed: Completed) -> RelnoxError:
     """Return the error for an installer that failed, with the cause found in its output."""
     action = f"{verifying.release} on Python {verifying.interpreter.version}: installing it"
-    output = " ".join(ran.output.lower().split())
+    output = " ".join(completed.output.lower().split())
     fix = "see the installer's last lines above"
     if "does not support python" in output:
         fix = f"use uv for older Pythons: --installer uv ({fixes.install_command('relnox[uv]')})"
     if any(text in output for text in _RESOLUTION_ERRORS):
         fix = "the trusted index has no matching release: correct the requirement, or publish that one first"
     try:
-        ran.check(action, fix=fix)
+        completed.check(action, fix=fix)
     except Failed as error:
         if any(text in output for text in _CONNECTION_ERRORS):
             return TryLater(
@@ -178,11 +178,11 @@ def installer_error(verifying: VerifyInstallAction, ran: Completed) -> RelnoxErr
 
 
 def find_wrong_origins(
-    installed: Mapping[str, InstalledDistribution], archives: Mapping[str, Archive]
+    installed_distributions: Mapping[str, InstalledDistribution], archives: Mapping[str, Archive]
 ) -> Iterator[str]:
     """Yield a message for each package that was not installed from these archives (PEP 610)."""
     for name, archive in archives.items():
-        distribution = installed.get(name)
+        distribution = installed_distributions.get(name)
         if distribution is None:
             yield f"{name} is not installed, although {archive.path.name} was passed to the installer"
         elif _path_of_url(distribution.direct_url.get("url", "")) != _path_of_url(archive.path.as_uri()):
@@ -191,13 +191,15 @@ def find_wrong_origins(
 
 
 def find_changed_files(
-    installed: Mapping[str, InstalledDistribution], archives: Mapping[str, Archive]
+    installed_distributions: Mapping[str, InstalledDistribution], archives: Mapping[str, Archive]
 ) -> Iterator[str]:
     """Yield a message for each installed file that differs from RECORD; archives are checked when opened."""
     for name, archive in archives.items():
-        if name in installed:
+        if name in installed_distributions:
             wheel_record = building.wheel_contents.read_record_hashes(archive) if archive.kind == "wheel" else {}
-            for change in building.installed_distributions.find_changed_files(installed[name], wheel_record):
+            for change in building.installed_distributions.find_changed_files(
+                installed_distributions[name], wheel_record
+            ):
                 yield f"{name}: {change}"
 
 

@@ -101,26 +101,34 @@ class Publication(RunExtension):
         from relnox.indexes.listings import ContradictoryListing
         from relnox.system.network import Deadline
 
-        built = {file.filename: file for file in files}
+        built_files = {file.filename: file for file in files}
         deadline = deadline or (Deadline(_LISTING_TIMEOUT) if refresh else None)
         try:
-            hashes = self._run.indexes.hashes(index, files[0].package, built, refresh=refresh, deadline=deadline)
+            hashes = self._run.indexes.hashes(
+                index, files[0].package, built_files, refresh=refresh, deadline=deadline
+            )
         except ContradictoryListing as error:
             self.record_listing(index, error.filename, FileCheck.MISMATCH)
             raise
-        for name, file in built.items():
+        for name, file in built_files.items():
             if name not in hashes:
                 observation = FileCheck.ABSENT
             else:
                 observation = FileCheck.MATCH if hashes[name] == file.sha256 else FileCheck.MISMATCH
             self.record_listing(index, name, observation)
         for name, sha256 in hashes.items():
-            if sha256 != built[name].sha256:
-                raise different_file_error(index, built[name], sha256, uploaded=uploaded)
+            if sha256 != built_files[name].sha256:
+                raise different_file_error(index, built_files[name], sha256, uploaded=uploaded)
         return set(hashes)
 
     def compare_served(
-        self, index: str, built: Distribution, deadline: Deadline, *, limit: int | None, path: Path | None = None
+        self,
+        index: str,
+        built_file: Distribution,
+        deadline: Deadline,
+        *,
+        limit: int | None,
+        path: Path | None = None,
     ) -> ServedContent:
         """Compare what an index serves with a built file that it lists, and record the result.
 
@@ -129,18 +137,18 @@ class Publication(RunExtension):
         """
         from relnox.indexes import client
 
-        index_file = self._run.indexes.cached_listing(index, built.package)[built.filename]
+        index_file = self._run.indexes.cached_listing(index, built_file.package)[built_file.filename]
         if limit is not None:
             local = path if path is not None and path.is_file() else None
-            served = self._run.indexes.compare_served(
-                index_file, built, limit=limit, path=local, deadline=deadline
+            comparison = self._run.indexes.compare_served(
+                index_file, built_file, limit=limit, path=local, deadline=deadline
             )
         elif client.is_served(index_file, deadline):
-            served = client.ServedContent(FileCheck.MATCH, "")
+            comparison = client.ServedContent(FileCheck.MATCH, "")
         else:
-            served = client.ServedContent(FileCheck.ABSENT, "not served")
-        self.record(index, built.filename, download=served.observation)
-        return served
+            comparison = client.ServedContent(FileCheck.ABSENT, "not served")
+        self.record(index, built_file.filename, download=comparison.observation)
+        return comparison
 
     def recheck(self, *, briefly: bool) -> UploadRecheck | None:
         """Return a short check of the files that were uploaded but not verified, or None if there are none."""

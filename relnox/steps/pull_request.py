@@ -91,8 +91,8 @@ class CommitToBranchAction(Action[CommitToBranch]):
                 f"commit {commit[:10]} on {step.branch} does not have the planned files, parent or message",
                 fix=f"inspect it: git fetch {step.on} {step.branch} && git show {commit[:10]}",
             )
-        signed = ", signed by the forge" if self.result.verified else ""
-        return f"{commit[:10]}{signed}"
+        signature_note = ", signed by the forge" if self.result.verified else ""
+        return f"{commit[:10]}{signature_note}"
 
     def _is_equal(self, commit: str) -> bool:
         step = self.step

@@ -206,15 +206,15 @@ class StartRunAction(Action[StartRun]):
 
     def verify(self) -> str:
         with count_pushed_tags_in_exit_code(self.run):
-            started = self.run.forge(self.step.on).run(self.result.id)
-        if started.commit != self.step.commit:
+            workflow_run = self.run.forge(self.step.on).run(self.result.id)
+        if workflow_run.commit != self.step.commit:
             raise Failed(
                 "run-on-another-commit",
-                f"run {started.id} of {self.step.workflow} is on commit {started.commit[:10]}, but tag "
+                f"run {workflow_run.id} of {self.step.workflow} is on commit {workflow_run.commit[:10]}, but tag "
                 f"{self.step.tag} was pushed on {self.step.commit[:10]}",
-                fix=f"cancel it ({started.url}), and check who moved the tag: git ls-remote {self.step.on}",
+                fix=f"cancel it ({workflow_run.url}), and check who moved the tag: git ls-remote {self.step.on}",
             )
-        return f"run {started.id} ({started.status}): {started.url}"
+        return f"run {workflow_run.id} ({workflow_run.status}): {workflow_run.url}"
 
     @property
     def _ref(self) -> str:

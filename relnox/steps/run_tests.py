@@ -59,11 +59,11 @@ class RunTestsAction(Action[RunTests]):
             folder / "env", building.interpreters.find_interpreter(self.step.python).path
         )
         python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
-        built = built_packages(self.run)
+        packages = built_packages(self.run)
         wheels = [
             str(self.run.root / self.step.output / file.filename)
             for package in (self.step.package, *self.step.siblings)
-            for file in built[package].files
+            for file in packages[package].files
             if file.kind == "wheel" and building.platform_wheels.is_installable_on(file.filename, python)
         ]
         installer.install(environment, [*wheels, *self.step.requires], on_line=self.on_line).check(

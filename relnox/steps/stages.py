@@ -105,9 +105,9 @@ class StageAction(Action[Stage]):
 
     def verify(self) -> str:
         results = self.result.results
-        done = sum(result.status is Status.SUCCESS for result in results)
-        skipped = sum(result.status is Status.SKIPPED for result in results)
-        return counted(done, "step") + (f", {skipped} skipped" if skipped else "")
+        succeeded_count = sum(result.status is Status.SUCCESS for result in results)
+        skipped_count = sum(result.status is Status.SKIPPED for result in results)
+        return counted(succeeded_count, "step") + (f", {skipped_count} skipped" if skipped_count else "")
 
 
 def _deciding_error(task: str, outcome: Outcome) -> RelnoxError:

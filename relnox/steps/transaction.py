@@ -101,14 +101,16 @@ class Transaction(RunExtension):
         A resumed run cannot undo the steps of the run before it, so it keeps everything too. So does one that
         stopped in the middle of a step.
         """
-        stopped = next((result for result in results if result.status in (Status.FAILED, Status.ABORTED)), None)
-        keeps_changes = stopped is None or stopped.step.remote or self._resumed or self.partly_applied
+        stopped_step = next(
+            (result for result in results if result.status in (Status.FAILED, Status.ABORTED)), None
+        )
+        keeps_changes = stopped_step is None or stopped_step.step.remote or self._resumed or self.partly_applied
         if keeps_changes:
             self.undo.pop_all()
         else:
             self.undo.close()
             self._durable = False
-        self._settled = stopped is None or not keeps_changes
+        self._settled = stopped_step is None or not keeps_changes
 
     def after_report(self, outcome: Outcome) -> None:
         """Remove the record, or keep it as that of the last bump.

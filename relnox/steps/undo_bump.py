@@ -59,10 +59,10 @@ class UndoBumpAction(Action[UndoBump]):
         apply_edits(self.step.edits, self.run)
 
     def verify(self) -> str:
-        if left := self._find_remaining():
+        if remainder := self._find_remaining():
             raise Failed(
                 "undo-incomplete",
-                f"{left} remains after the bump was undone",
+                f"{remainder} remains after the bump was undone",
                 fix="rerun the command; if it fails again, check: git status, git log -1, git tag --list",
             )
         return f"{counted(len(self.step.edits), 'file')} restored"

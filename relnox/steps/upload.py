@@ -148,8 +148,8 @@ class UploadAction(Action[Upload]):
 
     def verify(self) -> str:
         """Return the response of the index; `AwaitIndex` verifies the files of the package together."""
-        unattested = self.step.attestations != "off" and not self._attestations
-        return f"uploaded{' WITHOUT attestation' if unattested else ''}: {self._response}"
+        lacks_attestations = self.step.attestations != "off" and not self._attestations
+        return f"uploaded{' WITHOUT attestation' if lacks_attestations else ''}: {self._response}"
 
     def _path_of_unchanged_file(self) -> Path:
         """Return the path of the file, if it still is the one that was built."""

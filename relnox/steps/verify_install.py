@@ -95,9 +95,9 @@ class VerifyInstallAction(Action[VerifyInstall]):
         """Skip if the settings say so, or if the package does not support this Python."""
         if self.step.skip is not None:
             return self.step.skip
-        supported = building.wheel_contents.supported_pythons(self._archive_to_install(self.step.package))
-        if self.interpreter.version not in supported:
-            return f"{self.release} requires Python {supported}, and this is {self.interpreter.version}"
+        supported_pythons = building.wheel_contents.supported_pythons(self._archive_to_install(self.step.package))
+        if self.interpreter.version not in supported_pythons:
+            return f"{self.release} requires Python {supported_pythons}, and this is {self.interpreter.version}"
         return None
 
     def apply(self) -> None:
@@ -107,9 +107,9 @@ class VerifyInstallAction(Action[VerifyInstall]):
         with self.run.service(EnvironmentFolders).borrow(self.step.python) as folder:
             self._install(folder)
             self.installed = building.installed_distributions.read_installed_distributions(self.environment)
-            used = {**self.files, **self.others}
+            used_files = {**self.files, **self.others}
             if messages := (  # foreign code must not run
-                *install_problems.find_wrong_origins(self.installed, used),
+                *install_problems.find_wrong_origins(self.installed, used_files),
                 *install_problems.find_changed_files(self.installed, self.files),
             ):
                 raise install_problems.broken_install_error(
@@ -133,8 +133,8 @@ class VerifyInstallAction(Action[VerifyInstall]):
                 result = self._run_probe({"expression": expression})
                 if result.failures:
                     raise install_problems.broken_install_error(self, result.failures, result)
-            checked = self.result.versions or self.result.scripts or self.step.checks.smoke
-            if not (checked or self._reason_for_no_modules):
+            has_checks = self.result.versions or self.result.scripts or self.step.checks.smoke
+            if not (has_checks or self._reason_for_no_modules):
                 raise install_problems.empty_install_error(self)
 
     def verify(self) -> str:
@@ -218,15 +218,15 @@ class VerifyInstallAction(Action[VerifyInstall]):
         if install_checks.extras:
             url = self.files[self.step.package].path.as_uri()
             requirements[0] = f"{self.step.package}[{','.join(install_checks.extras)}] @ {url}"
-        ran = installer.install(
+        completed = installer.install(
             self.environment,
             requirements,
             index_url=self.run.indexes.trusted_simple_url,
             no_deps=not install_checks.requirements,
             on_line=self.on_line,
         )
-        if ran.returncode != 0:
-            raise install_problems.installer_error(self, ran)
+        if completed.returncode != 0:
+            raise install_problems.installer_error(self, completed)
         if install_checks.requirements:
             installer.run_pip_check(self.environment).check(
                 f"{self.release} on Python {self.interpreter.version}: the installed packages are incompatible",

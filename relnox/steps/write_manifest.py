@@ -46,11 +46,11 @@ class WriteManifestAction(Action[WriteManifest]):
         from datetime import UTC, datetime
 
         output = self.run.root / self.step.output
-        built = built_packages(self.run)
-        checked = self.run.result(TwineCheckResults) or TwineCheckResults()
-        needs = self._find_needed_siblings(built)
-        failed = {step.invalidated_package for step in self.run.unsuccessful}
-        missing = needs.keys() & (failed | checked.rejected)
+        packages = built_packages(self.run)
+        check_results = self.run.result(TwineCheckResults) or TwineCheckResults()
+        needs = self._find_needed_siblings(packages)
+        failed_packages = {step.invalidated_package for step in self.run.unsuccessful}
+        missing = needs.keys() & (failed_packages | check_results.rejected)
         if missing == needs.keys():
             raise Failed(
                 "nothing-built",
@@ -59,27 +59,27 @@ class WriteManifestAction(Action[WriteManifest]):
             )
         order = [name for wave in core.graph.waves(needs) for name in wave if name not in missing]
         self.manifest = Manifest(
-            distributions=tuple(file for name in order if name in built for file in built[name].files),
+            distributions=tuple(file for name in order if name in packages for file in packages[name].files),
             commit=self.step.commit,
             dirty=self.step.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             needs=tuple((name, tuple(sorted(core.graph.closure([name], needs) - {name}))) for name in order),
             missing=tuple(sorted(missing)),
             inputs=tuple(
-                replace(inputs, has_warnings=inputs.has_warnings or name in checked.with_messages)
+                replace(inputs, has_warnings=inputs.has_warnings or name in check_results.with_messages)
                 for name in order
-                if name in built and (inputs := built[name].inputs) is not None
+                if name in packages and (inputs := packages[name].inputs) is not None
             ),
         )
         _write_manifest_files(output, self.manifest)
 
-    def _find_needed_siblings(self, built: Mapping[str, BuiltPackage]) -> dict[str, set[str]]:
+    def _find_needed_siblings(self, packages: Mapping[str, BuiltPackage]) -> dict[str, set[str]]:
         """Return the siblings that each package requires, according to its sources and the metadata of its wheel.
 
         Requirements that a build hook adds are in the metadata only.
         """
         needs = {name: set(siblings) for name, siblings in self.step.order}
-        for name, package in built.items():
+        for name, package in packages.items():
             needs[name] |= core.collection.required_names(package.requires) & needs.keys() - {name}
         return needs
 

@@ -76,8 +76,8 @@ def is_loopback(host: str | None) -> bool:
         address = ipaddress.ip_address(name)
     except ValueError:
         return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+    ipv4_address = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (ipv4_address or address).is_loopback
 
 
 def is_encrypted(url: str) -> bool:
@@ -103,5 +103,5 @@ def quote_url(url: str) -> str:
     """Quote a URL, which may be invalid, in ASCII for messages: without user name and password, and shortened."""
     scheme, separator, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
-    redacted = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
-    return ascii(redacted[:_MAX_QUOTED]) + ("..." if len(redacted) > _MAX_QUOTED else "")
+    redacted_url = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+    return ascii(redacted_url[:_MAX_QUOTED]) + ("..." if len(redacted_url) > _MAX_QUOTED else "")

@@ -42,8 +42,8 @@ def clean_environment(
         passed: Names of variables to keep although they look like credentials; upload credentials are never kept.
         more: Variables to add or replace.
     """
-    hidden, never = _credential_names(tuple(base.items()))
-    dropped = _FOREIGN_PREFIXES + (() if own_indexes else _REDIRECTING_PREFIXES)
+    hidden_names, never = _credential_names(tuple(base.items()))
+    dropped_prefixes = _FOREIGN_PREFIXES + (() if own_indexes else _REDIRECTING_PREFIXES)
 
     def is_passed(name: str) -> bool:
         if name in never or is_upload_setting_name(name):
@@ -51,7 +51,7 @@ def clean_environment(
         if name in _PASSED_VARIABLES or name in passed:
             return True
         of_installer = own_indexes and _INSTALLER_VARIABLES.fullmatch(name) is not None
-        return not name.startswith(dropped) and (of_installer or name not in hidden)
+        return not name.startswith(dropped_prefixes) and (of_installer or name not in hidden_names)
 
     variables = {name: value for name, value in base.items() if is_passed(name)}
     isolation = {} if own_indexes else {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
@@ -68,10 +68,10 @@ def _without_proxy_to_loopback(base: Mapping[str, str]) -> dict[str, str]:
     # Without variables for proxies there are none: `NO_PROXY` alone would disable the system's proxy settings.
     if not any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in base):
         return {}
-    excluded = ",".join(filter(None, [base.get("no_proxy"), base.get("NO_PROXY")]))
-    hosts = [host for host in map(str.strip, excluded.split(",")) if host]
-    merged = hosts if "*" in hosts else [*dict.fromkeys([*hosts, *_LOOPBACK])]
-    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(merged))
+    excluded_hosts = ",".join(filter(None, [base.get("no_proxy"), base.get("NO_PROXY")]))
+    hosts = [host for host in map(str.strip, excluded_hosts.split(",")) if host]
+    merged_hosts = hosts if "*" in hosts else [*dict.fromkeys([*hosts, *_LOOPBACK])]
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(merged_hosts))
 
 
 def without_upload_credentials(base: Mapping[str, str]) -> dict[str, str]:

@@ -69,20 +69,20 @@ def _overwrite_environment_credentials() -> None:
         return
     with contextlib.suppress(OSError, ValueError, ImportError):
         block = (_PROC / "self" / "environ").read_bytes()
-        hidden = find_credentials(_parse_variables(block))
-        if not hidden:
+        credential_names = find_credentials(_parse_variables(block))
+        if not credential_names:
             return
         import ctypes
 
         start, end = (int(_process_fields("self")[field]) for field in (_ENV_START, _ENV_END))
         if ctypes.string_at(start, end - start) != block:
             return  # a sandbox that emulates /proc reports other addresses
-        for name in hidden & os.environ.keys():
+        for name in credential_names & os.environ.keys():
             os.environ[name] = os.environ[name]  # moves it, so that `getenv` of C code does not read the block
         offset = 0
         for entry in block.split(b"\0"):
             key, separator, value = entry.partition(b"=")
-            if separator and os.fsdecode(key) in hidden:
+            if separator and os.fsdecode(key) in credential_names:
                 ctypes.memset(start + offset + len(key) + 1, 0, len(value))
             offset += len(entry) + 1
 

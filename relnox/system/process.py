@@ -114,7 +114,7 @@ def run(  # noqa: PLR0913 - the options of a process
         WATCHER.add(child.pid)
     output = io.StringIO()
     try:
-        with _time_limit(child, timeout) as expired:
+        with _time_limit(child, timeout) as timeout_event:
             if on_start is not None:
                 on_start(child.pid)
             if child.stdin is not None:
@@ -135,7 +135,7 @@ def run(  # noqa: PLR0913 - the options of a process
     finally:
         _running.pop(child, None)
         WATCHER.remove(child.pid)
-    if expired.is_set():
+    if timeout_event.is_set():
         raise Failed(
             "program-timeout",
             f"{words[0]} timed out after {timeout:g} s",
@@ -214,20 +214,20 @@ def kill(child: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def _time_limit(child: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
     """End a program that is still running after `seconds`; yield an event that is set if that happens."""
-    expired = threading.Event()
+    timeout_event = threading.Event()
 
     def end() -> None:
-        expired.set()
+        timeout_event.set()
         _end_group(child)
 
     if seconds is None:
-        yield expired
+        yield timeout_event
         return
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
     try:
-        yield expired
+        yield timeout_event
     finally:
         timer.cancel()
 

@@ -42,13 +42,13 @@ def output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newlin
         return
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(errors), translate=newlines)
     waiting: list[str] = []
-    left, total = _MAX_PIPE, 0
+    bytes_left, total = _MAX_PIPE, 0
     with child.stdout as out:
-        while left > 0:
-            ended = child.poll() is not None
-            if select.select([out], [], [], 0 if ended else _POLL_INTERVAL)[0]:
+        while bytes_left > 0:
+            has_ended = child.poll() is not None
+            if select.select([out], [], [], 0 if has_ended else _POLL_INTERVAL)[0]:
                 chunk = os.read(out.fileno(), _CHUNK)
-                left -= len(chunk) if ended else 0
+                bytes_left -= len(chunk) if has_ended else 0
                 text = decoder.decode(chunk, final=not chunk)
                 total += len(text)
                 if total > _MAX_OUTPUT:
@@ -65,7 +65,7 @@ def output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newlin
                     waiting = lines[-1:]
                 if not chunk:
                     break
-            elif ended:
+            elif has_ended:
                 break
     if rest := "".join(waiting):
         yield rest

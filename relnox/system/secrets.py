@@ -47,13 +47,13 @@ class Secret:
         """Return the text. Do not assign it to a variable: tracebacks may show the values of variables."""
         return self._reveal()
 
-    def mask(self, text: str, simplified: str) -> str:
+    def mask(self, text: str, simplified_text: str) -> str:
         """Return a string with this secret masked, given also the result of `_simplify` for the string."""
         literal, encoded = self._forms()
         for form in literal:
             text = text.replace(form, _MASK)
         for form in encoded:
-            if form in simplified:
+            if form in simplified_text:
                 text = re.sub(f"{_SEPARATORS}*".join(map(re.escape, form)), _MASK, text, flags=re.IGNORECASE)
         return text
 
@@ -92,9 +92,9 @@ def masked_line(text: str) -> str:
 
 def mask_error(error: BaseException | None) -> None:
     """Mask secrets in the arguments of an error and its causes in place, since other code may print tracebacks."""
-    visited: set[int] = set()
-    while error is not None and id(error) not in visited:
-        visited.add(id(error))
+    visited_errors: set[int] = set()
+    while error is not None and id(error) not in visited_errors:
+        visited_errors.add(id(error))
         error.args = tuple(masked(arg) if isinstance(arg, str) else arg for arg in error.args)
         mask_error(error.__context__ if error.__context__ is not error.__cause__ else None)
         error = error.__cause__
@@ -178,7 +178,7 @@ def _in_base64(line: str) -> Iterator[str]:
 
     data = line.encode(errors="surrogatepass")
     for shift in range(3):
-        encoded = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")
-        inner = encoded[(0, 2, 3)[shift] : len(encoded) - bool((shift + len(data)) % 3)]
+        encoded_text = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")
+        inner = encoded_text[(0, 2, 3)[shift] : len(encoded_text) - bool((shift + len(data)) % 3)]
         if len(inner) >= _MIN_MASKED:
             yield inner

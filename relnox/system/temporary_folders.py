@@ -74,12 +74,12 @@ class TemporaryFolder:
         if self._parent is None:
             import tempfile
 
-            parent, hidden = Path(tempfile.gettempdir()).resolve(), ""
+            parent, prefix = Path(tempfile.gettempdir()).resolve(), ""
         else:
-            parent, hidden = self._parent.resolve(), "."
+            parent, prefix = self._parent.resolve(), "."
         remove_leftovers(parent)
         while True:
-            path = parent / f"{hidden}relnox-{os.urandom(8).hex()}"
+            path = parent / f"{prefix}relnox-{os.urandom(8).hex()}"
             path.mkdir(_PRIVATE)
             with contextlib.suppress(FileNotFoundError):  # another run took it for a leftover, and removed it
                 self._lock = _claim(path)

@@ -86,7 +86,7 @@ def bumped(
     settings = Config(**({"versions": "independent"} | config))
     tags = {name: Version(text) for name, text in (released or {}).items()}
     bumps, _ = resolve_bumps(
-        Workspace(tuple(packages)), bump_requests, released=tags, config=settings, today=TODAY
+        Workspace(tuple(packages)), bump_requests, released_versions=tags, config=settings, today=TODAY
     )
     assert all(bump.reason for bump in bumps)
     return {bump.package.name: str(bump.after) for bump in bumps}
@@ -98,7 +98,7 @@ def rewritten(
     """Return the new texts of requirements by package."""
     settings = Config(**({"versions": "independent"} | config))
     _, updates = resolve_bumps(
-        Workspace(tuple(packages)), bump_requests, released={}, config=settings, today=TODAY
+        Workspace(tuple(packages)), bump_requests, released_versions={}, config=settings, today=TODAY
     )
     return {name: [changed for _, changed in needs] for name, needs in updates.items()}
 
@@ -166,7 +166,9 @@ def test_a_fixed_group_is_bumped_together_by_the_highest_level(config: dict[str,
 def test_the_reason_names_the_package_that_others_are_bumped_with() -> None:
     packages = tuple(package(name, "1.0.0") for name in "ab")
     config = Config(versions="independent", groups=group("a", "b"))
-    found, _ = resolve_bumps(Workspace(packages), requested("minor", "b"), released={}, config=config, today=TODAY)
+    found, _ = resolve_bumps(
+        Workspace(packages), requested("minor", "b"), released_versions={}, config=config, today=TODAY
+    )
     assert [move.reason for move in found] == ["bumped with b (both)", "requested minor"]
 
 
@@ -297,7 +299,7 @@ def test_the_reason_names_each_cause_once() -> None:
     )
     config = Config(versions="independent")
     found, _ = resolve_bumps(
-        Workspace(packages), requested("minor", "a", "b"), released={}, config=config, today=TODAY
+        Workspace(packages), requested("minor", "a", "b"), released_versions={}, config=config, today=TODAY
     )
     assert found[2].reason == "its requirement on a, b changes"
 
@@ -507,7 +509,7 @@ def test_after_any_bumps_the_workspace_is_consistent(
     def resolve(order: Sequence[Package]) -> tuple[dict[str, Version], dict[tuple[str, Any], str]] | None:
         try:
             resolved, updates = resolve_bumps(
-                Workspace(tuple(order)), bump_requests, released={}, config=config, today=TODAY
+                Workspace(tuple(order)), bump_requests, released_versions={}, config=config, today=TODAY
             )
         except Blocked:
             return None

@@ -95,14 +95,17 @@ def _check_name_and_version(archive: Archive, expected: ExpectedArchive) -> Iter
 def _check_file_name(archive: Archive) -> Iterator[Finding]:
     """Yield a finding if the file name is not normalized (PEP 625 for sdists) or is too long."""
     actual, stem = archive.path.name, f"{archive.name.replace('-', '_')}-{archive.version}"
-    normalized = f"{stem}.tar.gz" if archive.kind == "sdist" else "-".join([stem, *actual.split("-")[2:]])
-    same_name = actual.partition("-")[0] == normalized.partition("-")[0]
-    fix = f'the normalized name is {normalized}; build with a current backend: "setuptools>=80", "hatchling>=1.26"'
-    if actual != normalized and archive.kind == "wheel" and same_name:
+    normalized_name = f"{stem}.tar.gz" if archive.kind == "sdist" else "-".join([stem, *actual.split("-")[2:]])
+    same_name = actual.partition("-")[0] == normalized_name.partition("-")[0]
+    fix = (
+        f'the normalized name is {normalized_name}; build with a current backend: "setuptools>=80", '
+        '"hatchling>=1.26"'
+    )
+    if actual != normalized_name and archive.kind == "wheel" and same_name:
         yield warning(
             "file-name-not-normalized", f"version in the file name is not normalized ({archive.version})", fix
         )
-    elif actual != normalized:
+    elif actual != normalized_name:
         yield rejected_by_index(
             "file-name-not-normalized", "file name is not normalized (rejected by the public index)", fix
         )
@@ -135,8 +138,8 @@ def _standard_library() -> frozenset[str]:
     return frozenset(canonicalize_name(name.strip("_")) for name in sys.stdlib_module_names)
 
 
-def _compare_requirements(archive: Archive, planned: tuple[str, ...]) -> Iterator[Finding]:
-    missing, extra = differing_requirements(planned, archive.requires, name=archive.name)
+def _compare_requirements(archive: Archive, planned_requirements: tuple[str, ...]) -> Iterator[Finding]:
+    missing, extra = differing_requirements(planned_requirements, archive.requires, name=archive.name)
     for requirement in missing:
         yield error(
             "requirement-missing",

@@ -120,8 +120,8 @@ def _check_metadata_version(version: str | None) -> Iterator[Finding]:
         )
 
 
-def _check_specification(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[Finding]:
-    for field in sorted(unparsed):
+def _check_specification(raw: RawMetadata, unparsed_fields: Mapping[str, list[str]]) -> Iterator[Finding]:
+    for field in sorted(unparsed_fields):
         yield rejected_by_index(
             "metadata-field-invalid",
             f"metadata field {field} is unknown or malformed",

@@ -54,10 +54,12 @@ def can_apply(requirement: Requirement, pythons: SpecifierSet, *, extras: bool) 
     """Return whether a requirement applies with any of these Python versions and, with `extras`, any extra."""
     if requirement.marker is None:
         return True
-    named = {clause.version for clause in pythons} | {f"3.{minor}" for minor in range(_MAX_PYTHON_MINOR)}
-    environments = _marker_environments([requirement.marker], extras=extras, pythons=named)
-    supported = (some for some in environments if pythons.contains(some["python_full_version"], prereleases=True))
-    return any(_applies(requirement, environment) for environment in islice(supported, _MAX_ENVIRONMENTS))
+    python_versions = {clause.version for clause in pythons} | {f"3.{minor}" for minor in range(_MAX_PYTHON_MINOR)}
+    environments = _marker_environments([requirement.marker], extras=extras, pythons=python_versions)
+    supported_versions = (
+        some for some in environments if pythons.contains(some["python_full_version"], prereleases=True)
+    )
+    return any(_applies(requirement, environment) for environment in islice(supported_versions, _MAX_ENVIRONMENTS))
 
 
 def _group_by_package(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requirement]]:
@@ -111,17 +113,17 @@ def _boundary_versions(specifier: SpecifierSet) -> Iterator[Version]:
     """Yield the versions that a range names, versions just below and above them, and the ends of their series."""
     for clause in specifier:
         try:
-            named = Version(clause.version.removesuffix(".*"))
+            version = Version(clause.version.removesuffix(".*"))
         except InvalidVersion:
             continue  # an arbitrary string, by `===`
-        yield named
-        base = named.base_version
+        yield version
+        base = version.base_version
         yield from (Version(f"{base}{end}") for end in (".dev0", "a0", "rc1", "", ".post1", ".0.1"))
-        for index in range(len(named.release)):
+        for index in range(len(version.release)):
             for step in (-1, 1):
-                if (number := named.release[index] + step) >= 0:
-                    release = ".".join(map(str, [*named.release[:index], number]))
-                    yield from (Version(f"{named.epoch}!{release}{end}") for end in ("", ".dev0", ".99.99"))
+                if (number := version.release[index] + step) >= 0:
+                    release = ".".join(map(str, [*version.release[:index], number]))
+                    yield from (Version(f"{version.epoch}!{release}{end}") for end in ("", ".dev0", ".99.99"))
 
 
 def _marker_environments(
@@ -132,8 +134,8 @@ def _marker_environments(
     They include the versions of Python around those in `pythons`. Without `extras`, the extra is always empty.
     """
     text = " and ".join(map(str, markers))
-    quoted = {value for pair in _QUOTED_VALUE.findall(text) for value in pair}
-    values = quoted | {part for value in quoted for part in re.split("[, ]+", value)}
+    quoted_values = {value for pair in _QUOTED_VALUE.findall(text) for value in pair}
+    values = quoted_values | {part for value in quoted_values for part in re.split("[, ]+", value)}
     variables = set(_MARKER_VARIABLE.findall(_QUOTED_VALUE.sub("", text))) - (set() if extras else {"extra"})
     versions = sorted(_python_versions_around({*values, *pythons}))
     for python, *combination in product(versions, *([sorted(values | {""})] * len(variables))):

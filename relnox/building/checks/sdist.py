@@ -95,13 +95,13 @@ def _path_parts(name: str) -> tuple[str, ...]:
 
 def _resolves_inside(link: tuple[str, ...], links: Mapping[tuple[str, ...], str]) -> bool:
     """Return whether a link resolves to a path inside its top-level folder."""
-    path, remaining, followed = link[:-1], [link[-1]], 0
+    path, remaining, links_followed = link[:-1], [link[-1]], 0
     while remaining:
         part = remaining.pop(0)
         path = path[:-1] if part == ".." else (*path, part)
         if path in links:
-            target, followed = links[path], followed + 1
-            if target.startswith(("/", "\\")) or target[1:2] == ":" or followed > _MAX_LINKS:
+            target, links_followed = links[path], links_followed + 1
+            if target.startswith(("/", "\\")) or target[1:2] == ":" or links_followed > _MAX_LINKS:
                 return False
             path, remaining = path[:-1], [*_path_parts(target), *remaining]
             if len(remaining) > _MAX_TARGET_PARTS:

@@ -69,8 +69,8 @@ def check_wheel(archive: Archive) -> Iterator[Finding]:
     """Yield violations of the wheel format, rejected tags, and secrets in the wheel's files."""
     yield from _check_tags(archive)
     yield from _check_wheel_file(archive)
-    unpacked = sum(entry.size for entry in archive.entries)
-    if unpacked > _MIN_SIZE_OF_BOMB and unpacked > _MAX_COMPRESSION_RATIO * archive.path.stat().st_size:
+    unpacked_size = sum(entry.size for entry in archive.entries)
+    if unpacked_size > _MIN_SIZE_OF_BOMB and unpacked_size > _MAX_COMPRESSION_RATIO * archive.path.stat().st_size:
         yield rejected_by_index(
             "compression-ratio-too-high",
             f"unpacks to more than {_MAX_COMPRESSION_RATIO} times its size (rejected by the public index)",
@@ -121,11 +121,11 @@ def _check_wheel_file(archive: Archive) -> Iterator[Finding]:
             else "the WHEEL file has no Wheel-Version field (PEP 427)",
             "build with a current version of the build backend",
         )
-    compiled = [member for member in archive.member_names if member.endswith(_EXTENSION_SUFFIXES)]
-    if compiled and archive.platforms == {"any"}:
+    extension_modules = [member for member in archive.member_names if member.endswith(_EXTENSION_SUFFIXES)]
+    if extension_modules and archive.platforms == {"any"}:
         yield warning(
             "extension-in-pure-wheel",
-            f"is tagged for any platform, but contains {compiled[0]}",
+            f"is tagged for any platform, but contains {extension_modules[0]}",
             "mark the wheel as platform-specific: has_ext_modules (setuptools), infer_tag (hatchling)",
         )
 
@@ -184,12 +184,14 @@ def _check_record(archive: Archive) -> Iterator[Finding]:
             yield error(
                 "record-differs", f"files listed in RECORD are missing: {format_names(missing)}", _REBUILD_FIX
             )
-        if added := sizes.keys() - rows.keys():
-            yield error("record-differs", f"files are missing from RECORD: {format_names(added)}", _REBUILD_FIX)
-    recorded = {member: row for member, row in (rows or {}).items() if member in sizes}
-    hashes = {member: digest for member, row in recorded.items() if (digest := _new_hash(row)) is not None}
+        if added_files := sizes.keys() - rows.keys():
+            yield error(
+                "record-differs", f"files are missing from RECORD: {format_names(added_files)}", _REBUILD_FIX
+            )
+    recorded_files = {member: row for member, row in (rows or {}).items() if member in sizes}
+    hashes = {member: digest for member, row in recorded_files.items() if (digest := _new_hash(row)) is not None}
     yield from secrets.find_secrets(iter_files(archive, secrets.MAX_INSPECTED_BYTES, hashes.get), None)
-    for member, row in sorted(recorded.items()):
+    for member, row in sorted(recorded_files.items()):
         yield from _check_record_row(member, row, sizes[member], hashes.get(member))
 
 
@@ -223,8 +225,8 @@ def _check_record_row(member: str, row: list[str], size: int, digest: hashlib._H
     if digest is None:
         yield error("record-invalid", f"{member} has no secure hash in RECORD", _REBUILD_FIX)
         return
-    encoded = base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=")
-    if row[0].partition("=")[2].rstrip("=") not in (encoded, digest.hexdigest()):
+    encoded_digest = base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=")
+    if row[0].partition("=")[2].rstrip("=") not in (encoded_digest, digest.hexdigest()):
         yield error("record-differs", f"{member} does not match its hash in RECORD", _REBUILD_FIX)
     elif row[1:2] not in ([], [""], [str(size)]):
         yield error(

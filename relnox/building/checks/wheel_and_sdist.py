@@ -73,32 +73,34 @@ def _check_for_missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Find
 def _compare_static_fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     """Yield differences in metadata fields that are static in the sdist (PEP 643)."""
     static = cast("Mapping[str, Any]", parse_metadata(sdist.metadata)[0])
-    built = cast("Mapping[str, Any]", parse_metadata(wheel.metadata)[0])
+    built_metadata = cast("Mapping[str, Any]", parse_metadata(wheel.metadata)[0])
     if not _has_static_fields(static.get("metadata_version", "")):
         return
     dynamic = {name.lower() for name in static.get("dynamic", ())}
     if "requires-dist" not in dynamic:
         yield from _compare_requirements(sdist, wheel)
-    pythons = [_normalized_requires_python(fields) for fields in (built, static)]
+    pythons = [_normalized_requires_python(fields) for fields in (built_metadata, static)]
     if "requires-python" not in dynamic and pythons[0] != pythons[1]:
         yield error(
             "metadata-differs-from-sdist",
-            _format_difference("Requires-Python", built.get("requires_python"), static.get("requires_python")),
+            _format_difference(
+                "Requires-Python", built_metadata.get("requires_python"), static.get("requires_python")
+            ),
             _DECLARE_DYNAMIC_FIX,
         )
-    extras = [_normalized_extras(fields) for fields in (built, static)]
+    extras = [_normalized_extras(fields) for fields in (built_metadata, static)]
     if "provides-extra" not in dynamic and extras[0] != extras[1]:
         yield error(
             "metadata-differs-from-sdist", _format_difference("Provides-Extra", *extras), _DECLARE_DYNAMIC_FIX
         )
     for key, field in _COMPARED_FIELDS.items():
-        values = built.get(key), static.get(key)
+        values = built_metadata.get(key), static.get(key)
         if field.lower() not in dynamic and _normalized_field(values[0]) != _normalized_field(values[1]):
             yield warning("metadata-differs-from-sdist", _format_difference(field, *values), _DECLARE_DYNAMIC_FIX)
 
 
-def _format_difference(field: str, built: object, static: object) -> str:
-    return f"{field} is {built!r}, but {static!r} in its sdist"
+def _format_difference(field: str, built_value: object, static_value: object) -> str:
+    return f"{field} is {built_value!r}, but {static_value!r} in its sdist"
 
 
 def _has_static_fields(version: str) -> bool:
@@ -146,14 +148,14 @@ def _compare_modules(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     names = {member_path(name).name for name in sources}
     modules = [entry for entry in wheel.entries if entry.name.endswith(".py")]
     differing = [entry.name for entry in modules if entry.crc32 not in sums and not is_generated(entry.name)]
-    changed = [name for name in differing if member_path(name).name in names]
-    if changed:
+    changed_modules = [name for name in differing if member_path(name).name in names]
+    if changed_modules:
         yield warning(
             "wheel-differs-from-sdist",
-            f"has files that differ from those in its sdist: {format_names(changed)}",
+            f"has files that differ from those in its sdist: {format_names(changed_modules)}",
             f"build the wheel from the sdist: {fixes.task_command('build-all')}",
         )
-    if new := set(differing) - set(changed):
+    if new := set(differing) - set(changed_modules):
         yield warning(
             "wheel-differs-from-sdist",
             f"has files that are not in its sdist: {format_names(new)}",

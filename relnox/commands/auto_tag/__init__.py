@@ -62,21 +62,21 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to create and push tags and to start workflow runs, with a table of all selected packages."""
-    decided = decisions.decide(snapshot, options)
+    package_decisions = decisions.decide(snapshot, options)
     return core.plan.Plan(
         task="auto-tag",
-        steps=tuple(_plan_steps(snapshot, decided, options)),
-        notes=(*snapshot.workspace.warnings, *preflight.notes(snapshot, decided)),
-        problems=tuple(preflight.problems(snapshot, decided)),
-        tables=(_table(decided),),
+        steps=tuple(_plan_steps(snapshot, package_decisions, options)),
+        notes=(*snapshot.workspace.warnings, *preflight.notes(snapshot, package_decisions)),
+        problems=tuple(preflight.problems(snapshot, package_decisions)),
+        tables=(_table(package_decisions),),
     )
 
 
-def _plan_steps(snapshot: Snapshot, decided: Sequence[Decision], options: Options) -> Iterator[Step]:
+def _plan_steps(snapshot: Snapshot, package_decisions: Sequence[Decision], options: Options) -> Iterator[Step]:
     """Yield a step that creates all tags, steps that push up to `MAX_TAGS` of them, and a step for each CI run."""
     tags: dict[str, core.changes.NewTag] = {}
     to_push: dict[str, str] = {}
-    for decision in decided:
+    for decision in package_decisions:
         if decision.state is decisions.State.NEW:
             is_lockstep = snapshot.config.versions == "lockstep"
             subject = "Release" if is_lockstep else decision.package.name
@@ -87,16 +87,16 @@ def _plan_steps(snapshot: Snapshot, decided: Sequence[Decision], options: Option
     create = steps.CreateTags(tags=tuple(tags.values())) if tags else None
     if create is not None:
         yield create
-    pushed = list(to_push.items())
+    refs_to_push = list(to_push.items())
     push_of: dict[str, Step] = {}
     remote = snapshot.config.remote
-    for start in range(0, len(pushed), MAX_TAGS):
-        batch = tuple(pushed[start : start + MAX_TAGS])
+    for start in range(0, len(refs_to_push), MAX_TAGS):
+        batch = tuple(refs_to_push[start : start + MAX_TAGS])
         push = steps.PushTags(to=remote, tags=batch, created=tuple(tags), needs=after(create))
         push_of |= dict.fromkeys((tag for tag, _ in batch), push)
         yield push
     if options.dispatch:
-        at_head = [decision.tag for decision in decided if decision.commit == snapshot.head]
+        at_head = [decision.tag for decision in package_decisions if decision.commit == snapshot.head]
         for tag in dict.fromkeys(at_head):
             yield steps.StartRun(
                 workflow=options.dispatch,
@@ -107,10 +107,10 @@ def _plan_steps(snapshot: Snapshot, decided: Sequence[Decision], options: Option
             )
 
 
-def _table(decided: Sequence[Decision]) -> Table:
+def _table(package_decisions: Sequence[Decision]) -> Table:
     """Return a table of the packages with their versions, tags, and the reasons of the decisions."""
     rows = tuple(
         (decision.package.name, str(decision.package.version or "-"), decision.tag or "-", decision.reason)
-        for decision in decided
+        for decision in package_decisions
     )
     return core.plan.Table(title="", columns=("package", "version", "tag", "state"), rows=rows)

@@ -66,17 +66,19 @@ def decide(snapshot: Snapshot, options: Options) -> tuple[Decision, ...]:
 
 def _decide_package(package: Package, snapshot: Snapshot, options: Options) -> Decision:
     """Decide whether a package gets a tag."""
-    observed, version = snapshot.observation, package.version
+    observation, version = snapshot.observation, package.version
     if version is None:
         return Decision(package, "", State.LEFT_OUT, f"version comes from {package.source.text or 'its backend'}")
-    tag = observed.formats[package.name].render(version)
-    if (existing := observed.existing_tag(package)) is not None:
+    tag = observation.formats[package.name].render(version)
+    if (existing := observation.existing_tag(package)) is not None:
         return _decide_existing_tag(package, existing, snapshot)
     if options.since is not None and snapshot.versions_before.get(package.name) == version:
         return Decision(package, tag, State.LEFT_OUT, f"not changed since {options.since}")
-    if (last := observed.last_tag(package)) is None:
+    if (last := observation.last_tag(package)) is None:
         if options.adopt:
-            return _decide_out_of_bounds(package, tag, snapshot) or _tag_to_create(package, tag, "new", observed)
+            return _decide_out_of_bounds(package, tag, snapshot) or _tag_to_create(
+                package, tag, "new", observation
+            )
         if package.is_private:
             return Decision(package, tag, State.LEFT_OUT, "private, and never tagged")
         adopt = core.fixes.task_command("auto-tag", "--adopt", "--package", package.name)
@@ -88,8 +90,8 @@ def _decide_by_last_tag(
     package: Package, version: Version, last: tuple[str, Version], snapshot: Snapshot, options: Options
 ) -> Decision:
     """Decide for a package whose present version has no tag, although another version has one."""
-    observed, (last_tag, last_version) = snapshot.observation, last
-    tag = observed.formats[package.name].render(version)
+    observation, (last_tag, last_version) = snapshot.observation, last
+    tag = observation.formats[package.name].render(version)
     is_development = version.is_devrelease and not last_version.is_devrelease and not options.adopt
     if not is_development and (outside := _decide_out_of_bounds(package, tag, snapshot)) is not None:
         return outside
@@ -101,11 +103,11 @@ def _decide_by_last_tag(
     if package.name in snapshot.published:
         adopt = core.fixes.task_command("auto-tag", "--adopt", "--package", package.name)
         return Decision(package, tag, State.REPORTED, f"already on {snapshot.published[package.name]}", adopt)
-    return _tag_to_create(package, tag, f"new, after {last_tag}", observed)
+    return _tag_to_create(package, tag, f"new, after {last_tag}", observation)
 
 
-def _tag_to_create(package: Package, tag: str, reason: str, observed: Observation) -> Decision:
-    return Decision(package, tag, State.NEW, reason, commit=observed.head, is_unpushed=True)
+def _tag_to_create(package: Package, tag: str, reason: str, observation: Observation) -> Decision:
+    return Decision(package, tag, State.NEW, reason, commit=observation.head, is_unpushed=True)
 
 
 def _decide_out_of_bounds(package: Package, tag: str, snapshot: Snapshot) -> Decision | None:
@@ -127,8 +129,8 @@ def _decide_out_of_bounds(package: Package, tag: str, snapshot: Snapshot) -> Dec
 
 def _decide_existing_tag(package: Package, tag: str, snapshot: Snapshot) -> Decision:
     """Decide for a package whose present version already has a tag: the tag is either correct or a conflict."""
-    observed, remote = snapshot.observation, snapshot.config.remote
-    here, there = observed.local_tags.get(tag), observed.remote_tags.get(tag)
+    observation, remote = snapshot.observation, snapshot.config.remote
+    here, there = observation.local_tags.get(tag), observation.remote_tags.get(tag)
     if here is not None and there is not None and here != there:
         return Decision(
             package,
@@ -138,12 +140,12 @@ def _decide_existing_tag(package: Package, tag: str, snapshot: Snapshot) -> Deci
             f"to take that of {remote}: git fetch --force {remote} refs/tags/{tag}:refs/tags/{tag}",
         )
     commit = there or here or ""
-    is_unpushed = observed.remote_error is None and there is None
-    if commit == observed.head:
+    is_unpushed = observation.remote_error is None and there is None
+    if commit == observation.head:
         reason = f"tagged at HEAD, not on {remote}" if is_unpushed else "tagged at HEAD"
         return Decision(package, tag, State.TAGGED, reason, commit=commit, is_unpushed=is_unpushed)
     at = snapshot.tagged_commits[tag, package.name]
-    where, head = commit[:10], observed.head[:10]
+    where, head = commit[:10], observation.head[:10]
     if at.version is not None and at.version != package.version:
         why = f"has {package.name} {at.version}"
     elif at.relation is Relation.UNRELATED:

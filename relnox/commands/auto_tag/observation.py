@@ -148,7 +148,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     refs, remote_error = _remote_refs(git, project.config.remote, required=options.push)
     remote_tags = parse_tags(refs)
     project = project.with_remote_tags(remote_tags)
-    observed = Observation(
+    observation = Observation(
         workspace=project.workspace,
         selected=project.select(options.package),
         formats=project.tag_formats,
@@ -161,18 +161,18 @@ def observe(options: Options, project: Project) -> Snapshot:
         lines=project.lines,
     )
     snapshot = Snapshot(
-        observation=observed,
+        observation=observation,
         config=project.release_config,
-        tagged_commits=tagged_commits(observed, project.config.remote, git),
-        unreleased=unreleased_commits(observed, project),
-        versions_before=versions_at(options.since, observed.selected, git) if options.since is not None else {},
+        tagged_commits=tagged_commits(observation, project.config.remote, git),
+        unreleased=unreleased_commits(observation, project),
+        versions_before=versions_at(options.since, observation.selected, git) if options.since is not None else {},
         published={},
         branch=None,
         disagreeing=(),
         identity_error=None,
     )
-    decided = decisions.decide(snapshot, options)
-    new = [decision for decision in decided if decision.state is decisions.State.NEW]
+    package_decisions = decisions.decide(snapshot, options)
+    new = [decision for decision in package_decisions if decision.state is decisions.State.NEW]
     if new and options.check_index and not options.adopt:
         snapshot = snapshot._replace(published=dict(_published_versions(new, project)))
     if options.dispatch is not None:
@@ -180,8 +180,8 @@ def observe(options: Options, project: Project) -> Snapshot:
 
         # A wrong name of a workflow, or an unknown forge, fails here, before tags are pushed.
         forge = forges.forge_of(remotes.url(git, project.config.remote), os.environ)
-        forge.runs(workflow=options.dispatch, commit=observed.head)
-    if not new and not any(decision.is_unpushed for decision in decided):
+        forge.runs(workflow=options.dispatch, commit=observation.head)
+    if not new and not any(decision.is_unpushed for decision in package_decisions):
         return snapshot
     literals = project.literals.workspace.by_name
     return snapshot._replace(

@@ -18,28 +18,28 @@ if TYPE_CHECKING:
     from relnox.core.tagging.tags import TagFormat
 
 
-def notes(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[str]:
+def notes(snapshot: Snapshot, package_decisions: Sequence[Decision]) -> Iterator[str]:
     """Yield notes on tags of the remote that could not be read, and on each package that may need a tag."""
-    observed = snapshot.observation
-    if observed.remote_error is not None:
-        yield f"{observed.remote_error}: its tags were not checked"
-    for decision in decided:
+    observation = snapshot.observation
+    if observation.remote_error is not None:
+        yield f"{observation.remote_error}: its tags were not checked"
+    for decision in package_decisions:
         if decision.state is State.REPORTED:
             which = f"{decision.package.name} {decision.package.version}"
             yield f"{which} is {decision.reason}, and gets no tag\n  to tag it: {decision.fix}"
-    plain = observed.known_tags.latest_plain
-    untagged = [decision.package.name for decision in decided if decision.is_untagged]
-    if plain is not None and untagged and plain[0] not in observed.known_tags.prefixes.values():
+    plain = observation.known_tags.latest_plain
+    untagged_packages = [decision.package.name for decision in package_decisions if decision.is_untagged]
+    if plain is not None and untagged_packages and plain[0] not in observation.known_tags.prefixes.values():
         prefix, version = plain
         yield (
-            f"tags such as {prefix}{version} name no package\n  if they are those of {untagged[0]}: "
-            f'[tool.relnox.tag-formats] {untagged[0]} = "{prefix}{{version}}"'
+            f"tags such as {prefix}{version} name no package\n  if they are those of {untagged_packages[0]}: "
+            f'[tool.relnox.tag-formats] {untagged_packages[0]} = "{prefix}{{version}}"'
         )
 
 
-def problems(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[Problem]:
+def problems(snapshot: Snapshot, package_decisions: Sequence[Decision]) -> Iterator[Problem]:
     """Yield the problems that keep the tags from being created; it is no problem if there is nothing to tag."""
-    for decision in decided:
+    for decision in package_decisions:
         package = decision.package
         if decision.state is State.REJECTED:
             message = f"{package.name} {package.version} is {decision.reason}"
@@ -51,16 +51,16 @@ def problems(snapshot: Snapshot, decided: Sequence[Decision]) -> Iterator[Proble
             yield core.plan.Problem(
                 code="tag-exists", message=decision.reason, fix=decision.fix, exit_code=ExitCode.CONFLICT
             )
-    new = [decision for decision in decided if decision.state is State.NEW]
-    if new or any(decision.is_unpushed for decision in decided):
+    new = [decision for decision in package_decisions if decision.state is State.NEW]
+    if new or any(decision.is_unpushed for decision in package_decisions):
         yield from _branch_problems(snapshot)
     if new:
         yield from _version_problems(snapshot, new)
         yield from _name_problems(snapshot, new)
-        observed = snapshot.observation
+        observation = snapshot.observation
         packages = [decision.package for decision in new]
         yield from core.tag_proposals.format_problems(
-            packages, snapshot.workspace, snapshot.config, observed.formats, observed.known_tags
+            packages, snapshot.workspace, snapshot.config, observation.formats, observation.known_tags
         )
         if snapshot.identity_error is not None:
             yield core.plan.Problem(
@@ -76,9 +76,9 @@ def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
     The branch on the remote is only checked if tags are pushed.
     """
     state, branch, remote = snapshot.observation.state, snapshot.branch, snapshot.config.remote
-    configured = snapshot.config.branch
-    lines = core.release_lines.release_lines_of_branch(state.branch or "", configured)
-    if wrong := list(core.bump_checks.check_branch_allows_releases(state.branch, lines, configured)):
+    configured_branches = snapshot.config.branch
+    lines = core.release_lines.release_lines_of_branch(state.branch or "", configured_branches)
+    if wrong := list(core.bump_checks.check_branch_allows_releases(state.branch, lines, configured_branches)):
         yield from wrong
     if wrong or branch is None or branch.has_head:
         return
@@ -124,10 +124,12 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
             versions.setdefault(tag_format, {}).setdefault(str(package.version), package.name)
     for tag_format in dict.fromkeys(snapshot.observation.formats[decision.package.name] for decision in new):
         if len(by_version := versions[tag_format]) > 1:
-            named = core.text.listing([f"{name} {version}" for version, name in by_version.items()])
+            packages_and_versions = core.text.listing(
+                [f"{name} {version}" for version, name in by_version.items()]
+            )
             yield core.plan.Problem(
                 code="versions-disagree",
-                message=f"packages with common tags have different versions: {named}",
+                message=f"packages with common tags have different versions: {packages_and_versions}",
                 fix=core.fixes.task_command("bump", "--all", "--to", "VERSION"),
             )
 

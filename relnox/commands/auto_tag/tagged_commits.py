@@ -44,7 +44,7 @@ class TaggedCommit(NamedTuple):
     version: Version | None
 
 
-def tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[str, str], TaggedCommit]:
+def tagged_commits(observation: Observation, remote: str, git: Git) -> dict[tuple[str, str], TaggedCommit]:
     """Look up the commits of tags that the present versions already have, except for tags on HEAD.
 
     Returns:
@@ -52,33 +52,35 @@ def tagged_commits(observed: Observation, remote: str, git: Git) -> dict[tuple[s
     """
     pairs = [
         (tag, package)
-        for package in observed.selected
-        if (tag := observed.existing_tag(package)) is not None and observed.tags[tag] != observed.head
+        for package in observation.selected
+        if (tag := observation.existing_tag(package)) is not None and observation.tags[tag] != observation.head
     ]
     if not pairs:
         return {}
-    commits = {observed.tags[tag]: tag for tag, _ in pairs}
+    commits = {observation.tags[tag]: tag for tag, _ in pairs}
     absent = [tag for commit, tag in commits.items() if git.resolve_commit(commit) is None]
-    if absent and not observed.state.is_shallow:
+    if absent and not observation.state.is_shallow:
         remotes.try_to_fetch_objects(git, remote, *(f"refs/tags/{tag}" for tag in absent), timeout=FETCH_TIMEOUT)
-    relations = {commit: _relation_to_head(commit, observed, git) for commit in commits}
+    relations = {commit: _relation_to_head(commit, observation, git) for commit in commits}
     return {
         (tag, package.name): TaggedCommit(
-            relations[observed.tags[tag]],
-            version_at(observed.tags[tag], package, git)
-            if relations[observed.tags[tag]] is not Relation.UNKNOWN
+            relations[observation.tags[tag]],
+            version_at(observation.tags[tag], package, git)
+            if relations[observation.tags[tag]] is not Relation.UNKNOWN
             else None,
         )
         for tag, package in pairs
     }
 
 
-def _relation_to_head(commit: str, observed: Observation, git: Git) -> Relation:
+def _relation_to_head(commit: str, observation: Observation, git: Git) -> Relation:
     if git.is_ancestor(commit) or git.is_ancestor("HEAD", commit):
         return Relation.RELATED
     # The history of a shallow clone ends somewhere; what is beyond it is not known.
     return (
-        Relation.UNKNOWN if observed.state.is_shallow or git.resolve_commit(commit) is None else Relation.UNRELATED
+        Relation.UNKNOWN
+        if observation.state.is_shallow or git.resolve_commit(commit) is None
+        else Relation.UNRELATED
     )
 
 
@@ -100,16 +102,16 @@ def versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[st
     return {package.name: version_at(commit, package, git) for package in packages if package.source.is_in_file}
 
 
-def unreleased_commits(observed: Observation, project: Project) -> dict[str, int]:
+def unreleased_commits(observation: Observation, project: Project) -> dict[str, int]:
     """Count the commits since the tag of each package's present version that change the package.
 
     Returns:
         Maps package names to the number of commits; packages without such a tag or without such commits are left
         out, as are all packages in a shallow clone.
     """
-    tags = {package.name: observed.existing_tag(package) for package in observed.selected}
-    if observed.state.is_shallow or all(
-        tag is None or observed.tags[tag] == observed.head for tag in tags.values()
+    tags = {package.name: observation.existing_tag(package) for package in observation.selected}
+    if observation.state.is_shallow or all(
+        tag is None or observation.tags[tag] == observation.head for tag in tags.values()
     ):
         return {}
     return {

@@ -174,10 +174,10 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     files_with_warnings = [warning.file.split(", ") for result in outcome.results for warning in result.warnings]
     rows = []
     for result, step in builds:
-        succeeded = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
-        files = manifest.files_of(step.package) if manifest is not None and succeeded else ()
+        is_success = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
+        files = manifest.files_of(step.package) if manifest is not None and is_success else ()
         version = files[0].version if files else step.version
-        failed_later = succeeded and manifest is not None and step.package in manifest.missing
+        failed_later = is_success and manifest is not None and step.package in manifest.missing
         status = core.events.Status.FAILED if failed_later else result.status
         warnings = len(result.warnings)
         if files:

@@ -42,7 +42,7 @@ def read_build_settings(
     files = find_constraint_files(os.environ, Path.cwd())
     paths = tuple(dict.fromkeys(name for name, _ in files))
     by_package: dict[str, BuildSettings] = {}
-    honored: dict[str, None] = {}
+    honored_settings: dict[str, None] = {}
     not_honored: dict[str, list[str]] = {}
     for package in packages:
         uv = uv_settings.read_build_settings(project.root, package)
@@ -51,11 +51,11 @@ def read_build_settings(
         if exclude_newer := os.environ.get("UV_EXCLUDE_NEWER"):
             constraints = core.records.replace(constraints, exclude_newer=exclude_newer)
         by_package[package.name] = core.records.replace(build, constraints=constraints)
-        honored |= dict.fromkeys(f"{key} ({uv.file})" for key in uv.applied_keys)
+        honored_settings |= dict.fromkeys(f"{key} ({uv.file})" for key in uv.applied_keys)
         for setting in (*uv.ignored_settings, *find_installer(installer).unsupported_constraints(constraints)):
             not_honored.setdefault(f"{setting} ({uv.file})", []).append(package.name)
-    honored |= dict.fromkeys(setting for _, setting in files)
-    honored |= {"UV_EXCLUDE_NEWER": None} if os.environ.get("UV_EXCLUDE_NEWER") else {}
+    honored_settings |= dict.fromkeys(setting for _, setting in files)
+    honored_settings |= {"UV_EXCLUDE_NEWER": None} if os.environ.get("UV_EXCLUDE_NEWER") else {}
     if targets.build_simple_url(project.config) is not None:
         bounds = {bound for build in by_package.values() for bound in build.constraints.requirements}
         if addresses := list(find_external_constraints([name for name, _ in files], sorted(bounds))):
@@ -63,9 +63,9 @@ def read_build_settings(
                 "constraint-names-address",
                 "constraints name addresses, but builds may use only one index (build-index or trusted-index): "
                 f"{listing(addresses)}",
-                fix=f"remove the addresses from {listing(list(honored))}",
+                fix=f"remove the addresses from {listing(list(honored_settings))}",
             )
-    notes = [f"builds follow {', '.join(honored)}"] if honored else []
+    notes = [f"builds follow {', '.join(honored_settings)}"] if honored_settings else []
     notes += [f"not honored: {setting}, for {listing(names)}" for setting, names in not_honored.items()]
     notes += [f"not honored: {name} ({why})" for name, why in _IGNORED_VARIABLES.items() if os.environ.get(name)]
     return by_package, notes

@@ -41,20 +41,22 @@ def check_usage(options: Options) -> None:
 def project_problems(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
     """Yield problems if the versions of a package differ, or if modules of the commit import untracked ones."""
     for package in packages:
-        located = project.literals.workspace.by_name[package.name]
-        if located.other_locations and not core.version_locations.locations_agree(located, located.version):
+        package_with_literals = project.literals.workspace.by_name[package.name]
+        if package_with_literals.other_locations and not core.version_locations.locations_agree(
+            package_with_literals, package_with_literals.version
+        ):
             yield core.plan.Problem(
                 code="versions-disagree",
-                message=core.version_locations.describe_disagreement(located),
+                message=core.version_locations.describe_disagreement(package_with_literals),
                 fix=f"set one version everywhere: {core.fixes.task_command('bump', '--to', 'VERSION')}; or ignore "
                 "version literals: version-literals = false",
             )
     if commit is not None:
-        for importing, imported in project.untracked_imports(packages):
+        for importing, imported_module in project.untracked_imports(packages):
             yield core.plan.Problem(
                 code="imported-module-untracked",
-                message=f"{importing} imports {imported} (untracked: not in the commit)",
-                fix=f"git add {imported}, and commit it",
+                message=f"{importing} imports {imported_module} (untracked: not in the commit)",
+                fix=f"git add {imported_module}, and commit it",
             )
 
 
@@ -73,10 +75,11 @@ def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
         for package in snapshot.packages
         for file in (package.pyproject, *(place.file for place in package.locations if place.kind != "lock"))
     }
-    if changed := sorted(decisive_files.intersection(snapshot.state.changed_files)):
+    if changed_files := sorted(decisive_files.intersection(snapshot.state.changed_files)):
         yield core.plan.Problem(
             code="tree-dirty",
-            message=f"{', '.join(changed)}: changed since the present commit (only committed files are built)",
+            message=f"{', '.join(changed_files)}: changed since the present commit "
+            "(only committed files are built)",
             fix="commit the changes; to build the working tree: "
             f"{core.fixes.task_command('build-all', '--from-tree')}",
         )
@@ -92,9 +95,9 @@ def notes(snapshot: Snapshot, options: Options) -> list[str]:
     lines += snapshot.notes
     if options.allow_mismatch:
         lines += consistency.ignored_mismatch_notes(snapshot.mismatches)
-    if changed := uncommitted_files(snapshot, options):
+    if changed_files := uncommitted_files(snapshot, options):
         if snapshot.commit is not None:
-            files = f"{listing(changed)} {'is' if len(changed) == 1 else 'are'}"
+            files = f"{listing(changed_files)} {'is' if len(changed_files) == 1 else 'are'}"
             lines.append(f"{files} not committed, and not built (--from-tree includes uncommitted changes)")
         else:
             lines.append("archives include uncommitted changes, and the manifest records that")
@@ -112,5 +115,5 @@ def uncommitted_files(snapshot: Snapshot, options: Options) -> list[str]:
     """Return the changed and untracked files of the checkout, except those in the output folder."""
     if snapshot.state is None:
         return []
-    changed = (*snapshot.state.changed_files, *snapshot.state.untracked_files)
-    return [name for name in changed if not name.startswith(f"{options.output}/")]
+    changed_files = (*snapshot.state.changed_files, *snapshot.state.untracked_files)
+    return [name for name in changed_files if not name.startswith(f"{options.output}/")]

@@ -59,35 +59,37 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
     previous = reruns.find_previous_bump(options, project)
     if previous is not None and reruns.is_repeated(previous, options):
         return reruns.observe_repeated_bump(previous, options, project)
-    observed = observation.observe_project(options, project, previous)
-    if (release := reruns.find_release_at_head(observed, options, project)) is not None:
+    project_observation = observation.observe_project(options, project, previous)
+    if (release := reruns.find_release_at_head(project_observation, options, project)) is not None:
         return release
 
-    decision = selection.decide(observed, options)
-    if (release := reruns.find_release_after_head(observed, decision, options, project)) is not None:
+    decision = selection.decide(project_observation, options)
+    if (release := reruns.find_release_after_head(project_observation, decision, options, project)) is not None:
         return release
 
-    changelogs = generated_files.generate_changelogs(observed, decision, project)
-    after = changes.edited_contents(observed, decision, changelogs)
+    changelogs = generated_files.generate_changelogs(project_observation, decision, project)
+    after = changes.edited_contents(project_observation, decision, changelogs)
     locks = snapshot.NO_FILES
     if options.lock:
-        locks = generated_files.generate_locks(observed, decision, after, project)
-    planned = {**after, **locks.after}
-    hooked, hook_notes = hook_edits.run_edit_hooks(observed, decision, planned, project)
-    before = {**observed.contents, **changelogs.before, **locks.before, **hooked.before}
-    edits = tuple(core.editing.edits_between(before, {**planned, **hooked.after}))
+        locks = generated_files.generate_locks(project_observation, decision, after, project)
+    contents = {**after, **locks.after}
+    hook_changes, hook_notes = hook_edits.run_edit_hooks(project_observation, decision, contents, project)
+    before = {**project_observation.contents, **changelogs.before, **locks.before, **hook_changes.before}
+    edits = tuple(core.editing.edits_between(before, {**contents, **hook_changes.after}))
     target = None
     if options.pull_request and decision.bumps:
-        target = pull_requests.observe_target(observed, edits, options, project)
+        target = pull_requests.observe_target(project_observation, edits, options, project)
     return snapshot.NewBump(
-        observation=observed,
+        observation=project_observation,
         decision=decision,
         edits=edits,
-        generated=frozenset({**changelogs.after, **locks.after, **hooked.after}),
+        generated=frozenset({**changelogs.after, **locks.after, **hook_changes.after}),
         generated_changelogs=changelogs.changelogs_of,
         hook_notes=hook_notes,
         target=target,
-        development=development.decide_development_versions(observed, decision, edits, options, project),
+        development=development.decide_development_versions(
+            project_observation, decision, edits, options, project
+        ),
     )
 
 

@@ -147,7 +147,7 @@ def _is_development_tag(tag: str) -> bool:
 
 
 def problems(
-    numbers: DevNumbers, lines: tuple[ReleaseLine, ...], configured: tuple[ReleaseLine, ...], remote: str
+    numbers: DevNumbers, lines: tuple[ReleaseLine, ...], configured_lines: tuple[ReleaseLine, ...], remote: str
 ) -> Iterator[Problem]:
     """Yield the problems that make the numbers of `--from distance` ambiguous or wrong.
 
@@ -156,7 +156,7 @@ def problems(
     Args:
         numbers: The numbers of the development versions.
         lines: The release lines of the present commit.
-        configured: All release lines.
+        configured_lines: All release lines.
         remote: The name of the remote.
     """
     branch = numbers.branch
@@ -173,7 +173,9 @@ def problems(
         )
     for line in lines:
         others = [
-            other.branch for other in configured if other.bounds == line.bounds and other.branch != line.branch
+            other.branch
+            for other in configured_lines
+            if other.bounds == line.bounds and other.branch != line.branch
         ]
         if others:
             yield core.plan.Problem(

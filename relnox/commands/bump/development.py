@@ -57,7 +57,7 @@ def check_options(options: Options) -> None:
 
 
 def decide_development_versions(
-    observed: Observation, decision: Decision, edits: Sequence[Edit], options: Options, project: Project
+    observation: Observation, decision: Decision, edits: Sequence[Edit], options: Options, project: Project
 ) -> Development:
     """Decide the development versions that follow a release, and the edits that set them on top of its `edits`."""
     requests = core.development.request_development_versions(decision.bumps)
@@ -70,14 +70,14 @@ def decide_development_versions(
             else "no file has the version"
         )
         return Development(note=f"no development version follows ({why})")
-    config = observed.config
+    config = observation.config
     workspace = core.development.workspace_after_release(
-        observed.workspace, decision.bumps, decision.updates, config
+        observation.workspace, decision.bumps, decision.updates, config
     )
-    contents = {**observed.contents, **{edit.file: edit.after for edit in edits if edit.after is not None}}
+    contents = {**observation.contents, **{edit.file: edit.after for edit in edits if edit.after is not None}}
     try:
         bumps, updates = core.version_bumps.resolve_bumps(
-            workspace, requests, released={}, config=config, today=observed.today
+            workspace, requests, released_versions={}, config=config, today=observation.today
         )
         after: dict[str, bytes | None] = dict(
             core.editing.edited_contents(workspace, bumps, updates, contents, config)
@@ -89,5 +89,5 @@ def decide_development_versions(
     if options.lock:
         following = core.records.replace(decision, bumps=bumps, updates=updates)
         planned = {**{edit.file: edit.after for edit in edits}, **after}
-        after |= generated_files.generate_locks(observed, following, planned, project).after
+        after |= generated_files.generate_locks(observation, following, planned, project).after
     return Development(bumps, tuple(core.editing.edits_between(contents, after)))

@@ -68,34 +68,34 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
 
 
 def generate_locks(
-    observation: Observation, decision: Decision, planned: Mapping[str, bytes | None], project: Project
+    observation: Observation, decision: Decision, contents: Mapping[str, bytes | None], project: Project
 ) -> GeneratedFiles:
     """Generate the lock files of packages whose requirements change, with poetry or pdm.
 
     Args:
         observation: The state of the project.
         decision: The bumps, and the requirements that change.
-        planned: Maps the path of each changed file to its new content, or to None if the file is removed.
+        contents: Maps the path of each changed file to its new content, or to None if the file is removed.
         project: The project.
 
     Raises:
         Blocked: The project is not in a git repository with a commit.
         Failed: The tool is not installed, or fails.
     """
-    outdated = outdated_locks(observation, decision.updates)
-    if not outdated:
+    outdated_files = outdated_locks(observation, decision.updates)
+    if not outdated_files:
         return NO_FILES
     if project.git is None or observation.state is None or observation.state.head is None:
         raise Blocked(
             "not-a-git-repository",
-            f"--lock needs a git repository with a commit (it generates {', '.join(outdated)} in a clone)",
+            f"--lock needs a git repository with a commit (it generates {', '.join(outdated_files)} in a clone)",
             fix="run git init and commit first, or leave --lock out",
         )
     from relnox.source import tools_on_copy
 
     project.before_tools()
     after = tools_on_copy.update_lock_files(
-        project.git, outdated, planned=planned, pass_env=observation.config.pass_env
+        project.git, outdated_files, planned=contents, pass_env=observation.config.pass_env
     )
     return GeneratedFiles(project.read_files(after), after)
 
@@ -137,13 +137,13 @@ def _changelog_release(
     is_shared = len(groups) > 1 and folder == "." and folder != first.package.folder
     version = core.semver_compat.format_version(first.after, config.scheme)
     own = core.release_notes.find_changelog(first.package, observation.contents, config)
-    released = {bump.package.name for bump in bumps}
+    released_packages = {bump.package.name for bump in bumps}
     return changelog_tools.ChangelogRelease(
         folder=folder,
         version=", ".join(labels) if is_shared else version,
         tag=tag_format.render(first.after),
         tag_prefix=tag_format.prefix if len(groups) > 1 else None,
-        other_commits=tuple(commit for commit, names in commits.items() if released.isdisjoint(names)),
+        other_commits=tuple(commit for commit, names in commits.items() if released_packages.isdisjoint(names)),
         changelog=(own or f"{first.package.folder}/{config.changelog_file}") if is_shared else None,
     )
 

@@ -27,14 +27,14 @@ def before_bump_hooks(observation: Observation, decision: Decision) -> tuple[Run
 
 
 def run_edit_hooks(
-    observation: Observation, decision: Decision, planned: Mapping[str, bytes | None], project: Project
+    observation: Observation, decision: Decision, contents: Mapping[str, bytes | None], project: Project
 ) -> tuple[GeneratedFiles, tuple[str, ...]]:
     """Run each `edit-bump` hook in a copy of the checkout that has the new versions.
 
     Args:
         observation: The state of the project.
         decision: The bumps.
-        planned: Maps the path of each changed file to its new content, or to None if the file is removed.
+        contents: Maps the path of each changed file to its new content, or to None if the file is removed.
         project: The project.
 
     Returns:
@@ -62,7 +62,7 @@ def run_edit_hooks(
     notes = []
     for step in planned_hooks:
         event = event_document(step, root="", commit=state.head, folder=None, files=())
-        present = {**planned, **after}
+        present = {**contents, **after}
         try:
             on_line = partial(project.on_output, step)
             edits = hook_effects.run_hook_in_copy(step.hook, event, project.git, present, on_line)
@@ -96,13 +96,13 @@ def _hook_packages(observation: Observation, bumps: Iterable[VersionBump]) -> tu
 def _check_versions(
     step: RunHook,
     bumps: Iterable[VersionBump],
-    planned: Mapping[str, bytes | None],
+    contents: Mapping[str, bytes | None],
     edits: Mapping[str, bytes | None],
 ) -> None:
-    """Raise Failed if a hook changed a version that the bump sets; `planned` has the contents before it ran."""
+    """Raise Failed if a hook changed a version that the bump sets; `contents` has the contents before it ran."""
     for bump in bumps:
         for location in bump.package.locations:
-            if location.file in edits and _versions_at(planned, location) != _versions_at(edits, location):
+            if location.file in edits and _versions_at(contents, location) != _versions_at(edits, location):
                 raise Failed(
                     "hook-changed-version",
                     f"edit-bump hook ({step.hook.command}) changed the version of {bump.package.name} in "

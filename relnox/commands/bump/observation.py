@@ -122,21 +122,21 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
     project = project.with_remote_tags(remote.tags)
     names = [package.name for package in selection.select_packages(options, project)]
     workspace = project.literals.workspace
-    selected = tuple(workspace.by_name[name] for name in names)
+    selected_packages = tuple(workspace.by_name[name] for name in names)
     foreign_locks = project.read_files(_foreign_locks(workspace))
-    if ignored := _ignored_files((*workspace.lock_files, *foreign_locks), project):
-        tracked = tuple(name for name in workspace.lock_files if name not in ignored)
-        workspace = core.records.replace(workspace, lock_files=tracked)
+    if ignored_files := _ignored_files((*workspace.lock_files, *foreign_locks), project):
+        tracked_files = tuple(name for name in workspace.lock_files if name not in ignored_files)
+        workspace = core.records.replace(workspace, lock_files=tracked_files)
     fragments, fragment_contents = read_fragments(project.root, project.config.fragments, [*workspace.by_name])
-    uses_tags = any(package.source.kind == "tags" for package in selected)
+    uses_tags = any(package.source.kind == "tags" for package in selected_packages)
     return Observation(
         workspace=workspace,
-        selected=selected,
+        selected=selected_packages,
         config=project.release_config,
         contents={
             **{name: (project.root / name).read_bytes() for name in core.editing.editable_files(workspace)},
             **project.read_files(core.release_notes.changelog_paths(workspace, project.release_config)),
-            **{name: content for name, content in foreign_locks.items() if name not in ignored},
+            **{name: content for name, content in foreign_locks.items() if name not in ignored_files},
             **fragment_contents,
         },
         fragments=fragments,
@@ -151,7 +151,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         lockstep_reason=project.lockstep_reason,
         today=project.today,
         literals=project.literals.locations,
-        untracked_imports=project.untracked_imports(selected),
+        untracked_imports=project.untracked_imports(selected_packages),
         version_mentions=project.literals.mentions,
         dev_numbers=dev_numbers.determine_dev_numbers(options, project, remote),
         previous=previous,
@@ -205,5 +205,5 @@ def _foreign_locks(workspace: Workspace) -> Iterator[str]:
 def _ignored_files(locks: Sequence[str], project: Project) -> set[str]:
     """Return the lock files that git ignores, which are therefore not part of a commit."""
     # git ignores no tracked file.
-    untracked = [name for name in locks if name not in project.tracked_files] if locks else []
-    return project.git.filter_ignored(untracked) if project.git is not None and untracked else set()
+    untracked_files = [name for name in locks if name not in project.tracked_files] if locks else []
+    return project.git.filter_ignored(untracked_files) if project.git is not None and untracked_files else set()

@@ -96,16 +96,16 @@ def format_problems(
 
     With `--part auto`, packages that are not bumped because they have no tag are checked as well.
     """
-    bumped = {bump.package.name for bump in bumps}
-    untagged = {name for name, history in observation.history.items() if history.tag is None}
+    bumped_packages = {bump.package.name for bump in bumps}
+    untagged_packages = {name for name, history in observation.history.items() if history.tag is None}
     packages = [
         package
         for package in observation.workspace.packages
-        if package.name in bumped
+        if package.name in bumped_packages
         or (
             options.part == "auto"
             and package in observation.selected
-            and package.name in untagged
+            and package.name in untagged_packages
             and not package.is_private
         )
     ]

@@ -22,10 +22,10 @@ _EXECUTABLE = "100755"
 
 def problems(new: NewBump, options: Options) -> Iterator[Problem]:
     """Yield the problems that keep the bump from being proposed as a pull request."""
-    target, observed = new.target, new.observation
-    if target is None or observed.state is None:
+    target, observation = new.target, new.observation
+    if target is None or observation.state is None:
         return
-    remote, head = observed.config.remote, observed.state.head or ""
+    remote, head = observation.config.remote, observation.state.head or ""
     problem = core.plan.Problem
     if target.token_problem is not None:
         error = target.token_problem
@@ -48,7 +48,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
             message=f"{remote} has no branch {target.base} to merge into",
             fix=f"git push {remote} {target.base}",
         )
-    elif target.base_head != head and observed.remote.is_ancestor is not False:
+    elif target.base_head != head and observation.remote.is_ancestor is not False:
         yield problem(
             code="branch-not-pushed",
             message=f"HEAD ({head[:10]}) is not the head of {target.base} on {remote} ({target.base_head[:10]})",
@@ -61,8 +61,10 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
             message=f"branch {target.head} of {remote} has a change that relnox did not make: {target.foreign}",
             fix=f"merge the pull request, or move the changes to {target.base}; to overwrite them: {flag}",
         )
-    tags, state = changes.new_tags(observed, new.decision.bumps), observed.state
-    yield from core.bump_checks.check_tags_do_not_exist(tags, state.tags, observed.remote.tags or {}, None, remote)
+    tags, state = changes.new_tags(observation, new.decision.bumps), observation.state
+    yield from core.bump_checks.check_tags_do_not_exist(
+        tags, state.tags, observation.remote.tags or {}, None, remote
+    )
     yield from _file_problems(new, target, options)
     yield from _unreleased_problems(new)
 
@@ -71,12 +73,12 @@ def _file_problems(new: NewBump, target: Target, options: Options) -> Iterator[P
     """Yield problems if a file to edit has uncommitted changes or is a symbolic link, or if no file changes."""
     files = target.tree.files if target.tree is not None else ()
     dirty = new.observation.state.changed_files if new.observation.state is not None else ()
-    changed = [edit.file for edit in new.edits if edit.file in dirty]
-    if changed and options.allow_dirty:  # without it they are reported anyway
+    changed_files = [edit.file for edit in new.edits if edit.file in dirty]
+    if changed_files and options.allow_dirty:  # without it they are reported anyway
         yield core.plan.Problem(
             code="tree-dirty",
             message=f"files to edit have uncommitted changes, which would be in the pull request: "
-            f"{core.text.listing(changed)}",
+            f"{core.text.listing(changed_files)}",
             fix="commit and push them, or run: git stash",
         )
     if not files and new.decision.bumps:
@@ -121,14 +123,14 @@ def notes(new: NewBump) -> Iterator[str]:
 
 def plan_steps(new: NewBump) -> Iterator[Step]:
     """Yield the steps that commit the bump to the branch and open or update the pull request."""
-    target, observed = new.target, new.observation
+    target, observation = new.target, new.observation
     if target is None or target.tree is None or target.base is None or target.base_head is None:
         return
-    message = changes.commit_message(observed, new.decision.bumps).rstrip()
+    message = changes.commit_message(observation, new.decision.bumps).rstrip()
     prefix = len(target.prefix)
     files = target.tree.files
     commit = steps.CommitToBranch(
-        on=observed.config.remote,
+        on=observation.config.remote,
         branch=target.head,
         parent=target.base_head,
         message=f"{message}\n\nRelnox-Tree: {target.tree.id}",
@@ -142,7 +144,7 @@ def plan_steps(new: NewBump) -> Iterator[Step]:
     )
     yield commit
     yield steps.OpenPullRequest(
-        on=observed.config.remote,
+        on=observation.config.remote,
         head=target.head,
         base=target.base,
         name=core.pull_request.format_title(message),
@@ -153,9 +155,9 @@ def plan_steps(new: NewBump) -> Iterator[Step]:
 
 def _release(new: NewBump, base: str) -> core.pull_request.PullRequestContent:
     """Return the data for the text of a pull request into the branch `base`."""
-    observed, bumps = new.observation, new.decision.bumps
+    observation, bumps = new.observation, new.decision.bumps
     names = {bump.package.name for bump in bumps}
-    tags = changes.tag_names(observed, bumps)
+    tags = changes.tag_names(observation, bumps)
     return core.pull_request.PullRequestContent(
         packages=tuple(
             core.pull_request.PullRequestPackage(
@@ -169,7 +171,7 @@ def _release(new: NewBump, base: str) -> core.pull_request.PullRequestContent:
             )
             for bump in bumps
         ),
-        unchanged=tuple(package.name for package in observed.workspace.packages if package.name not in names),
+        unchanged=tuple(package.name for package in observation.workspace.packages if package.name not in names),
         files=tuple(edit.file for edit in new.edits),
         branch=base,
     )

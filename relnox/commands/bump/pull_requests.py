@@ -72,7 +72,9 @@ def check_options(options: Options) -> None:
         )
 
 
-def observe_target(observed: Observation, edits: tuple[Edit, ...], options: Options, project: Project) -> Target:
+def observe_target(
+    observation: Observation, edits: tuple[Edit, ...], options: Options, project: Project
+) -> Target:
     """Read the branches and the pull requests from the remote and its forge.
 
     Raises:
@@ -82,14 +84,14 @@ def observe_target(observed: Observation, edits: tuple[Edit, ...], options: Opti
     from relnox import forges
     from relnox.source.git import trees
 
-    git, state, refs = project.git, observed.state, observed.remote.branches
+    git, state, refs = project.git, observation.state, observation.remote.branches
     if git is None or state is None or state.head is None:
         raise Blocked(
             "not-a-git-repository",
             "--pull-request needs a git repository with a commit",
             fix="run git init and commit first",
         )
-    config = observed.config
+    config = observation.config
     forge = forges.forge_of(remotes.url(git, config.remote))
     base = state.branch or _branch_at(state.head, refs, config.pull_request_branch)
     head = config.pull_request_branch.replace("{branch}", base or "HEAD")

@@ -68,26 +68,26 @@ def observe_repeated_bump(record: bump_record.Pending, options: Options, project
         Failed: Tags are missing, `--push` is given, and the remote does not answer.
     """
     state = project.state
-    tags, tagged = (state.tags, state.head) if state is not None else ({}, None)
+    tags, tagged_commit = (state.tags, state.head) if state is not None else ({}, None)
     if project.git is not None:
-        tagged = record.released_commit(project.git) or tagged
-    has_all_tags = all(tags.get(tag.name) == tagged for tag in record.tags)
+        tagged_commit = record.released_commit(project.git) or tagged_commit
+    has_all_tags = all(tags.get(tag.name) == tagged_commit for tag in record.tags)
     if not has_all_tags:
         observe_remote(options, project)
     branch = state.branch or "" if state is not None else None
     return RepeatedBump(record, has_all_tags, branch, project.config.remote)
 
 
-def repeated_bump_plan(repeated: RepeatedBump, options: Options) -> Plan:
+def repeated_bump_plan(repeated_bump: RepeatedBump, options: Options) -> Plan:
     """Plan the steps of the last bump again, to create missing tags or to push; the others are already done."""
-    record = repeated.record
+    record = repeated_bump.record
     planned: tuple[Step, ...] = record.steps
     skipped = None
     note = f"finishing the last bump ({record.command})"
-    if options.push and repeated.branch is not None and not any(step.remote for step in record.steps):
+    if options.push and repeated_bump.branch is not None and not any(step.remote for step in record.steps):
         tags = tuple(tag.name for tag in record.tags)
-        planned = (*planned, steps.Push(to=repeated.remote_name, branch=repeated.branch, tags=tags))
-    elif repeated.has_all_tags:
+        planned = (*planned, steps.Push(to=repeated_bump.remote_name, branch=repeated_bump.branch, tags=tags))
+    elif repeated_bump.has_all_tags:
         note = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
         skipped = _SKIPPED
     return core.plan.Plan(task="bump", steps=planned, notes=(note,), skipped=skipped, resumes=True)
@@ -97,13 +97,16 @@ def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
     """Plan an existing release: nothing is left to do, except to push its tags if the remote lacks some."""
     tags = tuple(core.changes.NewTag(name=name, message=name) for name in release.tags)
     # With a development version the tags are below HEAD, where this step would not put them.
-    planned: tuple[Step, ...] = () if options.then_dev and options.push else (steps.CreateTags(tags=tags),)
+    planned_steps: tuple[Step, ...] = () if options.then_dev and options.push else (steps.CreateTags(tags=tags),)
     if options.push:
-        planned = (*planned, steps.Push(to=release.remote_name, branch=release.branch, tags=release.tags))
+        planned_steps = (
+            *planned_steps,
+            steps.Push(to=release.remote_name, branch=release.branch, tags=release.tags),
+        )
     needs_push = options.push and not release.is_on_remote
     return core.plan.Plan(
         task="bump",
-        steps=planned,
+        steps=planned_steps,
         notes=(release.reason,),
         skipped=None if needs_push else _SKIPPED,
         resumes=True,
@@ -122,15 +125,15 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
     head, versions = state.head, {package.name: package.version for package in observation.selected}
     if options.then_dev and all(package.source.is_in_file for package in observation.selected):
         head, versions = _before_development(observation, git)
-    tagged = _tagged_at(head, versions, observation)
-    parent = git.parent_commit(head) if tagged else None
+    tagged_packages = _tagged_at(head, versions, observation)
+    parent = git.parent_commit(head) if tagged_packages else None
     if parent is None:
         return None
     earlier = {}
-    if not all(package.source.is_in_file for package in tagged.values()):
+    if not all(package.source.is_in_file for package in tagged_packages.values()):
         earlier = _tagged_before(parent, observation, git)
     try:
-        for (_, version), package in tagged.items():
+        for (_, version), package in tagged_packages.items():
             if options.to is not None:
                 if core.versioning.parse(options.to, where="--to") != version:
                     return None
@@ -144,7 +147,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
                 return None
     except Blocked:  # deciding the bump raises it again
         return None
-    tags = tuple(dict.fromkeys(tag for tag, _ in tagged))
+    tags = tuple(dict.fromkeys(tag for tag, _ in tagged_packages))
     which = "HEAD" if head == state.head else "the release below HEAD"
     reason = f"already done: {which} ({head[:10]}) is tagged {listing(tags)}, no commits since; {_AGAIN}"
     return _existing_release(reason, tags, observation)
@@ -222,7 +225,7 @@ def _tagged_at(
     The result is empty if a package has no tag on the commit. A version is None if it is not in a file.
     """
     tags = observation.state.tags if observation.state is not None else {}
-    tagged: dict[tuple[str, Version], Package] = {}
+    packages: dict[tuple[str, Version], Package] = {}
     for package in observation.selected:
         version = versions.get(package.name)
         if version is None and package.source.kind == "tags":
@@ -231,8 +234,8 @@ def _tagged_at(
         tag = observation.tag_formats[package.name].render(version) if version is not None else ""
         if version is None or tags.get(tag) != head:
             return {}
-        tagged.setdefault((tag, version), package)
-    return tagged
+        packages.setdefault((tag, version), package)
+    return packages
 
 
 def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str, Version]:

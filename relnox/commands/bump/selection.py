@@ -70,13 +70,13 @@ def decide(observation: Observation, options: Options) -> Decision:
     """
     _check_usage(options, observation)
     never_tagged = _never_tagged(observation, options)
-    released = {
+    released_versions = {
         name: history.version for name, history in observation.history.items() if history.version is not None
     }
     bumps, updates = core.version_bumps.resolve_bumps(
         observation.workspace,
         _bump_requests(observation, options, never_tagged),
-        released=released,
+        released_versions=released_versions,
         config=observation.config,
         today=observation.today,
         dev_numbers=observation.dev_numbers.by_package,
@@ -157,11 +157,11 @@ def _bump_requests(
     if options.part != "auto":
         reason = " ".join(command_line_words(options, ("part", "pre", "to", "from_", "always_increment")))
         left_out = {package.name for package in never_tagged}
-        realigned = {package.name for package in observation.selected if _realigns(package, options)}
+        realigned_packages = {package.name for package in observation.selected if _realigns(package, options)}
         return {
             package.name: core.version_bumps.BumpRequest(
                 None
-                if package.name in realigned
+                if package.name in realigned_packages
                 else requested_bump(options, observation.dev_numbers.by_package.get(package.name)),
                 reason,
             )

@@ -45,14 +45,14 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
             packages_by_note.setdefault(note, []).append(bump.package.name)
     for note, names in packages_by_note.items():
         yield note if len(names) == len(bumps) else f"{', '.join(names)}: {note}"
-    outdated = outdated_locks(observation, updates)
-    if outdated and not options.lock:
-        yield f"{', '.join(outdated)}: out of date after this bump; to update it: --lock"
+    outdated_files = outdated_locks(observation, updates)
+    if outdated_files and not options.lock:
+        yield f"{', '.join(outdated_files)}: out of date after this bump; to update it: --lock"
     yield from _literal_notes(observation, bumps)
     yield from _mention_notes(new)
     yield from core.unlisted.outdated_pin_warnings(observation.unlisted, bumps)
     lines = [
-        f"{name}: {need.text} becomes {changed}" for name, needs in updates.items() for need, changed in needs
+        f"{name}: {need.text} becomes {new_text}" for name, needs in updates.items() for need, new_text in needs
     ]
     if len(lines) <= _MAX_LINES:
         yield from lines
@@ -64,11 +64,11 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
 def _unchanged_version_notes(new: NewBump, options: Options) -> Iterator[str]:
     """Yield notes on packages that `--part auto` releases with their present versions, and on how to tag them."""
     bumps = new.decision.bumps
-    unchanged = [f"{bump.package.name} {bump.after}" for bump in bumps if bump.before == bump.after]
-    if unchanged and options.part == "auto":
+    unchanged_packages = [f"{bump.package.name} {bump.after}" for bump in bumps if bump.before == bump.after]
+    if unchanged_packages and options.part == "auto":
         yield (
-            f"{listing(unchanged)}: released as it is, whatever the commits ask for; to bump further name the "
-            "part, such as --part patch"
+            f"{listing(unchanged_packages)}: released as it is, whatever the commits ask for; to bump further "
+            "name the part, such as --part patch"
         )
         if not new.edits and not options.tag:
             yield "no file changes: --commit --tag releases what is there"
@@ -103,12 +103,12 @@ def _context_notes(new: NewBump) -> Iterator[str]:
     if observation.remote.error is not None:
         remote = observation.config.remote
         yield f"{observation.remote.error}: tags and commits of {remote} were not checked"
-    untracked = observation.state.untracked_files if observation.state is not None else ()
+    untracked_files = observation.state.untracked_files if observation.state is not None else ()
     folders = {bump.package.folder for bump in bumps}
-    unreleased = [name for name in untracked if any(_is_in(name, folder) for folder in folders)]
-    if unreleased:
-        are = "is" if len(unreleased) == 1 else "are"
-        yield f"{listing(unreleased)} {are} untracked and not part of the release"
+    unreleased_files = [name for name in untracked_files if any(_is_in(name, folder) for folder in folders)]
+    if unreleased_files:
+        are = "is" if len(unreleased_files) == 1 else "are"
+        yield f"{listing(unreleased_files)} {are} untracked and not part of the release"
     packages = [bump.package for bump in bumps]
     yield from core.siblings.unbounded_sibling_warnings(packages, observation.workspace, observation.config)
     if observation.config.changelog in ("auto", "keep-a-changelog"):
@@ -162,8 +162,8 @@ def _version_notes(bump: VersionBump, observation: Observation, options: Options
     ):
         yield note
     if options.part != "auto" and options.to is None and bump.before is not None:
-        requested = requested_bump(options)
-        if note := core.versioning.explain(bump.before, requested, bump.after, scheme=scheme):
+        bump_request = requested_bump(options)
+        if note := core.versioning.explain(bump.before, bump_request, bump.after, scheme=scheme):
             yield note
     if origin := observation.dev_numbers.origins.get(bump.package.name):
         yield f"dev number {observation.dev_numbers.by_package[bump.package.name]}: {origin}"
@@ -171,11 +171,11 @@ def _version_notes(bump: VersionBump, observation: Observation, options: Options
 
 def _first_release_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> Iterator[str]:
     """Yield a note on packages that `--part auto` skips because they have no tag yet."""
-    bumped = {bump.package.name for bump in bumps}
+    bumped_packages = {bump.package.name for bump in bumps}
     names = [
         package.name
         for package in observation.selected
-        if package.name not in bumped
+        if package.name not in bumped_packages
         and not package.is_private
         and package.version is not None
         and (history := observation.history.get(package.name)) is not None

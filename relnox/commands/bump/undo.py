@@ -27,20 +27,20 @@ def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | No
     """Read the bump to resume or undo; return None for a new bump if none was interrupted."""
     from relnox.steps import bump_record
 
-    interrupted = bump_record.read_pending(project.private_folder)
+    interrupted_bump = bump_record.read_pending(project.private_folder)
     undoes = options.undo or options.abort
-    if interrupted is None and not undoes:
+    if interrupted_bump is None and not undoes:
         return None
-    tagged = None
-    if interrupted is not None and project.git is not None and project.state is not None:
-        tagged = interrupted.released_commit(project.git) or project.state.head
+    tagged_commit = None
+    if interrupted_bump is not None and project.git is not None and project.state is not None:
+        tagged_commit = interrupted_bump.released_commit(project.git) or project.state.head
     return EarlierBump(
-        interrupted=interrupted,
-        undo_target=_find_undo_target(options, project, interrupted),
+        interrupted=interrupted_bump,
+        undo_target=_find_undo_target(options, project, interrupted_bump),
         remote=observe_remote(options, project) if options.push and not undoes else RemoteState(),
         remote_name=project.config.remote,
         state=project.state,
-        tagged=tagged,
+        tagged=tagged_commit,
     )
 
 
@@ -70,14 +70,14 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
 
 
 def _find_undo_target(
-    options: Options, project: Project, interrupted: bump_record.Pending | None
+    options: Options, project: Project, interrupted_bump: bump_record.Pending | None
 ) -> UndoTarget | None:
     """Return the bump to revert: the last one, or the interrupted one if it made a commit or tags; else None."""
-    if interrupted is None:
+    if interrupted_bump is None:
         return _undo_target(project) if options.undo else None
-    if not (options.abort or options.undo) or "--undo" in interrupted.request:
+    if not (options.abort or options.undo) or "--undo" in interrupted_bump.request:
         return None
-    return _undo_target(project, interrupted) if _made_commit_or_tags(interrupted, project) else None
+    return _undo_target(project, interrupted_bump) if _made_commit_or_tags(interrupted_bump, project) else None
 
 
 def _made_commit_or_tags(interrupted: bump_record.Pending, project: Project) -> bool:
@@ -136,11 +136,11 @@ def _finish_or_undo(interrupted: bump_record.Pending, earlier: EarlierBump, opti
     )
 
 
-def _undo_target(project: Project, interrupted: bump_record.Pending | None = None) -> UndoTarget | None:
+def _undo_target(project: Project, interrupted_bump: bump_record.Pending | None = None) -> UndoTarget | None:
     """Return the interrupted bump, or else the last one, with its commits and where it was pushed; else None."""
     from relnox.steps import bump_record
 
-    record = interrupted or bump_record.read_last(project.private_folder)
+    record = interrupted_bump or bump_record.read_last(project.private_folder)
     if record is None or project.git is None or project.state is None or (head := project.state.head) is None:
         return None if record is None else UndoTarget(record, (), (), None, None, "")
     commits: tuple[str, ...] = (head,) if record.commit is not None else ()
@@ -158,8 +158,8 @@ def _undo_target(project: Project, interrupted: bump_record.Pending | None = Non
     if not pushed_to and tags and remote in remotes.names(project.git):
         remote_tags = remotes.read_tags(project.git, remote)
         pushed_to = (remote,) if any(remote_tags.get(tag) == local[tag] for tag in tags) else ()
-    tagged = record.released_commit(project.git) or head
-    return UndoTarget(record, pushed_to, commits, tagged, message, project.git.head_subject())
+    tagged_commit = record.released_commit(project.git) or head
+    return UndoTarget(record, pushed_to, commits, tagged_commit, message, project.git.head_subject())
 
 
 def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
@@ -191,7 +191,7 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
     )
 
 
-def _remote_changes(interrupted: bump_record.Pending, earlier: EarlierBump) -> Iterator[Problem]:
+def _remote_changes(interrupted_bump: bump_record.Pending, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield a problem for each change of the remote that would make it reject the push of an interrupted bump."""
     state, remote = earlier.state, earlier.remote_name
     if state is None or earlier.remote.tags is None:
@@ -201,7 +201,7 @@ def _remote_changes(interrupted: bump_record.Pending, earlier: EarlierBump) -> I
         fix = f"{problem.fix}, then rerun the command; or undo the bump here: {_ABORT}"
         yield core.records.replace(problem, fix=fix)
     yield from core.bump_checks.check_tags_do_not_exist(
-        interrupted.tags, {}, earlier.remote.tags, earlier.tagged, remote
+        interrupted_bump.tags, {}, earlier.remote.tags, earlier.tagged, remote
     )
 
 

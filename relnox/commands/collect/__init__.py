@@ -71,9 +71,9 @@ def observe(options: Options, project: Project) -> Snapshot:
     from relnox.commands.collect import jobs as build_jobs
 
     names = release_versions.selected_packages(options, options.package, project)
-    selected = frozenset(package.name for package in project.workspace.select(names))
+    selected_packages = frozenset(package.name for package in project.workspace.select(names))
     folders = build_jobs.find_job_folders(project.root, options.from_)
-    jobs = tuple(build_jobs.read_job(project.root, folder, selected) for folder in folders)
+    jobs = tuple(build_jobs.read_job(project.root, folder, selected_packages) for folder in folders)
     output = project.root / options.output
     packages = project.select(names)
     findings = tuple(build_jobs.check_archives(jobs, project))
@@ -135,8 +135,8 @@ def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator
     if manifest.dirty:
         yield "the files were built with uncommitted changes and cannot be published to a production index"
     for job in snapshot.jobs:
-        signed = f", {core.text.counted(len(job.attestations), 'attestation')}" if job.attestations else ""
-        yield f"{job.folder}: {core.text.counted(len(job.manifest.distributions), 'file')}{signed}"
+        attestations = f", {core.text.counted(len(job.attestations), 'attestation')}" if job.attestations else ""
+        yield f"{job.folder}: {core.text.counted(len(job.manifest.distributions), 'file')}{attestations}"
     names = {file.filename for file in manifest.distributions}
     if others := [name for name in snapshot.old_archives if name not in names]:
         yield f"not part of this release, left in {options.output}: {', '.join(others)}"

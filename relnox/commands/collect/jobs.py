@@ -131,13 +131,15 @@ def needed_packages(
 
     workspace = project.workspace
     needs = {package.name: workspace.needed_by(package) for package in workspace.packages}
-    built = {name for job in jobs for name in job.manifest.packages}
+    built_packages = {name for job in jobs for name in job.manifest.packages}
     for job in jobs:
-        if built == set(job.manifest.packages):
+        if built_packages == set(job.manifest.packages):
             continue
         for file in job.manifest.distributions:
             readable = file.filename in job.files_in_folder and file.filename not in invalid_files
             if file.kind == "wheel" and file.package in needs and readable:
                 wheel = archives.read(project.root / job.folder / file.filename, project.config.archives)
-                needs[file.package] |= core.collection.required_names(wheel.requires) & built - {file.package}
+                needs[file.package] |= core.collection.required_names(wheel.requires) & built_packages - {
+                    file.package
+                }
     return needs

@@ -117,7 +117,7 @@ def _mismatched_attestations(job: BuildJobOutput) -> Iterator[Problem]:
 
     The identity of the signer is only checked by `publish`.
     """
-    built = {file.filename: file.sha256 for file in job.manifest.distributions}
+    hash_by_file = {file.filename: file.sha256 for file in job.manifest.distributions}
     for attestation in job.attestations:
         if attestation.attested_sha256 is None:
             yield core.plan.Problem(
@@ -126,14 +126,14 @@ def _mismatched_attestations(job: BuildJobOutput) -> Iterator[Problem]:
                 fix=f"{_DOWNLOAD}, or delete this file: publish signs files without an attestation",
                 exit_code=ExitCode.CONFLICT,
             )
-        elif attestation.attested_sha256 != built[attestation.archive]:
+        elif attestation.attested_sha256 != hash_by_file[attestation.archive]:
             yield core.plan.Problem(
                 code="attestation-differs",
                 message=(
                     f"{job.folder}/{attestation.filename} is an attestation for different content of "
                     f"{attestation.archive}:\n"
                     f"  signed  sha256 {attestation.attested_sha256}\n"
-                    f"  built   sha256 {built[attestation.archive]}"
+                    f"  built   sha256 {hash_by_file[attestation.archive]}"
                 ),
                 fix="sign the files after the last build, in the job that uploads them",
                 exit_code=ExitCode.CONFLICT,

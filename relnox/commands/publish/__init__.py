@@ -60,8 +60,8 @@ def _index_for_tags(options: Options, project: Project) -> str:
 
     if not project.config.targets:
         return targets.PRODUCTION
-    selected = release_versions.selected_packages(options, options.package, project)
-    manifest, _ = read_public_part(options.dist, selected, project)
+    package_names = release_versions.selected_packages(options, options.package, project)
+    manifest, _ = read_public_part(options.dist, package_names, project)
     release_tag = release_versions.read_tag(options, project)
     if release_tag is not None and all(
         release_tag.versions.get(name) == manifest.version(name) for name in manifest.packages
@@ -71,8 +71,8 @@ def _index_for_tags(options: Options, project: Project) -> str:
         )
     tags = project.state.tags if project.state is not None else {}
     here = sorted(name for name, commit in tags.items() if commit == manifest.commit)
-    tagged: dict[str, tuple[str, Version] | None] = {}
+    tag_by_package: dict[str, tuple[str, Version] | None] = {}
     for name in manifest.packages:
         matching = project.tag_formats[name].matching_tags(here)
-        tagged[name] = next((pair for pair in matching if pair[1] == manifest.version(name)), None)
-    return targets.select_by_tags(project.config, tagged)
+        tag_by_package[name] = next((pair for pair in matching if pair[1] == manifest.version(name)), None)
+    return targets.select_by_tags(project.config, tag_by_package)

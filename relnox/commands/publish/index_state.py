@@ -89,12 +89,12 @@ def unowned_projects(state: IndexState, project: Project) -> Iterator[tuple[str,
     files, or if one of its versions on the index is tagged in this repository.
     """
     for package in dict.fromkeys(file.package for file in state.missing):
-        built = {file.sha256 for file in state.manifest.files_of(package)}
+        built_hashes = {file.sha256 for file in state.manifest.files_of(package)}
         index_files = project.indexes.cached_listing(state.name, package).values()
         versions = {file.version for file in index_files if file.version is not None}
-        if versions and built.isdisjoint(file.sha256 for file in index_files):
-            tagged = _tagged_versions(package, project)
-            if tagged is not None and versions.isdisjoint(tagged):
+        if versions and built_hashes.isdisjoint(file.sha256 for file in index_files):
+            tagged_versions = _tagged_versions(package, project)
+            if tagged_versions is not None and versions.isdisjoint(tagged_versions):
                 yield package, tuple(sorted(versions))
 
 

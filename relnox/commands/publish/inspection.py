@@ -114,8 +114,8 @@ def read_snapshot(
     project_hooks = hooks.read_hooks(project)  # before the lock, which the process that started a hook holds
     rehearsal = not project.indexes.is_production(index)
     project_hooks.check_not_recursive(("before-publish", "after-publish"), "publish", rehearsal=rehearsal)
-    selected = release_versions.selected_packages(options, options.package, project)
-    manifest, private = read_public_part(options.dist, selected, project)
+    package_names = release_versions.selected_packages(options, options.package, project)
+    manifest, private = read_public_part(options.dist, package_names, project)
     if index != EMBEDDED and not options.dry_run:
         locking.lock_projects(target.upload_url, index, manifest.packages, project)
     state = index_state.read_index(index, manifest, project, will_be_cleared=will_be_cleared)
@@ -193,15 +193,17 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
 def _find_archive_errors(
     files: Sequence[Distribution],
     manifest: Manifest,
-    unchanged: Mapping[str, Path],
+    unchanged_files: Mapping[str, Path],
     config: Config,
     *,
     public: bool,
 ) -> Iterator[Finding]:
-    """Yield the errors found in those of the files that are `unchanged` since the build, which has their paths."""
+    """Yield the errors found in the files that have not changed since the build, whose paths are given."""
 
     def existing(files: Iterable[Distribution]) -> Iterator[tuple[str, Path]]:
-        return ((file.package, unchanged[file.filename]) for file in files if file.filename in unchanged)
+        return (
+            (file.package, unchanged_files[file.filename]) for file in files if file.filename in unchanged_files
+        )
 
     for _, finding in archive_checks.archive_errors(existing(files), config, public=public):
         yield finding

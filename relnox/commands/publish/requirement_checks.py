@@ -32,25 +32,25 @@ def check_requirements(
     by_project: dict[str, list[RequiredProject]] = {}
     for requirement in _required_projects(state, project, folder, invalid_files):
         by_project.setdefault(requirement.name, []).append(requirement)
-    checked = dict(list(by_project.items())[:_MAX_PROJECTS])
-    if not checked:
+    checked_projects = dict(list(by_project.items())[:_MAX_PROJECTS])
+    if not checked_projects:
         return [], []
     production = project.indexes.is_production(state.name)
     # Do not disclose names of packages of this checkout to an index that they are not published to.
-    trusted = {name for name, of_name in checked.items() if not (production and of_name[0].sibling)}
-    available = project.indexes.available(state.name, checked, trusted=trusted)
-    flat = [requirement for of_name in checked.values() for requirement in of_name]
-    released = {name: state.manifest.version(name) for name in state.manifest.packages}
+    trusted_names = {name for name, of_name in checked_projects.items() if not (production and of_name[0].sibling)}
+    available = project.indexes.available(state.name, checked_projects, trusted_projects=trusted_names)
+    flat = [requirement for of_name in checked_projects.values() for requirement in of_name]
+    released_versions = {name: state.manifest.version(name) for name in state.manifest.packages}
     warnings = [
-        *core.availability.unsatisfied_extra_warnings(flat, available, released),
+        *core.availability.unsatisfied_extra_warnings(flat, available, released_versions),
         *core.availability.unreachable_index_warnings(available, flat),
     ]
-    if len(by_project) > len(checked):
-        warnings.append(f"only the first {len(checked)} of {len(by_project)} requirements were checked")
+    if len(by_project) > len(checked_projects):
+        warnings.append(f"only the first {len(checked_projects)} of {len(by_project)} requirements were checked")
     task, default = ("publish", "pypi") if production else ("publish-test", "testpypi")
     index = "" if state.name == default else f" --index {state.name}"
     command = f"relnox {task}{index}"
-    return list(core.availability.unsatisfied_problems(flat, available, released, command)), warnings
+    return list(core.availability.unsatisfied_problems(flat, available, released_versions, command)), warnings
 
 
 def _required_projects(
@@ -79,8 +79,10 @@ def _required_projects(
             in_this_run = name in manifest.packages and SpecifierSet(specifier).contains(
                 manifest.version(name), prereleases=True
             )
-            skipped = core.availability.is_excluded_from_check(name, project.config.publish.unchecked_requirements)
-            if name != package and text not in texts and not in_this_run and not skipped:
+            is_skipped = core.availability.is_excluded_from_check(
+                name, project.config.publish.unchecked_requirements
+            )
+            if name != package and text not in texts and not in_this_run and not is_skipped:
                 yield core.availability.RequiredProject(
                     package=package,
                     version=manifest.version(package),

@@ -37,7 +37,7 @@ def run_prepared(  # noqa: PLR0913 - a run
     end: ExitStack,
     *,
     nested: bool = False,
-    ended: list[Outcome] | None = None,
+    outcomes: list[Outcome] | None = None,
     interactive: bool = True,
 ) -> Outcome:
     """Run a plan: check its problems, ask for confirmation, execute its steps, and show its tables.
@@ -50,7 +50,7 @@ def run_prepared(  # noqa: PLR0913 - a run
         reporter: Shows the progress.
         end: The stack to close at the end of the task.
         nested: Whether the plan is a stage of another task, such as `rehearse`.
-        ended: Receives the outcome when the steps have ended.
+        outcomes: Receives the outcome when the steps have ended.
         interactive: Whether to ask for confirmation and handle signals; False in the Python API.
     """
     plan = preparation.plan
@@ -67,7 +67,7 @@ def run_prepared(  # noqa: PLR0913 - a run
                 reporter,
                 end,
                 nested=nested,
-                ended=[] if ended is None else ended,
+                outcomes=[] if outcomes is None else outcomes,
                 interactive=interactive,
             )
         else:
@@ -147,7 +147,7 @@ def _execute(  # noqa: PLR0913 - as above
     end: ExitStack,
     *,
     nested: bool,
-    ended: list[Outcome],
+    outcomes: list[Outcome],
     interactive: bool,
 ) -> Outcome:
     """Execute the steps of a plan with credentials protected and the project locked, and show the tables."""
@@ -195,7 +195,7 @@ def _execute(  # noqa: PLR0913 - as above
         )
         reporter.tables(plan.tables)
         outcome = executor.execute(run, handles_signals=interactive)
-        ended.append(outcome)
+        outcomes.append(outcome)
         tables = (*outcome.tables, *commands.summarize(outcome, checkout_folder(run)))
     reporter.tables(tables)
     return replace(outcome, tables=(*plan.tables, *tables))

@@ -65,14 +65,14 @@ def run_task(
             report = options.report
             streams.enter_context(reports.keep_output_for(report, getattr(options, "json", False) and "-"))
             with _keep_exit_code(ended, reporter):
-                _explain_plan_or_run(task, options, sources, project, reporter, ended=ended)
+                _explain_plan_or_run(task, options, sources, project, reporter, outcomes=ended)
             return ended[-1]
         except RelnoxError as error:
             return _stopped(error, task, report, reporter)
         except ENVIRONMENT_ERRORS as error:
-            if (failed := environment_error(error)) is None:
+            if (failure := environment_error(error)) is None:
                 raise
-            return _stopped(failed, task, report, reporter)
+            return _stopped(failure, task, report, reporter)
         except KeyboardInterrupt:
             return _interrupted(ended, task, reporter)
         except Exception as bug:  # any: its traceback is printed, and must not show a secret
@@ -101,9 +101,9 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
     project: Project,
     reporter: Reporter,
     *,
-    ended: list[Outcome],
+    outcomes: list[Outcome],
 ) -> None:
-    """Explain, plan or run a task as requested, write the requested files, and add the outcome to `ended`."""
+    """Explain, plan or run a task as requested, write the requested files, and add the outcome to `outcomes`."""
     from relnox.reporters import BestEffortReporter
 
     if options.explain:
@@ -111,7 +111,7 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
 
         plan = core.plan.Plan(task=task, tables=origins.tables(sources, project.config))
         reporter.tables(plan.tables)
-        ended.append(unexecuted_outcome(plan))
+        outcomes.append(unexecuted_outcome(plan))
         return
     reports.check_distinct(options)
     if options.report is not None:
@@ -126,12 +126,12 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
                 raise with_public_files(error, plan) from error
         if options.dry_run:
             reporter.plan(plan)
-            ended.append(unexecuted_outcome(plan))
+            outcomes.append(unexecuted_outcome(plan))
             return
         if preparation.document is not None:
             reports.write(reports.STANDARD_OUTPUT, preparation.document, "status")
-        outcome = run_prepared(preparation, reporter, end, ended=ended)
-        ended.append(outcome)
+        outcome = run_prepared(preparation, reporter, end, outcomes=outcomes)
+        outcomes.append(outcome)
         _report_bug(outcome, reporter)
         if options.report is not None:
             from relnox.reporters.json import render

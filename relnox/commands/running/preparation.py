@@ -115,11 +115,11 @@ def resolve_options(
     )
 
 
-def wait_callback(waited: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:
-    """Return a callback that shows each wait and appends it to `waited`, for the report."""
+def wait_callback(waits: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:
+    """Return a callback that shows each wait and appends it to `waits`, for the report."""
 
     def on_wait(waiting: Waiting) -> None:
-        waited.append(waiting)
+        waits.append(waiting)
         reporter.event(waiting, nested=nested)
 
     return on_wait
@@ -134,7 +134,10 @@ def protect_credentials(project: Project, reporter: Reporter, stack: ExitStack) 
     stack.enter_context(exposure.protected_memory())
     if not (exposures := tuple(exposure.find_exposed_credentials())):
         return
-    lines = "\n".join(f"{', '.join(exposed.names)}: {exposed.where} of {exposed.process}" for exposed in exposures)
+    lines = "\n".join(
+        f"{', '.join(process_exposure.names)}: {process_exposure.where} of {process_exposure.process}"
+        for process_exposure in exposures
+    )
     message = f"upload credentials are readable by code that this run executes:\n{lines}"
     fix = "set them only for the job or step that publishes, and build and verify in another one"
     if project.config.on_visible_credentials == "refuse":

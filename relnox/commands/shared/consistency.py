@@ -35,8 +35,8 @@ def check_build(
         return (), ()
     versions = {package.name: package.version for package in packages if package.version is not None}
     here = [name for name, tagged_commit in project.state.tags.items() if tagged_commit == commit]
-    compared = _exclude_tagged(versions, release_tag)
-    problems = core.consistency.tag_mismatch_problems(compared, formats, here, commit, from_files=True)
+    versions_to_compare = _exclude_tagged(versions, release_tag)
+    problems = core.consistency.tag_mismatch_problems(versions_to_compare, formats, here, commit, from_files=True)
     notes = (
         f"{mismatch.message(commit)}; before publishing, run: {fixes.task_command('bump')}"
         for mismatch in _tagged_elsewhere(versions, formats, commit, project)
@@ -55,28 +55,30 @@ def check_manifest(
     where = f"{dist}/{core.manifest.MANIFEST_JSON}"
     packages = project.workspace.packages
     head = project.state.head if project.state is not None else None
-    built = manifest.commit
+    built_commit = manifest.commit
     files: tuple[str, ...] | None = None
-    if project.git is not None and built is not None and head is not None and built != head:
-        files = project.git.files_changed_between(built, head)
+    if project.git is not None and built_commit is not None and head is not None and built_commit != head:
+        files = project.git.files_changed_between(built_commit, head)
     yield from core.consistency.outdated_manifest_problems(manifest, where, head, packages, files)
     if production:
         yield from core.consistency.missing_wheel_problems(
             manifest, where, _count_platform_wheels(manifest, project)
         )
     formats = _tag_formats(project)
-    if built is None or manifest.dirty or project.state is None or formats is None:
+    if built_commit is None or manifest.dirty or project.state is None or formats is None:
         return
     versions = {name: manifest.version(name) for name in manifest.packages if name in formats}
-    here = [name for name, commit in project.state.tags.items() if commit == built]
-    compared = _exclude_tagged(versions, release_tag)
-    yield from core.consistency.tag_mismatch_problems(compared, formats, here, built, from_files=False)
+    here = [name for name, commit in project.state.tags.items() if commit == built_commit]
+    versions_to_compare = _exclude_tagged(versions, release_tag)
+    yield from core.consistency.tag_mismatch_problems(
+        versions_to_compare, formats, here, built_commit, from_files=False
+    )
     if production:
-        for mismatch in _tagged_elsewhere(versions, formats, built, project):
+        for mismatch in _tagged_elsewhere(versions, formats, built_commit, project):
             which = "" if len(mismatch.packages) == len(packages) else f" --package {mismatch.packages[0]}"
             yield core.plan.Problem(
                 code="version-tagged-elsewhere",
-                message=mismatch.message(built),
+                message=mismatch.message(built_commit),
                 fix=f"{fixes.task_command('bump', '--part', 'patch')}{which}, then: "
                 f"{fixes.task_command('build-all')}; to publish the tagged commit: "
                 f"git switch --detach {mismatch.tag}, and build it; "
@@ -92,8 +94,8 @@ def ignored_mismatch_notes(mismatches: Sequence[Problem]) -> Iterator[str]:
 
 def _exclude_tagged(versions: Mapping[str, Version], release_tag: ReleaseTag | None) -> dict[str, Version]:
     """Return the versions of the packages that were not already compared with the release tag."""
-    tagged = release_tag.versions if release_tag is not None else {}
-    return {name: version for name, version in versions.items() if tagged.get(name) is None}
+    tagged_versions = release_tag.versions if release_tag is not None else {}
+    return {name: version for name, version in versions.items() if tagged_versions.get(name) is None}
 
 
 def _tagged_elsewhere(
@@ -105,14 +107,14 @@ def _tagged_elsewhere(
     by_tag = core.consistency.find_tagged_elsewhere(versions, formats, project.state.tags, commit)
     for (tag, version, tagged_commit), packages in by_tag.items():
         files = project.git.files_changed_between(tagged_commit, commit)
-        changed = core.consistency.changed_files_by_package(files or (), project.workspace.packages)
-        if names := tuple(name for name in packages if name in changed):
+        changed_files = core.consistency.changed_files_by_package(files or (), project.workspace.packages)
+        if names := tuple(name for name in packages if name in changed_files):
             yield core.consistency.TaggedElsewhere(
                 tag=tag,
                 version=version,
                 commit=tagged_commit,
                 packages=names,
-                files=tuple(file for name in names for file in changed[name]),
+                files=tuple(file for name in names for file in changed_files[name]),
             )
 
 

@@ -67,12 +67,12 @@ class Hooks(Record):
             Blocked: A hook of this event runs relnox, which would run it again.
         """
         rehearsal = rehearsal or self.rehearsal
-        planned: list[steps.RunHook] = []
+        planned_steps: list[steps.RunHook] = []
         for number, hook, names in self._selected(event, of, rehearsal=rehearsal):
             participants = tuple(package for package in packages if names is None or package.name in names)
             if not participants:
                 continue
-            planned.append(
+            planned_steps.append(
                 steps.RunHook(
                     event=event,
                     number=number,
@@ -80,11 +80,11 @@ class Hooks(Record):
                     of=of,
                     packages=participants,
                     rehearsal=rehearsal,
-                    needs=(*needs, *(step.key for step in planned[-1:])),
+                    needs=(*needs, *(step.key for step in planned_steps[-1:])),
                     **values,
                 )
             )
-        return tuple(planned)
+        return tuple(planned_steps)
 
     def describe_packages(self, versions: Mapping[str, Version | None]) -> tuple[HookPackage, ...]:
         """Return packages as hooks receive them, with the tag of the version that each is built or released in."""
@@ -104,16 +104,16 @@ class Hooks(Record):
 
     def _selected(self, event: HookEvent, of: str, *, rehearsal: bool) -> list[SelectedHook]:
         """Return the hooks of an event that the task has to run."""
-        selected = [
+        selected_hooks = [
             hook for hook in self.by_event.get(event, ()) if not rehearsal or hook.hook.is_rehearsed(event)
         ]
-        if selected and event in self.running:
+        if selected_hooks and event in self.running:
             raise Blocked(
                 "hook-recursion",
                 f"{of} was started by a hook of {event}, and would run the hooks of {event} again",
                 fix=f"remove {of} from the hooks in [[tool.relnox.hooks.{event}]]",
             )
-        return selected
+        return selected_hooks
 
 
 def read_hooks(project: Project) -> Hooks:

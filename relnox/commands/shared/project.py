@@ -72,8 +72,8 @@ class Project(Record):
         """The packages; reading them also checks the package names in the settings."""
         from relnox.core.settings.setting_names import check_package_names
 
-        ignored = self.git.filter_ignored if self.git is not None else None
-        workspace = discovery.discover(self.root, self.config, ignored)
+        filter_ignored = self.git.filter_ignored if self.git is not None else None
+        workspace = discovery.discover(self.root, self.config, filter_ignored)
         check_package_names(self.config, workspace)
         return workspace
 

@@ -72,14 +72,14 @@ def newer_tags(project: Project) -> NewerTags:
     newer = find_newer(project.tags)
     if not newer:
         return NewerTags({}, {})
-    merged = project.git.merged_tags()
+    merged_tags = project.git.merged_tags()
     tags, formats = project.tags, project.tag_formats
     reachable: dict[str, tuple[str, Version]] = {}
-    for name, (tag, version) in find_newer(merged).items():
+    for name, (tag, version) in find_newer(merged_tags).items():
         own = tags.get(formats[name].render(present[name]))
         if own is None or not project.git.is_ancestor(tags[tag], own):
             reachable[name] = (tag, version)
-    return NewerTags(reachable, {name: tagged for name, tagged in newer.items() if tagged[0] not in merged})
+    return NewerTags(reachable, {name: tagged for name, tagged in newer.items() if tagged[0] not in merged_tags})
 
 
 def _current_version(package: Package, project: Project) -> Version | None:
@@ -146,8 +146,8 @@ def any_tag_problems(
 ) -> Iterator[Problem]:
     """Yield a problem if the bump creates several tags and a backend takes the version from any tag."""
     readers = core.known_tags.any_tag_readers(bump.package for bump in bumps)
-    planned = list(dict.fromkeys(tags))
-    if not readers or len(planned) < 2:  # noqa: PLR2004 - one tag is right for all of them
+    planned_tags = list(dict.fromkeys(tags))
+    if not readers or len(planned_tags) < 2:  # noqa: PLR2004 - one tag is right for all of them
         return
     from relnox.source import tag_versions
 
@@ -159,7 +159,7 @@ def any_tag_problems(
     yield core.plan.Problem(
         code="backend-reads-any-tag",
         message=f"{names}: {readers[0].source.text} takes the version from any tag, and this bump creates "
-        f"{core.text.listing(planned)}",
+        f"{core.text.listing(planned_tags)}",
         fix=f"configure each backend to read its own tags; add to the files:\n{settings}",
     )
 
@@ -177,10 +177,10 @@ def _own_prefix(package: Package, formats: Mapping[str, TagFormat], known_tags: 
 
 def any_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
     """Yield a note if packages that are not bumped have backends that would read the tags of this bump."""
-    bumped = {bump.package.name for bump in bumps}
+    bumped_packages = {bump.package.name for bump in bumps}
     all_readers = core.known_tags.any_tag_readers(workspace.packages)
-    readers = [package for package in all_readers if package.name not in bumped]
-    if readers and bumped:
+    readers = [package for package in all_readers if package.name not in bumped_packages]
+    if readers and bumped_packages:
         names = core.text.listing([package.name for package in readers])
         yield (
             f"{names}: {readers[0].source.text} takes the version from any tag, so the next build uses the "

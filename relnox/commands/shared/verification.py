@@ -38,11 +38,11 @@ def install_checks(
     others = tuple(name for name in available if name not in manifest.packages)
     for package in manifest.packages:
         siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
-        supported = verify.pythons.get(package, ())
-        for python in dict.fromkeys(pythons or supported or ("",)):
+        supported_pythons = verify.pythons.get(package, ())
+        for python in dict.fromkeys(pythons or supported_pythons or ("",)):
             skip = verify.skip.get(package)
-            if skip is None and supported and python not in supported:
-                skip = f"[tool.relnox.verify] pythons lists only {', '.join(supported)}"
+            if skip is None and supported_pythons and python not in supported_pythons:
+                skip = f"[tool.relnox.verify] pythons lists only {', '.join(supported_pythons)}"
             yield steps.VerifyInstall(
                 package=package,
                 version=manifest.version(package),

@@ -198,7 +198,7 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
         config = project.release_config
         bump_requests = core.levels.requests_from_changes(project.workspace, project.history, fragments, config)
         bumps, _ = core.version_bumps.resolve_bumps(
-            project.workspace, bump_requests, released=released, config=config, today=project.today
+            project.workspace, bump_requests, released_versions=released, config=config, today=project.today
         )
     except Blocked as error:
         return {}, (f"cannot release: {error.message}\n  fix: {error.fix}",)
@@ -207,13 +207,13 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
 
 def _line_notes(project: Project) -> Iterator[str]:
     """Yield a note on the release lines of the present commit, if release lines are configured."""
-    lines, configured = project.lines, project.config.branch
-    if not core.release_lines.has_release_lines(configured):
+    lines, configured_branches = project.lines, project.config.branch
+    if not core.release_lines.has_release_lines(configured_branches):
         return
     if lines:
         yield f"release line: {core.release_lines.describe_lines(lines)}"
     else:
-        yield f"no release line: releases are made from {core.release_lines.describe_lines(configured)}"
+        yield f"no release line: releases are made from {core.release_lines.describe_lines(configured_branches)}"
 
 
 def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: str | None) -> Iterator[str]:
@@ -276,14 +276,14 @@ def _row(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
     """Return the cells of a package in the table."""
     package, history, bump = row.package, row.history, row.bump
     version = str(_version(row) or f"({package.source.text})")
-    tag, changed = "-", "-"
+    tag, change_count = "-", "-"
     if history is not None and history.tag is not None:
         tag, count = history.tag, len(history.commits)
-        changed = "no" if not count else core.text.counted(count, "commit")
+        change_count = "no" if not count else core.text.counted(count, "commit")
     next_version = (str(bump.after), bump.reason) if bump is not None else ("-", "-")
     on_indexes = [_on_index(package.version, versions, lines) for versions in row.index_versions]
     private = " (private)" if package.is_private else ""
-    return (package.name + private, version, tag, changed, *next_version, *on_indexes)
+    return (package.name + private, version, tag, change_count, *next_version, *on_indexes)
 
 
 def _on_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:

@@ -27,24 +27,24 @@ _MAX_LISTED = 5
 
 
 def check_no_uncommitted_changes(
-    dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Package]
+    dirty: Iterable[str], edited_files: Iterable[str], packages: Iterable[Package]
 ) -> Iterator[Problem]:
     """Yield a problem if a file to edit or the folder of a bumped package has uncommitted changes.
 
     Args:
         dirty: The files with uncommitted changes.
-        edited: The files that the bump edits.
+        edited_files: The files that the bump edits.
         packages: The bumped packages.
     """
-    files = set(edited)
+    files = set(edited_files)
     folders = [package.folder for package in packages]
-    affected = [
+    affected_files = [
         name
         for name in dirty
         if name in files or any(folder == "." or name.startswith(f"{folder}/") for folder in folders)
     ]
-    if affected:
-        names = ", ".join(affected[:_MAX_LISTED]) + (" …" if len(affected) > _MAX_LISTED else "")
+    if affected_files:
+        names = ", ".join(affected_files[:_MAX_LISTED]) + (" …" if len(affected_files) > _MAX_LISTED else "")
         yield Problem(
             code="tree-dirty",
             message=f"uncommitted changes: {names}",
@@ -58,27 +58,27 @@ def check_no_untracked_imports(imports: Iterable[tuple[str, str]]) -> Iterator[P
     Args:
         imports: Pairs of the importing module and the untracked module.
     """
-    for importing, imported in imports:
+    for importing, imported_module in imports:
         yield Problem(
             code="import-untracked",
-            message=f"{importing} imports {imported}, which is untracked",
-            fix=f"git add {imported}, and commit it",
+            message=f"{importing} imports {imported_module}, which is untracked",
+            fix=f"git add {imported_module}, and commit it",
         )
 
 
 def check_branch_allows_releases(
-    present: str | None, lines: Sequence[ReleaseLine], configured: Sequence[ReleaseLine]
+    present: str | None, lines: Sequence[ReleaseLine], configured_lines: Sequence[ReleaseLine]
 ) -> Iterator[Problem]:
     """Yield a problem if the settings do not allow releases from the current branch.
 
     Args:
         present: The current branch, or None if HEAD is detached; then no problem is reported here.
         lines: The release lines of the current branch.
-        configured: All configured release lines.
+        configured_lines: All configured release lines.
     """
-    if present is not None and configured and not lines:
-        names = [line.branch for line in configured]
-        single = [line.branch for line in configured if not line.is_glob]
+    if present is not None and configured_lines and not lines:
+        names = [line.branch for line in configured_lines]
+        single = [line.branch for line in configured_lines if not line.is_glob]
         yield Problem(
             code="branch-not-allowed",
             message=f"on branch {present}, but releases are made from {listing(names)} ([tool.relnox] branch)",
@@ -87,19 +87,19 @@ def check_branch_allows_releases(
 
 
 def check_versions_within_bounds(
-    bumps: Iterable[VersionBump], lines: Sequence[ReleaseLine], configured: Sequence[ReleaseLine]
+    bumps: Iterable[VersionBump], lines: Sequence[ReleaseLine], configured_lines: Sequence[ReleaseLine]
 ) -> Iterator[Problem]:
     """Yield a problem for each new version outside the bounds of the release lines of the current commit.
 
     Args:
         bumps: The bumps.
         lines: The release lines of the current commit.
-        configured: All configured release lines; the fix names a branch whose line allows the version.
+        configured_lines: All configured release lines; the fix names a branch whose line allows the version.
     """
     for bump in bumps:
         if allows_version(lines, bump.after):
             continue
-        others = [line.branch for line in configured if line.contains(bump.after) and not line.is_glob]
+        others = [line.branch for line in configured_lines if line.contains(bump.after) and not line.is_glob]
         switch = f"; or release from its branch: git switch {others[0]}" if others else ""
         yield Problem(
             code="version-outside-bounds",
@@ -192,7 +192,7 @@ def check_tags_can_be_read(
 
 
 def check_versions_above_last_tags(
-    bumps: Iterable[VersionBump], names: Mapping[str, str], tagged: Mapping[str, tuple[str, Version]]
+    bumps: Iterable[VersionBump], names: Mapping[str, str], last_tags: Mapping[str, tuple[str, Version]]
 ) -> Iterator[Problem]:
     """Yield a problem for each new version that is not greater than the package's last reachable tag.
 
@@ -201,15 +201,15 @@ def check_versions_above_last_tags(
     Args:
         bumps: The bumps.
         names: Maps each package to its planned tag.
-        tagged: Maps each package to its last reachable tag and the version in that tag.
+        last_tags: Maps each package to its last reachable tag and the version in that tag.
     """
-    reported = set()
+    reported_tags = set()
     for bump in bumps:
-        tag, version = tagged.get(bump.package.name, ("", None))
+        tag, version = last_tags.get(bump.package.name, ("", None))
         if tag == names.get(bump.package.name):
             continue
-        if version is not None and bump.after <= version and (tag, bump.after) not in reported:
-            reported.add((tag, bump.after))
+        if version is not None and bump.after <= version and (tag, bump.after) not in reported_tags:
+            reported_tags.add((tag, bump.after))
             yield Problem(
                 code="version-not-higher",
                 message=f"{bump.package.name} {bump.after} is not higher than the last release ({tag})",

@@ -38,7 +38,9 @@ def find_dependency_updates(
     Raises:
         Blocked: A requirement must change, but the settings forbid it; or a requirement would be lowered.
     """
-    lowered = {bump.package.name for bump in bumps if bump.before is not None and bump.after < bump.before}
+    lowered_packages = {
+        bump.package.name for bump in bumps if bump.before is not None and bump.after < bump.before
+    }
     after = {bump.package.name: bump.after for bump in bumps}
     after |= {name: after[package] for name, package in config.dependency_updates.items() if package in after}
     rewritten: dict[tuple[str, str, bool], str | None] = {}
@@ -50,16 +52,16 @@ def find_dependency_updates(
                 is_first = cache_key not in rewritten
                 if is_first:
                     rewritten[cache_key] = _rewrite_requirement(need, after[need.name], config)
-                if (changed := rewritten[cache_key]) is None:
+                if (new_text := rewritten[cache_key]) is None:
                     continue
                 if config.update_requirements == "never":
                     _check_requirement_allows(package, need, after[need.name])
                     continue
-                if is_first and config.dependency_updates.get(need.name, need.name) not in lowered:
+                if is_first and config.dependency_updates.get(need.name, need.name) not in lowered_packages:
                     _check_lower_bound_not_above(package, need, after[need.name])
-                updates.setdefault(package.name, []).append((need, changed))
-    for name, need, changed in _siblings_with_added_bounds(workspace, bumps, dict(present) | after, config):
-        updates.setdefault(name, []).append((need, changed))
+                updates.setdefault(package.name, []).append((need, new_text))
+    for name, need, new_text in _siblings_with_added_bounds(workspace, bumps, dict(present) | after, config):
+        updates.setdefault(name, []).append((need, new_text))
     return updates
 
 
@@ -81,14 +83,14 @@ def _siblings_with_added_bounds(
         for need in package.dependencies:
             is_sibling = need.name in workspace.by_name and need.name != package.name
             if need.table in PUBLISHED_TABLES and need.key and is_sibling and need.name in versions:
-                changed = requirements.add_bound(
+                new_text = requirements.add_bound(
                     need,
                     versions[need.name],
                     config.sibling_bound or "keep",
                     lambda version: semver_compat.format_version(version, config.scheme),
                 )
-                if changed is not None:
-                    yield package.name, need, changed
+                if new_text is not None:
+                    yield package.name, need, new_text
 
 
 def _check_lower_bound_not_above(package: Package, need: Dependency, new: Version) -> None:

@@ -39,14 +39,16 @@ def workspace_after_release(
     packages = []
     for package in workspace.packages:
         texts = {need.key: text for need, text in updates.get(package.name, ())}
-        released = replace(
+        released_package = replace(
             package,
             dependencies=tuple(
                 replace(need, text=texts[need.key]) if need.key in texts else need for need in package.dependencies
             ),
         )
         bump = by_name.get(package.name)
-        packages.append(released if bump is None else _package_with_new_version(released, bump, config))
+        packages.append(
+            released_package if bump is None else _package_with_new_version(released_package, bump, config)
+        )
     return replace(workspace, packages=tuple(packages))
 
 

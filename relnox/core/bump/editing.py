@@ -102,19 +102,19 @@ def edited_contents(
         Blocked: A file has changed since it was read, or cannot hold the new version.
     """
     strings, others = _plan_replacements(workspace, bumps, updates, config)
-    locked = {bump.package.name: str(bump.after) for bump in bumps}
+    locked_versions = {bump.package.name: str(bump.after) for bump in bumps}
     for file in sorted({*strings, *others, *workspace.lock_files}):
         before = contents[file]
         mark, text = (_BOM, before[len(_BOM) :].decode()) if before.startswith(_BOM) else (b"", before.decode())
         try:
             if file in strings:
-                new = {key: changed for key, (_, changed) in strings[file].items()}
-                read = {key: present for key, (present, _) in strings[file].items()}
-                text = toml_edits.replace_strings(text, new, expected=read, source=file)
+                new = {key: new_value for key, (_, new_value) in strings[file].items()}
+                present_values = {key: present for key, (present, _) in strings[file].items()}
+                text = toml_edits.replace_strings(text, new, expected=present_values, source=file)
             for location, version in others.get(file, ()):
                 text = version_locations.replace_version(text, location, version)
             if file in workspace.lock_files:
-                text = _update_lock_file(text, locked)
+                text = _update_lock_file(text, locked_versions)
         except ValueError as error:
             raise Blocked(
                 "file-not-editable", f"cannot edit {file}: {error}", fix="edit the version there by hand"
@@ -133,8 +133,8 @@ def _plan_replacements(
     strings: dict[str, Strings] = {}
     others: dict[str, list[tuple[VersionSource, str]]] = {}
     for package in workspace.packages:
-        for need, changed in updates.get(package.name, ()):
-            strings.setdefault(package.pyproject, {})[need.key] = (need.text, changed)
+        for need, new_text in updates.get(package.name, ()):
+            strings.setdefault(package.pyproject, {})[need.key] = (need.text, new_text)
     for bump in bumps:
         for location in bump.package.locations:
             text = format_version_for(bump.after, location, config)
@@ -170,8 +170,8 @@ def _update_lock_file(text: str, versions: Mapping[str, str]) -> str:
         if name in versions
     ]
     pieces: list[str] = []
-    done = 0
+    copied_until = 0
     for span, version in sorted(replacements):
-        pieces += text[done : span.start], version
-        done = span.end
-    return "".join([*pieces, text[done:]])
+        pieces += text[copied_until : span.start], version
+        copied_until = span.end
+    return "".join([*pieces, text[copied_until:]])

@@ -71,7 +71,7 @@ def requests_from_changes(  # noqa: PLR0913, PLR0917 - all that a level comes fr
     fragments: Sequence[Fragment] | None,
     config: Config,
     phase: Phase | None = None,
-    selected: Collection[str] = (),
+    selected_names: Collection[str] = (),
 ) -> dict[str, BumpRequest]:
     """Return the bump that `--part auto` requests for each package with something to release.
 
@@ -81,19 +81,19 @@ def requests_from_changes(  # noqa: PLR0913, PLR0917 - all that a level comes fr
         fragments: The change fragments, which replace the commits; None if the project does not use fragments.
         config: The settings of the project.
         phase: The phase of the new version if a prerelease is requested, else None.
-        selected: Packages named on the command line, which may be released for the first time.
+        selected_names: Packages named on the command line, which may be released for the first time.
 
     Raises:
         Blocked: A prerelease is requested, but it would be lower than the version in the files.
     """
     requests = {}
-    untagged = [name for name, package_history in history.items() if package_history.tag is None]
+    untagged_packages = [name for name, package_history in history.items() if package_history.tag is None]
     for package in workspace.packages:
         package_history = history.get(package.name, ReleaseHistory(None, None, ()))
         if package.is_private or package.source.kind == "dynamic":
             continue
         # Among tagged packages, one without tags may have tags of another form, so it counts as new only if named.
-        is_new = package.name in selected or len(untagged) == len(history)
+        is_new = package.name in selected_names or len(untagged_packages) == len(history)
         bump_request = _request_for_manual_version(
             package, package_history, phase, is_new=is_new
         ) or _request_from_changes(package, package_history, fragments, config, phase)

@@ -128,20 +128,20 @@ def needed_entries(lock: LockEntries, package: str) -> frozenset[tuple[object, .
     own = next((entry for entry in lock.get(package, ()) if entry.is_local), None)
     if own is None:
         return None
-    needed: set[tuple[object, ...]] = set()
+    needed_keys: set[tuple[object, ...]] = set()
     waiting = [(own, extra) for extra in own.requirements]
     while waiting:
         entry, extra = waiting.pop()
         requirements = entry.requirements.get(extra, ())
         item = (entry.name, entry.version, entry.source, extra, requirements)
-        if item in needed:
+        if item in needed_keys:
             continue
-        needed.add(item)
+        needed_keys.add(item)
         waiting += [
-            (required, required_extra)
+            (required_entry, required_extra)
             for requirement in requirements
-            for required in lock.get(requirement.name, ())
-            if requirement.version in ("", required.version)
+            for required_entry in lock.get(requirement.name, ())
+            if requirement.version in ("", required_entry.version)
             for required_extra in (_ALWAYS, *requirement.extras)
         ]
-    return frozenset(needed)
+    return frozenset(needed_keys)

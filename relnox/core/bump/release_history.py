@@ -114,7 +114,7 @@ def find_tags_containing_commits(
 
 def collect_histories(  # noqa: PLR0913 - what it is derived from
     packages: Iterable[Package],
-    tagged: Mapping[str, tuple[str, Version]],
+    last_tags: Mapping[str, tuple[str, Version]],
     tags: Mapping[str, str],
     coverage: Mapping[str, int],
     commits: Iterable[Commit],
@@ -126,27 +126,27 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
 
     Args:
         packages: All packages of the workspace.
-        tagged: The last tag of each package and its version, from `last_reachable_tags`.
+        last_tags: The last tag of each package and its version, from `last_reachable_tags`.
         tags: Maps each tag to its commit.
-        coverage: The bit masks from `find_tags_containing_commits`, for the commits in the order of `tagged`.
+        coverage: The bit masks from `find_tags_containing_commits`, for the commits in the order of `last_tags`.
         commits: The commits that at least one of the tagged commits does not contain, newest first.
         rules: The file patterns of each package, from `path_patterns_by_package`.
         lock_changes: The packages that changes of lock files concern, as for `released_packages`.
     """
     numbers = {
-        commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
+        commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in last_tags.values()))
     }
-    bit = {name: 1 << numbers[tags[tag]] for name, (tag, _) in tagged.items()}
+    bit = {name: 1 << numbers[tags[tag]] for name, (tag, _) in last_tags.items()}
     workspace = tuple(packages)
     commits_by_package: dict[str, list[Commit]] = {package.name: [] for package in workspace}
-    for commit, released in released_packages(workspace, commits, rules, lock_changes):
+    for commit, package_names in released_packages(workspace, commits, rules, lock_changes):
         mask = coverage.get(commit.id, 0)
-        for name in released:
+        for name in package_names:
             if not mask & bit.get(name, 0):
                 commits_by_package[name].append(commit)
-    untagged: tuple[str | None, Version | None] = (None, None)
+    no_tag: tuple[str | None, Version | None] = (None, None)
     return {
-        name: ReleaseHistory(*tagged.get(name, untagged), commits=tuple(since))
+        name: ReleaseHistory(*last_tags.get(name, no_tag), commits=tuple(since))
         for name, since in commits_by_package.items()
     }
 
@@ -172,8 +172,8 @@ def released_packages(
         names: set[str] = set()
         for file in commit.files:
             owner = owning_package(file, owners, cache) if not file.endswith(LOCK_FILES) else None
-            released = _packages_changed_by(file, owner, rules)
-            names |= released & lock_changes.get((commit.id, file), released)
+            package_names = _packages_changed_by(file, owner, rules)
+            names |= package_names & lock_changes.get((commit.id, file), package_names)
         yield commit, names
         for old, new in commit.renamed_folders:
             if new in owners and old not in owners:
@@ -210,9 +210,9 @@ def _packages_changed_by(file: str, owner: str | None, rules: Mapping[str, Seque
     """
     names = {owner} if owner is not None else set()
     for name, of_package in rules.items():
-        included = patterns.is_file_included(of_package, file)
-        if included is not None:
-            (names.add if included else names.discard)(name)
+        is_included = patterns.is_file_included(of_package, file)
+        if is_included is not None:
+            (names.add if is_included else names.discard)(name)
     return names
 
 

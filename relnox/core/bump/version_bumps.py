@@ -79,7 +79,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     workspace: Workspace,
     bump_requests: Mapping[str, BumpRequest],
     *,
-    released: Mapping[str, Version],
+    released_versions: Mapping[str, Version],
     config: Config,
     today: date,
     dev_numbers: Mapping[str, int] = MappingProxyType({}),
@@ -89,7 +89,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     Args:
         workspace: The packages.
         bump_requests: The requests, by package.
-        released: The versions of the last tags, for packages whose versions come from tags.
+        released_versions: The versions of the last tags, for packages whose versions come from tags.
         config: The settings of the project.
         today: The date in UTC, for calendar versions.
         dev_numbers: The number of the next development version of each package, for dependents that are bumped
@@ -101,7 +101,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     present = {
         package.name: version
         for package in workspace.packages
-        if (version := _current_version(package, released)) is not None
+        if (version := _current_version(package, released_versions)) is not None
     }
     if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
         raise Blocked(
@@ -119,14 +119,14 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
             )
         )
         updates = dependency_updates.find_dependency_updates(workspace, bumps, present, config)
-        added = dict(
+        added_bumps = dict(
             _request_dependents(
                 workspace, bumps, updates, _base_version_by_package(groups, present), config, dev_numbers
             )
         )
-        if not added:
+        if not added_bumps:
             return ResolvedBumps(bumps, updates)
-        all_requests |= added
+        all_requests |= added_bumps
 
 
 def check_version_locations_agree(bumps: Iterable[VersionBump]) -> None:
@@ -154,36 +154,38 @@ def _bump_group(
     today: date,
 ) -> Iterator[VersionBump]:
     """Yield the bumps of one group; none if no package of the group has a request."""
-    requested = [package for package in group.packages if package.name in bump_requests]
-    if not requested:
+    requested_packages = [package for package in group.packages if package.name in bump_requests]
+    if not requested_packages:
         return
-    kinds = list(dict.fromkeys(bump_requests[package.name].bump for package in requested))
+    kinds = list(dict.fromkeys(bump_requests[package.name].bump for package in requested_packages))
     explicit = next((bump for bump in kinds if bump is not None and bump.to is not None), None)
     keeps_version = explicit is None and None in kinds  # a version that was set by hand takes precedence
-    bumped = group.packages if group.kind == "fixed" and not keeps_version else tuple(requested)
-    base = _base_version_of_group(group, bumped, present, explicit)
+    bumped_packages = group.packages if group.kind == "fixed" and not keeps_version else tuple(requested_packages)
+    base = _base_version_of_group(group, bumped_packages, present, explicit)
     candidates = [explicit] if explicit is not None else [None] if keeps_version else kinds
     try:
         after = max(_next_version(base, bump, config, today) for bump in candidates)
-        for package in bumped:
+        for package in bumped_packages:
             if explicit is not None and package.name in present:  # --allow-lower is checked for every package
                 _next_version(present[package.name], explicit, config, today)
     except Blocked as error:
         if len(present) == 1:
             raise
-        more = " …" if len(requested) > _MAX_LISTED else ""
-        names = ", ".join(package.name for package in requested[:_MAX_LISTED]) + more
+        more = " …" if len(requested_packages) > _MAX_LISTED else ""
+        names = ", ".join(package.name for package in requested_packages[:_MAX_LISTED]) + more
         raise Blocked(error.code, f"{names}: {error.message}", fix=error.fix) from None
-    for package in bumped:
+    for package in bumped_packages:
         request = bump_requests.get(package.name)
-        reason = request.reason if request is not None else f"bumped with {requested[0].name} ({group.name})"
+        reason = (
+            request.reason if request is not None else f"bumped with {requested_packages[0].name} ({group.name})"
+        )
         yield VersionBump(package, present.get(package.name), after, reason)
 
 
-def _current_version(package: Package, released: Mapping[str, Version]) -> Version | None:
+def _current_version(package: Package, released_versions: Mapping[str, Version]) -> Version | None:
     """Return a package's version: the one in its files, or that of its last tag if versions come from tags."""
     if package.version is None and package.source.kind == "tags":
-        return released.get(package.name)
+        return released_versions.get(package.name)
     return package.version
 
 
@@ -198,14 +200,14 @@ def _base_version_by_package(groups: Iterable[VersionGroup], present: Mapping[st
 
 
 def _base_version_of_group(
-    group: VersionGroup, bumped: Sequence[Package], present: Mapping[str, Version], explicit: Bump | None
+    group: VersionGroup, bumped_packages: Sequence[Package], present: Mapping[str, Version], explicit: Bump | None
 ) -> Version | None:
     """Return the version that a group is bumped from, or None if it has none yet and `--to` gives the first.
 
     Raises:
         Blocked: A package has no version that can be bumped, or the versions of a fixed group differ.
     """
-    for package in bumped:
+    for package in bumped_packages:
         if package.source.kind == "dynamic" or (explicit is None and package.name not in present):
             raise _no_version_error(package)
     versions = {package.name: present[package.name] for package in group.packages if package.name in present}

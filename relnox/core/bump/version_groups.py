@@ -47,7 +47,7 @@ def find_version_groups(workspace: Workspace, config: Config) -> tuple[VersionGr
     """
     if config.versions == "lockstep":
         return (VersionGroup("lockstep", "fixed", workspace.packages),)
-    grouped: dict[str, str] = {}
+    group_by_package: dict[str, str] = {}
     groups = []
     for name, group in config.groups.items():
         members = patterns.select_packages(group.packages, workspace.packages)
@@ -58,27 +58,27 @@ def find_version_groups(workspace: Workspace, config: Config) -> tuple[VersionGr
                 fix=f"correct packages in [tool.relnox.groups.{name}]",
             )
         for package in members:
-            if package.name in grouped:
+            if package.name in group_by_package:
                 raise Blocked(
                     "package-in-two-groups",
-                    f"{package.name} is in two groups: {grouped[package.name]} and {name}",
+                    f"{package.name} is in two groups: {group_by_package[package.name]} and {name}",
                     fix="remove it from one of them in [tool.relnox.groups]",
                 )
-            grouped[package.name] = name
+            group_by_package[package.name] = name
         groups.append(VersionGroup(name, group.kind, members))
     by_tags: dict[tuple[object, ...], list[Package]] = {}
     for package in workspace.packages:
-        if package.name not in grouped and package.source.kind == "tags":
+        if package.name not in group_by_package and package.source.kind == "tags":
             by_tags.setdefault(package.source.key[:1], []).append(package)
     for key, members_by_tag in by_tags.items():
         if len(members_by_tag) > 1:  # their backends read the same tags, so one new tag bumps all of them
             name = f"tags {key[0]}*" if key else ANY_TAG_GROUP
             groups.append(VersionGroup(name, "fixed", tuple(members_by_tag)))
-            grouped |= dict.fromkeys((package.name for package in members_by_tag), name)
+            group_by_package |= dict.fromkeys((package.name for package in members_by_tag), name)
     alone = (
         VersionGroup(package.name, "alone", (package,))
         for package in workspace.packages
-        if package.name not in grouped
+        if package.name not in group_by_package
     )
     return (*groups, *alone)
 

@@ -78,7 +78,7 @@ def is_excluded_from_check(name: str, patterns: Iterable[str]) -> bool:
 def unsatisfied_problems(
     requirements: Iterable[RequiredProject],
     available: Mapping[str, AvailableVersions],
-    released: Mapping[str, Version],
+    released_versions: Mapping[str, Version],
     command: str,
 ) -> Iterator[Problem]:
     """Yield a problem for each requirement that neither the indexes nor this run satisfy, except those of extras.
@@ -88,10 +88,10 @@ def unsatisfied_problems(
     Args:
         requirements: The requirements to check.
         available: The available versions of each required project.
-        released: Maps the name of each package that this run publishes to its version.
+        released_versions: Maps the name of each package that this run publishes to its version.
         command: The command that publishes, for the fix.
     """
-    for requirement, reason in _unsatisfied_with_reasons(requirements, available, released):
+    for requirement, reason in _unsatisfied_with_reasons(requirements, available, released_versions):
         if not requirement.extra:
             message = (
                 f"{requirement.package} {requirement.version} requires {requirement.text}, which cannot be "
@@ -105,10 +105,10 @@ def unsatisfied_problems(
 def unsatisfied_extra_warnings(
     requirements: Iterable[RequiredProject],
     available: Mapping[str, AvailableVersions],
-    released: Mapping[str, Version],
+    released_versions: Mapping[str, Version],
 ) -> Iterator[str]:
     """Yield a warning for each requirement of an extra that cannot be satisfied; see `unsatisfied_problems`."""
-    for requirement, reason in _unsatisfied_with_reasons(requirements, available, released):
+    for requirement, reason in _unsatisfied_with_reasons(requirements, available, released_versions):
         if requirement.extra:
             yield (
                 f"an extra of {requirement.package} {requirement.version} requires {requirement.text}, which "
@@ -121,13 +121,13 @@ def unreachable_index_warnings(
 ) -> Iterator[str]:
     """Yield a warning for each index that failed to respond, with the projects that could not be checked on it."""
     by_error: dict[tuple[str, str], list[str]] = {}
-    satisfied = {
+    satisfied_names = {
         requirement.name
         for requirement in requirements
         if requirement.name in available and is_satisfied(requirement, available[requirement.name])
     }
     for name, versions in available.items():
-        for index, error in versions.errors if name not in satisfied else ():
+        for index, error in versions.errors if name not in satisfied_names else ():
             by_error.setdefault((index, error), []).append(name)
     for (index, error), names in by_error.items():
         yield f"requirements not checked on {index}: {listing(sorted(names))} ({error})"
@@ -136,11 +136,11 @@ def unreachable_index_warnings(
 def _unsatisfied_with_reasons(
     requirements: Iterable[RequiredProject],
     available: Mapping[str, AvailableVersions],
-    released: Mapping[str, Version],
+    released_versions: Mapping[str, Version],
 ) -> Iterator[tuple[RequiredProject, str]]:
     """Yield each requirement that cannot be satisfied, with the reason."""
     for requirement in requirements:
-        versions, release = available.get(requirement.name), released.get(requirement.name)
+        versions, release = available.get(requirement.name), released_versions.get(requirement.name)
         if versions is None or not versions.indexes or versions.errors or is_satisfied(requirement, versions):
             continue
         if release is None or not SpecifierSet(requirement.specifier).contains(release, prereleases=True):

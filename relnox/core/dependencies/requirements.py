@@ -165,31 +165,33 @@ def _rewrite_clauses(
 ) -> str | None:
     """Do the work of `rewrite_pep508` and `rewrite_poetry`; `clauses_of` parses the syntax."""
     clauses = clauses_of(text)
-    allowed = [clause_allows(clause, new) for clause in clauses]
-    for clause, is_allowed in zip(clauses, allowed, strict=True):
+    allows_new = [clause_allows(clause, new) for clause in clauses]
+    for clause, is_allowed in zip(clauses, allows_new, strict=True):
         if clause.operator == "!=" and not is_allowed:
             raise Blocked(
                 "requirement-excludes-version",
                 f"{text!r} excludes {new} ({clause.prefix}{clause.version})",
                 fix="remove that clause from the requirement, or release another version",
             )
-    if not clauses or (policy == "out-of-range" and all(allowed)):
+    if not clauses or (policy == "out-of-range" and all(allows_new)):
         return None
     if policy == "exact":
-        changed = _pin_requirement(text, clauses, new, format_version)
+        new_text = _pin_requirement(text, clauses, new, format_version)
     else:
-        changed = text
+        new_text = text
         for clause in reversed(clauses):  # from the end, so that the earlier offsets stay valid
-            changed = changed[: clause.start] + _update_clause(clause, new, format_version) + changed[clause.end :]
-    if changed == text:
+            new_text = (
+                new_text[: clause.start] + _update_clause(clause, new, format_version) + new_text[clause.end :]
+            )
+    if new_text == text:
         return None
-    if not all(clause_allows(clause, new) for clause in clauses_of(changed)):
+    if not all(clause_allows(clause, new) for clause in clauses_of(new_text)):
         raise Blocked(
             "requirement-excludes-version",
-            f"{text!r} excludes {new}, and so does {changed!r}",
+            f"{text!r} excludes {new}, and so does {new_text!r}",
             fix="change the requirement by hand",
         )
-    return changed
+    return new_text
 
 
 def _pin_requirement(

@@ -32,13 +32,13 @@ def is_unreleased_empty(text: str) -> bool:
         Blocked: The changelog does not have exactly one heading for unreleased changes.
     """
     document = ChangelogDocument(text)
-    unreleased = document.unreleased
+    unreleased_section = document.unreleased
     titles = {line for heading in document.headings for line in range(heading.first_line, heading.last_line + 1)}
-    lines = enumerate(document.lines[: document.section_end(unreleased)])
+    lines = enumerate(document.lines[: document.section_end(unreleased_section)])
     return not any(
         not line.is_blank and (line.is_text or line.is_in_list_item) and line.link_label is None
         for index, line in lines
-        if index > unreleased.last_line and index not in titles
+        if index > unreleased_section.last_line and index not in titles
     )
 
 
@@ -76,9 +76,9 @@ def _check_version_has_no_heading(document: ChangelogDocument, version: str) -> 
     Raises:
         Blocked: It has one.
     """
-    target, unreleased = parse_version(version), document.unreleased
+    target, unreleased_section = parse_version(version), document.unreleased
     for heading in document.headings:
-        is_version = heading.level <= unreleased.level or heading.is_release
+        is_version = heading.level <= unreleased_section.level or heading.is_release
         if is_version and target is not None and heading.version == target:
             raise Blocked(
                 "changelog-version-exists",
@@ -117,10 +117,13 @@ def text_of_version(text: str, version: str) -> str | None:
 def remove_empty_sections(text: str) -> str:
     """Return a changelog without those sections below `Unreleased` that have no text."""
     document = ChangelogDocument(text)
-    unreleased = document.unreleased
-    end = document.section_end(unreleased)
+    unreleased_section = document.unreleased
+    end = document.section_end(unreleased_section)
     for heading in document.headings:
-        if unreleased.last_line < heading.first_line < end and document.last_line_of(heading) == heading.last_line:
+        if (
+            unreleased_section.last_line < heading.first_line < end
+            and document.last_line_of(heading) == heading.last_line
+        ):
             stop = heading.last_line + 1
             while (
                 stop < len(document.lines) and document.lines[stop].is_blank and document.lines[stop].line_ending
@@ -183,21 +186,25 @@ def _add_to_unreleased(text: str, part: _AddedSection) -> str:
     changes.
     """
     document = ChangelogDocument(text)
-    unreleased = document.unreleased
-    end = document.section_end(unreleased)
-    sections = [heading for heading in document.headings if unreleased.last_line < heading.first_line < end]
-    titled = (heading for heading in sections if part.title and heading.title.lower() == part.title.lower())
-    target = next(titled, None)
-    added = part.items if target is not None else _strip_blank_lines([*part.heading, "", *part.items])
-    if not added:
+    unreleased_section = document.unreleased
+    end = document.section_end(unreleased_section)
+    sections = [
+        heading for heading in document.headings if unreleased_section.last_line < heading.first_line < end
+    ]
+    sections_with_title = (
+        heading for heading in sections if part.title and heading.title.lower() == part.title.lower()
+    )
+    target = next(sections_with_title, None)
+    new_lines = part.items if target is not None else _strip_blank_lines([*part.heading, "", *part.items])
+    if not new_lines:
         return text
-    last = document.last_line_of(target or unreleased)
+    last = document.last_line_of(target or unreleased_section)
     start = max(heading.last_line for heading in document.headings if heading.last_line <= last) + 1
     present = document.lines[start : last + 1]
     marker = _marker_of_last_list(present)
-    item = LIST_ITEM.match(added[0])
+    item = LIST_ITEM.match(new_lines[0])
     continues_list = marker is not None and item is not None and item["marker"] == marker
-    lines = added if continues_list else ["", *added]
+    lines = new_lines if continues_list else ["", *new_lines]
     following = document.lines[last + 1 : last + 2]
     if not present and following and not following[0].is_blank:
         lines = [*lines, ""]

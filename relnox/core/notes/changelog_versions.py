@@ -156,16 +156,16 @@ def _heading_edits(
         The start and end position of the text to replace, and its replacement.
     """
     heading = document.unreleased
-    unreleased = UNRELEASED_TITLE.fullmatch(heading.title)
-    assert unreleased is not None  # noqa: S101 - the heading was found by it
+    unreleased_match = UNRELEASED_TITLE.fullmatch(heading.title)
+    assert unreleased_match is not None  # noqa: S101 - the heading was found by it
     line = document.lines[heading.title_line]
-    opening, closing = unreleased["open"], unreleased["close"]
-    if (link := unreleased["link"] or "").startswith("("):
+    opening, closing = unreleased_match["open"], unreleased_match["close"]
+    if (link := unreleased_match["link"] or "").startswith("("):
         urls = None if links is None else links.update(link[1:-1])
         if urls is None:
             opening, closing, link = opening.replace("[", ""), closing.replace("]", ""), ""
         else:
-            start = line.start_offset + heading.column + unreleased.start("link")
+            start = line.start_offset + heading.column + unreleased_match.start("link")
             yield start, start + len(link), f"({urls[0]})"
             link = f"({urls[1]})"
     elif link:
@@ -203,10 +203,10 @@ def _link_definition_edits(
     definitions = [
         (line, match) for line in document.lines if line.is_text and (match := LINK_DEFINITION.match(line.text))
     ]
-    unreleased = next((pair for pair in definitions if pair[1]["label"].lower() == "unreleased"), None)
-    if unreleased is None:
+    unreleased_link = next((pair for pair in definitions if pair[1]["label"].lower() == "unreleased"), None)
+    if unreleased_link is None:
         return
-    line, match = unreleased
+    line, match = unreleased_link
     urls = links.update(match["url"].strip("<>"))
     if urls is None:
         return

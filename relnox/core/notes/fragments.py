@@ -96,12 +96,12 @@ def remove_released_packages(content: bytes, packages: Collection[str]) -> bytes
     end = _find_end_of_front_matter(lines)
     if end is None:
         return content
-    released = {normalized(name) for name in packages}
+    released_names = {normalized(name) for name in packages}
     removed_lines: set[int] = set()
     remaining = 0
     for number, line in _front_matter_lines(lines, end):
         entry = _PACKAGE_LINE.fullmatch(line.rstrip())
-        if entry and normalized(entry["name"]) in released:
+        if entry and normalized(entry["name"]) in released_names:
             removed_lines.add(number)
         else:
             remaining += 1

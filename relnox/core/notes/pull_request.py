@@ -136,9 +136,10 @@ def _changelog_lines(packages: Iterable[PullRequestPackage]) -> Iterator[str]:
             by_text.setdefault(package.changes, []).append(package)
         else:
             without.append(package.name)
-    for text, documented in by_text.items():
+    for text, sharing_packages in by_text.items():
         yield ""
-        yield f"**{', '.join(_escape_to_one_line(f'{package.name} {package.after}') for package in documented)}**"
+        names = ", ".join(_escape_to_one_line(f"{package.name} {package.after}") for package in sharing_packages)
+        yield f"**{names}**"
         yield ""
         for line in escaping.split_lines(text):
             printable = "".join(char if char.isprintable() or char == "\t" else " " for char in line)
@@ -154,11 +155,11 @@ def _join_within_limit(lines: Sequence[str], limit: int) -> str:
     if len(text.encode()) <= limit:
         return text
     note = "\n\n_Shortened: the rest is in the changed files._"
-    left = limit - len(note.encode())
+    bytes_left = limit - len(note.encode())
     lines_to_keep = []
     for line in lines:
-        left -= len(line.encode()) + 1
-        if left < 0:
+        bytes_left -= len(line.encode()) + 1
+        if bytes_left < 0:
             break
         lines_to_keep.append(line)
     return "\n".join(lines_to_keep).rstrip() + note

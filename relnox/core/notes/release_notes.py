@@ -44,7 +44,7 @@ def check_unreleased_headings(
     bumps: Sequence[VersionBump],
     contents: Mapping[str, bytes],
     changes: Sequence[Fragment],
-    generated: Collection[str],
+    generated_files: Collection[str],
     config: Config,
 ) -> None:
     """Check that each changelog that texts of change fragments are added to has a heading for unreleased changes.
@@ -53,7 +53,7 @@ def check_unreleased_headings(
         bumps: The bumps.
         contents: The contents of the changelogs, by path.
         changes: The change fragments.
-        generated: Packages whose changelogs another tool writes; they are not checked.
+        generated_files: Packages whose changelogs another tool writes; they are not checked.
         config: The settings of the project.
 
     Raises:
@@ -65,7 +65,7 @@ def check_unreleased_headings(
         package = bump.package
         if (
             not is_listed_in_changelogs(bump, config)
-            or package.name in generated
+            or package.name in generated_files
             or not _fragments_affecting(changes, [bump])
         ):
             continue
@@ -156,12 +156,12 @@ def update_fragments(
     Yields:
         The path of a changed fragment, and its new content, or None if no package remains and the file is removed.
     """
-    released = {bump.package.name for bump in bumps if is_listed_in_changelogs(bump, config)}
+    released_packages = {bump.package.name for bump in bumps if is_listed_in_changelogs(bump, config)}
     for fragment in changes:
-        if released & fragment.levels.keys():
+        if released_packages & fragment.levels.keys():
             from relnox.core.notes import fragments
 
-            yield fragment.file, fragments.remove_released_packages(contents[fragment.file], released)
+            yield fragment.file, fragments.remove_released_packages(contents[fragment.file], released_packages)
 
 
 def _bumps_by_changelog(

@@ -135,9 +135,9 @@ def merge_manifests(jobs: Sequence[BuildJobOutput], needs: Mapping[str, Iterable
     names = {file.package for file in files}
     merged_needs = {name: set(needs.get(name, ())) & names for name in names}
     for job in jobs:
-        for name, needed in job.manifest.needs:
+        for name, needed_packages in job.manifest.needs:
             if name in names:
-                merged_needs[name] |= set(needed) & names
+                merged_needs[name] |= set(needed_packages) & names
     order = {name: place for place, name in enumerate(name for wave in graph.waves(merged_needs) for name in wave)}
     latest = max(jobs, key=lambda job: job.manifest.time).manifest
     return replace(

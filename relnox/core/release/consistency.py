@@ -99,7 +99,9 @@ def find_tagged_elsewhere(
     """Map tag, version and commit to the packages whose version is tagged, but not at the commit to release."""
     by_tag: dict[tuple[str, Version, str], list[str]] = {}
     for package, version in versions.items():
-        names = [tag for tag, tagged in formats[package].matching_tags(sorted(tags)) if tagged == version]
+        names = [
+            tag for tag, tag_version in formats[package].matching_tags(sorted(tags)) if tag_version == version
+        ]
         if names and all(tags[name] != commit for name in names):
             by_tag.setdefault((names[0], version, tags[names[0]]), []).append(package)
     return by_tag
@@ -120,12 +122,12 @@ def outdated_manifest_problems(
         if name in by_name and (version := by_name[name].version) is not None and version != manifest.version(name)
     }
     if stale:
-        built = listing(f"{name} {old}" for name, (old, _) in stale.items())
+        built_versions = listing(f"{name} {old}" for name, (old, _) in stale.items())
         present = listing(f"{name} {new}" for name, (_, new) in stale.items())
         switch = f"; to publish that build: git switch --detach {manifest.commit}" if manifest.commit else ""
         yield Problem(
             code="manifest-outdated",
-            message=f"{where} is a build of {built}, but the checkout has {present}",
+            message=f"{where} is a build of {built_versions}, but the checkout has {present}",
             fix=f"{fixes.task_command('build-all')}{switch}; to ignore it: {ALLOW_MISMATCH_FLAG}",
         )
         return
@@ -133,15 +135,15 @@ def outdated_manifest_problems(
         return
     why = "that commit is not in this clone"
     if files is not None:
-        changed = {
+        changed_versions = {
             name: package_files
             for name, package_files in changed_files_by_package(files, packages).items()
             if name in manifest.packages
         }
-        if not changed:
+        if not changed_versions:
             return
-        all_changed = [file for package_files in changed.values() for file in package_files]
-        why = f"{listing(all_changed)} changed in {listing(changed)}"
+        all_changed = [file for package_files in changed_versions.values() for file in package_files]
+        why = f"{listing(all_changed)} changed in {listing(changed_versions)}"
     yield Problem(
         code="manifest-outdated",
         message=f"{where} is a build of commit {shorten_commit_id(manifest.commit)}, but the checkout is at "

@@ -105,7 +105,7 @@ class Manifest(Record, kw_only=True):
         return replace(
             self,
             distributions=tuple(file for file in self.distributions if file.package in packages),
-            needs=tuple((name, needed) for name, needed in self.needs if name in packages),
+            needs=tuple((name, needed_packages) for name, needed_packages in self.needs if name in packages),
             inputs=tuple(inputs for inputs in self.inputs if inputs.package in packages),
             missing=(),
         )
@@ -130,7 +130,7 @@ class Manifest(Record, kw_only=True):
             "commit": self.commit,
             "dirty": self.dirty,
             "time": self.time,
-            "needs": {name: list(needed) for name, needed in self.needs},
+            "needs": {name: list(needed_packages) for name, needed_packages in self.needs},
             "inputs": {
                 inputs.package: {
                     "digest": inputs.digest,
@@ -174,8 +174,8 @@ class Manifest(Record, kw_only=True):
                 dirty=_check_flag(document["dirty"]),
                 time=_check_time(document["time"]),
                 needs=tuple(
-                    (_check_package_name(name), _check_package_names(needed))
-                    for name, needed in document["needs"].items()
+                    (_check_package_name(name), _check_package_names(needed_packages))
+                    for name, needed_packages in document["needs"].items()
                 ),
                 inputs=tuple(
                     BuildInputs(

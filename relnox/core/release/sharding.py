@@ -46,9 +46,9 @@ def _connected_groups(edges: Mapping[str, frozenset[str]]) -> Iterator[list[str]
     for name, of in edges.items():
         for other in of:
             both[other].add(name)
-    visited: set[str] = set()
+    visited_packages: set[str] = set()
     for name in sorted(both):
-        if name not in visited:
+        if name not in visited_packages:
             group = sorted(graph.closure([name], both))
-            visited.update(group)
+            visited_packages.update(group)
             yield group

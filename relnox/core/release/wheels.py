@@ -181,9 +181,11 @@ def github_matrix(wheel_jobs: Sequence[WheelJob]) -> dict[str, Any]:
 
 def _supported_pythons(package: Package) -> tuple[str, ...]:
     """Return the CPython versions that a package supports, by `requires-python` and by its classifiers, if any."""
-    named = {match[1] for text in package.classifiers if (match := _CLASSIFIER.fullmatch(text))}
+    classifier_versions = {match[1] for text in package.classifiers if (match := _CLASSIFIER.fullmatch(text))}
     return tuple(
-        python for python in PYTHON_SERIES if (not named or python in named) and _allows_python(package, python)
+        python
+        for python in PYTHON_SERIES
+        if (not classifier_versions or python in classifier_versions) and _allows_python(package, python)
     )
 
 

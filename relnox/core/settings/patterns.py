@@ -47,15 +47,15 @@ def select_packages(patterns: Sequence[str], packages: Iterable[Package]) -> tup
     are selected by default.
     """
     starts_with_all = bool(patterns) and patterns[0].startswith("!")
-    selected = []
+    packages_in_order = []
     for package in packages:
         is_selected = starts_with_all
         for pattern in patterns:
             if matches_package(pattern.removeprefix("!"), package):
                 is_selected = not pattern.startswith("!")
         if is_selected:
-            selected.append(package)
-    return tuple(selected)
+            packages_in_order.append(package)
+    return tuple(packages_in_order)
 
 
 def matches_any_glob(package: str, globs: Iterable[str]) -> bool:

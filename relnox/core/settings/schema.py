@@ -249,13 +249,13 @@ def json_schema_of(kind: Kind) -> dict[str, Any]:
             return {"type": "object", "additionalProperties": json_schema_of(item)}
         case Table(settings=settings, keys=keys):
             fields = [field for field in keys.values() if "file" in field.sources]
-            needed = [field.key for field in fields if field.is_required]
+            required_keys = [field.key for field in fields if field.is_required]
             return {
                 "type": "object",
                 "additionalProperties": False,
                 "properties": {field.key: _field_schema(field) for field in fields},
                 "description": settings.summary(),
-            } | ({"required": needed} if needed else {})
+            } | ({"required": required_keys} if required_keys else {})
         case _:
             raise TypeError(f"a kind of setting without a JSON schema: {type(kind).__name__}")
 

@@ -54,7 +54,7 @@ class TagSurvey(Record):
     def tags_of(self, package: str) -> tuple[TaggedVersion, ...]:
         """Return all tags that name a package, with their versions."""
         prefixes = self.package_prefixes.get(package, ())
-        return tuple(tagged for prefix in prefixes for tagged in self.by_prefix[prefix])
+        return tuple(pair for prefix in prefixes for pair in self.by_prefix[prefix])
 
     def prefix_of(self, package: Package) -> str | None:
         """Return the prefix of the tag of the package's current version, or else of its latest tag, or None."""
@@ -108,7 +108,7 @@ def survey_tags(packages: Sequence[Package], tags: Iterable[str]) -> TagSurvey:
         elif (name := _named_package(words, aliases)) is not None:
             package_prefixes.setdefault(name, []).append(prefix)
     return TagSurvey(
-        {prefix: tuple(tagged) for prefix, tagged in by_prefix.items()},
+        {prefix: tuple(pairs) for prefix, pairs in by_prefix.items()},
         {name: tuple(prefixes) for name, prefixes in package_prefixes.items()},
         tuple(plain_prefixes),
         tuple(unreadable),
@@ -196,7 +196,7 @@ def read_known_tags(
     survey = survey_tags(packages, all_tags)
     plain = _latest_plain(survey, reachable)
     is_single = len(packages) == 1 and is_alone
-    shared = _packages_sharing_tags(packages, survey, plain) if plain is not None else {}
+    packages_by_tag = _packages_sharing_tags(packages, survey, plain) if plain is not None else {}
     readers = {package.name for package in any_tag_readers(packages)}
     prefixes: dict[str, str] = {}
     for package in packages:
@@ -204,11 +204,12 @@ def read_known_tags(
         if package.source.kind == "tags" and package.source.key:
             prefixes[package.name] = str(package.source.key[0])
         elif own is not None and (
-            package.name not in shared or _tagged_origin(package.version, survey.versions(own)) is not None
+            package.name not in packages_by_tag
+            or _tagged_origin(package.version, survey.versions(own)) is not None
         ):
             prefixes[package.name] = own
-        elif package.name in shared:
-            prefixes[package.name] = shared[package.name]
+        elif package.name in packages_by_tag:
+            prefixes[package.name] = packages_by_tag[package.name]
         elif plain is not None and ((package.folder == "." and is_alone) or is_single or package.name in readers):
             prefixes[package.name] = survey.plain_prefix_of(package.version) or plain[0]
         elif is_single and (
@@ -245,13 +246,13 @@ def _packages_sharing_tags(
     return dict.fromkeys(names, versions[origin])
 
 
-def _tagged_origin(version: Version | None, tagged: Collection[Version]) -> Version | None:
+def _tagged_origin(version: Version | None, tagged_versions: Collection[Version]) -> Version | None:
     """Return a tagged version: this one, or else, for a prerelease, the one that it directly follows, or None."""
-    if version is None or version in tagged:
+    if version is None or version in tagged_versions:
         return version
     if (
         not version.is_prerelease
-        or (before := max((old for old in tagged if old < version), default=None)) is None
+        or (before := max((old for old in tagged_versions if old < version), default=None)) is None
     ):
         return None
     length = max(len(version.release), len(before.release))
@@ -288,11 +289,11 @@ def lockstep_reason(workspace: Workspace, config: Config, known_tags: KnownTags)
 
 def _latest_plain(survey: TagSurvey, reachable: Collection[str]) -> tuple[str, Version] | None:
     """Return the prefix and the version of the latest plain tag, if possible of a reachable one."""
-    tagged = [
+    tagged_versions = [
         (version, prefix, tag) for prefix in survey.plain_prefixes for tag, version in survey.by_prefix[prefix]
     ]
-    if not tagged:
+    if not tagged_versions:
         return None
-    here = [entry for entry in tagged if entry[2] in reachable]
-    version, prefix, _ = max(here or tagged, key=lambda entry: (entry[0], entry[1]))
+    here = [entry for entry in tagged_versions if entry[2] in reachable]
+    version, prefix, _ = max(here or tagged_versions, key=lambda entry: (entry[0], entry[1]))
     return prefix, version

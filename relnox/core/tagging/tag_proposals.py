@@ -41,7 +41,7 @@ def format_problems(
     survey, tags = known_tags.survey, known_tags.tags
     if not (survey.plain_prefixes or survey.package_prefixes or survey.unreadable or known_tags.prefixes):
         return  # there are no tags, or none of releases
-    configured = configured_formats(workspace, config)
+    configured_by_package = configured_formats(workspace, config)
     common = has_common_tags(workspace, config, tags, is_alone=known_tags.is_alone)
     usual = detect_format(workspace.packages, tags, common=common)
     different: dict[str, tuple[str, str]] = {}
@@ -63,7 +63,12 @@ def format_problems(
             )
             if not has_tags or (names_package and not is_tagged and package.version in survey.versions(prefix)):
                 different[package.name] = (prefix, tag_format.prefix)
-        elif not has_tags and usual is None and config.tag_format is None and package.name not in configured:
+        elif (
+            not has_tags
+            and usual is None
+            and config.tag_format is None
+            and package.name not in configured_by_package
+        ):
             unknown.append(package.name)
     if not different and not unknown:
         return
@@ -89,10 +94,10 @@ def format_problems(
 
 def _example(prefix: str, known_tags: KnownTags, package: Package | None = None) -> str:
     """Return the latest tag with a prefix, if possible one not above the package's version, as an example."""
-    tagged = known_tags.survey.by_prefix[prefix]
+    tagged_versions = known_tags.survey.by_prefix[prefix]
     version = package.version if package is not None else None
-    reached = [pair for pair in tagged if version is not None and pair[1] <= version]
-    return max(reached or tagged, key=lambda pair: pair[1])[0]
+    older_versions = [pair for pair in tagged_versions if version is not None and pair[1] <= version]
+    return max(older_versions or tagged_versions, key=lambda pair: pair[1])[0]
 
 
 def _examples(known_tags: KnownTags) -> Iterator[str]:
@@ -116,14 +121,14 @@ def propose_settings(workspace: Workspace, config: Config, known_tags: KnownTags
         settings["versions"] = "independent"
     if not known_tags.prefixes and not survey.by_prefix and not survey.unreadable:
         return settings
-    configured = configured_formats(workspace, config)
-    prefixes = {name: prefix for name, prefix in known_tags.prefixes.items() if name not in configured}
+    formats = configured_formats(workspace, config)
+    prefixes = {name: prefix for name, prefix in known_tags.prefixes.items() if name not in formats}
     clusters = list(_tagged_together(workspace, config, survey, prefixes))
     if config.versions is None and any(len(members) == len(workspace.packages) for _, members in clusters):
         lockstep = replace(config, versions="lockstep")
         return {"versions": "lockstep"} | _common_format(workspace, lockstep, known_tags)
-    grouped = {package.name for _, members in clusters for package in members}
-    alone = {name: prefix for name, prefix in prefixes.items() if name not in grouped}
+    grouped_packages = {package.name for _, members in clusters for package in members}
+    alone = {name: prefix for name, prefix in prefixes.items() if name not in grouped_packages}
     settings |= _separate_formats(
         workspace, config, alone, survey.plain_prefixes, has_untagged=len(prefixes) < len(workspace.packages)
     )
@@ -261,21 +266,21 @@ def _separate_formats(
 
 def folder_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -> list[str]:
     """Return patterns that match exactly these packages, with a glob for each folder that mostly contains them."""
-    selected = {package.folder for package in packages}
+    package_folders = {package.folder for package in packages}
     by_parent: dict[str, list[str]] = {}
-    for folder in sorted(selected):
+    for folder in sorted(package_folders):
         by_parent.setdefault(folder.rpartition("/")[0], []).append(folder)
     globs: list[str] = []
     for parent, folders in by_parent.items():
         others = [
             package
             for package in all_packages
-            if package.folder not in selected and package.folder.startswith(f"{parent}/")
+            if package.folder not in package_folders and package.folder.startswith(f"{parent}/")
         ]
         is_shorter = len(folders) > 1 and len(others) < len(folders)
         globs += [f"{parent}/*"] if parent and is_shorter else folders
     matches = patterns.select_packages(globs, all_packages)
-    return [*globs, *(f"!{package.folder}" for package in matches if package.folder not in selected)]
+    return [*globs, *(f"!{package.folder}" for package in matches if package.folder not in package_folders)]
 
 
 def as_toml(settings: Mapping[str, Any], *, header: bool = True) -> str:

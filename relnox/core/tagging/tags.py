@@ -100,12 +100,14 @@ def tag_formats(
     text = config.tag_format or usual or ("v{version}" if common else "{name}-v{version}")
     texts = dict.fromkeys((package.name for package in packages), text)
     if not config.tag_format and not common and len(readers := any_tag_readers(packages)) > 1:
-        shared = detect_format(readers, tags, common=True)
-        texts |= dict.fromkeys((package.name for package in readers), shared or "v{version}")
-    configured = configured_formats(workspace, config)
-    texts |= configured
+        common_format = detect_format(readers, tags, common=True)
+        texts |= dict.fromkeys((package.name for package in readers), common_format or "v{version}")
+    configured_by_package = configured_formats(workspace, config)
+    texts |= configured_by_package
     formats = {
-        package.name: _tag_format(package, texts[package.name], config, is_own=package.name in configured)
+        package.name: _tag_format(
+            package, texts[package.name], config, is_own=package.name in configured_by_package
+        )
         for package in packages
     }
     for name, tag_format in formats.items():
@@ -155,19 +157,21 @@ def latest_tags(
     Tags with a greater version than the one `limits` has for the package are used only if there are no others. So
     are tags outside the bounds of the release lines of the current commit, since a line begins at such a tag.
     """
-    ordered = sorted(tags)
+    ordered_tags = sorted(tags)
     matches: dict[TagFormat, list[tuple[str, Version]]] = {}
     latest = {}
     for package, tag_format in formats.items():
         if tag_format not in matches:
-            start = bisect_left(ordered, tag_format.prefix)
-            end = bisect_left(ordered, f"{tag_format.prefix}\U0010ffff")
-            matches[tag_format] = tag_format.matching_tags(ordered[start:end])
-        tagged, limit = matches[tag_format], (limits or {}).get(package)
-        tagged = [pair for pair in tagged if release_lines.allows_version(lines, pair[1])] or tagged
-        below = [pair for pair in tagged if limit is None or pair[1] <= limit]
-        if tagged:
-            latest[package] = max(below or tagged, key=lambda pair: pair[1])
+            start = bisect_left(ordered_tags, tag_format.prefix)
+            end = bisect_left(ordered_tags, f"{tag_format.prefix}\U0010ffff")
+            matches[tag_format] = tag_format.matching_tags(ordered_tags[start:end])
+        matching_tags, limit = matches[tag_format], (limits or {}).get(package)
+        matching_tags = [
+            pair for pair in matching_tags if release_lines.allows_version(lines, pair[1])
+        ] or matching_tags
+        below = [pair for pair in matching_tags if limit is None or pair[1] <= limit]
+        if matching_tags:
+            latest[package] = max(below or matching_tags, key=lambda pair: pair[1])
     return latest
 
 
@@ -228,17 +232,17 @@ def detect_format(packages: Sequence[Package], tags: Iterable[str], *, common: b
     tags, it is one in which a current version is tagged, as other tags may be unrelated. If this leaves several
     formats, the one with the greatest version is returned.
     """
-    ordered, plain = sorted(tags), Config()
-    if not ordered:
+    ordered_tags, plain = sorted(tags), Config()
+    if not ordered_tags:
         return None
     ranked: list[tuple[int, Version, str]] = []
     for text in _COMMON_TAG_FORMATS if common else _PACKAGE_TAG_FORMATS:
         formats = {package.name: _tag_format(package, text, plain) for package in packages}
-        latest = latest_tags(formats, ordered)
+        latest = latest_tags(formats, ordered_tags)
         if latest:
             present = {(formats[package.name], package.version) for package in packages if common}
             is_tagged = any(
-                version is not None and tag_format.has_version_tag(version, ordered)
+                version is not None and tag_format.has_version_tag(version, ordered_tags)
                 for tag_format, version in present
             )
             greatest = max(version for _, version in latest.values())

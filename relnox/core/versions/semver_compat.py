@@ -110,21 +110,21 @@ def from_semver(text: str) -> Version:
     import semver
 
     try:
-        parsed = semver.Version.parse(text)
+        version = semver.Version.parse(text)
     except ValueError:  # not SemVer, or a number longer than Python converts
         raise Blocked(
             "version-invalid",
             f"{text!r} is not a valid version (SemVer 2.0.0)",
             fix="write it like 1.2.3 or 1.2.3-alpha.0",
         ) from None
-    segment = "" if parsed.prerelease is None else _parse_segment(text, parsed.prerelease)
-    build = "" if parsed.build is None else f"+{parsed.build}"
+    segment = "" if version.prerelease is None else _parse_segment(text, version.prerelease)
+    build = "" if version.build is None else f"+{version.build}"
     try:
-        return Version(f"{parsed.major}.{parsed.minor}.{parsed.patch}{segment}{build}")
+        return Version(f"{version.major}.{version.minor}.{version.patch}{segment}{build}")
     except InvalidVersion:
         raise Blocked(
             "version-invalid",
-            f"{text!r}: build metadata {parsed.build!r} is not a valid local segment (PEP 440)",
+            f"{text!r}: build metadata {version.build!r} is not a valid local segment (PEP 440)",
             fix="leave it out, or use letters, digits and single dots",
         ) from None
     except ValueError:

@@ -95,9 +95,9 @@ def find_literals(code: str) -> Iterator[tuple[str, str]]:
 def find_pattern(text: str, expression: str, count: int = 1) -> tuple[VersionSpan, ...]:
     """Find the group `version`, or else `value`, in each match of a regular expression (in multi-line mode)."""
     try:
-        compiled = re.compile(expression, re.MULTILINE)
-        group = "value" if "value" in compiled.groupindex and "version" not in compiled.groupindex else "version"
-        spans = tuple(VersionSpan(*match.span(group), match[group] or "") for match in compiled.finditer(text))
+        regex = re.compile(expression, re.MULTILINE)
+        group = "value" if "value" in regex.groupindex and "version" not in regex.groupindex else "version"
+        spans = tuple(VersionSpan(*match.span(group), match[group] or "") for match in regex.finditer(text))
     except (re.error, IndexError) as error:
         raise ValueError(f"invalid pattern: {error}") from error
     if any(span.start < 0 for span in spans):

@@ -39,8 +39,8 @@ class LevelCounting:
 
     def raised(self, release: Release, level: int) -> Release:
         """Return the next release at a level: at `minor`, 1.3.0 for 1.2.4."""
-        padded = _pad_release(release, level + 1)
-        return _pad_release((*padded[:level], padded[level] + 1), len(padded))
+        padded_release = _pad_release(release, level + 1)
+        return _pad_release((*padded_release[:level], padded_release[level] + 1), len(padded_release))
 
     def prerelease(self, number: int, *, used: bool) -> int:
         """Return the number of the next release in a phase: `number` itself if it is not used yet."""
@@ -148,8 +148,8 @@ class VersionStep(Record):
             and self.counting.reaches(version.release, level)
         ):
             return _final_version(version) if pre is None else self._enter(LETTERS[pre])
-        raised = self._raised(level)
-        return raised if pre is None else self._started(raised, LETTERS[pre])
+        raised_release = self._raised(level)
+        return raised_release if pre is None else self._started(raised_release, LETTERS[pre])
 
     def _release(self) -> Version:
         """Return the final version that a prerelease or a dev release leads to; drop `.dev` of a post release."""

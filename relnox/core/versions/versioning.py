@@ -153,10 +153,10 @@ def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
 
     An example is `1.2.3-alpha.1 is normalized to 1.2.3a1`; with the scheme `semver`, it is the other way round.
     """
-    normalized = format_version(parse(text), scheme)
-    if normalized == text:
+    normalized_text = format_version(parse(text), scheme)
+    if normalized_text == text:
         return None
-    return f"{text if text == text.strip() else repr(text)} is normalized to {normalized}"
+    return f"{text if text == text.strip() else repr(text)} is normalized to {normalized_text}"
 
 
 def explain(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
@@ -164,9 +164,9 @@ def explain(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "p
     notes = []
     is_new_release = after.release != current.release
     if bump.to is None and is_new_release and bump.part not in LEVELS:
-        implied = "the next calendar version" if scheme == "calver" else "patch"
+        implied_part = "the next calendar version" if scheme == "calver" else "patch"
         kind = "final version" if current.post is None else "post release"
-        notes.append(f"{bump.pre or bump.part} on a {kind} implies {implied}")
+        notes.append(f"{bump.pre or bump.part} on a {kind} implies {implied_part}")
     elif bump.part in LEVELS and is_new_release and scheme == "calver":
         notes.append(f"{bump.part} means the next calendar version")
     elif bump.part in LEVELS and not is_new_release:

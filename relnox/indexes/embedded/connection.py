@@ -129,11 +129,11 @@ class Connection(BaseHTTPRequestHandler):
 
     def credentials(self) -> tuple[str | None, str | None]:
         """Return the user name and password of a request (RFC 7617), or `(None, None)` if it has none."""
-        scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
+        scheme, _, encoded_login = self.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return None, None
         try:
-            user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+            user, _, password = base64.b64decode(encoded_login, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             return None, None
         return user, password

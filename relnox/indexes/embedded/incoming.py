@@ -109,14 +109,15 @@ class IncomingFile:
             self._folder.rename(self._files / filename)
         except OSError:
             # The error for an existing folder differs between systems.
-            stored = self._store.find(filename)
-            if stored is None:
+            stored_file = self._store.find(filename)
+            if stored_file is None:
                 raise
-            if stored.sha256 == digests["sha256"]:
+            if stored_file.sha256 == digests["sha256"]:
                 return False
             raise Conflict(
                 "index-file-differs",
-                f"{file_exists_message(filename, stored.blake2_256)} The one sent has {digests['blake2_256']!r}.",
+                f"{file_exists_message(filename, stored_file.blake2_256)} The one sent has "
+                f"{digests['blake2_256']!r}.",
                 fix="bump the version, or clear the embedded index",
             ) from None
         sync_folder(self._files)

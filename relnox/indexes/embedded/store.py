@@ -84,8 +84,8 @@ class Store:
     def files(self, project: str) -> list[StoredFile]:
         """Return the files of a project, sorted by version and then by name."""
         candidates = [self.find(filename) for filename, name, _ in self._entries() if name == project]
-        stored = [file for file in candidates if file is not None]
-        return sorted(stored, key=lambda file: (file.version, file.filename))
+        stored_files = [file for file in candidates if file is not None]
+        return sorted(stored_files, key=lambda file: (file.version, file.filename))
 
     def find(self, filename: str) -> StoredFile | None:
         """Return the file with a name, or None if it does not exist."""
@@ -98,8 +98,8 @@ class Store:
 
     def find_content(self, sha256: str) -> StoredFile | None:
         """Return a file of any project with this SHA-256 (hex), or None if there is none."""
-        stored = (self.find(filename) for filename, _, _ in self._entries())
-        return next((file for file in stored if file is not None and file.sha256 == sha256), None)
+        stored_files = (self.find(filename) for filename, _, _ in self._entries())
+        return next((file for file in stored_files if file is not None and file.sha256 == sha256), None)
 
     def open_file(self, filename: str) -> BinaryIO | None:
         """Open a file by name; return None if it does not exist."""
@@ -119,8 +119,8 @@ class Store:
         Args:
             files: Maps file names to their SHA-256 hashes (hex).
         """
-        stored = [self.find(filename) for filename, _, _ in self._entries()]
-        return all(file is not None and files.get(file.filename) == file.sha256 for file in stored)
+        stored_files = [self.find(filename) for filename, _, _ in self._entries()]
+        return all(file is not None and files.get(file.filename) == file.sha256 for file in stored_files)
 
     def clear(self) -> None:
         """Delete all files, including those of uploads in progress.

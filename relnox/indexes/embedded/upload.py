@@ -40,10 +40,10 @@ class ReceivedUpload:
         with self.store.lock(project):  # rules depend on existing files
             self.check_project(project)
             _check_digests(self.form, filename, self.incoming)
-            stored = self.store.find(filename)
-            if stored is not None and stored.sha256 == self.incoming.digests["sha256"]:
+            stored_file = self.store.find(filename)
+            if stored_file is not None and stored_file.sha256 == self.incoming.digests["sha256"]:
                 return f"{filename} exists with the same content"
-            if stored is None:
+            if stored_file is None:
                 self.check_file(filename)
             is_new = self.incoming.store(filename, requires_python=self.form.optional("requires_python"))
         return f"{filename} is stored" if is_new else f"{filename} exists with the same content"
@@ -89,9 +89,9 @@ def _checked_filename(form: Form) -> str:
     if form.filename is None:
         raise Blocked("upload-rejected", "the form has no file in the field `content`")
     project, version = identify(form.filename)
-    name, declared = form.required("name"), form.required("version")
+    name, declared_version = form.required("name"), form.required("version")
     try:
-        matches = canonicalize_name(name, validate=True) == project and Version(declared) == version
+        matches = canonicalize_name(name, validate=True) == project and Version(declared_version) == version
     except ValueError as error:
         raise Blocked(
             "upload-rejected", f"{form.filename} was sent with an invalid name or version: {error}"
@@ -99,7 +99,7 @@ def _checked_filename(form: Form) -> str:
     if not matches:
         raise Blocked(
             "upload-rejected",
-            f"{form.filename} was sent as {name} {declared}, but its file name says {project} {version}",
+            f"{form.filename} was sent as {name} {declared_version}, but its file name says {project} {version}",
             fix="upload the file with the name that the build gave it",
         )
     return form.filename

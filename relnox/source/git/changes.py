@@ -40,19 +40,19 @@ def commit(git: Git, message: str, files: Iterable[str], time: int | None = None
         _write_pack(git, names)
     command = ("commit", "--only", "--quiet", "--no-edit", f"--message={message}")
     date = {} if time is None else dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"@{time} +0000")
-    committed = run_modifying_command(
+    completed = run_modifying_command(
         git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names), variables=date
     )
     # git rejects untracked files before it runs hooks. Few commits have some, so look for them only then.
-    if committed.returncode != 0 and (untracked := git.filter_untracked(set(names))):
-        pathspecs = _pathspecs(git, untracked)
+    if completed.returncode != 0 and (untracked_files := git.filter_untracked(set(names))):
+        pathspecs = _pathspecs(git, untracked_files)
         run_modifying_command(git, "add", "--intent-to-add", *_PATHSPECS_FROM_STDIN, stdin=pathspecs).check(
             "git add"
         )
-        committed = run_modifying_command(
+        completed = run_modifying_command(
             git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names), variables=date
         )
-    committed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
+    completed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
 
 
 def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: Iterable[str]) -> None:
@@ -114,13 +114,13 @@ def create_tags(git: Git, tags: Sequence[NewTag], commit: str) -> None:
         Failed: git could not create or sign the tags.
     """
     if len(tags) == 1 or _signs_tags(git):
-        created: list[str] = []
+        created_tags: list[str] = []
         try:
             for tag in tags:
                 create_tag(git, tag, commit)
-                created.append(tag.name)
+                created_tags.append(tag.name)
         except BaseException:  # an interruption too must leave all of the tags or none
-            delete_tags(git, created)
+            delete_tags(git, created_tags)
             raise
         return
     tagger = git.read_output("var", "GIT_COMMITTER_IDENT")
@@ -175,8 +175,8 @@ def _write_pack(git: Git, files: Iterable[str]) -> None:
         if os.path.lexists(path) and stat.S_ISREG(permissions := path.lstat().st_mode):
             content = path.read_bytes()
             mode = b"100755" if permissions & 0o100 else b"100644"
-            quoted = _quoted_path(f"{git.prefix}{name}")
-            stream += b"M %s inline %s\ndata %d\n" % (mode, quoted, len(content)), content, b"\n"
+            quoted_path = _quoted_path(f"{git.prefix}{name}")
+            stream += b"M %s inline %s\ndata %d\n" % (mode, quoted_path, len(content)), content, b"\n"
     stream.append(b"reset refs/relnox/objects\nfrom %s\n\ndone\n" % (b"0" * 40))
     # The result is not checked: the pack only makes the commit faster.
     git.run("-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", stdin=b"".join(stream))

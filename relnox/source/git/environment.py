@@ -38,10 +38,10 @@ _SETTINGS = {
 
 def git_variables() -> dict[str, str]:
     """Return the variables for git, without credentials and variables that select another repository."""
-    inherited = without_upload_credentials(os.environ)
-    removed = _REPOSITORY_VARIABLES + _PATHSPEC_VARIABLES
+    inherited_variables = without_upload_credentials(os.environ)
+    removed_variables = _REPOSITORY_VARIABLES + _PATHSPEC_VARIABLES
     return {
         name: value
-        for name, value in inherited.items()
-        if not name.startswith(_POETRY_CREDENTIALS) and name not in removed
+        for name, value in inherited_variables.items()
+        if not name.startswith(_POETRY_CREDENTIALS) and name not in removed_variables
     } | _SETTINGS

@@ -72,14 +72,14 @@ class Git(GitRunner):
 
     def read_state(self) -> GitState:
         """Read the state of the checkout."""
-        header, dirty, untracked = self._status()
+        header, dirty, untracked_files = self._status()
         head = header.get("branch.oid", "(initial)")
         branch = header.get("branch.head", "(detached)")
         return GitState(
             head=None if head == "(initial)" else head,
             branch=None if branch == "(detached)" else branch,
             changed_files=dirty,
-            untracked_files=untracked,
+            untracked_files=untracked_files,
             tags=self.tags(),
             is_shallow=self.is_shallow(),
             upstream=header.get("branch.upstream"),
@@ -100,13 +100,13 @@ class Git(GitRunner):
 
     def filter_ignored(self, files: Iterable[str]) -> set[str]:
         """Return those of the files that git ignores."""
-        ignored = self.run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)
-        return {name for name in ignored.output.split("\0") if name}
+        completed = self.run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)
+        return {name for name in completed.output.split("\0") if name}
 
     def changed_files(self) -> tuple[str, ...]:
         """Return the files that differ from the current commit, including untracked files."""
-        _, dirty, untracked = self._status("--no-renames")
-        return tuple(sorted({*dirty, *untracked}))
+        _, dirty, untracked_files = self._status("--no-renames")
+        return tuple(sorted({*dirty, *untracked_files}))
 
     def grep(self, expressions: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
         """Yield the file and text of each line in tracked text files that matches a POSIX extended expression.
@@ -129,8 +129,8 @@ class Git(GitRunner):
         for sample in list(names)[:1]:  # if it differs, the others need not be read
             if self.run("diff", "--quiet", "HEAD", "--", f":(top,literal){self.prefix}{sample}").returncode == 1:
                 return False
-        changed = self.read_entries("diff", "--relative", "--name-only", "--no-renames", "HEAD")
-        return names.isdisjoint(changed) and not self.filter_untracked(names)
+        changed_files = self.read_entries("diff", "--relative", "--name-only", "--no-renames", "HEAD")
+        return names.isdisjoint(changed_files) and not self.filter_untracked(names)
 
     def head_if_unchanged(self, files: Iterable[str]) -> str | None:
         """Return the id of the current commit if these files are the same in it and in the checkout, else None.
@@ -155,8 +155,8 @@ class Git(GitRunner):
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
         """Return whether these files are the same in the index and in the current commit."""
-        changed = self.read_entries("diff", "--relative", "--cached", "--name-only", "--no-renames", "HEAD")
-        return set(files).isdisjoint(changed)
+        changed_files = self.read_entries("diff", "--relative", "--cached", "--name-only", "--no-renames", "HEAD")
+        return set(files).isdisjoint(changed_files)
 
     def is_shallow(self) -> bool:
         """Return whether the clone is shallow, that is, lacks a part of the history."""
@@ -231,8 +231,8 @@ class Git(GitRunner):
 
     def count_commits(self, since: str | None) -> int:
         """Return the number of commits since a tag, or of all commits if `since` is None."""
-        excluded = (f"^refs/tags/{since}",) if since is not None else ()
-        return int(self.read_output("rev-list", "--count", "HEAD", *excluded, "--"))
+        exclusions = (f"^refs/tags/{since}",) if since is not None else ()
+        return int(self.read_output("rev-list", "--count", "HEAD", *exclusions, "--"))
 
     def head_time(self) -> int | None:
         """Return the time of the current commit in seconds since 1970, or None before the first commit."""
@@ -246,8 +246,8 @@ class Git(GitRunner):
     def files_changed_between(self, commit: str, other: str) -> tuple[str, ...] | None:
         """Return the files that differ between two commits, or None if this clone lacks one of the commits."""
         options = ("--name-only", "--no-renames", "--relative", "-z")
-        changed = self.run("diff", *options, commit, other, "--", stderr=False)
-        return tuple(filter(None, changed.output.split("\0"))) if changed.returncode == 0 else None
+        completed = self.run("diff", *options, commit, other, "--", stderr=False)
+        return tuple(filter(None, completed.output.split("\0"))) if completed.returncode == 0 else None
 
     def object_ids(self, commit: str, names: Iterable[str]) -> dict[str, str | None]:
         """Map files and folders to their object ids in a commit, or to None if the commit does not contain them.

@@ -106,8 +106,8 @@ def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
                 if os.access(git.root / edit.file, os.X_OK):
                     path.chmod(0o755)
         run("read-tree", "HEAD")
-        added = ("--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
-        run("--literal-pathspecs", "add", *added, stdin="\0".join(contents))
+        add_options = ("--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
+        run("--literal-pathspecs", "add", *add_options, stdin="\0".join(contents))
         tree = run("write-tree").strip()
         differences = run("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "HEAD", tree)
 
@@ -118,7 +118,7 @@ def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
 
 
 def _changed_files(
-    differences: str, edits: Mapping[str, Edit], read: Callable[[str], bytes]
+    differences: str, edits: Mapping[str, Edit], read_blob: Callable[[str], bytes]
 ) -> Iterator[PlannedFile]:
     """Yield the files in the output of `git diff-tree --raw`.
 
@@ -134,7 +134,7 @@ def _changed_files(
         before, after = (
             None
             if not blob.strip("0")
-            else (content if content is not None and blob_id(content, blob) == blob else read(blob))
+            else (content if content is not None and blob_id(content, blob) == blob else read_blob(blob))
             for blob, content in ((old, edit.before), (new, edit.after))
         )
         yield PlannedFile(path, before, after, mode)

@@ -81,12 +81,12 @@ def get(  # noqa: PLR0913 - a request
         Failed: The server redirects in a loop or to a URL that is not allowed, the response is too large, or the
             run was interrupted.
     """
-    limited = deadline or Deadline()
+    total_deadline = deadline or Deadline()
     fresh = {**(headers or {}), "Cache-Control": "no-cache"}
 
     def send(address: str, auth: Auth | None) -> Response:
         with into.open("wb") if into is not None else contextlib.nullcontext() as out:
-            timeout = limited.read_timeout
+            timeout = total_deadline.read_timeout
             return send_once(
                 method, address, headers=fresh, into=out, read_timeout=timeout, limit=limit, auth=auth
             )
@@ -96,7 +96,7 @@ def get(  # noqa: PLR0913 - a request
             with _concurrent_reads:
                 return _follow_redirects(url, send, leave_origin=leave_origin)
         except TransientError as transient_error:
-            limited.back_off(transient_error)
+            total_deadline.back_off(transient_error)
 
 
 def authenticate_reads(url: str, auth: Auth) -> None:
@@ -157,8 +157,8 @@ def _redirect_target(url: str, location: str) -> str:
 
 def _check_encryption(url: str, target: str) -> None:
     """Check that a redirect does not lead from https to http, nor over http to another machine."""
-    downgraded = url.startswith("https:") and not target.startswith("https:")
-    if downgraded or not is_encrypted(target):
+    is_downgraded = url.startswith("https:") and not target.startswith("https:")
+    if is_downgraded or not is_encrypted(target):
         raise Failed(
             "redirect-not-encrypted",
             f"{host_of(url)} redirects to {host_of(target)} over http, which is not encrypted",

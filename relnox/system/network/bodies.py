@@ -152,27 +152,27 @@ def parseable_html(response: Response) -> str:
 
 def _decompressed_parts(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
     """Yield the decompressed body in chunks; cut it off at the size limit if `limit.truncate` is set."""
-    left = limit.size
+    bytes_left = limit.size
     for part in _decompressed(response, _received_chunks(response, limit, watch, host), limit, host):
         watch.check()
-        if len(part) > left:
+        if len(part) > bytes_left:
             if not limit.truncate:
                 raise _too_large(limit, host)
-            yield part[:left]
+            yield part[:bytes_left]
             return
-        left -= len(part)
+        bytes_left -= len(part)
         yield part
 
 
 def _received_chunks(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
     """Yield the raw body in chunks, stopping once the size limit is exceeded (by at most one chunk)."""
-    received = 0
-    read = getattr(response.raw, "read1", response.raw.read)  # urllib3 before 2 has no `read1`
-    while chunk := read(_CHUNK, decode_content=False):
+    received_bytes = 0
+    read_chunk = getattr(response.raw, "read1", response.raw.read)  # urllib3 before 2 has no `read1`
+    while chunk := read_chunk(_CHUNK, decode_content=False):
         watch.add_bytes(len(chunk))
         yield chunk
-        received += len(chunk)
-        if received > limit.size:
+        received_bytes += len(chunk)
+        if received_bytes > limit.size:
             if not limit.truncate:
                 raise _too_large(limit, host)
             return

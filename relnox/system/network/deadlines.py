@@ -72,10 +72,10 @@ class Deadline:
         """
         if error.never_connected:
             self._seconds = min(self._seconds, _UNCONNECTED_RETRY_TIME)
-        elapsed, left = CLOCK.now() - self._start, self.left()
+        elapsed_seconds, seconds_left = CLOCK.now() - self._start, self.left()
         minimum = error.retry_after or 0.0
-        if minimum > left or not left:
-            gave_up = f"; gave up after {waits.format_duration(elapsed)}" if elapsed >= 1 else ""
+        if minimum > seconds_left or not seconds_left:
+            gave_up = f"; gave up after {waits.format_duration(elapsed_seconds)}" if elapsed_seconds >= 1 else ""
             until = f"; retry after {_clock_time(minimum)}" if minimum else ""
             raise TransientError(
                 error.code, f"{error.message}{gave_up}{until}", never_connected=error.never_connected
@@ -83,7 +83,7 @@ class Deadline:
         jitter = random.uniform(0, self._backoff)  # noqa: S311 - no secret
         self._backoff = min(self._backoff * 2, _MAX_BACKOFF)
         # The last try is at the very end of the time there is.
-        self.wait(min(minimum + jitter, left), error.message)
+        self.wait(min(minimum + jitter, seconds_left), error.message)
 
     @property
     def read_timeout(self) -> float:
@@ -92,8 +92,8 @@ class Deadline:
 
     def left(self) -> float:
         """Return the remaining seconds, or 0 if they are too few for another try."""
-        left = self._start + self._seconds - CLOCK.now()
-        return left if left >= _MIN_WAIT else 0.0
+        seconds_left = self._start + self._seconds - CLOCK.now()
+        return seconds_left if seconds_left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, why: str) -> None:
         """Pause, and report why once all pauses add up to a few seconds.

@@ -79,10 +79,10 @@ def connection_error(
             fix="check the URL; for a private certificate authority, set REQUESTS_CA_BUNDLE=FILE.pem",
         )
     reason = describe_error(cause)
-    if proxy is not None and (rejected := _TUNNEL_REJECTED.match(str(cause))):
-        if int(rejected[1]) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+    if proxy is not None and (rejection := _TUNNEL_REJECTED.match(str(cause))):
+        if int(rejection[1]) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             return proxy_login_required(host, proxy)
-        reason = f"the proxy responded {rejected[1]}"
+        reason = f"the proxy responded {rejection[1]}"
     if never_connected or proxy is not None:
         code, message = "server-unreachable", f"cannot connect to {host}{through_proxy(proxy)} ({reason})"
     else:

@@ -114,10 +114,10 @@ def send_once(  # noqa: PLR0913 - a request
         raise proxy_login_required(host, proxy)
     if response.status_code in _TRANSIENT_STATUSES:
         status = f"{response.status_code} {response.reason or ''}".strip()
-        limited = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        is_rate_limited = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         raise TransientError(
-            "rate-limited" if limited else "server-error",
-            f"{host} returned {status}{' (rate-limited)' if limited else ''}{through_proxy(proxy)}",
+            "rate-limited" if is_rate_limited else "server-error",
+            f"{host} returned {status}{' (rate-limited)' if is_rate_limited else ''}{through_proxy(proxy)}",
             retry_after=retry_after(response.headers, deadlines.CLOCK.today()),
         )
     return response

@@ -121,7 +121,7 @@ class Watch:
         Raises:
             TimeoutError: The function took too long, or the request was ended.
         """
-        done = threading.Event()
+        done_event = threading.Event()
         results: list[T] = []
         errors: list[BaseException] = []
 
@@ -130,13 +130,13 @@ class Watch:
                 results.append(call())
             except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
                 errors.append(error)
-            done.set()
+            done_event.set()
 
         with self._lock:
-            self._waiting = done
+            self._waiting = done_event
         if self._end_reason is None:
             threading.Thread(target=work, name="request", daemon=True).start()
-            done.wait(min(seconds, max(0.0, self._deadline - time.monotonic())))
+            done_event.wait(min(seconds, max(0.0, self._deadline - time.monotonic())))
         if errors:
             raise errors[0]
         if not results:
