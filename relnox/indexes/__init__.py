@@ -295,8 +295,5 @@ class Indexes:
     def _start_embedded(self) -> targets.Target:
         index = self._open.enter_context(self.embedded)
         return targets.Target(
-            name=targets.EMBEDDED,
-            upload_url=index.upload_url,
-            simple_url=index.simple_url,
-            production=False,
+            name=targets.EMBEDDED, upload_url=index.upload_url, simple_url=index.simple_url, production=False
         )

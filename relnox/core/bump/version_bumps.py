@@ -284,9 +284,8 @@ def _request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has
 def _bump_of_dependent(present: Version, causes: Iterable[VersionBump], config: Config) -> Bump:
     """Return the bump of a dependent, given the bumps that change its requirements (`causes`).
 
-    A dependent at a prerelease gets the next prerelease, and one at a development version the next development
-    version. Otherwise, it is bumped by the level in the settings; if a cause starts a prerelease or a development
-    version, the dependent starts one, too.
+    A dependent at a prerelease gets the next one, as does one at a development version. Otherwise, it is bumped
+    by the level in the settings; if a cause starts a prerelease or a development version, so does the dependent.
     """
     if present.pre is not None:
         return Bump(part="pre")
