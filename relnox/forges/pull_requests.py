@@ -152,7 +152,7 @@ class PullRequests(Repository):
         """
 
     def update_pull_request(self, number: int, *, title: str, body: str) -> PullRequest:
-        """Change the title or the description of a pull request.
+        """Change the title and the description of a pull request.
 
         Args:
             number: The number of the pull request.
