@@ -133,6 +133,16 @@ def test_the_name_of_the_changelog_is_a_setting(tmp_path: Path, bump: Bump) -> N
     assert in_commit(root) == ["pyproject.toml"]
 
 
+@pytest.mark.parametrize("name", ["./CHANGELOG.md", ".//CHANGELOG.md"])
+def test_another_spelling_of_the_name_of_the_common_changelog(name: str, tmp_path: Path, bump: Bump) -> None:
+    root = two(tmp_path / "many", "lockstep", {"CHANGELOG.md": CHANGELOG}, f'changelog-file = "{name}"')
+    git(root, "tag", "v1.0.0")
+    begun = today()
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert (root / "CHANGELOG.md").read_text() in dated(RELEASED, begun, today())
+
+
 def test_a_version_that_is_in_the_changelog_already_is_rejected_with_the_file(tmp_path: Path, bump: Bump) -> None:
     root = single(tmp_path / "demo", **{"CHANGELOG.md": CHANGELOG.replace("1.0.0", "1.1.0")})
     before = state(root)

@@ -14,6 +14,8 @@ from relnox.core.planning.plan import Inputs, Plan, Problem, Table
 from relnox.core.records import replace
 from relnox.core.release.manifest import Distribution
 from relnox.core.settings.config_tables import InstallChecks
+from relnox.core.settings.hook_settings import Hook
+from relnox.steps.hooks import HookPackage
 
 WHEEL = Distribution(
     package="demo",
@@ -112,6 +114,21 @@ def test_another_plan_is_shown_with_both_sides(current: Plan, lines: list[str]) 
 )
 def test_a_resumed_run_does_nothing_that_was_not_approved(current: Plan) -> None:
     assert plan_differences(PLAN, replace(current, resumes=True))
+
+
+def test_a_hook_of_a_resumed_run_gets_the_packages_that_were_approved() -> None:
+    demo, more = (HookPackage(name=name, folder=name, version=Version("1.0")) for name in ("demo", "more"))
+    hook = steps.RunHook(
+        event="before-publish", number=1, hook=Hook(run=("true",)), of="publish", packages=(demo, more)
+    )
+    approved = changed(steps=(hook,), tables=())
+    for packages, holds in (
+        ((demo,), True),
+        ((replace(demo, version=Version("2.0")),), False),
+        ((replace(demo, folder="other"), more), False),
+    ):
+        current = replace(approved, resumes=True, steps=(replace(hook, packages=packages),))
+        assert (not plan_differences(approved, current)) is holds
 
 
 def test_a_skipped_step_does_not_run_in_a_resumed_run() -> None:

@@ -386,6 +386,15 @@ def test_every_key_is_said_above() -> None:
     assert TABLE.keys.keys() - said == {"status", "tag", "collect", "rehearse"}
 
 
+@pytest.mark.parametrize(
+    "path", ["docs/changes", "./docs/changes", "docs//changes/", "docs/./changes", "docs\\changes"]
+)
+def test_paths_are_normalized(path: str) -> None:
+    config = Config.parse({"changelog-file": path, "fragments": path, "version-files": [{"file": path}]})
+    assert (config.changelog_file, config.fragments) == ("docs/changes", "docs/changes")
+    assert [file.file for file in config.version_files] == ["docs/changes"]
+
+
 def test_packages_are_found_by_any_spelling_of_their_name() -> None:
     config = Config.parse(read(EVERYTHING), OPTIONS)
 

@@ -96,6 +96,7 @@ def test_any_bytes_are_parsed_or_rejected(content: bytes) -> None:
          b"\xef\xbb\xbf---\r\n# x\r\ncli: none\r\n---\r\ncore: minor\r\n\xff"),
         (b"---\nname_space.x: patch # so\n\ncli: patch\n---\n", ["name-space-x"], b"---\n\ncli: patch\n---\n"),
         (b"---\n# only this\n'core': minor\n---\nText.", ["core"], None),
+        (b"---\n\xc2\xa0core: minor\n\fcli: patch\n---\n", ["core"], b"---\n\fcli: patch\n---\n"),
         (b"no front matter\ncore: minor\n", ["core"], b"no front matter\ncore: minor\n"),
         (b"---\ncore: minor\n", ["core"], b"---\ncore: minor\n"),
     ],

@@ -11,8 +11,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from relnox.core.dependencies.requirement_clauses import poetry_allows
-from relnox.core.dependencies.requirements import rewrite_pep508, rewrite_poetry
+from relnox.core.dependencies.requirements import greatest_lower_bound, rewrite_pep508, rewrite_poetry
 from relnox.core.names import requirement_name
+from relnox.core.packages import Dependency
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -25,6 +26,25 @@ def is_requirement(text: str) -> bool:
     except InvalidRequirement:
         return False
     return True
+
+
+# --- bounds ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "is_poetry_syntax", "bound"),
+    [
+        ("a===foobar", False, None),  # any text is valid after ===
+        ("a===foobar,>=1.0", False, "1.0"),
+        ("a>=1.0,==1.2.*,<3,!=9", False, "1.2"),
+        ("a", False, None),
+        (">=2foo", True, None),
+        ("^1.2", True, "1.2"),
+    ],
+)
+def test_the_greatest_lower_bound(text: str, is_poetry_syntax: bool, bound: str | None) -> None:
+    need = Dependency(name="a", text=text, table="runtime", is_poetry_syntax=is_poetry_syntax)
+    assert greatest_lower_bound(need) == (Version(bound) if bound is not None else None)
 
 
 # --- names -----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ Whether a version is in range is decided by PEP 440, with prereleases allowed: i
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from packaging.version import Version
@@ -89,12 +90,19 @@ def add_bound(
 
 
 def greatest_lower_bound(need: Dependency) -> Version | None:
-    """Return the greatest version among a requirement's lower bounds and pins; None if it has none."""
+    """Return the greatest version among a requirement's lower bounds and pins; None if it has none.
+
+    Texts that are not versions are left out: `===` compares strings, so that any text is valid there (PEP 440).
+    """
     text = need.text
     if need.is_poetry_syntax and ("|" in text or text.strip() == "*"):
         return None
     clauses = parse_poetry_clauses(text) if need.is_poetry_syntax else parse_pep508_clauses(text)
-    return max((clause.parsed for clause in clauses if clause.operator not in {"!=", "<", "<="}), default=None)
+    bounds: list[Version] = []
+    for clause in clauses:
+        with suppress(ValueError):
+            bounds += [clause.parsed] if clause.operator not in {"!=", "<", "<="} else []
+    return max(bounds, default=None)
 
 
 def rewrite_pep508(

@@ -100,7 +100,7 @@ def remove_released_packages(content: bytes, packages: Collection[str]) -> bytes
     removed_lines: set[int] = set()
     remaining = 0
     for number, line in _front_matter_lines(lines, end):
-        entry = _PACKAGE_LINE.fullmatch(line.rstrip())
+        entry = _PACKAGE_LINE.fullmatch(line.strip())
         if entry and normalized(entry["name"]) in released_names:
             removed_lines.add(number)
         else:

@@ -34,7 +34,7 @@ def find_changelog(package: Package, contents: Mapping[str, bytes], config: Conf
 
     It is the one in the folder of the package, or that of the root if all packages share one version.
     """
-    own, common = _path_in(package.folder, config.changelog_file), config.changelog_file
+    own, common = (_path_in(folder, config.changelog_file) for folder in (package.folder, "."))
     if own in contents:
         return own
     return common if common in contents and config.versions == "lockstep" else None

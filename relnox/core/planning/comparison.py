@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from relnox.core import serialization
+from relnox.core.bump.changes import NewTag
 from relnox.core.escaping import split_lines
 from relnox.core.records import field_values
 
@@ -67,11 +68,15 @@ def _is_part_of_step(step: Step, whole: Step) -> bool:
 
 
 def _is_subset(part: tuple[Any, ...], whole: tuple[Any, ...]) -> bool:
-    """Return whether all items of a tuple are in another one.
+    """Return whether all items of a tuple are in another one; tags are compared by name.
 
-    Items with names are compared by name only, since the messages of existing tags are not read.
+    The messages of existing tags are not read.
     """
-    return {getattr(item, "name", item) for item in part} <= {getattr(item, "name", item) for item in whole}
+    return {_name_of_tag(item) for item in part} <= {_name_of_tag(item) for item in whole}
+
+
+def _name_of_tag(item: Any) -> Any:
+    return item.name if isinstance(item, NewTag) else item
 
 
 def _commit_difference(approved: Plan, current: Plan) -> Iterator[str]:

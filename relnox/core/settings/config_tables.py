@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from relnox.core.records import Record
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 Abi = Literal["cpython", "abi3", "none"]
 """The ABI of a platform wheel: one CPython version, the stable ABI, or none."""
 
-PATH = Text(rule=rules.file_path_violation, convert=lambda path: path.replace("\\", "/"))
-"""The kind of a setting that is a path below the root; its value has forward slashes."""
+PATH = Text(rule=rules.file_path_violation, convert=lambda path: posixpath.normpath(path.replace("\\", "/")))
+"""The kind of a setting that is a path below the root; its value is a normalized POSIX path."""
 
 
 class GroupConfig(Settings):
