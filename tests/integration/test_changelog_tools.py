@@ -133,6 +133,25 @@ def test_the_name_of_the_changelog_is_a_setting(tmp_path: Path, bump: Bump) -> N
     assert in_commit(root) == ["pyproject.toml"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "noted"),
+    [
+        ('changelog-file = "HISTORY.md"', True),
+        ('changelog = "keep-a-changelog"', True),
+        ('changelog-file = "OTHER.md"', False),
+        ("", False),
+    ],
+)
+def test_a_changelog_that_is_named_and_not_edited_is_noted(
+    settings: str, noted: bool, tmp_path: Path, bump: Bump
+) -> None:
+    files = {"CHANGELOG.md": "# Changes\n\n1.0.0 was the first.\n", "OTHER.md": CHANGELOG}
+    root = single(tmp_path / "demo", f"[tool.relnox]\n{settings}\n", **files)
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert ("no changelog changes: there is no " in ran.err) is noted, ran.text
+
+
 @pytest.mark.parametrize("name", ["./CHANGELOG.md", ".//CHANGELOG.md"])
 def test_another_spelling_of_the_name_of_the_common_changelog(name: str, tmp_path: Path, bump: Bump) -> None:
     root = two(tmp_path / "many", "lockstep", {"CHANGELOG.md": CHANGELOG}, f'changelog-file = "{name}"')

@@ -117,6 +117,7 @@ def _context_notes(new: NewBump) -> Iterator[str]:
             own, observation.contents, observation.fragments or (), observation.config
         ):
             yield f"{file}: no section for this release (Unreleased is empty)"
+        yield from core.release_notes.missing_changelog_notes(own, observation.contents, observation.config)
     if bumps and observation.previous is not None:
         yield f"no commits since the last bump ({observation.previous.command})"
 

@@ -143,6 +143,19 @@ def find_empty_changelogs(
             continue
 
 
+def missing_changelog_notes(
+    bumps: Sequence[VersionBump], contents: Mapping[str, bytes], config: Config
+) -> Iterator[str]:
+    """Yield a note if the settings name a changelog, and none is edited in this release."""
+    is_named = config.changelog == "keep-a-changelog" or config.changelog_file != type(config)().changelog_file
+    listed = [bump for bump in bumps if is_listed_in_changelogs(bump, config)]
+    if is_named and listed and not _bumps_by_changelog(listed, contents, config):
+        yield (
+            f"no changelog changes: there is no {config.changelog_file} with a heading for unreleased changes for "
+            "these packages"
+        )
+
+
 def is_listed_in_changelogs(bump: VersionBump, config: Config) -> bool:
     """Return whether a bump is listed in changelogs: prereleases only if `changelog-prereleases` is set."""
     return config.changelog_prereleases or not bump.after.is_prerelease
