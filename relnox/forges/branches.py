@@ -107,7 +107,7 @@ class Branches(Repository):
         """
 
         def present() -> Commit | None:
-            """Return the branch's commit if it equals the planned one, or None if it is the commit to replace."""
+            """Return the branch's commit if it is the planned one, or None if it is the one to replace."""
             head = self.branch_head(branch)
             if head is not None and (commit := equal(head)) is not None:
                 return commit

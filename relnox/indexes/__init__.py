@@ -277,7 +277,7 @@ class Indexes:
         return self._downloaded_hashes[file.url]
 
     def _resolved_target(self, name: str) -> targets.Target:
-        """Return an index from the settings or a predefined one; set its login from `.netrc` for reading."""
+        """Return a declared or predefined index; requests that read from it use the login in `.netrc`."""
         from relnox.indexes import credential_files
 
         try:

@@ -49,7 +49,7 @@ def _next_version(file: Distribution) -> str:
 
 
 def _post_release(file: Distribution) -> str:
-    """Return the next post-release, or the next version if it is a dev release, which has no post-releases."""
+    """Return the post-release that follows the version of a file, or the next version if that is a dev release."""
     if file.version.is_devrelease:
         return _next_version(file)
     return str(next_version(file.version, Bump(part="post", always_increment=True)))

@@ -113,7 +113,7 @@ def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[str]
 
 
 def notice_lines(event: Notice | Waiting) -> Iterator[str]:
-    """Format a wait, a warning or a note."""
+    """Yield the lines of a warning, a note, or a message that relnox is waiting."""
     if not isinstance(event, Notice):
         again, ends = f"{event.again:%H:%M:%S %Z}", f"{event.ends:%H:%M:%S %Z}"
         yield f"{'waiting':<8}{event.why}; next try at {again}, gives up at {ends}"

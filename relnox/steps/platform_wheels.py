@@ -60,7 +60,7 @@ class BuildWheels(Step, kw_only=True):
 
     Attributes:
         job: The wheels, and the platform to build them on.
-        abi: The ABI that they use.
+        abi: The ABI of the wheels.
         build: The planned build of the package.
     """
 

@@ -61,7 +61,7 @@ def is_repeated(record: bump_record.Pending, options: Options) -> bool:
 
 
 def observe_repeated_bump(record: bump_record.Pending, options: Options, project: Project) -> RepeatedBump:
-    """Read whether the tags of the last bump still exist, for a request that repeats it.
+    """Find out whether the tags of the last bump still exist, when the same bump is requested again.
 
     Raises:
         Blocked: Tags are missing, `--push` is given, and the remote does not exist.

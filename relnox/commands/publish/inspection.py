@@ -36,7 +36,7 @@ class CredentialSearch(NamedTuple):
         origin: Where the credentials were found, or the problem if there are none; empty if nothing is uploaded.
         uses_oidc: Whether the index issues a token for each project (Trusted Publishing).
         skip_reason: Why nothing is published, if the settings allow that for missing credentials; otherwise None.
-        warnings: The places that were searched, if nothing is published.
+        warnings: Warnings that name the places that were searched, if nothing is published.
     """
 
     origin: str | Problem = ""

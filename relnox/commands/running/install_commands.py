@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class InstallCommands(NamedTuple):
-    """The commands that install and that upgrade, with `{}` for the requirement and `{name}` for its project."""
+    """Templates of the commands that install and upgrade: `{}` is the requirement, `{name}` its project."""
 
     install: str
     upgrade: str

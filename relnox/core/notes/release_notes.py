@@ -148,8 +148,8 @@ def missing_changelog_notes(
 ) -> Iterator[str]:
     """Yield a note if the settings name a changelog, and none is edited in this release."""
     is_named = config.changelog == "keep-a-changelog" or config.changelog_file != type(config)().changelog_file
-    listed = [bump for bump in bumps if is_listed_in_changelogs(bump, config)]
-    if is_named and listed and not _bumps_by_changelog(listed, contents, config):
+    has_entries = any(is_listed_in_changelogs(bump, config) for bump in bumps)
+    if is_named and has_entries and not _bumps_by_changelog(bumps, contents, config):
         yield (
             f"no changelog changes: there is no {config.changelog_file} with a heading for unreleased changes for "
             "these packages"

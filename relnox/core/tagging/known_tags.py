@@ -247,7 +247,7 @@ def _packages_sharing_tags(
 
 
 def _tagged_origin(version: Version | None, tagged_versions: Collection[Version]) -> Version | None:
-    """Return a tagged version: this one, or else, for a prerelease, the one that it directly follows, or None."""
+    """Return the version if it is tagged, or else the tagged version that a prerelease follows directly."""
     if version is None or version in tagged_versions:
         return version
     if (

@@ -152,7 +152,7 @@ class VersionStep(Record):
         return raised_release if pre is None else self._started(raised_release, LETTERS[pre])
 
     def _release(self) -> Version:
-        """Return the final version that a prerelease or a dev release leads to; drop `.dev` of a post release."""
+        """Return the version without its prerelease and dev parts; a post-release keeps its `.post`."""
         if _leads_to_final(self.version):
             return _final_version(self.version)
         if self.version.dev is not None:

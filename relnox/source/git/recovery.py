@@ -73,7 +73,7 @@ def wait_for_leftover_process(git: Git) -> None:
 
 
 def recover_from_killed_run(git: Git) -> None:
-    """Wait for the git process of a killed run, and remove the lock files that it left if it was killed as well.
+    """Wait for the git process that a killed run has left; if that was killed too, remove its lock files.
 
     Raises:
         Failed: The process does not end in time, or another git process is running in this checkout.

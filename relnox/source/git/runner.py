@@ -134,7 +134,7 @@ class GitRunner:
         return [ids[name] if name in ids else self._parse_revision(name) for name in revisions]
 
     def object_id_of(self, revision: str) -> str | None:
-        """Return the full id of the object that a revision names, or None without such an object or repository."""
+        """Return the full id of the object that a revision names, or None if there is no such object."""
         if self._object_reader is not None:
             return self.object_ids_of([revision])[0]
         return self._parse_revision(revision)
