@@ -45,16 +45,26 @@ def make_private_folder(folder: Path) -> None:
 
 
 def _make_folder(folder: Path, mode: int) -> bool:
-    """Create a folder and its missing parents; return False if the path already exists."""
+    """Create a folder and its missing parents; return False if the path already exists.
+
+    Raises:
+        NotADirectoryError: A parent is a symbolic link that leads nowhere, or not a folder.
+    """
     try:
         folder.mkdir(mode)
     except FileExistsError:
         return False
     except FileNotFoundError:
-        if folder.parent == folder or not _make_folder(folder.parent, mode):
+        if folder.parent == folder:
             raise
-        folder.mkdir(mode, exist_ok=True)
+        if not _make_folder(folder.parent, mode) and not folder.parent.is_dir():
+            raise _not_a_folder(folder.parent) from None
+        return _make_folder(folder, mode)  # another thread or process may have created it by now
     return True
+
+
+def _not_a_folder(path: Path) -> NotADirectoryError:
+    return NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
 def why_unsafe(folder: Path) -> str | None:
@@ -90,7 +100,7 @@ def _why_untrusted(path: Path, owners: Iterable[int]) -> str | None:
 def make_output_folder(folder: Path) -> None:
     """Create a folder and its missing parents; other users cannot write to them, whatever the umask."""
     if not _make_folder(folder, 0o755) and not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+        raise _not_a_folder(folder)
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o644, keep_mode: bool = True) -> None:

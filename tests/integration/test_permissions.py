@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +19,10 @@ from relnox.building.environment_cache import EnvironmentCache
 from relnox.building.environments import VirtualEnvironment
 from relnox.errors import Blocked
 from relnox.indexes.embedded import EmbeddedIndex
-from relnox.system.files import make_private_folder
+from relnox.system.files import make_output_folder, make_private_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="permissions as POSIX has them")
 
@@ -213,6 +215,28 @@ def test_a_private_folder_that_others_can_only_read_is_closed(tmp_path: Path) ->
     folder.chmod(0o755)
     make_private_folder(folder)
     assert mode(folder) == 0o700
+
+
+def test_threads_create_the_same_folder_and_its_parents(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(200):
+            folders = [tmp_path / str(number) / "dist" / "1"] * 4
+            start = Barrier(len(folders))
+
+            def create(folder: Path, start: Barrier = start) -> None:
+                start.wait(timeout=60)
+                make_output_folder(folder)
+
+            list(threads.map(create, folders))  # raises the errors of the threads
+            assert folders[0].is_dir()
+
+
+@pytest.mark.parametrize("create", [make_output_folder, make_private_folder])
+def test_a_parent_of_a_folder_is_a_link_that_leads_nowhere(create: Callable[[Path], None], tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "missing")
+    with pytest.raises(NotADirectoryError, match=r"link'$"):
+        create(link / "sub")
 
 
 def test_clean_removes_archives_of_the_project_alone(tmp_path: Path) -> None:
