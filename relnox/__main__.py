@@ -52,5 +52,25 @@ def main() -> int:
             signal.signal(number, signal.SIG_IGN)
 
 
-if __name__ == "__main__":
+def run() -> "NoReturn":
+    """Run a task, and end the process with its exit code, as `relnox` does.
+
+    Freeing all objects first, as Python does, takes a twentieth of a small task.
+    """
+    import atexit
+
+    code = main()
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
+        sys.exit(code)  # which waits for the threads
+    atexit._run_exitfuncs()  # noqa: SLF001 - no public function calls them
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except (OSError, ValueError):
+        sys.exit(code)  # which reports the error
+    os._exit(code)
+
+
+if __name__ == "__main__":  # a profiler, for example, needs the usual end
     sys.exit(main())

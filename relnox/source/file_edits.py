@@ -69,10 +69,19 @@ def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
     )
 
 
-def sync_edits(root: Path, edits: Iterable[Edit], *others: Path) -> None:
-    """Sync the file systems that contain the edited files and other paths to disk."""
-    paths = (root / edit.file for edit in edits)
-    files.sync_file_systems([root, *(path if path.exists() else path.parent for path in paths), *others])
+def sync_edits(root: Path, edits: Iterable[Edit], git_folder: Path | None = None) -> None:
+    """Sync the edited files to disk, and all that git wrote if its folder is given.
+
+    Args:
+        root: The project's folder.
+        edits: The edits.
+        git_folder: A folder on the file system of the repository, or None if git has written nothing.
+    """
+    paths = [root / edit.file for edit in edits]
+    if git_folder is None:
+        files.sync_files(paths)
+    else:
+        files.sync_file_systems([root, *(path if path.exists() else path.parent for path in paths), git_folder])
 
 
 def restore_files(root: Path, edits: Iterable[Edit]) -> None:

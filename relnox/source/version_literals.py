@@ -16,6 +16,7 @@ from packaging.version import InvalidVersion, Version
 from relnox.core.packages import VersionSource
 from relnox.core.records import Record, replace
 from relnox.core.versions import version_locations
+from relnox.source.git.repository import grep_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git
+    from relnox.source.git.runner import Query
 
 _ASSIGNMENT_PATTERN = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
 _TUPLE_PATTERN = r"^_*(version|VERSION)_(info|INFO)_*[^=]*="
@@ -57,14 +59,15 @@ class VersionLiterals(Record):
 
 def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
     """Search all tracked files for versions, or outside git, only the modules that usually contain one."""
-    packages = [
-        package for package in workspace.packages if package.source.is_in_file and package.version is not None
-    ]
+    packages = _packages_with_version_in_file(workspace)
     if not packages:
         return VersionLiterals(workspace)
     location_files = {location.file for package in workspace.packages for location in package.locations}
     declared_files = {file.file for file in config.version_files}
-    lines = list(_tracked_lines(git, packages) if git is not None else _lines_of_usual_modules(root, packages))
+    if git is not None:
+        lines = list(git.grep(_search_expressions(packages), _GENERATED_FILES))
+    else:
+        lines = list(_lines_of_usual_modules(root, packages))
     owners = {package.folder: package for package in workspace.packages}
     modules: dict[str, Package] = {}
     for file, line in lines if config.version_literals else ():
@@ -94,11 +97,21 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
     )
 
 
-def _tracked_lines(git: Git, packages: Iterable[Package]) -> Iterator[tuple[str, str]]:
-    """Yield the file and text of each line in tracked files that contains a literal or a package's version."""
+def search_queries(workspace: Workspace) -> tuple[Query, ...]:
+    """Return the query with which `find_version_literals` searches tracked files, if it searches any."""
+    packages = _packages_with_version_in_file(workspace)
+    return (grep_query(_search_expressions(packages), _GENERATED_FILES),) if packages else ()
+
+
+def _packages_with_version_in_file(workspace: Workspace) -> list[Package]:
+    return [package for package in workspace.packages if package.source.is_in_file and package.version is not None]
+
+
+def _search_expressions(packages: Iterable[Package]) -> list[str]:
+    """Return the expressions that match lines with a literal or a package's version."""
     texts = sorted({re.escape(text) for package in packages for text in _version_texts(package)})
     versions = [f"({'|'.join(texts)})"] if texts else []
-    return git.grep([_ASSIGNMENT_PATTERN, _TUPLE_PATTERN, *versions], _GENERATED_FILES)
+    return [_ASSIGNMENT_PATTERN, _TUPLE_PATTERN, *versions]
 
 
 def _lines_of_usual_modules(root: Path, packages: Iterable[Package]) -> Iterator[tuple[str, str]]:

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from relnox import steps
 from relnox.core import serialization
 from relnox.core.bump import editing
 from relnox.core.planning import fixes
+from relnox.core.planning.step import Step
 from relnox.core.records import Record, replace
 from relnox.errors import Failed
-from relnox.steps.edit_files import EditDevelopmentFiles, EditFiles
-from relnox.steps.git import Commit, CommitDevelopment, CreateTags, Push
-from relnox.steps.hooks import RunHook
-from relnox.steps.undo_bump import UndoBump
 from relnox.system import files
 
 if TYPE_CHECKING:
@@ -30,14 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.core.bump.changes import Edit, NewTag
-    from relnox.core.planning.step import Step
     from relnox.source.git import Git
+    from relnox.steps.git import Commit
 
 _PENDING, _LAST = "pending.json", "last.json"
-
-RecordedStep = (
-    RunHook | EditFiles | EditDevelopmentFiles | Commit | CommitDevelopment | CreateTags | Push | UndoBump
-)
 
 
 class Pending(Record, kw_only=True):
@@ -50,7 +44,7 @@ class Pending(Record, kw_only=True):
     """
 
     request: tuple[str, ...]
-    steps: tuple[RecordedStep, ...]
+    steps: tuple[Step, ...]
     head: str | None = None
     run: int | None = None
 
@@ -58,14 +52,14 @@ class Pending(Record, kw_only=True):
     def edits(self) -> tuple[Edit, ...]:
         """The edits, one for each file."""
         return editing.combine_edits(
-            edit for step in self.steps if isinstance(step, EditFiles) for edit in step.edits
+            edit for step in self.steps if isinstance(step, steps.EditFiles) for edit in step.edits
         )
 
     def edits_of(self, step: Step) -> tuple[Edit, ...]:
         """Return the edits of a step that edits files or commits them, as commit hooks have amended them."""
         edits: tuple[Edit, ...] = ()
         for own in self.steps:
-            if isinstance(own, EditFiles):
+            if isinstance(own, steps.EditFiles):
                 edits = own.edits
             if own.key == step.key:
                 return edits
@@ -74,30 +68,30 @@ class Pending(Record, kw_only=True):
     @property
     def all_edits(self) -> tuple[Edit, ...]:
         """The edits of each step, also those that undo a bump."""
-        return tuple(edit for step in self.steps if isinstance(step, EditFiles | UndoBump) for edit in step.edits)
+        return tuple(edit for step in self.steps for edit in getattr(step, "edits", ()))
 
     def amended(self, commit: Commit, contents: Mapping[str, bytes]) -> Pending:
         """Return the record with other contents of files than were planned for a commit."""
-        steps: list[RecordedStep] = []
+        amended_steps: list[Step] = []
         own_edits = self.edits_of(commit)
         is_committed = False
         for step in self.steps:
             is_committed = is_committed or step.key == commit.key
-            if isinstance(step, EditFiles):
+            if isinstance(step, steps.EditFiles):
                 side = "after" if step.edits == own_edits else "before" if is_committed else None
                 edits = (
                     replace(edit, **{side: contents[edit.file]}) if side and edit.file in contents else edit
                     for edit in step.edits
                 )
-                steps.append(replace(step, edits=tuple(edits)))
+                amended_steps.append(replace(step, edits=tuple(edits)))
             else:
-                steps.append(step)
-        return replace(self, steps=tuple(steps))
+                amended_steps.append(step)
+        return replace(self, steps=tuple(amended_steps))
 
     @property
     def commits(self) -> tuple[Commit, ...]:
         """The steps that commit: the release, then the next development version."""
-        return tuple(step for step in self.steps if isinstance(step, Commit))
+        return tuple(step for step in self.steps if isinstance(step, steps.Commit))
 
     @property
     def commit(self) -> Commit | None:
@@ -107,7 +101,7 @@ class Pending(Record, kw_only=True):
     @property
     def tags(self) -> tuple[NewTag, ...]:
         """The tags that the bump creates."""
-        return tuple(tag for step in self.steps if isinstance(step, CreateTags) for tag in step.tags)
+        return tuple(tag for step in self.steps if isinstance(step, steps.CreateTags) for tag in step.tags)
 
     @property
     def command(self) -> str:
@@ -117,7 +111,7 @@ class Pending(Record, kw_only=True):
     @property
     def has_development_commit(self) -> bool:
         """Whether the bump commits the next development version after the release."""
-        return any(isinstance(step, CommitDevelopment) for step in self.steps)
+        return any(isinstance(step, steps.CommitDevelopment) for step in self.steps)
 
     def existing_commits(self, git: Git) -> tuple[tuple[Commit, str], ...]:
         """Return the commits of the bump that are the last ones of HEAD, the oldest first, each with its id.
@@ -146,14 +140,36 @@ class Pending(Record, kw_only=True):
         if not commits:
             return None
         step, commit = commits[-1]
-        if not isinstance(step, CommitDevelopment):
+        if not isinstance(step, steps.CommitDevelopment):
             return commit
         return commits[-2][1] if len(commits) > 1 else self.head
 
 
-def recorded(steps: Iterable[Step]) -> tuple[RecordedStep, ...]:
+def recorded(planned_steps: Iterable[Step]) -> tuple[Step, ...]:
     """Return the steps of a plan that are written to the record."""
-    return tuple(step for step in steps if isinstance(step, RecordedStep))
+    return tuple(step for step in planned_steps if step.recorded)
+
+
+def decode(document: Any) -> Pending:
+    """Convert the JSON types of a record back to the record.
+
+    Raises:
+        ValueError: The document is not a record of a bump.
+    """
+    encoded_steps = document.get("steps") if isinstance(document, dict) else None
+    if not isinstance(encoded_steps, list):
+        raise ValueError(f"not a record with steps: {document!r}")  # noqa: TRY004 - invalid input
+    pending: Pending = serialization.decode(Pending, {**document, "steps": []})
+    return replace(pending, steps=tuple(map(_decode_step, encoded_steps)))
+
+
+def _decode_step(encoded_step: Any) -> Step:
+    kind = encoded_step.get("kind") if isinstance(encoded_step, dict) else None
+    step_class = getattr(steps, str(kind), None)
+    if not (isinstance(step_class, type) and issubclass(step_class, Step) and step_class.recorded):
+        raise ValueError(f"not a step of a bump: {encoded_step!r}")
+    step: Step = serialization.decode(step_class, encoded_step)
+    return step
 
 
 def write_pending(folder: Path, pending: Pending) -> None:
@@ -180,7 +196,7 @@ def discard_pending(folder: Path) -> None:
 
 def complete_pending(folder: Path, pending: Pending) -> None:
     """Keep the record as that of the last bump; if it is the record of an undo, remove both records."""
-    if any(isinstance(step, UndoBump) for step in pending.steps):
+    if any(step.removes_record for step in pending.steps):
         (folder / _LAST).unlink(missing_ok=True)
         discard_pending(folder)
     else:
@@ -194,14 +210,13 @@ def _read(file: Path, subject: str) -> Pending | None:
     except FileNotFoundError:
         return None
     try:
-        pending: Pending = serialization.decode(Pending, json.loads(document))
+        return decode(json.loads(document))
     except ValueError as error:
         raise Failed(
             "bump-record-invalid",
             f"{file} (the record of {subject}) cannot be read: {error}",
             fix='check "git status" and "git diff", then remove that file',
         ) from error
-    return pending
 
 
 def _head_has_edits(edits: Sequence[Edit], git: Git) -> bool:

@@ -23,6 +23,7 @@ class EditFiles(Step, kw_only=True):
 
     key = "edit"
     atomic = True
+    recorded = True
     exclusive = True
     edits: tuple[CombinedEdit | Edit, ...]
 

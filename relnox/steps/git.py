@@ -23,6 +23,7 @@ class Commit(Step, kw_only=True):
 
     key = "commit"
     atomic = True
+    recorded = True
     exclusive = True
     message: str
     files: tuple[tuple[str, str | None], ...]
@@ -128,6 +129,7 @@ class CreateTags(Step, kw_only=True):
 
     key = "tag"
     atomic = True
+    recorded = True
     exclusive = True
     tags: tuple[NewTag, ...]
 
@@ -200,6 +202,7 @@ class Push(Step, kw_only=True):
     key = "push"
     remote = True
     atomic = True
+    recorded = True
     to: str
     branch: str
     tags: tuple[str, ...]

@@ -66,6 +66,7 @@ class RunHook(Step, kw_only=True):
     """
 
     runs_project_code = True
+    recorded = True
     event: HookEvent
     number: int
     hook: Hook

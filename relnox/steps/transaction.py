@@ -91,8 +91,11 @@ class Transaction(RunExtension):
         """
         if self.pending is not None and not self._durable:
             from relnox.source import file_edits
+            from relnox.steps.edit_files import EditFiles
 
-            file_edits.sync_edits(self._run.root, self.pending.all_edits, self._run.private)
+            git_writes = not all(isinstance(step, EditFiles) for step in self._planned)
+            git_folder = self._run.private if git_writes else None
+            file_edits.sync_edits(self._run.root, self.pending.all_edits, git_folder)
             self._durable = True
 
     def after_steps(self, results: Sequence[StepFinished]) -> None:

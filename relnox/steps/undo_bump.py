@@ -24,6 +24,8 @@ class UndoBump(Step, kw_only=True):
 
     key = "undo"
     atomic = True
+    recorded = True
+    removes_record = True
     exclusive = True
     commit: str | None
     tags: tuple[str, ...]

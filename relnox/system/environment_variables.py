@@ -18,7 +18,7 @@ _FOREIGN_PREFIXES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "COVERAGE_")
 _REDIRECTING_PREFIXES = ("PIP_", "UV_")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PASSED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PIP_CERT", "UV_CACHE_DIR", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
-_INSTALLER_VARIABLES = re.compile(r"(PIP_|UV_(?!PUBLISH_)|GIT_CONFIG_)\w+|NETRC|SSH_AUTH_SOCK", re.ASCII)
+_INSTALLER_VARIABLES = r"(?a)(PIP_|UV_(?!PUBLISH_)|GIT_CONFIG_)\w+|NETRC|SSH_AUTH_SOCK"
 """Matches variables that an installer needs to log in to a private index or repository."""
 
 
@@ -50,7 +50,7 @@ def clean_environment(
             return False
         if name in _PASSED_VARIABLES or name in passed:
             return True
-        of_installer = own_indexes and _INSTALLER_VARIABLES.fullmatch(name) is not None
+        of_installer = own_indexes and re.fullmatch(_INSTALLER_VARIABLES, name) is not None
         return not name.startswith(dropped_prefixes) and (of_installer or name not in hidden_names)
 
     variables = {name: value for name, value in base.items() if is_passed(name)}

@@ -118,14 +118,30 @@ def test_the_record_is_on_the_disk_before_an_edit_and_all_else_before_a_push(
     assert log.count("sync all") == 1  # however many files there are
 
 
-@pytest.mark.parametrize("words", [(), ("--commit", "--tag")])
 def test_without_a_push_all_is_on_the_disk_before_the_record_is_dropped(
-    template: Path, tmp_path: Path, log: Log, words: tuple[str, ...]
+    template: Path, tmp_path: Path, log: Log
 ) -> None:
     root = copy_of(template, tmp_path / "pair")
-    assert main(["bump", "--part", "minor", *words, "--project", str(root)]) == 0
-    last = log.place("git tag" if words else "edit top/pyproject.toml")
-    assert last < log.place("sync all") < log.place("rename relnox/last.json")
+    assert main(["bump", "--part", "minor", "--commit", "--tag", "--project", str(root)]) == 0
+    assert log.place("git tag") < log.place("sync all") < log.place("rename relnox/last.json")
+
+
+def test_a_few_edited_files_are_synced_with_their_folders(template: Path, tmp_path: Path, log: Log) -> None:
+    root = copy_of(template, tmp_path / "pair")
+    assert main(["bump", "--part", "minor", "--project", str(root)]) == 0
+    edited = log.place("edit top/pyproject.toml")
+    for entry in ("base/pyproject.toml", "top/pyproject.toml", "packages/base", "packages/top"):
+        assert edited < log.place(f"sync {entry}") < log.place("rename relnox/last.json")
+    assert "sync all" not in log
+
+
+def test_many_edited_files_are_synced_with_their_file_system(
+    template: Path, tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_FEW_FILES", 1)
+    root = copy_of(template, tmp_path / "pair")
+    assert main(["bump", "--part", "minor", "--project", str(root)]) == 0
+    assert log.place("edit top/pyproject.toml") < log.place("sync all") < log.place("rename relnox/last.json")
 
 
 def test_what_is_undone_is_on_the_disk_before_the_record_is_dropped(
@@ -203,7 +219,7 @@ def test_whatever_of_the_edits_survived_the_same_command_finishes(
 ) -> None:
     pending = bump_record.read_pending(edited / ".git" / "relnox")
     assert pending is not None
-    planned = pending.steps[0].edits  # type: ignore[union-attr]
+    planned = pending.edits
     for which, contents in enumerate(itertools.product(*map(survivors, planned))):
         if which % 4 != number:
             continue

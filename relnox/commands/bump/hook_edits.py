@@ -78,7 +78,9 @@ def run_edit_hooks(
 
 
 def _hook_packages(observation: Observation, bumps: Iterable[VersionBump]) -> tuple[HookPackage, ...]:
-    """Return the bumped packages as hooks receive them, with their old and new versions and new tags."""
+    """Return the bumped packages as hooks receive them, with their versions and new tags; none without hooks."""
+    if not observation.hooks.by_event:
+        return ()
     from relnox.steps.hooks import HookPackage
 
     return tuple(

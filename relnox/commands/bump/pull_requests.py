@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
     from relnox.source.git.trees import PlannedTree
 
-_TREE = re.compile(r"^Relnox-Tree: (\w+)$", re.MULTILINE)
+_TREE = r"(?m)^Relnox-Tree: (\w+)$"
 """Matches the line that ends the commit messages of this command, with the id of the commit's tree."""
 
 
@@ -140,7 +140,7 @@ def _foreign_commits(commit: str, branch: str, remote: str, git: Git) -> str:
     if content is None:
         return f"commit {commit[:10]}, which cannot be fetched"
     subject = content.message.partition("\n")[0]
-    match = _TREE.search(content.message)
+    match = re.search(_TREE, content.message)
     if match is not None and match[1] == content.tree and len(content.parents) == 1:
         return ""
     return f"commit {commit[:10]} ({subject})"

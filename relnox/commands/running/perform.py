@@ -16,6 +16,7 @@ from relnox.commands.running.execution import run_prepared, unexecuted_outcome, 
 from relnox.commands.running.preparation import plan_task, resolve_options
 from relnox.core.records import replace
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, Failed, RelnoxError, environment_error
+from relnox.source.git import finding_repository
 from relnox.system import exposure
 from relnox.system.secrets import mask_error
 
@@ -48,7 +49,6 @@ def run_task(
         defaults: Defaults of options that a noxfile or a tasks file sets, by field name.
     """
     from relnox import reporters
-    from relnox.commands.shared.project import open_project
 
     # Until the settings are read, the command line and the environment choose the reporter.
     convert = _command_converter(front_end or COMMAND_LINE, command_line)
@@ -58,7 +58,7 @@ def run_task(
     with exposure.hide_environment_credentials(), ExitStack() as streams:
         streams.enter_context(reports.keep_output_for(report, command_line.get("plan")))
         try:
-            project = open_project(Path(str(command_line.get("project") or ".")))
+            project = _open_project(Path(str(command_line.get("project") or ".")))
             options, sources = resolve_options(task, command_line, project, defaults)
             reporter = reporters.choose(options.reporter, os.environ, convert, quiet=options.quiet)
             reporter.verbose = options.verbose
@@ -78,6 +78,14 @@ def run_task(
         except Exception as bug:  # any: its traceback is printed, and must not show a secret
             mask_error(bug)
             raise
+
+
+def _open_project(folder: Path) -> Project:
+    """Open the project that a folder is in, and import what that needs while git looks for the checkout."""
+    with finding_repository(folder) as git:
+        from relnox.commands.shared.project import open_project
+
+        return open_project(folder, git)
 
 
 def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[str], str]:

@@ -98,6 +98,14 @@ class Project(Record):
 
         return self.git.reading_ahead(*state_queries(*_LISTED_FILES))
 
+    def searching_version_literals(self) -> AbstractContextManager[None]:
+        """Start the search of `literals`, which git does while modules are imported."""
+        if self.git is None:
+            return nullcontext()
+        from relnox.source.version_literals import search_queries
+
+        return self.git.reading_ahead(*search_queries(self.workspace))
+
     @cached_property
     def known_tags(self) -> KnownTags:
         """The tag formats of the packages, as inferred from existing tags."""
@@ -297,8 +305,12 @@ class Project(Record):
         return self.workspace.release_order(self.workspace.select(names) if names else None)
 
 
-def open_project(start: Path) -> Project:
+def open_project(start: Path, git: Git | None = None) -> Project:
     """Open the project that a folder is in.
+
+    Args:
+        start: The folder.
+        git: The result of `finding_repository` for the folder, or None if git was not asked before.
 
     Raises:
         Blocked: The folder does not exist or is in no project, or the settings are invalid.
@@ -319,7 +331,7 @@ def open_project(start: Path) -> Project:
         ) from error
     if not is_folder:
         raise Blocked("project-not-found", f"{start} is not a folder", fix=_PROJECT_FOLDER_FIX)
-    top = checkouts.find_repository(start)
+    top = checkouts.find_repository(start, git)
     root = project_root.find_project_root(start, _top_folder(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
     checkout = top if top is None or top.root == root else checkouts.find_repository(root)

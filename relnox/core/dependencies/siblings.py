@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-_BARE_REQUIREMENT = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?", re.DOTALL)
+_BARE_REQUIREMENT = r"(?s)\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?"
 
 
 def is_unbounded(need: Dependency) -> bool:
     """Return whether a requirement has neither a version nor a URL."""
     return (
-        need.text.strip() == "*" if need.is_poetry_syntax else _BARE_REQUIREMENT.fullmatch(need.text) is not None
+        need.text.strip() == "*"
+        if need.is_poetry_syntax
+        else re.fullmatch(_BARE_REQUIREMENT, need.text) is not None
     )
 
 

@@ -24,12 +24,12 @@ MANIFEST_TEXT = "BUILD_MANIFEST.txt"
 
 DistributionKind = Literal["sdist", "wheel"]
 
-_SAFE_FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*")
+_SAFE_FILENAME = r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*"
 """Names of archives (PEP 427, PEP 625, and older sdists): they cannot contain a folder or look like an option."""
 _MAX_NAME_LENGTH = 255
 _MAX_SIZE = 1 << 50
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_DIGEST = r"[0-9a-f]{64}"
+_COMMIT = r"[0-9a-f]{40}|[0-9a-f]{64}"
 _MAX_REASON = 200
 """The number of characters to which the reason in an error message is cut."""
 
@@ -212,7 +212,7 @@ def _check_text(value: object) -> str:
 
 
 def _check_commit(value: object) -> str | None:
-    if value is not None and _COMMIT.fullmatch(_check_text(value)) is None:
+    if value is not None and re.fullmatch(_COMMIT, _check_text(value)) is None:
         raise ValueError(f"{value!a} is not a commit id")
     return None if value is None else _check_text(value)
 
@@ -258,11 +258,11 @@ def _parse_distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, .
             blake2b_256=entry["hashes"]["blake2b_256"],
         )
         checks = {
-            "name": len(file.filename) <= _MAX_NAME_LENGTH and _SAFE_FILENAME.fullmatch(file.filename),
+            "name": len(file.filename) <= _MAX_NAME_LENGTH and re.fullmatch(_SAFE_FILENAME, file.filename),
             "package": is_valid(file.package) and normalized(file.package) == file.package,
             "kind": file.kind in get_args(DistributionKind),
             "size": type(file.size) is int and 0 <= file.size <= _MAX_SIZE,
-            "hashes": _DIGEST.fullmatch(file.sha256) and _DIGEST.fullmatch(file.blake2b_256),
+            "hashes": re.fullmatch(_DIGEST, file.sha256) and re.fullmatch(_DIGEST, file.blake2b_256),
         }
         if invalid := [key for key, valid in checks.items() if not valid]:
             raise ValueError(f"{str(file.filename)[:100]!a}: invalid {invalid[0]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
@@ -9,24 +10,36 @@ from relnox.source.git.parsing import GitState, parse_tags
 from relnox.source.git.repository import Git
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Git", "GitState", "find_repository", "parse_tags"]
+__all__ = ["Git", "GitState", "find_repository", "finding_repository", "parse_tags"]
 
 _INSIDE_WORK_TREE = "--is-inside-work-tree"
+_LOCATION = ("rev-parse", _INSIDE_WORK_TREE, "--is-shallow-repository", "--git-path", "relnox", "--show-prefix")
 
 
-def find_repository(folder: Path) -> Git | None:
+@contextmanager
+def finding_repository(folder: Path) -> Iterator[Git]:
+    """Start the query of `find_repository`, which git answers while modules are imported in the `with` block.
+
+    The block gets the second argument of `find_repository`.
+    """
+    git = Git(folder.resolve())
+    with git.reading_ahead(_LOCATION) if _may_be_in_checkout(git.root) else nullcontext():
+        yield git
+
+
+def find_repository(folder: Path, git: Git | None = None) -> Git | None:
     """Return the git checkout that contains `folder`, or None if it is not in a checkout.
 
     Raises:
         Blocked: git refuses to work in the checkout because another user owns it.
     """
-    if not any((parent / ".git").exists() for parent in (folder.resolve(), *folder.resolve().parents)):
+    if not _may_be_in_checkout(folder):
         return None
-    query = ("rev-parse", _INSIDE_WORK_TREE, "--is-shallow-repository", "--git-path", "relnox", "--show-prefix")
     # Warnings on standard error must not be parsed as the answer.
-    answer = Git(folder).run(*query, stderr=False)
+    answer = (git or Git(folder)).run(*_LOCATION, stderr=False)
     if answer.returncode != 0:
         if "dubious ownership" in Git(folder).run("rev-parse", _INSIDE_WORK_TREE).output:
             raise Blocked(
@@ -37,3 +50,8 @@ def find_repository(folder: Path) -> Git | None:
         return None
     inside, shallow, private, prefix, *_ = [*answer.output.split("\n"), ""]
     return Git(folder, prefix, private=folder / private, shallow=shallow == "true") if inside == "true" else None
+
+
+def _may_be_in_checkout(folder: Path) -> bool:
+    resolved = folder.resolve()
+    return resolved.is_dir() and any((parent / ".git").exists() for parent in (resolved, *resolved.parents))

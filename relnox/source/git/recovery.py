@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox.errors import Failed
-from relnox.system.files import make_private_folder
+from relnox.system.files import make_private_folder, prepare_sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,7 +45,8 @@ def run_modifying_command(
     make_private_folder(record.parent)
 
     def write_record(group: int) -> None:
-        record.write_text(str(group), encoding="ascii")
+        record.write_text(str(group), encoding="utf-8")
+        prepare_sync()
 
     completed = git.run(*arguments, stdin=stdin, on_start=write_record, variables=variables)
     if completed.returncode < 0:
@@ -128,7 +129,7 @@ def _record_file(git: Git) -> Path:
 
 def _recorded_group(record: Path) -> int | None:
     try:
-        return int(record.read_text(encoding="ascii"))
+        return int(record.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
 

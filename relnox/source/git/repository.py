@@ -113,9 +113,7 @@ class Git(GitRunner):
 
         Files whose names match a glob in `exclude` are not searched.
         """
-        patterns = [word for expression in expressions for word in ("-e", expression)]
-        specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
-        matches = self.run("grep", "--no-color", "-I", "-z", "-E", *patterns, "--", *specs, stderr=False)
+        matches = self.run(*grep_query(expressions, exclude), stderr=False)
         # Each line has a file name before it, which ends in NUL and may contain line ends.
         file, *rest = matches.output.split("\0")
         for text in rest:
@@ -326,6 +324,13 @@ class Git(GitRunner):
 def state_queries(*names: str) -> tuple[Query, ...]:
     """Return the queries of `Git.read_state`, `Git.settings`, and `Git.tracked_files_named` for these names."""
     return _STATUS, _REFS, _SETTINGS, ("ls-files", "-z", *_pathspecs(names))
+
+
+def grep_query(expressions: Iterable[str], exclude: Iterable[str] = ()) -> Query:
+    """Return the query of `Git.grep`."""
+    patterns = [word for expression in expressions for word in ("-e", expression)]
+    specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
+    return ("grep", "--no-color", "-I", "-z", "-E", *patterns, "--", *specs)
 
 
 def _pathspecs(names: Iterable[str]) -> tuple[str, ...]:

@@ -82,7 +82,8 @@ class GitRunner:
             try:
                 yield
             finally:
-                self._answers.clear()
+                for query in queries:
+                    self._answers.pop(query, None)
 
     def read_output(self, *arguments: str) -> str:
         """Run a git command and return its standard output, without surrounding white space.
