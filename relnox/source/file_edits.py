@@ -159,14 +159,6 @@ def read_content(path: Path) -> bytes | None:
         return None
 
 
-def content_digest(path: Path) -> str | None:
-    """Return the SHA-256 of a file in hexadecimal, or None if the file does not exist."""
-    data = read_content(path)
-    import hashlib
-
-    return None if data is None else hashlib.sha256(data).hexdigest()
-
-
 def _write_file(path: Path, data: bytes | None, *, recorded: bool) -> None:
     if data is None:
         with contextlib.suppress(NotADirectoryError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from relnox import core
 from relnox.core.bump.changes import NewTag
 from relnox.core.planning.step import Step
@@ -12,12 +14,15 @@ from relnox.source.git import changes, remotes
 from relnox.steps.action import Action
 from relnox.steps.transaction import Transaction
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class Commit(Step, kw_only=True):
     """Commit exactly these files, whatever else is staged.
 
     Attributes:
-        files: The files, each with the SHA-256 of its content in hex, or None for a removed file.
+        files: The files, with the content that the edits of the plan give them.
         time: The time of the commit in seconds since 1970; None for the present time.
     """
 
@@ -26,7 +31,7 @@ class Commit(Step, kw_only=True):
     recorded = True
     exclusive = True
     message: str
-    files: tuple[tuple[str, str | None], ...]
+    files: tuple[str, ...]
     time: int | None = None
 
     @property
@@ -44,9 +49,11 @@ class CommitAction(Action[Commit]):
     run_extension = Transaction
     committed = False
     before: str | None = None
+    planned: Mapping[str, bytes | None] = {}
 
     def check(self) -> str | None:
         """Skip the commit if HEAD and git's index already contain the edited files."""
+        self.planned = {edit.file: edit.after for edit in self.run.service(Transaction).edits_of(self.step)}
         is_release = not isinstance(self.step, CommitDevelopment)
         if is_release and (commit := self.run.service(Transaction).released_commit()) is not None:
             return f"already committed in {commit[:10]}"
@@ -55,30 +62,30 @@ class CommitAction(Action[Commit]):
         pending = self.run.service(Transaction).pending
         if pending is not None and pending.head == self.before:
             return None  # nothing was committed since the bump began
-        self.committed = git.head_has_same_files(self._file_names)
-        is_done = self.committed and git.index_matches_head(self._file_names)
+        self.committed = git.head_has_same_files(self.step.files)
+        is_done = self.committed and git.index_matches_head(self.step.files)
         return f"already committed in {self.before[:10]}" if is_done and self.before is not None else None
 
     def apply(self) -> None:
         git = self.run.checkout
         if self.committed and self.before is not None:
             # git was killed after the commit, before it wrote the index.
-            changes.reset_index(git, self._file_names)
+            changes.reset_index(git, self.step.files)
             return
-        self.run.service(Transaction).undo.callback(changes.reset_to, git, self.before, self._file_names)
+        self.run.service(Transaction).undo.callback(changes.reset_to, git, self.before, self.step.files)
         try:
-            changes.commit(git, self.step.message, self._file_names, self.step.time)
+            changes.commit(git, self.step.message, self.step.files, self.step.time)
         except Failed as error:
             # Formatters in pre-commit fix the files, fail, and succeed on the second run.
             if not self._files_changed_by_hook():
                 raise
             self._accept_formatting(error)
-            changes.commit(git, self.step.message, self._file_names, self.step.time)
+            changes.commit(git, self.step.message, self.step.files, self.step.time)
 
     def verify(self) -> str:
         """Check that the commit has the planned content; accept formatting by a commit hook."""
         git = self.run.checkout
-        head = git.head_if_unchanged(self._file_names)
+        head = git.head_if_unchanged(self.step.files)
         if head is None:
             raise Failed(
                 "hook-changed-files",
@@ -87,14 +94,14 @@ class CommitAction(Action[Commit]):
             )
         if changed_files := self._files_changed_by_hook():
             self._accept_formatting(None)
-            changes.reset_index(git, self._file_names)  # git keeps the files from before the hook there
+            changes.reset_index(git, self.step.files)  # git keeps the files from before the hook there
             them = "it" if len(changed_files) == 1 else "them"
             return f"{head[:10]}, {listing(changed_files)} as a commit hook reformatted {them}"
         return head[:10]
 
     def _files_changed_by_hook(self) -> list[str]:
         return [
-            name for name, sha256 in self.step.files if file_edits.content_digest(self.run.root / name) != sha256
+            name for name in self.step.files if file_edits.read_content(self.run.root / name) != self.planned[name]
         ]
 
     def _accept_formatting(self, error: Failed | None) -> None:
@@ -118,10 +125,6 @@ class CommitAction(Action[Commit]):
         self.run.service(Transaction).amend(
             self.step, {name: content for name, content in contents.items() if content is not None}
         )
-
-    @property
-    def _file_names(self) -> list[str]:
-        return [name for name, _ in self.step.files]
 
 
 class CreateTags(Step, kw_only=True):

@@ -175,13 +175,6 @@ def sync_file_systems(paths: Iterable[Path]) -> None:
         os.sync()
 
 
-def prepare_sync() -> None:
-    """Import what `sync_file_systems` needs, which takes 2 ms, while another program is waited for."""
-    if sys.platform == "linux":
-        with contextlib.suppress(ImportError, MemoryError):
-            pass
-
-
 def _sync_file_system(path: Path) -> None:
     """Flush the file system that contains a file or folder to disk (Linux)."""
     import ctypes

@@ -209,7 +209,7 @@ PENDING = Pending(
     request=("--part", "minor", "--to", "1!2.0"),
     steps=(
         EditFiles(edits=(edit("p.toml", b"\xef\xbb\xbf1\r\n", b"\xff"), edit("new", None, b""))),
-        Commit(message="Release", files=(("p.toml", "0" * 64), ("gone", None))),
+        Commit(message="Release", files=("p.toml", "gone")),
         CreateTags(tags=(NewTag(name="v1", message="m"),)),
         Push(to="origin", branch="main", tags=("v1",)),
     ),

@@ -20,9 +20,7 @@ def plan() -> Plan:
         task="bump",
         steps=(
             EditFiles(edits=edits),
-            Commit(
-                message="Release 1.1\n\nWith a body", files=(("pyproject.toml", edits[0].digest), ("old", None))
-            ),
+            Commit(message="Release 1.1\n\nWith a body", files=("pyproject.toml", "old")),
             CreateTags(tags=(NewTag(name="v1.1", message="Release 1.1"),)),
             Push(to="origin", branch="main", tags=("v1.1",)),
         ),

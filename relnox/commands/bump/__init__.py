@@ -170,7 +170,7 @@ def _steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options
     if new.edits:
         yield steps.EditFiles(edits=new.edits)
     if options.commit and new.edits:
-        files = tuple((edit.file, edit.digest) for edit in new.edits)
+        files = tuple(edit.file for edit in new.edits)
         # The version of a distance is that of a commit: with its time, archives have the same bytes in each run.
         yield steps.Commit(
             message=changes.commit_message(observation, new.decision.bumps),
@@ -180,7 +180,7 @@ def _steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options
     if tags:
         yield steps.CreateTags(tags=tags)
     if (following := new.development).edits:
-        files = tuple((edit.file, edit.digest) for edit in following.edits)
+        files = tuple(edit.file for edit in following.edits)
         message = changes.commit_message(observation, following.bumps, observation.config.dev_commit_message)
         yield steps.EditDevelopmentFiles(edits=following.edits)
         yield steps.CommitDevelopment(message=message, files=files)

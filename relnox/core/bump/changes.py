@@ -19,13 +19,6 @@ class Edit(Record, kw_only=True):
     before: bytes | None
     after: bytes | None
 
-    @property
-    def digest(self) -> str | None:
-        """The SHA-256 hash of the content after the edit, in hex, or None if the edit removes the file."""
-        import hashlib
-
-        return None if self.after is None else hashlib.sha256(self.after).hexdigest()
-
     def diff(self) -> str:
         """Return the edit as a unified diff."""
         old, new = (split_lines((part or b"").decode("utf-8", "replace")) for part in (self.before, self.after))

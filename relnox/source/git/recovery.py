@@ -12,12 +12,13 @@ import os
 import stat
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox.errors import Failed
-from relnox.system.files import make_private_folder, prepare_sync
+from relnox.system.files import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -46,13 +47,20 @@ def run_modifying_command(
 
     def write_record(group: int) -> None:
         record.write_text(str(group), encoding="utf-8")
-        prepare_sync()
+        _import_while_git_runs()
 
     completed = git.run(*arguments, stdin=stdin, on_start=write_record, variables=variables)
     if completed.returncode < 0:
         recover_from_killed_run(git)
     record.unlink(missing_ok=True)
     return completed
+
+
+def _import_while_git_runs() -> None:
+    """Import what is slow to import and needed next: to compare the files of a commit and to sync them."""
+    for module in ("hashlib", "ctypes"):
+        with contextlib.suppress(ImportError, MemoryError):
+            import_module(module)
 
 
 def wait_for_leftover_process(git: Git) -> None:
