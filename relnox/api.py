@@ -59,7 +59,7 @@ class Workspace:
         Raises:
             Blocked: There is none, or its settings are invalid.
         """
-        from relnox.commands.shared.project import open_project
+        from relnox.commands.shared.opening import open_project
 
         return cls(open_project(Path(folder)))
 
@@ -101,7 +101,7 @@ class Workspace:
         from relnox import arguments, importing
         from relnox.commands import COMMANDS
         from relnox.commands.running import preparation
-        from relnox.commands.shared.project import open_project
+        from relnox.commands.shared.opening import open_project
         from relnox.system import run_scope
 
         for name, fix in _COMMAND_LINE_ONLY.items():

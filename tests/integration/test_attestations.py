@@ -253,7 +253,7 @@ def test_public_indexes_accept_attestations_only_with_trusted_publishing(tmp_pat
     # Said before an upload, which the index would refuse.
     from relnox.commands.publish import Options, attesting
     from relnox.commands.publish.index_state import IndexState
-    from relnox.commands.shared.project import open_project
+    from relnox.commands.shared.opening import open_project
 
     built = release(tmp_path / "work", [Package("core")])
     with pytest.MonkeyPatch.context() as patched:

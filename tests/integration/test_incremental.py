@@ -15,7 +15,7 @@ from projects import commit_all, git, repository, write
 from running import run
 from warm import settled
 
-from relnox.commands.shared.project import open_project
+from relnox.commands.shared.opening import open_project
 from relnox.source.build_inputs import hash_build_inputs
 
 if TYPE_CHECKING:

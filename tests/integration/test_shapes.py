@@ -21,7 +21,7 @@ from backends import in_tree
 from projects import commit_all, git, repository, write
 from running import run
 
-from relnox.commands.shared.project import open_project
+from relnox.commands.shared.opening import open_project
 from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:

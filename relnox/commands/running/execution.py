@@ -152,7 +152,7 @@ def _execute(  # noqa: PLR0913 - as above
 ) -> Outcome:
     """Execute the steps of a plan with credentials protected and the project locked, and show the tables."""
     from relnox import executor
-    from relnox.commands.shared.project import open_project
+    from relnox.commands.shared.opening import open_project
     from relnox.reporters import BestEffortReporter
     from relnox.source.file_locks import lock_checkout
     from relnox.steps.run import Run

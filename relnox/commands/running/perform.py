@@ -83,7 +83,7 @@ def run_task(
 def _open_project(folder: Path) -> Project:
     """Open the project that a folder is in, and import what that needs while git looks for the checkout."""
     with finding_repository(folder) as git:
-        from relnox.commands.shared.project import open_project
+        from relnox.commands.shared.opening import open_project
 
         return open_project(folder, git)
 

@@ -5,28 +5,24 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.commands import options_by_table
-from relnox.core.documents import table_at
 from relnox.core.records import Record, replace
-from relnox.core.settings.config import Config
 from relnox.core.settings.release_lines import allows_version, has_release_lines, release_lines_of_branch
 from relnox.core.tagging.tags import tag_formats
-from relnox.errors import NO_WORKING_FOLDER, Blocked
-from relnox.source import discovery, project_root, pyproject
-from relnox.source import git as checkouts
+from relnox.source import discovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import date, datetime
+    from pathlib import Path
     from typing import Self
 
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.packages import Package
     from relnox.core.planning.step import Step
+    from relnox.core.settings.config import Config
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.known_tags import KnownTags
     from relnox.core.tagging.tags import TagFormat
@@ -35,7 +31,6 @@ if TYPE_CHECKING:
     from relnox.source.git import Git, GitState
     from relnox.source.version_literals import VersionLiterals
 
-_PROJECT_FOLDER_FIX = "pass the project's folder: --project DIR"
 _LISTED_FILES = ("pyproject.toml", "*.lock")
 """The names of the tracked files that are listed in the whole checkout, as globs."""
 
@@ -303,63 +298,3 @@ class Project(Record):
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
         """Return the packages with these names in release order, or all packages if there are no names."""
         return self.workspace.release_order(self.workspace.select(names) if names else None)
-
-
-def open_project(start: Path, git: Git | None = None) -> Project:
-    """Open the project that a folder is in.
-
-    Args:
-        start: The folder.
-        git: The result of `finding_repository` for the folder, or None if git was not asked before.
-
-    Raises:
-        Blocked: The folder does not exist or is in no project, or the settings are invalid.
-    """
-    try:
-        start = start.resolve(strict=True)
-        is_folder = start.is_dir()
-    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
-        if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
-            raise Blocked(
-                "working-folder-missing",
-                NO_WORKING_FOLDER,
-                fix=f"cd into the project's folder, or {_PROJECT_FOLDER_FIX}",
-            ) from error
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise Blocked(
-            "project-not-found", f"{start} is not a folder ({reason})", fix=_PROJECT_FOLDER_FIX
-        ) from error
-    if not is_folder:
-        raise Blocked("project-not-found", f"{start} is not a folder", fix=_PROJECT_FOLDER_FIX)
-    top = checkouts.find_repository(start, git)
-    root = project_root.find_project_root(start, _top_folder(top))
-    # Paths in plans are relative to the root, so git needs the root's position in the checkout.
-    checkout = top if top is None or top.root == root else checkouts.find_repository(root)
-    file = root / "pyproject.toml"
-    data = table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
-    try:
-        config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
-        extra = config.publish.extra_indexes
-        if config.indexes or config.targets or extra or config.trusted_index or config.build_index:
-            from relnox.indexes import targets
-
-            targets.check_settings(config)
-        return Project(root, config, checkout)
-    except Blocked as error:
-        raise Blocked(error.code, f"{_relative_path(file)}: {error.message}", fix=error.fix) from None
-
-
-def _relative_path(file: Path) -> str:
-    """Return the path relative to the working folder, or unchanged if the working folder does not exist."""
-    try:
-        return os.path.relpath(file)
-    except FileNotFoundError:
-        return str(file)
-
-
-def _top_folder(checkout: Git | None) -> Path | None:
-    """Return the top folder of the checkout, or None outside git."""
-    if checkout is None:
-        return None
-    depth = len(Path(checkout.prefix).parts)
-    return checkout.root.resolve().parents[depth - 1] if depth else checkout.root.resolve()
