@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from relnox.core.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class GitState(Record, kw_only=True):
@@ -76,3 +81,13 @@ def parse_tags(refs: dict[str, str]) -> dict[str, str]:
     """Return the commits of tags by short tag name; in `refs`, an annotated tag's commit is under `NAME^{}`."""
     names = [name for name in refs if name.startswith("refs/tags/") and not name.endswith("^{}")]
     return {name.removeprefix("refs/tags/"): refs.get(f"{name}^{{}}", refs[name]) for name in names}
+
+
+def parse_matches(output: str) -> Iterator[tuple[str, str]]:
+    """Yield the file and text of each line that `git grep -z` printed."""
+    # Each line has a file name before it, which ends in NUL and may contain line ends.
+    file, *rest = output.split("\0")
+    for text in rest:
+        line, _, following = text.partition("\n")
+        yield file, line.removesuffix("\r")
+        file = following

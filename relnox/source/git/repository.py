@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.records import replace
 from relnox.errors import Failed
-from relnox.source.git.parsing import GitState, parse_refs, parse_status, parse_tags
+from relnox.source.git.parsing import GitState, parse_matches, parse_refs, parse_status, parse_tags
 from relnox.source.git.runner import GitRunner
 
 if TYPE_CHECKING:
@@ -109,17 +109,11 @@ class Git(GitRunner):
         return tuple(sorted({*dirty, *untracked_files}))
 
     def grep(self, expressions: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
-        """Yield the file and text of each line in tracked text files that matches a POSIX extended expression.
+        """Return the file and text of each line in tracked text files that matches a POSIX extended expression.
 
         Files whose names match a glob in `exclude` are not searched.
         """
-        matches = self.run(*grep_query(expressions, exclude), stderr=False)
-        # Each line has a file name before it, which ends in NUL and may contain line ends.
-        file, *rest = matches.output.split("\0")
-        for text in rest:
-            line, _, following = text.partition("\n")
-            yield file, line.removesuffix("\r")
-            file = following
+        return parse_matches(self.run(*grep_query(expressions, exclude), stderr=False).output)
 
     def head_has_same_files(self, files: Iterable[str]) -> bool:
         """Return whether these files are the same in the checkout and in the current commit."""
