@@ -342,12 +342,7 @@ def event_document(
                 "version": _text_or_none(package.version or next((file.version for file in archives), None)),
                 "tag": package.tag,
                 "files": [
-                    {
-                        "filename": file.filename,
-                        "kind": file.kind,
-                        "size": file.size,
-                        "sha256": file.sha256,
-                    }
+                    {field: getattr(file, field) for field in ("filename", "kind", "size", "sha256")}
                     for file in archives
                 ],
             }
