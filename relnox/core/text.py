@@ -1,4 +1,4 @@
-"""Formatting of counts, lists and suggestions in messages."""
+"""Formatting of counts, lists and suggestions in messages, and replacement of parts of a text."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ def listing(names: Iterable[str], limit: int = 4) -> str:
     names = list(names)
     text = ", ".join(names[:limit])
     return f"{text} and {len(names) - limit} more" if len(names) > limit else text
+
+
+def replace_spans(text: str, replacements: Iterable[tuple[int, int, str]]) -> str:
+    """Replace parts of a text that do not overlap, each given by its start, its end and the new text."""
+    pieces: list[str] = []
+    copied_until = 0
+    for start, end, new_text in sorted(replacements):
+        pieces += text[copied_until:start], new_text
+        copied_until = end
+    return "".join([*pieces, text[copied_until:]])
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

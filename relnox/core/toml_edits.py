@@ -61,12 +61,16 @@ def replace_strings(
             raise Blocked(
                 "file-changed", f"{source} changed while it was read (at {_dotted(path)})", fix="rerun the command"
             )
-    pieces: list[str] = []
-    copied_until = 0
-    for span in sorted((spans[path] for path in replacements), key=lambda span: span.start):
-        pieces += text[copied_until : span.start], _encode(replacements[span.path], span, text)
-        copied_until = span.end
-    new_text = "".join([*pieces, text[copied_until:]])
+    from relnox.core.text import replace_spans
+
+    new_text = replace_spans(
+        text,
+        (
+            (span.start, span.end, _encode(replacements[path], span, text))
+            for path, span in spans.items()
+            if path in replacements
+        ),
+    )
     is_checked = expected is not None and replacements.keys() <= expected.keys()
     if not is_checked or not all(
         _needs_no_escapes(spans[path].value) and _needs_no_escapes(new) for path, new in replacements.items()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from relnox.core.text import counted, listing
+from relnox.core.text import counted, listing, replace_spans
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,8 @@ def test_counts_have_the_singular_for_one_only(number: int, text: str) -> None:
 def test_long_listings_end_with_the_number_of_names_left_out() -> None:
     assert listing("abcd") == "a, b, c, d"
     assert listing("abcdefg") == "a, b, c, d and 3 more"
+
+
+def test_parts_of_a_text_are_replaced_in_any_order_and_the_rest_stays() -> None:
+    assert replace_spans("one two three", [(8, 13, "3"), (3, 3, ","), (0, 3, "1")]) == "1, two 3"
+    assert replace_spans("unchanged", []) == "unchanged"

@@ -164,14 +164,9 @@ def format_version_for(version: Version, location: VersionSource, config: Config
 
 def _update_lock_file(text: str, versions: Mapping[str, str]) -> str:
     """Return the text of a lock file with new versions of the given packages (`versions`, by name)."""
-    replacements = [
-        (span, versions[name])
-        for name, span in version_locations.find_locked_versions(text).items()
-        if name in versions
-    ]
-    pieces: list[str] = []
-    copied_until = 0
-    for span, version in sorted(replacements):
-        pieces += text[copied_until : span.start], version
-        copied_until = span.end
-    return "".join([*pieces, text[copied_until:]])
+    from relnox.core.text import replace_spans
+
+    spans = version_locations.find_locked_versions(text)
+    return replace_spans(
+        text, ((span.start, span.end, versions[name]) for name, span in spans.items() if name in versions)
+    )

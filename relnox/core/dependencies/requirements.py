@@ -25,6 +25,7 @@ from relnox.core.dependencies.requirement_clauses import (
     poetry_allows,
 )
 from relnox.core.dependencies.siblings import is_unbounded
+from relnox.core.text import replace_spans
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -186,11 +187,9 @@ def _rewrite_clauses(
     if policy == "exact":
         new_text = _pin_requirement(text, clauses, new, format_version)
     else:
-        new_text = text
-        for clause in reversed(clauses):  # from the end, so that the earlier offsets stay valid
-            new_text = (
-                new_text[: clause.start] + _update_clause(clause, new, format_version) + new_text[clause.end :]
-            )
+        new_text = replace_spans(
+            text, ((clause.start, clause.end, _update_clause(clause, new, format_version)) for clause in clauses)
+        )
     if new_text == text:
         return None
     if not all(clause_allows(clause, new) for clause in clauses_of(new_text)):

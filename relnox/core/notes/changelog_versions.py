@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.notes.changelog_document import BOM, LINK_DEFINITION, UNRELEASED_TITLE, VERSION_TITLE
+from relnox.core.text import replace_spans
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -38,9 +39,7 @@ def add_version(  # noqa: PLR0913, PLR0917 - the parts of a release
     edits = list(_heading_edits(document, style, links))
     if links is not None:
         edits += _link_definition_edits(document, style.label, links)
-    for start, end, replacement in sorted(edits, reverse=True):
-        text = text[:start] + replacement + text[end:]
-    return text
+    return replace_spans(text, edits)
 
 
 class _HeadingStyle(NamedTuple):
