@@ -75,20 +75,19 @@ def _siblings_with_added_bounds(
     Yields:
         The name of the package, the requirement, and its new text.
     """
-    if config.sibling_bound in (None, "keep"):
+    sibling_bound = config.sibling_bound or "keep"
+    if sibling_bound == "keep":
         return
+    from functools import partial
+
     from relnox.core.dependencies import requirements
 
     for package in (bump.package for bump in bumps):
         for need in package.dependencies:
             is_sibling = need.name in workspace.by_name and need.name != package.name
             if need.table in PUBLISHED_TABLES and need.key and is_sibling and need.name in versions:
-                new_text = requirements.add_bound(
-                    need,
-                    versions[need.name],
-                    config.sibling_bound or "keep",
-                    lambda version: semver_compat.format_version(version, config.scheme),
-                )
+                format_version = partial(semver_compat.format_version, scheme=config.scheme)
+                new_text = requirements.add_bound(need, versions[need.name], sibling_bound, format_version)
                 if new_text is not None:
                     yield package.name, need, new_text
 
@@ -116,17 +115,15 @@ def _rewrite_requirement(need: Dependency, new: Version, config: Config) -> str 
     With `update-requirements = "never"`, the result is the one of `out-of-range`: a text means that the
     requirement excludes the new version.
     """
+    from functools import partial
+
     from relnox.core.dependencies import requirements
 
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
     if need.is_poetry_syntax:
         return requirements.rewrite_poetry(need.text, new, policy=policy)
-    return requirements.rewrite_pep508(
-        need.text,
-        new,
-        policy=policy,
-        format_version=lambda version: semver_compat.format_version(version, config.scheme),
-    )
+    format_version = partial(semver_compat.format_version, scheme=config.scheme)
+    return requirements.rewrite_pep508(need.text, new, policy=policy, format_version=format_version)
 
 
 def _check_requirement_allows(package: Package, need: Dependency, new: Version) -> None:
