@@ -73,11 +73,14 @@ def _find_undo_target(
     options: Options, project: Project, interrupted_bump: bump_record.Pending | None
 ) -> UndoTarget | None:
     """Return the bump to revert: the last one, or the interrupted one if it made a commit or tags; else None."""
+    from relnox.steps import bump_record
+
     if interrupted_bump is None:
-        return _undo_target(project) if options.undo else None
+        last_bump = bump_record.read_last(project.private_folder) if options.undo else None
+        return _undo_target(last_bump, project) if last_bump is not None else None
     if not (options.abort or options.undo) or "--undo" in interrupted_bump.request:
         return None
-    return _undo_target(project, interrupted_bump) if _made_commit_or_tags(interrupted_bump, project) else None
+    return _undo_target(interrupted_bump, project) if _made_commit_or_tags(interrupted_bump, project) else None
 
 
 def _made_commit_or_tags(interrupted: bump_record.Pending, project: Project) -> bool:
@@ -136,13 +139,10 @@ def _finish_or_undo(interrupted: bump_record.Pending, earlier: EarlierBump, opti
     )
 
 
-def _undo_target(project: Project, interrupted_bump: bump_record.Pending | None = None) -> UndoTarget | None:
-    """Return the interrupted bump, or else the last one, with its commits and where it was pushed; else None."""
-    from relnox.steps import bump_record
-
-    record = interrupted_bump or bump_record.read_last(project.private_folder)
-    if record is None or project.git is None or project.state is None or (head := project.state.head) is None:
-        return None if record is None else UndoTarget(record, (), (), None, None, "")
+def _undo_target(record: bump_record.Pending, project: Project) -> UndoTarget:
+    """Return a recorded bump with its commits and where it was pushed; without these outside git."""
+    if project.git is None or project.state is None or (head := project.state.head) is None:
+        return UndoTarget(record, (), (), None, None, "")
     commits: tuple[str, ...] = (head,) if record.commit is not None else ()
     message = record.commit.message if record.commit is not None else None
     if record.has_development_commit:
