@@ -51,7 +51,7 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
         Blocked: There is no such bump, it was pushed, or the options request something else.
     """
     if earlier.interrupted is not None:
-        return _finish_or_undo(earlier.interrupted, earlier, options)
+        return _resume_or_undo_interrupted(earlier.interrupted, earlier, options)
     if options.abort:
         raise Blocked(
             "bump-missing", "no interrupted bump to undo", fix="pass --undo to revert the last finished bump"
@@ -102,7 +102,7 @@ def _made_commit_or_tags(interrupted: bump_record.Pending, project: Project) -> 
     return is_committed and (interrupted.commit is not None or bool(interrupted.tags))
 
 
-def _finish_or_undo(interrupted: bump_record.Pending, earlier: EarlierBump, options: Options) -> Plan:
+def _resume_or_undo_interrupted(interrupted: bump_record.Pending, earlier: EarlierBump, options: Options) -> Plan:
     """Plan to resume an interrupted bump, or to undo it with `--abort` or `--undo`.
 
     Raises:
@@ -135,7 +135,7 @@ def _finish_or_undo(interrupted: bump_record.Pending, earlier: EarlierBump, opti
         steps=interrupted.steps,
         notes=("resuming the interrupted bump",),
         resumes=True,
-        problems=tuple(_remote_changes(interrupted, earlier)) if options.push else (),
+        problems=tuple(_remote_change_problems(interrupted, earlier)) if options.push else (),
     )
 
 
@@ -187,11 +187,11 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
         task="bump",
         steps=(step,),
         notes=(f"reverting: {record.command}",),
-        problems=tuple(_later_changes(target, earlier)) if record.commit is not None or step.tags else (),
+        problems=tuple(_later_change_problems(target, earlier)) if record.commit is not None or step.tags else (),
     )
 
 
-def _remote_changes(interrupted_bump: bump_record.Pending, earlier: EarlierBump) -> Iterator[Problem]:
+def _remote_change_problems(interrupted_bump: bump_record.Pending, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield a problem for each change of the remote that would make it reject the push of an interrupted bump."""
     state, remote = earlier.state, earlier.remote_name
     if state is None or earlier.remote.tags is None:
@@ -205,7 +205,7 @@ def _remote_changes(interrupted_bump: bump_record.Pending, earlier: EarlierBump)
     )
 
 
-def _later_changes(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem]:
+def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield the problems that keep a bump from being reverted: later commits, moved tags and edited files."""
     record, state, message = target.record, earlier.state, target.message
     if message is not None and target.subject != message.partition("\n")[0].strip():

@@ -55,7 +55,7 @@ def find_dependency_updates(
                 if (new_text := rewritten[cache_key]) is None:
                     continue
                 if config.update_requirements == "never":
-                    _check_requirement_allows(package, need, after[need.name])
+                    _check_not_published(package, need, after[need.name])
                     continue
                 if is_first and config.dependency_updates.get(need.name, need.name) not in lowered_packages:
                     _check_lower_bound_not_above(package, need, after[need.name])
@@ -126,7 +126,7 @@ def _rewrite_requirement(need: Dependency, new: Version, config: Config) -> str 
     return requirements.rewrite_pep508(need.text, new, policy=policy, format_version=format_version)
 
 
-def _check_requirement_allows(package: Package, need: Dependency, new: Version) -> None:
+def _check_not_published(package: Package, need: Dependency, new: Version) -> None:
     """Check that a requirement that excludes the new version, and must not be rewritten, is not published.
 
     Raises:

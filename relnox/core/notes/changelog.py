@@ -134,9 +134,6 @@ def remove_empty_sections(text: str) -> str:
     return text
 
 
-# --- adding ----------------------------------------------------------------------------------------
-
-
 class _AddedSection(NamedTuple):
     """A part of the text that is added to a changelog.
 

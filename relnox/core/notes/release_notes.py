@@ -44,7 +44,7 @@ def check_unreleased_headings(
     bumps: Sequence[VersionBump],
     contents: Mapping[str, bytes],
     changes: Sequence[Fragment],
-    generated_files: Collection[str],
+    generated_changelogs: Collection[str],
     config: Config,
 ) -> None:
     """Check that each changelog that texts of change fragments are added to has a heading for unreleased changes.
@@ -53,7 +53,7 @@ def check_unreleased_headings(
         bumps: The bumps.
         contents: The contents of the changelogs, by path.
         changes: The change fragments.
-        generated_files: Packages whose changelogs another tool writes; they are not checked.
+        generated_changelogs: The packages whose changelogs another tool writes; they are not checked.
         config: The settings of the project.
 
     Raises:
@@ -65,7 +65,7 @@ def check_unreleased_headings(
         package = bump.package
         if (
             not is_listed_in_changelogs(bump, config)
-            or package.name in generated_files
+            or package.name in generated_changelogs
             or not _fragments_affecting(changes, [bump])
         ):
             continue
