@@ -25,7 +25,6 @@ from relnox.core.dependencies.requirement_clauses import (
     poetry_allows,
 )
 from relnox.core.dependencies.siblings import is_unbounded
-from relnox.core.text import replace_spans
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -173,6 +172,8 @@ def _rewrite_clauses(
     format_version: Callable[[Version], str],
 ) -> str | None:
     """Do the work of `rewrite_pep508` and `rewrite_poetry`; `clauses_of` parses the syntax."""
+    from relnox.core.text import replace_spans
+
     clauses = clauses_of(text)
     allows_new = [clause_allows(clause, new) for clause in clauses]
     for clause, is_allowed in zip(clauses, allows_new, strict=True):

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.notes.changelog_document import BOM, LINK_DEFINITION, UNRELEASED_TITLE, VERSION_TITLE
-from relnox.core.text import replace_spans
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -34,6 +33,8 @@ def add_version(  # noqa: PLR0913, PLR0917 - the parts of a release
     Raises:
         Blocked: There is not exactly one heading for `Unreleased`.
     """
+    from relnox.core.text import replace_spans
+
     style = _heading_style(document, version, date)
     links = None if tag is None else _ComparisonTags(tag, previous_tag)
     edits = list(_heading_edits(document, style, links))
