@@ -53,6 +53,8 @@ def replace_strings(
     """
     if not replacements:
         return text
+    from relnox.core.text import replace_spans
+
     spans = string_spans(text, set(replacements))
     for path in replacements:
         if path not in spans:
@@ -61,8 +63,6 @@ def replace_strings(
             raise Blocked(
                 "file-changed", f"{source} changed while it was read (at {_dotted(path)})", fix="rerun the command"
             )
-    from relnox.core.text import replace_spans
-
     new_text = replace_spans(
         text,
         (

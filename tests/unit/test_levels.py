@@ -132,8 +132,8 @@ def test_any_message_has_a_level_or_none(message: str) -> None:
 def test_the_last_tag_is_the_greatest_version_that_is_reachable() -> None:
     tags = {"v1.9.0": "a", "v1.10.0": "a", "v1.10.0rc1": "b", "v3.0.0": "elsewhere", "docs-v9.0": "a", "w9": "a"}
     assert last_reachable_tags({"x": V}, tags, {"a", "b"}) == {"x": ("v1.10.0", Version("1.10.0"))}
-    assert last_reachable_tags({"x": V}, tags, iter(["b"])) == {"x": ("v1.10.0rc1", Version("1.10.0rc1"))}
-    assert last_reachable_tags({"x": V}, tags, ["c"]) == {}
+    assert last_reachable_tags({"x": V}, tags, {"b"}) == {"x": ("v1.10.0rc1", Version("1.10.0rc1"))}
+    assert last_reachable_tags({"x": V}, tags, {"c"}) == {}
 
 
 def test_packages_have_their_own_last_tags() -> None:

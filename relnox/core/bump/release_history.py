@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +11,7 @@ from relnox.core.tagging.tags import latest_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from packaging.version import Version
 
@@ -61,7 +61,7 @@ class ReleaseHistory(NamedTuple):
 def last_reachable_tags(
     formats: Mapping[str, TagFormat],
     tags: Mapping[str, str],
-    reachable: Iterable[str],
+    reachable: AbstractSet[str],
     versions: Mapping[str, Version | None] | None = None,
     lines: Sequence[ReleaseLine] = (),
 ) -> dict[str, tuple[str, Version]]:
@@ -79,8 +79,7 @@ def last_reachable_tags(
         lines: The release lines of the current commit. Tags outside their bounds count only if there are no
             others.
     """
-    ancestors = reachable if isinstance(reachable, AbstractSet) else set(reachable)
-    return latest_tags(formats, (name for name, commit in tags.items() if commit in ancestors), versions, lines)
+    return latest_tags(formats, (name for name, commit in tags.items() if commit in reachable), versions, lines)
 
 
 def find_tags_containing_commits(

@@ -218,12 +218,12 @@ def _base_version_of_group(
 
 def _next_version(base: Version | None, bump: Bump | None, config: Config, today: date) -> Version:
     """Return the version after `base`; if `bump` is None, return `base` unchanged."""
-    if bump is None or base is None:
-        if base is None and bump is not None and bump.to is not None:
-            return versioning.parse(bump.to, where="--to")
-        if base is not None:
-            return base
-        raise AssertionError("a package without a version has a request that gives one")
+    if base is None:
+        if bump is None or bump.to is None:
+            raise AssertionError("a package without a version has a request that gives one")
+        return versioning.parse(bump.to, where="--to")
+    if bump is None:
+        return base
     return versioning.next_version(
         base,
         bump,
