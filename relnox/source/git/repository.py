@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from relnox.source.git.runner import Query
 
-
+_MANY_FILES = 100
 _STATUS: Query = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
 _REFS: Query = ("show-ref", "--head", "--tags", "--dereference")
 _SETTINGS: Query = ("config", "-z", "--list")
@@ -127,13 +127,14 @@ class Git(GitRunner):
     def head_if_unchanged(self, files: Iterable[str]) -> str | None:
         """Return the id of the current commit if these files are the same in it and in the checkout, else None.
 
-        This combines `head_has_same_files` and `head`, with one process if no file differs, as after a commit.
+        This combines `head_has_same_files` and `head`, with one process for few files if none differs.
 
         Raises:
             Failed: The repository has no commit.
         """
         names = list(files)
-        ids = self.object_ids_of(["HEAD^{commit}", *(f"HEAD:{self.prefix}{name}" for name in names)])
+        compared_names = names if len(names) < _MANY_FILES else []  # git looks for each in the tree
+        ids = self.object_ids_of(["HEAD^{commit}", *(f"HEAD:{self.prefix}{name}" for name in compared_names)])
         head = ids.pop(0)
         if head is None:
             raise Failed(
@@ -142,7 +143,7 @@ class Git(GitRunner):
                 fix="check the current commit: git log -1",
             )
         # If git stores another content than that of the file, as with filters, git has to compare them.
-        is_same = all(map(self._is_blob, names, ids))
+        is_same = bool(compared_names) and all(map(self._is_blob, names, ids))
         return head if is_same or self.head_has_same_files(names) else None
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
