@@ -33,7 +33,9 @@ class Options(PublishingOptions):
 
     index: str = option("testpypi", "The index to publish to.", metavar="NAME", anywhere=False)
     verify: bool = option(True, "Install from the index afterwards.")
-    pypi_rules: bool = option(False, "Enforce the rules of PyPI on the embedded index.", anywhere=False)
+    pypi_rules: bool = option(
+        False, "Enforce the rules of PyPI on the embedded index, relnox's own test index.", anywhere=False
+    )
     clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
     installer: str = option(
         "auto", "The installer for the environments.", choices=("auto", "uv", "pip"), metavar="NAME"
@@ -65,7 +67,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         if options.index != "embedded":
             raise Blocked(
                 "clear-not-supported",
-                f"index {options.index} cannot be cleared (--clear works only on the embedded index)",
+                f"index {options.index} cannot be cleared (--clear works only on the embedded index, "
+                "relnox's own test index)",
                 fix="pass --index embedded, or leave --clear out",
             )
         manifest, _ = read_public_part(

@@ -72,7 +72,9 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the commit to rehearse and the packages."""
     state = project.state
     if state is None:
-        raise Blocked("not-a-git-repository", f"{project.root} is not in a git repository", fix="git init")
+        raise Blocked(
+            "not-a-git-repository", f"{project.root} is not in a git repository", fix=fixes.CREATE_REPOSITORY
+        )
     if state.head is None:
         raise Blocked("commit-missing", "the git repository has no commit yet", fix="git add -A && git commit")
     branch = state.branch if project.lines else None

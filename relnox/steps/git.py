@@ -23,7 +23,7 @@ class Commit(Step, kw_only=True):
 
     Attributes:
         files: The files, with the content that the edits of the plan give them.
-        time: The time of the commit in seconds since 1970; None for the present time.
+        time: The time of the commit in seconds since 1970; None for the current time.
     """
 
     key = "commit"

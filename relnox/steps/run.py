@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from relnox.core.planning import fixes
 from relnox.core.planning.events import OutputLine, Status, StepFinished
 from relnox.errors import Failed
 from relnox.system.environment_variables import clean_environment
@@ -165,7 +166,9 @@ class Run:
     def checkout(self) -> Git:
         """The checkout, for steps that are planned only inside one."""
         if self.git is None:
-            raise Failed("not-a-git-repository", f"{self.root} is not in a git repository", fix="git init")
+            raise Failed(
+                "not-a-git-repository", f"{self.root} is not in a git repository", fix=fixes.CREATE_REPOSITORY
+            )
         return self.git
 
     def forge(self, remote: str) -> Forge:

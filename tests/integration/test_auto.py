@@ -189,7 +189,7 @@ def test_a_version_raised_by_hand_is_tagged_as_it_is(demo: Path, bump: Bump) -> 
     assert "nothing to release" in bump(demo, *AUTO, *RELEASE).text
 
 
-def test_a_first_release_has_the_present_version(tmp_path: Path, bump: Bump) -> None:
+def test_a_first_release_has_the_current_version(tmp_path: Path, bump: Bump) -> None:
     root = repository(single(tmp_path / "demo", version="0.1.0"))
     assert moves(bump, root, *AUTO) == {"demo": ("0.1.0", "no tag yet")}
     ran = bump(root, *AUTO, *RELEASE)
@@ -566,7 +566,7 @@ def test_all_problems_are_listed_and_each_option_ignores_its_own(demo: Path, tmp
     (demo / "README.md").write_text("mine\n")
     problems = (
         "uncommitted changes: README.md",
-        "on branch main, but releases are made from release",
+        "branch main is not a release branch ([tool.relnox] branch: release",
         "demo 1.3.0 is not higher than the last release (v2.0.0)",
         "origin has commits on main that are missing here",
     )

@@ -387,7 +387,7 @@ def test_another_branch_is_blocked(root: Path) -> None:
     git(root, "switch", "--quiet", "--create", "feature")
     ran = tag(root)
     assert ran.code == 1, ran.text
-    assert "on branch feature, but releases are made from main" in ran.err
+    assert "branch feature is not a release branch ([tool.relnox] branch: main" in ran.err
 
 
 def test_a_commit_that_the_release_branch_lacks_is_blocked(root: Path) -> None:
@@ -400,7 +400,7 @@ def test_a_commit_that_the_release_branch_lacks_is_blocked(root: Path) -> None:
     git(root, "switch", "--quiet", "--detach", head)
     ran = tag(root)
     assert ran.code == 1, ran.text
-    assert f"HEAD ({head[:10]}) is not on branch main of origin, which releases are made from" in ran.err
+    assert f"HEAD ({head[:10]}) is not on the release branch (main of origin)" in ran.err
     assert len(tags_of(root)) == len(NAMES)
 
 

@@ -312,12 +312,12 @@ def test_another_branch_is_blocked_unless_it_is_allowed(two: Path) -> None:
     git(two, "switch", "--quiet", "--create", "feature")
     ran = bump(two, *RELEASE)
     assert ran.code == 1
-    assert "on branch feature, but releases are made from main" in ran.err
+    assert "branch feature is not a release branch ([tool.relnox] branch: main" in ran.err
     assert "fix: git switch main; to ignore it: --allow-branch" in ran.err
     assert bump(two, *RELEASE, "--allow-dirty").code == 1
     ran = bump(two, *RELEASE, "--allow-branch")
     assert ran.code == 0, ran.text
-    assert "--allow-branch ignores: on branch feature, but releases are made from main" in ran.text
+    assert "--allow-branch ignores: branch feature is not a release branch ([tool.relnox] branch: main" in ran.text
     assert git(remote_of(two), "log", "-1", "--format=%s", "feature") == "Release 2.1.0"
 
 
@@ -331,7 +331,7 @@ def test_all_problems_are_listed_at_once(two: Path) -> None:
         "bump is blocked by 3 problems",
         "tag v2.1.0 already exists here",
         "uncommitted",
-        "releases are made from",
+        "is not a release branch",
     ):
         assert words in ran.err
 

@@ -63,7 +63,7 @@ def raise_version(root: Path, name: str, old: str, new: str) -> None:
 
 
 def built(root: Path, version: str, *names: str, sdist_only: bool = False) -> None:
-    """Write the output of a build of the present commit, wheels of these packages and sdists, without building."""
+    """Write the output of a build of the current commit, wheels of these packages and sdists, without building."""
     (root / "dist").mkdir(exist_ok=True)
     paths = []
     for name in names:

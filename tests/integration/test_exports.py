@@ -156,7 +156,7 @@ def test_an_uncommitted_change_of_pyproject_blocks_the_build(tmp_path: Path) -> 
     before = repository_state(root)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 1, ran.text
-    assert "pyproject.toml: changed since the present commit" in ran.err
+    assert "uncommitted changes in pyproject.toml" in ran.err
     assert not (root / "dist").exists()
     assert repository_state(root) == before
 
@@ -166,7 +166,7 @@ def test_an_uncommitted_package_blocks_the_build(tmp_path: Path) -> None:
     in_tree(root)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 1, ran.text
-    assert "home is not in the present commit" in ran.err
+    assert "home is not committed" in ran.err
     assert not (root / "dist").exists()
     assert run(root, "relnox", "build-all", "--from-tree").code == 0
 

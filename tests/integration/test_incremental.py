@@ -296,7 +296,7 @@ def test_invalid_requirements_in_the_manifest_skip_no_build(tmp_path: Path) -> N
 
 
 def inputs_of(root: Path) -> dict[str, str]:
-    """The digests of a project's packages in its present commit."""
+    """The digests of a project's packages in its current commit."""
     opened = open_project(root)
     assert opened.git is not None
     assert opened.state is not None

@@ -448,7 +448,7 @@ def test_an_ignored_lock_file_is_unchanged_and_prevents_nothing(members: Path, b
 
 # --- a version that stands elsewhere too ---------------------------------------------------------------
 
-ELSEWHERE = re.compile(r"note: (.*) contains? the present version and (?:is|are) not changed")
+ELSEWHERE = re.compile(r"note: (.*) contains? the current version and (?:is|are) not changed")
 
 
 def elsewhere(ran: RunResult) -> list[str]:

@@ -698,7 +698,7 @@ def test_wheels_are_built_only_from_an_sdist_of_the_manifest(root: Path) -> None
     assert calls(root) == []
 
 
-def test_wheels_are_built_only_from_an_sdist_of_the_present_commit(root: Path) -> None:
+def test_wheels_are_built_only_from_an_sdist_of_the_current_commit(root: Path) -> None:
     # The manifest says of which commit all of its files are.
     write(root, {"src/demo_app/__init__.py": "changed = True\n"})
     old = git(root, "rev-parse", "HEAD")

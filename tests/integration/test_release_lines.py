@@ -131,11 +131,12 @@ def test_other_branches_are_blocked_and_globs_match(demo: Path, bump: Bump) -> N
     write(demo, {"pyproject.toml": settings})
     change(demo, "fix: x", "x.py")
     said = run_blocked_bump(bump, demo, *AUTO)
-    assert "on branch feature, but releases are made from main, release/* [branch-not-allowed]" in said.replace(
-        " ([tool.relnox] branch)", ""
+    assert (
+        "branch feature is not a release branch ([tool.relnox] branch: main, release/*) [branch-not-allowed]"
+        in said.replace(" ([tool.relnox] branch)", "")
     )
     assert "fix: git switch main; to ignore it: --allow-branch" in said
-    assert "no release line: releases are made from main, release/*" in run_in_process(demo, "status").text
+    assert "no release line (release branches: main, release/*)" in run_in_process(demo, "status").text
     git(demo, "switch", "--quiet", "--create", "release/2.x")
     assert "release line: release/2.x" in run_in_process(demo, "status").text
     assert bump(demo, *AUTO).code == 0

@@ -494,7 +494,7 @@ def test_05_every_package_has_the_version_of_its_last_reachable_tag(hundred: Pat
     assert folders(hundred) == {f"{name}-stack": f"integrations/{name}" for name in shapes.INTEGRATIONS}
     assert len(waves(hundred)) == 1
     shown = show(hundred)
-    newer = "tag integrations/chroma-v2.0.0 is newer than the present version of chroma-stack"
+    newer = "tag integrations/chroma-v2.0.0 is newer than the current version of chroma-stack"
     assert shown.notes == [f"{newer} (not an ancestor of HEAD)"]
     assert shown.versions == {f"{name}-stack": f"1.0.{number}" for number, name in enumerate(shapes.INTEGRATIONS)}
 

@@ -239,7 +239,7 @@ def test_newer_tags_outside_head_give_a_note(tmp_path: Path, bump: Bump) -> None
     commit_all(root)
     git(root, "tag", "v2.0.0")
     git(root, "switch", "--quiet", "main")
-    message = "tag v2.0.0 is newer than the present version of demo (not an ancestor of HEAD)"
+    message = "tag v2.0.0 is newer than the current version of demo (not an ancestor of HEAD)"
     assert message in run_in_process(root, "status").err
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
@@ -249,7 +249,7 @@ def test_newer_tags_outside_head_give_a_note(tmp_path: Path, bump: Bump) -> None
 def test_a_newer_tag_of_the_remote_gives_a_note(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "v1.2.3")
     git(remote_of(root), "tag", "v3.0.0", "main")
-    assert "tag v3.0.0 is newer than the present version of demo (only on origin; run: git fetch --tags)" in (
+    assert "tag v3.0.0 is newer than the current version of demo (only on origin; run: git fetch --tags)" in (
         bump(root, *PATCH).text
     )
 

@@ -85,7 +85,7 @@ def test_any_branch_is_allowed_unless_one_is_configured() -> None:
 
 def test_another_branch_is_a_problem() -> None:
     (problem,) = bump_checks.check_branch_allows_releases("topic", (), MAIN)
-    assert problem.message == "on branch topic, but releases are made from main ([tool.relnox] branch)"
+    assert problem.message == "branch topic is not a release branch ([tool.relnox] branch: main)"
     assert problem.fix == "git switch main"
 
 

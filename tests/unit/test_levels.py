@@ -300,7 +300,7 @@ def test_a_dev_version_after_the_tag_does_not_count_as_raised_by_hand() -> None:
 @pytest.mark.parametrize(
     ("version", "bump"), [("0.1.0", None), ("1.0.0a1", None), ("0.1.0.dev1", Bump(part="release"))]
 )
-def test_the_first_release_has_the_present_version(version: str, bump: Bump | None) -> None:
+def test_the_first_release_has_the_current_version(version: str, bump: Bump | None) -> None:
     nothing = ReleaseHistory(None, None, ())
     assert asked([package("a", version=version)], {"a": nothing}) == {"a": BumpRequest(bump, "no tag yet")}
     assert asked([package("a", version=version)], {}) == {"a": BumpRequest(bump, "no tag yet")}

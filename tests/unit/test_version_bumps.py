@@ -199,7 +199,7 @@ def test_an_explicit_version_aligns_a_fixed_group() -> None:
 
 def test_an_explicit_version_below_one_of_the_group_needs_allow_lower() -> None:
     packages = [package("a", "1.0.0"), package("b", "2.0.0")]
-    assert "1.5.0 is lower than the present version 2.0.0" in (
+    assert "1.5.0 is lower than the current version 2.0.0" in (
         blocked(packages, named("1.5.0", "a"), groups=group("a", "b")).message
     )
     lower = named("1.5.0", "a", allow_lower=True)

@@ -89,7 +89,7 @@ def _decide_package(package: Package, snapshot: Snapshot, options: Options) -> D
 def _decide_by_last_tag(
     package: Package, version: Version, last: tuple[str, Version], snapshot: Snapshot, options: Options
 ) -> Decision:
-    """Decide for a package whose present version has no tag, although another version has one."""
+    """Decide for a package whose current version has no tag, although another version has one."""
     observation, (last_tag, last_version) = snapshot.observation, last
     tag = observation.formats[package.name].render(version)
     is_development = version.is_devrelease and not last_version.is_devrelease and not options.adopt
@@ -128,7 +128,7 @@ def _decide_out_of_bounds(package: Package, tag: str, snapshot: Snapshot) -> Dec
 
 
 def _decide_existing_tag(package: Package, tag: str, snapshot: Snapshot) -> Decision:
-    """Decide for a package whose present version already has a tag: the tag is either correct or a conflict."""
+    """Decide for a package whose current version already has a tag: the tag is either correct or a conflict."""
     observation, remote = snapshot.observation, snapshot.config.remote
     here, there = observation.local_tags.get(tag), observation.remote_tags.get(tag)
     if here is not None and there is not None and here != there:

@@ -41,12 +41,12 @@ class Observation(NamedTuple):
         selected: The packages that may get a tag.
         formats: The tag format of each package.
         state: The state of the checkout.
-        head: The present commit.
+        head: The current commit.
         local_tags: Maps each tag of this clone to its commit.
         remote_tags: Maps each tag of the remote to its commit; empty if they could not be read.
         remote_error: Why the tags of the remote could not be read; None if they were.
         known_tags: All tags, with the prefix that the tags of each package have.
-        lines: The release lines that the present commit belongs to.
+        lines: The release lines that the current commit belongs to.
     """
 
     workspace: Workspace
@@ -66,7 +66,7 @@ class Observation(NamedTuple):
         return {**self.local_tags, **self.remote_tags}
 
     def existing_tag(self, package: Package) -> str | None:
-        """Return the existing tag of a package's present version, in any tag format, or None."""
+        """Return the existing tag of a package's current version, in any tag format, or None."""
         if package.version is None:
             return None
         if (usual := self.formats[package.name].render(package.version)) in self.tags:
@@ -96,12 +96,12 @@ class Snapshot(NamedTuple):
     Attributes:
         observation: The packages and tags.
         config: The project's settings.
-        tagged_commits: Maps pairs of the tag of a present version and its package to the tag's commit, for tags
+        tagged_commits: Maps pairs of the tag of a current version and its package to the tag's commit, for tags
             on other commits than HEAD.
-        unreleased: Maps packages to the number of commits since the tag of their present version; empty in a
+        unreleased: Maps packages to the number of commits since the tag of their current version; empty in a
             shallow clone.
         versions_before: Maps packages to their versions at the commit of `--since`; None for new packages.
-        published: Maps packages whose present version is on a production index to the name of that index.
+        published: Maps packages whose current version is on a production index to the name of that index.
         branch: The release branch of the remote; None if nothing is pushed.
         disagreeing: The packages to tag whose version locations have different versions, with version literals.
         identity_error: Why git cannot create annotated tags; None if it can.
@@ -124,7 +124,7 @@ class Snapshot(NamedTuple):
 
     @property
     def head(self) -> str:
-        """The present commit."""
+        """The current commit."""
         return self.observation.head
 
 
@@ -141,7 +141,9 @@ def observe(options: Options, project: Project) -> Snapshot:
 
     git, state = project.git, project.state
     if git is None or state is None:
-        raise Blocked("not-a-git-repository", "the project is not in a git repository", fix="git init")
+        raise Blocked(
+            "not-a-git-repository", "the project is not in a git repository", fix=core.fixes.CREATE_REPOSITORY
+        )
     if state.head is None:
         raise Blocked("commit-missing", "the repository has no commit", fix="git commit")
     recovery.wait_for_leftover_process(git)

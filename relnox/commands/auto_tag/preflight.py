@@ -71,7 +71,7 @@ def problems(snapshot: Snapshot, package_decisions: Sequence[Decision]) -> Itera
 
 
 def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
-    """Yield a problem if releases are not made from the present branch, or the remote's branch lacks HEAD.
+    """Yield a problem if releases are not made from the current branch, or the remote's branch lacks HEAD.
 
     The branch on the remote is only checked if tags are pushed.
     """
@@ -87,8 +87,8 @@ def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
         name = branch.name or "(not known: HEAD is detached)"
         yield core.plan.Problem(
             code="branch-missing",
-            message=f"{remote} has no branch {name}, which releases are made from",
-            fix='set [tool.relnox] branch = "NAME" to a branch that it has',
+            message=f"release branch {name} does not exist on {remote}",
+            fix=f'set [tool.relnox] branch = "NAME" to a branch that {remote} has',
         )
     elif branch.is_behind_head:
         yield core.plan.Problem(
@@ -99,7 +99,7 @@ def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
     else:
         yield core.plan.Problem(
             code="commit-not-on-branch",
-            message=f"HEAD ({head}) is not on branch {branch.name} of {remote}, which releases are made from",
+            message=f"HEAD ({head}) is not on the release branch ({branch.name} of {remote})",
             fix=f"merge it first; to release from another branch than {branch.name}, set [tool.relnox] branch",
         )
 

@@ -45,7 +45,7 @@ class TaggedCommit(NamedTuple):
 
 
 def tagged_commits(observation: Observation, remote: str, git: Git) -> dict[tuple[str, str], TaggedCommit]:
-    """Look up the commits of tags that the present versions already have, except for tags on HEAD.
+    """Look up the commits of tags that the current versions already have, except for tags on HEAD.
 
     Returns:
         Maps each pair of a tag and a package name to the tag's commit.
@@ -103,7 +103,7 @@ def versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[st
 
 
 def unreleased_commits(observation: Observation, project: Project) -> dict[str, int]:
-    """Count the commits since the tag of each package's present version that change the package.
+    """Count the commits since the tag of each package's current version that change the package.
 
     Returns:
         Maps package names to the number of commits; packages without such a tag or without such commits are left

@@ -1,6 +1,6 @@
 """Build every package: its sdist, and its wheel from that sdist, in dependency order, checked and recorded.
 
-The present commit is exported and built, so that uncommitted changes cannot be released. Packages are built in
+The current commit is exported and built, so that uncommitted changes cannot be released. Packages are built in
 isolated environments, several at a time. Archives are checked before they move to the output folder; packages
 whose inputs are unchanged keep their archives. At the end the manifest is written: dist/manifest.json and
 dist/BUILD_MANIFEST.txt.

@@ -37,7 +37,7 @@ class Snapshot(NamedTuple):
         commit: The commit to build; None to build the working tree.
         uncommitted_packages: The names of packages that are not in that commit.
         inputs: Maps each package to a digest of its build inputs; empty if the working tree is built.
-        epoch: The time of the present commit, in seconds since 1970; None outside git.
+        epoch: The time of the current commit, in seconds since 1970; None outside git.
         config: The project's settings.
         existing_files: The names of all files and folders in the output folder; names of folders end with a slash.
         removable_files: The names that `--clean` removes: the manifest, the archives that it lists, and other
@@ -151,7 +151,7 @@ def _removable_files(folder: Path, files: Sequence[str], packages: Collection[st
 def _commit_tags(
     packages: tuple[Package, ...], formats: Mapping[str, TagFormat], tags_here: list[str]
 ) -> Iterator[tuple[str, CommitTags]]:
-    """Yield each package whose version is computed by its build backend, with the tags on the present commit."""
+    """Yield each package whose version is computed by its build backend, with the tags on the current commit."""
     from relnox.source import tag_versions
 
     for package in packages:

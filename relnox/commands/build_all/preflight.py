@@ -67,7 +67,7 @@ def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
     for name in snapshot.uncommitted_packages:
         yield core.plan.Problem(
             code="package-not-committed",
-            message=f"{name} is not in the present commit (only committed files are built)",
+            message=f"{name} is not committed (only committed files are built)",
             fix=f"commit it; to build the working tree: {core.fixes.task_command('build-all', '--from-tree')}",
         )
     decisive_files = {
@@ -78,8 +78,7 @@ def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
     if changed_files := sorted(decisive_files.intersection(snapshot.state.changed_files)):
         yield core.plan.Problem(
             code="tree-dirty",
-            message=f"{', '.join(changed_files)}: changed since the present commit "
-            "(only committed files are built)",
+            message=f"uncommitted changes in {', '.join(changed_files)} (only committed files are built)",
             fix="commit the changes; to build the working tree: "
             f"{core.fixes.task_command('build-all', '--from-tree')}",
         )

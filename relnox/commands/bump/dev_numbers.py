@@ -155,7 +155,7 @@ def problems(
 
     Args:
         numbers: The numbers of the development versions.
-        lines: The release lines of the present commit.
+        lines: The release lines of the current commit.
         configured_lines: All release lines.
         remote: The name of the remote.
     """

@@ -52,7 +52,7 @@ def run_edit_hooks(
         raise Blocked(
             "not-a-git-repository",
             "edit-bump hooks need a git repository with a commit (they run in a clone of it)",
-            fix="run git init and commit first",
+            fix=core.fixes.CREATE_REPOSITORY,
         )
     from relnox.source import hook_effects
     from relnox.steps.hooks import event_document

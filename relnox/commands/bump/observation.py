@@ -69,8 +69,8 @@ class Observation(Record):
         state: The state of the checkout; None outside git.
         remote: The state of the remote.
         known_tags: The tags of this clone and, if it was queried, of the remote, with the prefix of each package.
-        lines: The release lines that the present commit belongs to.
-        newer_tags: Tags that are newer than the present versions of their packages.
+        lines: The release lines that the current commit belongs to.
+        newer_tags: Tags that are newer than the current versions of their packages.
         unlisted: Packages of the checkout that do not belong to the project.
         lockstep_reason: Why the packages are assumed to share one version; None if they are not, or if a setting
             decides it.

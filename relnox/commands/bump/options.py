@@ -79,7 +79,7 @@ class Options(CommonOptions):
         False, "Overwrite commits of others on the branch of the pull request.", anywhere=False
     )
     lock: bool = option(False, "Update poetry.lock and pdm.lock with their tools, where requirements change.")
-    allow_branch: bool = option(False, "Allow a branch that no releases are made from.", anywhere=False)
+    allow_branch: bool = option(False, "Allow a branch that is not a release branch.", anywhere=False)
     allow_dirty: bool = option(
         False, "Allow uncommitted changes, and imports of modules that are not committed.", anywhere=False
     )

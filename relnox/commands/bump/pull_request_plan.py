@@ -40,7 +40,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
         yield problem(
             code="branch-wrong",
             message=f"{target.base} is the branch of the pull request itself",
-            fix="switch to the branch that releases are made from, such as: git switch main",
+            fix="switch to the release branch, such as: git switch main",
         )
     elif target.base_head is None:
         yield problem(
@@ -95,7 +95,7 @@ def _file_problems(new: NewBump, target: Target, options: Options) -> Iterator[P
 
 
 def _unreleased_problems(new: NewBump) -> Iterator[Problem]:
-    """Yield a problem if a package's present version is not tagged, since its commits would be released twice."""
+    """Yield a problem if a package's current version is not tagged, since its commits would be released twice."""
     for bump in new.decision.bumps:
         history, before = new.observation.history.get(bump.package.name), bump.before
         if history is None or history.version is None or before is None or before.is_devrelease:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.errors import Blocked
 from relnox.source.git import remotes
@@ -89,7 +90,7 @@ def observe_target(
         raise Blocked(
             "not-a-git-repository",
             "--pull-request needs a git repository with a commit",
-            fix="run git init and commit first",
+            fix=fixes.CREATE_REPOSITORY,
         )
     config = observation.config
     forge = forges.forge_of(remotes.url(git, config.remote))

@@ -113,7 +113,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
         raise Blocked(
             "not-a-git-repository",
             "--commit and --tag need a git repository with a commit",
-            fix="run git init and commit first, or leave --commit and --tag out",
+            fix=f"{core.fixes.CREATE_REPOSITORY}; or leave --commit and --tag out",
         )
     if options.part == "auto" and state is None:
         raise Blocked(
@@ -196,7 +196,7 @@ def _never_tagged(observation: Observation, options: Options) -> tuple[Package, 
 
 
 def _realigns(package: Package, options: Options) -> bool:
-    """Return whether `--to` names the present version of a package, to correct locations that differ from it."""
+    """Return whether `--to` names the current version of a package, to correct locations that differ from it."""
     if options.to is None or package.version is None:
         return False
     target = core.versioning.parse(options.to, where="--to")

@@ -122,7 +122,7 @@ class RepeatedBump(Record):
     Attributes:
         record: The record of the last bump.
         has_all_tags: Whether all tags of the bump still exist on the right commit.
-        branch: The present branch, or an empty string if HEAD is detached; None outside git.
+        branch: The current branch, or an empty string if HEAD is detached; None outside git.
         remote_name: The name of the remote.
     """
 
@@ -139,9 +139,9 @@ class ExistingRelease(Record):
         reason: Why nothing is left to do, as a message.
         tags: The tags of the release.
         is_on_remote: Whether the remote has all of these tags.
-        branch: The present branch, or an empty string if HEAD is detached.
+        branch: The current branch, or an empty string if HEAD is detached.
         remote_name: The name of the remote.
-        head: The present commit.
+        head: The current commit.
     """
 
     reason: str

@@ -62,7 +62,7 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
 
 
 def _unchanged_version_notes(new: NewBump, options: Options) -> Iterator[str]:
-    """Yield notes on packages that `--part auto` releases with their present versions, and on how to tag them."""
+    """Yield notes on packages that `--part auto` releases with their current versions, and on how to tag them."""
     bumps = new.decision.bumps
     unchanged_packages = [f"{bump.package.name} {bump.after}" for bump in bumps if bump.before == bump.after]
     if unchanged_packages and options.part == "auto":
@@ -141,14 +141,14 @@ def _literal_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> 
 
 
 def _mention_notes(new: NewBump) -> Iterator[str]:
-    """Yield a note on files that contain the present version of a bumped package, but are not changed."""
+    """Yield a note on files that contain the current version of a bumped package, but are not changed."""
     mentions = dict.fromkeys(
         file for bump in new.decision.bumps for file in new.observation.version_mentions.get(bump.package.name, ())
     )
     if files := [file for file in mentions if file not in new.generated]:
         is_single = len(files) == 1
         yield (
-            f"{listing(files, _MAX_LISTED)} {'contains' if is_single else 'contain'} the present version and "
+            f"{listing(files, _MAX_LISTED)} {'contains' if is_single else 'contain'} the current version and "
             f"{'is' if is_single else 'are'} not changed; to change a file as well: [[tool.relnox.version-files]]"
         )
 

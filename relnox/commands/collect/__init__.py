@@ -50,7 +50,7 @@ class Snapshot(NamedTuple):
         packages: The packages to collect, in release order.
         workspace_packages: The names of all packages of the project.
         needs: Maps each package to the other packages that it needs, according to its source files and wheels.
-        head: The present commit of the checkout; None outside git.
+        head: The current commit of the checkout; None outside git.
         old_archives: The names of archives that are already in the output folder.
         findings: The errors found in the archives, each with the folder of its job.
     """

@@ -54,7 +54,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
 
 
 def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
-    """Yield problems if the jobs did not all build the present commit, or built uncommitted changes."""
+    """Yield problems if the jobs did not all build the current commit, or built uncommitted changes."""
     commits: dict[str | None, str] = {}
     for job in snapshot.jobs:
         commits.setdefault(job.manifest.commit, job.folder)

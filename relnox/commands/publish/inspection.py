@@ -49,7 +49,7 @@ class Snapshot(NamedTuple):
     """What publishing is planned from: the release, the state of the index, and the credentials.
 
     Attributes:
-        now: The present time, with a time zone.
+        now: The current time, with a time zone.
         state: The index, the manifest without private packages, and its files on the index.
         private: The names of private packages in the manifest, which are not published.
         local_hashes: Maps the name of each file of the manifest that exists on disk to its SHA-256.

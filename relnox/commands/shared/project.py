@@ -115,7 +115,7 @@ class Project(Record):
 
     @cached_property
     def lines(self) -> tuple[ReleaseLine, ...]:
-        """The release lines that the present commit belongs to; none if it is on no release branch.
+        """The release lines that the current commit belongs to; none if it is on no release branch.
 
         A detached head belongs to the lines of the remote's branches that contain it, as of the last fetch.
         """
@@ -240,7 +240,7 @@ class Project(Record):
 
     @property
     def commit(self) -> str | None:
-        """The present commit; None outside git and before the first commit."""
+        """The current commit; None outside git and before the first commit."""
         if "state" not in vars(self):  # which takes longer to read
             return self.git.head() if self.git is not None else None
         return self.state.head if self.state is not None else None

@@ -1,4 +1,4 @@
-"""The branch of the remote that releases are made from, and whether it contains the present commit."""
+"""The release branch of the remote, and whether it contains the current commit."""
 
 from __future__ import annotations
 

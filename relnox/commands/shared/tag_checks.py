@@ -27,7 +27,7 @@ _MAX_LISTED = 5
 
 
 class NewerTags(Record):
-    """Tags that are newer than the present versions of their packages.
+    """Tags that are newer than the current versions of their packages.
 
     Attributes:
         reachable: Maps packages to such a tag and its version, for tags that HEAD contains.
@@ -47,15 +47,15 @@ class NewerTags(Record):
             where = (
                 "not an ancestor of HEAD" if tag in local else f"only on {config.remote}; run: git fetch --tags"
             )
-            yield f"tag {tag} is newer than the present version of {core.text.listing(names)} ({where})"
+            yield f"tag {tag} is newer than the current version of {core.text.listing(names)} ({where})"
         if len(by_tag) > _MAX_LISTED:
-            yield f"{len(by_tag) - _MAX_LISTED} more tags are newer than the present versions of their packages"
+            yield f"{len(by_tag) - _MAX_LISTED} more tags are newer than the current versions of their packages"
 
 
 def newer_tags(project: Project) -> NewerTags:
-    """Return the latest tag of each package, in any format, if it is newer than the present version.
+    """Return the latest tag of each package, in any format, if it is newer than the current version.
 
-    A tag on an ancestor of the commit tagged with the present version is ignored: its version was abandoned.
+    A tag on an ancestor of the commit tagged with the current version is ignored: its version was abandoned.
     """
     if project.git is None or project.state is None or project.state.head is None or not project.tags:
         return NewerTags({}, {})

@@ -80,7 +80,7 @@ class Snapshot(NamedTuple):
     Attributes:
         rows: The packages.
         notes: Notes on skipped packages, on tags and versions, and on why nothing can be released.
-        lines: The release lines that the present commit belongs to.
+        lines: The release lines that the current commit belongs to.
         files: Every pyproject.toml of the repository with --versions, otherwise empty.
     """
 
@@ -206,14 +206,14 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
 
 
 def _line_notes(project: Project) -> Iterator[str]:
-    """Yield a note on the release lines of the present commit, if release lines are configured."""
+    """Yield a note on the release lines of the current commit, if release lines are configured."""
     lines, configured_branches = project.lines, project.config.branch
     if not core.release_lines.has_release_lines(configured_branches):
         return
     if lines:
         yield f"release line: {core.release_lines.describe_lines(lines)}"
     else:
-        yield f"no release line: releases are made from {core.release_lines.describe_lines(configured_branches)}"
+        yield f"no release line (release branches: {core.release_lines.describe_lines(configured_branches)})"
 
 
 def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: str | None) -> Iterator[str]:
@@ -287,7 +287,7 @@ def _row(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
 
 
 def _on_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:
-    """Describe the latest version on an index in these release lines, compared with the present version."""
+    """Describe the latest version on an index in these release lines, compared with the current version."""
     latest = max((other for other in versions if core.release_lines.allows_version(lines, other)), default=None)
     if latest is None:
         return "none"

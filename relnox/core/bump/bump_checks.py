@@ -67,21 +67,21 @@ def check_no_untracked_imports(imports: Iterable[tuple[str, str]]) -> Iterator[P
 
 
 def check_branch_allows_releases(
-    present: str | None, lines: Sequence[ReleaseLine], configured_lines: Sequence[ReleaseLine]
+    branch: str | None, lines: Sequence[ReleaseLine], configured_lines: Sequence[ReleaseLine]
 ) -> Iterator[Problem]:
     """Yield a problem if the settings do not allow releases from the current branch.
 
     Args:
-        present: The current branch, or None if HEAD is detached; then no problem is reported here.
+        branch: The current branch, or None if HEAD is detached; then no problem is reported here.
         lines: The release lines of the current branch.
         configured_lines: All configured release lines.
     """
-    if present is not None and configured_lines and not lines:
+    if branch is not None and configured_lines and not lines:
         names = [line.branch for line in configured_lines]
         single = [line.branch for line in configured_lines if not line.is_glob]
         yield Problem(
             code="branch-not-allowed",
-            message=f"on branch {present}, but releases are made from {listing(names)} ([tool.relnox] branch)",
+            message=f"branch {branch} is not a release branch ([tool.relnox] branch: {listing(names)})",
             fix=f"git switch {single[0] if single else 'BRANCH'}",
         )
 

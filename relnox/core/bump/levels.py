@@ -131,7 +131,7 @@ def _request_for_manual_version(
     if phase is not None and versioning.phase_of(version) != phase:
         raise Blocked(
             "version-not-higher",
-            f"a prerelease of {package.name} would be lower than the present version {version} ({reason})",
+            f"a prerelease of {package.name} would be lower than the current version {version} ({reason})",
             fix=f"release {version} without --pre, or set the version: --to {version.base_version}"
             f"{phase[0] if phase != 'rc' else 'rc'}0 --allow-lower",
         )

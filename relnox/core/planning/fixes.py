@@ -16,6 +16,8 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+CREATE_REPOSITORY = 'git init && git add -A && git commit -m "Initial commit"'
+"""The command that creates a git repository with a commit, for a fix."""
 # Compiled on first use, to start faster.
 _TASK_COMMAND = r"(?<![\w./-])relnox (?P<task>[a-z]+(?:-[a-z]+)*)(?![\w-])(?P<more>(?= -))?"
 _INSTALL_COMMAND = (

@@ -98,7 +98,7 @@ class Config(Settings):
     # git and changelogs
     branch: tuple[ReleaseLine, ...] = setting(
         (),
-        "The branches that releases are made from, as names or globs; a table bounds the versions of each: "
+        "The release branches, as names or globs; a table bounds the versions of each: "
         '`{ main = ">=2", "release/1.x" = "<2" }`.',
         ReleaseLineSetting(),
         otherwise="any",

@@ -1,4 +1,4 @@
-"""Release lines: the branches that releases are made from, each with bounds on the versions released from it.
+"""Release lines: the release branches, each with bounds on the versions released from it.
 
 A prerelease, development release or post-release belongs to the line of its final release. For example, 2.0a1 is
 outside the bounds `<2`, as 2.0 is, although PEP 440 orders 2.0a1 before 2.0.
@@ -27,7 +27,7 @@ _HIGH = 10**9
 
 
 class ReleaseLine(Record):
-    """A branch that releases are made from, with bounds on their versions.
+    """A release branch, with bounds on the versions released from it.
 
     Attributes:
         branch: The name of the branch, or a glob of branches.

@@ -23,11 +23,11 @@ class Bump(Record, kw_only=True):
     Attributes:
         part: The part to bump; `pre` continues the present phase, `phase` starts the next one.
         pre: The phase of the new version, alone or with a level. With `part="pre"`, it is the phase to start if
-            the present version has none.
+            the current version has none.
         to: The new version itself, instead of a part or phase.
         always_increment: Whether to bump the level even if the present prerelease already leads to it, and to
             allow post releases of prereleases.
-        allow_lower: Whether `to` may be lower than the present version.
+        allow_lower: Whether `to` may be lower than the current version.
         number: The number of the development release, or None for the next one.
     """
 

@@ -222,7 +222,7 @@ class VersionStep(Record):
     def _continued(self, pre: tuple[str, int]) -> tuple[str, int]:
         """Return the letter and the number of the phase's next release.
 
-        If the present version is a dev release of a prerelease, that prerelease is the next one.
+        If the current version is a dev release of a prerelease, that prerelease is the next one.
         """
         letter, number = pre
         is_pending = self.version.dev is not None and self.version.post is None

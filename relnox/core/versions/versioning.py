@@ -1,7 +1,7 @@
-"""Computation of the next version from the present version and a requested bump.
+"""Computation of the next version from the current version and a requested bump.
 
 The rules are those of PEP 440. Calendar versions only count in another way, and SemVer only writes versions in
-another form (`semver_compat`). Every result is greater than the present version in PEP 440's order, unless
+another form (`semver_compat`). Every result is greater than the current version in PEP 440's order, unless
 --allow-lower is given. Every combination of version and request results in a version or raises `Blocked`.
 """
 
@@ -55,7 +55,7 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
     The epoch and the count of numbers in the release (three in 1.2.0) do not change. A local segment is dropped.
 
     Args:
-        current: The present version.
+        current: The current version.
         bump: The requested bump.
         scheme: Under `calver` every level means the next calendar version; under `semver` versions that SemVer
             cannot express are blocked.
@@ -121,20 +121,20 @@ def _parse_explicit_version(text: str) -> Version:
 
 
 def _check_order(current: Version, result: Version, bump: Bump) -> None:
-    """Raise `Blocked` unless the result is higher than the present version, or lower as allowed by the request."""
+    """Raise `Blocked` unless the result is higher than the current version, or lower as allowed by the request."""
     if result > current or (bump.allow_lower and result < current):
         return
     if bump.number is not None:
         order = "already" if result == current else "higher, being"
         raise Blocked(
             "version-not-higher",
-            f"development release {bump.number} is not higher than the present version: that is {order} {current}",
+            f"development release {bump.number} is not higher than the current version: that is {order} {current}",
             fix="commit no development versions, or use --from time",
         )
     if bump.to is None:  # only a calendar version can be lower
         raise Blocked(
             "version-not-higher",
-            f"the next calendar version {result} is not higher than the present version {current}",
+            f"the next calendar version {result} is not higher than the current version {current}",
             fix="to finish a prerelease: --part release; to set the version: --to VERSION",
         )
     if result == current:
@@ -143,7 +143,7 @@ def _check_order(current: Version, result: Version, bump: Bump) -> None:
         )
     raise Blocked(
         "version-not-higher",
-        f"{result} is lower than the present version {current}",
+        f"{result} is lower than the current version {current}",
         fix=f"to bump to it anyway: --to {result} --allow-lower",
     )
 

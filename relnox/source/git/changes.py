@@ -30,7 +30,7 @@ def commit(git: Git, message: str, files: Iterable[str], time: int | None = None
         git: The checkout.
         message: The commit message.
         files: The files.
-        time: The time of the commit in seconds since 1970; None for the present time.
+        time: The time of the commit in seconds since 1970; None for the current time.
 
     Raises:
         Failed: git or a hook rejected the commit.
