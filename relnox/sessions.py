@@ -84,9 +84,9 @@ class _Registry(dict[str, Any]):
     """A registry of nox sessions that rejects a session with the name of one of relnox's."""
 
     def __setitem__(self, name: str, function: Any) -> None:
-        present, task = _task_of(self.get(name)), _task_of(function)
-        if present is not None and present != task:
-            raise _duplicate_name_error(name, present)
+        registered_task, task = _task_of(self.get(name)), _task_of(function)
+        if registered_task is not None and registered_task != task:
+            raise _duplicate_name_error(name, registered_task)
         super().__setitem__(name, function)
 
     def __copy__(self) -> dict[str, Any]:
@@ -220,13 +220,13 @@ def _register(task: Task, name: str, settings: _Settings) -> Any:
 def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Mapping[str, Value]) -> Any:
     """Register and return a session; settings given to `add` replace an import without settings."""
     _guard_registry()
-    present: Any = nox.registry.get().get(name)
-    if present is not None:
-        if _task_of(present) != task.name:
+    registered: Any = nox.registry.get().get(name)
+    if registered is not None:
+        if _task_of(registered) != task.name:
             raise _duplicate_name_error(name, task.name)
-        if settings in (present.relnox_settings, _Settings()):
-            return present
-        if present.relnox_settings != _Settings():
+        if settings in (registered.relnox_settings, _Settings()):
+            return registered
+        if registered.relnox_settings != _Settings():
             raise importing.startup_error(
                 "session-added-twice",
                 f"the session {name} is added twice with different settings",
@@ -258,11 +258,11 @@ def _guard_registry() -> None:
 
     nox lets the later of two sessions win, with a warning since 2025.10.14.
     """
-    present = getattr(nox.registry, "_REGISTRY", None)
-    if isinstance(present, dict) and not isinstance(
-        present, _Registry
+    registry = getattr(nox.registry, "_REGISTRY", None)
+    if isinstance(registry, dict) and not isinstance(
+        registry, _Registry
     ):  # a version of nox with another registry is left unchanged
-        nox.registry._REGISTRY = _Registry(present)  # noqa: SLF001 - nox has no hook for registrations
+        nox.registry._REGISTRY = _Registry(registry)  # noqa: SLF001 - nox has no hook for registrations
 
 
 def _task_of(function: Any) -> str | None:

@@ -329,13 +329,13 @@ Collection.from_module = classmethod(_checked_collection)  # type: ignore[assign
 
 def _check_names(module: ModuleType) -> None:
     """Check that no task of the project replaces one of relnox: by rebinding an import, or by its name."""
-    present = vars(module)
+    existing_names = vars(module)
     for namespace, attribute in _imports:
-        if namespace is present and _is_project_task(present.get(attribute)):
+        if namespace is existing_names and _is_project_task(existing_names.get(attribute)):
             raise _duplicate_name_error(_BY_SPELLING[attribute].name, attribute)
-    if any(isinstance(present.get(name), Collection) for name in ("ns", "namespace")):
+    if any(isinstance(existing_names.get(name), Collection) for name in ("ns", "namespace")):
         return  # invoke uses it and ignores the rest of the file
-    tasks = [task for task in present.values() if isinstance(task, InvokeTask)]
+    tasks = [task for task in existing_names.values() if isinstance(task, InvokeTask)]
     own = {name for task in tasks if _is_project_task(task) for name in _command_line_names(task)}
     for task in tasks:
         if isinstance(task, ReleaseTask) and (names := own & _command_line_names(task)):

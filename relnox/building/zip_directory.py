@@ -112,13 +112,13 @@ def parse_directory(data: bytes, count: int, findings: list[Finding]) -> list[Di
 
 def find_zip64_field(extra: bytes, name: bytes, findings: list[Finding]) -> bytes:
     """Return the content of the ZIP64 extra field, or b"" if there is none; append findings to `findings`."""
-    zip64, kinds = b"", set()
+    zip64, field_ids = b"", set()
     while extra:
         kind, size = _EXTRA_FIELDS.unpack_from(extra) if len(extra) >= _EXTRA_FIELDS.size else (0, len(extra))
         value, extra = extra[_EXTRA_FIELDS.size :][:size], extra[_EXTRA_FIELDS.size + size :]
         if len(value) != size:
             raise ArchiveError(f"has a damaged extra field (of {quote_name(name)})")
-        if kind in (_ZIP64_FIELD, _UNICODE_PATH_FIELD) and kind in kinds:
+        if kind in (_ZIP64_FIELD, _UNICODE_PATH_FIELD) and kind in field_ids:
             findings.append(
                 rejected_by_index(
                     "zip-rejected",
@@ -126,7 +126,7 @@ def find_zip64_field(extra: bytes, name: bytes, findings: list[Finding]) -> byte
                     REWRITE_FIX,
                 )
             )
-        kinds.add(kind)
+        field_ids.add(kind)
         if kind == _ZIP64_FIELD:
             zip64 = value
         elif kind == _UNICODE_PATH_FIELD and value[5:] != name:

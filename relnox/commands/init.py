@@ -199,8 +199,8 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
 
 def _with_gitignore_lines(before: bytes) -> bytes | None:  # bytes, because git requires no encoding
     """Return .gitignore with the missing lines added, or None if no line is missing."""
-    present = {line.strip().strip(b"/") for line in before.splitlines()}
-    missing = [line for line in _GITIGNORE_LINES if line.strip(b"/") not in present]
+    existing_lines = {line.strip().strip(b"/") for line in before.splitlines()}
+    missing = [line for line in _GITIGNORE_LINES if line.strip(b"/") not in existing_lines]
     if not missing:
         return None
     newline = b"\r\n" if b"\r\n" in before else b"\n"

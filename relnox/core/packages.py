@@ -135,4 +135,6 @@ class Package(Record, kw_only=True):
 
     def required_names(self, *tables: DependencyTable) -> frozenset[str]:
         """Return the names required in any of these tables, except the package itself (extras may require it)."""
-        return frozenset(need.name for need in self.dependencies if need.table in tables) - {self.name}
+        return frozenset(dependency.name for dependency in self.dependencies if dependency.table in tables) - {
+            self.name
+        }

@@ -46,20 +46,21 @@ def outdated_pin_warnings(unlisted_packages: Iterable[Package], bumps: Iterable[
     """Yield a message for each requirement of a package outside the project that does not allow a new version."""
     after = {bump.package.name: bump.after for bump in bumps}
     for package in unlisted_packages:
-        for need in package.dependencies:
-            if need.name in after and not _requirement_allows(need, after[need.name]):
+        for dependency in package.dependencies:
+            if dependency.name in after and not _requirement_allows(dependency, after[dependency.name]):
                 yield (
-                    f"{package.pyproject}: {need.text!r} does not allow {need.name} {after[need.name]} and is not "
-                    f"changed ({package.name} is not among the packages of this project)"
+                    f"{package.pyproject}: {dependency.text!r} does not allow {dependency.name} "
+                    f"{after[dependency.name]} and is not changed ({package.name} is not among the packages of "
+                    "this project)"
                 )
 
 
-def _requirement_allows(need: Dependency, version: Version) -> bool:
+def _requirement_allows(dependency: Dependency, version: Version) -> bool:
     """Return whether a requirement is valid and allows a version."""
     from relnox.core.dependencies import requirements  # slow to import, and rarely needed
 
     try:
-        rewrite = requirements.rewrite_poetry if need.is_poetry_syntax else requirements.rewrite_pep508
-        return rewrite(need.text, version) is None
+        rewrite = requirements.rewrite_poetry if dependency.is_poetry_syntax else requirements.rewrite_pep508
+        return rewrite(dependency.text, version) is None
     except Blocked:
         return False

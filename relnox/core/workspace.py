@@ -38,8 +38,16 @@ class Workspace(Record):
         """Map each package to the workspace packages it requires in these tables, directly or through extras."""
         needs = {package.name: package.required_names(*tables) & self.by_name.keys() for package in self.packages}
         for package in self.packages:
-            with_extras = [need for need in package.dependencies if need.table in tables and need.extras]
-            names = [name for need in with_extras for name in self._needed_by_extras(need.name, need.extras)]
+            with_extras = [
+                dependency
+                for dependency in package.dependencies
+                if dependency.table in tables and dependency.extras
+            ]
+            names = [
+                name
+                for dependency in with_extras
+                for name in self._needed_by_extras(dependency.name, dependency.extras)
+            ]
             needs[package.name] |= frozenset(names) - {package.name}
         return needs
 
@@ -50,10 +58,10 @@ class Workspace(Record):
         while pairs - visited_extras:
             package, extra = (pairs - visited_extras).pop()
             visited_extras.add((package, extra))
-            for need in self.by_name[package].dependencies if package in self.by_name else ():
-                if need.table == "extra" and need.extra == extra:
-                    pairs |= {(need.name, needed_extra) for needed_extra in need.extras}
-                    pairs.add((need.name, ""))
+            for dependency in self.by_name[package].dependencies if package in self.by_name else ():
+                if dependency.table == "extra" and dependency.extra == extra:
+                    pairs |= {(dependency.name, needed_extra) for needed_extra in dependency.extras}
+                    pairs.add((dependency.name, ""))
         return frozenset(package for package, _ in pairs if package in self.by_name)
 
     @cached_property

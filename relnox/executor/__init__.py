@@ -33,8 +33,8 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)
-    kinds = dict.fromkeys(action_class(step).run_extension for step in plan.steps)
-    extensions = tuple(run.service(kind) for kind in kinds if kind is not None)
+    extension_classes = dict.fromkeys(action_class(step).run_extension for step in plan.steps)
+    extensions = tuple(run.service(kind) for kind in extension_classes if kind is not None)
     bug: BaseException | None = None
     with signals.handle_signals(handled=handles_signals) as watched:
         try:

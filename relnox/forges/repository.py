@@ -132,16 +132,16 @@ def _reason(forge: str, answer: Answer) -> str:
     return f"{forge}: {answer.status}{f' {answer.text}' if answer.text else ''}"
 
 
-def poll(look: Callable[[], T | None], why: str) -> T | None:
+def poll(read: Callable[[], T | None], why: str) -> T | None:
     """Call a function every two seconds until it returns a result; return None after a minute.
 
     Args:
-        look: The function, which returns None as long as there is no result.
+        read: The function, which returns None as long as there is no result.
         why: The reason for waiting, as a message.
     """
     deadline = network.Deadline(_POLLING_TIME)
     while True:
-        result = look()
+        result = read()
         if result is not None or not deadline.left():
             return result
         deadline.wait(min(_POLL_INTERVAL, deadline.left()), why)

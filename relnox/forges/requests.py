@@ -110,12 +110,12 @@ class Api:
         self.require_token()
         return self._with_retries(method, self._url(path), body)
 
-    def until_confirmed(self, change: Callable[[], T], look: Callable[[], T | None]) -> T:
+    def until_confirmed(self, change: Callable[[], T], read: Callable[[], T | None]) -> T:
         """Change something on the forge, with retries; before each one, check whether the change was made.
 
         Args:
             change: Sends the request and returns the result of the change.
-            look: Returns the result if the change was made, or None if it was not.
+            read: Returns the result if the change was made, or None if it was not.
 
         Raises:
             TransientError: The forge is down, or limits the rate of requests.
@@ -130,10 +130,10 @@ class Api:
                 if error.code == "rate-limited":  # it had no effect
                     continue
             except InvalidAnswer:
-                if (result := look()) is not None:
+                if (result := read()) is not None:
                     return result
                 raise
-            if (result := look()) is not None:
+            if (result := read()) is not None:
                 return result
 
     # --- errors

@@ -90,7 +90,7 @@ def hash_build_inputs(root: Path, git: Git, commit: str, packages: Iterable[Pack
 
 def has_declarative_build(root: Path, package: Package) -> bool:
     """Return whether a package's build runs only the backend itself, without plugins or code of the project."""
-    build_requirements = [need.name for need in package.dependencies if need.table == "build"]
+    build_requirements = [dependency.name for dependency in package.dependencies if dependency.table == "build"]
     is_computed = package.dynamic or package.source.kind == "tags"
     return (
         not is_computed

@@ -103,16 +103,16 @@ def _is_applied(root: Path, edit: Edit, *, recorded: bool) -> bool:
 
     With `recorded`, a partly written file is not a conflict.
     """
-    present = read_content(root / edit.file)
-    if present == edit.after:
+    content = read_content(root / edit.file)
+    if content == edit.after:
         return True
     contents = (
         (edit.before, edit.intermediate, edit.after)
         if isinstance(edit, CombinedEdit)
         else (edit.before, edit.after)
     )
-    is_partial = recorded and any(map(partial(_is_partly_written, present), contents, contents[1:]))
-    if present not in contents and not is_partial:
+    is_partial = recorded and any(map(partial(_is_partly_written, content), contents, contents[1:]))
+    if content not in contents and not is_partial:
         raise Conflict(
             "file-changed",
             f"{edit.file} has changed since the plan was made",
@@ -121,25 +121,25 @@ def _is_applied(root: Path, edit: Edit, *, recorded: bool) -> bool:
     return False
 
 
-def _is_partly_written(present: bytes | None, before: bytes | None, after: bytes | None) -> bool:
+def _is_partly_written(content: bytes | None, before: bytes | None, after: bytes | None) -> bool:
     """Return whether a file was partly overwritten, either with its new content or with its old one.
 
     If the process is killed, the file has new bytes up to some position, followed by old bytes. After a power
     failure, each sector is either old or new, since disks write sectors in any order.
     """
     before, after = before or b"", after or b""
-    return present is not None and (
-        _is_mix_of_sectors(present, after, before) or _is_mix_of_sectors(present, before, after)
+    return content is not None and (
+        _is_mix_of_sectors(content, after, before) or _is_mix_of_sectors(content, before, after)
     )
 
 
-def _is_mix_of_sectors(present: bytes, new: bytes, old: bytes) -> bool:
+def _is_mix_of_sectors(content: bytes, new: bytes, old: bytes) -> bool:
     """Return whether every sector is old or new, except for at most one that starts as new and ends as old."""
-    if not min(len(new), len(old)) <= len(present) <= max(len(new), len(old)):
+    if not min(len(new), len(old)) <= len(content) <= max(len(new), len(old)):
         return False
     has_mixed_sector = False
-    for start in range(0, len(present), _SECTOR_SIZE):
-        sector, new_sector, old_sector = (data[start : start + _SECTOR_SIZE] for data in (present, new, old))
+    for start in range(0, len(content), _SECTOR_SIZE):
+        sector, new_sector, old_sector = (data[start : start + _SECTOR_SIZE] for data in (content, new, old))
         if sector in (new_sector, old_sector):
             continue
         pairs = enumerate(zip(sector, new_sector, strict=False))

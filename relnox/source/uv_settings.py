@@ -111,7 +111,7 @@ def _describe_ignored_settings(
         if _value_for_package(key, table, package) is not None:
             yield f"{key}: uv build ignores it for the package itself as well"
     sources = table_at(table, "sources").keys() | table_at(document, "tool", "uv", "sources").keys()
-    build_requires = {need.name for need in package.dependencies if need.table == "build"}
+    build_requires = {dependency.name for dependency in package.dependencies if dependency.table == "build"}
     for source in sorted(build_requires & set(map(normalized, sources))):
         yield f"sources of {source}: relnox uses the index, or the wheel of the same run"
 

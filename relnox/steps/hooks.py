@@ -201,8 +201,8 @@ class RunHookAction(Action[RunHook]):
 
     def _check_tags(self, git: Git) -> None:
         """Check that the hook created none of the bump's tags, none of which existed before."""
-        present = git.tags()
-        created_tags = [tag.name for tag in self._planned_tags() if tag.name in present]
+        existing_tags = git.tags()
+        created_tags = [tag.name for tag in self._planned_tags() if tag.name in existing_tags]
         if created_tags:
             raise Failed(
                 "hook-created-tag",

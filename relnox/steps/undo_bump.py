@@ -52,8 +52,8 @@ class UndoBumpAction(Action[UndoBump]):
         self.run.service(Transaction).partly_applied = self.step.commit is not None or bool(self.step.tags)
         if self.step.commit is not None:
             git = self.run.checkout
-            present = git.tags()
-            tags = [tag for tag in self.step.tags if tag in present]
+            existing_tags = git.tags()
+            tags = [tag for tag in self.step.tags if tag in existing_tags]
             count = 1 if self.step.parent is None else 2
             changes.undo_commits(git, self.step.commit, count, tags, [edit.file for edit in self.step.edits])
         elif self.step.tags:
@@ -74,5 +74,5 @@ class UndoBumpAction(Action[UndoBump]):
             return "an edited file"
         if self.step.commit is not None and self.run.checkout.head() == self.step.commit:
             return f"commit {self.step.commit[:10]}"
-        present = self.run.checkout.tags() if self.step.tags else {}
-        return next((f"tag {tag}" for tag in self.step.tags if tag in present), None)
+        existing_tags = self.run.checkout.tags() if self.step.tags else {}
+        return next((f"tag {tag}" for tag in self.step.tags if tag in existing_tags), None)

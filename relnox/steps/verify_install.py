@@ -243,9 +243,9 @@ class VerifyInstallAction(Action[VerifyInstall]):
         from packaging.utils import canonicalize_name
 
         entry_points = self.installed[self.step.package].dist_info_folder / "entry_points.txt"
-        present = set(map(canonicalize_name, self.step.checks.extras))
+        checked_extras = set(map(canonicalize_name, self.step.checks.extras))
         return {
-            name: (target, tuple(extra for extra in extras if canonicalize_name(extra) not in present))
+            name: (target, tuple(extra for extra in extras if canonicalize_name(extra) not in checked_extras))
             for name, (target, extras) in building.wheel_contents.read_scripts(entry_points).items()
         }
 

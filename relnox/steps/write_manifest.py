@@ -113,9 +113,9 @@ class WriteMergedManifestAction(Action[WriteMergedManifest]):
         """Skip if both forms are up to date and a killed run left no temporary files."""
         output = self.run.root / self.step.output
         forms = _manifest_contents(output, self.step.manifest)
-        present = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
-        present = present and not has_leftovers(output)
-        return f"{self.step.output}/{MANIFEST_JSON} is up to date" if present else None
+        is_written = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
+        is_written = is_written and not has_leftovers(output)
+        return f"{self.step.output}/{MANIFEST_JSON} is up to date" if is_written else None
 
     def apply(self) -> None:
         _write_manifest_files(self.run.root / self.step.output, self.step.manifest)

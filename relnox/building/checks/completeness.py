@@ -252,10 +252,12 @@ def _evaluates_to_extensions(
         return "perhaps"
     values = list(_assigned_values(ast.walk(module), value.id))
     grows = any(_is_appended_to(node, value.id) for node in ast.walk(module))
-    kinds = {_evaluates_to_extensions(inner, module, body) for inner in values if not isinstance(inner, ast.Name)}
-    if kinds == {"always"} and len(values) == len(list(_assigned_values(body, value.id))) == 1:
+    results = {
+        _evaluates_to_extensions(inner, module, body) for inner in values if not isinstance(inner, ast.Name)
+    }
+    if results == {"always"} and len(values) == len(list(_assigned_values(body, value.id))) == 1:
         return "always"
-    return None if kinds == {None} and not grows else "perhaps"
+    return None if results == {None} and not grows else "perhaps"
 
 
 def _assigned_values(nodes: Iterable[ast.AST], name: str) -> Iterator[ast.expr]:

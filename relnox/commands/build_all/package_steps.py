@@ -29,7 +29,7 @@ def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
     sharing: dict[tuple[tuple[str, ...], Constraints], list[Package]] = {}
     for package in snapshot.packages:
         settings = snapshot.settings[package.name]
-        requirements = {need.text for need in package.dependencies if need.table == "build"}
+        requirements = {dependency.text for dependency in package.dependencies if dependency.table == "build"}
         requires = tuple(sorted(requirements | set(settings.extra_requires)))
         if (
             options.isolation == "fast"

@@ -28,14 +28,14 @@ def edited_contents(
     after: dict[str, bytes | None] = dict(
         core.editing.edited_contents(observation.workspace, bumps, decision.updates, contents, config)
     )
-    present = contents | {file: content for file, content in after.items() if content is not None}
+    contents_after = contents | {file: content for file, content in after.items() if content is not None}
     fragments = observation.fragments or ()
     core.release_notes.check_unreleased_headings(bumps, contents, fragments, changelogs.changelogs_of, config)
     if config.changelog in ("auto", "keep-a-changelog"):
         own = [bump for bump in bumps if bump.package.name not in changelogs.changelogs_of]
         tags = {bump.package.name: _tag_and_previous(bump, observation) for bump in own}
         after |= dict(
-            core.release_notes.update_changelogs(own, present, tags, fragments, config, observation.today)
+            core.release_notes.update_changelogs(own, contents_after, tags, fragments, config, observation.today)
         )
     after |= dict(core.release_notes.update_fragments(bumps, fragments, contents, config))
     return after | dict(changelogs.after)
@@ -44,9 +44,9 @@ def edited_contents(
 def _tag_and_previous(bump: VersionBump, observation: Observation) -> tuple[str | None, str | None]:
     """Return the tag of the new version, and the tag of the previous version or None if it does not exist."""
     tag_format = observation.tag_formats[bump.package.name]
-    present = observation.state.tags if observation.state is not None else {}
+    existing_tags = observation.state.tags if observation.state is not None else {}
     before = tag_format.render(bump.before) if bump.before is not None else None
-    return tag_format.render(bump.after), before if before in present else None
+    return tag_format.render(bump.after), before if before in existing_tags else None
 
 
 def tag_names(observation: Observation, bumps: tuple[VersionBump, ...]) -> dict[str, str]:

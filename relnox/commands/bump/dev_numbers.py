@@ -132,11 +132,11 @@ def _last_release_tags(project: Project, tags: list[str]) -> dict[str, str]:
 
 def _unfetched_tags(releases: Mapping[str, str], project: Project, remote: RemoteState, git: Git) -> Iterator[str]:
     """Yield the remote's tags that would be the last release tag of a package if this clone had fetched them."""
-    present = project.state.tags if project.state is not None else {}
-    tags = [tag for tag in remote.tags or {} if tag not in present and not _is_development_tag(tag)]
+    local_tags = project.state.tags if project.state is not None else {}
+    tags = [tag for tag in remote.tags or {} if tag not in local_tags and not _is_development_tag(tag)]
     later = _last_release_tags(project, [*tags, *releases.values()])
     for tag in dict.fromkeys(later.values()):
-        if tag not in present and git.is_ancestor((remote.tags or {})[tag]):
+        if tag not in local_tags and git.is_ancestor((remote.tags or {})[tag]):
             yield tag
 
 

@@ -62,11 +62,11 @@ def run_edit_hooks(
     notes = []
     for step in planned_hooks:
         event = event_document(step, root="", commit=state.head, folder=None, files=())
-        present = {**contents, **after}
+        contents_before = {**contents, **after}
         try:
             on_line = partial(project.on_output, step)
-            edits = hook_effects.run_hook_in_copy(step.hook, event, project.git, present, on_line)
-            _check_versions(step, decision.bumps, present, edits)
+            edits = hook_effects.run_hook_in_copy(step.hook, event, project.git, contents_before, on_line)
+            _check_versions(step, decision.bumps, contents_before, edits)
         except Failed as error:
             if step.hook.on_failure == "fail":
                 raise

@@ -160,9 +160,9 @@ def find_release_after_head(
     git, state = project.git, observation.state
     if git is None or state is None or not options.tag or not _may_already_be_released(observation, options):
         return None
-    present = state.tags | dict(observation.remote.tags or {})
+    existing_tags = state.tags | dict(observation.remote.tags or {})
     names = tuple(dict.fromkeys(tag_names(observation, decision.bumps).values()))
-    commits = {present.get(name) for name in names}
+    commits = {existing_tags.get(name) for name in names}
     commit = commits.pop() if len(commits) == 1 else None
     if commit is None:
         return None

@@ -52,7 +52,9 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
     yield from _mention_notes(new)
     yield from core.unlisted.outdated_pin_warnings(observation.unlisted, bumps)
     lines = [
-        f"{name}: {need.text} becomes {new_text}" for name, needs in updates.items() for need, new_text in needs
+        f"{name}: {dependency.text} becomes {new_text}"
+        for name, needs in updates.items()
+        for dependency, new_text in needs
     ]
     if len(lines) <= _MAX_LINES:
         yield from lines

@@ -93,9 +93,9 @@ def _made_commit_or_tags(interrupted: bump_record.Pending, project: Project) -> 
     with lock_checkout(project.private_folder):  # blocked if the bump is still running and not interrupted
         recovery.wait_for_leftover_process(project.git)
     if interrupted.has_development_commit:
-        present = project.git.tags()
+        existing_tags = project.git.tags()
         commits_made = interrupted.existing_commits(project.git)
-        return bool(commits_made) or any(tag.name in present for tag in interrupted.tags)
+        return bool(commits_made) or any(tag.name in existing_tags for tag in interrupted.tags)
     is_committed = file_edits.are_applied(project.root, interrupted.edits) and project.git.head_has_same_files(
         edit.file for edit in interrupted.edits
     )

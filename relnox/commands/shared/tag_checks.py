@@ -59,7 +59,7 @@ def newer_tags(project: Project) -> NewerTags:
     """
     if project.git is None or project.state is None or project.state.head is None or not project.tags:
         return NewerTags({}, {})
-    present = {
+    current_versions = {
         package.name: version
         for package in project.workspace.packages
         if (version := _current_version(package, project)) is not None
@@ -67,7 +67,11 @@ def newer_tags(project: Project) -> NewerTags:
 
     def find_newer(tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
         latest = _latest(project, tags).items()
-        return {name: tagged for name, tagged in latest if name in present and tagged[1] > present[name]}
+        return {
+            name: tagged
+            for name, tagged in latest
+            if name in current_versions and tagged[1] > current_versions[name]
+        }
 
     newer = find_newer(project.tags)
     if not newer:
@@ -76,7 +80,7 @@ def newer_tags(project: Project) -> NewerTags:
     tags, formats = project.tags, project.tag_formats
     reachable: dict[str, tuple[str, Version]] = {}
     for name, (tag, version) in find_newer(merged_tags).items():
-        own = tags.get(formats[name].render(present[name]))
+        own = tags.get(formats[name].render(current_versions[name]))
         if own is None or not project.git.is_ancestor(tags[tag], own):
             reachable[name] = (tag, version)
     return NewerTags(reachable, {name: tagged for name, tagged in newer.items() if tagged[0] not in merged_tags})

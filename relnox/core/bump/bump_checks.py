@@ -109,9 +109,9 @@ def check_versions_within_bounds(
         )
 
 
-def check_head_not_detached(present: str | None) -> Iterator[Problem]:
-    """Yield a problem if HEAD is detached (`present` is None), since the commit would be on no branch."""
-    if present is None:
+def check_head_not_detached(branch: str | None) -> Iterator[Problem]:
+    """Yield a problem if HEAD is detached (`branch` is None), since the commit would be on no branch."""
+    if branch is None:
         yield Problem(
             code="head-detached",
             message="HEAD is detached (the commit would be on no branch)",

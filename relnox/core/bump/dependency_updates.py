@@ -25,14 +25,14 @@ PUBLISHED_TABLES = ("runtime", "extra")
 
 
 def find_dependency_updates(
-    workspace: Workspace, bumps: Sequence[VersionBump], present: Mapping[str, Version], config: Config
+    workspace: Workspace, bumps: Sequence[VersionBump], current_versions: Mapping[str, Version], config: Config
 ) -> DependencyUpdates:
     """Return the requirements to rewrite because the packages that they name are bumped.
 
     Args:
         workspace: The packages.
         bumps: The bumps.
-        present: The current version of each package that has one.
+        current_versions: The current version of each package that has one.
         config: The settings of the project.
 
     Raises:
@@ -46,22 +46,27 @@ def find_dependency_updates(
     rewritten: dict[tuple[str, str, bool], str | None] = {}
     updates: dict[str, list[tuple[Dependency, str]]] = {}
     for package in workspace.packages:
-        for need in package.dependencies:
-            if need.name in after and need.key:
-                cache_key = (need.name, need.text, need.is_poetry_syntax)
+        for dependency in package.dependencies:
+            if dependency.name in after and dependency.key:
+                cache_key = (dependency.name, dependency.text, dependency.is_poetry_syntax)
                 is_first = cache_key not in rewritten
                 if is_first:
-                    rewritten[cache_key] = _rewrite_requirement(need, after[need.name], config)
+                    rewritten[cache_key] = _rewrite_requirement(dependency, after[dependency.name], config)
                 if (new_text := rewritten[cache_key]) is None:
                     continue
                 if config.update_requirements == "never":
-                    _check_not_published(package, need, after[need.name])
+                    _check_not_published(package, dependency, after[dependency.name])
                     continue
-                if is_first and config.dependency_updates.get(need.name, need.name) not in lowered_packages:
-                    _check_lower_bound_not_above(package, need, after[need.name])
-                updates.setdefault(package.name, []).append((need, new_text))
-    for name, need, new_text in _siblings_with_added_bounds(workspace, bumps, dict(present) | after, config):
-        updates.setdefault(name, []).append((need, new_text))
+                if (
+                    is_first
+                    and config.dependency_updates.get(dependency.name, dependency.name) not in lowered_packages
+                ):
+                    _check_lower_bound_not_above(package, dependency, after[dependency.name])
+                updates.setdefault(package.name, []).append((dependency, new_text))
+    for name, dependency, new_text in _siblings_with_added_bounds(
+        workspace, bumps, dict(current_versions) | after, config
+    ):
+        updates.setdefault(name, []).append((dependency, new_text))
     return updates
 
 
@@ -83,16 +88,23 @@ def _siblings_with_added_bounds(
     from relnox.core.dependencies import requirements
 
     for package in (bump.package for bump in bumps):
-        for need in package.dependencies:
-            is_sibling = need.name in workspace.by_name and need.name != package.name
-            if need.table in PUBLISHED_TABLES and need.key and is_sibling and need.name in versions:
+        for dependency in package.dependencies:
+            is_sibling = dependency.name in workspace.by_name and dependency.name != package.name
+            if (
+                dependency.table in PUBLISHED_TABLES
+                and dependency.key
+                and is_sibling
+                and dependency.name in versions
+            ):
                 format_version = partial(semver_compat.format_version, scheme=config.scheme)
-                new_text = requirements.add_bound(need, versions[need.name], sibling_bound, format_version)
+                new_text = requirements.add_bound(
+                    dependency, versions[dependency.name], sibling_bound, format_version
+                )
                 if new_text is not None:
-                    yield package.name, need, new_text
+                    yield package.name, dependency, new_text
 
 
-def _check_lower_bound_not_above(package: Package, need: Dependency, new: Version) -> None:
+def _check_lower_bound_not_above(package: Package, dependency: Dependency, new: Version) -> None:
     """Check that the lower bound of a requirement is not greater than the new version.
 
     Raises:
@@ -100,16 +112,17 @@ def _check_lower_bound_not_above(package: Package, need: Dependency, new: Versio
     """
     from relnox.core.dependencies import requirements
 
-    bound = requirements.greatest_lower_bound(need)
+    bound = requirements.greatest_lower_bound(dependency)
     if bound is not None and Version(bound.base_version) > Version(new.base_version):
         raise Blocked(
             "requirement-ahead",
-            f"{package.pyproject}: {need.text!r} requires more than {need.name} {new}, and would be lowered",
-            fix=f"release {need.name} {bound.public} or higher, or lower the requirement by hand first",
+            f"{package.pyproject}: {dependency.text!r} requires more than {dependency.name} {new}, and would be "
+            "lowered",
+            fix=f"release {dependency.name} {bound.public} or higher, or lower the requirement by hand first",
         )
 
 
-def _rewrite_requirement(need: Dependency, new: Version, config: Config) -> str | None:
+def _rewrite_requirement(dependency: Dependency, new: Version, config: Config) -> str | None:
     """Return the text of a requirement after the package it names gets a new version, or None if it is unchanged.
 
     With `update-requirements = "never"`, the result is the one of `out-of-range`: a text means that the
@@ -120,22 +133,22 @@ def _rewrite_requirement(need: Dependency, new: Version, config: Config) -> str 
     from relnox.core.dependencies import requirements
 
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
-    if need.is_poetry_syntax:
-        return requirements.rewrite_poetry(need.text, new, policy=policy)
+    if dependency.is_poetry_syntax:
+        return requirements.rewrite_poetry(dependency.text, new, policy=policy)
     format_version = partial(semver_compat.format_version, scheme=config.scheme)
-    return requirements.rewrite_pep508(need.text, new, policy=policy, format_version=format_version)
+    return requirements.rewrite_pep508(dependency.text, new, policy=policy, format_version=format_version)
 
 
-def _check_not_published(package: Package, need: Dependency, new: Version) -> None:
+def _check_not_published(package: Package, dependency: Dependency, new: Version) -> None:
     """Check that a requirement that excludes the new version, and must not be rewritten, is not published.
 
     Raises:
         Blocked: It is published.
     """
-    if need.table in PUBLISHED_TABLES:
+    if dependency.table in PUBLISHED_TABLES:
         raise Blocked(
             "requirement-excludes-version",
-            f"{package.pyproject}: {need.text!r} excludes {need.name} {new} "
+            f"{package.pyproject}: {dependency.text!r} excludes {dependency.name} {new} "
             '([tool.relnox] update-requirements = "never")',
             fix='widen the requirement by hand, or set update-requirements = "out-of-range"',
         )

@@ -38,11 +38,12 @@ def workspace_after_release(
     by_name = {bump.package.name: bump for bump in bumps}
     packages = []
     for package in workspace.packages:
-        texts = {need.key: text for need, text in updates.get(package.name, ())}
+        texts = {dependency.key: text for dependency, text in updates.get(package.name, ())}
         released_package = replace(
             package,
             dependencies=tuple(
-                replace(need, text=texts[need.key]) if need.key in texts else need for need in package.dependencies
+                replace(dependency, text=texts[dependency.key]) if dependency.key in texts else dependency
+                for dependency in package.dependencies
             ),
         )
         bump = by_name.get(package.name)

@@ -109,7 +109,7 @@ def edited_contents(
         try:
             if file in strings:
                 new = {key: new_value for key, (_, new_value) in strings[file].items()}
-                present_values = {key: present for key, (present, _) in strings[file].items()}
+                present_values = {key: current_value for key, (current_value, _) in strings[file].items()}
                 text = toml_edits.replace_strings(text, new, expected=present_values, source=file)
             for location, version in others.get(file, ()):
                 text = version_locations.replace_version(text, location, version)
@@ -133,8 +133,8 @@ def _plan_replacements(
     strings: dict[str, Strings] = {}
     others: dict[str, list[tuple[VersionSource, str]]] = {}
     for package in workspace.packages:
-        for need, new_text in updates.get(package.name, ()):
-            strings.setdefault(package.pyproject, {})[need.key] = (need.text, new_text)
+        for dependency, new_text in updates.get(package.name, ()):
+            strings.setdefault(package.pyproject, {})[dependency.key] = (dependency.text, new_text)
     for bump in bumps:
         for location in bump.package.locations:
             text = format_version_for(bump.after, location, config)

@@ -162,8 +162,8 @@ def _request_from_changes(
         subject = history.commits[levels.index(level)].subject if level is not None else ""
         more = f" (and {counted(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
         reason = f"{level}: {subject}{more}"
-    present = package.version if package.version is not None else history.version
-    if level is None or present is None or history.tag is None:
+    current = package.version if package.version is not None else history.version
+    if level is None or current is None or history.tag is None:
         return None
-    part = versioning.shift_level(present, level, shift=config.commits.major_version_zero)
+    part = versioning.shift_level(current, level, shift=config.commits.major_version_zero)
     return BumpRequest(Bump(part=part, pre=phase), reason)

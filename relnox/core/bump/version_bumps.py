@@ -8,6 +8,7 @@ until no other package needs a bump.
 
 from __future__ import annotations
 
+import itertools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -98,7 +99,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     Raises:
         Blocked: A version cannot be bumped as requested, or the versions of a group differ.
     """
-    present = {
+    current_versions = {
         package.name: version
         for package in workspace.packages
         if (version := _current_version(package, released_versions)) is not None
@@ -112,16 +113,12 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     groups = find_version_groups(workspace, config)
     all_requests = dict(bump_requests)
     while True:
-        bumps = tuple(
-            sorted(
-                (bump for group in groups for bump in _bump_group(group, all_requests, present, config, today)),
-                key=lambda bump: bump.package.name,
-            )
-        )
-        updates = dependency_updates.find_dependency_updates(workspace, bumps, present, config)
+        group_bumps = (_bump_group(group, all_requests, current_versions, config, today) for group in groups)
+        bumps = tuple(sorted(itertools.chain.from_iterable(group_bumps), key=lambda bump: bump.package.name))
+        updates = dependency_updates.find_dependency_updates(workspace, bumps, current_versions, config)
         added_bumps = dict(
             _request_dependents(
-                workspace, bumps, updates, _base_version_by_package(groups, present), config, dev_numbers
+                workspace, bumps, updates, _base_version_by_package(groups, current_versions), config, dev_numbers
             )
         )
         if not added_bumps:
@@ -149,7 +146,7 @@ def check_version_locations_agree(bumps: Iterable[VersionBump]) -> None:
 def _bump_group(
     group: VersionGroup,
     bump_requests: Mapping[str, BumpRequest],
-    present: Mapping[str, Version],
+    current_versions: Mapping[str, Version],
     config: Config,
     today: date,
 ) -> Iterator[VersionBump]:
@@ -157,19 +154,20 @@ def _bump_group(
     requested_packages = [package for package in group.packages if package.name in bump_requests]
     if not requested_packages:
         return
-    kinds = list(dict.fromkeys(bump_requests[package.name].bump for package in requested_packages))
-    explicit = next((bump for bump in kinds if bump is not None and bump.to is not None), None)
-    keeps_version = explicit is None and None in kinds  # a version that was set by hand takes precedence
+    bumps_requested = list(dict.fromkeys(bump_requests[package.name].bump for package in requested_packages))
+    explicit = next((bump for bump in bumps_requested if bump is not None and bump.to is not None), None)
+    keeps_version = explicit is None and None in bumps_requested  # a version that was set by hand takes precedence
     bumped_packages = group.packages if group.kind == "fixed" and not keeps_version else tuple(requested_packages)
-    base = _base_version_of_group(group, bumped_packages, present, explicit)
-    candidates = [explicit] if explicit is not None else [None] if keeps_version else kinds
+    base = _base_version_of_group(group, bumped_packages, current_versions, explicit)
+    candidates = [explicit] if explicit is not None else [None] if keeps_version else bumps_requested
     try:
         after = max(_next_version(base, bump, config, today) for bump in candidates)
         for package in bumped_packages:
-            if explicit is not None and package.name in present:  # --allow-lower is checked for every package
-                _next_version(present[package.name], explicit, config, today)
+            # --allow-lower is checked for every package.
+            if explicit is not None and package.name in current_versions:
+                _next_version(current_versions[package.name], explicit, config, today)
     except Blocked as error:
-        if len(present) == 1:
+        if len(current_versions) == 1:
             raise
         more = " …" if len(requested_packages) > _MAX_LISTED else ""
         names = ", ".join(package.name for package in requested_packages[:_MAX_LISTED]) + more
@@ -179,7 +177,7 @@ def _bump_group(
         reason = (
             request.reason if request is not None else f"bumped with {requested_packages[0].name} ({group.name})"
         )
-        yield VersionBump(package, present.get(package.name), after, reason)
+        yield VersionBump(package, current_versions.get(package.name), after, reason)
 
 
 def _current_version(package: Package, released_versions: Mapping[str, Version]) -> Version | None:
@@ -189,18 +187,19 @@ def _current_version(package: Package, released_versions: Mapping[str, Version])
     return package.version
 
 
-def _base_version_by_package(groups: Iterable[VersionGroup], present: Mapping[str, Version]) -> dict[str, Version]:
+def _base_version_by_package(
+    groups: Iterable[VersionGroup], versions: Mapping[str, Version]
+) -> dict[str, Version]:
     """Return the version that each package would be bumped from: the greatest current version of its group."""
     bases: dict[str, Version] = {}
     for group in groups:
-        names = [package.name for package in group.packages if package.name in present]
-        if names:
-            bases |= dict.fromkeys(names, max(present[name] for name in names))
+        if names := [package.name for package in group.packages if package.name in versions]:
+            bases |= dict.fromkeys(names, max(versions[name] for name in names))
     return bases
 
 
 def _base_version_of_group(
-    group: VersionGroup, bumped_packages: Sequence[Package], present: Mapping[str, Version], explicit: Bump | None
+    group: VersionGroup, bumped_packages: Sequence[Package], versions: Mapping[str, Version], explicit: Bump | None
 ) -> Version | None:
     """Return the version that a group is bumped from, or None if it has none yet and `--to` gives the first.
 
@@ -208,12 +207,13 @@ def _base_version_of_group(
         Blocked: A package has no version that can be bumped, or the versions of a fixed group differ.
     """
     for package in bumped_packages:
-        if package.source.kind == "dynamic" or (explicit is None and package.name not in present):
+        if package.source.kind == "dynamic" or (explicit is None and package.name not in versions):
             raise _no_version_error(package)
-    versions = {package.name: present[package.name] for package in group.packages if package.name in present}
+    names = [package.name for package in group.packages]
+    group_versions = {name: versions[name] for name in names if name in versions}
     if group.kind == "fixed" and explicit is None:
-        check_group_has_one_version(group, versions)
-    return max(versions.values(), default=None)
+        check_group_has_one_version(group, group_versions)
+    return max(group_versions.values(), default=None)
 
 
 def _next_version(base: Version | None, bump: Bump | None, config: Config, today: date) -> Version:
@@ -253,7 +253,7 @@ def _request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has
     workspace: Workspace,
     bumps: Sequence[VersionBump],
     updates: DependencyUpdates,
-    present: Mapping[str, Version],
+    current_versions: Mapping[str, Version],
     config: Config,
     dev_numbers: Mapping[str, int],
 ) -> Iterator[tuple[str, BumpRequest]]:
@@ -267,34 +267,34 @@ def _request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has
             continue
         package = workspace.by_name[name]
         causes = [
-            by_name[config.dependency_updates.get(need.name, need.name)]
-            for need, _ in needs
-            if need.table in dependency_updates.PUBLISHED_TABLES
+            by_name[config.dependency_updates.get(dependency.name, dependency.name)]
+            for dependency, _ in needs
+            if dependency.table in dependency_updates.PUBLISHED_TABLES
         ]
-        if name not in present or package.is_private or not causes or config.dependents == "none":
+        if name not in current_versions or package.is_private or not causes or config.dependents == "none":
             continue
         causing_names = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
         if dev_numbers:
             bump = Bump(part="dev", number=dev_numbers[name])
         else:
-            bump = _bump_of_dependent(present[name], causes, config)
+            bump = _bump_of_dependent(current_versions[name], causes, config)
         yield name, BumpRequest(bump, f"its requirement on {causing_names} changes")
 
 
-def _bump_of_dependent(present: Version, causes: Iterable[VersionBump], config: Config) -> Bump:
+def _bump_of_dependent(current: Version, causes: Iterable[VersionBump], config: Config) -> Bump:
     """Return the bump of a dependent, given the bumps that change its requirements (`causes`).
 
     A dependent at a prerelease gets the next one, as does one at a development version. Otherwise, it is bumped
     by the level in the settings; if a cause starts a prerelease or a development version, so does the dependent.
     """
-    if present.pre is not None:
+    if current.pre is not None:
         return Bump(part="pre")
     new_prereleases = [
         cause.after
         for cause in causes
         if cause.before is not None and not cause.before.is_prerelease and cause.after.is_prerelease
     ]
-    if present.dev is not None or any(after.pre is None for after in new_prereleases):
+    if current.dev is not None or any(after.pre is None for after in new_prereleases):
         return Bump(part="dev")
     level = "patch" if config.dependents == "none" else config.dependents
     return Bump(part=level, pre=versioning.phase_of(new_prereleases[0]) if new_prereleases else None)

@@ -58,46 +58,49 @@ def requires_dist(package: Package) -> tuple[str, ...] | None:
     if package.dynamic is None or {"dependencies", "optional-dependencies"}.intersection(package.dynamic):
         return None
     requirements = []
-    for need in package.dependencies:
-        if need.table in ("runtime", "extra") and not need.is_poetry_syntax:
-            requirement, separator, marker = need.text.partition(";")
+    for dependency in package.dependencies:
+        if dependency.table in ("runtime", "extra") and not dependency.is_poetry_syntax:
+            requirement, separator, marker = dependency.text.partition(";")
             conditions = [f"({marker.strip()})"] if separator else []
-            conditions += [f"extra == '{need.extra}'"] if need.table == "extra" else []
+            conditions += [f"extra == '{dependency.extra}'"] if dependency.table == "extra" else []
             text = requirement.strip()
             requirements.append(f"{text} ; {' and '.join(conditions)}" if conditions else text)
     return tuple(requirements)
 
 
 def add_bound(
-    need: Dependency, version: Version, siblings: SiblingBound, format_version: Callable[[Version], str] = str
+    dependency: Dependency,
+    version: Version,
+    siblings: SiblingBound,
+    format_version: Callable[[Version], str] = str,
 ) -> str | None:
     """Return a requirement with a bound added to it.
 
     Return None if the requirement already has a version or a URL, or if `siblings` is `keep`.
     """
-    if siblings == "keep" or not is_unbounded(need):
+    if siblings == "keep" or not is_unbounded(dependency):
         return None
     public = Version(version.public)
     text = format_version(public)
     if siblings == "compatible" and len(public.release) == 1:
         text = f"{text.partition('.')[0]}.0" if public == Version(public.base_version) else f">={text}"
     bound = text if text.startswith(">=") else f"{_BOUND_OPERATORS[siblings]}{text}"
-    if need.is_poetry_syntax:
+    if dependency.is_poetry_syntax:
         return bound
-    name = BEFORE_CLAUSES.match(need.text)
+    name = BEFORE_CLAUSES.match(dependency.text)
     end = len(name[0].rstrip()) if name is not None else 0
-    return f"{need.text[:end]}{bound}{need.text[end:]}" if end else None
+    return f"{dependency.text[:end]}{bound}{dependency.text[end:]}" if end else None
 
 
-def greatest_lower_bound(need: Dependency) -> Version | None:
+def greatest_lower_bound(dependency: Dependency) -> Version | None:
     """Return the greatest version among a requirement's lower bounds and pins; None if it has none.
 
     Texts that are not versions are left out: `===` compares strings, so that any text is valid there (PEP 440).
     """
-    text = need.text
-    if need.is_poetry_syntax and ("|" in text or text.strip() == "*"):
+    text = dependency.text
+    if dependency.is_poetry_syntax and ("|" in text or text.strip() == "*"):
         return None
-    clauses = parse_poetry_clauses(text) if need.is_poetry_syntax else parse_pep508_clauses(text)
+    clauses = parse_poetry_clauses(text) if dependency.is_poetry_syntax else parse_pep508_clauses(text)
     bounds: list[Version] = []
     for clause in clauses:
         with suppress(ValueError):

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _BARE_REQUIREMENT = r"(?s)\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?"
 
 
-def is_unbounded(need: Dependency) -> bool:
+def is_unbounded(dependency: Dependency) -> bool:
     """Return whether a requirement has neither a version nor a URL."""
     return (
-        need.text.strip() == "*"
-        if need.is_poetry_syntax
-        else re.fullmatch(_BARE_REQUIREMENT, need.text) is not None
+        dependency.text.strip() == "*"
+        if dependency.is_poetry_syntax
+        else re.fullmatch(_BARE_REQUIREMENT, dependency.text) is not None
     )
 
 
@@ -37,12 +37,14 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
     if config.sibling_bound is not None:
         return
     requirements = [
-        f"{package.name} on {need.name}"
+        f"{package.name} on {dependency.name}"
         for package in packages
         if not package.is_private
-        for need in package.dependencies
-        if need.table in ("runtime", "extra") and need.name in workspace.by_name and need.name != package.name
-        if need.key and is_unbounded(need)
+        for dependency in package.dependencies
+        if dependency.table in ("runtime", "extra")
+        and dependency.name in workspace.by_name
+        and dependency.name != package.name
+        if dependency.key and is_unbounded(dependency)
     ]
     if requirements:
         yield (

@@ -197,13 +197,13 @@ def _add_to_unreleased(text: str, part: _AddedSection) -> str:
         return text
     last = document.last_line_of(target or unreleased_section)
     start = max(heading.last_line for heading in document.headings if heading.last_line <= last) + 1
-    present = document.lines[start : last + 1]
-    marker = _marker_of_last_list(present)
+    old_lines = document.lines[start : last + 1]
+    marker = _marker_of_last_list(old_lines)
     item = LIST_ITEM.match(new_lines[0])
     continues_list = marker is not None and item is not None and item["marker"] == marker
     lines = new_lines if continues_list else ["", *new_lines]
     following = document.lines[last + 1 : last + 2]
-    if not present and following and not following[0].is_blank:
+    if not old_lines and following and not following[0].is_blank:
         lines = [*lines, ""]
     stop = document.lines[last].end_offset
     return text[:stop] + "".join(document.newline + line for line in lines) + text[stop:]

@@ -123,11 +123,11 @@ def outdated_manifest_problems(
     }
     if stale:
         built_versions = listing(f"{name} {old}" for name, (old, _) in stale.items())
-        present = listing(f"{name} {new}" for name, (_, new) in stale.items())
+        current_versions = listing(f"{name} {new}" for name, (_, new) in stale.items())
         switch = f"; to publish that build: git switch --detach {manifest.commit}" if manifest.commit else ""
         yield Problem(
             code="manifest-outdated",
-            message=f"{where} is a build of {built_versions}, but the checkout has {present}",
+            message=f"{where} is a build of {built_versions}, but the checkout has {current_versions}",
             fix=f"{fixes.task_command('build-all')}{switch}; to ignore it: {ALLOW_MISMATCH_FLAG}",
         )
         return

@@ -146,13 +146,13 @@ def _aliases(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
 
     The kinds are the name of the package, its folder, the last part of its folder, and the ends of its name.
     """
-    kinds = (
+    alias_functions = (
         lambda package: (package.name,),
         lambda package: (package.folder,),
         lambda package: (package.folder_name,),
         lambda package: [package.name[hyphen.end() :] for hyphen in re.finditer("-", package.name)],
     )
-    for kind in kinds:
+    for kind in alias_functions:
         packages_by_alias: dict[str, set[str]] = {}
         for package in packages:
             for text in kind(package):

@@ -82,7 +82,7 @@ class TagFormat(Record):
 
 
 def tag_formats(
-    workspace: Workspace, config: Config, present: Iterable[str] = (), *, is_alone: bool = True
+    workspace: Workspace, config: Config, existing_tags: Iterable[str] = (), *, is_alone: bool = True
 ) -> Mapping[str, TagFormat]:
     """Return the tag format of each package, by name.
 
@@ -94,7 +94,7 @@ def tag_formats(
     Raises:
         Blocked: A format is invalid, or does not distinguish the tags of two packages.
     """
-    tags, packages = sorted(present), workspace.packages
+    tags, packages = sorted(existing_tags), workspace.packages
     common = has_common_tags(workspace, config, tags, is_alone=is_alone)
     usual = None if config.tag_format else detect_format(packages, tags, common=common)
     text = config.tag_format or usual or ("v{version}" if common else "{name}-v{version}")
@@ -240,10 +240,10 @@ def detect_format(packages: Sequence[Package], tags: Iterable[str], *, common: b
         formats = {package.name: _tag_format(package, text, plain) for package in packages}
         latest = latest_tags(formats, ordered_tags)
         if latest:
-            present = {(formats[package.name], package.version) for package in packages if common}
+            expected_tags = {(formats[package.name], package.version) for package in packages if common}
             is_tagged = any(
                 version is not None and tag_format.has_version_tag(version, ordered_tags)
-                for tag_format, version in present
+                for tag_format, version in expected_tags
             )
             greatest = max(version for _, version in latest.values())
             ranked.append((int(is_tagged) if common else len(latest), greatest, text))

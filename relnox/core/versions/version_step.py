@@ -166,10 +166,10 @@ class VersionStep(Record):
             return self._started(self._raised(PATCH), letter)
         if version.pre is None:
             return self._started(_final_version(version), letter)
-        present = version.pre[0]
-        if letter == present:
+        current_phase = version.pre[0]
+        if letter == current_phase:
             return _final_version(version).__replace__(pre=self._continued(version.pre))
-        if _ORDER.index(letter) < _ORDER.index(present):
+        if _ORDER.index(letter) < _ORDER.index(current_phase):
             raise self._not_possible(
                 f"is past {PHASES[letter]}",
                 f"to continue its phase: --part pre; to start the next patch: "
