@@ -20,11 +20,11 @@ _MAX_DEPTH = 4
 _MAX_NUMBER = 1 << 63
 
 
-class InvalidAnswer(Failed):
+class InvalidResponse(Failed):
     """The error of an invalid response from the API of a forge."""
 
 
-class Answer(Record, kw_only=True):
+class ApiResponse(Record, kw_only=True):
     """A response from the API of a forge that is not a server error.
 
     Attributes:

@@ -14,7 +14,7 @@ from relnox.forges.repository import Repository
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from relnox.forges.api_responses import Answer
+    from relnox.forges.api_responses import ApiResponse
 
 
 class FileChange(Record):
@@ -95,7 +95,7 @@ class Branches(Repository):
         branch: str,
         replaces: str | None,
         equal: Callable[[str], Commit | None],
-        prepare: Callable[[], tuple[Callable[[], Answer], Callable[[Any], Commit]]],
+        prepare: Callable[[], tuple[Callable[[], ApiResponse], Callable[[Any], Commit]]],
     ) -> Commit:
         """Make a branch point to a new commit, unless it points to an equal one.
 
@@ -120,11 +120,11 @@ class Branches(Repository):
         send, accept = prepare()
 
         def change() -> Commit:
-            answer = send()
-            if answer.is_rejection and (commit := present()) is not None:
+            response = send()
+            if response.is_rejection and (commit := present()) is not None:
                 return commit
             failure = f"cannot commit to branch {branch} of {self.repository}"
-            return accept(self._document(answer, failure, "contents: write", more=self.ref_restriction))
+            return accept(self._document(response, failure, "contents: write", more=self.ref_restriction))
 
         return self._api.until_confirmed(change, present)
 
@@ -134,10 +134,10 @@ class Branches(Repository):
         Raises:
             Blocked: The forge does not have the commit.
         """
-        answer = self._api.get(self.commit_path.format(quote(commit)))
-        if answer.status == HTTPStatus.NOT_FOUND:
+        response = self._api.get(self.commit_path.format(quote(commit)))
+        if response.status == HTTPStatus.NOT_FOUND:
             raise self._commit_missing(failure, commit)
-        return self._document(answer, failure, "contents: read")
+        return self._document(response, failure, "contents: read")
 
     def _branch_moved(self, branch: str, head: str | None, expected: str | None) -> Conflict:
         """Return the error for a branch whose commit is `head` instead of `expected`; None means no branch."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from relnox.errors import RelnoxError
-    from relnox.forges.api_responses import Answer
+    from relnox.forges.api_responses import ApiResponse
     from relnox.forges.branches import FileChange
     from relnox.forges.remotes import Location
     from relnox.system.secrets import Secret
@@ -84,10 +84,10 @@ class GitHub(Forge):
     def branch_head(self, branch: str) -> str | None:
         """Return the commit that a branch points to; see `Branches.branch_head`."""
         ref = f"refs/heads/{branch}"
-        answer = self._api.get(f"/git/ref/heads/{quote(branch)}")
-        if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # 409 from an empty repository
+        response = self._api.get(f"/git/ref/heads/{quote(branch)}")
+        if response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # 409 from an empty repository
             return None
-        document = self._document(answer, f"cannot read branch {branch} of {self.repository}", "contents: read")
+        document = self._document(response, f"cannot read branch {branch} of {self.repository}", "contents: read")
         if self._field(document, "ref", text) != ref:
             raise self._api.invalid(f"another ref than {ref}")
         return self._field(document, "object.sha", commit_id)
@@ -104,13 +104,13 @@ class GitHub(Forge):
             document = self._read_commit(head, failure)
             return self._commit(document) if _is_equal(document, tree, parent, message) else None
 
-        def prepare() -> tuple[Callable[[], Answer], Callable[[Any], Commit]]:
+        def prepare() -> tuple[Callable[[], ApiResponse], Callable[[Any], Commit]]:
             # Without author and committer, for which GitHub does not sign it.
             body = {"message": message, "tree": tree, "parents": [parent]}
-            answer = self._api.repeat("POST", "/git/commits", body)
-            new = self._commit(self._document(answer, failure, "contents: write"))
+            response = self._api.repeat("POST", "/git/commits", body)
+            new = self._commit(self._document(response, failure, "contents: write"))
 
-            def send() -> Answer:
+            def send() -> ApiResponse:
                 if replaces is None:
                     return self._api.send("POST", "/git/refs", {"ref": ref, "sha": new.id})
                 path = f"/git/refs/heads/{quote(branch)}"
@@ -172,21 +172,21 @@ class GitHub(Forge):
             case _:
                 return False
 
-    def _request_rejection(self, answer: Answer, failure: str, head: str, base: str) -> RelnoxError | None:
-        if _NOT_PERMITTED_TO_CREATE.search(answer.text):
+    def _request_rejection(self, response: ApiResponse, failure: str, head: str, base: str) -> RelnoxError | None:
+        if _NOT_PERMITTED_TO_CREATE.search(response.text):
             return Blocked(
                 "pull-requests-not-permitted",
-                f"{failure} (GitHub: {answer.text})",
+                f"{failure} (GitHub: {response.text})",
                 fix='enable "Allow GitHub Actions to create and approve pull requests" in Settings > Actions '
                 "> General of the repository or organization, or set RELNOX_FORGE_TOKEN to an app's token",
             )
-        if answer.is_rejection and _NO_COMMITS_BETWEEN.search(answer.text):
+        if response.is_rejection and _NO_COMMITS_BETWEEN.search(response.text):
             return Blocked(
                 "pull-request-empty",
                 f"{failure} ({head} has no commits that {base} lacks)",
                 fix=f"commit to {head} and push it, then rerun the command",
             )
-        if answer.is_rejection and _INVALID_BRANCH.search(answer.text):
+        if response.is_rejection and _INVALID_BRANCH.search(response.text):
             return self._branches_missing(failure, head, base)
         return None
 
@@ -209,21 +209,21 @@ class GitHub(Forge):
         body = {"ref": ref, "return_run_details": True}
         return f"{self.workflows_path}/{quote(workflow, safe='')}/dispatches", body
 
-    def _start_rejection(self, answer: Answer, failure: str, workflow: str, ref: str) -> RelnoxError | None:
-        if not answer.is_rejection:
+    def _start_rejection(self, response: ApiResponse, failure: str, workflow: str, ref: str) -> RelnoxError | None:
+        if not response.is_rejection:
             return None
-        if _NO_REF.search(answer.text):
+        if _NO_REF.search(response.text):
             return self._ref_missing(failure, ref)
-        if _NO_TRIGGER.search(answer.text):
+        if _NO_TRIGGER.search(response.text):
             return Blocked(
                 "workflow-not-startable",
                 f"{failure} (the workflow file on that ref has no workflow_dispatch trigger)",
                 fix=f'add "workflow_dispatch:" to "on:" in .github/workflows/{workflow}',
             )
-        if _INPUTS.search(answer.text):
+        if _INPUTS.search(response.text):
             return Blocked(
                 "workflow-inputs-invalid",
-                f"{failure} (GitHub: {answer.text})",
+                f"{failure} (GitHub: {response.text})",
                 fix=f"make all inputs under workflow_dispatch optional in .github/workflows/{workflow}",
             )
         return None

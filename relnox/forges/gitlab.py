@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from relnox.errors import RelnoxError
-    from relnox.forges.api_responses import Answer
+    from relnox.forges.api_responses import ApiResponse
     from relnox.forges.branches import FileChange
     from relnox.forges.remotes import Location
     from relnox.system.secrets import Secret
@@ -85,10 +85,10 @@ class GitLab(Forge):
 
     def branch_head(self, branch: str) -> str | None:
         """Return the commit that a branch points to; see `Branches.branch_head`."""
-        answer = self._api.get(f"/repository/branches/{quote(branch, safe='')}")
-        if answer.status == HTTPStatus.NOT_FOUND:
+        response = self._api.get(f"/repository/branches/{quote(branch, safe='')}")
+        if response.status == HTTPStatus.NOT_FOUND:
             return None
-        document = self._document(answer, f"cannot read branch {branch} of {self.repository}", "")
+        document = self._document(response, f"cannot read branch {branch} of {self.repository}", "")
         if self._field(document, "name", text) != branch:
             raise self._api.invalid(f"another branch than {branch}")
         return self._field(document, "commit.id", commit_id)
@@ -103,7 +103,7 @@ class GitLab(Forge):
             is_equal = head != parent and self._is_equal(head, parent, message, changes, failure)
             return self._commit(head) if is_equal else None
 
-        def prepare() -> tuple[Callable[[], Answer], Callable[[Any], Commit]]:
+        def prepare() -> tuple[Callable[[], ApiResponse], Callable[[Any], Commit]]:
             self._read_commit(parent, failure)
             body: dict[str, Any] = {"branch": branch, "commit_message": message}
             body["actions"] = [action for change in changes for action in self._actions(change, parent, failure)]
@@ -134,10 +134,10 @@ class GitLab(Forge):
 
     def _file(self, path: str, commit: str, failure: str) -> tuple[str, bool] | None:
         """Return the SHA-256 of a file and whether it is executable, or None if the file does not exist."""
-        answer = self._api.get(f"/repository/files/{quote(path, safe='')}", {"ref": commit})
-        if answer.status == HTTPStatus.NOT_FOUND:
+        response = self._api.get(f"/repository/files/{quote(path, safe='')}", {"ref": commit})
+        if response.status == HTTPStatus.NOT_FOUND:
             return None
-        document = self._document(answer, failure, "")
+        document = self._document(response, failure, "")
         return self._field(document, "content_sha256", text), self._field(document, "execute_filemode", flag)
 
     def _is_equal(
@@ -176,15 +176,15 @@ class GitLab(Forge):
         target = self._field(document, "target_project_id", number)
         return bool(document.get("source_project_id") == target)
 
-    def _request_rejection(self, answer: Answer, failure: str, head: str, base: str) -> RelnoxError | None:
-        if answer.is_rejection and _NO_BRANCH.search(answer.text):
+    def _request_rejection(self, response: ApiResponse, failure: str, head: str, base: str) -> RelnoxError | None:
+        if response.is_rejection and _NO_BRANCH.search(response.text):
             return self._branches_missing(failure, head, base)
         return None
 
     def _pull_request(self, document: Any) -> PullRequest:
         status = self._field(document, "state", text)
         if status not in _STATES:
-            raise self._api.invalid("an answer without a valid state")
+            raise self._api.invalid("a response without a valid state")
         is_undecided = document.get("detailed_merge_status") in _UNDECIDED
         return PullRequest(
             number=self._field(document, "iid", number),
@@ -202,8 +202,8 @@ class GitLab(Forge):
     def _start_request(self, workflow: str, ref: str) -> tuple[str, Mapping[str, Any]]:  # noqa: ARG002 - there is one pipeline
         return "/pipeline", {"ref": short_name(ref)}
 
-    def _start_rejection(self, answer: Answer, failure: str, workflow: str, ref: str) -> RelnoxError | None:  # noqa: ARG002 - there is one pipeline
-        return self._ref_missing(failure, ref) if _NO_REF.search(answer.text) else None
+    def _start_rejection(self, response: ApiResponse, failure: str, workflow: str, ref: str) -> RelnoxError | None:  # noqa: ARG002 - there is one pipeline
+        return self._ref_missing(failure, ref) if _NO_REF.search(response.text) else None
 
     def _run(self, document: Any) -> Run:
         return Run(

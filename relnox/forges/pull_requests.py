@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from relnox.errors import RelnoxError
-    from relnox.forges.api_responses import Answer
+    from relnox.forges.api_responses import ApiResponse
 
 
 class PullRequestState(StrEnum):
@@ -62,9 +62,9 @@ class PullRequests(Repository):
         Those of forks are left out.
         """
         requests: list[PullRequest] = []
-        for answer in self._api.pages(self.requests_path, self._requests_query(head, only_open=only_open)):
+        for response in self._api.pages(self.requests_path, self._requests_query(head, only_open=only_open)):
             failure = f"cannot list {self.request_kind}s of {self.repository}"
-            documents = self._list(self._document(answer, failure, "pull-requests: read"))
+            documents = self._list(self._document(response, failure, "pull-requests: read"))
             requests += [self._pull_request(document) for document in documents if self._is_own(document)]
         return tuple(
             request
@@ -92,8 +92,8 @@ class PullRequests(Repository):
         """
 
         def read() -> PullRequest:
-            answer = self._api.get(f"{self.requests_path}/{number}")
-            if answer.status == HTTPStatus.NOT_FOUND:
+            response = self._api.get(f"{self.requests_path}/{number}")
+            if response.status == HTTPStatus.NOT_FOUND:
                 permission = self.permission_fix("pull-requests: read")
                 raise Blocked(
                     "pull-request-missing",
@@ -101,7 +101,7 @@ class PullRequests(Repository):
                     fix=permission,
                 )
             failure = f"cannot read {self.request_kind} {number}"
-            return self._pull_request(self._document(answer, failure, "pull-requests: read"))
+            return self._pull_request(self._document(response, failure, "pull-requests: read"))
 
         def checked() -> PullRequest | None:
             """Return the pull request, or None while the forge is checking it for merge conflicts."""
@@ -131,21 +131,21 @@ class PullRequests(Repository):
 
         def change() -> PullRequest:
             request = self._named(head=head, base=base, title=title, body=body)
-            answer = self._api.send("POST", self.requests_path, request)
-            if answer.is_rejection and (existing := present()) is not None:
+            response = self._api.send("POST", self.requests_path, request)
+            if response.is_rejection and (existing := present()) is not None:
                 return existing
-            if (error := self._request_rejection(answer, failure, head, base)) is not None:
+            if (error := self._request_rejection(response, failure, head, base)) is not None:
                 raise error
-            return self._pull_request(self._document(answer, failure, "pull-requests: write"))
+            return self._pull_request(self._document(response, failure, "pull-requests: write"))
 
         return self._api.until_confirmed(change, present)
 
     @abstractmethod
-    def _request_rejection(self, answer: Answer, failure: str, head: str, base: str) -> RelnoxError | None:
+    def _request_rejection(self, response: ApiResponse, failure: str, head: str, base: str) -> RelnoxError | None:
         """Return the error if a pull request was rejected for a known reason, or None.
 
         Args:
-            answer: The response to the request that creates it.
+            response: The response to the request that creates it.
             failure: What failed, for the error message.
             head: The short name of the branch to merge.
             base: The short name of the branch to merge into.
@@ -160,9 +160,9 @@ class PullRequests(Repository):
             body: The new description.
         """
         changes = self._named(title=title, body=body)
-        answer = self._api.repeat(self.change_method, f"{self.requests_path}/{number}", changes)
+        response = self._api.repeat(self.change_method, f"{self.requests_path}/{number}", changes)
         failure = f"cannot change {self.request_kind} {number}"
-        return self._pull_request(self._document(answer, failure, "pull-requests: write"))
+        return self._pull_request(self._document(response, failure, "pull-requests: write"))
 
     def _named(self, **values: str) -> dict[str, str]:
         """Return the fields of a request under the forge's names."""

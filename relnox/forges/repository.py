@@ -13,7 +13,7 @@ from relnox.system import network
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relnox.forges.api_responses import Answer
+    from relnox.forges.api_responses import ApiResponse
     from relnox.forges.requests import Api
 
 T = TypeVar("T")
@@ -45,11 +45,11 @@ class Repository(ABC):
         """
         self._api.require_token()
 
-    def _document(self, answer: Answer, failure: str, permission: str, *, more: str = "") -> Any:
+    def _document(self, response: ApiResponse, failure: str, permission: str, *, more: str = "") -> Any:
         """Return the JSON document of a successful response, or raise the error of another one.
 
         Args:
-            answer: The response.
+            response: The response.
             failure: The first words of the error message, such as `cannot create tag v1.0`.
             permission: The permission that the token needs, as named by GitHub, such as `contents: read`.
             more: Another reason why the token may not be allowed to do this, added to the error message.
@@ -57,12 +57,12 @@ class Repository(ABC):
         Raises:
             RelnoxError: The response is not successful.
         """
-        if answer.is_success:
-            return answer.document
+        if response.is_success:
+            return response.document
         forge, repository, variable = self.name, self.repository, self._api.location.token_variable
-        reason = _reason(forge, answer)
+        reason = _reason(forge, response)
         permission = self.permission_fix(permission)
-        if not answer.may_be_denied:
+        if not response.may_be_denied:
             raise Failed(
                 "forge-rejected",
                 f"{failure}: rejected by the forge ({reason})",
@@ -70,7 +70,7 @@ class Repository(ABC):
             )
         if not variable:
             raise self._api.token_missing(f"{failure} ({reason})")
-        if answer.status == HTTPStatus.UNAUTHORIZED:
+        if response.status == HTTPStatus.UNAUTHORIZED:
             raise Blocked(
                 "forge-token-rejected",
                 f"{failure}: the token in {variable} is not accepted ({reason})",
@@ -100,7 +100,7 @@ class Repository(ABC):
             kind: The function that checks and returns the value; see `api_responses`.
 
         Raises:
-            InvalidAnswer: The value is missing or invalid.
+            InvalidResponse: The value is missing or invalid.
         """
         value = document
         for name in path.split("."):
@@ -108,7 +108,7 @@ class Repository(ABC):
         try:
             return kind(value)
         except (ValueError, OverflowError) as error:
-            raise self._api.invalid(f"an answer without a valid {path}") from error
+            raise self._api.invalid(f"a response without a valid {path}") from error
 
     def _optional_text(self, document: Any, path: str) -> str:
         """Return a string inside a JSON document, or an empty string if the value is null or missing."""
@@ -128,8 +128,8 @@ class Repository(ABC):
         )
 
 
-def _reason(forge: str, answer: Answer) -> str:
-    return f"{forge}: {answer.status}{f' {answer.text}' if answer.text else ''}"
+def _reason(forge: str, response: ApiResponse) -> str:
+    return f"{forge}: {response.status}{f' {response.text}' if response.text else ''}"
 
 
 def poll(read: Callable[[], T | None], why: str) -> T | None:

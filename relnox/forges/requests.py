@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urljoin
 
 from relnox.errors import Blocked
-from relnox.forges.api_responses import Answer, InvalidAnswer, error_message
+from relnox.forges.api_responses import ApiResponse, InvalidResponse, error_message
 from relnox.system import network
 from relnox.system.network import deadlines
 from relnox.system.network.deadlines import retry_after
@@ -65,47 +65,47 @@ class Api:
 
     # --- requests that read
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> ApiResponse:
         """Request a document, with retries; the caller has to check the status.
 
         Raises:
             TransientError: The forge is down, or limits the rate of requests.
-            InvalidAnswer: The response is not JSON.
+            InvalidResponse: The response is not JSON.
         """
         return self._with_retries("GET", self._url(path, query), None)
 
-    def pages(self, path: str, query: Mapping[str, str]) -> Iterator[Answer]:
+    def pages(self, path: str, query: Mapping[str, str]) -> Iterator[ApiResponse]:
         """Yield the pages of a listing, each requested with retries; the caller has to check the status.
 
         Raises:
             TransientError: The forge is down, or limits the rate of requests.
-            InvalidAnswer: A page is not JSON, or there are too many pages.
+            InvalidResponse: A page is not JSON, or there are too many pages.
         """
         next_url = self._url(path, query)
         for _ in range(_MAX_PAGES):
-            answer = self._with_retries("GET", next_url, None)
-            yield answer
-            if not answer.next_url:
+            response = self._with_retries("GET", next_url, None)
+            yield response
+            if not response.next_url:
                 return
-            if not network.same_origin(next_url, answer.next_url):
+            if not network.same_origin(next_url, response.next_url):
                 raise self.invalid("a next page on another server")
-            next_url = answer.next_url
+            next_url = response.next_url
         raise self.invalid(f"a listing of more than {_MAX_PAGES} pages")
 
     # --- requests that change something
 
-    def send(self, method: str, path: str, body: Mapping[str, Any]) -> Answer:
+    def send(self, method: str, path: str, body: Mapping[str, Any]) -> ApiResponse:
         """Send a request that changes something, without retries; the caller has to check the status.
 
         Raises:
             TransientError: The request failed, and may have had an effect unless the code is `rate-limited`.
-            InvalidAnswer: The request probably had an effect, but the response is not JSON.
+            InvalidResponse: The request probably had an effect, but the response is not JSON.
             Blocked: There is no token.
         """
         self.require_token()
         return self._once(method, self._url(path), body)
 
-    def repeat(self, method: str, path: str, body: Mapping[str, Any]) -> Answer:
+    def repeat(self, method: str, path: str, body: Mapping[str, Any]) -> ApiResponse:
         """Send an idempotent request that changes something, with retries; the caller has to check the status."""
         self.require_token()
         return self._with_retries(method, self._url(path), body)
@@ -119,7 +119,7 @@ class Api:
 
         Raises:
             TransientError: The forge is down, or limits the rate of requests.
-            InvalidAnswer: The response is not valid, and the change was not made.
+            InvalidResponse: The response is not valid, and the change was not made.
         """
         deadline = network.Deadline()
         while True:
@@ -129,7 +129,7 @@ class Api:
                 deadline.back_off(error)
                 if error.code == "rate-limited":  # it had no effect
                     continue
-            except InvalidAnswer:
+            except InvalidResponse:
                 if (result := read()) is not None:
                     return result
                 raise
@@ -138,14 +138,14 @@ class Api:
 
     # --- errors
 
-    def invalid(self, what: str) -> InvalidAnswer:
+    def invalid(self, what: str) -> InvalidResponse:
         """Return the error for an invalid response.
 
         Args:
             what: What the forge returned, for the message.
         """
         forge, api = self.name, self.location.api
-        return InvalidAnswer(
+        return InvalidResponse(
             "forge-answer-invalid",
             f"{forge} returned {what} ({api})",
             fix="check the URL of the API and the proxy, and the status page of the forge; then rerun the command",
@@ -180,7 +180,7 @@ class Api:
     def _url(self, path: str, query: Mapping[str, str] | None = None) -> str:
         return f"{self._root}{path}{f'?{urlencode(query)}' if query else ''}"
 
-    def _with_retries(self, method: str, address: str, body: Mapping[str, Any] | None) -> Answer:
+    def _with_retries(self, method: str, address: str, body: Mapping[str, Any] | None) -> ApiResponse:
         deadline = network.Deadline()
         while True:
             try:
@@ -190,7 +190,7 @@ class Api:
 
     def _once(
         self, method: str, address: str, body: Mapping[str, Any] | None, deadline: network.Deadline | None = None
-    ) -> Answer:
+    ) -> ApiResponse:
         """Send a request without retries; follow redirects on the same server, as of renamed repositories."""
         first = address
         timeout = (deadline or network.Deadline()).read_timeout
@@ -198,7 +198,7 @@ class Api:
             response = self._response(method, address, body, timeout)
             location = response.headers.get("Location", "")
             if not response.is_redirect or not (method == "GET" or response.status_code in _REPEATED):
-                return self._answer(response)
+                return self._parse(response)
             try:
                 address = urljoin(address, location)
             except ValueError:
@@ -226,7 +226,7 @@ class Api:
                 limit=_LIMIT,
             )
         except network.TooLarge as error:
-            raise self.invalid(f"an answer of more than {_LIMIT.size >> 20} MiB") from error
+            raise self.invalid(f"a response of more than {_LIMIT.size >> 20} MiB") from error
         except network.TransientError as error:
             if error.code == "rate-limited" and error.retry_after is None:
                 error.retry_after = _SECONDARY_LIMIT_WAIT
@@ -241,11 +241,11 @@ class Api:
             )
         return response
 
-    def _answer(self, response: Response) -> Answer:
+    def _parse(self, response: Response) -> ApiResponse:
         """Parse a response.
 
         Raises:
-            InvalidAnswer: The response is successful, but is not JSON.
+            InvalidResponse: The response is successful, but is not JSON.
         """
         success = response.ok and not response.is_redirect
         if success and response.status_code == HTTPStatus.NO_CONTENT:
@@ -256,10 +256,10 @@ class Api:
             except ValueError as error:
                 if success:
                     kind = response.headers.get("Content-Type", "").partition(";")[0][:40]
-                    raise self.invalid(f"an answer that is not JSON ({kind or 'no type'})") from error
+                    raise self.invalid(f"a response that is not JSON ({kind or 'no type'})") from error
                 document = None
         next_url = response.links.get("next", {}).get("url", "")
-        return Answer(
+        return ApiResponse(
             status=response.status_code,
             text="" if success else error_message(document),
             document=document if success else None,

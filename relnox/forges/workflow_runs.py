@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from relnox.errors import RelnoxError
-    from relnox.forges.api_responses import Answer
+    from relnox.forges.api_responses import ApiResponse
 
 
 class RunStatus(StrEnum):
@@ -98,12 +98,12 @@ class Runs(Repository):
             return poll(new_run, f"{self.name} does not list {a_run} on {kind_and_name} yet")
 
         def change() -> Run:
-            answer = self._api.send("POST", *self._start_request(workflow, ref))
-            if answer.status == HTTPStatus.NOT_FOUND and workflow:
-                raise self._workflow_missing(failure, workflow, answer)
-            if (error := self._start_rejection(answer, failure, workflow, ref)) is not None:
+            response = self._api.send("POST", *self._start_request(workflow, ref))
+            if response.status == HTTPStatus.NOT_FOUND and workflow:
+                raise self._workflow_missing(failure, workflow, response)
+            if (error := self._start_rejection(response, failure, workflow, ref)) is not None:
                 raise error
-            document = self._document(answer, failure, "actions: write")
+            document = self._document(response, failure, "actions: write")
             run = present() if document is None else self._wait_for_started_run(document)
             if run is None:
                 raise TryLater(
@@ -121,11 +121,11 @@ class Runs(Repository):
         """Return the path and the body of the request that starts a run."""
 
     @abstractmethod
-    def _start_rejection(self, answer: Answer, failure: str, workflow: str, ref: str) -> RelnoxError | None:
+    def _start_rejection(self, response: ApiResponse, failure: str, workflow: str, ref: str) -> RelnoxError | None:
         """Return the error if the request to start a run was rejected for a known reason, or None.
 
         Args:
-            answer: The response.
+            response: The response.
             failure: What failed, for the error message.
             workflow: The file name of the workflow.
             ref: The full name of the branch or tag.
@@ -153,10 +153,10 @@ class Runs(Repository):
 
     def _run_or_none(self, number: int) -> Run | None:
         """Return the run with an ID, or None if the forge does not have it or the token may not read it."""
-        answer = self._api.get(f"{self.runs_path}/{number}")
-        if answer.status == HTTPStatus.NOT_FOUND:
+        response = self._api.get(f"{self.runs_path}/{number}")
+        if response.status == HTTPStatus.NOT_FOUND:
             return None
-        return self._run(self._document(answer, f"cannot read {self.run_kind} {number}", "actions: read"))
+        return self._run(self._document(response, f"cannot read {self.run_kind} {number}", "actions: read"))
 
     def runs(self, *, workflow: str = "", ref: str = "", commit: str = "") -> tuple[Run, ...]:
         """Return the runs that match all arguments that are not empty, newest first.
@@ -186,20 +186,20 @@ class Runs(Repository):
         of_workflow = workflow if self.workflows_path else ""
         path = f"{self.workflows_path}/{quote(of_workflow, safe='')}/runs" if of_workflow else self.runs_path
         failure = f"cannot list the {self.run_kind}s of {of_workflow or self.repository}"
-        for answer in self._api.pages(path, query):
-            if answer.status == HTTPStatus.NOT_FOUND and of_workflow:
-                raise self._workflow_missing(failure, of_workflow, answer)
-            document = self._document(answer, failure, "actions: read")
+        for response in self._api.pages(path, query):
+            if response.status == HTTPStatus.NOT_FOUND and of_workflow:
+                raise self._workflow_missing(failure, of_workflow, response)
+            document = self._document(response, failure, "actions: read")
             if isinstance(document, dict):
                 document = document.get("workflow_runs")
             yield [self._run(run) for run in self._list(document)]
 
-    def _workflow_missing(self, failure: str, workflow: str, answer: Answer) -> Blocked:
+    def _workflow_missing(self, failure: str, workflow: str, response: ApiResponse) -> Blocked:
         permission = self.permission_fix("actions: write")
         return Blocked(
             "workflow-missing",
             f"{failure} (the default branch has no .github/workflows/{workflow}, or the token may not read it: "
-            f"{answer.status}{f' {answer.text}' if answer.text else ''})",
+            f"{response.status}{f' {response.text}' if response.text else ''})",
             fix=f"commit .github/workflows/{workflow} to the default branch; {permission}",
         )
 
