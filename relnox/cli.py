@@ -54,7 +54,7 @@ def _run(words: Sequence[str]) -> int:
         case ["-V" | "--version", *_]:
             from importlib.metadata import version
 
-            STDOUT.line(f"relnox {version('relnox')}")
+            STDOUT.write_line(f"relnox {version('relnox')}")
             return 0
         case ["help", task, *_]:
             return _run([task, "--help"])

@@ -138,7 +138,7 @@ def _suppress_if_must_report(extensions: Sequence[RunExtension], outcome: Outcom
             lines = [line for extension in extensions for line in extension.fallback_lines(outcome)]
             with contextlib.suppress(Exception):  # the last resort: nothing is left to report its failure
                 for line in (*lines, f"exit code {outcome.exit_code.value}"):
-                    STDERR.line(line)  # the reporter has failed
+                    STDERR.write_line(line)  # the reporter has failed
 
 
 def _format_traceback(bug: BaseException | None) -> str | None:

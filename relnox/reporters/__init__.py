@@ -116,7 +116,7 @@ def usage_error(error: RelnoxError) -> None:
     from relnox.reporters.text import error_lines
 
     for line in error_lines(error):
-        STDERR.line(line)
+        STDERR.write_line(line)
 
 
 def _add_mask(line: str) -> None:

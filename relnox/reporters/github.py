@@ -112,7 +112,7 @@ class GitHub(Plain):
             if self._stop_token is None:
                 self._stop_token = secrets.token_hex(16)
                 _command("stop-commands", self._stop_token)
-            STDERR.line(line.expandtabs())
+            STDERR.write_line(line.expandtabs())
 
     def _resume_workflow_commands(self) -> None:
         if self._stop_token is not None:
@@ -126,13 +126,13 @@ class GitHub(Plain):
                 with Path(self._summary).open("a", encoding="utf-8", errors="backslashreplace") as out:
                     out.write(markdown + "\n\n")
             except OSError as error:
-                STDERR.line(f"note: the summary cannot be written to {self._summary} ({error.strerror})")
+                STDERR.write_line(f"note: the summary cannot be written to {self._summary} ({error.strerror})")
                 self._summary = None
 
 
 def add_mask(line: str) -> None:
     """Tell the runner to mask one line of a secret."""
-    STDERR.command(f"::add-mask::{escape(line)}")
+    STDERR.write_command(f"::add-mask::{escape(line)}")
 
 
 def markdown(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
@@ -158,7 +158,7 @@ def _command(name: str, message: str, *, title: str = "") -> None:
     """Write a workflow command, with the untrusted message and title masked and escaped."""
     properties = f" title={escape(escape_line(masked(title)), value=True)}" if title else ""
     lines = (escape_line(line) for line in split_lines(masked(message)))
-    STDERR.command(f"::{name}{properties}::{escape(chr(10).join(lines))}")
+    STDERR.write_command(f"::{name}{properties}::{escape(chr(10).join(lines))}")
 
 
 def _table(table: Table) -> Iterable[str]:

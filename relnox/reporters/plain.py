@@ -109,8 +109,8 @@ class Plain:
     def _line(self, line: str, style: str = "", indent: str = "") -> None:
         """Show a line of progress; subclasses apply the style."""
         del style
-        STDERR.line(indent + line)
+        STDERR.write_line(indent + line)
 
     def _out(self, lines: Iterable[str]) -> None:
         for line in lines:
-            STDOUT.line(line)
+            STDOUT.write_line(line)

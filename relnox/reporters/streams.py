@@ -35,11 +35,11 @@ class Stream:
         finally:
             self._target = before
 
-    def line(self, text: str, *, end: str = "\n") -> None:
+    def write_line(self, text: str, *, end: str = "\n") -> None:
         """Write a line of untrusted text, with secrets masked and control characters escaped."""
-        self.command(escape_line(masked(text)), end=end)
+        self.write_command(escape_line(masked(text)), end=end)
 
-    def command(self, text: str, *, end: str = "\n") -> None:
+    def write_command(self, text: str, *, end: str = "\n") -> None:
         """Write a line without escaping, for commands to a CI provider whose values are escaped already."""
         self.write(f"{text}{end}")
         self.flush()

@@ -205,5 +205,5 @@ def _foreign_locks(workspace: Workspace) -> Iterator[str]:
 def _ignored_files(locks: Sequence[str], project: Project) -> set[str]:
     """Return the lock files that git ignores, which are therefore not part of a commit."""
     # git ignores no tracked file.
-    untracked_files = [name for name in locks if name not in project.tracked_files] if locks else []
+    untracked_files = [name for name in locks if name not in project.tracked_project_files] if locks else []
     return project.git.filter_ignored(untracked_files) if project.git is not None and untracked_files else set()

@@ -116,7 +116,7 @@ def _confirm(plan: Plan, *, interactive: bool = True) -> None:
     if not (interactive and _is_terminal(sys.stdin) and STDERR.isatty()):
         message = f"confirmation needed, but stdin is not a terminal: {plan.consent}"
         raise with_public_files(Blocked("confirmation-needed", message, fix="pass --yes to confirm"), plan)
-    STDERR.line(f"{plan.consent} [y/N] ", end="")
+    STDERR.write_line(f"{plan.consent} [y/N] ", end="")
     try:
         answer = sys.stdin.readline().strip().lower()
     except UnicodeDecodeError:

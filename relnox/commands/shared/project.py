@@ -77,16 +77,16 @@ class Project(Record):
         """Packages of the checkout that are neither in the project nor excluded."""
         if self.git is None:
             return ()
-        files = [name for name in self.tracked_files if not name.endswith(".lock")]
+        files = [name for name in self.tracked_project_files if not name.endswith(".lock")]
         return discovery.find_unlisted_packages(files, self.root, self.workspace, self.config)
 
     @cached_property
-    def tracked_files(self) -> tuple[str, ...]:
+    def tracked_project_files(self) -> tuple[str, ...]:
         """The sorted paths of all tracked pyproject.toml and lock files of the checkout."""
         return self.git.tracked_files_named(*_LISTED_FILES) if self.git is not None else ()
 
     def reading_ahead(self) -> AbstractContextManager[None]:
-        """Start reading `state` and `tracked_files`, which git does while modules are imported."""
+        """Start reading `state` and `tracked_project_files`, which git does while modules are imported."""
         if self.git is None:
             return nullcontext()
         from relnox.source.git.repository import state_queries
@@ -170,7 +170,7 @@ class Project(Record):
         project = replace(self, remote_tags=tags)
         independent = (
             "workspace",
-            "tracked_files",
+            "tracked_project_files",
             "unlisted",
             "literals",
             "state",

@@ -50,7 +50,7 @@ def _files(project: Project) -> list[str]:
             if PYPROJECT in names
         ]
         return sorted((folder / PYPROJECT).as_posix() for folder in folders)
-    files = (*project.tracked_files, *project.state.untracked_files)
+    files = (*project.tracked_project_files, *project.state.untracked_files)
     names = {name for name in files if name.rpartition("/")[2] == PYPROJECT and (project.root / name).is_file()}
     return sorted(names, key=lambda name: (name.startswith("../"), name))
 
