@@ -41,8 +41,6 @@ class Git(GitRunner):
         self._shallow = shallow
         self._settings: dict[str, str | None] | None = None
 
-    # --- the checkout
-
     def private_folder(self) -> Path:
         """Return the folder inside the `.git` folder where relnox keeps files between runs."""
         if self._private is None:
@@ -164,8 +162,6 @@ class Git(GitRunner):
             return None
         return next((line for line in reversed(identity.output.splitlines()) if line.strip()), "git var failed")
 
-    # --- commits
-
     def head(self) -> str | None:
         """Return the full id of the current commit, or None before the first commit."""
         return self.object_id_of("HEAD^{commit}")
@@ -252,8 +248,6 @@ class Git(GitRunner):
             zip(names, self.object_ids_of([f"{commit}:{self.prefix}{name}" for name in names]), strict=True)
         )
 
-    # --- refs
-
     def tags(self) -> dict[str, str]:
         """Return the local tags, mapped to the commits that they point to."""
         return self.head_and_tags()[1]
@@ -291,8 +285,6 @@ class Git(GitRunner):
             name.removeprefix("refs/remotes/")
             for name in self.read_lines("for-each-ref", *options, "refs/remotes")
         )
-
-    # --- details
 
     def _is_blob(self, name: str, object_id: str | None) -> bool:
         """Return whether an object is the content of a regular file, or both do not exist."""
