@@ -20,13 +20,16 @@ _LOCATION = ("rev-parse", _INSIDE_WORK_TREE, "--is-shallow-repository", "--git-p
 
 
 @contextmanager
-def finding_repository(folder: Path) -> Iterator[Git]:
+def finding_repository(folder: Path) -> Iterator[Git | None]:
     """Start the query of `find_repository`, which git answers while modules are imported in the `with` block.
 
     The block gets the second argument of `find_repository`.
     """
-    git = Git(folder.resolve())
-    with git.reading_ahead(_LOCATION) if _may_be_in_checkout(git.root) else nullcontext():
+    try:
+        git = Git(folder.resolve()) if _may_be_in_checkout(folder) else None
+    except (OSError, RuntimeError):  # opening the project reports a missing working folder or a loop of links
+        git = None
+    with git.reading_ahead(_LOCATION) if git is not None else nullcontext():
         yield git
 
 
