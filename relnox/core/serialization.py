@@ -13,6 +13,17 @@ from packaging.version import Version
 from relnox.core.escaping import escape_json
 from relnox.core.records import Record, field_names, field_values
 
+_JSON_NAMES = {
+    "NoneType": "null",
+    "bool": "true or false",
+    "int": "an integer",
+    "str": "a string",
+    "bytes": "a string",
+    "tuple": "a list",
+    "Mapping": "an object",
+}
+"""Names of types for users, by the name of the class."""
+
 
 def to_json(document: Any) -> str:
     """Format a document as indented JSON that is safe to print."""
@@ -74,7 +85,7 @@ def decode(expected: Any, value: Any) -> Any:
             return _decode_mapping(get_args(expected)[1], value)
         case origin if origin is Literal:
             if value not in get_args(expected):
-                raise ValueError(f"{value!r} is not one of {get_args(expected)}")
+                raise ValueError(f"expected {_describe(expected)}, not {value!r}")
             return value
         case _:
             return _decode_scalar(expected, value)
@@ -84,7 +95,7 @@ def _decode_record(expected: type[Record], value: Any) -> Any:
     names = field_names(expected)
     own_kind = {} if "kind" in names else {"kind": expected.__name__}
     if not isinstance(value, dict) or not own_kind.items() <= value.items() or not set(names) <= value.keys():
-        raise ValueError(f"not a {expected.__name__}: {value!r}")
+        raise ValueError(f"expected {_describe(expected)} with its fields, not {value!r}")
     types = get_type_hints(expected)
     return expected(**{name: decode(types[name], value[name]) for name in names})
 
@@ -96,12 +107,12 @@ def _decode_union(members: tuple[Any, ...], value: Any) -> Any:
             return decode(member, value)
         except ValueError:
             continue
-    raise ValueError(f"{value!r} is not one of {members}")
+    raise ValueError(f"expected {' or '.join(map(_describe, members))}, not {value!r}")
 
 
 def _decode_tuple(items: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise ValueError(f"not a list: {value!r}")  # noqa: TRY004 - one exception class for all invalid input
+        raise ValueError(f"expected a list, not {value!r}")  # noqa: TRY004 - one exception class for all invalid input
     match items:
         case (item, last) if last is Ellipsis:
             return tuple(decode(item, entry) for entry in value)
@@ -111,7 +122,7 @@ def _decode_tuple(items: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
 
 def _decode_mapping(item: Any, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"not a table: {value!r}")  # noqa: TRY004 - as above
+        raise ValueError(f"expected an object, not {value!r}")  # noqa: TRY004 - as above
     return {name: decode(item, entry) for name, entry in value.items()}
 
 
@@ -130,4 +141,12 @@ def _decode_scalar(expected: Any, value: Any) -> Any:
         return value
     if isinstance(expected, type) and issubclass(expected, Enum):
         return expected(value)
-    raise ValueError(f"not a {expected}: {value!r}")
+    raise ValueError(f"expected {_describe(expected)}, not {value!r}")
+
+
+def _describe(expected: Any) -> str:
+    """Return what a value of a type looks like in JSON, for messages."""
+    if get_origin(expected) is Literal:
+        return " or ".join(map(repr, get_args(expected)))
+    name = getattr(get_origin(expected) or expected, "__name__", str(expected))
+    return _JSON_NAMES.get(name, f"a {name}")

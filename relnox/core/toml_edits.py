@@ -58,7 +58,11 @@ def replace_strings(
     spans = string_spans(text, set(replacements))
     for path in replacements:
         if path not in spans:
-            raise Blocked("file-changed", f"{source} has no string at {_dotted(path)}", fix="rerun the command")
+            raise Blocked(
+                "file-changed",
+                f"{source} changed while it was read (it has no string at {_dotted(path)} now)",
+                fix="rerun the command",
+            )
         if expected is not None and path in expected and spans[path].value != expected[path]:
             raise Blocked(
                 "file-changed", f"{source} changed while it was read (at {_dotted(path)})", fix="rerun the command"

@@ -51,7 +51,7 @@ def short_name(ref: str) -> str:
     for prefix in ("refs/heads/", "refs/tags/"):
         if ref.startswith(prefix) and ref != prefix:
             return ref.removeprefix(prefix)
-    raise ValueError(f"not the full name of a branch or tag: {ref!r}")
+    raise ValueError(f"not a full name such as refs/heads/main: {ref!r}")
 
 
 def described(ref: str) -> str:
@@ -145,7 +145,8 @@ class Branches(Repository):
         before = f"commit {expected[:7]}" if expected else "no commit"
         return Conflict(
             "branch-moved",
-            f"branch {branch} of {self.repository} points to {actual} instead of {before} (it has changed since)",
+            f"branch {branch} of {self.repository} points to {actual} instead of {before} "
+            "(it was moved while relnox was running)",
             fix=f"git fetch origin {branch}, check what changed, then rerun the command",
         )
 

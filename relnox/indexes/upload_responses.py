@@ -190,9 +190,8 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
         raise Blocked(
             "project-not-allowed",
             f"these credentials may not upload to project {file.package} on {index}: {text}",
-            fix="ask its owner to add you; if the project belongs to another account, choose another "
-            "name, or test "
-            f"the release on the embedded index: {fixes.task_command('publish-test', '--index', 'embedded')}",
+            fix="ask its owner to add you; if the project belongs to another account, choose another name, or "
+            f"test on relnox's own test index: {fixes.task_command('publish-test', '--index', 'embedded')}",
         )
     if _TOKEN_SCOPE.search(text):
         raise Blocked(

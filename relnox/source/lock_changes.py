@@ -32,7 +32,7 @@ def lock_changes(
     """Map commits and the uv.lock files that they change to the packages that the change concerns.
 
     A change concerns a package if the entries that it needs differ before and after it, or if they are not known:
-    the lock is new or removed, has no entry for the package, or has not the form that uv writes.
+    the lock is new or removed, has no entry for the package, or has an unexpected format.
 
     If no rule includes a lock file, git is not run. Otherwise it is run once for all commits, and once for some
     versions of the lock each; equal entries of different versions are parsed once.

@@ -187,7 +187,7 @@ def test_the_date_is_that_of_the_plan(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         (lambda text: text.replace("2.1.0", "2.1.1", 1), "it was changed after it was written"),
         (lambda text: text.replace('"schema": 1', '"schema": 2', 1), "its schema is 2, and this version reads 1"),
-        (lambda text: text.replace('"EditFiles"', '"EraseFiles"', 1), "EraseFiles is no kind of step"),
+        (lambda text: text.replace('"EditFiles"', '"EraseFiles"', 1), "unknown kind of step: EraseFiles"),
         (lambda _: "{}", "it is not a plan"),
         (lambda _: "nothing", "it is not JSON (line 1, column 1)"),
         (lambda _: "[" * 100_000, "recursion"),

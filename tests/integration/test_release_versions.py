@@ -173,7 +173,7 @@ def test_a_tag_of_a_package_that_is_not_selected_is_an_error(root: Path, job: py
     assert built(dry_run(root, "--package", "core")) == ["acme-core"]
     ran = dry_run(root, "--package", "util")
     assert ran.code == 1
-    assert "tag core-v0.1.9 (GITHUB_REF_NAME) is of acme-core, not of acme-util" in ran.text
+    assert "tag core-v0.1.9 (GITHUB_REF_NAME) does not include acme-util (only acme-core)" in ran.text
 
 
 def test_a_tag_of_no_package_is_a_note_for_a_build_and_an_error_if_it_is_named(
@@ -182,10 +182,10 @@ def test_a_tag_of_no_package_is_a_note_for_a_build_and_an_error_if_it_is_named(
     run_for(job, "nightly-2026")
     ran = dry_run(root)
     assert built(ran) == ["acme-core", "acme-util"]
-    assert "tag nightly-2026 (GITHUB_REF_NAME) is no release tag of this project" in ran.text
+    assert "tag nightly-2026 (GITHUB_REF_NAME) is not a release tag of this project" in ran.text
     named = dry_run(root, "--release-tag", "nightly-2026")
     assert named.code == 1
-    assert "whose tags are such as core-v1.2.0, util-v1.2.0 [tag-not-of-project]" in named.text
+    assert "(its tags are like core-v1.2.0, util-v1.2.0) [tag-not-of-project]" in named.text
 
 
 def test_the_tag_must_be_on_the_commit_that_is_checked_out(root: Path, job: pytest.MonkeyPatch) -> None:

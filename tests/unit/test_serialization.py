@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import json
 import operator
+import re
 import types
 from typing import Any, Literal, get_type_hints
 
@@ -201,6 +202,24 @@ def test_invalid_values_raise_one_exception_class(key: str, value: Any) -> None:
         decode(Sample, document)
 
 
+@pytest.mark.parametrize(
+    ("expected", "value", "message"),
+    [
+        (int, "x", "expected an integer, not 'x'"),
+        (int | None, "x", "expected an integer or null, not 'x'"),
+        (str, None, "expected a string, not None"),
+        (bool, 1, "expected true or false, not 1"),
+        (tuple[str, ...], {}, "expected a list, not {}"),
+        (Literal["a", "b"], "c", "expected 'a' or 'b', not 'c'"),
+        (Version, 1, "expected a Version, not 1"),
+        (tuple[str, ...] | None, 1, "expected a list or null, not 1"),
+    ],
+)
+def test_errors_name_types_as_users_know_them(expected: Any, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        decode(expected, value)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
     lambda inner: (
@@ -218,7 +237,7 @@ JSON = st.recursive(
 @settings(deadline=None)
 @given(JSON)
 def test_foreign_json_is_a_value_or_a_value_error(document: Any) -> None:
-    with pytest.raises(ValueError, match="not a"):
+    with pytest.raises(ValueError, match="not "):
         bump_record.decode(document)
     for expected in (steps.Push | steps.EditFiles, Distribution, tuple[str, ...], bytes | None):
         try:

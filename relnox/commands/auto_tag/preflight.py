@@ -160,6 +160,7 @@ def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Prob
         if other_tag := next((parent for parent in parents if parent in tags), tag if tag in folders else None):
             yield core.plan.Problem(
                 code="tag-name-taken",
-                message=f"git cannot have tag {tag}, since there are tags named {other_tag} and {other_tag}/…",
+                message=f"tag {tag} conflicts with existing tags "
+                f"(git cannot store both {other_tag} and {other_tag}/…)",
                 fix="set another [tool.relnox] tag-format, or delete the tags in the way",
             )

@@ -29,7 +29,7 @@ def check_usage(options: Options) -> None:
         raise Blocked(
             "options-conflict",
             "--matrix and --wheels cannot be combined (--matrix builds nothing)",
-            fix="run the command once with each of them",
+            fix="remove --matrix or --wheels",
         )
     if options.python:
         from relnox.building.interpreters import find_interpreter

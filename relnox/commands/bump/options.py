@@ -65,7 +65,7 @@ class Options(CommonOptions):
     )
     all: bool = option(False, "Bump every package.", anywhere=False)
     always_increment: bool = option(
-        False, "Bump the part even if the present prerelease leads to it already.", anywhere=False
+        False, "Bump the part even if the current prerelease already leads to it.", anywhere=False
     )
     allow_lower: bool = option(False, "Allow --to to name a lower version.", anywhere=False)
     commit: bool = option(False, "Commit the edited files.")

@@ -118,7 +118,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
     if options.part == "auto" and state is None:
         raise Blocked(
             "not-a-git-repository",
-            "--part auto needs a git repository (it reads the history)",
+            "--part auto needs a git repository (it reads the commit history)",
             fix="use --part major, --part minor or --part patch",
         )
     reads_tags = options.part == "auto" and not options.package and not observation.known_tags.prefixes

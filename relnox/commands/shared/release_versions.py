@@ -77,7 +77,7 @@ def compare_versions(
     if tag is not None:
         problems += _tag_problems(tag, options, project, packages, is_published=manifest is not None)
         if not tag.versions and not problems:
-            notes.append(f"tag {tag.name} ({tag.origin}) is no release tag of this project")
+            notes.append(f"tag {tag.name} ({tag.origin}) is not a release tag of this project")
     return VersionComparison(tag, tuple(problems), tuple(notes) if tag or inputs or os.environ.get("CI") else ())
 
 
@@ -132,7 +132,7 @@ def _tag_problems(
             samples = core.text.listing(dict.fromkeys(formats[name].sample for name in packages))
             yield core.plan.Problem(
                 code="tag-not-of-project",
-                message=f"{tag_text} is no release tag of this project, whose tags are such as {samples}",
+                message=f"{tag_text} is not a release tag of this project (its tags are like {samples})",
                 fix="start the run for a release tag, or on a branch; to ignore it: "
                 f"{core.consistency.ALLOW_MISMATCH_FLAG}",
             )
@@ -140,15 +140,16 @@ def _tag_problems(
     if others := [name for name in packages if name not in tag.versions]:
         yield core.plan.Problem(
             code="package-not-tagged",
-            message=f"{tag_text} is of {core.text.listing(tag.versions)}, not of {core.text.listing(others)}",
+            message=f"{tag_text} does not include {core.text.listing(others)} "
+            f"(only {core.text.listing(tag.versions)})",
             fix=f"leave --package out; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
         )
     commit = project.tags.get(tag.name)
     is_elsewhere = commit is not None and project.commit not in (None, commit)
     if is_elsewhere and not is_published and any(version is not None for version in tag.versions.values()):
-        tagged, present = (core.consistency.shorten_commit_id(text or "") for text in (commit, project.commit))
+        tagged_commit, head = (core.consistency.shorten_commit_id(text or "") for text in (commit, project.commit))
         yield core.plan.Problem(
             code="tag-not-checked-out",
-            message=f"{tag_text} is on {tagged}, but the checkout is at {present}",
+            message=f"{tag_text} is on {tagged_commit}, but the checkout is at {head}",
             fix=f"git switch --detach refs/tags/{tag.name}; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
         )

@@ -104,7 +104,7 @@ def _parse_entry(block: str) -> LockEntry:
             },
         )
     except (AttributeError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"an entry has not the form that uv writes: {error!r}") from error
+        raise ValueError(f"unexpected format of an entry: {error!r}") from error
 
 
 def _requirement(table: Mapping[str, Any]) -> LockRequirement:

@@ -122,11 +122,11 @@ class Plan(Record, kw_only=True):
         steps = []
         for entry in document["steps"]:
             if entry["kind"] not in by_name:
-                raise ValueError(f"{entry['kind']} is no kind of step")
+                raise ValueError(f"unknown kind of step: {entry['kind']}")
             steps.append(serialization.decode(by_name[entry["kind"]], entry))
         plan = cls(**values, steps=tuple(steps))
         if plan.digest != document["digest"]:
-            raise ValueError("it was changed after it was written (its digest is another)")
+            raise ValueError("it was changed after it was written (its digest does not match)")
         return plan
 
     @property

@@ -25,7 +25,7 @@ class Bump(Record, kw_only=True):
         pre: The phase of the new version, alone or with a level. With `part="pre"`, it is the phase to start if
             the current version has none.
         to: The new version itself, instead of a part or phase.
-        always_increment: Whether to bump the level even if the present prerelease already leads to it, and to
+        always_increment: Whether to bump the level even if the current prerelease already leads to it, and to
             allow post releases of prereleases.
         allow_lower: Whether `to` may be lower than the current version.
         number: The number of the development release, or None for the next one.
