@@ -42,7 +42,7 @@ class Snapshot(NamedTuple):
 
     Attributes:
         file: The path of the plan file.
-        approved: The plan in the file.
+        approved_plan: The plan in the file.
         inputs: The options, commit and date that the new plan is made from.
         options: The options of the task.
         current: The snapshot of the task.
@@ -50,7 +50,7 @@ class Snapshot(NamedTuple):
     """
 
     file: str
-    approved: Plan
+    approved_plan: Plan
     inputs: Inputs
     options: CommonOptions
     current: Any
@@ -75,7 +75,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     current = import_task_module(approved.task).observe(task_options, project)
     return Snapshot(
         file=file,
-        approved=approved,
+        approved_plan=approved,
         inputs=core.plan.Inputs(
             options=core.options.option_fields(task_options),
             commit=project.commit,
@@ -90,7 +90,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan the task again, with a problem if the new plan differs from the approved one."""
     del options
-    approved = snapshot.approved
+    approved = snapshot.approved_plan
     current = replace(
         import_task_module(approved.task).plan(snapshot.current, snapshot.options), inputs=snapshot.inputs
     )
@@ -114,7 +114,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> Any:
     """Return what the task of the plan records before the first step."""
     del options
-    task_pending = getattr(import_task_module(snapshot.approved.task), "pending", None)
+    task_pending = getattr(import_task_module(snapshot.approved_plan.task), "pending", None)
     return task_pending(snapshot.current, planned, snapshot.options) if task_pending is not None else None
 
 

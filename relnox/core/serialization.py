@@ -21,6 +21,7 @@ _JSON_NAMES = {
     "bytes": "a string",
     "tuple": "a list",
     "Mapping": "an object",
+    "Version": "a version",
 }
 """Names of types for users, by the name of the class."""
 

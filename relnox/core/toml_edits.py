@@ -60,12 +60,14 @@ def replace_strings(
         if path not in spans:
             raise Blocked(
                 "file-changed",
-                f"{source} changed while it was read (it has no string at {_dotted(path)} now)",
+                f"{source} changed while it was read (it has no string at {_format_key_path(path)} now)",
                 fix="rerun the command",
             )
         if expected is not None and path in expected and spans[path].value != expected[path]:
             raise Blocked(
-                "file-changed", f"{source} changed while it was read (at {_dotted(path)})", fix="rerun the command"
+                "file-changed",
+                f"{source} changed while it was read (at {_format_key_path(path)})",
+                fix="rerun the command",
             )
     new_text = replace_spans(
         text,
@@ -101,7 +103,7 @@ def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source
     except tomllib.TOMLDecodeError:
         is_as_planned = False
     if not is_as_planned:
-        changed_keys = ", ".join(_dotted(path) for path in replacements)
+        changed_keys = ", ".join(_format_key_path(path) for path in replacements)
         raise Failed(
             "file-not-editable",
             f"cannot change {changed_keys} in {source} without changing other values",
@@ -114,7 +116,7 @@ def _parsed(text: str) -> dict[str, Any]:
     return tomllib.loads(text, parse_float=lambda literal: ("float", literal))
 
 
-def _dotted(path: KeyPath) -> str:
+def _format_key_path(path: KeyPath) -> str:
     """Format a path of keys for messages, such as `project.dependencies[0]`."""
     steps = "".join(f"[{key}]" if isinstance(key, int) else f".{_quoted(key)}" for key in path)
     return steps.removeprefix(".")

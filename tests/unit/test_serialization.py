@@ -211,7 +211,7 @@ def test_invalid_values_raise_one_exception_class(key: str, value: Any) -> None:
         (bool, 1, "expected true or false, not 1"),
         (tuple[str, ...], {}, "expected a list, not {}"),
         (Literal["a", "b"], "c", "expected 'a' or 'b', not 'c'"),
-        (Version, 1, "expected a Version, not 1"),
+        (Version, 1, "expected a version, not 1"),
         (tuple[str, ...] | None, 1, "expected a list or null, not 1"),
     ],
 )

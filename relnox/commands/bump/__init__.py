@@ -196,8 +196,8 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.
     from relnox.commands.bump.snapshot import EarlierBump, ExistingRelease, RepeatedBump
     from relnox.steps import bump_record
 
-    if isinstance(snapshot, EarlierBump) and snapshot.interrupted is not None:
-        return snapshot.interrupted
+    if isinstance(snapshot, EarlierBump) and snapshot.interrupted_bump is not None:
+        return snapshot.interrupted_bump
     if planned.skipped is not None or options.pull_request:
         return None
     match snapshot:

@@ -82,7 +82,7 @@ class UndoTarget(Record):
         record: The record of the bump.
         pushed_to: Remote branches that contain the bump's first commit, or the remote that has one of its tags.
         commits: The ids of the bump's commits, the oldest first: the release, and then the development version.
-        tagged: The commit that the bump's tags belong on; None outside git.
+        tag_commit: The commit that the bump's tags belong on; None outside git.
         message: The commit message that HEAD must have for the bump to be reverted; None if any message is right.
         subject: The first line of HEAD's commit message.
     """
@@ -90,7 +90,7 @@ class UndoTarget(Record):
     record: bump_record.Pending
     pushed_to: tuple[str, ...]
     commits: tuple[str, ...]
-    tagged: str | None
+    tag_commit: str | None
     message: str | None
     subject: str
 
@@ -99,21 +99,21 @@ class EarlierBump(Record):
     """An interrupted bump, or one to revert.
 
     Attributes:
-        interrupted: The record of the interrupted bump; None if no bump was interrupted.
+        interrupted_bump: The record of the interrupted bump; None if no bump was interrupted.
         undo_target: The bump to revert with `--undo` or `--abort`; None without these options, if there is no
             such bump, or if an interrupted bump has only edited files.
         state: The state of the checkout; None outside git.
         remote: The state of the remote, which is only queried if the bump is resumed with `--push`.
         remote_name: The name of the remote.
-        tagged: The commit that the tags of the interrupted bump belong on; None if no bump was interrupted.
+        tag_commit: The commit that the tags of the interrupted bump belong on; None if no bump was interrupted.
     """
 
-    interrupted: bump_record.Pending | None
+    interrupted_bump: bump_record.Pending | None
     undo_target: UndoTarget | None
     state: GitState | None
     remote: RemoteState
     remote_name: str
-    tagged: str | None
+    tag_commit: str | None
 
 
 class RepeatedBump(Record):

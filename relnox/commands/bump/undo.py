@@ -31,16 +31,16 @@ def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | No
     undoes = options.undo or options.abort
     if interrupted_bump is None and not undoes:
         return None
-    tagged_commit = None
+    tag_commit = None
     if interrupted_bump is not None and project.git is not None and project.state is not None:
-        tagged_commit = interrupted_bump.released_commit(project.git) or project.state.head
+        tag_commit = interrupted_bump.released_commit(project.git) or project.state.head
     return EarlierBump(
-        interrupted=interrupted_bump,
+        interrupted_bump=interrupted_bump,
         undo_target=_find_undo_target(options, project, interrupted_bump),
         remote=observe_remote(options, project) if options.push and not undoes else RemoteState(),
         remote_name=project.config.remote,
         state=project.state,
-        tagged=tagged_commit,
+        tag_commit=tag_commit,
     )
 
 
@@ -50,8 +50,8 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
     Raises:
         Blocked: There is no such bump, it was pushed, or the options request something else.
     """
-    if earlier.interrupted is not None:
-        return _resume_or_undo_interrupted(earlier.interrupted, earlier, options)
+    if earlier.interrupted_bump is not None:
+        return _resume_or_undo_interrupted(earlier.interrupted_bump, earlier, options)
     if options.abort:
         raise Blocked(
             "bump-missing", "no interrupted bump to undo", fix="pass --undo to revert the last finished bump"
@@ -158,8 +158,8 @@ def _undo_target(record: bump_record.Pending, project: Project) -> UndoTarget:
     if not pushed_to and tags and remote in remotes.names(project.git):
         remote_tags = remotes.read_tags(project.git, remote)
         pushed_to = (remote,) if any(remote_tags.get(tag) == local[tag] for tag in tags) else ()
-    tagged_commit = record.released_commit(project.git) or head
-    return UndoTarget(record, pushed_to, commits, tagged_commit, message, project.git.head_subject())
+    tag_commit = record.released_commit(project.git) or head
+    return UndoTarget(record, pushed_to, commits, tag_commit, message, project.git.head_subject())
 
 
 def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
@@ -175,7 +175,7 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
         raise Blocked(
             "bump-pushed",
             f"the last bump ({record.command}) is already pushed to {', '.join(target.pushed_to)}",
-            fix="release a higher version" if earlier.interrupted is None else f"finish it: {record.command}",
+            fix="release a higher version" if earlier.interrupted_bump is None else f"finish it: {record.command}",
         )
     step = steps.UndoBump(
         commit=target.commits[-1] if target.commits else None,
@@ -201,7 +201,7 @@ def _remote_change_problems(interrupted_bump: bump_record.Pending, earlier: Earl
         fix = f"{problem.fix}, then rerun the command; or undo the bump here: {_ABORT}"
         yield core.records.replace(problem, fix=fix)
     yield from core.bump_checks.check_tags_do_not_exist(
-        interrupted_bump.tags, {}, earlier.remote.tags, earlier.tagged, remote
+        interrupted_bump.tags, {}, earlier.remote.tags, earlier.tag_commit, remote
     )
 
 
@@ -217,7 +217,7 @@ def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator
     tags_elsewhere = [
         tag
         for tag in _tags_of(record)
-        if state is not None and state.tags.get(tag, target.tagged) != target.tagged
+        if state is not None and state.tags.get(tag, target.tag_commit) != target.tag_commit
     ]
     if tags_elsewhere:
         yield core.plan.Problem(
@@ -226,7 +226,7 @@ def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator
             fix=f"check what it points to: git show {tags_elsewhere[0]}",
         )
     dirty = [edit.file for edit in record.edits if state is not None and edit.file in state.changed_files]
-    is_partial = earlier.interrupted is not None and record.has_development_commit
+    is_partial = earlier.interrupted_bump is not None and record.has_development_commit
     if message is not None and dirty and not is_partial:
         yield core.plan.Problem(
             code="tree-dirty",

@@ -68,7 +68,7 @@ class Hooks(Record):
         """
         rehearsal = rehearsal or self.rehearsal
         planned_steps: list[steps.RunHook] = []
-        for number, hook, names in self._selected(event, of, rehearsal=rehearsal):
+        for number, hook, names in self._hooks_to_run(event, of, rehearsal=rehearsal):
             participants = tuple(package for package in packages if names is None or package.name in names)
             if not participants:
                 continue
@@ -100,9 +100,9 @@ class Hooks(Record):
     def check_not_recursive(self, events: Iterable[HookEvent], of: str, *, rehearsal: bool) -> None:
         """Raise `Blocked` if a hook of one of the events has started relnox; `hook_steps` has the arguments."""
         for event in events:
-            self._selected(event, of, rehearsal=rehearsal or self.rehearsal)
+            self._hooks_to_run(event, of, rehearsal=rehearsal or self.rehearsal)
 
-    def _selected(self, event: HookEvent, of: str, *, rehearsal: bool) -> list[SelectedHook]:
+    def _hooks_to_run(self, event: HookEvent, of: str, *, rehearsal: bool) -> list[SelectedHook]:
         """Return the hooks of an event that the task has to run."""
         selected_hooks = [
             hook for hook in self.by_event.get(event, ()) if not rehearsal or hook.hook.is_rehearsed(event)
