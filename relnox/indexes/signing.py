@@ -165,8 +165,8 @@ def _signing_rejected(error: Exception) -> Failed:
         text = masked_line(response.text)
         reason, fix = f"{response.status_code} {response.reason or ''} {text}".strip(), without
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-            fix = "check that the CI provider is supported, and that the clock of this machine is "
-            f"correct; or {without}"
+            check = "check that the CI provider is supported, and that the clock of this machine is correct"
+            fix = f"{check}; or {without}"
     return Failed("signing-rejected", f"the signing service rejected the request: {reason}", fix=fix)
 
 

@@ -212,6 +212,17 @@ def literals(file: Path) -> list[str]:
     ]
 
 
+def test_no_text_is_a_statement_of_its_own() -> None:
+    # Two strings are joined only inside parentheses; otherwise, the second one is lost.
+    lost = [
+        f"{file.relative_to(PACKAGE)}:{node.lineno}"
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.JoinedStr)
+    ]
+    assert lost == []
+
+
 def test_no_message_spells_a_command_by_itself() -> None:
     files = {file.relative_to(PACKAGE).as_posix(): file for file in PACKAGE.rglob("*.py")}
     spelled = {
