@@ -405,11 +405,11 @@ def _configured_pythons() -> Sequence[str]:
 
     Errors in the file are reported when a session runs: nox would print a session's name unescaped.
     """
-    import tomllib
+    from relnox.core.documents import load_toml
 
     path = Path("pyproject.toml")
     try:
-        value: Any = tomllib.loads(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
+        value: Any = load_toml(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):
         return ()
     for key in ("tool", "relnox", "verify", "python"):

@@ -6,12 +6,11 @@ import configparser
 import os
 import re
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from relnox.core.documents import table_at
+from relnox.core.documents import load_toml, table_at
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -201,7 +200,7 @@ def _sources_in_table(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, st
 
 def _load_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return load_toml(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 

@@ -144,14 +144,13 @@ def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
 def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
     """Return pyproject.toml with [tool.relnox] or missing settings added, or None if nothing changes."""
     import codecs
-    import tomllib
 
-    from relnox.core.documents import table_at
+    from relnox.core.documents import load_toml, table_at
 
     before = snapshot.files.get("pyproject.toml", b"")
     text = before.decode("utf-8-sig")
     bom = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
-    tool = table_at(tomllib.loads(text), "tool")
+    tool = table_at(load_toml(text), "tool")
     if "relnox" in tool:
         after = _add_settings(text, snapshot.settings) if options.update and snapshot.settings else None
         return None if after is None else bom + after.encode()
@@ -160,7 +159,7 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
     separator = "" if not text else newline if text.endswith("\n") else 2 * newline
     after = text + separator + table.replace("\n", newline)
     try:
-        tomllib.loads(after)
+        load_toml(after)
     except ValueError:
         raise Blocked(
             "pyproject-not-extendable",
@@ -172,13 +171,13 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
 
 def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
     """Return the text of a pyproject.toml with settings added to [tool.relnox], and nothing else changed."""
-    import tomllib
-
     import tomlkit
+
+    from relnox.core.documents import load_toml
 
     document = tomlkit.parse(text)
     table: Any = document["tool"]["relnox"]
-    expected = tomllib.loads(text)["tool"]["relnox"]
+    expected = load_toml(text)["tool"]["relnox"]
     for key, value in settings.items():
         if not isinstance(value, dict):
             table[key] = expected[key] = value
@@ -188,7 +187,7 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
         for name, item in value.items():
             table[key][name] = expected.setdefault(key, {})[name] = item
     after = tomlkit.dumps(document)
-    if tomllib.loads(after)["tool"]["relnox"] != expected:
+    if load_toml(after)["tool"]["relnox"] != expected:
         raise Blocked(
             "pyproject-not-extendable",
             "[tool.relnox] in pyproject.toml cannot be updated without changing other settings",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.documents import load_toml
 from relnox.core.toml_spans import BARE_KEY, SHORT_ESCAPES, string_spans
 from relnox.errors import Blocked, Failed
 
@@ -41,9 +41,9 @@ def replace_strings(
     every string, and neither old nor new values contain characters that may need an escape.
 
     Args:
-        text: A document that `tomllib.loads` accepts, decoded, without a byte order mark.
+        text: A document that `load_toml` accepts, decoded, without a byte order mark.
         replacements: Maps the path of each string to its new value.
-        expected: Maps paths to the values that `tomllib` read there, if they are known.
+        expected: Maps paths to the values that `load_toml` read there, if they are known.
         source: The name of the document in messages, usually its file name.
 
     Raises:
@@ -100,7 +100,7 @@ def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source
         node[path[-1]] = value
     try:
         is_as_planned = _parsed(after) == expected_document
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         is_as_planned = False
     if not is_as_planned:
         changed_keys = ", ".join(_format_key_path(path) for path in replacements)
@@ -113,7 +113,7 @@ def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source
 
 def _parsed(text: str) -> dict[str, Any]:
     # Floats stay text, since a NaN differs from itself; the tuple distinguishes them from strings.
-    return tomllib.loads(text, parse_float=lambda literal: ("float", literal))
+    return load_toml(text, parse_float=lambda literal: ("float", literal))
 
 
 def _format_key_path(path: KeyPath) -> str:

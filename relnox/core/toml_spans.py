@@ -41,7 +41,7 @@ def string_spans(text: str, paths: set[KeyPath] | None = None) -> dict[KeyPath, 
     """Return the strings of a TOML document and their positions by path, in the order of the document.
 
     Args:
-        text: A document that `tomllib.loads` accepts, decoded, with its own line ends, without a byte order
+        text: A document that `load_toml` accepts, decoded, with its own line ends, without a byte order
             mark. Offsets count its characters.
         paths: The paths of the strings to find; the scan ends when all are found. None for all strings.
 

@@ -41,9 +41,9 @@ def is_same_except_formatting(file: str, before: bytes | None, after: bytes | No
     try:
         old, new = before.decode("utf-8-sig"), after.decode("utf-8-sig")
         if file.endswith((".toml", ".lock")):
-            import tomllib
+            from relnox.core.documents import load_toml
 
-            return tomllib.loads(old) == tomllib.loads(new)
+            return load_toml(old) == load_toml(new)
         if file.endswith(".json"):
             import json
 

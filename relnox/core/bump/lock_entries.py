@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from relnox.core.documents import table_at
+from relnox.core.documents import load_toml, table_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,10 +84,8 @@ def _parse_entry(block: str) -> LockEntry:
     Raises:
         ValueError: It does not have the form that uv writes.
     """
-    import tomllib
-
     try:
-        table = tomllib.loads(f"{_ENTRY}{block}")["package"][0]
+        table = load_toml(f"{_ENTRY}{block}")["package"][0]
         source = table_at(table, "source")
         is_local = not _LOCAL_SOURCES.isdisjoint(source)
         extras = table_at(table, "optional-dependencies")
