@@ -102,4 +102,6 @@ else:
         if name.startswith("_"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         folder = _MODULES.get(name)
-        return import_module(f"{__name__}.{folder}.{name}" if folder else f"{__name__}.{name}")
+        module = import_module(f"{__name__}.{folder}.{name}" if folder else f"{__name__}.{name}")
+        globals()[name] = module  # the next access finds it without a call
+        return module

@@ -152,6 +152,8 @@ class _Scanner:
                 return match.end()
 
     def string(self, match: re.Match[str], kind: str, path: KeyPath) -> int:
+        if self.paths is not None and path not in self.paths:
+            return match.end()
         self.line += self.text.count("\n", self.counted, match.start())
         self.counted = match.start()
         value = match[kind]

@@ -109,7 +109,7 @@ def discover(
         packages = version_files.add_declared_version_files(packages, config, root)
     packages.sort(key=lambda package: package.name)
     prefixes = dict.fromkeys(["", *(f"{package.folder}/" for package in packages if package.folder != ".")])
-    lock_files = tuple(f"{prefix}{_UV_LOCK}" for prefix in prefixes if (root / prefix / _UV_LOCK).is_file())
+    lock_files = tuple(f"{prefix}{_UV_LOCK}" for prefix in prefixes if (root / f"{prefix}{_UV_LOCK}").is_file())
     return Workspace(tuple(packages), tuple(warnings), lock_files)
 
 
@@ -133,16 +133,18 @@ def _check_repository(root: Path, packages: Sequence[Package]) -> None:
     Raises:
         Blocked: A package is in another repository, whose files a commit of this one cannot edit.
     """
+    checked_folders = {"."}
     for package in packages:
-        for folder in reversed((root / package.folder / PYPROJECT).relative_to(root).parents[:-1]):
-            if is_repository(root / folder):
-                name = folder.as_posix()
+        parts = package.folder.split("/")
+        for folder in ("/".join(parts[:length]) for length in range(1, len(parts) + 1)):
+            if folder not in checked_folders and is_repository(root / folder):
                 raise Blocked(
                     "package-in-other-repository",
-                    f"{package.name} is in another git repository or a submodule ({name})",
+                    f"{package.name} is in another git repository or a submodule ({folder})",
                     fix="release it from that repository, or leave it out: set exclude = "
-                    f'["{name}"] in [tool.relnox]',
+                    f'["{folder}"] in [tool.relnox]',
                 )
+            checked_folders.add(folder)
 
 
 def _parse_package(root: Path, document: Mapping[str, Any], folder: str) -> Package:
@@ -213,7 +215,7 @@ def _read_packages(root: Path, folders: Sequence[str], warnings: list[str]) -> l
     """Return the packages in folders that the settings list; a package that cannot be read is an error."""
     packages: dict[str, Package] = {}
     for folder in folders:
-        document = pyproject.load(root / folder / PYPROJECT)
+        document = pyproject.load(root / f"{folder}/{PYPROJECT}")
         if not pyproject.describes_package(document):
             warnings.append(f"skipped {folder}: {PYPROJECT} describes no package")
             continue
@@ -233,7 +235,7 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
     folders: dict[str, str] = {}
     for folder in search_folders(root, exclude, warnings):
         try:
-            document = pyproject.load(root / folder / PYPROJECT)
+            document = pyproject.load(root / f"{folder}/{PYPROJECT}")
             if not pyproject.describes_package(document):
                 continue
             package = _parse_package(root, document, folder)

@@ -49,9 +49,10 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
     missing = [edit for edit in edits if not _is_applied(root, edit, recorded=recorded)]
     with contextlib.ExitStack() as undo:
         for edit in missing:
-            undo.callback(_write_file, root / edit.file, edit.before, recorded=recorded)
+            path = f"{root}/{edit.file}"
+            undo.callback(_write_file, path, edit.before, recorded=recorded)
             try:
-                _write_file(root / edit.file, edit.after, recorded=recorded)
+                _write_file(path, edit.after, recorded=recorded)
             except OSError as error:
                 raise Failed(
                     "file-not-writable",
@@ -64,7 +65,7 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
 def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
     """Return whether every file has its new content, and no temporary file is left in its folder."""
     edits = tuple(edits)
-    return all(read_content(root / edit.file) == edit.after for edit in edits) and not any(
+    return all(read_content(f"{root}/{edit.file}") == edit.after for edit in edits) and not any(
         map(has_leftovers, _folders_of_replaced_files(root, edits, recorded=True))
     )
 
@@ -90,7 +91,7 @@ def restore_files(root: Path, edits: Iterable[Edit]) -> None:
     Call this only in the run that made the edits, since then only a commit hook can have changed the files again.
     """
     for edit in edits:
-        _write_file(root / edit.file, edit.before, recorded=True)
+        _write_file(f"{root}/{edit.file}", edit.before, recorded=True)
 
 
 def reversed_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:
@@ -103,7 +104,7 @@ def _is_applied(root: Path, edit: Edit, *, recorded: bool) -> bool:
 
     With `recorded`, a partly written file is not a conflict.
     """
-    content = read_content(root / edit.file)
+    content = read_content(f"{root}/{edit.file}")
     if content == edit.after:
         return True
     contents = (
@@ -111,8 +112,9 @@ def _is_applied(root: Path, edit: Edit, *, recorded: bool) -> bool:
         if isinstance(edit, CombinedEdit)
         else (edit.before, edit.after)
     )
-    is_partial = recorded and any(map(partial(_is_partly_written, content), contents, contents[1:]))
-    if content not in contents and not is_partial:
+    if content not in contents and not (
+        recorded and any(map(partial(_is_partly_written, content), contents, contents[1:]))
+    ):
         raise Conflict(
             "file-changed",
             f"{edit.file} has changed since the plan was made",
@@ -151,42 +153,42 @@ def _is_mix_of_sectors(content: bytes, new: bytes, old: bytes) -> bool:
     return True
 
 
-def read_content(path: Path) -> bytes | None:
+def read_content(path: Path | str) -> bytes | None:
     """Return the content of a file, or None if the file does not exist."""
     try:
-        return path.read_bytes()
+        return files.read_file(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def _write_file(path: Path, data: bytes | None, *, recorded: bool) -> None:
+def _write_file(path: str, data: bytes | None, *, recorded: bool) -> None:
     if data is None:
         with contextlib.suppress(NotADirectoryError):
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
     elif recorded and not _is_read_only(path):
         _overwrite_in_place(path, data)
     else:
-        files.replace_file(path, data, mode=0o666)
+        files.replace_file(Path(path), data, mode=0o666)
 
 
-def _is_read_only(path: Path) -> bool:
+def _is_read_only(path: str) -> bool:
     return not os.access(path, os.W_OK) and os.path.lexists(path)
 
 
 def _folders_of_replaced_files(root: Path, edits: Iterable[Edit], *, recorded: bool) -> set[Path]:
     """Return the folders of files that are replaced, in which a killed run may have left temporary files."""
-    paths = [root / edit.file for edit in edits]
+    paths = (f"{root}/{edit.file}" for edit in edits)
     replaced_files = (path for path in paths if not recorded or _is_read_only(path))
     return {Path(os.path.realpath(path)).parent for path in replaced_files}
 
 
-def _overwrite_in_place(path: Path, data: bytes) -> None:
+def _overwrite_in_place(path: str, data: bytes) -> None:
     """Overwrite a file in place, which is fast and preserves permissions and links; create it if it is missing."""
     flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(path, flags, 0o666)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, flags, 0o666)
     try:
         position = 0

@@ -10,6 +10,7 @@ from relnox.core.names import is_valid, normalized, requirement_name
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.versions import versioning
 from relnox.errors import Blocked
+from relnox.system.files import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +31,7 @@ def load(path: Path) -> Mapping[str, Any]:
         Blocked: The file cannot be read, is not UTF-8, or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
         if _HUGE_NUMBER.search(text):
             raise ValueError("a number has thousands of digits")  # noqa: TRY301 - like tomllib for decimal ones
         return parse_toml(text)

@@ -100,8 +100,9 @@ class CommitAction(Action[Commit]):
         return head[:10]
 
     def _files_changed_by_hook(self) -> list[str]:
+        root = self.run.root
         return [
-            name for name in self.step.files if file_edits.read_content(self.run.root / name) != self.planned[name]
+            name for name in self.step.files if file_edits.read_content(f"{root}/{name}") != self.planned[name]
         ]
 
     def _accept_formatting(self, error: Failed | None) -> None:

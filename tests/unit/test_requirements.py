@@ -10,7 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from relnox.core.dependencies.requirement_clauses import poetry_allows
+from relnox.core.dependencies.requirement_clauses import parse_pep508_clauses, poetry_allows
 from relnox.core.dependencies.requirements import greatest_lower_bound, rewrite_pep508, rewrite_poetry
 from relnox.core.names import requirement_name
 from relnox.core.packages import Dependency
@@ -75,6 +75,26 @@ def test_the_name_of_a_requirement(text: str, name: str | None) -> None:
 def test_the_name_of_any_text_does_not_raise(text: str) -> None:
     name = requirement_name(text)
     assert name is None or re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+
+
+PIECES = ["a", "b-", "_c", ".", "==", "=", ">=", "<", "~=", "!=", "1", ".2", "rc1", ",", " ", "1.0", "*", ";", "x"]
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
+@example("a~=1")
+@example("a~=1. 2")
+@example("a~=1.2, <2")
+@example("a==1,")
+def test_requirements_are_valid_and_have_clauses_as_packaging_says(text: str) -> None:
+    if not is_requirement(text):
+        with pytest.raises(Blocked, match="not a valid requirement"):
+            parse_pep508_clauses(text)
+        return
+    clauses = parse_pep508_clauses(text)
+    assert {f"{clause.operator}{clause.version}" for clause in clauses} == {
+        str(clause).replace(" ", "") for clause in Requirement(text).specifier
+    }
 
 
 # --- PEP 508 -----------------------------------------------------------------------------------------

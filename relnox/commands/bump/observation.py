@@ -12,6 +12,7 @@ from relnox.core.records import Record
 from relnox.errors import Blocked, Failed
 from relnox.source.fragment_files import read_fragments
 from relnox.source.git import parse_tags, remotes
+from relnox.system.files import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -134,7 +135,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         selected=selected_packages,
         config=project.release_config,
         contents={
-            **{name: (project.root / name).read_bytes() for name in core.editing.editable_files(workspace)},
+            **{name: read_file(f"{project.root}/{name}") for name in core.editing.editable_files(workspace)},
             **project.read_files(core.release_notes.changelog_paths(workspace, project.release_config)),
             **{name: content for name, content in foreign_locks.items() if name not in ignored_files},
             **fragment_contents,

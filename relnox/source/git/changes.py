@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.source.git.recovery import run_modifying_command
-from relnox.system.files import make_private_folder
+from relnox.system.files import make_private_folder, read_file
 from relnox.system.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
@@ -170,10 +170,15 @@ def _write_pack(git: Git, files: Iterable[str]) -> None:
     the content of a file, git writes the objects for that file as usual.
     """
     stream = [b"feature done\ncommit refs/relnox/objects\ncommitter relnox <> 0 +0000\ndata 0\nfrom HEAD^0\n"]
+    root = str(git.root)
     for name in files:
-        path = git.root / name
-        if os.path.lexists(path) and stat.S_ISREG(permissions := path.lstat().st_mode):
-            content = path.read_bytes()
+        path = f"{root}/{name}"
+        try:
+            permissions = os.lstat(path).st_mode
+        except OSError:  # removed by the commit
+            continue
+        if stat.S_ISREG(permissions):
+            content = read_file(path)
             mode = b"100755" if permissions & 0o100 else b"100644"
             quoted_path = _quoted_path(f"{git.prefix}{name}")
             stream += b"M %s inline %s\ndata %d\n" % (mode, quoted_path, len(content)), content, b"\n"
