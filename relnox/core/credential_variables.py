@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_CREDENTIAL_NAME = re.compile(
-    r"(TOKENS?|PASSWORDS?|PASSWD|PASSPHRASE|SECRETS?|CREDENTIALS?|API_?KEYS?|PRIVATE_?KEY|ACCESS_?KEY)(?![A-Z])"
+# Compiled on first use, to start faster; git needs only the names of upload credentials.
+_CREDENTIAL_NAME = (
+    r"(?a)(TOKENS?|PASSWORDS?|PASSWD|PASSPHRASE|SECRETS?|CREDENTIALS?|API_?KEYS?|PRIVATE_?KEY|ACCESS_?KEY)(?![A-Z])"
     r"|(^|_)(AUTH|JWT|NETRC|PASS|PAT)(?![A-Z])"
     r"|_PWD$"
-    r"|(^|_)(AGE|DEPLOY|ENCRYPTION|GPG|MASTER|PGP|SIGNING|SSH)_?KEY(?![A-Z])",
-    re.ASCII,
+    r"|(^|_)(AGE|DEPLOY|ENCRYPTION|GPG|MASTER|PGP|SIGNING|SSH)_?KEY(?![A-Z])"
 )
 """Words in names of credential variables. No letter may follow: TOKENIZERS_PARALLELISM and PATH do not match."""
 _UPLOAD_TOOLS = ("TWINE_", "UV_PUBLISH_", "PDM_PUBLISH_", "HATCH_INDEX_", "POETRY_PYPI_", "ACTIONS_ID_TOKEN_")
@@ -27,20 +27,19 @@ _UPLOAD_NAME = re.compile(
 )
 """Names of variables with a password or token for an index, or an identity token that can be exchanged for one."""
 _UPLOAD_TOKEN = re.compile(r"(?<![\w./-])pypi-\w{16,}", re.ASCII)
-_TOKEN = re.compile(
-    r"(?<![\w./-])pypi-\w{16,}"
+_CREDENTIAL_VALUE = (
+    r"(?a)(?<![\w./-])pypi-\w{16,}"
     r"|gh[pousr]_\w{20,}|github_pat_\w{20,}"
     r"|gl(?:agent|cbt|dt|ft|imt|pat|ptt|rt|soat)-[\w-]{20,}"
     r"|npm_\w{36}|xox[abeprs]-[\w-]{16,}|sk_live_\w{24,}"
     r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"
-    r"|[Aa][Uu][Tt][Hh][Oo][Rr][Ii][Zz][Aa][Tt][Ii][Oo][Nn]: *\w+ ",
-    re.ASCII,
+    r"|[Aa][Uu][Tt][Hh][Oo][Rr][Ii][Zz][Aa][Tt][Ii][Oo][Nn]: *\w+ "
 )
-_USER_IN_URL = re.compile(r"https?://[^/\s@]+@|://[^/\s:@]*:[^/\s@]+@", re.ASCII)
-_PROXY_NAME = re.compile(r"(\w+_)?PROXY", re.ASCII)
+_USER_IN_URL = r"(?a)https?://[^/\s@]+@|://[^/\s:@]*:[^/\s@]+@"
+_PROXY_NAME = r"(?a)(\w+_)?PROXY"
 """Names of proxy variables, which do not count as credentials even with a password: downloads need them."""
-_ASSIGNMENT = re.compile(r"(\w+)=[\"']?([^\s\"';&|]+)", re.ASCII)
+_ASSIGNMENT = r"(?a)(\w+)=[\"']?([^\s\"';&|]+)"
 """An assignment in a command line, as in `bash -c 'NAME=value program'`."""
 _MIN_COPY_LENGTH = 8
 """The length from which a secret is searched for in other values: a shorter one may match by accident."""
@@ -51,10 +50,10 @@ def find_credentials(variables: Mapping[str, str]) -> frozenset[str]:
     return find_upload_credentials(variables) | {
         name
         for name, value in variables.items()
-        if _CREDENTIAL_NAME.search(name.upper())
+        if re.search(_CREDENTIAL_NAME, name.upper())
         or is_upload_setting_name(name)
-        or _TOKEN.search(value)
-        or ("@" in value and _USER_IN_URL.search(value) and not _PROXY_NAME.fullmatch(name.upper()))
+        or re.search(_CREDENTIAL_VALUE, value)
+        or ("@" in value and re.search(_USER_IN_URL, value) and not re.fullmatch(_PROXY_NAME, name.upper()))
     }
 
 
@@ -93,7 +92,7 @@ def describe_credentials_in_arguments(arguments: Sequence[str], secrets: Sequenc
     """
     names: dict[str, None] = {}
     for argument in arguments:
-        for name, value in _ASSIGNMENT.findall(argument):
+        for name, value in re.findall(_ASSIGNMENT, argument):
             if is_upload_credential_name(name) and not value.startswith("$"):
                 names[name] = None
         has_secret = any(secret in argument for secret in secrets if len(secret) >= _MIN_COPY_LENGTH)

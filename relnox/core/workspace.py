@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from relnox.core import graph
 from relnox.core.names import normalized
 from relnox.core.records import Record
 from relnox.errors import Blocked
@@ -70,6 +69,8 @@ class Workspace(Record):
 
         Requirements in extras and dependency groups are ignored, since packages may require each other there.
         """
+        from relnox.core import graph
+
         order = graph.waves(self.dependency_edges("runtime", "build"))
         return tuple(tuple(self.by_name[name] for name in wave) for wave in order)
 
@@ -85,6 +86,8 @@ class Workspace(Record):
 
     def needed_by(self, package: Package) -> frozenset[str]:
         """Return the names of the workspace packages that are installed along with `package`."""
+        from relnox.core import graph
+
         return graph.closure([package.name], self.dependency_edges("runtime")) - {package.name}
 
     def select(self, names: Iterable[str]) -> tuple[Package, ...]:

@@ -10,7 +10,7 @@ from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.text import counted
 from relnox.errors import ExitCode, Failed
-from relnox.source.git import cloning, find_repository
+from relnox.source.git import find_repository
 from relnox.steps.action import Action
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class CloneCheckoutAction(Action[CloneCheckout]):
 
     def apply(self) -> None:
         """Clone the checkout to the remote, and the remote to the working clone."""
+        from relnox.source.git import cloning
+
         step = self.step
         self.result = TemporaryClone(
             folder=cloning.clone_with_remote(

@@ -42,7 +42,8 @@ def clean_environment(
         passed: Names of variables to keep although they look like credentials; upload credentials are never kept.
         more: Variables to add or replace.
     """
-    hidden_names, never = _credential_names(tuple(base.items()))
+    variables = tuple(base.items())
+    hidden_names, never = _credential_names(variables), _upload_credential_names(variables)
     dropped_prefixes = _FOREIGN_PREFIXES + (() if own_indexes else _REDIRECTING_PREFIXES)
 
     def is_passed(name: str) -> bool:
@@ -53,9 +54,9 @@ def clean_environment(
         of_installer = own_indexes and re.fullmatch(_INSTALLER_VARIABLES, name) is not None
         return not name.startswith(dropped_prefixes) and (of_installer or name not in hidden_names)
 
-    variables = {name: value for name, value in base.items() if is_passed(name)}
+    kept = {name: value for name, value in base.items() if is_passed(name)}
     isolation = {} if own_indexes else {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
-    return variables | isolation | _without_proxy_to_loopback(variables) | {"PYTHONUTF8": "1"} | dict(more or {})
+    return kept | isolation | _without_proxy_to_loopback(kept) | {"PYTHONUTF8": "1"} | dict(more or {})
 
 
 def search_path(variables: Mapping[str, str]) -> str:
@@ -76,12 +77,18 @@ def _without_proxy_to_loopback(base: Mapping[str, str]) -> dict[str, str]:
 
 def without_upload_credentials(base: Mapping[str, str]) -> dict[str, str]:
     """Return the variables without upload credentials, which only relnox uses; those of git are kept."""
-    _, never = _credential_names(tuple(base.items()))
+    never = _upload_credential_names(tuple(base.items()))
     return {name: value for name, value in base.items() if name not in never and not is_upload_setting_name(name)}
 
 
-@lru_cache(maxsize=16)  # git is run many times with the same environment
-def _credential_names(variables: tuple[tuple[str, str], ...]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names of the variables with credentials, and of those with upload credentials."""
-    environment = dict(variables)
-    return find_credentials(environment), find_upload_credentials(environment)
+# Programs are run many times with the same environment.
+
+
+@lru_cache(maxsize=16)
+def _credential_names(variables: tuple[tuple[str, str], ...]) -> frozenset[str]:
+    return find_credentials(dict(variables))
+
+
+@lru_cache(maxsize=16)
+def _upload_credential_names(variables: tuple[tuple[str, str], ...]) -> frozenset[str]:
+    return find_upload_credentials(dict(variables))

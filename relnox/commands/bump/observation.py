@@ -11,7 +11,7 @@ from relnox.commands.shared import hooks, tag_checks
 from relnox.core.records import Record
 from relnox.errors import Blocked, Failed
 from relnox.source.fragment_files import read_fragments
-from relnox.source.git import parse_tags, remotes
+from relnox.source.git import parse_tags
 from relnox.system.files import read_file
 
 if TYPE_CHECKING:
@@ -174,6 +174,8 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
     is_required = options.push or options.pull_request or options.from_ == "distance"
     if not (is_required or options.commit or options.tag or reads_tags):
         return RemoteState()
+    from relnox.source.git import remotes
+
     if remote not in remotes.names(git):
         if not is_required:
             return RemoteState()

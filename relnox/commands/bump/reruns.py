@@ -10,10 +10,8 @@ from relnox.commands.bump.dev_numbers import ci_run_number
 from relnox.commands.bump.observation import observe_remote
 from relnox.commands.bump.options import command_line_words, requested_bump
 from relnox.commands.bump.snapshot import ExistingRelease, RepeatedBump
-from relnox.commands.shared.past_versions import version_at
 from relnox.core.text import listing
 from relnox.errors import Blocked, Failed
-from relnox.source.git import remotes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,6 +127,8 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
     parent = git.parent_commit(head) if tagged_packages else None
     if parent is None:
         return None
+    from relnox.commands.shared.past_versions import version_at
+
     earlier = {}
     if not all(package.source.is_in_file for package in tagged_packages.values()):
         earlier = _tagged_before(parent, observation, git)
@@ -167,6 +167,8 @@ def find_release_after_head(
     if commit is None:
         return None
     if names[0] not in state.tags:
+        from relnox.source.git import remotes
+
         remotes.try_to_fetch_objects(git, project.config.remote, f"refs/tags/{names[0]}")
     if commit == state.head or git.parent_commit(commit) != state.head:
         return None
@@ -198,6 +200,8 @@ def _before_development(observation: Observation, git: Git) -> tuple[str, dict[s
     Returns:
         The id of the parent commit, and the version of each package in it; otherwise `("", {})`.
     """
+    from relnox.commands.shared.past_versions import version_at
+
     parent = git.parent_commit() or ""
     versions = {package.name: version_at(parent, package, git) for package in observation.selected}
     config = observation.config

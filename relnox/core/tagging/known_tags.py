@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
-_START = re.compile(r"(?:^|(?<=[^0-9A-Za-z.+])|(?<=^[vV])|(?<=[^0-9A-Za-z.+][vV]))\d")
+_START = r"(?:^|(?<=[^0-9A-Za-z.+])|(?<=^[vV])|(?<=[^0-9A-Za-z.+][vV]))\d"
 """Where a version may begin in a tag."""
-_NUMBER_BEFORE = re.compile(r"(?:^|[^0-9A-Za-z])\d+[^0-9A-Za-z]$")
+_NUMBER_BEFORE = r"(?:^|[^0-9A-Za-z])\d+[^0-9A-Za-z]$"
 """A prefix that ends in a number: what follows is then not a version, as in rel_1_4_0 or 2024-01-31."""
 _GENERIC = frozenset({"v", "release", "releases", "rel", "version", "tag", "tags", "python", "py"})
 """Words in prefixes that name no package."""
@@ -78,9 +78,9 @@ def split_tag(tag: str) -> tuple[str, Version] | None:
     """Split a tag into its prefix and the version at its end; return None if it does not end with a version."""
     if len(tag) > _MAX_LENGTH:
         return None
-    for match in _START.finditer(tag):
+    for match in re.finditer(_START, tag):
         prefix, rest = tag[: match.start()], tag[match.start() :]
-        if _NUMBER_BEFORE.search(prefix):
+        if re.search(_NUMBER_BEFORE, prefix):
             return None
         try:
             return prefix, Version(rest)
