@@ -57,7 +57,7 @@ class Workspace:
         """Open the project that a folder is in.
 
         Raises:
-            Blocked: There is none, or its settings are invalid.
+            Blocked: The folder is not in a project, or the settings of the project are invalid.
         """
         from relnox.commands.shared.opening import open_project
 

@@ -63,7 +63,7 @@ def parser_of(task: str, program: str) -> argparse.ArgumentParser:
 
 
 def add_completions(parser: argparse.ArgumentParser, task: str) -> None:
-    """Add the options of a task, and the words that it takes without a flag, to a parser for shell completion."""
+    """Add the options and positional arguments of a task to a parser, for shell completion."""
     declaration = import_task_module(task).Options
     for option in fields_of(declaration):
         _add_flags(parser, option)

@@ -28,7 +28,12 @@ _NO_TEMPORARY_FOLDER = "No usable temporary directory"
 _MEMORY_MESSAGES = ("can't start new thread", "failed to map segment", "cannot allocate memory")
 """Parts of the lowercase messages of a RuntimeError or ImportError that is caused by too little memory."""
 
-ENVIRONMENT_ERRORS = (OSError, MemoryError, RuntimeError, ImportError)
+_LOST_ERROR = "without "
+"""Part of the message of a SystemError if Python lost the error, as when memory runs out while it is raised."""
+_ALLOCATION = 64 << 20
+"""The size in bytes that cannot be allocated if memory has run out."""
+
+ENVIRONMENT_ERRORS = (OSError, MemoryError, RuntimeError, ImportError, SystemError)
 """The exception classes that `environment_error` accepts."""
 
 
@@ -140,7 +145,17 @@ def environment_error(error: BaseException) -> Failed | None:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that memory ran out for an object, a new thread or a shared library."""
+    if isinstance(error, SystemError):
+        return _LOST_ERROR in str(error) and not _can_allocate(_ALLOCATION)
     message = str(error).lower()
     return isinstance(error, MemoryError) or (
         isinstance(error, (RuntimeError, ImportError)) and any(words in message for words in _MEMORY_MESSAGES)
     )
+
+
+def _can_allocate(size: int) -> bool:
+    try:
+        bytearray(size)
+    except MemoryError:
+        return False
+    return True

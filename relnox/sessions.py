@@ -125,10 +125,10 @@ def add(
         requires: Names of sessions that nox runs before that of a task.
         defaults: Defaults of a task's options, by name: `{"bump": {"part": "auto", "commit": True}}`.
             `pyproject.toml`, the environment and the command line override them. `yes` and `project` cannot have
-            one.
-        names: Other names of sessions.
-        tags: Tags of sessions. `nox -t` runs all sessions with a tag: do not use the same tag for sessions that
-            publish and others. Before nox 2026.4.10, tags do not select sessions of relnox.
+            defaults.
+        names: Names of sessions, by task, instead of the names of the tasks.
+        tags: Tags of sessions, by task. `nox -t` runs all sessions with a tag: do not use the same tag for
+            sessions that publish and others. Before nox 2026.4.10, tags do not select sessions of relnox.
 
     Raises:
         SystemExit: A name is not that of a task, an option is unknown or its value is not valid, or the project

@@ -112,7 +112,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> Any:
-    """Return what the task of the plan records before the first step."""
+    """Return the record that the task writes before the first step, such as a `PendingBump`, or None."""
     del options
     task_pending = getattr(import_task_module(snapshot.approved_plan.task), "pending", None)
     return task_pending(snapshot.current, planned, snapshot.options) if task_pending is not None else None

@@ -69,7 +69,7 @@ def observe(options: Options, project: Project) -> Snapshot:
                 "clear-not-supported",
                 f"index {options.index} cannot be cleared (--clear works only on the embedded index, "
                 "relnox's own test index)",
-                fix="pass --index embedded, or leave --clear out",
+                fix="pass --index embedded, or remove --clear",
             )
         manifest, _ = read_public_part(
             options.dist, release_versions.selected_packages(options, options.package, project), project

@@ -33,7 +33,7 @@ def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: 
     packages = [*config.packages, *globs] if config.packages else folder_globs(all_packages, all_packages)
     return (
         f"{text}\nto release them: {as_toml({'packages': packages}, header=False)}\n"
-        f"to leave them out: {as_toml({'exclude': _without_negations([*config.exclude, *globs])}, header=False)}"
+        f"to exclude them: {as_toml({'exclude': _without_negations([*config.exclude, *globs])}, header=False)}"
     )
 
 

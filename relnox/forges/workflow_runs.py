@@ -89,7 +89,7 @@ class Runs(Repository):
         last = max((run.id for run in self._first_runs(workflow, ref)), default=0)
 
         def new_run() -> Run | None:
-            """Return the first run that was not listed before the request, or None if there is none."""
+            """Return the first run that did not exist before the request, or None if there is none yet."""
             runs = [run for run in self._first_runs(workflow, ref) if run.id > last]
             return min(runs, key=lambda run: run.id, default=None)
 

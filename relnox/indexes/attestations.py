@@ -37,7 +37,7 @@ def is_installed() -> bool:
     return find_spec("pypi_attestations") is not None
 
 
-def verify(content: bytes, file: Distribution, publisher: Publisher | None) -> str:
+def verify_attestation(content: bytes, file: Distribution, publisher: Publisher | None) -> str:
     """Verify an attestation offline, and return a description of the signer.
 
     Args:

@@ -55,8 +55,8 @@ class AttestationsRejected(Failed):
         super().__init__(
             "attestations-rejected",
             message,
-            fix="sign in the job that uploads, with the identity of the trusted publisher; or publish without "
-            "attestations: --attestations off (they cannot be added later)",
+            fix="sign in the CI job that uploads, which has the identity of the trusted publisher; or publish "
+            "without attestations: --attestations off (they cannot be added later)",
         )
 
 

@@ -147,7 +147,7 @@ def _console(stream: Stream) -> Console:
 
 
 def _text(line: str, style: str = "") -> Text:
-    """Return an escaped line that rich prints without interpreting markup."""
+    """Return a line as styled text for rich: control characters are escaped, and markup is not interpreted."""
     return Text(escape_line(masked(line)), style)
 
 

@@ -141,7 +141,7 @@ def _check_repository(root: Path, packages: Sequence[Package]) -> None:
                 raise Blocked(
                     "package-in-other-repository",
                     f"{package.name} is in another git repository or a submodule ({folder})",
-                    fix="release it from that repository, or leave it out: set exclude = "
+                    fix="release it from that repository, or exclude it: set exclude = "
                     f'["{folder}"] in [tool.relnox]',
                 )
             checked_folders.add(folder)

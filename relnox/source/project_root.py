@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 from relnox.core.documents import table_at
@@ -29,10 +30,11 @@ def find_project_root(start: Path, top: Path | None) -> Path:
     if top is not None and top.resolve() in candidates:
         candidates = candidates[: candidates.index(top.resolve()) + 1]
     if os.path.lexists(start / PYPROJECT) and not (start / PYPROJECT).is_file():
+        path = start / PYPROJECT
         raise Blocked(
             "pyproject-not-a-file",
-            f"{start / PYPROJECT} is not a regular file",
-            fix=f"mv {PYPROJECT} {PYPROJECT}.old",
+            f"{path} is not a regular file",
+            fix=shlex.join(["mv", str(path), f"{path}.old"]),
         )
     with_file = [folder for folder in candidates if (folder / PYPROJECT).is_file()]
     for folder in with_file:

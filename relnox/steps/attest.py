@@ -102,12 +102,12 @@ class AttestAction(Action[Attest]):
 
         content = _sign_with_retries(lambda: signatory.sign(file), file, deadline)
         try:
-            attestations.verify(content, file, self.step.publisher)
+            attestations.verify_attestation(content, file, self.step.publisher)
         except attestations.Unverified as error:
             raise Failed(
                 "signature-invalid",
-                f"the signing service returned an attestation that is not valid: {error.message}",
-                fix="sign in the job that uploads, with the identity of the trusted publisher",
+                f"the signing service returned an invalid attestation: {error.message}",
+                fix="sign in the CI job that uploads, which has the identity of the trusted publisher",
             ) from error
         replace_file(_attestation_path(self.run.root / self.step.folder, file), content)
         self._signed.add(file.filename)
@@ -206,7 +206,7 @@ def has_valid_attestation(folder: Path, file: Distribution, publisher: Publisher
     from relnox.indexes import attestations
 
     try:
-        attestations.verify(_attestation_path(folder, file).read_bytes(), file, publisher)
+        attestations.verify_attestation(_attestation_path(folder, file).read_bytes(), file, publisher)
     except (FileNotFoundError, attestations.Unverified):
         return False
     return True

@@ -191,7 +191,7 @@ def staging_folder(output: Path, package: str) -> Iterator[Path]:
 
 
 def move_files(folder: Path, files: Iterable[Path]) -> None:
-    """Move files to a folder atomically: their content is on the disk before their names exist."""
+    """Move files to a folder atomically: each appears there only when its content is safely on the disk."""
     for path in files:
         with path.open("rb") as content:
             path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)

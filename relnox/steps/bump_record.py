@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _PENDING, _LAST = "pending.json", "last.json"
 
 
-class Pending(Record, kw_only=True):
+class PendingBump(Record, kw_only=True):
     """The record of a bump in progress.
 
     Attributes:
@@ -70,7 +70,7 @@ class Pending(Record, kw_only=True):
         """The edits of each step, also those that undo a bump."""
         return tuple(edit for step in self.steps for edit in getattr(step, "edits", ()))
 
-    def amended(self, commit: Commit, contents: Mapping[str, bytes]) -> Pending:
+    def amended(self, commit: Commit, contents: Mapping[str, bytes]) -> PendingBump:
         """Return the record with other contents of files than were planned for a commit."""
         amended_steps: list[Step] = []
         own_edits = self.edits_of(commit)
@@ -150,7 +150,7 @@ def recorded(planned_steps: Iterable[Step]) -> tuple[Step, ...]:
     return tuple(step for step in planned_steps if step.recorded)
 
 
-def decode(document: Any) -> Pending:
+def decode(document: Any) -> PendingBump:
     """Convert the JSON types of a record back to the record.
 
     Raises:
@@ -159,7 +159,7 @@ def decode(document: Any) -> Pending:
     encoded_steps = document.get("steps") if isinstance(document, dict) else None
     if not isinstance(encoded_steps, list):
         raise ValueError(f"not a record with steps: {document!r}")  # noqa: TRY004 - invalid input
-    pending: Pending = serialization.decode(Pending, {**document, "steps": []})
+    pending: PendingBump = serialization.decode(PendingBump, {**document, "steps": []})
     return replace(pending, steps=tuple(map(_decode_step, encoded_steps)))
 
 
@@ -172,19 +172,19 @@ def _decode_step(encoded_step: Any) -> Step:
     return step
 
 
-def write_pending(folder: Path, pending: Pending) -> None:
+def write_pending(folder: Path, pending: PendingBump) -> None:
     """Write the record of a bump, and sync it to the disk."""
     files.make_private_folder(folder)
     document = json.dumps(serialization.encode(pending)).encode()
     files.replace_file(folder / _PENDING, document, mode=0o600, keep_mode=False)
 
 
-def read_pending(folder: Path) -> Pending | None:
+def read_pending(folder: Path) -> PendingBump | None:
     """Return the record of an interrupted bump, or None if none was interrupted."""
     return _read(folder / _PENDING, "an interrupted bump")
 
 
-def read_last(folder: Path) -> Pending | None:
+def read_last(folder: Path) -> PendingBump | None:
     """Return the record of the last finished bump, or None if it does not exist."""
     return _read(folder / _LAST, "the last bump")
 
@@ -194,7 +194,7 @@ def discard_pending(folder: Path) -> None:
     (folder / _PENDING).unlink(missing_ok=True)
 
 
-def complete_pending(folder: Path, pending: Pending) -> None:
+def complete_pending(folder: Path, pending: PendingBump) -> None:
     """Keep the record as that of the last bump; if it is the record of an undo, remove both records."""
     if any(step.removes_record for step in pending.steps):
         (folder / _LAST).unlink(missing_ok=True)
@@ -204,7 +204,7 @@ def complete_pending(folder: Path, pending: Pending) -> None:
             (folder / _PENDING).replace(folder / _LAST)
 
 
-def _read(file: Path, subject: str) -> Pending | None:
+def _read(file: Path, subject: str) -> PendingBump | None:
     try:
         document = file.read_bytes()
     except FileNotFoundError:

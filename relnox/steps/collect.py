@@ -30,7 +30,7 @@ _FILE_MODE = 0o644
 
 
 class Collect(Step, kw_only=True):
-    """Copy one package's files from the folders of build jobs, unless they are already there.
+    """Copy the files of one package from the folders of build jobs, unless the output folder has them already.
 
     Attributes:
         files: Pairs of a folder and a file in that folder.

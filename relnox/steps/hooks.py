@@ -34,7 +34,7 @@ _DUE_HOOKS = "due-hooks"
 """The folder with a file for each hook that is due once the release is public."""
 
 
-class HookPackage(Record, kw_only=True):
+class EventPackage(Record, kw_only=True):
     """A package that takes part in an event.
 
     Attributes:
@@ -71,7 +71,7 @@ class RunHook(Step, kw_only=True):
     number: int
     hook: Hook
     of: str
-    packages: tuple[HookPackage, ...]
+    packages: tuple[EventPackage, ...]
     index: str | None = None
     folder: str | None = None
     files: tuple[Distribution, ...] = ()
@@ -306,7 +306,9 @@ class RecordDueHookAction(Action[RecordDueHook]):
         path = _due_record_path(self.step.hook, self.run)
         if not path.exists():
             raise Failed(
-                "hook-not-recorded", f"{path} does not exist after it was written", fix="rerun the command"
+                "hook-not-recorded",
+                f"{path} disappeared after relnox wrote it",
+                fix="check whether another program removes files there, then rerun the command",
             )
         return "recorded"
 

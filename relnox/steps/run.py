@@ -86,7 +86,7 @@ class Run:
     """One run of a plan.
 
     Objects that only some steps need are passed as `values` and returned by `result`: the record of a bump
-    (`Pending`), `StageRunner`, `ArchiveLimits`, `InstallerSettings`, `PackageFolders`.
+    (`PendingBump`), `StageRunner`, `ArchiveLimits`, `InstallerSettings`, `PackageFolders`.
 
     Attributes:
         root: The project's folder; paths of steps are relative to it.

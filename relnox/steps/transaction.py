@@ -34,9 +34,9 @@ class Transaction(RunExtension):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        from relnox.steps.bump_record import Pending
+        from relnox.steps.bump_record import PendingBump
 
-        self.pending = run.result(Pending)
+        self.pending = run.result(PendingBump)
         self._planned = self.pending.steps if self.pending is not None else ()
         self.undo = ExitStack()
         self.partly_applied = False

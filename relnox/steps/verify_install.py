@@ -103,7 +103,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
     def apply(self) -> None:
         """Install, compare files, import modules, run scripts and smoke tests."""
         self.files = {name: self._archive_to_install(name) for name in (self.step.package, *self.step.siblings)}
-        self.others = self._find_required_projects()
+        self.others = self._select_required_wheels()
         with self.run.service(EnvironmentFolders).borrow(self.step.python) as folder:
             self._install(folder)
             self.installed = building.installed_distributions.read_installed_distributions(self.environment)
@@ -192,7 +192,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
     def _archive_to_install(self, package: str) -> Archive:
         return best_archive(self.release_files[package], package, self.step.python)
 
-    def _find_required_projects(self) -> dict[str, Archive]:
+    def _select_required_wheels(self) -> dict[str, Archive]:
         """Select the wheels of other projects that the release's files require, directly or indirectly."""
         others: dict[str, Archive] = {}
         package = self.step.package

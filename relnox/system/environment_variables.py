@@ -54,9 +54,15 @@ def clean_environment(
         of_installer = own_indexes and re.fullmatch(_INSTALLER_VARIABLES, name) is not None
         return not name.startswith(dropped_prefixes) and (of_installer or name not in hidden_names)
 
-    kept = {name: value for name, value in base.items() if is_passed(name)}
+    kept_variables = {name: value for name, value in base.items() if is_passed(name)}
     isolation = {} if own_indexes else {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
-    return kept | isolation | _without_proxy_to_loopback(kept) | {"PYTHONUTF8": "1"} | dict(more or {})
+    return (
+        kept_variables
+        | isolation
+        | _without_proxy_to_loopback(kept_variables)
+        | {"PYTHONUTF8": "1"}
+        | dict(more or {})
+    )
 
 
 def search_path(variables: Mapping[str, str]) -> str:

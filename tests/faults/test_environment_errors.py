@@ -20,6 +20,7 @@ from running import FRONT_ENDS, RunResult
 import relnox
 from relnox.commands import TASKS
 from relnox.commands.init import NOXFILE, TASKS_FILE
+from relnox.errors import environment_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -309,3 +310,15 @@ def test_a_report_that_cannot_be_written_is_refused_first(sealed: Path) -> None:
         "error: the report cannot be written to report.json: Permission denied [file-not-writable]\n"
         "fix: choose another path\n"
     )
+
+
+def test_an_error_that_python_lost_is_a_bug_unless_memory_ran_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = SystemError("error return without exception set")
+    assert environment_error(lost) is None
+
+    monkeypatch.setattr("relnox.errors._can_allocate", lambda _: False)
+
+    failure = environment_error(lost)
+    assert failure is not None
+    assert failure.code == "out-of-memory"
+    assert environment_error(SystemError("bad argument")) is None

@@ -122,7 +122,7 @@ def test_a_job_with_an_identity_publishes_with_attestations_without_being_asked_
     for file in built.distributions:
         (bundle,) = served[file.filename]["attestation_bundles"]
         assert bundle["publisher"]["repository"] == signing.REPOSITORY
-        attestations.verify(json.dumps(bundle["attestations"][0]).encode(), file, signing.PUBLISHER)
+        attestations.verify_attestation(json.dumps(bundle["attestations"][0]).encode(), file, signing.PUBLISHER)
     # One certificate serves all files.
     assert job.asked.count("/api/v2/signingCert") == 1
     assert job.asked.count("/api/v1/log/entries") == 4
@@ -439,7 +439,7 @@ def test_an_expired_certificate_is_renewed(tmp_path: Path, services: Services) -
     with pytest.raises(network.TransientError, match="certificate has expired"):
         who.sign(file)
     services.lifetime = 600
-    attestations.verify(who.sign(file), file, signing.PUBLISHER)
+    attestations.verify_attestation(who.sign(file), file, signing.PUBLISHER)
 
 
 # --- what lies beside the files
@@ -475,25 +475,25 @@ OTHERS = {
 @pytest.mark.parametrize("other", OTHERS)
 def test_an_attestation_is_good_for_its_publisher_alone(other: str, attested: tuple[Distribution, bytes]) -> None:
     file, content = attested
-    assert attestations.verify(content, file, signing.PUBLISHER).startswith("GitHub acme/demo")
-    assert "acme/demo/.github/workflows/release.yml" in attestations.verify(content, file, None)
+    assert attestations.verify_attestation(content, file, signing.PUBLISHER).startswith("GitHub acme/demo")
+    assert "acme/demo/.github/workflows/release.yml" in attestations.verify_attestation(content, file, None)
     with pytest.raises(Unverified, match="does not prove its publication by"):
-        attestations.verify(content, file, OTHERS[other])
+        attestations.verify_attestation(content, file, OTHERS[other])
 
 
 def test_an_attestation_is_good_for_its_file_alone(tmp_path: Path, attested: tuple[Distribution, bytes]) -> None:
     _, content = attested
     with pytest.raises(Unverified, match="digest"):
-        attestations.verify(content, a_file(tmp_path, b"other content"), signing.PUBLISHER)
+        attestations.verify_attestation(content, a_file(tmp_path, b"other content"), signing.PUBLISHER)
     with pytest.raises(Unverified, match="name"):
-        attestations.verify(content, a_file(tmp_path, name="other-1.0.tar.gz"), signing.PUBLISHER)
+        attestations.verify_attestation(content, a_file(tmp_path, name="other-1.0.tar.gz"), signing.PUBLISHER)
 
 
 def test_no_prefix_of_an_attestation_is_one(attested: tuple[Distribution, bytes]) -> None:
     file, content = attested
     for size in range(0, len(content), 97):
         with pytest.raises(Unverified, match=r"is not valid \(PEP 740"):
-            attestations.verify(content[:size], file, signing.PUBLISHER)
+            attestations.verify_attestation(content[:size], file, signing.PUBLISHER)
 
 
 def test_no_changed_signature_certificate_or_entry_is_good(attested: tuple[Distribution, bytes]) -> None:
@@ -514,7 +514,7 @@ def test_no_changed_signature_certificate_or_entry_is_good(attested: tuple[Distr
         place = len(text) // 2
         inside[path[-1]] = f"{text[:place]}{'A' if text[place] != 'A' else 'B'}{text[place + 1 :]}"
         with pytest.raises(Unverified):
-            attestations.verify(json.dumps(document).encode(), file, None)
+            attestations.verify_attestation(json.dumps(document).encode(), file, None)
 
 
 @pytest.mark.parametrize("left", ["truncated", "of another file", "of another job"])
@@ -661,9 +661,9 @@ def test_an_attestation_of_a_real_pipeline_is_verified() -> None:
         ci_provider="GitLab",
         fields=(("repository", "facutuesca/gitlab-oidc-project"), ("workflow_filepath", ".gitlab-ci.yml")),
     )
-    assert attestations.verify(content, file, ours) == ours.description
+    assert attestations.verify_attestation(content, file, ours) == ours.description
     with pytest.raises(Unverified):
-        attestations.verify(content, file, OTHERS["CI provider"])
+        attestations.verify_attestation(content, file, OTHERS["CI provider"])
 
 
 # --- secrets

@@ -503,7 +503,7 @@ def test_a_push_queries_the_remote(demo: Path, tmp_path: Path, bump: Bump) -> No
     git(other, "push", "--quiet")
     for allowed in ((), ("--allow-branch", "--allow-dirty")):
         said = run_blocked_bump(bump, demo, *MINOR, "--push", *allowed)
-        assert "origin has commits on main that are missing here" in said
+        assert "origin has commits on main that this checkout does not have" in said
         assert "git pull --rebase origin main" in said
     git(demo, "pull", "--quiet", "--rebase", "origin", "main")
     assert bump(demo, *MINOR, "--push").code == 0
@@ -568,7 +568,7 @@ def test_all_problems_are_listed_and_each_option_ignores_its_own(demo: Path, tmp
         "uncommitted changes: README.md",
         "branch main is not a release branch ([tool.relnox] branch: release",
         "demo 1.3.0 is not higher than the last release (v2.0.0)",
-        "origin has commits on main that are missing here",
+        "origin has commits on main that this checkout does not have",
     )
     said = run_blocked_bump(bump, demo, *MINOR)
     assert "bump is blocked by 4 problems" in said

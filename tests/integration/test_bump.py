@@ -24,7 +24,7 @@ from running import run
 from relnox.core.bump.changes import Edit
 from relnox.source import file_edits
 from relnox.steps import EditFiles, bump_record
-from relnox.steps.bump_record import Pending
+from relnox.steps.bump_record import PendingBump
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -529,7 +529,7 @@ def test_another_command_is_blocked_after_an_interrupted_one(two: Path) -> None:
     assert not pending(two)
 
 
-def interrupted(root: Path, *done: str) -> Pending:
+def interrupted(root: Path, *done: str) -> PendingBump:
     """The record of a bump that was interrupted when it had edited these of its files."""
     names = ("packages/base/pyproject.toml", "packages/top/pyproject.toml")
     contents = {name: (root / name).read_bytes() for name in names}
@@ -537,7 +537,7 @@ def interrupted(root: Path, *done: str) -> Pending:
         Edit(file=name, before=content, after=content.replace(b"2.0.0", b"2.1.0"))
         for name, content in contents.items()
     )
-    record = Pending(request=("--part", "minor"), steps=(EditFiles(edits=planned),))
+    record = PendingBump(request=("--part", "minor"), steps=(EditFiles(edits=planned),))
     bump_record.write_pending(root / ".git" / "relnox", record)
     file_edits.apply_edits(root, [edit for edit in planned if edit.file.split("/")[1] in done], recorded=True)
     return record

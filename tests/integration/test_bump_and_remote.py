@@ -70,7 +70,7 @@ def test_a_tag_that_the_remote_has_is_reported_before_it_is_created(two: Path, b
 def test_commits_missing_from_the_branch_are_reported_before_committing(two: Path, bump: Bump) -> None:
     colleague(two)
     said = run_blocked_bump(bump, two, *RELEASE)
-    assert "origin has commits on main that are missing here" in said
+    assert "origin has commits on main that this checkout does not have" in said
     assert "git pull --rebase origin main" in said
     git(two, "pull", "--quiet", "--rebase", "origin", "main")
     ran = bump(two, *RELEASE)
@@ -160,7 +160,7 @@ def test_new_commits_on_the_remote_are_reported_when_resuming(two: Path, bump: B
     racing.unlink()
     assert git(remote_of(two), "tag") == ""
     said = run_blocked_bump(bump, two, *RELEASE, "--push")
-    assert "origin has commits on main that are missing here" in said
+    assert "origin has commits on main that this checkout does not have" in said
     assert "git pull --rebase origin main" in said
     git(two, "pull", "--quiet", "--rebase", "origin", "main")
     ran = bump(two, *RELEASE, "--push")

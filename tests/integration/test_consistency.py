@@ -238,7 +238,7 @@ def test_an_sdist_without_the_platform_wheels_is_blocked(index: Trusting, tmp_pa
     ran = publish(root)
     refuses(
         ran,
-        "dist/manifest.json has no wheel of alpha 1.2.0",
+        "dist/manifest.json has no wheels for alpha 1.2.0",
         f"relnox collect --project {root} --from DIR",
     )
     assert "sdist of beta" not in ran.err

@@ -14,7 +14,7 @@ from relnox.core.bump.changes import Edit, NewTag
 from relnox.errors import Conflict, Failed
 from relnox.source import file_edits
 from relnox.steps import Commit, CreateTags, EditFiles, Push, bump_record
-from relnox.steps.bump_record import Pending
+from relnox.steps.bump_record import PendingBump
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,7 +205,7 @@ def test_restoring_ignores_what_a_hook_changed(tmp_path: Path) -> None:
 
 # --- the record -------------------------------------------------------------------------------------------------
 
-PENDING = Pending(
+PENDING = PendingBump(
     request=("--part", "minor", "--to", "1!2.0"),
     steps=(
         EditFiles(edits=(edit("p.toml", b"\xef\xbb\xbf1\r\n", b"\xff"), edit("new", None, b""))),
@@ -233,7 +233,15 @@ def test_the_command_that_resumes_can_be_pasted() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"kind": "Pending"}', '{"kind": "Pending", "request": 3, "steps": []}', "\xff"],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"kind": "PendingBump"}',
+        '{"kind": "PendingBump", "request": 3, "steps": []}',
+        "\xff",
+    ],
 )
 def test_an_invalid_record_is_reported_with_its_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "pending.json").write_bytes(text.encode("latin-1"))

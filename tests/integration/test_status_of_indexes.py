@@ -74,7 +74,7 @@ def test_an_index_that_is_down_fails_after_seconds(tmp_path: Path, clock: Simula
     assert ran.code == 5, ran.text
     assert "cannot read the files of part-0 on own: 127.0.0.1:" in ran.err
     assert "returned 500 Internal Server Error; gave up after 10 s" in ran.err
-    assert "or leave --index own out" in ran.err
+    assert "or remove --index own" in ran.err
     assert clock.now() < 11
 
 

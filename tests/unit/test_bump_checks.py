@@ -93,8 +93,8 @@ def test_another_branch_is_a_problem() -> None:
     ("missing", "expected"),
     [
         (0, []),
-        (1, ["origin/main has a commit that is missing here"]),
-        (2, ["origin/main has 2 commits that are missing here"]),
+        (1, ["the branch is behind origin/main by 1 commit"]),
+        (2, ["the branch is behind origin/main by 2 commits"]),
     ],
 )
 def test_commits_missing_from_the_branch_are_counted(missing: int, expected: list[str]) -> None:

@@ -15,7 +15,7 @@ from relnox.core.records import replace
 from relnox.core.release.manifest import Distribution
 from relnox.core.settings.config_tables import InstallChecks
 from relnox.core.settings.hook_settings import Hook
-from relnox.steps.hooks import HookPackage
+from relnox.steps.hooks import EventPackage
 
 WHEEL = Distribution(
     package="demo",
@@ -117,7 +117,7 @@ def test_a_resumed_run_does_nothing_that_was_not_approved(current: Plan) -> None
 
 
 def test_a_hook_of_a_resumed_run_gets_the_packages_that_were_approved() -> None:
-    demo, more = (HookPackage(name=name, folder=name, version=Version("1.0")) for name in ("demo", "more"))
+    demo, more = (EventPackage(name=name, folder=name, version=Version("1.0")) for name in ("demo", "more"))
     hook = steps.RunHook(
         event="before-publish", number=1, hook=Hook(run=("true",)), of="publish", packages=(demo, more)
     )

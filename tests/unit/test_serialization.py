@@ -26,8 +26,8 @@ from relnox.core.settings.hook_settings import Hook
 from relnox.core.versions.derived_versions import CommitTag, CommitTags
 from relnox.errors import ExitCode
 from relnox.steps import bump_record
-from relnox.steps.bump_record import Pending
-from relnox.steps.hooks import HookPackage
+from relnox.steps.bump_record import PendingBump
+from relnox.steps.hooks import EventPackage
 
 KINDS: tuple[type[Any], ...] = steps.step_classes()
 ANY_STEP = functools.reduce(operator.or_, KINDS)
@@ -72,7 +72,7 @@ OTHERS = (
     WheelJob,
     NewTag,
     Hook,
-    HookPackage,
+    EventPackage,
 )
 for each in (*OF_BUILDS, *OTHERS, steps.RunHook, *KINDS):
     if each is not steps.Stage:
@@ -80,7 +80,7 @@ for each in (*OF_BUILDS, *OTHERS, steps.RunHook, *KINDS):
 
 RECORDED_STEPS = st.one_of(*(st.from_type(kind) for kind in KINDS if kind.recorded))
 RECORDS = st.builds(
-    Pending,
+    PendingBump,
     request=st.lists(TEXT).map(tuple),
     steps=st.lists(RECORDED_STEPS, max_size=3).map(tuple),
     head=st.none() | TEXT,
@@ -107,7 +107,7 @@ def test_every_kind_of_step_comes_back_as_it_was(kind: type[Any]) -> None:
 
 @settings(deadline=None)
 @given(RECORDS)
-def test_the_record_of_an_interrupted_bump_comes_back(pending: Pending) -> None:
+def test_the_record_of_an_interrupted_bump_comes_back(pending: PendingBump) -> None:
     decoded = bump_record.decode(through_json(pending))
     assert decoded == pending
     assert list(map(type, decoded.steps)) == list(map(type, pending.steps))
@@ -115,7 +115,7 @@ def test_the_record_of_an_interrupted_bump_comes_back(pending: Pending) -> None:
 
 @pytest.mark.parametrize("kind", ["Upload", "Step", "import_module", "__getattr__", "missing", None, 3])
 def test_a_record_with_another_kind_of_step_is_invalid(kind: object) -> None:
-    document = {**through_json(Pending(request=(), steps=())), "steps": [{"kind": kind}]}
+    document = {**through_json(PendingBump(request=(), steps=())), "steps": [{"kind": kind}]}
     with pytest.raises(ValueError, match="not a step of a bump"):
         bump_record.decode(document)
 
@@ -226,7 +226,7 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from(["kind", "edits", "base64", "steps", "request"]), inner, max_size=3)
         | st.fixed_dictionaries(
-            {"kind": st.sampled_from(["EditFiles", "Edit", "Push", "Pending"])},
+            {"kind": st.sampled_from(["EditFiles", "Edit", "Push", "PendingBump"])},
             optional={"edits": inner, "file": inner},
         )
     ),

@@ -174,7 +174,7 @@ def check_tracked_files(archive: Archive, expected: ExpectedArchive) -> Iterator
         )
     if "pyproject.toml" in tracked_files - inside and "setup.py" in inside:
         yield error("pyproject-missing", "pyproject.toml is missing, although git tracks it", _INCLUDE_FIX)
-    missing = {name for name in tracked_files - inside if _is_module_of_included_package(name, inside)}
+    missing = {name for name in tracked_files - inside if _is_module_and_no_test(name, inside)}
     if generated := missing & expected.generated_files:
         yield error(
             "generated-module-missing",
@@ -200,12 +200,12 @@ def is_generated(name: str) -> bool:
     return _GENERATED_FILES.fullmatch(name) is not None
 
 
-def _is_module_of_included_package(name: str, inside: AbstractSet[str]) -> bool:
+def _is_module_and_no_test(file: str, included_files: AbstractSet[str]) -> bool:
     """Return whether a file is a module, but not a test, of an import package that the sdist contains."""
     return (
-        name.endswith(".py")
-        and not _TEST_FOLDERS & set(member_path(name).parts)
-        and any(f"{parent}/__init__.py" in inside for parent in _parent_folders(name))
+        file.endswith(".py")
+        and not _TEST_FOLDERS & set(member_path(file).parts)
+        and any(f"{parent}/__init__.py" in included_files for parent in _parent_folders(file))
     )
 
 

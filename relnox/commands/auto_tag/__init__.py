@@ -55,7 +55,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         raise Blocked(
             "options-conflict",
             "--dispatch cannot be combined with --no-push (workflows run on pushed tags)",
-            fix="leave --dispatch or --no-push out",
+            fix="remove --dispatch or --no-push",
         )
     return observation.observe(options, project)
 

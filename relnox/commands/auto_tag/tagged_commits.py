@@ -97,7 +97,7 @@ def versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[st
         raise Blocked(
             "commit-unknown",
             f"--since {revision}: this clone has no such commit",
-            fix="fetch more history (git fetch --unshallow), or leave --since out",
+            fix="fetch more history (git fetch --unshallow), or remove --since",
         )
     return {package.name: version_at(commit, package, git) for package in packages if package.source.is_in_file}
 

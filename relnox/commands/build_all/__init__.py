@@ -113,7 +113,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if options.matrix is not None:
         return package_steps.plan_matrix(snapshot, options.matrix)
     if options.wheels is not None:
-        return package_steps.plan_wheels_of_job(snapshot, options.wheels, options)
+        return package_steps.plan_wheels_for_job(snapshot, options.wheels, options)
     preparation: list[Step] = []
     if options.clean and snapshot.removable_files:
         preparation.append(steps.CleanFolder(folder=options.output, files=snapshot.removable_files))

@@ -135,20 +135,20 @@ def plan_matrix(snapshot: Snapshot, file: str) -> Plan:
     return core.plan.Plan(task="build-all", steps=(steps.WriteMatrix(file=file, text=text),))
 
 
-def plan_wheels_of_job(snapshot: Snapshot, name: str, options: Options) -> Plan:
-    """Plan to build and check the platform wheels of the job of the matrix with this name.
+def plan_wheels_for_job(snapshot: Snapshot, job_name: str, options: Options) -> Plan:
+    """Plan to build and check the platform wheels of one job of the matrix.
 
     Raises:
         Blocked: The matrix has no such job.
     """
     jobs = {job.name: job for job in _wheel_jobs(snapshot)}
-    if name not in jobs:
+    if job_name not in jobs:
         raise Blocked(
             "wheel-job-unknown",
-            f"job {name} is not in the matrix of platform wheels",
+            f"job {job_name} is not in the matrix of platform wheels",
             fix=f"use one of {', '.join(jobs)}" if jobs else "list packages in [tool.relnox.wheels] first",
         )
-    job = jobs[name]
+    job = jobs[job_name]
     package = next(package for package in snapshot.packages if package.name == job.package)
     build = build_step(package, snapshot, options)
     abi = snapshot.config.wheels.abi.get(package.name, "cpython")

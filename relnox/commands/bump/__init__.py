@@ -189,7 +189,7 @@ def _steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options
         yield steps.Push(to=observation.config.remote, branch=branch, tags=tag_names)
 
 
-def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.Pending | None:
+def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.PendingBump | None:
     """Return the record to write before the first step, so that a rerun of the command can resume the bump."""
     from relnox.commands.bump.dev_numbers import ci_run_number
     from relnox.commands.bump.options import command_line_words
@@ -210,7 +210,7 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.
         case _:
             state = snapshot.observation.state
             head = state.head if state is not None else None
-    return bump_record.Pending(
+    return bump_record.PendingBump(
         request=command_line_words(options),
         steps=bump_record.recorded(planned.steps),
         head=head,

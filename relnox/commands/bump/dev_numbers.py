@@ -146,7 +146,7 @@ def _is_development_tag(tag: str) -> bool:
     return parts is not None and parts[1].is_devrelease
 
 
-def problems(
+def find_distance_problems(
     numbers: DevNumbers, lines: tuple[ReleaseLine, ...], configured_lines: tuple[ReleaseLine, ...], remote: str
 ) -> Iterator[Problem]:
     """Yield the problems that make the numbers of `--from distance` ambiguous or wrong.
@@ -180,8 +180,8 @@ def problems(
         if others:
             yield core.plan.Problem(
                 code="distance-ambiguous",
-                message=f"{line.branch} and {core.text.listing(others)} may release the same versions, so that "
-                "two commits can have the same distance",
+                message=f"{line.branch} and {core.text.listing(others)} may release the same versions, so two "
+                "commits can have the same distance, and the same version",
                 fix=f"{instead}, or give the branches bounds ([tool.relnox] branch)",
             )
             return

@@ -46,7 +46,7 @@ def check_options(options: Options) -> None:
         raise Blocked(
             "options-conflict",
             "--then-dev and --pull-request cannot be combined (the tags are on the merged release)",
-            fix="leave one of them out, or pass --no-then-dev",
+            fix="remove one of them, or pass --no-then-dev",
         )
     if not options.tag:
         raise Blocked(

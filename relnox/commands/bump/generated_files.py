@@ -89,7 +89,7 @@ def generate_locks(
         raise Blocked(
             "not-a-git-repository",
             f"--lock needs a git repository with a commit (it generates {', '.join(outdated_files)} in a clone)",
-            fix=f"{core.fixes.CREATE_REPOSITORY}; or leave --lock out",
+            fix=f"{core.fixes.CREATE_REPOSITORY}; or remove --lock",
         )
     from relnox.source import tools_on_copy
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import VersionSource
-    from relnox.steps.hooks import HookPackage, RunHook
+    from relnox.steps.hooks import EventPackage, RunHook
 
 
 def before_bump_hooks(observation: Observation, decision: Decision) -> tuple[RunHook, ...]:
@@ -77,14 +77,14 @@ def run_edit_hooks(
     return GeneratedFiles(project.read_files(after), after), tuple(notes)
 
 
-def _hook_packages(observation: Observation, bumps: Iterable[VersionBump]) -> tuple[HookPackage, ...]:
+def _hook_packages(observation: Observation, bumps: Iterable[VersionBump]) -> tuple[EventPackage, ...]:
     """Return the bumped packages as hooks receive them, with their versions and new tags; none without hooks."""
     if not observation.hooks.by_event:
         return ()
-    from relnox.steps.hooks import HookPackage
+    from relnox.steps.hooks import EventPackage
 
     return tuple(
-        HookPackage(
+        EventPackage(
             name=bump.package.name,
             folder=bump.package.folder,
             old_version=bump.before,

@@ -103,11 +103,11 @@ class Observation(Record):
     untracked_imports: tuple[tuple[str, str], ...]
     version_mentions: Mapping[str, tuple[str, ...]]
     dev_numbers: DevNumbers
-    previous: bump_record.Pending | None
+    previous: bump_record.PendingBump | None
     hooks: Hooks
 
 
-def observe_project(options: Options, project: Project, previous: bump_record.Pending | None) -> Observation:
+def observe_project(options: Options, project: Project, previous: bump_record.PendingBump | None) -> Observation:
     """Read everything that a new bump is decided from.
 
     Args:

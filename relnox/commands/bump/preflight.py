@@ -43,7 +43,9 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
         yield from checks.check_head_not_detached(state.branch)
     yield from checks.check_not_behind_remote(state.branch, config.remote, is_ancestor=remote.is_ancestor)
     yield from pull_request_plan.problems(new, options)
-    yield from dev_numbers.problems(observation.dev_numbers, observation.lines, config.branch, config.remote)
+    yield from dev_numbers.find_distance_problems(
+        observation.dev_numbers, observation.lines, config.branch, config.remote
+    )
     if (options.tag or options.from_) and not options.allow_lower:
         yield from checks.check_versions_above_last_tags(
             bumps, tag_names(observation, bumps), observation.newer_tags.reachable

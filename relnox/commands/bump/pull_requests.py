@@ -61,7 +61,9 @@ def check_options(options: Options) -> None:
     others = [f"--{name}" for name in names if getattr(options, name)]
     if options.force_branch and not options.pull_request:
         raise Blocked(
-            "option-missing", "--force-branch needs --pull-request", fix="add --pull-request, or leave it out"
+            "option-missing",
+            "--force-branch needs --pull-request",
+            fix="add --pull-request, or remove --force-branch",
         )
     if options.pull_request and others:
         switches = " ".join(f"--no-{name[2:]}" for name in others if name not in ("--undo", "--abort"))
@@ -69,7 +71,7 @@ def check_options(options: Options) -> None:
             "options-conflict",
             f"--pull-request cannot be combined with {', '.join(others)} (it leaves this checkout and its "
             "branches as they are)",
-            fix=f"leave one of them out{f', or pass {switches}' if switches else ''}",
+            fix=f"remove one of them{f', or pass {switches}' if switches else ''}",
         )
 
 

@@ -33,7 +33,7 @@ _SKIPPED = "already done"
 _AGAIN = "to bump once more: --again"
 
 
-def find_previous_bump(options: Options, project: Project) -> bump_record.Pending | None:
+def find_previous_bump(options: Options, project: Project) -> bump_record.PendingBump | None:
     """Return the last bump on this machine if the checkout has not changed since.
 
     Returns:
@@ -50,7 +50,7 @@ def find_previous_bump(options: Options, project: Project) -> bump_record.Pendin
     return record if record is not None and _is_unchanged(record, project) else None
 
 
-def is_repeated(record: bump_record.Pending, options: Options) -> bool:
+def is_repeated(record: bump_record.PendingBump, options: Options) -> bool:
     """Return whether the options request the recorded bump again, possibly with `--push` added."""
     if record.run != ci_run_number(options):
         return False
@@ -58,7 +58,7 @@ def is_repeated(record: bump_record.Pending, options: Options) -> bool:
     return request == record.request or [word for word in request if word != "--push"] == list(record.request)
 
 
-def observe_repeated_bump(record: bump_record.Pending, options: Options, project: Project) -> RepeatedBump:
+def observe_repeated_bump(record: bump_record.PendingBump, options: Options, project: Project) -> RepeatedBump:
     """Find out whether the tags of the last bump still exist, when the same bump is requested again.
 
     Raises:
@@ -248,7 +248,7 @@ def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str,
     return {name: version for name, (_, version) in latest.items()}
 
 
-def _is_unchanged(record: bump_record.Pending, project: Project) -> bool:
+def _is_unchanged(record: bump_record.PendingBump, project: Project) -> bool:
     """Return whether the checkout is unchanged since a bump: its files are edited, and no commits followed."""
     from relnox.source import file_edits
 

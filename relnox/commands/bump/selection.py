@@ -37,7 +37,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
             raise Blocked(
                 "packages-in-lockstep",
                 f"--package cannot select single packages ({why})",
-                fix='leave --package out, or set [tool.relnox] versions = "independent"',
+                fix='remove --package, or set [tool.relnox] versions = "independent"',
             )
         return packages
     if options.package:
@@ -102,7 +102,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
             "nothing-to-commit",
             f"--pull-request has nothing to commit here (the version comes from tags: "
             f"{observation.selected[0].source.text})",
-            fix="leave --pull-request out, and add --tag",
+            fix="remove --pull-request, and add --tag",
         )
     if tags_only and not options.tag:
         provider = observation.selected[0].source.text
@@ -113,7 +113,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
         raise Blocked(
             "not-a-git-repository",
             "--commit and --tag need a git repository with a commit",
-            fix=f"{core.fixes.CREATE_REPOSITORY}; or leave --commit and --tag out",
+            fix=f"{core.fixes.CREATE_REPOSITORY}; or remove --commit and --tag",
         )
     if options.part == "auto" and state is None:
         raise Blocked(
@@ -128,7 +128,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
         raise Blocked(
             "options-conflict",
             "--part auto takes neither --to nor --always-increment",
-            fix="leave --to and --always-increment out",
+            fix="remove --to and --always-increment",
         )
     needs_history = (
         options.part == "auto"

@@ -87,7 +87,7 @@ class UndoTarget(Record):
         subject: The first line of HEAD's commit message.
     """
 
-    record: bump_record.Pending
+    record: bump_record.PendingBump
     pushed_to: tuple[str, ...]
     commits: tuple[str, ...]
     tag_commit: str | None
@@ -108,7 +108,7 @@ class EarlierBump(Record):
         tag_commit: The commit that the tags of the interrupted bump belong on; None if no bump was interrupted.
     """
 
-    interrupted_bump: bump_record.Pending | None
+    interrupted_bump: bump_record.PendingBump | None
     undo_target: UndoTarget | None
     state: GitState | None
     remote: RemoteState
@@ -126,7 +126,7 @@ class RepeatedBump(Record):
         remote_name: The name of the remote.
     """
 
-    record: bump_record.Pending
+    record: bump_record.PendingBump
     has_all_tags: bool
     branch: str | None
     remote_name: str

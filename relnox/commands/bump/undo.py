@@ -70,7 +70,7 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
 
 
 def _find_undo_target(
-    options: Options, project: Project, interrupted_bump: bump_record.Pending | None
+    options: Options, project: Project, interrupted_bump: bump_record.PendingBump | None
 ) -> UndoTarget | None:
     """Return the bump to revert: the last one, or the interrupted one if it made a commit or tags; else None."""
     from relnox.steps import bump_record
@@ -83,7 +83,7 @@ def _find_undo_target(
     return _undo_target(interrupted_bump, project) if _made_commit_or_tags(interrupted_bump, project) else None
 
 
-def _made_commit_or_tags(interrupted: bump_record.Pending, project: Project) -> bool:
+def _made_commit_or_tags(interrupted: bump_record.PendingBump, project: Project) -> bool:
     """Return whether an interrupted bump may have made a commit or tags, after its git process has ended."""
     if project.git is None:
         return False
@@ -102,7 +102,9 @@ def _made_commit_or_tags(interrupted: bump_record.Pending, project: Project) -> 
     return is_committed and (interrupted.commit is not None or bool(interrupted.tags))
 
 
-def _resume_or_undo_interrupted(interrupted: bump_record.Pending, earlier: EarlierBump, options: Options) -> Plan:
+def _resume_or_undo_interrupted(
+    interrupted: bump_record.PendingBump, earlier: EarlierBump, options: Options
+) -> Plan:
     """Plan to resume an interrupted bump, or to undo it with `--abort` or `--undo`.
 
     Raises:
@@ -139,7 +141,7 @@ def _resume_or_undo_interrupted(interrupted: bump_record.Pending, earlier: Earli
     )
 
 
-def _undo_target(record: bump_record.Pending, project: Project) -> UndoTarget:
+def _undo_target(record: bump_record.PendingBump, project: Project) -> UndoTarget:
     """Return a recorded bump with its commits and where it was pushed; without these outside git."""
     if project.git is None or project.state is None or (head := project.state.head) is None:
         return UndoTarget(record, (), (), None, None, "")
@@ -191,7 +193,7 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
     )
 
 
-def _remote_change_problems(interrupted_bump: bump_record.Pending, earlier: EarlierBump) -> Iterator[Problem]:
+def _remote_change_problems(interrupted_bump: bump_record.PendingBump, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield a problem for each change of the remote that would make it reject the push of an interrupted bump."""
     state, remote = earlier.state, earlier.remote_name
     if state is None or earlier.remote.tags is None:
@@ -235,5 +237,5 @@ def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator
         )
 
 
-def _tags_of(record: bump_record.Pending) -> tuple[str, ...]:
+def _tags_of(record: bump_record.PendingBump) -> tuple[str, ...]:
     return tuple(tag.name for tag in record.tags)

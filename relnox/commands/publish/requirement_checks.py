@@ -56,7 +56,7 @@ def check_requirements(
 def _required_projects(
     state: IndexState, project: Project, folder: Path, invalid_files: Container[str]
 ) -> Iterator[RequiredProject]:
-    """Yield the requirements of packages without public files, except those that this release satisfies itself."""
+    """Yield the requirements of packages without public files, except those that this release itself satisfies."""
     from packaging.specifiers import SpecifierSet
 
     from relnox.building import archives, file_hashes

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.options import CommonOptions, OptionValue
     from relnox.core.settings.schema import Value
     from relnox.reporters import Reporter
-    from relnox.steps.bump_record import Pending
+    from relnox.steps.bump_record import PendingBump
 
 
 class Preparation(Record):
@@ -42,7 +42,7 @@ class Preparation(Record):
 
     plan: Plan
     project: Project
-    pending: Pending | None
+    pending: PendingBump | None
     waits: list[Waiting]
     is_approved: bool = False
     document: str | None = None
@@ -81,7 +81,7 @@ def plan_task(  # noqa: PLR0913 - a run
     if not is_approved and not nested:
         inputs = core.plan.Inputs(options=core.options.option_fields(options), commit=project.commit, date=date)
         plan = replace(plan, inputs=inputs)
-    pending: Callable[[object, Plan, CommonOptions], Pending | None] | None = getattr(module, "pending", None)
+    pending: Callable[[object, Plan, CommonOptions], PendingBump | None] | None = getattr(module, "pending", None)
     document: Callable[[object, CommonOptions], str] | None = getattr(module, "document", None)
     return Preparation(
         plan,

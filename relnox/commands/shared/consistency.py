@@ -39,7 +39,7 @@ def check_build(
     problems = core.consistency.tag_mismatch_problems(versions_to_compare, formats, here, commit, from_files=True)
     notes = (
         f"{mismatch.message(commit)}; before publishing, run: {fixes.task_command('bump')}"
-        for mismatch in _tagged_elsewhere(versions, formats, commit, project)
+        for mismatch in _changed_since_tag(versions, formats, commit, project)
     )
     return tuple(problems), tuple(notes)
 
@@ -74,7 +74,7 @@ def check_manifest(
         versions_to_compare, formats, here, built_commit, from_files=False
     )
     if production:
-        for mismatch in _tagged_elsewhere(versions, formats, built_commit, project):
+        for mismatch in _changed_since_tag(versions, formats, built_commit, project):
             which = "" if len(mismatch.packages) == len(packages) else f" --package {mismatch.packages[0]}"
             yield core.plan.Problem(
                 code="version-tagged-elsewhere",
@@ -98,10 +98,10 @@ def _exclude_tagged(versions: Mapping[str, Version], release_tag: ReleaseTag | N
     return {name: version for name, version in versions.items() if tagged_versions.get(name) is None}
 
 
-def _tagged_elsewhere(
+def _changed_since_tag(
     versions: Mapping[str, Version], formats: Mapping[str, TagFormat], commit: str, project: Project
 ) -> Iterator[TaggedElsewhere]:
-    """Yield the tags on other commits that already have the version of a package that has changed since."""
+    """Yield the tags on other commits that have the current version of a package that has changed since then."""
     assert project.git is not None  # noqa: S101 - there are tags
     assert project.state is not None  # noqa: S101 - as above
     by_tag = core.consistency.find_tagged_elsewhere(versions, formats, project.state.tags, commit)

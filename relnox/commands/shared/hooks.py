@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.hook_settings import Hook, HookEvent
     from relnox.core.tagging.tags import TagFormat
-    from relnox.steps.hooks import HookPackage
+    from relnox.steps.hooks import EventPackage
 
 
 class SelectedHook(NamedTuple):
@@ -47,7 +47,7 @@ class Hooks(Record):
         self,
         event: HookEvent,
         of: str,
-        packages: Sequence[HookPackage],
+        packages: Sequence[EventPackage],
         *,
         rehearsal: bool = False,
         needs: tuple[str, ...] = (),
@@ -86,15 +86,15 @@ class Hooks(Record):
             )
         return tuple(planned_steps)
 
-    def describe_packages(self, versions: Mapping[str, Version | None]) -> tuple[HookPackage, ...]:
+    def describe_packages(self, versions: Mapping[str, Version | None]) -> tuple[EventPackage, ...]:
         """Return packages as hooks receive them, with the tag of the version that each is built or released in."""
-        from relnox.steps.hooks import HookPackage
+        from relnox.steps.hooks import EventPackage
 
         packages = []
         for name, version in versions.items():
             tag_format = self.tag_formats.get(name)
             tag = tag_format.render(version) if tag_format is not None and version is not None else None
-            packages.append(HookPackage(name=name, folder=self.folders.get(name, "."), version=version, tag=tag))
+            packages.append(EventPackage(name=name, folder=self.folders.get(name, "."), version=version, tag=tag))
         return tuple(packages)
 
     def check_not_recursive(self, events: Iterable[HookEvent], of: str, *, rehearsal: bool) -> None:

@@ -252,7 +252,7 @@ class Project(Record):
         return tag_formats(self.workspace, self.release_config, self.tags, is_alone=self._has_all_packages)
 
     def tag_formats_with(self, tag: str) -> Mapping[str, TagFormat]:
-        """Return the tag format of each package, taking into account a tag that this clone may lack."""
+        """Return the tag format of each package, found from the existing tags and one that this clone may lack."""
         if tag in self.tags:
             return self.tag_formats
         return tag_formats(self.workspace, self.release_config, (*self.tags, tag), is_alone=self._has_all_packages)

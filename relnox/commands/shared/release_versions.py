@@ -142,7 +142,7 @@ def _tag_problems(
             code="package-not-tagged",
             message=f"{tag_text} does not include {core.text.listing(others)} "
             f"(only {core.text.listing(tag.versions)})",
-            fix=f"leave --package out; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
+            fix=f"remove --package; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
         )
     commit = project.tags.get(tag.name)
     is_elsewhere = commit is not None and project.commit not in (None, commit)

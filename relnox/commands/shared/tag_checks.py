@@ -30,8 +30,8 @@ class NewerTags(Record):
     """Tags that are newer than the current versions of their packages.
 
     Attributes:
-        reachable: Maps packages to such a tag and its version, for tags that HEAD contains.
-        unmerged: The same for tags that HEAD does not contain: on another branch, or not fetched yet.
+        reachable: By package: the tag and its version, for tags on HEAD or its ancestors.
+        unmerged: The same for tags on other commits: on another branch, or not fetched yet.
     """
 
     reachable: Mapping[str, tuple[str, Version]]

@@ -267,7 +267,7 @@ def _index_versions(index: str, package: Package, project: Project, deadline: De
         raise TryLater(
             "index-unavailable",
             f"cannot read the files of {package.name} on {index}: {transient_error.message}",
-            fix=f"rerun the command later, or leave --index {index} out",
+            fix=f"rerun the command later, or remove --index {index}",
         ) from transient_error
     return frozenset(file.version for file in files if file.version is not None)
 

@@ -30,7 +30,7 @@ def observe(options: Options, project: Project) -> tuple[tuple[FileVersion, ...]
         raise Blocked(
             "options-conflict",
             "--versions shows every pyproject.toml, and takes neither --package nor --index",
-            fix="leave --package and --index out, or --versions",
+            fix="remove --package and --index, or remove --versions",
         )
     notes: tuple[str, ...] = ()
     packages: dict[str, Package] | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.planning.plan import Problem
 from relnox.core.settings.release_lines import allows_version, describe_lines
-from relnox.core.text import listing
+from relnox.core.text import counted, listing
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def check_not_behind_remote(branch: str | None, remote: str, *, is_ancestor: boo
     if is_ancestor is False:
         yield Problem(
             code="branch-behind",
-            message=f"{remote} has commits on {branch} that are missing here",
+            message=f"{remote} has commits on {branch} that this checkout does not have",
             fix=f"git pull --rebase {remote} {branch}",
         )
 
@@ -143,9 +143,10 @@ def check_not_behind_upstream(missing: int, upstream: str) -> Iterator[Problem]:
         upstream: The remote-tracking branch.
     """
     if missing:
-        commits = "a commit that is" if missing == 1 else f"{missing} commits that are"
         yield Problem(
-            code="branch-behind", message=f"{upstream} has {commits} missing here", fix="git pull --rebase"
+            code="branch-behind",
+            message=f"the branch is behind {upstream} by {counted(missing, 'commit')}",
+            fix="git pull --rebase",
         )
 
 
@@ -231,5 +232,5 @@ def check_tags_readable_by_backends(bumps: Iterable[VersionBump], names: Mapping
                 code="tag-not-read-by-backend",
                 message=f"{source.text} of {bump.package.name} ignores tag {name} (it reads only tags that begin "
                 f"with {source.key[0]})",
-                fix=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or leave it out',
+                fix=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or remove that setting',
             )

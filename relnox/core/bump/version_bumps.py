@@ -245,7 +245,7 @@ def _no_version_error(package: Package) -> Blocked:
     return Blocked(
         "version-not-editable",
         f"{package.name} has no version in a file (it comes from {package.source.text})",
-        fix="leave the package out, or set version in [project]",
+        fix="exclude the package, or set version in [project]",
     )
 
 

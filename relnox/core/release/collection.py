@@ -61,7 +61,7 @@ class FileConflict(Record, kw_only=True):
 
 
 def file_sources(jobs: Sequence[BuildJobOutput]) -> dict[str, tuple[str, Distribution]]:
-    """Map the name of each file to the folder of the first job that lists it and the entry in its manifest."""
+    """Map the name of each file to the folder of the first job whose manifest lists it, and to its entry there."""
     sources: dict[str, tuple[str, Distribution]] = {}
     for job in jobs:
         for file in job.manifest.distributions:

@@ -162,7 +162,7 @@ def missing_wheel_problems(manifest: Manifest, where: str, expected: Mapping[str
         if package in manifest.packages and all(file.kind == "sdist" for file in manifest.files_of(package)):
             yield Problem(
                 code="wheels-missing",
-                message=f"{where} has no wheel of {package} {manifest.version(package)} ([tool.relnox.wheels] "
+                message=f"{where} has no wheels for {package} {manifest.version(package)} ([tool.relnox.wheels] "
                 f"requires {counted(number, 'wheel')})",
                 fix=f"merge the output of all build jobs: {fixes.task_command('collect', '--from', 'DIR')}; "
                 f"to publish without them: {ALLOW_MISMATCH_FLAG}",

@@ -49,7 +49,7 @@ def check_bump(bump: Bump) -> None:
         raise Blocked("option-invalid", f"--pre {bump.pre} is invalid", fix=ANY_PHASE)
     if bump.allow_lower and bump.to is None:
         raise Blocked(
-            "option-missing", "--allow-lower needs --to", fix="add --to VERSION, or leave --allow-lower out"
+            "option-missing", "--allow-lower needs --to", fix="add --to VERSION, or remove --allow-lower"
         )
     if bump.to is not None:
         others = {"--part": bump.part, "--pre": bump.pre, "--always-increment": bump.always_increment}
@@ -57,7 +57,7 @@ def check_bump(bump: Bump) -> None:
             raise Blocked(
                 "options-conflict",
                 f"--to {bump.to} cannot be combined with {' and '.join(flags)}",
-                fix=f"give --to {bump.to} alone, or leave it out",
+                fix=f"give --to {bump.to} alone, or remove it",
             )
     elif bump.part is None and bump.pre is None:
         raise Blocked("option-missing", "no bump requested", fix=f"{ANY_LEVEL}; {ANY_PHASE}; or --to VERSION")
@@ -71,5 +71,5 @@ def check_bump(bump: Bump) -> None:
         raise Blocked(
             "option-missing",
             "--always-increment needs --part",
-            fix=f"add {ANY_LEVEL}, or leave --always-increment out",
+            fix=f"add {ANY_LEVEL}, or remove --always-increment",
         )

@@ -125,7 +125,7 @@ def from_semver(text: str) -> Version:
         raise Blocked(
             "version-invalid",
             f"{text!r}: build metadata {version.build!r} is not a valid local segment (PEP 440)",
-            fix="leave it out, or use letters, digits and single dots",
+            fix="remove it, or use letters, digits and single dots",
         ) from None
     except ValueError:
         raise Blocked(

@@ -125,11 +125,10 @@ def _check_order(current: Version, result: Version, bump: Bump) -> None:
     if result > current or (bump.allow_lower and result < current):
         return
     if bump.number is not None:
-        order = "already" if result == current else "higher, being"
         raise Blocked(
             "version-not-higher",
-            f"development release {bump.number} is not higher than the current version: that is {order} {current}",
-            fix="commit no development versions, or use --from time",
+            f"development release {bump.number} is not higher than the current version {current}",
+            fix="use --from time, or keep development versions out of the commits",
         )
     if bump.to is None:  # only a calendar version can be lower
         raise Blocked(

@@ -119,7 +119,7 @@ def _delimiter(boundary: str) -> bytes:
 def _is_closing_boundary(scanner: _Scanner) -> bool:
     """Read the rest of a boundary's line; return whether it is the closing boundary (followed by `--`)."""
     closes = scanner.peek(2) == b"--"
-    after = scanner.rest()[2:] if closes else scanner.take(b"\r\n", limit=_PADDING_LIMIT)
+    after = scanner.peek_rest()[2:] if closes else scanner.take(b"\r\n", limit=_PADDING_LIMIT)
     # Only whitespace may follow: other text shows that the boundary occurs in the file.
     if after.strip() or len(after) > _PADDING_LIMIT:
         raise Blocked("form-invalid", "unexpected data after a multipart boundary", fix=_HINT)
@@ -131,7 +131,7 @@ def _disposition(headers: bytes) -> tuple[str, str | None]:
     part = message_from_bytes(headers + b"\r\n\r\n")
     name = part.get_param("name", header="content-disposition")
     if part.get_content_disposition() != "form-data" or not isinstance(name, str):
-        raise Blocked("form-invalid", "a part of the form has no name", fix=_HINT)
+        raise Blocked("form-invalid", "invalid upload request (a part of the form has no name)", fix=_HINT)
     return name, part.get_filename()
 
 
@@ -185,7 +185,7 @@ class _Scanner:
             self._buffer += self._more()
         return self._buffer[:size]
 
-    def rest(self) -> bytes:
+    def peek_rest(self) -> bytes:
         """Return the rest of the stream without consuming it, or the start of the rest if it is long."""
         while len(self._buffer) <= _PADDING_LIMIT and (chunk := self._body.read(_CHUNK)):
             self._buffer += chunk

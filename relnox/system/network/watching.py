@@ -86,10 +86,10 @@ class Watch:
         self._end("interrupted")
 
     def check(self) -> None:
-        """Raise an error if the request was ended.
+        """Raise an error if this watch has aborted the request.
 
         Raises:
-            TransientError: The request took too long, or was too slow.
+            TransientError: The request exceeded its time limit, or too few bytes arrived.
             Failed: The run was interrupted.
         """
         if self._end_reason is None and time.monotonic() > self._deadline:
