@@ -62,7 +62,7 @@ def parser_of(task: str, program: str) -> argparse.ArgumentParser:
     return parser
 
 
-def add_completions(parser: argparse.ArgumentParser, task: str) -> None:
+def add_arguments_for_completion(parser: argparse.ArgumentParser, task: str) -> None:
     """Add the options and positional arguments of a task to a parser, for shell completion."""
     declaration = import_task_module(task).Options
     for option in fields_of(declaration):

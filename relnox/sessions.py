@@ -280,7 +280,10 @@ def _duplicate_name_error(name: str, task: str) -> SystemExit:
 
 
 def _docstring(task: Task) -> str:
-    """Return the docstring of a session, with the options only for `nox --usage`: importing them takes time."""
+    """Return the docstring of a session.
+
+    It contains the options only for `nox --usage`, since importing them takes time.
+    """
     if any(word.startswith("--usage") for word in sys.argv):
         from relnox import arguments
 

@@ -100,7 +100,7 @@ def check_settings(config: Config) -> None:
     """Check the names and URLs of all indexes in the settings.
 
     Raises:
-        UnknownIndex: There is no index of a name.
+        UnknownIndex: A setting names an index that does not exist.
         Blocked: A URL is not valid, or contains a password.
     """
     for name, settings in config.indexes.items():

@@ -114,8 +114,8 @@ class TokenProvider:
         if self._identity_used and not self._renewable:
             raise Failed(
                 "upload-token-expired",
-                f"the upload token for {self._index} has expired ({self._ci_provider} issues one identity token "
-                "for each job)",
+                f"the upload token for {self._index} has expired, and this job cannot get another one "
+                f"({self._ci_provider} issues one identity token for each job)",
                 fix=f"{_RERUN_FIX}; or publish each package in its own job: --package NAME",
             )
         identity = self._new_identity() if self._renewable else self.identity

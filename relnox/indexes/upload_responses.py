@@ -182,8 +182,8 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
     if _CANNOT_CREATE.search(text):
         raise Blocked(
             "project-missing",
-            f"project {file.package} does not exist on {index}, and the identity that uploads {file.filename} "
-            f"cannot create it: {text}",
+            f"project {file.package} does not exist on {index}, and the credentials cannot create it "
+            f"(upload of {file.filename}): {text}",
             fix=f"{first_release_hint(file.package)}; or publish the first release with a token",
         )
     if _NO_PERMISSION.search(text):

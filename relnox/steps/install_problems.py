@@ -49,7 +49,7 @@ def broken_install_error(
     text = "\n".join(lines)
     return Failed(
         "install-broken",
-        f"{verifying.release} on Python {verifying.interpreter.version} is installed, but does not work:\n{text}",
+        f"{verifying.release} was installed on Python {verifying.interpreter.version}, but does not work:\n{text}",
         fix=_choose_fix(verifying, failures, result),
     )
 

@@ -54,12 +54,12 @@ def hide_environment_credentials() -> Iterator[None]:
 
     If there are any, its memory is protected, too: hooks of git, for example, run in steps that need not know it.
     """
-    _overwrite_environment_credentials()
+    _overwrite_credentials_in_proc()
     with protected_memory() if find_credentials(os.environ) else contextlib.nullcontext():
         yield
 
 
-def _overwrite_environment_credentials() -> None:
+def _overwrite_credentials_in_proc() -> None:
     """Overwrite credentials in the environment block that this process was started with (Linux).
 
     Only the copy that is visible in `/proc` is overwritten: `os.environ`, and programs started with it, still have

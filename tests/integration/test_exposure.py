@@ -66,8 +66,8 @@ def test_the_variables_a_process_was_started_with_are_hidden_and_still_work() ->
     output = run(
         """
 print(child(READ).stdout.strip())
-exposure._overwrite_environment_credentials()
-exposure._overwrite_environment_credentials()
+exposure._overwrite_credentials_in_proc()
+exposure._overwrite_credentials_in_proc()
 print(child(READ).stdout.strip())
 libc = ctypes.CDLL(None)
 libc.getenv.restype = ctypes.c_char_p
@@ -94,7 +94,7 @@ def test_a_variable_that_was_changed_or_removed_since_is_hidden_too() -> None:
         """
 os.environ["PYPI_TOKEN"] = "new"
 del os.environ["TWINE_PASSWORD"]
-exposure._overwrite_environment_credentials()
+exposure._overwrite_credentials_in_proc()
 print(child(READ).stdout.strip(), os.environ["PYPI_TOKEN"], "TWINE_PASSWORD" in os.environ)
 """,
         PYPI_TOKEN=CANARY,

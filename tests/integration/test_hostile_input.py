@@ -65,7 +65,7 @@ def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
         ('tag-names = { demo = "a b" }', "a git ref cannot contain ' '"),
         ('tag-names = { demo = "" }', "it is empty"),
         ('tag-names = { "a b" = "c" }', "not a valid package name"),
-        ('tag-names = { demo-x = "a", Demo_X = "b" }', "names demo-x twice, as Demo_X too"),
+        ('tag-names = { demo-x = "a", Demo_X = "b" }', "names demo-x twice, the second time as Demo_X"),
         ('branch = ""', "cannot begin or end with a slash, or contain two in a row"),
         ('branch = "a b"', "a git ref cannot contain ' '"),
         ('branch = "HEAD"', "cannot begin with a dash or be HEAD"),

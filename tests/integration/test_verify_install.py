@@ -291,7 +291,7 @@ def test_a_broken_release_is_reported_with_a_fix(case: str, root: Path, verify: 
     project_of(root, wheel(root, files=files), settings="[tool.relnox.verify]\ntime-limit = { demo = 2 }\n")
     ran = verify()
     assert ran.code == 2, ran.text
-    assert f"demo 1.0 on Python {sys.version.split()[0]} is installed, but does not work" in ran.err
+    assert f"demo 1.0 was installed on Python {sys.version.split()[0]}, but does not work" in ran.err
     assert message in ran.err
     assert fix in ran.err
     assert table(ran) == {"demo": ["1.0", "FAILED"]}

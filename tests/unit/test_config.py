@@ -243,7 +243,7 @@ def described(data: object) -> bool:
     try:
         Config.parse(data, OPTIONS)
     except Blocked as refused:
-        return "is not valid: " in refused.message or " twice, as " in refused.message
+        return "is not valid: " in refused.message or " twice, the second time as " in refused.message
     return True
 
 

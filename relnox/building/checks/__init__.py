@@ -56,7 +56,7 @@ def find_errors(
 def find_missing_extensions(
     paths: Iterable[Path], limits: ArchiveLimits = archives.DEFAULT_LIMITS
 ) -> tuple[Finding, ...]:
-    """Return the errors of `check_extensions` for the archives of a release, skipping unreadable ones."""
+    """Return the errors that `check_extensions` finds in archives of a release; unreadable ones are skipped."""
     readable = []
     for path in paths:
         with contextlib.suppress(ArchiveError):

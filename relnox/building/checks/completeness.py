@@ -104,7 +104,7 @@ def _find_declared_extensions(sdist: Archive) -> tuple[str, bool] | None:
         document = parse_toml(texts.get("pyproject.toml", b"").decode())
     except (ValueError, RecursionError):
         document = {}
-    if (reason := _find_extension_setting(document)) is not None:
+    if (reason := _setting_with_native_modules(document)) is not None:
         return reason, True
     backend = table_at(document, "build-system").get("build-backend", "setuptools.build_meta")
     if not str(backend).startswith("setuptools") or "setup.py" not in texts:
@@ -192,8 +192,8 @@ def _read_top_level_files(sdist: Archive, names: Iterable[str]) -> dict[str, byt
     }
 
 
-def _find_extension_setting(document: Mapping[str, Any]) -> str | None:
-    """Return a clause that names the setting by which every build has native modules, or None if there is none."""
+def _setting_with_native_modules(document: Mapping[str, Any]) -> str | None:
+    """Return a phrase that names the setting with which every build has native modules, or None without one."""
     tool = table_at(document, "tool")
     for name in ("setuptools", "setuptools-rust"):
         if table_at(tool, name).get("ext-modules"):

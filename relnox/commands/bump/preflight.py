@@ -33,7 +33,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
     )
     if options.tag:
         yield from checks.check_tags_readable_by_backends(bumps, tag_names(observation, bumps))
-        yield from tag_checks.any_tag_problems(
+        yield from tag_checks.ambiguous_tag_problems(
             bumps,
             (tag.name for tag in tags),
             observation.tag_formats,

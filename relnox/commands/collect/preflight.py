@@ -45,7 +45,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
                 f"  {conflict.first_folder}  sha256 {conflict.first.sha256}\n"
                 f"  {conflict.second_folder}  sha256 {conflict.second.sha256}"
             ),
-            fix="build and sign each file in one job: the sdist once, and the wheels of every platform from it",
+            fix="build and sign each file in only one job: the sdist once, then the wheels from that sdist",
             exit_code=ExitCode.CONFLICT,
         )
     for package in snapshot.packages:

@@ -110,7 +110,7 @@ class Hooks(Record):
         if selected_hooks and event in self.running:
             raise Blocked(
                 "hook-recursion",
-                f"{of} was started by a hook of {event}, and would run the hooks of {event} again",
+                f"{of} was started by a {event} hook, and would run the {event} hooks again",
                 fix=f"remove {of} from the hooks in [[tool.relnox.hooks.{event}]]",
             )
         return selected_hooks

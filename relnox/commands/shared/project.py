@@ -95,7 +95,7 @@ class Project(Record):
         return self.git.reading_ahead(*state_queries(*_LISTED_FILES))
 
     def searching_version_literals(self) -> AbstractContextManager[None]:
-        """Start the search of `literals`, which git does while modules are imported."""
+        """Let git search for version literals while the `with` block imports modules; see `literals`."""
         if self.git is None:
             return nullcontext()
         from relnox.source.version_literals import search_queries

@@ -146,14 +146,14 @@ def missing_tag_notes(project: Project, error: str | None) -> Iterator[str]:
         )
 
 
-def any_tag_problems(
+def ambiguous_tag_problems(
     bumps: tuple[VersionBump, ...],
     tags: Iterable[str],
     formats: Mapping[str, TagFormat],
     known_tags: KnownTags,
 ) -> Iterator[Problem]:
     """Yield a problem if the bump creates several tags and a backend takes the version from any tag."""
-    readers = core.known_tags.any_tag_readers(bump.package for bump in bumps)
+    readers = core.known_tags.packages_that_read_any_tag(bump.package for bump in bumps)
     planned_tags = list(dict.fromkeys(tags))
     if not readers or len(planned_tags) < 2:  # noqa: PLR2004 - one tag is right for all of them
         return
@@ -186,7 +186,7 @@ def _own_prefix(package: Package, formats: Mapping[str, TagFormat], known_tags: 
 def any_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
     """Yield a note if packages that are not bumped have backends that would read the tags of this bump."""
     bumped_packages = {bump.package.name for bump in bumps}
-    all_readers = core.known_tags.any_tag_readers(workspace.packages)
+    all_readers = core.known_tags.packages_that_read_any_tag(workspace.packages)
     readers = [package for package in all_readers if package.name not in bumped_packages]
     if readers and bumped_packages:
         names = core.text.listing([package.name for package in readers])

@@ -38,10 +38,10 @@ def observe(options: Options, project: Project) -> tuple[tuple[FileVersion, ...]
         packages = {package.folder: package for package in project.workspace.packages}
     except Blocked as error:  # as for a package without a version, which has its own line
         notes = (f"the packages of the project are not known: {error.message}\n  fix: {error.fix}",)
-    return tuple(read_versions(_files(project), project.root, project.config, packages)), notes
+    return tuple(read_versions(_pyproject_paths(project), project.root, project.config, packages)), notes
 
 
-def _files(project: Project) -> list[str]:
+def _pyproject_paths(project: Project) -> list[str]:
     """Return the path of every pyproject.toml that git does not ignore, or of all outside git."""
     if project.state is None:
         folders = [

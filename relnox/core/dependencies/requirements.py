@@ -161,8 +161,8 @@ def rewrite_poetry(
             return None
         raise Blocked(
             "requirement-excludes-version",
-            f"no alternative of {constraint!r} allows {new}",
-            fix='add an alternative by hand, or set [tool.relnox] update-requirements = "exact"',
+            f"{constraint!r} does not allow {new}",
+            fix=f'add " || ^{new}" to the requirement, or set [tool.relnox] update-requirements = "exact"',
         )
     return _rewrite_clauses(constraint, parse_poetry_clauses, new, policy, format_version)
 

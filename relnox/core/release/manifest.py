@@ -240,7 +240,7 @@ def _check_texts(value: object) -> tuple[str, ...]:
 
 def _check_flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is not true or false")
+        raise TypeError(f"expected true or false, not {value!r}")
     return value
 
 

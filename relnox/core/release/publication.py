@@ -145,8 +145,9 @@ def add_public_files(error: RelnoxError, index: str, names: Sequence[str], publi
 def exit_code_after_publication(errors: Sequence[ExitCode]) -> ExitCode:
     """Return the exit code for errors that occurred after all files of a release were verified.
 
-    Such errors are a conflict, since publishing again does not fix a public release, and 1 or 2 would say that
-    nothing is public. The exceptions are errors that may be gone later (5), and hooks that have not run yet (3).
+    Usually that is `CONFLICT`: publishing again does not fix a public release, and `BLOCKED` or `FAILED` would
+    mean that nothing is public. Temporary errors keep `TRY_LATER`, and hooks that have not run yet give
+    `PARTLY_PUBLIC`.
     """
     code = ExitCode.worst([*errors])
     return code if code in (ExitCode.DONE, ExitCode.TRY_LATER, ExitCode.PARTLY_PUBLIC) else ExitCode.CONFLICT

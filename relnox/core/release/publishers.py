@@ -81,7 +81,7 @@ def publisher_from_claims(claims: Mapping[str, str]) -> Publisher | None:
 
 
 def publisher_from_document(document: Mapping[str, Any]) -> Publisher | None:
-    """Return the publisher that a `publisher` object of provenance describes.
+    """Return the publisher that the `publisher` object in the provenance of a file describes (PEP 740).
 
     Return None if its kind is unknown, or identifying fields are missing or invalid.
     """

@@ -133,8 +133,9 @@ def plan_wheel_jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob,
     if not result:
         raise Blocked(
             "wheel-matrix-empty",
-            f"no platform wheel of {package.name} is left for CPython {PYTHON_SERIES[0]} to {PYTHON_SERIES[-1]} "
-            f"(requires-python is {package.requires_python or 'not set'!r})",
+            f"the settings exclude all platform wheels of {package.name} for CPython {PYTHON_SERIES[0]} to "
+            f"{PYTHON_SERIES[-1]} "
+            f"(requires-python is {repr(package.requires_python) if package.requires_python else 'not set'})",
             fix="change requires-python, the classifiers, or systems, architectures and skip in "
             "[tool.relnox.wheels]",
         )

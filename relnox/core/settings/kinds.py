@@ -172,7 +172,9 @@ class TableOf(Kind):
             converted = self.keys.check_text(name, f"the key {shorten_value(name)} of {key}")
             if (other := names.setdefault(converted, name)) != name:
                 raise Blocked(
-                    "setting-twice", f"{key} names {other} twice, as {name} too", fix=f"remove {name} from {key}"
+                    "setting-twice",
+                    f"{key} names {other} twice, the second time as {name}",
+                    fix=f"remove {name} from {key}",
                 )
         return {converted: self.item.check(value[name], f"{key}.{name}") for converted, name in names.items()}
 

@@ -98,7 +98,7 @@ def survey_tags(packages: Sequence[Package], tags: Iterable[str]) -> TagSurvey:
             by_prefix.setdefault(parts[0], []).append((tag, parts[1]))
         elif any(char.isdigit() for char in tag):
             unreadable.append(tag)
-    aliases = list(_aliases(packages))
+    aliases = list(_packages_by_alias(packages))
     package_prefixes: dict[str, list[str]] = {}
     plain_prefixes = []
     for prefix in by_prefix:
@@ -141,7 +141,7 @@ def _named_package(words: list[str], aliases: Iterable[Mapping[str, set[str]]]) 
     return None
 
 
-def _aliases(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
+def _packages_by_alias(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
     """Yield a mapping from aliases to packages for each kind of alias, the most reliable kind first.
 
     The kinds are the name of the package, its folder, the last part of its folder, and the ends of its name.
@@ -161,7 +161,7 @@ def _aliases(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
         yield packages_by_alias
 
 
-def any_tag_readers(packages: Iterable[Package]) -> tuple[Package, ...]:
+def packages_that_read_any_tag(packages: Iterable[Package]) -> tuple[Package, ...]:
     """Return the packages whose backends take the version from the latest tag, whatever its prefix is."""
     return tuple(package for package in packages if package.source.kind == "tags" and not package.source.key)
 
@@ -197,7 +197,7 @@ def read_known_tags(
     plain = _latest_plain(survey, reachable)
     is_single = len(packages) == 1 and is_alone
     packages_by_tag = _packages_sharing_tags(packages, survey, plain) if plain is not None else {}
-    readers = {package.name for package in any_tag_readers(packages)}
+    readers = {package.name for package in packages_that_read_any_tag(packages)}
     prefixes: dict[str, str] = {}
     for package in packages:
         own = survey.prefix_of(package)

@@ -199,7 +199,7 @@ class _TaggedPackage(Record):
 
     @property
     def templates(self) -> Iterator[str]:
-        """The tag formats that would give the package this prefix without further settings."""
+        """The tag formats with which the package has the prefix of its existing tags, without further settings."""
         lead, word, end = self.parts
         values = {"{name}": self.package.name, "{folder}": self.package.folder_name, "{tag-name}": word}
         yield from (f"{lead}{field}{end}{_VERSION}" for field, value in values.items() if word and word == value)

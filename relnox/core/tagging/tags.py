@@ -11,7 +11,7 @@ from relnox.core.bump.version_groups import find_version_groups
 from relnox.core.records import Record
 from relnox.core.settings import patterns, release_lines, rules
 from relnox.core.settings.config import Config
-from relnox.core.tagging.known_tags import any_tag_readers, survey_tags
+from relnox.core.tagging.known_tags import packages_that_read_any_tag, survey_tags
 from relnox.core.versions import semver_compat
 from relnox.errors import Blocked
 
@@ -99,7 +99,7 @@ def tag_formats(
     usual = None if config.tag_format else detect_format(packages, tags, common=common)
     text = config.tag_format or usual or ("v{version}" if common else "{name}-v{version}")
     texts = dict.fromkeys((package.name for package in packages), text)
-    if not config.tag_format and not common and len(readers := any_tag_readers(packages)) > 1:
+    if not config.tag_format and not common and len(readers := packages_that_read_any_tag(packages)) > 1:
         common_format = detect_format(readers, tags, common=True)
         texts |= dict.fromkeys((package.name for package in readers), common_format or "v{version}")
     configured_by_package = configured_formats(workspace, config)

@@ -192,8 +192,10 @@ class _Scanner:
         return self._buffer
 
     def _more(self) -> bytes:
-        """Read a chunk of the stream, which must not have ended."""
+        """Read the next chunk of the stream; at its end, raise an error."""
         chunk = self._body.read(_CHUNK)
         if not chunk:
-            raise Blocked("form-invalid", "the form ends before its closing boundary", fix=_HINT)
+            raise Blocked(
+                "form-invalid", "invalid upload request (the form ends before its closing boundary)", fix=_HINT
+            )
         return chunk

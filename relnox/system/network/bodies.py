@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from relnox.system.network.watching import Watch
 
     class Sink(Protocol):
-        """A path, or a similar object, that each try opens to write the body of the response."""
+        """A path, or a similar object, that is opened on each attempt, to write the response body."""
 
         def open(self, mode: Literal["wb"], /) -> AbstractContextManager[SupportsWrite[bytes]]:
-            """Open for writing, and discard what a previous try wrote."""
+            """Open for writing, and discard what a previous attempt wrote."""
 
 
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
