@@ -56,7 +56,7 @@ class RunHook(Step, kw_only=True):
 
     Attributes:
         number: The position of the hook among the hooks of the event, from 1.
-        of: The task that has the event.
+        task: The task that runs the hook.
         packages: The packages that take part.
         index: The index of the release, or None before it is published.
         folder: The folder with the archives, or None if there are none at this event.
@@ -70,7 +70,7 @@ class RunHook(Step, kw_only=True):
     event: HookEvent
     number: int
     hook: Hook
-    of: str
+    task: str
     packages: tuple[EventPackage, ...]
     index: str | None = None
     folder: str | None = None
@@ -124,7 +124,7 @@ class RunHookAction(Action[RunHook]):
                 self.warnings = (StepWarning(error.code, self.step.key, error.message, error.fix or ""),)
                 self.detail = "failed, which is a warning (on-failure = warn)"
             else:
-                if self.step.event.startswith("after-") and self.step.of in {"publish", "publish-test"}:
+                if self.step.event.startswith("after-") and self.step.task in {"publish", "publish-test"}:
                     error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
                 raise
         event = {"event": self.step.event}
@@ -329,7 +329,7 @@ def event_document(
     return {
         "schema": _EVENT_SCHEMA,
         "event": step.event,
-        "task": step.of,
+        "task": step.task,
         "rehearsal": step.rehearsal,
         "root": root,
         "commit": commit,

@@ -119,7 +119,7 @@ def test_a_resumed_run_does_nothing_that_was_not_approved(current: Plan) -> None
 def test_a_hook_of_a_resumed_run_gets_the_packages_that_were_approved() -> None:
     demo, more = (EventPackage(name=name, folder=name, version=Version("1.0")) for name in ("demo", "more"))
     hook = steps.RunHook(
-        event="before-publish", number=1, hook=Hook(run=("true",)), of="publish", packages=(demo, more)
+        event="before-publish", number=1, hook=Hook(run=("true",)), task="publish", packages=(demo, more)
     )
     approved = changed(steps=(hook,), tables=())
     for packages, holds in (

@@ -43,7 +43,7 @@ def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -
         )
     )
     hook_fields: dict[str, Any] = {
-        "of": task,
+        "task": task,
         "packages": snapshot.hooks.describe_packages(
             {name: state.manifest.version(name) for name in state.manifest.packages}
         ),

@@ -46,7 +46,7 @@ class Hooks(Record):
     def hook_steps(
         self,
         event: HookEvent,
-        of: str,
+        task: str,
         packages: Sequence[EventPackage],
         *,
         rehearsal: bool = False,
@@ -57,7 +57,7 @@ class Hooks(Record):
 
         Args:
             event: The event.
-            of: The name of the task that runs the hooks.
+            task: The name of the task that runs the hooks.
             packages: The packages that the task works on; hooks for other packages only are left out.
             rehearsal: Whether the task publishes nothing permanently; only hooks enabled for rehearsals run.
             needs: The keys of the steps that must succeed before the first hook runs.
@@ -68,7 +68,7 @@ class Hooks(Record):
         """
         rehearsal = rehearsal or self.rehearsal
         planned_steps: list[steps.RunHook] = []
-        for number, hook, names in self._hooks_to_run(event, of, rehearsal=rehearsal):
+        for number, hook, names in self._hooks_to_run(event, task, rehearsal=rehearsal):
             participants = tuple(package for package in packages if names is None or package.name in names)
             if not participants:
                 continue
@@ -77,7 +77,7 @@ class Hooks(Record):
                     event=event,
                     number=number,
                     hook=hook,
-                    of=of,
+                    task=task,
                     packages=participants,
                     rehearsal=rehearsal,
                     needs=(*needs, *(step.key for step in planned_steps[-1:])),
@@ -97,12 +97,12 @@ class Hooks(Record):
             packages.append(EventPackage(name=name, folder=self.folders.get(name, "."), version=version, tag=tag))
         return tuple(packages)
 
-    def check_not_recursive(self, events: Iterable[HookEvent], of: str, *, rehearsal: bool) -> None:
+    def check_not_recursive(self, events: Iterable[HookEvent], task: str, *, rehearsal: bool) -> None:
         """Raise `Blocked` if a hook of one of the events has started relnox; `hook_steps` has the arguments."""
         for event in events:
-            self._hooks_to_run(event, of, rehearsal=rehearsal or self.rehearsal)
+            self._hooks_to_run(event, task, rehearsal=rehearsal or self.rehearsal)
 
-    def _hooks_to_run(self, event: HookEvent, of: str, *, rehearsal: bool) -> list[SelectedHook]:
+    def _hooks_to_run(self, event: HookEvent, task: str, *, rehearsal: bool) -> list[SelectedHook]:
         """Return the hooks of an event that the task has to run."""
         selected_hooks = [
             hook for hook in self.by_event.get(event, ()) if not rehearsal or hook.hook.is_rehearsed(event)
@@ -110,8 +110,8 @@ class Hooks(Record):
         if selected_hooks and event in self.running:
             raise Blocked(
                 "hook-recursion",
-                f"{of} was started by a {event} hook, and would run the {event} hooks again",
-                fix=f"remove {of} from the hooks in [[tool.relnox.hooks.{event}]]",
+                f"{task} was started by a {event} hook, and would run the {event} hooks again",
+                fix=f"remove {task} from the hooks in [[tool.relnox.hooks.{event}]]",
             )
         return selected_hooks
 
@@ -142,7 +142,9 @@ def _resolve_packages(hooks: Iterable[Hook], project: Project) -> Iterator[Selec
         yield SelectedHook(number, hook, names)
 
 
-def plan_after_verify_hooks(hooks: Hooks, of: str, manifest: Manifest, **values: Any) -> tuple[steps.RunHook, ...]:
+def plan_after_verify_hooks(
+    hooks: Hooks, task: str, manifest: Manifest, **values: Any
+) -> tuple[steps.RunHook, ...]:
     """Return the steps that run the `after-verify` hooks; see `Hooks.hook_steps` for `values`."""
     packages = hooks.describe_packages({name: manifest.version(name) for name in manifest.packages})
-    return hooks.hook_steps("after-verify", of, packages, files=manifest.distributions, **values)
+    return hooks.hook_steps("after-verify", task, packages, files=manifest.distributions, **values)

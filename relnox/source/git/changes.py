@@ -151,7 +151,7 @@ def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
 
 
 def _signs_tags(git: Git) -> bool:
-    if git.settings().get("tag.gpgsign", "false") == "false":
+    if git.config().get("tag.gpgsign", "false") == "false":
         return False
     setting = git.run("config", "--type=bool", "--get", "tag.gpgSign", stderr=False)
     return setting.output.strip() == "true"

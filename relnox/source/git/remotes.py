@@ -23,8 +23,8 @@ _MAX_REASON = 200
 
 def names(git: Git) -> frozenset[str]:
     """Return the names of a repository's remotes."""
-    settings = (name for name in git.settings() if name.startswith("remote.") and name.count(".") > 1)
-    return frozenset(name.removeprefix("remote.").rpartition(".")[0] for name in settings)
+    remote_keys = (name for name in git.config() if name.startswith("remote.") and name.count(".") > 1)
+    return frozenset(name.removeprefix("remote.").rpartition(".")[0] for name in remote_keys)
 
 
 def url(git: Git, remote: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MANY_FILES = 100
 _STATUS: Query = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
 _REFS: Query = ("show-ref", "--head", "--tags", "--dereference")
-_SETTINGS: Query = ("config", "-z", "--list")
+_CONFIG: Query = ("config", "-z", "--list")
 
 
 class Git(GitRunner):
@@ -39,7 +39,7 @@ class Git(GitRunner):
         self.prefix = prefix
         self._private = private
         self._shallow = shallow
-        self._settings: dict[str, str | None] | None = None
+        self._config: dict[str, str | None] | None = None
 
     def private_folder(self) -> Path:
         """Return the folder inside the `.git` folder where relnox keeps files between runs."""
@@ -55,18 +55,18 @@ class Git(GitRunner):
         """Return the path of the checkout's top-level folder."""
         return self.read_output("rev-parse", "--show-toplevel")
 
-    def settings(self) -> Mapping[str, str | None]:
-        """Return git's settings by name, such as `remote.origin.url`; they are read once.
+    def config(self) -> Mapping[str, str | None]:
+        """Return git's configuration: values by name, such as `remote.origin.url`; it is read once.
 
         Sections and keys are in lowercase, but not the part between them. The value of a setting without `=` is
         None.
         """
-        if self._settings is None:
-            listing = self.run(*_SETTINGS, stderr=False)
+        if self._config is None:
+            listing = self.run(*_CONFIG, stderr=False)
             replace(listing, output="").check("git config")  # the output may have credentials
             entries = (entry.partition("\n") for entry in listing.output.split("\0") if entry)
-            self._settings = {name: value if separator else None for name, separator, value in entries}
-        return self._settings
+            self._config = {name: value if separator else None for name, separator, value in entries}
+        return self._config
 
     def read_state(self) -> GitState:
         """Read the state of the checkout."""
@@ -309,8 +309,8 @@ class Git(GitRunner):
 
 
 def state_queries(*names: str) -> tuple[Query, ...]:
-    """Return the queries of `Git.read_state`, `Git.settings`, and `Git.tracked_files_named` for these names."""
-    return _STATUS, _REFS, _SETTINGS, ("ls-files", "-z", *_pathspecs(names))
+    """Return the queries of `Git.read_state`, `Git.config`, and `Git.tracked_files_named` for these names."""
+    return _STATUS, _REFS, _CONFIG, ("ls-files", "-z", *_pathspecs(names))
 
 
 def grep_query(expressions: Iterable[str], exclude: Iterable[str] = ()) -> Query:
