@@ -1,76 +1,19 @@
-"""The argument parser of a task, for the command line and for nox's positional arguments."""
+"""The arguments of a task, from the command line or as nox's positional arguments, and their help."""
 
 from __future__ import annotations
 
-import argparse
-import functools
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from relnox.commands import COMMANDS, import_task_module, read_help
 from relnox.core.settings.schema import fields_of
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
-from relnox.reporters.streams import STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from relnox.core.settings.options import CommonOptions
     from relnox.core.settings.schema import Field, Value
-
-
-class _NonExitingParser(argparse.ArgumentParser):
-    """An argument parser that raises `Blocked` instead of exiting."""
-
-    def _print_message(self, message: str, file: object = None) -> None:  # argparse's own fails for some encodings
-        del file
-        STDOUT.write(message)
-        STDOUT.flush()
-
-    def format_help(self) -> str:
-        self.formatter_class = argparse.RawDescriptionHelpFormatter  # as wide as the terminal
-        return super().format_help()
-
-    def error(self, message: str) -> NoReturn:
-        unknown = message.removeprefix("unrecognized arguments: ").split()[:1] or [""]
-        flags = [flag for action in self._actions for flag in action.option_strings]
-        if message.startswith("unrecognized"):
-            is_package = "--package" in flags and not unknown[0].startswith("-")
-            fix = f"{self.prog} --package {unknown[0]}" if is_package else did_you_mean(unknown[0], flags)
-            raise Blocked("option-unknown", f"{self.prog}: {message}", fix=fix)
-        raise Blocked("option-invalid", f"{self.prog}: {message}", fix=f"{self.prog} --help")
-
-
-def parser_of(task: str, program: str) -> argparse.ArgumentParser:
-    """Return the parser of a task, whose result has only the options on the command line."""
-    summary, rest = read_help(task)
-    parser = _NonExitingParser(
-        prog=program,
-        description=f"{summary}\n\n{rest}",
-        # argparse checks each option with a formatter: finding the terminal's width imports slow modules.
-        formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=80),
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    declaration = import_task_module(task).Options
-    for option in fields_of(declaration):
-        _add_flags(parser, option)
-    if declaration.positional:
-        options = _positional_options(declaration)
-        parser.usage = f"{program.replace('%', '%%')} [{_positional_usage(options)}] [options]"
-        parser.epilog = f"{_positional_usage(options)}: {' '.join(option.help for option in options)}"
-    return parser
-
-
-def add_arguments_for_completion(parser: argparse.ArgumentParser, task: str) -> None:
-    """Add the options and positional arguments of a task to a parser, for shell completion."""
-    declaration = import_task_module(task).Options
-    for option in fields_of(declaration):
-        _add_flags(parser, option)
-    if declaration.positional:
-        choices = [choice for option in _positional_options(declaration) for choice in option.choices]
-        word = parser.add_argument("word", nargs="?")
-        word.completer = lambda **_: choices  # type: ignore[attr-defined]  # argcomplete's
 
 
 def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
@@ -84,22 +27,46 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
     positional: dict[str, Value] = {}
     bare = [group[0] for group in _groups(task, words) if not _is_flag(group[0])]
     if declaration.positional and bare:
-        options = _positional_options(declaration)
+        options = positional_options(declaration)
         if len(bare) > 1:
             raise Blocked(
                 "option-invalid",
-                f"{program} takes one argument ({_positional_usage(options)}), not {len(bare)}: {', '.join(bare)}",
+                f"{program} takes one argument ({positional_usage(options)}), not {len(bare)}: {', '.join(bare)}",
                 fix=f"{program} {bare[0]}",
             )
         words = [word for group in _groups(task, words) if group != bare for word in group]
         positional = _positional_value(options, bare[0], program)
-    values = vars(parser_of(task, program).parse_args(list(words)))
+    values = _simple_values(task, words)
+    if values is None:
+        from relnox.argument_parser import parser_of  # takes 4 ms
+
+        values = vars(parser_of(task, program).parse_args(list(words)))
     if twice := positional.keys() & values.keys():
         flag = f"--{twice.pop()}"
         raise Blocked("options-conflict", f"{program}: {bare[0]} cannot be used with {flag}", fix=f"remove {flag}")
     return positional | {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
+
+
+def _simple_values(task: str, words: Sequence[str]) -> dict[str, Any] | None:
+    """Return the values of a command line by field name, or None if only `argparse` can interpret it.
+
+    Simple are complete flags of the task, each followed by its value if it takes one.
+    """
+    options = {flag: option for option in fields_of(import_task_module(task).Options) for flag in option.flags}
+    values: dict[str, Any] = {}
+    for flag, *value in _groups(task, words):
+        option = options.get(flag)
+        if option is None or len(value) != (0 if option.is_flag else 1) or any(map(_is_flag, value)):
+            return None
+        if option.is_flag:
+            values[option.name] = flag != option.negative
+        elif option.is_list:
+            values.setdefault(option.name, []).append(option.parse(*value))
+        else:
+            values[option.name] = option.parse(*value)
+    return values
 
 
 def unknown_words(task: str, words: Sequence[str]) -> tuple[str, ...]:
@@ -181,12 +148,14 @@ def _accepts(task: str, group: Sequence[str]) -> bool:
     return flag in flags or _is_bundle(flag, flags)
 
 
-def _positional_options(declaration: type[CommonOptions]) -> list[Field]:
+def positional_options(declaration: type[CommonOptions]) -> list[Field]:
+    """Return the options that an argument without a flag can set."""
     by_name = {option.name: option for option in fields_of(declaration)}
     return [by_name[name] for name in declaration.positional]
 
 
-def _positional_usage(options: Sequence[Field]) -> str:
+def positional_usage(options: Sequence[Field]) -> str:
+    """Return how the usage line shows the argument without a flag, such as `PART|VERSION`."""
     return "|".join(option.metavar for option in options)
 
 
@@ -205,8 +174,8 @@ def help_text(task: str) -> str:
     lines = [summary, "", *([rest, ""] if rest else []), "Options:"]
     declaration = import_task_module(task).Options
     if declaration.positional:
-        options = _positional_options(declaration)
-        lines += [f"  {_positional_usage(options)}", f"      {' '.join(option.help for option in options)}"]
+        options = positional_options(declaration)
+        lines += [f"  {positional_usage(options)}", f"      {' '.join(option.help for option in options)}"]
     for option in fields_of(declaration):
         lines += [f"  {_usage(option)}", f"      {description(option)}"]
     return "\n".join(lines)
@@ -232,37 +201,12 @@ def task_lines(names: Iterable[str]) -> list[str]:
 def _flags_of(task: str) -> dict[str, bool]:
     """Return the flags of a task, and whether each takes a value."""
     return {
-        flag: not option.is_flag
-        for option in fields_of(import_task_module(task).Options)
-        for flag in (option.flag, option.negative, option.short)
-        if flag
+        flag: not option.is_flag for option in fields_of(import_task_module(task).Options) for flag in option.flags
     }
-
-
-def _add_flags(parser: argparse.ArgumentParser, option: Field) -> None:
-    """Add the flags of an option to a parser."""
-    text = description(option).replace("%", "%%")
-    flags = [option.short, option.flag] if option.short else [option.flag]
-    if option.is_flag:
-        if option.negative is None:
-            parser.add_argument(*flags, dest=option.name, action="store_true", help=text)
-        else:
-            parser.add_argument(*flags, dest=option.name, action=argparse.BooleanOptionalAction, help=text)
-        return
-    argument = parser.add_argument(
-        *flags,
-        dest=option.name,
-        action="append" if option.is_list else "store",
-        type=option.parse,
-        metavar=option.metavar or option.name.upper(),
-        help=text,
-    )
-    if option.choices:
-        argument.completer = lambda **_: option.choices  # type: ignore[attr-defined]  # argcomplete's
 
 
 def _usage(option: Field) -> str:
     """Return the flags of an option, and the name of its value if it takes one."""
     if option.is_flag:
-        return ", ".join(flag for flag in (option.short, option.flag, option.negative) if flag)
+        return ", ".join(option.flags)
     return f"{option.flag} {option.metavar or option.name.upper()}"

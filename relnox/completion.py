@@ -7,7 +7,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from relnox import arguments
+from relnox import argument_parser
 from relnox.commands import COMMANDS, SYNONYMS, find_command
 from relnox.errors import Blocked
 
@@ -52,11 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     for name, task in COMMANDS.items():
         inner = tasks.add_parser(name, help=task.summary, allow_abbrev=False)
         if name in words:
-            arguments.add_arguments_for_completion(inner, name)
+            argument_parser.add_arguments_for_completion(inner, name)
     word = words[0] if words else ""
     command = find_command(SYNONYMS.get(word, word))
     if command is not None and command.name != word:
-        arguments.add_arguments_for_completion(tasks.add_parser(word), command.name)
+        argument_parser.add_arguments_for_completion(tasks.add_parser(word), command.name)
     tasks.add_parser("completion", help="Print the code for shell completion").add_argument(
         "shell", choices=SHELLS
     )

@@ -156,6 +156,11 @@ class Field(Record):
         return f"--no-{self.key}" if self.is_flag and ("file" in self.sources or self.default) else None
 
     @property
+    def flags(self) -> tuple[str, ...]:
+        """All flags of the option, the short one first."""
+        return tuple(filter(None, (self.short, self.flag, self.negative)))
+
+    @property
     def environment(self) -> str:
         """The name of the environment variable that sets the option, such as `RELNOX_REPORT`."""
         return f"RELNOX_{self.name.rstrip('_').upper()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -31,6 +32,10 @@ class GitRunner:
         self._answers: dict[Query, Callable[[], process.Completed]] = {}
         self._object_reader: ObjectReader | None = None
 
+    @cached_property
+    def _variables(self) -> Mapping[str, str]:
+        return git_variables()
+
     def run(  # noqa: PLR0913 - the parameters of `process.run`
         self,
         *arguments: str,
@@ -54,7 +59,7 @@ class GitRunner:
         return process.run(
             ["git", *arguments],
             cwd=self.root,
-            env={**git_variables(), **variables},
+            env={**self._variables, **variables},
             stdin=stdin,
             stderr=stderr,
             timeout=timeout,
@@ -76,7 +81,7 @@ class GitRunner:
         with ExitStack() as stack:
             for query in queries:
                 answer = process.in_background(
-                    ["git", *query], cwd=self.root, env=git_variables(), newlines="-z" not in query
+                    ["git", *query], cwd=self.root, env=self._variables, newlines="-z" not in query
                 )
                 self._answers[query] = stack.enter_context(answer)
             try:
