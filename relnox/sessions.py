@@ -308,7 +308,7 @@ def _run_task(
 
     for name in ("build", "keyring", "urllib3"):  # nox would show the messages of these libraries unescaped
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    outcome = perform.run_task(task.name, options, _front_end(), defaults=defaults)
+    outcome = perform.run_task(task.name, options, _task_commands(), defaults=defaults)
     if outcome.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         raise KeyboardInterrupt
     if check and outcome.exit_code is not ExitCode.DONE:
@@ -325,7 +325,7 @@ def _outcome_of_install_only(session: nox.Session, task: Task) -> Outcome:
     return Outcome(plan=Plan(task=task.name), results=(), exit_code=ExitCode.DONE, seconds=0.0)
 
 
-def _front_end() -> FrontEnd:
+def _task_commands() -> FrontEnd:
     """Return the command for each task: `nox -s` if this noxfile has a session for it, otherwise `relnox`."""
     commands: dict[str, TaskCommand] = {}
     for name, function in nox.registry.get().items():

@@ -158,7 +158,7 @@ def _run_task(context: Context, task: Task, values: dict[str, Any], defaults: Ma
         command_line["dry_run"] = True
     if context.config.run.echo:
         command_line.setdefault("verbose", True)
-    exit_code = perform.run_task(task.name, command_line, _front_end(), defaults=defaults).exit_code
+    exit_code = perform.run_task(task.name, command_line, _task_commands(), defaults=defaults).exit_code
     if exit_code is not ExitCode.DONE:
         raise Exit(code=exit_code.value)
 
@@ -197,7 +197,7 @@ def _add_words_after_dashes(task: Task, command_line: dict[str, Value], words: S
     return {**command_line, **rest}
 
 
-def _front_end() -> FrontEnd:
+def _task_commands() -> FrontEnd:
     """Return the command for each task: `invoke` if this tasks file has the task, otherwise `relnox`."""
     commands = {}
     for name in _collections[-1].task_names if _collections else ():

@@ -164,7 +164,7 @@ def open_session(
     With the isolation `fast`, environments and processes are shared where that is safe. `both` tells whether the
     package's wheel is built in this session after its sdist.
     """
-    backend = _read_backend_module(source)
+    backend = _module_of_build_backend(source)
     if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:
         return _SharedSession(pool, backend, context, both=both)
     return BuildSession(pool, context)
@@ -196,7 +196,7 @@ def use_sibling_wheels(requirements: Sequence[str], siblings: Mapping[str, Path]
     return [*others, *(f"{name} @ {wheel.as_uri()}" for name, wheel in usable_wheels.items())]
 
 
-def _read_backend_module(source: Path) -> str | None:
+def _module_of_build_backend(source: Path) -> str | None:
     """Return the module of a package's build backend, or None for one in its own folder (`backend-path`)."""
     file = source / "pyproject.toml"
     document = parse_toml(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -145,7 +145,7 @@ def _read_plan_file(options: Options) -> tuple[str, Plan]:
             raise ValueError("the file is empty")  # noqa: TRY301 - one class, see below
         approved = core.plan.Plan.from_json(text, steps.step_classes())
         if approved.task not in TASKS or approved.inputs is None:
-            raise ValueError(f"{approved.task} is not a task")  # noqa: TRY301 - one class for all invalid files
+            raise ValueError(f"unknown task {approved.task!r}")  # noqa: TRY301 - one class for all invalid files
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Blocked(
             "plan-file-invalid",

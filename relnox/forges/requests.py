@@ -208,8 +208,8 @@ class Api:
         forge, repository = self.name, self.location.path
         raise Blocked(
             "forge-redirect",
-            f"{forge} redirects requests for {repository} to another server, or in a loop",
-            fix="check the URL of the repository: git remote -v",
+            f"{forge} redirects requests for {repository} to another server, or endlessly",
+            fix="look up the address of the repository there, then: git remote set-url REMOTE URL",
         )
 
     def _response(self, method: str, address: str, body: Mapping[str, Any] | None, timeout: float) -> Response:

@@ -105,7 +105,7 @@ def download(file: IndexFile, to: Path | None, deadline: Deadline | None = None)
     Raises:
         TryLater: The index lists the file but does not serve it.
     """
-    digest = _HashingWriter()
+    digest = _HashAndSize()
     response = network.get(
         file.url, into=to or digest, deadline=deadline, limit=network.file_limit(), leave_origin=True
     )
@@ -158,7 +158,7 @@ def compare_served(
     start = max(0, built_file.size - _TAIL)
     is_partial = built_file.size > limit and path is not None
     headers = {"Range": f"bytes={start}-{built_file.size - 1}"} if is_partial else {}
-    body = _HashingWriter()
+    body = _HashAndSize()
     try:
         response = network.get(
             file.url,
@@ -217,7 +217,7 @@ def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | Non
     return response.content
 
 
-class _HashingWriter:
+class _HashAndSize:
     """A destination for downloads that computes their hash and size, and stores nothing."""
 
     def __init__(self) -> None:

@@ -77,7 +77,7 @@ def choose(
     *,
     quiet: bool = False,
 ) -> Reporter:
-    """Return the reporter with a name, or the one that suits the output if the name is empty or `auto`.
+    """Return the reporter with the given name; if it is empty or `auto`, the one that suits the output.
 
     On GitHub Actions, also tell the runner to mask each secret when it is first used. GitLab masks only variables
     that are declared as masked in its settings.

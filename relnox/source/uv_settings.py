@@ -26,7 +26,7 @@ _INSTALLER_KEYS = (
 _INDEX_KEYS = ("index-url", "extra-index-url", "find-links", "no-index")
 
 
-class UvSettings(Record):
+class UvBuildSettings(Record):
     """The settings of uv for a package's build.
 
     Attributes:
@@ -42,7 +42,7 @@ class UvSettings(Record):
     ignored_settings: tuple[str, ...] = ()
 
 
-def read_build_settings(root: Path, package: Package) -> UvSettings:
+def read_build_settings(root: Path, package: Package) -> UvBuildSettings:
     """Read the settings of uv for a package, as `uv build` in its folder does.
 
     The settings are those of the uv workspace that the package is in, else the nearest ones in the package's
@@ -65,7 +65,9 @@ def read_build_settings(root: Path, package: Package) -> UvSettings:
     return _uv_settings("", {}, package, document)
 
 
-def _uv_settings(file: str, table: Mapping[str, Any], package: Package, document: Mapping[str, Any]) -> UvSettings:
+def _uv_settings(
+    file: str, table: Mapping[str, Any], package: Package, document: Mapping[str, Any]
+) -> UvBuildSettings:
     """Return the settings of a `[tool.uv]` table, separated by whether relnox applies them.
 
     `document` is the content of the package's pyproject.toml.
@@ -91,7 +93,7 @@ def _uv_settings(file: str, table: Mapping[str, Any], package: Package, document
             for key, value in sorted(table_at(table, "config-settings").items())
         ),
     )
-    return UvSettings(
+    return UvBuildSettings(
         file, build, tuple(honored_keys), tuple(_describe_ignored_settings(table, package, document))
     )
 

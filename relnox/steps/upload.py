@@ -33,7 +33,7 @@ _MIN_RATE = 16 << 10
 
 
 class LogIn(Step, kw_only=True):
-    """Get upload tokens for all projects from an index, before any of them is uploaded."""
+    """Get the upload token of every project from an index, before the first file is uploaded."""
 
     key = "log in"
     publishes = True

@@ -226,7 +226,7 @@ def test_the_configured_tests_run_on_the_built_wheel(tmp_path: Path) -> None:
     in_tree(tmp_path)
     missing = run(tmp_path, "relnox", "build-all", "--test")
     assert missing.code == 1, missing.text
-    assert "--test needs [tool.relnox.test] command (not set)" in missing.err
+    assert "--test needs a test command ([tool.relnox.test] command is not set)" in missing.err
 
 
 def test_failing_tests_stop_the_build_before_the_manifest(tmp_path: Path) -> None:

@@ -83,7 +83,10 @@ def test_without_a_policy_it_gives_a_note(tmp_path: Path, bump: Bump) -> None:
 def test_a_requirement_that_is_ahead_is_not_lowered(tmp_path: Path, bump: Bump, before: str) -> None:
     root = workspace(tmp_path / "two", before)
     said = run_blocked_bump(bump, root, "--package", "base", "--part", "minor", "--commit")
-    assert f"packages/top/pyproject.toml: '{before}' requires more than base 1.5.0, and would be lowered" in said
+    assert (
+        f"packages/top/pyproject.toml: '{before}' requires a newer version than base 1.5.0, and would be lowered"
+        in said
+    )
     assert bump(root, "--package", "base", "--to", "3.1.0", "--commit").code == 0
 
 

@@ -76,7 +76,7 @@ class Observation(NamedTuple):
     def last_tag(self, package: Package) -> tuple[str, Version] | None:
         """Return a package's tag with the greatest version, and that version; None if it has no tags.
 
-        Tags of other release lines are only used if the package has no tags of the present ones.
+        Tags of other release lines are used only if the package has none of the lines of this commit.
         """
         tags = self.tags_of(package)
         tags = [tagged for tagged in tags if core.release_lines.allows_version(self.lines, tagged[1])] or tags

@@ -69,7 +69,7 @@ class Observation(Record):
         history: The release history of each package; empty if the bump does not depend on it.
         state: The state of the checkout; None outside git.
         remote: The state of the remote.
-        known_tags: The tags of this clone and, if it was queried, of the remote, with the prefix of each package.
+        known_tags: The tags of this clone and, if queried, of the remote, and the tag prefix of each package.
         lines: The release lines that the current commit belongs to.
         newer_tags: Tags that are newer than the current versions of their packages.
         unlisted: Packages of the checkout that do not belong to the project.

@@ -123,7 +123,7 @@ def _mismatched_attestations(job: BuildJobOutput) -> Iterator[Problem]:
             yield core.plan.Problem(
                 code="attestation-invalid",
                 message=f"{job.folder}/{attestation.filename} is not a valid attestation (PEP 740)",
-                fix=f"{_DOWNLOAD}, or delete this file: publish signs files without an attestation",
+                fix=f"{_DOWNLOAD}, or delete the attestation: publish then signs the file again",
                 exit_code=ExitCode.CONFLICT,
             )
         elif attestation.attested_sha256 != hash_by_file[attestation.archive]:

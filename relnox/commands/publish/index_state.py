@@ -99,7 +99,7 @@ def unowned_projects(state: IndexState, project: Project) -> Iterator[tuple[str,
 
 
 def _tagged_versions(package: str, project: Project) -> set[Version] | None:
-    """Return the tagged versions of a package; None if the tags are incomplete or cannot be parsed."""
+    """Return the tagged versions of a package; None if this clone may lack tags, or a tag cannot be parsed."""
     if project.state is None or project.state.is_shallow:
         return None
     try:

@@ -116,8 +116,8 @@ def _check_lower_bound_not_above(package: Package, dependency: Dependency, new: 
     if bound is not None and Version(bound.base_version) > Version(new.base_version):
         raise Blocked(
             "requirement-ahead",
-            f"{package.pyproject}: {dependency.text!r} requires more than {dependency.name} {new}, and would be "
-            "lowered",
+            f"{package.pyproject}: {dependency.text!r} requires a newer version than {dependency.name} {new}, "
+            "and would be lowered",
             fix=f"release {dependency.name} {bound.public} or higher, or lower the requirement by hand first",
         )
 

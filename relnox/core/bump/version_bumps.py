@@ -235,7 +235,7 @@ def _next_version(base: Version | None, bump: Bump | None, config: Config, today
 
 
 def _no_version_error(package: Package) -> Blocked:
-    """Return the error for a package that has no version to bump, or none in a file."""
+    """Return the error for a package that has no version, or whose version is not in a file."""
     if package.source.kind == "tags":
         return Blocked(
             "version-missing",

@@ -141,7 +141,7 @@ def _lines_in_only_one_plan(what: str, approved: Sequence[str], current: Sequenc
 
 
 def _table_rows(plan: Plan) -> list[str]:
-    """Return the rows of all tables of a plan, each as one text."""
+    """Return the rows of all tables of a plan, each joined into one string."""
     return ["  ".join(row) for table in plan.tables for row in table.rows]
 
 

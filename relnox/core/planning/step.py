@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Step(Record, ABC, kw_only=True):
-    """The base class of steps: a description of what to do, as data.
+    """The base class of steps: a step describes what to do, as data, and its action does it.
 
-    The action of the step does it; see `relnox.steps.action`. A subclass adds fields, defines `key` and `title`,
+    Actions are in `relnox.steps`; see `relnox.steps.action`. A subclass adds fields, defines `key` and `title`,
     and overrides the other properties where needed.
 
     Attributes:

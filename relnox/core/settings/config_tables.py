@@ -156,7 +156,7 @@ class BuildConfig(TaskConfig):
 
 
 class PublishConfig(TaskConfig):
-    """Settings of `publish` and `publish-test`."""
+    """Settings for `publish` and `publish-test`."""
 
     extra_indexes: tuple[str, ...] = setting(
         (),

@@ -177,7 +177,7 @@ def _tagged_together(
 
 
 def _split_prefix(prefix: str) -> tuple[str, str, str]:
-    """Split a prefix at the word that names its package: the text before it, the word, the text after it."""
+    """Split the prefix of a tag into the text before the name of the package, the name, and the text after it."""
     match = re.fullmatch(r"(?P<lead>.*?/)?(?P<word>.*?)(?P<end>[^0-9A-Za-z]+[vV]?|)", prefix)
     if match is None or not match["word"]:
         return prefix, "", ""

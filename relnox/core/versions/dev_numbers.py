@@ -35,8 +35,8 @@ def number_of_run(environment: Mapping[str, str]) -> tuple[int, str]:
         return _parse("CI_PIPELINE_IID", pipeline), f"pipeline {pipeline}"
     raise Blocked(
         "run-number-missing",
-        "--from run needs a run of CI (neither GITHUB_RUN_NUMBER nor CI_PIPELINE_IID is set)",
-        fix="--from time",
+        "--from run works only in CI (neither GITHUB_RUN_NUMBER nor CI_PIPELINE_IID is set)",
+        fix="use --from time",
     )
 
 

@@ -65,7 +65,7 @@ def check_bump(bump: Bump) -> None:
         raise Blocked(
             "options-conflict",
             f"--part {bump.part} and --pre {bump.pre} contradict each other",
-            fix=f"give one of them; --pre goes with {ANY_LEVEL}",
+            fix=f"remove one of them; --pre can be combined with {ANY_LEVEL}",
         )
     elif bump.always_increment and bump.part not in ("post", *LEVELS):
         raise Blocked(

@@ -62,12 +62,12 @@ def find_attribute(code: str, name: str) -> VersionSpan:
         raise ValueError(f"{name} is assigned {counted(len(values), 'time')}")
     value = values[0]
     if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
-        raise ValueError(f"{name} is not a plain string")  # noqa: TRY004 - an error in the file, not in the call
+        raise ValueError(f"{name} is not a plain string literal")  # noqa: TRY004 - an error in the file, not in the call
     start = _offset(code, value.lineno, value.col_offset)
     end = _offset(code, value.end_lineno or 0, value.end_col_offset or 0)
     inside = code.find(value.value, start, end)
     if inside < 0 or not value.value:
-        raise ValueError(f"{name} is not a plain string")
+        raise ValueError(f"{name} is not a plain string literal")
     return VersionSpan(inside, inside + len(value.value), value.value)
 
 

@@ -31,7 +31,7 @@ _FIRST = 1
 class LevelCounting:
     """Numbering by level: major, minor and patch."""
 
-    def reaches(self, release: Release, level: int) -> bool:
+    def begins_series(self, release: Release, level: int) -> bool:
         """Return whether a release begins a series at this level or a higher one: at `minor`, 1.2.0 or 2.0.0."""
         # 0.0.0 counts as a patch, so that `major` of 0.0.0.dev1 is 1.0.0.
         last_nonzero = max((index for index, number in enumerate(release) if number), default=PATCH)
@@ -61,13 +61,13 @@ class CalendarCounting(LevelCounting):
         self.today = today
         self.period: Release = periods[calver_format]
 
-    def reaches(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the next calendar version
+    def begins_series(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the next calendar version
         """Return whether a release is of the current year or month."""
         return _pad_release(release, len(self.period))[: len(self.period)] == self.period
 
     def raised(self, release: Release, level: int) -> Release:
         """Return the next release of the current year or month."""
-        if self.reaches(release, level):
+        if self.begins_series(release, level):
             return super().raised(release, len(self.period))
         return _pad_release((*self.period, 0), len(release))
 
@@ -145,7 +145,7 @@ class VersionStep(Record):
         if (
             not self.bump.always_increment
             and _leads_to_final(version)
-            and self.counting.reaches(version.release, level)
+            and self.counting.begins_series(version.release, level)
         ):
             return _final_version(version) if pre is None else self._enter(LETTERS[pre])
         raised_release = self._raised(level)
