@@ -72,10 +72,7 @@ _CHECKED_ELSEWHERE = frozenset({"metadata-version", "name", "version"})
 
 
 def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
-    """Yield the problems in the metadata of an archive for which the public index would reject it.
-
-    For a `private` package, the classifiers that the public index always rejects (`Private ::`) are no problem.
-    """
+    """Yield the problems for which the public index rejects an archive's metadata; see `_check_classifiers`."""
     raw, unparsed = _parse_for_upload(archive.metadata)
     fields = cast("Mapping[str, Any]", raw)
     yield from _check_metadata_version(fields.get("metadata_version"))

@@ -273,8 +273,7 @@ class Project(Record):
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of the files that exist, by path relative to the root."""
-        root = str(self.root)
-        return {name: read_file(f"{root}/{name}") for name in files if os.path.isfile(f"{root}/{name}")}  # noqa: PTH113 - hundreds of them
+        return {name: read_file(f"{self.root}/{name}") for name in files if os.path.isfile(f"{self.root}/{name}")}  # noqa: PTH113 - hundreds of them
 
     @cached_property
     def private_folder(self) -> Path:
