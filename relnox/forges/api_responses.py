@@ -21,7 +21,7 @@ _MAX_NUMBER = 1 << 63
 
 
 class InvalidResponse(Failed):
-    """The error of an invalid response from the API of a forge."""
+    """The error for an invalid response from the API of a forge."""
 
 
 class ApiResponse(Record, kw_only=True):

@@ -29,7 +29,7 @@ INSTALL = fixes.install_command("relnox[attest]")
 
 
 class Unverified(Conflict):
-    """The error of an attestation or provenance that is not valid for a file."""
+    """The error for an attestation or provenance that is not valid for a file."""
 
 
 def is_installed() -> bool:

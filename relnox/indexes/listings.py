@@ -113,7 +113,7 @@ def _content_key(file: IndexFile) -> str:
 
 
 class ContradictoryListing(Conflict):
-    """The error of a file that is listed more than once with different content.
+    """The error for a file that is listed more than once with different content.
 
     Args:
         filename: The file name.
@@ -203,7 +203,7 @@ def from_html(text: str, page: str) -> Listing:
 
 
 class InvalidListing(ValueError):
-    """The error of a response that is not a valid listing."""
+    """The error for a response that is not a valid listing."""
 
 
 def reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ _IS_OF_KIND: Mapping[str, Callable[[Version], bool]] = {
 
 
 class UnknownIndex(Blocked):
-    """The error of an index name that is neither in the project's settings nor predefined."""
+    """The error for an index name that is neither in the project's settings nor predefined."""
 
 
 class Target(Record, kw_only=True):

@@ -44,7 +44,7 @@ def upload_file(  # noqa: PLR0913 - an upload
     Raises:
         TransientError: A retry may succeed.
         FileExists: The index already has a file with this name; its content is unknown.
-        TryLater: The index does not accept uploads at present.
+        TryLater: The index does not accept uploads currently.
         Blocked: The credentials were rejected, or the index redirects uploads.
         Conflict: The file name cannot be used again, the release accepts no more files, or the index has a file
             with this name and different content.

@@ -96,7 +96,7 @@ class Build(Step, kw_only=True):
 
 class BuildAction(Action[Build]):
     def check(self) -> str | None:
-        """Skip the build if the inputs are those of an earlier build whose archives exist and are still valid."""
+        """Return a reason to skip the build if an earlier one had the same inputs, and its archives are valid."""
         services = self.run.service(BuildingServices)
         inputs = services.earlier_inputs(self.step.output).get(self.step.package)
         if self.step.inputs is None or inputs is None:

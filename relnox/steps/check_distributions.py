@@ -54,7 +54,7 @@ class CheckDistributionsAction(Action[CheckDistributions]):
     """Checks all archives with `twine check`, in processes that were started during the builds."""
 
     def check(self) -> str | None:
-        """Skip the check if all archives are reused, since those passed it when they were built."""
+        """Return a reason to skip the check if all archives are reused: they passed it when they were built."""
         if not built_packages(self.run):
             return "nothing was built"
         return None if self._files_to_check else "nothing new was built"

@@ -52,7 +52,7 @@ class CommitAction(Action[Commit]):
     planned: Mapping[str, bytes | None] = {}
 
     def check(self) -> str | None:
-        """Skip the commit if HEAD and git's index already contain the edited files."""
+        """Return a reason to skip the commit if HEAD and git's index already contain the edited files."""
         self.planned = {edit.file: edit.after for edit in self.run.service(Transaction).edits_of(self.step)}
         is_release = not isinstance(self.step, CommitDevelopment)
         if is_release and (commit := self.run.service(Transaction).released_commit()) is not None:

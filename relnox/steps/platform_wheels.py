@@ -83,7 +83,7 @@ class BuildWheelsAction(Action[BuildWheels]):
     """Builds the wheels of a job from the sdist that is released, and keeps all of them or none."""
 
     def check(self) -> str | None:
-        """Skip the build if the manifest of the output folder lists all wheels, and they are still valid."""
+        """Return a reason to skip the build if the manifest lists all wheels, and they are still valid."""
         files = self._files_in_manifest()
         output = self.run.root / self.step.build.output
         comparison = self._compare_with_expected_files([file.filename for file in files])

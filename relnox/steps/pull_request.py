@@ -57,7 +57,7 @@ class CommitToBranchAction(Action[CommitToBranch]):
     """Commits through the API of the forge; the tree that git fetches decides on success."""
 
     def check(self) -> str | None:
-        """Skip the step if the branch points to a commit with this parent, tree and message."""
+        """Return a reason to skip the step if the branch points to a commit with this parent, tree and message."""
         head = self.run.forge(self.step.on).branch_head(self.step.branch)
         if head is None or not self._is_equal(head):
             return None
@@ -143,7 +143,7 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
     run_extension = PullRequestTable
 
     def check(self) -> str | None:
-        """Skip the step if an open pull request has this title and description."""
+        """Return a reason to skip the step if an open pull request has this title and description."""
         request = self._find_open_request()
         if request is None or not self._is_equal(request):
             return None

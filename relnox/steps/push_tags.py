@@ -73,7 +73,7 @@ class PushTagsAction(Action[PushTags]):
     missing: tuple[str, ...]
 
     def check(self) -> str | None:
-        """Skip the push if the remote has all tags, whether from this run or another."""
+        """Return a reason to skip the push if the remote has all tags, whether from this run or another."""
         self.foreign: set[str] = set()
         with count_pushed_tags_in_exit_code(self.run):
             self._find_missing_tags(frozenset(self.step.created))
@@ -191,7 +191,7 @@ class StartRunAction(Action[StartRun]):
     """Starts a run unless the tag already has one, whatever started it and however it ended."""
 
     def check(self) -> str | None:
-        """Skip the step if the tag has a run, or if another relnox run pushed the tag and starts it."""
+        """Return a reason to skip the step if the tag has a run, or another relnox run starts one."""
         if any(self.step.tag in tags for tags in self.run.results(TagsOfOtherRuns)):
             return "left to the run that pushed the tag"
         with count_pushed_tags_in_exit_code(self.run):

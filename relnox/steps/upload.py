@@ -168,13 +168,13 @@ class UploadAction(Action[Upload]):
         return self.run.service(Publication)
 
     def _record_attempt(self) -> None:
-        """Record that a try sends its first byte."""
+        """Record that an attempt sends its first byte."""
         self._earlier_result_unknown = self._earlier_result_unknown or self._was_sent
         self._was_sent = True
         self._publication.record_upload(self.step.index, self.step.file.filename)
 
     def _record_failure(self, error: RelnoxError) -> None:
-        """Record that a try failed, which is a rejection only if the index cannot have stored the file."""
+        """Record that an attempt failed, which is a rejection only if the index cannot have stored the file."""
         is_rejected = error.rejected or getattr(error, "never_connected", False)
         if self._was_sent and is_rejected and not self._earlier_result_unknown:
             self._was_sent = False

@@ -92,7 +92,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
     result: ProbeResult
 
     def check(self) -> str | None:
-        """Skip if the settings say so, or if the package does not support this Python."""
+        """Return a reason to skip the step: a setting, or a Python that the package does not support."""
         if self.step.skip is not None:
             return self.step.skip
         supported_pythons = building.wheel_contents.supported_pythons(self._archive_to_install(self.step.package))

@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from relnox.core.dependencies.requirement_clauses import parse_pep508_clauses, poetry_allows
-from relnox.core.dependencies.requirements import greatest_lower_bound, rewrite_pep508, rewrite_poetry
+from relnox.core.dependencies.requirements import highest_lower_bound, rewrite_pep508, rewrite_poetry
 from relnox.core.names import requirement_name
 from relnox.core.packages import Dependency
 from relnox.errors import Blocked
@@ -44,7 +44,7 @@ def is_requirement(text: str) -> bool:
 )
 def test_the_greatest_lower_bound(text: str, is_poetry_syntax: bool, bound: str | None) -> None:
     need = Dependency(name="a", text=text, table="runtime", is_poetry_syntax=is_poetry_syntax)
-    assert greatest_lower_bound(need) == (Version(bound) if bound is not None else None)
+    assert highest_lower_bound(need) == (Version(bound) if bound is not None else None)
 
 
 # --- names -----------------------------------------------------------------------------------------

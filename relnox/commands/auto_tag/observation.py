@@ -74,7 +74,7 @@ class Observation(NamedTuple):
         return next((tag for tag, version in self.tags_of(package) if version == package.version), None)
 
     def last_tag(self, package: Package) -> tuple[str, Version] | None:
-        """Return a package's tag with the greatest version, and that version; None if it has no tags.
+        """Return a package's tag with the highest version, and that version; None if it has no tags.
 
         Tags of other release lines are used only if the package has none of the lines of this commit.
         """

@@ -61,7 +61,7 @@ def check_options(options: Options) -> None:
 
 
 def ci_run_number(options: Options) -> int | None:
-    """Return the number of the present CI run with `--from run`; otherwise None.
+    """Return the number of the current CI run with `--from run`; otherwise None.
 
     Raises:
         Blocked: No environment variable has a valid run number.

@@ -38,7 +38,7 @@ class GeneratedFiles(Record):
     """Files that the project's tools or hooks generated in a copy of the checkout.
 
     Attributes:
-        before: Maps the path of each generated file that exists in the checkout to its present content.
+        before: Maps the path of each generated file that exists in the checkout to its current content.
         after: Maps the path of each generated file to its new content, or to None if the file is removed.
         changelogs_of: The packages whose changelogs were generated.
     """

@@ -103,7 +103,7 @@ def read_snapshot(
         options: The options of the task.
         project: The project.
         pypi_rules: Whether to enforce the rules of PyPI, including on files that the index already has.
-        will_be_cleared: Whether the plan empties the index first, so that all its present files are ignored.
+        will_be_cleared: Whether the plan empties the index first, so that all its current files are ignored.
 
     Raises:
         RelnoxError: The release cannot be read, the index does not answer, or another process publishes it.

@@ -107,7 +107,7 @@ def _check_index_file(file: Distribution, snapshot: Snapshot) -> Iterator[Proble
 
 
 def _check_projects(snapshot: Snapshot) -> Iterator[Problem]:
-    """Yield a problem for each archived or quarantined project, which accepts no files at present (PEP 792)."""
+    """Yield a problem for each archived or quarantined project, which currently accepts no files (PEP 792)."""
     index = snapshot.state.name
     for package, listing in snapshot.frozen_projects.items():
         reason = f" ({listing.reason})" if listing.reason else ""

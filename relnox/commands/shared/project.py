@@ -135,7 +135,7 @@ class Project(Record):
         return tuple(line for branch in branches for line in release_lines_of_branch(branch, self.config.branch))
 
     def _is_in_line(self, tag: str) -> bool:
-        """Return whether a tag has a version of the present release lines, or has no version at all."""
+        """Return whether a tag has a version of the release lines of this commit, or has no version at all."""
         from relnox.core.tagging.known_tags import split_tag
 
         parts = split_tag(tag)

@@ -95,7 +95,7 @@ def _current_version(package: Package, project: Project) -> Version | None:
 
 
 def _latest(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
-    """Map each package to its tag with the greatest version, and that version.
+    """Map each package to its tag with the highest version, and that version.
 
     Tags in the package's format and other tags that name it count; tags of other release lines do not.
     """

@@ -112,7 +112,7 @@ def _check_lower_bound_not_above(package: Package, dependency: Dependency, new: 
     """
     from relnox.core.dependencies import requirements
 
-    bound = requirements.greatest_lower_bound(dependency)
+    bound = requirements.highest_lower_bound(dependency)
     if bound is not None and Version(bound.base_version) > Version(new.base_version):
         raise Blocked(
             "requirement-ahead",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
 
     Strings = dict[tuple[str | int, ...], tuple[str, str]]
-    """Strings of a TOML file by their keys: the present and the new value."""
+    """Strings of a TOML file by their keys: the current and the new value."""
 
 _BOM = b"\xef\xbb\xbf"
 

@@ -67,8 +67,8 @@ def last_reachable_tags(
 ) -> dict[str, tuple[str, Version]]:
     """Return the last reachable tag of each package, with the version in it.
 
-    The last tag is the one with the greatest version that is not above the package's own version, since higher
-    tags may be from abandoned releases. If all tags are above it, or no file has a version, it is the greatest of
+    The last tag is the one with the highest version that is not above the package's own version, since higher
+    tags may be from abandoned releases. If all tags are above it, or no file has a version, it is the highest of
     all.
 
     Args:

@@ -190,7 +190,7 @@ def _current_version(package: Package, released_versions: Mapping[str, Version])
 def _base_version_by_package(
     groups: Iterable[VersionGroup], versions: Mapping[str, Version]
 ) -> dict[str, Version]:
-    """Return the version that each package would be bumped from: the greatest current version of its group."""
+    """Return the version that each package would be bumped from: the highest current version of its group."""
     bases: dict[str, Version] = {}
     for group in groups:
         if names := [package.name for package in group.packages if package.name in versions]:

@@ -92,8 +92,8 @@ def add_bound(
     return f"{dependency.text[:end]}{bound}{dependency.text[end:]}" if end else None
 
 
-def greatest_lower_bound(dependency: Dependency) -> Version | None:
-    """Return the greatest version among a requirement's lower bounds and pins; None if it has none.
+def highest_lower_bound(dependency: Dependency) -> Version | None:
+    """Return the highest version among a requirement's lower bounds and pins; None if it has none.
 
     Texts that are not versions are left out: `===` compares strings, so that any text is valid there (PEP 440).
     """

@@ -127,10 +127,10 @@ class _ComparisonTags(NamedTuple):
         """Return the new URLs of `Unreleased` and of the version.
 
         Args:
-            url: The present URL of `Unreleased`.
+            url: The current URL of `Unreleased`.
 
         Returns:
-            The two URLs, or None if the present one does not compare a tag with later commits.
+            The two URLs, or None if the current one does not compare a tag with later commits.
         """
         match = _COMPARISON_URL.match(url)
         base, compare, old = ("", "", "") if match is None else match["start"].rpartition("/compare/")

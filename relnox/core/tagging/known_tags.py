@@ -66,7 +66,7 @@ class TagSurvey(Record):
         return self.best_prefix(prefixes, version)
 
     def best_prefix(self, prefixes: Iterable[str], version: Version | None) -> str | None:
-        """Return the prefix that has a tag of the version, or else the one with the greatest version, if any."""
+        """Return the prefix that has a tag of the version, or else the one with the highest version, if any."""
         return max(
             prefixes,
             key=lambda prefix: (version in self.versions(prefix), max(self.versions(prefix))),
@@ -229,8 +229,8 @@ def _packages_sharing_tags(
     """Map the packages that share plain tags to the prefix of these tags; `last` is the latest plain tag.
 
     These are the packages whose version has a plain tag, or directly follows one that has. If they have several
-    such versions, only the greatest counts: packages with other versions are new or no longer released. If only
-    one package has it, the tag must be the latest in the history, or the one with the greatest version.
+    such versions, only the highest counts: packages with other versions are new or no longer released. If only
+    one package has it, the tag must be the latest in the history, or the one with the highest version.
     """
     versions = {version: prefix for prefix in survey.plain_prefixes for version in survey.versions(prefix)}
     packages_by_version: dict[Version, list[str]] = {}

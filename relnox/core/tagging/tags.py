@@ -77,7 +77,7 @@ class TagFormat(Record):
         return any(self.parse(tag) == version for tag in tags[start:end])
 
     def latest_tag(self, tags: Iterable[str]) -> tuple[str, Version] | None:
-        """Return the tag of this format with the greatest version, and that version, or None."""
+        """Return the tag of this format with the highest version, and that version, or None."""
         return max(self.matching_tags(tags), key=lambda pair: pair[1], default=None)
 
 
@@ -152,7 +152,7 @@ def latest_tags(
     limits: Mapping[str, Version | None] | None = None,
     lines: Sequence[ReleaseLine] = (),
 ) -> dict[str, tuple[str, Version]]:
-    """Map each package that has tags to the tag with the greatest version, and to that version.
+    """Map each package that has tags to the tag with the highest version, and to that version.
 
     Tags with a greater version than the one `limits` has for the package are used only if there are no others. So
     are tags outside the bounds of the release lines of the current commit, since a line begins at such a tag.
@@ -230,7 +230,7 @@ def detect_format(packages: Sequence[Package], tags: Iterable[str], *, common: b
 
     If tags have several formats, one in which most packages have tags is returned. If the packages have common
     tags, it is one in which a current version is tagged, as other tags may be unrelated. If this leaves several
-    formats, the one with the greatest version is returned.
+    formats, the one with the highest version is returned.
     """
     ordered_tags, plain = sorted(tags), Config()
     if not ordered_tags:
@@ -245,8 +245,8 @@ def detect_format(packages: Sequence[Package], tags: Iterable[str], *, common: b
                 version is not None and tag_format.has_version_tag(version, ordered_tags)
                 for tag_format, version in expected_tags
             )
-            greatest = max(version for _, version in latest.values())
-            ranked.append((int(is_tagged) if common else len(latest), greatest, text))
+            highest = max(version for _, version in latest.values())
+            ranked.append((int(is_tagged) if common else len(latest), highest, text))
     return max(ranked, key=lambda entry: entry[:2])[2] if ranked else None
 
 

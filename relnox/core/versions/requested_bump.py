@@ -21,7 +21,7 @@ class Bump(Record, kw_only=True):
     """A requested bump.
 
     Attributes:
-        part: The part to bump; `pre` continues the present phase, `phase` starts the next one.
+        part: The part to bump; `pre` continues the current phase, `phase` starts the next one.
         pre: The phase of the new version, alone or with a level. With `part="pre"`, it is the phase to start if
             the current version has none.
         to: The new version itself, instead of a part or phase.

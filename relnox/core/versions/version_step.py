@@ -72,7 +72,7 @@ class CalendarCounting(LevelCounting):
         return _pad_release((*self.period, 0), len(release))
 
     def prerelease(self, number: int, *, used: bool) -> int:
-        """Return the number of the next release in a phase: today's date if the present number is a date.
+        """Return the number of the next release in a phase: today's date if the current number is a date.
 
         Raises:
             Blocked: Today's date is not a higher number.

@@ -81,7 +81,7 @@ FIRST_BYTES = Limit("file", 64 * _KIB, 60.0, truncate=True, encoding="identity")
 
 
 class TooLarge(Failed):
-    """The error of a response that exceeds its size limit."""
+    """The error for a response that exceeds its size limit."""
 
 
 def file_limit(size: int | None = None) -> Limit:

@@ -65,7 +65,7 @@ class Deadline:
         self._backoff = _MIN_BACKOFF
 
     def back_off(self, error: TransientError) -> None:
-        """Wait before the next try, with exponential back-off and full jitter, at least the error's `retry_after`.
+        """Wait before the next attempt: back-off with full jitter, at least the error's `retry_after`.
 
         Raises:
             TransientError: There is no time left for another try.
@@ -91,7 +91,7 @@ class Deadline:
         return min(max(self._seconds, _UNCONNECTED_RETRY_TIME), READ_TIMEOUT)
 
     def left(self) -> float:
-        """Return the remaining seconds, or 0 if they are too few for another try."""
+        """Return the remaining seconds, or 0 if they are too few for another attempt."""
         seconds_left = self._start + self._seconds - CLOCK.now()
         return seconds_left if seconds_left >= _MIN_WAIT else 0.0
 
