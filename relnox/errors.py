@@ -49,7 +49,7 @@ class ExitCode(IntEnum):
     PARTLY_PUBLIC = 3
     """Partly public; rerun the command to finish."""
     CONFLICT = 4
-    """Conflict: another file of that name, another commit under that tag; manual action is required."""
+    """Conflict: a different file has that name, or the tag is on a different commit; manual action is required."""
     TRY_LATER = 5
     """Try again later: the index is down, or does not list the files yet."""
     INTERRUPTED = 130

@@ -29,9 +29,10 @@ reports and plans:
     error: tag v1.2.0 already exists on another commit (3f2c1aa) [tag-exists]
     fix: choose a higher version, or delete the tag: git tag -d v1.2.0
 
-A code keeps its meaning between releases. What is in braces is filled in; `{one|other}` is one of two texts. The
-exit code is that of the problem alone: the README says which one wins if there are several problems, or if part of
-a release is public already.
+A code keeps its meaning between releases. Text in braces is a placeholder, and `{one|other}` stands for one of two
+texts; in settings such as `tag-format = "{name}-v{version}"`, the braces are literal. The exit code is that
+of the problem alone: the README says which one wins if there are several problems, or if part of a release is
+public already.
 """
 EMBEDDED = ROOT / "relnox" / "indexes" / "embedded"
 """Its errors are answers to a client, which shows their text and has a code of its own."""
@@ -127,7 +128,9 @@ def _code_span(text: str) -> str:
     runs = [len(run) for run in re.findall("`+", text)]
     fence = "`" * (max(runs, default=0) + 1)
     blank = " " if runs else ""
-    return f"{fence}{blank}{' '.join(text.split())}{blank}{fence}"
+    first, *more = [" ".join(line.split()) for line in text.strip().splitlines() if line.strip()]
+    one_line = f"{first.removesuffix(':')}: {'; '.join(more)}" if more else first
+    return f"{fence}{blank}{one_line}{blank}{fence}"
 
 
 # --- what takes a code ---------------------------------------------------------------------------------
@@ -415,6 +418,8 @@ def _template(node: ast.expr, variables: dict[str, ast.expr]) -> str:  # noqa: C
         case ast.IfExp(body=body, orelse=orelse):
             one, other = _template(body, variables), _template(orelse, variables)
             return one if one == other else f"{{{one}|{other}}}"
+        case ast.BinOp(left=left, right=ast.Constant(value=int()), op=ast.Add()):  # a number, such as of a line
+            return _template(left, variables)
         case ast.BinOp(left=left, right=right, op=ast.Add()):
             return _template(left, variables) + _template(right, variables)
         case ast.BoolOp(op=ast.Or(), values=[first, *_]):

@@ -255,7 +255,7 @@ def test_two_attestations_of_one_file_are_a_conflict(root: Path) -> None:
     err = blocked(root, code=4)
 
     assert f"two jobs built different files named {SOURCES[0]}{ATTESTATION_SUFFIX}" in err
-    assert "build and sign each file in one job" in err
+    assert "build and sign each file in only one job" in err
 
 
 def test_an_attestation_for_different_content_is_a_conflict(root: Path) -> None:
