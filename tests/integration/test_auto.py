@@ -491,7 +491,7 @@ def test_fetched_commits_missing_from_the_branch_are_reported(demo: Path, tmp_pa
     git(demo, "fetch", "--quiet")
     git(demo, "remote", "set-url", "origin", str(tmp_path / "away"))  # what was fetched counts where it is away
     said = run_blocked_bump(bump, demo, *MINOR)
-    assert "origin/main has a commit that" in said
+    assert "the branch is behind origin/main by 1 commit" in said
     assert "git pull --rebase" in said
     git(demo, "rebase", "--quiet", "origin/main")
     assert bump(demo, *MINOR).code == 0
