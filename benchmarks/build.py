@@ -36,7 +36,7 @@ ONCE_FROM = 100
 PEERS = ("uv", "build", "build-uv")
 WARM, FLOOR = "relnox, warm", "floor: the backends alone"
 SIDE_FILES = frozenset({"manifest.json", "BUILD_MANIFEST.txt", ".gitignore"})
-"""Other files in the output folder."""
+"""Other files in the output directory."""
 
 BACKENDS_ALONE = """\
 import importlib
@@ -44,10 +44,10 @@ import os
 import sys
 import tarfile
 
-module, output, unpacked, *folders = sys.argv[1:]
+module, output, unpacked, *directories = sys.argv[1:]
 backend = importlib.import_module(module)
-for folder in folders:
-    os.chdir(folder)
+for directory in directories:
+    os.chdir(directory)
     sdist = backend.build_sdist(output)
     with tarfile.open(os.path.join(output, sdist)) as archive:
         archive.extractall(unpacked, filter="data")
@@ -72,7 +72,7 @@ class Run(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """A workspace to build: its root, the packages' backends by name, and an empty folder outside."""
+    """A workspace to build: its root, the packages' backends by name, and an empty directory outside."""
 
     root: Path
     backends: Mapping[str, str]
@@ -107,7 +107,7 @@ class Benchmark:
     """Settings of all comparisons.
 
     Attributes:
-        folder: Temporary folder for workspaces, caches and archives.
+        directory: Temporary directory for workspaces, caches and archives.
         programs: The environment with the peers and the backends.
         uv: The uv that all use.
         peers: The peers to run.
@@ -115,7 +115,7 @@ class Benchmark:
         longest_loop: How many packages a loop builds at most.
     """
 
-    folder: Path
+    directory: Path
     programs: Path
     uv: str
     peers: Sequence[str]
@@ -126,14 +126,14 @@ class Benchmark:
         """Return variables for the programs: one uv and one interpreter for all, and separate caches."""
         variables = workspaces.environment() | {
             "PATH": os.pathsep.join([str(Path(self.uv).parent), os.environ.get("PATH", os.defpath)]),
-            "UV_CACHE_DIR": str(self.folder / "uv-cache"),
+            "UV_CACHE_DIR": str(self.directory / "uv-cache"),
             "UV_PYTHON": sys.executable,
-            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "XDG_CACHE_HOME": str(self.directory / "cache"),
         }
         if online:
             del variables["UV_OFFLINE"]
             return variables
-        return variables | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.folder / "wheels")}
+        return variables | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.directory / "wheels")}
 
 
 def main() -> None:
@@ -143,10 +143,10 @@ def main() -> None:
     if uv_path is None:
         sys.exit("uv is needed")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        directory = Path(name)
         peers = ("build", "pip", *workspaces.BACKENDS)
-        programs = bump.install(folder / "peers", peers) / "bin"
-        bench = Benchmark(folder, programs, uv_path, options.peers, options.runs, options.longest_loop)
+        programs = bump.install(directory / "peers", peers) / "bin"
+        bench = Benchmark(directory, programs, uv_path, options.peers, options.runs, options.longest_loop)
         uv = subprocess.run([uv_path, "--version"], check=True, capture_output=True, text=True).stdout.split()[:2]
         print(
             f"Python {sys.version.split()[0]}, {cores()} cores; {' '.join(uv)}, {bump.versions(programs, peers)}"
@@ -208,22 +208,22 @@ def backends_alone(bench: Benchmark, copy: Copy, names: Sequence[str]) -> Iterat
     output = copy.root / "dist"
     output.mkdir()
     for backend in dict.fromkeys(copy.backends.values()):
-        folders = [str(copy.root / "packages" / name) for name in names if copy.backends[name] == backend]
-        yield (*start, workspaces.BACKENDS[backend].module, str(output), str(copy.scratch), *folders)
+        directories = [str(copy.root / "packages" / name) for name in names if copy.backends[name] == backend]
+        yield (*start, workspaces.BACKENDS[backend].module, str(output), str(copy.scratch), *directories)
 
 
 def fetch(bench: Benchmark) -> None:
     """Run everything that uses the package index once, to fill the caches."""
     requirements = [backend.requirement for backend in workspaces.BACKENDS.values()]
-    wheels = ("--only-binary=:all:", "--dest", str(bench.folder / "wheels"))
+    wheels = ("--only-binary=:all:", "--dest", str(bench.directory / "wheels"))
     copy = Copy(
-        bench.folder / "first", backends_by_package(len(workspaces.BACKENDS), list(workspaces.BACKENDS)), Path()
+        bench.directory / "first", backends_by_package(len(workspaces.BACKENDS), list(workspaces.BACKENDS)), Path()
     )
     workspaces.generate_sources(copy.root, len(copy.backends), list(workspaces.BACKENDS))
     online = bench.environment(online=True)
     measure(
         [(str(bench.programs / "python"), "-m", "pip", "download", "--quiet", *wheels, *requirements)],
-        bench.folder,
+        bench.directory,
         online,
     )
     for tool in tools(bench):
@@ -239,9 +239,9 @@ def backends_by_package(size: int, backends: Sequence[str]) -> dict[str, str]:
 
 def compare(bench: Benchmark, size: int, backends: Sequence[str]) -> None:
     """Run all tools interleaved, check the archives, and print their table."""
-    original, scratch = bench.folder / "original", bench.folder / "scratch"
+    original, scratch = bench.directory / "original", bench.directory / "scratch"
     workspaces.generate_sources(original, size, backends)
-    copy = Copy(bench.folder / "copy", backends_by_package(size, backends), scratch)
+    copy = Copy(bench.directory / "copy", backends_by_package(size, backends), scratch)
     every = list(copy.backends)
     looped = every[-bench.longest_loop :]  # the last ones require others
     selected = [tool for tool in tools(bench) if size <= ONCE_FROM or tool.loop or not tool.per_package]
@@ -254,7 +254,7 @@ def compare(bench: Benchmark, size: int, backends: Sequence[str]) -> None:
             if not tool.incremental:
                 fresh(original, copy)
             if tool.cold:
-                shutil.rmtree(bench.folder / "cache")
+                shutil.rmtree(bench.directory / "cache")
             changed = {every[size // 2]} if tool.changes else set()
             for name in changed:
                 module = copy.root / "packages" / name / "src" / workspaces.import_name(name) / "third.py"
@@ -266,8 +266,8 @@ def compare(bench: Benchmark, size: int, backends: Sequence[str]) -> None:
             check(tool.name, copy.root / "dist", built, contents_by_name)
             if tool.incremental:
                 check_reused(tool.name, before, stamps(copy.root / "dist"), changed)
-    for folder in (original, copy.root, scratch):
-        shutil.rmtree(folder)
+    for directory in (original, copy.root, scratch):
+        shutil.rmtree(directory)
     show(selected, costs, size, len(looped), bench.runs)
     if left := [tool.name for tool in tools(bench) if tool.name not in costs]:
         print(f"\nLeft out, environments for each package: {', '.join(left)}")
@@ -275,16 +275,16 @@ def compare(bench: Benchmark, size: int, backends: Sequence[str]) -> None:
 
 def fresh(original: Path, copy: Copy) -> None:
     """Create a new copy, with git's index cache filled as in a checkout in use."""
-    for folder in (copy.root, copy.scratch):
-        if folder.exists():
-            shutil.rmtree(folder)
+    for directory in (copy.root, copy.scratch):
+        if directory.exists():
+            shutil.rmtree(directory)
     shutil.copytree(original, copy.root, symlinks=True)
     copy.scratch.mkdir()
     bump.git(copy.root, "update-index", "-q", "--refresh")
     os.sync()  # the copy must not be written to disk while the clock runs
 
 
-def measure(calls: Iterable[tuple[str, ...]], folder: Path, environment: Mapping[str, str]) -> Run:
+def measure(calls: Iterable[tuple[str, ...]], directory: Path, environment: Mapping[str, str]) -> Run:
     """Run programs one after the other; exit with the output of one that fails."""
     seconds, cpu, memory = 0.0, 0.0, 0
     with tempfile.TemporaryFile() as output:
@@ -292,7 +292,7 @@ def measure(calls: Iterable[tuple[str, ...]], folder: Path, environment: Mapping
             begin = time.perf_counter()
             process = subprocess.Popen(
                 words,
-                cwd=folder,
+                cwd=directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -342,10 +342,10 @@ class MemorySampler:
 def descendants(top: int) -> Iterator[int]:
     """Yield a process and its descendants."""
     children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
+    for directory in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
         with contextlib.suppress(OSError):
-            parent = (folder / "stat").read_bytes().rpartition(b")")[2].split()[1]
-            children.setdefault(int(parent), []).append(int(folder.name))
+            parent = (directory / "stat").read_bytes().rpartition(b")")[2].split()[1]
+            children.setdefault(int(parent), []).append(int(directory.name))
     queue = [top]
     while queue:
         pid = queue.pop()
@@ -366,7 +366,7 @@ def check(tool: str, dist: Path, names: Sequence[str], contents_by_name: dict[st
 
     Args:
         tool: Name of the tool.
-        dist: The output folder.
+        dist: The output directory.
         names: The packages to build.
         contents_by_name: The files in each archive of earlier runs; new archives are added.
     """

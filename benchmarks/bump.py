@@ -3,7 +3,7 @@
 The tools run interleaved, each on a fresh copy of a generated workspace; afterwards the edits are checked. The
 other tools are installed into their own environment. Needs uv, git and POSIX.
 
-    python -m benchmarks.bump [RUNS] [--sizes 1 10 100 500] [--peers NAME ...] [--environment FOLDER]
+    python -m benchmarks.bump [RUNS] [--sizes 1 10 100 500] [--peers NAME ...] [--environment DIRECTORY]
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ filename = "uv.lock"
 
 
 class Call(NamedTuple):
-    """A program to run: its words, and in which folder of the workspace."""
+    """A program to run: its words, and in which directory of the workspace."""
 
     words: tuple[str, ...]
-    folder: str = "."
+    directory: str = "."
 
 
 class Run(NamedTuple):
@@ -130,21 +130,21 @@ def main() -> None:
     workspaces.compile_relnox()
     selected = {"floor", "relnox", *options.peers}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        programs = (options.environment or install(folder / "peers", options.peers)) / "bin"
+        directory = Path(name)
+        programs = (options.environment or install(directory / "peers", options.peers)) / "bin"
         print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; {versions(programs, options.peers)}")
-        floor = folder / "floor.py"
+        floor = directory / "floor.py"
         floor.write_text(FLOOR, encoding="utf-8")
         for size in options.sizes:
             tools = [tool for tool in of_a_workspace(programs, floor) if tool.name in selected]
             short = [tool for tool in tools if size <= options.longest_loop or not tool.loop]
             print(f"\n{size} package{'s' * (size > 1)}, commit and tag; medians of {options.runs}\n")
-            compare(short, size, options.runs, folder / "work")
+            compare(short, size, options.runs, directory / "work")
             if left := [tool.name for tool in tools if tool not in short]:
                 print(f"\nLeft out, a process per package: {', '.join(left)}")
         tools = [tool for tool in of_one_package(programs, floor) if tool.name in selected]
         print(f"\n1 package, files only; medians of {options.runs}\n")
-        compare(tools, 1, options.runs, folder / "work")
+        compare(tools, 1, options.runs, directory / "work")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -230,7 +230,7 @@ def once(*words: str | Path) -> Callable[[Sequence[str]], list[Call]]:
 
 
 def in_the_package(*words: str | Path) -> Callable[[Sequence[str]], list[Call]]:
-    """Call one program in the folder of the first package."""
+    """Call one program in the directory of the first package."""
     return lambda names: [Call(tuple(str(word) for word in words), f"packages/{names[0]}")]
 
 
@@ -242,16 +242,16 @@ def own(program: str) -> Path:
     return Path(path)
 
 
-def install(folder: Path, distributions: Sequence[str]) -> Path:
+def install(directory: Path, distributions: Sequence[str]) -> Path:
     """Create an environment with the other tools, with compiled byte code as relnox has."""
     uv = shutil.which("uv")
     if uv is None:
         sys.exit("uv is needed to install the peers")
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(directory)], check=True)
     if distributions:
-        into = ("--compile-bytecode", "--python", str(folder))
+        into = ("--compile-bytecode", "--python", str(directory))
         subprocess.run([uv, "pip", "install", "--quiet", *into, *distributions], check=True)
-    return folder
+    return directory
 
 
 def versions(programs: Path, distributions: Sequence[str]) -> str:
@@ -263,37 +263,37 @@ def versions(programs: Path, distributions: Sequence[str]) -> str:
     return ", ".join(" ".join(pair) for pair in zip(distributions, ran.stdout.split(), strict=True))
 
 
-def compare(tools: Sequence[Tool], size: int, runs: int, folder: Path) -> None:
+def compare(tools: Sequence[Tool], size: int, runs: int, directory: Path) -> None:
     """Run the tools interleaved and print their table.
 
     Args:
         tools: The tools to run.
         size: How many packages the workspace has.
         runs: How often each runs.
-        folder: Temporary folder for the workspaces.
+        directory: Temporary directory for the workspaces.
     """
     for in_git in {tool.in_git for tool in tools}:
-        workspaces.generate(folder / f"{in_git}", size, git=in_git, extra=SETTINGS)
+        workspaces.generate(directory / f"{in_git}", size, git=in_git, extra=SETTINGS)
     names = workspaces.names(size)
     base: list[Run] = []
     costs: dict[str, list[Run]] = {tool.name: [] for tool in tools}
     for number in range(runs):
-        base.append(measure([Call((sys.executable, "-c", "pass"))], folder))
+        base.append(measure([Call((sys.executable, "-c", "pass"))], directory))
         for tool in tools:
             if number and tool.loop and size >= ONCE_FROM:
                 continue
-            source, copy = folder / f"{tool.in_git}", folder / "copy"
+            source, copy = directory / f"{tool.in_git}", directory / "copy"
             shutil.copytree(source, copy, symlinks=True)
             if tool.in_git:  # fill git's index cache, as in a checkout in use
                 git(copy, "update-index", "-q", "--refresh")
             costs[tool.name].append(measure(tool.calls(names), copy))
             check(tool, names, source, copy)
             shutil.rmtree(copy)
-    shutil.rmtree(folder)
+    shutil.rmtree(directory)
     show(base, tools, costs, size)
 
 
-def measure(calls: Iterable[Call], folder: Path) -> Run:
+def measure(calls: Iterable[Call], directory: Path) -> Run:
     """Run programs one after the other; exit with the output of one that fails."""
     environment = workspaces.environment()
     seconds, memory = 0.0, 0
@@ -302,7 +302,7 @@ def measure(calls: Iterable[Call], folder: Path) -> Run:
             begin = time.perf_counter()
             process = subprocess.Popen(
                 call.words,
-                cwd=folder / call.folder,
+                cwd=directory / call.directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -351,10 +351,10 @@ def expected(tool: Tool, names: Sequence[str], before: Path) -> Mapping[str, str
     return {**texts, "uv.lock": lock.replace(old, new) if "lock" in tool.updates else lock}
 
 
-def git(folder: Path, *arguments: str) -> str:
+def git(directory: Path, *arguments: str) -> str:
     ran = subprocess.run(
         ["git", *arguments],
-        cwd=folder,
+        cwd=directory,
         env=workspaces.environment(),
         check=True,
         stdout=subprocess.PIPE,

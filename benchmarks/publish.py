@@ -45,7 +45,7 @@ from pathlib import Path
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.handler import Handler
 
-folder, latency, server = sys.argv[1:]
+directory, latency, server = sys.argv[1:]
 
 
 class SlowHandler(Handler):
@@ -59,7 +59,7 @@ class SlowHandler(Handler):
 
 
 EmbeddedIndex.handler = SlowHandler
-with EmbeddedIndex(Path(folder)) as index:
+with EmbeddedIndex(Path(directory)) as index:
     print(index.upload_url, index.simple_url, flush=True)
     sys.stdin.read()
 """
@@ -122,10 +122,10 @@ def workspace(root: Path, projects: int, wheels: int, *, sdist: bool) -> None:
     artifacts: list[dict[str, object]] = []
     for number in range(projects):
         name = f"project-{number}"
-        folder = root / "packages" / name
-        folder.mkdir(parents=True)
+        directory = root / "packages" / name
+        directory.mkdir(parents=True)
         system = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
-        (folder / "pyproject.toml").write_text(f'[project]\nname = "{name}"\nversion = "1.0"\n{system}')
+        (directory / "pyproject.toml").write_text(f'[project]\nname = "{name}"\nversion = "1.0"\n{system}')
         stem = f"project_{number}-1.0"
         tags = ["py3-none-any", *(f"cp3{minor}-none-any" for minor in range(5, 4 + wheels))]
         paths = [wheel(dist / f"{stem}-{tag}.whl", name, stem) for tag in tags]
@@ -189,8 +189,8 @@ def source(path: Path, name: str, stem: str) -> Path:
 @contextlib.contextmanager
 def index(root: Path, case: Case) -> Iterator[Release]:
     """Start an empty index in its own process, and configure the workspace for it."""
-    folder = Path(tempfile.mkdtemp(dir=root.parent))
-    command = [sys.executable, "-c", INDEX, str(folder), str(case.latency), str(case.server)]
+    directory = Path(tempfile.mkdtemp(dir=root.parent))
+    command = [sys.executable, "-c", INDEX, str(directory), str(case.latency), str(case.server)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdin is not None
         assert running.stdout is not None
@@ -202,7 +202,7 @@ def index(root: Path, case: Case) -> Iterator[Release]:
         yield Release(root, upload, simple)
         running.stdin.close()
         running.wait()
-    shutil.rmtree(folder)
+    shutil.rmtree(directory)
 
 
 def timed(tool: Tool, release: Release) -> float:
@@ -225,9 +225,9 @@ def timed(tool: Tool, release: Release) -> float:
 def check(release: Release) -> None:
     """Check that the index has every file."""
     served = set()
-    for folder in (release.root / "packages").iterdir():
+    for directory in (release.root / "packages").iterdir():
         request = urllib.request.Request(
-            f"{release.simple}{folder.name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}
+            f"{release.simple}{directory.name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}
         )
         with urllib.request.urlopen(request) as response:
             served |= {file["filename"] for file in json.load(response)["files"]}
@@ -236,9 +236,9 @@ def check(release: Release) -> None:
         raise SystemExit(f"the index lacks {', '.join(sorted(missing))}")
 
 
-def compare(case: Case, tools: tuple[Tool, ...], runs: int, folder: Path) -> None:
+def compare(case: Case, tools: tuple[Tool, ...], runs: int, directory: Path) -> None:
     """Print the times of all tools."""
-    root = folder / f"{case.files}"
+    root = directory / f"{case.files}"
     if not root.exists():
         projects = max(1, case.files // FILES_OF_A_PROJECT)
         workspace(root, projects, wheels=1, sdist=case.files > 1)
@@ -255,10 +255,10 @@ def compare(case: Case, tools: tuple[Tool, ...], runs: int, folder: Path) -> Non
         print(f"  {name:<24} {median:7.2f} s  ({min(seconds):.2f} to {max(seconds):.2f})  {median / own:5.1f} x")
 
 
-def resume(latency: int, runs: int, folder: Path) -> None:
+def resume(latency: int, runs: int, directory: Path) -> None:
     """Print the time of a run for which all files exist already."""
     projects, files = RESUMED
-    root = folder / "resumed"
+    root = directory / "resumed"
     workspace(root, projects, wheels=files - 1, sdist=True)
     case = Case(projects * files, latency, 0)
     with index(root, case) as release:
@@ -278,12 +278,12 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true", help="run relnox only")
     options = parser.parse_args()
     tools = (RELNOX,) if options.no_peers else (RELNOX, *PEERS)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         for files in options.files:
             for latency in options.latency:
                 for server in options.server:
-                    compare(Case(files, latency, server), tools, options.runs, Path(folder))
-        resume(50, options.runs, Path(folder))
+                    compare(Case(files, latency, server), tools, options.runs, Path(directory))
+        resume(50, options.runs, Path(directory))
 
 
 if __name__ == "__main__":

@@ -40,9 +40,9 @@ def main(runs: int) -> None:
     compileall.compile_dir(Path(relnox.__file__).parent, quiet=1)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     print(f"{'':<8}{'without':>10}{'with':>10}{'ratio':>8}   (medians of {runs}, seconds)")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         for tool, (name, first, relnox_line, last) in FILES.items():
-            bare, full = Path(folder) / f"{tool}-bare", Path(folder) / f"{tool}-full"
+            bare, full = Path(directory) / f"{tool}-bare", Path(directory) / f"{tool}-full"
             for project, text in ((bare, first + last), (full, first + relnox_line + last)):
                 project.mkdir()
                 (project / name).write_text(text, encoding="utf-8")
@@ -61,10 +61,10 @@ def import_seconds(code: str, environment: dict[str, str]) -> float:
     return time.perf_counter() - begin
 
 
-def seconds(tool: str, folder: Path, environment: dict[str, str]) -> float:
+def seconds(tool: str, directory: Path, environment: dict[str, str]) -> float:
     begin = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", tool, "-l"], cwd=folder, env=environment, check=True, capture_output=True
+        [sys.executable, "-m", tool, "-l"], cwd=directory, env=environment, check=True, capture_output=True
     )
     return time.perf_counter() - begin
 

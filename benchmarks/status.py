@@ -25,21 +25,21 @@ def main(runs: int) -> None:
     workspaces.compile_relnox()
     status = (str(Path(sys.executable).parent / "relnox"), "status")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        workspaces.history(folder, PACKAGES, TAGS, COMMITS)
-        check(run(status, folder)[1])
-        run(LOG, folder)
-        pairs = [(run(LOG, folder)[0], run(status, folder)[0]) for _ in range(runs)]
+        directory = Path(name)
+        workspaces.history(directory, PACKAGES, TAGS, COMMITS)
+        check(run(status, directory)[1])
+        run(LOG, directory)
+        pairs = [(run(LOG, directory)[0], run(status, directory)[0]) for _ in range(runs)]
     log, with_relnox = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"{'git log':>10}{'status':>10}{'ratio':>8}   (medians of {runs}, seconds)")
     print(f"{log:>10.3f}{with_relnox:>10.3f}{with_relnox / log:>8.2f}")
 
 
-def run(words: tuple[str, ...], folder: Path) -> tuple[float, str]:
-    """Run a program in a folder; return the seconds it takes and its output."""
+def run(words: tuple[str, ...], directory: Path) -> tuple[float, str]:
+    """Run a program in a directory; return the seconds it takes and its output."""
     begin = time.perf_counter()
     ran = subprocess.run(
-        words, cwd=folder, env=workspaces.environment(), check=True, stdout=subprocess.PIPE, encoding="utf-8"
+        words, cwd=directory, env=workspaces.environment(), check=True, stdout=subprocess.PIPE, encoding="utf-8"
     )
     return time.perf_counter() - begin, ran.stdout
 

@@ -51,7 +51,7 @@ class Benchmark:
     """Settings of all comparisons.
 
     Attributes:
-        folder: Temporary folder for everything.
+        directory: Temporary directory for everything.
         project: The project whose release is verified.
         index: The simple API.
         pythons: Versions with their programs.
@@ -60,7 +60,7 @@ class Benchmark:
         looped: Those that the loops install.
     """
 
-    folder: Path
+    directory: Path
     project: Path
     index: str
     pythons: Mapping[str, Path]
@@ -77,17 +77,17 @@ class Benchmark:
         }
         return variables | {
             "PATH": os.pathsep.join([str(Path(self.uv).parent), os.environ.get("PATH", os.defpath)]),
-            "UV_CACHE_DIR": str(self.folder / "uv-cache"),
+            "UV_CACHE_DIR": str(self.directory / "uv-cache"),
             "UV_NO_CONFIG": "1",
-            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "XDG_CACHE_HOME": str(self.directory / "cache"),
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
 
     def run(self, tool: str) -> Run:
         """Run a tool, check its result, remove its environments; return its cost."""
-        environments = Path(tempfile.mkdtemp(prefix="environments-", dir=self.folder))
-        report = self.folder / "report.json"
+        environments = Path(tempfile.mkdtemp(prefix="environments-", dir=self.directory))
+        report = self.directory / "report.json"
         if tool in (PIP, UV):
             calls = [
                 call
@@ -139,12 +139,12 @@ def main() -> None:
     if uv is None:
         sys.exit("uv is needed")
     with tempfile.TemporaryDirectory() as name, serving(Path(name) / "project" / "dist") as index:
-        folder = Path(name)
+        directory = Path(name)
         names = workspaces.names(options.packages)
-        project = release(folder / "project", names, index)
+        project = release(directory / "project", names, index)
         pythons = {version: find_interpreter(version).path for version in options.pythons}
         looped = names[-options.longest_loop :]  # the last ones require others
-        bench = Benchmark(folder, project, index, pythons, uv, names, looped)
+        bench = Benchmark(directory, project, index, pythons, uv, names, looped)
         tools = tuple(TOOLS[name] for name in options.tools)
         for tool in tools:  # caches are filled, byte code is compiled
             bench.run(tool)
@@ -210,7 +210,7 @@ def release(root: Path, names: Sequence[str], index: str) -> Path:
     return root
 
 
-def wheel(folder: Path, name: str, requires: Sequence[str]) -> Path:
+def wheel(directory: Path, name: str, requires: Sequence[str]) -> Path:
     """Write a wheel with a package of two modules and a script."""
     module = workspaces.import_name(name)
     stem = f"{module}-{workspaces.VERSION}"
@@ -225,7 +225,7 @@ def wheel(folder: Path, name: str, requires: Sequence[str]) -> Path:
     }
     rows = [f"{path},sha256={digest(text)},{len(text)}" for path, text in files.items()]
     files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""])
-    path = folder / f"{stem}-py3-none-any.whl"
+    path = directory / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as packed:
         for member, text in files.items():
             packed.writestr(member, text)
@@ -237,8 +237,8 @@ def digest(text: str) -> str:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Serve the wheels of a folder on an index on loopback; yields the URL of its simple API."""
+def serving(directory: Path) -> Iterator[str]:
+    """Serve the wheels of a directory on an index on loopback; yields the URL of its simple API."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -247,14 +247,14 @@ def serving(folder: Path) -> Iterator[str]:
         def do_GET(self) -> None:
             kind, _, name = self.path.strip("/").partition("/")
             if kind == "simple":
-                wheels = folder.glob(f"{workspaces.import_name(name)}-{workspaces.VERSION}-*.whl")
+                wheels = directory.glob(f"{workspaces.import_name(name)}-{workspaces.VERSION}-*.whl")
                 links = [
                     f'<a href="/files/{path.name}#sha256={file_hashes.hash_file(path).sha256}">{path.name}</a>'
                     for path in wheels
                 ]
                 body = f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode()
             else:
-                body = (folder / Path(name).name).read_bytes()
+                body = (directory / Path(name).name).read_bytes()
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
             self.send_header("Cache-Control", "max-age=600")  # like the public index

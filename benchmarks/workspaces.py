@@ -2,7 +2,7 @@
 
 Run as a program it writes one in lockstep.
 
-    python -m benchmarks.workspaces FOLDER PACKAGES
+    python -m benchmarks.workspaces DIRECTORY PACKAGES
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _EARLIER = 3
 """How many earlier packages each package requires, from the first that has so many."""
 
 _ROOT = """\
-# The workspace: every folder of packages/ is a package, and one environment holds all of them.
+# The workspace: every directory of packages/ is a package, and one environment holds all of them.
 [tool.uv.workspace]
 members = ["packages/*"]
 
@@ -200,45 +200,45 @@ def compile_relnox() -> None:
         subprocess.run([sys.executable, "-c", code], cwd=elsewhere, env=environment(), check=True)
 
 
-def generate(folder: Path, packages: int, *, git: bool = True, extra: Mapping[str, str] | None = None) -> None:
+def generate(directory: Path, packages: int, *, git: bool = True, extra: Mapping[str, str] | None = None) -> None:
     """Write a uv workspace in lockstep, with a lock as uv writes it.
 
     Args:
-        folder: Where to write it; created if it does not exist.
+        directory: Where to write it; created if it does not exist.
         packages: How many packages.
         git: Whether it is a git repository with one commit.
         extra: More files of the root, their text by name; they are committed as well.
     """
     every = names(packages)
     for name, text in {"pyproject.toml": _ROOT.format(versions="lockstep"), **(extra or {})}.items():
-        _write(folder / name, text)
-    _write(folder / ".gitignore", "__pycache__/\n.venv/\ndist/\n")
-    _write(folder / "uv.lock", "".join(_lock(every)))
+        _write(directory / name, text)
+    _write(directory / ".gitignore", "__pycache__/\n.venv/\ndist/\n")
+    _write(directory / "uv.lock", "".join(_lock(every)))
     for index, name in enumerate(every):
         needs = [every[earlier] for earlier in requirements(index)]
-        place = folder / "packages" / name
+        place = directory / "packages" / name
         _write(place / "pyproject.toml", _pyproject(name, VERSION, needs, f"=={VERSION}"))
         _write(place / "src" / import_name(name) / "__init__.py", f'"""What {name} offers."""\n')
     if git:
-        _init(folder)
-        commit(folder, "feat: begin")
+        _init(directory)
+        commit(directory, "feat: begin")
 
 
-def generate_sources(folder: Path, packages: int, backends: Sequence[str]) -> None:
+def generate_sources(directory: Path, packages: int, backends: Sequence[str]) -> None:
     """Write a uv workspace in lockstep whose packages are worth a build, as a git repository with one commit.
 
     Each package has four modules, a readme and a license.
 
     Args:
-        folder: Where to write it; created if it does not exist.
+        directory: Where to write it; created if it does not exist.
         packages: How many packages.
         backends: Their build backends, of `BACKENDS`: the packages use them in turn.
     """
     every = names(packages)
-    _write(folder / "pyproject.toml", _ROOT.format(versions="lockstep"))
-    _write(folder / ".gitignore", "__pycache__/\n.venv/\nbuild/\ndist/\n*.egg-info/\n.pdm-build/\n")
+    _write(directory / "pyproject.toml", _ROOT.format(versions="lockstep"))
+    _write(directory / ".gitignore", "__pycache__/\n.venv/\nbuild/\ndist/\n*.egg-info/\n.pdm-build/\n")
     for index, name in enumerate(every):
-        place = folder / "packages" / name
+        place = directory / "packages" / name
         backend = BACKENDS[backends[index % len(backends)]]
         needs = [every[earlier] for earlier in requirements(index)]
         _write(place / "pyproject.toml", _sources_pyproject(name, backend, needs))
@@ -251,24 +251,24 @@ def generate_sources(folder: Path, packages: int, backends: Sequence[str]) -> No
             functions = (_FUNCTION.format(module=module.strip("_"), number=number) for number in range(6))
             text = f'"""What {name} offers: {module}."""\n' + "".join(functions)
             _write(place / "src" / import_name(name) / f"{module}.py", text)
-    _init(folder)
-    commit(folder, "feat: begin")
+    _init(directory)
+    commit(directory, "feat: begin")
 
 
-def commit(folder: Path, message: str) -> None:
+def commit(directory: Path, message: str) -> None:
     """Commit all files that are not ignored."""
-    _git(folder, "add", "--all")
-    _git(folder, "commit", "--quiet", f"--message={message}")
+    _git(directory, "add", "--all")
+    _git(directory, "commit", "--quiet", f"--message={message}")
 
 
-def history(folder: Path, packages: int = 500, tags: int = 2000, commits: int = 20_000) -> None:
+def history(directory: Path, packages: int = 500, tags: int = 2000, commits: int = 20_000) -> None:
     """Write a workspace of independent packages whose repository has a long history; main is checked out.
 
     Each commit touches one or two files of one package. Releases are spread evenly: each sets a package's
     version in its pyproject.toml and is tagged `NAME-v1.2.K`.
 
     Args:
-        folder: Where to write it; created if it does not exist.
+        directory: Where to write it; created if it does not exist.
         packages: How many packages.
         tags: How many releases.
         commits: How many commits, releases among them, after the first that writes the files.
@@ -278,14 +278,16 @@ def history(folder: Path, packages: int = 500, tags: int = 2000, commits: int = 
     """
     if tags > commits:
         raise ValueError(f"{tags} tags need as many commits, not {commits}")
-    folder.mkdir(parents=True, exist_ok=True)
-    _init(folder)
+    directory.mkdir(parents=True, exist_ok=True)
+    _init(directory)
     with tempfile.TemporaryFile() as stream:
         _write_history(stream, names(packages), tags, commits)
         stream.seek(0)
-        subprocess.run(["git", "fast-import", "--quiet"], cwd=folder, stdin=stream, env=environment(), check=True)
-    _git(folder, "pack-refs", "--all")
-    _git(folder, "reset", "--quiet", "--hard", "main")
+        subprocess.run(
+            ["git", "fast-import", "--quiet"], cwd=directory, stdin=stream, env=environment(), check=True
+        )
+    _git(directory, "pack-refs", "--all")
+    _git(directory, "reset", "--quiet", "--hard", "main")
 
 
 def _pyproject(name: str, version: str, needs: Sequence[str], constraint: str) -> str:
@@ -391,16 +393,16 @@ def _write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _init(folder: Path) -> None:
+def _init(directory: Path) -> None:
     """Create a git repository with an author, without signatures and background maintenance."""
-    _git(folder, "init", "--quiet", "--initial-branch=main")
+    _git(directory, "init", "--quiet", "--initial-branch=main")
     for setting in ("user.name Ada", "user.email ada@example.org", "commit.gpgsign false", "tag.gpgsign false"):
-        _git(folder, "config", *setting.split())
-    _git(folder, "config", "gc.auto", "0")
+        _git(directory, "config", *setting.split())
+    _git(directory, "config", "gc.auto", "0")
 
 
-def _git(folder: Path, *arguments: str) -> None:
-    subprocess.run(["git", *arguments], cwd=folder, env=environment(), check=True)
+def _git(directory: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=directory, env=environment(), check=True)
 
 
 if __name__ == "__main__":

@@ -53,19 +53,19 @@ class Workspace:
         self._project = project
 
     @classmethod
-    def open(cls, folder: str | PathLike[str] = ".") -> Workspace:
-        """Open the project that a folder is in.
+    def open(cls, directory: str | PathLike[str] = ".") -> Workspace:
+        """Open the project that a directory is in.
 
         Raises:
-            Blocked: The folder is not in a project, or the settings of the project are invalid.
+            Blocked: The directory is not in a project, or the settings of the project are invalid.
         """
         from relnox.commands.shared.opening import open_project
 
-        return cls(open_project(Path(folder)))
+        return cls(open_project(Path(directory)))
 
     @property
     def root(self) -> Path:
-        """The project's folder; paths in packages and plans are relative to it."""
+        """The project's directory; paths in packages and plans are relative to it."""
         return self._project.root
 
     @property
@@ -213,12 +213,12 @@ def run(
     task: str,
     /,
     *,
-    folder: str | PathLike[str] = ".",
+    directory: str | PathLike[str] = ".",
     on_event: Callable[[Event], None] | None = None,
     **options: Value,
 ) -> Outcome:
-    """Run a task of the project that a folder is in; see `Workspace.run`."""
-    return Workspace.open(folder).run(task, on_event=on_event, **options)
+    """Run a task of the project that a directory is in; see `Workspace.run`."""
+    return Workspace.open(directory).run(task, on_event=on_event, **options)
 
 
 class _Listener:

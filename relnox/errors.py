@@ -21,9 +21,9 @@ _PATH_ERRORS = {
     errno.ENODEV,
     errno.EILSEQ,
 }
-NO_WORKING_FOLDER = "the working directory no longer exists"
-_NO_TEMPORARY_FOLDER = "No usable temporary directory"
-"""The start of the message of `tempfile` if no temporary folder is writable; its errno is ENOENT for any cause."""
+NO_WORKING_DIRECTORY = "the working directory no longer exists"
+_NO_TEMPORARY_DIRECTORY = "No usable temporary directory"
+"""How the message of `tempfile` starts if no temporary directory is writable; its errno is always ENOENT."""
 
 _MEMORY_MESSAGES = ("can't start new thread", "failed to map segment", "cannot allocate memory")
 """Parts of the lowercase messages of a RuntimeError or ImportError that is caused by too little memory."""
@@ -120,12 +120,16 @@ def environment_error(error: BaseException) -> Failed | None:
     if not isinstance(error, OSError):
         return None
     message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    if str(error.strerror).startswith(_NO_TEMPORARY_FOLDER):
+    if str(error.strerror).startswith(_NO_TEMPORARY_DIRECTORY):
         return Failed(
-            "temporary-folder-missing", message, fix="set TMPDIR to a writable folder, then rerun the command"
+            "temporary-directory-missing",
+            message,
+            fix="set TMPDIR to a writable directory, then rerun the command",
         )
     if error.errno == errno.ENOENT and error.filename is None:
-        return Failed("working-folder-missing", NO_WORKING_FOLDER, fix="cd to the project, then rerun the command")
+        return Failed(
+            "working-directory-missing", NO_WORKING_DIRECTORY, fix="cd to the project, then rerun the command"
+        )
     if error.errno in _PERMISSION_ERRORS:
         return Failed(
             "permission-denied",

@@ -31,7 +31,7 @@ _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
 _MODULES: Mapping[str, str] = {"nox.tasks": "relnox.sessions", "invoke.loader": "relnox.tasks"}
 """Maps the modules of nox and invoke that load the file of a project to what that file imports from."""
 _COMMAND_LINE_ONLY = ("yes", "project")
-"""Options that a noxfile or a tasks file cannot set a default for: confirmation and the project folder."""
+"""Options that a noxfile or a tasks file cannot set a default for: confirmation and the project directory."""
 
 
 def find_task(name: object, choices: Iterable[str] = TASKS) -> Task:

@@ -27,6 +27,7 @@ INSTEAD = {
     "dependant": "dependent",
     "engine": "CI provider",
     "failure of the machine": "environment error",
+    "folder": "directory",
     "for good": "permanently",
     "for the sake of": "for, so that",
     "goes on with": "resumes",
@@ -103,7 +104,7 @@ def names(text: str) -> Iterator[tuple[int, str]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what is found in the given files and folders, or in all that are tracked; return 1 if there is any."""
+    """Print what is found in the given files and directories, or in all tracked ones; return 1 if there is any."""
     listing = subprocess.run(
         ["git", "ls-files", *arguments],  # noqa: S607 - the git on PATH
         check=True,

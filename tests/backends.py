@@ -21,8 +21,8 @@ NAME, VERSION, MODULES, METADATA = {name!r}, {version!r}, {modules!r}, {metadata
 STEM = f"{{NAME.replace('-', '_')}}-{{VERSION}}"
 
 
-def build_sdist(folder, settings=None):
-    with tarfile.open(pathlib.Path(folder) / f"{{STEM}}.tar.gz", "w:gz") as archive:
+def build_sdist(directory, settings=None):
+    with tarfile.open(pathlib.Path(directory) / f"{{STEM}}.tar.gz", "w:gz") as archive:
         def add(name, content):
             member = tarfile.TarInfo(f"{{STEM}}/{{name}}")
             member.size = len(content)
@@ -34,11 +34,11 @@ def build_sdist(folder, settings=None):
     return f"{{STEM}}.tar.gz"
 
 
-def build_wheel(folder, settings=None, metadata_directory=None):
+def build_wheel(directory, settings=None, metadata_directory=None):
 {hook}
     record = []
     wheel = f"{{STEM}}-py3-none-any.whl"
-    with zipfile.ZipFile(pathlib.Path(folder) / wheel, "w") as archive:
+    with zipfile.ZipFile(pathlib.Path(directory) / wheel, "w") as archive:
         def add(name, content):
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
             record.append(f"{{name}},sha256={{digest}},{{len(content)}}")
@@ -66,7 +66,7 @@ def in_tree(
     """Write a package with its own backend.
 
     Args:
-        root: An existing folder.
+        root: An existing directory.
         name: The package, and its one module.
         version: What pyproject.toml says.
         hook: Python that runs first in `build_wheel`.

@@ -45,12 +45,12 @@ METADATA = METADATA.replace("Version: 1.0", f"Version: {VERSION}")
 class Log:
     """What hooks noted."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
 
     @property
     def entries(self) -> list[dict[str, Any]]:
-        files = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+        files = sorted(self.directory.iterdir()) if self.directory.is_dir() else []
         return [json.loads(file.read_text()) for file in files]
 
     @property

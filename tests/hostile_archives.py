@@ -34,14 +34,14 @@ _BOMB = bytes(1 << 20)
 
 def with_file(name: str, content: str | bytes = "") -> Make:
     """A wheel with one more file, which its RECORD has."""
-    return lambda folder: wheel(folder, {**MODULES, name: content})
+    return lambda directory: wheel(directory, {**MODULES, name: content})
 
 
 def patched(make: Make, *changes: tuple[bytes, bytes]) -> Make:
     """An archive in which bytes are replaced by others, wherever they are."""
 
-    def build(folder: Path) -> Path:
-        path = make(folder)
+    def build(directory: Path) -> Path:
+        path = make(directory)
         data = path.read_bytes()
         for old, new in changes:
             assert old in data
@@ -55,8 +55,8 @@ def patched(make: Make, *changes: tuple[bytes, bytes]) -> Make:
 def header(name: str, *, central: Mapping[int, bytes], local: Mapping[int, bytes], make: Make = wheel) -> Make:
     """A wheel with other bytes in a file's two headers, by their places there."""
 
-    def build(folder: Path) -> Path:
-        path = make(folder)
+    def build(directory: Path) -> Path:
+        path = make(directory)
         data = bytearray(path.read_bytes())
         with zipfile.ZipFile(io.BytesIO(data)) as opened:
             at = opened.start_dir
@@ -77,8 +77,8 @@ def header(name: str, *, central: Mapping[int, bytes], local: Mapping[int, bytes
 def entry_with(mode: int = 0, extra: bytes = b"", name: str = "demo_app/py.typed") -> Make:
     """A wheel of which a file is written with such attributes."""
 
-    def build(folder: Path) -> Path:
-        path = wheel(folder)
+    def build(directory: Path) -> Path:
+        path = wheel(directory)
         with zipfile.ZipFile(path) as old:
             content = {each: old.read(each) for each in old.namelist()}
         with zipfile.ZipFile(path, "w") as new:
@@ -92,9 +92,9 @@ def entry_with(mode: int = 0, extra: bytes = b"", name: str = "demo_app/py.typed
     return build
 
 
-def overlapping(folder: Path) -> Path:
+def overlapping(directory: Path) -> Path:
     """Two names for the same bytes: with many of them, a small file unpacks to a huge one."""
-    path = wheel(folder, {**MODULES, "demo_app/a.py": "x", "demo_app/b.py": "x"})
+    path = wheel(directory, {**MODULES, "demo_app/a.py": "x", "demo_app/b.py": "x"})
     data = path.read_bytes()
     with zipfile.ZipFile(path) as opened:
         first, second = (opened.getinfo(f"demo_app/{name}.py").header_offset for name in "ab")
@@ -108,8 +108,8 @@ def _offset(start: int, name: str) -> bytes:
 def between(extra: bytes) -> Make:
     """A wheel with bytes between its last file and its directory."""
 
-    def build(folder: Path) -> Path:
-        path = wheel(folder)
+    def build(directory: Path) -> Path:
+        path = wheel(directory)
         data = path.read_bytes()
         with zipfile.ZipFile(path) as opened:
             start = opened.start_dir
@@ -119,21 +119,21 @@ def between(extra: bytes) -> Make:
     return build
 
 
-def concatenated(folder: Path) -> Path:
+def concatenated(directory: Path) -> Path:
     """A wheel behind another one."""
-    other = wheel(folder, {"demo_app/__init__.py": "import os\n"}).read_bytes()
-    path = wheel(folder)
+    other = wheel(directory, {"demo_app/__init__.py": "import os\n"}).read_bytes()
+    path = wheel(directory)
     return _write(path, other + path.read_bytes())
 
 
-def commented(folder: Path) -> Path:
-    path = wheel(folder)
+def commented(directory: Path) -> Path:
+    path = wheel(directory)
     with zipfile.ZipFile(path, "a") as opened:
         opened.comment = b"PK\x01\x02 another directory"
     return path
 
 
-def lying_bomb(folder: Path) -> Path:
+def lying_bomb(directory: Path) -> Path:
     """A file that unpacks to a MiB, and states 10 bytes."""
     ten = struct.pack("<L", 10)
     make = header(
@@ -142,41 +142,41 @@ def lying_bomb(folder: Path) -> Path:
         local={22: ten},
         make=lambda to: wheel(to, {**MODULES, "demo_app/zeros": _BOMB}, compression=zipfile.ZIP_DEFLATED),
     )
-    return make(folder)
+    return make(directory)
 
 
-def zip_bomb(folder: Path) -> Path:
+def zip_bomb(directory: Path) -> Path:
     """70 MiB in 70 KiB."""
-    path = wheel(folder)
+    path = wheel(directory)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as opened, opened.open("zeros", "w") as zeros:
         for _ in range(70):
             zeros.write(_BOMB)
     return path
 
 
-def many(folder: Path) -> Path:
-    return wheel(folder, {f"demo_app/{number}.py": "" for number in range(301)})
+def many(directory: Path) -> Path:
+    return wheel(directory, {f"demo_app/{number}.py": "" for number in range(301)})
 
 
 def record(*lines: str, keep: bool = True) -> Make:
     """A wheel with these lines in its RECORD, in the place of those of the same files."""
 
-    def build(folder: Path) -> Path:
-        good = zipfile.ZipFile(wheel(folder)).read(f"{INFO}/RECORD").decode().splitlines()
+    def build(directory: Path) -> Path:
+        good = zipfile.ZipFile(wheel(directory)).read(f"{INFO}/RECORD").decode().splitlines()
         names = {line.split(",")[0] for line in lines}
         kept = [line for line in good if line.split(",")[0].strip('"') not in names] if keep else good
-        return wheel(folder, record="\n".join([*lines, *kept]) + "\n")
+        return wheel(directory, record="\n".join([*lines, *kept]) + "\n")
 
     return build
 
 
 def written(name: str, content: bytes) -> Make:
-    return lambda folder: _write(folder / name, content)
+    return lambda directory: _write(directory / name, content)
 
 
 def cut(make: Make, *, keep: float) -> Make:
-    def build(folder: Path) -> Path:
-        path = make(folder)
+    def build(directory: Path) -> Path:
+        path = make(directory)
         data = path.read_bytes()
         return _write(path, data[: int(len(data) * keep)])
 
@@ -198,14 +198,14 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", mode: int
 
 
 def with_members(*members: tarfile.TarInfo) -> Make:
-    return lambda folder: sdist(folder, None, *members)
+    return lambda directory: sdist(directory, None, *members)
 
 
 def tarball(change: Callable[[bytes], bytes]) -> Make:
     """An sdist with other bytes in its tar archive."""
 
-    def build(folder: Path) -> Path:
-        path = sdist(folder)
+    def build(directory: Path) -> Path:
+        path = sdist(directory)
         return _write(path, gzip.compress(change(gzip.decompress(path.read_bytes()))))
 
     return build
@@ -249,34 +249,34 @@ def added(*blocks: bytes) -> Make:
     return tarball(lambda old: b"".join(blocks) + old)
 
 
-def tar_bomb(folder: Path) -> Path:
+def tar_bomb(directory: Path) -> Path:
     zeros = raw_entry(f"{TOP}/zeros".encode(), b"0", size=70 << 20)
-    with gzip.open(folder / SDIST, "wb") as out:
+    with gzip.open(directory / SDIST, "wb") as out:
         out.write(zeros)
         for _ in range(70):
             out.write(_BOMB)
-    return folder / SDIST
+    return directory / SDIST
 
 
-def second_stream(folder: Path) -> Path:
-    path = sdist(folder)
+def second_stream(directory: Path) -> Path:
+    path = sdist(directory)
     return _write(path, path.read_bytes() + gzip.compress(b"more"))
 
 
-def bzipped(folder: Path) -> Path:
-    with tarfile.open(folder / SDIST, "w:bz2") as archive:
+def bzipped(directory: Path) -> Path:
+    with tarfile.open(directory / SDIST, "w:bz2") as archive:
         archive.addfile(member("PKG-INFO"))
-    return folder / SDIST
+    return directory / SDIST
 
 
-def damaged_in_the_middle(folder: Path) -> Path:
+def damaged_in_the_middle(directory: Path) -> Path:
     """Damage a header in the middle, which tarfile silently treats as the end."""
 
     def damage(old: bytes) -> bytes:
         at = old.index(f"{TOP}/LICENSE".encode())
         return old[:at] + b"X" + old[at + 1 :]
 
-    return tarball(damage)(folder)
+    return tarball(damage)(directory)
 
 
 NAME_ = f"{TOP}/x".encode()
@@ -285,9 +285,9 @@ CHAIN = [member("a/b/c/up", tarfile.SYMTYPE, "../../.."), member("out", tarfile.
 
 HOSTILE: dict[str, tuple[Make, str]] = {
     # names in wheels
-    "wheel, parent folder": (with_file("../evil.py"), "points outside the archive"),
-    "wheel, parent folder inside": (with_file("demo_app/../../evil.py"), "points outside the archive"),
-    "wheel, parent folder in data": (with_file(f"{TOP}.data/data/../../x"), "points outside the archive"),
+    "wheel, parent directory": (with_file("../evil.py"), "points outside the archive"),
+    "wheel, parent directory inside": (with_file("demo_app/../../evil.py"), "points outside the archive"),
+    "wheel, parent directory in data": (with_file(f"{TOP}.data/data/../../x"), "points outside the archive"),
     "wheel, absolute": (with_file("/etc/evil"), "name is absolute"),
     "wheel, UNC": (with_file("//server/share/evil.py"), "name is absolute"),
     "wheel, backslash": (with_file("demo_app\\..\\evil.py"), "backslash"),
@@ -300,27 +300,30 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "wheel, too long": (with_file("demo_app/" + "x" * 300), "not a valid file name"),
     "wheel, case": (with_file("demo_app/__INIT__.py"), "in case or Unicode form"),
     "wheel, Unicode form": (
-        lambda folder: wheel(
-            folder, {**MODULES, "demo_app/é.py": "", unicodedata.normalize("NFD", "demo_app/é.py"): ""}
+        lambda directory: wheel(
+            directory, {**MODULES, "demo_app/é.py": "", unicodedata.normalize("NFD", "demo_app/é.py"): ""}
         ),
         "in case or Unicode form",
     ),
-    "wheel, file and folder": (with_file("demo_app/__init__.py/x.py"), "as a file and as a folder"),
+    "wheel, file and directory": (with_file("demo_app/__init__.py/x.py"), "as a file and as a directory"),
     "wheel, over itself by data": (with_file(f"{TOP}.data/purelib/demo_app/__init__.py"), "times"),
     "wheel, unknown place": (with_file(f"{TOP}.data/etc/passwd"), "unknown install schemes"),
-    "wheel, twice": (lambda folder: wheel(folder, twice=["demo_app/py.typed"]), "2 times"),
+    "wheel, twice": (lambda directory: wheel(directory, twice=["demo_app/py.typed"]), "2 times"),
     "wheel, script outside": (
         with_file(f"{INFO}/entry_points.txt", "[console_scripts]\n../run = demo_app:main\n"),
-        "outside the scripts folder",
+        "outside the scripts directory",
     ),
     # contents of wheels
     "wheel, symlink": (entry_with(stat.S_IFLNK | 0o777), "symbolic link"),
     "wheel, device": (entry_with(stat.S_IFCHR | 0o644), "device or a pipe"),
     "wheel, FIFO": (entry_with(stat.S_IFIFO | 0o644), "device or a pipe"),
     "wheel, setuid": (entry_with(stat.S_IFREG | 0o4755), "setuid"),
-    "wheel, no RECORD": (lambda folder: wheel(folder, drop=[f"{INFO}/RECORD"]), "RECORD is missing"),
+    "wheel, no RECORD": (lambda directory: wheel(directory, drop=[f"{INFO}/RECORD"]), "RECORD is missing"),
     "wheel, RECORD with more": (record(f"demo_app/gone.py,{digest(b'')},0"), "files listed in RECORD are missing"),
-    "wheel, not in RECORD": (lambda folder: wheel(folder, record=f"{INFO}/RECORD,,\n"), "missing from RECORD"),
+    "wheel, not in RECORD": (
+        lambda directory: wheel(directory, record=f"{INFO}/RECORD,,\n"),
+        "missing from RECORD",
+    ),
     "wheel, other hash": (record(f"demo_app/py.typed,{digest(b'other')},0"), "does not match its hash in RECORD"),
     "wheel, other size": (record(f"demo_app/py.typed,{digest(b'')},7"), "but its size in RECORD is 7"),
     "wheel, no hash": (record("demo_app/py.typed,,"), "no secure hash"),
@@ -329,21 +332,21 @@ HOSTILE: dict[str, tuple[Make, str]] = {
         "RECORD lists a file twice",
     ),
     "wheel, other name": (
-        lambda folder: wheel(folder, metadata=with_fields("Name: evil")),
+        lambda directory: wheel(directory, metadata=with_fields("Name: evil")),
         "Name is 'evil' in the metadata",
     ),
     "wheel, other version": (
         lambda to: wheel(to, metadata=with_fields("Version: 9")),
         "Version is '9' in the metadata",
     ),
-    "wheel, no METADATA": (lambda folder: wheel(folder, drop=[f"{INFO}/METADATA"]), "0 metadata files"),
+    "wheel, no METADATA": (lambda directory: wheel(directory, drop=[f"{INFO}/METADATA"]), "0 metadata files"),
     "wheel, two of metadata": (with_file("other-1.0.dist-info/METADATA", METADATA), "2 metadata files"),
-    "wheel, two folders": (with_file("other-1.0.dist-info/x"), "metadata folder is"),
+    "wheel, two directories": (with_file("other-1.0.dist-info/x"), "metadata directory is"),
     "wheel, many fields": (
-        lambda folder: wheel(folder, metadata="".join(f"X-{n}: y\n" for n in range(200)) + METADATA),
+        lambda directory: wheel(directory, metadata="".join(f"X-{n}: y\n" for n in range(200)) + METADATA),
         "too many fields",
     ),
-    "wheel, deep requirement": (lambda folder: wheel(folder, metadata=with_fields(DEEP)), "recursion"),
+    "wheel, deep requirement": (lambda directory: wheel(directory, metadata=with_fields(DEEP)), "recursion"),
     "wheel, many tags": (
         with_file(f"{INFO}/WHEEL", WHEEL + "Tag: " + "-".join([".".join(["a"] * 300)] * 3) + "\n"),
         "too many tags",
@@ -363,11 +366,11 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "zip, false ZIP64": (entry_with(extra=struct.pack("<HHQQ", 1, 16, 9, 9)), "ZIP64"),
     "zip, damaged extra": (entry_with(extra=struct.pack("<HH", 5, 99) + b"x"), "damaged extra field"),
     "zip, prepended": (
-        lambda folder: _write(folder / NAME, b"#!/bin/sh\n" + wheel(folder).read_bytes()),
+        lambda directory: _write(directory / NAME, b"#!/bin/sh\n" + wheel(directory).read_bytes()),
         "bytes before",
     ),
     "zip, trailing": (
-        lambda folder: _write(folder / NAME, wheel(folder).read_bytes() + b"x"),
+        lambda directory: _write(directory / NAME, wheel(directory).read_bytes() + b"x"),
         "bytes after the end of the zip archive",
     ),
     "zip, between": (between(b"PK\x03\x04 hidden"), "belong to no file"),
@@ -376,7 +379,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "zip, overlapping": (overlapping, "overlap"),
     "zip, encrypted": (header("demo_app/__init__.py", central={8: b"\1\0"}, local={6: b"\1\0"}), "encrypted"),
     "zip, compression": (header("demo_app/__init__.py", central={10: b"c\0"}, local={8: b"c\0"}), "method 99"),
-    "zip, bzip2": (lambda folder: wheel(folder, compression=zipfile.ZIP_BZIP2), "method 12"),
+    "zip, bzip2": (lambda directory: wheel(directory, compression=zipfile.ZIP_BZIP2), "method 12"),
     "zip, CRC": (patched(wheel, (b"def main(): ...", b"def main(): 666")), "damaged file"),
     "zip, lying bomb": (lying_bomb, "unpacks to more than its stated 10 bytes"),
     "zip, bomb": (zip_bomb, "unpacks to more than 100 times its size"),
@@ -389,9 +392,9 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "zip, cut": (cut(wheel, keep=0.6), "truncated"),
     "zip, text": (written(NAME, b"this is no archive\n" * 100), "is not a zip file"),
     "zip, empty": (written(NAME, b""), "is not a zip file"),
-    "zip, a tar file": (lambda folder: sdist(folder).rename(folder / NAME), "is not a zip file"),
+    "zip, a tar file": (lambda directory: sdist(directory).rename(directory / NAME), "is not a zip file"),
     # names in sdists
-    "sdist, parent folder": (with_members(member("../../evil.py")), "points outside the archive"),
+    "sdist, parent directory": (with_members(member("../../evil.py")), "points outside the archive"),
     "sdist, absolute": (with_members(member("/etc/evil")), "name is absolute"),
     "sdist, backslash": (with_members(member("a\\..\\evil.py")), "backslash"),
     "sdist, drive": (with_members(member("C:/evil.py")), "Windows drive"),
@@ -400,7 +403,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "sdist, twice": (with_members(member("LICENSE")), "2 times"),
     "sdist, case": (with_members(member("license")), "in case or Unicode form"),
     "sdist, Unicode form": (with_members(member("é"), member(unicodedata.normalize("NFD", "é"))), "Unicode form"),
-    "sdist, file and folder": (with_members(member("LICENSE/x")), "as a file and as a folder"),
+    "sdist, file and directory": (with_members(member("LICENSE/x")), "as a file and as a directory"),
     # contents of sdists
     "sdist, absolute link": (
         with_members(member("l", tarfile.SYMTYPE, "/etc/passwd")),
@@ -421,7 +424,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     ),
     "sdist, through a link": (
         with_members(member("l", tarfile.SYMTYPE, "src"), member("l/evil.py")),
-        "inside a linked folder",
+        "inside a linked directory",
     ),
     "sdist, hard link out": (with_members(member("h", tarfile.LNKTYPE, "../../etc/passwd")), "hard link"),
     "sdist, hard link to nothing": (with_members(member("h", tarfile.LNKTYPE, f"{TOP}/gone")), "hard link"),
@@ -430,14 +433,14 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "sdist, FIFO": (with_members(member("d", tarfile.FIFOTYPE)), "named pipe"),
     "sdist, setuid": (with_members(member("x", mode=0o4755)), "setuid"),
     "sdist, other name": (
-        lambda folder: sdist(folder, metadata=with_fields("Name: evil")),
+        lambda directory: sdist(directory, metadata=with_fields("Name: evil")),
         "Name is 'evil' in the metadata",
     ),
     "sdist, other version": (
-        lambda folder: sdist(folder, metadata=with_fields("Version: 9")),
+        lambda directory: sdist(directory, metadata=with_fields("Version: 9")),
         "Version is '9' in the metadata",
     ),
-    "sdist, no PKG-INFO": (lambda folder: sdist(folder, drop=["PKG-INFO"]), "0 metadata files"),
+    "sdist, no PKG-INFO": (lambda directory: sdist(directory, drop=["PKG-INFO"]), "0 metadata files"),
     # tar format
     "tar, sparse": (added(raw_entry(NAME_, b"S")), "sparse file"),
     "tar, pax sparse": (added(pax(GNU__sparse__major="1"), raw_entry(NAME_, b"0")), "sparse file"),
@@ -470,11 +473,11 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "tar, size beyond the end": (added(raw_entry(NAME_, b"0", size=1 << 32)), "truncated"),
     "tar, content in a link": (
         added(raw_entry(NAME_, b"2", b"hidden", target=b"LICENSE")),
-        "a folder or a link with content",
+        "a directory or a link with content",
     ),
-    "tar, content in a folder": (
+    "tar, content in a directory": (
         added(raw_entry(NAME_ + b"/", b"5", b"hidden")),
-        "a folder or a link with content",
+        "a directory or a link with content",
     ),
     "tar, damaged in the middle": (damaged_in_the_middle, "checksum"),
     "tar, no end": (
@@ -488,9 +491,14 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "tar, cut": (cut(tarball(lambda old: old), keep=0.6), "truncated"),
     "tar, no archive inside": (written(SDIST, gzip.compress(b"not tar" * 100)), "not a tar archive"),
     "gzip, second stream": (second_stream, "second gzip stream"),
-    "gzip, trailing": (lambda folder: _write(folder / SDIST, sdist(folder).read_bytes() + b"x"), "trailing data"),
+    "gzip, trailing": (
+        lambda directory: _write(directory / SDIST, sdist(directory).read_bytes() + b"x"),
+        "trailing data",
+    ),
     "gzip, damaged": (
-        lambda folder: _write(folder / SDIST, (old := sdist(folder).read_bytes())[:-6] + b"xx" + old[-4:]),
+        lambda directory: _write(
+            directory / SDIST, (old := sdist(directory).read_bytes())[:-6] + b"xx" + old[-4:]
+        ),
         "damaged gzip data",
     ),
     "gzip, bzip2": (bzipped, "not a gzip file"),
@@ -500,9 +508,9 @@ HOSTILE: dict[str, tuple[Make, str]] = {
 """Archives, and a part of the message with which they are rejected."""
 
 
-def with_folders(folder: Path) -> Path:
-    """A wheel with entries for its folders, as `wheel pack` and zip tools write them."""
-    path = wheel(folder)
+def with_directories(directory: Path) -> Path:
+    """A wheel with entries for its directories, as `wheel pack` and zip tools write them."""
+    path = wheel(directory)
     with zipfile.ZipFile(path, "a") as opened:
         for name in ("demo_app/", f"{INFO}/"):
             info = zipfile.ZipInfo(name)
@@ -511,9 +519,9 @@ def with_folders(folder: Path) -> Path:
     return path
 
 
-def streamed(folder: Path) -> Path:
+def streamed(directory: Path) -> Path:
     """A wheel with sizes behind the contents: the public index refuses it, others take it."""
-    path = wheel(folder)
+    path = wheel(directory)
     out = io.BytesIO()
 
     class Unseekable(io.RawIOBase):
@@ -529,7 +537,7 @@ def streamed(folder: Path) -> Path:
     return _write(path, out.getvalue())
 
 
-def hexadecimal(folder: Path) -> Path:
+def hexadecimal(directory: Path) -> Path:
     """A RECORD as uv_build wrote it before 0.8."""
     import base64
 
@@ -538,20 +546,20 @@ def hexadecimal(folder: Path) -> Path:
         value, _, size = rest.partition(",")
         return f"{name},sha256={base64.urlsafe_b64decode(value + '=').hex()},{size}" if rest else line
 
-    good = zipfile.ZipFile(wheel(folder)).read(f"{INFO}/RECORD").decode().splitlines()
-    return wheel(folder, record="\n".join(map(as_hex, good)) + "\n")
+    good = zipfile.ZipFile(wheel(directory)).read(f"{INFO}/RECORD").decode().splitlines()
+    return wheel(directory, record="\n".join(map(as_hex, good)) + "\n")
 
 
-def signed(folder: Path) -> Path:
-    path = wheel(folder)
+def signed(directory: Path) -> Path:
+    path = wheel(directory)
     with zipfile.ZipFile(path, "a") as opened:
         opened.writestr(f"{INFO}/RECORD.jws", "{}")
     return path
 
 
-def zip64(folder: Path) -> Path:
+def zip64(directory: Path) -> Path:
     """A wheel with unneeded ZIP64 fields."""
-    path = wheel(folder)
+    path = wheel(directory)
     with zipfile.ZipFile(path) as old:
         content = {name: old.read(name) for name in old.namelist()}
     with zipfile.ZipFile(path, "w") as new:
@@ -562,10 +570,10 @@ def zip64(folder: Path) -> Path:
 
 
 def tar_of(form: int, *names: str) -> Make:
-    """An sdist in one of the formats, with entries for folders where names end in a slash."""
+    """An sdist in one of the formats, with entries for directories where names end in a slash."""
 
-    def build(folder: Path) -> Path:
-        path = sdist(folder)
+    def build(directory: Path) -> Path:
+        path = sdist(directory)
         with tarfile.open(path) as old:
             content = {each.name: old.extractfile(each).read() for each in old}  # type: ignore[union-attr]
         with tarfile.open(path, "w:gz", format=form) as new:
@@ -581,14 +589,14 @@ def tar_of(form: int, *names: str) -> Make:
     return build
 
 
-LONG = "/".join(["a_long_name_of_a_folder"] * 8) + "/file.py"
+LONG = "/".join(["a_long_name_of_a_directory"] * 8) + "/file.py"
 GIT = raw_entry(b"pax_global_header", b"g", b"52 comment=0123456789012345678901234567890123456789\n")
 
 HONEST: dict[str, Make] = {
     "wheel": wheel,
-    "wheel, deflated": lambda folder: wheel(folder, compression=zipfile.ZIP_DEFLATED),
-    "wheel, data and scripts": lambda folder: wheel(
-        folder,
+    "wheel, deflated": lambda directory: wheel(directory, compression=zipfile.ZIP_DEFLATED),
+    "wheel, data and scripts": lambda directory: wheel(
+        directory,
         {
             **MODULES,
             f"{TOP}.data/data/share/demo/x.txt": "x",
@@ -597,8 +605,8 @@ HONEST: dict[str, Make] = {
             f"{TOP}.data/purelib/other.py": "",
         },
     ),
-    "wheel, namespace": lambda folder: wheel(folder, {"google/cloud/demo/__init__.py": "x = 1\n"}),
-    "wheel, folders": with_folders,
+    "wheel, namespace": lambda directory: wheel(directory, {"google/cloud/demo/__init__.py": "x = 1\n"}),
+    "wheel, directories": with_directories,
     "wheel, streamed": streamed,
     "wheel, hexadecimal RECORD": hexadecimal,
     "wheel, signed": signed,
@@ -606,19 +614,19 @@ HONEST: dict[str, Make] = {
     "wheel, umlauts": with_file("demo_app/Grüße 日本語.txt", "x"),
     "wheel, emoji": with_file("demo_app/👩\u200d💻.txt", "x"),
     "wheel, dots and blanks": with_file("demo_app/.hidden/a b (1)..txt", "x"),
-    "wheel, a zip bomb as data": lambda folder: wheel(
-        folder, {**MODULES, "demo_app/tests/bomb.zip": zlib.compress(_BOMB) * 9}
+    "wheel, a zip bomb as data": lambda directory: wheel(
+        directory, {**MODULES, "demo_app/tests/bomb.zip": zlib.compress(_BOMB) * 9}
     ),
-    "wheel, one case for Linux": lambda folder: wheel(
-        folder,
+    "wheel, one case for Linux": lambda directory: wheel(
+        directory,
         {**MODULES, "demo_app/a.h": "", "demo_app/A.h": "", "demo_app/_native.so": b"\x7fELF"},
         name=f"{TOP}-py3-none-manylinux_2_28_x86_64.whl",
     ),
-    "wheel, private by URL": lambda folder: wheel(
-        folder, metadata=with_fields("Requires-Dist: six @ https://example.invalid/six.whl")
+    "wheel, private by URL": lambda directory: wheel(
+        directory, metadata=with_fields("Requires-Dist: six @ https://example.invalid/six.whl")
     ),
-    "wheel, local version": lambda folder: wheel(
-        folder, name="demo_app-1.0+cu12-py3-none-any.whl", metadata=with_fields("Version: 1.0+cu12")
+    "wheel, local version": lambda directory: wheel(
+        directory, name="demo_app-1.0+cu12-py3-none-any.whl", metadata=with_fields("Version: 1.0+cu12")
     ),
     "sdist": sdist,
     "sdist, links inside": with_members(
@@ -635,9 +643,9 @@ HONEST: dict[str, Make] = {
         pax(LIBARCHIVE__xattr__com__apple__quarantine=b"\xff\xfe\0"), raw_entry(NAME_, b"0")
     ),
     "sdist, dot": tarball(lambda old: raw_entry(b"./", b"5") + old),
-    "sdist, no folders": tarball(lambda old: old),
-    "sdist, padded": lambda folder: _write(folder / SDIST, sdist(folder).read_bytes() + bytes(512)),
+    "sdist, no directories": tarball(lambda old: old),
+    "sdist, padded": lambda directory: _write(directory / SDIST, sdist(directory).read_bytes() + bytes(512)),
     "sdist, one block at its end": tarball(lambda old: whole_blocks(old.rstrip(b"\0")) + bytes(512)),
-    "sdist, a large one": lambda folder: sdist(folder, {"data.bin": bytes(range(256)) * 40_000}),
+    "sdist, a large one": lambda directory: sdist(directory, {"data.bin": bytes(range(256)) * 40_000}),
 }
 """Archives that are unusual and right."""

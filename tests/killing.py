@@ -110,14 +110,14 @@ class Release:
 
 
 @contextmanager
-def publishing(folder: Path) -> Iterator[Release]:
+def publishing(directory: Path) -> Iterator[Release]:
     """A release and its index; `RELNOX_OWN_TOKEN` is set elsewhere."""
-    manifest = release(folder, PACKAGES, content=CONTENT)
-    with ControlledIndex(folder / "index") as index:
+    manifest = release(directory, PACKAGES, content=CONTENT)
+    with ControlledIndex(directory / "index") as index:
         address = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\nproduction = false\n'
         settings = f'[tool.relnox]\npackages = ["packages/*"]\n[tool.relnox.indexes.own]\n{address}'
-        write(folder, {"pyproject.toml": settings})
-        yield Release(folder, manifest, index)
+        write(directory, {"pyproject.toml": settings})
+        yield Release(directory, manifest, index)
 
 
 def killed_before(root: Path, kind: str, number: int, *words: str) -> None:

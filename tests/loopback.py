@@ -27,9 +27,9 @@ END = f"--{BOUNDARY}--\r\n"
 BACKEND = """
 import zipfile
 
-def build_wheel(folder, config_settings=None, metadata_directory=None):
+def build_wheel(directory, config_settings=None, metadata_directory=None):
     name = "{stem}-py3-none-any.whl"
-    with zipfile.ZipFile(f"{{folder}}/{{name}}", "w") as wheel:
+    with zipfile.ZipFile(f"{{directory}}/{{name}}", "w") as wheel:
         wheel.writestr("{module}.py", "origin = 'sdist'")
         wheel.writestr("{stem}.dist-info/METADATA", {metadata!r})
         wheel.writestr("{stem}.dist-info/WHEEL", {wheel!r})
@@ -56,7 +56,7 @@ def record(stem: str, module: str) -> str:
 
 
 def make_wheel(
-    folder: Path,
+    directory: Path,
     name: str,
     version: str,
     *,
@@ -67,8 +67,8 @@ def make_wheel(
 ) -> Path:
     module = name.replace("-", "_")
     stem = f"{module}-{version}"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stem}-py3-none-any.whl"
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{module}.py", f"origin = {origin!r}\n")
         archive.writestr(f"{stem}.dist-info/METADATA", metadata(name, version, requires, headers, stated))
@@ -77,15 +77,15 @@ def make_wheel(
     return path
 
 
-def make_sdist(folder: Path, name: str, version: str) -> Path:
+def make_sdist(directory: Path, name: str, version: str) -> Path:
     """A source distribution that brings its own build backend, so that nothing else has to be installed."""
     module = name.replace("-", "_")
     stem = f"{module}-{version}"
     info = metadata(name, version)
     project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     backend = BACKEND.format(stem=stem, module=module, metadata=info, wheel=WHEEL, record=record(stem, module))
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stem}.tar.gz"
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{stem}.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         for member, text in (("PKG-INFO", info), ("pyproject.toml", project), ("backend.py", backend)):
             entry = tarfile.TarInfo(f"{stem}/{member}")

@@ -59,7 +59,7 @@ def digest(content: bytes) -> str:
 
 
 def wheel(
-    folder: Path,
+    directory: Path,
     files: Mapping[str, str | bytes] | None = None,
     *,
     name: str = NAME,
@@ -72,7 +72,7 @@ def wheel(
     """A wheel.
 
     Args:
-        folder: Where to.
+        directory: Where to.
         files: Files beside those of the format, in the place of the good ones, which have a native module for a
             platform.
         name: Of the file.
@@ -98,16 +98,16 @@ def wheel(
     packed[f"{info}/RECORD"] = (f"{rows}{info}/RECORD,,\n" if record is None else record).encode()
     for each in drop:
         del packed[each]
-    with zipfile.ZipFile(folder / name, "w", compression) as archive:
+    with zipfile.ZipFile(directory / name, "w", compression) as archive:
         for key, value in packed.items():
             archive.writestr(zipfile.ZipInfo(key), value, compression)
         for key in twice:
             archive.writestr(zipfile.ZipInfo(key), packed[key], compression)
-    return folder / name
+    return directory / name
 
 
 def sdist(
-    folder: Path,
+    directory: Path,
     files: Mapping[str, str | bytes] | None = None,
     *members: tarfile.TarInfo,
     name: str = f"{TOP}.tar.gz",
@@ -118,11 +118,11 @@ def sdist(
     """An sdist.
 
     Args:
-        folder: Where to.
-        files: Files below the top folder, in the place of the good modules.
+        directory: Where to.
+        files: Files below the top directory, in the place of the good modules.
         members: More members, without content.
         name: Of the file.
-        top: The top folder.
+        top: The top directory.
         metadata: Content of PKG-INFO.
         drop: Files that are left out.
     """
@@ -134,7 +134,7 @@ def sdist(
         "LICENSE": "MIT\n",
         **(content if files is None else files),
     }
-    with tarfile.open(folder / name, "w:gz") as archive:
+    with tarfile.open(directory / name, "w:gz") as archive:
         for key, value in content.items():
             if key not in drop:
                 packed = value.encode() if isinstance(value, str) else value
@@ -143,4 +143,4 @@ def sdist(
                 archive.addfile(member, io.BytesIO(packed))
         for member in members:
             archive.addfile(member)
-    return folder / name
+    return directory / name

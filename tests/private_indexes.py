@@ -35,39 +35,45 @@ class PrivateIndex(NamedTuple):
     simple: str
 
 
-def installed(folder: Path, *requirements: str) -> Path:
+def installed(directory: Path, *requirements: str) -> Path:
     """The programs of an environment that is made for them from the machine's package index."""
     uv = find_uv_bin()
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True, timeout=LIMIT)
-    programs = folder / ("Scripts" if os.name == "nt" else "bin")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, directory], check=True, timeout=LIMIT)
+    programs = directory / ("Scripts" if os.name == "nt" else "bin")
     words = [uv, "pip", "install", "--quiet", "--python", str(programs / "python"), *requirements]
     subprocess.run(words, check=True, timeout=LIMIT)
     return programs
 
 
 @contextlib.contextmanager
-def pypiserver(programs: Path, folder: Path) -> Iterator[PrivateIndex]:
+def pypiserver(programs: Path, directory: Path) -> Iterator[PrivateIndex]:
     """pypiserver with nothing in it; who asks for what it lacks is sent to another index, as usual."""
-    (folder / "files").mkdir(parents=True)
+    (directory / "files").mkdir(parents=True)
     hashed = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
-    (folder / "htpasswd").write_text(f"{USER}:{{SHA}}{hashed}\n", encoding="ascii")
+    (directory / "htpasswd").write_text(f"{USER}:{{SHA}}{hashed}\n", encoding="ascii")
     port = _free_port()
-    words = ["run", f"--port={port}", "--host=127.0.0.1", f"--passwords={folder / 'htpasswd'}", "--server=wsgiref"]
-    words += ["--fallback-url=http://127.0.0.1:9/simple/", str(folder / "files")]
-    with _running([str(programs / "pypi-server"), *words], folder, port):
+    words = [
+        "run",
+        f"--port={port}",
+        "--host=127.0.0.1",
+        f"--passwords={directory / 'htpasswd'}",
+        "--server=wsgiref",
+    ]
+    words += ["--fallback-url=http://127.0.0.1:9/simple/", str(directory / "files")]
+    with _running([str(programs / "pypi-server"), *words], directory, port):
         yield PrivateIndex(f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{port}/simple/")
 
 
 @contextlib.contextmanager
-def devpi(programs: Path, folder: Path) -> Iterator[Devpi]:
+def devpi(programs: Path, directory: Path) -> Iterator[Devpi]:
     """devpi-server with a user and no index."""
-    folder.mkdir(parents=True)
-    place = [f"--serverdir={folder / 'server'}"]
+    directory.mkdir(parents=True)
+    place = [f"--serverdir={directory / 'server'}"]
     words = [str(programs / "devpi-init"), *place, "--no-root-pypi", f"--root-passwd={PASSWORD}"]
     subprocess.run(words, check=True, timeout=LIMIT, capture_output=True)
     port = _free_port()
     words = [str(programs / "devpi-server"), *place, "--host=127.0.0.1", f"--port={port}", "--offline-mode"]
-    with _running(words, folder, port):
+    with _running(words, directory, port):
         yield Devpi(f"http://127.0.0.1:{port}")
 
 
@@ -103,14 +109,14 @@ class Devpi:
 
 
 @contextlib.contextmanager
-def _running(words: Sequence[str], folder: Path, port: int) -> Iterator[None]:
-    """A server, from its first answer on; what it prints is in a file of its folder."""
-    with (folder / "printed").open("wb") as out, subprocess.Popen(words, stdout=out, stderr=out) as server:
+def _running(words: Sequence[str], directory: Path, port: int) -> Iterator[None]:
+    """A server, from its first answer on; what it prints is in a file of its directory."""
+    with (directory / "printed").open("wb") as out, subprocess.Popen(words, stdout=out, stderr=out) as server:
         try:
             deadline = time.monotonic() + LIMIT
             while not _answers(port):
-                assert server.poll() is None, (folder / "printed").read_text(encoding="utf-8")
-                assert time.monotonic() < deadline, (folder / "printed").read_text(encoding="utf-8")
+                assert server.poll() is None, (directory / "printed").read_text(encoding="utf-8")
+                assert time.monotonic() < deadline, (directory / "printed").read_text(encoding="utf-8")
                 time.sleep(0.05)
             yield
         finally:

@@ -1,4 +1,4 @@
-"""Small real projects that tests are made of: folders of files, and git repositories with a bare remote."""
+"""Small real projects that tests are made of: directories of files, and git repositories with a bare remote."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 
 def git(root: Path, *words: str) -> str:
-    """Run git in a folder and return what it printed."""
+    """Run git in a directory and return what it printed."""
     return subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -75,7 +75,7 @@ def commit_all(root: Path, message: str = "Change") -> str:
 
 
 def repository(root: Path) -> Path:
-    """Make a folder a git repository on main with its files committed, and a bare remote beside it."""
+    """Make a directory a git repository on main with its files committed, and a bare remote beside it."""
     git(root, "init", "--quiet", "--initial-branch", "main")
     git(root, "config", "user.name", "Maintainer")
     git(root, "config", "user.email", "maintainer@example.invalid")
@@ -181,7 +181,7 @@ def mixed_workspace(root: Path) -> Path:
 
 
 def python(root: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run this Python in a folder: in the environment of the tests, with plain text and no terminal.
+    """Run this Python in a directory: in the environment of the tests, with plain text and no terminal.
 
     What a nox that runs the tests has chosen for itself does not choose for the one that is tested.
     """
@@ -201,7 +201,7 @@ def python(root: Path, *words: str, **variables: str) -> subprocess.CompletedPro
 
 
 def remote_of(root: Path) -> Path:
-    """The bare remote that `repository` made beside a folder."""
+    """The bare remote that `repository` made beside a directory."""
     return root.parent / f"{root.name}.git"
 
 
@@ -253,15 +253,15 @@ def endless(root: Path) -> Path:
                 IGNORE = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
                 STUBBORN = [sys.executable, "-c", IGNORE + "print(flush=True); time.sleep(60)"]
 
-                def build_sdist(folder, config_settings=None):
-                    pathlib.Path(folder, "endless-1.0.tar.gz").write_bytes(b"half")
+                def build_sdist(directory, config_settings=None):
+                    pathlib.Path(directory, "endless-1.0.tar.gz").write_bytes(b"half")
                     child = subprocess.Popen(STUBBORN, stdout=subprocess.PIPE)
                     child.stdout.readline()
                     pathlib.Path("at-work.new").write_text(f"{os.getpid()} {child.pid}")
                     os.rename("at-work.new", "at-work")
                     time.sleep(60)
 
-                def build_wheel(folder, config_settings=None, metadata_directory=None):
+                def build_wheel(directory, config_settings=None, metadata_directory=None):
                     raise NotImplementedError
                 """,
             ".gitignore": "/dist/\n/at-work\n",

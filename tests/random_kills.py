@@ -1,7 +1,7 @@
 """Runs of every task that are killed at random: what they leave, and that the same command finishes them.
 
-Each run is a process with a folder for temporary files and a cache of its own, so that whatever is left in them,
-and every process that still works with them, is known.
+Each run is a process with a directory for temporary files and a cache of its own, so that whatever is left in
+them, and every process that still works with them, is known.
 """
 
 from __future__ import annotations
@@ -78,18 +78,18 @@ class Place(NamedTuple):
     variables: dict[str, str]
 
     def left(self) -> list[str]:
-        """What is in the folder for temporary files."""
+        """What is in the directory for temporary files."""
         return sorted(path.relative_to(self.temporary).as_posix() for path in self.temporary.rglob("*"))
 
     def processes(self) -> list[str]:
-        """The processes that work with that folder, if the system tells."""
+        """The processes that work with that directory, if the system tells."""
         found = []
-        for folder in Path("/proc").glob("[0-9]*"):
+        for directory in Path("/proc").glob("[0-9]*"):
             try:
-                if os.fsencode(self.temporary) in (folder / "environ").read_bytes():
-                    words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                    state = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-                    found += [f"{folder.name}: {words}"] if state != "Z" else []
+                if os.fsencode(self.temporary) in (directory / "environ").read_bytes():
+                    words = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    state = (directory / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+                    found += [f"{directory.name}: {words}"] if state != "Z" else []
             except OSError:  # gone, or of another user
                 continue
         return found
@@ -99,11 +99,11 @@ class Kills:
     """Projects to kill runs in.
 
     Args:
-        folder: An empty folder.
+        directory: An empty directory.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._templates: dict[str, Path] = {}
         self._durations: dict[str, float] = {}
         self._numbers = iter(range(10**6))
@@ -162,28 +162,28 @@ class Kills:
 
     @contextmanager
     def _place(self, task: str) -> Iterator[tuple[Place, type]]:
-        folder = self._folder / f"{task}-{next(self._numbers)}"
-        temporary, kept = folder / "temporary", folder / "kept"
+        directory = self._directory / f"{task}-{next(self._numbers)}"
+        temporary, kept = directory / "temporary", directory / "kept"
         for each in (temporary, kept):
             each.mkdir(parents=True)
         variables = {**os.environ, "TMPDIR": str(temporary), "XDG_CACHE_HOME": str(kept)}
         variables |= {"PYTHONDONTWRITEBYTECODE": "1", "RELNOX_OWN_TOKEN": "a-token", "NO_COLOR": "1"}
         if task == "publish":
-            with publishing(folder / "home") as release:
+            with publishing(directory / "home") as release:
                 yield (
                     Place(release.root, temporary, variables),
                     lambda _: is_whole(release.index, release.manifest),
                 )  # type: ignore[misc]
         else:
-            root = copy_of(self._template(task), folder / "home")
+            root = copy_of(self._template(task), directory / "home")
             yield Place(root, temporary, variables), globals()[f"_{task.replace('-', '_')}_is_done"]
-        shutil.rmtree(folder)
+        shutil.rmtree(directory)
 
     def _template(self, task: str) -> Path:
         """A project on which the task has something to do."""
         kind = {"publish-test": "built", "verify-install": "built", "collect": "handed on"}.get(task, "plain")
         if kind not in self._templates:
-            parent = self._folder / f"template {kind}"
+            parent = self._directory / f"template {kind}"
             root = _project(parent) if kind == "plain" else copy_of(self._template(""), parent / "home")
             if kind != "plain":
                 variables = {**os.environ, "XDG_CACHE_HOME": str(parent / "kept")}
@@ -272,9 +272,9 @@ _collect_is_done = _build_all_is_done
 
 
 def _publish_test_is_done(place: Place) -> bool:
-    folder = place.root / ".git" / "relnox" / "index"
-    assert list((folder / "incoming").iterdir()) == []
-    return sorted(path.name for path in (folder / "files").iterdir()) == sorted(ARCHIVES)
+    directory = place.root / ".git" / "relnox" / "index"
+    assert list((directory / "incoming").iterdir()) == []
+    return sorted(path.name for path in (directory / "files").iterdir()) == sorted(ARCHIVES)
 
 
 def _verify_install_is_done(place: Place) -> bool:

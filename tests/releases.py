@@ -88,7 +88,7 @@ def release(root: Path, packages: Sequence[Package], *, version: str = "1.0", co
 
 
 def made_wheel(
-    folder: Path,
+    directory: Path,
     name: str,
     files: Mapping[str, str | bytes] | None = None,
     *,
@@ -103,7 +103,7 @@ def made_wheel(
     """A wheel of a package.
 
     Args:
-        folder: Where to.
+        directory: Where to.
         name: Of the package; it has a module of that name, unless there are files.
         files: What is in it.
         version: Its version.
@@ -118,9 +118,9 @@ def made_wheel(
     lines = ["Metadata-Version: 2.5", f"Name: {name}", f"Version: {version}", f"Requires-Python: {python}"]
     lines += [*(f"Requires-Dist: {each}" for each in requires), *fields]
     content = {f"{name.replace('-', '_')}.py": ""} if files is None else files
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     return packed.wheel(
-        folder,
+        directory,
         {**content, f"{stem}.dist-info/entry_points.txt": entries},
         name=f"{stem}-{tag}.whl",
         metadata="\n".join([*lines, "", ""]),
@@ -131,10 +131,10 @@ def made_wheel(
 def project_of(
     root: Path, *paths: Path, settings: str = "", needs: Mapping[str, Iterable[str]] | None = None
 ) -> Manifest:
-    """Make a folder a project that has built these archives.
+    """Make a directory a project that has built these archives.
 
     Args:
-        root: The project's folder; the archives are in its folder `dist`.
+        root: The project's directory; the archives are in its directory `dist`.
         paths: The archives.
         settings: More of `[tool.relnox]`.
         needs: What the packages need of one another.

@@ -58,7 +58,7 @@ class Bump(Protocol):
 
 
 def run(cwd: Path, *words: str) -> RunResult:
-    """Run `python -m WORDS` in a folder."""
+    """Run `python -m WORDS` in a directory."""
     ran = subprocess.run(
         [sys.executable, "-m", *words], cwd=cwd, capture_output=True, text=True, check=False, timeout=600
     )

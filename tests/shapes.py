@@ -1,6 +1,6 @@
 """Projects of the shapes that break release tools, small, with the decoys that public repositories have.
 
-Each `shape_NN` writes one into a new folder and makes it a git repository with its tags and a bare remote. All
+Each `shape_NN` writes one into a new directory and makes it a git repository with its tags and a bare remote. All
 names are invented; what the files look like is taken from what such projects keep in public.
 """
 
@@ -43,7 +43,7 @@ def _tagged(root: Path, *tags: str) -> Path:
 
 
 def _observer(name: str, path: str, version: str, *needs: str) -> dict[str, str]:
-    """A package whose version is in `version.py`, in a namespace; `path` is that of its folder."""
+    """A package whose version is in `version.py`, in a namespace; `path` is that of its directory."""
     module = name.removeprefix("observer-").replace("-", "_")
     listed = "".join(f'  "{need}",\n' for need in needs)
     return {
@@ -136,7 +136,7 @@ def shape_01(root: Path) -> Path:
 def shape_02(root: Path) -> Path:
     """Tiers and date stamps: a stable base and root, siblings at `1.0.0b260730`, four backends, one uv workspace.
 
-    Modelled on an agent framework's folder `python`. The base's extra `all` lists every sibling, each of which
+    Modelled on an agent framework's directory `python`. The base's extra `all` lists every sibling, each of which
     needs the base. The root is a published meta package although it says `[tool.uv] package = false`. The key of
     one table begins with a space, and one extra pins a release that cannot be installed any more.
     """
@@ -556,20 +556,20 @@ def shape_04(root: Path) -> Path:
 # --- 5: a hundred independent versions from tags -------------------------------------------------------
 
 INTEGRATIONS = ("chroma", "amazon-bedrock", "amazon", *(f"store-{number}" for number in range(97)))
-"""Folders of shape 5."""
+"""Directories of shape 5."""
 
 
 def shape_05(root: Path) -> Path:
     """A hundred independent versions from tags in one namespace: `integrations/NAME-vX`, a pattern per package.
 
-    Modelled on the integrations of a search framework. The folder is `chroma`, the distribution `chroma-stack`,
+    Modelled on the integrations of a search framework. The directory is `chroma`, the distribution `chroma-stack`,
     the import `stack_integrations.chroma`. Some old tags are malformed, one name begins with another, and a later
     version was tagged on a branch of its own.
     """
     files = {"pyproject.toml": '[tool.ruff]\ntarget-version = "py39"\n'}
     for name in INTEGRATIONS:
-        folder = f"integrations/{name}"
-        files[f"{folder}/pyproject.toml"] = (
+        directory = f"integrations/{name}"
+        files[f"{directory}/pyproject.toml"] = (
             '[build-system]\nrequires = ["hatchling", "hatch-vcs"]\nbuild-backend = "hatchling.build"\n\n'
             f'[project]\nname = "{name}-stack"\ndynamic = ["version"]\ndescription = ""\n'
             'authors = [{ name = "A", email = "a@example.invalid" }]\ndependencies = ["stack-ai>=2.0.0"]\n\n'
@@ -579,7 +579,7 @@ def shape_05(root: Path) -> Path:
             '[tool.hatch.version.raw-options]\nroot = "../.."\n'
             f"git_describe_command = 'git describe --tags --match=\"integrations/{name}-v[0-9]*\"'\n"
         )
-        files[f"{folder}/src/stack_integrations/{name.replace('-', '_')}.py"] = '"""Since 1.0.0."""\n'
+        files[f"{directory}/src/stack_integrations/{name.replace('-', '_')}.py"] = '"""Since 1.0.0."""\n'
     repository(write(root, files))
     _tagged(root, *(f"integrations/{name}-v1.0.{number}" for number, name in enumerate(INTEGRATIONS)))
     malformed = ("chroma-v1", "integrations/chroma-v", "integrations/chroma-2.0.0", "integrations/chroma-vNEXT")
@@ -670,8 +670,8 @@ def shape_06(root: Path) -> Path:
         "libs/sdk/loom_sdk/__init__.py": "",
     }
     for number in ("one", "two"):
-        for folder in (f"examples/{number}", f"libs/cli/examples/{number}"):
-            files[f"{folder}/pyproject.toml"] = (
+        for directory in (f"examples/{number}", f"libs/cli/examples/{number}"):
+            files[f"{directory}/pyproject.toml"] = (
                 '[project]\nname = "agent"\nversion = "0.0.1"\ndependencies = ["loom-checkpoint==3.0.1"]\n'
             )
     tags = (
@@ -942,7 +942,7 @@ def shape_11(root: Path) -> Path:
 
     Modeled on a workflow server: the server and its client by versioningit from plain tags (`3.6.1`), sixteen
     integrations by setuptools-scm (`flow-aws-0.5.1`), the interface's assets by the version in package.json.
-    The client's folder holds no code: a script copies the server and removes what servers need.
+    The client's directory holds no code: a script copies the server and removes what servers need.
     """
     names = "aws aws-batch azure bitbucket dask dbt docker email gcp github gitlab kubernetes ray shell slack snow"
     integrations = [f"flow-{name}" for name in names.split()]
@@ -1043,11 +1043,11 @@ def modules():
     return [(path.relative_to(top).as_posix(), path) for path in found]
 
 
-def build_sdist(folder, settings=None):
+def build_sdist(directory, settings=None):
     stem, metadata = facts()
     contents = {"PKG-INFO": metadata, "pyproject.toml": pathlib.Path("pyproject.toml").read_bytes()}
     contents |= {path.as_posix(): path.read_bytes() for _, path in modules()}
-    with tarfile.open(pathlib.Path(folder) / f"{stem}.tar.gz", "w:gz") as archive:
+    with tarfile.open(pathlib.Path(directory) / f"{stem}.tar.gz", "w:gz") as archive:
         for name, content in contents.items():
             member = tarfile.TarInfo(f"{stem}/{name}")
             member.size = len(content)
@@ -1055,7 +1055,7 @@ def build_sdist(folder, settings=None):
     return f"{stem}.tar.gz"
 
 
-def build_wheel(folder, settings=None, metadata_directory=None):
+def build_wheel(directory, settings=None, metadata_directory=None):
     stem, metadata = facts()
     info = f"{stem}.dist-info"
     contents = {name: path.read_bytes() for name, path in modules()} | {f"{info}/METADATA": metadata}
@@ -1065,7 +1065,7 @@ def build_wheel(folder, settings=None, metadata_directory=None):
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
         record.append(f"{name},sha256={digest},{len(content)}\\n")
     contents[f"{info}/RECORD"] = "".join([*record, f"{info}/RECORD,,\\n"]).encode()
-    with zipfile.ZipFile(pathlib.Path(folder) / f"{stem}-py3-none-any.whl", "w") as archive:
+    with zipfile.ZipFile(pathlib.Path(directory) / f"{stem}-py3-none-any.whl", "w") as archive:
         for name, content in contents.items():
             archive.writestr(zipfile.ZipInfo(name), content)
     return f"{stem}-py3-none-any.whl"

@@ -55,9 +55,9 @@ CHANGES = 90
 
 
 @contextmanager
-def simulated_year(folder: Path, seed: int) -> Iterator[Year]:
+def simulated_year(directory: Path, seed: int) -> Iterator[Year]:
     """A year on a fake forge, with its variables, and a clock by which pauses take no time."""
-    year = Year(folder, seed)
+    year = Year(directory, seed)
     with forge_server(year.forge), pytest.MonkeyPatch.context() as patch:
         patch.setattr(network.deadlines, "CLOCK", SimulatedClock())
         for name, value in {**year.forge.environment, "GITHUB_RUN_NUMBER": "0"}.items():
@@ -69,13 +69,13 @@ class Year:
     """The project, its people, and the model.
 
     Args:
-        folder: An empty folder.
+        directory: An empty directory.
         seed: The seed of all choices.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, directory: Path, seed: int) -> None:
         self.choose = random.Random(seed)
-        self.folder = folder
+        self.directory = directory
         self.tags: dict[str, str] = {}
         self.released: dict[str, list[Version]] = {line: [] for line in BOUNDS}
         self.published: set[Version] = set()
@@ -83,7 +83,7 @@ class Year:
         self.runs = 0
         project = f'[project]\nname = "demo"\nversion = "1.0.0"\n\n{HATCHLING}\n{SETTINGS}'
         files = {"pyproject.toml": project, "src/demo/__init__.py": "", ".gitignore": "/dist/\n"}
-        self.maintainer = repository(write(folder / "demo", files))
+        self.maintainer = repository(write(directory / "demo", files))
         self.bare = remote_of(self.maintainer)
         self.forge = GitHubServer(self.bare)
         git(self.maintainer, "tag", "v1.0.0")
@@ -287,7 +287,7 @@ class Year:
             self._check_status(line)
 
     def _check_status(self, line: str) -> None:
-        root = self._clone(f"reader-{len(list(self.folder.iterdir()))}")
+        root = self._clone(f"reader-{len(list(self.directory.iterdir()))}")
         git(root, "switch", "--quiet", line)
         (package,) = json.loads(run_in_process(root, "status", "--json").out)["packages"]
         present = Version(self._version(root, "HEAD"))
@@ -320,8 +320,8 @@ class Year:
     # --- details
 
     def _clone(self, name: str) -> Path:
-        root = self.folder / name
-        git(self.folder, "clone", "--quiet", str(self.bare), str(root))
+        root = self.directory / name
+        git(self.directory, "clone", "--quiet", str(self.bare), str(root))
         git(root, "config", f"url.{self.bare}.insteadOf", self.forge.remote)
         git(root, "remote", "set-url", "origin", self.forge.remote)
         return root

@@ -1,8 +1,8 @@
 """Faults at system calls that change something (strace): a process is killed right before one, or one fails.
 
-What counts is a call that changes what another process, or a later one, could find: files, folders, what is sent.
-Opening a file to read it changes nothing, nor does a call that fails, or one that writes to a pipe or a device.
-strace numbers all calls of a name, in each process by itself, and that is how a call is found again.
+What counts is a call that changes what another process, or a later one, could find: files, directories, what is
+sent. Opening a file to read it changes nothing, nor does a call that fails, or one that writes to a pipe or a
+device. strace numbers all calls of a name, in each process by itself, and that is how a call is found again.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def inject_faults(
 
 
 def _run_without_fault(root: Path, task: tuple[str, ...]) -> Path:
-    """Run it, and return the folder of the output of strace."""
+    """Run it, and return the directory of the output of strace."""
     log = _log_of(root)
     ended = _run(root, log, task)
     assert ended.returncode == 0, ended.stderr

@@ -40,10 +40,10 @@ def _module(settings):
     return f"backend = '{release}'\\nhelper = {{helper!r}}\\nsettings = {{settings or {{}}!r}}\\n"
 
 
-def build_sdist(folder, config_settings=None):
+def build_sdist(directory, config_settings=None):
     name, version = _project()
     stem = f"{{name}}-{{version}}"
-    with tarfile.open(pathlib.Path(folder) / f"{{stem}}.tar.gz", "w:gz") as archive:
+    with tarfile.open(pathlib.Path(directory) / f"{{stem}}.tar.gz", "w:gz") as archive:
         def add(path, content):
             member = tarfile.TarInfo(f"{{stem}}/{{path}}")
             member.size = len(content)
@@ -53,11 +53,11 @@ def build_sdist(folder, config_settings=None):
     return f"{{stem}}.tar.gz"
 
 
-def build_wheel(folder, config_settings=None, metadata_directory=None):
+def build_wheel(directory, config_settings=None, metadata_directory=None):
     name, version = _project()
     stem, record = f"{{name}}-{{version}}", []
     wheel = f"{{stem}}-py3-none-any.whl"
-    with zipfile.ZipFile(pathlib.Path(folder) / wheel, "w") as archive:
+    with zipfile.ZipFile(pathlib.Path(directory) / wheel, "w") as archive:
         def add(path, content):
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
             record.append(f"{{path}},sha256={{digest}},{{len(content)}}")
@@ -74,12 +74,12 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 """
 
 
-def releases_of(folder: Path) -> dict[str, Path]:
+def releases_of(directory: Path) -> dict[str, Path]:
     """Wheels of two releases of the backend, and of the helper, by `NAME==RELEASE`."""
     found = {}
     for release in ("1.0", "2.0"):
         texts = {"toy-backend": _BACKEND.format(release=release), "toy-helper": f"RELEASE = {release!r}\n"}
         for name, text in texts.items():
             files = {f"{name.replace('-', '_')}.py": text}
-            found[f"{name}=={release}"] = releases.made_wheel(folder, name, files, version=release)
+            found[f"{name}=={release}"] = releases.made_wheel(directory, name, files, version=release)
     return found

@@ -207,15 +207,15 @@ def trusting(tls: Path | None = None) -> Iterator[Trusting]:
             server.shutdown()
 
 
-def certificate(folder: Path) -> Path:
+def certificate(directory: Path) -> Path:
     """A private certificate authority that is its own server: key and certificate in one file."""
     words = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=loopback -addext"
-    key, cert = folder / "key.pem", folder / "cert.pem"
+    key, cert = directory / "key.pem", directory / "cert.pem"
     subprocess.run(
         [*words.split(), "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)],
         check=True,
         capture_output=True,
     )
-    both = folder / "both.pem"
+    both = directory / "both.pem"
     both.write_bytes(key.read_bytes() + cert.read_bytes())
     return both

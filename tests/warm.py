@@ -60,7 +60,7 @@ _FIXED = ("poetry-core", "uv_build")
 
 @contextmanager
 def settled(monkeypatch: pytest.MonkeyPatch, kept: Path) -> Iterator[Path]:
-    """Let runs keep their environments in a folder, and all builds see the same clock, place and umask."""
+    """Let runs keep their environments in a directory, and all builds see the same clock, place and umask."""
     downloads = subprocess.run(
         [sys.executable, "-m", "uv", "cache", "dir"], capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -107,7 +107,7 @@ def wait_for(path: Path, within: float = 60.0) -> str:
 def package(
     name: str, requirement: str = "setuptools", *, extra: str = "", stated: bool = False
 ) -> dict[str, str]:
-    """The files of a package with all that a backend has to find, by name relative to its folder.
+    """The files of a package with all that a backend has to find, by name relative to its directory.
 
     Its version is in its module, or stated in pyproject.toml.
     """
@@ -149,7 +149,7 @@ it = "{module}:main"
 
 
 def workspace(root: Path, packages: dict[str, dict[str, str]], settings: str = "") -> Path:
-    """Packages in folders of their names, all of one time; one of their data files can be executed."""
+    """Packages in directories of their names, all of one time; one of their data files can be executed."""
     listed = ", ".join(f'"{name}"' for name in packages)
     text = f'[tool.relnox]\npackages = [{listed}]\nversions = "independent"\n{settings}'
     files = {"pyproject.toml": text}
@@ -164,7 +164,7 @@ def workspace(root: Path, packages: dict[str, dict[str, str]], settings: str = "
 
 
 def build_all(root: Path, *options: str) -> RunResult:
-    """`relnox build-all` in a folder; a traceback in what a hook printed stands behind a bar."""
+    """`relnox build-all` in a directory; a traceback in what a hook printed stands behind a bar."""
     ran = subprocess.run(
         [sys.executable, "-m", "relnox", "build-all", *options],
         cwd=root,
@@ -179,7 +179,7 @@ def build_all(root: Path, *options: str) -> RunResult:
 
 
 def frontend(source: Path, output: Path) -> None:
-    """What `python -m build` makes of a folder."""
+    """What `python -m build` makes of a directory."""
     made = subprocess.run(
         [sys.executable, "-m", "build", "--installer", "uv", "--outdir", output, source],
         capture_output=True,

@@ -25,8 +25,8 @@ FIXES: Mapping[str, str] = {
     "time": "use a build backend that honors SOURCE_DATE_EPOCH instead of times of the checkout or the clock",
     "content": "keep the build from writing times, paths or data in random order into that file",
     "owner": "use a build backend that normalizes the owners of files",
-    "presence": "make the build independent of its folder and of files around it",
-    "order": "sort folder listings in the build",
+    "presence": "make the build independent of its directory and of files around it",
+    "order": "sort directory listings in the build",
     "compression": "build both times with the same Python and zlib",
 }
 """Maps each kind of difference to the fix that users see."""

@@ -16,10 +16,10 @@ _MIN_UNPACKED_SIZE = 64 << 20
 
 
 class ArchiveEntry(NamedTuple):
-    """A file, folder or link in an archive; the last three fields are for zip files only.
+    """A file, directory or link in an archive; the last three fields are for zip files only.
 
     Attributes:
-        name: The path in the archive; for folders of zip files, it ends in a slash.
+        name: The path in the archive; for directories of zip files, it ends in a slash.
         mode: The permission bits, including setuid and setgid, or 0 if the archive does not have them.
         content_offset: Where the content starts: in the file (zip) or in the decompressed stream (tar).
     """

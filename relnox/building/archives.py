@@ -47,7 +47,7 @@ _MAX_FIELDS_SIZE = 1 << 20
 _MAX_FIELD_NAMES = 100
 """The maximum number of distinct names of metadata fields; the time to parse is quadratic in it."""
 _WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
-_SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")  # in the one top-level folder
+_SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")  # in the one top-level directory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +172,7 @@ def member_path(member: str) -> PurePosixPath:
 
 
 def find_dist_info_file(archive: Archive, name: str) -> str | None:
-    """Return the name of a file in the wheel's top-level `.dist-info` folder, or None if it does not exist."""
+    """Return the name of a file in the wheel's top-level `.dist-info` directory, or None if it does not exist."""
     matches = (member for member in archive.member_names if member.endswith(f".dist-info/{name}"))
     return next((member for member in matches if member.count("/") == 1), None)
 

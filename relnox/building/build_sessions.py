@@ -100,7 +100,7 @@ class BuildSession:
         Args:
             environment: An environment returned by `get_environment`.
             argv: The interpreter of the environment, the script that calls the hook, and the script's arguments.
-            cwd: The working folder.
+            cwd: The working directory.
             more: Environment variables in addition to those of the context.
         """
         return process.run(
@@ -197,7 +197,7 @@ def use_sibling_wheels(requirements: Sequence[str], siblings: Mapping[str, Path]
 
 
 def _module_of_build_backend(source: Path) -> str | None:
-    """Return the module of a package's build backend, or None for one in its own folder (`backend-path`)."""
+    """Return the module of a package's build backend, or None for one in its own directory (`backend-path`)."""
     file = source / "pyproject.toml"
     document = parse_toml(file.read_text(encoding="utf-8")) if file.is_file() else {}
     table = table_at(document, "build-system")

@@ -1,12 +1,12 @@
 """A cache of build environments that persists between runs: one for each set of pins, verified before each reuse.
 
-Each environment is a folder. An entry file next to it maps a key to the folder; it is written last, so that
+Each environment is a directory. An entry file next to it maps a key to the directory; it is written last, so that
 concurrent runs never use an incomplete environment. Resolution files record what requirements resolved to last
 time, so that the backend's process can start while the index is queried. The least recently used environments are
 removed when the cache grows too large.
 
-Code in the environments is executed later. Therefore the cache is private to the user: files and folders that are
-links, belong to another user, or are writable by another user are not used.
+Code in the environments is executed later. Therefore the cache is private to the user: files and directories that
+are links, belong to another user, or are writable by another user are not used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.building.environments import VirtualEnvironment
 from relnox.core.serialization import digest
 from relnox.errors import Blocked
-from relnox.system.files import make_private_folder, replace_file, why_unsafe
+from relnox.system.files import make_private_directory, replace_file, why_unsafe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,9 +36,9 @@ _WRITABLE_BY_OTHERS = 0o022
 _NAME_PATTERNS = {
     "entry": re.compile(r"[0-9a-f]{64}\.json"),
     "resolution": re.compile(r"[0-9a-f]{64}\.lead"),
-    "folder": re.compile(r"[0-9a-f]{16}-[0-9a-z_]{8,16}"),
+    "directory": re.compile(r"[0-9a-f]{16}-[0-9a-z_]{8,16}"),
 }
-"""Patterns for the names of the cache's files and folders; anything else is neither used nor removed."""
+"""Patterns for the names of the cache's files and directories; anything else is neither used nor removed."""
 _MAX_BYTES = 2 << 30
 _MAX_BUILD_TIME = 24 * 3600.0
 """The time in seconds after which an environment is no longer in use; longer than any build."""
@@ -49,14 +49,14 @@ class _UntrustedFileError(Exception):
 
 
 class EnvironmentCache:
-    """A folder of cached environments, which is created when the first one is stored.
+    """A directory of cached environments, which is created when the first one is stored.
 
     Attributes:
         problem: Why the cache or one of its environments could not be used, or None if there was no problem.
     """
 
-    def __init__(self, folder: Path, max_bytes: int = _MAX_BYTES) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, max_bytes: int = _MAX_BYTES) -> None:
+        self.directory = directory
         self.problem: str | None = None
         self._max_bytes = max_bytes
 
@@ -69,27 +69,27 @@ class EnvironmentCache:
             pins: The packages, pinned to exact versions.
             python: The interpreter that the environment is created with.
             installer: A text that identifies the installer and the indexes it uses.
-            make: Creates the environment in the given folder and installs the packages.
+            make: Creates the environment in the given directory and installs the packages.
 
         Raises:
-            OSError: The cache folder is not usable or not safe (`problem` has the reason).
+            OSError: The cache directory is not usable or not safe (`problem` has the reason).
         """
-        entry = self.folder / f"{_cache_key(pins, python, installer)}.json"
-        self._prepare_folder()
+        entry = self.directory / f"{_cache_key(pins, python, installer)}.json"
+        self._prepare_directory()
         if (cached := self._load(entry)) is not None:
             return cached
-        folder = self.folder / f"{entry.stem[:16]}-{os.urandom(8).hex()}"
-        folder.mkdir(0o700)
+        directory = self.directory / f"{entry.stem[:16]}-{os.urandom(8).hex()}"
+        directory.mkdir(0o700)
         try:
-            environment = make(folder / "env")
-            _remove_write_permissions(str(folder))
-            fingerprint, size = _fingerprint_of(environment.folder)
+            environment = make(directory / "env")
+            _remove_write_permissions(str(directory))
+            fingerprint, size = _fingerprint_of(environment.directory)
         except BaseException:  # an interruption must not leave an incomplete environment either
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(directory, ignore_errors=True)
             raise
         document = {
-            "folder": folder.name,
-            "python": str(environment.python.relative_to(folder)),
+            "directory": directory.name,
+            "python": str(environment.python.relative_to(directory)),
             "fingerprint": fingerprint,
             "bytes": size,
             "pins": list(pins),
@@ -103,9 +103,9 @@ class EnvironmentCache:
     ) -> VirtualEnvironment | None:
         """Return the environment that the same requirements last resolved to, or None; it may be outdated."""
         entry = str(_read_json(self._resolution_file(requirements, python, installer)).get("entry"))
-        if _NAME_PATTERNS["entry"].fullmatch(entry) is None or why_unsafe(self.folder):
+        if _NAME_PATTERNS["entry"].fullmatch(entry) is None or why_unsafe(self.directory):
             return None
-        return self._load(self.folder / entry)
+        return self._load(self.directory / entry)
 
     def record_resolution(
         self, requirements: Sequence[str], pins: Sequence[str], python: Path, installer: str
@@ -117,30 +117,30 @@ class EnvironmentCache:
             _write_json(file, {"entry": entry})
 
     def list_paths(self) -> list[Path]:
-        """Return the files and folders that belong to the cache, ignoring any others in its folder."""
+        """Return the files and directories that belong to the cache, ignoring any others in its directory."""
         try:
             return [path for kind in _NAME_PATTERNS for path in self._paths_of_kind(kind)]
         except (FileNotFoundError, NotADirectoryError):
             return []
 
     def clear(self) -> None:
-        """Remove all environments; raise `Blocked` if other users can write to the folder."""
-        if (paths := self.list_paths()) and (reason := why_unsafe(self.folder)) is not None:
+        """Remove all environments; raise `Blocked` if other users can write to the directory."""
+        if (paths := self.list_paths()) and (reason := why_unsafe(self.directory)) is not None:
             raise Blocked(
-                "cache-folder-unsafe",
+                "cache-directory-unsafe",
                 f"cached environments cannot be removed ({reason})",
-                fix=f"make the folder private: chmod 700 {self.folder}",
+                fix=f"make the directory private: chmod 700 {self.directory}",
             )
         for path in paths:
             _remove_if_owned(path)
         with contextlib.suppress(OSError):  # there are other files in it
-            self.folder.rmdir()
+            self.directory.rmdir()
 
-    def _prepare_folder(self) -> None:
-        """Create the folder; raise `OSError` if that fails, or if another user can change its content."""
+    def _prepare_directory(self) -> None:
+        """Create the directory; raise `OSError` if that fails, or if another user can change its content."""
         try:
-            make_private_folder(self.folder)
-            self.problem = why_unsafe(self.folder)
+            make_private_directory(self.directory)
+            self.problem = why_unsafe(self.directory)
         except Blocked as error:
             self.problem = error.message
         if self.problem is not None:
@@ -150,50 +150,50 @@ class EnvironmentCache:
         """Return the environment of an entry file, or None if it does not exist, was modified or is not safe."""
         document = _read_json(entry)
         try:
-            if _NAME_PATTERNS["folder"].fullmatch(document["folder"]) is None:
+            if _NAME_PATTERNS["directory"].fullmatch(document["directory"]) is None:
                 return None
-            folder = entry.parent / document["folder"]
-            for path in (entry, folder, folder / "env"):
+            directory = entry.parent / document["directory"]
+            for path in (entry, directory, directory / "env"):
                 _check_owner(str(path), path.lstat(), allow_link=False)
-            for path in (entry, folder):  # so that concurrent runs do not remove it
+            for path in (entry, directory):  # so that concurrent runs do not remove it
                 os.utime(path)
-            python = folder / document["python"]
-            inside = ".." not in python.parts and python.is_relative_to(folder / "env")
+            python = directory / document["python"]
+            inside = ".." not in python.parts and python.is_relative_to(directory / "env")
             is_unmodified = (
-                inside and _fingerprint_of(folder / "env")[0] == document["fingerprint"] and python.exists()
+                inside and _fingerprint_of(directory / "env")[0] == document["fingerprint"] and python.exists()
             )
         except (KeyError, TypeError, OSError):
             return None
         except _UntrustedFileError as error:
             self.problem = f"{error} (the environment is created again)"
             return None
-        return VirtualEnvironment(folder / "env", python) if is_unmodified else None
+        return VirtualEnvironment(directory / "env", python) if is_unmodified else None
 
     def _resolution_file(self, requirements: Sequence[str], python: Path, installer: str) -> Path:
-        return self.folder / f"{_cache_key(requirements, python, installer)}.lead"
+        return self.directory / f"{_cache_key(requirements, python, installer)}.lead"
 
     def _limit_size(self, newest: Path) -> None:
         """Remove the least recently used entries beyond the maximum size, but not `newest`, and old leftovers."""
         entries = sorted(self._paths_of_kind("entry"), key=_last_used, reverse=True)
         total = 0
-        folders = set()
+        directories = set()
         for entry in entries:
             document = _read_json(entry)
             total += document.get("bytes", 0)
             if entry != newest and total > self._max_bytes:
                 _remove_if_owned(entry)
             else:
-                folders.add(document.get("folder"))
+                directories.add(document.get("directory"))
         for file in self._paths_of_kind("resolution"):
-            if not (self.folder / str(_read_json(file).get("entry"))).exists():
+            if not (self.directory / str(_read_json(file).get("entry"))).exists():
                 _remove_if_owned(file)
         before = time.time() - _MAX_BUILD_TIME
-        for path in self._paths_of_kind("folder"):
-            if path.name not in folders and _last_used(path) < before:
+        for path in self._paths_of_kind("directory"):
+            if path.name not in directories and _last_used(path) < before:
                 _remove_if_owned(path)
 
     def _paths_of_kind(self, kind: str) -> list[Path]:
-        return [path for path in self.folder.iterdir() if _NAME_PATTERNS[kind].fullmatch(path.name)]
+        return [path for path in self.directory.iterdir() if _NAME_PATTERNS[kind].fullmatch(path.name)]
 
 
 def _cache_key(pins: Sequence[str], python: Path, installer: str) -> str:
@@ -222,7 +222,7 @@ def _write_json(path: Path, document: dict[str, Any]) -> None:
 
 
 def _check_owner(path: str, status: os.stat_result, *, allow_link: bool) -> None:
-    """Raise `_UntrustedFileError` if a file or folder belongs to another user, or is writable by others."""
+    """Raise `_UntrustedFileError` if a file or directory belongs to another user, or is writable by others."""
     is_link = stat.S_ISLNK(status.st_mode)
     if is_link and not allow_link:
         raise _UntrustedFileError(f"{path} is a symbolic link")
@@ -232,9 +232,9 @@ def _check_owner(path: str, status: os.stat_result, *, allow_link: bool) -> None
         raise _UntrustedFileError(f"{path} is writable by other users")
 
 
-def _remove_write_permissions(folder: str) -> None:
-    """Remove the write permissions of group and others from a folder and everything in it."""
-    for path, _, files in os.walk(folder):
+def _remove_write_permissions(directory: str) -> None:
+    """Remove the write permissions of group and others from a directory and everything in it."""
+    for path, _, files in os.walk(directory):
         for name in (path, *(f"{path}/{file}" for file in files)):
             status = os.lstat(name)
             if not stat.S_ISLNK(status.st_mode) and status.st_mode & _WRITABLE_BY_OTHERS:
@@ -242,7 +242,7 @@ def _remove_write_permissions(folder: str) -> None:
 
 
 def _remove_if_owned(path: Path) -> None:
-    """Remove a file or folder of the cache if it belongs to this user; links are not followed."""
+    """Remove a file or directory of the cache if it belongs to this user; links are not followed."""
     with contextlib.suppress(OSError):
         status = path.lstat()
         if os.name == "posix" and status.st_uid != os.geteuid():
@@ -253,21 +253,21 @@ def _remove_if_owned(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _fingerprint_of(folder: Path) -> tuple[str, int]:
-    """Return a digest of the names, sizes and times of the files in a folder, and their total size in bytes.
+def _fingerprint_of(directory: Path) -> tuple[str, int]:
+    """Return a digest of the names, sizes and times of the files in a directory, and their total size in bytes.
 
     Compiled bytecode is excluded, since Python may write it at any time.
     """
     fingerprint = hashlib.sha256()
     total = 0
-    for name, status in sorted(_walk_files(str(folder), "")):
+    for name, status in sorted(_walk_files(str(directory), "")):
         fingerprint.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
         total += status.st_size
     return fingerprint.hexdigest(), total
 
 
-def _walk_files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-    with os.scandir(folder) as entries:
+def _walk_files(directory: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(directory) as entries:
         for entry in entries:
             status = entry.stat(follow_symlinks=False)
             _check_owner(entry.path, status, allow_link=True)  # such as the link to the interpreter

@@ -34,7 +34,7 @@ class BuildEnvironmentPool:
     Args:
         installer: Creates environments.
         python: The interpreter of the environments.
-        folder: Takes a purpose, and creates a new folder that exists until the run ends.
+        directory: Takes a purpose, and creates a new directory that exists until the run ends.
         cache: The cache of environments from earlier runs, or None to always create environments.
         sources: The configured URLs to install packages from; empty for the installer's default.
         on_install: Called before the installer contacts an index.
@@ -45,14 +45,14 @@ class BuildEnvironmentPool:
         *,
         installer: Installer,
         python: Path,
-        folder: Callable[[str], Path],
+        directory: Callable[[str], Path],
         cache: EnvironmentCache | None,
         sources: tuple[str, ...] = (),
         on_install: Callable[[], None] = lambda: None,
     ) -> None:
         self._installer = installer
         self._python = python
-        self._folder = folder
+        self._directory = directory
         self._cache = cache
         # Another index may have other files of the same release.
         self._installer_and_sources = " ".join([installer.name, *sources])
@@ -96,7 +96,7 @@ class BuildEnvironmentPool:
 
     def create_environment(self) -> VirtualEnvironment:
         """Create an empty environment."""
-        return self._installer.create_environment(self._folder("environment") / "env", self._python)
+        return self._installer.create_environment(self._directory("environment") / "env", self._python)
 
     def install(
         self,
@@ -152,13 +152,13 @@ class BuildEnvironmentPool:
 
         def start() -> ForkServer:
             modules = (backend, *SHAREABLE_BACKENDS[backend])
-            server = ForkServer(environment.python, modules, variables, self._folder("output"))
+            server = ForkServer(environment.python, modules, variables, self._directory("output"))
             self._running.append(server)
             if self._closed:  # the pool was closed meanwhile
                 server.close()
             return server
 
-        return self._servers.get((environment.folder, backend), start) if can_fork_safely() else None
+        return self._servers.get((environment.directory, backend), start) if can_fork_safely() else None
 
     def close(self) -> None:
         """Stop the warm processes and the hooks that are running in them."""
@@ -185,18 +185,18 @@ class BuildEnvironmentPool:
         pins = self.resolve_pins(requirements, constraints)
         installer = self._describe_installer(constraints)
 
-        def make(folder: Path) -> VirtualEnvironment:
-            environment = self._installer.create_environment(folder, self._python)
+        def make(directory: Path) -> VirtualEnvironment:
+            environment = self._installer.create_environment(directory, self._python)
             self.install(environment, pins, no_deps=True, constraints=constraints)
             return environment
 
         has_urls = any(" @ " in pin for pin in pins)  # their content may change
         if self._cache is not None and not has_urls:
-            with contextlib.suppress(OSError):  # the disk is full, or the folder not writable
+            with contextlib.suppress(OSError):  # the disk is full, or the directory not writable
                 environment = self._cache.get_or_create(pins, self._python, installer, make)
                 self._cache.record_resolution(requirements, pins, self._python, installer)
                 return environment
-        return make(self._folder("environment") / "env")
+        return make(self._directory("environment") / "env")
 
 
 class _ComputeOncePerKey(Generic[K, V]):

@@ -25,7 +25,7 @@ from relnox.core.settings.build_settings import UNCONSTRAINED
 from relnox.errors import Blocked
 from relnox.system import process
 from relnox.system.environment_variables import search_path
-from relnox.system.temporary_folders import TemporaryFolder
+from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,25 +44,25 @@ _PIP_WITH_UPLOADED_PRIOR_TO = Version("26.0")
 class VirtualEnvironment(Record):
     """A virtual environment."""
 
-    folder: Path
+    directory: Path
     python: Path
 
     @property
-    def scripts_folder(self) -> Path:
-        """The `bin` or `Scripts` folder of the environment."""
+    def scripts_directory(self) -> Path:
+        """The `bin` or `Scripts` directory of the environment."""
         return self.python.parent
 
     @property
     def site_packages(self) -> Path:
-        """The site-packages folder of the environment."""
+        """The site-packages directory of the environment."""
         if os.name == "nt":
-            return self.folder / "Lib" / "site-packages"
-        return next(self.folder.glob("lib/*/site-packages"))
+            return self.directory / "Lib" / "site-packages"
+        return next(self.directory.glob("lib/*/site-packages"))
 
     def activated_variables(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return the variables in `base`, changed to activate this environment (`PATH`, `VIRTUAL_ENV`)."""
-        path = os.pathsep.join([str(self.scripts_folder), base.get("PATH", os.defpath)])
-        return {**base, "PATH": path, "VIRTUAL_ENV": str(self.folder)}
+        path = os.pathsep.join([str(self.scripts_directory), base.get("PATH", os.defpath)])
+        return {**base, "PATH": path, "VIRTUAL_ENV": str(self.directory)}
 
 
 class Installer(Record):
@@ -71,31 +71,31 @@ class Installer(Record):
     Attributes:
         uv: The uv executable, or None for venv and pip.
         env: The environment variables of the program, which may configure an index.
-        project_folder: The folder whose settings uv reads, or None for the current folder.
+        project_directory: The directory whose settings uv reads, or None for the current directory.
     """
 
     uv: Path | None
     env: Mapping[str, str] = MappingProxyType({})
-    project_folder: Path | None = None
+    project_directory: Path | None = None
 
     @property
     def name(self) -> str:
         """The name of the installer: `uv` or `pip`."""
         return "uv" if self.uv else "pip"
 
-    def create_environment(self, folder: Path, python: Path) -> VirtualEnvironment:
+    def create_environment(self, directory: Path, python: Path) -> VirtualEnvironment:
         """Create an empty environment, replacing an existing one."""
         argv: process.Arguments
         if self.uv:
             options = ("--quiet", "--clear", "--no-project", "--no-config")
-            argv = [self.uv, "venv", *options, "--python", python, folder]
+            argv = [self.uv, "venv", *options, "--python", python, directory]
         else:
-            argv = [python, "-m", "venv", "--clear", "--without-pip", folder]
+            argv = [python, "-m", "venv", "--clear", "--without-pip", directory]
         process.run(argv, env=self.env, timeout=_INSTALL_TIMEOUT).check(
             f"creating an environment with {python}", fix=f"check that venv works: {python} -m venv --help"
         )
         scripts = "Scripts" if os.name == "nt" else "bin"
-        return VirtualEnvironment(folder, folder / scripts / ("python.exe" if os.name == "nt" else "python"))
+        return VirtualEnvironment(directory, directory / scripts / ("python.exe" if os.name == "nt" else "python"))
 
     def install(  # noqa: PLR0913 - options of an installation
         self,
@@ -128,12 +128,12 @@ class Installer(Record):
     def _constraint_options(self, constraints: Constraints) -> Iterator[process.Arguments]:
         """Yield the command-line options that apply constraints, also to the build requirements of sdists."""
         options: list[str | os.PathLike[str]] = (
-            ["--project", self.project_folder] if self.uv and self.project_folder else []
+            ["--project", self.project_directory] if self.uv and self.project_directory else []
         )
         with contextlib.ExitStack() as stack:
             files: list[str | os.PathLike[str]] = [*constraints.files]
             if constraints.requirements:
-                file = stack.enter_context(TemporaryFolder()).path / "constraints.txt"
+                file = stack.enter_context(TemporaryDirectory()).path / "constraints.txt"
                 file.write_text("\n".join(constraints.requirements), encoding="utf-8")
                 files.append(file)
             has_build_constraint = self.uv is not None or _pip_version() >= _PIP_WITH_BUILD_CONSTRAINTS
@@ -169,8 +169,8 @@ class Installer(Record):
         fix = "check that the package index is reachable, then rerun the command"
         with self._constraint_options(constraints) as options:
             if self.uv:
-                with TemporaryFolder() as folder:
-                    file = folder.path / "pins.txt"  # the project's settings may set another output file
+                with TemporaryDirectory() as directory:
+                    file = directory.path / "pins.txt"  # the project's settings may set another output file
                     output = ("--quiet", *_UV_COMPILE_OPTIONS, "--python", python, "--output-file", file)
                     process.run(
                         [self.uv, "pip", "compile", *output, *options, "-"],

@@ -46,6 +46,6 @@ def file_matches(path: Path, size: int, sha256: str) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size == size and hash_file(path).sha256 == sha256
 
 
-def is_file_inside(folder: Path, path: Path) -> bool:
-    """Return whether a path is a file in a folder; a symbolic link must point to a file inside the folder."""
-    return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()))
+def is_file_inside(directory: Path, path: Path) -> bool:
+    """Return whether a path is a file in a directory, or a symbolic link to a file inside the directory."""
+    return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(directory.resolve()))

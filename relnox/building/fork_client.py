@@ -34,10 +34,12 @@ def can_fork_safely() -> bool:
 
 
 class ForkServer:
-    """A warm process that has imported modules, and runs programs in its forks; `folder` is for output files."""
+    """A warm process that has imported modules, and runs programs in its forks; `directory` gets their output."""
 
-    def __init__(self, python: Path, modules: Sequence[str], variables: Mapping[str, str], folder: Path) -> None:
-        self._folder = folder
+    def __init__(
+        self, python: Path, modules: Sequence[str], variables: Mapping[str, str], directory: Path
+    ) -> None:
+        self._directory = directory
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[int]] = {}
         self._writing = threading.Lock()
@@ -78,7 +80,7 @@ class ForkServer:
         """Register a request; return its number, the path for its output, and a future with its exit status."""
         number = next(self._numbers)
         status = self._waiting[number] = Future()
-        return number, self._folder / f"{number}.output", status
+        return number, self._directory / f"{number}.output", status
 
     def send_request(self, request: Mapping[str, object]) -> None:
         """Send a request, in the format described in `fork_server`; raise `Failed` if the process has died."""

@@ -3,13 +3,13 @@
 It is started with the Python of a backend's environment, and imports the backend's modules once. Each hook then
 runs in a forked child, which starts as a new process would after its imports; children cannot affect one another.
 
-Requests and replies are lines of JSON. A request has a script with its arguments, the working folder, the
+Requests and replies are lines of JSON. A request has a script with its arguments, the working directory, the
 environment variables, and the file for the output. With `keep_alive`, a child that succeeds waits for one more
 request, which names the id of the first request as `after`. A request with `end` kills the child that runs or last
 ran the request with that id:
 
-    {"id": 1, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE, "keep_alive": true}
-    {"id": 2, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE, "after": 1}
+    {"id": 1, "argv": [SCRIPT, HOOK, DIR], "cwd": DIR, "environ": {...}, "output": FILE, "keep_alive": true}
+    {"id": 2, "argv": [SCRIPT, HOOK, DIR], "cwd": DIR, "environ": {...}, "output": FILE, "after": 1}
     {"end": 2}
 
 The first reply is {"threads": N}, the number of threads of the server. One reply follows for each request that
@@ -44,7 +44,7 @@ def main(*modules: str) -> None:
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):  # output of a module during its import must not mix with replies
         os.dup2(quiet, descriptor)
-    del sys.path[0]  # this file's own folder
+    del sys.path[0]  # this file's own directory
     for module in modules:
         # An import may raise any exception; the hook that needs the module raises it again, and reports it.
         with contextlib.suppress(Exception):
@@ -240,9 +240,9 @@ def execute(request: Dict[str, Any]) -> int:
         os.chdir(request["cwd"])
     sys.argv = list(request["argv"])
     code = compile_script(sys.argv[0])
-    folder = os.path.dirname(sys.argv[0])
-    if sys.path[:1] != [folder]:
-        sys.path.insert(0, folder)
+    directory = os.path.dirname(sys.argv[0])
+    if sys.path[:1] != [directory]:
+        sys.path.insert(0, directory)
     program = types.ModuleType("__main__")
     program.__file__ = sys.argv[0]
     sys.modules["__main__"] = program

@@ -1,7 +1,7 @@
 """A script that checks installed packages, run by the Python (3.8 or newer) of the environment to verify.
 
 It is run as `python -I installation_check_script.py REQUEST RESULT` with the paths of two files. The request is a
-Python literal: modules to import, entry points of scripts to look up, and a folder that nothing may be loaded
+Python literal: modules to import, entry points of scripts to look up, and a directory that nothing may be loaded
 from; or an expression to evaluate. The result file gets one literal per line as the checks run, so that it shows
 what was running if an import hangs or ends the interpreter.
 
@@ -76,7 +76,7 @@ def check_import(name: str, result: ResultFile) -> None:
     version = getattr(module, "__version__", None)
     result.write(imported=name, version=version if isinstance(version, str) else None)
     for location in module_locations(module):
-        if not any(is_inside(location, folder) for folder in SITE_PACKAGES):
+        if not any(is_inside(location, directory) for directory in SITE_PACKAGES):
             result.write(failure=f"import {name} loads {location}, which is outside of the environment")
 
 
@@ -133,30 +133,32 @@ def import_if_module(dotted_name: str, names: dict[str, object]) -> None:
     names[root] = sys.modules[root]
 
 
-def modules_loaded_from(folder: str | None) -> list[tuple[str, str]]:
-    """Return the name and location of each module loaded from a folder, except from a Python environment in it."""
+def modules_loaded_from(directory: str | None) -> list[tuple[str, str]]:
+    """Return the name and location of each module loaded from a directory, except a Python environment in it."""
     return [
         (name, location)
         for name, module in sorted(sys.modules.items())
         for location in module_locations(module)
-        if folder is not None
-        and is_inside(location, folder)
+        if directory is not None
+        and is_inside(location, directory)
         and not any(is_inside(location, prefix) for prefix in (sys.prefix, sys.base_prefix))
     ]
 
 
 def module_locations(module: object) -> list[str]:
-    """Return the file of a module, or the folders of a namespace package."""
+    """Return the file of a module, or the directories of a namespace package."""
     try:
         file = getattr(module, "__file__", None)
-        return [file] if isinstance(file, str) else [str(folder) for folder in getattr(module, "__path__", ())]
+        return (
+            [file] if isinstance(file, str) else [str(directory) for directory in getattr(module, "__path__", ())]
+        )
     except Exception:  # noqa: BLE001 - modules may be objects of any kind
         return []
 
 
-def is_inside(location: str, folder: str) -> bool:
-    """Return whether a path is in a folder; False for pseudo files such as `<frozen …>`."""
-    parent = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118 - as above
+def is_inside(location: str, directory: str) -> bool:
+    """Return whether a path is in a directory; False for pseudo files such as `<frozen …>`."""
+    parent = os.path.join(os.path.realpath(directory), "")  # noqa: PTH118 - as above
     return os.path.isabs(location) and os.path.realpath(location).startswith(parent)  # noqa: PTH117
 
 
@@ -165,9 +167,9 @@ def find_error_location(error: BaseException) -> str | None:
     location, frame = None, error.__traceback__
     while frame is not None:
         name = frame.tb_frame.f_code.co_filename
-        for folder in SITE_PACKAGES:
-            if is_inside(name, folder):
-                relative = os.path.relpath(os.path.realpath(name), os.path.realpath(folder))
+        for directory in SITE_PACKAGES:
+            if is_inside(name, directory):
+                relative = os.path.relpath(os.path.realpath(name), os.path.realpath(directory))
                 location = f"{relative}, line {frame.tb_lineno}"
         frame = frame.tb_next
     return location

@@ -60,7 +60,7 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
     environment: VirtualEnvironment,
     request: Mapping[str, Any],
     *,
-    folder: Path,
+    directory: Path,
     variables: Mapping[str, str],
     time_limit: float,
     on_line: Callable[[str], None],
@@ -70,13 +70,13 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
     Args:
         environment: The environment to run them in.
         request: The checks to run; see `relnox.building.installation_check_script`.
-        folder: An empty folder for temporary files.
+        directory: An empty directory for temporary files.
         variables: All environment variables.
         time_limit: The time in seconds after which the checks are killed.
         on_line: Called with each line of output.
     """
     script = Path(installation_check_script.__file__)
-    request_file, result_file, empty = folder / "request", folder / "result", folder / "empty"
+    request_file, result_file, empty = directory / "request", directory / "result", directory / "empty"
     request_file.write_text(ascii(dict(request)), encoding="utf-8")
     result_file.touch()
     empty.mkdir()
@@ -154,9 +154,9 @@ def _kill_marked_processes(mark: str) -> None:
     if sys.platform != "linux":
         return
     assignment = f"{_MARK_VARIABLE}={mark}".encode()
-    for folder in Path("/proc").glob("[0-9]*"):
+    for directory in Path("/proc").glob("[0-9]*"):
         try:
-            if assignment in (folder / "environ").read_bytes().split(b"\0"):
-                os.kill(int(folder.name), signal.SIGKILL)
+            if assignment in (directory / "environ").read_bytes().split(b"\0"):
+                os.kill(int(directory.name), signal.SIGKILL)
         except OSError:  # another user's process, or one that has ended
             continue

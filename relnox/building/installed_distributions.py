@@ -31,7 +31,7 @@ class InstalledDistribution(Record, kw_only=True):
 
     name: str
     version: str
-    dist_info_folder: Path
+    dist_info_directory: Path
     direct_url: Mapping[str, Any]
     record_hashes: Mapping[str, str]
 
@@ -48,7 +48,7 @@ def find_changed_files(distribution: InstalledDistribution, wheel_record: Mappin
     The hashes in `wheel_record`, from the RECORD in the wheel, take precedence over those in the installed RECORD.
     """
     for name, recorded_hash in {**distribution.record_hashes, **wheel_record}.items():
-        path = distribution.dist_info_folder.parent / name
+        path = distribution.dist_info_directory.parent / name
         try:
             content = path.read_bytes()
         except OSError:
@@ -68,7 +68,7 @@ def _read_distribution(info: Path) -> InstalledDistribution:
     return InstalledDistribution(
         name=normalized(fields.get("name", "")),
         version=fields.get("version", ""),
-        dist_info_folder=info,
+        dist_info_directory=info,
         direct_url=json.loads(_read_text(info / "direct_url.json") or "{}"),
         record_hashes={row[0]: row[1] for row in rows if len(row) > 1},
     )

@@ -54,9 +54,11 @@ class PackageSource(Record):
     setting: str
 
 
-def find_package_sources(installer: str, variables: Mapping[str, str], folder: Path) -> tuple[PackageSource, ...]:
-    """Return where `uv` or `pip` gets packages when run in a folder; without a main index, from the public one."""
-    sources = _uv_sources(variables, folder) if installer == "uv" else _pip_sources(variables)
+def find_package_sources(
+    installer: str, variables: Mapping[str, str], directory: Path
+) -> tuple[PackageSource, ...]:
+    """Return where `uv` or `pip`, run in a directory, gets packages; without a main index, from the public one."""
+    sources = _uv_sources(variables, directory) if installer == "uv" else _pip_sources(variables)
     return tuple(dict.fromkeys(sources))
 
 
@@ -71,14 +73,14 @@ def use_only_index(variables: Mapping[str, str], index_url: str) -> dict[str, st
     return others | pip | {"UV_NO_CONFIG": "1", "UV_NO_SOURCES": "1", "UV_DEFAULT_INDEX": index_url}
 
 
-def find_constraint_files(variables: Mapping[str, str], folder: Path) -> tuple[tuple[str, str], ...]:
+def find_constraint_files(variables: Mapping[str, str], directory: Path) -> tuple[tuple[str, str], ...]:
     """Return the constraint files for builds, each as its path or URL and the variable that names it.
 
-    Relative paths are resolved in `folder`. The variables are read by pip in `python -m build`, by pip in its
+    Relative paths are resolved in `directory`. The variables are read by pip in `python -m build`, by pip in its
     builds, and by `uv build`, in this order; relnox applies all of them with either installer.
     """
     files = [
-        (file if "://" in file else str(folder / file), name)
+        (file if "://" in file else str(directory / file), name)
         for name in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "UV_BUILD_CONSTRAINT")
         for file in variables.get(name, "").split()
     ]
@@ -135,8 +137,8 @@ def _pip_config_files(variables: Mapping[str, str]) -> Iterator[Path]:
     import platformdirs
 
     name = "pip.ini" if sys.platform == "win32" else "pip.conf"
-    shared_folders = platformdirs.site_config_dir("pip", appauthor=False, multipath=True).split(os.pathsep)
-    yield from (Path(folder) / name for folder in shared_folders)
+    shared_directories = platformdirs.site_config_dir("pip", appauthor=False, multipath=True).split(os.pathsep)
+    yield from (Path(directory) / name for directory in shared_directories)
     if sys.platform != "win32":
         yield Path("/etc") / name
     yield Path.home() / ("pip" if sys.platform == "win32" else ".pip") / name
@@ -148,13 +150,13 @@ def _pip_config_files(variables: Mapping[str, str]) -> Iterator[Path]:
         yield Path(variables["PIP_CONFIG_FILE"])
 
 
-def _uv_sources(variables: Mapping[str, str], folder: Path) -> Iterator[PackageSource]:
+def _uv_sources(variables: Mapping[str, str], directory: Path) -> Iterator[PackageSource]:
     for name, kind in _UV_VARIABLES.items():
         value = variables.get(name, "")
         for url in value.split(",") if kind == "find-links" and value else value.split():
             yield PackageSource(kind, _redact_credentials(_strip_index_name(url)), name)
     default = any(variables.get(name) for name, kind in _UV_VARIABLES.items() if kind == "index")
-    for file, table in _uv_config_tables(variables, folder):
+    for file, table in _uv_config_tables(variables, directory):
         for kind, url in _sources_in_table(table):
             if kind == "index" and default:
                 continue  # the first one is used
@@ -162,14 +164,14 @@ def _uv_sources(variables: Mapping[str, str], folder: Path) -> Iterator[PackageS
             yield PackageSource(kind, _redact_credentials(url), str(file))
 
 
-def _uv_config_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+def _uv_config_tables(variables: Mapping[str, str], directory: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Yield each settings file of uv (project, user, system) and its table, highest precedence first."""
     if file := variables.get("UV_CONFIG_FILE"):
         yield Path(file), _load_toml(Path(file))
         return
     if variables.get("UV_NO_CONFIG", "0").lower() not in ("", "0", "false", "no"):
         return
-    for above in (folder, *folder.parents):
+    for above in (directory, *directory.parents):
         if (above / "uv.toml").is_file():
             yield above / "uv.toml", _load_toml(above / "uv.toml")
             break
@@ -181,8 +183,8 @@ def _uv_config_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tu
         homes = [Path(variables[name]) / "uv" for name in ("APPDATA", "PROGRAMDATA") if variables.get(name)]
     else:
         own = Path(variables.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-        shared_folders = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
-        homes = [base / "uv" for base in (own, *map(Path, filter(None, shared_folders)), Path("/etc"))]
+        shared_directories = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+        homes = [base / "uv" for base in (own, *map(Path, filter(None, shared_directories)), Path("/etc"))]
     for home in homes:
         yield home / "uv.toml", _load_toml(home / "uv.toml")
 

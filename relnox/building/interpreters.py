@@ -60,10 +60,10 @@ def _find_installed(version: str, path: str) -> Interpreter:
 def _candidate_paths(version: str, path: str) -> Iterator[Path]:
     if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
         yield Path(sys.executable)
-    for folder in path.split(os.pathsep):
+    for directory in path.split(os.pathsep):
         for name in (f"python{version}", f"python{version}.exe"):
-            if (Path(folder) / name).is_file():
-                yield Path(folder) / name
+            if (Path(directory) / name).is_file():
+                yield Path(directory) / name
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     # pyenv's shim of an inactive version is on PATH and answers with an error; the versions themselves work.
     yield from sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)

@@ -60,14 +60,14 @@ class _IsolatedEnvAdapter(Record):
         return str(self.environment.python)
 
     def make_extra_environ(self) -> dict[str, str]:
-        path = (str(self.environment.scripts_folder), os.environ.get("PATH", os.defpath))
+        path = (str(self.environment.scripts_directory), os.environ.get("PATH", os.defpath))
         return {"PATH": os.pathsep.join(path)}
 
 
 def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
     name: str, kind: DistributionKind, source: Path, output: Path, session: BuildSession, settings: BuildSettings
 ) -> Path:
-    """Build an sdist, or a wheel from an unpacked sdist, into the existing folder `output`.
+    """Build an sdist, or a wheel from an unpacked sdist, into the existing directory `output`.
 
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
@@ -155,7 +155,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def unpack_sdist(sdist: Path, into: Path) -> Path:
-    """Unpack an sdist and return its top-level folder; raise `Failed` if a member's path is outside the folder."""
+    """Unpack an sdist and return its top-level directory; raise `Failed` if a member's path is outside it."""
     try:
         with tarfile.open(sdist) as archive:
             archive.extractall(into, filter="data")
@@ -165,14 +165,14 @@ def unpack_sdist(sdist: Path, into: Path) -> Path:
             f"{sdist.name} cannot be unpacked ({error})",
             fix="exclude the file that the error names from the sdist (in the build configuration), then rebuild",
         ) from error
-    folders = list(into.iterdir())
-    if len(folders) != 1:
+    directories = list(into.iterdir())
+    if len(directories) != 1:
         raise Failed(
-            "top-level-folder-wrong",
-            f"{sdist.name} has {len(folders)} top-level entries instead of one folder",
-            fix="configure the build backend to put all files into one folder (PEP 625)",
+            "top-level-directory-wrong",
+            f"{sdist.name} has {len(directories)} top-level entries instead of one directory",
+            fix="configure the build backend to put all files into one directory (PEP 625)",
         )
-    return folders[0]
+    return directories[0]
 
 
 def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, str] | None:
@@ -222,9 +222,9 @@ def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, outp
     return None
 
 
-def _find_files_with_undecodable_names(folder: Path) -> list[str]:
-    """Return the files in a folder whose names are not UTF-8, relative to the folder."""
-    files = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
+def _find_files_with_undecodable_names(directory: Path) -> list[str]:
+    """Return the files in a directory whose names are not UTF-8, relative to the directory."""
+    files = (path.relative_to(directory).as_posix() for path in sorted(directory.rglob("*")) if path.is_file())
     return [file for file in files if any("\udc80" <= char <= "\udcff" for char in file)]
 
 

@@ -1,7 +1,8 @@
 """A strict reader of tar files that streams and enforces limits.
 
 Readers of tar files tolerate different violations of the format, so that two readers may see different files. This
-one accepts only what all of them agree on: ustar, GNU and pax headers (POSIX.1-2001) of files, folders and links.
+one accepts only what all of them agree on: ustar, GNU and pax headers (POSIX.1-2001) of files, directories and
+links.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def _make_entry(
             raise ArchiveError(f"has a file whose name ends in a slash: {quoted_name}")
         entry_kind = "directory"
     if entry_kind != "file" and size:
-        raise ArchiveError(f"has a folder or a link with content: {quoted_name}")
+        raise ArchiveError(f"has a directory or a link with content: {quoted_name}")
     target = extended_headers.target or _decode_utf8(block[157:257].partition(b"\0")[0])
     return ArchiveEntry(
         name=short_name.rstrip("/"),

@@ -32,16 +32,16 @@ def find_script() -> str:
     return spec.origin
 
 
-def start_server(variables: Mapping[str, str], folder: Path) -> ForkServer:
+def start_server(variables: Mapping[str, str], directory: Path) -> ForkServer:
     """Start a warm process that has imported the modules of `twine check`, and is forked for each check.
 
-    Output is written to files in the existing `folder`.
+    Output is written to files in the existing `directory`.
     """
     modules = (
         *("twine.__main__", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst"),
         *("rich.console", "rich.markup", "encodings.cp437", "gzip"),
     )
-    return ForkServer(Path(sys.executable), modules, variables, folder)
+    return ForkServer(Path(sys.executable), modules, variables, directory)
 
 
 class TwineResult(Record):

@@ -31,8 +31,8 @@ RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
 def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tuple[str, ...]:
     """Return the importable modules of an archive: those that its metadata declares, else the top-level modules.
 
-    Metadata declares modules by PEP 794. A folder without `__init__` is a namespace package, for which the topmost
-    modules inside it are returned with their full names. Top-level tests, examples and similar modules are
+    Metadata declares modules by PEP 794. A directory without `__init__` is a namespace package, for which the
+    topmost modules inside it are returned with their full names. Top-level tests, examples and similar modules are
     returned only if there are no others. For an sdist, pass the names of its installed files as `installed`.
     """
     if archive.import_names is not None:
@@ -135,7 +135,7 @@ def _installed_path(member: str) -> PurePosixPath | None:
 
 
 def _importable_modules(files: Iterable[PurePosixPath], prefix: str = "") -> Iterator[str]:
-    """Yield the full names of the modules and packages in a folder, and of those inside namespace packages."""
+    """Yield the full names of the modules and packages in a directory, and of those inside namespace packages."""
     inner: dict[str, list[PurePosixPath]] = {}
     for path in files:
         if len(path.parts) == 1:
@@ -143,13 +143,13 @@ def _importable_modules(files: Iterable[PurePosixPath], prefix: str = "") -> Ite
                 yield f"{prefix}{name}"
         else:
             inner.setdefault(path.parts[0], []).append(PurePosixPath(*path.parts[1:]))
-    for folder, below in inner.items():
-        if not _is_identifier(folder):
+    for directory, below in inner.items():
+        if not _is_identifier(directory):
             continue
         if any(_module_name(path.name, init=True) == "__init__" for path in below if len(path.parts) == 1):
-            yield f"{prefix}{folder}"
+            yield f"{prefix}{directory}"
         else:
-            yield from _importable_modules(below, f"{prefix}{folder}.")
+            yield from _importable_modules(below, f"{prefix}{directory}.")
 
 
 def _module_name(filename: str, *, init: bool = False) -> str | None:

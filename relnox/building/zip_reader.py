@@ -33,7 +33,7 @@ _COMPARED_FLAGS = _ENCRYPTED_FLAG | _STREAMED_FLAG | _UTF8_FLAG
 """Flags that must be the same in the central directory and in the entry's local header."""
 _STORED, _DEFLATED = 0, 8
 _FILE_TYPE_MASK = 0o170000
-_FILE_TYPE, _FOLDER_TYPE, _LINK_TYPE = 0o100000, 0o040000, 0o120000
+_FILE_TYPE, _DIRECTORY_TYPE, _LINK_TYPE = 0o100000, 0o040000, 0o120000
 
 
 def read_entries(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[ArchiveEntry], list[Finding]]:
@@ -171,12 +171,12 @@ def _make_entry(record: DirectoryEntry, data: int, findings: list[Finding]) -> A
     if type_ == _LINK_TYPE:
         kind = "symlink"
         add(error("link-in-wheel", f"contains a symbolic link: {quoted_name}", "replace it with the file"))
-    elif type_ not in (0, _FILE_TYPE, _FOLDER_TYPE):
+    elif type_ not in (0, _FILE_TYPE, _DIRECTORY_TYPE):
         add(error("device-in-wheel", f"contains a device or a pipe: {quoted_name}", "exclude it from the wheel"))
-    elif type_ == _FOLDER_TYPE and kind == "file":
-        add(error("zip-ambiguous", f"contains a folder whose name does not end in a slash: {quoted_name}"))
+    elif type_ == _DIRECTORY_TYPE and kind == "file":
+        add(error("zip-ambiguous", f"contains a directory whose name does not end in a slash: {quoted_name}"))
     if kind == "directory" and record.size:
-        add(error("zip-ambiguous", f"has a folder with content: {quoted_name}"))
+        add(error("zip-ambiguous", f"has a directory with content: {quoted_name}"))
     if record.flags & _ENCRYPTED_FLAG:
         raise ArchiveError(f"contains an encrypted file: {quoted_name}", "build it again without encryption")
     if record.compression_method not in (_STORED, _DEFLATED):

@@ -28,8 +28,8 @@ S = TypeVar("S")
 class TaskModule(Protocol[O, S]):
     """The module or package of a task; the docstring of the module is the help text of the task.
 
-    It may also have `summarize(outcome, folder)` for the tables at the end of a run, `document(snapshot, options)`
-    for `--json`, `pending(snapshot, plan, options)` for the record to write before the first step, and
+    It may also have `summarize(outcome, directory)` for the tables at the end of a run, `document(snapshot,
+    options)` for `--json`, `pending(snapshot, plan, options)` for the record to write before the first step, and
     `time_of_plan(options, project)` if the plan depends on the date.
     """
 
@@ -77,7 +77,7 @@ TASKS = {
         Task("bump", "Set new versions; commit, tag, push", "bump", alias="version_bump"),
         Task("auto-tag", "Tag packages whose version changed, push the tags", "tag"),
         Task("build-all", "Build and check every package from the last commit", "build"),
-        Task("collect", "Merge the files of many build jobs into one folder", "collect"),
+        Task("collect", "Merge the files of many build jobs into one directory", "collect"),
         Task("publish-test", "Publish to a test index, install from there", "publish", alias="testpypi"),
         Task("publish", "Publish the built files to PyPI or another index", "publish"),
         Task("verify-install", "Install the published files, and check them", "verify"),
@@ -129,12 +129,12 @@ def import_task_module(name: str) -> TaskModule[CommonOptions, object]:
     )
 
 
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Return the tables that a task shows at the end of a run in `folder`."""
+def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
+    """Return the tables that a task shows at the end of a run in `directory`."""
     of_task: Callable[[Outcome, Path], tuple[Table, ...]] | None = getattr(
         import_task_module(outcome.plan.task), "summarize", None
     )
-    return of_task(outcome, folder) if of_task is not None else ()
+    return of_task(outcome, directory) if of_task is not None else ()
 
 
 def read_help(name: str) -> tuple[str, str]:

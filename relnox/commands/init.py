@@ -1,8 +1,8 @@
 """Set up a project: write a noxfile, a tasks file and the settings; existing files are never overwritten.
 
 Writes noxfile.py and tasks.py if they are missing, adds a [tool.relnox] table to pyproject.toml if it has none,
-and adds the folders of nox and of built archives to .gitignore. With --update, proposed settings are added to an
-existing table; comments and order are kept. Nothing is committed.
+and adds the directories of nox and of built archives to .gitignore. With --update, proposed settings are added to
+an existing table; comments and order are kept. Nothing is committed.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def _propose_settings(project: Project) -> dict[str, Any]:
-    """Return the proposed settings that are missing: versions, package folders, tag formats and branch."""
+    """Return the proposed settings that are missing: versions, package directories, tag formats and branch."""
     from relnox.source.discovery import has_package_list
 
     config, workspace = project.config, project.workspace
@@ -117,7 +117,7 @@ def _propose_settings(project: Project) -> dict[str, Any]:
         settings = {"versions": "independent", **settings}
     if len(workspace.packages) > 1 and not has_package_list(project.root, config):
         every = (*workspace.packages, *project.unlisted)
-        patterns = core.tag_proposals.folder_globs(workspace.packages, every)
+        patterns = core.tag_proposals.directory_globs(workspace.packages, every)
         settings["packages"] = [pattern for pattern in patterns if not pattern.startswith("!")]
         if excluded_patterns := [pattern[1:] for pattern in patterns if pattern.startswith("!")]:
             settings["exclude"] = [*config.exclude, *excluded_patterns]

@@ -101,7 +101,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             manifest,
             rehearsal=True,
             index=options.index,
-            folder=options.dist,
+            directory=options.dist,
             needs=after(*checks),
         )
         planned_steps = (*planned_steps, *checks, *after_verify)

@@ -38,7 +38,7 @@ class Options(CommonOptions):
     )
     find_links: tuple[str, ...] = option(
         (),
-        "Install requirements from the wheels of another repository in this folder (repeatable).",
+        "Install requirements from the wheels of another repository in this directory (repeatable).",
         metavar="DIR",
         anywhere=False,
     )
@@ -56,7 +56,7 @@ class Snapshot(NamedTuple):
     """The state of a project before a rehearsal.
 
     `released` are the selected packages, and the packages they need that are bumped together with them. The paths
-    of folders with wheels of other repositories are absolute.
+    of directories with wheels of other repositories are absolute.
     """
 
     state: GitState
@@ -65,7 +65,7 @@ class Snapshot(NamedTuple):
     lockstep: bool
     selected: tuple[str, ...]
     released: tuple[str, ...]
-    wheel_folders: tuple[str, ...]
+    wheel_directories: tuple[str, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -81,12 +81,12 @@ def observe(options: Options, project: Project) -> Snapshot:
     names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
     branch = branch or next(names, state.branch or "rehearsal")
     selected_packages = project.workspace.select(options.package)
-    wheel_folders = tuple(str((project.root / folder).resolve()) for folder in options.find_links)
-    for folder, path in zip(options.find_links, wheel_folders, strict=True):
+    wheel_directories = tuple(str((project.root / directory).resolve()) for directory in options.find_links)
+    for directory, path in zip(options.find_links, wheel_directories, strict=True):
         if not any(Path(path).glob("*.whl")):
             raise Blocked(
                 "wheels-missing",
-                f"{folder} has no wheels",
+                f"{directory} has no wheels",
                 fix=f"build them in the other repository: {fixes.task_command('build-all')}",
             )
     return Snapshot(
@@ -96,7 +96,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         project.release_config.versions == "lockstep",
         tuple(package.name for package in selected_packages),
         tuple(sorted(_packages_to_release(selected_packages, project))),
-        wheel_folders,
+        wheel_directories,
     )
 
 
@@ -123,7 +123,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         bump_options |= {"package": snapshot.selected} if snapshot.selected else {"all": True}
     bump_options |= {"commit": True, "tag": True, "then_dev": False, "push": True}
     packages = (("package", snapshot.released),) if snapshot.released else ()
-    wheel_folders = (("find_links", snapshot.wheel_folders),) if snapshot.wheel_folders else ()
+    wheel_directories = (("find_links", snapshot.wheel_directories),) if snapshot.wheel_directories else ()
     embedded = ("index", "embedded")
     publish_options = (embedded, *packages, ("pypi_rules", options.pypi_rules), ("verify", False))
     installer = () if options.installer == "auto" else (("installer", options.installer),)
@@ -135,7 +135,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps.Stage(task="bump", options=tuple(bump_options.items())),
         steps.Stage(task="build-all", options=(*packages, *installer)),
         steps.Stage(task="publish-test", options=publish_options),
-        steps.Stage(task="verify-install", options=(embedded, *packages, *wheel_folders, *pythons, *installer)),
+        steps.Stage(
+            task="verify-install", options=(embedded, *packages, *wheel_directories, *pythons, *installer)
+        ),
     )
     notes: tuple[str, ...] = ()
     if dirty := len(snapshot.state.changed_files):
@@ -144,13 +146,13 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(task="rehearse", steps=stages, notes=notes)
 
 
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return a table of the files of the release, and one of the stages with their status and duration."""
     seconds = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
     stages = core.plan.Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
-    if not (folder / "dist" / core.manifest.MANIFEST_JSON).is_file():
+    if not (directory / "dist" / core.manifest.MANIFEST_JSON).is_file():
         return (stages,)
-    manifest = read_manifest(folder, "dist")
+    manifest = read_manifest(directory, "dist")
     files = tuple(
         (file.package, str(file.version), file.filename, f"{file.size:,}", file.sha256)
         for file in manifest.distributions

@@ -61,10 +61,10 @@ class Options(CommonOptions):
         kind=PYTHON_VERSIONS,
         metavar="VERSION",
     )
-    dist: str = option("dist", "The folder with the manifest.", metavar="DIR")
+    dist: str = option("dist", "The directory with the manifest.", metavar="DIR")
     find_links: tuple[str, ...] = option(
         (),
-        "Install requirements from the wheels in this folder, if it has them (repeatable).",
+        "Install requirements from the wheels in this directory, if it has them (repeatable).",
         metavar="DIR",
         anywhere=False,
     )
@@ -136,7 +136,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     from_index = options.from_ == "index"
     listings = tuple(await_listings(manifest, options.index, deadline)) if from_index else ()
     files: list[steps.Download | steps.CopyFiles] = [
-        steps.CopyFiles(folder=options.dist, package=package, files=manifest.files_of(package))
+        steps.CopyFiles(directory=options.dist, package=package, files=manifest.files_of(package))
         for package in manifest.packages
     ]
     if from_index:
@@ -150,7 +150,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         manifest,
         rehearsal=not snapshot.production,
         index=options.index if from_index else None,
-        folder=options.dist,
+        directory=options.dist,
         needs=after(*checks),
     )
     return core.plan.Plan(
@@ -162,9 +162,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     )
 
 
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return a table with the result of each package on each Python."""
-    del folder
+    del directory
     cells = {
         (step.package, str(step.version), step.python): _RESULTS[result.status.value]
         for result in outcome.results
@@ -228,37 +228,39 @@ def _find_unlisted(manifest: Manifest, index: str, project: Project) -> frozense
     return frozenset(missing)
 
 
-def _copy_other_wheels(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[steps.CopyFiles]:
-    """Yield a step for each project outside the manifest that copies its newest wheels from the folders."""
+def _copy_other_wheels(
+    directories: Sequence[str], manifest: Manifest, project: Project
+) -> Iterator[steps.CopyFiles]:
+    """Yield a step for each project outside the manifest that copies its newest wheels from the directories."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     from relnox.building.file_hashes import hash_file, is_file_inside
 
     newest: dict[str, tuple[Version, str, list[Path]]] = {}
-    for folder in folders:
-        resolved = project.root / folder
+    for directory in directories:
+        resolved = project.root / directory
         fix = f"build the wheels in the other repository: {core.fixes.task_command('build-all')}"
         if not resolved.is_dir():
-            raise Blocked("folder-missing", f"{folder} is not a folder", fix=fix)
+            raise Blocked("directory-missing", f"{directory} is not a directory", fix=fix)
         wheels = sorted(path for path in resolved.glob("*.whl") if is_file_inside(resolved, path))
         if not wheels:
-            raise Blocked("wheels-missing", f"{folder} has no wheels", fix=fix)
+            raise Blocked("wheels-missing", f"{directory} has no wheels", fix=fix)
         for path in wheels:
             try:
                 name, version, _, _ = parse_wheel_filename(path.name)
             except InvalidWheelFilename as error:
                 raise Blocked(
                     "file-name-invalid",
-                    f"{folder}/{path.name} is not a valid file name of a wheel ({error})",
+                    f"{directory}/{path.name} is not a valid file name of a wheel ({error})",
                     fix="remove the file",
                 ) from error
             if name in manifest.packages:
                 continue
             if name not in newest or newest[name][0] < version:
-                newest[name] = (version, folder, [])
-            if newest[name][:2] == (version, folder):
+                newest[name] = (version, directory, [])
+            if newest[name][:2] == (version, directory):
                 newest[name][2].append(path)
-    for project_name, (version, folder, paths) in sorted(newest.items()):
+    for project_name, (version, directory, paths) in sorted(newest.items()):
         files = [
             core.manifest.Distribution(
                 package=project_name,
@@ -271,4 +273,4 @@ def _copy_other_wheels(folders: Sequence[str], manifest: Manifest, project: Proj
             )
             for path in paths
         ]
-        yield steps.CopyFiles(folder=folder, package=project_name, files=tuple(files))
+        yield steps.CopyFiles(directory=directory, package=project_name, files=tuple(files))

@@ -1,7 +1,7 @@
 """Values and pure functions: no files, processes, sockets or environment variables.
 
-Modules are imported on first use: `from relnox import core`, then `core.plan.Plan`; names of subfolders are left
-out. Front ends import every task at start-up, and listing tasks needs none of these modules
+Modules are imported on first use: `from relnox import core`, then `core.plan.Plan`; names of subdirectories are
+left out. Front ends import every task at start-up, and listing tasks needs none of these modules
 (`benchmarks/startup.py` measures it).
 """
 
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     from relnox.core.versions import version_step as version_step
     from relnox.core.versions import versioning as versioning
 else:
-    _FOLDERS = {
+    _DIRECTORIES = {
         "bump": "bump_checks changes dependency_updates development editing levels lock_entries release_history "
         "version_bumps version_groups",
         "dependencies": "availability requirement_clauses requirements siblings",
@@ -96,12 +96,12 @@ else:
         "versions": "derived_versions dev_numbers requested_bump semver_compat version_locations version_step "
         "versioning",
     }
-    _MODULES = {module: folder for folder, modules in _FOLDERS.items() for module in modules.split()}
+    _MODULES = {module: directory for directory, modules in _DIRECTORIES.items() for module in modules.split()}
 
     def __getattr__(name: str) -> ModuleType:
         if name.startswith("_"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        folder = _MODULES.get(name)
-        module = import_module(f"{__name__}.{folder}.{name}" if folder else f"{__name__}.{name}")
+        directory = _MODULES.get(name)
+        module = import_module(f"{__name__}.{directory}.{name}" if directory else f"{__name__}.{name}")
         globals()[name] = module  # the next access finds it without a call
         return module

@@ -89,11 +89,11 @@ class Dependency(Record, kw_only=True):
 
 
 class Package(Record, kw_only=True):
-    """A distribution that can be built from a folder of the workspace.
+    """A distribution that can be built from a directory of the workspace.
 
     Attributes:
         name: Normalized name (PEP 503).
-        folder: The POSIX path relative to the workspace root, or `.` for the root itself.
+        directory: The POSIX path relative to the workspace root, or `.` for the root itself.
         version: The version, or None if no file contains it.
         source: The place from which the build backend takes the version.
         other_locations: Other places that have the version, which are updated together with `source`.
@@ -107,7 +107,7 @@ class Package(Record, kw_only=True):
     """
 
     name: str
-    folder: str
+    directory: str
     version: Version | None
     source: VersionSource
     backend: str
@@ -121,12 +121,12 @@ class Package(Record, kw_only=True):
     @property
     def pyproject(self) -> str:
         """The POSIX path of the package's pyproject.toml, relative to the workspace root."""
-        return "pyproject.toml" if self.folder == "." else f"{self.folder}/pyproject.toml"
+        return "pyproject.toml" if self.directory == "." else f"{self.directory}/pyproject.toml"
 
     @property
-    def folder_name(self) -> str:
-        """The last part of the folder's path, which users may pass instead of the package's name."""
-        return self.folder.rsplit("/", 1)[-1]
+    def directory_name(self) -> str:
+        """The last part of the directory's path, which users may pass instead of the package's name."""
+        return self.directory.rsplit("/", 1)[-1]
 
     @property
     def locations(self) -> tuple[VersionSource, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.tagging.tag_proposals import as_toml, folder_globs
+from relnox.core.tagging.tag_proposals import as_toml, directory_globs
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: 
     """Return a message that names these packages, and the settings that would include or exclude them."""
     names = [f"{package.name} ({package.pyproject})" for package in unlisted_packages[:_MAX_LISTED]]
     more = f" and {len(unlisted_packages) - _MAX_LISTED} more" if len(unlisted_packages) > _MAX_LISTED else ""
-    inside = [package for package in unlisted_packages if package.folder.split("/")[0] != ".."]
+    inside = [package for package in unlisted_packages if package.directory.split("/")[0] != ".."]
     text = f"{', '.join(names)}{more}: not among the packages of this project, not released"
     if not inside:
         return text
     all_packages = (*workspace.packages, *inside)
-    globs = folder_globs(inside, all_packages)
-    packages = [*config.packages, *globs] if config.packages else folder_globs(all_packages, all_packages)
+    globs = directory_globs(inside, all_packages)
+    packages = [*config.packages, *globs] if config.packages else directory_globs(all_packages, all_packages)
     return (
         f"{text}\nto release them: {as_toml({'packages': packages}, header=False)}\n"
         f"to exclude them: {as_toml({'exclude': _without_negations([*config.exclude, *globs])}, header=False)}"

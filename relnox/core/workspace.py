@@ -91,34 +91,36 @@ class Workspace(Record):
         return graph.closure([package.name], self.dependency_edges("runtime")) - {package.name}
 
     def select(self, names: Iterable[str]) -> tuple[Package, ...]:
-        """Return the packages that are given by the name of their distribution, or by their folder.
+        """Return the packages that are given by the name of their distribution, or by their directory.
 
         Raises:
             Blocked: A name matches no package, or several packages.
         """
-        selected_names = {self._find_by_name_or_folder(name).name for name in names}
+        selected_names = {self._find_by_name_or_directory(name).name for name in names}
         return tuple(package for package in self.packages if package.name in selected_names)
 
-    def _find_by_name_or_folder(self, name: str) -> Package:
-        """Return the package with this name of its distribution or folder; raise `Blocked` if it is not unique."""
+    def _find_by_name_or_directory(self, name: str) -> Package:
+        """Return the package whose distribution or directory has this name; raise `Blocked` if several do."""
         if package := self.by_name.get(normalized(name)):
             return package
-        folder = name.rstrip("/")  # shell completion adds a slash
-        in_folder = [package for package in self.packages if folder in (package.folder_name, package.folder)]
-        match in_folder:
+        directory = name.rstrip("/")  # shell completion adds a slash
+        in_directory = [
+            package for package in self.packages if directory in (package.directory_name, package.directory)
+        ]
+        match in_directory:
             case [package]:
                 return package
             case []:
-                names = [*self.by_name, *(package.folder_name for package in self.packages)]
+                names = [*self.by_name, *(package.directory_name for package in self.packages)]
                 import difflib  # slow to import, and rarely needed
 
                 matches = difflib.get_close_matches(name, names, n=1)
                 fix = f"did you mean {matches[0]}?" if matches else f"choose one of {', '.join(self.by_name)}"
                 raise Blocked("package-unknown", f"no package {name} in this workspace", fix=fix)
             case packages:
-                folders = ", ".join(package.folder for package in packages)
+                directories = ", ".join(package.directory for package in packages)
                 raise Blocked(
                     "package-ambiguous",
-                    f"{name} is the name of several folders: {folders}",
+                    f"{name} is the name of several directories: {directories}",
                     fix=f"use the name of the distribution: --package {packages[0].name}",
                 )

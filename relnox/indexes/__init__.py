@@ -38,13 +38,13 @@ class Indexes:
 
     Args:
         config: The settings of the project.
-        folder: The folder of the embedded index.
+        directory: The directory of the embedded index.
         environment: The environment variables, which may contain credentials; None for those of this process.
     """
 
-    def __init__(self, config: Config, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, config: Config, directory: Path, environment: Mapping[str, str] | None = None) -> None:
         self._config = config
-        self._folder = folder
+        self._directory = directory
         self._environment = os.environ if environment is None else environment
         self._targets: dict[str, targets.Target] = {}
         self._credentials: dict[str, Credentials] = {}
@@ -69,7 +69,7 @@ class Indexes:
         from relnox.indexes.embedded import EmbeddedIndex
 
         return EmbeddedIndex(
-            self._folder, trusted_simple_url=self.trusted_simple_url, upload_token=self._upload_token
+            self._directory, trusted_simple_url=self.trusted_simple_url, upload_token=self._upload_token
         )
 
     def clear_embedded(self) -> None:

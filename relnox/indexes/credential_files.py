@@ -64,7 +64,7 @@ def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
                 f"{path} cannot be parsed ({type(error).__name__})",
                 fix="correct the file; the format of an entry is: machine HOST login USER password PASSWORD",
             ) from None
-        except (OSError, RuntimeError):  # no file, or no home folder
+        except (OSError, RuntimeError):  # no file, or no home directory
             continue
         return Login(entry[0] or entry[1], Secret(entry[2] or "")) if entry is not None else None
     return None

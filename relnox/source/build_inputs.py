@@ -36,7 +36,7 @@ _PDM_CODE_SETTINGS = {"custom-hook", "run-setuptools", "setup-script"}
 """Settings of pdm-backend that make it run code of the project."""
 _SETTINGS_FILES = ("pyproject.toml", "setup.cfg")
 _GIT_FILES = (".gitattributes", ".gitignore")
-"""Files in parent folders that affect which files of a folder are packaged, and their line endings."""
+"""Files in parent directories that affect which files of a directory are packaged, and their line endings."""
 _GIT_SETTINGS = r"^(core\.(autocrlf|eol|symlinks|attributesfile)|filter\.)"
 """A pattern for git settings that change the content of files in a checkout."""
 _BACKEND_PREFIXES = ("HATCH_", "PDM_BUILD_", "POETRY_", "SETUPTOOLS_", "UV_DYNAMIC_VERSIONING_", "VCS_VERSIONING_")
@@ -48,8 +48,8 @@ _LINK_MODE, _SUBMODULE_MODE = "120000", "160000"
 def hash_build_inputs(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> dict[str, str]:
     """Return a digest of the build inputs of each package in a commit, by package name.
 
-    The inputs are the files in the package's folder, or all files in the commit if the package's settings or
-    symbolic links may refer to other folders. If code of the project runs during the build, the inputs are the
+    The inputs are the files in the package's directory, or all files in the commit if the package's settings or
+    symbolic links may refer to other directories. If code of the project runs during the build, the inputs are the
     whole commit and the tags. Python, the machine, and relevant variables and git settings are included; build
     requirements are not.
     """
@@ -59,11 +59,11 @@ def hash_build_inputs(root: Path, git: Git, commit: str, packages: Iterable[Pack
     trees, git_files = {}, {}
     with_code = {package.name for package in packages if _runs_code(root, package)}
     for package in packages:
-        folder = git.prefix.rstrip("/") if package.folder == "." else f"{git.prefix}{package.folder}"
-        has_link = any(link.startswith(f"{folder}/") for link in links)
-        needs_all = has_link or package.name in with_code or _reads_other_folders(root, package)
-        trees[package.name] = "" if needs_all else folder
-        git_files[package.name] = list(_git_files_above(folder))
+        directory = git.prefix.rstrip("/") if package.directory == "." else f"{git.prefix}{package.directory}"
+        has_link = any(link.startswith(f"{directory}/") for link in links)
+        needs_all = has_link or package.name in with_code or _reads_other_directories(root, package)
+        trees[package.name] = "" if needs_all else directory
+        git_files[package.name] = list(_git_files_above(directory))
     ids = top.object_ids(commit, {*trees.values(), *(name for names in git_files.values() for name in names)})
     environment = [
         _FORMAT_VERSION,
@@ -99,20 +99,22 @@ def has_declarative_build(root: Path, package: Package) -> bool:
     )
 
 
-def _reads_other_folders(root: Path, package: Package) -> bool:
-    """Return whether a package's settings may refer to files outside the package's folder."""
-    files = (root / package.folder / name for name in _SETTINGS_FILES)
-    return package.folder == "." or any(
+def _reads_other_directories(root: Path, package: Package) -> bool:
+    """Return whether a package's settings may refer to files outside the package's directory."""
+    files = (root / package.directory / name for name in _SETTINGS_FILES)
+    return package.directory == "." or any(
         ".." in file.read_text(encoding="utf-8-sig", errors="replace") for file in files if file.is_file()
     )
 
 
 def _runs_code(root: Path, package: Package) -> bool:
     """Return whether code of the project, or a backend that is not known, may run during the build."""
-    folder = root / package.folder
+    directory = root / package.directory
     document = load(root / package.pyproject)
     declarative = package.backend in _DECLARATIVE_BACKENDS or package.backend in _SETUPTOOLS_BACKENDS
-    return not declarative or any((folder / name).exists() for name in _CODE_FILES) or _has_backend_hooks(document)
+    return (
+        not declarative or any((directory / name).exists() for name in _CODE_FILES) or _has_backend_hooks(document)
+    )
 
 
 def _has_backend_hooks(document: Mapping[str, Any]) -> bool:
@@ -146,7 +148,7 @@ def _links_and_submodules(git: Git, commit: str) -> tuple[list[str], list[str]]:
 
 
 def _initialized_submodules(git: Git) -> list[str]:
-    """Return the commit and path of each initialized submodule; others are empty folders in a build."""
+    """Return the commit and path of each initialized submodule; others are empty directories in a build."""
     status = git.run("submodule", "status", "--recursive", "--cached", stderr=False)
     return [line[1:].partition(" (")[0] for line in status.output.splitlines() if not line.startswith("-")]
 
@@ -155,8 +157,8 @@ def _affects_builds(variable: str) -> bool:
     return variable in _COMPILER_VARIABLES or variable.startswith(_BACKEND_PREFIXES)
 
 
-def _git_files_above(folder: str) -> Iterator[str]:
-    """Yield the paths, relative to the top level, at which parents of a folder may have `_GIT_FILES`."""
-    parts = folder.split("/")
+def _git_files_above(directory: str) -> Iterator[str]:
+    """Yield the paths, relative to the top level, at which parents of a directory may have `_GIT_FILES`."""
+    parts = directory.split("/")
     for depth in range(len(parts)):
         yield from ("/".join([*parts[:depth], name]) for name in _GIT_FILES)

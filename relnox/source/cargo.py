@@ -32,7 +32,7 @@ class _CargoManifest(Record):
     document: Mapping[str, Any]
 
     @property
-    def folder(self) -> str:
+    def directory(self) -> str:
         return posixpath.dirname(self.file)
 
     @property
@@ -51,7 +51,7 @@ def find_version_locations(package: Package, document: Mapping[str, Any], root: 
     The manifest comes first. If it does not exist or has no version, nothing is yielded.
     """
     own = table_at(document, "tool", "maturin").get("manifest-path", _MANIFEST)
-    manifest = _read_manifest(posixpath.normpath(f"{package.folder}/{own}"), root)
+    manifest = _read_manifest(posixpath.normpath(f"{package.directory}/{own}"), root)
     if manifest is None:
         return
     top = _find_workspace_manifest(manifest, root)
@@ -73,7 +73,7 @@ def find_version_locations(package: Package, document: Mapping[str, Any], root: 
     manifests = {member.file: member for member in [*members, *([top] if top is not None else [])]}
     for member in manifests.values():
         yield from _find_crate_requirements(member, crates, version)
-    lock = posixpath.join((top or manifest).folder, "Cargo.lock")
+    lock = posixpath.join((top or manifest).directory, "Cargo.lock")
     if (root / lock).is_file():
         spans = find_locked_versions((root / lock).read_text(encoding="utf-8"))
         entries = tuple(sorted(name for name in crates if name in spans and spans[name].text == version))
@@ -94,11 +94,11 @@ def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoMani
         return manifest
     workspace = table_at(manifest.document, "package").get("workspace")
     if isinstance(workspace, str):
-        return _read_manifest(posixpath.normpath(posixpath.join(manifest.folder, workspace, _MANIFEST)), root)
-    folder = manifest.folder
-    while folder:
-        folder = posixpath.dirname(folder)
-        parent = _read_manifest(posixpath.join(folder, _MANIFEST), root)
+        return _read_manifest(posixpath.normpath(posixpath.join(manifest.directory, workspace, _MANIFEST)), root)
+    directory = manifest.directory
+    while directory:
+        directory = posixpath.dirname(directory)
+        parent = _read_manifest(posixpath.join(directory, _MANIFEST), root)
         if parent is not None and "workspace" in parent.document:
             return parent
     return None
@@ -107,8 +107,8 @@ def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoMani
 def _read_member_manifests(top: _CargoManifest, manifest: _CargoManifest, root: Path) -> Iterator[_CargoManifest]:
     """Yield the manifests of a workspace's members, except `manifest`."""
     for glob in strings_in(table_at(top.document, "workspace").get("members")):
-        for folder in sorted((root / top.folder).glob(glob.strip("/"))):
-            file = posixpath.normpath(f"{folder.relative_to(root).as_posix()}/{_MANIFEST}")
+        for directory in sorted((root / top.directory).glob(glob.strip("/"))):
+            file = posixpath.normpath(f"{directory.relative_to(root).as_posix()}/{_MANIFEST}")
             member = _read_manifest(file, root) if file != manifest.file else None
             if member is not None:
                 yield member

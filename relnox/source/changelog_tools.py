@@ -29,14 +29,14 @@ class ChangelogRelease(Record):
     """The data that a changelog tool needs about a release.
 
     Attributes:
-        folder: The folder with the tool's settings.
+        directory: The directory with the tool's settings.
         version: The version, or names and versions if packages with different versions share the changelog.
         tag_prefix: The prefix of the tags of the released packages, or None if all tags are of them.
         other_commits: The ids of the commits that change none of the released packages and are left out.
-        changelog: The changelog, relative to the root, or None for the one in `folder`.
+        changelog: The changelog, relative to the root, or None for the one in `directory`.
     """
 
-    folder: str
+    directory: str
     version: str
     tag: str
     tag_prefix: str | None = None
@@ -44,13 +44,13 @@ class ChangelogRelease(Record):
     changelog: str | None = None
 
 
-def detect_changelog_tool(folder: Path, config: Config) -> Tool | None:
-    """Return the configured changelog tool or, with `auto`, one with settings in the folder, else None."""
+def detect_changelog_tool(directory: Path, config: Config) -> Tool | None:
+    """Return the configured changelog tool or, with `auto`, one with settings in the directory, else None."""
     match config.changelog:
         case "towncrier" | "git-cliff" as tool:
             return tool
         case "auto":
-            return next((tool for tool in _SETTINGS if _has_settings(folder, tool)), None)
+            return next((tool for tool in _SETTINGS if _has_settings(directory, tool)), None)
         case _:
             return None
 
@@ -81,13 +81,13 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
     if tool == "towncrier":
         command = ["towncrier", "build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
         return run_tool_on_copy(
-            git, release.folder, command, contents={}, alternative=alternative, pass_env=pass_env
+            git, release.directory, command, contents={}, alternative=alternative, pass_env=pass_env
         )
-    command = ["git-cliff", *_cliff_arguments(git.root / release.folder, release, changelog)]
+    command = ["git-cliff", *_cliff_arguments(git.root / release.directory, release, changelog)]
     contents: dict[str, bytes | None] = {}
-    parts = [part for part in f"{git.prefix}{release.folder}".split("/") if part not in ("", ".")]
+    parts = [part for part in f"{git.prefix}{release.directory}".split("/") if part not in ("", ".")]
     if parts and (release.other_commits or release.tag_prefix is not None):
-        # Otherwise git-cliff includes only the commits of the working folder.
+        # Otherwise git-cliff includes only the commits of the working directory.
         command.append(f"--repository={'/'.join('..' for _ in parts)}")
     if release.other_commits:
         # With --include-path, git-cliff would also drop the sections of tags whose commits it leaves out.
@@ -96,13 +96,16 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
         top = "../" * git.prefix.count("/")
         contents[f"{top}{_IGNORED_COMMITS}"] = f"{before}{chr(10).join(release.other_commits)}\n".encode()
     return run_tool_on_copy(
-        git, release.folder, command, contents=contents, alternative=alternative, pass_env=pass_env
+        git, release.directory, command, contents=contents, alternative=alternative, pass_env=pass_env
     )
 
 
-def _cliff_arguments(folder: Path, release: ChangelogRelease, changelog: str) -> list[str]:
+def _cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:
     """Return the arguments for the version, the tags and the output; those of the tool's own settings are kept."""
-    texts = [*(_read_text(folder / name) for name in _SETTINGS["git-cliff"][0]), _read_text(folder / _PYPROJECT)]
+    texts = [
+        *(_read_text(directory / name) for name in _SETTINGS["git-cliff"][0]),
+        _read_text(directory / _PYPROJECT),
+    ]
     settings = next(filter(None, texts), "")
 
     def is_set(key: str) -> bool:
@@ -115,14 +118,14 @@ def _cliff_arguments(folder: Path, release: ChangelogRelease, changelog: str) ->
         return [*arguments, f"--output={release.changelog}"]
     if is_set("output"):
         return arguments
-    names = (path.name for path in sorted(folder.iterdir()))
+    names = (path.name for path in sorted(directory.iterdir()))
     existing = next((name for name in names if name.lower() == changelog.lower()), changelog)
     return [*arguments, f"--output={existing}"]
 
 
-def _has_settings(folder: Path, tool: Tool) -> bool:
+def _has_settings(directory: Path, tool: Tool) -> bool:
     files, table = _SETTINGS[tool]
-    return any((folder / name).is_file() for name in files) or table in _read_text(folder / _PYPROJECT)
+    return any((directory / name).is_file() for name in files) or table in _read_text(directory / _PYPROJECT)
 
 
 def _read_text(file: Path) -> str:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.source.git import Git
-from relnox.system.files import make_private_folder, replace_file
+from relnox.system.files import make_private_directory, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _RECORD_FILE_NAME = "exports"
-_EXPORT_FOLDER = re.compile(r"relnox-[a-z0-9_]{8}")
+_EXPORT_DIRECTORY = re.compile(r"relnox-[a-z0-9_]{8}")
 _SETTINGS = (f"core.hooksPath={os.devnull}", "core.sparseCheckout=false", "checkout.workers=0")
 _OPTIONS = tuple(word for setting in _SETTINGS for word in ("-c", setting))
 """Options of git: no hooks, all files even if the current checkout is sparse, one worker per processor."""
@@ -32,7 +32,7 @@ _UMASK = 0o022
 
 
 def export_commit(git: Git, commit: str, into: Path) -> Path:
-    """Check out a commit into a new folder.
+    """Check out a commit into a new directory.
 
     Submodules are checked out from those in the current checkout; one that is missing there stays empty, as after
     a clone.
@@ -40,10 +40,10 @@ def export_commit(git: Git, commit: str, into: Path) -> Path:
     Args:
         git: The current checkout.
         commit: The full id of the commit.
-        into: The new folder, which must not exist.
+        into: The new directory, which must not exist.
 
     Returns:
-        The folder in the export that corresponds to `git.root`.
+        The directory in the export that corresponds to `git.root`.
 
     Raises:
         Failed: git cannot check out the commit; no files are left.
@@ -67,18 +67,20 @@ def remove_export(git: Git, into: Path) -> None:
 
 
 def remove_leftover_export(git: Git) -> None:
-    """Remove the worktree of a killed run's export from git; its files go with that run's temporary folder."""
+    """Remove the worktree of a killed run's export from git; its files go with that run's temporary directory."""
     if _recorded_exports(git):
         _unregister(git)
 
 
 def _unregister(git: Git) -> None:
     exports = _recorded_exports(git)
-    for repository, folder in exports:
-        git.run(f"--git-dir={repository}", "worktree", "remove", "--force", "--force", folder, stderr=False)
-    for repository, folder in exports[:1]:  # a git that was killed early leaves a folder that it does not list
-        leftover = Path(repository, "worktrees", Path(folder).name)
-        if _EXPORT_FOLDER.fullmatch(leftover.name) and not leftover.is_symlink():
+    for repository, directory in exports:
+        git.run(f"--git-dir={repository}", "worktree", "remove", "--force", "--force", directory, stderr=False)
+    for repository, directory in exports[
+        :1
+    ]:  # a git that was killed early leaves a directory that it does not list
+        leftover = Path(repository, "worktrees", Path(directory).name)
+        if _EXPORT_DIRECTORY.fullmatch(leftover.name) and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)
     _record_file(git).unlink(missing_ok=True)
 
@@ -86,13 +88,13 @@ def _unregister(git: Git) -> None:
 def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None:
     """Check out a commit of the repository `source`, and the commits of its submodules.
 
-    Each folder is recorded before git creates a worktree for it, so that the next run can remove the worktree if
-    this one is killed.
+    Each directory is recorded before git creates a worktree for it, so that the next run can remove the worktree
+    if this one is killed.
     """
     query = ("rev-parse", "--path-format=absolute", "--git-common-dir")
     repository = source.run(*query, stderr=False).check("git rev-parse").output.rstrip("\n")
     record = json.dumps([*_recorded_exports(git), (repository, str(into))]).encode()
-    make_private_folder(git.private_folder())
+    make_private_directory(git.private_directory())
     replace_file(_record_file(git), record, mode=0o600, keep_mode=False)
     command = ("worktree", "add", "--quiet", "--force", "--detach", str(into), commit)
     source.run(*_OPTIONS, *command, umask=_UMASK, outlives=False).check(
@@ -115,22 +117,22 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
     Git(into).run(*_OPTIONS, "update-index", "-q", "--refresh")  # or else the new times look like changes
 
 
-def _list_submodules(folder: Path) -> Iterator[tuple[str, str]]:
+def _list_submodules(directory: Path) -> Iterator[tuple[str, str]]:
     """Yield the path and commit of each submodule in a checkout."""
-    for entry in Git(folder).read_entries("ls-files", "--stage"):
+    for entry in Git(directory).read_entries("ls-files", "--stage"):
         mode, _, rest = entry.partition(" ")
         if mode == _SUBMODULE_MODE:
             yield rest.partition("\t")[2], rest.partition(" ")[0]
 
 
 def _record_file(git: Git) -> Path:
-    return git.private_folder() / _RECORD_FILE_NAME
+    return git.private_directory() / _RECORD_FILE_NAME
 
 
 def _recorded_exports(git: Git) -> list[tuple[str, str]]:
-    """Return the recorded exports as pairs of repository and folder: the export itself, then its submodules."""
+    """Return the recorded exports as pairs of repository and directory: the export itself, then its submodules."""
     try:
         exports = json.loads(_record_file(git).read_text(encoding="utf-8"))
-        return [(str(repository), str(folder)) for repository, folder in exports]
+        return [(str(repository), str(directory)) for repository, directory in exports]
     except (OSError, ValueError, TypeError):  # no record, or half of one: then nothing was exported
         return []

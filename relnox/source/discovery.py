@@ -1,7 +1,7 @@
 """Find the packages of a project.
 
-The first of these that exists determines the packages: the folders in `[tool.relnox] packages`, the members of a
-uv workspace, the package in the root folder, or a search that skips test fixtures, templates and examples.
+The first of these that exists determines the packages: the directories in `[tool.relnox] packages`, the members of
+a uv workspace, the package in the root directory, or a search that skips test fixtures, templates and examples.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from relnox.core.text import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import pyproject, version_files
-from relnox.source.folder_search import (
+from relnox.source.directory_search import (
     PYPROJECT,
     is_excluded,
     is_repository,
     is_skipped,
-    search_folders,
-    walk_folders,
+    search_directories,
+    walk_directories,
 )
 
 if TYPE_CHECKING:
@@ -44,21 +44,21 @@ def find_unlisted_packages(
     """
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
     uv = strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
-    project_folders = {package.folder for package in workspace.packages}
+    project_directories = {package.directory for package in workspace.packages}
     packages: list[Package] = []
     for file in sorted(files, key=lambda file: file.count("/")):
-        folder = posixpath.dirname(file) or "."
-        parents = {folder.rsplit("/", depth)[0] for depth in range(1, folder.count("/") + 1)}
-        if parents & (project_folders | {package.folder for package in packages}):
+        directory = posixpath.dirname(file) or "."
+        parents = {directory.rsplit("/", depth)[0] for depth in range(1, directory.count("/") + 1)}
+        if parents & (project_directories | {package.directory for package in packages}):
             continue  # a part of another package, such as its tests or an example
-        parts = [part for part in folder.split("/") if part not in ("..", ".")]
-        is_left_out = any(map(is_skipped, parts)) or is_excluded(folder, [*config.exclude, *uv])
-        if folder in project_folders or is_left_out:
+        parts = [part for part in directory.split("/") if part not in ("..", ".")]
+        is_left_out = any(map(is_skipped, parts)) or is_excluded(directory, [*config.exclude, *uv])
+        if directory in project_directories or is_left_out:
             continue
         try:
             document = pyproject.load(root / file)
             if "build-system" in document and pyproject.describes_package(document):
-                packages.append(pyproject.parse_package(document, folder))
+                packages.append(pyproject.parse_package(document, directory))
         except Blocked:  # an error only for packages of the project
             continue
     return tuple(packages)
@@ -76,7 +76,7 @@ def discover(
     """Return all packages of a project.
 
     Args:
-        root: The project's root folder.
+        root: The project's root directory.
         config: The project's settings.
         filter_ignored: Returns those of the given paths that git ignores.
 
@@ -90,13 +90,13 @@ def discover(
     uv = table_at(document, "tool", "uv")
     warnings: list[str] = []
     if config.packages:
-        folders = _find_package_folders(root, config.packages, config.exclude, "[tool.relnox] packages")
-        packages = _read_packages(root, folders, warnings)
+        directories = _find_package_directories(root, config.packages, config.exclude, "[tool.relnox] packages")
+        packages = _read_packages(root, directories, warnings)
     elif "workspace" in uv:
         globs, exclude = (strings_in(table_at(uv, "workspace").get(key)) for key in ("members", "exclude"))
-        members = _find_package_folders(root, globs, [*exclude, *config.exclude], None)
+        members = _find_package_directories(root, globs, [*exclude, *config.exclude], None)
         if _is_released_root(document, warnings):
-            members = ["."] + [folder for folder in members if folder != "."]
+            members = ["."] + [directory for directory in members if directory != "."]
         packages = _read_packages(root, members, warnings)
     elif pyproject.describes_package(document):
         packages = [_parse_package(root, document, ".")]
@@ -108,7 +108,7 @@ def discover(
     if config.version_files:
         packages = version_files.add_declared_version_files(packages, config, root)
     packages.sort(key=lambda package: package.name)
-    prefixes = dict.fromkeys(["", *(f"{package.folder}/" for package in packages if package.folder != ".")])
+    prefixes = dict.fromkeys(["", *(f"{package.directory}/" for package in packages if package.directory != ".")])
     lock_files = tuple(f"{prefix}{_UV_LOCK}" for prefix in prefixes if (root / f"{prefix}{_UV_LOCK}").is_file())
     return Workspace(tuple(packages), tuple(warnings), lock_files)
 
@@ -133,22 +133,22 @@ def _check_repository(root: Path, packages: Sequence[Package]) -> None:
     Raises:
         Blocked: A package is in another repository, whose files a commit of this one cannot edit.
     """
-    checked_folders = {"."}
+    checked_directories = {"."}
     for package in packages:
-        parts = package.folder.split("/")
-        for folder in ("/".join(parts[:length]) for length in range(1, len(parts) + 1)):
-            if folder not in checked_folders and is_repository(root / folder):
+        parts = package.directory.split("/")
+        for directory in ("/".join(parts[:length]) for length in range(1, len(parts) + 1)):
+            if directory not in checked_directories and is_repository(root / directory):
                 raise Blocked(
                     "package-in-other-repository",
-                    f"{package.name} is in another git repository or a submodule ({folder})",
+                    f"{package.name} is in another git repository or a submodule ({directory})",
                     fix="release it from that repository, or exclude it: set exclude = "
-                    f'["{folder}"] in [tool.relnox]',
+                    f'["{directory}"] in [tool.relnox]',
                 )
-            checked_folders.add(folder)
+            checked_directories.add(directory)
 
 
-def _parse_package(root: Path, document: Mapping[str, Any], folder: str) -> Package:
-    return version_files.locate_version(pyproject.parse_package(document, folder), document, root)
+def _parse_package(root: Path, document: Mapping[str, Any], directory: str) -> Package:
+    return version_files.locate_version(pyproject.parse_package(document, directory), document, root)
 
 
 def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
@@ -168,19 +168,21 @@ def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
     return True
 
 
-def _find_package_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str | None) -> list[str]:
-    """Return the folders with a pyproject.toml that match the globs.
+def _find_package_directories(
+    root: Path, globs: Sequence[str], exclude: Sequence[str], key: str | None
+) -> list[str]:
+    """Return the directories with a pyproject.toml that match the globs.
 
-    If `key`, the setting that contains the globs, is given, each glob must match a folder. For a uv workspace it
-    is None, and a glob need not match.
+    If `key`, the setting that contains the globs, is given, each glob must match a directory. For a uv workspace
+    it is None, and a glob need not match.
     """
     matching: dict[str, None] = {}
     for glob in globs:
         if ".." in normalize_path(glob).split("/"):
             raise Blocked(
                 "pattern-outside-project",
-                f"{glob!r} in {key or '[tool.uv.workspace]'} refers to a folder outside {root}",
-                fix="move [tool.relnox] to the pyproject.toml of the folder that contains all packages",
+                f"{glob!r} in {key or '[tool.uv.workspace]'} refers to a directory outside {root}",
+                fix="move [tool.relnox] to the pyproject.toml of the directory that contains all packages",
             )
         if any(
             "**" in part and part != "**" for part in normalize_path(glob).split("/")
@@ -192,39 +194,41 @@ def _find_package_folders(root: Path, globs: Sequence[str], exclude: Sequence[st
                 fix="write it like `libs/*`",
             )
         matches = [root] if normalize_path(glob) in (".", "") else sorted(root.glob(normalize_path(glob)))
-        folders = [folder.relative_to(root).as_posix() for folder in matches if (folder / PYPROJECT).is_file()]
-        if not folders and key is not None:
+        directories = [
+            directory.relative_to(root).as_posix() for directory in matches if (directory / PYPROJECT).is_file()
+        ]
+        if not directories and key is not None:
             raise Blocked(
                 "pattern-without-match",
-                f"{glob!r} in {key} matches no folder with a {PYPROJECT}",
+                f"{glob!r} in {key} matches no directory with a {PYPROJECT}",
                 fix=_suggest_glob(root, glob),
             )
-        matching |= dict.fromkeys(folder for folder in folders if not is_excluded(folder, exclude))
+        matching |= dict.fromkeys(directory for directory in directories if not is_excluded(directory, exclude))
     return list(matching)
 
 
 def _suggest_glob(root: Path, glob: str) -> str:
-    """Return a fix that suggests the folder, or glob for folders, closest to a glob that matches nothing."""
-    with_file = [Path(top).relative_to(root) for top, _, files in walk_folders(root) if PYPROJECT in files]
-    candidates = {folder.as_posix() for folder in with_file if folder.parts}
-    candidates |= {f"{folder.parent.as_posix()}/*" for folder in with_file if len(folder.parts) > 1}
-    return did_you_mean(normalize_path(glob), candidates) if candidates else "list the folders of the packages"
+    """Return a fix that suggests the directory or glob that is closest to a glob that matches nothing."""
+    with_file = [Path(top).relative_to(root) for top, _, files in walk_directories(root) if PYPROJECT in files]
+    candidates = {directory.as_posix() for directory in with_file if directory.parts}
+    candidates |= {f"{directory.parent.as_posix()}/*" for directory in with_file if len(directory.parts) > 1}
+    return did_you_mean(normalize_path(glob), candidates) if candidates else "list the directories of the packages"
 
 
-def _read_packages(root: Path, folders: Sequence[str], warnings: list[str]) -> list[Package]:
-    """Return the packages in folders that the settings list; a package that cannot be read is an error."""
+def _read_packages(root: Path, directories: Sequence[str], warnings: list[str]) -> list[Package]:
+    """Return the packages in directories that the settings list; a package that cannot be read is an error."""
     packages: dict[str, Package] = {}
-    for folder in folders:
-        document = pyproject.load(root / f"{folder}/{PYPROJECT}")
+    for directory in directories:
+        document = pyproject.load(root / f"{directory}/{PYPROJECT}")
         if not pyproject.describes_package(document):
-            warnings.append(f"skipped {folder}: {PYPROJECT} describes no package")
+            warnings.append(f"skipped {directory}: {PYPROJECT} describes no package")
             continue
-        package = _parse_package(root, document, folder)
+        package = _parse_package(root, document, directory)
         if (other := packages.get(package.name)) is not None:
             raise Blocked(
                 "package-name-twice",
                 f"two packages are named {package.name}: {other.pyproject} and {package.pyproject}",
-                fix=f'rename one of them, or set exclude = ["{package.folder}"] in [tool.relnox]',
+                fix=f'rename one of them, or set exclude = ["{package.directory}"] in [tool.relnox]',
             )
         packages[package.name] = package
     return list(packages.values())
@@ -232,30 +236,30 @@ def _read_packages(root: Path, folders: Sequence[str], warnings: list[str]) -> l
 
 def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
     """Search for packages and yield them; packages that cannot be read are skipped with a warning."""
-    folders: dict[str, str] = {}
-    for folder in search_folders(root, exclude, warnings):
+    directories: dict[str, str] = {}
+    for directory in search_directories(root, exclude, warnings):
         try:
-            document = pyproject.load(root / f"{folder}/{PYPROJECT}")
+            document = pyproject.load(root / f"{directory}/{PYPROJECT}")
             if not pyproject.describes_package(document):
                 continue
-            package = _parse_package(root, document, folder)
+            package = _parse_package(root, document, directory)
         except Blocked as error:
-            warnings.append(f"skipped {folder}: {error.message.replace(f'{root}/', '')}")
+            warnings.append(f"skipped {directory}: {error.message.replace(f'{root}/', '')}")
             continue
-        if package.name in folders:
-            warnings.append(f"skipped {folder}: {folders[package.name]} is named {package.name} as well")
+        if package.name in directories:
+            warnings.append(f"skipped {directory}: {directories[package.name]} is named {package.name} as well")
             continue
-        folders[package.name] = folder
+        directories[package.name] = directory
         yield package
 
 
 def _check_exclude(
     root: Path, globs: Sequence[str], filter_ignored: Callable[[Iterable[str]], set[str]] | None
 ) -> None:
-    """Check that each pattern in the setting `exclude` matches a folder, or may match an ignored one later.
+    """Check that each pattern in the setting `exclude` matches a directory, or may match an ignored one later.
 
     Raises:
-        Blocked: A pattern matches no folder.
+        Blocked: A pattern matches no directory.
     """
     unmatched_globs = [glob for glob in globs if not (root / normalize_path(glob)).is_dir()]
     unmatched_globs = [
@@ -263,16 +267,18 @@ def _check_exclude(
     ]
     if not unmatched_globs:
         return
-    folders = [Path(top).relative_to(root).as_posix() for top, _, _ in walk_folders(root)]
+    directories = [Path(top).relative_to(root).as_posix() for top, _, _ in walk_directories(root)]
     for glob in unmatched_globs:
         path = normalize_path(glob)
-        if any(fnmatch.fnmatchcase(folder, path) for folder in folders) or (
+        if any(fnmatch.fnmatchcase(directory, path) for directory in directories) or (
             filter_ignored and filter_ignored([f"{path}/"])
         ):
             continue
-        candidates = [folder for folder in folders if (root / folder / PYPROJECT).is_file() and folder != "."]
+        candidates = [
+            directory for directory in directories if (root / directory / PYPROJECT).is_file() and directory != "."
+        ]
         raise Blocked(
             "pattern-without-match",
-            f"{glob!r} in [tool.relnox] exclude matches no folder",
-            fix=did_you_mean(path, candidates or folders[:20]),
+            f"{glob!r} in [tool.relnox] exclude matches no directory",
+            fix=did_you_mean(path, candidates or directories[:20]),
         )

@@ -17,7 +17,7 @@ from relnox.core.bump.changes import CombinedEdit
 from relnox.core.records import replace
 from relnox.errors import Conflict, Failed
 from relnox.system import files
-from relnox.system.temporary_folders import has_leftovers, remove_leftovers
+from relnox.system.temporary_directories import has_leftovers, remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
     """Make all edits or, if one fails, none.
 
     Args:
-        root: The folder that the paths of the edits are relative to.
+        root: The directory that the paths of the edits are relative to.
         edits: The edits.
         recorded: Whether a record of the edits exists. If so, files are overwritten in place, since a partly
         written
@@ -44,8 +44,8 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
         OSError: A file could not be written, and another one could not be restored.
     """
     edits = tuple(edits)
-    for folder in _folders_of_replaced_files(root, edits, recorded=recorded):
-        remove_leftovers(folder)
+    for directory in _directories_of_replaced_files(root, edits, recorded=recorded):
+        remove_leftovers(directory)
     missing = [edit for edit in edits if not _is_applied(root, edit, recorded=recorded)]
     with contextlib.ExitStack() as undo:
         for edit in missing:
@@ -63,26 +63,26 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
 
 
 def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
-    """Return whether every file has its new content, and no temporary file is left in its folder."""
+    """Return whether every file has its new content, and no temporary file is left in its directory."""
     edits = tuple(edits)
     return all(read_content(f"{root}/{edit.file}") == edit.after for edit in edits) and not any(
-        map(has_leftovers, _folders_of_replaced_files(root, edits, recorded=True))
+        map(has_leftovers, _directories_of_replaced_files(root, edits, recorded=True))
     )
 
 
-def sync_edits(root: Path, edits: Iterable[Edit], git_folder: Path | None = None) -> None:
-    """Sync the edited files to disk, and all that git wrote if its folder is given.
+def sync_edits(root: Path, edits: Iterable[Edit], git_directory: Path | None = None) -> None:
+    """Sync the edited files to disk, and all that git wrote if its directory is given.
 
     Args:
-        root: The project's folder.
+        root: The project's directory.
         edits: The edits.
-        git_folder: A folder on the file system of the repository, or None if git has written nothing.
+        git_directory: A directory on the file system of the repository, or None if git has written nothing.
     """
     paths = [root / edit.file for edit in edits]
-    if git_folder is None:
+    if git_directory is None:
         files.sync_files(paths)
     else:
-        files.sync_file_systems([root, *(path if path.exists() else path.parent for path in paths), git_folder])
+        files.sync_file_systems([root, *(path if path.exists() else path.parent for path in paths), git_directory])
 
 
 def restore_files(root: Path, edits: Iterable[Edit]) -> None:
@@ -175,8 +175,8 @@ def _is_read_only(path: str) -> bool:
     return not os.access(path, os.W_OK) and os.path.lexists(path)
 
 
-def _folders_of_replaced_files(root: Path, edits: Iterable[Edit], *, recorded: bool) -> set[Path]:
-    """Return the folders of files that are replaced, in which a killed run may have left temporary files."""
+def _directories_of_replaced_files(root: Path, edits: Iterable[Edit], *, recorded: bool) -> set[Path]:
+    """Return the directories of files that are replaced, in which a killed run may have left temporary files."""
     paths = (f"{root}/{edit.file}" for edit in edits)
     replaced_files = (path for path in paths if not recorded or _is_read_only(path))
     return {Path(os.path.realpath(path)).parent for path in replaced_files}

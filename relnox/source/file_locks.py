@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
-from relnox.system.files import make_private_folder
+from relnox.system.files import make_private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,15 +28,15 @@ class LockHeldError(Exception):
 
 
 @contextlib.contextmanager
-def lock_checkout(folder: Path) -> Iterator[None]:
-    """Hold the lock of a checkout, a file in `folder`, so that only one run at a time changes the checkout.
+def lock_checkout(directory: Path) -> Iterator[None]:
+    """Hold the lock of a checkout, a file in `directory`, so that only one run at a time changes the checkout.
 
     Raises:
         Blocked: Another run holds the lock.
     """
-    make_private_folder(folder)
+    make_private_directory(directory)
     try:
-        with file_lock(folder / "lock"):
+        with file_lock(directory / "lock"):
             yield
     except LockHeldError as error:
         raise Blocked(

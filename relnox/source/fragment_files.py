@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 
 
 def read_fragments(
-    root: Path, folder: str | None, packages: Sequence[str]
+    root: Path, directory: str | None, packages: Sequence[str]
 ) -> tuple[tuple[Fragment, ...] | None, dict[str, bytes]]:
-    """Return the change fragments in a folder of the project, and the contents of their files by path.
+    """Return the change fragments in a directory of the project, and the contents of their files by path.
 
     Args:
-        root: The project's folder.
-        folder: The folder of the fragments, relative to the root, or None if no folder is configured: then the
-            fragments are None, too.
+        root: The project's directory.
+        directory: The directory of the fragments, relative to the root, or None if no directory is configured:
+            then the fragments are None, too.
         packages: The names of all packages.
 
     Raises:
         Blocked: A fragment is not valid.
     """
-    if folder is None:
+    if directory is None:
         return None, {}
     from relnox.core.notes.fragments import parse_fragment
 
     contents = {
-        f"{folder.strip('/')}/{path.name}": path.read_bytes()
-        for path in sorted((root / folder).glob("*.md"))
+        f"{directory.strip('/')}/{path.name}": path.read_bytes()
+        for path in sorted((root / directory).glob("*.md"))
         if path.name.lower() != "readme.md" and path.is_file()
     }
     return tuple(parse_fragment(name, content, packages) for name, content in contents.items()), contents

@@ -55,9 +55,10 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     exclusions = () if everything else edge
     commits = list(_read_commits(git, exclusions))
     if _touches_former_package(commits, workspace):
-        renamed_folders = _find_renamed_folders(git, exclusions)
+        renamed_directories = _find_renamed_directories(git, exclusions)
         commits = [
-            commit._replace(renamed_folders=tuple(renamed_folders.get(commit.id, ()))) for commit in commits
+            commit._replace(renamed_directories=tuple(renamed_directories.get(commit.id, ())))
+            for commit in commits
         ]
     if paths:
         _check_path_patterns(paths, git, commits)
@@ -96,7 +97,7 @@ def _check_path_patterns(paths: Mapping[str, Sequence[str]], git: Git, commits: 
         for pattern in patterns:
             if pattern.startswith("!") or any(map(file_pattern_regex(pattern).fullmatch, files)):
                 continue
-            folders = {
+            directories = {
                 f"{'/'.join(parts[:depth])}/**"
                 for file in files
                 for parts in [file.split("/")]
@@ -106,7 +107,7 @@ def _check_path_patterns(paths: Mapping[str, Sequence[str]], git: Git, commits: 
             raise Blocked(
                 "pattern-without-match",
                 f"{pattern!r} in [tool.relnox.paths] {key} matches no tracked file",
-                fix=did_you_mean(pattern, folders or files),
+                fix=did_you_mean(pattern, directories or files),
             )
 
 
@@ -118,15 +119,17 @@ def _read_parents(git: Git) -> dict[str, tuple[str, ...]]:
 
 
 def _touches_former_package(commits: Iterable[Commit], workspace: Workspace) -> bool:
-    """Return whether any commit changes a pyproject.toml in a folder that is not (or no longer) a package."""
+    """Return whether any commit changes a pyproject.toml in a directory that is not (or no longer) a package."""
     files = {package.pyproject for package in workspace.packages}
     return any(
         file.endswith("/pyproject.toml") and file not in files for commit in commits for file in commit.files
     )
 
 
-def _find_renamed_folders(git: Git, exclusions: tuple[str, ...] | list[str]) -> dict[str, list[tuple[str, str]]]:
-    """Map each commit that moved a pyproject.toml to the old and new names of the folders."""
+def _find_renamed_directories(
+    git: Git, exclusions: tuple[str, ...] | list[str]
+) -> dict[str, list[tuple[str, str]]]:
+    """Map each commit that moved a pyproject.toml to the old and new names of the directories."""
     log = git.run(
         *("-c", "core.quotePath=false", "log", "--no-show-signature", "--no-color", "--find-renames"),
         *("--diff-filter=R", "--name-status", "--relative", "--format=commit %H", "HEAD", "--not", *exclusions),
@@ -139,11 +142,11 @@ def _find_renamed_folders(git: Git, exclusions: tuple[str, ...] | list[str]) -> 
             commit = line.removeprefix("commit ")
         elif line.startswith("R"):
             _, old, new = line.split("\t")
-            renames.setdefault(commit, []).append((_parent_folder(old), _parent_folder(new)))
+            renames.setdefault(commit, []).append((_parent_directory(old), _parent_directory(new)))
     return renames
 
 
-def _parent_folder(file: str) -> str:
+def _parent_directory(file: str) -> str:
     return file.rpartition("/")[0] or "."
 
 

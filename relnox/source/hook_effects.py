@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _REGULAR_MODE, _EXECUTABLE_MODE, _LINK_MODE = "100644", "100755", "120000"
 """File modes in git."""
-_CACHE_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".nox"})
+_CACHE_DIRECTORIES = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".nox"})
 
 
 def find_written_files(git: Git, ignored_patterns: Iterable[str] = ()) -> dict[str, str | None]:
@@ -43,7 +43,7 @@ def find_written_files(git: Git, ignored_patterns: Iterable[str] = ()) -> dict[s
 
 
 def find_nested_repositories(git: Git, ignored_patterns: Iterable[str] = ()) -> frozenset[str]:
-    """Return the folders of other repositories (clones, submodules) that differ from the commit of a checkout.
+    """Return the directories of other repositories (clones, submodules) that differ from the commit of a checkout.
 
     git does not look into them, so `find_written_files` returns none of their files. `ignored_patterns` is as
     there.
@@ -61,21 +61,21 @@ def _changed_names(git: Git, ignored_patterns: Iterable[str]) -> list[str]:
     if globs := tuple(ignored_patterns):
         ignored_files = git.read_entries("ls-files", "--others", "--ignored", "--exclude-standard")
         names |= {name for name in ignored_files if _matches_any(name, globs)}
-    return sorted(name for name in names if not set(name.split("/")) & _CACHE_FOLDERS)
+    return sorted(name for name in names if not set(name.split("/")) & _CACHE_DIRECTORIES)
 
 
-def check_no_nested_repositories(hook: Hook, event: Mapping[str, Any], folders: Iterable[str]) -> None:
+def check_no_nested_repositories(hook: Hook, event: Mapping[str, Any], directories: Iterable[str]) -> None:
     """Check that a hook created or changed no git repository in the checkout: git does not report files in them.
 
     Args:
         hook: The hook.
         event: The event that it ran for.
-        folders: The folders of the git repositories that it created or changed.
+        directories: The directories of the git repositories that it created or changed.
 
     Raises:
-        Failed: There are such folders.
+        Failed: There are such directories.
     """
-    if names := sorted(folders):
+    if names := sorted(directories):
         raise Failed(
             "hook-created-repository",
             f"{hook_name(hook, event)} created or changed a git repository inside the checkout, which cannot be "
@@ -224,7 +224,7 @@ def run_hook_in_copy(
 
     Args:
         hook: The hook.
-        event: The event that the hook runs for; its `root` is replaced with the folder of the copy.
+        event: The event that the hook runs for; its `root` is replaced with the directory of the copy.
         git: The checkout.
         contents: The new content of each edited file, or None for a removed file.
         on_line: Called with each line of the hook's output.

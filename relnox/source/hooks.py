@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.errors import Failed
 from relnox.system import process
 from relnox.system.environment_variables import clean_environment, search_path
-from relnox.system.temporary_folders import TemporaryFolder
+from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ def run_hook(  # noqa: PLR0913 - the surroundings of a program
     Args:
         hook: The hook.
         event: The event, which is written to a file for the hook.
-        root: The project's folder, or a copy of it.
+        root: The project's directory, or a copy of it.
         on_line: Called with each line of the hook's output.
         variables: Additional environment variables.
         is_copy: Whether `root` is a copy, in which nox must not create its environments.
@@ -51,22 +51,22 @@ def run_hook(  # noqa: PLR0913 - the surroundings of a program
     """
     name = hook_name(hook, event)
     where = settings_table(event)
-    folder = root / hook.folder
-    if not folder.is_dir():
+    directory = root / hook.directory
+    if not directory.is_dir():
         raise Failed(
-            "hook-folder-missing",
-            f"{name}: folder {hook.folder} does not exist",
-            fix=f"correct the key `folder` in {where}",
+            "hook-directory-missing",
+            f"{name}: directory {hook.directory} does not exist",
+            fix=f"correct the key `directory` in {where}",
         )
-    with TemporaryFolder() as scratch:
+    with TemporaryDirectory() as scratch:
         path = scratch.path / "event.json"
         path.write_text(json.dumps(event, indent=2), encoding="utf-8")
         environments = scratch.path / "nox" if is_copy else None
         environment = _hook_variables(hook, event, path, variables or {})
         try:
             process.run(
-                _hook_command(hook, folder, environment["PATH"], environments, name, where),
-                cwd=folder,
+                _hook_command(hook, directory, environment["PATH"], environments, name, where),
+                cwd=directory,
                 env=environment,
                 timeout=hook.time_limit,
                 on_line=on_line,
@@ -128,7 +128,7 @@ def _hook_variables(
 
 
 def _hook_command(  # noqa: PLR0913, PLR0917 - a command, and where its program is looked for
-    hook: Hook, folder: Path, path: str, environments: Path | None, name: str, where: str
+    hook: Hook, directory: Path, path: str, environments: Path | None, name: str, where: str
 ) -> list[str]:
     if hook.session is not None:
         options = [] if environments is None else ["--envdir", str(environments)]
@@ -136,12 +136,12 @@ def _hook_command(  # noqa: PLR0913, PLR0917 - a command, and where its program 
     if hook.task is not None:
         return [sys.executable, "-m", "invoke", hook.task]
     program = hook.run[0]
-    has_folder = "/" in program or os.sep in program
-    executable = shutil.which(str(folder / program) if has_folder else program, path=path)
+    has_directory = "/" in program or os.sep in program
+    executable = shutil.which(str(directory / program) if has_directory else program, path=path)
     if executable is None:
         raise Failed(
             "hook-program-missing",
-            f"{name}: {program} does not exist" if has_folder else f"{name}: {program} is not on PATH",
+            f"{name}: {program} does not exist" if has_directory else f"{name}: {program} is not on PATH",
             fix=f"install {program}, or correct the key `run` in {where}",
         )
     return [executable, *hook.run[1:]]

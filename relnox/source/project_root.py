@@ -1,4 +1,4 @@
-"""The root folder of a project."""
+"""The root directory of a project."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from relnox.core.documents import table_at
 from relnox.errors import Blocked
 from relnox.source import pyproject
-from relnox.source.folder_search import PYPROJECT, search_folders
+from relnox.source.directory_search import PYPROJECT, search_directories
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def find_project_root(start: Path, top: Path | None) -> Path:
-    """Return the root folder of the project that `start` is in.
+    """Return the root directory of the project that `start` is in.
 
-    The search goes from `start` upwards to the `top` of the checkout. The root is the nearest folder whose
-    pyproject.toml has `[tool.relnox]` or defines a uv workspace, else the nearest folder with a pyproject.toml,
+    The search goes from `start` upwards to the `top` of the checkout. The root is the nearest directory whose
+    pyproject.toml has `[tool.relnox]` or defines a uv workspace, else the nearest directory with a pyproject.toml,
     else the top of the checkout. In a checkout with several packages and without settings, it is the top as well.
 
     Raises:
@@ -36,33 +36,35 @@ def find_project_root(start: Path, top: Path | None) -> Path:
             f"{path} is not a regular file",
             fix=shlex.join(["mv", str(path), f"{path}.old"]),
         )
-    with_file = [folder for folder in candidates if (folder / PYPROJECT).is_file()]
-    for folder in with_file:
-        tool = table_at(pyproject.load(folder / PYPROJECT), "tool")
+    with_file = [directory for directory in candidates if (directory / PYPROJECT).is_file()]
+    for directory in with_file:
+        tool = table_at(pyproject.load(directory / PYPROJECT), "tool")
         if "relnox" in tool or "workspace" in table_at(tool, "uv"):
-            return folder
+            return directory
     if with_file:
         return top if top is not None and _is_one_of_several(with_file[0], top.resolve()) else with_file[0]
     if top is not None:
         return top
     raise Blocked(
         "project-not-found",
-        f"no project found (there is no {PYPROJECT} in {start} or its parent folders)",
-        fix="cd into the project's folder, or pass --project DIR",
+        f"no project found (there is no {PYPROJECT} in {start} or its parent directories)",
+        fix="cd into the project's directory, or pass --project DIR",
     )
 
 
-def _is_one_of_several(folder: Path, top: Path) -> bool:
-    """Return whether a folder is one of several packages found in a checkout whose top is not a package."""
-    if folder == top or not _describes_package(folder) or _describes_package(top):
+def _is_one_of_several(directory: Path, top: Path) -> bool:
+    """Return whether a directory is one of several packages found in a checkout whose top is not a package."""
+    if directory == top or not _describes_package(directory) or _describes_package(top):
         return False
-    candidates = (top / name for name in search_folders(top, (), []))
+    candidates = (top / name for name in search_directories(top, (), []))
     packages = {candidate for candidate in candidates if _describes_package(candidate)}
-    return folder in packages and len(packages) > 1
+    return directory in packages and len(packages) > 1
 
 
-def _describes_package(folder: Path) -> bool:
+def _describes_package(directory: Path) -> bool:
     try:
-        return (folder / PYPROJECT).is_file() and pyproject.describes_package(pyproject.load(folder / PYPROJECT))
+        return (directory / PYPROJECT).is_file() and pyproject.describes_package(
+            pyproject.load(directory / PYPROJECT)
+        )
     except Blocked:
         return False

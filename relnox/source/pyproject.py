@@ -52,17 +52,17 @@ def describes_package(document: Mapping[str, Any]) -> bool:
     return bool(document.get("project")) or "name" in table_at(document, "tool", "poetry")
 
 
-def parse_package(document: Mapping[str, Any], folder: str) -> Package:
+def parse_package(document: Mapping[str, Any], directory: str) -> Package:
     """Return the package that a pyproject.toml describes.
 
     Args:
         document: The content of the pyproject.toml.
-        folder: The folder of the file: a POSIX path relative to the root.
+        directory: The directory of the file: a POSIX path relative to the root.
 
     Raises:
         Blocked: The name or the version is missing or invalid, or `build-backend` is not a string.
     """
-    file = "pyproject.toml" if folder == "." else f"{folder}/pyproject.toml"
+    file = "pyproject.toml" if directory == "." else f"{directory}/pyproject.toml"
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     name = project.get("name", poetry.get("name"))
     if not isinstance(name, str):
@@ -88,7 +88,7 @@ def parse_package(document: Mapping[str, Any], folder: str) -> Package:
     classifiers = strings_in(project.get("classifiers")) or strings_in(poetry.get("classifiers"))
     return Package(
         name=normalized(name),
-        folder=folder,
+        directory=directory,
         version=None if source.kind == "dynamic" else versioning.parse(source.text, where=file),
         source=source,
         backend=backend,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox.core.documents import strings_in, table_at
 from relnox.errors import Blocked
 from relnox.source import pyproject, version_files
-from relnox.source.folder_search import PYPROJECT, is_excluded, is_skipped
+from relnox.source.directory_search import PYPROJECT, is_excluded, is_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ class FileVersion(NamedTuple):
     """The version of the package that a pyproject.toml describes.
 
     Attributes:
-        file: The path of the pyproject.toml, relative to the project's folder.
+        file: The path of the pyproject.toml, relative to the project's directory.
         package: The name of the package, or None if the file describes no package.
         version: The version as written, or None if no file contains it.
         source: The key in this pyproject.toml or the other file that has the version, or what computes it; empty
@@ -57,9 +57,9 @@ def read_versions(
 
     Args:
         files: The paths of the files, relative to the root.
-        root: The project's folder.
+        root: The project's directory.
         config: The project's settings.
-        workspace: The project's packages by folder, or None if they are not known.
+        workspace: The project's packages by directory, or None if they are not known.
     """
     table = root / PYPROJECT
     excluded_globs = [*config.exclude]
@@ -69,15 +69,15 @@ def read_versions(
     except Blocked:
         pass  # the error of that file is in its own line
     for file in files:
-        folder = posixpath.dirname(file) or "."
-        member = (workspace or {}).get(folder)
+        directory = posixpath.dirname(file) or "."
+        member = (workspace or {}).get(directory)
         outside = None
         if member is None:
-            outside = _why_no_version_is_needed(folder, excluded_globs) or (
+            outside = _why_no_version_is_needed(directory, excluded_globs) or (
                 "no" if workspace is not None else "not known"
             )
         try:
-            package = member or _read_package(file, folder, root)
+            package = member or _read_package(file, directory, root)
         except Blocked as error:
             message = error.message.replace(f"{root}/", "")
             yield FileVersion(file, outside=outside, error=Blocked(error.code, message, fix=error.fix))
@@ -89,20 +89,20 @@ def read_versions(
         yield FileVersion(file, package.name, version, _describe_version_source(package), outside)
 
 
-def _why_no_version_is_needed(folder: str, excluded_globs: Iterable[str]) -> str | None:
-    """Return why the package in a folder needs no version (excluded or a sample), or None if it needs one."""
-    if is_excluded(folder, [*excluded_globs]):
+def _why_no_version_is_needed(directory: str, excluded_globs: Iterable[str]) -> str | None:
+    """Return why the package in a directory needs no version (excluded or a sample), or None if it needs one."""
+    if is_excluded(directory, [*excluded_globs]):
         return _NO_VERSION_EXCLUDED
-    parts = (part for part in folder.split("/") if part not in ("..", "."))
+    parts = (part for part in directory.split("/") if part not in ("..", "."))
     return _NO_VERSION_SAMPLE if any(map(is_skipped, parts)) else None
 
 
-def _read_package(file: str, folder: str, root: Path) -> Package | None:
+def _read_package(file: str, directory: str, root: Path) -> Package | None:
     """Return the package that a pyproject.toml describes, or None if it contains only settings of tools."""
     document = pyproject.load(root / file)
     if not pyproject.describes_package(document):
         return None
-    return version_files.locate_version(pyproject.parse_package(document, folder), document, root)
+    return version_files.locate_version(pyproject.parse_package(document, directory), document, root)
 
 
 def _describe_version_source(package: Package) -> str:

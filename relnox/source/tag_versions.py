@@ -76,7 +76,7 @@ def settings_for_own_tags(package: Package, prefix: str) -> str:
                 f"tag_regex = '{expression}'",
                 f"git_describe_command = {describe}",
             ]
-    up = "/".join(".." for part in package.folder.split("/") if part != ".") or "."
+    up = "/".join(".." for part in package.directory.split("/") if part != ".") or "."
     return "\n".join([f"# {package.pyproject}", *(line.replace("{up}", up) for line in lines)])
 
 

@@ -16,7 +16,7 @@ from relnox.errors import Blocked
 from relnox.source.git import cloning
 from relnox.system import process
 from relnox.system.environment_variables import clean_environment, search_path
-from relnox.system.temporary_folders import TemporaryFolder
+from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ _LOCK_COMMANDS = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")
 
 def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     git: Git,
-    folder: str,
+    directory: str,
     command: Sequence[str],
     *,
     contents: Mapping[str, bytes | None],
@@ -41,7 +41,7 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
 
     Args:
         git: The checkout, whose current commit is copied.
-        folder: The folder to run the tool in, relative to the root.
+        directory: The directory to run the tool in, relative to the root.
         command: The tool and its arguments.
         contents: The new content of each edited file, or None for a removed file.
         alternative: How to avoid running the tool, for the fixes in error messages.
@@ -62,8 +62,8 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
                 "tool-not-found", f"{command[0]} is not on PATH", fix=f"install {command[0]}; {alternative}"
             )
         variables = clean_environment(os.environ, passed=pass_env)
-        completed = process.run([program, *command[1:]], cwd=clone.root / folder, env=variables)
-        rerun = f"cd {shlex.quote(str(folder))} && {shlex.join(command)}"
+        completed = process.run([program, *command[1:]], cwd=clone.root / directory, env=variables)
+        rerun = f"cd {shlex.quote(str(directory))} && {shlex.join(command)}"
         completed.check(command[0], fix=f"reproduce it: {rerun}; {alternative}")
         changes = {name: _read_content(clone.root / name) for name in clone.changed_files()}
     return {
@@ -74,7 +74,7 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
 @contextmanager
 def copy_with_edits(git: Git, contents: Mapping[str, bytes | None]) -> Iterator[Git]:
     """Yield a temporary clone of the current commit with planned edits, which are as for `run_tool_on_copy`."""
-    with TemporaryFolder() as scratch:
+    with TemporaryDirectory() as scratch:
         clone = cloning.create_shared_clone(git, scratch.path)
         for name, content in contents.items():
             path = clone.root / name
@@ -95,10 +95,10 @@ def update_lock_files(
     """
     contents: dict[str, bytes | None] = {}
     for lock in locks:
-        folder, _, name = lock.rpartition("/")
+        directory, _, name = lock.rpartition("/")
         changes = run_tool_on_copy(
             git,
-            folder or ".",
+            directory or ".",
             _LOCK_COMMANDS[name],
             contents=planned,
             alternative="without --lock the lock file is not updated",

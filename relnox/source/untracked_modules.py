@@ -31,7 +31,7 @@ def find_imports_of_untracked(
         git: The checkout.
         untracked_files: Files that are neither tracked nor ignored.
         packages: The packages to search.
-        root: The project's folder.
+        root: The project's directory.
     """
     pairs: dict[tuple[str, str], None] = {}
     for package in packages:

@@ -43,20 +43,20 @@ class UvBuildSettings(Record):
 
 
 def read_build_settings(root: Path, package: Package) -> UvBuildSettings:
-    """Read the settings of uv for a package, as `uv build` in its folder does.
+    """Read the settings of uv for a package, as `uv build` in its directory does.
 
     The settings are those of the uv workspace that the package is in, else the nearest ones in the package's
-    folder or its parents, up to the project's root. A uv.toml takes precedence over a pyproject.toml in the same
-    folder.
+    directory or its parents, up to the project's root. A uv.toml takes precedence over a pyproject.toml in the
+    same directory.
 
     Raises:
         Blocked: A file is not valid TOML.
     """
-    folder = root / package.folder
-    candidates = [folder, *folder.parents]
-    candidates = candidates[: candidates.index(root) + 1] if root in candidates else [folder]
+    directory = root / package.directory
+    candidates = [directory, *directory.parents]
+    candidates = candidates[: candidates.index(root) + 1] if root in candidates else [directory]
     document = load(root / package.pyproject)
-    top = next((candidate for candidate in candidates if _is_workspace_member(candidate, folder)), None)
+    top = next((candidate for candidate in candidates if _is_workspace_member(candidate, directory)), None)
     for candidate in sorted(candidates, key=lambda candidate: candidate != top):
         name, table = _read_uv_table(candidate)
         if name:
@@ -130,18 +130,18 @@ def read_installer_settings(root: Path) -> dict[str, Any]:
     Raises:
         Blocked: A file is not valid TOML.
     """
-    for folder in (root, *root.parents):
-        name, table = _read_uv_table(folder)
+    for directory in (root, *root.parents):
+        name, table = _read_uv_table(directory)
         if name:
-            return _installer_settings(table, folder)
+            return _installer_settings(table, directory)
     return {}
 
 
-def _installer_settings(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _installer_settings(table: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     """Return the settings in a table that apply to everything uv installs, with absolute paths."""
 
     def absolute(location: str) -> str:
-        return location if "://" in location else str(folder / location)
+        return location if "://" in location else str(directory / location)
 
     settings = {key: table[key] for key in _INSTALLER_KEYS if key in table}
     settings |= {key: value for key, value in table_at(table, "pip").items() if key in _INDEX_KEYS}
@@ -159,29 +159,29 @@ def _installer_settings(table: Mapping[str, Any], folder: Path) -> dict[str, Any
     return settings
 
 
-def _read_uv_table(folder: Path) -> tuple[str, Mapping[str, Any]]:
-    """Return the name of uv's settings file in a folder, and the settings; both are empty if there are none."""
-    if (folder / "uv.toml").is_file():
-        return "uv.toml", load(folder / "uv.toml")
-    if (folder / "pyproject.toml").is_file():
-        tool = table_at(load(folder / "pyproject.toml"), "tool")
+def _read_uv_table(directory: Path) -> tuple[str, Mapping[str, Any]]:
+    """Return the name of uv's settings file in a directory, and the settings; both are empty if there are none."""
+    if (directory / "uv.toml").is_file():
+        return "uv.toml", load(directory / "uv.toml")
+    if (directory / "pyproject.toml").is_file():
+        tool = table_at(load(directory / "pyproject.toml"), "tool")
         if "uv" in tool:
             return "pyproject.toml", table_at(tool, "uv")
     return "", {}
 
 
-def _is_workspace_member(top: Path, folder: Path) -> bool:
-    """Return whether a folder is a member of the uv workspace whose root is `top`."""
+def _is_workspace_member(top: Path, directory: Path) -> bool:
+    """Return whether a directory is a member of the uv workspace whose root is `top`."""
     if not (top / "pyproject.toml").is_file():
         return False
     workspace = table_at(load(top / "pyproject.toml"), "tool", "uv", "workspace")
-    path = folder.relative_to(top).as_posix()
+    path = directory.relative_to(top).as_posix()
 
     def matches(key: str) -> bool:
         globs = (glob.rstrip("/") for glob in strings_in(workspace.get(key)))
         return any(fnmatchcase(path, glob) and path.count("/") == glob.count("/") for glob in globs)
 
-    return bool(workspace) and (top == folder or (matches("members") and not matches("exclude")))
+    return bool(workspace) and (top == directory or (matches("members") and not matches("exclude")))
 
 
 def _as_list(value: Any) -> list[Any]:

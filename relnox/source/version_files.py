@@ -38,7 +38,7 @@ _SCIKIT_BUILD_PATTERN = version_locations.HATCH_PATTERN.replace("?P<version>", "
 class _DeclaredLocation(Record):
     """A version location declared in pyproject.toml.
 
-    `files` are the possible paths of the file, relative to the package's folder; the first one that exists is
+    `files` are the possible paths of the file, relative to the package's directory; the first one that exists is
     used.
     """
 
@@ -114,21 +114,23 @@ def _with_source(package: Package, locations: Sequence[VersionSource]) -> Packag
 def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config: Config) -> Package:
     """Return the package that a declared version file belongs to.
 
-    It is the package that the setting names, else the innermost one whose folder contains the file, else the only
-    package, or any one if all have the same version.
+    It is the package that the setting names, else the innermost one whose directory contains the file, else the
+    only package, or any one if all have the same version.
     """
     if file.package is not None:
         return Workspace(tuple(packages)).select([file.package])[0]
     inside = [
-        package for package in packages if package.folder == "." or file.file.startswith(f"{package.folder}/")
+        package
+        for package in packages
+        if package.directory == "." or file.file.startswith(f"{package.directory}/")
     ]
     if inside:
-        return max(inside, key=lambda package: len(package.folder))
+        return max(inside, key=lambda package: len(package.directory))
     if len(packages) == 1 or config.versions == "lockstep":
         return packages[0]
     raise Blocked(
         "version-file-without-package",
-        f"{file.file} of [[tool.relnox.version-files]] is not in the folder of a package, and has no "
+        f"{file.file} of [[tool.relnox.version-files]] is not in the directory of a package, and has no "
         "key `package`",
         fix=f'add package = "{packages[0].name}" to that table',
     )
@@ -195,11 +197,11 @@ def _crate_locations(package: Package, document: Mapping[str, Any], root: Path) 
 
 
 def _read_declared(package: Package, location: _DeclaredLocation, root: Path) -> Package:
-    folder = root / package.folder
-    name = next((file for file in location.files if (folder / file).is_file()), None)
+    directory = root / package.directory
+    name = next((file for file in location.files if (directory / file).is_file()), None)
     if name is None:
         return _with_unknown_version(package, f"{location.files[0]} does not exist")
-    file = posixpath.normpath(f"{package.folder}/{name}")
+    file = posixpath.normpath(f"{package.directory}/{name}")
     if file.startswith("../"):
         return _with_unknown_version(package, f"{file} is outside of the project")
     source = VersionSource(kind=location.kind, file=file, key=location.key, semver=location.kind == "json")
@@ -264,8 +266,8 @@ def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _De
 def _module_files(module: str, document: Mapping[str, Any]) -> Iterator[str]:
     """Yield the files that may contain a module, in the common layouts and setuptools' `package-dir`."""
     path = module.replace(".", "/")
-    folders = table_at(document, "tool", "setuptools", "package-dir")
-    for top in dict.fromkeys([*(str(folder) for folder in folders.values()), "src", "."]):
+    directories = table_at(document, "tool", "setuptools", "package-dir")
+    for top in dict.fromkeys([*(str(directory) for directory in directories.values()), "src", "."]):
         start = "" if top in ("", ".") else f"{top.strip('/')}/"
         yield f"{start}{path}.py"
         yield f"{start}{path}/__init__.py"

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 _ASSIGNMENT_PATTERN = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
 _TUPLE_PATTERN = r"^_*(version|VERSION)_(info|INFO)_*[^=]*="
 _VERSION_FILES = ("__init__.py", "__about__.py", "__version__.py", "_version.py", "about.py", "version.py")
-_SOURCE_FOLDERS = ("lib", "python", "src")
-_FOREIGN_FOLDERS = frozenset(
+_SOURCE_DIRECTORIES = ("lib", "python", "src")
+_FOREIGN_DIRECTORIES = frozenset(
     {
         *("_vendor", "benchmarks", "build", "dist", "doc", "docs", "example", "examples", "node_modules"),
         *("scripts", "templates", "test", "tests", "third_party", "tools", "vendor", "vendored"),
     }
 )
-"""Names of folders whose modules do not belong to a package."""
+"""Names of directories whose modules do not belong to a package."""
 _CHANGELOGS = ("changelog", "changes", "history", "news", "release_notes", "releases")
 """Prefixes of the names of changelogs, which list all versions."""
 _GENERATED_FILES = ("*.lock", "*-lock.json", "*.svg", "*.min.js", "*.map")
@@ -68,7 +68,7 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
         lines = list(git.grep(_search_expressions(packages), _GENERATED_FILES))
     else:
         lines = list(_lines_of_usual_modules(root, packages))
-    owners = {package.folder: package for package in workspace.packages}
+    owners = {package.directory: package for package in workspace.packages}
     modules: dict[str, Package] = {}
     for file, line in lines if config.version_literals else ():
         is_module = file.endswith(".py") and file not in declared_files and file not in modules
@@ -117,8 +117,8 @@ def _search_expressions(packages: Iterable[Package]) -> list[str]:
 def _lines_of_usual_modules(root: Path, packages: Iterable[Package]) -> Iterator[tuple[str, str]]:
     """Yield the file and text of each line in modules that usually contain a version."""
     for package in packages:
-        folder = root / package.folder
-        for top in (folder, *(folder / name for name in _SOURCE_FOLDERS)):
+        directory = root / package.directory
+        for top in (directory, *(directory / name for name in _SOURCE_DIRECTORIES)):
             for path in sorted(path for name in _VERSION_FILES for path in top.glob(f"*/{name}")):
                 file = path.relative_to(root).as_posix()
                 for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -131,11 +131,11 @@ def _version_texts(package: Package) -> set[str]:
 
 
 def _owning_package(file: str, owners: Mapping[str, Package]) -> Package | None:
-    """Return the innermost package whose folder contains a file, or None; `owners` has the packages by folder."""
-    folder = posixpath.dirname(file)
-    while folder and folder not in owners:
-        folder = posixpath.dirname(folder)
-    return owners.get(folder or ".")
+    """Return the innermost package in whose directory a file is, or None; `owners` maps them to packages."""
+    directory = posixpath.dirname(file)
+    while directory and directory not in owners:
+        directory = posixpath.dirname(directory)
+    return owners.get(directory or ".")
 
 
 # --- literals --------------------------------------------------------------------------------------
@@ -167,28 +167,28 @@ def _literals_of_module(root: Path, file: str, package: Package) -> Iterator[Ver
 
 def import_path(root: Path, file: str, package: Package) -> str | None:
     """Return the full import name of a file, or None if it is not a module of the package."""
-    if package.folder != "." and not file.startswith(f"{package.folder}/"):
+    if package.directory != "." and not file.startswith(f"{package.directory}/"):
         return None
-    inside = file if package.folder == "." else file[len(package.folder) + 1 :]
+    inside = file if package.directory == "." else file[len(package.directory) + 1 :]
     in_source, parts = False, inside.split("/")
-    if parts[0] in _SOURCE_FOLDERS:
+    if parts[0] in _SOURCE_DIRECTORIES:
         in_source, parts = True, parts[1:]
     if len(parts) == 1:
         return parts[0][:-3] if parts[0] == f"{package.name.replace('-', '_')}.py" else None
-    if any(part.lower() in _FOREIGN_FOLDERS or part.startswith(".") for part in parts[:-1]):
+    if any(part.lower() in _FOREIGN_DIRECTORIES or part.startswith(".") for part in parts[:-1]):
         return None
-    if not in_source and not (root / package.folder / parts[0] / "__init__.py").is_file():
+    if not in_source and not (root / package.directory / parts[0] / "__init__.py").is_file():
         return None
     return ".".join(parts).removesuffix(".py").removesuffix(".__init__")
 
 
 def _is_in_top_level_package(root: Path, file: str, package: Package) -> bool:
     """Return whether a module is in a top-level import package; namespace packages around it are ignored."""
-    folder = posixpath.dirname(posixpath.dirname(file))
-    while folder and folder != package.folder:
-        if (root / folder / "__init__.py").is_file():
+    directory = posixpath.dirname(posixpath.dirname(file))
+    while directory and directory != package.directory:
+        if (root / directory / "__init__.py").is_file():
             return False
-        folder = posixpath.dirname(folder)
+        directory = posixpath.dirname(directory)
     return True
 
 

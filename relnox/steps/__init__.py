@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from relnox.steps.pull_request import OpenPullRequest as OpenPullRequest
     from relnox.steps.push_tags import PushTags as PushTags
     from relnox.steps.push_tags import StartRun as StartRun
-    from relnox.steps.removal import CleanFolder as CleanFolder
+    from relnox.steps.removal import CleanDirectory as CleanDirectory
     from relnox.steps.removal import ClearCache as ClearCache
     from relnox.steps.removal import ClearIndex as ClearIndex
     from relnox.steps.reproducibility import CheckReproducibility as CheckReproducibility
@@ -66,7 +66,7 @@ _CLASSES_BY_MODULE = {
     "platform_wheels": "BuildWheels WriteMatrix",
     "pull_request": "CommitToBranch OpenPullRequest",
     "push_tags": "PushTags StartRun",
-    "removal": "CleanFolder ClearCache ClearIndex",
+    "removal": "CleanDirectory ClearCache ClearIndex",
     "reproducibility": "CheckReproducibility",
     "run_tests": "RunTests",
     "stages": "CloneCheckout Stage",

@@ -44,7 +44,7 @@ class Attest(Step, kw_only=True):
     publishes = True
     index: str
     files: tuple[Distribution, ...]
-    folder: str
+    directory: str
     policy: AttestationPolicy
     publisher: Publisher | None
     deadline: int
@@ -59,9 +59,9 @@ class AttestAction(Action[Attest]):
     _error = ""
 
     def check(self) -> str | None:
-        folder = self.run.root / self.step.folder
+        directory = self.run.root / self.step.directory
         self._unsigned = [
-            file for file in self.step.files if not has_valid_attestation(folder, file, self.step.publisher)
+            file for file in self.step.files if not has_valid_attestation(directory, file, self.step.publisher)
         ]
         if self._unsigned:
             return None
@@ -109,7 +109,7 @@ class AttestAction(Action[Attest]):
                 f"the signing service returned an invalid attestation: {error.message}",
                 fix="sign in the CI job that uploads, which has the identity of the trusted publisher",
             ) from error
-        replace_file(_attestation_path(self.run.root / self.step.folder, file), content)
+        replace_file(_attestation_path(self.run.root / self.step.directory, file), content)
         self._signed.add(file.filename)
 
 
@@ -189,9 +189,9 @@ def attestations_to_upload(step: Upload, run: Run) -> tuple[Path, ...]:
     """Return the attestation files to upload with a file; raise an error if one is required and missing."""
     if step.attestations == "off":
         return ()
-    folder = run.root / step.folder
-    if has_valid_attestation(folder, step.file, step.publisher):
-        return (_attestation_path(folder, step.file),)
+    directory = run.root / step.directory
+    if has_valid_attestation(directory, step.file, step.publisher):
+        return (_attestation_path(directory, step.file),)
     if step.attestations == "required":
         raise Failed(
             "attestation-missing",
@@ -201,12 +201,12 @@ def attestations_to_upload(step: Upload, run: Run) -> tuple[Path, ...]:
     return ()
 
 
-def has_valid_attestation(folder: Path, file: Distribution, publisher: Publisher | None) -> bool:
+def has_valid_attestation(directory: Path, file: Distribution, publisher: Publisher | None) -> bool:
     """Return whether a valid attestation, signed by this publisher or (None) by any, is stored next to a file."""
     from relnox.indexes import attestations
 
     try:
-        attestations.verify_attestation(_attestation_path(folder, file).read_bytes(), file, publisher)
+        attestations.verify_attestation(_attestation_path(directory, file).read_bytes(), file, publisher)
     except (FileNotFoundError, attestations.Unverified):
         return False
     return True
@@ -221,5 +221,5 @@ def missing_provenance_error(index: str, names: Sequence[str]) -> Conflict:
     )
 
 
-def _attestation_path(folder: Path, file: Distribution) -> Path:
-    return folder / f"{file.filename}{ATTESTATION_SUFFIX}"
+def _attestation_path(directory: Path, file: Distribution) -> Path:
+    return directory / f"{file.filename}{ATTESTATION_SUFFIX}"

@@ -39,7 +39,7 @@ class AwaitIndex(Step, kw_only=True):
         deadline: How long to wait, in seconds.
         compare_limit: Files up to this many bytes are downloaded and hashed; of larger ones the length and the
             last MiB are compared. None: the served bytes are not compared here.
-        folder: The folder with the built files.
+        directory: The directory with the built files.
     """
 
     concurrent = True
@@ -50,7 +50,7 @@ class AwaitIndex(Step, kw_only=True):
     files: tuple[Distribution, ...]
     deadline: int
     compare_limit: int | None = None
-    folder: str = ""
+    directory: str = ""
 
     @property
     def key(self) -> str:
@@ -136,7 +136,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
 
         def compare(file: Distribution) -> None:
             step, name = self.step, file.filename
-            path = self.run.root / step.folder / name if step.folder else None
+            path = self.run.root / step.directory / name if step.directory else None
             self._served[name] = self._publication.compare_served(
                 step.index, file, deadline, limit=step.compare_limit, path=path
             )

@@ -1,4 +1,4 @@
-"""Build a package's sdist and wheels, check them, and move them to the output folder."""
+"""Build a package's sdist and wheels, check them, and move them to the output directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from relnox.core.versions.derived_versions import CommitTags
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
-from relnox.steps.built_archives import built_packages, check_archives, check_unchanged, move_files, staging_folder
+from relnox.steps.built_archives import (
+    built_packages,
+    check_archives,
+    check_unchanged,
+    move_files,
+    staging_directory,
+)
 from relnox.steps.export_commit import find_packages_with_module, source_to_build
 from relnox.system import process
 
@@ -61,7 +67,7 @@ class Build(Step, kw_only=True):
     concurrent = True
     package: str
     version: Version | None
-    folder: str
+    directory: str
     output: str
     siblings: tuple[str, ...] = ()
     epoch: int | None
@@ -119,9 +125,11 @@ class BuildAction(Action[Build]):
         self.run.service(BuildingServices).start_twine_server()
         source = source_to_build(self.run)
         output = self.run.root / self.step.output
-        with staging_folder(output, self.step.package) as staging:
+        with staging_directory(output, self.step.package) as staging:
             with _suggest_missing_sibling(self.step, self.run):
-                paths, requirement_sets = build(self.step, source.folder / self.step.folder, staging, self.run)
+                paths, requirement_sets = build(
+                    self.step, source.directory / self.step.directory, staging, self.run
+                )
             built = check_archives(paths, self.step, self)
             move_files(output, paths)
         inputs = None
@@ -175,8 +183,8 @@ def build(
 
     Args:
         step: The planned build.
-        source: The package's folder.
-        into: An empty folder for the archives.
+        source: The package's directory.
+        into: An empty directory for the archives.
         run: The run.
         conditions: The umask, time zone and locale.
 
@@ -222,11 +230,11 @@ def build(
                 building.platform_wheels.is_installable_on(wheel.name, python) for wheel in paths[1:]
             ):
                 continue
-            scratch = run.create_folder("build")
+            scratch = run.create_directory("build")
             with closing(first if both and not python else session(source, python)) as current:
-                sdist_folder = building.package_builds.unpack_sdist(sdist, scratch)
+                sdist_directory = building.package_builds.unpack_sdist(sdist, scratch)
                 wheel = building.package_builds.build_archive(
-                    step.package, "wheel", sdist_folder, into, current, step.settings
+                    step.package, "wheel", sdist_directory, into, current, step.settings
                 )
             shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
             requirement_sets.update(current.requirement_sets)
@@ -246,7 +254,9 @@ def _run_build_command(  # noqa: PLR0913, PLR0917 - the parameters of a build
         umask=conditions.umask,
         timeout=_COMMAND_TIMEOUT,
         on_line=run.on_line(step),
-    ).check(f"{step.package}: build command", fix=f"run it yourself in {step.folder}: {shlex.join(step.command)}")
+    ).check(
+        f"{step.package}: build command", fix=f"run it yourself in {step.directory}: {shlex.join(step.command)}"
+    )
     paths = sorted(path for path in into.iterdir() if path.name.endswith((".tar.gz", ".whl")))
     if not paths:
         raise Failed(

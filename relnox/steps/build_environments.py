@@ -99,12 +99,12 @@ class BuildingServices(SharedService):
         with self._lock:
             if self._twine is None and building.fork_client.can_fork_safely():
                 self._twine = building.twine_check.start_server(
-                    self._run.variables(), self._run.create_folder("output")
+                    self._run.variables(), self._run.create_directory("output")
                 )
             return self._twine
 
     def earlier_manifest(self, output: str) -> Manifest | None:
-        """Return the manifest of an earlier run in a folder, if it can be read."""
+        """Return the manifest of an earlier run in a directory, if it can be read."""
         with self._lock:
             if output not in self._manifests:
                 self._manifests[output] = read_manifest_if_valid(self._run.root / output)
@@ -150,12 +150,12 @@ class BuildingServices(SharedService):
                     if name not in _IGNORED_UV_VARIABLES
                 }
                 installer_choice = building.environments.find_installer(
-                    installer, variables, self._create_uv_settings_folder()
+                    installer, variables, self._create_uv_settings_directory()
                 )
                 self._pools[installer, python] = building.environment_pool.BuildEnvironmentPool(
                     installer=installer_choice,
                     python=building.interpreters.find_interpreter(python).path,
-                    folder=self._run.create_folder,
+                    directory=self._run.create_directory,
                     sources=tuple(source.url for source in self._package_sources(installer_choice.name)),
                     on_install=lambda: self.report_package_sources(installer_choice.name),
                     cache=environment_cache() if keep_environments else None,
@@ -169,18 +169,18 @@ class BuildingServices(SharedService):
             return (settings.PackageSource("index", index, "the project's settings"),)
         return settings.find_package_sources(installer, self.installer_variables(), self._run.root)
 
-    def _create_uv_settings_folder(self) -> Path:
-        """Create a folder with a uv.toml that contains only the project settings that apply to builds.
+    def _create_uv_settings_directory(self) -> Path:
+        """Create a directory with a uv.toml that contains only the project settings that apply to builds.
 
         With the project's own files, `uv pip` would apply settings of the project's environment to builds.
         """
-        folder, text = self._run.create_folder("uv"), ""
+        directory, text = self._run.create_directory("uv"), ""
         if self._settings.uv:
             import tomlkit  # imported lazily: it is slow to import
 
             text = tomlkit.dumps(dict(self._settings.uv))
-        (folder / "uv.toml").write_text(text, encoding="utf-8")
-        return folder
+        (directory / "uv.toml").write_text(text, encoding="utf-8")
+        return directory
 
 
 def environment_cache() -> EnvironmentCache:
@@ -199,7 +199,7 @@ class PrepareBuildEnvironment(Step, kw_only=True):
         epoch: `SOURCE_DATE_EPOCH` of the builds; some backends read it when they are imported.
         keep: Whether to use cached environments of earlier runs, and to cache this one.
         constraints: The constraints on the releases that may be installed.
-        output: The folder that may have archives of an earlier run.
+        output: The directory that may have archives of an earlier run.
         inputs: Pairs of a package that uses the environment and the digest of its inputs (see `Build.inputs`).
     """
 

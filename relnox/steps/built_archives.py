@@ -1,4 +1,4 @@
-"""The archives of packages: their checks before they get their final names, and the folder that they end up in."""
+"""The archives of packages: checks before they get their final names, and the output directory."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from relnox.core.release.manifest import MANIFEST_JSON, BuildInputs, Distributio
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.errors import Blocked, Failed
 from relnox.steps.export_commit import generated_files, source_to_build
-from relnox.system.files import make_output_folder
-from relnox.system.temporary_folders import TemporaryFolder
+from relnox.system.files import make_output_directory
+from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -34,14 +34,14 @@ _IGNORE_FILES = (".gitignore", ".hgignore")
 
 
 class BuiltPackage(Record, kw_only=True):
-    """The archives of a package in the output folder.
+    """The archives of a package in the output directory.
 
     Attributes:
         files: The archives, the sdist first.
         requires: The values of `Requires-Dist` in the metadata of the wheels.
         inputs: The inputs of the build, or None if they are not recorded.
         reused: Whether the archives were kept from an earlier run because they are still valid.
-        others: Packages of an earlier run that share the output folder.
+        others: Packages of an earlier run that share the output directory.
     """
 
     package: str
@@ -72,9 +72,9 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> B
         name=step.package,
         version=step.version,
         requires=step.requires,
-        tracked_files=_tracked_files(step.folder, source),
+        tracked_files=_tracked_files(step.directory, source),
         generated_files=_generated_files(step, action.run),
-        parent_folder_files=tuple(_read_ignore_files_of_parent_folders(step.folder, source)),
+        parent_directory_files=tuple(_read_ignore_files_of_parent_directories(step.directory, source)),
         is_private=step.private,
         may_be_empty=step.may_be_empty,
         extensions_are_optional=step.optional_extensions,
@@ -133,12 +133,12 @@ def _to_distribution(archive: Archive) -> Distribution:
     )
 
 
-def _read_ignore_files_of_parent_folders(folder: str, source: BuildSource) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the files that backends copy from parent folders, the nearest folder first."""
+def _read_ignore_files_of_parent_directories(directory: str, source: BuildSource) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of files that backends copy from parent directories, the nearest directory first."""
     if source.export is None:
         return
-    package_folder = source.folder / folder
-    for parent in package_folder.parents if package_folder != source.export else ():
+    package_directory = source.directory / directory
+    for parent in package_directory.parents if package_directory != source.export else ():
         for name in _IGNORE_FILES:
             if (parent / name).is_file():
                 yield name, (parent / name).read_bytes()
@@ -147,8 +147,8 @@ def _read_ignore_files_of_parent_folders(folder: str, source: BuildSource) -> It
 
 
 def _generated_files(step: Build, run: Run) -> frozenset[str]:
-    """Return the files that hooks generated in the folder of a package, relative to it."""
-    prefix = "" if step.folder == "." else f"{step.folder}/"
+    """Return the files that hooks generated in the directory of a package, relative to it."""
+    prefix = "" if step.directory == "." else f"{step.directory}/"
     generated_hashes = generated_files(run, step.package)
     return frozenset(
         name.removeprefix(prefix)
@@ -157,19 +157,22 @@ def _generated_files(step: Build, run: Run) -> frozenset[str]:
     )
 
 
-def _tracked_files(folder: str, source: BuildSource) -> frozenset[str] | None:
-    """Return the paths of the tracked files in a folder, relative to it, or None if no commit is built."""
+def _tracked_files(directory: str, source: BuildSource) -> frozenset[str] | None:
+    """Return the paths of the tracked files in a directory, relative to it, or None if no commit is built."""
     if source.tracked is None:
         return None
-    if folder == ".":
+    if directory == ".":
         return frozenset(source.tracked)
-    prefix = f"{folder}/"
-    first, last = bisect_left(source.tracked, prefix), bisect_left(source.tracked, f"{folder}0")  # 0 comes after /
+    prefix = f"{directory}/"
+    first, last = (
+        bisect_left(source.tracked, prefix),
+        bisect_left(source.tracked, f"{directory}0"),
+    )  # 0 comes after /
     return frozenset(name.removeprefix(prefix) for name in source.tracked[first:last])
 
 
 def read_manifest_if_valid(output: Path) -> Manifest | None:
-    """Return the manifest of an earlier run in a folder, or None if it is missing or invalid."""
+    """Return the manifest of an earlier run in a directory, or None if it is missing or invalid."""
     path = output / MANIFEST_JSON
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
@@ -178,34 +181,34 @@ def read_manifest_if_valid(output: Path) -> Manifest | None:
 
 
 @contextlib.contextmanager
-def staging_folder(output: Path, package: str) -> Iterator[Path]:
-    """Create a temporary folder for a package's archives in the output folder; remove those of killed runs.
+def staging_directory(output: Path, package: str) -> Iterator[Path]:
+    """Create a temporary directory for a package's archives in the output directory; remove those of killed runs.
 
     Its name is unique, since processes of a killed run may still write into theirs.
     """
-    make_output_folder(output)
-    with TemporaryFolder(output) as folder:
-        staging = folder.path / package
+    make_output_directory(output)
+    with TemporaryDirectory(output) as directory:
+        staging = directory.path / package
         staging.mkdir()
         yield staging
 
 
-def move_files(folder: Path, files: Iterable[Path]) -> None:
-    """Move files to a folder atomically: each appears there only when its content is safely on the disk."""
+def move_files(directory: Path, files: Iterable[Path]) -> None:
+    """Move files to a directory atomically: each appears there only when its content is safely on the disk."""
     for path in files:
         with path.open("rb") as content:
             path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
             os.fsync(content.fileno())
-        path.replace(folder / path.name)
+        path.replace(directory / path.name)
 
 
-def check_unchanged(folder: Path, files: Iterable[Distribution]) -> None:
+def check_unchanged(directory: Path, files: Iterable[Distribution]) -> None:
     """Raise an error if a file was removed or changed since it was built and checked."""
     for file in files:
-        if not building.file_hashes.file_matches(folder / file.filename, file.size, file.sha256):
+        if not building.file_hashes.file_matches(directory / file.filename, file.size, file.sha256):
             raise Failed(
                 "archive-changed",
                 f"{file.filename} was changed or removed after it was built",
-                fix="stop other processes that write into that folder, then build again: "
+                fix="stop other processes that write into that directory, then build again: "
                 f"{fixes.task_command('build-all', '--clean')}",
             )

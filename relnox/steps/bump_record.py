@@ -3,7 +3,7 @@
 Half-edited files cannot be distinguished from the user's own work. The record has all bytes of each edit, and is
 kept under git's own directory until the edits are complete; then it identifies the last bump.
 
-This also holds after a power failure: the record is on the disk, with the names of its file and of its folder,
+This also holds after a power failure: the record is on the disk, with the names of its file and of its directory,
 before the first edit. The edits are synced together, with the files of git, before anything is pushed and before
 the record is removed.
 """
@@ -172,36 +172,36 @@ def _decode_step(encoded_step: Any) -> Step:
     return step
 
 
-def write_pending(folder: Path, pending: PendingBump) -> None:
+def write_pending(directory: Path, pending: PendingBump) -> None:
     """Write the record of a bump, and sync it to the disk."""
-    files.make_private_folder(folder)
+    files.make_private_directory(directory)
     document = json.dumps(serialization.encode(pending)).encode()
-    files.replace_file(folder / _PENDING, document, mode=0o600, keep_mode=False)
+    files.replace_file(directory / _PENDING, document, mode=0o600, keep_mode=False)
 
 
-def read_pending(folder: Path) -> PendingBump | None:
+def read_pending(directory: Path) -> PendingBump | None:
     """Return the record of an interrupted bump, or None if none was interrupted."""
-    return _read(folder / _PENDING, "an interrupted bump")
+    return _read(directory / _PENDING, "an interrupted bump")
 
 
-def read_last(folder: Path) -> PendingBump | None:
+def read_last(directory: Path) -> PendingBump | None:
     """Return the record of the last finished bump, or None if it does not exist."""
-    return _read(folder / _LAST, "the last bump")
+    return _read(directory / _LAST, "the last bump")
 
 
-def discard_pending(folder: Path) -> None:
+def discard_pending(directory: Path) -> None:
     """Remove the record of a bump that was undone or not started."""
-    (folder / _PENDING).unlink(missing_ok=True)
+    (directory / _PENDING).unlink(missing_ok=True)
 
 
-def complete_pending(folder: Path, pending: PendingBump) -> None:
+def complete_pending(directory: Path, pending: PendingBump) -> None:
     """Keep the record as that of the last bump; if it is the record of an undo, remove both records."""
     if any(step.removes_record for step in pending.steps):
-        (folder / _LAST).unlink(missing_ok=True)
-        discard_pending(folder)
+        (directory / _LAST).unlink(missing_ok=True)
+        discard_pending(directory)
     else:
         with suppress(FileNotFoundError):  # a program of the project removed it
-            (folder / _PENDING).replace(folder / _LAST)
+            (directory / _PENDING).replace(directory / _LAST)
 
 
 def _read(file: Path, subject: str) -> PendingBump | None:

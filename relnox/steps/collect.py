@@ -17,8 +17,8 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.text import counted, listing
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.system.files import make_output_folder
-from relnox.system.temporary_folders import TemporaryFolder
+from relnox.system.files import make_output_directory
+from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,11 +30,11 @@ _FILE_MODE = 0o644
 
 
 class Collect(Step, kw_only=True):
-    """Copy the files of one package from the folders of build jobs, unless the output folder has them already.
+    """Copy the files of one package from the directories of build jobs, unless they are in the output directory.
 
     Attributes:
-        files: Pairs of a folder and a file in that folder.
-        attestations: The attestations of the files (PEP 740), each as its folder, name and SHA-256.
+        files: Pairs of a directory and a file in that directory.
+        attestations: The attestations of the files (PEP 740), each as its directory, name and SHA-256.
     """
 
     exclusive = True
@@ -61,11 +61,11 @@ class CollectAction(Action[Collect]):
 
     def apply(self) -> None:
         output = self.run.root / self.step.output
-        make_output_folder(output)
+        make_output_directory(output)
         try:
-            with TemporaryFolder(output) as staging:
-                for folder, name, sha256 in self._missing_files():
-                    _copy(self.run.root / folder / name, output / name, sha256, staging.path)
+            with TemporaryDirectory(output) as staging:
+                for directory, name, sha256 in self._missing_files():
+                    _copy(self.run.root / directory / name, output / name, sha256, staging.path)
         except OSError as error:
             raise Failed(
                 "copy-failed",
@@ -78,7 +78,7 @@ class CollectAction(Action[Collect]):
             raise Failed(
                 "file-changed",
                 f"{self.step.output}/{missing[0][1]} changed after it was copied",
-                fix="stop other programs that write into that folder, then rerun the command",
+                fix="stop other programs that write into that directory, then rerun the command",
             )
         return f"{self._summary} with the hashes of the jobs' manifests"
 
@@ -88,12 +88,12 @@ class CollectAction(Action[Collect]):
         return counted(len(self.step.files), "file") + (f" and {counted(signed, 'attestation')}" if signed else "")
 
     def _missing_files(self) -> list[tuple[str, str, str]]:
-        """Return the folder, name and SHA-256 of each file that is not copied yet."""
+        """Return the directory, name and SHA-256 of each file that is not copied yet."""
         output = self.run.root / self.step.output
-        files = [(folder, file.filename, file.sha256) for folder, file in self.step.files]
+        files = [(directory, file.filename, file.sha256) for directory, file in self.step.files]
         return [
-            (folder, name, sha256)
-            for folder, name, sha256 in (*files, *self.step.attestations)
+            (directory, name, sha256)
+            for directory, name, sha256 in (*files, *self.step.attestations)
             if not _has_hash(output / name, sha256)
         ]
 
@@ -116,6 +116,6 @@ def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
         raise Failed(
             "file-changed",
             f"{source} changed while it was copied (its hash differs from the manifest's)",
-            fix="stop other programs that write into that folder, then rerun the command",
+            fix="stop other programs that write into that directory, then rerun the command",
         )
     staged_file.replace(target)

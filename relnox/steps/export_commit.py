@@ -20,13 +20,13 @@ class BuildSource(Record, kw_only=True):
     """The source of a build: an exported commit, or the working tree.
 
     Attributes:
-        folder: The project's folder in the source.
+        directory: The project's directory in the source.
         commit: The full commit id, or None for the working tree.
-        export: The folder of the exported commit; the project's folder may be a subfolder of it.
-        tracked: The files of the commit, relative to the project's folder, sorted.
+        export: The directory of the exported commit; the project's directory may be a subdirectory of it.
+        tracked: The files of the commit, relative to the project's directory, sorted.
     """
 
-    folder: Path
+    directory: Path
     commit: str | None = None
     export: Path | None = None
     tracked: tuple[str, ...] | None = None
@@ -37,7 +37,7 @@ class GeneratedFiles(Record, kw_only=True):
 
     Attributes:
         packages: The names of the packages that are built with them.
-        digests: Maps the path of each file, relative to the project's folder, to its SHA-256 (None if removed).
+        digests: Maps the path of each file, relative to the project's directory, to its SHA-256 (None if removed).
     """
 
     packages: tuple[str, ...]
@@ -57,7 +57,7 @@ def generated_files(run: Run, package: str | None = None) -> dict[str, str | Non
 
 def source_to_build(run: Run) -> BuildSource:
     """Return the source that a run builds: the exported commit with generated files, or the working tree."""
-    source = run.result(BuildSource) or BuildSource(folder=run.root)
+    source = run.result(BuildSource) or BuildSource(directory=run.root)
     generated = generated_files(run)
     if source.tracked is None or not generated:
         return source
@@ -65,8 +65,8 @@ def source_to_build(run: Run) -> BuildSource:
     return replace(source, tracked=tuple(sorted({*source.tracked, *generated} - removed)))
 
 
-class PackageFolders(Record):
-    """The folder of each package of the project, by name; read on first use."""
+class PackageDirectories(Record):
+    """The directory of each package of the project, by name; read on first use."""
 
     read: Callable[[], Mapping[str, str]]
 
@@ -75,13 +75,17 @@ def find_packages_with_module(package: str, modules: Iterable[str], run: Run) ->
     """Return the first of the modules that other packages of the project contain, and the names of those."""
     from relnox.source import module_owners
 
-    folders = run.result(PackageFolders)
-    others = {name: folder for name, folder in folders.read().items() if name != package} if folders else {}
-    return module_owners.find_first_owned_module(source_to_build(run).folder, others, modules)
+    directories = run.result(PackageDirectories)
+    others = (
+        {name: directory for name, directory in directories.read().items() if name != package}
+        if directories
+        else {}
+    )
+    return module_owners.find_first_owned_module(source_to_build(run).directory, others, modules)
 
 
 class Export(Step, kw_only=True):
-    """Export a commit to a scratch folder, so that only committed files are built.
+    """Export a commit to a scratch directory, so that only committed files are built.
 
     Attributes:
         commit: The full commit id.
@@ -105,16 +109,16 @@ class ExportAction(Action[Export]):
         git, export = self.run.checkout, self.run.scratch / "source"
         commit_exports.remove_leftover_export(git)
         self.run.call_at_end(commit_exports.remove_export, git, export)
-        folder = commit_exports.export_commit(git, self.step.commit, export)
+        directory = commit_exports.export_commit(git, self.step.commit, export)
         self.result = BuildSource(
-            folder=folder, commit=self.step.commit, export=export, tracked=Git(folder).tracked_files()
+            directory=directory, commit=self.step.commit, export=export, tracked=Git(directory).tracked_files()
         )
 
     def verify(self) -> str:
-        if not self.result.folder.is_dir():
+        if not self.result.directory.is_dir():
             raise Failed(
                 "project-not-committed",
-                f"the project folder is not in commit {self.step.commit[:10]}",
+                f"the project directory is not in commit {self.step.commit[:10]}",
                 fix="commit the project: git add . && git commit",
             )
         return f"exported {self.step.commit[:10]}"

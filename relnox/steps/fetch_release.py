@@ -1,4 +1,4 @@
-"""Get the files of a release to verify, from an index or from a folder, and select the one to install."""
+"""Get the files of a release to verify, from an index or from a directory, and select the one to install."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class DownloadAction(Action[Download]):
         """Download and compare, with retries: an index may list a file before it serves it."""
         from relnox.system.network import Deadline
 
-        folder = self.run.create_folder(self.step.key)
+        directory = self.run.create_directory(self.step.key)
         deadline = Deadline(self.step.deadline)
         wait = _MIN_WAIT
         while True:
             try:
-                downloads = tuple(self._download(file, folder, deadline) for file in self.step.files)
+                downloads = tuple(self._download(file, directory, deadline) for file in self.step.files)
             except TryLater as transient_error:
                 if not (seconds_left := deadline.left()):
                     raise
@@ -84,7 +84,7 @@ class DownloadAction(Action[Download]):
         """Report the hashes, which were compared with each download."""
         return _format_hashes(self.step.files)
 
-    def _download(self, file: Distribution, folder: Path, deadline: Deadline) -> Archive:
+    def _download(self, file: Distribution, directory: Path, deadline: Deadline) -> Archive:
         from relnox.indexes import client
         from relnox.steps.published_files import different_file_error
 
@@ -102,7 +102,7 @@ class DownloadAction(Action[Download]):
                 f"{index} lists {file.filename} as yanked (installers skip it)",
                 fix=f"unyank it on the index, or release a new version: {fixes.task_command('bump')}",
             )
-        path = folder / file.filename
+        path = directory / file.filename
         sha256 = client.download(index_file, path, deadline)
         if sha256 != file.sha256:
             raise different_file_error(index, file, sha256)
@@ -110,10 +110,10 @@ class DownloadAction(Action[Download]):
 
 
 class CopyFiles(Step, kw_only=True):
-    """Copy the files of a package from a folder and compare their hashes."""
+    """Copy the files of a package from a directory and compare their hashes."""
 
     concurrent = True
-    folder: str
+    directory: str
     package: str
     files: tuple[Distribution, ...]
 
@@ -123,35 +123,35 @@ class CopyFiles(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"copy {listing([file.filename for file in self.files])} from {self.folder}, compare hashes"
+        return f"copy {listing([file.filename for file in self.files])} from {self.directory}, compare hashes"
 
 
 class CopyFilesAction(Action[CopyFiles]):
     """Copies built files, so that the files that were compared are the ones that are installed."""
 
     def apply(self) -> None:
-        folder = self.run.create_folder(self.step.key)
+        directory = self.run.create_directory(self.step.key)
         self.result = ReleaseFiles(
-            package=self.step.package, archives=tuple(self._copy(file, folder) for file in self.step.files)
+            package=self.step.package, archives=tuple(self._copy(file, directory) for file in self.step.files)
         )
 
     def verify(self) -> str:
         """Report the hashes, which were compared with each copy."""
         return _format_hashes(self.step.files)
 
-    def _copy(self, file: Distribution, folder: Path) -> Archive:
-        source, path = self.run.root / self.step.folder / file.filename, folder / file.filename
+    def _copy(self, file: Distribution, directory: Path) -> Archive:
+        source, path = self.run.root / self.step.directory / file.filename, directory / file.filename
         if not building.file_hashes.is_file_inside(source.parent, source):
             raise Failed(
                 "archive-missing",
-                f"{self.step.folder}/{file.filename} is missing, although the manifest lists it",
+                f"{self.step.directory}/{file.filename} is missing, although the manifest lists it",
                 fix=f"rebuild: {fixes.task_command('build-all')}",
             )
         shutil.copyfile(source, path)
         if (sha256 := building.file_hashes.hash_file(path).sha256) != file.sha256:
             raise Conflict(
                 "archive-changed",
-                f"{self.step.folder}/{file.filename} differs from the file that was built:\n"
+                f"{self.step.directory}/{file.filename} differs from the file that was built:\n"
                 f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
                 fix=f"rebuild: {fixes.task_command('build-all')}",
             )

@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 _EVENT_SCHEMA = 1
 """The version of the events that hooks read: it changes where a program that reads them would break."""
 _DUE_HOOKS = "due-hooks"
-"""The folder with a file for each hook that is due once the release is public."""
+"""The directory with a file for each hook that is due once the release is public."""
 
 
 class EventPackage(Record, kw_only=True):
     """A package that takes part in an event.
 
     Attributes:
-        folder: Its folder, relative to the root.
+        directory: Its directory, relative to the root.
         old_version: The version before a bump, or None for other events and for a first version.
         version: The version, or None if it is not known before the build.
         tag: The tag of the version, or None if it has none.
     """
 
     name: str
-    folder: str
+    directory: str
     old_version: Version | None = None
     version: Version | None = None
     tag: str | None = None
@@ -59,7 +59,7 @@ class RunHook(Step, kw_only=True):
         task: The task that runs the hook.
         packages: The packages that take part.
         index: The index of the release, or None before it is published.
-        folder: The folder with the archives, or None if there are none at this event.
+        directory: The directory with the archives, or None if there are none at this event.
         files: The archives, if they are known before the run.
         rehearsal: Whether nothing becomes public, because it is a rehearsal or a test index is used.
         skip: The reason to skip the hook, or None to run it.
@@ -73,7 +73,7 @@ class RunHook(Step, kw_only=True):
     task: str
     packages: tuple[EventPackage, ...]
     index: str | None = None
-    folder: str | None = None
+    directory: str | None = None
     files: tuple[Distribution, ...] = ()
     rehearsal: bool = False
     skip: str | None = None
@@ -151,13 +151,13 @@ class RunHookAction(Action[RunHook]):
         step, run = self.step, self.run
         builds = step.event == "before-build"
         source = source_to_build(run)
-        root = source.folder if builds else run.root
+        root = source.directory if builds else run.root
         commit = source.commit if builds else run.git.head() if run.git is not None else None
         event = event_document(
             step,
             root=str(root),
             commit=commit,
-            folder=str(run.root / step.folder) if step.folder is not None else None,
+            directory=str(run.root / step.directory) if step.directory is not None else None,
             files=self._built_files(),
         )
         if builds:
@@ -174,7 +174,7 @@ class RunHookAction(Action[RunHook]):
     def _is_unchanged(self, file: Distribution) -> bool:
         from relnox.building.file_hashes import file_matches
 
-        return file_matches(self.run.root / str(self.step.folder) / file.filename, file.size, file.sha256)
+        return file_matches(self.run.root / str(self.step.directory) / file.filename, file.size, file.sha256)
 
     def _built_files(self) -> tuple[Distribution, ...]:
         """Return the archives of the packages that take part."""
@@ -246,7 +246,7 @@ class RunHookAction(Action[RunHook]):
         run = self.run
         if run.git is None or self.step.event != "before-build":
             return run.git
-        return Git(source_to_build(run).folder, run.git.prefix)
+        return Git(source_to_build(run).directory, run.git.prefix)
 
     def _check_and_record_writes(self) -> None:
         """Check that the hook wrote only the files that it declares, and add them to the build."""
@@ -265,8 +265,8 @@ class RunHookAction(Action[RunHook]):
         if source.commit is not None and run.git is not None:
             time = run.git.head_time() or 0
             for name in names:
-                if (source.folder / name).is_file():
-                    os.utime(source.folder / name, (time, time), follow_symlinks=False)
+                if (source.directory / name).is_file():
+                    os.utime(source.directory / name, (time, time), follow_symlinks=False)
         if names and self.detail == "done":
             self.detail = f"wrote {listing(sorted(names))}"
 
@@ -297,8 +297,8 @@ class RecordDueHookAction(Action[RecordDueHook]):
 
     def apply(self) -> None:
         path = _due_record_path(self.step.hook, self.run)
-        files.make_private_folder(self.run.private)
-        files.make_private_folder(path.parent)
+        files.make_private_directory(self.run.private)
+        files.make_private_directory(path.parent)
         files.replace_file(path, f"{self.step.hook.title}\n".encode(), mode=0o600, keep_mode=False)
         self.result = NewDueHook(key=self.step.hook.key)
 
@@ -320,9 +320,9 @@ def _due_record_path(step: RunHook, run: Run) -> Path:
 
 
 def event_document(
-    step: RunHook, *, root: str, commit: str | None, folder: str | None, files: Iterable[Distribution]
+    step: RunHook, *, root: str, commit: str | None, directory: str | None, files: Iterable[Distribution]
 ) -> dict[str, Any]:
-    """Return the document that a hook reads, with the folder in which it runs, and the archives in `folder`."""
+    """Return the document that a hook reads, with the directory it runs in, and the archives in `directory`."""
     by_package: dict[str, list[Distribution]] = {}
     for file in files:
         by_package.setdefault(file.package, []).append(file)
@@ -335,11 +335,11 @@ def event_document(
         "commit": commit,
         "index": step.index,
         "tags": list(dict.fromkeys(package.tag for package in step.packages if package.tag is not None)),
-        "folder": folder,
+        "directory": directory,
         "packages": [
             {
                 "name": package.name,
-                "folder": package.folder,
+                "directory": package.directory,
                 "old_version": _text_or_none(package.old_version),
                 "version": _text_or_none(package.version or next((file.version for file in archives), None)),
                 "tag": package.tag,

@@ -58,7 +58,9 @@ def empty_install_error(verifying: VerifyInstallAction) -> Failed:
     """Return the error for a package that was installed, but has nothing to import or run."""
     package, archive = verifying.step.package, verifying.files[verifying.step.package]
     distribution = verifying.installed[archive.name]
-    if any(not name.startswith(f"{distribution.dist_info_folder.name}/") for name in distribution.record_hashes):
+    if any(
+        not name.startswith(f"{distribution.dist_info_directory.name}/") for name in distribution.record_hashes
+    ):
         content = "has files, but no module and no script"
         fix = (
             f'add a smoke test: [tool.relnox.verify] smoke = {{ {package} = ["…"] }}; or, if there is nothing '

@@ -17,7 +17,13 @@ from relnox.errors import Blocked, Failed
 from relnox.steps.action import Action
 from relnox.steps.build import Build
 from relnox.steps.build_environments import BuildingServices
-from relnox.steps.built_archives import BuiltPackage, check_archives, check_unchanged, move_files, staging_folder
+from relnox.steps.built_archives import (
+    BuiltPackage,
+    check_archives,
+    check_unchanged,
+    move_files,
+    staging_directory,
+)
 from relnox.system import process
 from relnox.system.environment_variables import search_path
 from relnox.system.files import replace_file
@@ -56,7 +62,7 @@ class WriteMatrixAction(Action[WriteMatrix]):
 
 
 class BuildWheels(Step, kw_only=True):
-    """Build the platform wheels of one job of the matrix from the sdist in the output folder.
+    """Build the platform wheels of one job of the matrix from the sdist in the output directory.
 
     Attributes:
         job: The wheels, and the platform to build them on.
@@ -101,7 +107,7 @@ class BuildWheelsAction(Action[BuildWheels]):
         build = self.step.build
         sdist = self._find_sdist()
         output = self.run.root / build.output
-        with staging_folder(output, build.package) as staging:
+        with staging_directory(output, build.package) as staging:
             command = core.wheels.cibuildwheel_command(
                 self.step.job, sdist=str(output / sdist.filename), output=str(staging)
             )
@@ -145,7 +151,7 @@ class BuildWheelsAction(Action[BuildWheels]):
         return ", ".join(file.filename for file in files if file.kind == "wheel")
 
     def _find_sdist(self) -> Distribution:
-        """Return the sdist in the manifest of the output folder, which must be built from the current commit."""
+        """Return the sdist in the output directory's manifest, which must be built from the current commit."""
         output, package = self.step.build.output, self.step.build.package
         manifest = self._services.earlier_manifest(output)
         sdist = next((file for file in self._files_in_manifest() if file.kind == "sdist"), None)

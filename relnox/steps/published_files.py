@@ -176,7 +176,7 @@ class Publication(RunExtension):
         from relnox.indexes import targets
 
         if all(file.index == targets.EMBEDDED for file in files):
-            return ExitCode.worst(later)  # a folder on this machine, which is not public
+            return ExitCode.worst(later)  # a directory on this machine, which is not public
         return publication.exit_code_after_publication(later)
 
     def add_details(self, outcome: Outcome) -> Outcome:

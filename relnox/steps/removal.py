@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class CleanFolder(Step, kw_only=True):
-    """Remove files of earlier builds from the output folder."""
+class CleanDirectory(Step, kw_only=True):
+    """Remove files of earlier builds from the output directory."""
 
     key = "clean"
     exclusive = True
-    folder: str
+    directory: str
     files: tuple[str, ...]
 
     @property
     def title(self) -> str:
-        return f"remove {listing(self.files)} from {self.folder}"
+        return f"remove {listing(self.files)} from {self.directory}"
 
 
-class CleanFolderAction(Action[CleanFolder]):
+class CleanDirectoryAction(Action[CleanDirectory]):
     def check(self) -> str | None:
         return None if self._remaining_files() else "nothing to remove"
 
@@ -41,13 +41,13 @@ class CleanFolderAction(Action[CleanFolder]):
             raise Failed(
                 "file-not-removed",
                 f"{remaining[0]} still exists after it was removed",
-                fix="stop other processes that write into that folder, then rerun the command",
+                fix="stop other processes that write into that directory, then rerun the command",
             )
         return f"{counted(len(self.step.files), 'file')} removed"
 
     def _remaining_files(self) -> list[Path]:
-        folder = self.run.root / self.step.folder
-        return [path for name in self.step.files if (path := folder / name).is_file() or path.is_symlink()]
+        directory = self.run.root / self.step.directory
+        return [path for name in self.step.files if (path := directory / name).is_file() or path.is_symlink()]
 
 
 class ClearCache(Step, kw_only=True):

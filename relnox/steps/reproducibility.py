@@ -1,4 +1,4 @@
-"""Build a package a second time, in another folder and environment, and compare."""
+"""Build a package a second time, in another directory and environment, and compare."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CheckReproducibility(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"build {self.build.package} again in another folder, and compare"
+        return f"build {self.build.package} again in another directory, and compare"
 
     @property
     def invalidated_package(self) -> str:
@@ -51,8 +51,8 @@ class CheckReproducibility(Step, kw_only=True):
 
 class CheckReproducibilityAction(Action[CheckReproducibility]):
     def apply(self) -> None:
-        again = self.run.create_folder("again")
-        source = self._create_second_source(again) / self.step.build.folder
+        again = self.run.create_directory("again")
+        source = self._create_second_source(again) / self.step.build.directory
         output = again / "archives"
         output.mkdir()
         paths, _ = build(self.step.build, source, output, self.run, building.build_sessions.VARIED_CONDITIONS)
@@ -89,12 +89,12 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
     def _first_build_files(self) -> tuple[Distribution, ...]:
         return built_packages(self.run)[self.step.build.package].files
 
-    def _create_second_source(self, folder: Path) -> Path:
-        """Create the source in another folder, with other file times and umask: a checkout, or the copied tree."""
+    def _create_second_source(self, directory: Path) -> Path:
+        """Create the source in another directory, with other file times and umask, by checkout or copy."""
         from relnox.source import commit_exports
         from relnox.source.git import Git
 
-        checkout = folder / "checkout"
+        checkout = directory / "checkout"
         first = source_to_build(self.run)
         if first.commit is not None and self.run.git is not None:
             with _export_lock:
@@ -103,7 +103,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
         else:
             source = checkout
             with contextlib.suppress(shutil.Error):  # sockets, and files that parallel builds create and remove
-                shutil.copytree(first.folder, source, symlinks=True, ignore=self._ignored_names)
+                shutil.copytree(first.directory, source, symlinks=True, ignore=self._ignored_names)
         for path in checkout.rglob("*"):
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode & ~building.build_sessions.VARIED_CONDITIONS.umask)
@@ -117,13 +117,13 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
         first = source_to_build(self.run)
         for name in generated_files(self.run):
             path = source / name
-            if (first.folder / name).is_file():
+            if (first.directory / name).is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(first.folder / name, path)
+                shutil.copy(first.directory / name, path)
             else:
                 path.unlink(missing_ok=True)
 
-    def _ignored_names(self, folder: str, names: Iterable[str]) -> list[str]:
+    def _ignored_names(self, directory: str, names: Iterable[str]) -> list[str]:
         """Return the names that must not be copied: relnox's archives, and the copy itself."""
         own_paths = (self.run.root / self.step.build.output, self.run.scratch)
-        return [name for name in names if Path(folder, name) in own_paths]
+        return [name for name in names if Path(directory, name) in own_paths]

@@ -1,4 +1,4 @@
-"""What all actions of a run share: its folders, the results of steps, services, and extensions of the executor."""
+"""What all actions of a run share: directories, results of steps, services, and extensions of the executor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relnox.indexes import Indexes
     from relnox.source.git import Git
     from relnox.steps.published_files import UploadRecheck
-    from relnox.system.temporary_folders import ScratchFolder
+    from relnox.system.temporary_directories import ScratchDirectory
 
 
 class SharedService:
@@ -86,11 +86,11 @@ class Run:
     """One run of a plan.
 
     Objects that only some steps need are passed as `values` and returned by `result`: the record of a bump
-    (`PendingBump`), `StageRunner`, `ArchiveLimits`, `InstallerSettings`, `PackageFolders`.
+    (`PendingBump`), `StageRunner`, `ArchiveLimits`, `InstallerSettings`, `PackageDirectories`.
 
     Attributes:
-        root: The project's folder; paths of steps are relative to it.
-        private: The folder for relnox's own data that later runs need.
+        root: The project's directory; paths of steps are relative to it.
+        private: The directory for relnox's own data that later runs need.
         git: The checkout, or None outside git.
         unsuccessful: The steps that failed or were aborted.
     """
@@ -104,7 +104,7 @@ class Run:
         git: Git | None,
         indexes: Callable[[], Indexes],
         emit: Callable[[Event], None],
-        scratch: ScratchFolder,
+        scratch: ScratchDirectory,
         passed: Collection[str] = (),
         values: Iterable[object] = (),
     ) -> None:
@@ -184,11 +184,11 @@ class Run:
 
     @property
     def scratch(self) -> Path:
-        """The temporary folder of the run, which is removed when the run ends."""
+        """The temporary directory of the run, which is removed when the run ends."""
         return self._scratch.path
 
-    def create_folder(self, name: str) -> Path:
-        """Create a new folder in `scratch`, named after its purpose, and return it."""
+    def create_directory(self, name: str) -> Path:
+        """Create a new directory in `scratch`, named after its purpose, and return it."""
         import tempfile
 
         prefix = name.replace("/", "_").replace(" ", "-")
@@ -211,6 +211,6 @@ class Run:
         return clean_environment(os.environ, own_indexes=own_indexes, passed=self._passed, more=temporary)
 
     def temporary_variables(self) -> dict[str, str]:
-        """Return the variables that name the folder for temporary files of programs."""
+        """Return the variables that name the directory for temporary files of programs."""
         names = ("TEMP", "TMP") if os.name == "nt" else ("TMPDIR",)
         return dict.fromkeys(names, str(self._scratch.temporary))

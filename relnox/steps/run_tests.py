@@ -28,7 +28,7 @@ class RunTests(Step, kw_only=True):
     concurrent = True
     package: str
     python: str
-    folder: str
+    directory: str
     output: str
     command: tuple[str, ...]
     requires: tuple[str, ...]
@@ -53,10 +53,10 @@ class RunTestsAction(Action[RunTests]):
     def apply(self) -> None:
         services = self.run.service(BuildingServices)
         installer = building.environments.find_installer(self.step.installer, services.installer_variables())
-        folder = self.run.create_folder(self.step.key)
+        directory = self.run.create_directory(self.step.key)
         services.report_package_sources(installer.name)
         environment = installer.create_environment(
-            folder / "env", building.interpreters.find_interpreter(self.step.python).path
+            directory / "env", building.interpreters.find_interpreter(self.step.python).path
         )
         python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
         packages = built_packages(self.run)
@@ -71,7 +71,7 @@ class RunTestsAction(Action[RunTests]):
         )
         completed = process.run(
             self.step.command,
-            cwd=source_to_build(self.run).folder / self.step.folder,
+            cwd=source_to_build(self.run).directory / self.step.directory,
             env=environment.activated_variables(self.run.variables(more=dict(self.step.environment))),
             timeout=_TEST_TIMEOUT,
             on_line=self.on_line,

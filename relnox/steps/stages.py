@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 class TemporaryClone(Record):
     """The temporary clone in which stages run."""
 
-    folder: Path
+    directory: Path
 
 
-def checkout_folder(run: Run) -> Path:
-    """Return the folder in which the stages of a run work: the temporary clone, or the project's folder."""
+def checkout_directory(run: Run) -> Path:
+    """Return the directory in which the stages of a run work: the temporary clone, or the project's directory."""
     clone = run.result(TemporaryClone)
-    return run.root if clone is None else clone.folder
+    return run.root if clone is None else clone.directory
 
 
 class CloneCheckout(Step, kw_only=True):
-    """Clone the checkout and a remote for it to a temporary folder."""
+    """Clone the checkout and a remote for it to a temporary directory."""
 
     key = "clone"
     commit: str
@@ -44,7 +44,7 @@ class CloneCheckout(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"clone commit {self.commit[:10]} and a remote for it to a temporary folder"
+        return f"clone commit {self.commit[:10]} and a remote for it to a temporary directory"
 
 
 class CloneCheckoutAction(Action[CloneCheckout]):
@@ -56,13 +56,13 @@ class CloneCheckoutAction(Action[CloneCheckout]):
 
         step = self.step
         self.result = TemporaryClone(
-            folder=cloning.clone_with_remote(
+            directory=cloning.clone_with_remote(
                 self.run.checkout, self.run.scratch, step.commit, step.branch, step.remote_name
             )
         )
 
     def verify(self) -> str:
-        clone = find_repository(self.result.folder)
+        clone = find_repository(self.result.directory)
         if clone is None or clone.head() != self.step.commit:
             raise Failed(
                 "clone-failed",
@@ -90,7 +90,7 @@ class Stage(Step, kw_only=True):
 
 
 class StageRunner(Record):
-    """The function that runs the task of a stage in a folder, as a value of a run."""
+    """The function that runs the task of a stage in a directory, as a value of a run."""
 
     run: Callable[[Stage, Path], Outcome]
 
@@ -101,7 +101,7 @@ class StageAction(Action[Stage]):
     def apply(self) -> None:
         runner = self.run.result(StageRunner)
         assert runner is not None  # noqa: S101 - a value of every run
-        self.result = outcome = runner.run(self.step, checkout_folder(self.run))
+        self.result = outcome = runner.run(self.step, checkout_directory(self.run))
         if outcome.exit_code != ExitCode.DONE:
             raise _deciding_error(self.step.task, outcome)
 

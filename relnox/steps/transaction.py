@@ -94,8 +94,8 @@ class Transaction(RunExtension):
             from relnox.steps.edit_files import EditFiles
 
             git_writes = not all(isinstance(step, EditFiles) for step in self._planned)
-            git_folder = self._run.private if git_writes else None
-            file_edits.sync_edits(self._run.root, self.pending.all_edits, git_folder)
+            git_directory = self._run.private if git_writes else None
+            file_edits.sync_edits(self._run.root, self.pending.all_edits, git_directory)
             self._durable = True
 
     def after_steps(self, results: Sequence[StepFinished]) -> None:

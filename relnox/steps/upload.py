@@ -83,7 +83,7 @@ class Upload(Step, kw_only=True):
     concurrent = True
     index: str
     file: Distribution
-    folder: str
+    directory: str
     attestations: AttestationPolicy = "off"
     publisher: Publisher | None = None
 
@@ -154,7 +154,7 @@ class UploadAction(Action[Upload]):
     def _path_of_unchanged_file(self) -> Path:
         """Return the path of the file, if it still is the one that was built."""
         file = self.step.file
-        path = self.run.root / self.step.folder / file.filename
+        path = self.run.root / self.step.directory / file.filename
         if not building.file_hashes.file_matches(path, file.size, file.sha256):
             raise Conflict(
                 "archive-changed",

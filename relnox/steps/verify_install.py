@@ -33,7 +33,7 @@ class VerifyInstall(Step, kw_only=True):
     Attributes:
         python: The Python, such as `3.12`; empty for the running one.
         siblings: Packages of the same release that it needs; installed from the release's files too.
-        others: Projects whose wheels are available in a folder; installed from there if required.
+        others: Projects whose wheels are available in a directory; installed from there if required.
         skip: The reason to skip it; None to run it.
     """
 
@@ -62,25 +62,25 @@ class VerifyInstall(Step, kw_only=True):
         )
 
 
-class EnvironmentFolders(SharedService):
-    """Folders of environments that were verified, to be replaced by the next ones."""
+class EnvironmentDirectories(SharedService):
+    """Directories of environments that were verified, to be replaced by the next ones."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self._folders: defaultdict[str, list[Path]] = defaultdict(list)
+        self._directories: defaultdict[str, list[Path]] = defaultdict(list)
 
     @contextmanager
     def borrow(self, python: str) -> Iterator[Path]:
-        """Reuse the folder of an earlier environment: uv caches what it knows of a Python by its path."""
-        free = self._folders[python]
+        """Reuse the directory of an earlier environment: uv caches what it knows of a Python by its path."""
+        free = self._directories[python]
         try:
-            folder = free.pop()
+            directory = free.pop()
         except IndexError:
-            folder = self._run.create_folder(f"environment {python}")
+            directory = self._run.create_directory(f"environment {python}")
         try:
-            yield folder / "env"
+            yield directory / "env"
         finally:
-            free.append(folder)
+            free.append(directory)
 
 
 class VerifyInstallAction(Action[VerifyInstall]):
@@ -104,8 +104,8 @@ class VerifyInstallAction(Action[VerifyInstall]):
         """Install, compare files, import modules, run scripts and smoke tests."""
         self.files = {name: self._archive_to_install(name) for name in (self.step.package, *self.step.siblings)}
         self.others = self._select_required_wheels()
-        with self.run.service(EnvironmentFolders).borrow(self.step.python) as folder:
-            self._install(folder)
+        with self.run.service(EnvironmentDirectories).borrow(self.step.python) as directory:
+            self._install(directory)
             self.installed = building.installed_distributions.read_installed_distributions(self.environment)
             used_files = {**self.files, **self.others}
             if messages := (  # foreign code must not run
@@ -209,11 +209,11 @@ class VerifyInstallAction(Action[VerifyInstall]):
                     queue.append((others[name], required_extras))
         return others
 
-    def _install(self, folder: Path) -> None:
+    def _install(self, directory: Path) -> None:
         """Create the environment, install the files, and check that the requirements are compatible."""
         install_checks = self.step.checks
         installer = building.environments.find_installer(self.step.installer, self.run.variables())
-        self.environment = installer.create_environment(folder, self.interpreter.path)
+        self.environment = installer.create_environment(directory, self.interpreter.path)
         requirements = [str(archive.path) for archive in (*self.files.values(), *self.others.values())]
         if install_checks.extras:
             url = self.files[self.step.package].path.as_uri()
@@ -242,7 +242,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
         """Map the installed scripts to their functions, and the missing extras that they need."""
         from packaging.utils import canonicalize_name
 
-        entry_points = self.installed[self.step.package].dist_info_folder / "entry_points.txt"
+        entry_points = self.installed[self.step.package].dist_info_directory / "entry_points.txt"
         checked_extras = set(map(canonicalize_name, self.step.checks.extras))
         return {
             name: (target, tuple(extra for extra in extras if canonicalize_name(extra) not in checked_extras))
@@ -253,7 +253,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
         return building.installation_checks.run_probe(
             self.environment,
             request,
-            folder=self.run.create_folder("probe"),
+            directory=self.run.create_directory("probe"),
             variables=self.run.variables(),
             time_limit=self.step.checks.time_limit,
             on_line=self.on_line,

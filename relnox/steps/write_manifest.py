@@ -13,8 +13,8 @@ from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.built_archives import built_packages
 from relnox.steps.check_distributions import TwineCheckResults
-from relnox.system.files import replace_file, sync_folder
-from relnox.system.temporary_folders import has_leftovers
+from relnox.system.files import replace_file, sync_directory
+from relnox.system.temporary_directories import has_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +89,7 @@ class WriteManifestAction(Action[WriteManifest]):
             raise Failed(
                 "file-changed",
                 f"{path} differs from what was written",
-                fix="stop other processes that write into that folder, then rerun the command",
+                fix="stop other processes that write into that directory, then rerun the command",
             )
         without = f", without {', '.join(self.manifest.missing)}" if self.manifest.missing else ""
         return f"{self.step.output}/{MANIFEST_JSON}{without}"
@@ -125,14 +125,14 @@ class WriteMergedManifestAction(Action[WriteMergedManifest]):
             raise Failed(
                 "file-changed",
                 f"{self.step.output}/{MANIFEST_JSON} changed after it was written",
-                fix="stop other programs that write into that folder, then rerun the command",
+                fix="stop other programs that write into that directory, then rerun the command",
             )
         return f"{self.step.output}/{MANIFEST_JSON}"
 
 
 def _write_manifest_files(output: Path, manifest: Manifest) -> None:
     """Write both forms of a manifest; the JSON form, which counts, comes last."""
-    sync_folder(output)  # the files have to be on disk before the manifest that names them
+    sync_directory(output)  # the files have to be on disk before the manifest that names them
     for path, content in _manifest_contents(output, manifest).items():
         replace_file(path, content, keep_mode=False)
 

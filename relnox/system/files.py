@@ -1,4 +1,4 @@
-"""Private folders, and files that are replaced atomically and durably."""
+"""Private directories, and files that are replaced atomically and durably."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
-from relnox.system.temporary_folders import TemporaryFolder
+from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,65 +22,65 @@ _FEW_FILES = 8
 _BLOCK = 1 << 16
 
 
-def make_private_folder(folder: Path) -> None:
-    """Create a folder and its missing parents; only their owner can access them, whatever the umask.
+def make_private_directory(directory: Path) -> None:
+    """Create a directory and its missing parents; only their owner can access them, whatever the umask.
 
-    If the folder exists and other users can read but not write it, it is made private.
+    If the directory exists and other users can read but not write it, it is made private.
 
     Raises:
-        Blocked: The path is not a folder, belongs to neither this user nor the owner of its parent folder, or is
-            writable by other users.
+        Blocked: The path is not a directory, belongs to neither this user nor the owner of its parent directory,
+            or is writable by other users.
     """
-    if _make_folder(folder, _PRIVATE):
-        sync_folder(folder.parent)
+    if _make_directory(directory, _PRIVATE):
+        sync_directory(directory.parent)
         return
     if os.name != "posix":
         return
-    if (reason := _why_untrusted(folder, {os.geteuid(), folder.parent.stat().st_uid})) is not None:
+    if (reason := _why_untrusted(directory, {os.geteuid(), directory.parent.stat().st_uid})) is not None:
         raise Blocked(
-            "folder-not-private",
-            f"{folder} cannot be used: it {reason}",
-            fix=f"check its content, then remove it: rm -r {folder}",
+            "directory-not-private",
+            f"{directory} cannot be used: it {reason}",
+            fix=f"check its content, then remove it: rm -r {directory}",
         )
-    if stat.S_IMODE(folder.stat().st_mode) & 0o077:
-        folder.chmod(_PRIVATE)
+    if stat.S_IMODE(directory.stat().st_mode) & 0o077:
+        directory.chmod(_PRIVATE)
 
 
-def _make_folder(folder: Path, mode: int) -> bool:
-    """Create a folder and its missing parents; return False if the path already exists.
+def _make_directory(directory: Path, mode: int) -> bool:
+    """Create a directory and its missing parents; return False if the path already exists.
 
     Raises:
-        NotADirectoryError: A parent is a symbolic link that leads nowhere, or not a folder.
+        NotADirectoryError: A parent is a symbolic link that leads nowhere, or not a directory.
     """
     try:
-        folder.mkdir(mode)
+        directory.mkdir(mode)
     except FileExistsError:
         return False
     except FileNotFoundError:
-        if folder.parent == folder:
+        if directory.parent == directory:
             raise
-        if not _make_folder(folder.parent, mode) and not folder.parent.is_dir():
-            raise _not_a_folder(folder.parent) from None
-        return _make_folder(folder, mode)  # another thread or process may have created it by now
+        if not _make_directory(directory.parent, mode) and not directory.parent.is_dir():
+            raise _not_a_directory(directory.parent) from None
+        return _make_directory(directory, mode)  # another thread or process may have created it by now
     return True
 
 
-def _not_a_folder(path: Path) -> NotADirectoryError:
+def _not_a_directory(path: Path) -> NotADirectoryError:
     return NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
-def why_unsafe(folder: Path) -> str | None:
-    """Return why other users could change or replace a folder, or None if they cannot.
+def why_unsafe(directory: Path) -> str | None:
+    """Return why other users could change or replace a directory, or None if they cannot.
 
-    The folder must belong to this user and not be writable by other users. Its parents must belong to this user
+    The directory must belong to this user and not be writable by other users. Its parents must belong to this user
     or root, and not be writable by other users unless they have the sticky bit.
     """
     if os.name != "posix":
         return None
-    if (reason := _why_untrusted(folder, {os.geteuid()})) is not None:
-        return f"{folder} {reason}"
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - parents of links count too
-    for parent in {*folder.parents, *Path(os.path.realpath(folder)).parents}:
+    if (reason := _why_untrusted(directory, {os.geteuid()})) is not None:
+        return f"{directory} {reason}"
+    directory = Path(os.path.abspath(directory))  # noqa: PTH100 - parents of links count too
+    for parent in {*directory.parents, *Path(os.path.realpath(directory)).parents}:
         status = parent.stat()
         if status.st_uid not in (0, os.geteuid()):
             return f"{parent} belongs to another user"
@@ -90,19 +90,19 @@ def why_unsafe(folder: Path) -> str | None:
 
 
 def _why_untrusted(path: Path, owners: Iterable[int]) -> str | None:
-    """Return why a path is not a folder of one of these owners that only they can write to, or None if it is."""
+    """Return why a path is not a directory of one of these owners that only they can write, or None if it is."""
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode):
-        return "is a symbolic link" if stat.S_ISLNK(status.st_mode) else "is not a folder"
+        return "is a symbolic link" if stat.S_ISLNK(status.st_mode) else "is not a directory"
     if status.st_uid not in owners:
         return "belongs to another user"
     return "is writable by other users" if status.st_mode & _WRITABLE_BY_OTHERS else None
 
 
-def make_output_folder(folder: Path) -> None:
-    """Create a folder and its missing parents; other users cannot write to them, whatever the umask."""
-    if not _make_folder(folder, 0o755) and not folder.is_dir():
-        raise _not_a_folder(folder)
+def make_output_directory(directory: Path) -> None:
+    """Create a directory and its missing parents; other users cannot write to them, whatever the umask."""
+    if not _make_directory(directory, 0o755) and not directory.is_dir():
+        raise _not_a_directory(directory)
 
 
 def read_file(path: Path | str) -> bytes:
@@ -124,9 +124,9 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o644, keep_mode: bo
         keep_mode: Whether an existing file keeps its permissions; otherwise it gets those of a new file.
     """
     path = Path(os.path.realpath(path))
-    make_output_folder(path.parent)
-    with TemporaryFolder(path.parent) as folder:
-        new_file = folder.path / "new"
+    make_output_directory(path.parent)
+    with TemporaryDirectory(path.parent) as directory:
+        new_file = directory.path / "new"
         with os.fdopen(os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
             out.write(content)
             out.flush()
@@ -134,13 +134,13 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o644, keep_mode: bo
                 new_file.chmod(path.stat().st_mode & 0o7777)
             os.fsync(out.fileno())
         new_file.replace(path)
-        sync_folder(path.parent)
+        sync_directory(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush the names of a folder's files to disk; do nothing on Windows, where folders cannot be opened."""
+def sync_directory(directory: Path) -> None:
+    """Flush the names of a directory's files to disk; do nothing on Windows, which cannot open directories."""
     if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         finally:
@@ -148,7 +148,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_files(paths: Sequence[Path]) -> None:
-    """Flush files that were replaced or removed, and the names in their folders, to disk.
+    """Flush files that were replaced or removed, and the names in their directories, to disk.
 
     Many files are flushed with their file systems: that takes as long as a few files.
     """
@@ -159,12 +159,12 @@ def sync_files(paths: Sequence[Path]) -> None:
     for path in filter(Path.exists, real_paths):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    for folder in filter(Path.is_dir, {path.parent for path in real_paths}):
-        sync_folder(folder)
+    for directory in filter(Path.is_dir, {path.parent for path in real_paths}):
+        sync_directory(directory)
 
 
 def sync_file_systems(paths: Iterable[Path]) -> None:
-    """Flush the file systems that contain these files and folders to disk.
+    """Flush the file systems that contain these files and directories to disk.
 
     On Linux, one system call flushes a whole file system, including files that git wrote; it is as fast for
     hundreds of files as for one. On other systems, each file is flushed, then all file systems.
@@ -186,7 +186,7 @@ def sync_file_systems(paths: Iterable[Path]) -> None:
 
 
 def _sync_file_system(path: Path) -> None:
-    """Flush the file system that contains a file or folder to disk (Linux)."""
+    """Flush the file system that contains a file or directory to disk (Linux)."""
     import ctypes
 
     descriptor = os.open(path, os.O_RDONLY)

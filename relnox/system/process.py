@@ -91,7 +91,7 @@ def run(  # noqa: PLR0913 - the options of a process
 
     Args:
         argv: The program and its arguments.
-        cwd: The folder to run in.
+        cwd: The directory to run in.
         env: The complete environment, or None for that of relnox without credentials. Upload credentials are
             always removed.
         stdin: The content of standard input, or None if it is empty.

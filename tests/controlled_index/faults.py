@@ -3,10 +3,10 @@
 A rule selects requests and a fault; a plan is a list of rules. The result depends on the requests only, not on the
 order of threads. Closing the index ends all faults.
 
-    ControlledIndex(folder, faults=[Rule(E500, tries=range(1, 3))])           the first two uploads
-    ControlledIndex(folder, faults=[Rule(LOST_RESPONSE, filename="*.whl", per_name=True, tries=[1])])  each wheel
-    ControlledIndex(folder, faults=[Rule(Stale(seconds=1800), on="listing")])
-    ControlledIndex(folder, faults=[*flaky(0.3), Rule(Wait(0.05), on="any"), Rule(Wait(0.15))])
+    ControlledIndex(directory, faults=[Rule(E500, tries=range(1, 3))])           the first two uploads
+    ControlledIndex(directory, faults=[Rule(LOST_RESPONSE, filename="*.whl", per_name=True, tries=[1])])  each
+    ControlledIndex(directory, faults=[Rule(Stale(seconds=1800), on="listing")])
+    ControlledIndex(directory, faults=[*flaky(0.3), Rule(Wait(0.05), on="any"), Rule(Wait(0.15))])
 """
 
 from __future__ import annotations

@@ -50,10 +50,10 @@ class Project(Record, kw_only=True):
 class ControlledIndex(EmbeddedIndex):
     """An embedded index under the control of a test.
 
-    Only files are in its folder; projects, provenance, yanked files and reserved names are in memory.
+    Only files are in its directory; projects, provenance, yanked files and reserved names are in memory.
 
     Args:
-        folder: The folder for its files.
+        directory: The directory for its files.
         trusted_simple_url: As for the embedded index.
         rules: Likewise.
         accounts: The accounts that may upload; by default anyone, with or without credentials.
@@ -67,7 +67,7 @@ class ControlledIndex(EmbeddedIndex):
 
     def __init__(
         self,
-        folder: Path,
+        directory: Path,
         *,
         trusted_simple_url: str | None = None,
         rules: Rules | None = None,
@@ -77,7 +77,7 @@ class ControlledIndex(EmbeddedIndex):
         seed: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(folder, trusted_simple_url=trusted_simple_url, rules=rules)
+        super().__init__(directory, trusted_simple_url=trusted_simple_url, rules=rules)
         self.store.clock = clock
         self.plan = Plan(faults, seed=seed)
         self.started = clock()

@@ -66,7 +66,7 @@ os.execv({git!r}, ["git", *sys.argv[1:]])
 
 
 class Place(NamedTuple):
-    """A built project, and the folders that a run can write to."""
+    """A built project, and the directories that a run can write to."""
 
     root: Path
     home: Path
@@ -75,8 +75,8 @@ class Place(NamedTuple):
     children: Path
 
     def written(self) -> Iterator[Path]:
-        for folder in (self.root, self.home, self.scratch):
-            yield from (path for path in folder.rglob("*") if path.is_file())
+        for directory in (self.root, self.home, self.scratch):
+            yield from (path for path in directory.rglob("*") if path.is_file())
 
 
 class ChildWatcher(threading.Thread):
@@ -108,7 +108,7 @@ class ChildWatcher(threading.Thread):
 
     def _below(self, pid: int) -> Iterator[int]:
         try:
-            tasks = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - the folder may vanish while it is read
+            tasks = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - the directory may vanish while it is read
             children = [Path(f"/proc/{pid}/task/{task}/children").read_text().split() for task in tasks]
         except OSError:
             return  # it has ended
@@ -130,8 +130,8 @@ def place(tmp_path: Path) -> Place:
     place = Place(
         tmp_path / "demo", tmp_path / "home", tmp_path / "scratch", tmp_path / "kept", tmp_path / "children"
     )
-    for folder in place[:4]:
-        folder.mkdir()
+    for directory in place[:4]:
+        directory.mkdir()
     repository(single(place.root))
     programs = tmp_path / "programs"
     programs.mkdir()

@@ -36,8 +36,8 @@ STEM = f"{PROJECT['name']}-{PROJECT['version']}"
 METADATA = f"Metadata-Version: 2.1\\nName: {PROJECT['name']}\\nVersion: {PROJECT['version']}\\n".encode()
 
 
-def build_sdist(folder, settings=None):
-    with tarfile.open(pathlib.Path(folder) / f"{STEM}.tar.gz", "w:gz") as archive:
+def build_sdist(directory, settings=None):
+    with tarfile.open(pathlib.Path(directory) / f"{STEM}.tar.gz", "w:gz") as archive:
         names = ["pyproject.toml", *(path.as_posix() for top in ("src", "backend") for path in files(top))]
         contents = {name: pathlib.Path(name).read_bytes() for name in names}
         for name, content in {"PKG-INFO": METADATA, **contents}.items():
@@ -47,10 +47,10 @@ def build_sdist(folder, settings=None):
     return f"{STEM}.tar.gz"
 
 
-def build_wheel(folder, settings=None, metadata_directory=None):
+def build_wheel(directory, settings=None, metadata_directory=None):
     record = []
     wheel = f"{STEM}-py3-none-any.whl"
-    with zipfile.ZipFile(pathlib.Path(folder) / wheel, "w") as archive:
+    with zipfile.ZipFile(pathlib.Path(directory) / wheel, "w") as archive:
         def add(name, content):
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
             record.append(f"{name},sha256={digest},{len(content)}")
@@ -70,9 +70,9 @@ def files(top):
 BUILD_SYSTEM = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["backend"]\n'
 
 
-def example(name: str, folder: Path, settings: str = "") -> Path:
+def example(name: str, directory: Path, settings: str = "") -> Path:
     """Copy an example, as a repository, with another backend and more settings."""
-    root = shutil.copytree(EXAMPLES / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".nox"))
+    root = shutil.copytree(EXAMPLES / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", ".nox"))
     text = (root / "pyproject.toml").read_text()
     text = re.sub(r"\[build-system\]\n.*\n.*\n", lambda _: BUILD_SYSTEM, text, count=1)
     write(root, {"pyproject.toml": text + settings, "backend/backend.py": BACKEND})
@@ -80,10 +80,10 @@ def example(name: str, folder: Path, settings: str = "") -> Path:
 
 
 @contextmanager
-def own_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ControlledIndex, str]]:
+def own_index(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ControlledIndex, str]]:
     """An index, and its settings."""
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-secret-token")
-    with ControlledIndex(folder / "index") as index:
+    with ControlledIndex(directory / "index") as index:
         yield (
             index,
             f'\n[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n',

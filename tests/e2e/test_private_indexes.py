@@ -46,8 +46,8 @@ def pypiserver_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def devpi_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devpi]:
-    folder = tmp_path_factory.mktemp("devpi")
-    with devpi(installed(folder / "env", "devpi-server>=6.20,<7"), folder / "home") as server:
+    directory = tmp_path_factory.mktemp("devpi")
+    with devpi(installed(directory / "env", "devpi-server>=6.20,<7"), directory / "home") as server:
         yield server
 
 
@@ -63,13 +63,13 @@ def index(
 
 
 @contextmanager
-def _started(request: pytest.FixtureRequest, folder: Path) -> Iterator[PrivateIndex]:
+def _started(request: pytest.FixtureRequest, directory: Path) -> Iterator[PrivateIndex]:
     match request.param:
         case "pypiserver":
-            with pypiserver(request.getfixturevalue("pypiserver_programs"), folder) as index:
+            with pypiserver(request.getfixturevalue("pypiserver_programs"), directory) as index:
                 yield index
         case "embedded":
-            with ControlledIndex(folder, accounts=Accounts({USER: PASSWORD})) as index:
+            with ControlledIndex(directory, accounts=Accounts({USER: PASSWORD})) as index:
                 yield PrivateIndex(index.upload_url, index.simple_url)
         case name:
             yield request.getfixturevalue("devpi_server").index(volatile=name == "volatile devpi")
@@ -100,9 +100,9 @@ def project(
     return Project(root, project_of(root, *core, *demo, settings=settings, needs={"demo": ["core"]}))
 
 
-def _built(folder: Path, name: str, content: str, *requires: str) -> list[Path]:
+def _built(directory: Path, name: str, content: str, *requires: str) -> list[Path]:
     tags = ("py3-none-any", "py310.py311-none-any")
-    wheels = [made_wheel(folder, name, {f"{name}.py": content}, requires=requires, tag=tag) for tag in tags]
+    wheels = [made_wheel(directory, name, {f"{name}.py": content}, requires=requires, tag=tag) for tag in tags]
     lines = [
         "Metadata-Version: 2.1",
         f"Name: {name}",
@@ -110,7 +110,7 @@ def _built(folder: Path, name: str, content: str, *requires: str) -> list[Path]:
         *(f"Requires-Dist: {one}" for one in requires),
     ]
     sources = {"PKG-INFO": "\n".join([*lines, "", ""]), "pyproject.toml": "", f"{name}.py": content}
-    return [*wheels, packed.sdist(folder, sources, name=f"{name}-1.0.tar.gz", top=f"{name}-1.0")]
+    return [*wheels, packed.sdist(directory, sources, name=f"{name}-1.0.tar.gz", top=f"{name}-1.0")]
 
 
 def relnox(root: Path, task: str, *words: str) -> RunResult:
@@ -239,7 +239,7 @@ def test_files_that_appear_while_a_run_waits_are_not_replaced(
     built = project(tmp_path / "demo", index)
     clock = SimulatedClock()
     monkeypatch.setattr(network.deadlines, "CLOCK", clock)
-    monkeypatch.setattr(locking, "_lock_folder", lambda: None)  # as on another machine, without the lock
+    monkeypatch.setattr(locking, "_lock_directory", lambda: None)  # as on another machine, without the lock
     look = Indexes.fetch_listings
 
     def look_and_wait(indexes: Indexes, name: str, projects: Iterable[str]) -> None:

@@ -91,14 +91,14 @@ def test_unpublished_requirements_are_installed_from_wheels_of_another_repositor
     assert "imported vtry_one" in ran.err
 
 
-@pytest.mark.parametrize("folder", ["../nowhere", "packages"])
-def test_a_folder_without_wheels_is_rejected_before_the_build(folder: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("directory", ["../nowhere", "packages"])
+def test_a_directory_without_wheels_is_rejected_before_the_build(directory: str, tmp_path: Path) -> None:
     root = independent(tmp_path / "demo")
     for words in (("rehearse",), ("verify-install", "--index", "embedded")):
-        ran = run_in_process(root, *words, "--find-links", folder)
+        ran = run_in_process(root, *words, "--find-links", directory)
         assert ran.code == 1, ran.text
-    ran = run_in_process(root, "rehearse", "--find-links", folder)
-    assert f"{folder} has no wheels" in ran.err
+    ran = run_in_process(root, "rehearse", "--find-links", directory)
+    assert f"{directory} has no wheels" in ran.err
 
 
 def test_an_unknown_package_is_rejected(tmp_path: Path) -> None:

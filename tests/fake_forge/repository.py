@@ -20,7 +20,7 @@ class Repository:
     """A bare git repository.
 
     Args:
-        path: Its folder.
+        path: Its directory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,8 +79,8 @@ class Repository:
 
     def tree(self, base: str, entries: list[tuple[str, str, str | None]]) -> str:
         """A tree with some files changed: mode, path, and blob or None to delete the file."""
-        with tempfile.TemporaryDirectory() as folder:
-            index = str(Path(folder) / "index")
+        with tempfile.TemporaryDirectory() as directory:
+            index = str(Path(directory) / "index")
             self.git("read-tree", base, GIT_INDEX_FILE=index)
             for mode, path, blob in entries:
                 line = f"0 {'0' * 40}\t{path}\n" if blob is None else f"{mode} {blob}\t{path}\n"

@@ -897,7 +897,7 @@ ENTRIES: dict[str, tuple[Act, frozenset[int]]] = {
     "a number for a name": (_with(filename=5), NOT_DONE),
     "names in capitals": (entries(lambda file: {**file, "filename": file["filename"].upper()}), NOT_DONE),
     "names with a space": (entries(lambda file: {**file, "filename": file["filename"] + " "}), NOT_DONE),
-    "names with a folder": (entries(lambda file: {**file, "filename": "files/" + file["filename"]}), NOT_DONE),
+    "names with a directory": (entries(lambda file: {**file, "filename": "files/" + file["filename"]}), NOT_DONE),
     "names with a letter that looks alike": (
         entries(lambda file: {**file, "filename": file["filename"].replace("o", "\u043e")}),
         NOT_DONE,
@@ -1028,7 +1028,7 @@ DOCUMENTS: dict[str, tuple[Act, frozenset[int]]] = {
     "JSON in capitals": (_text(bytes, JSON_PAGE.upper()), EITHER),
     "HTML called JSON": (_text(lambda _: LOGIN_PAGE), NOT_DONE),
     "a login page": (answers(200, "OK", ("Content-Type", "text/html"), body=LOGIN_PAGE), NOT_DONE),
-    "a list of folders": (
+    "a list of directories": (
         answers(200, "OK", ("Content-Type", "text/html"), body=b"<html><h1>Index of /</h1><a href='../'>../</a>"),
         NOT_DONE,
     ),

@@ -1,7 +1,7 @@
 """300 runs of all tasks that are killed at random, by SIGKILL, SIGTERM and SIGINT in equal parts.
 
-Each is finished by the same command, leaves nothing in the folder for temporary files and no process, and prints
-no traceback. Takes minutes: `nox -s soak`. `RELNOX_SOAK_SEED` chooses other moments.
+Each is finished by the same command, leaves nothing in the directory for temporary files and no process, and
+prints no traceback. Takes minutes: `nox -s soak`. `RELNOX_SOAK_SEED` chooses other moments.
 """
 
 from __future__ import annotations

@@ -57,13 +57,15 @@ class Project(NamedTuple):
     calls: list[SystemCall]
 
     @classmethod
-    def explored(cls, template: Path, task: tuple[str, ...], folder: Path) -> Project:
-        """Find the calls, in copies that are made in a folder."""
+    def explored(cls, template: Path, task: tuple[str, ...], directory: Path) -> Project:
+        """Find the calls, in copies that are made in a directory."""
         with pytest.MonkeyPatch.context() as patch:
-            return cls(template, task, find_system_calls(lambda name: alone(template, folder / name, patch), task))
+            return cls(
+                template, task, find_system_calls(lambda name: alone(template, directory / name, patch), task)
+            )
 
     def faulty_runs(
-        self, fault: str, folder: Path, share: slice = slice(None)
+        self, fault: str, directory: Path, share: slice = slice(None)
     ) -> Iterator[tuple[Path, FaultyRun]]:
         """A copy for each call of a share, after a run with a fault there, and in its surroundings."""
         found = self.calls
@@ -74,7 +76,7 @@ class Project(NamedTuple):
         with pytest.MonkeyPatch.context() as patch:
 
             def new(name: str) -> Path:
-                return alone(self.template, folder / name / "project", patch)
+                return alone(self.template, directory / name / "project", patch)
 
             for root, faulty_run in inject_faults(found[share], fault, new, self.task):
                 if fault == KILLED and faulty_run.was_made and faulty_run.system_call.program == "relnox":
@@ -84,11 +86,11 @@ class Project(NamedTuple):
 
 
 def alone(template: Path, root: Path, patch: pytest.MonkeyPatch) -> Path:
-    """A copy, beside folders for temporary and for kept files of its own."""
+    """A copy, beside directories for temporary and for kept files of its own."""
     for variable in ("TMPDIR", "XDG_CACHE_HOME"):
-        folder = root.parent / f"{root.name}.{variable}"
-        folder.mkdir(parents=True)
-        patch.setenv(variable, str(folder))
+        directory = root.parent / f"{root.name}.{variable}"
+        directory.mkdir(parents=True)
+        patch.setenv(variable, str(directory))
     return copy_of(template, root)
 
 
@@ -118,13 +120,13 @@ def test_a_bump_with_a_fault_at_any_call_is_finished_by_the_same_command(
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A package that was built, and has changed since; its backend is traced, too."""
-    folder = tmp_path_factory.mktemp("built")
-    (folder / "home").mkdir()
-    home = repository(in_tree(folder / "home", hook=TRACED_HOOK))
+    directory = tmp_path_factory.mktemp("built")
+    (directory / "home").mkdir()
+    home = repository(in_tree(directory / "home", hook=TRACED_HOOK))
     assert run(home, "relnox", *BUILD).code == 0
     (home / "home.py").write_text("changed = True\n", encoding="utf-8")
     commit_all(home)
-    return Project.explored(home, BUILD, folder)
+    return Project.explored(home, BUILD, directory)
 
 
 @with_each_fault
@@ -143,10 +145,10 @@ def test_a_build_with_a_fault_at_any_call_leaves_nothing_half_and_the_same_comma
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A package whose build environment is kept for later runs; of the calls only those that keep it."""
-    folder = tmp_path_factory.mktemp("kept")
-    home = workspace(folder / "home", {"able": package("able", "hatchling")})
+    directory = tmp_path_factory.mktemp("kept")
+    home = workspace(directory / "home", {"able": package("able", "hatchling")})
     (home / ".gitignore").write_text("dist/\n", encoding="utf-8")
-    found = Project.explored(repository(home), BUILD, folder)
+    found = Project.explored(repository(home), BUILD, directory)
     keeping = [system_call for system_call in found.calls if "/relnox/environments" in system_call.words]
     assert len(keeping) > 4
     return found._replace(calls=keeping)

@@ -1,4 +1,4 @@
-"""What a machine may lack: a working folder, memory, a place for temporary files, the right to write, short names.
+"""What a machine may lack: a working directory, memory, a place for temporary files, write access, short names.
 
 Each ends in an error that says what to do, and what it says to do helps.
 """
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.heavy,
-    pytest.mark.skipif(os.name != "posix", reason="limits, permissions and working folders as POSIX has them"),
+    pytest.mark.skipif(os.name != "posix", reason="limits, permissions and working directories as POSIX has them"),
 ]
 
 LAUNCH = "import os, sys\n{first}\nos.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-LOST = "os.mkdir({folder!r})\nos.chdir({folder!r})\nos.rmdir({folder!r})"
+LOST = "os.mkdir({directory!r})\nos.chdir({directory!r})\nos.rmdir({directory!r})"
 LIMITED = "import resource\nresource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))"
 POWERLESS = """
 if os.geteuid() == 0:  # root may write anywhere: without these two capabilities it is like everybody else
@@ -40,7 +40,9 @@ if os.geteuid() == 0:  # root may write anywhere: without these two capabilities
     for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
         assert ctypes.CDLL(None, use_errno=True).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0
 """
-ONE_TEMPORARY_FOLDER = "import os, tempfile\ntempfile._candidate_tempdir_list = lambda: [os.environ['TMPDIR']]\n"
+ONE_TEMPORARY_DIRECTORY = (
+    "import os, tempfile\ntempfile._candidate_tempdir_list = lambda: [os.environ['TMPDIR']]\n"
+)
 TOO_LONG = "x" * 300
 DENIED = "fix: grant read and write permission, or work in a copy of the project, then rerun the command"
 
@@ -54,11 +56,11 @@ def demo(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Path]:
-    """A folder that nothing can be written into."""
-    folder = tmp_path / "locked"
-    folder.mkdir(mode=0o555)
-    yield folder
-    folder.chmod(0o755)
+    """A directory that nothing can be written into."""
+    directory = tmp_path / "locked"
+    directory.mkdir(mode=0o555)
+    yield directory
+    directory.chmod(0o755)
 
 
 def launched(cwd: Path, first: str, *words: str, **variables: str) -> RunResult:
@@ -84,25 +86,25 @@ def words(front_end: str, task: str, *options: str) -> tuple[str, ...]:
     return ("-m", front_end, task, *options)
 
 
-# --- the working folder is gone
+# --- the working directory is gone
 
 
 def lost(tmp_path: Path, *words: str) -> RunResult:
-    return launched(tmp_path, LOST.format(folder=str(tmp_path / "gone")), "-m", "relnox", *words)
+    return launched(tmp_path, LOST.format(directory=str(tmp_path / "gone")), "-m", "relnox", *words)
 
 
 @pytest.mark.parametrize("task", [*TASKS, "init"])
-def test_a_lost_working_folder_is_an_error(tmp_path: Path, task: str) -> None:
+def test_a_lost_working_directory_is_an_error(tmp_path: Path, task: str) -> None:
     ran = lost(tmp_path, task, *(["--from", "dist"] if task == "collect" else []))
 
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "error: the working directory no longer exists [working-folder-missing]\n"
-        "fix: cd into the project's folder, or pass the project's folder: --project DIR\n"
+        "error: the working directory no longer exists [working-directory-missing]\n"
+        "fix: cd into the project's directory, or pass the project's directory: --project DIR\n"
     )
 
 
-def test_without_a_working_folder_a_project_can_be_named(tmp_path: Path, demo: Path) -> None:
+def test_without_a_working_directory_a_project_can_be_named(tmp_path: Path, demo: Path) -> None:
     assert lost(tmp_path, "--version").code == 0
     assert lost(tmp_path, "status", "--help").code == 0
     assert "1.2.3" in lost(tmp_path, "status", "--project", str(demo)).out
@@ -111,7 +113,7 @@ def test_without_a_working_folder_a_project_can_be_named(tmp_path: Path, demo: P
     assert (ran.code, git(demo, "tag")) == (0, "v1.3.0"), ran.text
 
 
-def test_wrong_settings_are_errors_without_a_working_folder(tmp_path: Path, demo: Path) -> None:
+def test_wrong_settings_are_errors_without_a_working_directory(tmp_path: Path, demo: Path) -> None:
     file = demo / "pyproject.toml"
     file.write_text(file.read_text(encoding="utf-8") + "\n[tool.relnox]\nbranhc = 'main'\n", encoding="utf-8")
 
@@ -162,12 +164,12 @@ def test_every_front_end_tells_it(demo: Path, front_end: str) -> None:
     )
 
 
-# --- an output folder that is no folder
+# --- an output directory that is no directory
 
 
 @pytest.mark.parametrize("kind", ["file", "broken link"])
 @pytest.mark.parametrize("options", [("build-all",), ("build-all", "--clean"), ("collect", "--from", "job")])
-def test_an_output_folder_that_is_a_file_is_an_error(demo: Path, options: tuple[str, ...], kind: str) -> None:
+def test_an_output_directory_that_is_a_file_is_an_error(demo: Path, options: tuple[str, ...], kind: str) -> None:
     built = launched(demo, "", "-m", "relnox", "build-all", "--output", "job")
     assert built.code == 0, built.text
     if kind == "file":
@@ -211,7 +213,7 @@ def test_too_little_memory_is_an_error(demo: Path, tmp_path: Path) -> None:
 # --- nowhere to put temporary files
 
 
-def test_a_temporary_folder_that_cannot_be_written_is_skipped(demo: Path, locked: Path) -> None:
+def test_a_temporary_directory_that_cannot_be_written_is_skipped(demo: Path, locked: Path) -> None:
     ran = launched(demo, POWERLESS, "-m", "relnox", "build-all", TMPDIR=str(locked))
 
     assert ran.code == 0, ran.text
@@ -219,15 +221,17 @@ def test_a_temporary_folder_that_cannot_be_written_is_skipped(demo: Path, locked
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
-def test_no_temporary_folder_names_the_variable(demo: Path, locked: Path, tmp_path: Path, front_end: str) -> None:
-    site = write(tmp_path / "site", {"sitecustomize.py": ONE_TEMPORARY_FOLDER})
+def test_no_temporary_directory_names_the_variable(
+    demo: Path, locked: Path, tmp_path: Path, front_end: str
+) -> None:
+    site = write(tmp_path / "site", {"sitecustomize.py": ONE_TEMPORARY_DIRECTORY})
     variables = {"PYTHONPATH": str(site), "TMPDIR": str(locked)}
 
     ran = launched(demo, POWERLESS, *words(front_end, "build-all"), **variables)
 
     assert ran.code == (1 if front_end == "nox" else 2)
     assert f"No usable temporary directory found in ['{locked}']" in ran.err
-    assert "fix: set TMPDIR to a writable folder, then rerun the command" in ran.err
+    assert "fix: set TMPDIR to a writable directory, then rerun the command" in ran.err
     assert not (demo / "dist/manifest.json").exists()
 
     (tmp_path / "free").mkdir()
@@ -241,7 +245,7 @@ def test_no_temporary_folder_names_the_variable(demo: Path, locked: Path, tmp_pa
 
 @pytest.fixture
 def sealed(demo: Path) -> Iterator[Path]:
-    """A project with a build and an embedded index, none of whose files and folders can be written."""
+    """A project with a build and an embedded index, none of whose files and directories can be written."""
     assert launched(demo, "", "-m", "relnox", "build-all").code == 0
     assert launched(demo, "", "-m", "relnox", "publish", "--index", "embedded", "--dry-run").code == 0
     _change_modes(demo, lambda mode: mode & ~0o222)

@@ -1,4 +1,4 @@
-"""Hostile manifests: reported as a problem, and nothing outside the folder is read."""
+"""Hostile manifests: reported as a problem, and nothing outside the directory is read."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_what_a_link_leads_to_outside_is_not_read(target: str, root: Path) -> No
         assert "although the manifest lists it" in output
 
 
-def test_a_link_inside_the_folder_is_followed(root: Path) -> None:
+def test_a_link_inside_the_directory_is_followed(root: Path) -> None:
     path = root / "dist" / packed.NAME
     path.rename(root / "dist" / "elsewhere.bin")
     path.symlink_to("elsewhere.bin")

@@ -66,11 +66,11 @@ RELEASED = State(
 def state(root: Path) -> State:
     """What there is, and what should not be left: a record, a note, a lock."""
 
-    def commits(folder: Path) -> list[str]:
-        return git(folder, "log", "--format=%s", "main").splitlines()
+    def commits(directory: Path) -> list[str]:
+        return git(directory, "log", "--format=%s", "main").splitlines()
 
-    def tags(folder: Path) -> list[str]:
-        return git(folder, "for-each-ref", "--format=%(refname:short) %(*subject)", "refs/tags").splitlines()
+    def tags(directory: Path) -> list[str]:
+        return git(directory, "for-each-ref", "--format=%(refname:short) %(*subject)", "refs/tags").splitlines()
 
     private = [
         path.name for path in (root / ".git" / "relnox").glob("*") if path.name not in {"lock", "last.json"}
@@ -279,7 +279,7 @@ sys.exit(code)
 """
 """Send this process a signal right before its n-th change, from the first to the last touch of the record.
 
-The record is written in a temporary folder beside it, and then renamed.
+The record is written in a temporary directory beside it, and then renamed.
 """
 
 PARTS = 4
@@ -374,10 +374,10 @@ def test_killed_repeatedly_reruns_make_one_release(workspace: Path, duration: fl
 
 LASTING = """\
 #!/bin/sh
-trap 'echo trapped >> "{folder}/trapped"' INT TERM
-touch "{folder}/begun"
+trap 'echo trapped >> "{directory}/trapped"' INT TERM
+touch "{directory}/begun"
 sleep 1
-touch "{folder}/ended"
+touch "{directory}/ended"
 """
 
 
@@ -386,7 +386,7 @@ touch "{folder}/ended"
 def test_a_signal_waits_for_atomic_steps(
     workspace: Path, tmp_path: Path, hook: str, number: int, code: int
 ) -> None:
-    write_hook(workspace / ".git" / "hooks" / hook, LASTING.format(folder=tmp_path))
+    write_hook(workspace / ".git" / "hooks" / hook, LASTING.format(directory=tmp_path))
     going = start_bump(workspace)
     wait_for(tmp_path / "begun")
     going.process.send_signal(number)

@@ -105,13 +105,13 @@ def release(root: Path) -> list[int]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What an undisturbed release leaves."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    with pytest.MonkeyPatch.context() as patch, ControlledIndex(folder / "index") as index:
+    directory = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch, ControlledIndex(directory / "index") as index:
         patch.setenv("RELNOX_OWN_TOKEN", "a-token")
-        patch.setenv("HOOK_STATE", str(folder))
-        root = project(folder / "home", index)
+        patch.setenv("HOOK_STATE", str(directory))
+        root = project(directory / "home", index)
         assert release(root) == [0, 0, 0, 0]
-        assert (folder / "log").read_text().split() == ["edit-bump", "before-bump", *EVENTS[2:]]
+        assert (directory / "log").read_text().split() == ["edit-bump", "before-bump", *EVENTS[2:]]
         return end_state(root, index)
 
 

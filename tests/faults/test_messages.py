@@ -1,7 +1,7 @@
 """Output of known failures, compared with the files in `golden/`.
 
 Failures of an index, of an upload and of builds. A golden file has the output on standard error, by the plain
-reporter, and the exit code; times, ports, hashes, folders, durations and output of other tools are replaced by
+reporter, and the exit code; times, ports, hashes, directories, durations and output of other tools are replaced by
 names.
 After a message was changed, write them again, and review and commit them:
 
@@ -68,7 +68,7 @@ class Here:
 
     @property
     def beside(self) -> Path:
-        """A folder beside the project."""
+        """A directory beside the project."""
         return self.root.parent / "beside"
 
     def index(self, *rules: Rule, accounts: Accounts | None = None) -> ControlledIndex:
@@ -494,7 +494,7 @@ def build_lacks_a_dependency(here: Here) -> RunResult:
         here.root,
         {
             "pyproject.toml": f'[project]\nname = "demo"\nversion = "1.0"\n{system}',
-            "own_backend.py": "def build_sdist(folder, config_settings=None):\n    import cython_of_old\n",
+            "own_backend.py": "def build_sdist(directory, config_settings=None):\n    import cython_of_old\n",
             ".gitignore": "dist/\n",
         },
     )
@@ -584,7 +584,7 @@ def as_read(text: str, root: Path) -> str:
         text = text.replace(hashlib.blake2b(content, digest_size=32).hexdigest(), f"<blake2b-256 of {path.name}>")
     for pattern, name in (
         (r"^::add-mask::.*\n", ""),  # the runner of GitHub Actions takes them, and shows none
-        (re.escape(str(root.parent)), "<folder>"),
+        (re.escape(str(root.parent)), "<directory>"),
         (r"\b[0-9a-f]{64}\b", "<another sha256>"),
         (r"\b[0-9a-f]{16}…", "<sha256>"),
         (r"\b[0-9a-f]{10}\b", "<commit>"),

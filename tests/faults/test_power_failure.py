@@ -23,7 +23,7 @@ from relnox.cli import main
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.source import file_edits
 from relnox.steps import bump_record
-from relnox.system import files, process, temporary_folders
+from relnox.system import files, process, temporary_directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,11 +59,11 @@ class Log(list[str]):
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Log:
-    """Calls that write or sync; the name of a temporary folder is left out."""
+    """Calls that write or sync; the name of a temporary directory is left out."""
     log = Log()
 
     def name_of(path: object) -> str:
-        parts = [part for part in Path(str(path)).parts if not temporary_folders._NAME.fullmatch(part)]
+        parts = [part for part in Path(str(path)).parts if not temporary_directories._NAME.fullmatch(part)]
         return "/".join(parts[-2:])
 
     def fsync(descriptor: int, real: object = os.fsync) -> None:
@@ -102,7 +102,7 @@ def test_the_record_is_on_the_disk_before_an_edit_and_all_else_before_a_push(
     assert main([*BUMP, "--project", str(root)]) == 0
     assert state(root) == RELEASED
     order = [
-        log.place("sync pair/.git"),  # the name of the folder of the record, which is new
+        log.place("sync pair/.git"),  # the name of the directory of the record, which is new
         log.place("sync relnox/new"),
         log.place("rename relnox/pending.json"),
         log.place("sync .git/relnox"),
@@ -126,7 +126,7 @@ def test_without_a_push_all_is_on_the_disk_before_the_record_is_dropped(
     assert log.place("git tag") < log.place("sync all") < log.place("rename relnox/last.json")
 
 
-def test_a_few_edited_files_are_synced_with_their_folders(template: Path, tmp_path: Path, log: Log) -> None:
+def test_a_few_edited_files_are_synced_with_their_directories(template: Path, tmp_path: Path, log: Log) -> None:
     root = copy_of(template, tmp_path / "pair")
     assert main(["bump", "--part", "minor", "--project", str(root)]) == 0
     edited = log.place("edit top/pyproject.toml")
@@ -153,9 +153,9 @@ def test_what_is_undone_is_on_the_disk_before_the_record_is_dropped(
     hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     hook.chmod(0o755)
 
-    def forget(folder: Path, real: object = bump_record.discard_pending) -> None:
+    def forget(directory: Path, real: object = bump_record.discard_pending) -> None:
         log.append("forget")
-        real(folder)  # type: ignore[operator]
+        real(directory)  # type: ignore[operator]
 
     monkeypatch.setattr(bump_record, "discard_pending", forget)
     assert main([*BUMP, "--project", str(root)]) == 2
@@ -234,12 +234,14 @@ def test_whatever_of_the_edits_survived_the_same_command_finishes(
         assert found.remote_tags == RELEASED.remote_tags
 
 
-def test_a_record_of_which_nothing_but_a_temporary_folder_survived_is_none(template: Path, tmp_path: Path) -> None:
+def test_a_record_of_which_nothing_but_a_temporary_directory_survived_is_none(
+    template: Path, tmp_path: Path
+) -> None:
     root = copy_of(template, tmp_path / "pair")
     left = root / ".git" / "relnox" / ".relnox-0123456789abcdef"
     left.mkdir(parents=True)
-    for folder in (left, left.parent):
-        folder.chmod(0o700)
+    for directory in (left, left.parent):
+        directory.chmod(0o700)
     ran = bump(root)
     assert ran.code == 0, ran.text
     assert state(root) == RELEASED

@@ -28,7 +28,7 @@ STEPS = (*(f"build {name}" for name in NAMES), "check", "manifest")
 AT_ONCE = NAMES[: default_concurrency()]
 STUCK = """\
 import time
-here = pathlib.Path({folder!r})
+here = pathlib.Path({directory!r})
 if not (here / "go").exists():
     (here / f"{{NAME}}.pid").write_text(str(os.getpid()))
     time.sleep(90)
@@ -99,7 +99,7 @@ def root(tmp_path: Path) -> Path:
     """Packages that are stuck while they are built, until there is a file `go`."""
     root = workspace(tmp_path / "home", {name: {} for name in NAMES})
     for name in NAMES:
-        in_tree(root / name, name, hook=STUCK.format(folder=str(root)))
+        in_tree(root / name, name, hook=STUCK.format(directory=str(root)))
     return root
 
 
@@ -135,7 +135,7 @@ def at_work(root: Path) -> list[int]:
 
 
 def archives(root: Path) -> list[str]:
-    """What is in the output folder, what is half done among it."""
+    """What is in the output directory, what is half done among it."""
     return sorted(path.name for path in root.glob("dist/*"))
 
 

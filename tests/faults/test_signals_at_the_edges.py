@@ -56,7 +56,7 @@ def send_signal():
         pass
 
 from relnox import executor
-from relnox.system import files, temporary_folders
+from relnox.system import files, temporary_directories
 from relnox.core.planning import events
 from relnox.source import file_edits
 from relnox.steps import bump_record, transaction
@@ -72,7 +72,7 @@ def before(module, name):
 before(transaction.Transaction, "sync_to_disk")
 before(bump_record, "complete_pending")
 before(file_edits, "sync_edits")
-before(temporary_folders.ScratchFolder, "__exit__")
+before(temporary_directories.ScratchDirectory, "__exit__")
 before(executor.signals.Signals, "forward_to")
 from relnox.__main__ import main
 sys.exit(main())

@@ -36,7 +36,7 @@ def surroundings_of_both(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 def at_once(*roots: Path, caches: tuple[Path, ...] = ()) -> Iterator[tuple[int, str]]:
-    """Publish from each of these folders, side by side."""
+    """Publish from each of these directories, side by side."""
     running = []
     for number, root in enumerate(roots):
         environment = {**os.environ, **({"XDG_CACHE_HOME": str(caches[number])} if caches else {})}
@@ -56,7 +56,7 @@ def at_once(*roots: Path, caches: tuple[Path, ...] = ()) -> Iterator[tuple[int, 
 
 
 def two_checkouts(tmp_path: Path) -> tuple[Path, Path, Manifest]:
-    """Two folders with the same files, built once."""
+    """Two directories with the same files, built once."""
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     manifest = release(one, PACKAGES)
@@ -88,9 +88,9 @@ def test_who_waits_says_for_which_process(tmp_path: Path) -> None:
         ended = list(at_once(root, root))
     assert [code for code, _ in ended] == [0, 0], ended
     assert any("waiting another relnox process (pid " in said for _, said in ended), ended
-    folder = Path(os.environ["XDG_CACHE_HOME"]) / "relnox" / "locks"
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    directory = Path(os.environ["XDG_CACHE_HOME"]) / "relnox" / "locks"
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o600}
 
 
 def test_on_two_machines_both_end_with_the_same_truth(tmp_path: Path) -> None:

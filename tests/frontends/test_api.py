@@ -90,12 +90,12 @@ def test_a_release_to_the_embedded_index_names_what_is_released(tmp_path: Path) 
 
 def test_a_dry_run_changes_nothing(root: Path) -> None:
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
-    outcome = relnox.run("bump", folder=root, part="minor", dry_run=True)
+    outcome = relnox.run("bump", directory=root, part="minor", dry_run=True)
     assert (outcome.exit_code, outcome.results) == (ExitCode.DONE, ())
     assert [type(step).__name__ for step in outcome.plan.steps] == ["EditFiles"]
     repository(root)
     git(root, "tag", "v1.3.0", git(root, "commit-tree", "-m", "Elsewhere", "HEAD^{tree}"))
-    blocked = relnox.run("bump", folder=root, part="minor", commit=True, tag=True, dry_run=True)
+    blocked = relnox.run("bump", directory=root, part="minor", commit=True, tag=True, dry_run=True)
     assert blocked.exit_code is ExitCode.CONFLICT
     assert [problem.code for problem in blocked.plan.problems] == ["tag-exists"]
     assert (root / "pyproject.toml").read_text(encoding="utf-8") == text
@@ -141,7 +141,7 @@ def test_what_is_wrong_is_an_exception_with_a_code(
     assert error.value.code == code
 
 
-def test_a_folder_without_a_project_is_an_exception(tmp_path: Path) -> None:
+def test_a_directory_without_a_project_is_an_exception(tmp_path: Path) -> None:
     with pytest.raises(Blocked) as error:
         Workspace.open(tmp_path / "missing")
     assert error.value.code == "project-not-found"
@@ -176,14 +176,14 @@ def test_it_works_in_threads_and_leaves_signals_alone(root: Path) -> None:
         seen.append((signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))
 
     threads = [
-        threading.Thread(target=lambda: outcomes.append(relnox.run("status", folder=root, on_event=on_event)))
+        threading.Thread(target=lambda: outcomes.append(relnox.run("status", directory=root, on_event=on_event)))
         for _ in range(3)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    outcomes.append(relnox.run("bump", folder=root, part="major", on_event=on_event))
+    outcomes.append(relnox.run("bump", directory=root, part="major", on_event=on_event))
     assert [outcome.exit_code for outcome in outcomes] == [ExitCode.DONE] * 4
     assert set(seen) == {before}
 
@@ -205,7 +205,7 @@ def test_runs_in_threads_do_not_see_each_other(tmp_path: Path) -> None:
                 waits.notify(Waiting(f"{name} waits", now, now), 0.0)
                 barrier.wait()
 
-        outcomes[name] = relnox.run("bump", folder=root, part="minor", on_event=on_event)
+        outcomes[name] = relnox.run("bump", directory=root, part="minor", on_event=on_event)
 
     threads = [threading.Thread(target=release_in_thread, args=(name,)) for name in events]
     for thread in threads:
@@ -222,7 +222,7 @@ def test_it_works_inside_an_event_loop_without_real_streams(root: Path, capfd: p
     """As in Jupyter, where a loop runs and the streams have neither a file descriptor nor a buffer."""
 
     async def cell() -> Outcome:
-        return relnox.run("bump", folder=root, part="minor")
+        return relnox.run("bump", directory=root, part="minor")
 
     with pytest.MonkeyPatch.context() as patch:
         streams = {name: io.StringIO() for name in ("stdin", "stdout", "stderr")}
@@ -230,7 +230,7 @@ def test_it_works_inside_an_event_loop_without_real_streams(root: Path, capfd: p
             patch.setattr(sys, name, stream)
         outcome = asyncio.run(cell())
         with pytest.raises(Blocked) as error:
-            relnox.run("apply", folder=root, file="-")
+            relnox.run("apply", directory=root, file="-")
         assert (streams["stdout"].getvalue(), streams["stderr"].getvalue()) == ("", "")
     assert outcome.exit_code is ExitCode.DONE
     assert error.value.code.startswith("plan-file-")

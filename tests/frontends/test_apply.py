@@ -295,9 +295,9 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         yield server
 
 
-def uploaded(folder: Path) -> int:
+def uploaded(directory: Path) -> int:
     """The number of files on the index."""
-    return sum(path.suffix in (".whl", ".gz") for path in (folder / "index").rglob("*"))
+    return sum(path.suffix in (".whl", ".gz") for path in (directory / "index").rglob("*"))
 
 
 def released(root: Path, index: Index) -> Path:

@@ -38,7 +38,7 @@ def settings(root: Path, text: str) -> Path:
 
 def planned(root: Path, *words: str, **variables: str) -> dict[str, Any]:
     """The plan of a dry run."""
-    plan = root / "dist" / "plan.json"  # a folder that git does not look into
+    plan = root / "dist" / "plan.json"  # a directory that git does not look into
     plan.parent.mkdir(exist_ok=True)
     done = relnox(root, *words, "--dry-run", "--plan", str(plan), **variables)
     assert done.returncode == 0, done.stderr
@@ -176,7 +176,7 @@ def test_without_a_project(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr.startswith("error: no project found (there is no pyproject.toml in ")
-    assert done.stderr.endswith("\nfix: cd into the project's folder, or pass --project DIR\n")
+    assert done.stderr.endswith("\nfix: cd into the project's directory, or pass --project DIR\n")
 
 
 def test_a_project_is_found_from_below_and_from_elsewhere(shared: Path, tmp_path: Path) -> None:
@@ -556,7 +556,7 @@ def test_status_as_json_has_typed_fields(workspace: Path) -> None:
     assert document["packages"] == [
         {
             "name": "acme-core",
-            "folder": "packages/core",
+            "directory": "packages/core",
             "private": False,
             "version": "2.0.0",
             "tag": "v2.0.0",

@@ -40,10 +40,10 @@ BLOCKED = (
         "--dispatch cannot be combined with --no-push (workflows run on pushed tags)",
     ),
     ("build-all", "--package cor", "cor"),
-    ("collect", "--from nowhere", "nowhere is not a folder"),
+    ("collect", "--from nowhere", "nowhere is not a directory"),
     ("publish-test", "--index embeded", "unknown index embeded"),
     ("publish", "--index embedded --dist nowhere", "nowhere/manifest.json does not exist: nothing was built"),
-    ("verify-install", "--project nowhere", "nowhere is not a folder"),
+    ("verify-install", "--project nowhere", "nowhere is not a directory"),
     ("rehearse", "--installer conda", "conda"),
 )
 

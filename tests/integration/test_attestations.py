@@ -178,12 +178,12 @@ def test_what_many_jobs_signed_is_collected_and_sent_as_it_is(
     assert run(tmp_path, open_index, "--attestations", "required", token=True).code == 0
     for package in built.packages:
         part = built.restricted_to(frozenset({package}))
-        folder = root / "jobs" / package
-        folder.mkdir(parents=True)
-        (folder / "manifest.json").write_text(part.to_json(), encoding="utf-8")
+        directory = root / "jobs" / package
+        directory.mkdir(parents=True)
+        (directory / "manifest.json").write_text(part.to_json(), encoding="utf-8")
         for file in part.distributions:
             for name in (file.filename, f"{file.filename}{ATTESTATION_SUFFIX}"):
-                (root / "dist" / name).rename(folder / name)
+                (root / "dist" / name).rename(directory / name)
     for name in ("GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL"):
         monkeypatch.delenv(name)
 

@@ -455,7 +455,7 @@ def test_before_the_first_commit_a_package_was_never_released(tmp_path: Path, bu
     assert "--commit and --tag need a git repository with a commit" in ran.err
 
 
-def test_a_project_in_a_subfolder_counts_its_own_files_only(tmp_path: Path, bump: Bump) -> None:
+def test_a_project_in_a_subdirectory_counts_its_own_files_only(tmp_path: Path, bump: Bump) -> None:
     top = write(tmp_path / "mono", {"other/x.txt": ""})
     single(top / "py th\xf6n")
     repository(top)
@@ -477,11 +477,11 @@ def test_a_project_in_a_subfolder_counts_its_own_files_only(tmp_path: Path, bump
 MINOR = ("--part", "minor", *RELEASE)
 
 
-def other_clone(root: Path, folder: Path) -> Path:
+def other_clone(root: Path, directory: Path) -> Path:
     """Another clone of the remote."""
     git(root, "push", "--quiet", "--tags", "origin", "main")
-    git(folder, "clone", "--quiet", str(remote_of(root)), "other")
-    return folder / "other"
+    git(directory, "clone", "--quiet", str(remote_of(root)), "other")
+    return directory / "other"
 
 
 def test_fetched_commits_missing_from_the_branch_are_reported(demo: Path, tmp_path: Path, bump: Bump) -> None:

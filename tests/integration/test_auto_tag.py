@@ -685,7 +685,7 @@ REQUESTS = 12
 def forge(
     request: pytest.FixtureRequest, root: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ForgeServer]:
-    """The remote on a forge; git itself reaches it in its folder."""
+    """The remote on a forge; git itself reaches it in its directory."""
     del clock
     fake: ForgeServer = request.param(remote_of(root))
     with forge_server(fake):

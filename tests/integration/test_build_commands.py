@@ -192,7 +192,7 @@ def test_a_missing_program_is_reported(tmp_path: Path) -> None:
     refused(build_all(root), "no-such-program cannot be run", "install no-such-program, or correct its path")
 
 
-def test_the_output_folder_is_one_argument_whatever_its_name(tmp_path: Path) -> None:
+def test_the_output_directory_is_one_argument_whatever_its_name(tmp_path: Path) -> None:
     root = project(tmp_path / "a home; touch it")
     ran = build_all(root, "--output", "the $(out) put")
     assert ran.code == 0, ran.text

@@ -51,10 +51,10 @@ def ran(root: Path, *words: str, **variables: str) -> subprocess.CompletedProces
     )
 
 
-def module_of(folder: Path, name: str = "home") -> dict[str, Any]:
+def module_of(directory: Path, name: str = "home") -> dict[str, Any]:
     """What the backend wrote into a wheel: which release it was, which helper it found, what it was given."""
     found: dict[str, Any] = {}
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl") as wheel:
+    with zipfile.ZipFile(directory / f"{name}-1.0-py3-none-any.whl") as wheel:
         exec(wheel.read(f"{name}.py"), {}, found)  # of the backend of this test
     return found
 
@@ -67,7 +67,7 @@ def relnox(root: Path, *options: str, **variables: str) -> tuple[dict[str, Any],
 
 
 def by(root: Path, *words: str, **variables: str) -> dict[str, Any]:
-    """What another tool builds; the last words are its option for the folder of archives."""
+    """What another tool builds; the last words are its option for the directory of archives."""
     output = root.parent / "other"
     done = ran(root, *words, str(output), **variables)
     assert done.returncode == 0, done.stderr
@@ -214,9 +214,9 @@ def test_settings_of_the_workspace_root_apply_to_members(index: PlainIndex, tmp_
     assert done.returncode == 0, done.stderr
     assert module_of(root / "dist", "one")["backend"] == "1.0"
     assert module_of(root / "dist", "apart") == {**NEWEST, "helper": "1.0"}
-    for name, folder in (("one", "libs/one"), ("apart", "apart")):
+    for name, directory in (("one", "libs/one"), ("apart", "apart")):
         output = tmp_path / "other"
-        assert ran(root / folder, *UV, "build", "--out-dir", str(output)).returncode == 0
+        assert ran(root / directory, *UV, "build", "--out-dir", str(output)).returncode == 0
         assert module_of(output, name) == module_of(root / "dist", name)
 
 

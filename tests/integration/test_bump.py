@@ -52,11 +52,11 @@ def pending(root: Path) -> bool:
     return (root / ".git/relnox/pending.json").exists()
 
 
-def hook(folder: Path, name: str, script: str) -> Path:
-    """Put a hook into a folder of hooks; returns it, to be removed again."""
-    write(folder, {name: f"#!/bin/sh\n{script}\n"})
-    (folder / name).chmod(0o755)
-    return folder / name
+def hook(directory: Path, name: str, script: str) -> Path:
+    """Put a hook into a directory of hooks; returns it, to be removed again."""
+    write(directory, {name: f"#!/bin/sh\n{script}\n"})
+    (directory / name).chmod(0o755)
+    return directory / name
 
 
 # --- what changes, byte for byte -----------------------------------------------------------------------

@@ -28,11 +28,11 @@ def two(tmp_path: Path) -> Path:
     return repository(pair(tmp_path / "pair"))
 
 
-def hook(folder: Path, name: str, script: str) -> Path:
-    """Put a hook into a folder of hooks; returns it, to be removed again."""
-    write(folder, {name: f"#!/bin/sh\n{script}\n"})
-    (folder / name).chmod(0o755)
-    return folder / name
+def hook(directory: Path, name: str, script: str) -> Path:
+    """Put a hook into a directory of hooks; returns it, to be removed again."""
+    write(directory, {name: f"#!/bin/sh\n{script}\n"})
+    (directory / name).chmod(0o755)
+    return directory / name
 
 
 def protected(root: Path) -> Path:

@@ -185,20 +185,20 @@ def test_fragments_without_a_changelog_for_them_are_not_lost(tmp_path: Path, bum
 TOWNCRIER = '[tool.towncrier]\ndirectory = "changes"\nfilename = "NEWS.md"\npackage = "demo"\n'
 
 
-def tool(folder: Path, name: str, script: str) -> Path:
-    """A program of a name, to be found in a folder."""
-    write(folder, {name: f"#!{sys.executable}\nimport pathlib, sys\n{script}\n"})
-    (folder / name).chmod(0o755)
-    return folder
+def tool(directory: Path, name: str, script: str) -> Path:
+    """A program of a name, to be found in a directory."""
+    write(directory, {name: f"#!{sys.executable}\nimport pathlib, sys\n{script}\n"})
+    (directory / name).chmod(0o755)
+    return directory
 
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder at the front of PATH."""
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", os.pathsep.join([str(folder), os.environ["PATH"]]))
-    return folder
+    """A directory at the front of PATH."""
+    directory = tmp_path / "programs"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", os.pathsep.join([str(directory), os.environ["PATH"]]))
+    return directory
 
 
 NEWS = "pathlib.Path('NEWS.md').write_text(' '.join(sys.argv[1:]) + chr(10))\n"
@@ -341,11 +341,11 @@ def test_a_tool_that_is_configured_by_name_is_required(tmp_path: Path, bump: Bum
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with both tools."""
-    folder = tmp_path_factory.mktemp("tools") / "env"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    directory = tmp_path_factory.mktemp("tools") / "env"
+    subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
+    pip = [str(directory / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "towncrier", "git-cliff"], check=True)
-    return folder / "bin"
+    return directory / "bin"
 
 
 @pytest.fixture
@@ -379,7 +379,7 @@ def test_the_real_towncrier(tmp_path: Path, bump: Bump, tools: None) -> None:
 
 
 @pytest.mark.network
-def test_towncrier_in_the_folders_of_packages(tmp_path: Path, bump: Bump, tools: None) -> None:
+def test_towncrier_in_the_directories_of_packages(tmp_path: Path, bump: Bump, tools: None) -> None:
     root = two(tmp_path / "many", "independent", {})
     for name in ("a", "b"):
         settings = TOWNCRIER.replace('package = "demo"\n', f'name = "{name}"\n')
@@ -389,9 +389,13 @@ def test_towncrier_in_the_folders_of_packages(tmp_path: Path, bump: Bump, tools:
     commit_all(root)
     ran = bump(root, "--package", "b", *MINOR)
     assert ran.code == 0, ran.text
-    folder = "packages/b"
-    assert in_commit(root) == [f"{folder}/NEWS.md", f"{folder}/changes/1.feature.md", f"{folder}/pyproject.toml"]
-    assert "Of b." in (root / folder / "NEWS.md").read_text()
+    directory = "packages/b"
+    assert in_commit(root) == [
+        f"{directory}/NEWS.md",
+        f"{directory}/changes/1.feature.md",
+        f"{directory}/pyproject.toml",
+    ]
+    assert "Of b." in (root / directory / "NEWS.md").read_text()
 
 
 CLIFF = """\

@@ -68,10 +68,12 @@ def found(path: Path, expected: ExpectedArchive = PLAIN) -> list[str]:
     return [f"{finding.level}: {finding.message}" for finding in findings]
 
 
-def paired(folder: Path, *, promised: str = METADATA, built: str = METADATA, **files: dict[str, str]) -> list[str]:
-    one = archives.read(sdist(folder, files.get("sdist"), metadata=promised))
+def paired(
+    directory: Path, *, promised: str = METADATA, built: str = METADATA, **files: dict[str, str]
+) -> list[str]:
+    one = archives.read(sdist(directory, files.get("sdist"), metadata=promised))
     findings = checks.check_wheel_against_sdist(
-        one, archives.read(wheel(folder, files.get("wheel"), metadata=built))
+        one, archives.read(wheel(directory, files.get("wheel"), metadata=built))
     )
     return [f"{finding.level}: {finding.message}" for finding in findings]
 
@@ -375,7 +377,7 @@ MEMBERS: list[tuple[tarfile.TarInfo, str]] = [
     (special(f"{TOP}/license", tarfile.REGTYPE), "error: member names differ in case or Unicode form only"),
     (
         special("other/setup.py", tarfile.REGTYPE),
-        f"error: top-level entries are {TOP}, other instead of the single folder",
+        f"error: top-level entries are {TOP}, other instead of the single directory",
     ),
 ]
 
@@ -386,8 +388,8 @@ def test_invalid_members_of_an_sdist(member: tarfile.TarInfo, said: str, tmp_pat
     assert any(said in finding for finding in findings), findings
 
 
-def test_the_top_level_folder_of_an_sdist_has_its_name(tmp_path: Path) -> None:
-    assert found(sdist(tmp_path, top="src")) == [f"warning: top-level folder is src instead of {TOP}"]
+def test_the_top_level_directory_of_an_sdist_has_its_name(tmp_path: Path) -> None:
+    assert found(sdist(tmp_path, top="src")) == [f"warning: top-level directory is src instead of {TOP}"]
 
 
 @pytest.mark.parametrize(
@@ -416,12 +418,12 @@ def test_untracked_files_in_an_sdist_are_a_warning(tmp_path: Path) -> None:
     assert found(path, GOOD) == ["warning: contains files that git does not track: a, b, c and 1 more"]
 
 
-def test_files_copied_from_a_parent_folder_are_accepted(tmp_path: Path) -> None:
+def test_files_copied_from_a_parent_directory_are_accepted(tmp_path: Path) -> None:
     path = sdist(tmp_path, {f"src/{name}": text for name, text in MODULES.items()} | {".gitignore": "/dist/\n"})
     brought = "warning: contains files that git does not track: .gitignore"
     for above, reported in ((), True), ((".gitignore", b"/dist/\n"), False), ((".gitignore", b"other\n"), True):
         expected = ExpectedArchive(
-            name="demo-app", tracked_files=TRACKED, parent_folder_files=(above,) if above else ()
+            name="demo-app", tracked_files=TRACKED, parent_directory_files=(above,) if above else ()
         )
         assert (brought in found(path, expected)) is reported
 
@@ -485,7 +487,10 @@ WHEELS: list[tuple[str, Make]] = [
         lambda to: wheel(to, MODULES | {f"{INFO}/WHEEL": "Wheel-Version: 2.0\nTag: py3-none-any\n"}),
     ),
     (
-        "error: metadata folder is demo_app-1.0.dist-info, other-1.0.dist-info, expected demo_app-1.0.dist-info",
+        (
+            "error: metadata directory is demo_app-1.0.dist-info, other-1.0.dist-info, "
+            "expected demo_app-1.0.dist-info"
+        ),
         lambda to: wheel(to, MODULES | {"other-1.0.dist-info/x": ""}),
     ),
     (
@@ -499,7 +504,7 @@ WHEELS: list[tuple[str, Make]] = [
         lambda to: wheel(to, MODULES | {"demo_app/a.so": ""}),
     ),
     (
-        "error: script '../run' would be installed outside the scripts folder",
+        "error: script '../run' would be installed outside the scripts directory",
         lambda to: wheel(to, MODULES | {SCRIPTS: "[console_scripts]\n../run = demo_app:main\n"}),
     ),
     (
@@ -835,9 +840,9 @@ def test_modules_of_a_wheel_that_differ_from_its_sdist(tmp_path: Path) -> None:
 def test_a_damaged_archive_has_findings_and_no_traceback(
     data: st.DataObject, kind: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder = tmp_path_factory.getbasetemp() / "damaged"
-    folder.mkdir(exist_ok=True)
-    path = wheel(folder) if kind == "wheel" else sdist(folder)
+    directory = tmp_path_factory.getbasetemp() / "damaged"
+    directory.mkdir(exist_ok=True)
+    path = wheel(directory) if kind == "wheel" else sdist(directory)
     content = bytearray(path.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))

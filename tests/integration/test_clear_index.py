@@ -28,8 +28,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _index(root: Path) -> EmbeddedIndex:
-    (folder,) = (path.parent for path in root.rglob("files") if path.is_dir() and "dist" not in path.parts)
-    return EmbeddedIndex(folder)
+    (directory,) = (path.parent for path in root.rglob("files") if path.is_dir() and "dist" not in path.parts)
+    return EmbeddedIndex(directory)
 
 
 def _hashes(manifest: Manifest) -> dict[str, str]:

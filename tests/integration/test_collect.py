@@ -62,12 +62,12 @@ def content_of(name: str) -> bytes:
     package, version = name.removesuffix(".tar.gz").split("-")[:2]
     requires = "Requires-Dist: plain>=2\nRequires-Dist: other; extra == 'more'\n" if package == "fast" else ""
     text = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n{requires}"
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         if name.endswith(".whl"):
             native = {} if name.endswith("-any.whl") else {f"_{package}.so": b"\x7fELF"}
-            path = packed.wheel(Path(folder), {f"{package}.py": "", **native}, name=name, metadata=text)
+            path = packed.wheel(Path(directory), {f"{package}.py": "", **native}, name=name, metadata=text)
         else:
-            path = packed.sdist(Path(folder), name=name, top=f"{package}-{version}", metadata=text)
+            path = packed.sdist(Path(directory), name=name, top=f"{package}-{version}", metadata=text)
         return path.read_bytes()
 
 
@@ -86,11 +86,11 @@ def distribution(name: str, content: bytes) -> Distribution:
 
 def job(root: Path, job_name: str, files: list[str], **manifest: Any) -> None:
     """Write the output of one job: its files, and the manifest that build-all would write."""
-    folder = root / "jobs" / job_name
-    folder.mkdir(parents=True, exist_ok=True)
+    directory = root / "jobs" / job_name
+    directory.mkdir(parents=True, exist_ok=True)
     contents = {name: content_of(name) for name in files}
     for name, content in contents.items():
-        (folder / name).write_bytes(content)
+        (directory / name).write_bytes(content)
     written = Manifest(
         distributions=tuple(distribution(name, content) for name, content in contents.items()),
         commit=git(root, "rev-parse", "HEAD"),
@@ -98,7 +98,7 @@ def job(root: Path, job_name: str, files: list[str], **manifest: Any) -> None:
         time=f"2026-11-21T04:00:0{len(files)}+00:00",
         needs=tuple((package, ()) for package in dict.fromkeys(name.split("-")[0] for name in files)),
     )
-    (folder / MANIFEST_JSON).write_text(replace(written, **manifest).to_json(), encoding="utf-8")
+    (directory / MANIFEST_JSON).write_text(replace(written, **manifest).to_json(), encoding="utf-8")
 
 
 @pytest.fixture
@@ -125,9 +125,9 @@ def attest(root: Path, path: str, *, by: str = "the job", sha256: str | None = N
     return content
 
 
-def collected(root: Path, folder: str = "dist", *, signed: tuple[str, ...] = ()) -> Manifest:
+def collected(root: Path, directory: str = "dist", *, signed: tuple[str, ...] = ()) -> Manifest:
     """Read the manifest and compare the files beside it."""
-    path = root / folder / MANIFEST_JSON
+    path = root / directory / MANIFEST_JSON
     manifest = Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
     names = [
         *(file.filename for file in manifest.distributions),
@@ -136,12 +136,12 @@ def collected(root: Path, folder: str = "dist", *, signed: tuple[str, ...] = ())
     assert sorted(file.name for file in path.parent.iterdir()) == sorted([*names, MANIFEST_JSON, MANIFEST_TEXT])
     for file in manifest.distributions:
         assert distribution(file.filename, (path.parent / file.filename).read_bytes()) == file
-    assert (root / folder / MANIFEST_TEXT).read_text(encoding="utf-8") == manifest.to_text()
+    assert (root / directory / MANIFEST_TEXT).read_text(encoding="utf-8") == manifest.to_text()
     return manifest
 
 
 def blocked(root: Path, *words: str, code: int = 1) -> str:
-    """Run collect, expect a problem and no output folder; return what was printed."""
+    """Run collect, expect a problem and no output directory; return what was printed."""
     ran = collect(root, *words)
     assert ran.code == code, ran.text
     assert not (root / "dist").exists()
@@ -181,7 +181,7 @@ def test_a_second_run_skips_everything(root: Path) -> None:
     assert {path.name: path.stat().st_mtime_ns for path in (root / "dist").iterdir()} == before
 
 
-def test_folders_may_be_named_one_by_one_in_any_order(root: Path) -> None:
+def test_directories_may_be_named_one_by_one_in_any_order(root: Path) -> None:
     assert collect(root).code == 0
     named = [word for name in ("windows", "sources", "linux/") for word in ("--from", f"jobs/{name}")]
 
@@ -424,12 +424,12 @@ def test_a_wheel_pattern_without_a_match_is_a_problem(root: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "--from is required (no folder of a build job was given)"),
-        (("--from", "nowhere"), "nowhere is not a folder"),
-        (("--from", "fast"), "neither fast nor a folder in it has a manifest.json"),
+        ((), "--from is required (no directory of a build job was given)"),
+        (("--from", "nowhere"), "nowhere is not a directory"),
+        (("--from", "fast"), "neither fast nor a directory in it has a manifest.json"),
     ],
 )
-def test_an_unusable_folder_is_a_problem(root: Path, words: tuple[str, ...], message: str) -> None:
+def test_an_unusable_directory_is_a_problem(root: Path, words: tuple[str, ...], message: str) -> None:
     ran = run(root, "relnox", "collect", *words)
 
     assert ran.code == 1, ran.text
@@ -491,7 +491,7 @@ def test_stale_archives_are_kept_and_named(root: Path) -> None:
     collected(root)
 
 
-def test_an_output_folder_that_is_a_file_is_an_error(root: Path) -> None:
+def test_an_output_directory_that_is_a_file_is_an_error(root: Path) -> None:
     (root / "dist").write_text("a file", encoding="utf-8")
 
     ran = collect(root)

@@ -246,7 +246,7 @@ def test_an_sdist_without_the_platform_wheels_is_blocked(index: Trusting, tmp_pa
     goes_with_the_option(root, index)
 
 
-def test_a_project_in_a_subfolder_of_its_repository(index: Trusting, tmp_path: Path) -> None:
+def test_a_project_in_a_subdirectory_of_its_repository(index: Trusting, tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
     root = top / "python"

@@ -236,7 +236,7 @@ def several(root: Path, files: dict[str, str], *declared: str, lockstep: bool = 
     return repository(write(root, {"pyproject.toml": settings + "\n".join(declared), **files}))
 
 
-def test_a_version_file_belongs_to_its_folders_package_or_the_named_one(tmp_path: Path, bump: Bump) -> None:
+def test_a_version_file_belongs_to_its_directories_package_or_the_named_one(tmp_path: Path, bump: Bump) -> None:
     root = several(
         tmp_path / "many",
         {"packages/a/a.py": '__version__ = "1.0.0"\n', "docs/b.txt": "b 2.0.0\n"},
@@ -253,8 +253,8 @@ def test_a_version_file_outside_all_packages_is_blocked_except_in_lockstep(tmp_p
     files, declared = {"docs/x.txt": "x 1.0.0\n"}, place("docs/x.txt", pattern="x (?P<version>.*)")
     said = run_blocked_bump(bump, several(tmp_path / "many", dict(files), declared), "--all", "--part", "minor")
     assert (
-        "docs/x.txt of [[tool.relnox.version-files]] is not in the folder of a package, and has no key `package`"
-        in said
+        "docs/x.txt of [[tool.relnox.version-files]] is not in the directory of a package, "
+        "and has no key `package`" in said
     )
     assert 'package = "a"' in said
     root = several(tmp_path / "one", dict(files), declared, lockstep=True)

@@ -22,8 +22,8 @@ WORKSPACE = (
 )
 
 
-def version(root: Path, folder: str = ".") -> str:
-    text = (root / folder / "pyproject.toml").read_text()
+def version(root: Path, directory: str = ".") -> str:
+    text = (root / directory / "pyproject.toml").read_text()
     return text.partition('version = "')[2].partition('"')[0]
 
 

@@ -1,4 +1,4 @@
-"""Which packages a folder holds: shapes of real repositories, and files that only look like packages."""
+"""Which packages a directory holds: shapes of real repositories, and files that only look like packages."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def package(name: str, version: str = "1.0", more: str = "") -> str:
 
 
 def discover_in(at: Path, /, **files: str) -> Workspace:
-    """Discover the packages in a folder with these pyproject.toml files, by folder (`root`: the top)."""
+    """Discover the packages in a directory with these pyproject.toml files, by directory (`root`: the top)."""
     files = {"root": "", **files}
     texts = {
-        "pyproject.toml" if folder == "root" else f"{folder}/pyproject.toml": text
-        for folder, text in files.items()
+        "pyproject.toml" if directory == "root" else f"{directory}/pyproject.toml": text
+        for directory, text in files.items()
     }
     return open_project(write(at, texts)).workspace
 
 
-def folders(workspace: Workspace) -> dict[str, str]:
-    return {package.name: package.folder for package in workspace.packages}
+def directories(workspace: Workspace) -> dict[str, str]:
+    return {package.name: package.directory for package in workspace.packages}
 
 
 # --- the project's root --------------------------------------------------------------------------------
 
 
-def test_the_root_is_found_from_a_subfolder(tmp_path: Path) -> None:
+def test_the_root_is_found_from_a_subdirectory(tmp_path: Path) -> None:
     root = repository(lockstep_workspace(tmp_path / "acme"))
     for start in (root, root / "packages", root / "packages/core", root / "packages/core/src/acme_core"):
         project = open_project(start)
@@ -55,10 +55,10 @@ def test_the_root_is_found_without_git(tmp_path: Path) -> None:
     project = open_project(root / "packages/core")
     assert project.root == root
     assert project.git is None
-    assert project.private_folder == root / ".relnox"
+    assert project.private_directory == root / ".relnox"
 
 
-def test_a_project_in_a_folder_of_the_checkout_stays_there(tmp_path: Path) -> None:
+def test_a_project_in_a_directory_of_the_checkout_stays_there(tmp_path: Path) -> None:
     top = write(tmp_path / "mono", {"README.md": "", "web/package.json": "{}"})
     single(top / "python")
     repository(top)
@@ -68,22 +68,22 @@ def test_a_project_in_a_folder_of_the_checkout_stays_there(tmp_path: Path) -> No
     assert project.git.prefix == "python/"
 
 
-def test_folders_above_the_checkout_are_not_searched(tmp_path: Path) -> None:
+def test_directories_above_the_checkout_are_not_searched(tmp_path: Path) -> None:
     write(tmp_path, {"pyproject.toml": "[tool.relnox]\n"})
     write(tmp_path / "inner", {"lib/pyproject.toml": package("inner")})
     project = open_project(repository(tmp_path / "inner"))
     assert project.root == tmp_path / "inner"
-    assert folders(project.workspace) == {"inner": "lib"}
+    assert directories(project.workspace) == {"inner": "lib"}
 
 
-def test_a_folder_without_a_project_is_rejected(tmp_path: Path) -> None:
+def test_a_directory_without_a_project_is_rejected(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(Blocked, match="no project found") as caught:
         open_project(empty)
     assert caught.value.fix is not None
     assert "--project" in caught.value.fix
-    with pytest.raises(Blocked, match="is not a folder"):
+    with pytest.raises(Blocked, match="is not a directory"):
         open_project(tmp_path / "missing")
 
 
@@ -116,7 +116,7 @@ def test_invalid_settings_are_reported_with_their_file(tmp_path: Path) -> None:
 
 def test_a_root_that_is_a_package_is_the_only_one(tmp_path: Path) -> None:
     workspace = discover_in(tmp_path, root=package("Demo.Tool"), **{"plugins/extra": package("demo-extra")})
-    assert folders(workspace) == {"demo-tool": "."}
+    assert directories(workspace) == {"demo-tool": "."}
     (only,) = workspace.packages
     assert (only.pyproject, only.source.file, only.source.key) == (
         "pyproject.toml",
@@ -312,7 +312,7 @@ def test_every_table_of_requirements_is_read_with_its_key(tmp_path: Path) -> Non
 # --- packages that the project lists -------------------------------------------------------------------
 
 
-def test_listed_folders_without_the_excluded_ones(tmp_path: Path) -> None:
+def test_listed_directories_without_the_excluded_ones(tmp_path: Path) -> None:
     workspace = discover_in(
         tmp_path,
         root='[tool.relnox]\npackages = ["libs/*", "./tools/cli/", "libs/a"]\n'
@@ -326,7 +326,7 @@ def test_listed_folders_without_the_excluded_ones(tmp_path: Path) -> None:
             "tools/other": package("other"),
         },
     )
-    assert folders(workspace) == {"a": "libs/a", "b": "libs/b", "cli": "tools/cli"}
+    assert directories(workspace) == {"a": "libs/a", "b": "libs/b", "cli": "tools/cli"}
     assert workspace.warnings == ()
 
 
@@ -336,15 +336,15 @@ def test_the_root_can_be_listed_among_others(tmp_path: Path) -> None:
         root=package("meta", more='[tool.relnox]\npackages = [".", "libs/*"]\n'),
         **{"libs/a": package("a")},
     )
-    assert folders(workspace) == {"meta": ".", "a": "libs/a"}
+    assert directories(workspace) == {"meta": ".", "a": "libs/a"}
 
 
 @pytest.mark.parametrize(
     ("glob", "message"),
     [
-        ("lib/*", "'lib/\\*' in \\[tool.relnox\\] packages matches no folder"),
-        ("../elsewhere", "refers to a folder outside"),
-        ("libs/../../elsewhere", "refers to a folder outside"),
+        ("lib/*", "'lib/\\*' in \\[tool.relnox\\] packages matches no directory"),
+        ("../elsewhere", "refers to a directory outside"),
+        ("libs/../../elsewhere", "refers to a directory outside"),
         ("**libs", "is not a valid glob"),
     ],
 )
@@ -355,13 +355,13 @@ def test_a_glob_in_packages_without_a_match_is_rejected(tmp_path: Path, glob: st
         discover_in(root, root=f'[tool.relnox]\npackages = ["{glob}"]\n', **{"libs/a": package("a")})
 
 
-def test_a_listed_folder_without_a_package_is_skipped_with_a_warning(tmp_path: Path) -> None:
+def test_a_listed_directory_without_a_package_is_skipped_with_a_warning(tmp_path: Path) -> None:
     workspace = discover_in(
         tmp_path,
         root='[tool.relnox]\npackages = ["libs/*"]\n',
         **{"libs/a": package("a"), "libs/settings": "[tool.ruff]\nline-length = 100\n"},
     )
-    assert folders(workspace) == {"a": "libs/a"}
+    assert directories(workspace) == {"a": "libs/a"}
     assert workspace.warnings == ("skipped libs/settings: pyproject.toml describes no package",)
 
 
@@ -411,7 +411,7 @@ def test_members_of_a_uv_workspace(tmp_path: Path) -> None:
         **{f"packages/{name}": package(name) for name in ("a", "b", "sandbox", "internal")},
         **{"elsewhere/c": package("c")},
     )
-    assert folders(workspace) == {"a": "packages/a", "b": "packages/b"}
+    assert directories(workspace) == {"a": "packages/a", "b": "packages/b"}
 
 
 @pytest.mark.parametrize("more", ["", "[tool.uv]\npackage = false\n"])
@@ -419,13 +419,13 @@ def test_a_uv_root_with_a_build_system_is_released(tmp_path: Path, more: str) ->
     # a published meta package that says `package = false`.
     text = package("meta", more=f'[tool.uv.workspace]\nmembers = [".", "packages/*"]\n{more}')
     workspace = discover_in(tmp_path, root=text, **{"packages/a": package("a")})
-    assert folders(workspace) == {"a": "packages/a", "meta": "."}
+    assert directories(workspace) == {"a": "packages/a", "meta": "."}
 
 
 def test_a_uv_root_without_a_build_system_is_skipped_with_a_hint(tmp_path: Path) -> None:
     text = '[project]\nname = "root"\nversion = "0"\n[tool.uv.workspace]\nmembers = ["packages/*"]\n'
     workspace = discover_in(tmp_path, root=text, **{"packages/a": package("a")})
-    assert folders(workspace) == {"a": "packages/a"}
+    assert directories(workspace) == {"a": "packages/a"}
     (warning,) = workspace.warnings
     assert "no [build-system]" in warning
     assert 'list "."' in warning
@@ -470,28 +470,28 @@ def test_a_search_skips_fixtures_templates_and_examples(tmp_path: Path) -> None:
             "excluded/deep/down": package("excluded"),
             "root": '[tool.ruff]\nline-length = 100\n[tool.relnox]\nexclude = ["excluded"]\n',
         },
-        **{folder: package(f"passed-{number}") for number, folder in enumerate(passed)},
+        **{directory: package(f"passed-{number}") for number, directory in enumerate(passed)},
     )
-    assert folders(workspace) == {"real": "src/real"}
+    assert directories(workspace) == {"real": "src/real"}
     assert workspace.warnings == ()
 
 
 def test_a_search_skips_virtual_environments_of_any_name(tmp_path: Path) -> None:
     write(tmp_path, {"my-env/pyvenv.cfg": "home = x\n", "my-env/x/pyproject.toml": package("inside")})
-    assert folders(discover_in(tmp_path, lib=package("lib"))) == {"lib": "lib"}
+    assert directories(discover_in(tmp_path, lib=package("lib"))) == {"lib": "lib"}
 
 
-def with_submodule(folder: Path, settings: str = "") -> Path:
+def with_submodule(directory: Path, settings: str = "") -> Path:
     """A checkout with a package, and a submodule that is a package."""
-    inner = repository(write(folder / "inner", {"pyproject.toml": package("inner")}))
+    inner = repository(write(directory / "inner", {"pyproject.toml": package("inner")}))
     files = {"lib/pyproject.toml": package("lib"), "pyproject.toml": settings}
-    root = repository(write(folder / "outer", files))
+    root = repository(write(directory / "outer", files))
     git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "sub/inner")
     return root
 
 
 def test_a_search_skips_submodules(tmp_path: Path) -> None:
-    assert folders(open_project(with_submodule(tmp_path)).workspace) == {"lib": "lib"}
+    assert directories(open_project(with_submodule(tmp_path)).workspace) == {"lib": "lib"}
 
 
 @pytest.mark.parametrize(
@@ -508,7 +508,7 @@ def test_a_listed_package_in_a_submodule_is_rejected_until_it_is_excluded(tmp_pa
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
     head = "" if "[tool.relnox]" in text else "[tool.relnox]\n"
     (root / "pyproject.toml").write_text(f"{text}{head}{setting}\n", encoding="utf-8")
-    assert folders(open_project(root).workspace) == {"lib": "lib"}
+    assert directories(open_project(root).workspace) == {"lib": "lib"}
 
 
 def test_a_search_skips_invalid_packages_with_a_warning(tmp_path: Path) -> None:
@@ -529,7 +529,7 @@ def test_a_search_skips_invalid_packages_with_a_warning(tmp_path: Path) -> None:
             "l-endless": "x = " + "[" * 10_000,
         },
     )
-    assert folders(workspace) == {"good": "a", "no-backend": "h-no-backend", "bom": "j-bom"}
+    assert directories(workspace) == {"good": "a", "no-backend": "h-no-backend", "bom": "j-bom"}
     assert workspace.by_name["no-backend"].backend == "setuptools.build_meta:__legacy__"
     assert [warning.partition(":")[0] for warning in workspace.warnings] == [
         "skipped b-invalid",
@@ -546,7 +546,7 @@ def test_a_search_skips_invalid_packages_with_a_warning(tmp_path: Path) -> None:
 
 def test_of_two_packages_with_the_same_name_a_search_finds_the_one_nearer_the_root(tmp_path: Path) -> None:
     workspace = discover_in(tmp_path, **{"a/b/c": package("same"), "z": package("same")})
-    assert folders(workspace) == {"same": "z"}
+    assert directories(workspace) == {"same": "z"}
 
 
 def test_a_search_does_not_follow_links(tmp_path: Path) -> None:
@@ -555,10 +555,12 @@ def test_a_search_does_not_follow_links(tmp_path: Path) -> None:
     (root / "linked").symlink_to(outside, target_is_directory=True)
     (root / "circle").symlink_to(root, target_is_directory=True)
     repository(root)
-    assert folders(open_project(root).workspace) == {"lib": "lib"}
+    assert directories(open_project(root).workspace) == {"lib": "lib"}
 
 
-def test_an_unreadable_folder_is_skipped_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_directory_is_skipped_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A tree that is deeper than the system takes paths: entered step by step, as a runaway script makes it.
     discover_in(tmp_path, lib=package("lib"))
     monkeypatch.chdir(tmp_path)
@@ -568,7 +570,7 @@ def test_an_unreadable_folder_is_skipped_with_a_warning(tmp_path: Path, monkeypa
         os.chdir(deeper)
     monkeypatch.chdir(tmp_path)
     workspace = open_project(tmp_path).workspace
-    assert folders(workspace) == {"lib": "lib"}
+    assert directories(workspace) == {"lib": "lib"}
     (warning,) = workspace.warnings
     assert warning.startswith("skipped deep")
     assert warning.endswith(": File name too long")

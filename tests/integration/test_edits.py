@@ -25,7 +25,7 @@ def edit(file: str, before: bytes | None, after: bytes | None) -> Edit:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones as well."""
+    """Every file below a directory, hidden ones as well."""
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
@@ -89,7 +89,7 @@ def test_a_file_changed_since_the_plan_is_a_conflict(
 
 
 def test_a_file_that_cannot_be_written_restores_the_others(tmp_path: Path, recorded: bool) -> None:
-    # The second file's folder does not exist any more.
+    # The second file's directory does not exist any more.
     put(tmp_path, {"a": b"1", "gone": b"a file by now"})
     with pytest.raises(Failed, match="gone/b cannot be written "):
         file_edits.apply_edits(
@@ -217,14 +217,14 @@ PENDING = PendingBump(
 
 
 def test_a_record_is_written_and_discarded(tmp_path: Path) -> None:
-    folder = tmp_path / "git" / "relnox"
-    assert bump_record.read_pending(folder) is None
-    bump_record.write_pending(folder, PENDING)
-    assert bump_record.read_pending(folder) == PENDING
-    assert [path.name for path in folder.iterdir()] == ["pending.json"]
-    bump_record.discard_pending(folder)
-    assert bump_record.read_pending(folder) is None
-    bump_record.discard_pending(folder)
+    directory = tmp_path / "git" / "relnox"
+    assert bump_record.read_pending(directory) is None
+    bump_record.write_pending(directory, PENDING)
+    assert bump_record.read_pending(directory) == PENDING
+    assert [path.name for path in directory.iterdir()] == ["pending.json"]
+    bump_record.discard_pending(directory)
+    assert bump_record.read_pending(directory) is None
+    bump_record.discard_pending(directory)
 
 
 def test_the_command_that_resumes_can_be_pasted() -> None:

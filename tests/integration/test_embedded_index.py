@@ -168,7 +168,7 @@ def test_a_source_distribution_is_built_and_installed(
     assert (tmp_path / "site/demo.py").read_text() == "origin = 'sdist'"
 
 
-def test_pip_refuses_a_file_that_was_changed_in_the_folder(
+def test_pip_refuses_a_file_that_was_changed_in_the_directory(
     index: EmbeddedIndex, environment: dict[str, str], tmp_path: Path
 ) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0")
@@ -433,7 +433,7 @@ def test_an_impossible_boundary_is_refused(boundary: str) -> None:
 def test_what_was_stored_is_there_in_another_process_until_it_is_cleared(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    folder, wheel = tmp_path / "index", make_wheel(tmp_path, "demo", "1.0")
+    directory, wheel = tmp_path / "index", make_wheel(tmp_path, "demo", "1.0")
     script = (
         "import pathlib, subprocess, sys\n"
         "from relnox.indexes.embedded import EmbeddedIndex\n"
@@ -442,16 +442,16 @@ def test_what_was_stored_is_there_in_another_process_until_it_is_cleared(
         "    words = [*twine, '--repository-url', index.upload_url, sys.argv[2]]\n"
         "    subprocess.run(words, check=True, capture_output=True)\n"
     )
-    subprocess.run([sys.executable, "-c", script, folder, wheel], env=environment, timeout=120, check=True)
-    with EmbeddedIndex(folder) as index:
+    subprocess.run([sys.executable, "-c", script, directory, wheel], env=environment, timeout=120, check=True)
+    with EmbeddedIndex(directory) as index:
         assert served(index, wheel, "demo")
-    with EmbeddedIndex(folder) as first, EmbeddedIndex(folder) as second:
+    with EmbeddedIndex(directory) as first, EmbeddedIndex(directory) as second:
         assert served(second, wheel, "demo")
         first.clear()
         assert ask(f"{second.simple_url}demo/").status == 404
         assert ask(urljoin(second.simple_url, f"/files/{wheel.name}")).status == 404
         assert post(second, form("demo-1.0.tar.gz", b"content")).status == 200
-    assert [path.name for path in folder.rglob("file")] == ["file"]
+    assert [path.name for path in directory.rglob("file")] == ["file"]
 
 
 def test_clearing_needs_no_running_index_and_takes_leftovers_along(tmp_path: Path) -> None:
@@ -466,7 +466,7 @@ def test_clearing_needs_no_running_index_and_takes_leftovers_along(tmp_path: Pat
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["relnox-embedded-index"]
 
 
-def test_foreign_files_in_the_folder_are_ignored(tmp_path: Path) -> None:
+def test_foreign_files_in_the_directory_are_ignored(tmp_path: Path) -> None:
     store = Store(tmp_path)
     (tmp_path / "files/notes").mkdir()
     (tmp_path / "files/.DS_Store").write_bytes(b"")
@@ -557,9 +557,9 @@ def test_an_index_that_is_killed_within_an_upload_has_stored_nothing(
         assert page(index, "demo")["files"][0]["size"] == 1 << 20
 
 
-def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "taken").write_bytes(b"")
-    with pytest.raises(Blocked, match="is not a folder") as raised:
+    with pytest.raises(Blocked, match="is not a directory") as raised:
         EmbeddedIndex(tmp_path / "taken")
     assert raised.value.fix is not None
 
@@ -705,12 +705,12 @@ def test_a_wheel_whose_metadata_cannot_be_read_is_listed_without(index: Embedded
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_no_broken_wheel_upsets_the_store(data: st.DataObject) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        content = bytearray(make_wheel(Path(folder), "demo", "1.0").read_bytes())
+    with tempfile.TemporaryDirectory() as directory:
+        content = bytearray(make_wheel(Path(directory), "demo", "1.0").read_bytes())
         for _ in range(data.draw(st.integers(1, 6))):
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
         del content[data.draw(st.integers(len(content) // 2, len(content))) :]
-        store = Store(Path(folder) / "index")
+        store = Store(Path(directory) / "index")
         with store.receive() as incoming:
             incoming.write(bytes(content))
             assert incoming.store("demo-1.0-py3-none-any.whl")

@@ -109,7 +109,7 @@ def test_concurrent_runs_do_not_share_incomplete_environments(kept: Path, tmp_pa
 
 @pytest.mark.network
 def test_builds_work_if_nothing_can_be_cached(kept: Path, tmp_path: Path) -> None:
-    kept.write_text("not a folder")
+    kept.write_text("not a directory")
     ran = build_all(home(tmp_path / "home"))
     assert ran.code == 0, ran.text
 
@@ -153,7 +153,7 @@ def test_no_warm_process_outlives_a_closed_pool(tmp_path: Path) -> None:
     # A signal may come while a step is between two programs: what it starts next must not go on.
     installer = find_installer("auto")
     pool = BuildEnvironmentPool(
-        installer=installer, python=find_interpreter("").path, folder=lambda _: tmp_path, cache=None
+        installer=installer, python=find_interpreter("").path, directory=lambda _: tmp_path, cache=None
     )
     environment = VirtualEnvironment(tmp_path, Path(sys.executable))
 
@@ -170,10 +170,10 @@ def test_the_last_environment_is_started_while_the_index_is_queried(
 ) -> None:
     store, python = EnvironmentCache(kept), Path(sys.executable)
 
-    def make(folder: Path) -> VirtualEnvironment:
-        folder.mkdir()
-        (folder / "python").symlink_to(python)
-        return VirtualEnvironment(folder, folder / "python")
+    def make(directory: Path) -> VirtualEnvironment:
+        directory.mkdir()
+        (directory / "python").symlink_to(python)
+        return VirtualEnvironment(directory, directory / "python")
 
     last = store.get_or_create(["uv_build==1"], python, "own", make)
     store.record_resolution(["uv_build"], ["uv_build==1"], python, "own")
@@ -182,21 +182,21 @@ def test_the_last_environment_is_started_while_the_index_is_queried(
         name = "own"
 
         def resolve(self, *_: object, **__: object) -> tuple[str, ...]:
-            assert [each for each, _ in pool._servers._futures] == [last.folder]
+            assert [each for each, _ in pool._servers._futures] == [last.directory]
             return (today,)
 
-        def create(self, folder: Path, *_: object, **__: object) -> VirtualEnvironment:
-            return make(folder)
+        def create(self, directory: Path, *_: object, **__: object) -> VirtualEnvironment:
+            return make(directory)
 
         def install(self, *_: object, **__: object) -> Completed:
             return Completed((), 0, "")
 
-    pool = BuildEnvironmentPool(installer=Asked(None), python=python, folder=lambda _: tmp_path, cache=store)
+    pool = BuildEnvironmentPool(installer=Asked(None), python=python, directory=lambda _: tmp_path, cache=store)
     with contextlib.closing(pool):
         ready = pool.prepare_environment(["uv_build"], "uv_build", dict(os.environ))
         assert (ready == last) == (today == "uv_build==1")
         assert store.last_environment(["uv_build"], python, "own") == ready
-        assert {each for each, _ in pool._servers._futures} == {last.folder, ready.folder}
+        assert {each for each, _ in pool._servers._futures} == {last.directory, ready.directory}
 
 
 # --- the cache by itself -----------------------------------------------------------------------------------
@@ -209,12 +209,12 @@ class Making:
         self.size = size
         self.made: list[Path] = []
 
-    def __call__(self, folder: Path) -> VirtualEnvironment:
-        (folder / "bin").mkdir(parents=True)
-        (folder / "bin/python").write_text("#!/bin/sh\n")
-        (folder / "content").write_bytes(b"x" * self.size)
-        self.made.append(folder)
-        return VirtualEnvironment(folder, folder / "bin/python")
+    def __call__(self, directory: Path) -> VirtualEnvironment:
+        (directory / "bin").mkdir(parents=True)
+        (directory / "bin/python").write_text("#!/bin/sh\n")
+        (directory / "content").write_bytes(b"x" * self.size)
+        self.made.append(directory)
+        return VirtualEnvironment(directory, directory / "bin/python")
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_the_last_resolution_of_requirements_is_remembered(making: Making, kept:
     made = get(store, making, "a==2")
     assert store.last_environment(["a"], python, "pip") is None
     assert store.last_environment(["a", "b"], python, "uv") is None
-    change(made.folder)
+    change(made.directory)
     assert store.last_environment(["a"], python, "uv") is None
 
 
@@ -279,23 +279,23 @@ def test_damaged_environments_are_created_again(spoil: Callable[[Path], None], k
     store = EnvironmentCache(kept)
     first = get(store, making, "a==1")
     assert get(store, making, "a==1") == first
-    (first.folder / "__pycache__").mkdir()  # comes and goes
-    (first.folder / "__pycache__/a.pyc").write_bytes(b"")
+    (first.directory / "__pycache__").mkdir()  # comes and goes
+    (first.directory / "__pycache__/a.pyc").write_bytes(b"")
     assert get(store, making, "a==1") == first
-    spoil(first.folder)
+    spoil(first.directory)
     second = get(store, making, "a==1")
-    assert second.folder != first.folder
+    assert second.directory != first.directory
     assert get(store, making, "a==1") == second
-    assert making.made == [first.folder, second.folder]
+    assert making.made == [first.directory, second.directory]
 
 
 def test_an_environment_without_its_interpreter_is_created_again(kept: Path, tmp_path: Path) -> None:
     base = tmp_path / "python3"
     making = Making()
 
-    def make(folder: Path) -> VirtualEnvironment:
+    def make(directory: Path) -> VirtualEnvironment:
         base.touch()
-        environment = making(folder)
+        environment = making(directory)
         environment.python.unlink()
         environment.python.symlink_to(base)
         return environment
@@ -306,7 +306,9 @@ def test_an_environment_without_its_interpreter_is_created_again(kept: Path, tmp
     assert len(making.made) == 2
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"folder": 3}', '{"folder": "nowhere", "python": "x"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"directory": 3}', '{"directory": "nowhere", "python": "x"}']
+)
 def test_an_invalid_entry_is_ignored(text: str, kept: Path, making: Making) -> None:
     store = EnvironmentCache(kept)
     get(store, making, "a==1")
@@ -337,9 +339,9 @@ def test_an_incomplete_environment_of_a_killed_run_is_not_used(kept: Path, makin
 import os, pathlib, signal
 from relnox.building.environment_cache import EnvironmentCache
 
-def make(folder):
-    (folder / "bin").mkdir(parents=True)
-    (folder / "bin/python").write_text("half")
+def make(directory):
+    (directory / "bin").mkdir(parents=True)
+    (directory / "bin/python").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 
 EnvironmentCache(pathlib.Path({str(kept)!r})).get_or_create(["a==1"], pathlib.Path({sys.executable!r}), "uv", make)
@@ -348,8 +350,8 @@ EnvironmentCache(pathlib.Path({str(kept)!r})).get_or_create(["a==1"], pathlib.Pa
     assert killed.returncode == -signal.SIGKILL
     (half,) = kept.iterdir()
     made = get(EnvironmentCache(kept), making, "a==1")
-    assert made.folder.parent != half
-    assert making.made == [made.folder]
+    assert made.directory.parent != half
+    assert making.made == [made.directory]
     assert half.exists()  # another run could be at it
     long_ago = time.time() - 2 * DAY
     os.utime(half, (long_ago, long_ago))
@@ -358,8 +360,8 @@ EnvironmentCache(pathlib.Path({str(kept)!r})).get_or_create(["a==1"], pathlib.Pa
 
 
 def test_a_failed_creation_leaves_no_files(kept: Path) -> None:
-    def make(folder: Path) -> VirtualEnvironment:
-        folder.mkdir()
+    def make(directory: Path) -> VirtualEnvironment:
+        directory.mkdir()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -372,10 +374,10 @@ def test_the_least_recently_used_is_removed_first_and_none_in_use(kept: Path) ->
     store = EnvironmentCache(kept, max_bytes=2500)  # two of them
     made = {}
     for days, name in ((4, "a"), (3, "b")):
-        made[name] = get(store, making, name).folder.parent
+        made[name] = get(store, making, name).directory.parent
         age(kept, made[name], days)
     get(store, making, "a")  # used again: b is the older one now
-    made["c"] = get(store, making, "c").folder.parent
+    made["c"] = get(store, making, "c").directory.parent
     assert {path.name for path in kept.iterdir() if path.is_dir()} == {made["a"].name, made["c"].name}
     get(store, making, "a")
     assert len(making.made) == 3
@@ -389,10 +391,10 @@ def test_the_least_recently_used_is_removed_first_and_none_in_use(kept: Path) ->
     assert (made["a"] / "env/content").exists()  # made days ago, used now
 
 
-def age(kept: Path, folder: Path, days: float) -> None:
+def age(kept: Path, directory: Path, days: float) -> None:
     """Let an environment, with its entry, have been used so many days ago."""
     at = time.time() - days * DAY
-    for path in (folder, *(each for each in kept.glob("*.json") if folder.name in each.read_text())):
+    for path in (directory, *(each for each in kept.glob("*.json") if directory.name in each.read_text())):
         os.utime(path, (at, at))
 
 

@@ -34,13 +34,13 @@ pytestmark = [
 def scratch(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """The folder in which runs create temporary folders; submodules may be local."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
+    """The directory in which runs create temporary directories; submodules may be local."""
+    directory = tmp_path / "scratch"
+    directory.mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory))
     set_git_config(monkeypatch, "protocol.file.allow", "always")
     with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept"):
-        yield folder
+        yield directory
 
 
 def set_git_config(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> None:
@@ -74,13 +74,13 @@ def repository_state(root: Path) -> RepositoryState:
 
 
 def home(root: Path, hook: str = "pass") -> Path:
-    """Create a repository with a package that ships every Python file in its folder."""
+    """Create a repository with a package that ships every Python file in its directory."""
     root.mkdir(parents=True)
     return repository(in_tree(root, hook=hook))
 
 
 def members(archive: Path) -> dict[str, bytes]:
-    """Read the files of an archive, by name below its top folder."""
+    """Read the files of an archive, by name below its top directory."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             return {name: wheel.read(name) for name in wheel.namelist()}
@@ -99,7 +99,7 @@ def sdist_members(root: Path) -> dict[str, bytes]:
 
 
 def add_worktrees(root: Path, beside: Path) -> None:
-    """Add two worktrees of the user: one in use, and one whose folder was moved."""
+    """Add two worktrees of the user: one in use, and one whose directory was moved."""
     for name in ("in-use", "gone"):
         git(root, "worktree", "add", "--quiet", "--detach", str(beside / name))
     (beside / "gone").rename(beside / "moved-away")
@@ -202,9 +202,9 @@ def of_a_bare_clone(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path
 
 
 def with_safe_bare_repository(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
-    folder = of_a_bare_clone(root, beside, patch)
+    directory = of_a_bare_clone(root, beside, patch)
     set_git_config(patch, "safe.bareRepository", "explicit")
-    return folder
+    return directory
 
 
 def shallow(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
@@ -230,12 +230,12 @@ def with_hooks(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def add_hooks(folder: Path, beside: Path) -> None:
+def add_hooks(directory: Path, beside: Path) -> None:
     """Add hooks that write a line when they run."""
-    folder.mkdir(exist_ok=True)
+    directory.mkdir(exist_ok=True)
     for name in ("post-checkout", "post-index-change"):
-        (folder / name).write_text(f"#!/bin/sh\npwd >> '{beside}/hooks-ran'\n")
-        (folder / name).chmod(0o755)
+        (directory / name).write_text(f"#!/bin/sh\npwd >> '{beside}/hooks-ran'\n")
+        (directory / name).chmod(0o755)
 
 
 def with_own_settings(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
@@ -282,8 +282,8 @@ def test_a_build_leaves_no_trace_in_a_checkout(
 
 
 def test_a_project_below_the_top_of_its_repository(tmp_path: Path) -> None:
-    top = write(tmp_path / "top", {"README.md": "", "a folder/keep": ""})
-    root = in_tree(top / "a folder")
+    top = write(tmp_path / "top", {"README.md": "", "a directory/keep": ""})
+    root = in_tree(top / "a directory")
     repository(top)
     (root / "stray.py").touch()
     ran = run(root, "relnox", "build-all")
@@ -298,9 +298,9 @@ def test_two_checkouts_of_a_repository_build_at_the_same_time(tmp_path: Path, sc
     before = repository_state(root)
     both = [
         subprocess.Popen(
-            [sys.executable, "-m", "relnox", "build-all"], cwd=folder, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "relnox", "build-all"], cwd=directory, stderr=subprocess.PIPE, text=True
         )
-        for folder in (root, tmp_path / "other")
+        for directory in (root, tmp_path / "other")
     ]
     for process in both:
         _, errors = process.communicate(timeout=60)
@@ -314,13 +314,13 @@ def test_two_checkouts_of_a_repository_build_at_the_same_time(tmp_path: Path, sc
 # --- contents of a checkout ---------------------------------------------------------------------------------
 
 
-def nested(folder: Path) -> Path:
+def nested(directory: Path) -> Path:
     """A package with a submodule that has a submodule."""
-    inner = repository(write(folder / "inner", {"deep.py": ""}))
-    middle = repository(write(folder / "middle", {"middle.py": ""}))
+    inner = repository(write(directory / "inner", {"deep.py": ""}))
+    middle = repository(write(directory / "middle", {"middle.py": ""}))
     git(middle, "submodule", "--quiet", "add", str(inner), "inner")
     commit_all(middle)
-    root = home(folder / "home")
+    root = home(directory / "home")
     git(root, "submodule", "--quiet", "add", str(middle), "vendor")
     commit_all(root)
     return root
@@ -520,7 +520,7 @@ def test_a_git_that_outlives_its_run_does_not_break_the_next_run(tmp_path: Path,
 
 @pytest.mark.parametrize("record", ["", "[", "null", '[["gone", "gone"]]', "/relnox-nowhere/source"])
 def test_an_invalid_record_of_an_export_removes_nothing(record: str, tmp_path: Path) -> None:
-    # An empty path would mean the working folder.
+    # An empty path would mean the working directory.
     root = home(tmp_path / "home")
     write(root, {".git/relnox/exports": record, "untracked/mine.txt": "mine"})
     before = repository_state(root)
@@ -530,7 +530,7 @@ def test_an_invalid_record_of_an_export_removes_nothing(record: str, tmp_path: P
     assert repository_state(root) == before
 
 
-def test_a_temporary_folder_removed_by_another_program_is_no_error(tmp_path: Path, scratch: Path) -> None:
+def test_a_temporary_directory_removed_by_another_program_is_no_error(tmp_path: Path, scratch: Path) -> None:
     # As after a reboot.
     import shutil
 
@@ -541,8 +541,8 @@ def test_a_temporary_folder_removed_by_another_program_is_no_error(tmp_path: Pat
     wait_until(at.exists)
     process.kill()
     process.wait(30)
-    for folder in scratch.iterdir():
-        shutil.rmtree(folder)
+    for directory in scratch.iterdir():
+        shutil.rmtree(directory)
     assert "prunable" in repository_state(root).worktrees
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text

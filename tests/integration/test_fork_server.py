@@ -45,14 +45,14 @@ def pythons() -> list[str]:
 class Server:
     """The program itself, spoken to in lines of JSON."""
 
-    def __init__(self, folder: Path, python: str, *modules: str) -> None:
-        self.folder = folder
-        self.script = folder / "script.py"
+    def __init__(self, directory: Path, python: str, *modules: str) -> None:
+        self.directory = directory
+        self.script = directory / "script.py"
         self.process = subprocess.Popen(
             [python, fork_client._SERVER_SCRIPT, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={"PATH": os.defpath, "PYTHONPATH": str(folder), "PYTHONUTF8": "1"},
+            env={"PATH": os.defpath, "PYTHONPATH": str(directory), "PYTHONUTF8": "1"},
             start_new_session=True,
         )
         self.numbers = 0
@@ -63,9 +63,9 @@ class Server:
         self.tell(
             id=self.numbers,
             argv=[str(self.script), *argv],
-            cwd=str(self.folder),
+            cwd=str(self.directory),
             environ={"PATH": os.defpath, **environ},
-            output=str(self.folder / f"{self.numbers}.txt"),
+            output=str(self.directory / f"{self.numbers}.txt"),
             **more or {},
         )
         return self.numbers
@@ -84,7 +84,7 @@ class Server:
         number = self.ask(*argv, more=more, **environ)
         answer = self.answer()
         assert answer["id"] == number
-        return answer["status"], (self.folder / f"{number}.txt").read_text(encoding="utf-8")
+        return answer["status"], (self.directory / f"{number}.txt").read_text(encoding="utf-8")
 
     def end_input(self) -> None:
         assert self.process.stdin is not None
@@ -109,9 +109,9 @@ def servers() -> Iterator[list[Server]]:
             stream.close()
 
 
-def start(servers: list[Server], folder: Path, python: str, script: str, *modules: str) -> Server:
-    (folder / "script.py").write_text(script, encoding="utf-8")
-    server = Server(folder, python, *modules)
+def start(servers: list[Server], directory: Path, python: str, script: str, *modules: str) -> Server:
+    (directory / "script.py").write_text(script, encoding="utf-8")
+    server = Server(directory, python, *modules)
     servers.append(server)
     assert server.answer() == {"threads": 1}
     return server
@@ -335,9 +335,9 @@ def near(tmp_path: Path) -> Iterator[ForkServer]:
     server.close()
 
 
-def script(folder: Path, text: str) -> str:
-    (folder / "script.py").write_text(text, encoding="utf-8")
-    return str(folder / "script.py")
+def script(directory: Path, text: str) -> str:
+    (directory / "script.py").write_text(text, encoding="utf-8")
+    return str(directory / "script.py")
 
 
 @pytest.fixture

@@ -39,9 +39,9 @@ def root(tmp_path: Path) -> Path:
     return repository(single(tmp_path / "demo"))
 
 
-def checkout(folder: Path) -> Git:
-    """The checkout that a folder is in."""
-    git = find_repository(folder)
+def checkout(directory: Path) -> Git:
+    """The checkout that a directory is in."""
+    git = find_repository(directory)
     assert git is not None
     return git
 
@@ -185,14 +185,14 @@ def test_a_shallow_clone_is_detected_and_the_tags_of_the_remote_are_read(root: P
     assert remotes.read_tags(here, "origin") == {"v1": git(root, "rev-parse", "v1")}
 
 
-def test_a_worktree_has_its_own_private_folder(root: Path, tmp_path: Path) -> None:
+def test_a_worktree_has_its_own_private_directory(root: Path, tmp_path: Path) -> None:
     git(root, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"))
     main, side = checkout(root), checkout(tmp_path / "side")
     write(tmp_path / "side", {"README.md": "changed\n"})
     assert (side.read_state().branch, side.read_state().changed_files) == ("side", ("README.md",))
     assert (main.read_state().branch, main.read_state().changed_files) == ("main", ())
-    assert main.private_folder() == root / ".git" / "relnox"
-    assert side.private_folder() == root / ".git" / "worktrees" / "side" / "relnox"
+    assert main.private_directory() == root / ".git" / "relnox"
+    assert side.private_directory() == root / ".git" / "worktrees" / "side" / "relnox"
 
 
 def test_a_project_below_the_top_level_sees_only_its_own_files(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_project_below_the_top_level_sees_only_its_own_files(tmp_path: Path) -
     assert here.prefix == "py th/"
     state = here.read_state()
     assert (state.changed_files, state.untracked_files) == (("README.md",), ("new.txt",))
-    assert here.private_folder().resolve() == top / ".git" / "relnox"
+    assert here.private_directory().resolve() == top / ".git" / "relnox"
 
 
 def test_ignored_files(root: Path) -> None:

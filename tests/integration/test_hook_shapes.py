@@ -32,12 +32,12 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Log:
     return Log(tmp_path / "log")
 
 
-def flat(folder: Path) -> Path:
-    return project(folder / "home", *HOOKS)
+def flat(directory: Path) -> Path:
+    return project(directory / "home", *HOOKS)
 
 
-def below_the_top(folder: Path) -> Path:
-    top = folder / "top"
+def below_the_top(directory: Path) -> Path:
+    top = directory / "top"
     root = top / "python"
     root.mkdir(parents=True)
     files = {"README.md": "# top\n", "docs/version.txt": "of another project\n"}
@@ -47,15 +47,15 @@ def below_the_top(folder: Path) -> Path:
     return root
 
 
-def worktree(folder: Path) -> Path:
-    root = project(folder / "home", *HOOKS)
-    git(root, "worktree", "add", "--quiet", "-b", "work", str(folder / "tree"))
-    return folder / "tree"
+def worktree(directory: Path) -> Path:
+    root = project(directory / "home", *HOOKS)
+    git(root, "worktree", "add", "--quiet", "-b", "work", str(directory / "tree"))
+    return directory / "tree"
 
 
-def submodule(folder: Path) -> Path:
-    root = project(folder / "home", *HOOKS)
-    outer = repository(write(folder / "outer", {"README.md": "# outer\n"}))
+def submodule(directory: Path) -> Path:
+    root = project(directory / "home", *HOOKS)
+    outer = repository(write(directory / "outer", {"README.md": "# outer\n"}))
     git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(root), "home")
     commit_all(outer)
     git(outer / "home", "config", "user.name", "Maintainer")
@@ -63,8 +63,8 @@ def submodule(folder: Path) -> Path:
     return outer / "home"
 
 
-def workspace(folder: Path) -> Path:
-    root = folder / "two"
+def workspace(directory: Path) -> Path:
+    root = directory / "two"
     for name in ("alpha", "beta"):
         (root / name).mkdir(parents=True)
         in_tree(root / name, name)
@@ -92,7 +92,7 @@ def test_hooks_run_at_the_root(tmp_path: Path, log: Log, shape: Callable[[Path],
     assert before_bump["root"] == after_build["root"] == str(root)
     assert Path(before_build["root"]) != root
     assert git(root, "rev-parse", "--show-prefix").strip("/") in before_build["root"]
-    assert after_build["folder"] == str(root / "dist")
+    assert after_build["directory"] == str(root / "dist")
 
 
 def test_a_detached_head_is_built(tmp_path: Path, log: Log) -> None:

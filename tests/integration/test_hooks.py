@@ -197,20 +197,20 @@ def test_generated_code_comes_from_the_exported_commit(tmp_path: Path, log: Log)
     assert {file["filename"]: file["sha256"] for file in package["files"]} == {
         file["name"]: file["hashes"]["sha256"] for file in manifest["artifacts"]
     }
-    assert after["folder"] == str(root / "dist")
+    assert after["directory"] == str(root / "dist")
 
 
-@pytest.mark.parametrize("folder", ["", "libs/home/"])
-def test_a_generated_module_that_the_backend_leaves_out_fails_the_build(tmp_path: Path, folder: str) -> None:
+@pytest.mark.parametrize("directory", ["", "libs/home/"])
+def test_a_generated_module_that_the_backend_leaves_out_fails_the_build(tmp_path: Path, directory: str) -> None:
     """As hatchling does with files that .gitignore matches."""
-    code = f"import pathlib\npathlib.Path('{folder}stations/table.py').write_text('TABLE = []\\n')\n"
-    settings = hook("before-build", f'writes = ["{folder}stations/table.py"]', run='["python", "generate.py"]')
-    package = tmp_path / "home" / folder
+    code = f"import pathlib\npathlib.Path('{directory}stations/table.py').write_text('TABLE = []\\n')\n"
+    settings = hook("before-build", f'writes = ["{directory}stations/table.py"]', run='["python", "generate.py"]')
+    package = tmp_path / "home" / directory
     package.mkdir(parents=True)
-    project(package, settings if not folder else "", files={"stations/__init__.py": ""})
+    project(package, settings if not directory else "", files={"stations/__init__.py": ""})
     backend = (package / "backend/house.py").read_text().replace('"dist" not in', '"table.py" not in')
-    root = write(tmp_path / "home", {f"{folder}backend/house.py": backend, "generate.py": code})
-    if folder:
+    root = write(tmp_path / "home", {f"{directory}backend/house.py": backend, "generate.py": code})
+    if directory:
         shutil.rmtree(package / ".git")
         write(root, {"pyproject.toml": f'[tool.relnox]\npackages = ["libs/*"]\n{settings}'})
         repository(root)
@@ -288,7 +288,7 @@ def test_a_repository_that_was_there_before_a_hook_is_unchanged(tmp_path: Path) 
     assert ran.code == 0, ran.text
 
 
-def test_a_warning_about_a_repository_names_its_folder(tmp_path: Path) -> None:
+def test_a_warning_about_a_repository_names_its_directory(tmp_path: Path) -> None:
     run_clone = '["git", "clone", "--quiet", ".", "vendor/lib"]'
     root = project(tmp_path / "home", hook("edit-bump", 'on-failure = "warn"', run=run_clone))
     ran = run_in_process(root, "bump", "minor", "--commit")
@@ -367,7 +367,7 @@ def test_a_hook_runs_if_one_of_its_packages_takes_part(tmp_path: Path, log: Log)
         root,
         {
             "pyproject.toml": text
-            + hook("before-build", 'packages = ["al*"]', 'folder = "alpha"', run='["python", "../note.py"]'),
+            + hook("before-build", 'packages = ["al*"]', 'directory = "alpha"', run='["python", "../note.py"]'),
             "note.py": NOTE,
             ".gitignore": "/dist/\n",
         },
@@ -392,7 +392,7 @@ def test_a_hook_runs_if_one_of_its_packages_takes_part(tmp_path: Path, log: Log)
     [
         ('["no-such-program"]', "", "hook-program-missing"),
         ('["./no-such-program"]', "", "hook-program-missing"),
-        ('["python", "note.py"]', 'folder = "nowhere"', "hook-folder-missing"),
+        ('["python", "note.py"]', 'directory = "nowhere"', "hook-directory-missing"),
         ('["./broken"]', "", "hook-not-runnable"),
     ],
 )

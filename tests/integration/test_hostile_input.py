@@ -195,12 +195,12 @@ def test_an_invalid_settings_file_is_rejected(demo: Path, content: bytes, task: 
 
 
 @on_posix
-@pytest.mark.parametrize("kind", ["folder", "fifo", "loop", "nowhere"])
+@pytest.mark.parametrize("kind", ["directory", "fifo", "loop", "nowhere"])
 def test_a_settings_path_that_is_not_a_file_is_rejected(demo: Path, kind: str) -> None:
     path = demo / "pyproject.toml"
     path.unlink()
     match kind:
-        case "folder":
+        case "directory":
             path.mkdir()
         case "fifo":
             os.mkfifo(path)
@@ -265,12 +265,12 @@ def test_an_invalid_manifest_is_rejected(text: str) -> None:
 
 
 @on_posix
-@pytest.mark.parametrize("kind", ["folder", "fifo", "loop", "bytes"])
+@pytest.mark.parametrize("kind", ["directory", "fifo", "loop", "bytes"])
 def test_a_manifest_path_that_is_not_a_file_is_rejected(demo: Path, kind: str) -> None:
     path = demo / "dist" / "manifest.json"
     path.parent.mkdir()
     match kind:
-        case "folder":
+        case "directory":
             path.mkdir()
         case "fifo":
             os.mkfifo(path)

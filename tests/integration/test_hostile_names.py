@@ -251,12 +251,12 @@ def test_each_text_alone(
                     git(root, "symbolic-ref", "HEAD", "refs/heads/main")
                     git(root, "update-ref", "-d", f"refs/heads/{part}")
             case 3:
-                folder = root / "more" / as_path(text)
-                folder.mkdir(parents=True, exist_ok=True)
+                directory = root / "more" / as_path(text)
+                directory.mkdir(parents=True, exist_ok=True)
                 content = f"[project]\nname = {as_toml(text)}\nversion = {as_toml(text)}\n"
-                (folder / "pyproject.toml").write_text(content)
+                (directory / "pyproject.toml").write_text(content)
                 assert run(job, root, text, "status", "--versions").code == 1
-                (folder / "pyproject.toml").unlink()
+                (directory / "pyproject.toml").unlink()
             case _:
                 if (part := as_ref(text)) is not None:
                     names = [f"refs/tags/acme-core-v1.0.{part}", f"refs/tags/{part}.x"]
@@ -278,10 +278,10 @@ def crowd(template: Path, tmp_path: Path) -> tuple[Path, list[str]]:
             (root / "libs/util" / f"{name}.d").mkdir()
             (root / "libs/util" / f"{name}.d" / "a.py").write_text("")
     for text in HOSTILE[::3]:
-        folder = root / "more" / as_path(text)
-        folder.mkdir(parents=True, exist_ok=True)
+        directory = root / "more" / as_path(text)
+        directory.mkdir(parents=True, exist_ok=True)
         content = f'[project]\nname = {as_toml(text)}\nversion = "1"\n{BACKEND}'
-        (folder / "pyproject.toml").write_text(content)
+        (directory / "pyproject.toml").write_text(content)
     items = "\n".join(f"- {text}".replace("\n", "\n  ") for text in HOSTILE[::5])
     changelog = (root / "CHANGELOG.md").read_text().replace("- A change", items.encode(errors="ignore").decode())
     (root / "CHANGELOG.md").write_text(changelog)

@@ -241,7 +241,7 @@ FILES = ["::error::x", "a\x1b[31m", "b\n::set-output name=a::b", "c\udcff", "\u2
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with hostile commits, tags, branches, files, folders and a hostile changelog."""
+    """A repository with hostile commits, tags, branches, files, directories and a hostile changelog."""
     root = single(tmp_path_factory.mktemp("hostile") / "demo")
     (root / "CHANGELOG.md").write_text(
         "# Changelog\n\n## Unreleased\n\n ::error::changelog\n- \x1b[2J ##[error]x \u202e\n\t::warning::tab\n\n"

@@ -36,7 +36,7 @@ NOTHING = {
     "only metadata and scripts of missing modules": {},
     "files of the source": {"README.md": "", "LICENSE": "", "setup.py": "", "pyproject.toml": ""},
     "a marker without a module": {"demo_app/py.typed": ""},
-    "files that keep a folder": {"demo_app/.gitkeep": "", "demo_app/__pycache__/a.cpython-312.pyc": "x"},
+    "files that keep a directory": {"demo_app/.gitkeep": "", "demo_app/__pycache__/a.cpython-312.pyc": "x"},
 }
 
 
@@ -205,7 +205,7 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
     (root := tmp_path / "home").mkdir()
     in_tree(root)
     house = root / "backend" / "house.py"
-    hook = "def build_sdist(folder, settings=None):\n"
+    hook = "def build_sdist(directory, settings=None):\n"
     house.write_text(house.read_text().replace(hook, f"{hook}    pathlib.Path('extra.py').write_text('')\n"))
     repository(root)
     number = 2

@@ -196,7 +196,7 @@ def test_shards_cover_all_packages(tmp_path: Path) -> None:
     assert again[0] | again[1] == set(names)
 
 
-def release(folder: Path, version: str) -> None:
+def release(directory: Path, version: str) -> None:
     """A release of a tiny backend, as a wheel that an installer finds."""
     code = f"""\
 import pathlib, tarfile, zipfile
@@ -204,15 +204,15 @@ import pathlib, tarfile, zipfile
 NAME = "home"
 
 
-def build_sdist(folder, settings=None):
-    with tarfile.open(pathlib.Path(folder) / "home-1.0.tar.gz", "w:gz") as archive:
+def build_sdist(directory, settings=None):
+    with tarfile.open(pathlib.Path(directory) / "home-1.0.tar.gz", "w:gz") as archive:
         pathlib.Path("PKG-INFO").write_text("Metadata-Version: 2.1\\nName: home\\nVersion: 1.0\\n")
         for name in ("PKG-INFO", "pyproject.toml"):
             archive.add(name, f"home-1.0/{{name}}")
     return "home-1.0.tar.gz"
 
 
-def build_wheel(folder, settings=None, metadata_directory=None):
+def build_wheel(directory, settings=None, metadata_directory=None):
     top = "home-1.0.dist-info"
     files = {{
         "home.py": "by = {version!r}\\n",
@@ -221,7 +221,7 @@ def build_wheel(folder, settings=None, metadata_directory=None):
     }}
     import base64, hashlib
     record = ""
-    with zipfile.ZipFile(pathlib.Path(folder) / "home-1.0-py3-none-any.whl", "w") as archive:
+    with zipfile.ZipFile(pathlib.Path(directory) / "home-1.0-py3-none-any.whl", "w") as archive:
         for name, text in files.items():
             archive.writestr(zipfile.ZipInfo(name), text)
             digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
@@ -229,9 +229,9 @@ def build_wheel(folder, settings=None, metadata_directory=None):
         archive.writestr(zipfile.ZipInfo(f"{{top}}/RECORD"), record + f"{{top}}/RECORD,,\\n")
     return "home-1.0-py3-none-any.whl"
 """
-    folder.mkdir(exist_ok=True)
+    directory.mkdir(exist_ok=True)
     top = f"inhouse-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"inhouse-{version}-py3-none-any.whl", "w") as wheel:
+    with zipfile.ZipFile(directory / f"inhouse-{version}-py3-none-any.whl", "w") as wheel:
         wheel.writestr("inhouse.py", code)
         wheel.writestr(f"{top}/METADATA", f"Metadata-Version: 2.1\nName: inhouse\nVersion: {version}\n")
         wheel.writestr(f"{top}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
@@ -324,7 +324,7 @@ def test_changes_outside_the_package_are_ignored(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", [".gitignore", ".gitattributes", "packages/.gitignore"])
-def test_ignore_files_in_parent_folders_are_inputs(name: str, tmp_path: Path) -> None:
+def test_ignore_files_in_parent_directories_are_inputs(name: str, tmp_path: Path) -> None:
     root = pair(tmp_path / "home")
     assert changed(root, committed(root, name)) == {"one", "two"}
 

@@ -578,11 +578,11 @@ def test_a_status_and_its_text_are_quoted_once(which: str, tmp_path: Path) -> No
     assert refused.value.message == f"own rejected the credentials for demo-1.0.tar.gz: {message}"
 
 
-def _sdist(folder: Path) -> Path:
+def _sdist(directory: Path) -> Path:
     import io
     import tarfile
 
-    path = folder / "demo-1.0.tar.gz"
+    path = directory / "demo-1.0.tar.gz"
     info = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
     with tarfile.open(path, "w:gz") as archive:
         for name in ("PKG-INFO", "pyproject.toml"):

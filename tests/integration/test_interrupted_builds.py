@@ -28,7 +28,7 @@ pytestmark = [
 STUCK = """\
 import os, pathlib, subprocess, sys, time
 
-HERE = pathlib.Path({folder!r})
+HERE = pathlib.Path({directory!r})
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(300)"
 
 if not (HERE / "go").exists():
@@ -58,7 +58,7 @@ def stuck(root: Path, *, own: bool) -> tuple[Path, list[str]]:
     """
 
     def hook(name: str, *away: bool) -> str:
-        return STUCK.format(folder=str(root), name=f"{name}.pids", away=away)
+        return STUCK.format(directory=str(root), name=f"{name}.pids", away=away)
 
     names = [f"able-{number}" for number in range(default_concurrency())]
     warm = {

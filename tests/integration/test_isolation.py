@@ -33,8 +33,8 @@ NATIVE = {"maturin", "scikit_build_core.build", "mesonpy"}
 
 @pytest.fixture(autouse=True)
 def kept(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept") as folder:
-        yield folder
+    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept") as directory:
+        yield directory
 
 
 def pair(root: Path, requirement: str) -> Path:
@@ -72,10 +72,10 @@ def test_fast_builds_equal_strict_builds_and_python_build(requirement: str, tmp_
         f"{each}_one-1.2{end}" for each in ("first", "second") for end in ("-py3-none-any.whl", ".tar.gz")
     ]
     for name in names:
-        fast, strict, plain = (root / folder / name for folder in ("fast", "strict", "plain"))
+        fast, strict, plain = (root / directory / name for directory in ("fast", "strict", "plain"))
         assert contents(fast) == contents(strict) == contents(plain), name
         if requirement == "setuptools" and name.endswith(".tar.gz"):
-            # Not stable by itself: what setuptools generates, and folders, have the time of the build.
+            # Not stable by itself: what setuptools generates, and directories, have the time of the build.
             assert members(fast)["PKG-INFO"].mtime > EPOCH, (
                 "setuptools' sdists are stable now: compare their bytes"
             )

@@ -57,7 +57,7 @@ def update(root: Path, message: str = "fix: update", **versions: str) -> None:
 
 
 def changed(root: Path) -> dict[str, int]:
-    """Commits since the last tag of the packages that have any, by folder."""
+    """Commits since the last tag of the packages that have any, by directory."""
     ran = run_in_process(root, "status", "--json")
     assert ran.code == 0, ran.text
     packages = json.loads(ran.out)["packages"]

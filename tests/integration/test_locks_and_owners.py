@@ -67,7 +67,7 @@ if {broken}:
 content = hashlib.sha256(pathlib.Path("pyproject.toml").read_bytes()).hexdigest()
 pathlib.Path(f"{{tool}}.lock").write_text(f'# made by {{tool}}\\ncontent-hash = "{{content}}"\\n')
 """
-"""Stands for poetry and pdm: makes the lock of the folder it is run in from what pyproject.toml holds there."""
+"""Stands for poetry and pdm: makes the lock of the directory it is run in from what pyproject.toml holds there."""
 
 POEM = """\
 [tool.poetry]
@@ -92,21 +92,21 @@ def lock_of(tool: str, pyproject: str) -> str:
 
 
 class Tools:
-    """A folder of programs."""
+    """A directory of programs."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.log = folder / "log.txt"
-        folder.mkdir()
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = directory / "log.txt"
+        directory.mkdir()
 
     def install(self, *names: str, broken: bool = False) -> None:
         for name in names:
             text = TOOL.format(python=PYTHON, log=str(self.log), broken=broken)
-            write(self.folder, {name: text})
-            (self.folder / name).chmod(0o755)
+            write(self.directory, {name: text})
+            (self.directory / name).chmod(0o755)
 
     def runs(self) -> list[str]:
-        """Which tools ran, and in which folders."""
+        """Which tools ran, and in which directories."""
         return self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
 
 
@@ -116,9 +116,9 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
     found = Tools(tmp_path / "programs")
     program = shutil.which("git")
     assert program is not None
-    (found.folder / "git").symlink_to(program)
-    monkeypatch.setenv("PATH", str(found.folder))
-    monkeypatch.setattr(sys, "executable", str(found.folder / "python"))
+    (found.directory / "git").symlink_to(program)
+    monkeypatch.setenv("PATH", str(found.directory))
+    monkeypatch.setattr(sys, "executable", str(found.directory / "python"))
     return found
 
 
@@ -153,8 +153,8 @@ def test_each_tool_updates_its_lock_file_in_the_commit_of_the_bump(
     edited = [f"libs/{name}/pyproject.toml" for name in ("base", "pedal", "poem")]
     assert committed(root) == sorted([*edited, *STALE])
     for file in STALE:
-        folder, _, name = file.rpartition("/")
-        pyproject = git(root, "show", f"base-v2.0.0:{folder}/pyproject.toml") + "\n"
+        directory, _, name = file.rpartition("/")
+        pyproject = git(root, "show", f"base-v2.0.0:{directory}/pyproject.toml") + "\n"
         assert (root / file).read_text() == lock_of(name.partition(".")[0], pyproject)
     assert 'base = "^2.0"' in (root / "libs/poem/pyproject.toml").read_text()
     assert git(root, "status", "--porcelain", "--ignored") == ""  # what else the tools wrote is not here
@@ -207,8 +207,8 @@ def test_a_failing_tool_is_reported_and_nothing_is_bumped(
     said = run_blocked_bump(bump, locked(tmp_path / "many"), *MAJOR, *COMMIT, "--lock", code=2)
     assert f"{broken} failed with status 3" in said
     assert "| The requirements have no solution" in said
-    folder = "libs/poem" if broken == "poetry" else "libs/pedal"
-    assert f"reproduce it: cd {folder} && {broken} lock; without --lock the lock file is not updated" in said
+    directory = "libs/poem" if broken == "poetry" else "libs/pedal"
+    assert f"reproduce it: cd {directory} && {broken} lock; without --lock the lock file is not updated" in said
 
 
 @pytest.mark.parametrize("missing", ["poetry", "pdm"])
@@ -232,7 +232,7 @@ def test_a_lock_file_with_uncommitted_changes_is_not_overwritten_even_with_force
         assert f"uncommitted changes: {STALE[0]}" in said
 
 
-def test_in_a_project_below_the_top_level_the_tools_run_in_its_folders(
+def test_in_a_project_below_the_top_level_the_tools_run_in_its_directories(
     tmp_path: Path, bump: Bump, tools: Tools
 ) -> None:
     tools.install("poetry", "pdm")
@@ -330,12 +330,12 @@ def test_the_option_can_be_set_in_the_settings_and_does_not_affect_an_undo(
 # --- a uv.lock beside each member ----------------------------------------------------------------------
 
 
-def uv_lock(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run uv in a folder, without an index."""
+def uv_lock(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run uv in a directory, without an index."""
     uv = shutil.which("uv", path=f"{sys.exec_prefix}/bin")
     assert uv is not None
     words = [uv, "lock", *options, "--offline", "--no-config", "--python", sys.executable]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(words, cwd=directory, capture_output=True, text=True, check=False)
 
 
 def assert_locked(root: Path, names: Iterable[str]) -> None:
@@ -350,7 +350,7 @@ MEMBERS = ("alone", "lower", "upper")
 
 @pytest.fixture
 def members(tmp_path: Path) -> Path:
-    """Three libraries that are no uv workspace, each with a lock of its own; upper takes lower from its folder."""
+    """Three libraries that are no uv workspace, each with its own lock; upper takes lower from its directory."""
     source = '\n[tool.uv.sources]\nlower = { path = "../lower", editable = true }\n'
     root = write(
         tmp_path / "members",
@@ -375,7 +375,7 @@ def entry(name: str, version: str) -> str:
     [
         (("--package", "alone", "--part", "minor"), {"alone": {"alone": "1.1.0"}}),
         (("--package", "upper", "--pre", "rc"), {"upper": {"upper": "1.0.1rc0"}}),
-        (  # the lock of what takes it from its folder names its version too
+        (  # the lock of what takes it from its directory names its version too
             ("--package", "lower", "--part", "minor"),
             {"lower": {"lower": "1.1.0"}, "upper": {"lower": "1.1.0"}},
         ),
@@ -630,7 +630,7 @@ B = ("--package", "b", *MINOR)
         # One group of all: no setting but the form makes it one tag.
         ('tag-format = "v{version}"\n' + group("fixed", "*"), B, Released("1.1.0 1.1.0 1.1.0", "v1.1.0")),
         (
-            'tag-format = "{folder}/v{version}"\n' + group("fixed"),
+            'tag-format = "{directory}/v{version}"\n' + group("fixed"),
             B,
             Released("1.1.0 1.1.0 1.0.1", "a/v1.1.0 b/v1.1.0 c/v1.0.1"),
         ),

@@ -26,7 +26,7 @@ def git(tmp_path: Path) -> Git:
     git = Git(repository(pair(tmp_path / "pair")))
     with subprocess.Popen(["true"], start_new_session=True) as ended:
         ended.wait()
-    private = git.private_folder()
+    private = git.private_directory()
     private.mkdir(mode=0o700)
     (private / "git-at-work").write_text(str(ended.pid), encoding="ascii")
     return git
@@ -43,11 +43,11 @@ def lock(git: Git, *names: str) -> None:
 
 
 def test_lock_files_of_a_killed_git_are_removed(git: Git) -> None:
-    group = (git.private_folder() / "git-at-work").read_text(encoding="ascii")
+    group = (git.private_directory() / "git-at-work").read_text(encoding="ascii")
     lock(git, "index.lock", "HEAD.lock", "refs/heads/main.lock", "packed-refs.lock", f"next-index-{group}.lock")
     recovery.recover_from_killed_run(git)
     assert locks(git) == []
-    assert list(git.private_folder().iterdir()) == []
+    assert list(git.private_directory().iterdir()) == []
 
 
 def test_other_lock_files_stay(git: Git, tmp_path: Path) -> None:

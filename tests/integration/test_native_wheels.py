@@ -99,8 +99,8 @@ def needs(program: str, *others: str) -> None:
         pytest.fail(f"{program} is not on PATH: install it; wheels with compiled code are not proven without it")
 
 
-def archives(folder: Path) -> dict[str, Path]:
-    return {path.suffix: path for path in folder.iterdir() if path.suffix in (".whl", ".gz")}
+def archives(directory: Path) -> dict[str, Path]:
+    return {path.suffix: path for path in directory.iterdir() if path.suffix in (".whl", ".gz")}
 
 
 def answer(wheel: Path, into: Path) -> str:
@@ -117,7 +117,7 @@ def answer(wheel: Path, into: Path) -> str:
 
 
 def without_paths(wheel: Path) -> list[tuple[object, ...]]:
-    """All of a wheel, but for the folder of the build in its bill of materials, and the digest of that one."""
+    """All of a wheel, but for the directory of the build in its bill of materials, and the digest of that one."""
     return [
         (
             name,
@@ -138,7 +138,7 @@ def test_compiled_wheels_are_equal_in_fast_strict_and_python_build(
     root = tmp_path / "demo"
     repository(write(root, PROJECTS[requirement] | {".gitignore": "/out/\n/target/\n/build/\n*.egg-info/\n"}))
     monkeypatch.setenv("SOURCE_DATE_EPOCH", git(root, "log", "-1", "--format=%ct"))
-    monkeypatch.setenv("CFLAGS", "-g0")  # or the folder of the build would stand in the debug information
+    monkeypatch.setenv("CFLAGS", "-g0")  # or the directory of the build would stand in the debug information
     found = {}
     for isolation in ("fast", "strict"):
         ran = build_all(root, "--isolation", isolation, "--no-cache", "--output", f"out/{isolation}")
@@ -164,7 +164,9 @@ def test_compiled_wheels_are_equal_in_fast_strict_and_python_build(
     else:
         assert sdists[0].read_bytes() == sdists[1].read_bytes() == sdists[2].read_bytes()
 
-    if requirement == "maturin":  # not stable by itself: the folder of the build stands in the bill of materials
+    if (
+        requirement == "maturin"
+    ):  # not stable by itself: the directory of the build stands in the bill of materials
         assert without_paths(wheels[0]) == without_paths(wheels[1]) == without_paths(wheels[2])
         said = {zipfile.ZipFile(wheel).read(SBOM) for wheel in wheels}
         assert len(said) == 3, "maturin's wheels are stable now: compare their bytes"

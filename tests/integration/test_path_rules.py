@@ -1,4 +1,4 @@
-"""`[tool.relnox.paths]`: which files release a package besides those of its folder, and which do not; real git."""
+"""`[tool.relnox.paths]`: files that release a package besides those of its directory, and those that do not."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from relnox.building.environment_cache import EnvironmentCache
 from relnox.building.environments import VirtualEnvironment
 from relnox.errors import Blocked
 from relnox.indexes.embedded import EmbeddedIndex
-from relnox.system.files import make_output_folder, make_private_folder
+from relnox.system.files import make_output_directory, make_private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,31 +41,31 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
-def make(folder: Path) -> VirtualEnvironment:
+def make(directory: Path) -> VirtualEnvironment:
     """Stands for an installer: its files are as open as the umask lets them be."""
-    (folder / "bin").mkdir(parents=True)
-    (folder / "bin" / "python").symlink_to(sys.executable)
-    (folder / "lib" / "__pycache__").mkdir(parents=True)
+    (directory / "bin").mkdir(parents=True)
+    (directory / "bin" / "python").symlink_to(sys.executable)
+    (directory / "lib" / "__pycache__").mkdir(parents=True)
     for name in ("lib/module.py", "lib/__pycache__/module.pyc"):
-        os.close(os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o666))
-    return VirtualEnvironment(folder, folder / "bin" / "python")
+        os.close(os.open(directory / name, os.O_WRONLY | os.O_CREAT, 0o666))
+    return VirtualEnvironment(directory, directory / "bin" / "python")
 
 
-def never(folder: Path) -> VirtualEnvironment:
-    pytest.fail(f"{folder} is created again")
+def never(directory: Path) -> VirtualEnvironment:
+    pytest.fail(f"{directory} is created again")
 
 
-def below(folder: Path) -> list[Path]:
-    return [folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
+def below(directory: Path) -> list[Path]:
+    return [directory, *(path for path in directory.rglob("*") if not path.is_symlink())]
 
 
 def test_kept_environments_are_private(umask: int, tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept" / "relnox" / "environments")
     made = cache.get_or_create(["a==1"], PYTHON, "uv", make)
     cache.record_resolution(["a"], ["a==1"], PYTHON, "uv")
-    for parent in (tmp_path / "kept", tmp_path / "kept" / "relnox", cache.folder, made.folder.parent):
+    for parent in (tmp_path / "kept", tmp_path / "kept" / "relnox", cache.directory, made.directory.parent):
         assert mode(parent) == 0o700, parent
-    assert not [path for path in below(cache.folder) if mode(path) & 0o022]
+    assert not [path for path in below(cache.directory) if mode(path) & 0o022]
     assert cache.get_or_create(["a==1"], PYTHON, "uv", never) == made
     assert cache.last_environment(["a"], PYTHON, "uv") == made
     assert cache.problem is None
@@ -75,10 +75,10 @@ def test_kept_environments_are_private(umask: int, tmp_path: Path) -> None:
 def test_an_environment_that_others_can_write_is_not_used(name: str, tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept")
     made = cache.get_or_create(["a==1"], PYTHON, "uv", make)
-    opened = made.folder.parent / name
+    opened = made.directory.parent / name
     opened.chmod(mode(opened) | 0o002)
     again = cache.get_or_create(["a==1"], PYTHON, "uv", make)
-    assert again.folder != made.folder
+    assert again.directory != made.directory
     assert cache.problem == f"{opened} is writable by other users (the environment is created again)"
 
 
@@ -87,26 +87,26 @@ def test_an_environment_that_others_can_write_is_not_used(name: str, tmp_path: P
 def test_an_environment_of_another_user_is_not_used(name: str, tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept")
     made = cache.get_or_create(["a==1"], PYTHON, "uv", make)
-    os.chown(made.folder.parent / name, 65534, 65534)
-    assert cache.get_or_create(["a==1"], PYTHON, "uv", make).folder != made.folder
+    os.chown(made.directory.parent / name, 65534, 65534)
+    assert cache.get_or_create(["a==1"], PYTHON, "uv", make).directory != made.directory
     assert "belongs to another user" in (cache.problem or "")
 
 
 def test_an_environment_behind_a_link_is_not_used(tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept")
     made = cache.get_or_create(["a==1"], PYTHON, "uv", make)
-    folder = made.folder.parent
-    folder.rename(tmp_path / "elsewhere")
-    folder.symlink_to(tmp_path / "elsewhere")
-    assert cache.get_or_create(["a==1"], PYTHON, "uv", make).folder != made.folder
+    directory = made.directory.parent
+    directory.rename(tmp_path / "elsewhere")
+    directory.symlink_to(tmp_path / "elsewhere")
+    assert cache.get_or_create(["a==1"], PYTHON, "uv", make).directory != made.directory
     assert "is a symbolic link" in (cache.problem or "")
 
 
-@pytest.mark.parametrize("where", ["folder", "parent"])
+@pytest.mark.parametrize("where", ["directory", "parent"])
 def test_nothing_is_kept_where_others_can_put_something_in_its_place(where: str, tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "home" / "kept")
     cache.get_or_create(["a==1"], PYTHON, "uv", make)
-    opened = cache.folder if where == "folder" else cache.folder.parent
+    opened = cache.directory if where == "directory" else cache.directory.parent
     opened.chmod(0o777)
     with pytest.raises(PermissionError):
         cache.get_or_create(["a==1"], PYTHON, "uv", never)
@@ -130,18 +130,18 @@ def test_nothing_is_kept_behind_a_link(tmp_path: Path) -> None:
 def test_an_entry_leads_nowhere_but_into_the_cache(tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept")
     made = cache.get_or_create(["a==1"], PYTHON, "uv", make)
-    made.folder.parent.rename(tmp_path / "elsewhere")
-    (entry,) = cache.folder.glob("*.json")
-    entry.write_text(entry.read_text(encoding="utf-8").replace(made.folder.parent.name, "../elsewhere"))
-    assert cache.get_or_create(["a==1"], PYTHON, "uv", make).folder.is_relative_to(cache.folder)
+    made.directory.parent.rename(tmp_path / "elsewhere")
+    (entry,) = cache.directory.glob("*.json")
+    entry.write_text(entry.read_text(encoding="utf-8").replace(made.directory.parent.name, "../elsewhere"))
+    assert cache.get_or_create(["a==1"], PYTHON, "uv", make).directory.is_relative_to(cache.directory)
 
 
 def test_clearing_removes_nothing_but_environments(tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept")
     cache.get_or_create(["a==1"], PYTHON, "uv", make)
-    write(cache.folder, {"notes.json": "mine", "mine/notes.txt": "mine"})
+    write(cache.directory, {"notes.json": "mine", "mine/notes.txt": "mine"})
     cache.clear()
-    assert sorted(path.name for path in cache.folder.iterdir()) == ["mine", "notes.json"]
+    assert sorted(path.name for path in cache.directory.iterdir()) == ["mine", "notes.json"]
     assert cache.list_paths() == []
 
 
@@ -192,47 +192,49 @@ def test_an_index_is_not_cleared_where_there_was_something_else(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "open"])
-def test_a_private_folder_that_is_not_ours_is_refused(kind: str, tmp_path: Path) -> None:
+def test_a_private_directory_that_is_not_ours_is_refused(kind: str, tmp_path: Path) -> None:
     root = repository(in_tree(write(tmp_path / "home", {"x": ""})))
-    folder, elsewhere = root / ".git" / "relnox", tmp_path / "elsewhere"
+    directory, elsewhere = root / ".git" / "relnox", tmp_path / "elsewhere"
     elsewhere.mkdir()
     if kind == "link":
-        folder.symlink_to(elsewhere)
+        directory.symlink_to(elsewhere)
     elif kind == "file":
-        folder.touch()
+        directory.touch()
     else:
-        folder.mkdir()
-        folder.chmod(0o777)
+        directory.mkdir()
+        directory.chmod(0o777)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 1, ran.text
-    assert f"error: {folder} cannot be used" in ran.err
+    assert f"error: {directory} cannot be used" in ran.err
     assert list(elsewhere.iterdir()) == []
 
 
-def test_a_private_folder_that_others_can_only_read_is_closed(tmp_path: Path) -> None:
-    folder = tmp_path / "private"
-    folder.mkdir()
-    folder.chmod(0o755)
-    make_private_folder(folder)
-    assert mode(folder) == 0o700
+def test_a_private_directory_that_others_can_only_read_is_closed(tmp_path: Path) -> None:
+    directory = tmp_path / "private"
+    directory.mkdir()
+    directory.chmod(0o755)
+    make_private_directory(directory)
+    assert mode(directory) == 0o700
 
 
-def test_threads_create_the_same_folder_and_its_parents(tmp_path: Path) -> None:
+def test_threads_create_the_same_directory_and_its_parents(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         for number in range(200):
-            folders = [tmp_path / str(number) / "dist" / "1"] * 4
-            start = Barrier(len(folders))
+            directories = [tmp_path / str(number) / "dist" / "1"] * 4
+            start = Barrier(len(directories))
 
-            def create(folder: Path, start: Barrier = start) -> None:
+            def create(directory: Path, start: Barrier = start) -> None:
                 start.wait(timeout=60)
-                make_output_folder(folder)
+                make_output_directory(directory)
 
-            list(threads.map(create, folders))  # raises the errors of the threads
-            assert folders[0].is_dir()
+            list(threads.map(create, directories))  # raises the errors of the threads
+            assert directories[0].is_dir()
 
 
-@pytest.mark.parametrize("create", [make_output_folder, make_private_folder])
-def test_a_parent_of_a_folder_is_a_link_that_leads_nowhere(create: Callable[[Path], None], tmp_path: Path) -> None:
+@pytest.mark.parametrize("create", [make_output_directory, make_private_directory])
+def test_a_parent_of_a_directory_is_a_link_that_leads_nowhere(
+    create: Callable[[Path], None], tmp_path: Path
+) -> None:
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "missing")
     with pytest.raises(NotADirectoryError, match=r"link'$"):

@@ -79,8 +79,8 @@ EXTRAS = {
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept") as folder:
-        yield folder
+    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept") as directory:
+        yield directory
 
 
 def build_all(root: Path, *options: str) -> RunResult:

@@ -36,12 +36,12 @@ def build_all(root: Path, *options: str) -> RunResult:
     return run(root, "relnox", "build-all", *options)
 
 
-def archives(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz")))
+def archives(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir() if path.name.endswith((".whl", ".tar.gz")))
 
 
-def manifest(folder: Path) -> Manifest:
-    return Manifest.from_json((folder / "manifest.json").read_text(encoding="utf-8"), where=str(folder))
+def manifest(directory: Path) -> Manifest:
+    return Manifest.from_json((directory / "manifest.json").read_text(encoding="utf-8"), where=str(directory))
 
 
 # --- one wheel, several Pythons ----------------------------------------------------------------------------
@@ -339,9 +339,9 @@ if behavior != "makes nothing":
 @pytest.fixture(scope="session")
 def beside(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunResult]:
     """Runs relnox by another interpreter, which finds an auditwheel of ours, or with WITHOUT set none at all."""
-    folder = tmp_path_factory.mktemp("beside") / "env"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    python = folder / "bin" / "python"
+    directory = tmp_path_factory.mktemp("beside") / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
+    python = directory / "bin" / "python"
     where = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     site = Path(subprocess.run(where, check=True, capture_output=True, text=True).stdout.strip())
     (site / "auditwheel").mkdir()
@@ -596,7 +596,7 @@ def test_matrix_and_wheels_cannot_be_combined(root: Path) -> None:
     assert ran.code == 1, ran.text
 
 
-def test_a_second_job_in_one_folder_keeps_existing_files(root: Path) -> None:
+def test_a_second_job_in_one_directory_keeps_existing_files(root: Path) -> None:
     assert build_all(root, "--wheels", LINUX_JOB).code == 0
     assert build_all(root, "--wheels", WINDOWS_JOB).code == 0
     names = [file.filename for file in manifest(root / "dist").distributions]
@@ -609,13 +609,13 @@ def test_the_sdist_job_and_all_wheel_jobs_are_a_release(root: Path, monkeypatch:
     shutil.copytree(root / "dist", root / "jobs/sdist")
     assert build_all(root, "--matrix", "jobs/matrix.json").code == 0
     for job in json.loads((root / "jobs/matrix.json").read_text())["include"]:
-        folder = f"jobs/{job['name']}"
-        shutil.copytree(root / "dist", root / folder)
-        ran = build_all(root, "--wheels", job["name"], "--output", folder)
+        directory = f"jobs/{job['name']}"
+        shutil.copytree(root / "dist", root / directory)
+        ran = build_all(root, "--wheels", job["name"], "--output", directory)
         assert ran.code == 0, ran.text
         wheels = LINUX_WHEELS if job["name"] == LINUX_JOB else [WINDOWS_WHEEL]
-        assert archives(root / folder) == sorted([SDIST, *wheels])
-        made = manifest(root / folder)
+        assert archives(root / directory) == sorted([SDIST, *wheels])
+        made = manifest(root / directory)
         assert [file.filename for file in made.distributions] == [SDIST, *wheels]
         assert (made.commit, made.dirty) == (git(root, "rev-parse", "HEAD"), False)
         assert "twine check passed (" in ran.err

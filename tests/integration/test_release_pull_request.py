@@ -46,7 +46,7 @@ def root(tmp_path: Path) -> Path:
 def forge(
     request: pytest.FixtureRequest, root: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ForgeServer]:
-    """The remote on a forge; git itself reaches it in its folder."""
+    """The remote on a forge; git itself reaches it in its directory."""
     del clock
     yield from served(request.param(remote_of(root)), root, monkeypatch)
 
@@ -210,7 +210,7 @@ def test_modes_and_line_ends_are_those_of_git(root: Path, forge: ForgeServer, na
     assert forge.repository.mode(head, name) == "100755"
 
 
-def test_a_project_in_a_folder_of_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_in_a_directory_of_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     top = tmp_path / "top"
     root = pair(top / "python")
     repository(top)
@@ -457,7 +457,7 @@ def test_a_version_file_that_is_a_link_is_refused(root: Path, github: GitHubServ
     assert everything(root) == before
 
 
-def test_a_folder_that_is_a_link_is_refused(root: Path, github: GitHubServer) -> None:
+def test_a_directory_that_is_a_link_is_refused(root: Path, github: GitHubServer) -> None:
     (root / "packages/top").rename(root / "elsewhere")
     (root / "packages/top").symlink_to("../elsewhere")
     commit_all(root, "Link")

@@ -27,8 +27,8 @@ HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchlin
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two packages with tags by folder, as in a repository that releases each by its tag."""
-    files = {"pyproject.toml": '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{folder}-v{version}"\n'}
+    """Two packages with tags by directory, as in a repository that releases each by its tag."""
+    files = {"pyproject.toml": '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{directory}-v{version}"\n'}
     for name, version in (("core", "0.1.9"), ("util", "1.0")):
         files[f"libs/{name}/pyproject.toml"] = (
             f'[project]\nname = "acme-{name}"\nversion = "{version}"\n{HATCHLING}'

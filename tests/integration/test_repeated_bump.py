@@ -24,12 +24,12 @@ def two(tmp_path: Path) -> Path:
     return repository(pair(tmp_path / "pair"))
 
 
-def clone(root: Path, folder: Path, *options: str) -> Path:
+def clone(root: Path, directory: Path, *options: str) -> Path:
     """A new clone of the remote, as a CI job makes one."""
-    git(root.parent, "clone", "--quiet", *options, f"file://{remote_of(root)}", str(folder))
-    git(folder, "config", "user.name", "Maintainer")
-    git(folder, "config", "user.email", "maintainer@example.invalid")
-    return folder
+    git(root.parent, "clone", "--quiet", *options, f"file://{remote_of(root)}", str(directory))
+    git(directory, "config", "user.name", "Maintainer")
+    git(directory, "config", "user.email", "maintainer@example.invalid")
+    return directory
 
 
 @pytest.mark.parametrize("options", [("--part", "minor"), ("--part", "minor", "--commit"), RELEASE])

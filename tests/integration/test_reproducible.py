@@ -50,10 +50,10 @@ def steady(root: Path, name: str = "home", hook: str = "", **more: Any) -> Path:
     in_tree(root, name, hook=hook or "pass", **more)
     backend = root / "backend/house.py"
     text = backend.read_text()
-    plain = 'with tarfile.open(pathlib.Path(folder) / f"{STEM}.tar.gz", "w:gz") as archive:'
+    plain = 'with tarfile.open(pathlib.Path(directory) / f"{STEM}.tar.gz", "w:gz") as archive:'
     assert plain in text
     settled_ = (
-        'packed = pathlib.Path(folder) / f"{STEM}.tar.gz"\n'
+        'packed = pathlib.Path(directory) / f"{STEM}.tar.gz"\n'
         "    with __import__('gzip').GzipFile(packed, 'w', mtime=0) as out, "
         "tarfile.open(fileobj=out, mode='w') as archive:"
     )
@@ -78,7 +78,7 @@ def workspace(root: Path, hooks: dict[str, str]) -> Path:
 
 def output_of(text: str, name: str) -> str:
     """Return the output of a package's second build."""
-    lines = text.split(f"build {name} again in another folder, and compare", 1)[1].splitlines()
+    lines = text.split(f"build {name} again in another directory, and compare", 1)[1].splitlines()
     own = [line for line in lines[1:] if not line.startswith(" ")]
     return "\n".join(lines[: lines.index(own[0])])
 
@@ -186,7 +186,7 @@ def test_differences_of_two_wheels_are_located(case: str, tmp_path: Path) -> Non
 def test_differences_of_two_sdists_are_located(case: str, tmp_path: Path) -> None:
     entries, more, expected = OF_AN_SDIST[case]
     (tmp_path / "other").mkdir()
-    one, other = (folder / "a-1.tar.gz" for folder in (tmp_path, tmp_path / "other"))
+    one, other = (directory / "a-1.tar.gz" for directory in (tmp_path, tmp_path / "other"))
     assert list(find_differences(sdist(one, A, B), sdist(other, *entries, **more))) == expected
 
 
@@ -262,7 +262,7 @@ def test_backends_that_do_not_normalize_archives_are_reported(
 
 
 @pytest.mark.network
-def test_a_tree_and_a_folder_outside_git_are_built_again_from_a_copy(tmp_path: Path, kept: Path) -> None:
+def test_a_tree_and_a_directory_outside_git_are_built_again_from_a_copy(tmp_path: Path, kept: Path) -> None:
     for name, words in {"outside": [], "inside": ["--from-tree"]}.items():
         root = workspace_of(tmp_path / name, {"able": package("able", "hatchling")})
         write(root, {".gitignore": "dist/\n"})
@@ -391,5 +391,5 @@ def test_files_that_cannot_be_copied_are_ignored(tmp_path: Path, monkeypatch: py
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept") as folder:
-        yield folder
+    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept") as directory:
+        yield directory

@@ -1,4 +1,4 @@
-"""Scratch folders: gone after every run, also after one that was killed, and never those of a run that goes on."""
+"""Scratch directories: gone after every run, also a killed one, and never those of a run that goes on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relnox.system.temporary_folders import ScratchFolder
+from relnox.system.temporary_directories import ScratchDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks of files 
 
 RUN = """\
 import sys
-from relnox.system.temporary_folders import ScratchFolder
-with ScratchFolder() as scratch:
+from relnox.system.temporary_directories import ScratchDirectory
+with ScratchDirectory() as scratch:
     (scratch.path / "work" / "deep").mkdir(parents=True)
     print(scratch.path, flush=True)
     sys.stdin.read()
@@ -30,7 +30,7 @@ with ScratchFolder() as scratch:
 
 KILLED_AT_THE_END = """\
 import os, signal, sys
-from relnox.system.temporary_folders import ScratchFolder
+from relnox.system.temporary_directories import ScratchDirectory
 removed = 0
 def hook(event, arguments):
     global removed
@@ -38,7 +38,7 @@ def hook(event, arguments):
         removed += 1
         if removed == int(sys.argv[1]):
             os.kill(os.getpid(), signal.SIGKILL)
-with ScratchFolder() as scratch:
+with ScratchDirectory() as scratch:
     for name in "abcd":
         (scratch.path / name / "deep").mkdir(parents=True)
     sys.addaudithook(hook)
@@ -46,9 +46,9 @@ with ScratchFolder() as scratch:
 NO_ROOM = """\
 import resource
 from relnox.errors import environment_error
-from relnox.system.temporary_folders import ScratchFolder
+from relnox.system.temporary_directories import ScratchDirectory
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-with ScratchFolder() as scratch:
+with ScratchDirectory() as scratch:
     try:
         scratch.path
     except OSError as error:
@@ -75,45 +75,45 @@ def another(temporary: Path) -> Iterator[subprocess.Popen[str]]:
         run.kill()
 
 
-def test_the_scratch_folder_is_created_on_demand_and_removed(temporary: Path) -> None:
-    with ScratchFolder() as scratch:
+def test_the_scratch_directory_is_created_on_demand_and_removed(temporary: Path) -> None:
+    with ScratchDirectory() as scratch:
         assert list(temporary.iterdir()) == []
         (scratch.path / "file").touch()
         assert list(temporary.iterdir()) == [scratch.path]
     assert list(temporary.iterdir()) == []
 
 
-def test_scratch_folders_of_killed_runs_are_removed(temporary: Path, another: subprocess.Popen[str]) -> None:
+def test_scratch_directories_of_killed_runs_are_removed(temporary: Path, another: subprocess.Popen[str]) -> None:
     (left,) = temporary.iterdir()
     another.send_signal(signal.SIGKILL)
     another.wait()
     assert (left / "work" / "deep").is_dir()
-    with ScratchFolder() as scratch:
-        folder = scratch.path
-        assert list(temporary.iterdir()) == [folder]
-        assert folder != left
+    with ScratchDirectory() as scratch:
+        directory = scratch.path
+        assert list(temporary.iterdir()) == [directory]
+        assert directory != left
 
 
 @pytest.mark.parametrize("at", [1, 3, 6, 8])
-def test_partly_removed_scratch_folders_of_killed_runs_are_removed(temporary: Path, at: int) -> None:
+def test_partly_removed_scratch_directories_of_killed_runs_are_removed(temporary: Path, at: int) -> None:
     ended = subprocess.run([sys.executable, "-c", KILLED_AT_THE_END, str(at)], check=False)
     assert ended.returncode == -signal.SIGKILL
     (left,) = temporary.iterdir()
     assert any(left.iterdir())
-    with ScratchFolder() as scratch:
-        folder = scratch.path
-        assert list(temporary.iterdir()) == [folder]
+    with ScratchDirectory() as scratch:
+        directory = scratch.path
+        assert list(temporary.iterdir()) == [directory]
 
 
-def test_a_full_temporary_folder_is_an_environment_error() -> None:
+def test_a_full_temporary_directory_is_an_environment_error() -> None:
     ended = subprocess.run([sys.executable, "-c", NO_ROOM], capture_output=True, text=True, check=False)
     assert ended.stdout.startswith("No usable temporary directory found in ["), ended.stderr
 
 
-def test_scratch_folders_in_use_are_not_removed(temporary: Path, another: subprocess.Popen[str]) -> None:
+def test_scratch_directories_in_use_are_not_removed(temporary: Path, another: subprocess.Popen[str]) -> None:
     (used,) = temporary.iterdir()
     (temporary / "relnox-notes").mkdir()
-    with ScratchFolder() as scratch:
-        folder = scratch.path
-        assert set(temporary.iterdir()) == {used, temporary / "relnox-notes", folder}
+    with ScratchDirectory() as scratch:
+        directory = scratch.path
+        assert set(temporary.iterdir()) == {used, temporary / "relnox-notes", directory}
         assert (used / "work" / "deep").is_dir()

@@ -1,4 +1,4 @@
-"""Settings that name packages or folders: what means nothing is refused, with what was probably meant."""
+"""Settings that name packages or directories: what means nothing is refused, with what was probably meant."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.heavy
 
-FOLDERS = ("libs/core", "libs/client", "libs/internal-tools", "tools/cli")
+DIRECTORIES = ("libs/core", "libs/client", "libs/internal-tools", "tools/cli")
 
 
 def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "tools/*"]') -> Path:
-    """Packages called demo-FOLDER, and settings."""
+    """Packages called demo-DIRECTORY, and settings."""
     files = {"pyproject.toml": f"[tool.relnox]\npackages = {packages}\n{settings}"}
-    for folder in FOLDERS:
-        name = folder.rpartition("/")[2]
-        files[f"{folder}/pyproject.toml"] = f'[project]\nname = "demo-{name}"\nversion = "1.0"\n\n{HATCHLING}'
+    for directory in DIRECTORIES:
+        name = directory.rpartition("/")[2]
+        files[f"{directory}/pyproject.toml"] = f'[project]\nname = "demo-{name}"\nversion = "1.0"\n\n{HATCHLING}'
     return write(root, files)
 
 
 @pytest.mark.parametrize(
     ("settings", "message", "fix"),
     [
-        ('exclude = ["lib/core"]', "'lib/core' in [tool.relnox] exclude matches no folder", "libs/core"),
+        ('exclude = ["lib/core"]', "'lib/core' in [tool.relnox] exclude matches no directory", "libs/core"),
         ('exclude = ["libs/intrnal-*"]', "'libs/intrnal-*' in [tool.relnox] exclude", "libs/internal-tools"),
         (
             'metadata-only = ["demo-cor"]',
@@ -83,10 +83,10 @@ def test_what_means_nothing_is_refused_with_what_was_meant(
 @pytest.mark.parametrize(
     ("listed", "fix"), [('["lib/*", "tools/*"]', "libs/*"), ('["libs/*", "tools/clli"]', "tools/cli")]
 )
-def test_a_listed_folder_that_is_not_there_is_refused_with_the_one_that_is(
+def test_a_listed_directory_that_is_not_there_is_refused_with_the_one_that_is(
     tmp_path: Path, listed: str, fix: str
 ) -> None:
-    with pytest.raises(Blocked, match="matches no folder with a pyproject") as caught:
+    with pytest.raises(Blocked, match="matches no directory with a pyproject") as caught:
         _ = open_project(workspace(tmp_path, packages=listed)).workspace
     assert caught.value.fix == f"did you mean {fix}?"
 
@@ -94,7 +94,7 @@ def test_a_listed_folder_that_is_not_there_is_refused_with_the_one_that_is(
 @pytest.mark.parametrize(
     "exclude", ["dist", "build", ".venv", "generated", "libs/*/fixtures", "libs\\\\internal-*", "./libs/core/"]
 )
-def test_folders_that_are_only_made_later_and_other_ways_to_write_one_are_fine(
+def test_directories_that_are_only_made_later_and_other_ways_to_write_one_are_fine(
     tmp_path: Path, exclude: str
 ) -> None:
     files = {".gitignore": "/generated/\n", "libs/core/fixtures/x.txt": ""}
@@ -116,7 +116,11 @@ def test_backslashes_are_slashes(tmp_path: Path) -> None:
         {"libs/core/v.py": "__version__ = '1.0'\n"},
     )
     project = open_project(root)
-    assert {package.folder for package in project.workspace.packages} == {"libs/core", "libs/client", "tools/cli"}
+    assert {package.directory for package in project.workspace.packages} == {
+        "libs/core",
+        "libs/client",
+        "tools/cli",
+    }
     assert [place.file for place in project.workspace.by_name["demo-core"].other_locations] == ["libs/core/v.py"]
     assert project.config.fragments == "changes/new"
 

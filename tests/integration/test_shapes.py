@@ -117,9 +117,9 @@ def moved(root: Path, *options: str) -> dict[str, str]:
     return {package: to for package, _, to, _ in table["rows"]}
 
 
-def folders(root: Path) -> dict[str, str]:
-    """Folders of the packages that are found, by name."""
-    return {package.name: package.folder for package in open_project(root).workspace.packages}
+def directories(root: Path) -> dict[str, str]:
+    """Directories of the packages that are found, by name."""
+    return {package.name: package.directory for package in open_project(root).workspace.packages}
 
 
 def waves(root: Path) -> list[list[str]]:
@@ -146,7 +146,7 @@ def replace_text(root: Path, name: str, old: str, new: str) -> None:
 def test_01_packages_of_both_groups_without_template_and_excluded(tmp_path: Path) -> None:
     root = shapes.shape_01(tmp_path / "observer")
     inst = "instrumentation/observer-inst"
-    assert folders(root) == {
+    assert directories(root) == {
         "observer-api": "observer-api",
         "observer-inst": inst,
         "observer-inst-wsgi": f"{inst}-wsgi",
@@ -233,7 +233,7 @@ def test_01_the_beta_group_is_bumped_with_spaces_and_markers_kept(tmp_path: Path
 
 def test_02_members_and_the_meta_package_at_the_root(tmp_path: Path) -> None:
     root = shapes.shape_02(tmp_path / "steward")
-    assert folders(root) == {
+    assert directories(root) == {
         "steward": ".",
         "steward-azure": "packages/azure",
         "steward-core": "packages/core",
@@ -358,7 +358,7 @@ def test_02_a_date_stamp_follows_the_calendar(tmp_path: Path) -> None:
 def test_03_three_packages_of_one_version(tmp_path: Path) -> None:
     root = shapes.shape_03(tmp_path / "swift")
     runtime = "py-swift/runtime/swift-runtime"
-    assert folders(root) == {
+    assert directories(root) == {
         "swift-frames": "py-swift",
         "swift-runtime-32": f"{runtime}-32",
         "swift-runtime-64": f"{runtime}-64",
@@ -441,7 +441,7 @@ def test_03_a_location_that_is_not_found_once_is_blocked(tmp_path: Path) -> None
 
 def test_04_versions_come_from_the_last_tag(tmp_path: Path) -> None:
     root = shapes.shape_04(tmp_path / "quill")
-    assert folders(root) == {
+    assert directories(root) == {
         "quill": ".",
         "quill-evals": "quill_evals",
         "quill-graph": "quill_graph",
@@ -491,7 +491,7 @@ def hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_05_every_package_has_the_version_of_its_last_reachable_tag(hundred: Path) -> None:
-    assert folders(hundred) == {f"{name}-stack": f"integrations/{name}" for name in shapes.INTEGRATIONS}
+    assert directories(hundred) == {f"{name}-stack": f"integrations/{name}" for name in shapes.INTEGRATIONS}
     assert len(waves(hundred)) == 1
     shown = show(hundred)
     newer = "tag integrations/chroma-v2.0.0 is newer than the current version of chroma-stack"
@@ -527,7 +527,7 @@ PLAIN_TAG = (
 
 def test_06_libraries_without_the_examples_and_no_cycle_from_groups(tmp_path: Path) -> None:
     root = shapes.shape_06(tmp_path / "loom")
-    assert folders(root) == {
+    assert directories(root) == {
         "loom": "libs/loom",
         "loom-checkpoint": "libs/checkpoint",
         "loom-checkpoint-postgres": "libs/checkpoint-postgres",
@@ -558,7 +558,7 @@ def test_06_libraries_without_the_examples_and_no_cycle_from_groups(tmp_path: Pa
 def test_06_without_a_list_the_examples_are_not_found_either(tmp_path: Path) -> None:
     root = shapes.shape_06(tmp_path / "loom")
     replace(root, "pyproject.toml", 'packages = ["libs/*"]\n', "")
-    assert len(folders(root)) == 7
+    assert len(directories(root)) == 7
     assert show(root).notes == [PLAIN_TAG]
 
 
@@ -632,10 +632,10 @@ def test_06_the_level_of_dependents_is_a_setting(
 
 def test_07_the_workspace_knows_its_members_only_until_all_are_listed(tmp_path: Path) -> None:
     root = shapes.shape_07(tmp_path / "drift")
-    assert folders(root) == {"drift-core": "libs/core", "drift-http": "libs/http"}
+    assert directories(root) == {"drift-core": "libs/core", "drift-http": "libs/http"}
     assert show(root).versions == {"drift-core": "2.3.0", "drift-http": "2.3.0"}
     replace(root, "pyproject.toml", "[tool.relnox]\n", '[tool.relnox]\npackages = ["libs/*"]\n')
-    assert list(folders(root)) == ["drift-aws", "drift-core", "drift-gcp", "drift-http"]
+    assert list(directories(root)) == ["drift-aws", "drift-core", "drift-gcp", "drift-http"]
     assert waves(root) == [["drift-core", "drift-gcp"], ["drift-aws", "drift-http"]]
 
 
@@ -680,7 +680,11 @@ def test_07_one_version_for_all_aligns_versions_and_the_stale_pin(tmp_path: Path
 
 def test_08_versions_come_from_pyproject_from_cargo_and_from_its_workspace(tmp_path: Path) -> None:
     root = shapes.shape_08(tmp_path / "crab")
-    assert folders(root) == {"crab-core": "python/crab", "crab-plugin": "python/plugin", "ferro": "python/ferro"}
+    assert directories(root) == {
+        "crab-core": "python/crab",
+        "crab-plugin": "python/plugin",
+        "ferro": "python/ferro",
+    }
     shown = show(root)
     assert shown.notes == []
     assert shown.versions == {"crab-core": "2.41.5", "crab-plugin": "0.3.0", "ferro": "0.9.0"}
@@ -752,7 +756,7 @@ def test_08_a_version_that_cargo_cannot_express_is_blocked(tmp_path: Path) -> No
 
 def test_09_path_dependencies_order_the_release(tmp_path: Path) -> None:
     root = shapes.shape_09(tmp_path / "poem")
-    assert folders(root) == {"poem-app": "app", "poem-cli": "cli", "poem-kit": "kit", "poem-lib": "lib"}
+    assert directories(root) == {"poem-app": "app", "poem-cli": "cli", "poem-kit": "kit", "poem-lib": "lib"}
     assert waves(root) == [["poem-kit", "poem-lib"], ["poem-app", "poem-cli"]]
     shown = show(root)
     assert shown.notes == []
@@ -866,7 +870,7 @@ def test_10_a_version_between_two_tags_is_reported_before_it_is_built(tmp_path: 
 
 def test_11_versions_of_each_system(tmp_path: Path) -> None:
     root = shapes.shape_11(tmp_path / "flow")
-    found = folders(root)
+    found = directories(root)
     assert len(found) == 19
     assert (found["flow"], found["flow-client"], found["flow-ui"]) == (".", "client", "ui")
     assert waves(root)[0] == ["flow", "flow-client", "flow-ui"]
@@ -910,7 +914,7 @@ def test_11_the_version_of_the_package_in_package_json_changes(tmp_path: Path) -
 
 def test_12_build_requirements_come_first(tmp_path: Path) -> None:
     root = shapes.shape_12(tmp_path / "anvil")
-    assert folders(root) == {"anvil": ".", "anvil-backend": "backend", "anvil-vcs": "plugins/vcs"}
+    assert directories(root) == {"anvil": ".", "anvil-backend": "backend", "anvil-vcs": "plugins/vcs"}
     assert waves(root) == [["anvil-backend"], ["anvil-vcs"], ["anvil"]]
     shown = show(root)
     assert shown.notes == []
@@ -953,7 +957,7 @@ def test_12_siblings_are_built_with_the_backend_that_was_just_built(tmp_path: Pa
 def test_13_ninety_seven_files_are_one_package(tmp_path: Path) -> None:
     root = shapes.shape_13(tmp_path / "thicket")
     assert len(list(root.rglob("pyproject.toml"))) == 97
-    assert folders(root) == {"thicket-core": "."}
+    assert directories(root) == {"thicket-core": "."}
     shown = show(root)
     assert shown.notes == []
     assert shown.versions == {"thicket-core": "0.11.0"}

@@ -35,7 +35,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "programs"), os.environ["PATH"]]))
 
 
-def many(folder: Path, settings: str) -> Path:
+def many(directory: Path, settings: str) -> Path:
     """Three packages with versions of their own and settings at the root."""
     files = {
         "pyproject.toml": f'[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n{settings}',
@@ -43,7 +43,7 @@ def many(folder: Path, settings: str) -> Path:
     }
     for name in ("a", "b", "c"):
         files[f"packages/{name}/pyproject.toml"] = f'[project]\nname = "{name}"\nversion = "1.0.0"\n'
-    return repository(write(folder, files))
+    return repository(write(directory, files))
 
 
 @pytest.mark.usefixtures("tools")

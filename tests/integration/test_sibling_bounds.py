@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.heavy
 
 
-def workspace(folder: Path, requirement: str, settings: str = "", base: str = "1.4.2", top: str = "2.0.0") -> Path:
+def workspace(
+    directory: Path, requirement: str, settings: str = "", base: str = "1.4.2", top: str = "2.0.0"
+) -> Path:
     """The package top, which requires the package base."""
     files = {"pyproject.toml": f'[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n{settings}'}
     for name, version, needs in (("base", base, ""), ("top", top, f'"{requirement}"')):
         head = f'[project]\nname = "{name}"\nversion = "{version}"\ndependencies = [{needs}]\n\n{HATCHLING}'
         files[f"packages/{name}/pyproject.toml"] = head
         files[f"packages/{name}/src/{name}/__init__.py"] = ""
-    return repository(write(folder, files))
+    return repository(write(directory, files))
 
 
 def required(root: Path) -> str:

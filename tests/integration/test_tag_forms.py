@@ -45,10 +45,10 @@ def scm(name: str, backend: str = "setuptools-scm") -> str:
 
 
 def monorepo(root: Path, packages: dict[str, str], *tags: str, settings: str | None = None) -> Path:
-    """A repository of packages in folders, with tags on its first commit."""
-    files = {f"{folder}/pyproject.toml": text for folder, text in packages.items()}
-    for folder in packages:
-        files[f"{folder}/{folder.rpartition('/')[2].replace('-', '_')}.py"] = "x = 1\n"
+    """A repository of packages in directories, with tags on its first commit."""
+    files = {f"{directory}/pyproject.toml": text for directory, text in packages.items()}
+    for directory in packages:
+        files[f"{directory}/{directory.rpartition('/')[2].replace('-', '_')}.py"] = "x = 1\n"
     if settings is not None:
         files["pyproject.toml"] = settings
     repository(write(root, files))
@@ -189,11 +189,11 @@ def test_auto_does_not_skip_packages_with_unreadable_tags(tmp_path: Path, bump: 
 # --- where tags are --------------------------------------------------------------------------------
 
 
-def without_tags(root: Path, folder: Path, *words: str) -> Path:
-    git(folder, "clone", "--quiet", "--no-tags", *words, remote_of(root).as_uri(), "clone")
-    git(folder / "clone", "config", "user.name", "CI")
-    git(folder / "clone", "config", "user.email", "ci@example.invalid")
-    return folder / "clone"
+def without_tags(root: Path, directory: Path, *words: str) -> Path:
+    git(directory, "clone", "--quiet", "--no-tags", *words, remote_of(root).as_uri(), "clone")
+    git(directory / "clone", "config", "user.name", "CI")
+    git(directory / "clone", "config", "user.email", "ci@example.invalid")
+    return directory / "clone"
 
 
 @pytest.mark.parametrize("words", [(), ("--depth", "1")], ids=["no tags", "shallow"])
@@ -263,17 +263,17 @@ def test_a_version_below_a_tag_of_an_older_form_is_blocked(tmp_path: Path, bump:
     assert "a 1.0.1 is not higher than the last release (a==1.4.0)" in said
 
 
-def test_the_result_is_the_same_from_every_folder(tmp_path: Path, bump: Bump) -> None:
+def test_the_result_is_the_same_from_every_directory(tmp_path: Path, bump: Bump) -> None:
     packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "2.0.0")}
     root = monorepo(tmp_path / "two", packages, "a==1.0.0", "b==2.0.0")
     words = ("--package", "a", "--part", "patch", "--tag", "--commit", "--dry-run")
     expected = bump(root, *words).out
     assert "tag a==1.0.1" in expected
-    for folder in ("libs", "libs/a", "libs/b"):
-        assert bump(root / folder, *words).out == expected
+    for directory in ("libs", "libs/a", "libs/b"):
+        assert bump(root / directory, *words).out == expected
 
 
-def test_a_project_in_a_subfolder_does_not_use_the_plain_tags_of_another(tmp_path: Path, bump: Bump) -> None:
+def test_a_project_in_a_subdirectory_does_not_use_the_plain_tags_of_another(tmp_path: Path, bump: Bump) -> None:
     packages = {".": static("big", "2.11.0"), "core": static("big-core", "0.4.0")}
     root = monorepo(tmp_path / "big", packages, "v2.10.0", "v2.11.0")
     said = run_blocked_bump(bump, root / "core", *PATCH)

@@ -64,12 +64,12 @@ def publish_test(root: Path, index: ControlledIndex, *options: str, token: str =
     return RunResult(code, out.getvalue(), err.getvalue())
 
 
-def put(index: ControlledIndex, folder: Path, token: str, *versions: str) -> None:
+def put(index: ControlledIndex, directory: Path, token: str, *versions: str) -> None:
     """Publish versions of `demo` as another account."""
-    folder.mkdir()
+    directory.mkdir()
     header = base64.b64encode(f"__token__:{token}".encode()).decode()
     for version in versions:
-        answer = post(index, declared(make_wheel(folder, "demo", version)), Authorization=f"Basic {header}")
+        answer = post(index, declared(make_wheel(directory, "demo", version)), Authorization=f"Basic {header}")
         assert answer.status == 200, answer.text
 
 

@@ -64,7 +64,7 @@ def test_an_untracked_module_that_is_not_imported_gives_a_note(tmp_path: Path, b
     assert "src/demo/_build.py is not committed, and not built" in message
 
 
-def test_a_renamed_folder_keeps_its_history(tmp_path: Path, bump: Bump) -> None:
+def test_a_renamed_directory_keeps_its_history(tmp_path: Path, bump: Bump) -> None:
     files = {"pyproject.toml": '[tool.relnox]\npackages = ["libs/*"]\nversions = "independent"\n'}
     for name in ("one", "two"):
         files[f"libs/{name}/pyproject.toml"] = f'[project]\nname = "{name}"\nversion = "1.0.0"\n'

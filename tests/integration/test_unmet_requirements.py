@@ -41,9 +41,9 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
 @pytest.fixture
 def trusted(tmp_path: Path) -> Iterator[PlainIndex]:
     """Where other projects' packages come from."""
-    folder = tmp_path / "others"
+    directory = tmp_path / "others"
     with serving(
-        made_wheel(folder, "third", version="1.5"), made_wheel(folder, "early", version="2.0b1")
+        made_wheel(directory, "third", version="1.5"), made_wheel(directory, "early", version="2.0b1")
     ) as index:
         yield index
 

@@ -38,9 +38,9 @@ class Verify(Protocol):
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "project"
-    (folder / "dist").mkdir(parents=True)
-    return folder
+    directory = tmp_path / "project"
+    (directory / "dist").mkdir(parents=True)
+    return directory
 
 
 @pytest.fixture
@@ -209,8 +209,8 @@ def test_a_python_that_is_not_installed_is_an_error(root: Path, verify: Verify) 
 def test_the_sdist_is_built_without_a_compatible_wheel(root: Path, verify: Verify) -> None:
     backend = (
         "import zipfile\n"
-        "def build_wheel(folder, config_settings=None, metadata_directory=None):\n"
-        "    with zipfile.ZipFile(f'{folder}/demo-1.0-py3-none-any.whl', 'w') as wheel:\n"
+        "def build_wheel(directory, config_settings=None, metadata_directory=None):\n"
+        "    with zipfile.ZipFile(f'{directory}/demo-1.0-py3-none-any.whl', 'w') as wheel:\n"
         "        wheel.writestr('built/inner.py', '')\n"
         "        wheel.writestr('demo-1.0.dist-info/METADATA', open('PKG-INFO').read())\n"
         "        wheel.writestr('demo-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\n'\n"

@@ -183,8 +183,8 @@ def settings(url: str) -> Config:
     return Config(indexes={"own": IndexConfig(upload=f"{url}legacy/", simple=f"{url}simple/")})
 
 
-def netrc(folder: Path, text: str) -> Mapping[str, str]:
-    path = folder / "netrc"
+def netrc(directory: Path, text: str) -> Mapping[str, str]:
+    path = directory / "netrc"
     path.write_text(text, encoding="utf-8")
     return {"NETRC": str(path)}
 

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Problem
 
 
-def package(folder: str, prefix: str | None = None) -> Package:
-    """Make a package in a folder; with `prefix`, one whose version comes from tags with that prefix."""
+def package(directory: str, prefix: str | None = None) -> Package:
+    """Make a package in a directory; with `prefix`, one whose version comes from tags with that prefix."""
     source = VersionSource(kind="toml", file="pyproject.toml", text="1.0.0")
     if prefix is not None:
         key = (prefix,) if prefix else ()
         source = VersionSource(kind="tags", file="pyproject.toml", key=key, text="setuptools-scm")
-    name = "demo" if folder == "." else folder.rpartition("/")[2]
-    return Package(name=name, folder=folder, version=None, source=source, backend="hatchling.build")
+    name = "demo" if directory == "." else directory.rpartition("/")[2]
+    return Package(name=name, directory=directory, version=None, source=source, backend="hatchling.build")
 
 
-def bump(folder: str, after: str, prefix: str | None = None) -> VersionBump:
-    return VersionBump(package(folder, prefix), Version("1.0.0"), Version(after), "requested")
+def bump(directory: str, after: str, prefix: str | None = None) -> VersionBump:
+    return VersionBump(package(directory, prefix), Version("1.0.0"), Version(after), "requested")
 
 
 def messages(problems: Iterable[Problem]) -> list[str]:

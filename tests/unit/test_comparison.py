@@ -29,7 +29,7 @@ WHEEL = Distribution(
 EDIT = steps.EditFiles(edits=(Edit(file="pyproject.toml", before=b"1", after=b"2"),))
 TAGS = steps.CreateTags(tags=(NewTag(name="a-v1", message="a"), NewTag(name="b-v1", message="b")))
 PUSH = steps.Push(to="origin", branch="main", tags=("a-v1", "b-v1"))
-UPLOAD = steps.Upload(index="own", file=WHEEL, folder="dist")
+UPLOAD = steps.Upload(index="own", file=WHEEL, directory="dist")
 LOG_IN = steps.LogIn(index="own", packages=("demo", "more"))
 INPUTS = Inputs(options=(("part", "minor"),), commit="1" * 40, date=None)
 PLAN = Plan(
@@ -117,7 +117,7 @@ def test_a_resumed_run_does_nothing_that_was_not_approved(current: Plan) -> None
 
 
 def test_a_hook_of_a_resumed_run_gets_the_packages_that_were_approved() -> None:
-    demo, more = (EventPackage(name=name, folder=name, version=Version("1.0")) for name in ("demo", "more"))
+    demo, more = (EventPackage(name=name, directory=name, version=Version("1.0")) for name in ("demo", "more"))
     hook = steps.RunHook(
         event="before-publish", number=1, hook=Hook(run=("true",)), task="publish", packages=(demo, more)
     )
@@ -125,7 +125,7 @@ def test_a_hook_of_a_resumed_run_gets_the_packages_that_were_approved() -> None:
     for packages, holds in (
         ((demo,), True),
         ((replace(demo, version=Version("2.0")),), False),
-        ((replace(demo, folder="other"), more), False),
+        ((replace(demo, directory="other"), more), False),
     ):
         current = replace(approved, resumes=True, steps=(replace(hook, packages=packages),))
         assert (not plan_differences(approved, current)) is holds

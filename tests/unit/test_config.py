@@ -56,7 +56,7 @@ EVERYTHING = """
     prerelease-start = 1
     tag-format = "{name}-v{version}"
     tag-names = { "Acme.Core" = "core" }
-    tag-formats = { "libs/*" = "{folder}/{version}" }
+    tag-formats = { "libs/*" = "{directory}/{version}" }
     paths = { "libs/*" = ["/proto/**", "!docs/"] }
     branch = "trunk"
     remote = "upstream"
@@ -107,7 +107,7 @@ EVERYTHING = """
     [[hooks.before-build]]
     run = ["python", "tools/generate.py"]
     packages = ["acme-*"]
-    folder = "libs"
+    directory = "libs"
     env = { B = "2", A = "1" }
     pass-env = ["CORP_LICENSE_KEY"]
     time-limit = 60
@@ -257,7 +257,7 @@ def test_everything_that_can_be_said() -> None:
     assert (config.packages, config.exclude) == (("libs/*",), ("libs/old",))
     assert (config.versions, config.scheme, config.calver_format) == ("independent", "calver", "YYYY.MINOR")
     assert (config.prerelease_start, config.tag_format) == (1, "{name}-v{version}")
-    assert config.tag_formats == {"libs/*": "{folder}/{version}"}
+    assert config.tag_formats == {"libs/*": "{directory}/{version}"}
     assert (config.branch[0].branch, config.remote, config.update_requirements) == ("trunk", "upstream", "always")
     assert (config.dependents, config.dependency_updates, config.managed_by) == (
         "minor",
@@ -317,7 +317,7 @@ def test_hooks_are_read() -> None:
             Hook(
                 run=("python", "tools/generate.py"),
                 packages=("acme-*",),
-                folder="libs",
+                directory="libs",
                 env={"A": "1", "B": "2"},
                 pass_env=("CORP_LICENSE_KEY",),
                 time_limit=60,
@@ -352,7 +352,7 @@ def test_hooks_that_publish_nothing_run_in_rehearsals(event: HookEvent) -> None:
         ("run = ['']", "value-invalid", "the program is missing"),
         ("session = '-l'", "value-invalid", "it is not a name"),
         ("run = ['x']\ntime-limit = 0", "value-invalid", "it is 0"),
-        ("run = ['x']\nfolder = '../other'", "value-invalid", "it leads out of the project's folder"),
+        ("run = ['x']\ndirectory = '../other'", "value-invalid", "it leads out of the project's directory"),
         ("run = ['x']\nwrites = ['/etc/*']", "value-invalid", "it is an absolute path"),
         ("run = ['x']\nenv = { 'A=B' = '1' }", "value-invalid", "not a valid variable name"),
         (

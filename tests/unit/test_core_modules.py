@@ -1,4 +1,4 @@
-"""`core` finds its modules by name, without their folders."""
+"""`core` finds its modules by name, without their directories."""
 
 from __future__ import annotations
 

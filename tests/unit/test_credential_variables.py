@@ -45,7 +45,7 @@ NONE = {
     **dict.fromkeys(("MATURIN_PEP517_ARGS", "FLIT_ROOT_INSTALL", "CFLAGS", "SOURCE_DATE_EPOCH", "KEYBOARD"), "1"),
     "https_proxy": "http://user:word@proxy.example.invalid:3128",
     "REMOTE": "ssh://git@host.example.invalid/acme/demo.git",
-    "FOLDER": "/opt/pypi-mirror/pypi-0123456789abcdefghij:/nix/store/x-glibc-locales-0123456789abcdef",
+    "DIRECTORY": "/opt/pypi-mirror/pypi-0123456789abcdefghij:/nix/store/x-glibc-locales-0123456789abcdef",
     "ADDRESS": "https://host.example.invalid/a@b",
 }
 

@@ -56,8 +56,8 @@ def ring() -> Iterator[Keyring]:
     keyring.set_keyring(before)
 
 
-def pypirc(folder: Path, text: str) -> dict[str, str]:
-    path = folder / "pypirc"
+def pypirc(directory: Path, text: str) -> dict[str, str]:
+    path = directory / "pypirc"
     path.write_text(text, encoding="utf-8")
     return {"TWINE_CONFIG_FILE": str(path)}
 

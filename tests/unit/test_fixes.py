@@ -135,16 +135,18 @@ def test_requirements_are_installed_as_the_project_does_it(  # noqa: PLR0917 - a
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    root, folder, there = tmp_path / "root", tmp_path / prefix.removesuffix(" with pip"), tmp_path / "programs"
-    for place in (root, folder / "bin", there):
+    root, directory, there = tmp_path / "root", tmp_path / prefix.removesuffix(" with pip"), tmp_path / "programs"
+    for place in (root, directory / "bin", there):
         place.mkdir(parents=True)
     for name, text in files.items():
         (root / name).write_text(text, encoding="utf-8")
-    executables = [there / name for name in programs] + ([folder / "bin/pip"] if prefix.endswith(" pip") else [])
+    executables = [there / name for name in programs] + (
+        [directory / "bin/pip"] if prefix.endswith(" pip") else []
+    )
     for executable in executables:
         executable.touch(0o755)
     monkeypatch.setenv("PATH", str(there))
-    monkeypatch.setattr(sys, "prefix", str(folder))
+    monkeypatch.setattr(sys, "prefix", str(directory))
 
     way = install_commands.install_commands(root, in_nox=of_nox)
     text = f"{fixes.install_command('relnox[uv]')} or {fixes.install_command('twine', upgrade=True)}"

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 V = TagFormat("v", "", "pep440")
 
 
-def package(name: str, folder: str | None = None, version: str | None = "1.0.0") -> Package:
+def package(name: str, directory: str | None = None, version: str | None = "1.0.0") -> Package:
     return Package(
         name=name,
-        folder=folder if folder is not None else name,
+        directory=directory if directory is not None else name,
         version=Version(version) if version else None,
         source=VersionSource(kind="toml" if version else "tags", file=f"{name}/pyproject.toml"),
         backend="hatchling.build",

@@ -106,7 +106,7 @@ def test_packages_that_need_each_other_end() -> None:
 
 
 @pytest.mark.parametrize("kind", ["editable", "virtual", "directory"])
-def test_the_entry_of_a_package_is_a_folder(kind: str) -> None:
+def test_the_entry_of_a_package_is_a_directory(kind: str) -> None:
     assert needed(lock(core=local("core", CORE, kind=kind))) == needed(lock())
     assert needed(lock(), "idna") is None
     assert needed(lock(), "unknown") is None

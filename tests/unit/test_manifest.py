@@ -120,7 +120,7 @@ def test_a_manifest_of_some_packages() -> None:
         None,
     ],
 )
-def test_a_file_name_with_a_folder_or_an_option_is_invalid(name: object) -> None:
+def test_a_file_name_with_a_directory_or_an_option_is_invalid(name: object) -> None:
     document = json.loads(manifest().to_json())
     document["artifacts"][0]["name"] = name
     with pytest.raises(Blocked, match=r"somewhere\.json is not a valid manifest"):

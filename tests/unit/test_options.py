@@ -24,7 +24,7 @@ class Options(CommonOptions):
     """One option of each kind."""
 
     colour: str = option("red", "A colour.", choices=("red", "green", "blue"), metavar="COLOUR")
-    folder: str | None = option(None, "A folder.", metavar="DIR")
+    directory: str | None = option(None, "A directory.", metavar="DIR")
     count: int = option(3, "How many.")
     loud: bool = option(False, "Whether to shout.")
     quick: bool = option(True, "Whether to hurry.")
@@ -35,7 +35,7 @@ class Options(CommonOptions):
 
 TABLE = Table(Options)
 BY_NAME = {each.name: each for each in fields_of(Options)}
-OWN = ("colour", "folder", "count", "loud", "quick", "name", "consent", "from_")
+OWN = ("colour", "directory", "count", "loud", "quick", "name", "consent", "from_")
 COMMON = ("dry_run", "explain", "plan", "report", "reporter", "verbose", "quiet", "project")
 
 
@@ -53,7 +53,7 @@ def test_a_tasks_own_options_come_before_those_of_every_task() -> None:
     ("name", "kind", "flag", "negative", "environment"),
     [
         ("colour", Text, "--colour", None, "RELNOX_COLOUR"),
-        ("folder", Text, "--folder", None, "RELNOX_FOLDER"),
+        ("directory", Text, "--directory", None, "RELNOX_DIRECTORY"),
         ("count", Number, "--count", None, "RELNOX_COUNT"),
         ("loud", Flag, "--loud", "--no-loud", "RELNOX_LOUD"),
         ("quick", Flag, "--quick", "--no-quick", "RELNOX_QUICK"),
@@ -80,7 +80,7 @@ def test_options_are_values() -> None:
     assert Options(loud=True).loud is True
     assert Options().colour == "red"
     assert field_values(Options(count=4))["count"] == 4
-    assert "colour='red', folder=None, count=3, " in repr(Options())
+    assert "colour='red', directory=None, count=3, " in repr(Options())
 
 
 def test_options_are_read_never_set() -> None:
@@ -114,7 +114,7 @@ def test_each_value_knows_where_it_came_from() -> None:
     assert given["loud"] == OptionValue(True, "command line")
     assert given["quick"] == OptionValue(False, "[tool.relnox.paint] quick")
     assert given["name"] == OptionValue(("a", "b", "c"), "RELNOX_NAME")
-    assert given["folder"] == OptionValue(None, "default")
+    assert given["directory"] == OptionValue(None, "default")
 
 
 @given(
@@ -195,14 +195,14 @@ def test_what_is_no_whole_number_is_refused(text: str) -> None:
 
 @given(st.text().filter(lambda text: "\0" not in text))
 def test_text_without_choices_is_taken_as_it_is(text: str) -> None:
-    assert BY_NAME["folder"].parse(text) == text
+    assert BY_NAME["directory"].parse(text) == text
     assert BY_NAME["name"].parse(text) == text
 
 
 def test_a_files_table_has_what_a_file_may_set() -> None:
     assert set(json_schema_of(TABLE)["properties"]) == {
         "colour",
-        "folder",
+        "directory",
         "count",
         "loud",
         "quick",

@@ -23,7 +23,7 @@ def package(name: str, build: tuple[str, ...] = (), runtime: tuple[str, ...] = (
     tables: tuple[tuple[DependencyTable, tuple[str, ...]], ...] = (("build", build), ("runtime", runtime))
     return Package(
         name=name,
-        folder=name,
+        directory=name,
         version=None,
         source=VersionSource(kind="dynamic", file=f"{name}/pyproject.toml"),
         backend="hatchling.build",

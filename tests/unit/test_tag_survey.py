@@ -11,7 +11,7 @@ from packaging.version import Version
 from relnox.core.packages import Package, VersionSource
 from relnox.core.settings.config import Config
 from relnox.core.tagging.known_tags import lockstep_reason, read_known_tags, split_tag, survey_tags
-from relnox.core.tagging.tag_proposals import as_toml, folder_globs, format_problems, propose_settings
+from relnox.core.tagging.tag_proposals import as_toml, directory_globs, format_problems, propose_settings
 from relnox.core.tagging.tags import tag_formats
 from relnox.core.workspace import Workspace
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from relnox.core.packages import SourceKind
 
 
-def package(name: str, version: str | None = "1.0.0", folder: str | None = None, *, reads: str = "") -> Package:
+def package(name: str, version: str | None = "1.0.0", directory: str | None = None, *, reads: str = "") -> Package:
     """A package; without a version it comes from tags, those that begin with `reads` if that is given."""
-    folder = f"libs/{name}" if folder is None else folder
+    directory = f"libs/{name}" if directory is None else directory
     kind: SourceKind = "toml" if version is not None else "tags"
     return Package(
         name=name,
-        folder=folder,
+        directory=directory,
         version=None if version is None else Version(version),
         source=VersionSource(kind=kind, file="pyproject.toml", key=(reads,) if reads else ()),
         backend="hatchling.build",
@@ -63,12 +63,12 @@ def test_a_survey_of_any_tag_does_not_raise(tag: str) -> None:
     survey_tags([package("a"), package("b")], [tag])
 
 
-def test_prefixes_name_packages_by_name_folder_and_end_of_name() -> None:
+def test_prefixes_name_packages_by_name_directory_and_end_of_name() -> None:
     packages = [
-        package("langgraph", folder="libs/langgraph"),
-        package("langgraph-checkpoint-postgres", folder="libs/pg"),
-        package("apache-airflow-providers-amazon", folder="providers/amazon"),
-        package("langgraph-sdk", folder="libs/sdk-py"),
+        package("langgraph", directory="libs/langgraph"),
+        package("langgraph-checkpoint-postgres", directory="libs/pg"),
+        package("apache-airflow-providers-amazon", directory="providers/amazon"),
+        package("langgraph-sdk", directory="libs/sdk-py"),
     ]
     tags = ["checkpointpostgres==2.1", "providers-amazon/9.1.0", "sdk==0.4", "langgraph-cli==1.0", "v3", "rel_1_4"]
     found = survey_tags(packages, tags)
@@ -81,7 +81,7 @@ def test_prefixes_name_packages_by_name_folder_and_end_of_name() -> None:
 
 
 def test_an_ambiguous_prefix_names_no_package() -> None:
-    found = survey_tags([package("a-core", folder="a/x"), package("b-core", folder="b/y")], ["core-1.0"])
+    found = survey_tags([package("a-core", directory="a/x"), package("b-core", directory="b/y")], ["core-1.0"])
     assert found.package_prefixes == {}
 
 
@@ -206,9 +206,9 @@ def test_one_version_and_plain_tags_are_lockstep_without_settings(
 # --- patterns --------------------------------------------------------------------------------------
 
 
-def test_folder_globs_match_exactly_these_packages() -> None:
-    every = [package(name, folder=f"libs/{name}") for name in "abcd"] + [package("e", folder="tools/e")]
-    assert folder_globs(every[:4], every) == ["libs/*"]
-    assert folder_globs(every[:3], every) == ["libs/*", "!libs/d"]
-    assert folder_globs([every[0], every[4]], every) == ["libs/a", "tools/e"]
-    assert folder_globs([package("r", folder="."), *every[:4]], every) == [".", "libs/*"]
+def test_directory_globs_match_exactly_these_packages() -> None:
+    every = [package(name, directory=f"libs/{name}") for name in "abcd"] + [package("e", directory="tools/e")]
+    assert directory_globs(every[:4], every) == ["libs/*"]
+    assert directory_globs(every[:3], every) == ["libs/*", "!libs/d"]
+    assert directory_globs([every[0], every[4]], every) == ["libs/a", "tools/e"]
+    assert directory_globs([package("r", directory="."), *every[:4]], every) == [".", "libs/*"]

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from relnox.core.versions.semver_compat import Scheme
 
 
-def workspace(*names: str, folders: Mapping[str, str] | None = None) -> Workspace:
-    """Packages of these names, in `packages/NAME` or the folder that is given."""
+def workspace(*names: str, directories: Mapping[str, str] | None = None) -> Workspace:
+    """Packages of these names, in `packages/NAME` or the directory that is given."""
     return Workspace(
         tuple(
             Package(
                 name=canonicalize_name(name),
-                folder=(folders or {}).get(name, f"packages/{name}"),
+                directory=(directories or {}).get(name, f"packages/{name}"),
                 version=None,
                 source=VersionSource(kind="dynamic", file="pyproject.toml"),
                 backend="hatchling.build",
@@ -39,7 +39,7 @@ def workspace(*names: str, folders: Mapping[str, str] | None = None) -> Workspac
 def formats(*names: str, tag_format: str | None = None, **more: Mapping[str, str]) -> Mapping[str, TagFormat]:
     """The formats of independent packages."""
     config = Config(versions="independent", tag_format=tag_format, tag_names=more.get("tag_names", {}))
-    return tag_formats(workspace(*names, folders=more.get("folders")), config)
+    return tag_formats(workspace(*names, directories=more.get("directories")), config)
 
 
 VERSIONS = st.builds(
@@ -87,7 +87,7 @@ def test_tags_without_any_setting(names: tuple[str, ...], versions: str | None, 
         ("{version}", "2.1rc1"),
         ("v{version}", "v2.1rc1"),
         ("{name}-v{version}", "name-space-x-v2.1rc1"),
-        ("integrations/{folder}-v{version}", "integrations/x_1-v2.1rc1"),
+        ("integrations/{directory}-v{version}", "integrations/x_1-v2.1rc1"),
         ("{tag-name}=={version}", "checkpointpostgres==2.1rc1"),
         ("release-{version}+{name}", "release-2.1rc1+name-space-x"),
     ],
@@ -96,7 +96,7 @@ def test_tag_format_fields(text: str, tag: str) -> None:
     found = formats(
         "Name.Space_X",
         tag_format=text,
-        folders={"Name.Space_X": "integrations/x_1"},
+        directories={"Name.Space_X": "integrations/x_1"},
         tag_names={"name-space-x": "checkpointpostgres"},
     )["name-space-x"]
     assert found.render(Version("2.1rc1")) == tag
@@ -157,9 +157,9 @@ def test_ambiguous_tag_formats_are_blocked(names: tuple[str, ...], text: str, *,
     assert all(name in caught.value.message for name in names)
 
 
-def test_equal_folder_names_make_a_format_ambiguous() -> None:
+def test_equal_directory_names_make_a_format_ambiguous() -> None:
     with pytest.raises(Blocked, match="a and b the same tags"):
-        formats("a", "b", tag_format="{folder}-v{version}", folders={"a": "x/core", "b": "y/core"})
+        formats("a", "b", tag_format="{directory}-v{version}", directories={"a": "x/core", "b": "y/core"})
 
 
 def test_lockstep_packages_may_share_tags_but_not_ambiguous_ones() -> None:

@@ -143,7 +143,7 @@ def test_additions_of_toml_1_1_are_read() -> None:
 
 def pyproject_files() -> list[Path]:
     """Return real TOML files: this project's own, and those of installed packages."""
-    here = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
+    here = next(directory for directory in Path(__file__).parents if (directory / "pyproject.toml").is_file())
     return [here / "pyproject.toml", *Path(sysconfig.get_path("purelib")).glob("**/pyproject.toml")]
 
 

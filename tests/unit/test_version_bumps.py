@@ -34,7 +34,7 @@ PUBLISHED = ("runtime", "extra")
 
 
 def package(name: str, version: str | None, *needs: str, private: bool = False, kind: str = "") -> Package:
-    """Make a package in a folder of its name; a requirement may start with its table: `group: a==1`."""
+    """Make a package in a directory of its name; a requirement may start with its table: `group: a==1`."""
     dependencies = []
     for index, text in enumerate(needs):
         table, _, requirement = text.rpartition(": ")
@@ -49,7 +49,7 @@ def package(name: str, version: str | None, *needs: str, private: bool = False, 
     source: Any = {"kind": kind or ("toml" if version else "tags"), "text": version or "setuptools-scm"}
     return Package(
         name=name,
-        folder=name,
+        directory=name,
         version=Version(version) if version else None,
         source=VersionSource(file=f"{name}/pyproject.toml", **source),
         backend="hatchling.build",

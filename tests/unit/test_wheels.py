@@ -23,7 +23,7 @@ CLASSIFIER = "Programming Language :: Python :: "
 def package(name: str = "fastcalc", python: str = ">=3.9", pythons: tuple[str, ...] = ()) -> Package:
     return Package(
         name=name,
-        folder=name,
+        directory=name,
         version=None,
         source=VersionSource(kind="dynamic", file=f"{name}/pyproject.toml"),
         backend="maturin",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import DependencyTable
 
 
-def package(name: str, *, folder: str = "", **needs: list[str]) -> Package:
+def package(name: str, *, directory: str = "", **needs: list[str]) -> Package:
     """A package; `needs` are lists of names by table."""
     tables: dict[str, DependencyTable] = {
         "runtime": "runtime",
@@ -21,12 +21,14 @@ def package(name: str, *, folder: str = "", **needs: list[str]) -> Package:
         "group": "group",
         "build": "build",
     }
-    folder = folder or f"packages/{name}"
+    directory = directory or f"packages/{name}"
     return Package(
         name=name,
-        folder=folder,
+        directory=directory,
         version=Version("1.0"),
-        source=VersionSource(kind="toml", file=f"{folder}/pyproject.toml", key=("project", "version"), text="1.0"),
+        source=VersionSource(
+            kind="toml", file=f"{directory}/pyproject.toml", key=("project", "version"), text="1.0"
+        ),
         backend="hatchling.build",
         dependencies=tuple(
             Dependency(name=need, text=need, table=tables[table]) for table, of in needs.items() for need in of
@@ -36,11 +38,11 @@ def package(name: str, *, folder: str = "", **needs: list[str]) -> Package:
 
 WORKSPACE = Workspace(
     (
-        package("acme-agents", folder="libs/agents", runtime=["acme-core", "requests"]),
-        package("acme-builder", folder="tools/builder", group=["acme-core", "acme-builder"]),
-        package("acme-core", folder="libs/core", build=["acme-builder"], extra=["acme-agents", "acme-runtime"]),
-        package("acme-runtime", folder="libs/run_time", runtime=["acme-agents"], extra=["acme-runtime"]),
-        package("acme-twin", folder="tools/core"),
+        package("acme-agents", directory="libs/agents", runtime=["acme-core", "requests"]),
+        package("acme-builder", directory="tools/builder", group=["acme-core", "acme-builder"]),
+        package("acme-core", directory="libs/core", build=["acme-builder"], extra=["acme-agents", "acme-runtime"]),
+        package("acme-runtime", directory="libs/run_time", runtime=["acme-agents"], extra=["acme-runtime"]),
+        package("acme-twin", directory="tools/core"),
     )
 )
 
@@ -89,7 +91,7 @@ def test_what_an_installation_needs() -> None:
         ("tools/core/", "acme-twin"),  # with the slash of shell completion
     ],
 )
-def test_a_package_is_selected_by_its_name_or_its_folder(name: str, package: str) -> None:
+def test_a_package_is_selected_by_its_name_or_its_directory(name: str, package: str) -> None:
     assert names(WORKSPACE.select([name])) == [package]
 
 
@@ -115,15 +117,15 @@ def test_an_unknown_name_is_rejected_with_a_suggestion(name: str, fix: str) -> N
     assert caught.value.fix == fix
 
 
-def test_the_name_of_two_folders_is_rejected_with_both() -> None:
+def test_the_name_of_two_directories_is_rejected_with_both() -> None:
     with pytest.raises(Blocked) as caught:
         WORKSPACE.select(["core"])
     assert "libs/core, tools/core" in caught.value.message
     assert caught.value.fix == "use the name of the distribution: --package acme-core"
 
 
-def test_a_distribution_wins_over_a_folder_of_that_name() -> None:
-    workspace = Workspace((package("core", folder="libs/base"), package("base", folder="libs/core")))
+def test_a_distribution_wins_over_a_directory_of_that_name() -> None:
+    workspace = Workspace((package("core", directory="libs/base"), package("base", directory="libs/core")))
     assert names(workspace.select(["core"])) == ["core"]
 
 

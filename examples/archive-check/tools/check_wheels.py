@@ -11,6 +11,6 @@ for package in event["packages"]:
     for file in package["files"]:
         if file["kind"] != "wheel":
             continue
-        with zipfile.ZipFile(Path(event["folder"], file["filename"])) as wheel:
+        with zipfile.ZipFile(Path(event["directory"], file["filename"])) as wheel:
             if not any(name.endswith("/py.typed") for name in wheel.namelist()):
                 sys.exit(f"{file['filename']} has no py.typed")

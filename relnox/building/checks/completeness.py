@@ -26,9 +26,9 @@ _PROJECT_FILES = re.compile(
     r"|(pyproject\.toml|setup\.(py|cfg)|manifest\.in|tox\.ini|noxfile\.py|tasks\.py|conftest\.py|makefile)",
     re.IGNORECASE,
 )
-"""Project files that get into the top-level folder of a wheel by mistake."""
+"""Project files that get into the top-level directory of a wheel by mistake."""
 _MARKER_FILES = frozenset({"py.typed"})
-"""Files that are useless without a module in the same folder."""
+"""Files that are useless without a module in the same directory."""
 _NATIVE_MODULE = re.compile(r".*\.(so(\.\d+)*|pyd|dylib|dll)", re.IGNORECASE)
 _NATIVE_FILE = re.compile(r".*\.(exe|a|lib|wasm)", re.IGNORECASE)
 _NATIVE_MAGIC_NUMBERS = (
@@ -181,7 +181,7 @@ def _optional_extensions_fix(archive: Archive) -> str:
 
 
 def _read_top_level_files(sdist: Archive, names: Iterable[str]) -> dict[str, bytes]:
-    """Return the contents of the files with these names in an sdist's top-level folder, without large ones."""
+    """Return the contents of the files with these names in an sdist's top-level directory, without large ones."""
     return {
         member_path(entry.name).name: read_file(sdist, entry.name)
         for entry in sdist.entries

@@ -32,9 +32,9 @@ class ExpectedArchive(Record, kw_only=True):
         version: The version, or None if only the backend can compute it.
         requires: The `Requires-Dist` values, in any order and spelling, including the markers of extras; None if
             the backend computes them.
-        tracked_files: The files that git tracks, relative to the package's folder; None outside git.
+        tracked_files: The files that git tracks, relative to the package's directory; None outside git.
         generated_files: Those of the tracked files that hooks generated for this build.
-        parent_folder_files: Names and contents of tracked files in parent folders; backends copy some of them.
+        parent_directory_files: Names and contents of tracked files in parent directories, copied by some backends.
         is_private: Whether the package is never published to the public index; then its rules only cause warnings.
         may_be_empty: Whether a wheel may install nothing, because the package consists only of requirements.
         extensions_are_optional: Whether a wheel may lack the native modules that the source declares.
@@ -45,7 +45,7 @@ class ExpectedArchive(Record, kw_only=True):
     requires: tuple[str, ...] | None = None
     tracked_files: frozenset[str] | None = None
     generated_files: frozenset[str] = frozenset()
-    parent_folder_files: tuple[tuple[str, bytes], ...] = ()
+    parent_directory_files: tuple[tuple[str, bytes], ...] = ()
     is_private: bool = False
     may_be_empty: bool = False
     extensions_are_optional: bool = False

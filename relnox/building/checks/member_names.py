@@ -1,4 +1,4 @@
-"""Checks for members that could be unpacked outside the target folder, or overwrite one another."""
+"""Checks for members that could be unpacked outside the target directory, or overwrite one another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CONTROL_CHARACTERS = re.compile(
 """Control characters, direction overrides, and code points that are not characters."""
 _MAX_PART_LENGTH = 255
 _SETUID_OR_SETGID = stat.S_ISUID | stat.S_ISGID
-_DATA_FOLDER = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
+_DATA_DIRECTORY = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
 
 
 def check_names(archive: Archive) -> Iterator[Finding]:
@@ -67,7 +67,7 @@ def _find_collisions(archive: Archive) -> Iterator[Finding]:
     """Yield a finding for entries that overwrite one another when unpacked on some operating system."""
     first: dict[str, ArchiveEntry] = {}
     counts: dict[str, int] = {}
-    folders: set[str] = set()
+    directories: set[str] = set()
     windows_or_mac = archive.kind == "sdist" or any(
         platform.startswith(("any", "win", "macosx")) for platform in archive.platforms
     )
@@ -84,17 +84,17 @@ def _find_collisions(archive: Archive) -> Iterator[Finding]:
                     "rename one of them (Windows and macOS cannot store both)",
                 )
                 yield finding if windows_or_mac else replace(finding, level="warning")
-        folder = key.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
+        directory = key.rpartition("/")[0]
+        while directory and directory not in directories:
+            directories.add(directory)
+            directory = directory.rpartition("/")[0]
     for key, count in counts.items():
         yield error("member-names-collide", f"contains {first[key].name!r} {count} times", _EXCLUDE_OR_RENAME_FIX)
-    for key in sorted(folders & first.keys()):
+    for key in sorted(directories & first.keys()):
         if first[key].kind != "directory":
             yield error(
                 "member-names-collide",
-                f"contains {first[key].name!r} as a file and as a folder",
+                f"contains {first[key].name!r} as a file and as a directory",
                 _EXCLUDE_OR_RENAME_FIX,
             )
 
@@ -111,6 +111,6 @@ def _unpacked_path(name: str) -> str:
     """Return the path that a name is unpacked to, without a wheel's `.data/purelib` and `.data/platlib`."""
     if name.startswith("./") or "//" in name or "/./" in name or name.endswith("/"):
         name = "/".join(part for part in name.split("/") if part not in ("", "."))
-    if ".data/" in name and (data := _DATA_FOLDER.match(name)) is not None:
+    if ".data/" in name and (data := _DATA_DIRECTORY.match(name)) is not None:
         return name[data.end() :]
     return name

@@ -59,7 +59,7 @@ _FIXES = {
     "import-namespace": "list only importable packages",
     "keywords": 'write it as a list: keywords = ["release", "build"]',
     "license-expression": 'write an SPDX expression, like license = "MIT OR Apache-2.0"',
-    "license-file": 'list files inside the package\'s folder, like license-files = ["LICENSE"]',
+    "license-file": 'list files inside the package\'s directory, like license-files = ["LICENSE"]',
     "project-url": "give every entry of project.urls its own label",
     "provides-extra": "use only letters, digits, -, _ and . in the names of extras",
     "requires-dist": "fix the entry of project.dependencies, as in \"demo>=1; python_version<'3.12'\"",

@@ -29,10 +29,10 @@ _GENERATED_FILES = re.compile(
     r"PKG-INFO|setup\.cfg|.*\.egg-info(/.*)?|Cargo\.lock|pyproject\.toml\.orig"
     r"|(.*/)?(_version|__version__|version|_about|__about__|_scm_version|_build_config)\.pyi?"
     r"|(.*/)?[^/]+_pb2(_grpc)?\.pyi?"
-    r"|(LICEN[CS]E|COPYING|NOTICE|AUTHORS|README)[^/]*",  # of the folder above, in a repository of many packages
+    r"|(LICEN[CS]E|COPYING|NOTICE|AUTHORS|README)[^/]*",  # from the directory above, in a monorepo
     re.IGNORECASE,
 )
-_TEST_FOLDERS = frozenset({"test", "tests", "testing"})
+_TEST_DIRECTORIES = frozenset({"test", "tests", "testing"})
 _REPLACE_LINK_FIX = "replace the link with the file"
 _INCLUDE_FIX = "include it in the build configuration"
 
@@ -43,15 +43,15 @@ def check_sdist(archive: Archive) -> Iterator[Finding]:
     tops = {parts[0] for member in archive.member_names if (parts := member_path(member).parts)}
     if len(tops) > 1:
         yield rejected_by_index(
-            "top-level-folder-wrong",
-            f"top-level entries are {', '.join(sorted(tops))} instead of the single folder {top} "
+            "top-level-directory-wrong",
+            f"top-level entries are {', '.join(sorted(tops))} instead of the single directory {top} "
             "(rejected by the public index)",
-            "configure the build backend to put all files into that folder (PEP 625)",
+            "configure the build backend to put all files into that directory (PEP 625)",
         )
     elif tops != {top}:
         yield warning(
-            "top-level-folder-wrong",
-            f"top-level folder is {', '.join(tops)} instead of {top}",
+            "top-level-directory-wrong",
+            f"top-level directory is {', '.join(tops)} instead of {top}",
             "build with a current version of the build backend (PEP 625)",
         )
     inside = _paths_inside(archive).keys()
@@ -60,14 +60,14 @@ def check_sdist(archive: Archive) -> Iterator[Finding]:
 
 
 def _check_links(entries: Sequence[ArchiveEntry]) -> Iterator[Finding]:
-    """Yield links, especially those to targets outside the sdist, and entries inside linked folders (PEP 706)."""
+    """Yield links, such as those to targets outside the sdist, and entries inside linked directories (PEP 706)."""
     links = {_path_parts(entry.name): entry.link_target for entry in entries if entry.kind == "symlink"}
     files = {_path_parts(entry.name) for entry in entries if entry.kind == "file"}
     for entry in entries:
         parts = _path_parts(entry.name)
         if links and any(parts[:length] in links for length in range(1, len(parts))):
             yield error(
-                "link-unsafe", f"contains an entry inside a linked folder: {entry.name!r}", _REPLACE_LINK_FIX
+                "link-unsafe", f"contains an entry inside a linked directory: {entry.name!r}", _REPLACE_LINK_FIX
             )
         if entry.kind == "hardlink" and _path_parts(entry.link_target) not in files:
             yield error(
@@ -94,7 +94,7 @@ def _path_parts(name: str) -> tuple[str, ...]:
 
 
 def _resolves_inside(link: tuple[str, ...], links: Mapping[tuple[str, ...], str]) -> bool:
-    """Return whether a link resolves to a path inside its top-level folder."""
+    """Return whether a link resolves to a path inside its top-level directory."""
     path, remaining, links_followed = link[:-1], [link[-1]], 0
     while remaining:
         part = remaining.pop(0)
@@ -158,12 +158,12 @@ def check_tracked_files(archive: Archive, expected: ExpectedArchive) -> Iterator
         return
     members = _paths_inside(archive)
     inside = members.keys()
-    files = inside - {parent for name in inside for parent in _parent_folders(name)} - {""}
+    files = inside - {parent for name in inside for parent in _parent_directories(name)} - {""}
     extra = {name for name in files - tracked_files if not is_generated(name)}
     # hatchling copies the nearest .gitignore, so that a wheel built from the sdist has the same files.
     extra -= {
         name
-        for name, content in expected.parent_folder_files
+        for name, content in expected.parent_directory_files
         if name in extra and read_file(archive, members[name]) == content
     }
     if extra:
@@ -191,12 +191,12 @@ def check_tracked_files(archive: Archive, expected: ExpectedArchive) -> Iterator
 
 
 def _paths_inside(archive: Archive) -> dict[str, str]:
-    """Map the path of each member of an sdist, relative to its top-level folder, to the member's full name."""
+    """Map the path of each member of an sdist, relative to its top-level directory, to the member's full name."""
     return {"/".join(member_path(member).parts[1:]): member for member in archive.member_names}
 
 
 def is_generated(name: str) -> bool:
-    """Return whether build backends generate a file with this name, or copy it from another folder."""
+    """Return whether build backends generate a file with this name, or copy it from another directory."""
     return _GENERATED_FILES.fullmatch(name) is not None
 
 
@@ -204,10 +204,10 @@ def _is_module_and_no_test(file: str, included_files: AbstractSet[str]) -> bool:
     """Return whether a file is a module, but not a test, of an import package that the sdist contains."""
     return (
         file.endswith(".py")
-        and not _TEST_FOLDERS & set(member_path(file).parts)
-        and any(f"{parent}/__init__.py" in included_files for parent in _parent_folders(file))
+        and not _TEST_DIRECTORIES & set(member_path(file).parts)
+        and any(f"{parent}/__init__.py" in included_files for parent in _parent_directories(file))
     )
 
 
-def _parent_folders(name: str) -> list[str]:
+def _parent_directories(name: str) -> list[str]:
     return [str(parent) for parent in member_path(name).parents if parent.parts]

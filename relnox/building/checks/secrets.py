@@ -47,12 +47,12 @@ _SECRET_SETTING = re.compile(
     rb"(?:SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|(?:API|PRIVATE|ACCESS)_?KEY)"
     rb"\w{0,99}[ \t]*=[ \t]*[\"']?[^\s\"'$<#{]"
 )
-_SAMPLE_FOLDERS = frozenset(
+_SAMPLE_DIRECTORIES = frozenset(
     {"test", "tests", "testing", "testdata", "test_data", "fixtures", "doc", "docs", "example", "examples"}
 )
 
 _TEST_NAME = re.compile(r"(conf)?tests?[._-].*|.*[._-]tests?(\.[^.]+)?", re.IGNORECASE)
-"""Names of test files and folders in any location, such as `test_creds` and `ssl_test.cc`."""
+"""Names of test files and directories in any location, such as `test_creds` and `ssl_test.cc`."""
 
 _TOKEN_DESCRIPTIONS = {
     b"pypi-AgE": "an upload token of a package index",
@@ -90,7 +90,7 @@ def find_secrets(files: Iterable[tuple[str, bytes]], tracked_files: frozenset[st
         path = member_path(name)
         by_file_name = _find_secrets_by_file_name(path, content, tracked_files)
         for description, is_certain in (*by_file_name, *_find_secrets_by_content(content)):
-            is_sample = bool(_SAMPLE_FOLDERS & {part.lower() for part in path.parts[:-1]})
+            is_sample = bool(_SAMPLE_DIRECTORIES & {part.lower() for part in path.parts[:-1]})
             is_sample = is_sample or any(map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts))
             finding = error("secret-in-archive", f"{name} {description}", _REVOKE_FIX)
             yield finding if is_certain and not is_sample else replace(finding, level="warning")

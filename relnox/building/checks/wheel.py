@@ -76,7 +76,7 @@ def check_wheel(archive: Archive) -> Iterator[Finding]:
             f"unpacks to more than {_MAX_COMPRESSION_RATIO} times its size (rejected by the public index)",
             "exclude large files from the build",
         )
-    yield from _check_dist_info_folder(archive)
+    yield from _check_dist_info_directory(archive)
     yield from _check_record(archive)
     yield from _check_entry_points(archive)
 
@@ -137,8 +137,8 @@ def _parse_tags(text: str) -> Iterable[Tag]:
         return ()
 
 
-def _check_dist_info_folder(archive: Archive) -> Iterator[Finding]:
-    """Yield a wrongly named `.dist-info` folder, and folders in `.data` that are not install schemes."""
+def _check_dist_info_directory(archive: Archive) -> Iterator[Finding]:
+    """Yield a wrongly named `.dist-info` directory, and directories in `.data` that are not install schemes."""
     tops = {member.partition("/")[0] for member in archive.member_names}
     schemes = {
         scheme
@@ -151,14 +151,14 @@ def _check_dist_info_folder(archive: Archive) -> Iterator[Finding]:
             f"has files for unknown install schemes: .data/{format_names(unknown)}",
             _REBUILD_FIX,
         )
-    folders = {top for top in tops if top.endswith(".dist-info")}
+    directories = {top for top in tops if top.endswith(".dist-info")}
     expected = "-".join(archive.path.name.split("-")[:2]) + ".dist-info"
-    message = f"metadata folder is {', '.join(sorted(folders))}, expected {expected}"
-    if {canonicalize_name(folder) for folder in folders} != {canonicalize_name(expected)}:
-        yield error("metadata-folder-wrong", message, "remove the build folder, then build it again")
-    elif folders != {expected}:
+    message = f"metadata directory is {', '.join(sorted(directories))}, expected {expected}"
+    if {canonicalize_name(directory) for directory in directories} != {canonicalize_name(expected)}:
+        yield error("metadata-directory-wrong", message, "remove the build directory, then build it again")
+    elif directories != {expected}:
         yield rejected_by_index(
-            "metadata-folder-wrong",
+            "metadata-directory-wrong",
             f"{message} (rejected by the public index)",
             "build it again, and do not rename the file",
         )
@@ -263,8 +263,8 @@ def _check_entry_point(group: str, name: str, value: str) -> Iterator[Finding]:
     reference = _OBJECT_REFERENCE.fullmatch(value)
     if group in _SCRIPT_GROUPS and ("/" in name or "\\" in name or name in ("", ".", "..")):
         yield error(
-            "script-outside-folder",
-            f"script {name!r} would be installed outside the scripts folder",
+            "script-outside-directory",
+            f"script {name!r} would be installed outside the scripts directory",
             "remove the path from its name",
         )
     if reference is None:

@@ -59,8 +59,8 @@ def _check_for_missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Find
     """Yield a finding if a wheel contains only tests, but its sdist has other packages."""
     if not are_only_tests(import_names(wheel)):
         return
-    folders = {member_path(member).parent for member in sdist.member_names if member.endswith("/__init__.py")}
-    packages = {folder.name for folder in folders if folder.parent not in folders}
+    directories = {member_path(member).parent for member in sdist.member_names if member.endswith("/__init__.py")}
+    packages = {directory.name for directory in directories if directory.parent not in directories}
     if packages and not are_only_tests(packages):
         yield error(
             "wheel-without-modules",

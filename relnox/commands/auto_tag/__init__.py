@@ -29,7 +29,7 @@ class Options(CommonOptions):
     """Options of `auto-tag`."""
 
     package: tuple[str, ...] = option(
-        (), "Tag this package only (distribution or folder name; repeatable).", metavar="NAME", anywhere=False
+        (), "Tag this package only (distribution or directory name; repeatable).", metavar="NAME", anywhere=False
     )
     since: str | None = option(
         None,

@@ -137,7 +137,7 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
 def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Problem]:
     """Yield problems if a new tag could be that of another package, or if git cannot create or push its name."""
     formats, tags = snapshot.observation.formats, snapshot.observation.tags
-    folders = {tag[: match.start()] for tag in tags for match in re.finditer("/", tag)}
+    directories = {tag[: match.start()] for tag in tags for match in re.finditer("/", tag)}
     for decision in new:
         name, tag = decision.package.name, decision.tag
         others = [
@@ -157,7 +157,9 @@ def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Prob
                 fix=f"delete that one, here and on {remote}: git push {remote} --delete refs/tags/refs/tags/{tag}",
             )
         parents = [tag[: match.start()] for match in re.finditer("/", tag)]
-        if other_tag := next((parent for parent in parents if parent in tags), tag if tag in folders else None):
+        if other_tag := next(
+            (parent for parent in parents if parent in tags), tag if tag in directories else None
+        ):
             yield core.plan.Problem(
                 code="tag-name-taken",
                 message=f"tag {tag} conflicts with existing tags "

@@ -1,7 +1,7 @@
 """Build every package: its sdist, and its wheel from that sdist, in dependency order, checked and recorded.
 
 The current commit is exported and built, so that uncommitted changes cannot be released. Packages are built in
-isolated environments, several at a time. Archives are checked before they move to the output folder; packages
+isolated environments, several at a time. Archives are checked before they move to the output directory; packages
 whose inputs are unchanged keep their archives. At the end the manifest is written: dist/manifest.json and
 dist/BUILD_MANIFEST.txt.
 """
@@ -31,7 +31,7 @@ class Options(ReleaseOptions):
 
     package: tuple[str, ...] = option(
         (),
-        "Build this package only (distribution or folder name; repeatable).",
+        "Build this package only (distribution or directory name; repeatable).",
         metavar="NAME",
         anywhere=False,
     )
@@ -58,11 +58,11 @@ class Options(ReleaseOptions):
         "Build no wheels of packages that have platform wheels (the jobs of the matrix build them).",
         anywhere=False,
     )
-    output: str = option("dist", "The folder for the archives.", metavar="DIR")
+    output: str = option("dist", "The directory for the archives.", metavar="DIR")
     from_tree: bool = option(
         False, "Build the working tree, uncommitted changes included, for local tests.", anywhere=False
     )
-    clean: bool = option(False, "Remove the archives of earlier builds from the output folder first.")
+    clean: bool = option(False, "Remove the archives of earlier builds from the output directory first.")
     test: bool = option(False, "Run the configured tests against each built wheel.")
     python: tuple[str, ...] = option(
         (),
@@ -90,7 +90,7 @@ class Options(ReleaseOptions):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the packages, the state of the checkout, the build settings, and the output folder."""
+    """Read the packages, the state of the checkout, the build settings, and the output directory."""
     from relnox.commands.build_all import observation
 
     return observation.observe(options, project)
@@ -116,7 +116,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         return package_steps.plan_wheels_for_job(snapshot, options.wheels, options)
     preparation: list[Step] = []
     if options.clean and snapshot.removable_files:
-        preparation.append(steps.CleanFolder(folder=options.output, files=snapshot.removable_files))
+        preparation.append(steps.CleanDirectory(directory=options.output, files=snapshot.removable_files))
     if options.clear_cache:
         preparation.append(steps.ClearCache())
     export = steps.Export(commit=snapshot.commit) if snapshot.commit is not None else None
@@ -138,7 +138,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     # With --continue-on-error, successful builds are recorded although others failed, and hooks get these.
     successful = () if options.continue_on_error else after(*work)
     hooks_after = snapshot.hooks.hook_steps(
-        "after-build", "build-all", participants, folder=options.output, needs=successful
+        "after-build", "build-all", participants, directory=options.output, needs=successful
     )
     order = tuple((name, tuple(sorted(snapshot.needs[name] & versions.keys()))) for name in versions)
     state = snapshot.state
@@ -162,14 +162,14 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     )
 
 
-def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return a table of the packages: the result of each build, and its numbers of files and warnings."""
     from relnox.steps.built_archives import read_manifest_if_valid
 
     builds = [(result, result.step) for result in outcome.results if isinstance(result.step, steps.Build)]
     if not builds:
         return ()
-    manifest = read_manifest_if_valid(folder / builds[0][1].output)
+    manifest = read_manifest_if_valid(directory / builds[0][1].output)
     # Warnings of the check of all archives belong to files of packages as well.
     files_with_warnings = [warning.file.split(", ") for result in outcome.results for warning in result.warnings]
     rows = []

@@ -1,4 +1,4 @@
-"""Observing the project before a build: its packages, the checkout, build settings, and the output folder."""
+"""Observing the project before a build: its packages, the checkout, build settings, and the output directory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Snapshot(NamedTuple):
         inputs: Maps each package to a digest of its build inputs; empty if the working tree is built.
         epoch: The time of the current commit, in seconds since 1970; None outside git.
         config: The project's settings.
-        existing_files: The names of all files and folders in the output folder; names of folders end with a slash.
+        existing_files: The names of all files and directories in the output directory; those of directories
+            end with a slash.
         removable_files: The names that `--clean` removes: the manifest, the archives that it lists, and other
             archives of this project's packages.
         tags: The tags on the commit, for each package whose version is computed by its build backend.
@@ -75,7 +76,7 @@ class Snapshot(NamedTuple):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the packages, the state of the checkout, the build settings, and the output folder."""
+    """Read the packages, the state of the checkout, the build settings, and the output directory."""
     packages = project.select(release_versions.selected_packages(options, options.package, project))
     preflight.check_usage(options)
     if options.shard is not None:
@@ -130,15 +131,15 @@ def observe(options: Options, project: Project) -> Snapshot:
     )
 
 
-def _file_names(folder: Path) -> Iterator[str]:
-    """Yield the names in a folder, with a slash after those of folders."""
-    for path in folder.iterdir():
+def _file_names(directory: Path) -> Iterator[str]:
+    """Yield the names in a directory, with a slash after those of directories."""
+    for path in directory.iterdir():
         yield f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name
 
 
-def _removable_files(folder: Path, files: Sequence[str], packages: Collection[str]) -> Iterator[str]:
+def _removable_files(directory: Path, files: Sequence[str], packages: Collection[str]) -> Iterator[str]:
     """Yield the files that a build may have written: manifests, listed archives, and archives of the packages."""
-    manifest = read_manifest_if_valid(folder)
+    manifest = read_manifest_if_valid(directory)
     built = {file.filename for file in manifest.distributions} if manifest is not None else set()
     for name in files:
         # The version follows the last dash in the name of an sdist, and the first one in the name of a wheel.

@@ -66,7 +66,7 @@ def build_steps(builds: Mapping[str, steps.Build], snapshot: Snapshot, options: 
                 yield steps.RunTests(
                     package=package,
                     python=python,
-                    folder=build.folder,
+                    directory=build.directory,
                     output=build.output,
                     command=test.command,
                     requires=test.requires,
@@ -85,7 +85,7 @@ def build_step(
     return steps.Build(
         package=package.name,
         version=package.version,
-        folder=package.folder,
+        directory=package.directory,
         output=options.output,
         epoch=snapshot.epoch,
         strict=options.strict,

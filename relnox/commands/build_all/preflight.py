@@ -85,7 +85,7 @@ def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
 
 
 def notes(snapshot: Snapshot, options: Options) -> list[str]:
-    """Return the notes on missing tags, settings, uncommitted changes, and other files in the output folder."""
+    """Return the notes on missing tags, settings, uncommitted changes, and other files in the output directory."""
     lines = [
         f"{name} has no tag on this commit: its build backend derives a development version, which is not for "
         "publishing"
@@ -111,7 +111,7 @@ def notes(snapshot: Snapshot, options: Options) -> list[str]:
 
 
 def uncommitted_files(snapshot: Snapshot, options: Options) -> list[str]:
-    """Return the changed and untracked files of the checkout, except those in the output folder."""
+    """Return the changed and untracked files of the checkout, except those in the output directory."""
     if snapshot.state is None:
         return []
     changed_files = (*snapshot.state.changed_files, *snapshot.state.untracked_files)

@@ -35,30 +35,33 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
     from relnox.source import changelog_tools
 
     is_lockstep = config.versions == "lockstep"
-    folders = {"."} | {package.folder for package in observation.workspace.packages if not is_lockstep}
-    tools = {folder: changelog_tools.detect_changelog_tool(project.root / folder, config) for folder in folders}
+    directories = {"."} | {package.directory for package in observation.workspace.packages if not is_lockstep}
+    tools = {
+        directory: changelog_tools.detect_changelog_tool(project.root / directory, config)
+        for directory in directories
+    }
     if not any(tools.values()):
         return NO_FILES
     project.before_tools()
     releases: dict[tuple[str, str], list[VersionBump]] = {}
     for bump in decision.bumps:
-        folder = "." if is_lockstep else bump.package.folder
-        if tools[folder] is None and tools["."] is not None:
+        directory = "." if is_lockstep else bump.package.directory
+        if tools[directory] is None and tools["."] is not None:
             own = core.release_notes.find_changelog(bump.package, observation.contents, config)
-            folder = "." if own is None or tools["."] == "git-cliff" else folder
-        if tools[folder] is not None and core.release_notes.is_listed_in_changelogs(bump, config):
+            directory = "." if own is None or tools["."] == "git-cliff" else directory
+        if tools[directory] is not None and core.release_notes.is_listed_in_changelogs(bump, config):
             # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
-            single = bump.package.name if tools[folder] == "git-cliff" and not is_lockstep else ""
-            releases.setdefault((folder, single), []).append(bump)
+            single = bump.package.name if tools[directory] == "git-cliff" and not is_lockstep else ""
+            releases.setdefault((directory, single), []).append(bump)
     after: dict[str, bytes | None] = {}
     commits = _packages_by_commit(observation, project) if "git-cliff" in tools.values() else {}
-    for (folder, _), bumps in releases.items():
-        tool = tools[folder]
+    for (directory, _), bumps in releases.items():
+        tool = tools[directory]
         assert tool is not None  # noqa: S101 - or else there is no release for it
         after |= changelog_tools.run_changelog_tool(
             tool,
             project.git,
-            _changelog_release(folder, bumps, observation, commits),
+            _changelog_release(directory, bumps, observation, commits),
             observation.today,
             config.changelog_file,
             pass_env=config.pass_env,
@@ -101,9 +104,11 @@ def generate_locks(
 
 
 def outdated_locks(observation: Observation, updates: DependencyUpdates) -> list[str]:
-    """Return the existing lock files of poetry and pdm in the folders of packages whose requirements change."""
-    folders = (observation.workspace.by_name[name].folder for name in updates)
-    locks = (lock if folder == "." else f"{folder}/{lock}" for folder in folders for lock in FOREIGN_LOCKS)
+    """Return the existing lock files of poetry and pdm next to packages whose requirements change."""
+    directories = (observation.workspace.by_name[name].directory for name in updates)
+    locks = (
+        lock if directory == "." else f"{directory}/{lock}" for directory in directories for lock in FOREIGN_LOCKS
+    )
     return [lock for lock in locks if lock in observation.contents]
 
 
@@ -120,9 +125,9 @@ def _packages_by_commit(observation: Observation, project: Project) -> Mapping[s
 
 
 def _changelog_release(
-    folder: str, bumps: list[VersionBump], observation: Observation, commits: Mapping[str, frozenset[str]]
+    directory: str, bumps: list[VersionBump], observation: Observation, commits: Mapping[str, frozenset[str]]
 ) -> ChangelogRelease:
-    """Return the data that the changelog tool with settings in `folder` needs; commits are mapped to packages."""
+    """Return the data for the changelog tool with settings in `directory`; commits are mapped to packages."""
     from relnox.source import changelog_tools
 
     config, first = observation.config, bumps[0]
@@ -134,17 +139,17 @@ def _changelog_release(
         for package in group.packages
     }
     labels = {_heading_label(names[bump.package.name], bump, observation): None for bump in bumps}
-    is_shared = len(groups) > 1 and folder == "." and folder != first.package.folder
+    is_shared = len(groups) > 1 and directory == "." and directory != first.package.directory
     version = core.semver_compat.format_version(first.after, config.scheme)
     own = core.release_notes.find_changelog(first.package, observation.contents, config)
     released_packages = {bump.package.name for bump in bumps}
     return changelog_tools.ChangelogRelease(
-        folder=folder,
+        directory=directory,
         version=", ".join(labels) if is_shared else version,
         tag=tag_format.render(first.after),
         tag_prefix=tag_format.prefix if len(groups) > 1 else None,
         other_commits=tuple(commit for commit, names in commits.items() if released_packages.isdisjoint(names)),
-        changelog=(own or f"{first.package.folder}/{config.changelog_file}") if is_shared else None,
+        changelog=(own or f"{first.package.directory}/{config.changelog_file}") if is_shared else None,
     )
 
 

@@ -61,7 +61,7 @@ def run_edit_hooks(
     after: dict[str, bytes | None] = {}
     notes = []
     for step in planned_hooks:
-        event = event_document(step, root="", commit=state.head, folder=None, files=())
+        event = event_document(step, root="", commit=state.head, directory=None, files=())
         contents_before = {**contents, **after}
         try:
             on_line = partial(project.on_output, step)
@@ -86,7 +86,7 @@ def _hook_packages(observation: Observation, bumps: Iterable[VersionBump]) -> tu
     return tuple(
         EventPackage(
             name=bump.package.name,
-            folder=bump.package.folder,
+            directory=bump.package.directory,
             old_version=bump.before,
             version=bump.after,
             tag=observation.tag_formats[bump.package.name].render(bump.after),

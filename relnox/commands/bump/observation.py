@@ -64,7 +64,7 @@ class Observation(Record):
         selected: The selected packages; with `--part auto`, the packages that may be bumped.
         config: The project's settings.
         contents: Maps the path of each file that may be edited to its content.
-        fragments: The change fragments; None if no folder is configured for them.
+        fragments: The change fragments; None if no directory is configured for them.
         tag_formats: The tag format of each package.
         history: The release history of each package; empty if the bump does not depend on it.
         state: The state of the checkout; None outside git.
@@ -201,8 +201,8 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
 def _foreign_locks(workspace: Workspace) -> Iterator[str]:
     """Yield the path that each lock file of poetry or pdm would have, for each package."""
     for package in workspace.packages:
-        folder = "" if package.folder == "." else f"{package.folder}/"
-        yield from (f"{folder}{name}" for name in FOREIGN_LOCKS)
+        directory = "" if package.directory == "." else f"{package.directory}/"
+        yield from (f"{directory}{name}" for name in FOREIGN_LOCKS)
 
 
 def _ignored_files(locks: Sequence[str], project: Project) -> set[str]:

@@ -61,7 +61,7 @@ class Options(CommonOptions):
         anywhere=False,
     )
     package: tuple[str, ...] = option(
-        (), "Bump this package (distribution or folder name; repeatable).", metavar="NAME", anywhere=False
+        (), "Bump this package (distribution or directory name; repeatable).", metavar="NAME", anywhere=False
     )
     all: bool = option(False, "Bump every package.", anywhere=False)
     always_increment: bool = option(

@@ -44,7 +44,7 @@ def find_previous_bump(options: Options, project: Project) -> bump_record.Pendin
     if options.again or options.pull_request or options.part == "auto":
         return None
     try:
-        record = bump_record.read_last(project.private_folder)
+        record = bump_record.read_last(project.private_directory)
     except Failed:  # written by another version of relnox
         return None
     return record if record is not None and _is_unchanged(record, project) else None

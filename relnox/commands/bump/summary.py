@@ -106,8 +106,10 @@ def _context_notes(new: NewBump) -> Iterator[str]:
         remote = observation.config.remote
         yield f"{observation.remote.error}: tags and commits of {remote} were not checked"
     untracked_files = observation.state.untracked_files if observation.state is not None else ()
-    folders = {bump.package.folder for bump in bumps}
-    unreleased_files = [name for name in untracked_files if any(_is_in(name, folder) for folder in folders)]
+    directories = {bump.package.directory for bump in bumps}
+    unreleased_files = [
+        name for name in untracked_files if any(_is_in(name, directory) for directory in directories)
+    ]
     if unreleased_files:
         are = "is" if len(unreleased_files) == 1 else "are"
         yield f"{listing(unreleased_files)} {are} untracked and not part of the release"
@@ -124,8 +126,8 @@ def _context_notes(new: NewBump) -> Iterator[str]:
         yield f"no commits since the last bump ({observation.previous.command})"
 
 
-def _is_in(file: str, folder: str) -> bool:
-    return folder == "." or file.startswith(f"{folder}/")
+def _is_in(file: str, directory: str) -> bool:
+    return directory == "." or file.startswith(f"{directory}/")
 
 
 def _literal_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> Iterator[str]:

@@ -27,7 +27,7 @@ def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | No
     """Read the bump to resume or undo; return None for a new bump if none was interrupted."""
     from relnox.steps import bump_record
 
-    interrupted_bump = bump_record.read_pending(project.private_folder)
+    interrupted_bump = bump_record.read_pending(project.private_directory)
     undoes = options.undo or options.abort
     if interrupted_bump is None and not undoes:
         return None
@@ -76,7 +76,7 @@ def _find_undo_target(
     from relnox.steps import bump_record
 
     if interrupted_bump is None:
-        last_bump = bump_record.read_last(project.private_folder) if options.undo else None
+        last_bump = bump_record.read_last(project.private_directory) if options.undo else None
         return _undo_target(last_bump, project) if last_bump is not None else None
     if not (options.abort or options.undo) or "--undo" in interrupted_bump.request:
         return None
@@ -90,7 +90,7 @@ def _made_commit_or_tags(interrupted: bump_record.PendingBump, project: Project)
     from relnox.source import file_edits
     from relnox.source.file_locks import lock_checkout
 
-    with lock_checkout(project.private_folder):  # blocked if the bump is still running and not interrupted
+    with lock_checkout(project.private_directory):  # blocked if the bump is still running and not interrupted
         recovery.wait_for_leftover_process(project.git)
     if interrupted.has_development_commit:
         existing_tags = project.git.tags()

@@ -1,8 +1,8 @@
-"""Merge the output of many build jobs into one folder with one complete manifest.
+"""Merge the output of many build jobs into one directory with one complete manifest.
 
-Each --from names the folder of a job, which holds its manifest.json and its files, or a folder of such folders.
-If a file is damaged, missing or not expected, or if two jobs built different files of one name, nothing is copied.
-The merged manifest is the one to publish. Attestations are copied with their files.
+Each --from names the directory of a job, which holds its manifest.json and its files, or a directory of such
+directories. If a file is damaged, missing or not expected, or if two jobs built different files of one name,
+nothing is copied. The merged manifest is the one to publish. Attestations are copied with their files.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Options(ReleaseOptions):
     """Options of `collect`."""
 
     from_: tuple[str, ...] = option(
-        (), "A job's folder, or a folder of jobs' folders (repeatable).", metavar="DIR", anywhere=False
+        (), "A job's directory, or a directory of jobs' directories (repeatable).", metavar="DIR", anywhere=False
     )
     package: tuple[str, ...] = option(
         (), "Collect this package only (repeatable).", metavar="NAME", anywhere=False
     )
-    output: str = option("dist", "The folder for the archives and the manifest.", metavar="DIR")
+    output: str = option("dist", "The directory for the archives and the manifest.", metavar="DIR")
     partial: bool = option(False, "Collect what exists although files are missing.", anywhere=False)
     allow_dirty: bool = option(False, "Accept files that were all built with uncommitted changes.", anywhere=False)
 
@@ -51,8 +51,8 @@ class Snapshot(NamedTuple):
         workspace_packages: The names of all packages of the project.
         needs: Maps each package to the other packages that it needs, according to its source files and wheels.
         head: The current commit of the checkout; None outside git.
-        old_archives: The names of archives that are already in the output folder.
-        findings: The errors found in the archives, each with the folder of its job.
+        old_archives: The names of archives that are already in the output directory.
+        findings: The errors found in the archives, each with the directory of its job.
     """
 
     jobs: tuple[BuildJobOutput, ...]
@@ -72,8 +72,8 @@ def observe(options: Options, project: Project) -> Snapshot:
 
     names = release_versions.selected_packages(options, options.package, project)
     selected_packages = frozenset(package.name for package in project.workspace.select(names))
-    folders = build_jobs.find_job_folders(project.root, options.from_)
-    jobs = tuple(build_jobs.read_job(project.root, folder, selected_packages) for folder in folders)
+    directories = build_jobs.find_job_directories(project.root, options.from_)
+    jobs = tuple(build_jobs.read_job(project.root, directory, selected_packages) for directory in directories)
     output = project.root / options.output
     packages = project.select(names)
     findings = tuple(build_jobs.check_archives(jobs, project))
@@ -104,10 +104,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             version=manifest.version(package),
             files=tuple(files[file.filename] for file in manifest.files_of(package)),
             attestations=tuple(
-                (folder, attestation.filename, attestation.sha256)
+                (directory, attestation.filename, attestation.sha256)
                 for file in manifest.files_of(package)
                 if file.filename in attestations
-                for folder, attestation in [attestations[file.filename]]
+                for directory, attestation in [attestations[file.filename]]
             ),
             output=options.output,
         )
@@ -136,7 +136,7 @@ def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator
         yield "the files were built with uncommitted changes and cannot be published to a production index"
     for job in snapshot.jobs:
         attestations = f", {core.text.counted(len(job.attestations), 'attestation')}" if job.attestations else ""
-        yield f"{job.folder}: {core.text.counted(len(job.manifest.distributions), 'file')}{attestations}"
+        yield f"{job.directory}: {core.text.counted(len(job.manifest.distributions), 'file')}{attestations}"
     names = {file.filename for file in manifest.distributions}
     if others := [name for name in snapshot.old_archives if name not in names]:
         yield f"not part of this release, left in {options.output}: {', '.join(others)}"

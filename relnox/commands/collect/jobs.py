@@ -21,59 +21,63 @@ _ATTESTATION_LIMIT = 1 << 20
 """The maximum size of a file with attestations, in bytes; larger files are ignored."""
 
 
-def find_job_folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the folder of each job once, relative to `root`; the names are those given with `--from`.
+def find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the directory of each job once, relative to `root`; the names are those given with `--from`.
 
     Raises:
-        Blocked: A folder does not exist, or neither it nor a folder in it has a manifest.
+        Blocked: A directory does not exist, or neither it nor a directory in it has a manifest.
     """
     if not names:
         raise Blocked(
             "option-missing",
-            "--from is required (no folder of a build job was given)",
-            fix=f"{core.fixes.task_command('collect', '--from', 'artifacts')} (with a folder for each job in it)",
+            "--from is required (no directory of a build job was given)",
+            fix=f"{core.fixes.task_command('collect', '--from', 'artifacts')} (with one directory per job)",
         )
-    folders: dict[Path, str] = {}
+    directories: dict[Path, str] = {}
     for name in names:
-        folder = root / name
-        if not folder.is_dir():
+        directory = root / name
+        if not directory.is_dir():
             raise Blocked(
-                "folder-missing", f"{name} is not a folder", fix="pass --from a folder with a build job's output"
+                "directory-missing",
+                f"{name} is not a directory",
+                fix="pass --from a directory with a build job's output",
             )
         stripped = name.rstrip("/") or name
-        inner = [f"{stripped}/{path.name}" for path in sorted(folder.iterdir())]
+        inner = [f"{stripped}/{path.name}" for path in sorted(directory.iterdir())]
         jobs = [job for job in (stripped, *inner) if (root / job / core.manifest.MANIFEST_JSON).is_file()]
         if not jobs:
             raise Blocked(
                 "manifest-missing",
-                f"neither {name} nor a folder in it has a {core.manifest.MANIFEST_JSON}",
+                f"neither {name} nor a directory in it has a {core.manifest.MANIFEST_JSON}",
                 fix=f"upload all of dist/ in the job that runs {core.fixes.task_command('build-all')}",
             )
         for job in jobs[:1] if jobs[0] == stripped else jobs:
-            folders.setdefault((root / job).resolve(), job)
-    return tuple(folders.values())
+            directories.setdefault((root / job).resolve(), job)
+    return tuple(directories.values())
 
 
-def read_job(root: Path, folder: str, selected: frozenset[str]) -> BuildJobOutput:
-    """Read the manifest in a job's folder, hash its files, and find attestations and unlisted archives.
+def read_job(root: Path, directory: str, selected: frozenset[str]) -> BuildJobOutput:
+    """Read the manifest in a job's directory, hash its files, and find attestations and unlisted archives.
 
     If packages are selected, the files of others are left out.
     """
     from relnox.building.file_hashes import hash_file, is_file_inside
 
     suffix = core.publishers.ATTESTATION_SUFFIX
-    manifest = read_manifest(root, folder)
+    manifest = read_manifest(root, directory)
     listed_names = {file.filename for file in manifest.distributions}
     manifest = manifest.restricted_to(selected) if selected else manifest
-    paths = [root / folder / file.filename for file in manifest.distributions]
-    hashes = {path.name: hash_file(path) for path in paths if is_file_inside(root / folder, path)}
+    paths = [root / directory / file.filename for file in manifest.distributions]
+    hashes = {path.name: hash_file(path) for path in paths if is_file_inside(root / directory, path)}
     return core.collection.BuildJobOutput(
-        folder=folder,
+        directory=directory,
         manifest=manifest,
-        files_in_folder={name: (digest.size, digest.sha256) for name, digest in hashes.items()},
+        files_in_directory={name: (digest.size, digest.sha256) for name, digest in hashes.items()},
         attestations=tuple(_find_attestations(paths)),
         unlisted=tuple(
-            name for name in archive_names(root / folder, suffix) if name.removesuffix(suffix) not in listed_names
+            name
+            for name in archive_names(root / directory, suffix)
+            if name.removesuffix(suffix) not in listed_names
         ),
     )
 
@@ -96,27 +100,27 @@ def _find_attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
             )
 
 
-def archive_names(folder: Path, *suffixes: str) -> tuple[str, ...]:
-    """Return the sorted names of the archives in a folder, and of the files that end with one of `suffixes`."""
+def archive_names(directory: Path, *suffixes: str) -> tuple[str, ...]:
+    """Return the sorted names of the archives in a directory, and of the files that end with one of `suffixes`."""
     return tuple(
-        sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz", *suffixes)))
+        sorted(path.name for path in directory.iterdir() if path.name.endswith((".whl", ".tar.gz", *suffixes)))
     )
 
 
 def check_archives(jobs: Sequence[BuildJobOutput], project: Project) -> Iterator[tuple[str, Finding]]:
-    """Yield the errors found in the archives that match their manifests, each with the folder of its job."""
+    """Yield the errors found in the archives that match their manifests, each with the directory of its job."""
     unique_files: dict[tuple[str, str], tuple[str, Path]] = {}
-    folder_of: dict[Path, str] = {}
+    directory_of: dict[Path, str] = {}
     for job in jobs:
         for file in job.manifest.distributions:
-            path = project.root / job.folder / file.filename
-            folder_of[path] = job.folder
-            if job.files_in_folder.get(file.filename) == (file.size, file.sha256):
+            path = project.root / job.directory / file.filename
+            directory_of[path] = job.directory
+            if job.files_in_directory.get(file.filename) == (file.size, file.sha256):
                 unique_files.setdefault((file.filename, file.sha256), (file.package, path))
     archives = list(unique_files.values())
     errors = archive_checks.archive_errors(archives, project.config, public=False)
     for path, finding in (*errors, *archive_checks.extension_errors(archives, project.config)):
-        yield folder_of[path], finding
+        yield directory_of[path], finding
 
 
 def needed_packages(
@@ -136,9 +140,9 @@ def needed_packages(
         if built_packages == set(job.manifest.packages):
             continue
         for file in job.manifest.distributions:
-            readable = file.filename in job.files_in_folder and file.filename not in invalid_files
+            readable = file.filename in job.files_in_directory and file.filename not in invalid_files
             if file.kind == "wheel" and file.package in needs and readable:
-                wheel = archives.read(project.root / job.folder / file.filename, project.config.archives)
+                wheel = archives.read(project.root / job.directory / file.filename, project.config.archives)
                 needs[file.package] |= core.collection.required_names(wheel.requires) & built_packages - {
                     file.package
                 }

@@ -26,24 +26,24 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
         yield core.plan.Problem(
             code="manifest-empty",
             message="there are no files to collect (the manifests of all jobs are empty)",
-            fix="check the folder passed to --from",
+            fix="check the directory passed to --from",
         )
     yield from _commit_problems(snapshot, allow_dirty=options.allow_dirty)
     for job in snapshot.jobs:
         yield from _damaged_file_problems(job)
         yield from _mismatched_attestations(job)
         yield from _unlisted_file_problems(job, snapshot.workspace_packages)
-    for folder, finding in snapshot.findings:
+    for directory, finding in snapshot.findings:
         yield core.plan.Problem(
-            code=finding.code, message=f"{folder}/{finding.file}: {finding.message}", fix=finding.fix
+            code=finding.code, message=f"{directory}/{finding.file}: {finding.message}", fix=finding.fix
         )
     for conflict in core.collection.find_conflicts(snapshot.jobs):
         yield core.plan.Problem(
             code="job-files-differ",
             message=(
                 f"two jobs built different files named {conflict.first.filename}:\n"
-                f"  {conflict.first_folder}  sha256 {conflict.first.sha256}\n"
-                f"  {conflict.second_folder}  sha256 {conflict.second.sha256}"
+                f"  {conflict.first_directory}  sha256 {conflict.first.sha256}\n"
+                f"  {conflict.second_directory}  sha256 {conflict.second.sha256}"
             ),
             fix="build and sign each file in only one job: the sdist once, then the wheels from that sdist",
             exit_code=ExitCode.CONFLICT,
@@ -57,9 +57,9 @@ def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Probl
     """Yield problems if the jobs did not all build the current commit, or built uncommitted changes."""
     commits: dict[str | None, str] = {}
     for job in snapshot.jobs:
-        commits.setdefault(job.manifest.commit, job.folder)
+        commits.setdefault(job.manifest.commit, job.directory)
     if len(commits) > 1:
-        lines = "\n".join(f"  {folder}  {commit or 'no commit'}" for commit, folder in commits.items())
+        lines = "\n".join(f"  {directory}  {commit or 'no commit'}" for commit, directory in commits.items())
         yield core.plan.Problem(
             code="job-commits-differ",
             message=f"the jobs built different commits:\n{lines}",
@@ -72,7 +72,7 @@ def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Probl
             message=f"the jobs built {commit or 'outside git'}, but this checkout is at {snapshot.head}",
             fix=f"git switch --detach {commit}" if commit else "rebuild in a git checkout",
         )
-    dirty = [job.folder for job in snapshot.jobs if job.manifest.dirty]
+    dirty = [job.directory for job in snapshot.jobs if job.manifest.dirty]
     if dirty and (len(dirty) < len(snapshot.jobs) or not allow_dirty):
         all_dirty = len(dirty) == len(snapshot.jobs)
         yield core.plan.Problem(
@@ -85,11 +85,11 @@ def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Probl
 def _damaged_file_problems(job: BuildJobOutput) -> Iterator[Problem]:
     """Yield a problem for each file of a job that is missing, differs from the manifest, or has a wrong name."""
     for file in job.manifest.distributions:
-        content = job.files_in_folder.get(file.filename)
+        content = job.files_in_directory.get(file.filename)
         if content is None:
             yield core.plan.Problem(
                 code="archive-missing",
-                message=f"{job.folder}/{file.filename} is missing, although the manifest lists it",
+                message=f"{job.directory}/{file.filename} is missing, although the manifest lists it",
                 fix=_DOWNLOAD,
             )
         elif content != (file.size, file.sha256):
@@ -97,7 +97,7 @@ def _damaged_file_problems(job: BuildJobOutput) -> Iterator[Problem]:
             yield core.plan.Problem(
                 code="archive-changed",
                 message=(
-                    f"{job.folder}/{file.filename} differs from the file that was built:\n"
+                    f"{job.directory}/{file.filename} differs from the file that was built:\n"
                     f"  found  {core.text.counted(size, 'byte')}, sha256 {sha256}\n"
                     f"  built  {core.text.counted(file.size, 'byte')}, sha256 {file.sha256}"
                 ),
@@ -107,7 +107,7 @@ def _damaged_file_problems(job: BuildJobOutput) -> Iterator[Problem]:
         if not core.collection.has_valid_filename(file):
             yield core.plan.Problem(
                 code="manifest-invalid",
-                message=f"{job.folder}/{file.filename} is not a file name of {file.package} {file.version}",
+                message=f"{job.directory}/{file.filename} is not a file name of {file.package} {file.version}",
                 fix=f"rebuild: {core.fixes.task_command('build-all')}",
             )
 
@@ -122,7 +122,7 @@ def _mismatched_attestations(job: BuildJobOutput) -> Iterator[Problem]:
         if attestation.attested_sha256 is None:
             yield core.plan.Problem(
                 code="attestation-invalid",
-                message=f"{job.folder}/{attestation.filename} is not a valid attestation (PEP 740)",
+                message=f"{job.directory}/{attestation.filename} is not a valid attestation (PEP 740)",
                 fix=f"{_DOWNLOAD}, or delete the attestation: publish then signs the file again",
                 exit_code=ExitCode.CONFLICT,
             )
@@ -130,7 +130,7 @@ def _mismatched_attestations(job: BuildJobOutput) -> Iterator[Problem]:
             yield core.plan.Problem(
                 code="attestation-differs",
                 message=(
-                    f"{job.folder}/{attestation.filename} is an attestation for different content of "
+                    f"{job.directory}/{attestation.filename} is an attestation for different content of "
                     f"{attestation.archive}:\n"
                     f"  signed  sha256 {attestation.attested_sha256}\n"
                     f"  built   sha256 {hash_by_file[attestation.archive]}"
@@ -146,21 +146,21 @@ def _unlisted_file_problems(job: BuildJobOutput, workspace_packages: frozenset[s
         if name not in workspace_packages:
             yield core.plan.Problem(
                 code="package-unknown",
-                message=f"{job.folder} has files of {name}, which is not a package of this checkout",
-                fix="pass --from only the folders of this project's jobs",
+                message=f"{job.directory} has files of {name}, which is not a package of this checkout",
+                fix="pass --from only the directories of this project's jobs",
             )
     for name in job.unlisted:
         yield core.plan.Problem(
             code="archive-unlisted",
-            message=f"{job.folder}/{name} is not listed in the manifest beside it",
-            fix=f"build into an empty folder: {core.fixes.task_command('build-all', '--clean')}",
+            message=f"{job.directory}/{name} is not listed in the manifest beside it",
+            fix=f"build into an empty directory: {core.fixes.task_command('build-all', '--clean')}",
         )
 
 
 def _version_mismatches(package: Package, snapshot: Snapshot) -> Iterator[Problem]:
     """Yield a problem if the files of a package have different versions, or another version than the checkout."""
     files = {
-        file.version: f"{job.folder}/{file.filename}"
+        file.version: f"{job.directory}/{file.filename}"
         for job in snapshot.jobs
         for file in job.manifest.files_of(package.name)
     }
@@ -180,7 +180,7 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
         yield core.plan.Problem(
             code="archives-incomplete",
             message=f"{package.name} lacks {core.text.listing(comparison.missing, limit=6)}",
-            fix="add --from with the missing job's folder, or collect what exists: --partial",
+            fix="add --from with the missing job's directory, or collect what exists: --partial",
         )
     if comparison.extra:
         has_matrix = bool(core.wheels.plan_wheel_jobs(package, snapshot.wheels))
@@ -188,7 +188,7 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
             code="archive-unexpected",
             message=f"{package.name} has files that are not expected: {', '.join(comparison.extra)}",
             fix=(
-                "correct [tool.relnox.wheels], or leave out that job's folder (--from)"
+                "correct [tool.relnox.wheels], or leave out that job's directory (--from)"
                 if has_matrix
                 else f'if it has platform wheels, set [tool.relnox.wheels] packages = ["{package.name}"]'
             ),

@@ -52,14 +52,14 @@ class AttestationPlan(NamedTuple):
         if self.public and not self.problems:
             yield f"already public WITHOUT attestations, which cannot be added: {', '.join(self.public)}"
 
-    def sign_step(self, index: str, folder: str) -> steps.Attest | None:
-        """Return the step that signs the files in a folder, or None if no files are to be signed."""
+    def sign_step(self, index: str, directory: str) -> steps.Attest | None:
+        """Return the step that signs the files in a directory, or None if no files are to be signed."""
         if not self.files or self.policy == "off":
             return None
         return steps.Attest(
             index=index,
             files=self.files,
-            folder=folder,
+            directory=directory,
             policy=self.policy,
             publisher=self.publisher,
             deadline=_RETRY_TIME[self.policy] + _TIME_PER_FILE * len(self.files),
@@ -143,11 +143,11 @@ def _find_obstacle(choice: str, state: IndexState, project: Project) -> Problem 
     return None
 
 
-def _find_signer(state: IndexState, project: Project, folder: Path) -> Publisher | Problem | None:
+def _find_signer(state: IndexState, project: Project, directory: Path) -> Publisher | Problem | None:
     """Return who signs the files, or the problem that prevents it; None if all files are already signed."""
     identity = project.indexes.identity(state.name)
     if isinstance(identity, str):
-        if all(attest.has_valid_attestation(folder, file, None) for file in state.missing):
+        if all(attest.has_valid_attestation(directory, file, None) for file in state.missing):
             return None
         return core.plan.Problem(
             code="identity-missing",

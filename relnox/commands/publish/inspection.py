@@ -142,18 +142,18 @@ def _inspect(  # noqa: PLR0913 - what a snapshot is made from
 
     index, manifest, missing = state.name, state.manifest, state.missing
     is_embedded, production = index == EMBEDDED, project.indexes.is_production(index)
-    folder = project.root / options.dist
+    directory = project.root / options.dist
     checked_files = manifest.distributions if pypi_rules else missing
-    local_hashes = _local_hashes(folder, manifest)
+    local_hashes = _local_hashes(directory, manifest)
     built = {file.filename: file.sha256 for file in manifest.distributions}
-    unchanged = {name: folder / name for name, sha256 in local_hashes.items() if sha256 == built[name]}
+    unchanged = {name: directory / name for name, sha256 in local_hashes.items() if sha256 == built[name]}
     public = production or pypi_rules or index == TEST
     violations = tuple(_find_archive_errors(checked_files, manifest, unchanged, project.config, public=public))
     unavailable: Sequence[Problem] = ()
     requirement_warnings: Sequence[str] = ()
     if options.check_requirements and missing and not is_embedded:  # the embedded index must need no network
         unavailable, requirement_warnings = requirement_checks.check_requirements(
-            state, project, folder, invalid_files={violation.file for violation in violations}
+            state, project, directory, invalid_files={violation.file for violation in violations}
         )
     credentials = _find_credentials(state, project) if missing else CredentialSearch()
     can_upload = isinstance(credentials.origin, str) and credentials.skip_reason is None
@@ -213,12 +213,12 @@ def _find_archive_errors(
         yield finding
 
 
-def _local_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
-    """Map the name of each file of the manifest that exists in the folder to its SHA-256."""
+def _local_hashes(directory: Path, manifest: Manifest) -> dict[str, str]:
+    """Map the name of each file of the manifest that exists in the directory to its SHA-256."""
     from relnox.building.file_hashes import hash_file, is_file_inside
 
-    paths = [folder / file.filename for file in manifest.distributions]
-    return {path.name: hash_file(path).sha256 for path in paths if is_file_inside(folder, path)}
+    paths = [directory / file.filename for file in manifest.distributions]
+    return {path.name: hash_file(path).sha256 for path in paths if is_file_inside(directory, path)}
 
 
 def _find_credentials(state: IndexState, project: Project) -> CredentialSearch:

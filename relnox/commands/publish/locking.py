@@ -39,11 +39,11 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
     """
     from relnox.system import network
 
-    if (folder := _lock_folder()) is None:
+    if (directory := _lock_directory()) is None:
         return
     deadline = network.Deadline(_MAX_WAIT)
     for package in sorted(set(packages))[:_MAX_LOCKS]:  # sorted to avoid deadlocks
-        path = folder / hashlib.sha256(f"{upload_url}\n{package}".encode()).hexdigest()[:32]
+        path = directory / hashlib.sha256(f"{upload_url}\n{package}".encode()).hexdigest()[:32]
         while True:
             try:
                 project.indexes.keep_open(file_locks.file_lock(path))
@@ -59,21 +59,21 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
             deadline.wait(_POLL_INTERVAL, message)
 
 
-def _lock_folder() -> Path | None:
-    """Return the folder of the lock files, which only this user can access, or None if it cannot be created."""
+def _lock_directory() -> Path | None:
+    """Return the directory of the lock files, which only this user can access, or None if it cannot be created."""
     import platformdirs
 
-    folder = Path(platformdirs.user_cache_path("relnox")) / "locks"
+    directory = Path(platformdirs.user_cache_path("relnox")) / "locks"
     with contextlib.suppress(OSError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        status = folder.lstat()
+        status = directory.lstat()
         if not stat.S_ISDIR(status.st_mode):
             return None
         if os.name == "posix" and status.st_uid != os.getuid():
             return None
         if os.name == "posix" and status.st_mode & 0o077:
-            folder.chmod(0o700)
+            directory.chmod(0o700)
     except OSError:
         return None
-    return folder
+    return directory

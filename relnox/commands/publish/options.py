@@ -12,7 +12,7 @@ class PublishingOptions(ReleaseOptions):
     package: tuple[str, ...] = option(
         (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
     )
-    dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
+    dist: str = option("dist", "The directory with the manifest and its files.", metavar="DIR")
     attestations: str = option(
         "auto",
         "Whether to publish attestations; auto: required if the identity of the job uploads and can sign.",

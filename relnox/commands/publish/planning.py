@@ -49,7 +49,7 @@ def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -
         ),
         "rehearsal": not snapshot.production,
         "index": state.name,
-        "folder": options.dist,
+        "directory": options.dist,
         "files": state.manifest.distributions,
     }
     skip = None if missing else f"all files are already on {state.name}"
@@ -94,7 +94,7 @@ def upload_steps(  # noqa: PLR0913 - parameters of a release
     yield from (step for step in (attest, login) if step is not None)
     needs = dict(manifest.needs)
     deadline = dict.fromkeys(manifest.packages, _LISTING_TIMEOUT)
-    awaited = await_listings(manifest, index, deadline, compare_limit=compare_limit, folder=dist)
+    awaited = await_listings(manifest, index, deadline, compare_limit=compare_limit, directory=dist)
     listings = {step.package: step for step in awaited}
     for package, step in listings.items():
         dependencies = (listings[name] for name in needs.get(package, ()) if name in listings)
@@ -114,6 +114,6 @@ def _package_uploads(release: steps.AwaitIndex, dist: str, before: tuple[str, ..
     earlier: list[steps.Upload] = []
     for file in sorted(release.files, key=lambda file: file.kind == "sdist"):
         needed = earlier if file.kind == "sdist" else earlier[:1]
-        step = steps.Upload(index=release.index, file=file, folder=dist, needs=before + after(*needed))
+        step = steps.Upload(index=release.index, file=file, directory=dist, needs=before + after(*needed))
         earlier.append(step)
         yield step

@@ -22,7 +22,7 @@ _MAX_PROJECTS = 500
 
 
 def check_requirements(
-    state: IndexState, project: Project, folder: Path, *, invalid_files: Container[str]
+    state: IndexState, project: Project, directory: Path, *, invalid_files: Container[str]
 ) -> tuple[list[Problem], list[str]]:
     """Return a problem for each requirement of the packages to publish that users could not install, and warnings.
 
@@ -30,7 +30,7 @@ def check_requirements(
     with errors (`invalid_files`) are not read.
     """
     by_project: dict[str, list[RequiredProject]] = {}
-    for requirement in _required_projects(state, project, folder, invalid_files):
+    for requirement in _required_projects(state, project, directory, invalid_files):
         by_project.setdefault(requirement.name, []).append(requirement)
     checked_projects = dict(list(by_project.items())[:_MAX_PROJECTS])
     if not checked_projects:
@@ -54,7 +54,7 @@ def check_requirements(
 
 
 def _required_projects(
-    state: IndexState, project: Project, folder: Path, invalid_files: Container[str]
+    state: IndexState, project: Project, directory: Path, invalid_files: Container[str]
 ) -> Iterator[RequiredProject]:
     """Yield the requirements of packages without public files, except those that this release itself satisfies."""
     from packaging.specifiers import SpecifierSet
@@ -68,11 +68,11 @@ def _required_projects(
             continue
         files = manifest.files_of(package)
         wheels = [file for file in files if file.kind == "wheel"]
-        paths = [folder / file.filename for file in wheels or files]
+        paths = [directory / file.filename for file in wheels or files]
         package_archives = (
             archives.read(path, project.config.archives)
             for path in paths
-            if file_hashes.is_file_inside(folder, path) and path.name not in invalid_files
+            if file_hashes.is_file_inside(directory, path) and path.name not in invalid_files
         )
         texts: set[str] = set()
         for name, text, specifier, extra in _requirements(package_archives):

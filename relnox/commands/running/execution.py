@@ -156,18 +156,18 @@ def _execute(  # noqa: PLR0913 - as above
     from relnox.reporters import BestEffortReporter
     from relnox.source.file_locks import lock_checkout
     from relnox.steps.run import Run
-    from relnox.steps.stages import StageRunner, checkout_folder
-    from relnox.system.temporary_folders import ScratchFolder
+    from relnox.steps.stages import StageRunner, checkout_directory
+    from relnox.system.temporary_directories import ScratchDirectory
 
     plan, project = preparation.plan, preparation.project
     reporter = BestEffortReporter(reporter)
     end.enter_context(executor.signals.handle_signals(handled=interactive))
-    with ScratchFolder() as scratch, ExitStack() as stack:
+    with ScratchDirectory() as scratch, ExitStack() as stack:
         runs_project_code = any(step.runs_project_code for step in plan.steps)
         if runs_project_code and not nested:
             protect_credentials(project, reporter, stack)
         if any(step.exclusive for step in plan.steps):
-            stack.enter_context(lock_checkout(project.private_folder))
+            stack.enter_context(lock_checkout(project.private_directory))
 
         def run_stage(step: Stage, root: Path) -> Outcome:
             is_rehearsal = project.is_rehearsal or root != project.root
@@ -181,7 +181,7 @@ def _execute(  # noqa: PLR0913 - as above
                 plan=plan,
                 root=project.root,
                 scratch=scratch,
-                private=project.private_folder,
+                private=project.private_directory,
                 git=project.git,
                 indexes=lambda: project.indexes,
                 emit=partial(reporter.event, nested=nested),
@@ -196,17 +196,17 @@ def _execute(  # noqa: PLR0913 - as above
         reporter.tables(plan.tables)
         outcome = executor.execute(run, handles_signals=interactive)
         outcomes.append(outcome)
-        tables = (*outcome.tables, *commands.summarize(outcome, checkout_folder(run)))
+        tables = (*outcome.tables, *commands.summarize(outcome, checkout_directory(run)))
     reporter.tables(tables)
     return replace(outcome, tables=(*plan.tables, *tables))
 
 
 def _settings_for_steps(project: Project, *, runs_project_code: bool) -> Iterator[object]:
     """Yield the project settings that steps need; installer settings only if a step runs project code."""
-    from relnox.steps.export_commit import PackageFolders
+    from relnox.steps.export_commit import PackageDirectories
 
     yield project.config.archives
-    yield PackageFolders(lambda: {package.name: package.folder for package in project.workspace.packages})
+    yield PackageDirectories(lambda: {package.name: package.directory for package in project.workspace.packages})
     if runs_project_code:
         from relnox.indexes import targets
         from relnox.source import uv_settings

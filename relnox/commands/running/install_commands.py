@@ -37,8 +37,8 @@ class InstallCommands(NamedTuple):
 def install_commands(root: Path, *, in_nox: bool) -> InstallCommands:
     """Return the commands that install into the environment in which relnox runs.
 
-    The lock file in the project's folder determines the tool; in nox, the noxfile may have the requirements itself
-    (PEP 723).
+    The lock file in the project's directory determines the tool; in nox, the noxfile may have the requirements
+    itself (PEP 723).
     """
     prefix, has_uv = Path(sys.prefix), shutil.which("uv") is not None
     if in_nox and _has_script_header(root / "noxfile.py"):

@@ -80,24 +80,24 @@ def run_task(
             raise
 
 
-def _open_project(folder: Path) -> Project:
-    """Open the project that a folder is in, and import what that needs while git looks for the checkout."""
-    with finding_repository(folder) as git:
+def _open_project(directory: Path) -> Project:
+    """Open the project that a directory is in, and import what that needs while git looks for the checkout."""
+    with finding_repository(directory) as git:
         from relnox.commands.shared.opening import open_project
 
-        return open_project(folder, git)
+        return open_project(directory, git)
 
 
 def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[str], str]:
     """Return a function that rewrites the `relnox` commands in a text for the front end."""
-    folder = command_line.get("project")
-    front_end = replace(front_end, options=("--project", str(folder)) if folder else ())
+    directory = command_line.get("project")
+    front_end = replace(front_end, options=("--project", str(directory)) if directory else ())
 
     def installing(requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - called by `fixes.show_commands`
         from relnox.commands.running.install_commands import install_commands  # files are looked at, for few hints
 
         in_nox = any(start.option_separator for start in front_end.tasks.values())
-        return install_commands(Path(str(folder or ".")), in_nox=in_nox).command(requirement, upgrade)
+        return install_commands(Path(str(directory or ".")), in_nox=in_nox).command(requirement, upgrade)
 
     return lambda text: core.fixes.show_commands(text, front_end, installing)
 

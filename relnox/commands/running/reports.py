@@ -58,7 +58,7 @@ def check(path: str, what: str) -> None:
     """Check that a file can be written; `what` names its content in the error message.
 
     Raises:
-        Blocked: The path is a folder, its parent does not exist, or permissions are missing.
+        Blocked: The path is a directory, its parent does not exist, or permissions are missing.
     """
     if path == STANDARD_OUTPUT:
         return

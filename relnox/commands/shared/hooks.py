@@ -33,14 +33,14 @@ class SelectedHook(NamedTuple):
 class Hooks(Record):
     """The hooks that a task may run, and the facts about packages that they receive.
 
-    `running` are the events whose hooks started this relnox process, directly or indirectly. Folders and tag
+    `running` are the events whose hooks started this relnox process, directly or indirectly. Directories and tag
     formats are by package.
     """
 
     by_event: Mapping[HookEvent, tuple[SelectedHook, ...]] = MappingProxyType({})
     rehearsal: bool = False
     running: frozenset[str] = frozenset()
-    folders: Mapping[str, str] = MappingProxyType({})
+    directories: Mapping[str, str] = MappingProxyType({})
     tag_formats: Mapping[str, TagFormat] = MappingProxyType({})
 
     def hook_steps(
@@ -94,7 +94,9 @@ class Hooks(Record):
         for name, version in versions.items():
             tag_format = self.tag_formats.get(name)
             tag = tag_format.render(version) if tag_format is not None and version is not None else None
-            packages.append(EventPackage(name=name, folder=self.folders.get(name, "."), version=version, tag=tag))
+            packages.append(
+                EventPackage(name=name, directory=self.directories.get(name, "."), version=version, tag=tag)
+            )
         return tuple(packages)
 
     def check_not_recursive(self, events: Iterable[HookEvent], task: str, *, rehearsal: bool) -> None:
@@ -127,7 +129,7 @@ def read_hooks(project: Project) -> Hooks:
         by_event={event: tuple(_resolve_packages(of_event, project)) for event, of_event in hooks.items()},
         rehearsal=project.is_rehearsal,
         running=frozenset(filter(None, os.environ.get(RUNNING_HOOKS_VARIABLE, "").split(","))),
-        folders={package.name: package.folder for package in project.workspace.packages},
+        directories={package.name: package.directory for package in project.workspace.packages},
         tag_formats=project.tag_formats,
     )
 

@@ -20,15 +20,15 @@ _SIZE_LIMIT = 64 << 20
 """The maximum size of a manifest, in bytes."""
 
 
-def read_release(root: Path, folder: str, names: Iterable[str]) -> Manifest:
-    """Read the manifest in a folder, and check that it has packages with these names and can be released.
+def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
+    """Read the manifest in a directory, and check that it has packages with these names and can be released.
 
     Raises:
         Blocked: The manifest is missing or invalid, lists no files, has a file name that does not match its
             package and version, has packages that need one another in a cycle, or lacks one of the names.
     """
-    manifest = read_manifest(root, folder)
-    where = f"{folder}/{core.manifest.MANIFEST_JSON}"
+    manifest = read_manifest(root, directory)
+    where = f"{directory}/{core.manifest.MANIFEST_JSON}"
     for file in manifest.distributions:
         if not core.collection.has_valid_filename(file):
             raise Blocked(
@@ -48,14 +48,14 @@ def read_release(root: Path, folder: str, names: Iterable[str]) -> Manifest:
     return manifest
 
 
-def read_manifest(root: Path, folder: str) -> Manifest:
-    """Read the manifest in a folder of artifacts.
+def read_manifest(root: Path, directory: str) -> Manifest:
+    """Read the manifest in a directory of artifacts.
 
     Raises:
         Blocked: The manifest does not exist, cannot be read, or is invalid.
     """
-    path = root / folder / core.manifest.MANIFEST_JSON
-    where = f"{folder}/{core.manifest.MANIFEST_JSON}"
+    path = root / directory / core.manifest.MANIFEST_JSON
+    where = f"{directory}/{core.manifest.MANIFEST_JSON}"
     if not path.is_file():
         raise Blocked(
             "manifest-missing", f"{where} does not exist: nothing was built", fix=fixes.task_command("build-all")

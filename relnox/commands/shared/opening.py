@@ -1,4 +1,4 @@
-"""Opening a project: its root folder, its checkout, and its settings."""
+"""Opening a project: its root directory, its checkout, and its settings."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from relnox.commands import options_by_table
 from relnox.commands.shared.project import Project
 from relnox.core.documents import table_at
 from relnox.core.settings.config import Config
-from relnox.errors import NO_WORKING_FOLDER, Blocked
+from relnox.errors import NO_WORKING_DIRECTORY, Blocked
 from relnox.source import git as checkouts
 from relnox.source import project_root, pyproject
 
 if TYPE_CHECKING:
     from relnox.source.git import Git
 
-_PROJECT_FOLDER_FIX = "pass the project's folder: --project DIR"
+_PROJECT_DIRECTORY_FIX = "pass the project's directory: --project DIR"
 
 
 def open_project(start: Path, git: Git | None = None) -> Project:
-    """Open the project that a folder is in.
+    """Open the project that a directory is in.
 
     Args:
-        start: The folder.
-        git: The result of `finding_repository` for the folder, or None if git was not asked before.
+        start: The directory.
+        git: The result of `finding_repository` for the directory, or None if git was not asked before.
 
     Raises:
-        Blocked: The folder does not exist or is in no project, or the settings are invalid.
+        Blocked: The directory does not exist or is in no project, or the settings are invalid.
     """
     try:
         start = start.resolve(strict=True)
-        is_folder = start.is_dir()
+        is_directory = start.is_dir()
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
         if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
             raise Blocked(
-                "working-folder-missing",
-                NO_WORKING_FOLDER,
-                fix=f"cd into the project's folder, or {_PROJECT_FOLDER_FIX}",
+                "working-directory-missing",
+                NO_WORKING_DIRECTORY,
+                fix=f"cd into the project's directory, or {_PROJECT_DIRECTORY_FIX}",
             ) from error
         reason = error.strerror if isinstance(error, OSError) else error
         raise Blocked(
-            "project-not-found", f"{start} is not a folder ({reason})", fix=_PROJECT_FOLDER_FIX
+            "project-not-found", f"{start} is not a directory ({reason})", fix=_PROJECT_DIRECTORY_FIX
         ) from error
-    if not is_folder:
-        raise Blocked("project-not-found", f"{start} is not a folder", fix=_PROJECT_FOLDER_FIX)
+    if not is_directory:
+        raise Blocked("project-not-found", f"{start} is not a directory", fix=_PROJECT_DIRECTORY_FIX)
     top = checkouts.find_repository(start, git)
-    root = project_root.find_project_root(start, _top_folder(top))
+    root = project_root.find_project_root(start, _top_directory(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
     checkout = top if top is None or top.root == root else checkouts.find_repository(root)
     file = root / "pyproject.toml"
@@ -65,15 +65,15 @@ def open_project(start: Path, git: Git | None = None) -> Project:
 
 
 def _relative_path(file: Path) -> str:
-    """Return the path relative to the working folder, or unchanged if the working folder does not exist."""
+    """Return the path relative to the working directory, or unchanged if the working directory does not exist."""
     try:
         return os.path.relpath(file)
     except FileNotFoundError:
         return str(file)
 
 
-def _top_folder(checkout: Git | None) -> Path | None:
-    """Return the top folder of the checkout, or None outside git."""
+def _top_directory(checkout: Git | None) -> Path | None:
+    """Return the top directory of the checkout, or None outside git."""
     if checkout is None:
         return None
     depth = len(Path(checkout.prefix).parts)

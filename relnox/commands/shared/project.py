@@ -1,4 +1,4 @@
-"""The project that a task works on: its folder, settings, packages and checkout, and how it is opened."""
+"""The project that a task works on: its directory, settings, packages and checkout, and how it is opened."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Project(Record):
     """A project; its properties are read when they are first used, and cached.
 
     Attributes:
-        root: The project's folder; all paths in plans are relative to it.
+        root: The project's directory; all paths in plans are relative to it.
         config: Its settings.
         git: The git checkout, or None outside git.
         before_tools: Called before tools or hooks of the project run, possibly several times.
@@ -148,9 +148,9 @@ class Project(Record):
 
     @property
     def _has_all_packages(self) -> bool:
-        """Whether the checkout has no packages outside the project's folder."""
+        """Whether the checkout has no packages outside the project's directory."""
         is_below_top = self.git is not None and bool(self.git.prefix)
-        return not (is_below_top and any(package.folder.split("/")[0] == ".." for package in self.unlisted))
+        return not (is_below_top and any(package.directory.split("/")[0] == ".." for package in self.unlisted))
 
     @cached_property
     def lockstep_reason(self) -> str | None:
@@ -175,7 +175,7 @@ class Project(Record):
             "unlisted",
             "literals",
             "state",
-            "private_folder",
+            "private_directory",
             "now",
             "lines",
         )
@@ -276,16 +276,16 @@ class Project(Record):
         return {name: read_file(f"{self.root}/{name}") for name in files if os.path.isfile(f"{self.root}/{name}")}  # noqa: PTH113 - hundreds of them
 
     @cached_property
-    def private_folder(self) -> Path:
-        """The folder for files that must outlive a run: in the .git directory, or `.relnox` outside git."""
-        return self.git.private_folder() if self.git is not None else self.root / ".relnox"
+    def private_directory(self) -> Path:
+        """The directory for files that must outlive a run: in the .git directory, or `.relnox` outside git."""
+        return self.git.private_directory() if self.git is not None else self.root / ".relnox"
 
     @cached_property
     def indexes(self) -> Indexes:
         """The project's indexes; closed when the `with` block of the project ends."""
         from relnox.indexes import Indexes
 
-        return Indexes(self.config, self.private_folder / "index")
+        return Indexes(self.config, self.private_directory / "index")
 
     def __enter__(self) -> Self:
         return self

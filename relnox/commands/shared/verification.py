@@ -62,11 +62,11 @@ def await_listings(
     deadline: Mapping[str, int],
     *,
     compare_limit: int | None = None,
-    folder: str = "",
+    directory: str = "",
 ) -> Iterator[steps.AwaitIndex]:
     """Yield a step for each package that waits until its files are listed, up to its deadline in seconds.
 
-    Listed files up to `compare_limit` bytes are downloaded and compared in full with those in `folder`; None
+    Listed files up to `compare_limit` bytes are downloaded and compared in full with those in `directory`; None
     compares no downloads.
     """
     for package in manifest.packages:
@@ -77,7 +77,7 @@ def await_listings(
             files=manifest.files_of(package),
             deadline=deadline[package],
             compare_limit=compare_limit,
-            folder=folder,
+            directory=directory,
         )
 
 

@@ -43,7 +43,7 @@ class Options(CommonOptions):
 
     package: tuple[str, ...] = option(
         (),
-        "Show this package only (distribution or folder name; repeatable).",
+        "Show this package only (distribution or directory name; repeatable).",
         metavar="NAME",
         anywhere=False,
     )
@@ -157,7 +157,7 @@ def _package_as_json(row: Row, indexes: Sequence[str]) -> dict[str, Any]:
     has_tag = history is not None and history.tag is not None
     return {
         "name": row.package.name,
-        "folder": row.package.folder,
+        "directory": row.package.directory,
         "private": row.package.is_private,
         "version": str(version) if version is not None else None,
         "tag": history.tag if history is not None else None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox import core
 from relnox.errors import Blocked
-from relnox.source.folder_search import PYPROJECT, walk_folders
+from relnox.source.directory_search import PYPROJECT, walk_directories
 from relnox.source.repository_versions import read_versions
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def observe(options: Options, project: Project) -> tuple[tuple[FileVersion, ...]
     notes: tuple[str, ...] = ()
     packages: dict[str, Package] | None = None
     try:
-        packages = {package.folder: package for package in project.workspace.packages}
+        packages = {package.directory: package for package in project.workspace.packages}
     except Blocked as error:  # as for a package without a version, which has its own line
         notes = (f"the packages of the project are not known: {error.message}\n  fix: {error.fix}",)
     return tuple(read_versions(_pyproject_paths(project), project.root, project.config, packages)), notes
@@ -44,12 +44,12 @@ def observe(options: Options, project: Project) -> tuple[tuple[FileVersion, ...]
 def _pyproject_paths(project: Project) -> list[str]:
     """Return the path of every pyproject.toml that git does not ignore, or of all outside git."""
     if project.state is None:
-        folders = [
+        directories = [
             Path(top).relative_to(project.root)
-            for top, _, names in walk_folders(project.root)
+            for top, _, names in walk_directories(project.root)
             if PYPROJECT in names
         ]
-        return sorted((folder / PYPROJECT).as_posix() for folder in folders)
+        return sorted((directory / PYPROJECT).as_posix() for directory in directories)
     files = (*project.tracked_project_files, *project.state.untracked_files)
     names = {name for name in files if name.rpartition("/")[2] == PYPROJECT and (project.root / name).is_file()}
     return sorted(names, key=lambda name: (name.startswith("../"), name))

@@ -29,7 +29,7 @@ _MAX_LISTED = 5
 def check_no_uncommitted_changes(
     dirty: Iterable[str], edited_files: Iterable[str], packages: Iterable[Package]
 ) -> Iterator[Problem]:
-    """Yield a problem if a file to edit or the folder of a bumped package has uncommitted changes.
+    """Yield a problem if a file to edit or the directory of a bumped package has uncommitted changes.
 
     Args:
         dirty: The files with uncommitted changes.
@@ -37,11 +37,11 @@ def check_no_uncommitted_changes(
         packages: The bumped packages.
     """
     files = set(edited_files)
-    folders = [package.folder for package in packages]
+    directories = [package.directory for package in packages]
     affected_files = [
         name
         for name in dirty
-        if name in files or any(folder == "." or name.startswith(f"{folder}/") for folder in folders)
+        if name in files or any(directory == "." or name.startswith(f"{directory}/") for directory in directories)
     ]
     if affected_files:
         names = ", ".join(affected_files[:_MAX_LISTED]) + (" …" if len(affected_files) > _MAX_LISTED else "")

@@ -14,7 +14,7 @@ LOCK_FILE = "uv.lock"
 
 _ENTRY = "\n[[package]]\n"
 _LOCAL_SOURCES = frozenset({"editable", "virtual", "directory"})
-"""The kinds of sources that are folders of the checkout, as those of the members of a workspace."""
+"""The kinds of sources that are directories of the checkout, as those of the members of a workspace."""
 _ALWAYS = ""
 """The key of the requirements that an entry has without any extra."""
 
@@ -43,9 +43,9 @@ class LockEntry(NamedTuple):
 
     Attributes:
         name: The normalized name of the distribution.
-        version: Its version; empty for a folder of the checkout, whose version the lock does not decide.
-        source: The kind and value of its source, unless that is an index or a folder of the checkout.
-        is_local: Whether it is a folder of the checkout.
+        version: Its version; empty for a directory of the checkout, whose version the lock does not decide.
+        source: The kind and value of its source, unless that is an index or a directory of the checkout.
+        is_local: Whether it is a directory of the checkout.
         requirements: Its requirements by extra; the empty extra has those that are always needed. Development
             dependencies are left out.
     """
@@ -121,7 +121,7 @@ def needed_entries(lock: LockEntries, package: str) -> frozenset[tuple[object, .
         package: The name of the package.
 
     Returns:
-        A value to compare, or None if no entry is a folder of the checkout with this name.
+        A value to compare, or None if no entry is a directory of the checkout with this name.
     """
     own = next((entry for entry in lock.get(package, ()) if entry.is_local), None)
     if own is None:

@@ -30,13 +30,13 @@ class Commit(NamedTuple):
         id: The full commit ID.
         message: The full commit message.
         files: The files it changed, relative to the root.
-        renamed_folders: The package folders it renamed, as pairs of the old and the new path.
+        renamed_directories: The package directories it renamed, as pairs of the old and the new path.
     """
 
     id: str
     message: str
     files: tuple[str, ...]
-    renamed_folders: tuple[tuple[str, str], ...] = ()
+    renamed_directories: tuple[tuple[str, str], ...] = ()
 
     @property
     def subject(self) -> str:
@@ -165,7 +165,7 @@ def released_packages(
         lock_changes: Maps commits and the lock files that they change to the packages that the change concerns. A
             change that is missing here concerns all packages.
     """
-    owners = {package.folder: package.name for package in packages}
+    owners = {package.directory: package.name for package in packages}
     cache: dict[str, str | None] = {}
     for commit in commits:
         names: set[str] = set()
@@ -174,7 +174,7 @@ def released_packages(
             package_names = _packages_changed_by(file, owner, rules)
             names |= package_names & lock_changes.get((commit.id, file), package_names)
         yield commit, names
-        for old, new in commit.renamed_folders:
+        for old, new in commit.renamed_directories:
             if new in owners and old not in owners:
                 owners[old] = owners[new]
                 cache.clear()
@@ -204,7 +204,7 @@ def _packages_changed_by(file: str, owner: str | None, rules: Mapping[str, Seque
 
     Args:
         file: The file.
-        owner: The package whose folder contains the file, or None.
+        owner: The package whose directory contains the file, or None.
         rules: The file patterns of each package, which may add packages or exclude the owner.
     """
     names = {owner} if owner is not None else set()
@@ -232,17 +232,17 @@ def without_development_commits(history: ReleaseHistory, template: str) -> Relea
 
 
 def owning_package(file: str, owners: Mapping[str, str], cache: dict[str, str | None]) -> str | None:
-    """Return the package whose folder contains a file, or None; if folders are nested, the innermost one counts.
+    """Return the package in whose directory a file is, or None; the innermost one if directories are nested.
 
     Args:
         file: The file.
-        owners: Maps the folder of each package to the package.
-        cache: Results by folder, which this function fills.
+        owners: Maps the directory of each package to the package.
+        cache: Results by directory, which this function fills.
     """
-    folder = file.rpartition("/")[0]
-    if folder not in cache:
-        package_folder = folder
-        while package_folder and package_folder not in owners:
-            package_folder = package_folder.rpartition("/")[0]
-        cache[folder] = owners.get(package_folder or ".")
-    return cache[folder]
+    directory = file.rpartition("/")[0]
+    if directory not in cache:
+        package_directory = directory
+        while package_directory and package_directory not in owners:
+            package_directory = package_directory.rpartition("/")[0]
+        cache[directory] = owners.get(package_directory or ".")
+    return cache[directory]

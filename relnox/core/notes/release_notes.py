@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 def changelog_paths(workspace: Workspace, config: Config) -> tuple[str, ...]:
     """Return the paths where the changelogs of the workspace may be; the files need not exist."""
-    folders = {package.folder for package in workspace.packages} | {"."}
-    return tuple(sorted(_path_in(folder, config.changelog_file) for folder in folders))
+    directories = {package.directory for package in workspace.packages} | {"."}
+    return tuple(sorted(_path_in(directory, config.changelog_file) for directory in directories))
 
 
 def find_changelog(package: Package, contents: Mapping[str, bytes], config: Config) -> str | None:
     """Return the path of a package's changelog, or None if there is none.
 
-    It is the one in the folder of the package, or that of the root if all packages share one version.
+    It is the one in the directory of the package, or that of the root if all packages share one version.
     """
-    own, common = (_path_in(folder, config.changelog_file) for folder in (package.folder, "."))
+    own, common = (_path_in(directory, config.changelog_file) for directory in (package.directory, "."))
     if own in contents:
         return own
     return common if common in contents and config.versions == "lockstep" else None
@@ -206,6 +206,6 @@ def _decode_changelog(content: bytes) -> str:
     return content.decode("utf-8", "surrogateescape")
 
 
-def _path_in(folder: str, file: str) -> str:
-    """Return the normalized path of a file in a folder."""
-    return posixpath.normpath(f"{folder}/{file}")
+def _path_in(directory: str, file: str) -> str:
+    """Return the normalized path of a file in a directory."""
+    return posixpath.normpath(f"{directory}/{file}")

@@ -39,42 +39,43 @@ class BuildJobOutput(Record, kw_only=True):
     """The output of one build job.
 
     Attributes:
-        folder: The folder of the job's files: one passed to `--from`, or a subfolder of it.
-        files_in_folder: Maps each file in the manifest that exists to its size in bytes and its SHA-256.
-        unlisted: The names of archives in the folder that the manifest does not list, and of their attestations.
+        directory: The directory of the job's files: one passed to `--from`, or a subdirectory of it.
+        files_in_directory: Maps each file in the manifest that exists to its size in bytes and its SHA-256.
+        unlisted: The names of archives in the directory that the manifest does not list, and of their
+            attestations.
     """
 
-    folder: str
+    directory: str
     manifest: Manifest
-    files_in_folder: Mapping[str, tuple[int, str]]
+    files_in_directory: Mapping[str, tuple[int, str]]
     attestations: tuple[Attestation, ...] = ()
     unlisted: tuple[str, ...] = ()
 
 
 class FileConflict(Record, kw_only=True):
-    """Two files with the same name but different content, each with the folder of its job."""
+    """Two files with the same name but different content, each with the directory of its job."""
 
     first: Distribution | Attestation
-    first_folder: str
+    first_directory: str
     second: Distribution | Attestation
-    second_folder: str
+    second_directory: str
 
 
 def file_sources(jobs: Sequence[BuildJobOutput]) -> dict[str, tuple[str, Distribution]]:
-    """Map the name of each file to the folder of the first job whose manifest lists it, and to its entry there."""
+    """Map each file's name to the directory of the first job whose manifest lists it, and to its entry there."""
     sources: dict[str, tuple[str, Distribution]] = {}
     for job in jobs:
         for file in job.manifest.distributions:
-            sources.setdefault(file.filename, (job.folder, file))
+            sources.setdefault(file.filename, (job.directory, file))
     return sources
 
 
 def attestation_sources(jobs: Sequence[BuildJobOutput]) -> dict[str, tuple[str, Attestation]]:
-    """Map the name of each attested archive to the folder of the first job that attests it and the attestation."""
+    """Map each attested archive's name to the attestation and the directory of the first job that has it."""
     sources: dict[str, tuple[str, Attestation]] = {}
     for job in jobs:
         for attestation in job.attestations:
-            sources.setdefault(attestation.archive, (job.folder, attestation))
+            sources.setdefault(attestation.archive, (job.directory, attestation))
     return sources
 
 
@@ -97,9 +98,11 @@ def find_conflicts(jobs: Sequence[BuildJobOutput]) -> Iterator[FileConflict]:
     for job in jobs:
         files: list[Distribution | Attestation] = [*job.manifest.distributions, *job.attestations]
         for file in files:
-            folder, first = sources.setdefault(file.filename, (job.folder, file))
+            directory, first = sources.setdefault(file.filename, (job.directory, file))
             if file != first:
-                yield FileConflict(first=first, first_folder=folder, second=file, second_folder=job.folder)
+                yield FileConflict(
+                    first=first, first_directory=directory, second=file, second_directory=job.directory
+                )
 
 
 def has_valid_filename(file: Distribution) -> bool:

@@ -44,8 +44,8 @@ class TaggedElsewhere(Record, kw_only=True):
 
 
 def changed_files_by_package(files: Iterable[str], packages: Iterable[Package]) -> dict[str, tuple[str, ...]]:
-    """Return the files in each package's folder, without lock files and files of packages nested in it."""
-    owners = {package.folder: package.name for package in packages}
+    """Return the files in each package's directory, without lock files and files of packages nested in it."""
+    owners = {package.directory: package.name for package in packages}
     cache: dict[str, str | None] = {}
     by_package: dict[str, list[str]] = {}
     for file in files:

@@ -25,7 +25,7 @@ MANIFEST_TEXT = "BUILD_MANIFEST.txt"
 DistributionKind = Literal["sdist", "wheel"]
 
 _SAFE_FILENAME = r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*"
-"""Names of archives (PEP 427, PEP 625, and older sdists): they cannot contain a folder or look like an option."""
+"""Names of archives (PEP 427, PEP 625, and older sdists): they cannot have a directory or look like an option."""
 _MAX_NAME_LENGTH = 255
 _MAX_SIZE = 1 << 50
 _DIGEST = r"[0-9a-f]{64}"

@@ -47,10 +47,12 @@ class Config(Settings):
     # packages and versions
     packages: tuple[str, ...] = setting(
         (),
-        "Folders of packages, as globs relative to the root.",
+        "Directories of packages, as globs relative to the root.",
         otherwise="members of the uv workspace, else the root, else a search",
     )
-    exclude: tuple[str, ...] = setting((), "Folders to exclude from the packages, as globs relative to the root.")
+    exclude: tuple[str, ...] = setting(
+        (), "Directories to exclude from the packages, as globs relative to the root."
+    )
     versions: Literal["lockstep", "independent"] | None = setting(
         None,
         "Whether all packages share one version.",
@@ -121,7 +123,7 @@ class Config(Settings):
     )
     tag_format: str | None = setting(
         None,
-        "The format of tags, with `{version}`, `{name}`, `{folder}` and `{tag-name}`.",
+        "The format of tags, with `{version}`, `{name}`, `{directory}` and `{tag-name}`.",
         rule=rules.tag_format_violation,
         otherwise="that of the existing tags",
     )
@@ -133,19 +135,19 @@ class Config(Settings):
     )
     tag_formats: Mapping[str, str] = setting(
         EMPTY,
-        "Tag formats of single packages, by name or folder, or a glob of either.",
+        "Tag formats of single packages, by name or directory, or a glob of either.",
         TableOf(Text(rule=rules.tag_format_violation), keys=PACKAGE_PATTERN),
     )
     paths: Mapping[str, tuple[str, ...]] = setting(
         EMPTY,
-        "Files whose changes release packages, by name or folder, or a glob of either: patterns as in a "
+        "Files whose changes release packages, by name or directory, or a glob of either: patterns as in a "
         ".gitignore, relative to the root; `!` excludes, and the last match decides.",
         TableOf(ListOf(PATH_PATTERN), keys=PACKAGE_PATTERN),
-        otherwise="the files in the folder of the package, except lock files",
+        otherwise="the files in the directory of the package, except lock files",
     )
     commits: CommitsConfig = setting(CommitsConfig(), "The level of each type of Conventional Commits.")
     fragments: str | None = setting(
-        None, "The folder of change fragments.", PATH, otherwise="none: levels come from commits"
+        None, "The directory of change fragments.", PATH, otherwise="none: levels come from commits"
     )
     changelog: Literal["auto", "keep-a-changelog", "towncrier", "git-cliff", "none"] = setting(
         "auto",
@@ -153,7 +155,7 @@ class Config(Settings):
         choices=("auto", "keep-a-changelog", "towncrier", "git-cliff", "none"),
     )
     changelog_file: str = setting(
-        "CHANGELOG.md", "The changelog, in the folder of the package or else in the root.", PATH
+        "CHANGELOG.md", "The changelog, in the directory of the package or else in the root.", PATH
     )
     changelog_prereleases: bool = setting(
         False, "Whether changelogs list prereleases, which consume their fragments."

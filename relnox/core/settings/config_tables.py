@@ -29,7 +29,7 @@ class GroupConfig(Settings):
     """Packages that share a version."""
 
     packages: tuple[str, ...] = required(
-        "Names or folders of packages, or globs of them; `!` excludes.", ListOf(PACKAGE_PATTERN)
+        "Names or directories of packages, or globs of them; `!` excludes.", ListOf(PACKAGE_PATTERN)
     )
     kind: Literal["fixed", "linked"] = setting(
         "fixed",
@@ -53,7 +53,7 @@ class VersionFileConfig(Settings):
     )
     count: int = setting(1, "The number of matches; 0 excludes the file.")
     package: str | None = setting(
-        None, "The package whose version it is.", otherwise="the package whose folder has the file"
+        None, "The package whose version it is.", otherwise="the package whose directory has the file"
     )
     scheme: Literal["pep440", "semver"] | None = setting(
         None,
@@ -127,7 +127,7 @@ class WheelsConfig(Settings):
 class ArchiveLimits(Settings):
     """Limits for wheels and sdists: larger ones are rejected without reading further."""
 
-    max_entries: int = setting(100_000, "Number of files, folders and links.", Number(10_000_000))
+    max_entries: int = setting(100_000, "Number of files, directories and links.", Number(10_000_000))
     max_unpacked: int = setting(4096, "Unpacked size in MiB.", Number(1 << 20))
     max_ratio: int = setting(
         100, "Unpacked size as a multiple of the archive's size; up to 64 MiB are always allowed.", Number(2000)
@@ -149,7 +149,7 @@ class BuildConfig(TaskConfig):
     """Settings of `build-all`."""
 
     commands: Mapping[str, tuple[str, ...]] = _by_package_setting(
-        "The command that builds the archives of a package; `{output}` is the output folder.",
+        "The command that builds the archives of a package; `{output}` is the output directory.",
         ListOf(Text(), first=rules.command_violation, may_be_empty=False),
         otherwise="the build backend",
     )

@@ -27,8 +27,8 @@ def _session_name_violation(text: str) -> rules.RuleViolation | None:
     return rules.RuleViolation("it is not a name", 'for example: session = "tests"')
 
 
-def _folder_violation(text: str) -> rules.RuleViolation | None:
-    """Check that a text is the path of a folder in the project; `.` is the root."""
+def _directory_violation(text: str) -> rules.RuleViolation | None:
+    """Check that a text is the path of a directory in the project; `.` is the root."""
     return None if text == "." else rules.file_path_violation(text)
 
 
@@ -46,14 +46,14 @@ class Hook(Settings):
     )
     packages: tuple[str, ...] = setting(
         (),
-        "Names or folders of packages, or globs of them: the hook runs if one of them takes part.",
+        "Names or directories of packages, or globs of them: the hook runs if one of them takes part.",
         ListOf(PACKAGE_PATTERN),
         otherwise="all",
     )
-    folder: str = setting(
+    directory: str = setting(
         ".",
-        "The folder it runs in, relative to the root.",
-        Text(rule=_folder_violation, convert=lambda path: path.replace("\\", "/").strip("/")),
+        "The directory it runs in, relative to the root.",
+        Text(rule=_directory_violation, convert=lambda path: path.replace("\\", "/").strip("/")),
     )
     env: Mapping[str, str] = setting(
         EMPTY,

@@ -95,7 +95,7 @@ class CommonOptions(Settings):
     verbose: bool = option(False, "Show the output of programs.", short="-v")
     quiet: bool = option(False, "Show only results, warnings and errors.", short="-q")
     project: str | None = option(
-        None, "The folder of the project; default: the working directory.", metavar="DIR", anywhere=False
+        None, "The directory of the project; default: the working directory.", metavar="DIR", anywhere=False
     )
 
 

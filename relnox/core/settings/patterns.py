@@ -1,8 +1,8 @@
 """Patterns in the settings, in which `!` excludes.
 
-Patterns for packages are names, folders and globs of either. Patterns for files have the syntax of gitignore(5):
-`docs/`, `*.md`, `/proto/**`. Unlike in a .gitignore file, the last one that matches a file or one of its parent
-folders always decides, as in the path filters of CI providers.
+Patterns for packages are names, directories and globs of either. Patterns for files have the syntax of
+gitignore(5): `docs/`, `*.md`, `/proto/**`. Unlike in a .gitignore file, the last one that matches a file or one of
+its parent directories always decides, as in the path filters of CI providers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PACKAGE_NAME = Text(rule=rules.distribution_name_violation, convert=normalized)
 PACKAGE_GLOB = Text(convert=normalized)
 """The kind of a setting that is the name of a package of the workspace, or a glob of names."""
 PACKAGE_PATTERN = Text()
-"""The kind of a setting that is the name or folder of a package, or a glob of either; `!` excludes."""
+"""The kind of a setting that is the name or directory of a package, or a glob of either; `!` excludes."""
 
 
 def normalize_path(pattern: str) -> str:
@@ -64,9 +64,9 @@ def matches_any_glob(package: str, globs: Iterable[str]) -> bool:
 
 
 def matches_package(pattern: str, package: Package) -> bool:
-    """Return whether a pattern without `!` matches the name or the folder of a package."""
+    """Return whether a pattern without `!` matches the name or the directory of a package."""
     path = normalize_path(pattern) or "."
-    return fnmatchcase(package.name, normalized(path)) or fnmatchcase(package.folder, path)
+    return fnmatchcase(package.name, normalized(path)) or fnmatchcase(package.directory, path)
 
 
 def _file_pattern_violation(text: str) -> RuleViolation | None:
@@ -74,7 +74,7 @@ def _file_pattern_violation(text: str) -> RuleViolation | None:
     path = text.removeprefix("!")
     parts = path.removeprefix("/").removesuffix("/").split("/")
     if not path.strip("/"):
-        return RuleViolation("it names no file or folder", _FILE_PATTERN_FIX)
+        return RuleViolation("it names no file or directory", _FILE_PATTERN_FIX)
     if _CONTROL.search(path) or path != path.strip():
         return RuleViolation("it contains control characters, or blanks at an end", _FILE_PATTERN_FIX)
     if path.startswith("#"):
@@ -85,7 +85,7 @@ def _file_pattern_violation(text: str) -> RuleViolation | None:
         )
     if re.search(r"(?<!\\)(\\\\)*\\(/|$)", path):
         return RuleViolation(
-            "a backslash quotes the next character, and here there is none", "separate folders by /"
+            "a backslash quotes the next character, and here there is none", "separate directories by /"
         )
     try:
         file_pattern_regex(path)

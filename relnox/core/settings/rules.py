@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TAG_FIELDS = re.compile(r"\{([^{}]*)\}")
 """Matches the fields of a tag format, such as `{version}`."""
 
-_KNOWN_FIELDS = frozenset({"version", "name", "folder", "tag-name"})
+_KNOWN_FIELDS = frozenset({"version", "name", "directory", "tag-name"})
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
 _MAX_PART = 240
 """The maximum size in bytes of a part of a ref: file systems allow 255, and the name of git's lock is longer."""
@@ -61,7 +61,9 @@ def tag_format_violation(text: str) -> RuleViolation | None:
     fix = 'for example: tag-format = "{name}-v{version}"'
     fields = TAG_FIELDS.findall(text)
     if fields.count("version") != 1 or not set(fields) <= _KNOWN_FIELDS:
-        return RuleViolation("it must contain {version} once, and may contain {name}, {folder} or {tag-name}", fix)
+        return RuleViolation(
+            "it must contain {version} once, and may contain {name}, {directory} or {tag-name}", fix
+        )
     sample = TAG_FIELDS.sub(lambda field: "1.0" if field[1] == "version" else "name", text)
     why = ref_name_violation(sample)
     return None if why is None else RuleViolation(f"git rejects the tag {sample!r}: {why}", fix)
@@ -122,16 +124,16 @@ def document_violation(text: str) -> RuleViolation | None:
 
 
 def file_path_violation(text: str) -> RuleViolation | None:
-    """Check that a text is a relative path of a file or folder below the project's root."""
-    fix = "use a path relative to the project's folder, with slashes"
+    """Check that a text is a relative path of a file or directory below the project's root."""
+    fix = "use a path relative to the project's directory, with slashes"
     if not text.strip("/. "):
-        return RuleViolation("it names no file or folder of the project", fix)
+        return RuleViolation("it names no file or directory of the project", fix)
     if _CONTROL.search(text):
         return RuleViolation("it contains control characters", fix)
     if text.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", text):
         return RuleViolation("it is an absolute path", fix)
     if ".." in re.split(r"[/\\]", text):
-        return RuleViolation("it leads out of the project's folder", fix)
+        return RuleViolation("it leads out of the project's directory", fix)
     return None
 
 

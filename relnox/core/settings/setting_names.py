@@ -33,7 +33,7 @@ def check_package_names(config: Config, workspace: Workspace) -> None:
         if not matches:
             names = {package.name for package in packages}
             if kind is PACKAGE_PATTERN:
-                names |= {package.folder for package in packages}
+                names |= {package.directory for package in packages}
             raise Blocked(
                 "package-unknown",
                 f"{text!r} in {where} matches no package of this workspace",

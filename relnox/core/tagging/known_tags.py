@@ -1,7 +1,7 @@
 """The tags of a repository: the package that each tag belongs to, and the form of each package's tags.
 
-A tag consists of a prefix and a version. The prefix may name a package: by its name, its folder, or the end of its
-name, with any separators. Tags that name no package are plain tags, such as `v1.2.0`, `1.2.0` and `release-1.2.0`.
+A tag consists of a prefix and a version. The prefix may name a package: by its name, its directory, or the end of
+its name, with any separators. Tags without a package are plain tags, such as `v1.2.0` and `release-1.2.0`.
 """
 
 from __future__ import annotations
@@ -144,12 +144,12 @@ def _named_package(words: list[str], aliases: Iterable[Mapping[str, set[str]]]) 
 def _packages_by_alias(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
     """Yield a mapping from aliases to packages for each kind of alias, the most reliable kind first.
 
-    The kinds are the name of the package, its folder, the last part of its folder, and the ends of its name.
+    The kinds are the name of the package, its directory, the last part of its directory, and the ends of its name.
     """
     alias_functions = (
         lambda package: (package.name,),
-        lambda package: (package.folder,),
-        lambda package: (package.folder_name,),
+        lambda package: (package.directory,),
+        lambda package: (package.directory_name,),
         lambda package: [package.name[hyphen.end() :] for hyphen in re.finditer("-", package.name)],
     )
     for kind in alias_functions:
@@ -210,7 +210,9 @@ def read_known_tags(
             prefixes[package.name] = own
         elif package.name in packages_by_tag:
             prefixes[package.name] = packages_by_tag[package.name]
-        elif plain is not None and ((package.folder == "." and is_alone) or is_single or package.name in readers):
+        elif plain is not None and (
+            (package.directory == "." and is_alone) or is_single or package.name in readers
+        ):
             prefixes[package.name] = survey.plain_prefix_of(package.version) or plain[0]
         elif is_single and (
             matches := [
@@ -269,7 +271,7 @@ def lockstep_reason(workspace: Workspace, config: Config, known_tags: KnownTags)
     """
     is_configured = config.versions is not None or config.groups or config.tag_names or config.tag_formats
     names_packages = config.tag_format is not None and any(
-        field in config.tag_format for field in ("{name}", "{folder}", "{tag-name}")
+        field in config.tag_format for field in ("{name}", "{directory}", "{tag-name}")
     )
     packages, plain = workspace.packages, known_tags.latest_plain
     if is_configured or names_packages or len(packages) < 2 or plain is None:  # noqa: PLR2004 - one is alone anyway

@@ -137,8 +137,8 @@ def propose_settings(workspace: Workspace, config: Config, known_tags: KnownTags
         candidates = ("main", *(f"main-{number}" for number in range(2, 99)))
         name = next(name for name in candidates if name not in used_names)
         used_names.add(name)
-        folders = folder_globs(members, workspace.packages)
-        settings.setdefault("groups", {})[name] = {"packages": folders, "tag-format": prefix + _VERSION}
+        directories = directory_globs(members, workspace.packages)
+        settings.setdefault("groups", {})[name] = {"packages": directories, "tag-format": prefix + _VERSION}
     return settings
 
 
@@ -201,12 +201,16 @@ class _TaggedPackage(Record):
     def templates(self) -> Iterator[str]:
         """The tag formats with which the package has the prefix of its existing tags, without further settings."""
         lead, word, end = self.parts
-        values = {"{name}": self.package.name, "{folder}": self.package.folder_name, "{tag-name}": word}
+        values = {"{name}": self.package.name, "{directory}": self.package.directory_name, "{tag-name}": word}
         yield from (f"{lead}{field}{end}{_VERSION}" for field, value in values.items() if word and word == value)
 
     def entry(self, text: str) -> tuple[str, str] | None:
         """Return the key and the value that the package needs in addition to the tag format `text`, or None."""
-        values = {"{name}": self.package.name, "{folder}": self.package.folder_name, "{tag-name}": self.tag_name}
+        values = {
+            "{name}": self.package.name,
+            "{directory}": self.package.directory_name,
+            "{tag-name}": self.tag_name,
+        }
         prefix = text.removesuffix(_VERSION)
         for field, value in values.items():
             prefix = prefix.replace(field, value)
@@ -242,7 +246,7 @@ def _separate_formats(
     ]
     templates = sorted(
         (text for package in packages for text in package.templates),
-        key=lambda text: [field in text for field in ("{tag-name}", "{folder}", "{name}")],
+        key=lambda text: [field in text for field in ("{tag-name}", "{directory}", "{name}")],
     )
     texts = list(dict.fromkeys([config.tag_format, *templates] if config.tag_format is not None else templates))
     if not texts:
@@ -264,23 +268,26 @@ def _separate_formats(
     return settings
 
 
-def folder_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -> list[str]:
-    """Return patterns that match exactly these packages, with a glob for each folder that mostly contains them."""
-    package_folders = {package.folder for package in packages}
+def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -> list[str]:
+    """Return patterns for exactly these packages, with a glob for each directory that mostly contains them."""
+    package_directories = {package.directory for package in packages}
     by_parent: dict[str, list[str]] = {}
-    for folder in sorted(package_folders):
-        by_parent.setdefault(folder.rpartition("/")[0], []).append(folder)
+    for directory in sorted(package_directories):
+        by_parent.setdefault(directory.rpartition("/")[0], []).append(directory)
     globs: list[str] = []
-    for parent, folders in by_parent.items():
+    for parent, directories in by_parent.items():
         others = [
             package
             for package in all_packages
-            if package.folder not in package_folders and package.folder.startswith(f"{parent}/")
+            if package.directory not in package_directories and package.directory.startswith(f"{parent}/")
         ]
-        is_shorter = len(folders) > 1 and len(others) < len(folders)
-        globs += [f"{parent}/*"] if parent and is_shorter else folders
+        is_shorter = len(directories) > 1 and len(others) < len(directories)
+        globs += [f"{parent}/*"] if parent and is_shorter else directories
     matches = patterns.select_packages(globs, all_packages)
-    return [*globs, *(f"!{package.folder}" for package in matches if package.folder not in package_folders)]
+    return [
+        *globs,
+        *(f"!{package.directory}" for package in matches if package.directory not in package_directories),
+    ]
 
 
 def as_toml(settings: Mapping[str, Any], *, header: bool = True) -> str:

@@ -33,10 +33,10 @@ _PACKAGE_TAG_FORMATS = (
     "{name}/{version}",
     "{name}-{version}",
     "{name}_v{version}",
-    "{folder}-v{version}",
-    "{folder}/v{version}",
-    "{folder}-{version}",
-    "{folder}=={version}",
+    "{directory}-v{version}",
+    "{directory}/v{version}",
+    "{directory}-{version}",
+    "{directory}=={version}",
 )
 
 
@@ -135,7 +135,7 @@ def tag_formats(
             raise Blocked(
                 "tag-format-ambiguous",
                 f"tag-format {text!r} gives {one} and {other} the same tags",
-                fix='use {name} or {folder} in it, or set versions = "lockstep" for common tags',
+                fix='use {name} or {directory} in it, or set versions = "lockstep" for common tags',
             )
         if (tag := _shared_tag(first, second)) is not None:
             raise Blocked(
@@ -256,7 +256,7 @@ def _tag_format(package: Package, text: str, config: Config, *, is_own: bool = F
         return TagFormat(str(package.source.key[0]), "", config.scheme)
     fields = {
         "name": package.name,
-        "folder": package.folder_name,
+        "directory": package.directory_name,
         "tag-name": config.tag_names.get(package.name, package.name),
     }
     if (problem := rules.tag_format_violation(text)) is not None:

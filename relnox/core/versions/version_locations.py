@@ -38,7 +38,7 @@ _LOCK_ENTRY = (
     r"(?P<source>source = (?P<value>[^\n]*))?"
 )
 _LOCAL_SOURCES = ("{ editable = ", "{ virtual = ", "{ directory = ", "{ workspace = ")
-"""How sources that are folders of the same checkout begin in uv.lock."""
+"""How sources that are directories of the same checkout begin in uv.lock."""
 
 
 class VersionSpan(NamedTuple):
@@ -135,8 +135,8 @@ def find_json_version(text: str) -> VersionSpan:
 def find_locked_versions(text: str) -> dict[str, VersionSpan]:
     """Find the versions of the checkout's own packages in a lock file, by package name.
 
-    In uv.lock, these are the entries whose source is a folder; in Cargo.lock, the entries without a source. Both
-    tools always write the entries in the form that is expected here.
+    In uv.lock, these are the entries whose source is a directory; in Cargo.lock, the entries without a source.
+    Both tools always write the entries in the form that is expected here.
     """
     return {
         match["name"]: VersionSpan(*match.span("version"), match["version"])

@@ -1,4 +1,4 @@
-"""The embedded index: a package index that listens on loopback and keeps its files in a folder.
+"""The embedded index: a package index that listens on loopback and keeps its files in a directory.
 
 - `server` has the index and its server socket.
 - `connection` reads requests, `handler` responds to them, `multipart` parses upload forms, and `pages` renders

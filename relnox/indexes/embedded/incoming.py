@@ -1,4 +1,4 @@
-"""An upload in progress, which is kept in its own folder until it is complete."""
+"""An upload in progress, which is kept in its own directory until it is complete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from relnox.errors import Conflict
 from relnox.indexes.embedded.stored_files import FILE, METADATA, RECORD, file_exists_message, identify
-from relnox.system.files import sync_folder
+from relnox.system.files import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from relnox.indexes.embedded.store import Store
-    from relnox.system.temporary_folders import TemporaryFolder
+    from relnox.system.temporary_directories import TemporaryDirectory
 
 _METADATA_LIMIT = 1 << 24
 _UNREADABLE = (
@@ -38,13 +38,13 @@ _UNREADABLE = (
 class IncomingFile:
     """An upload in progress, created by `Store.receive`."""
 
-    def __init__(self, files: Path, temporary: TemporaryFolder, store: Store) -> None:
+    def __init__(self, files: Path, temporary: TemporaryDirectory, store: Store) -> None:
         self._files = files
         self._temporary = temporary
-        self._folder = temporary.path / "upload"
-        self._folder.mkdir()
+        self._directory = temporary.path / "upload"
+        self._directory.mkdir()
         self._store = store
-        self._content = (self._folder / FILE).open("xb")
+        self._content = (self._directory / FILE).open("xb")
         self.size = 0
         self._sha256 = hashlib.sha256()
         self._blake2 = hashlib.blake2b(digest_size=32)
@@ -92,7 +92,7 @@ class IncomingFile:
         identify(filename)
         _sync(self._content)
         self._content.close()
-        metadata = _wheel_metadata(self._folder / FILE) if filename.endswith(".whl") else None
+        metadata = _wheel_metadata(self._directory / FILE) if filename.endswith(".whl") else None
         if metadata is not None:
             self._write(METADATA, metadata)
         digests = self.digests
@@ -104,11 +104,11 @@ class IncomingFile:
             "metadata_sha256": None if metadata is None else hashlib.sha256(metadata).hexdigest(),
         }
         self._write(RECORD, json.dumps(record, indent=2).encode())
-        sync_folder(self._folder)
+        sync_directory(self._directory)
         try:
-            self._folder.rename(self._files / filename)
+            self._directory.rename(self._files / filename)
         except OSError:
-            # The error for an existing folder differs between systems.
+            # The error for an existing directory differs between systems.
             stored_file = self._store.find(filename)
             if stored_file is None:
                 raise
@@ -120,12 +120,12 @@ class IncomingFile:
                 f"{digests['blake2_256']!r}.",
                 fix="bump the version, or clear the embedded index",
             ) from None
-        sync_folder(self._files)
+        sync_directory(self._files)
         return True
 
     def _write(self, part: str, content: bytes) -> None:
-        """Write another file into the folder of the upload, and flush it to disk."""
-        with (self._folder / part).open("xb") as file:
+        """Write another file into the directory of the upload, and flush it to disk."""
+        with (self._directory / part).open("xb") as file:
             file.write(content)
             _sync(file)
 

@@ -32,13 +32,13 @@ class EmbeddedIndex:
     """A package index on this machine that runs inside a `with` statement; its files are kept afterwards.
 
     The index listens only on loopback, on a free port. Several indexes, in one or more processes, may share a
-    folder.
+    directory.
 
     The index accepts files that PyPI rejects, such as those with local versions. Uploads must be consistent, and
     files cannot be replaced. `rules=Rules()` enforces the rules of PyPI, for a rehearsal.
 
     Args:
-        folder: The folder for the files, which is created if missing.
+        directory: The directory for the files, which is created if missing.
         trusted_simple_url: The URL of the simple API to redirect to for projects that this index does not have;
             None for no redirects.
         rules: Additional rules for uploads, or None if there are none.
@@ -46,7 +46,7 @@ class EmbeddedIndex:
             None for no password.
 
     Raises:
-        Blocked: The folder cannot be created or written to.
+        Blocked: The directory cannot be created or written to.
     """
 
     handler: type[Handler] = Handler
@@ -54,13 +54,13 @@ class EmbeddedIndex:
 
     def __init__(
         self,
-        folder: Path,
+        directory: Path,
         *,
         trusted_simple_url: str | None = None,
         rules: Rules | None = None,
         upload_token: str | None = None,
     ) -> None:
-        self.store = Store(folder)
+        self.store = Store(directory)
         self.trusted_simple_url = trusted_simple_url
         self.rules = rules
         self.upload_token = upload_token

@@ -1,10 +1,11 @@
-"""A store for wheels and sdists in a folder, which several processes may share.
+"""A store for wheels and sdists in a directory, which several processes may share.
 
-    FOLDER/files/<file name>/       an upload: the file, the metadata of a wheel, and `upload.json`
-    FOLDER/incoming/<random>/       an upload in progress
+    DIRECTORY/files/<file name>/       an upload: the file, the metadata of a wheel, and `upload.json`
+    DIRECTORY/incoming/<random>/       an upload in progress
 
-An upload is written to `incoming`, flushed to disk, and then moved to `files` by renaming its folder, so that it
-is atomic. The first of two uploads with the same name wins, since a folder cannot replace one that is not empty.
+An upload is written to `incoming`, flushed to disk, and then moved to `files` by renaming its directory, so that
+it is atomic. The first of two uploads with the same name wins, since a directory cannot replace one that is not
+empty.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import TYPE_CHECKING
 from relnox.errors import Blocked
 from relnox.indexes.embedded.incoming import IncomingFile
 from relnox.indexes.embedded.stored_files import FILE, METADATA, RECORD, StoredFile, identify
-from relnox.system.files import make_private_folder
-from relnox.system.temporary_folders import TemporaryFolder, remove_leftovers
+from relnox.system.files import make_private_directory
+from relnox.system.temporary_directories import TemporaryDirectory, remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,44 +32,44 @@ if TYPE_CHECKING:
 
 _MARKER = "relnox-embedded-index"
 _CONTENT = {_MARKER, "files", "incoming"}
-"""The names in the folder of an index; a folder that had any other content at first is never cleared."""
+"""The names in the directory of an index; a directory that had any other content at first is never cleared."""
 
 
 class Store:
     """The files of an embedded index.
 
     Args:
-        folder: The folder of the index, which is created if missing.
+        directory: The directory of the index, which is created if missing.
 
     Attributes:
         clock: The function that returns the time in seconds since the epoch.
 
     Raises:
-        Blocked: The folder cannot be created or written to.
+        Blocked: The directory cannot be created or written to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         self.clock: Callable[[], float] = time.time
-        self._files = folder / "files"
-        self._incoming = folder / "incoming"
-        self._marker = folder / _MARKER
+        self._files = directory / "files"
+        self._incoming = directory / "incoming"
+        self._marker = directory / _MARKER
         self._locks: dict[str, threading.Lock] = {}
         try:
-            make_private_folder(folder)
-            if {path.name for path in folder.iterdir()} <= _CONTENT:
+            make_private_directory(directory)
+            if {path.name for path in directory.iterdir()} <= _CONTENT:
                 self._marker.touch()
-            for subfolder in (self._files, self._incoming):
-                subfolder.mkdir(mode=0o700, exist_ok=True)
+            for subdirectory in (self._files, self._incoming):
+                subdirectory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise Blocked(
-                "index-folder-not-usable",
-                f"{folder} cannot be used for the embedded index: {error.strerror}",
-                fix="use a folder that you can write to",
+                "index-directory-not-usable",
+                f"{directory} cannot be used for the embedded index: {error.strerror}",
+                fix="use a directory that you can write to",
             ) from error
         except Blocked as error:
             raise Blocked(
-                "index-folder-not-usable",
-                f"{folder} cannot be used for the embedded index: {error.message}",
+                "index-directory-not-usable",
+                f"{directory} cannot be used for the embedded index: {error.message}",
                 fix=error.fix,
             ) from error
         remove_leftovers(self._incoming)
@@ -111,7 +112,7 @@ class Store:
 
     def receive(self) -> IncomingFile:
         """Begin an upload, which is deleted at the end of its `with` statement unless it was stored."""
-        return IncomingFile(self._files, TemporaryFolder(self._incoming), self)
+        return IncomingFile(self._files, TemporaryDirectory(self._incoming), self)
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
         """Return whether every stored file is one of these files, with the same recorded hash.
@@ -126,16 +127,16 @@ class Store:
         """Delete all files, including those of uploads in progress.
 
         Raises:
-            Blocked: The folder contained other files when it was first used for an index.
+            Blocked: The directory contained other files when it was first used for an index.
         """
         if not self._marker.exists():
             raise Blocked(
-                "index-folder-not-usable",
+                "index-directory-not-usable",
                 f"{self._marker.parent} cannot be cleared (it contains files that the index did not create)",
-                fix="use an empty folder for the embedded index",
+                fix="use an empty directory for the embedded index",
             )
         # Rename before deleting, so that no half-deleted upload is visible.
-        with TemporaryFolder(self._incoming) as trash:
+        with TemporaryDirectory(self._incoming) as trash:
             for entry in self._files.iterdir():
                 with contextlib.suppress(FileNotFoundError):  # another process is clearing as well
                     entry.rename(trash.path / entry.name)
@@ -145,7 +146,7 @@ class Store:
     def _entries(self) -> Iterator[tuple[str, str, Version]]:
         """Yield the file name, the normalized project name and the version of each file."""
         for entry in self._files.iterdir():
-            with contextlib.suppress(Blocked):  # foreign files in the folder
+            with contextlib.suppress(Blocked):  # foreign files in the directory
                 yield entry.name, *identify(entry.name)
 
     def _open(self, filename: str, part: str) -> BinaryIO | None:

@@ -20,41 +20,45 @@ _LOCATION = ("rev-parse", _INSIDE_WORK_TREE, "--is-shallow-repository", "--git-p
 
 
 @contextmanager
-def finding_repository(folder: Path) -> Iterator[Git | None]:
+def finding_repository(directory: Path) -> Iterator[Git | None]:
     """Start the query of `find_repository`, which git answers while modules are imported in the `with` block.
 
     The block gets the second argument of `find_repository`.
     """
     try:
-        git = Git(folder.resolve()) if _may_be_in_checkout(folder) else None
-    except (OSError, RuntimeError):  # opening the project reports a missing working folder or a loop of links
+        git = Git(directory.resolve()) if _may_be_in_checkout(directory) else None
+    except (OSError, RuntimeError):  # opening the project reports a missing working directory or a loop of links
         git = None
     with git.reading_ahead(_LOCATION) if git is not None else nullcontext():
         yield git
 
 
-def find_repository(folder: Path, git: Git | None = None) -> Git | None:
-    """Return the git checkout that contains `folder`, or None if it is not in a checkout.
+def find_repository(directory: Path, git: Git | None = None) -> Git | None:
+    """Return the git checkout that contains `directory`, or None if it is not in a checkout.
 
     Raises:
         Blocked: git refuses to work in the checkout because another user owns it.
     """
-    if not _may_be_in_checkout(folder):
+    if not _may_be_in_checkout(directory):
         return None
     # Warnings on standard error must not be parsed as the answer.
-    answer = (git or Git(folder)).run(*_LOCATION, stderr=False)
+    answer = (git or Git(directory)).run(*_LOCATION, stderr=False)
     if answer.returncode != 0:
-        if "dubious ownership" in Git(folder).run("rev-parse", _INSIDE_WORK_TREE).output:
+        if "dubious ownership" in Git(directory).run("rev-parse", _INSIDE_WORK_TREE).output:
             raise Blocked(
                 "repository-not-trusted",
-                f"git refuses to use the repository {folder} (it belongs to another user)",
-                fix=f"git config --global --add safe.directory {folder}",
+                f"git refuses to use the repository {directory} (it belongs to another user)",
+                fix=f"git config --global --add safe.directory {directory}",
             )
         return None
     inside, shallow, private, prefix, *_ = [*answer.output.split("\n"), ""]
-    return Git(folder, prefix, private=folder / private, shallow=shallow == "true") if inside == "true" else None
+    return (
+        Git(directory, prefix, private=directory / private, shallow=shallow == "true")
+        if inside == "true"
+        else None
+    )
 
 
-def _may_be_in_checkout(folder: Path) -> bool:
-    resolved = folder.resolve()
+def _may_be_in_checkout(directory: Path) -> bool:
+    resolved = directory.resolve()
     return resolved.is_dir() and any((parent / ".git").exists() for parent in (resolved, *resolved.parents))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from relnox.core.text import counted
 from relnox.errors import Failed
 from relnox.source.git.recovery import run_modifying_command
-from relnox.system.files import make_private_folder, read_file
-from relnox.system.temporary_folders import TemporaryFolder
+from relnox.system.files import make_private_directory, read_file
+from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -124,10 +124,10 @@ def create_tags(git: Git, tags: Sequence[NewTag], commit: str) -> None:
             raise
         return
     tagger = git.read_output("var", "GIT_COMMITTER_IDENT")
-    private = git.private_folder()
-    make_private_folder(private)
-    with TemporaryFolder(private) as folder:
-        paths = [folder.path / str(number) for number in range(len(tags))]
+    private = git.private_directory()
+    make_private_directory(private)
+    with TemporaryDirectory(private) as directory:
+        paths = [directory.path / str(number) for number in range(len(tags))]
         for path, tag in zip(paths, tags, strict=True):
             header = f"object {commit}\ntype commit\ntag {tag.name}\ntagger {tagger}\n\n"
             path.write_bytes(f"{header}{tag.message}\n".encode())

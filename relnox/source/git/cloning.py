@@ -19,13 +19,13 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
 
     Args:
         git: The repository to clone.
-        into: An existing folder for both clones.
+        into: An existing directory for both clones.
         commit: The commit to check out.
         branch: The branch that points to the commit in both clones.
         remote_name: The name of the remote in the new checkout.
 
     Returns:
-        The folder in the new checkout that corresponds to `git.root`.
+        The directory in the new checkout that corresponds to `git.root`.
     """
     remote, checkout = into / "remote.git", into / "checkout"
     git.run(*_CLONE_COMMAND, "--bare", "--", git.top_level(), str(remote), outlives=False).check("git clone")
@@ -43,7 +43,7 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
 
 
 def create_shared_clone(git: Git, into: Path) -> Git:
-    """Clone the current commit into a temporary folder; the clone uses the objects of the original repository."""
+    """Clone the current commit into a temporary directory; the clone uses the original repository's objects."""
     checkout = into / "checkout"
     options = ("--quiet", "--shared", "--no-checkout")
     git.run("clone", *options, "--", git.top_level(), str(checkout), outlives=False).check("git clone")

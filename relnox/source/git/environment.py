@@ -16,7 +16,7 @@ _REPOSITORY_VARIABLES = (
     "GIT_PREFIX",
     "GIT_WORK_TREE",
 )
-"""Variables that make git use a repository other than that of the working folder; git sets them for its hooks."""
+"""Variables that make git use another repository than the working directory's; git sets them for its hooks."""
 _PATHSPEC_VARIABLES = (
     "GIT_GLOB_PATHSPECS",
     "GIT_ICASE_PATHSPECS",

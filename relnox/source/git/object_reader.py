@@ -24,7 +24,7 @@ class ObjectReader:
     relnox is killed, since its standard input is closed then.
 
     Args:
-        root: The folder in which git is run.
+        root: The directory in which git is run.
     """
 
     def __init__(self, root: Path) -> None:

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox.errors import Failed
-from relnox.system.files import make_private_folder
+from relnox.system.files import make_private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -43,7 +43,7 @@ def run_modifying_command(
     files are stale.
     """
     record = _record_file(git)
-    make_private_folder(record.parent)
+    make_private_directory(record.parent)
 
     def write_record(group: int) -> None:
         record.write_text(str(group), encoding="utf-8")
@@ -92,12 +92,12 @@ def recover_from_killed_run(git: Git) -> None:
     if not record.exists():
         return
     refs = git.git_path("refs")
-    git_folders = {refs.parent, git.git_path("index").parent}  # they differ in a linked worktree
+    git_directories = {refs.parent, git.git_path("index").parent}  # they differ in a linked worktree
     checkout = git.top_level()
     # Lock files that are older than the process belong to another one; the record is a little younger than it.
     since = record.stat().st_mtime - 1
     names = (*_LOCK_FILES, f"next-index-{_recorded_group(record)}.lock")
-    for lock in (*(folder / name for folder in git_folders for name in names), *refs.rglob("*.lock")):
+    for lock in (*(directory / name for directory in git_directories for name in names), *refs.rglob("*.lock")):
         with contextlib.suppress(FileNotFoundError):  # of a git that is just ending
             status = lock.lstat()
             if stat.S_ISREG(status.st_mode) and status.st_uid == _current_user() and status.st_mtime >= since:
@@ -106,15 +106,15 @@ def recover_from_killed_run(git: Git) -> None:
     record.unlink()
 
 
-def _check_lock_is_unused(lock: Path, folders: Iterable[str | Path]) -> None:
-    """Check that no git process is running in these folders, on systems with /proc.
+def _check_lock_is_unused(lock: Path, directories: Iterable[str | Path]) -> None:
+    """Check that no git process is running in these directories, on systems with /proc.
 
     Raises:
         Failed: A git process is running there, and may hold the lock.
     """
-    real_folders = [os.path.realpath(folder) for folder in folders]
-    for process, working_folder in _git_processes():
-        if any(working_folder.is_relative_to(folder) for folder in real_folders):
+    real_directories = [os.path.realpath(directory) for directory in directories]
+    for process, working_directory in _git_processes():
+        if any(working_directory.is_relative_to(directory) for directory in real_directories):
             raise Failed(
                 "git-still-running",
                 f"another git process is running in this checkout (process {process}) and may hold {lock}",
@@ -123,16 +123,16 @@ def _check_lock_is_unused(lock: Path, folders: Iterable[str | Path]) -> None:
 
 
 def _git_processes() -> Iterator[tuple[int, Path]]:
-    """Yield the id and working folder of each running git process, on systems with /proc."""
-    for folder in Path("/proc").glob("[0-9]*"):
+    """Yield the id and working directory of each running git process, on systems with /proc."""
+    for directory in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            program, _, arguments = (folder / "cmdline").read_bytes().partition(b"\0")
+            program, _, arguments = (directory / "cmdline").read_bytes().partition(b"\0")
             if program.rpartition(b"/")[2] == b"git" and not any(word in arguments for word in _HARMLESS_COMMANDS):
-                yield int(folder.name), (folder / "cwd").readlink()
+                yield int(directory.name), (directory / "cwd").readlink()
 
 
 def _record_file(git: Git) -> Path:
-    return git.private_folder() / "git-at-work"
+    return git.private_directory() / "git-at-work"
 
 
 def _recorded_group(record: Path) -> int | None:

@@ -23,12 +23,12 @@ _CONFIG: Query = ("config", "-z", "--list")
 
 
 class Git(GitRunner):
-    """Queries of one checkout; paths are relative to `root`, a folder in the checkout.
+    """Queries of one checkout; paths are relative to `root`, a directory in the checkout.
 
     Args:
-        root: The folder in which git is run.
+        root: The directory in which git is run.
         prefix: The path of `root` relative to the checkout's top level: empty, or ending in a slash.
-        private: The result of `private_folder`, if it is already known.
+        private: The result of `private_directory`, if it is already known.
         shallow: The result of `is_shallow`, if it is already known.
     """
 
@@ -41,18 +41,18 @@ class Git(GitRunner):
         self._shallow = shallow
         self._config: dict[str, str | None] | None = None
 
-    def private_folder(self) -> Path:
-        """Return the folder inside the `.git` folder where relnox keeps files between runs."""
+    def private_directory(self) -> Path:
+        """Return the directory inside the `.git` directory where relnox keeps files between runs."""
         if self._private is None:
             self._private = self.git_path("relnox")
         return self._private
 
     def git_path(self, name: str) -> Path:
-        """Return the path of a file in the `.git` folder, which may be shared with linked worktrees."""
+        """Return the path of a file in the `.git` directory, which may be shared with linked worktrees."""
         return self.root / self.read_output("rev-parse", "--git-path", name)
 
     def top_level(self) -> str:
-        """Return the path of the checkout's top-level folder."""
+        """Return the path of the checkout's top-level directory."""
         return self.read_output("rev-parse", "--show-toplevel")
 
     def config(self) -> Mapping[str, str | None]:
@@ -239,7 +239,7 @@ class Git(GitRunner):
         return tuple(filter(None, completed.output.split("\0"))) if completed.returncode == 0 else None
 
     def object_ids(self, commit: str, names: Iterable[str]) -> dict[str, str | None]:
-        """Map files and folders to their object ids in a commit, or to None if the commit does not contain them.
+        """Map files and directories to their object ids in a commit, or to None if they are not in the commit.
 
         An empty name is the root.
         """

@@ -21,10 +21,10 @@ Query: TypeAlias = tuple[str, ...]
 
 
 class GitRunner:
-    """Runs git commands in one folder.
+    """Runs git commands in one directory.
 
     Args:
-        root: The folder in which git is run.
+        root: The directory in which git is run.
     """
 
     def __init__(self, root: Path) -> None:

@@ -10,7 +10,7 @@ from relnox.source.git import remotes
 from relnox.source.git.environment import git_variables
 from relnox.source.git.repository import blob_id
 from relnox.system import process
-from relnox.system.temporary_folders import TemporaryFolder
+from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -69,13 +69,13 @@ class CommitContent(NamedTuple):
 def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
     """Return the tree that a commit of the edited files on HEAD would have.
 
-    The checkout and the repository are not changed; the index, files and new objects are in a temporary folder.
+    The checkout and the repository are not changed; the index, files and new objects are in a temporary directory.
 
     Raises:
         Failed: A git command failed.
     """
-    with TemporaryFolder() as folder:
-        scratch = folder.path
+    with TemporaryDirectory() as directory:
+        scratch = directory.path
         files, objects = scratch / "files", scratch / "objects"
         files.mkdir()
         objects.mkdir()

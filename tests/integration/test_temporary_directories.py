@@ -1,4 +1,4 @@
-"""Temporary folders: gone after every run and after a killed one; what others have put beside them stays."""
+"""Temporary directories: gone after every run and after a killed one; what others have put beside them stays."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from backends import in_tree
 from projects import repository
 from running import run
 
-from relnox.system import process, process_watcher, temporary_folders
-from relnox.system.temporary_folders import ScratchFolder, TemporaryFolder
+from relnox.system import process, process_watcher, temporary_directories
+from relnox.system.temporary_directories import ScratchDirectory, TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks of folders are POSIX's")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks of directories are POSIX's")
 
 NAME = "relnox-0123456789abcdef"
 KILLED = """\
 import os, signal
 from pathlib import Path
-from relnox.system.temporary_folders import TemporaryFolder
-with TemporaryFolder(Path.cwd()) as folder:
-    (folder.path / "work" / "deep").mkdir(parents=True)
-    (folder.path / "work").chmod(0o500)
+from relnox.system.temporary_directories import TemporaryDirectory
+with TemporaryDirectory(Path.cwd()) as directory:
+    (directory.path / "work" / "deep").mkdir(parents=True)
+    (directory.path / "work").chmod(0o500)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 @pytest.fixture
 def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files."""
+    """The directory for temporary files."""
     parent = tmp_path / "temporary"
     parent.mkdir()
     monkeypatch.setenv("TMPDIR", str(parent))
@@ -53,31 +53,31 @@ def left_by_a_killed_run(parent: Path) -> Path:
     return left.rename(parent / left.name)
 
 
-def marker(folder: Path, names: str | None = None) -> Path:
-    """Write a marker as temporary folders have it."""
-    path = folder / ".relnox-temporary-folder"
+def marker(directory: Path, names: str | None = None) -> Path:
+    """Write a marker as temporary directories have it."""
+    path = directory / ".relnox-temporary-directory"
     path.write_text(
-        json.dumps({"what": temporary_folders._MAGIC, "folder": names or folder.name}), encoding="utf-8"
+        json.dumps({"what": temporary_directories._MAGIC, "directory": names or directory.name}), encoding="utf-8"
     )
     return path
 
 
-def private(folder: Path) -> Path:
-    folder.mkdir()
-    folder.chmod(0o700)
-    (folder / "mine.txt").write_text("mine", encoding="utf-8")
-    return folder
+def private(directory: Path) -> Path:
+    directory.mkdir()
+    directory.chmod(0o700)
+    (directory / "mine.txt").write_text("mine", encoding="utf-8")
+    return directory
 
 
 def a_venv_of_uv(parent: Path) -> Path:
     # uv writes `.lock` into environments, by which leftovers were once recognized.
-    folder = parent / "relnox-env"
+    directory = parent / "relnox-env"
     subprocess.run(
-        [sys.executable, "-m", "uv", "venv", "-q", folder], check=True, env={**os.environ, "UV_OFFLINE": "1"}
+        [sys.executable, "-m", "uv", "venv", "-q", directory], check=True, env={**os.environ, "UV_OFFLINE": "1"}
     )
-    (folder / ".lock").touch()
-    (folder / "mine.txt").write_text("mine", encoding="utf-8")
-    return folder
+    (directory / ".lock").touch()
+    (directory / "mine.txt").write_text("mine", encoding="utf-8")
+    return directory
 
 
 def without_a_marker(parent: Path) -> Path:
@@ -85,50 +85,50 @@ def without_a_marker(parent: Path) -> Path:
 
 
 def with_an_empty_marker(parent: Path) -> Path:
-    folder = private(parent / NAME)
-    (folder / ".relnox-temporary-folder").touch()
-    return folder
+    directory = private(parent / NAME)
+    (directory / ".relnox-temporary-directory").touch()
+    return directory
 
 
 def with_another_marker(parent: Path) -> Path:
-    folder = private(parent / NAME)
-    (folder / ".relnox-temporary-folder").write_text('["relnox"]', encoding="utf-8")
-    return folder
+    directory = private(parent / NAME)
+    (directory / ".relnox-temporary-directory").write_text('["relnox"]', encoding="utf-8")
+    return directory
 
 
-def with_the_marker_of_another_folder(parent: Path) -> Path:
-    # A copy of a temporary folder, such as one made for inspection.
-    folder = private(parent / NAME)
-    marker(folder, names="relnox-fedcba9876543210")
-    return folder
+def with_the_marker_of_another_directory(parent: Path) -> Path:
+    # A copy of a temporary directory, such as one made for inspection.
+    directory = private(parent / NAME)
+    marker(directory, names="relnox-fedcba9876543210")
+    return directory
 
 
 def with_a_link_for_a_marker(parent: Path) -> Path:
-    folder = private(parent / NAME)
-    path = marker(folder)
+    directory = private(parent / NAME)
+    path = marker(directory)
     path.rename(parent.parent / "elsewhere")
     path.symlink_to(parent.parent / "elsewhere")
-    return folder
+    return directory
 
 
 def of_another_name(parent: Path) -> Path:
-    folder = private(parent / "relnox-important")
-    marker(folder)
-    return folder
+    directory = private(parent / "relnox-important")
+    marker(directory)
+    return directory
 
 
 def open_to_others(parent: Path) -> Path:
-    folder = private(parent / NAME)
-    marker(folder)
-    folder.chmod(0o755)
-    return folder
+    directory = private(parent / NAME)
+    marker(directory)
+    directory.chmod(0o755)
+    return directory
 
 
 def behind_a_link(parent: Path) -> Path:
-    folder = private(parent.parent / NAME)
-    marker(folder)
-    (parent / NAME).symlink_to(folder)
-    return folder
+    directory = private(parent.parent / NAME)
+    marker(directory)
+    (parent / NAME).symlink_to(directory)
+    return directory
 
 
 @pytest.mark.parametrize(
@@ -138,62 +138,62 @@ def behind_a_link(parent: Path) -> Path:
         without_a_marker,
         with_an_empty_marker,
         with_another_marker,
-        with_the_marker_of_another_folder,
+        with_the_marker_of_another_directory,
         with_a_link_for_a_marker,
         of_another_name,
         open_to_others,
         behind_a_link,
     ],
 )
-def test_a_folder_that_relnox_did_not_make_stays(make: Callable[[Path], Path], parent: Path) -> None:
-    folder = make(parent)
-    before = sorted(path.name for path in folder.iterdir())
-    with ScratchFolder() as scratch:
+def test_a_directory_that_relnox_did_not_make_stays(make: Callable[[Path], Path], parent: Path) -> None:
+    directory = make(parent)
+    before = sorted(path.name for path in directory.iterdir())
+    with ScratchDirectory() as scratch:
         assert scratch.path.is_dir()
-        assert sorted(path.name for path in folder.iterdir()) == before
-    assert not temporary_folders.has_leftovers(parent)
-    assert (folder / "mine.txt").read_text(encoding="utf-8") == "mine"
-    assert [path.name for path in parent.iterdir()] in ([folder.name], [NAME])
+        assert sorted(path.name for path in directory.iterdir()) == before
+    assert not temporary_directories.has_leftovers(parent)
+    assert (directory / "mine.txt").read_text(encoding="utf-8") == "mine"
+    assert [path.name for path in parent.iterdir()] in ([directory.name], [NAME])
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
-def test_a_folder_of_another_user_stays(parent: Path) -> None:
-    folder = private(parent / NAME)
-    marker(folder)
-    os.chown(folder, 65534, 65534)
-    with ScratchFolder() as scratch:
+def test_a_directory_of_another_user_stays(parent: Path) -> None:
+    directory = private(parent / NAME)
+    marker(directory)
+    os.chown(directory, 65534, 65534)
+    with ScratchDirectory() as scratch:
         assert scratch.path.is_dir()
-    assert (folder / "mine.txt").exists()
+    assert (directory / "mine.txt").exists()
 
 
 def test_a_build_leaves_an_environment_of_that_name_alone(parent: Path, tmp_path: Path) -> None:
-    folder = a_venv_of_uv(parent)
+    directory = a_venv_of_uv(parent)
     (tmp_path / "home").mkdir()
     root = repository(in_tree(tmp_path / "home"))
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text
-    assert (folder / "mine.txt").exists()
-    assert list(parent.iterdir()) == [folder]
+    assert (directory / "mine.txt").exists()
+    assert list(parent.iterdir()) == [directory]
 
 
-def test_what_a_killed_run_left_is_removed_read_only_folders_included(parent: Path) -> None:
+def test_what_a_killed_run_left_is_removed_read_only_directories_included(parent: Path) -> None:
     left = left_by_a_killed_run(parent)
     assert (left / "work" / "deep").is_dir()
-    assert temporary_folders.has_leftovers(parent)
-    with TemporaryFolder(parent) as folder:
-        assert folder.path in parent.iterdir()
+    assert temporary_directories.has_leftovers(parent)
+    with TemporaryDirectory(parent) as directory:
+        assert directory.path in parent.iterdir()
         assert len(list(parent.iterdir())) == 1
-        assert not temporary_folders.has_leftovers(parent)  # it is locked
+        assert not temporary_directories.has_leftovers(parent)  # it is locked
     assert list(parent.iterdir()) == []
 
 
 def test_what_links_in_it_lead_to_stays(parent: Path, tmp_path: Path) -> None:
     outside = private(tmp_path / "outside")
-    with TemporaryFolder(parent) as folder:
-        (folder.path / "link").symlink_to(outside)
-        (folder.path / "deep").mkdir()
-        (folder.path / "deep" / "link").symlink_to(outside)
-        (folder.path / "deep").chmod(0o500)
+    with TemporaryDirectory(parent) as directory:
+        (directory.path / "link").symlink_to(outside)
+        (directory.path / "deep").mkdir()
+        (directory.path / "deep" / "link").symlink_to(outside)
+        (directory.path / "deep").chmod(0o500)
     assert list(parent.iterdir()) == []
     assert (outside / "mine.txt").exists()
 
@@ -203,9 +203,9 @@ def test_one_that_was_killed_before_its_marker_was_written_is_removed(parent: Pa
     left = parent / f".{NAME}"
     left.mkdir(0o700)
     if written is not None:
-        (left / ".relnox-temporary-folder").write_bytes(written)
-    with TemporaryFolder(parent) as folder:
-        assert folder.path in parent.iterdir()
+        (left / ".relnox-temporary-directory").write_bytes(written)
+    with TemporaryDirectory(parent) as directory:
+        assert directory.path in parent.iterdir()
         assert len(list(parent.iterdir())) == 1
 
 
@@ -214,18 +214,19 @@ def test_one_that_was_killed_while_it_was_removed_is_removed(parent: Path) -> No
     (left / "work").chmod(0o700)
     (left / "work" / "deep").rmdir()
     (left / "work").rmdir()  # the marker is what goes last
-    with TemporaryFolder(parent) as folder:
-        assert folder.path in parent.iterdir()
+    with TemporaryDirectory(parent) as directory:
+        assert directory.path in parent.iterdir()
         assert len(list(parent.iterdir())) == 1
 
 
 def test_many_at_once_do_not_remove_one_another(parent: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from relnox.system.temporary_folders import TemporaryFolder\n"
+        "import sys; from pathlib import Path\n"
+        "from relnox.system.temporary_directories import TemporaryDirectory\n"
         "for _ in range(100):\n"
-        "    with TemporaryFolder(Path.cwd()) as folder:\n"
-        "        (folder.path / 'file').write_text('x')\n"
-        "        assert (folder.path / 'file').read_text() == 'x'\n"
+        "    with TemporaryDirectory(Path.cwd()) as directory:\n"
+        "        (directory.path / 'file').write_text('x')\n"
+        "        assert (directory.path / 'file').read_text() == 'x'\n"
     )
     running = [subprocess.Popen([sys.executable, "-c", script], cwd=parent) for _ in range(4)]
     assert [each.wait() for each in running] == [0, 0, 0, 0]
@@ -233,9 +234,9 @@ def test_many_at_once_do_not_remove_one_another(parent: Path) -> None:
 
 
 def test_what_libraries_make_for_a_while_is_made_in_it(parent: Path) -> None:
-    with ScratchFolder() as scratch:
+    with ScratchDirectory() as scratch:
         assert scratch.temporary == Path(tempfile.mkdtemp()).parent
-        with ScratchFolder() as nested:
+        with ScratchDirectory() as nested:
             assert nested.path.parent == scratch.temporary
         assert Path(tempfile.mkdtemp()).parent == scratch.temporary
     assert list(parent.iterdir()) == []
