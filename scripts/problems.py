@@ -447,29 +447,45 @@ def _template(node: ast.expr, variables: dict[str, ast.expr]) -> str:  # noqa: C
             return f"{{{_name(node)}}}"
 
 
-def _name(node: ast.expr) -> str:
+def _name(node: ast.expr) -> str:  # noqa: C901, PLR0912 - a case for each form
     """A word for a value."""
     match node:
         case ast.Name(id=name):
-            return name.strip("_").replace("_", " ")
-        case ast.Attribute(value=value, attr="name" | "value" | "message" | "file" | "path"):
-            return f"{_name(value)}"
+            return _words(name)
+        case ast.Attribute(value=value, attr="name" | "value" | "message" | "file" | "path") if not _is_self(
+            value
+        ):
+            return _name(value)
         case ast.Attribute(attr=name):
-            return name.strip("_").replace("_", " ")
+            return _words(name)
         case ast.Call(func=ast.Name(id="len")):
             return "count"
+        case ast.Call(func=ast.Name(id="map"), args=[_, values]):
+            return _name(values)
+        case ast.Call(func=ast.Attribute(attr="join"), args=[ast.GeneratorExp(generators=[values, *_])]):
+            return _name(values.iter)
+        case ast.Call(func=ast.Attribute(value=value, attr=name)) if hasattr(str, name) and name != "join":
+            return _name(value)
         case ast.Call(args=[first, *_]) if not isinstance(first, ast.Constant | ast.Lambda | ast.GeneratorExp):
             return _name(first)
         case ast.Call(func=ast.Attribute(value=value, attr=name)):
-            return _name(value) if isinstance(value, ast.Name) else name.strip("_").replace("_", " ")
+            return _name(value) if isinstance(value, ast.Name) and not _is_self(value) else _words(name)
         case ast.Call(func=ast.Name(id=name)):
-            return name.strip("_").replace("_", " ")
+            return _words(name)
         case ast.Subscript(value=value) | ast.Starred(value=value) | ast.BinOp(left=value):
             return _name(value)
         case ast.GeneratorExp(elt=elt) | ast.ListComp(elt=elt):
             return _name(elt)
         case _:
             return "…"
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def _words(name: str) -> str:
+    return name.strip("_").replace("_", " ")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,11 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "notes": list(outcome.plan.notes),
         "warnings": outcome.warnings,
         "waits": [
-            {"why": wait.why, "again": wait.again.isoformat(), "ends": wait.ends.isoformat()}
+            {
+                "reason": wait.reason,
+                "next_attempt": wait.next_attempt.isoformat(),
+                "deadline": wait.deadline.isoformat(),
+            }
             for wait in outcome.waits
         ],
         "steps": [_step(result) for result in outcome.results],

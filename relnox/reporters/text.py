@@ -115,8 +115,8 @@ def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[str]
 def notice_lines(event: Notice | Waiting) -> Iterator[str]:
     """Yield the lines of a warning, a note, or a message that relnox is waiting."""
     if not isinstance(event, Notice):
-        again, ends = f"{event.again:%H:%M:%S %Z}", f"{event.ends:%H:%M:%S %Z}"
-        yield f"{'waiting':<8}{event.why}; next try at {again}, gives up at {ends}"
+        attempt, deadline = f"{event.next_attempt:%H:%M:%S %Z}", f"{event.deadline:%H:%M:%S %Z}"
+        yield f"{'waiting':<8}{event.reason}; next try at {attempt}, gives up at {deadline}"
         return
     yield from further_lines(f"{'warning' if event.fix else 'note'}: {event.message}", "")
     if event.fix:

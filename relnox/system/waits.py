@@ -52,9 +52,9 @@ def _throttled(callback: Callable[[Waiting], None]) -> Callable[[Waiting, float]
 
     def notify(waiting: Waiting, now: float) -> None:
         with lock:
-            last, interval = notifications.get(waiting.why, (now, 0.0))
+            last, interval = notifications.get(waiting.reason, (now, 0.0))
             if now - last >= interval:
-                notifications[waiting.why] = now, min(max(2 * interval, _FIRST_INTERVAL), _MAX_INTERVAL)
+                notifications[waiting.reason] = now, min(max(2 * interval, _FIRST_INTERVAL), _MAX_INTERVAL)
                 callback(waiting)
 
     return notify

@@ -173,7 +173,7 @@ def test_pauses_grow_and_are_reported(tmp_path: Path, clock: SimulatedClock) -> 
     assert 5 <= len(waits) <= 7  # of the first, and after 1, 3, 7, 12, 17 minutes
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert len(report["waits"]) == len(waits)
-    assert len({wait["ends"][:19] for wait in report["waits"]}) == 1
+    assert len({wait["deadline"][:19] for wait in report["waits"]}) == 1
 
 
 def test_a_wait_of_many_packages_is_reported_once(tmp_path: Path, clock: SimulatedClock) -> None:

@@ -214,8 +214,8 @@ def test_runs_in_threads_do_not_see_each_other(tmp_path: Path) -> None:
         thread.join()
     for name, outcome in outcomes.items():
         assert outcome.exit_code is ExitCode.DONE
-        assert [waiting.why for waiting in outcome.waits] == [f"{name} waits"]
-        assert [event.why for event in events[name] if isinstance(event, Waiting)] == [f"{name} waits"]
+        assert [waiting.reason for waiting in outcome.waits] == [f"{name} waits"]
+        assert [event.reason for event in events[name] if isinstance(event, Waiting)] == [f"{name} waits"]
 
 
 def test_it_works_inside_an_event_loop_without_real_streams(root: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -209,7 +209,7 @@ def test_rate_limits_are_waited_for(  # noqa: PLR0917 - columns of a table
                 len([name for name in server.names("GET") if name.endswith(("heads/work", "branches/work"))]) == 1
             )
     assert seconds <= clock.now() - before <= seconds + 10
-    assert [("rate" in waiting.why) for waiting in reported] == [True]
+    assert [("rate" in waiting.reason) for waiting in reported] == [True]
 
 
 def test_a_rate_limit_of_an_hour_is_for_another_run(

@@ -126,7 +126,11 @@ def test_a_wait_is_shown_at_once_with_its_end(
 def test_a_report_contains_waits() -> None:
     document = json.loads(render(replace(OUTCOME, waits=(WAITING,))))
     assert document["waits"] == [
-        {"why": "pypi is down", "again": "2026-11-21T12:00:30+00:00", "ends": "2026-11-21T12:20:00+00:00"}
+        {
+            "reason": "pypi is down",
+            "next_attempt": "2026-11-21T12:00:30+00:00",
+            "deadline": "2026-11-21T12:20:00+00:00",
+        }
     ]
 
 

@@ -113,7 +113,7 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
     )
     for package in snapshot.disagreeing:
         yield core.plan.Problem(
-            code="versions-disagree",
+            code="version-locations-differ",
             message=core.version_locations.describe_disagreement(package),
             fix=core.fixes.task_command("bump", "--package", package.name, "--to", "VERSION"),
         )
@@ -128,7 +128,7 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
                 [f"{name} {version}" for version, name in by_version.items()]
             )
             yield core.plan.Problem(
-                code="versions-disagree",
+                code="group-versions-differ",
                 message=f"packages with common tags have different versions: {packages_and_versions}",
                 fix=core.fixes.task_command("bump", "--all", "--to", "VERSION"),
             )

@@ -46,18 +46,13 @@ def project_problems(packages: tuple[Package, ...], project: Project, commit: st
             package_with_literals, package_with_literals.version
         ):
             yield core.plan.Problem(
-                code="versions-disagree",
+                code="version-locations-differ",
                 message=core.version_locations.describe_disagreement(package_with_literals),
                 fix=f"set one version everywhere: {core.fixes.task_command('bump', '--to', 'VERSION')}; or ignore "
                 "version literals: version-literals = false",
             )
     if commit is not None:
-        for importing, imported_module in project.untracked_imports(packages):
-            yield core.plan.Problem(
-                code="imported-module-untracked",
-                message=f"{importing} imports {imported_module} (untracked: not in the commit)",
-                fix=f"git add {imported_module}, and commit it",
-            )
+        yield from core.bump_checks.check_no_untracked_imports(project.untracked_imports(packages))
 
 
 def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:

@@ -60,8 +60,8 @@ def check_no_untracked_imports(imports: Iterable[tuple[str, str]]) -> Iterator[P
     """
     for importing, imported_module in imports:
         yield Problem(
-            code="import-untracked",
-            message=f"{importing} imports {imported_module}, which is untracked",
+            code="imported-module-untracked",
+            message=f"{importing} imports {imported_module} (untracked: not in the commit)",
             fix=f"git add {imported_module}, and commit it",
         )
 

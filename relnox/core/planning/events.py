@@ -49,14 +49,14 @@ class Waiting(Record):
     """A wait, such as for a server that is down or an uploaded file that the index does not list yet.
 
     Attributes:
-        why: The reason for the wait.
-        again: The time of the next attempt, with a time zone.
-        ends: The time at which relnox gives up, with a time zone.
+        reason: Why relnox waits.
+        next_attempt: The time of the next attempt, with a time zone.
+        deadline: The time at which relnox gives up, with a time zone.
     """
 
-    why: str
-    again: datetime
-    ends: datetime
+    reason: str
+    next_attempt: datetime
+    deadline: datetime
 
 
 class Notice(Record):

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Config(Settings):
-    """Settings of relnox."""
+    """The settings in the table `[tool.relnox]` of pyproject.toml."""
 
     # packages and versions
     packages: tuple[str, ...] = setting(

@@ -26,7 +26,7 @@ PATH = Text(rule=rules.file_path_violation, convert=lambda path: posixpath.normp
 
 
 class GroupConfig(Settings):
-    """Packages that share a version."""
+    """Packages that are bumped together, or that share a version."""
 
     packages: tuple[str, ...] = required(
         "Names or directories of packages, or globs of them; `!` excludes.", ListOf(PACKAGE_PATTERN)
@@ -42,7 +42,7 @@ class GroupConfig(Settings):
 
 
 class VersionFileConfig(Settings):
-    """A file with a version."""
+    """A file that contains the version of a package, and that relnox does not find by itself."""
 
     file: str = required("The path of the file, relative to the root.", PATH)
     pattern: str | None = setting(
@@ -74,7 +74,7 @@ class CommitsConfig(Settings):
 
 
 class IndexConfig(Settings):
-    """An index of the project."""
+    """A package index besides PyPI and TestPyPI; tasks use it with `--index NAME`."""
 
     upload: str = required("The upload URL.")
     simple: str = required("The URL of the simple API.")

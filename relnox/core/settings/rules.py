@@ -1,6 +1,6 @@
 """Rules for strings in the settings, which are checked when the settings are read.
 
-A rule is a function that returns an `RuleViolation` for an invalid string, and None for a valid one.
+A rule is a function that returns a `RuleViolation` for an invalid string, and None for a valid one.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 For example:
 
     class IndexConfig(Settings):
-        '''An index of the project.'''
+        '''A package index besides PyPI and TestPyPI.'''
 
         upload: str = required("Its upload URL.")
         production: bool = setting(True, "Whether it is a production index.")

@@ -104,8 +104,8 @@ class Deadline:
         self._waited += seconds
         if self._waited >= _REPORTED_WAIT:
             now = CLOCK.today()
-            again, ends = now + timedelta(seconds=seconds), now + timedelta(seconds=self.left())
-            waits.notify(Waiting(why, again, ends), CLOCK.now())
+            attempt, deadline = now + timedelta(seconds=seconds), now + timedelta(seconds=self.left())
+            waits.notify(Waiting(why, attempt, deadline), CLOCK.now())
         woken = threading.Event()
         with interruptible_pause(woken):
             CLOCK.pause(seconds, woken)
