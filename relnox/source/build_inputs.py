@@ -37,8 +37,8 @@ _PDM_CODE_SETTINGS = {"custom-hook", "run-setuptools", "setup-script"}
 _SETTINGS_FILES = ("pyproject.toml", "setup.cfg")
 _GIT_FILES = (".gitattributes", ".gitignore")
 """Files in parent directories that affect which files of a directory are packaged, and their line endings."""
-_GIT_SETTINGS = r"^(core\.(autocrlf|eol|symlinks|attributesfile)|filter\.)"
-"""A pattern for git settings that change the content of files in a checkout."""
+_GIT_SETTINGS = r"^(core\.symlinks|filter\.)"
+"""A pattern for git settings that change the content of files in an export of a commit."""
 _BACKEND_PREFIXES = ("HATCH_", "PDM_BUILD_", "POETRY_", "SETUPTOOLS_", "UV_DYNAMIC_VERSIONING_", "VCS_VERSIONING_")
 """Prefixes of environment variables that configure backends, for example with a version."""
 _COMPILER_VARIABLES = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LDFLAGS")

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _RECORD_FILE_NAME = "exports"
 _EXPORT_DIRECTORY = re.compile(r"relnox-[a-z0-9_]{8}")
-_SETTINGS = (f"core.hooksPath={os.devnull}", "core.sparseCheckout=false", "checkout.workers=0")
+_CONVERSIONS = ("core.autocrlf=false", "core.eol=lf", f"core.attributesFile={os.devnull}")
+"""Settings of git that keep files as committed on every machine; only attributes of the commit convert them."""
+_SETTINGS = (f"core.hooksPath={os.devnull}", "core.sparseCheckout=false", "checkout.workers=0", *_CONVERSIONS)
 _OPTIONS = tuple(word for setting in _SETTINGS for word in ("-c", setting))
 """Options of git: no hooks, all files even if the current checkout is sparse, one worker per processor."""
 _SUBMODULE_MODE = "160000"

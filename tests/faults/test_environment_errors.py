@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
-from projects import everything, git, repository, write
+from projects import commit_all, everything, git, repository, write
 from running import FRONT_ENDS, RunResult
 
 import relnox
@@ -208,6 +208,23 @@ def test_too_little_memory_is_an_error(demo: Path, tmp_path: Path) -> None:
     assert all("raise the memory limit" in ran.err for ran in failures)
     assert ended[256, "status"].code == 0
     assert git(demo, "status", "--porcelain") == ""
+
+
+# --- file names in another encoding
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one encoding for file names")
+@pytest.mark.parametrize("options", [("build-all",), ("bump", "--part", "minor")])
+def test_another_encoding_of_file_names_than_utf_8_is_an_error(demo: Path, options: tuple[str, ...]) -> None:
+    write(demo, {"über.py": '__version__ = "1.2.3"\n'})
+    commit_all(demo)
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ran = launched(demo, "", "-m", "relnox", *options, **ascii_only)
+    assert ran.code == 1, ran.text
+    assert "error: Python encodes file names as ascii (relnox needs UTF-8, as git " in ran.err
+    assert "fix: export PYTHONUTF8=1, then rerun the command" in ran.err
+    assert git(demo, "status", "--porcelain") == ""
+    assert launched(demo, "", "-m", "relnox", *options, **(ascii_only | {"PYTHONUTF8": "1"})).code == 0
 
 
 # --- nowhere to put temporary files

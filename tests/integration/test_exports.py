@@ -388,6 +388,24 @@ def test_attributes_work_as_in_a_checkout_and_not_as_in_git_archive(tmp_path: Pa
     assert "left.py" in inside
 
 
+def test_settings_of_the_user_do_not_convert_committed_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = home(tmp_path / "home")
+    write(root, {".gitattributes": "*.py text\ndos.py eol=crlf\n", "dos.py": "a = 1\n", "unix.py": "b = 2\n"})
+    commit_all(root)
+    attributes = tmp_path / "attributes"
+    attributes.write_text("*.toml text eol=crlf\n", encoding="utf-8")
+    for key, value in (("autocrlf", "true"), ("eol", "crlf"), ("attributesFile", str(attributes))):
+        set_git_config(monkeypatch, f"core.{key}", value)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    inside = sdist_members(root)
+    assert inside["dos.py"] == b"a = 1\r\n"
+    assert inside["unix.py"] == b"b = 2\n"
+    assert b"\r" not in inside["pyproject.toml"]
+
+
 def test_odd_names_links_and_read_only_files(tmp_path: Path) -> None:
     hook = "assert pathlib.Path('linked.py').read_text() == '# there\\n'"
     root = home(tmp_path / "a home", hook=hook)

@@ -397,8 +397,13 @@ def test_submodules_are_inputs(tmp_path: Path) -> None:
 
 def test_checkout_filters_are_inputs(tmp_path: Path) -> None:
     root = pair(tmp_path / "home")
-    assert changed(root, lambda: git(root, "config", "core.autocrlf", "true")) == {"one", "two"}
+    assert changed(root, lambda: git(root, "config", "core.symlinks", "false")) == {"one", "two"}
     assert changed(root, lambda: git(root, "config", "filter.lfs.smudge", "cat")) == {"one", "two"}
+
+
+def test_line_ends_in_checkouts_are_not_inputs(tmp_path: Path) -> None:
+    root = pair(tmp_path / "home")
+    assert changed(root, lambda: git(root, "config", "core.autocrlf", "true")) == set()
 
 
 def test_the_python_version_is_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,15 @@ def open_project(start: Path, git: Git | None = None) -> Project:
         git: The result of `finding_repository` for the directory, or None if git was not asked before.
 
     Raises:
-        Blocked: The directory does not exist or is in no project, or the settings are invalid.
+        Blocked: The directory does not exist or is in no project, the settings are invalid, or Python does not
+            encode file names as UTF-8.
     """
+    if (encoding := sys.getfilesystemencoding()) != "utf-8":  # by the locale: git's and PyPI's names are UTF-8
+        raise Blocked(
+            "filename-encoding-unsupported",
+            f"Python encodes file names as {encoding} (relnox needs UTF-8, as git and package indexes use)",
+            fix="export PYTHONUTF8=1, then rerun the command",
+        )
     try:
         start = start.resolve(strict=True)
         is_directory = start.is_dir()
