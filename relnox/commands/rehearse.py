@@ -152,10 +152,11 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     stages = core.plan.Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
     if not (directory / "dist" / core.manifest.MANIFEST_JSON).is_file():
         return (stages,)
-    manifest = read_manifest(directory, "dist")
+    published = {file.filename for stage in outcome.stages for file in stage.publication}  # none before that stage
     files = tuple(
         (file.package, str(file.version), file.filename, f"{file.size:,}", file.sha256)
-        for file in manifest.distributions
+        for file in read_manifest(directory, "dist").distributions
+        if not published or file.filename in published
     )
     columns = ("package", "version", "file", "bytes", "sha256")
     return (core.plan.Table(title="Files", columns=columns, rows=files), stages)

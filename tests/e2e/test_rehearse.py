@@ -52,6 +52,19 @@ def test_one_package_is_rehearsed(tmp_path: Path) -> None:
 
 
 @pytest.mark.network
+def test_private_packages_are_built_and_not_listed_as_released(tmp_path: Path) -> None:
+    root = independent(tmp_path / "demo")
+    file = root / "packages" / "vtry-one" / "pyproject.toml"
+    private = 'classifiers = ["Private :: Do Not Upload"]\n'
+    file.write_text(file.read_text(encoding="utf-8").replace("\n\n", f"\n{private}\n", 1), encoding="utf-8")
+    git(root, "commit", "--all", "--message", "Never publish vtry-one")
+    ran = run(root, "relnox", "rehearse", "--part", "minor")
+    assert ran.code == 0, ran.text
+    assert files(ran) == {"vtry-two"}
+    assert "vtry-one 1.1" in ran.text
+
+
+@pytest.mark.network
 def test_releases_are_pushed_to_the_remote_of_the_settings(tmp_path: Path) -> None:
     root = independent(tmp_path / "demo")
     with (root / "pyproject.toml").open("a", encoding="utf-8") as settings:
