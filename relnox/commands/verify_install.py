@@ -111,7 +111,10 @@ def observe(options: Options, project: Project) -> Snapshot:
         manifest = manifest.restricted_to(
             core.graph.closure(selected_packages, dict(manifest.needs))
         )  # and what they need
-    problems = (*_private_requirements(manifest, private), *_missing_pythons(manifest, verify, options.python))
+    problems = (
+        *_private_requirement_problems(manifest, private),
+        *_missing_python_problems(manifest, verify, options.python),
+    )
     waits = options.from_ == "index" and options.wait is None and not problems
     unlisted_packages = _find_unlisted(manifest, options.index, project) if waits else frozenset()
     others = tuple(_copy_other_wheels(options.find_links, manifest, project))
@@ -179,7 +182,7 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     return (core.plan.Table(title="Verified", columns=columns, rows=rows),) if rows else ()
 
 
-def _private_requirements(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
+def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
     """Yield a problem for each package that needs a private package, which is not published."""
     for package, needs in manifest.needs:
         if package in manifest.packages and (names := sorted(set(needs) & set(private))):
@@ -191,7 +194,9 @@ def _private_requirements(manifest: Manifest, private: Sequence[str]) -> Iterato
             )
 
 
-def _missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]) -> Iterator[Problem]:
+def _missing_python_problems(
+    manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]
+) -> Iterator[Problem]:
     """Yield a problem for each requested or configured Python that is not installed."""
     from relnox.building.interpreters import find_interpreter
 

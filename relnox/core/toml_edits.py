@@ -92,14 +92,14 @@ def _needs_no_escapes(value: str) -> bool:
 
 def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source: str) -> None:
     """Raise `Failed` unless two versions of a document differ exactly in the planned replacements."""
-    expected_document = _parsed(before)
+    expected_document = _parse(before)
     for path, value in replacements.items():
         node: Any = expected_document
         for key in path[:-1]:
             node = node[key]
         node[path[-1]] = value
     try:
-        is_as_planned = _parsed(after) == expected_document
+        is_as_planned = _parse(after) == expected_document
     except ValueError:
         is_as_planned = False
     if not is_as_planned:
@@ -111,26 +111,26 @@ def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source
         )
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parse(text: str) -> dict[str, Any]:
     # Floats stay text, since a NaN differs from itself; the tuple distinguishes them from strings.
     return load_toml(text, parse_float=lambda literal: ("float", literal))
 
 
 def _format_key_path(path: KeyPath) -> str:
     """Format a path of keys for messages, such as `project.dependencies[0]`."""
-    steps = "".join(f"[{key}]" if isinstance(key, int) else f".{_quoted(key)}" for key in path)
+    steps = "".join(f"[{key}]" if isinstance(key, int) else f".{_quote_key(key)}" for key in path)
     return steps.removeprefix(".")
 
 
-def _quoted(key: str) -> str:
+def _quote_key(key: str) -> str:
     """Return a key as it is written in TOML, in quotes if necessary."""
-    return key if re.fullmatch(BARE_KEY, key) else '"' + _escaped(key) + '"'
+    return key if re.fullmatch(BARE_KEY, key) else '"' + _escape_special(key) + '"'
 
 
 def _encode(value: str, span: StringSpan, text: str) -> str:
     """Return a value as it is written in the quotes of the string it replaces, with the document's line ends."""
     if span.quote == '"':
-        return _escaped(value)
+        return _escape_special(value)
     if span.quote == "'":
         return _literal(value, _NOT_LITERAL, span)
     if span.quote == '"""':
@@ -142,7 +142,7 @@ def _encode(value: str, span: StringSpan, text: str) -> str:
     return escaped_text.replace("\n", "\r\n") if "\r\n" in text else escaped_text
 
 
-def _escaped(value: str) -> str:
+def _escape_special(value: str) -> str:
     return _NEEDS_ESCAPE.sub(_escape, value)
 
 

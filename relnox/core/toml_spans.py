@@ -160,7 +160,7 @@ class _Scanner:
         if kind.startswith("multiline"):
             value = value.replace("\r\n", "\n")  # as tomllib does
         if "\\" in value and kind.endswith("basic"):
-            value = _unescaped(value)
+            value = _resolve_escapes(value)
         self.spans[path] = StringSpan(path, match.start(kind), match.end(kind), _QUOTES[kind], value, self.line)
         return match.end()
 
@@ -168,17 +168,17 @@ class _Scanner:
         position = self.blank(position)
         index = 0
         while not self.text.startswith("]", position):
-            position = self.separated(self.value(position, (*path, index)), "]")
+            position = self.skip_separator(self.value(position, (*path, index)), "]")
             index += 1
         return position + 1
 
     def inline_table(self, position: int, path: KeyPath) -> int:
         position = self.blank(position)
         while not self.text.startswith("}", position):
-            position = self.separated(self.assignment(position, path), "}")
+            position = self.skip_separator(self.assignment(position, path), "}")
         return position + 1
 
-    def separated(self, position: int, close: str) -> int:
+    def skip_separator(self, position: int, close: str) -> int:
         """Skip from the end of an item to the next one or to the closing bracket."""
         position = self.blank(position)
         if self.text.startswith(",", position):
@@ -210,16 +210,17 @@ def _key_parts(dotted_key: str) -> tuple[str, ...]:
     if dotted_key.isidentifier():  # no quotes, dots or spaces: most keys
         return (dotted_key,)
     return tuple(
-        bare or literal[1:-1] or _unescaped(basic[1:-1]) for bare, basic, literal in _KEY_PART.findall(dotted_key)
+        bare or literal[1:-1] or _resolve_escapes(basic[1:-1])
+        for bare, basic, literal in _KEY_PART.findall(dotted_key)
     )
 
 
-def _unescaped(raw: str) -> str:
+def _resolve_escapes(raw: str) -> str:
     """Return the value of a basic string, with escapes resolved."""
-    return re.sub(_ESCAPE, _resolved, raw) if "\\" in raw else raw
+    return re.sub(_ESCAPE, _resolve_escape, raw) if "\\" in raw else raw
 
 
-def _resolved(escape: re.Match[str]) -> str:
+def _resolve_escape(escape: re.Match[str]) -> str:
     """Return the characters that an escape sequence stands for."""
     match escape.lastindex:
         case None:  # a backslash at the end of a line: removed with the white space after it

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from relnox.core.records import Record
 from relnox.errors import Failed
-from relnox.system.secrets import masked
+from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def error_message(document: Any) -> str:
                 collect(inner, depth + 1)
 
     collect(document)
-    return masked(" ".join("; ".join(dict.fromkeys(texts)).split()))[:_MAX_QUOTED]
+    return mask_secrets(" ".join("; ".join(dict.fromkeys(texts)).split()))[:_MAX_QUOTED]
 
 
 # --- kinds of values: each function returns the value, or raises a ValueError

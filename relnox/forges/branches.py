@@ -54,7 +54,7 @@ def short_name(ref: str) -> str:
     raise ValueError(f"not a full name such as refs/heads/main: {ref!r}")
 
 
-def described(ref: str) -> str:
+def describe_ref(ref: str) -> str:
     """Return the description of a ref for messages, such as `tag v1.0` for `refs/tags/v1.0`."""
     return f"{'tag' if ref.startswith('refs/tags/') else 'branch'} {short_name(ref)}"
 
@@ -112,7 +112,7 @@ class Branches(Repository):
             if head is not None and (commit := equal(head)) is not None:
                 return commit
             if head != replaces:
-                raise self._branch_moved(branch, head, replaces)
+                raise self._branch_moved_error(branch, head, replaces)
             return None
 
         if (commit := present()) is not None:
@@ -136,10 +136,10 @@ class Branches(Repository):
         """
         response = self._api.get(self.commit_path.format(quote(commit)))
         if response.status == HTTPStatus.NOT_FOUND:
-            raise self._commit_missing(failure, commit)
+            raise self._commit_missing_error(failure, commit)
         return self._document(response, failure, "contents: read")
 
-    def _branch_moved(self, branch: str, head: str | None, expected: str | None) -> Conflict:
+    def _branch_moved_error(self, branch: str, head: str | None, expected: str | None) -> Conflict:
         """Return the error for a branch whose commit is `head` instead of `expected`; None means no branch."""
         actual = f"commit {head[:7]}" if head else "no commit"
         before = f"commit {expected[:7]}" if expected else "no commit"
@@ -150,7 +150,7 @@ class Branches(Repository):
             fix=f"git fetch origin {branch}, check what changed, then rerun the command",
         )
 
-    def _ref_missing(self, failure: str, ref: str) -> Blocked:
+    def _ref_missing_error(self, failure: str, ref: str) -> Blocked:
         """Return the error for a request that refers to a ref that does not exist on the forge."""
         name = short_name(ref)
         return Blocked("ref-missing", f"{failure} (the forge has no such ref)", fix=f"git push origin {name}")

@@ -187,7 +187,7 @@ class GitHub(Forge):
                 fix=f"commit to {head} and push it, then rerun the command",
             )
         if response.is_rejection and _INVALID_BRANCH.search(response.text):
-            return self._branches_missing(failure, head, base)
+            return self._branches_missing_error(failure, head, base)
         return None
 
     def _pull_request(self, document: Any) -> PullRequest:
@@ -213,7 +213,7 @@ class GitHub(Forge):
         if not response.is_rejection:
             return None
         if _NO_REF.search(response.text):
-            return self._ref_missing(failure, ref)
+            return self._ref_missing_error(failure, ref)
         if _NO_TRIGGER.search(response.text):
             return Blocked(
                 "workflow-not-startable",

@@ -115,7 +115,7 @@ class GitLab(Forge):
             new = self._field(document, "id", commit_id)
             if self._field(document, "parent_ids", entries) != [parent]:
                 # The branch moved between the look and the request: the API has no condition for that.
-                raise self._branch_moved(branch, new, replaces)
+                raise self._branch_moved_error(branch, new, replaces)
             return self._commit(new)
 
         return self._commit_once(branch, replaces, equal, prepare)
@@ -153,7 +153,7 @@ class GitLab(Forge):
             for file in self._list(self._document(page, failure, "")):
                 if not {self._field(file, name, text) for name in ("old_path", "new_path")} <= paths:
                     return False
-        return all(self._file(change.path, commit, failure) == _expected(change) for change in changes)
+        return all(self._file(change.path, commit, failure) == _expected_file(change) for change in changes)
 
     def _commit(self, commit: str) -> Commit:
         """Return a commit; request from GitLab whether its signature is verified."""
@@ -178,7 +178,7 @@ class GitLab(Forge):
 
     def _request_rejection(self, response: ApiResponse, failure: str, head: str, base: str) -> RelnoxError | None:
         if response.is_rejection and _NO_BRANCH.search(response.text):
-            return self._branches_missing(failure, head, base)
+            return self._branches_missing_error(failure, head, base)
         return None
 
     def _pull_request(self, document: Any) -> PullRequest:
@@ -203,7 +203,7 @@ class GitLab(Forge):
         return "/pipeline", {"ref": short_name(ref)}
 
     def _start_rejection(self, response: ApiResponse, failure: str, workflow: str, ref: str) -> RelnoxError | None:  # noqa: ARG002 - there is one pipeline
-        return self._ref_missing(failure, ref) if _NO_REF.search(response.text) else None
+        return self._ref_missing_error(failure, ref) if _NO_REF.search(response.text) else None
 
     def _run(self, document: Any) -> Run:
         return Run(
@@ -224,7 +224,7 @@ class GitLab(Forge):
         return "give the token the scope api, and its user the role Developer (Maintainer for what is protected)"
 
 
-def _expected(change: FileChange) -> tuple[str, bool] | None:
+def _expected_file(change: FileChange) -> tuple[str, bool] | None:
     """Return what `GitLab._file` returns for a file after a change."""
     if change.content is None:
         return None

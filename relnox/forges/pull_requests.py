@@ -130,7 +130,7 @@ class PullRequests(Repository):
             return next((request for request in self.pull_requests(head) if request.base == base), None)
 
         def change() -> PullRequest:
-            request = self._named(head=head, base=base, title=title, body=body)
+            request = self._request_fields(head=head, base=base, title=title, body=body)
             response = self._api.send("POST", self.requests_path, request)
             if response.is_rejection and (existing := present()) is not None:
                 return existing
@@ -159,16 +159,16 @@ class PullRequests(Repository):
             title: The new title.
             body: The new description.
         """
-        changes = self._named(title=title, body=body)
+        changes = self._request_fields(title=title, body=body)
         response = self._api.repeat(self.change_method, f"{self.requests_path}/{number}", changes)
         failure = f"cannot change {self.request_kind} {number}"
         return self._pull_request(self._document(response, failure, "pull-requests: write"))
 
-    def _named(self, **values: str) -> dict[str, str]:
+    def _request_fields(self, **values: str) -> dict[str, str]:
         """Return the fields of a request under the forge's names."""
         return {self.fields.get(name, name): value for name, value in values.items()}
 
-    def _branches_missing(self, failure: str, head: str, base: str) -> Blocked:
+    def _branches_missing_error(self, failure: str, head: str, base: str) -> Blocked:
         """Return the error for a pull request with a branch that does not exist on the forge."""
         return Blocked(
             "branch-missing",

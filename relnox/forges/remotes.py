@@ -97,13 +97,13 @@ def _parse(remote_url: str) -> tuple[str, str, str]:
     elif "://" not in remote_url and (match := _SCP_FORM.fullmatch(remote_url)):
         scheme, hostname, port, path = "ssh", match["host"].lower(), None, match["path"]
     else:
-        raise _unknown("it is not the URL of a server")
+        raise _unknown_forge_error("it is not the URL of a server")
     web = scheme in ("https", "http")  # the port of ssh says nothing about that of the API
     if web and port is not None and port != {"https": 443, "http": 80}[scheme]:
         hostname = f"{hostname}:{port}"
     path = unquote(path).strip("/").removesuffix(".git").strip("/")
     if not _PATH.fullmatch(path) or ".." in path.split("/"):
-        raise _unknown("its path is not that of a repository")
+        raise _unknown_forge_error("its path is not that of a repository")
     return scheme, _SSH_HOSTS.get(hostname, hostname), path
 
 
@@ -128,7 +128,7 @@ def _kind(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
         return "github"
     if host in ("gitlab.com", own_servers[1]) or _GITLAB.match(host):
         return "gitlab"
-    raise _unknown(f"{host} is neither github.com nor gitlab.com")
+    raise _unknown_forge_error(f"{host} is neither github.com nor gitlab.com")
 
 
 def _server(url: str | None) -> str:
@@ -147,7 +147,7 @@ def _default_api(kind: Kind, scheme: str, host: str) -> str:
     return f"{'http' if scheme == 'http' else 'https'}://{host}/api/v3"
 
 
-def _unknown(reason: str) -> Blocked:
+def _unknown_forge_error(reason: str) -> Blocked:
     return Blocked(
         "forge-unknown",
         f"the git remote is not on a known forge ({reason})",

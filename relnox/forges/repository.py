@@ -120,7 +120,7 @@ class Repository(ABC):
             raise self._api.invalid("a listing that is not a list")
         return document
 
-    def _commit_missing(self, failure: str, commit: str) -> Blocked:
+    def _commit_missing_error(self, failure: str, commit: str) -> Blocked:
         return Blocked(
             "commit-not-pushed",
             f"{failure} (the forge does not have commit {commit[:7]})",

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from relnox.core.records import Record
 from relnox.errors import Blocked, TryLater
-from relnox.forges.branches import described, short_name
+from relnox.forges.branches import describe_ref, short_name
 from relnox.forges.repository import Repository, poll
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Runs(Repository):
         """
         if not self.workflows_path:
             workflow = ""
-        kind_and_name = described(ref)
+        kind_and_name = describe_ref(ref)
         a_run = f"a {self.run_kind}{f' of {workflow}' if workflow else ''}"
         failure = f"cannot start {workflow or a_run} on {kind_and_name} of {self.repository}"
         # Run numbers increase; the clocks of two machines may differ.

@@ -229,7 +229,7 @@ class Indexes:
         """Return warnings about variables that set another index for other tools, and that relnox ignores."""
         if index == targets.EMBEDDED:
             return ()
-        return tuple(targets.ignored_variables(self.target(index), self._environment))
+        return tuple(targets.ignored_variable_warnings(self.target(index), self._environment))
 
     def upload(
         self,

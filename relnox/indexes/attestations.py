@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.core.planning import fixes
 from relnox.core.release import publishers
 from relnox.errors import Conflict
-from relnox.system.secrets import masked_line
+from relnox.system.secrets import mask_to_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,7 +155,7 @@ def _verify(attestation: Attestation, file: Distribution, publisher: Publisher |
     try:
         attestation.verify(policy, subject(file), offline=True)
     except Exception as error:  # third-party code on untrusted input may raise anything
-        reason = masked_line(str(error) or type(error).__name__)
+        reason = mask_to_one_line(str(error) or type(error).__name__)
         by = f" by {publisher.description}" if publisher is not None else ""
         raise Unverified(
             "attestation-invalid",

@@ -17,7 +17,7 @@ from relnox.errors import Blocked, Failed
 from relnox.indexes.attestations import silence_loggers, subject
 from relnox.system import network
 from relnox.system.network import TransientError
-from relnox.system.secrets import masked_line
+from relnox.system.secrets import mask_to_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -139,13 +139,13 @@ def _translate_errors() -> Iterator[None]:
     except IdentityError as error:
         raise Failed(
             "identity-invalid",
-            f"the identity token of this job cannot be used for signing: {masked_line(str(error))}",
+            f"the identity token of this job cannot be used for signing: {mask_to_one_line(str(error))}",
             fix="check that the clock of this machine is correct, then rerun the command",
         ) from error
     except (AttestationError, Error) as error:
         raise Failed(
             "signature-invalid",
-            f"the response of the signing service is not valid: {masked_line(str(error))}",
+            f"the response of the signing service is not valid: {mask_to_one_line(str(error))}",
             fix=f"update sigstore and its keys: {fixes.install_command('sigstore', upgrade=True)}",
         ) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:  # an incomplete response, or not JSON
@@ -160,9 +160,9 @@ def _signing_rejected(error: Exception) -> Failed:
     response = getattr(cause, "response", None)
     without = "publish without attestations: --attestations off (they cannot be added later)"
     if response is None:
-        reason, fix = masked_line(str(error)), without
+        reason, fix = mask_to_one_line(str(error)), without
     else:
-        text = masked_line(response.text)
+        text = mask_to_one_line(response.text)
         reason, fix = f"{response.status_code} {response.reason or ''} {text}".strip(), without
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
             check = "check that the CI provider is supported, and that the clock of this machine is correct"

@@ -217,7 +217,7 @@ def host_and_port(url: str) -> str:
     return host
 
 
-def ignored_variables(target: Target, environment: Mapping[str, str]) -> Iterator[str]:
+def ignored_variable_warnings(target: Target, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a warning for each environment variable that sets another index for another upload tool."""
     for name in _VARIABLES_OF_OTHER_TOOLS:
         if (value := environment.get(name)) and not is_index(value, target):

@@ -20,7 +20,7 @@ from relnox.errors import Blocked, Failed, TryLater
 from relnox.indexes.identities import GITLAB_CI, NO_PROVIDER, detect_provider, permission_hint, request_identity
 from relnox.indexes.upload_fixes import first_release_hint
 from relnox.system import network
-from relnox.system.secrets import Secret, masked_line
+from relnox.system.secrets import Secret, mask_to_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,7 +163,7 @@ class TokenProvider:
         """
         descriptions = _error_descriptions(document)
         text = "; ".join(f"{code}: {description}" for code, description in descriptions.items())
-        reason = masked_line(text or str(response.status_code))
+        reason = mask_to_one_line(text or str(response.status_code))
         for_project = f" for {project}" if project else ""
         message = f"{self._index} did not issue an upload token{for_project} ({reason})"
         if "service-unavailable" in descriptions:

@@ -16,7 +16,7 @@ from relnox.indexes.upload_fixes import (
     post_release_hint,
 )
 from relnox.system import network
-from relnox.system.secrets import masked
+from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
     import requests
@@ -88,11 +88,11 @@ def _parse(response: requests.Response, file: Distribution, index: str) -> str:
     text = _quoted_text(response)
     summary = f"{status} {text}".strip()
     if status in _OK:
-        return masked(f"{status} {response.reason or ''}".strip())
+        return mask_secrets(f"{status} {response.reason or ''}".strip())
     if status in _REDIRECTS:
         raise Blocked(
             "upload-redirected",
-            f"{index} redirects uploads to {masked(response.headers.get('Location', 'an unknown URL'))}",
+            f"{index} redirects uploads to {mask_secrets(response.headers.get('Location', 'an unknown URL'))}",
             fix=f"if the index has moved, set upload in [tool.relnox.indexes.{index}] to that URL",
         )
     if status in _REJECTED:
@@ -128,7 +128,7 @@ def _quoted_text(response: requests.Response) -> str:
     """Return the reason and the body of a response on one line, without the status and repeated text."""
     status = re.compile(rf"^(error\b[\s:]*)?{response.status_code}\b[\s:.-]*", re.IGNORECASE)
     reason, body = (
-        status.sub("", masked(" ".join(part.split())), count=1)[:_MAX_QUOTED]
+        status.sub("", mask_secrets(" ".join(part.split())), count=1)[:_MAX_QUOTED]
         for part in (response.reason or "", _readable_body(response))
     )
     more = body.removeprefix(reason).removesuffix(reason).strip(" :")

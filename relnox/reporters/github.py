@@ -16,7 +16,7 @@ from relnox.core.planning.events import Notice, OutputLine, StepFinished, StepSt
 from relnox.reporters import text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
-from relnox.system.secrets import masked
+from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -156,8 +156,8 @@ def escape(text: str, *, value: bool = False) -> str:
 
 def _command(name: str, message: str, *, title: str = "") -> None:
     """Write a workflow command, with the untrusted message and title masked and escaped."""
-    properties = f" title={escape(escape_line(masked(title)), value=True)}" if title else ""
-    lines = (escape_line(line) for line in split_lines(masked(message)))
+    properties = f" title={escape(escape_line(mask_secrets(title)), value=True)}" if title else ""
+    lines = (escape_line(line) for line in split_lines(mask_secrets(message)))
     STDERR.write_command(f"::{name}{properties}::{escape(chr(10).join(lines))}")
 
 
@@ -182,4 +182,4 @@ _MARKUP_CHARACTERS = {ord(mark): f"&#{ord(mark)};" for mark in "\\`*_{}[]<>()#!|
 
 def _escaped_cell(cell: str) -> str:
     """Escape text for Markdown, so that it contains no HTML, links, mentions or column separators."""
-    return escape_line(masked(cell)).translate(_MARKUP_CHARACTERS)
+    return escape_line(mask_secrets(cell)).translate(_MARKUP_CHARACTERS)

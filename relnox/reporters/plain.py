@@ -47,7 +47,7 @@ class Plain:
         match event:
             case RunStarted(plan):
                 for note in plan.notes:
-                    self._labeled("note:", "dim", note, indent)
+                    self._show_labeled("note:", "dim", note, indent)
             case StepStarted(step) if step.runs_task:
                 self._line(step.title, indent=indent)
             case OutputLine(step, line) if self.verbose:
@@ -97,10 +97,10 @@ class Plain:
     def _show_finished(self, event: StepFinished, indent: str) -> None:
         self._log(text.finished_lines(event), indent=indent)
 
-    def _labeled(self, label: str, style: str, message: str, indent: str = "") -> None:
+    def _show_labeled(self, label: str, style: str, message: str, indent: str = "") -> None:
         """Show a message of one or more lines after a label; subclasses apply the style to the label."""
         del style
-        self._log(text.further_lines(f"{label} {message}", indent))
+        self._log(text.continuation_lines(f"{label} {message}", indent))
 
     def _log(self, lines: Iterable[str], style: str = "", indent: str = "") -> None:
         for line in lines:

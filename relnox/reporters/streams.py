@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.escaping import escape_line
-from relnox.system.secrets import masked
+from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Stream:
         self._target: Stream | None = None
 
     @contextmanager
-    def redirected(self, target: Stream | None) -> Iterator[None]:
+    def redirect_to(self, target: Stream | None) -> Iterator[None]:
         """Redirect the output to another stream inside a `with` block; None undoes an outer redirection."""
         before, self._target = self._target, target
         try:
@@ -37,7 +37,7 @@ class Stream:
 
     def write_line(self, text: str, *, end: str = "\n") -> None:
         """Write a line of untrusted text, with secrets masked and control characters escaped."""
-        self.write_command(escape_line(masked(text)), end=end)
+        self.write_command(escape_line(mask_secrets(text)), end=end)
 
     def write_command(self, text: str, *, end: str = "\n") -> None:
         """Write a line without escaping, for commands to a CI provider whose values are escaped already."""

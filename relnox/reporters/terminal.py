@@ -14,7 +14,7 @@ from relnox.core.planning.events import Status, StepFinished, StepStarted
 from relnox.reporters import text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR, STDOUT
-from relnox.system.secrets import masked
+from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,9 +101,9 @@ class Terminal(Plain):
     def error(self, error: RelnoxError) -> None:
         """Show the error that ends the run."""
         self._stop()
-        self._labeled("error:", "bold red", text.with_code(error.message, error.code))
+        self._show_labeled("error:", "bold red", text.with_code(error.message, error.code))
         if error.fix:
-            self._labeled("fix:", "bold", error.fix)
+            self._show_labeled("fix:", "bold", error.fix)
 
     def _show_finished(self, event: StepFinished, indent: str) -> None:
         seconds = f" {event.seconds:.1f} s" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - one digit
@@ -111,12 +111,12 @@ class Terminal(Plain):
         _print(self._progress, indent, sign, f" {event.step.title}", (seconds, "dim"))
         if event.detail and (event.status is not Status.SUCCESS or self.verbose):
             label = "" if event.status is Status.SUCCESS else f"{text.MARKS[event.status]}: "
-            self._log(text.further_lines(f"{label}{text.detail_with_code(event)}", f"{indent}    "), "dim")
+            self._log(text.continuation_lines(f"{label}{text.detail_with_code(event)}", f"{indent}    "), "dim")
         if event.error is not None and event.error.fix:
-            self._labeled("fix:", "bold", event.error.fix, f"{indent}    ")
+            self._show_labeled("fix:", "bold", event.error.fix, f"{indent}    ")
         self._log(text.warning_lines(event), "yellow", f"{indent}    ")
 
-    def _labeled(self, label: str, style: str, message: str, indent: str = "") -> None:
+    def _show_labeled(self, label: str, style: str, message: str, indent: str = "") -> None:
         _print_labeled(self._progress, indent, label, style, self._convert(message))
 
     def _line(self, line: str, style: str = "", indent: str = "") -> None:
@@ -148,7 +148,7 @@ def _console(stream: Stream) -> Console:
 
 def _text(line: str, style: str = "") -> Text:
     """Return a line as styled text for rich: control characters are escaped, and markup is not interpreted."""
-    return Text(escape_line(masked(line)), style)
+    return Text(escape_line(mask_secrets(line)), style)
 
 
 def _print(console: Console, *parts: str | tuple[str, str]) -> None:
@@ -159,7 +159,7 @@ def _print(console: Console, *parts: str | tuple[str, str]) -> None:
 
 def _print_labeled(console: Console, indent: str, label: str, style: str, message: str) -> None:
     """Print a styled label, followed by a message of one or more lines."""
-    first, *rest = text.further_lines(message, indent)
+    first, *rest = text.continuation_lines(message, indent)
     _print(console, indent, (label, style), f" {first.removeprefix(indent)}")
     for line in rest:
         _print(console, line)

@@ -57,7 +57,7 @@ def aligned_lines(table: Table) -> Iterator[str]:
 def aborted_lines(results: Sequence[StepFinished]) -> Iterator[str]:
     """Format many aborted steps as their number and the first step, with the reason it was aborted."""
     yield f"{MARKS[Status.ABORTED]} {counted(len(results), 'step')}, the first is: {results[0].step.title}"
-    yield from further_lines(results[0].detail, _INDENT)
+    yield from continuation_lines(results[0].detail, _INDENT)
 
 
 def is_important(event: Event) -> bool:
@@ -80,7 +80,7 @@ def output_line(step: Step, line: str) -> str:
     return f"{f'{step.key} ' if step.concurrent else ''}| {line.expandtabs()}"
 
 
-def further_lines(text: str, indent: str) -> Iterator[str]:
+def continuation_lines(text: str, indent: str) -> Iterator[str]:
     """Split text into lines, and indent all but the first more, so that untrusted text never begins a line."""
     first, *rest = split_lines(text) or [""]
     yield f"{indent}{first}"
@@ -104,12 +104,12 @@ def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[str]
     if plan.notes or plan.problems or plan.consent:
         yield ""
     for note in plan.notes:
-        yield from further_lines(f"note: {convert(note)}", "")
+        yield from continuation_lines(f"note: {convert(note)}", "")
     if plan.consent:
         yield f"would ask: {plan.consent}"
     for problem in plan.problems:
-        yield from further_lines(f"blocked: {convert(with_code(problem.message, problem.code))}", "")
-        yield from further_lines(f"fix: {convert(problem.fix)}", "  ")
+        yield from continuation_lines(f"blocked: {convert(with_code(problem.message, problem.code))}", "")
+        yield from continuation_lines(f"fix: {convert(problem.fix)}", "  ")
 
 
 def notice_lines(event: Notice | Waiting) -> Iterator[str]:
@@ -118,9 +118,9 @@ def notice_lines(event: Notice | Waiting) -> Iterator[str]:
         attempt, deadline = f"{event.next_attempt:%H:%M:%S %Z}", f"{event.deadline:%H:%M:%S %Z}"
         yield f"{'waiting':<8}{event.reason}; next try at {attempt}, gives up at {deadline}"
         return
-    yield from further_lines(f"{'warning' if event.fix else 'note'}: {event.message}", "")
+    yield from continuation_lines(f"{'warning' if event.fix else 'note'}: {event.message}", "")
     if event.fix:
-        yield from further_lines(f"fix: {event.fix}", "  ")
+        yield from continuation_lines(f"fix: {event.fix}", "  ")
 
 
 def finished_lines(event: StepFinished) -> Iterator[str]:
@@ -128,9 +128,9 @@ def finished_lines(event: StepFinished) -> Iterator[str]:
     seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - printed with one digit
     yield f"{MARKS[event.status]:<8}{event.step.title}{seconds}"
     if event.detail:
-        yield from further_lines(detail_with_code(event), _INDENT)
+        yield from continuation_lines(detail_with_code(event), _INDENT)
     if event.error is not None and event.error.fix:
-        yield from further_lines(f"fix: {event.error.fix}", _INDENT)
+        yield from continuation_lines(f"fix: {event.error.fix}", _INDENT)
     for line in warning_lines(event):
         yield f"{_INDENT}{line}"
 
@@ -150,8 +150,8 @@ def with_code(message: str, code: str) -> str:
 def warning_lines(event: StepFinished) -> Iterator[str]:
     """Format the warnings of a step about files."""
     for warning in event.warnings:
-        yield from further_lines(f"warning: {warning.file}: {with_code(warning.message, warning.code)}", "")
-        yield from further_lines(f"fix: {warning.fix}", "  ")
+        yield from continuation_lines(f"warning: {warning.file}: {with_code(warning.message, warning.code)}", "")
+        yield from continuation_lines(f"fix: {warning.fix}", "  ")
 
 
 def error_lines(error: RelnoxError) -> Iterator[str]:

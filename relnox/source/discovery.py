@@ -82,8 +82,7 @@ def discover(
 
     Raises:
         Blocked: There is no package, two packages have the same name, a listed package cannot be read, or a
-        pattern
-            matches nothing.
+            pattern matches nothing.
     """
     _check_exclude(root, config.exclude, filter_ignored)
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
@@ -103,7 +102,7 @@ def discover(
     else:
         packages = list(_search_packages(root, config.exclude, warnings))
     if not packages:
-        raise _packages_missing(root)
+        raise _packages_missing_error(root)
     _check_repository(root, packages)
     if config.version_files:
         packages = version_files.add_declared_version_files(packages, config, root)
@@ -113,7 +112,7 @@ def discover(
     return Workspace(tuple(packages), tuple(warnings), lock_files)
 
 
-def _packages_missing(root: Path) -> Blocked:
+def _packages_missing_error(root: Path) -> Blocked:
     """Return the error that a project has no package; setuptools reads metadata that relnox does not read."""
     fix = 'add [project] to pyproject.toml, or set packages = ["libs/*"] in [tool.relnox]'
     for name in ("setup.cfg", "setup.py"):

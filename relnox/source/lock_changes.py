@@ -61,7 +61,7 @@ def lock_changes(
         for blob in (change.before, change.after):
             if blob.strip("0"):
                 by_blob.setdefault(blob, set()).update(packages[change.file])
-    needed_entries = dict(_needed(git, by_blob))
+    needed_entries = dict(_number_needed_entries(git, by_blob))
     return {
         (change.commit, change.file): frozenset(
             name
@@ -103,7 +103,9 @@ def _changes(git: Git, commits: Iterable[str], files: Sequence[str]) -> Iterator
             commit = field
 
 
-def _needed(git: Git, packages: Mapping[str, Iterable[str]]) -> Iterator[tuple[tuple[str, str], int]]:
+def _number_needed_entries(
+    git: Git, packages: Mapping[str, Iterable[str]]
+) -> Iterator[tuple[tuple[str, str], int]]:
     """Yield a number for each lock file and package: equal numbers stand for equal entries that it needs.
 
     Args:

@@ -70,7 +70,7 @@ class PendingBump(Record, kw_only=True):
         """The edits of each step, also those that undo a bump."""
         return tuple(edit for step in self.steps for edit in getattr(step, "edits", ()))
 
-    def amended(self, commit: Commit, contents: Mapping[str, bytes]) -> PendingBump:
+    def with_committed_contents(self, commit: Commit, contents: Mapping[str, bytes]) -> PendingBump:
         """Return the record with other contents of files than were planned for a commit."""
         amended_steps: list[Step] = []
         own_edits = self.edits_of(commit)
@@ -145,7 +145,7 @@ class PendingBump(Record, kw_only=True):
         return commits[-2][1] if len(commits) > 1 else self.head
 
 
-def recorded(planned_steps: Iterable[Step]) -> tuple[Step, ...]:
+def steps_to_record(planned_steps: Iterable[Step]) -> tuple[Step, ...]:
     """Return the steps of a plan that are written to the record."""
     return tuple(step for step in planned_steps if step.recorded)
 

@@ -81,7 +81,7 @@ class Transaction(RunExtension):
             return
         from relnox.steps import bump_record
 
-        self.pending = self.pending.amended(commit, contents)
+        self.pending = self.pending.with_committed_contents(commit, contents)
         bump_record.write_pending(self._run.private, self.pending)
 
     def sync_to_disk(self) -> None:

@@ -19,7 +19,7 @@ from relnox.system.environment_variables import clean_environment, without_uploa
 from relnox.system.process_watcher import WATCHER
 from relnox.system.program_output import output_lines
 from relnox.system.run_scope import current_scope
-from relnox.system.secrets import masked
+from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,7 +122,7 @@ def run(  # noqa: PLR0913 - the options of a process
                     child.stdin.write(
                         stdin.encode(errors="surrogateescape") if isinstance(stdin, str) else stdin or b""
                     )
-            for line in map(masked, output_lines(child, words, newlines=newlines)):
+            for line in map(mask_secrets, output_lines(child, words, newlines=newlines)):
                 output.write(line)
                 if on_line is not None:
                     on_line(line.rstrip("\r\n"))
@@ -190,7 +190,7 @@ def in_background(
     child = start(words, cwd=cwd, env=env)
 
     def result() -> Completed:
-        output = "".join(map(masked, output_lines(child, words, newlines=newlines)))
+        output = "".join(map(mask_secrets, output_lines(child, words, newlines=newlines)))
         return Completed(words, child.wait(), output)
 
     try:

@@ -67,7 +67,7 @@ class Secret:
         raise TypeError("a secret cannot be pickled")
 
 
-def masked(text: str) -> str:
+def mask_secrets(text: str) -> str:
     """Return a string with all existing secrets masked.
 
     A secret is recognized literally, and as encoded by JSON and by HTTP basic authentication. A secret of eight or
@@ -85,9 +85,9 @@ def masked(text: str) -> str:
     return text
 
 
-def masked_line(text: str) -> str:
+def mask_to_one_line(text: str) -> str:
     """Return untrusted text on one line, with secrets masked, and cut to a length for messages."""
-    return masked(" ".join(text.split()))[:_MAX_LINE]
+    return mask_secrets(" ".join(text.split()))[:_MAX_LINE]
 
 
 def mask_error(error: BaseException | None) -> None:
@@ -95,7 +95,7 @@ def mask_error(error: BaseException | None) -> None:
     visited_errors: set[int] = set()
     while error is not None and id(error) not in visited_errors:
         visited_errors.add(id(error))
-        error.args = tuple(masked(arg) if isinstance(arg, str) else arg for arg in error.args)
+        error.args = tuple(mask_secrets(arg) if isinstance(arg, str) else arg for arg in error.args)
         mask_error(error.__context__ if error.__context__ is not error.__cause__ else None)
         error = error.__cause__
 

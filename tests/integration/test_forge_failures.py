@@ -395,7 +395,7 @@ def test_a_token_that_no_header_can_hold(server: ForgeServer, main: str, token: 
 
 
 def test_the_token_is_a_secret(forge: Forge, server: ForgeServer) -> None:
-    assert secrets.masked(f"token: {server.token}") == "token: ****"
+    assert secrets.mask_secrets(f"token: {server.token}") == "token: ****"
     assert forge.name in ("GitHub", "GitLab")
 
 

@@ -17,7 +17,7 @@ from relnox.system import network
 from relnox.system.addresses import is_loopback
 from relnox.system.environment_variables import clean_environment
 from relnox.system.network import Deadline, TransientError
-from relnox.system.secrets import masked
+from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
     import socket
@@ -75,7 +75,7 @@ def test_an_error_names_the_proxy_and_the_variable(variable: str, monkeypatch: p
         f"cannot connect to index.example.invalid through the proxy http://127.0.0.1:9, set by {variable} "
         "(connection refused)"
     )
-    assert masked("it was sesame-opens") == "it was ****"
+    assert mask_secrets("it was sesame-opens") == "it was ****"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from relnox.indexes import Indexes, client, credential_files, credentials, targe
 from relnox.indexes.listings import IndexFile
 from relnox.system import network
 from relnox.system.run_scope import current_scope
-from relnox.system.secrets import Secret, masked
+from relnox.system.secrets import Secret, mask_secrets
 
 if TYPE_CHECKING:
     import socket
@@ -200,7 +200,7 @@ def asked_with(index: Server, environment: Mapping[str, str]) -> str | None:
 def test_netrc_is_used_for_reading_a_configured_index(index: Server, elsewhere: Server, tmp_path: Path) -> None:
     environment = netrc(tmp_path, "machine 127.0.0.1 login me password sesame-opens\n")
     assert asked_with(index, environment) == "me:sesame-opens"
-    assert masked("sesame-opens") == "****"
+    assert mask_secrets("sesame-opens") == "****"
     # Another port is another origin, and was not configured.
     client.fetch_listing(f"{elsewhere.url}simple/", "demo")
     assert b"Authorization" not in elsewhere.heads[-1]

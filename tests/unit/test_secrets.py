@@ -28,7 +28,7 @@ from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
 from relnox.steps import Push
 from relnox.system import process, secrets
-from relnox.system.secrets import Secret, masked
+from relnox.system.secrets import Secret, mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,25 +88,25 @@ def test_secrets_are_not_compared() -> None:
 def test_existing_secrets_are_masked_in_any_form(text: str, before: str, after: str) -> None:
     secret = Secret(text)
     for spelled in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
-        assert masked(f"<{spelled}>") == "<****>"
+        assert mask_secrets(f"<{spelled}>") == "<****>"
     whole = base64.b64encode(f"{before}:{text}:{after}".encode()).decode()
     inner = base64.b64encode(text.encode()).decode()
-    assert "****" in masked(whole)
-    assert masked(inner) != inner
+    assert "****" in mask_secrets(whole)
+    assert mask_secrets(inner) != inner
     del secret
-    assert masked(f"<{text}>") == f"<{text}>"  # it no longer exists
+    assert mask_secrets(f"<{text}>") == f"<{text}>"  # it no longer exists
 
 
 def test_a_secret_of_several_lines_is_masked_line_by_line() -> None:
     key = Secret("-----BEGIN KEY-----\nMIIEvgIBADANBg\r\n\n  kqhkiG9w0BAQ\n-----END KEY-----\n")
-    output = masked("a MIIEvgIBADANBg b\nkqhkiG9w0BAQ -----BEGIN KEY-----")
+    output = mask_secrets("a MIIEvgIBADANBg b\nkqhkiG9w0BAQ -----BEGIN KEY-----")
     assert output == "a **** b\n**** ****"
     del key
 
 
 def test_a_text_of_three_characters_is_no_secret() -> None:
     secret = Secret("abc")
-    assert masked("abcabc") == "abcabc"
+    assert mask_secrets("abcabc") == "abcabc"
     del secret
 
 
@@ -257,7 +257,7 @@ BYTES = TOKEN.encode()
 )
 def test_a_token_is_masked_however_it_is_spelled(shown: str) -> None:
     secret = Secret(TOKEN)
-    output = masked(f"before {shown} after {TOKEN} end")
+    output = mask_secrets(f"before {shown} after {TOKEN} end")
     assert output.startswith("before ")
     assert output.endswith(" after **** end")
     assert "****" in output.partition(" after ")[0]
@@ -267,21 +267,21 @@ def test_a_token_is_masked_however_it_is_spelled(shown: str) -> None:
 
 def test_short_secrets_are_masked_as_they_are_alone() -> None:
     secret = Secret("sesame")
-    assert masked("sesame Sesame emases") == "**** Sesame emases"
+    assert mask_secrets("sesame Sesame emases") == "**** Sesame emases"
     del secret
 
 
 def test_what_is_no_secret_stays_as_it_is() -> None:
     secret = Secret(TOKEN)
     output = "uploading demo-1.0.tar.gz to https://upload.example.invalid/legacy/ \x1b[32mok\x1b[0m\n" * 50
-    assert masked(output) == output
+    assert mask_secrets(output) == output
     del secret
 
 
 @given(st.text(max_size=80), st.text(min_size=8, max_size=40))
 def test_masking_leaves_no_plain_secret_and_never_raises(around: str, text: str) -> None:
     secret = Secret(text)
-    output = masked(f"{around}{text}{around}")
+    output = mask_secrets(f"{around}{text}{around}")
     if all(len(line.strip()) >= 4 for line in text.splitlines()) and text.strip():
         assert text not in output or set(text) <= set("*")
     del secret

@@ -103,7 +103,7 @@ def test_an_invalid_url_is_rejected(address: str) -> None:
 
 def test_a_variable_with_an_invalid_url_is_ignored() -> None:
     target = targets.resolve("testpypi", Config())
-    (warning,) = targets.ignored_variables(target, {"TWINE_REPOSITORY_URL": "http://me:word@[::1/"})
+    (warning,) = targets.ignored_variable_warnings(target, {"TWINE_REPOSITORY_URL": "http://me:word@[::1/"})
     assert warning.startswith("TWINE_REPOSITORY_URL (an invalid URL) is ignored")
 
 
@@ -162,9 +162,9 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
 def test_a_variable_that_means_the_same_index_needs_no_word(variable: str) -> None:
     target = targets.resolve("pypi", Config())
     for value in (target.upload_url, "pypi"):
-        assert not list(targets.ignored_variables(target, {variable: value}))
+        assert not list(targets.ignored_variable_warnings(target, {variable: value}))
     warnings = list(
-        targets.ignored_variables(target, {variable: f"https://me:{CANARY}@elsewhere.example.invalid/"})
+        targets.ignored_variable_warnings(target, {variable: f"https://me:{CANARY}@elsewhere.example.invalid/"})
     )
     assert len(warnings) == 1
     assert CANARY not in warnings[0]

@@ -212,7 +212,7 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.
             head = state.head if state is not None else None
     return bump_record.PendingBump(
         request=command_line_words(options),
-        steps=bump_record.recorded(planned.steps),
+        steps=bump_record.steps_to_record(planned.steps),
         head=head,
         run=ci_run_number(options),
     )

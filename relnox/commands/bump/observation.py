@@ -124,8 +124,8 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
     names = [package.name for package in selection.select_packages(options, project)]
     workspace = project.literals.workspace
     selected_packages = tuple(workspace.by_name[name] for name in names)
-    foreign_locks = project.read_files(_foreign_locks(workspace))
-    if ignored_files := _ignored_files((*workspace.lock_files, *foreign_locks), project):
+    foreign_locks = project.read_files(_locks_of_other_tools(workspace))
+    if ignored_files := _locks_ignored_by_git((*workspace.lock_files, *foreign_locks), project):
         tracked_files = tuple(name for name in workspace.lock_files if name not in ignored_files)
         workspace = core.records.replace(workspace, lock_files=tracked_files)
     fragments, fragment_contents = read_fragments(project.root, project.config.fragments, [*workspace.by_name])
@@ -198,14 +198,14 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
     return RemoteState(parse_tags(refs), is_ancestor, branches=branches)
 
 
-def _foreign_locks(workspace: Workspace) -> Iterator[str]:
+def _locks_of_other_tools(workspace: Workspace) -> Iterator[str]:
     """Yield the path that each lock file of poetry or pdm would have, for each package."""
     for package in workspace.packages:
         directory = "" if package.directory == "." else f"{package.directory}/"
         yield from (f"{directory}{name}" for name in FOREIGN_LOCKS)
 
 
-def _ignored_files(locks: Sequence[str], project: Project) -> set[str]:
+def _locks_ignored_by_git(locks: Sequence[str], project: Project) -> set[str]:
     """Return the lock files that git ignores, which are therefore not part of a commit."""
     # git ignores no tracked file.
     untracked_files = [name for name in locks if name not in project.tracked_project_files] if locks else []

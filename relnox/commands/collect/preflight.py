@@ -31,7 +31,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
     yield from _commit_problems(snapshot, allow_dirty=options.allow_dirty)
     for job in snapshot.jobs:
         yield from _damaged_file_problems(job)
-        yield from _mismatched_attestations(job)
+        yield from _attestation_problems(job)
         yield from _unlisted_file_problems(job, snapshot.workspace_packages)
     for directory, finding in snapshot.findings:
         yield core.plan.Problem(
@@ -49,7 +49,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
             exit_code=ExitCode.CONFLICT,
         )
     for package in snapshot.packages:
-        yield from _version_mismatches(package, snapshot)
+        yield from _version_problems(package, snapshot)
         yield from _expected_files_problems(package, snapshot, partial=options.partial)
 
 
@@ -112,7 +112,7 @@ def _damaged_file_problems(job: BuildJobOutput) -> Iterator[Problem]:
             )
 
 
-def _mismatched_attestations(job: BuildJobOutput) -> Iterator[Problem]:
+def _attestation_problems(job: BuildJobOutput) -> Iterator[Problem]:
     """Yield a problem for each attestation that is invalid or for different content.
 
     The identity of the signer is only checked by `publish`.
@@ -157,7 +157,7 @@ def _unlisted_file_problems(job: BuildJobOutput, workspace_packages: frozenset[s
         )
 
 
-def _version_mismatches(package: Package, snapshot: Snapshot) -> Iterator[Problem]:
+def _version_problems(package: Package, snapshot: Snapshot) -> Iterator[Problem]:
     """Yield a problem if the files of a package have different versions, or another version than the checkout."""
     files = {
         file.version: f"{job.directory}/{file.filename}"

@@ -85,7 +85,7 @@ def unexecuted_outcome(plan: Plan) -> Outcome:
 
 def _combine_problems(plan: Plan) -> Blocked:
     """Return one error that combines the problems of a plan and lists the files that are already public."""
-    from relnox.reporters.text import further_lines, with_code
+    from relnox.reporters.text import continuation_lines, with_code
 
     if len(plan.problems) == 1:
         problem = plan.problems[0]
@@ -95,8 +95,8 @@ def _combine_problems(plan: Plan) -> Blocked:
             line
             for problem in plan.problems
             for line in (
-                *further_lines(f"- {with_code(problem.message, problem.code)}", "  "),
-                *further_lines(f"fix: {problem.fix}", "    "),
+                *continuation_lines(f"- {with_code(problem.message, problem.code)}", "  "),
+                *continuation_lines(f"fix: {problem.fix}", "    "),
             )
         ]
         heading = f"{plan.task} is blocked by {len(plan.problems)} problems"

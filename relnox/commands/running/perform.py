@@ -68,13 +68,13 @@ def run_task(
                 _explain_plan_or_run(task, options, sources, project, reporter, outcomes=ended)
             return ended[-1]
         except RelnoxError as error:
-            return _stopped(error, task, report, reporter)
+            return _outcome_of_error(error, task, report, reporter)
         except ENVIRONMENT_ERRORS as error:
             if (failure := environment_error(error)) is None:
                 raise
-            return _stopped(failure, task, report, reporter)
+            return _outcome_of_error(failure, task, report, reporter)
         except KeyboardInterrupt:
-            return _interrupted(ended, task, reporter)
+            return _outcome_of_interruption(ended, task, reporter)
         except Exception as bug:  # any: its traceback is printed, and must not show a secret
             mask_error(bug)
             raise
@@ -150,7 +150,7 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
                 BestEffortReporter(reporter).error(error)
 
 
-def _stopped(error: RelnoxError, task: str, report: Value, reporter: Reporter) -> Outcome:
+def _outcome_of_error(error: RelnoxError, task: str, report: Value, reporter: Reporter) -> Outcome:
     """Show an error that ended a run before its first step, write the report, and return the outcome."""
     from relnox.reporters import BestEffortReporter
 
@@ -163,7 +163,7 @@ def _stopped(error: RelnoxError, task: str, report: Value, reporter: Reporter) -
     return _outcome(task, error, error.exit_code)
 
 
-def _interrupted(ended: list[Outcome], task: str, reporter: Reporter) -> Outcome:
+def _outcome_of_interruption(ended: list[Outcome], task: str, reporter: Reporter) -> Outcome:
     """Return the outcome of a run that Ctrl-C interrupted before its first step or after its last step."""
     if ended:
         return ended[-1]

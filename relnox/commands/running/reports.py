@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.errors import Blocked
 from relnox.reporters.streams import STDERR, STDOUT
-from relnox.system.secrets import masked
+from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -23,7 +23,7 @@ STANDARD_OUTPUT = "-"
 
 def keep_output_for(*paths: Any) -> AbstractContextManager[None]:
     """Return a context that redirects other output to standard error if one of the paths is standard output."""
-    return STDOUT.redirected(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
+    return STDOUT.redirect_to(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
 
 
 def paths(options: CommonOptions) -> tuple[str, ...]:
@@ -79,12 +79,12 @@ def write(path: str, text: str, what: str) -> None:
         Blocked: The file cannot be written.
     """
     if path == STANDARD_OUTPUT:
-        with STDOUT.redirected(None):
-            STDOUT.write(masked(text))
+        with STDOUT.redirect_to(None):
+            STDOUT.write(mask_secrets(text))
             STDOUT.flush()
         return
     try:
-        Path(path).write_text(masked(text), encoding="utf-8")
+        Path(path).write_text(mask_secrets(text), encoding="utf-8")
     except OSError as error:
         raise _not_writable_error(path, what, error.strerror) from error
 

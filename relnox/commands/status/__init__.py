@@ -115,7 +115,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         *project.workspace.warnings,
         *_line_notes(project),
         *_tag_notes(packages, project, remote_error),
-        *_disagreements(project),
+        *_disagreement_notes(project),
         *notes,
     )
     if project.unlisted:
@@ -236,7 +236,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: st
         return
 
 
-def _disagreements(project: Project) -> Iterator[str]:
+def _disagreement_notes(project: Project) -> Iterator[str]:
     """Yield a note for each package whose version files or version literals disagree."""
     for package in project.literals.workspace.packages:
         if package.other_locations and not core.version_locations.locations_agree(package, package.version):

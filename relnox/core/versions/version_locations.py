@@ -57,7 +57,7 @@ def find_attribute(code: str, name: str) -> VersionSpan:
         module = ast.parse(code)
     except SyntaxError as error:
         raise ValueError(f"not valid Python (line {error.lineno})") from error
-    values = list(_assigned(module, name))
+    values = list(_assigned_values(module, name))
     if len(values) != 1:
         raise ValueError(f"{name} is assigned {counted(len(values), 'time')}")
     value = values[0]
@@ -203,7 +203,7 @@ def replace_version(text: str, source: VersionSource, version: str) -> str:
     return text
 
 
-def _assigned(module: ast.Module, name: str) -> Iterator[ast.expr]:
+def _assigned_values(module: ast.Module, name: str) -> Iterator[ast.expr]:
     """Yield the values that a module assigns to a name, except inside of functions and classes."""
     import ast
 

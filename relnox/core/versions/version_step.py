@@ -37,7 +37,7 @@ class LevelCounting:
         last_nonzero = max((index for index, number in enumerate(release) if number), default=PATCH)
         return last_nonzero <= level
 
-    def raised(self, release: Release, level: int) -> Release:
+    def next_release(self, release: Release, level: int) -> Release:
         """Return the next release at a level: at `minor`, 1.3.0 for 1.2.4."""
         padded_release = _pad_release(release, level + 1)
         return _pad_release((*padded_release[:level], padded_release[level] + 1), len(padded_release))
@@ -65,10 +65,10 @@ class CalendarCounting(LevelCounting):
         """Return whether a release is of the current year or month."""
         return _pad_release(release, len(self.period))[: len(self.period)] == self.period
 
-    def raised(self, release: Release, level: int) -> Release:
+    def next_release(self, release: Release, level: int) -> Release:
         """Return the next release of the current year or month."""
         if self.begins_series(release, level):
-            return super().raised(release, len(self.period))
+            return super().next_release(release, len(self.period))
         return _pad_release((*self.period, 0), len(release))
 
     def prerelease(self, number: int, *, used: bool) -> int:
@@ -130,7 +130,9 @@ class VersionStep(Record):
                 return self._enter(self.version.pre[0])
             case "pre" | None:
                 if self.bump.pre is None:
-                    raise self._not_possible("is not an alpha, beta or rc", f"choose a phase: {ANY_PHASE}")
+                    raise self._impossible_bump_error(
+                        "is not an alpha, beta or rc", f"choose a phase: {ANY_PHASE}"
+                    )
                 return self._enter(LETTERS[self.bump.pre])
             case "phase":
                 return self._phase()
@@ -148,8 +150,8 @@ class VersionStep(Record):
             and self.counting.begins_series(version.release, level)
         ):
             return _final_version(version) if pre is None else self._enter(LETTERS[pre])
-        raised_release = self._raised(level)
-        return raised_release if pre is None else self._started(raised_release, LETTERS[pre])
+        raised_release = self._next_final_version(level)
+        return raised_release if pre is None else self._begin_phase(raised_release, LETTERS[pre])
 
     def _release(self) -> Version:
         """Return the version without its prerelease and dev parts; a post-release keeps its `.post`."""
@@ -157,43 +159,43 @@ class VersionStep(Record):
             return _final_version(self.version)
         if self.version.dev is not None:
             return self.version.__replace__(dev=None)
-        raise self._not_possible("is already final", f"to bump it: {ANY_LEVEL}")
+        raise self._impossible_bump_error("is already final", f"to bump it: {ANY_LEVEL}")
 
     def _enter(self, letter: str) -> Version:
         """Continue a phase, or start it; after a final version, start it for the next patch."""
         version = self.version
         if not _leads_to_final(version):
-            return self._started(self._raised(PATCH), letter)
+            return self._begin_phase(self._next_final_version(PATCH), letter)
         if version.pre is None:
-            return self._started(_final_version(version), letter)
+            return self._begin_phase(_final_version(version), letter)
         current_phase = version.pre[0]
         if letter == current_phase:
-            return _final_version(version).__replace__(pre=self._continued(version.pre))
+            return _final_version(version).__replace__(pre=self._next_in_phase(version.pre))
         if _ORDER.index(letter) < _ORDER.index(current_phase):
-            raise self._not_possible(
+            raise self._impossible_bump_error(
                 f"is past {PHASES[letter]}",
                 f"to continue its phase: --part pre; to start the next patch: "
                 f"--part patch --pre {PHASES[letter]} --always-increment",
             )
-        return self._started(_final_version(version), letter)
+        return self._begin_phase(_final_version(version), letter)
 
     def _phase(self) -> Version:
         """Start the next phase; after the last phase, return the final version."""
         version = self.version
         if not _leads_to_final(version):
-            raise self._not_possible("is not an alpha, beta or rc", f"start a phase: {ANY_PHASE}")
+            raise self._impossible_bump_error("is not an alpha, beta or rc", f"start a phase: {ANY_PHASE}")
         later = _ORDER if version.pre is None else _ORDER[_ORDER.index(version.pre[0]) + 1 :]
-        return self._started(_final_version(version), later[0]) if later else _final_version(version)
+        return self._begin_phase(_final_version(version), later[0]) if later else _final_version(version)
 
     def _post(self) -> Version:
         """Return the next post release, or the one that a dev release of it leads to."""
         version = self.version
         if version.dev is not None and version.post is None:
-            raise self._not_possible(
+            raise self._impossible_bump_error(
                 "is a dev release (it has no post releases)", "--part release, then --part post"
             )
         if version.pre is not None and not self.bump.always_increment:
-            raise self._not_possible(
+            raise self._impossible_bump_error(
                 "is a prerelease (its post releases need --always-increment)",
                 "for the next prerelease: --part pre; for a post release: --part post --always-increment",
             )
@@ -210,16 +212,18 @@ class VersionStep(Record):
             return version.__replace__(dev=following)
         first = _FIRST if number is None else number
         if version.pre is not None:
-            return _final_version(version).__replace__(pre=self._continued(version.pre), dev=first)
-        return self._raised(PATCH).__replace__(dev=first)
+            return _final_version(version).__replace__(pre=self._next_in_phase(version.pre), dev=first)
+        return self._next_final_version(PATCH).__replace__(dev=first)
 
-    def _raised(self, level: int) -> Version:
-        return _final_version(self.version, self.counting.raised(self.version.release, level))
+    def _next_final_version(self, level: int) -> Version:
+        """Return the next final version at a level: at `minor`, 1.3.0 after 1.2.4."""
+        return _final_version(self.version, self.counting.next_release(self.version.release, level))
 
-    def _started(self, final: Version, letter: str) -> Version:
+    def _begin_phase(self, final: Version, letter: str) -> Version:
+        """Return the first release of a phase (`a`, `b` or `rc`) that leads to a final version."""
         return final.__replace__(pre=(letter, self.start))
 
-    def _continued(self, pre: tuple[str, int]) -> tuple[str, int]:
+    def _next_in_phase(self, pre: tuple[str, int]) -> tuple[str, int]:
         """Return the letter and the number of the phase's next release.
 
         If the current version is a dev release of a prerelease, that prerelease is the next one.
@@ -228,5 +232,5 @@ class VersionStep(Record):
         is_pending = self.version.dev is not None and self.version.post is None
         return letter, self.counting.prerelease(number, used=not is_pending)
 
-    def _not_possible(self, why: str, fix: str) -> Blocked:
+    def _impossible_bump_error(self, why: str, fix: str) -> Blocked:
         return Blocked("bump-not-possible", f"{self.version} {why}", fix=fix)

@@ -81,7 +81,7 @@ def connection_error(
     reason = describe_error(cause)
     if proxy is not None and (rejection := _TUNNEL_REJECTED.match(str(cause))):
         if int(rejection[1]) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-            return proxy_login_required(host, proxy)
+            return proxy_login_error(host, proxy)
         reason = f"the proxy responded {rejection[1]}"
     if never_connected or proxy is not None:
         code, message = "server-unreachable", f"cannot connect to {host}{through_proxy(proxy)} ({reason})"
@@ -90,7 +90,7 @@ def connection_error(
     return TransientError(code, message, never_connected=never_connected)
 
 
-def proxy_login_required(host: str, proxy: Proxy) -> Failed:
+def proxy_login_error(host: str, proxy: Proxy) -> Failed:
     """Return the error for a proxy that rejects requests without a login."""
     return Failed(
         "proxy-login-required",

@@ -15,7 +15,7 @@ from relnox.system.network.failures import (
     TransientError,
     connection_error,
     network_errors,
-    proxy_login_required,
+    proxy_login_error,
     through_proxy,
 )
 from relnox.system.network.proxies import proxy_for
@@ -111,7 +111,7 @@ def send_once(  # noqa: PLR0913 - a request
                 fix="correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it",
             ) from error
     if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
-        raise proxy_login_required(host, proxy)
+        raise proxy_login_error(host, proxy)
     if response.status_code in _TRANSIENT_STATUSES:
         status = f"{response.status_code} {response.reason or ''}".strip()
         is_rate_limited = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
