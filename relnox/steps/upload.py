@@ -16,12 +16,13 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import UploadStatus
 from relnox.core.release.publishers import AttestationPolicy, Publisher
 from relnox.core.text import counted, listing
-from relnox.errors import Conflict, RelnoxError, TryLater
+from relnox.errors import Conflict, ExitCode, RelnoxError, TryLater
 from relnox.steps.action import Action
 from relnox.steps.attest import attestations_to_upload
 from relnox.steps.published_files import Publication
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -53,21 +54,39 @@ class LogInAction(Action[LogIn]):
     """
 
     def apply(self) -> None:
-        from relnox.system.threads import ThreadPool
+        from relnox.indexes.concurrency import call_concurrently
 
-        credentials = self.run.indexes.credentials(self.step.index)
-        with ThreadPool(_CONCURRENT_LOGINS, thread_name_prefix="log in") as pool:
-            futures = [pool.submit(credentials.login, package) for package in self.step.packages]
-        errors = [error for future in futures if (error := future.exception()) is not None]
-        problems = [error for error in errors if isinstance(error, RelnoxError)]
-        if len(problems) < len(errors):
-            raise next(error for error in errors if error not in problems)
-        if problems:
-            messages = dict.fromkeys(error.message for error in problems)
-            raise type(problems[0])(problems[0].code, "\n".join(messages), fix=problems[0].fix)
+        results = call_concurrently(self._log_in, self.step.packages, threads=_CONCURRENT_LOGINS)
+        if errors := [error for error in results if error is not None]:
+            raise _combine_errors(errors)
 
     def verify(self) -> str:
         return counted(len(self.step.packages), "token")
+
+    def _log_in(self, package: str) -> RelnoxError | None:
+        """Get the upload token of a package, with retries; return the error if there is none."""
+        from relnox.system.network import Deadline, TransientError
+
+        credentials, deadline = self.run.indexes.credentials(self.step.index), Deadline(_RETRY_TIME)
+        try:
+            while True:
+                try:
+                    credentials.login(package)
+                except TransientError as error:
+                    deadline.back_off(error)
+                else:
+                    return None
+        except RelnoxError as error:
+            return error
+
+
+def _combine_errors(errors: Sequence[RelnoxError]) -> RelnoxError:
+    """Return the error that determines the exit code, with the messages and fixes of all others added."""
+    worst = ExitCode.worst([error.exit_code for error in errors])
+    deciding_error = next(error for error in errors if error.exit_code is worst)
+    deciding_error.message = "\n".join(dict.fromkeys(error.message for error in errors))
+    deciding_error.fix = "\n".join(dict.fromkeys(error.fix for error in errors if error.fix))
+    return deciding_error
 
 
 class Upload(Step, kw_only=True):

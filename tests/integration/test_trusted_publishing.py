@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -279,6 +283,69 @@ def test_nothing_is_sent_for_any_project_when_one_gets_no_token(
     again = publish(tmp_path, index)
     assert again.code == 0, again.text
     assert len(index.files) == 4
+
+
+def test_a_token_that_is_temporarily_unavailable_is_requested_again(
+    index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_github(index, monkeypatch)
+    releases.release(tmp_path, SEVERAL)
+    index.errors = ["service-unavailable"] * 3
+    ran = publish(tmp_path, index)
+    assert ran.code == 0, ran.text
+    assert len(index.minted) == len(SEVERAL)
+    assert len(index.files) == 4
+
+
+def test_tokens_that_remain_unavailable_end_the_run_before_any_upload(
+    index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_github(index, monkeypatch)
+    releases.release(tmp_path, SEVERAL)
+    index.errors = ["service-unavailable"] * 10_000
+    ran = publish(tmp_path, index)
+    assert ran.code == 5, ran.text
+    for each in SEVERAL:
+        assert f"own did not issue an upload token for {each.name} (service-unavailable" in ran.err
+    assert "; gave up after 20 min" in ran.err
+    assert (index.files, index.logins) == ({}, [])
+    index.errors = []
+    assert publish(tmp_path, index).code == 0
+
+
+def test_a_run_that_waits_for_tokens_ends_at_once(
+    index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_github(index, monkeypatch)
+    releases.release(tmp_path, SEVERAL)
+    releases.publish_to(tmp_path, index.upload_url, index.simple_url, "--attestations", "off", "--dry-run")
+    index.errors = ["service-unavailable"] * 10_000
+    command = [sys.executable, "-m", "relnox", "publish", "--index", "own", "--reporter", "plain", "--yes"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+        while index.requests.count("POST /_/oidc/mint-token") < 4 and running.poll() is None:
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        _, printed = running.communicate(timeout=60)
+    assert time.monotonic() - sent < 30
+    assert running.returncode == 130, printed
+    assert "Traceback" not in printed
+    assert index.files == {}
+
+
+def test_different_errors_of_two_projects_are_all_reported(
+    index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_github(index, monkeypatch)
+    releases.release(tmp_path, SEVERAL)
+    index.errors = ["invalid-publisher", "not-enabled"]
+    ran = publish(tmp_path, index)
+    assert ran.code == 5, ran.text
+    assert "own has no trusted publisher for " in ran.err
+    assert "own has disabled Trusted Publishing for " in ran.err
+    assert "compare owner, repository, workflow file and environment with the publisher" in ran.err
+    assert "check the status page of the index" in ran.err
+    assert index.files == {}
 
 
 def test_a_token_that_is_good_for_one_project_alone_leaves_a_release_that_the_same_command_finishes(
