@@ -40,7 +40,10 @@ class _Member(NamedTuple):
 
 
 def find_differences(one: Path, other: Path) -> Iterator[tuple[str, str]]:
-    """Yield the differences between two archives: the kind (a key of `FIXES`) and a message that says where."""
+    """Yield the kind (a key of `FIXES`) and a message for each difference between two wheels or two sdists.
+
+    Identical files yield nothing; an archive that cannot be read yields a single difference.
+    """
     if filecmp.cmp(one, other, shallow=False):
         return
     try:

@@ -93,7 +93,7 @@ class BuildSession:
         argv: Sequence[str],
         *,
         cwd: Path | None,
-        more: Mapping[str, str],
+        extra_variables: Mapping[str, str],
     ) -> process.Completed:
         """Run a hook.
 
@@ -101,12 +101,12 @@ class BuildSession:
             environment: An environment returned by `get_environment`.
             argv: The interpreter of the environment, the script that calls the hook, and the script's arguments.
             cwd: The working directory.
-            more: Environment variables in addition to those of the context.
+            extra_variables: Environment variables in addition to those of the context.
         """
         return process.run(
             argv,
             cwd=cwd,
-            env={**self.context.variables, **more},
+            env={**self.context.variables, **extra_variables},
             umask=self.context.umask,
             kill_leftovers=True,
             timeout=_HOOK_TIMEOUT,
@@ -131,13 +131,18 @@ class _SharedSession(BuildSession):
         return self._pool.get_shared_environment(requirements, self.context.siblings, self.context.constraints)
 
     def run_hook(
-        self, environment: VirtualEnvironment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
+        self,
+        environment: VirtualEnvironment,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None,
+        extra_variables: Mapping[str, str],
     ) -> process.Completed:
         _, script, *arguments = argv  # the server already runs in that interpreter
-        variables = {**self.context.variables, **more}
+        variables = {**self.context.variables, **extra_variables}
         server = self._pool.get_backend_server(environment, self._backend, variables)
         if server is None:
-            return super().run_hook(environment, argv, cwd=cwd, more=more)
+            return super().run_hook(environment, argv, cwd=cwd, extra_variables=extra_variables)
         if self._fork is None or self._fork.server is not server:
             self.close()
             self._fork = Fork(server)

@@ -15,7 +15,7 @@ _CHUNK_SIZE = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Digests:
-    """Size in bytes and hex digests of a file."""
+    """The size of a file in bytes, and the hexadecimal hashes of its content."""
 
     size: int
     sha256: str

@@ -54,5 +54,5 @@ def set_file_and_level(finding: Finding, *, file: str, private: bool) -> Finding
 
 
 def format_names(names: Iterable[str]) -> str:
-    """Join the first names in sorted order: `a, b, c and 7 more`."""
+    """Join the first three names in sorted order, and count the others: `a, b, c and 7 more`."""
     return listing(sorted(names), _MAX_NAMES)

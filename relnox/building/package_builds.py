@@ -85,7 +85,7 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
             cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
         ) -> None:
             where = None if cwd is None else Path(cwd)
-            completed = session.run_hook(environment, cmd, cwd=where, more=extra_environ or {})
+            completed = session.run_hook(environment, cmd, cwd=where, extra_variables=extra_environ or {})
             hook_output[:] = completed.output.splitlines()
             if completed.returncode != 0:
                 # As the runners of pyproject_hooks do; build converts it to a BuildBackendException.

@@ -36,7 +36,8 @@ def repair_linux_wheel(
 
     auditwheel copies the libraries that the wheel needs into it, and gives it a manylinux or musllinux tag, since
     the public index rejects `linux_…`. Other wheels are not changed. If auditwheel is not installed, the wheel is
-    not changed either, and the check of its platform tag reports it later.
+    not changed either, and the check of its platform tag reports it later. A failed
+    repair raises `Failed`.
     """
     from importlib.util import find_spec
 

@@ -21,7 +21,7 @@ _LEVEL = re.compile(r"(ERROR|WARNING)\s+")
 
 
 def find_script() -> str:
-    """Return the path of the script that `python -m twine` runs."""
+    """Return the path of the script that `python -m twine` runs; raise `Failed` if it does not exist."""
     spec = find_spec("twine.__main__")
     if spec is None or spec.origin is None:
         raise Failed(

@@ -48,7 +48,7 @@ def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tu
 
 
 def are_only_tests(names: Iterable[str]) -> bool:
-    """Return whether there are modules, and all of them are tests, documentation or examples."""
+    """Return whether all of these modules are tests, documentation or examples; False if there are none."""
     tops = {name.partition(".")[0] for name in names}
     return bool(tops) and tops <= _TEST_AND_DOC_NAMES
 
@@ -62,7 +62,10 @@ def parse_entry_points(text: str, source: str = "<string>") -> ConfigParser:
 
 
 def read_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Return the target (`module:attribute`) and the required extras of each script in an `entry_points.txt`."""
+    """Return the target (`module:attribute`) and the required extras of each script, by the script's name.
+
+    A missing `entry_points.txt` has no scripts; an invalid one raises `Failed`.
+    """
     try:
         text = entry_points.read_text(encoding="utf-8") if entry_points.is_file() else ""
         parser = parse_entry_points(text, str(entry_points))

@@ -31,15 +31,12 @@ def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: 
     all_packages = (*workspace.packages, *inside)
     globs = directory_globs(inside, all_packages)
     packages = [*config.packages, *globs] if config.packages else directory_globs(all_packages, all_packages)
+    # `exclude` does not support patterns that begin with `!`.
+    exclude = [pattern for pattern in (*config.exclude, *globs) if not pattern.startswith("!")]
     return (
         f"{text}\nto release them: {as_toml({'packages': packages}, header=False)}\n"
-        f"to exclude them: {as_toml({'exclude': _without_negations([*config.exclude, *globs])}, header=False)}"
+        f"to exclude them: {as_toml({'exclude': exclude}, header=False)}"
     )
-
-
-def _without_negations(patterns: Iterable[str]) -> list[str]:
-    """Return the patterns that do not begin with `!`, which `exclude` does not support."""
-    return [pattern for pattern in patterns if not pattern.startswith("!")]
 
 
 def outdated_pin_warnings(unlisted_packages: Iterable[Package], bumps: Iterable[VersionBump]) -> Iterator[str]:

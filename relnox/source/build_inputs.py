@@ -1,4 +1,4 @@
-"""Digests of the inputs of a package's build: packages with an unchanged digest need not be built again."""
+"""Hash the inputs of a package's build: a package need not be built again if its digest is unchanged."""
 
 from __future__ import annotations
 
@@ -50,12 +50,14 @@ def hash_build_inputs(root: Path, git: Git, commit: str, packages: Iterable[Pack
 
     The inputs are the files in the package's directory, or all files in the commit if the package's settings or
     symbolic links may refer to other directories. If code of the project runs during the build, the inputs are the
-    whole commit and the tags. Python, the machine, and relevant variables and git settings are included; build
-    requirements are not.
+    whole commit and the tags. Python, the system, and the environment variables and git settings that affect
+    builds are inputs as well; the installed build requirements are not.
     """
     packages = tuple(packages)
     top = Git(git.root)  # with paths from the top level, which has files that matter to a project below it as well
-    links, submodules = _links_and_submodules(top, commit)
+    entries = top.read_entries("ls-tree", "-r", "--full-tree", commit)
+    links = [entry.partition("\t")[2] for entry in entries if entry.startswith(_LINK_MODE)]
+    has_submodules = any(entry.startswith(_SUBMODULE_MODE) for entry in entries)
     trees, git_files = {}, {}
     with_code = {package.name for package in packages if _runs_code(root, package)}
     for package in packages:
@@ -65,27 +67,24 @@ def hash_build_inputs(root: Path, git: Git, commit: str, packages: Iterable[Pack
         trees[package.name] = "" if needs_all else directory
         git_files[package.name] = list(_git_files_above(directory))
     ids = top.object_ids(commit, {*trees.values(), *(name for names in git_files.values() for name in names)})
+    # Unlike `platform.platform`, these run no program.
+    machine = [platform.system(), platform.release(), platform.machine(), *platform.libc_ver()]
+    variables = sorted(clean_environment(os.environ).items())
     environment = [
         _FORMAT_VERSION,
-        [platform.python_implementation(), sys.version, *_describe_machine()],
-        sorted(item for item in clean_environment(os.environ).items() if _affects_builds(item[0])),
+        [platform.python_implementation(), sys.version, *machine],
+        [item for item in variables if item[0] in _COMPILER_VARIABLES or item[0].startswith(_BACKEND_PREFIXES)],
         git.run("config", "--get-regexp", _GIT_SETTINGS, stderr=False).output,
-        _initialized_submodules(git) if submodules else [],
+        _initialized_submodules(git) if has_submodules else [],
     ]
     # Archives of these may depend on commits and tags themselves.
     with_history = with_code | {package.name for package in packages if package.source.kind in ("tags", "dynamic")}
     history = [commit, sorted(git.tags().items())] if with_history else None
-    return {
-        name: digest(
-            [
-                environment,
-                ids[tree],
-                [ids[file] for file in git_files[name]],
-                history if name in with_history else None,
-            ]
-        )
-        for name, tree in trees.items()
-    }
+    digests: dict[str, str] = {}
+    for name, tree in trees.items():
+        git_file_ids = [ids[file] for file in git_files[name]]
+        digests[name] = digest([environment, ids[tree], git_file_ids, history if name in with_history else None])
+    return digests
 
 
 def has_declarative_build(root: Path, package: Package) -> bool:
@@ -133,28 +132,10 @@ def _has_backend_hooks(document: Mapping[str, Any]) -> bool:
     )
 
 
-def _describe_machine() -> list[str]:
-    """Return the system, kernel, processor and C library without running a program, unlike `platform.platform`."""
-    return [platform.system(), platform.release(), platform.machine(), *platform.libc_ver()]
-
-
-def _links_and_submodules(git: Git, commit: str) -> tuple[list[str], list[str]]:
-    """Return the paths of the symbolic links, and those of the submodules, in a commit."""
-    paths: dict[str, list[str]] = {_LINK_MODE: [], _SUBMODULE_MODE: []}
-    for entry in git.read_entries("ls-tree", "-r", "--full-tree", commit):
-        if entry.startswith((_LINK_MODE, _SUBMODULE_MODE)):
-            paths[entry[:6]].append(entry.partition("\t")[2])
-    return paths[_LINK_MODE], paths[_SUBMODULE_MODE]
-
-
 def _initialized_submodules(git: Git) -> list[str]:
     """Return the commit and path of each initialized submodule; others are empty directories in a build."""
     status = git.run("submodule", "status", "--recursive", "--cached", stderr=False)
     return [line[1:].partition(" (")[0] for line in status.output.splitlines() if not line.startswith("-")]
-
-
-def _affects_builds(variable: str) -> bool:
-    return variable in _COMPILER_VARIABLES or variable.startswith(_BACKEND_PREFIXES)
 
 
 def _git_files_above(directory: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Finds versions in Cargo.toml and Cargo.lock for packages that contain a Rust crate.
+"""Find versions in Cargo.toml and Cargo.lock for packages that contain a Rust crate.
 
 See The Cargo Book, "The Manifest Format" and "Workspaces".
 """
@@ -46,9 +46,10 @@ class _CargoManifest(Record):
 
 
 def find_version_locations(package: Package, document: Mapping[str, Any], root: Path) -> Iterator[VersionSource]:
-    """Yield where the version of a package's crate is: the manifest, requirements on the crate, the lock file.
+    """Yield the places that contain the version of a package's Rust crate.
 
-    The manifest comes first. If it does not exist or has no version, nothing is yielded.
+    They are the manifest (Cargo.toml), requirements on the crate, and the lock file, in this order; none if the
+    manifest does not exist or has no version. `document` is the content of the package's pyproject.toml.
     """
     own = table_at(document, "tool", "maturin").get("manifest-path", _MANIFEST)
     manifest = _read_manifest(posixpath.normpath(f"{package.directory}/{own}"), root)
@@ -56,22 +57,15 @@ def find_version_locations(package: Package, document: Mapping[str, Any], root: 
         return
     top = _find_workspace_manifest(manifest, root)
     members = [manifest, *(_read_member_manifests(top, manifest, root) if top is not None else ())]
-    keys: tuple[str, ...]
+    source, keys, crates = manifest, ["package"], {manifest.crate_name}
     if manifest.inherits_version and top is not None:
-        source, keys, updated_text = (
-            top,
-            ("workspace", "package"),
-            [member for member in members if member.inherits_version],
-        )
-    else:
-        source, keys, updated_text = manifest, ("package",), [manifest]
+        source, keys = top, ["workspace", "package"]
+        crates = {member.crate_name for member in members if member.inherits_version}
     version = table_at(source.document, *keys).get("version")
     if not isinstance(version, str):
         return
     yield VersionSource(kind="toml", file=source.file, key=(*keys, "version"), text=version, semver=True)
-    crates = {member.crate_name for member in updated_text}
-    manifests = {member.file: member for member in [*members, *([top] if top is not None else [])]}
-    for member in manifests.values():
+    for member in {member.file: member for member in [*members, top or manifest]}.values():
         yield from _find_crate_requirements(member, crates, version)
     lock = posixpath.join((top or manifest).directory, "Cargo.lock")
     if (root / lock).is_file():

@@ -1,4 +1,4 @@
-"""Runs towncrier or git-cliff to write changelogs."""
+"""Run towncrier or git-cliff to write changelogs."""
 
 from __future__ import annotations
 
@@ -26,26 +26,30 @@ _SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {
 
 
 class ChangelogRelease(Record):
-    """The data that a changelog tool needs about a release.
+    """What a changelog tool needs to know about a release.
 
     Attributes:
         directory: The directory with the tool's settings.
         version: The version, or names and versions if packages with different versions share the changelog.
-        tag_prefix: The prefix of the tags of the released packages, or None if all tags are of them.
-        other_commits: The ids of the commits that change none of the released packages and are left out.
-        changelog: The changelog, relative to the root, or None for the one in `directory`.
+        tag: The tag of the release.
+        tag_prefix: The prefix of the tags of the released packages, or None if other packages have no tags.
+        excluded_commits: The ids of the commits that change none of the released packages.
+        changelog: The path of the changelog, relative to the root, or None for the changelog in `directory`.
     """
 
     directory: str
     version: str
     tag: str
     tag_prefix: str | None = None
-    other_commits: tuple[str, ...] = ()
+    excluded_commits: tuple[str, ...] = ()
     changelog: str | None = None
 
 
 def detect_changelog_tool(directory: Path, config: Config) -> Tool | None:
-    """Return the configured changelog tool or, with `auto`, one with settings in the directory, else None."""
+    """Return the changelog tool to use, or None if there is none.
+
+    It is the tool that relnox's settings name or, if they say `auto`, a tool that has settings in the directory.
+    """
     match config.changelog:
         case "towncrier" | "git-cliff" as tool:
             return tool
@@ -60,20 +64,15 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
 ) -> dict[str, bytes | None]:
     """Run a changelog tool on a copy of the checkout, and return the files that it changes.
 
+    For the result and the errors, see `run_tool_on_copy`.
+
     Args:
         tool: The tool.
         git: The checkout.
         release: The release.
         today: The current date in UTC.
-        changelog: The name of the changelog if the tool's settings do not set one.
+        changelog: The name of the changelog if neither `release` nor the tool's settings have one.
         pass_env: Variables that are passed to the tool even if they look like credentials.
-
-    Returns:
-        The new content of each changed file, or None for a removed file, by path relative to the root.
-
-    Raises:
-        Blocked: The tool is not installed.
-        Failed: The tool fails.
     """
     from relnox.source.tools_on_copy import run_tool_on_copy
 
@@ -86,22 +85,22 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
     command = ["git-cliff", *_cliff_arguments(git.root / release.directory, release, changelog)]
     contents: dict[str, bytes | None] = {}
     parts = [part for part in f"{git.prefix}{release.directory}".split("/") if part not in ("", ".")]
-    if parts and (release.other_commits or release.tag_prefix is not None):
+    if parts and (release.excluded_commits or release.tag_prefix is not None):
         # Otherwise git-cliff includes only the commits of the working directory.
         command.append(f"--repository={'/'.join('..' for _ in parts)}")
-    if release.other_commits:
+    if release.excluded_commits:
         # With --include-path, git-cliff would also drop the sections of tags whose commits it leaves out.
         ignored_commits = git.run("cat-file", "blob", f"HEAD:{_IGNORED_COMMITS}", stderr=False)
         before = f"{ignored_commits.output}\n" if ignored_commits.returncode == 0 else ""
         top = "../" * git.prefix.count("/")
-        contents[f"{top}{_IGNORED_COMMITS}"] = f"{before}{chr(10).join(release.other_commits)}\n".encode()
+        contents[f"{top}{_IGNORED_COMMITS}"] = f"{before}{chr(10).join(release.excluded_commits)}\n".encode()
     return run_tool_on_copy(
         git, release.directory, command, contents=contents, alternative=alternative, pass_env=pass_env
     )
 
 
 def _cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:
-    """Return the arguments for the version, the tags and the output; those of the tool's own settings are kept."""
+    """Return git-cliff's arguments for tags and output; values in its own settings are not overridden."""
     texts = [
         *(_read_text(directory / name) for name in _SETTINGS["git-cliff"][0]),
         _read_text(directory / _PYPROJECT),

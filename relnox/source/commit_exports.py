@@ -34,10 +34,9 @@ _UMASK = 0o022
 
 
 def export_commit(git: Git, commit: str, into: Path) -> Path:
-    """Check out a commit into a new directory.
+    """Check out a commit, with its submodules, into a new directory.
 
-    Submodules are checked out from those in the current checkout; one that is missing there stays empty, as after
-    a clone.
+    Submodules are taken from the current checkout; those that are not initialized there stay empty.
 
     Args:
         git: The current checkout.
@@ -63,19 +62,15 @@ def export_commit(git: Git, commit: str, into: Path) -> Path:
 
 
 def remove_export(git: Git, into: Path) -> None:
-    """Remove an export that this run created, and its worktree in git, if they exist."""
+    """Remove the directory of an export that this run created, and its worktree in git, if they exist."""
     shutil.rmtree(into, ignore_errors=True)
-    _unregister(git)
+    remove_leftover_export(git)
 
 
 def remove_leftover_export(git: Git) -> None:
-    """Remove the worktree of a killed run's export from git; its files go with that run's temporary directory."""
-    if _recorded_exports(git):
-        _unregister(git)
-
-
-def _unregister(git: Git) -> None:
-    exports = _recorded_exports(git)
+    """Remove the worktrees of an export, such as that of a killed run, from git, but not their files."""
+    if not (exports := _recorded_exports(git)):
+        return
     for repository, directory in exports:
         git.run(f"--git-dir={repository}", "worktree", "remove", "--force", "--force", directory, stderr=False)
     for repository, directory in exports[
@@ -91,7 +86,7 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
     """Check out a commit of the repository `source`, and the commits of its submodules.
 
     Each directory is recorded before git creates a worktree for it, so that the next run can remove the worktree
-    if this one is killed.
+    if this run is killed.
     """
     query = ("rev-parse", "--path-format=absolute", "--git-common-dir")
     repository = source.run(*query, stderr=False).check("git rev-parse").output.rstrip("\n")
@@ -104,14 +99,8 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
     )
     for name, submodule_commit in _list_submodules(into):
         if (source.root / name / ".git").exists():
-            submodule = Git(source.root / name)
-            _check_out(
-                git,
-                submodule,
-                submodule_commit,
-                into / name,
-                "update the submodules: git submodule update --recursive",
-            )
+            submodule_fix = "update the submodules: git submodule update --recursive"
+            _check_out(git, Git(source.root / name), submodule_commit, into / name, submodule_fix)
     time = int(source.run("log", "-1", "--no-show-signature", "--format=%ct", commit, stderr=False).output)
     for name in Git(into).read_entries("ls-files"):
         with contextlib.suppress(OSError):  # a file that a filter left out

@@ -12,38 +12,27 @@ from relnox.core.settings.patterns import normalize_path
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-
 PYPROJECT = "pyproject.toml"
 
 _SKIPPED_DIRECTORIES = frozenset(
     {
-        "__pycache__",
-        "_vendor",
-        "build",
-        "cookiecutter",
-        "dist",
-        "doc",
-        "docs",
-        "example",
-        "examples",
-        "fixture",
-        "fixtures",
-        "node_modules",
-        "samples",
-        "site-packages",
-        "template",
-        "templates",
-        "test",
-        "testdata",
-        "tests",
-        "third_party",
-        "vendor",
-        "venv",
+        *(
+            "__pycache__",
+            "_vendor",
+            "build",
+            "cookiecutter",
+            "dist",
+            "doc",
+            "docs",
+            "example",
+            "examples",
+            "fixture",
+        ),
+        *("fixtures", "node_modules", "samples", "site-packages", "template", "templates", "test", "testdata"),
+        *("tests", "third_party", "vendor", "venv"),
     }
 )
 """Names of directories whose pyproject.toml files are test data, templates or third-party code."""
-
-
 _SKIPPED_SUFFIXES = tuple(
     f"{mark}{word}" for mark in "-_" for word in ("example", "examples", "template", "templates")
 )
@@ -51,16 +40,16 @@ _INSTALLED_DIRECTORIES = frozenset({"__pycache__", "node_modules", "site-package
 """Names of caches and installed packages, which patterns in a project's settings are not meant to match."""
 
 
-def search_directories(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[str]:
-    """Yield the directories that contain a pyproject.toml, top-level ones first.
+def find_pyproject_directories(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[str]:
+    """Yield the directories with a pyproject.toml, relative to the root; parents before their subdirectories.
 
-    Excluded directories, virtual environments, and other git repositories below the root are skipped: a commit of
-    this repository cannot edit their files.
+    Virtual environments, directories with names as for `is_skipped`, and other git repositories below the root
+    (whose files a commit of this repository cannot edit) are not searched.
 
     Args:
         root: The directory to search.
-        exclude: Globs of directories to skip.
-        warnings: Receives a text for each directory that cannot be read.
+        exclude: Globs of directories that are not searched either.
+        warnings: A list to which a message is added for each directory that cannot be read.
     """
     level = [root]
     while level:
@@ -88,12 +77,12 @@ def search_directories(root: Path, exclude: Sequence[str], warnings: list[str]) 
 
 
 def is_repository(directory: Path) -> bool:
-    """Return whether a directory is the root of a git repository, a submodule or a worktree."""
+    """Return whether a directory is the top level of a git repository, a submodule or a worktree."""
     return (directory / ".git").exists()
 
 
 def is_skipped(name: str) -> bool:
-    """Return whether a directory with this name usually has test data, templates, examples or third-party code."""
+    """Return whether directories with this name are skipped: hidden ones, tests, samples and third-party code."""
     lower = name.lower()
     is_template = "{{" in name or "{%" in name
     return (
@@ -102,7 +91,7 @@ def is_skipped(name: str) -> bool:
 
 
 def walk_directories(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk the directories below the root with `os.walk`, skipping hidden directories, environments and caches."""
+    """Walk the root and the directories below it like `os.walk`, except hidden ones, environments and caches."""
     for top, directories, files in os.walk(root):
         directories[:] = [
             name for name in directories if not name.startswith(".") and name not in _INSTALLED_DIRECTORIES

@@ -19,10 +19,10 @@ from relnox.errors import Blocked
 from relnox.source import pyproject, version_files
 from relnox.source.directory_search import (
     PYPROJECT,
+    find_pyproject_directories,
     is_excluded,
     is_repository,
     is_skipped,
-    search_directories,
     walk_directories,
 )
 
@@ -38,9 +38,10 @@ _UV_LOCK = "uv.lock"
 def find_unlisted_packages(
     files: Sequence[str], root: Path, workspace: Workspace, config: Config
 ) -> tuple[Package, ...]:
-    """Return the packages with a build system that are neither in the workspace nor excluded.
+    """Return the packages in a checkout with a build system that are neither in the workspace nor excluded.
 
-    `files` are all pyproject.toml files in the checkout, relative to the root; some may be outside the root.
+    Packages inside other packages, and samples such as tests and templates, are left out as well. `files` are all
+    pyproject.toml files in the checkout, relative to the root; some may be outside the root (`../pyproject.toml`).
     """
     document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
     uv = strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
@@ -70,15 +71,15 @@ def has_package_list(root: Path, config: Config) -> bool:
     return bool(config.packages) or "workspace" in table_at(document, "tool", "uv")
 
 
-def discover(
+def discover_packages(
     root: Path, config: Config, filter_ignored: Callable[[Iterable[str]], set[str]] | None = None
 ) -> Workspace:
-    """Return all packages of a project.
+    """Find the packages of a project, with their versions and lock files.
 
     Args:
         root: The project's root directory.
         config: The project's settings.
-        filter_ignored: Returns those of the given paths that git ignores.
+        filter_ignored: Returns those of the given paths that git ignores; None outside git.
 
     Raises:
         Blocked: There is no package, two packages have the same name, a listed package cannot be read, or a
@@ -98,7 +99,7 @@ def discover(
             members = ["."] + [directory for directory in members if directory != "."]
         packages = _read_packages(root, members, warnings)
     elif pyproject.describes_package(document):
-        packages = [_parse_package(root, document, ".")]
+        packages = [version_files.read_package(document, ".", root)]
     else:
         packages = list(_search_packages(root, config.exclude, warnings))
     if not packages:
@@ -113,25 +114,19 @@ def discover(
 
 
 def _packages_missing_error(root: Path) -> Blocked:
-    """Return the error that a project has no package; setuptools reads metadata that relnox does not read."""
-    fix = 'add [project] to pyproject.toml, or set packages = ["libs/*"] in [tool.relnox]'
     for name in ("setup.cfg", "setup.py"):
         if (root / name).is_file():
-            reason = f"relnox reads [project] of pyproject.toml, not {name}"
             return Blocked(
                 "packages-missing",
-                f"no package found in {root} ({reason})",
+                f"no package found in {root} (relnox reads [project] of pyproject.toml, not {name})",
                 fix=f"move the metadata from {name} to [project] in pyproject.toml",
             )
+    fix = 'add [project] to pyproject.toml, or set packages = ["libs/*"] in [tool.relnox]'
     return Blocked("packages-missing", f"no package found in {root}", fix=fix)
 
 
 def _check_repository(root: Path, packages: Sequence[Package]) -> None:
-    """Check that no package is in another repository, such as a submodule.
-
-    Raises:
-        Blocked: A package is in another repository, whose files a commit of this one cannot edit.
-    """
+    """Check that no package is in another repository, whose files a commit of this one cannot edit."""
     checked_directories = {"."}
     for package in packages:
         parts = package.directory.split("/")
@@ -144,10 +139,6 @@ def _check_repository(root: Path, packages: Sequence[Package]) -> None:
                     f'["{directory}"] in [tool.relnox]',
                 )
             checked_directories.add(directory)
-
-
-def _parse_package(root: Path, document: Mapping[str, Any], directory: str) -> Package:
-    return version_files.locate_version(pyproject.parse_package(document, directory), document, root)
 
 
 def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
@@ -170,29 +161,29 @@ def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
 def _find_package_directories(
     root: Path, globs: Sequence[str], exclude: Sequence[str], key: str | None
 ) -> list[str]:
-    """Return the directories with a pyproject.toml that match the globs.
+    """Return the directories with a pyproject.toml that match the globs and are not excluded.
 
-    If `key`, the setting that contains the globs, is given, each glob must match a directory. For a uv workspace
-    it is None, and a glob need not match.
+    Each glob must match a directory, unless `key` (the setting that contains the globs) is None, as for a uv
+    workspace.
     """
     matching: dict[str, None] = {}
     for glob in globs:
-        if ".." in normalize_path(glob).split("/"):
+        path = normalize_path(glob)
+        if ".." in path.split("/"):
             raise Blocked(
                 "pattern-outside-project",
                 f"{glob!r} in {key or '[tool.uv.workspace]'} refers to a directory outside {root}",
                 fix="move [tool.relnox] to the pyproject.toml of the directory that contains all packages",
             )
-        if any(
-            "**" in part and part != "**" for part in normalize_path(glob).split("/")
-        ):  # Python 3.13 takes it for a single *
+        # Python 3.13 takes it for a single *.
+        if any("**" in part and part != "**" for part in path.split("/")):
             raise Blocked(
                 "value-invalid",
                 f"{glob!r} in {key or '[tool.uv.workspace]'} is not a valid glob (** must be a whole "
                 "path component)",
                 fix="write it like `libs/*`",
             )
-        matches = [root] if normalize_path(glob) in (".", "") else sorted(root.glob(normalize_path(glob)))
+        matches = [root] if path in (".", "") else sorted(root.glob(path))
         directories = [
             directory.relative_to(root).as_posix() for directory in matches if (directory / PYPROJECT).is_file()
         ]
@@ -207,7 +198,7 @@ def _find_package_directories(
 
 
 def _suggest_glob(root: Path, glob: str) -> str:
-    """Return a fix that suggests the directory or glob that is closest to a glob that matches nothing."""
+    """Return a fix that suggests the directory or glob that is most similar to a glob that matches nothing."""
     with_file = [Path(top).relative_to(root) for top, _, files in walk_directories(root) if PYPROJECT in files]
     candidates = {directory.as_posix() for directory in with_file if directory.parts}
     candidates |= {f"{directory.parent.as_posix()}/*" for directory in with_file if len(directory.parts) > 1}
@@ -222,7 +213,7 @@ def _read_packages(root: Path, directories: Sequence[str], warnings: list[str]) 
         if not pyproject.describes_package(document):
             warnings.append(f"skipped {directory}: {PYPROJECT} describes no package")
             continue
-        package = _parse_package(root, document, directory)
+        package = version_files.read_package(document, directory, root)
         if (other := packages.get(package.name)) is not None:
             raise Blocked(
                 "package-name-twice",
@@ -236,12 +227,12 @@ def _read_packages(root: Path, directories: Sequence[str], warnings: list[str]) 
 def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
     """Search for packages and yield them; packages that cannot be read are skipped with a warning."""
     directories: dict[str, str] = {}
-    for directory in search_directories(root, exclude, warnings):
+    for directory in find_pyproject_directories(root, exclude, warnings):
         try:
             document = pyproject.load(root / f"{directory}/{PYPROJECT}")
             if not pyproject.describes_package(document):
                 continue
-            package = _parse_package(root, document, directory)
+            package = version_files.read_package(document, directory, root)
         except Blocked as error:
             warnings.append(f"skipped {directory}: {error.message.replace(f'{root}/', '')}")
             continue
@@ -255,20 +246,18 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
 def _check_exclude(
     root: Path, globs: Sequence[str], filter_ignored: Callable[[Iterable[str]], set[str]] | None
 ) -> None:
-    """Check that each pattern in the setting `exclude` matches a directory, or may match an ignored one later.
-
-    Raises:
-        Blocked: A pattern matches no directory.
-    """
-    unmatched_globs = [glob for glob in globs if not (root / normalize_path(glob)).is_dir()]
+    """Check that each glob in the setting `exclude` matches a directory, or may match an ignored one later."""
+    paths = {glob: normalize_path(glob) for glob in globs}
     unmatched_globs = [
-        glob for glob in unmatched_globs if not is_skipped(posixpath.basename(normalize_path(glob)))
+        glob
+        for glob, path in paths.items()
+        if not (root / path).is_dir() and not is_skipped(posixpath.basename(path))
     ]
     if not unmatched_globs:
         return
     directories = [Path(top).relative_to(root).as_posix() for top, _, _ in walk_directories(root)]
     for glob in unmatched_globs:
-        path = normalize_path(glob)
+        path = paths[glob]
         if any(fnmatch.fnmatchcase(directory, path) for directory in directories) or (
             filter_ignored and filter_ignored([f"{path}/"])
         ):

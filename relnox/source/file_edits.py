@@ -1,8 +1,8 @@
 """Edit several files in one transaction, so that either all edits are made or none.
 
-Partly edited files cannot be distinguished from the user's own changes. Therefore a record of the edits can be
-written first and kept until all are made (`steps.bump_record`). Since it contains the full contents, edited files
-need not be synced to disk one by one.
+Partly edited files cannot be distinguished from the user's own changes. Therefore, a record of the edits can be
+written first and kept until all edits are made (`steps.bump_record`). Since the record contains the old and new
+contents, edited files need not be synced to disk one by one.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
         root: The directory that the paths of the edits are relative to.
         edits: The edits.
         recorded: Whether a record of the edits exists. If so, files are overwritten in place, since a partly
-        written
-            file can be identified and completed with the record. Otherwise, each file is replaced by a new one.
+            written file can be completed with the record. Otherwise, each file is replaced by a new one.
 
     Raises:
         Conflict: A file has neither its old nor its new content; nothing was changed.
@@ -46,9 +45,9 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
     edits = tuple(edits)
     for directory in _directories_of_replaced_files(root, edits, recorded=recorded):
         remove_leftovers(directory)
-    missing = [edit for edit in edits if not _is_applied(root, edit, recorded=recorded)]
+    remaining = [edit for edit in edits if not _is_applied(root, edit, recorded=recorded)]
     with contextlib.ExitStack() as undo:
-        for edit in missing:
+        for edit in remaining:
             path = f"{root}/{edit.file}"
             undo.callback(_write_file, path, edit.before, recorded=recorded)
             try:
@@ -63,7 +62,7 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
 
 
 def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
-    """Return whether every file has its new content, and no temporary file is left in its directory."""
+    """Return whether every file has its new content, and a killed run left no temporary file in its directory."""
     edits = tuple(edits)
     return all(read_content(f"{root}/{edit.file}") == edit.after for edit in edits) and not any(
         map(has_leftovers, _directories_of_replaced_files(root, edits, recorded=True))
@@ -71,13 +70,7 @@ def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
 
 
 def sync_edits(root: Path, edits: Iterable[Edit], git_directory: Path | None = None) -> None:
-    """Sync the edited files to disk, and all that git wrote if its directory is given.
-
-    Args:
-        root: The project's directory.
-        edits: The edits.
-        git_directory: A directory on the file system of the repository, or None if git has written nothing.
-    """
+    """Flush the edited files to disk and, if a `git_directory` is given, all that git has written to its disk."""
     paths = [root / edit.file for edit in edits]
     if git_directory is None:
         files.sync_files(paths)
@@ -88,7 +81,7 @@ def sync_edits(root: Path, edits: Iterable[Edit], git_directory: Path | None = N
 def restore_files(root: Path, edits: Iterable[Edit]) -> None:
     """Restore the content of every file from before the edits, whatever the file contains now.
 
-    Call this only in the run that made the edits, since then only a commit hook can have changed the files again.
+    Call this only in the run that made the edits: since then, only a commit hook can have changed the files.
     """
     for edit in edits:
         _write_file(f"{root}/{edit.file}", edit.before, recorded=True)
@@ -100,9 +93,10 @@ def reversed_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:
 
 
 def _is_applied(root: Path, edit: Edit, *, recorded: bool) -> bool:
-    """Return whether a file has its new content; raise `Conflict` if it has neither that nor its old content.
+    """Return whether a file has its new content.
 
-    With `recorded`, a partly written file is not a conflict.
+    Raises:
+        Conflict: The file has neither its new nor its old content and, if `recorded`, is not partly written.
     """
     content = read_content(f"{root}/{edit.file}")
     if content == edit.after:
@@ -154,7 +148,7 @@ def _is_mix_of_sectors(content: bytes, new: bytes, old: bytes) -> bool:
 
 
 def read_content(path: Path | str) -> bytes | None:
-    """Return the content of a file, or None if the file does not exist."""
+    """Return the content of a file, or None if there is no such file."""
     try:
         return files.read_file(path)
     except (FileNotFoundError, NotADirectoryError):

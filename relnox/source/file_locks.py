@@ -1,4 +1,4 @@
-"""File locks of the operating system, which are released when their process ends, even if it is killed."""
+"""Lock files with the operating system, which releases the locks when their process ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class LockHeldError(Exception):
-    """The error for a lock that is held by another process.
+    """Another process holds a lock.
 
     Args:
-        holder: The id of that process, or `unknown`.
+        holder: The id of the process that holds the lock, or `unknown`.
     """
 
     def __init__(self, holder: str) -> None:
@@ -29,7 +29,9 @@ class LockHeldError(Exception):
 
 @contextlib.contextmanager
 def lock_checkout(directory: Path) -> Iterator[None]:
-    """Hold the lock of a checkout, a file in `directory`, so that only one run at a time changes the checkout.
+    """Hold the lock of a checkout during the `with` block, so that only one run at a time changes the checkout.
+
+    `directory`, which is created if it does not exist, contains the lock file.
 
     Raises:
         Blocked: Another run holds the lock.
@@ -48,10 +50,10 @@ def lock_checkout(directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold a lock on a file, which contains the id of this process and is not removed afterwards.
+    """Hold a lock on a file during the `with` block; the id of this process is written to the file, which is kept.
 
     Raises:
-        Locked: Another process holds the lock.
+        LockHeldError: Another process holds the lock.
         OSError: The file cannot be opened.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)

@@ -1,4 +1,4 @@
-"""Reading change fragments from the checkout."""
+"""Read change fragments (files that each describe a change for the changelog) from the checkout."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ def read_fragments(
 ) -> tuple[tuple[Fragment, ...] | None, dict[str, bytes]]:
     """Return the change fragments in a directory of the project, and the contents of their files by path.
 
-    Args:
-        root: The project's directory.
-        directory: The directory of the fragments, relative to the root, or None if no directory is configured:
-            then the fragments are None, too.
-        packages: The names of all packages.
+    The directory and the paths are relative to the root; `packages` are the names of all packages. If no directory
+    is configured (`directory` is None), the fragments are None as well.
 
     Raises:
         Blocked: A fragment is not valid.

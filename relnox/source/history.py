@@ -1,7 +1,8 @@
-"""The release history of each package: its last reachable tag, and the commits since then that touch it."""
+"""Read the release history of each package: its last reachable tag, and the commits since then that change it."""
 
 from __future__ import annotations
 
+import posixpath
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from relnox.core.bump import release_history
 from relnox.core.settings.patterns import file_pattern_regex
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
-from relnox.source.lock_changes import lock_changes
+from relnox.source.lock_changes import packages_affected_by_locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def read_release_histories(  # noqa: PLR0913 - what a history is read from
     git: Git,
     workspace: Workspace,
-    formats: Mapping[str, TagFormat],
+    tag_formats: Mapping[str, TagFormat],
     tags: Mapping[str, str],
     *,
     lines: Sequence[ReleaseLine] = (),
@@ -33,26 +34,25 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     """Return the release history of each package at the current commit, by package name.
 
     git usually runs only twice, regardless of the number of packages and tags: for the graph of commits, and for
-    the messages and files of the commits that are not yet released for all packages.
+    the messages and files of the commits that at least one package has not released yet.
 
     Args:
         git: The checkout, which must have a commit.
         workspace: The packages.
-        formats: The tag format of each package, by name.
+        tag_formats: The tag format of each package, by name.
         tags: Maps each tag to the commit that it points to.
         lines: The release lines of the current commit; tags of other release lines are ignored.
-        paths: The setting `[tool.relnox.paths]`.
+        paths: The file patterns in the setting `[tool.relnox.paths]`.
 
     Raises:
         Blocked: A pattern in `paths` matches no file.
     """
     history = _read_parents(git)
     versions = {package.name: package.version for package in workspace.packages}
-    last_tags = release_history.last_reachable_tags(formats, tags, history.keys(), versions, lines)
+    last_tags = release_history.last_reachable_tags(tag_formats, tags, history.keys(), versions, lines)
     tagged_commits = list(dict.fromkeys(tags[tag] for tag, _ in last_tags.values()))
     inside, edge = release_history.find_tags_containing_commits(history, tagged_commits)
-    everything = len(last_tags) < len(workspace.packages)
-    exclusions = () if everything else edge
+    exclusions = edge if len(last_tags) == len(workspace.packages) else ()
     commits = list(_read_commits(git, exclusions))
     if _touches_former_package(commits, workspace):
         renamed_directories = _find_renamed_directories(git, exclusions)
@@ -63,29 +63,25 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     if paths:
         _check_path_patterns(paths, git, commits)
     rules = release_history.path_patterns_by_package(paths, workspace.packages)
-    changes = lock_changes(git, commits, rules)
+    changes = packages_affected_by_locks(git, commits, rules)
     return release_history.collect_histories(
         workspace.packages, last_tags, tags, inside, commits, rules=rules, lock_changes=changes
     )
 
 
-def commits_by_package(
+def packages_by_commit(
     git: Git, workspace: Workspace, paths: Mapping[str, Sequence[str]]
 ) -> dict[str, frozenset[str]]:
     """Map the id of each commit in the whole history to the names of the packages that it changes.
 
-    A merge changes what differs from its first parent.
-
-    Args:
-        git: The checkout, which must have a commit.
-        workspace: The packages.
-        paths: The setting `[tool.relnox.paths]`.
+    A merge changes what differs from its first parent. The checkout must have a commit; `paths` has the file
+    patterns in the setting `[tool.relnox.paths]`.
     """
     by_id: dict[str, Commit] = {}
     for commit in _read_commits(git, (), merges=True):
         by_id.setdefault(commit.id, commit)
     rules = release_history.path_patterns_by_package(paths, workspace.packages)
-    changes = lock_changes(git, by_id.values(), rules)
+    changes = packages_affected_by_locks(git, by_id.values(), rules)
     released_packages = release_history.released_packages(workspace.packages, by_id.values(), rules, changes)
     return {commit.id: frozenset(names) for commit, names in released_packages}
 
@@ -126,9 +122,7 @@ def _touches_former_package(commits: Iterable[Commit], workspace: Workspace) -> 
     )
 
 
-def _find_renamed_directories(
-    git: Git, exclusions: tuple[str, ...] | list[str]
-) -> dict[str, list[tuple[str, str]]]:
+def _find_renamed_directories(git: Git, exclusions: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
     """Map each commit that moved a pyproject.toml to the old and new names of the directories."""
     log = git.run(
         *("-c", "core.quotePath=false", "log", "--no-show-signature", "--no-color", "--find-renames"),
@@ -142,34 +136,27 @@ def _find_renamed_directories(
             commit = line.removeprefix("commit ")
         elif line.startswith("R"):
             _, old, new = line.split("\t")
-            renames.setdefault(commit, []).append((_parent_directory(old), _parent_directory(new)))
+            old_directory, new_directory = (posixpath.dirname(file) or "." for file in (old, new))
+            renames.setdefault(commit, []).append((old_directory, new_directory))
     return renames
 
 
-def _parent_directory(file: str) -> str:
-    return file.rpartition("/")[0] or "."
-
-
-def _read_commits(git: Git, exclusions: tuple[str, ...] | list[str], *, merges: bool = False) -> Iterator[Commit]:
+def _read_commits(git: Git, exclusions: Sequence[str], *, merges: bool = False) -> Iterator[Commit]:
     """Yield commits with messages and files, newest first, except those in `exclusions` and their ancestors.
 
     Merges have no files or, with `merges`, are yielded for each parent with the files that differ from it.
     """
-    log = git.run(
-        "log",
+    options = (
         "--no-show-signature",
         "--no-color",
         "--encoding=UTF-8",
         "--no-renames",
         "--name-only",
         "--relative",
-        "-z",
-        *(("-m",) if merges else ()),
-        "--format=%x00%x00%H%x00%B%x00",
-        "HEAD",
-        "--not",
-        *exclusions,
-        "--",
+    )
+    by_parent = ("-m",) if merges else ()
+    log = git.run(
+        *("log", *options, "-z", *by_parent, "--format=%x00%x00%H%x00%B%x00", "HEAD", "--not", *exclusions, "--")
     )
     # Names and messages have no NUL: the format puts two before each commit, and git adds one after the message.
     fields = log.check("git log").output.split("\0")

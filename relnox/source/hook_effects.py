@@ -1,4 +1,4 @@
-"""Checks of what a hook of the project changed: only files that it declares, no archives, and not the commit."""
+"""Check what a hook of the project changed: only files that it declares, no archives, and not the commit."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _REGULAR_MODE, _EXECUTABLE_MODE, _LINK_MODE = "100644", "100755", "120000"
 _CACHE_DIRECTORIES = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".nox"})
 
 
-def find_written_files(git: Git, ignored_patterns: Iterable[str] = ()) -> dict[str, str | None]:
-    """Return the files of a checkout that differ from its commit, mapped to their SHA-256, or None if removed.
+def hash_changed_files(git: Git, ignored_patterns: Iterable[str] = ()) -> dict[str, str | None]:
+    """Map each file of a checkout that differs from its commit to its SHA-256, or to None if it was removed.
 
-    Files that git ignores are included only if they match one of the globs in `ignored_patterns`; caches are never
-    included.
+    Files that git ignores are included only if they match one of the globs in `ignored_patterns`; caches of Python
+    tools are never included.
     """
     return {
         name: _hash_file(git.root / name)
@@ -43,10 +43,9 @@ def find_written_files(git: Git, ignored_patterns: Iterable[str] = ()) -> dict[s
 
 
 def find_nested_repositories(git: Git, ignored_patterns: Iterable[str] = ()) -> frozenset[str]:
-    """Return the directories of other repositories (clones, submodules) that differ from the commit of a checkout.
+    """Return the directories of other git repositories (clones, submodules) that differ from a checkout's commit.
 
-    git does not look into them, so `find_written_files` returns none of their files. `ignored_patterns` is as
-    there.
+    git does not report their files, so that `hash_changed_files`, which has the same parameters, returns none.
     """
     return frozenset(
         name.rstrip("/")
@@ -56,7 +55,7 @@ def find_nested_repositories(git: Git, ignored_patterns: Iterable[str] = ()) -> 
 
 
 def _changed_names(git: Git, ignored_patterns: Iterable[str]) -> list[str]:
-    """Return what git reports as changed; the names of repositories in the checkout end in a slash."""
+    """Return what git reports as changed, without caches; names of other repositories end in a slash."""
     names = set(git.changed_files())
     if globs := tuple(ignored_patterns):
         ignored_files = git.read_entries("ls-files", "--others", "--ignored", "--exclude-standard")
@@ -67,13 +66,8 @@ def _changed_names(git: Git, ignored_patterns: Iterable[str]) -> list[str]:
 def check_no_nested_repositories(hook: Hook, event: Mapping[str, Any], directories: Iterable[str]) -> None:
     """Check that a hook created or changed no git repository in the checkout: git does not report files in them.
 
-    Args:
-        hook: The hook.
-        event: The event that it ran for.
-        directories: The directories of the git repositories that it created or changed.
-
     Raises:
-        Failed: There are such directories.
+        Failed: `directories`, those of the git repositories that the hook created or changed, is not empty.
     """
     if names := sorted(directories):
         raise Failed(
@@ -87,13 +81,8 @@ def check_no_nested_repositories(hook: Hook, event: Mapping[str, Any], directori
 def check_writes_are_declared(hook: Hook, event: Mapping[str, Any], names: Iterable[str]) -> None:
     """Check that a hook wrote only files that its setting `writes` declares.
 
-    Args:
-        hook: The hook.
-        event: The event that the hook ran for.
-        names: The written files, relative to the root.
-
     Raises:
-        Failed: The hook wrote a file that it does not declare.
+        Failed: One of `names`, the files that the hook wrote, is not declared; they are relative to the root.
     """
     undeclared_files = sorted(name for name in names if not _matches_any(name, hook.writes))
     if undeclared_files:
@@ -109,7 +98,7 @@ def check_writes_are_declared(hook: Hook, event: Mapping[str, Any], names: Itera
 
 @contextmanager
 def attribute_git_errors_to_hook(hook: Hook, event: Mapping[str, Any]) -> Iterator[None]:
-    """Name the hook in the error if git fails in the block, since git worked before the hook ran.
+    """Blame the hook if git fails in the `with` block, since git worked before the hook ran.
 
     Raises:
         Failed: git can no longer read the checkout.
@@ -144,17 +133,10 @@ def check_archives_are_unchanged(hook: Hook, event: Mapping[str, Any], changed_a
 def check_head_is_unchanged(
     hook: Hook, event: Mapping[str, Any], git: Git, before: tuple[str | None, str | None], *, is_copy: bool = False
 ) -> None:
-    """Check that a hook did not change the current commit or branch.
+    """Check that a hook did not change the current commit or branch, so that only planned changes are released.
 
-    Otherwise, files that it commits would be released without being in the plan, or the release would be on
-    another branch.
-
-    Args:
-        hook: The hook.
-        event: The event that the hook ran for.
-        git: The checkout.
-        before: The result of `Git.position` before the hook ran.
-        is_copy: Whether the checkout is a temporary copy, which does not need to be restored.
+    `before` is the result of `git.head_and_branch` before the hook ran. If the checkout is a temporary copy
+    (`is_copy`), the error does not say how to restore it.
 
     Raises:
         Failed: The current commit or branch has changed.
@@ -170,13 +152,16 @@ def check_head_is_unchanged(
 
 
 def check_file_modes(hook: Hook, event: Mapping[str, Any], git: Git, names: Iterable[str]) -> None:
-    """Check that changed files are regular files with their old permissions, since a plan has only their contents.
+    """Check that the changed files `names` are regular files with the modes that they have in the current commit.
+
+    Otherwise, a plan, which has only the contents of files, could not repeat the change.
 
     Raises:
         Failed: The hook created a link or changed the permissions of a file.
     """
     names = list(names)
-    modes = git.file_modes(names) if names else {}
+    entries = git.read_entries("ls-tree", "HEAD", "--", *names) if names else []
+    modes = {entry.partition("\t")[2]: entry.partition(" ")[0] for entry in entries}
     unsupported_files = [
         name for name in names if _file_mode(git.root / name) not in {None, modes.get(name, _REGULAR_MODE)}
     ]
@@ -189,7 +174,7 @@ def check_file_modes(hook: Hook, event: Mapping[str, Any], git: Git, names: Iter
 
 
 def _file_mode(path: Path) -> str | None:
-    """Return the mode that git would record for a file, or None if it does not exist or the system is Windows."""
+    """Return the mode that git would record for a file, or None for a missing file or a regular one on Windows."""
     try:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -207,8 +192,8 @@ def _matches_any(name: str, globs: Iterable[str]) -> bool:
 
 def _hash_file(path: Path) -> str | None:
     try:
-        is_target = path.is_symlink() and not path.is_file()  # reading a pipe or a device may never end
-        return hashlib.sha256(os.fsencode(path.readlink()) if is_target else path.read_bytes()).hexdigest()
+        is_opaque = path.is_symlink() and not path.is_file()  # reading a pipe or a device may never end
+        return hashlib.sha256(os.fsencode(path.readlink()) if is_opaque else path.read_bytes()).hexdigest()
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -220,30 +205,23 @@ def run_hook_in_copy(
     contents: Mapping[str, bytes | None],
     on_line: Callable[[str], None] | None = None,
 ) -> dict[str, bytes | None]:
-    """Run a hook in a copy of the checkout with the planned edits; return the files that it changes.
+    """Run a hook in a temporary copy of the checkout with the planned edits, and return the files that it changes.
 
-    Args:
-        hook: The hook.
-        event: The event that the hook runs for; its `root` is replaced with the directory of the copy.
-        git: The checkout.
-        contents: The new content of each edited file, or None for a removed file.
-        on_line: Called with each line of the hook's output.
-
-    Returns:
-        The new content of each file that the hook changes, or None for a removed file, by path relative to the
-        root.
+    The planned edits (`contents`) and the result are the new contents of files by path relative to the root, or
+    None for a removed file. `on_line` is called with each line of the hook's output. The event that the hook gets
+    has the directory of the copy as its `root`.
 
     Raises:
         Failed: The hook fails, makes commits, creates a repository, or writes links or files that it does not
             declare.
     """
     with copy_with_edits(git, contents) as clone:
-        before, position = find_written_files(clone), clone.head_and_branch()
+        before, position = hash_changed_files(clone), clone.head_and_branch()
         run_hook(hook, {**event, "root": str(clone.root)}, clone.root, on_line=on_line, is_copy=True)
         with attribute_git_errors_to_hook(hook, event):
             check_head_is_unchanged(hook, event, clone, position, is_copy=True)
             check_no_nested_repositories(hook, event, find_nested_repositories(clone))
-            after = find_written_files(clone)
+            after = hash_changed_files(clone)
             changed_files = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]
             if hook.writes:
                 check_writes_are_declared(hook, event, changed_files)

@@ -40,8 +40,8 @@ def run_hook(  # noqa: PLR0913 - the surroundings of a program
 
     Args:
         hook: The hook.
-        event: The event, which is written to a file for the hook.
-        root: The project's directory, or a copy of it.
+        event: The description of the event, which is passed to the hook as a JSON file.
+        root: The project's directory, or a temporary copy of it.
         on_line: Called with each line of the hook's output.
         variables: Additional environment variables.
         is_copy: Whether `root` is a copy, in which nox must not create its environments.

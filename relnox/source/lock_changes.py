@@ -1,4 +1,4 @@
-"""Compares the versions of uv.lock files in the history, to tell which packages a commit concerns."""
+"""Compare the versions of uv.lock files in the history, to find the packages that each commit affects."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.bump.lock_entries import LOCK_FILE, LockReader, needed_entries
 from relnox.core.settings import patterns
+from relnox.errors import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ _BATCH = 16
 
 
 class _Change(NamedTuple):
-    """A change of a file by a commit, with the object ids of its contents; zeros if there is none."""
+    """A change of a file by a commit, with the object ids of its contents; zeros where the file does not exist."""
 
     commit: str
     file: str
@@ -26,24 +27,25 @@ class _Change(NamedTuple):
     after: str
 
 
-def lock_changes(
+def packages_affected_by_locks(
     git: Git, commits: Iterable[Commit], rules: Mapping[str, Sequence[str]]
 ) -> dict[tuple[str, str], frozenset[str]]:
-    """Map commits and the uv.lock files that they change to the packages that the change concerns.
+    """Map each pair of a commit and a uv.lock file that it changes to the packages that the change affects.
 
-    A change concerns a package if the entries that it needs differ before and after it, or if they are not known:
-    the lock is new or removed, has no entry for the package, or has an unexpected format.
+    A change affects a package if the entries of its direct and indirect dependencies differ before and after the
+    change, or are not known: the lock file is new or removed, has no entry for the package, or has an unexpected
+    format.
 
-    If no rule includes a lock file, git is not run. Otherwise it is run once for all commits, and once for some
-    versions of the lock each; equal entries of different versions are parsed once.
+    If no pattern includes a lock file, git is not run. Otherwise it is run once for all commits, and once for each
+    batch of versions of the lock file.
 
     Args:
         git: The checkout.
-        commits: The commits to look at.
+        commits: The commits.
         rules: The file patterns of each package, from `release_history.path_patterns_by_package`.
     """
     packages: dict[str, list[str]] = {}
-    changed_entries: dict[str, None] = {}
+    locking_commits: dict[str, None] = {}
     for commit in commits:
         for file in commit.files:
             if file.rpartition("/")[2] != LOCK_FILE:
@@ -51,23 +53,23 @@ def lock_changes(
             if file not in packages:
                 packages[file] = [name for name in rules if patterns.is_file_included(rules[name], file)]
             if packages[file]:
-                changed_entries[commit.id] = None
-    if not changed_entries:
+                locking_commits[commit.id] = None
+    if not locking_commits:
         return {}
     files = [file for file, names in packages.items() if names]
-    changes = list(_changes(git, changed_entries, files))
+    changes = list(_changes(git, locking_commits, files))
     by_blob: dict[str, set[str]] = {}
     for change in changes:
         for blob in (change.before, change.after):
             if blob.strip("0"):
                 by_blob.setdefault(blob, set()).update(packages[change.file])
-    needed_entries = dict(_number_needed_entries(git, by_blob))
+    entries = dict(_number_needed_entries(git, by_blob))
     return {
         (change.commit, change.file): frozenset(
             name
             for name in packages[change.file]
-            if (before := needed_entries.get((change.before, name))) is None
-            or before != needed_entries.get((change.after, name))
+            if (before := entries.get((change.before, name))) is None
+            or before != entries.get((change.after, name))
         )
         for change in changes
     }
@@ -75,24 +77,10 @@ def lock_changes(
 
 def _changes(git: Git, commits: Iterable[str], files: Sequence[str]) -> Iterator[_Change]:
     """Yield how each commit changes these files; merges change none, as in the release history."""
+    options = ("-r", "--root", "--raw", "--no-abbrev", "--no-renames", "--relative", "-z")
     paths = (f":(top,literal){git.prefix}{file}" for file in files)
-    differences = git.run(
-        *(
-            "diff-tree",
-            "--stdin",
-            "-r",
-            "--root",
-            "--raw",
-            "--no-abbrev",
-            "--no-renames",
-            "--relative",
-            "-z",
-            "--",
-        ),
-        *paths,
-        stdin="".join(f"{commit}\n" for commit in commits),
-        stderr=False,
-    )
+    ids = "".join(f"{commit}\n" for commit in commits)
+    differences = git.run("diff-tree", "--stdin", *options, "--", *paths, stdin=ids, stderr=False)
     commit = ""
     fields = iter(differences.check("git diff-tree").output.split("\0"))
     for field in fields:
@@ -106,17 +94,17 @@ def _changes(git: Git, commits: Iterable[str], files: Sequence[str]) -> Iterator
 def _number_needed_entries(
     git: Git, packages: Mapping[str, Iterable[str]]
 ) -> Iterator[tuple[tuple[str, str], int]]:
-    """Yield a number for each lock file and package: equal numbers stand for equal entries that it needs.
+    """Yield a number for each lock file and package; numbers are equal if the entries that it needs are equal.
 
     Args:
         git: The checkout.
-        packages: Maps the object ids of lock files to names of packages. Those without an entry are left out.
+        packages: Maps the object ids of lock files to names of packages; those without an entry are left out.
     """
     reader = LockReader()
     numbers: dict[object, int] = {}
     blobs = list(packages)
     for start in range(0, len(blobs), _BATCH):
-        for blob, text in git.blobs(blobs[start : start + _BATCH]):
+        for blob, text in _read_blobs(git, blobs[start : start + _BATCH]):
             try:
                 lock = reader.read(text)
             except ValueError:
@@ -125,3 +113,23 @@ def _number_needed_entries(
                 entries = needed_entries(lock, name)
                 if entries is not None:
                     yield (blob, name), numbers.setdefault(entries, len(numbers))
+
+
+def _read_blobs(git: Git, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the id and text of each of these blobs, in the same order.
+
+    Raises:
+        Failed: This clone lacks one of the blobs.
+    """
+    contents = git.run("cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in ids), stderr=False)
+    text = contents.check("git cat-file").output
+    # Sizes in headers count bytes before decoding. A blob cannot contain its own id: the id finds its header.
+    for blob, following in zip(ids, [*ids[1:], None], strict=True):
+        _, header, text = text.partition(f"{blob} blob ")
+        if not header:
+            message = f"this clone lacks the object {blob}"
+            raise Failed("object-missing", message, fix="check the repository: git fsck")
+        _, _, text = text.partition("\n")
+        end = len(text) - 1 if following is None else text.find(f"\n{following} ")
+        yield blob, text[:end]
+        text = text[end:]

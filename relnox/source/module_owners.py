@@ -1,4 +1,4 @@
-"""The packages of a project that contain a module."""
+"""Find the packages of a project that contain a module."""
 
 from __future__ import annotations
 
@@ -11,26 +11,22 @@ if TYPE_CHECKING:
 _SOURCE_LAYOUTS = ("src", ".", "lib", "python")
 
 
-def find_owning_packages(root: Path, directories: Mapping[str, str], module: str) -> tuple[str, ...]:
-    """Return the names of the packages that contain a module; namespace packages belong to none.
-
-    Args:
-        root: The project's root directory.
-        directories: Maps package names to their directories, relative to the root.
-        module: The full name of the module.
-    """
-    path = module.replace(".", "/")
-    files = (f"{path}.py", f"{path}/__init__.py", f"{path}.pyi")
-    return tuple(
-        name
-        for name, directory in sorted(directories.items())
-        if any((root / directory / layout / file).is_file() for layout in _SOURCE_LAYOUTS for file in files)
-    )
-
-
 def find_first_owned_module(
     root: Path, directories: Mapping[str, str], modules: Iterable[str]
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the first module that is in a package, and the names of its packages; both are empty if none is."""
-    candidates = ((module, find_owning_packages(root, directories, module)) for module in modules)
-    return next(((module, names) for module, names in candidates if names), ("", ()))
+    """Return the first of the modules that is in a package, and the names of the packages that contain it.
+
+    Both are empty if there is none; namespace packages are in no package. `directories` maps the names of the
+    packages to their directories, relative to the root; `modules` are full names such as `acme.core`.
+    """
+    for module in modules:
+        path = module.replace(".", "/")
+        files = (f"{path}.py", f"{path}/__init__.py", f"{path}.pyi")
+        owners = tuple(
+            name
+            for name, directory in sorted(directories.items())
+            if any((root / directory / layout / file).is_file() for layout in _SOURCE_LAYOUTS for file in files)
+        )
+        if owners:
+            return module, owners
+    return "", ()

@@ -1,4 +1,4 @@
-"""The root directory of a project."""
+"""Find the root directory of a project."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from relnox.core.documents import table_at
 from relnox.errors import Blocked
 from relnox.source import pyproject
-from relnox.source.directory_search import PYPROJECT, search_directories
+from relnox.source.directory_search import PYPROJECT, find_pyproject_directories
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 def find_project_root(start: Path, top: Path | None) -> Path:
     """Return the root directory of the project that `start` is in.
 
-    The search goes from `start` upwards to the `top` of the checkout. The root is the nearest directory whose
-    pyproject.toml has `[tool.relnox]` or defines a uv workspace, else the nearest directory with a pyproject.toml,
-    else the top of the checkout. In a checkout with several packages and without settings, it is the top as well.
+    The search goes upwards from `start` to `top`, the top-level directory of the checkout (None outside git). The
+    root is the nearest directory whose pyproject.toml has `[tool.relnox]` or defines a uv workspace, else the
+    nearest directory with a pyproject.toml, else `top`. In a checkout with several packages but no settings, it is
+    `top` too.
 
     Raises:
         Blocked: No project was found.
@@ -53,10 +54,10 @@ def find_project_root(start: Path, top: Path | None) -> Path:
 
 
 def _is_one_of_several(directory: Path, top: Path) -> bool:
-    """Return whether a directory is one of several packages found in a checkout whose top is not a package."""
+    """Return whether a directory is one of several packages in a checkout whose top is not a package."""
     if directory == top or not _describes_package(directory) or _describes_package(top):
         return False
-    candidates = (top / name for name in search_directories(top, (), []))
+    candidates = (top / name for name in find_pyproject_directories(top, (), []))
     packages = {candidate for candidate in candidates if _describes_package(candidate)}
     return directory in packages and len(packages) > 1
 

@@ -25,7 +25,7 @@ _HUGE_NUMBER = re.compile(r"\b0[xob][0-9A-Fa-f_]{2000}")
 
 
 def load(path: Path) -> Mapping[str, Any]:
-    """Read a TOML file, which may start with a byte order mark; do not change the result.
+    """Read a TOML file, which may start with a byte order mark; the result is shared and must not be changed.
 
     Raises:
         Blocked: The file cannot be read, is not UTF-8, or is not TOML.
@@ -48,7 +48,7 @@ def load(path: Path) -> Mapping[str, Any]:
 
 
 def describes_package(document: Mapping[str, Any]) -> bool:
-    """Return whether a pyproject.toml describes a package, and not only settings of tools."""
+    """Return whether the content of a pyproject.toml describes a package, and not only settings of tools."""
     return bool(document.get("project")) or "name" in table_at(document, "tool", "poetry")
 
 
@@ -85,6 +85,7 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
             fix='write it like build-backend = "hatchling.build"',
         )
     source = _version_source(document, file)
+    requires_python = project.get("requires-python", table_at(poetry, "dependencies").get("python"))
     classifiers = strings_in(project.get("classifiers")) or strings_in(poetry.get("classifiers"))
     return Package(
         name=normalized(name),
@@ -94,17 +95,10 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
         backend=backend,
         dependencies=tuple(_read_dependencies(document)),
         is_private=any(classifier.startswith("Private ::") for classifier in classifiers),
-        requires_python=_requires_python(document),
+        requires_python=requires_python if isinstance(requires_python, str) else "",
         classifiers=tuple(classifiers),
         dynamic=tuple(strings_in(project.get("dynamic"))) if project else None,
     )
-
-
-def _requires_python(document: Mapping[str, Any]) -> str:
-    """Return the Python versions that a package requires, as written, or an empty string if it has none."""
-    poetry = table_at(document, "tool", "poetry", "dependencies").get("python")
-    requirement = table_at(document, "project").get("requires-python", poetry)
-    return requirement if isinstance(requirement, str) else ""
 
 
 def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
@@ -174,19 +168,16 @@ def _read_poetry_requirements(
             continue
         for number, entry in enumerate(value if isinstance(value, list) else [value]):
             entry_key: tuple[str | int, ...] = (*key, name, number) if isinstance(value, list) else (*key, name)
+            entry_table = table
             match entry:
                 case str():
-                    yield Dependency(
-                        name=normalized(name), text=entry, table=table, key=entry_key, is_poetry_syntax=True
-                    )
+                    text = entry
                 case {"version": str(text), **more}:
-                    kind: DependencyTable = "extra" if more.get("optional") and table == "runtime" else table
-                    yield Dependency(
-                        name=normalized(name),
-                        text=text,
-                        table=kind,
-                        key=(*entry_key, "version"),
-                        is_poetry_syntax=True,
-                    )
+                    entry_key = (*entry_key, "version")
+                    if more.get("optional") and table == "runtime":
+                        entry_table = "extra"
                 case _:
-                    yield Dependency(name=normalized(name), text="", table=table, is_poetry_syntax=True)
+                    text, entry_key = "", ()
+            yield Dependency(
+                name=normalized(name), text=text, table=entry_table, key=entry_key, is_poetry_syntax=True
+            )

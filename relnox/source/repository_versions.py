@@ -1,4 +1,4 @@
-"""The version in every pyproject.toml of a repository, including those outside the project's packages."""
+"""Read the version in every pyproject.toml of a repository, including those outside the project's packages."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ class FileVersion(NamedTuple):
         file: The path of the pyproject.toml, relative to the project's directory.
         package: The name of the package, or None if the file describes no package.
         version: The version as written, or None if no file contains it.
-        source: The key in this pyproject.toml or the other file that has the version, or what computes it; empty
-        if
-            there is none.
-        outside: None for a package of the project; otherwise `no` (with the reason, if there is one) or `not
-        known`.
+        source: The key in this pyproject.toml, or the path of another file, that has the version; or what computes
+            it; empty if the file describes no package.
+        outside: None if the package belongs to the project. Otherwise, the answer to whether it does: `no`, also
+            with a reason, or `not known`.
         error: The error that kept the package or its version from being read, or None.
     """
 
@@ -42,7 +41,7 @@ class FileVersion(NamedTuple):
 
     @property
     def is_sample(self) -> bool:
-        """Whether the file is excluded, an example, a template or test data, and so needs no version."""
+        """Whether the file needs no version: it is excluded, an example, a template or test data."""
         return self.outside in (_NO_VERSION_EXCLUDED, _NO_VERSION_SAMPLE)
 
 
@@ -53,13 +52,9 @@ _NO_VERSION_SAMPLE = "no: example, template or test"
 def read_versions(
     files: Iterable[str], root: Path, config: Config, workspace: Mapping[str, Package] | None
 ) -> Iterator[FileVersion]:
-    """Yield the version of each pyproject.toml.
+    """Yield the version of each pyproject.toml in `files`, whose paths are relative to the root.
 
-    Args:
-        files: The paths of the files, relative to the root.
-        root: The project's directory.
-        config: The project's settings.
-        workspace: The project's packages by directory, or None if they are not known.
+    `workspace` has the project's packages by directory, or is None if they are not known.
     """
     table = root / PYPROJECT
     excluded_globs = [*config.exclude]
@@ -100,17 +95,12 @@ def _why_no_version_is_needed(directory: str, excluded_globs: Iterable[str]) -> 
 def _read_package(file: str, directory: str, root: Path) -> Package | None:
     """Return the package that a pyproject.toml describes, or None if it contains only settings of tools."""
     document = pyproject.load(root / file)
-    if not pyproject.describes_package(document):
-        return None
-    return version_files.locate_version(pyproject.parse_package(document, directory), document, root)
+    return version_files.read_package(document, directory, root) if pyproject.describes_package(document) else None
 
 
 def _describe_version_source(package: Package) -> str:
     source = package.source
     if not source.is_in_file:
         return source.text or "the build backend"
-    return (
-        ".".join(map(str, source.key))
-        if source.kind == "toml" and source.file == package.pyproject
-        else source.file
-    )
+    is_own_key = source.kind == "toml" and source.file == package.pyproject
+    return ".".join(map(str, source.key)) if is_own_key else source.file

@@ -1,4 +1,4 @@
-"""Detection of versions that the build derives from git tags: by which plugin, and from which tags.
+"""Detect versions that the build derives from git tags: by which plugin, and from which tags.
 
 No file contains such a version, so that a bump only adds a tag. setuptools-scm, hatch-vcs, versioningit,
 uv-dynamic-versioning, poetry-dynamic-versioning, pdm-backend, flit-scm and versioneer are detected by their
@@ -27,17 +27,16 @@ _DISTRIBUTION_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def detect_tag_version(package: Package, document: Mapping[str, Any]) -> Package:
-    """Return the package with its version source set to kind `tags` if its version is derived from tags."""
-    provider = _find_version_plugin(package, document)
-    if provider is None:
+    """Return the package; if its build derives the version from tags, its version source has the kind `tags`."""
+    if (plugin := _find_version_plugin(package, document)) is None:
         return package
-    name, settings = provider
+    name, settings = plugin
     key = tuple(islice(_find_tag_prefixes(name, settings), 1))
     return replace(package, source=VersionSource(kind="tags", file=package.pyproject, key=key, text=name))
 
 
 def settings_for_own_tags(package: Package, prefix: str) -> str:
-    """Return the TOML settings that make a package's build use only tags with a prefix, to show to the user."""
+    """Return TOML settings, to show to the user, with which a package's build uses only tags with the prefix."""
     expression = f"^{re.escape(prefix).replace(chr(92) + '-', '-')}(?P<version>.+)$"
     describe = f'["git", "describe", "--dirty", "--tags", "--long", "--match", "{prefix}*"]'
     match package.source.text.partition(",")[0]:
@@ -110,9 +109,9 @@ def _find_version_plugin(package: Package, document: Mapping[str, Any]) -> tuple
     return None
 
 
-def _find_tag_prefixes(provider: str, settings: Mapping[str, Any]) -> Iterator[str]:
+def _find_tag_prefixes(plugin: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield the tag prefix that each setting of a plugin implies, if any."""
-    if provider in _BASED_ON_DUNAMAI and settings.get("pattern", "default") == "default":
+    if plugin in _BASED_ON_DUNAMAI and settings.get("pattern", "default") == "default":
         yield f"{settings.get('pattern-prefix', '')}v"
     for key in ("pattern-prefix", "tag_prefix"):
         if isinstance(text := settings.get(key), str) and text:

@@ -20,7 +20,6 @@ from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from relnox.source.git import Git
 
@@ -37,19 +36,19 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     alternative: str,
     pass_env: Collection[str] = (),
 ) -> dict[str, bytes | None]:
-    """Run a tool on a copy of the checkout, and return the files that it changes.
+    """Run a tool on a temporary copy of the checkout with planned edits, and return the files that it changes.
 
     Args:
         git: The checkout, whose current commit is copied.
         directory: The directory to run the tool in, relative to the root.
         command: The tool and its arguments.
-        contents: The new content of each edited file, or None for a removed file.
+        contents: The planned edits: the new content of each file, or None for a removed file, by path relative to
+            the root.
         alternative: How to avoid running the tool, for the fixes in error messages.
         pass_env: Variables that are passed to the tool even if they look like credentials.
 
     Returns:
-        The new content of each file that the tool changes, or None for a removed file, by path relative to the
-        root.
+        The new contents of the files that the tool changes, in the form of `contents`.
 
     Raises:
         Blocked: The tool is not installed.
@@ -65,7 +64,8 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         completed = process.run([program, *command[1:]], cwd=clone.root / directory, env=variables)
         rerun = f"cd {shlex.quote(str(directory))} && {shlex.join(command)}"
         completed.check(command[0], fix=f"reproduce it: {rerun}; {alternative}")
-        changes = {name: _read_content(clone.root / name) for name in clone.changed_files()}
+        paths = {name: clone.root / name for name in clone.changed_files()}
+        changes = {name: path.read_bytes() if path.is_file() else None for name, path in paths.items()}
     return {
         name: content for name, content in changes.items() if name not in contents or contents[name] != content
     }
@@ -89,9 +89,10 @@ def copy_with_edits(git: Git, contents: Mapping[str, bytes | None]) -> Iterator[
 def update_lock_files(
     git: Git, locks: Sequence[str], *, planned: Mapping[str, bytes | None], pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
-    """Update lock files with their own tools after the planned edits, and return their new contents by path.
+    """Update lock files of Poetry and PDM with their own tools, and return their new contents by path.
 
-    `locks` are paths relative to the root; for the other arguments, see `run_tool_on_copy`.
+    `locks` are paths relative to the root; `planned` are the edits that the tools see. For the rest, see
+    `run_tool_on_copy`.
     """
     contents: dict[str, bytes | None] = {}
     for lock in locks:
@@ -106,7 +107,3 @@ def update_lock_files(
         )
         contents |= {file: content for file, content in changes.items() if file == lock}
     return contents
-
-
-def _read_content(file: Path) -> bytes | None:
-    return file.read_bytes() if file.is_file() else None

@@ -1,4 +1,4 @@
-"""Detection of untracked modules that tracked modules import, and that would be missing from archives."""
+"""Detect untracked modules that tracked modules import, and that would be missing from archives."""
 
 from __future__ import annotations
 
@@ -23,15 +23,10 @@ _CAUGHT_EXCEPTIONS = ("ImportError", "ModuleNotFoundError", "Exception", "BaseEx
 def find_imports_of_untracked(
     git: Git, untracked_files: Iterable[str], packages: Iterable[Package], root: Path
 ) -> tuple[tuple[str, str], ...]:
-    """Return pairs of files: a tracked module, and an untracked module of the same package that it imports.
+    """Return pairs of paths: a tracked module, and an untracked module of the same package that it imports.
 
-    Imports whose failure is caught are ignored, since they may be of modules that the build generates.
-
-    Args:
-        git: The checkout.
-        untracked_files: Files that are neither tracked nor ignored.
-        packages: The packages to search.
-        root: The project's directory.
+    Imports whose ImportError is caught are ignored, since they may be of modules that the build generates. All
+    paths are relative to the root; `untracked_files` has no files that git ignores.
     """
     pairs: dict[tuple[str, str], None] = {}
     for package in packages:

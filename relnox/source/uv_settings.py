@@ -1,4 +1,4 @@
-"""Settings of uv that affect builds: those that relnox honors, and those that it does not."""
+"""Read the settings of uv that affect builds: those that relnox applies, and those that it does not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class UvBuildSettings(Record):
     """The settings of uv for a package's build.
 
     Attributes:
-        file: The path of the settings file, relative to the project's root; empty if there is none.
+        file: The path of the file with the settings, relative to the project's root; empty if there is none.
         build: The settings that relnox applies to the build.
         applied_keys: The keys of the settings that relnox applies.
         ignored_settings: A message for each setting that relnox does not apply, with what it does instead.
@@ -43,11 +43,11 @@ class UvBuildSettings(Record):
 
 
 def read_build_settings(root: Path, package: Package) -> UvBuildSettings:
-    """Read the settings of uv for a package, as `uv build` in its directory does.
+    """Read the settings that `uv build` uses in a package's directory.
 
-    The settings are those of the uv workspace that the package is in, else the nearest ones in the package's
-    directory or its parents, up to the project's root. A uv.toml takes precedence over a pyproject.toml in the
-    same directory.
+    These are the settings of the uv workspace that the package is in, else the nearest ones in the package's
+    directory or its parents, up to the project's root. In each directory, uv.toml takes precedence over
+    pyproject.toml.
 
     Raises:
         Blocked: A file is not valid TOML.
@@ -68,15 +68,12 @@ def read_build_settings(root: Path, package: Package) -> UvBuildSettings:
 def _uv_settings(
     file: str, table: Mapping[str, Any], package: Package, document: Mapping[str, Any]
 ) -> UvBuildSettings:
-    """Return the settings of a `[tool.uv]` table, separated by whether relnox applies them.
-
-    `document` is the content of the package's pyproject.toml.
-    """
+    """Return the settings of a `[tool.uv]` table; `document` is the content of the package's pyproject.toml."""
     keys = ["build-constraint-dependencies", "exclude-newer", "exclude-newer-package", "config-settings"]
-    honored_keys = [key for key in keys if table.get(key)]
+    applied_keys = [key for key in keys if table.get(key)]
     extra_requires = _value_for_package("extra-build-dependencies", table, package)
     if extra_requires is not None:
-        honored_keys.append("extra-build-dependencies")
+        applied_keys.append("extra-build-dependencies")
     exclude_newer = table.get("exclude-newer")
     build = BuildSettings(
         constraints=Constraints(
@@ -93,9 +90,8 @@ def _uv_settings(
             for key, value in sorted(table_at(table, "config-settings").items())
         ),
     )
-    return UvBuildSettings(
-        file, build, tuple(honored_keys), tuple(_describe_ignored_settings(table, package, document))
-    )
+    ignored_settings = tuple(_describe_ignored_settings(table, package, document))
+    return UvBuildSettings(file, build, tuple(applied_keys), ignored_settings)
 
 
 def _describe_ignored_settings(
@@ -106,7 +102,8 @@ def _describe_ignored_settings(
         yield f"no-build-isolation-package: {isolation_note}"
     elif table.get("no-build-isolation") is True:
         yield f"no-build-isolation: {isolation_note}"
-    for entry in _as_list(_value_for_package("extra-build-dependencies", table, package)):
+    extra_requires = _value_for_package("extra-build-dependencies", table, package)
+    for entry in extra_requires if isinstance(extra_requires, list) else ():
         if isinstance(entry, dict) and entry.get("match-runtime"):
             yield f"match-runtime of {entry.get('requirement')}: relnox uses any matching release"
     for key in ("extra-build-variables", "config-settings-package"):
@@ -125,7 +122,7 @@ def _value_for_package(key: str, table: Mapping[str, Any], package: Package) -> 
 
 
 def read_installer_settings(root: Path) -> dict[str, Any]:
-    """Return the settings that apply to everything uv installs in a project, for use in a uv.toml elsewhere.
+    """Return the settings that apply to everything uv installs in a project, as the content of a new uv.toml.
 
     Raises:
         Blocked: A file is not valid TOML.
@@ -184,13 +181,9 @@ def _is_workspace_member(top: Path, directory: Path) -> bool:
     return bool(workspace) and (top == directory or (matches("members") and not matches("exclude")))
 
 
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def _valid_requirements(value: Any) -> Iterator[str]:
     """Yield the valid requirements in a list whose items are strings, or tables with the key `requirement`."""
-    for item in _as_list(value):
+    for item in value if isinstance(value, list) else ():
         text = item.get("requirement") if isinstance(item, dict) else item
         if isinstance(text, str) and requirement_name(text) is not None:
             yield text

@@ -1,4 +1,4 @@
-"""Find the files that contain a package's version: the one that its build backend reads, and copies of it.
+"""Find the files that contain a package's version: the one that its build backend reads, and others.
 
 The file that pyproject.toml declares is searched for where the backend would read it. If it has no version, or
 several, the version stays `dynamic` (only the backend can compute it), and the reason is recorded.
@@ -15,6 +15,7 @@ from relnox.core.records import Record, replace
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
+from relnox.source import pyproject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,10 +37,9 @@ _SCIKIT_BUILD_PATTERN = version_locations.HATCH_PATTERN.replace("?P<version>", "
 
 
 class _DeclaredLocation(Record):
-    """A version location declared in pyproject.toml.
+    """A version location declared in pyproject.toml; the version is in the first of the `files` that exists.
 
-    `files` are the possible paths of the file, relative to the package's directory; the first one that exists is
-    used.
+    The files are relative to the package's directory.
     """
 
     kind: SourceKind
@@ -47,12 +47,16 @@ class _DeclaredLocation(Record):
     key: tuple[str, ...] = ()
 
 
-def locate_version(package: Package, document: Mapping[str, Any], root: Path) -> Package:
-    """Return the package with its version and the version's locations, if pyproject.toml declares them.
+def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Package:
+    """Return the package that a pyproject.toml describes, with its version and where files contain the version.
+
+    For the first two parameters, see `pyproject.parse_package`; `root` is the project's root directory.
 
     Raises:
-        Blocked: A Cargo.toml of the package's crate or of the crate's workspace cannot be read.
+        Blocked: The pyproject.toml is invalid, or a Cargo.toml of the package's crate or of the crate's workspace
+            cannot be read.
     """
+    package = pyproject.parse_package(document, directory)
     if package.source.kind == "toml":
         return replace(package, other_locations=_crate_locations(package, document, root))
     if (location := _find_declared_location(package, document)) is not None:
@@ -69,8 +73,7 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
 
     Raises:
         Blocked: A file is missing, does not contain the version the declared number of times, has an unknown
-        format,
-            or belongs to no package.
+            format, or belongs to no package.
     """
     declared_sources: dict[str, list[VersionSource]] = {}
     excluded_files = {file.file for file in config.version_files if file.count == 0}
@@ -82,25 +85,15 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
         source.file for sources in declared_sources.values() for source in sources if source.kind != "pattern"
     }
     return [
-        _with_locations(
-            package,
-            [location for location in package.other_locations if location.file not in excluded_files],
-            declared_sources.get(package.name, ()),
-        )
-        for package in packages
+        _with_declared(package, declared_sources.get(package.name, ()), excluded_files) for package in packages
     ]
 
 
-def _with_locations(
-    package: Package, detected_sources: Sequence[VersionSource], declared_sources: Sequence[VersionSource]
-) -> Package:
-    """Return the package with detected and declared locations added.
-
-    If the version is dynamic, it is taken from the first declared file.
-    """
+def _with_declared(package: Package, declared_sources: Sequence[VersionSource], excluded: set[str]) -> Package:
     if package.source.kind == "dynamic" and declared_sources:
         return _with_source(package, declared_sources)
-    return replace(package, other_locations=(*detected_sources, *declared_sources))
+    detected = (location for location in package.other_locations if location.file not in excluded)
+    return replace(package, other_locations=(*detected, *declared_sources))
 
 
 def _with_source(package: Package, locations: Sequence[VersionSource]) -> Package:
@@ -115,7 +108,7 @@ def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config
     """Return the package that a declared version file belongs to.
 
     It is the package that the setting names, else the innermost one whose directory contains the file, else the
-    only package, or any one if all have the same version.
+    only package, or any package if all have the same version.
     """
     if file.package is not None:
         return Workspace(tuple(packages)).select([file.package])[0]
@@ -186,10 +179,9 @@ def _read_version(source: VersionSource, root: Path) -> VersionSource:
 
 def _crate_locations(package: Package, document: Mapping[str, Any], root: Path) -> tuple[VersionSource, ...]:
     """Return the version's locations in Cargo.toml and Cargo.lock if the package's backend builds a Rust crate."""
-    build_requirements = strings_in(table_at(document, "build-system").get("requires"))
-    if not package.backend.startswith(_RUST_BACKENDS) and not any(
-        requirement.startswith("setuptools-rust") for requirement in build_requirements
-    ):
+    build_requires = strings_in(table_at(document, "build-system").get("requires"))
+    needs_rust = any(requirement.startswith("setuptools-rust") for requirement in build_requires)
+    if not needs_rust and not package.backend.startswith(_RUST_BACKENDS):
         return ()
     from relnox.source import cargo
 
@@ -230,9 +222,8 @@ def _find_declared_location(package: Package, document: Mapping[str, Any]) -> _D
             expression = str(hatch.get("expression", "__version__"))
             return _DeclaredLocation("attribute", (path,), (expression,)) if expression.isidentifier() else None
         case {"path": str(path), **more}, _, _ if more.get("source", "regex") == "regex":
-            return _DeclaredLocation(
-                "pattern", (path,), (str(more.get("pattern", version_locations.HATCH_PATTERN)),)
-            )
+            pattern = str(more.get("pattern", version_locations.HATCH_PATTERN))
+            return _DeclaredLocation("pattern", (path,), (pattern,))
         case _, {"attr": str(attribute)}, _:
             module, _, name = attribute.rpartition(".")
             return _DeclaredLocation("attribute", tuple(_module_files(module, document)), (name,))
@@ -248,18 +239,16 @@ def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _De
     if package.backend.startswith("flit_core"):  # without a declaration flit reads the version from the module
         project = table_at(document, "project")
         name = table_at(document, "tool", "flit", "module").get("name") or project.get("name", "")
-        return _DeclaredLocation(
-            "attribute", tuple(_module_files(str(name).replace("-", "_"), document)), ("__version__",)
-        )
+        files = tuple(_module_files(str(name).replace("-", "_"), document))
+        return _DeclaredLocation("attribute", files, ("__version__",))
     if package.backend == "mesonpy":
         return _DeclaredLocation("pattern", ("meson.build",), (version_locations.MESON_PATTERN,))
     provider = table_at(document, "tool", "scikit-build", "metadata", "version")
     if provider.get("provider") == "scikit_build_core.metadata.regex" and isinstance(provider.get("input"), str):
         if provider.get("result", "{value}") != "{value}":
             return None  # composed of several parts: it is unknown which of them to bump
-        return _DeclaredLocation(
-            "pattern", (provider["input"],), (str(provider.get("regex", _SCIKIT_BUILD_PATTERN)),)
-        )
+        pattern = str(provider.get("regex", _SCIKIT_BUILD_PATTERN))
+        return _DeclaredLocation("pattern", (provider["input"],), (pattern,))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Versions outside the declared version files: literals in a package's own modules, and mentions.
+"""Find versions outside the declared version files: literals in a package's own modules, and mentions.
 
 A literal is a string that a module assigns to `__version__` or `VERSION` at its top level. A literal that equals
 the package's version is updated with it; a different one is reported as a mismatch. Any other file that contains
@@ -49,6 +49,7 @@ class VersionLiterals(Record):
 
     Attributes:
         workspace: The packages, with the literals added to their locations.
+        locations: The literals.
         mentions: Maps each package name to the other files that contain the package's version.
     """
 
@@ -58,7 +59,7 @@ class VersionLiterals(Record):
 
 
 def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
-    """Search all tracked files for versions, or outside git, only the modules that usually contain one."""
+    """Search tracked files for versions of the packages; outside git, only modules that usually contain one."""
     packages = _packages_with_version_in_file(workspace)
     if not packages:
         return VersionLiterals(workspace)
@@ -72,12 +73,10 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
     modules: dict[str, Package] = {}
     for file, line in lines if config.version_literals else ():
         is_module = file.endswith(".py") and file not in declared_files and file not in modules
-        if (
-            is_module
-            and re.match(_ASSIGNMENT_PATTERN, line)
-            and (owner := _owning_package(file, owners)) in packages
-        ):
-            modules[file] = owner
+        if is_module and re.match(_ASSIGNMENT_PATTERN, line):
+            owner = _owning_package(file, owners)
+            if owner in packages:
+                modules[file] = owner
     literals: dict[str, list[VersionSource]] = {}
     for file, package in modules.items():
         for location in _literals_of_module(root, file, package):
@@ -88,17 +87,15 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
         replace(package, other_locations=(*package.other_locations, *literals.get(package.name, ())))
         for package in workspace.packages
     )
+    other_lines = ((file, line) for file, line in lines if file not in not_mentions)
+    mentions = _find_mentions(other_lines, packages, owners, config)
     return VersionLiterals(
-        replace(workspace, packages=with_literals) if literals else workspace,
-        locations,
-        _find_mentions(
-            ((file, line) for file, line in lines if file not in not_mentions), packages, owners, config
-        ),
+        replace(workspace, packages=with_literals) if literals else workspace, locations, mentions
     )
 
 
 def search_queries(workspace: Workspace) -> tuple[Query, ...]:
-    """Return the query with which `find_version_literals` searches tracked files, if it searches any."""
+    """Return the query of git with which `find_version_literals` searches; empty if it does not search."""
     packages = _packages_with_version_in_file(workspace)
     return (grep_query(_search_expressions(packages), _GENERATED_FILES),) if packages else ()
 
@@ -138,9 +135,6 @@ def _owning_package(file: str, owners: Mapping[str, Package]) -> Package | None:
     return owners.get(directory or ".")
 
 
-# --- literals --------------------------------------------------------------------------------------
-
-
 def _literals_of_module(root: Path, file: str, package: Package) -> Iterator[VersionSource]:
     """Yield the literals in a package's module, except those that seem to be the version of something else."""
     # In a file that is a location already, the settings decide which of its strings is the version.
@@ -153,8 +147,11 @@ def _literals_of_module(root: Path, file: str, package: Package) -> Iterator[Ver
     name = posixpath.basename(file)
     is_top_level = _is_in_top_level_package(root, file, package)
     for attribute, text in version_locations.find_literals(code):
-        version = _parse_version(text)
-        if version is None or not any(version.release):  # 0.0.0 is replaced by the build
+        try:
+            version = Version(text)
+        except InvalidVersion:
+            continue
+        if not any(version.release):  # 0.0.0 is replaced by the build
             continue
         is_dunder = attribute == "__version__"
         if version == package.version:
@@ -166,7 +163,7 @@ def _literals_of_module(root: Path, file: str, package: Package) -> Iterator[Ver
 
 
 def import_path(root: Path, file: str, package: Package) -> str | None:
-    """Return the full import name of a file, or None if it is not a module of the package."""
+    """Return the full name of a module by its path relative to the root, or None if it is not in the package."""
     if package.directory != "." and not file.startswith(f"{package.directory}/"):
         return None
     inside = file if package.directory == "." else file[len(package.directory) + 1 :]
@@ -190,16 +187,6 @@ def _is_in_top_level_package(root: Path, file: str, package: Package) -> bool:
             return False
         directory = posixpath.dirname(directory)
     return True
-
-
-def _parse_version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
-
-
-# --- mentions --------------------------------------------------------------------------------------
 
 
 def _find_mentions(

@@ -53,13 +53,13 @@ class Build(Step, kw_only=True):
         pythons: The Pythons to build platform wheels for, such as `3.12`; empty for the running one.
         sdist_only: Whether to build only the sdist, because other jobs build the wheels for several platforms.
         requires: The expected requirements in the metadata, or None if the backend determines them.
-        private: Whether it is never published to the public index, whose rules then do not apply.
+        private: Whether the package is never published to the public index, whose rules then do not apply.
         declarative: Whether the build runs only code of the backend, so that one process can build both archives.
         command: The project's own build command; empty for the build backend.
         tags: The tags of the commit, or None if the version does not come from tags.
         settings: The project's settings for the build besides `[build-system]`.
-        may_be_empty: Whether its wheel may have no module, script or data: a package that only has requirements.
-        optional_extensions: Whether its wheel may lack the native modules that the source declares.
+        may_be_empty: Whether the wheel may have no module, script or data: a package that only has requirements.
+        optional_extensions: Whether the wheel may lack the native modules that the source declares.
     """
 
     runs_project_code = True

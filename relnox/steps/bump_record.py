@@ -67,11 +67,11 @@ class PendingBump(Record, kw_only=True):
 
     @property
     def all_edits(self) -> tuple[Edit, ...]:
-        """The edits of each step, also those that undo a bump."""
+        """The edits of all steps, including a step that undoes a bump."""
         return tuple(edit for step in self.steps for edit in getattr(step, "edits", ()))
 
     def with_committed_contents(self, commit: Commit, contents: Mapping[str, bytes]) -> PendingBump:
-        """Return the record with other contents of files than were planned for a commit."""
+        """Return a copy of the record in which a commit has these contents of files, not the planned ones."""
         amended_steps: list[Step] = []
         own_edits = self.edits_of(commit)
         is_committed = False
@@ -114,7 +114,7 @@ class PendingBump(Record, kw_only=True):
         return any(isinstance(step, steps.CommitDevelopment) for step in self.steps)
 
     def existing_commits(self, git: Git) -> tuple[tuple[Commit, str], ...]:
-        """Return the commits of the bump that are the last ones of HEAD, the oldest first, each with its id.
+        """Return the bump's commits that are already at the tip of HEAD, the oldest first, each with its id.
 
         The result is empty if other commits follow. Commits are recognized by the content of a file,
         since they may have been rebased.

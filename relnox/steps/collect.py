@@ -1,6 +1,6 @@
 """Collect the archives of build jobs, compared by hash.
 
-Attestations are copied byte by byte with their files, since a signature cannot be created a second time.
+Attestations are copied unchanged with their files, since a signature cannot be created a second time.
 """
 
 from __future__ import annotations

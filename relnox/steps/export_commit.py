@@ -72,7 +72,7 @@ class PackageDirectories(Record):
 
 
 def find_packages_with_module(package: str, modules: Iterable[str], run: Run) -> tuple[str, tuple[str, ...]]:
-    """Return the first of the modules that other packages of the project contain, and the names of those."""
+    """Return the first of the modules that other packages of the project contain, and those packages' names."""
     from relnox.source import module_owners
 
     directories = run.result(PackageDirectories)

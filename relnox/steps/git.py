@@ -62,7 +62,7 @@ class CommitAction(Action[Commit]):
         pending = self.run.service(Transaction).pending
         if pending is not None and pending.head == self.before:
             return None  # nothing was committed since the bump began
-        self.committed = git.head_has_same_files(self.step.files)
+        self.committed = git.files_match_head(self.step.files)
         is_done = self.committed and git.index_matches_head(self.step.files)
         return f"already committed in {self.before[:10]}" if is_done and self.before is not None else None
 
@@ -70,9 +70,9 @@ class CommitAction(Action[Commit]):
         git = self.run.checkout
         if self.committed and self.before is not None:
             # git was killed after the commit, before it wrote the index.
-            changes.reset_index(git, self.step.files)
+            changes.unstage(git, self.step.files)
             return
-        self.run.service(Transaction).undo.callback(changes.reset_to, git, self.before, self.step.files)
+        self.run.service(Transaction).undo.callback(changes.soft_reset, git, self.before, self.step.files)
         try:
             changes.commit(git, self.step.message, self.step.files, self.step.time)
         except Failed as error:
@@ -85,7 +85,7 @@ class CommitAction(Action[Commit]):
     def verify(self) -> str:
         """Check that the commit has the planned content; accept formatting by a commit hook."""
         git = self.run.checkout
-        head = git.head_if_unchanged(self.step.files)
+        head = git.head_if_files_match(self.step.files)
         if head is None:
             raise Failed(
                 "hook-changed-files",
@@ -94,7 +94,7 @@ class CommitAction(Action[Commit]):
             )
         if changed_files := self._files_changed_by_hook():
             self._accept_formatting(None)
-            changes.reset_index(git, self.step.files)  # git keeps the files from before the hook there
+            changes.unstage(git, self.step.files)  # git keeps the files from before the hook there
             them = "it" if len(changed_files) == 1 else "them"
             return f"{head[:10]}, {listing(changed_files)} as a commit hook reformatted {them}"
         return head[:10]
@@ -175,7 +175,7 @@ class CreateTagsAction(Action[CreateTags]):
 
     def _find_tags(self) -> dict[str, str | None]:
         """Return the commit of each tag of the step, or None for one that does not exist."""
-        return self.run.checkout.find_tags([tag.name for tag in self.step.tags])
+        return self.run.checkout.tag_targets([tag.name for tag in self.step.tags])
 
     def _inspect(self) -> None:
         """Find the commit to tag, its missing tags, and tags of an interrupted run that became outdated."""

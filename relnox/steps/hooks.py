@@ -235,7 +235,7 @@ class RunHookAction(Action[RunHook]):
         # A fresh copy has no ignored files of others: all of them can end up in the archives.
         ignored_patterns = ("*",) if git.root != self.run.root else self.step.hook.writes
         return (
-            hook_effects.find_written_files(git, ignored_patterns),
+            hook_effects.hash_changed_files(git, ignored_patterns),
             hook_effects.find_nested_repositories(git, ignored_patterns),
         )
 

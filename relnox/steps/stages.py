@@ -90,7 +90,7 @@ class Stage(Step, kw_only=True):
 
 
 class StageRunner(Record):
-    """The function that runs the task of a stage in a directory, as a value of a run."""
+    """Holds the function that runs the task of a stage in a directory; the run's caller passes it as a value."""
 
     run: Callable[[Stage, Path], Outcome]
 

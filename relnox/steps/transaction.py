@@ -54,8 +54,8 @@ class Transaction(RunExtension):
         if self.pending is None:
             return
         if self._run.git is not None:
-            self._run.git.open_object_reader()
-            self._run.call_at_end(self._run.git.close_object_reader)
+            self._run.git.start_resolver()
+            self._run.call_at_end(self._run.git.close_resolver)
         from relnox.source.git import recovery
         from relnox.steps import bump_record
 
@@ -87,7 +87,7 @@ class Transaction(RunExtension):
     def sync_to_disk(self) -> None:
         """Sync the results of the steps to disk: files, commit, tags and git's index.
 
-        It is done once, before anything is pushed and before the record is removed.
+        Only the first call does it: before anything is pushed, and before the record is removed.
         """
         if self.pending is not None and not self._durable:
             from relnox.source import file_edits
@@ -101,8 +101,8 @@ class Transaction(RunExtension):
     def after_steps(self, results: Sequence[StepFinished]) -> None:
         """Undo the steps after a local failure; keep them after a remote one, so that a rerun resumes.
 
-        A resumed run cannot undo the steps of the run before it, so it keeps everything too. So does one that
-        stopped in the middle of a step.
+        Steps are also kept if this run resumed an interrupted one, whose steps it cannot undo, or if it stopped in
+        the middle of a step.
         """
         stopped_step = next(
             (result for result in results if result.status in (Status.FAILED, Status.ABORTED)), None
@@ -118,7 +118,7 @@ class Transaction(RunExtension):
     def after_report(self, outcome: Outcome) -> None:
         """Remove the record, or keep it as that of the last bump.
 
-        Not before the outcome was reported: a run that is killed earlier must be resumable with the same command.
+        This waits for the report, so that a run killed earlier can be resumed with the same command.
         """
         if not self._settled or self.pending is None:
             return

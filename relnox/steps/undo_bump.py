@@ -18,8 +18,8 @@ class UndoBump(Step, kw_only=True):
 
     Attributes:
         commit: The commit to remove; None if the files were only edited.
-        parent: The commit of a release to remove as well, before its development version.
-        edits: The reverse edits.
+        parent: The release commit before `commit`, if both are removed; None otherwise.
+        edits: The edits that restore the files as they were before the bump.
     """
 
     key = "undo"

@@ -49,8 +49,8 @@ class LogIn(Step, kw_only=True):
 class LogInAction(Action[LogIn]):
     """Gets an upload token for each project, so that errors come before any upload.
 
-    Tokens are valid for this run only. Whether a project accepts this publisher is known only with its first file,
-    since an identity names no project.
+    Tokens are valid for this run only. The identity of a CI job names no project, so only the upload of the first
+    file of a project shows whether the project accepts this publisher.
     """
 
     def apply(self) -> None:
@@ -94,7 +94,7 @@ class Upload(Step, kw_only=True):
 
     Attributes:
         attestations: Whether the attestation of the file is uploaded with it.
-        publisher: Who must have signed that; None where it is unknown.
+        publisher: The publisher that must have signed the attestation, or None if it is unknown.
     """
 
     remote = True

@@ -63,7 +63,7 @@ class VerifyInstall(Step, kw_only=True):
 
 
 class EnvironmentDirectories(SharedService):
-    """Directories of environments that were verified, to be replaced by the next ones."""
+    """Directories of environments whose checks have ended, in which the next environments are created."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -71,7 +71,7 @@ class EnvironmentDirectories(SharedService):
 
     @contextmanager
     def borrow(self, python: str) -> Iterator[Path]:
-        """Reuse the directory of an earlier environment: uv caches what it knows of a Python by its path."""
+        """Yield a directory for an environment, a used one if possible: uv caches facts about a Python by path."""
         free = self._directories[python]
         try:
             directory = free.pop()

@@ -110,7 +110,7 @@ class WriteMergedManifest(Step, kw_only=True):
 
 class WriteMergedManifestAction(Action[WriteMergedManifest]):
     def check(self) -> str | None:
-        """Return a reason to skip the step if both forms are up to date, and no temporary files are left."""
+        """Return a reason to skip the step if both forms are up to date and no temporary files are left."""
         output = self.run.root / self.step.output
         forms = _manifest_contents(output, self.step.manifest)
         is_written = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())

@@ -70,7 +70,7 @@ def test_the_state_of_a_clean_checkout(root: Path) -> None:
 
 def test_queries_that_were_started_early_answer_once(root: Path) -> None:
     here = checkout(root)
-    with here.reading_ahead(*state_queries("*.md")):
+    with here.queries_in_background(*state_queries("*.md")):
         expected = checkout(root).read_state()
         wait_for_end_of_children()
         write(root, {"later.md": "x"})
@@ -294,8 +294,8 @@ def test_a_staged_change_that_the_checkout_does_not_have_differs_in_no_file(root
     git(root, "add", "README.md")
     write(root, {"README.md": before, "ignored.log": ""})
     here = checkout(root)
-    assert here.head_if_unchanged(["README.md"]) == here.head()
-    assert here.head_if_unchanged(["README.md", "ignored.log"]) is None
+    assert here.head_if_files_match(["README.md"]) == here.head()
+    assert here.head_if_files_match(["README.md", "ignored.log"]) is None
 
 
 # --- commit -------------------------------------------------------------------------------------------------
@@ -307,19 +307,19 @@ def test_a_file_that_git_stores_in_another_form_is_the_same(root: Path, content:
     write(root, {".gitattributes": "*.txt text eol=crlf\n"})
     (root / "lines.txt").write_bytes(content)
     commit_all(root, "lines")
-    assert here.head_if_unchanged(["lines.txt"]) == here.head()
+    assert here.head_if_files_match(["lines.txt"]) == here.head()
     (root / "lines.txt").write_bytes(content + b"c")
-    assert here.head_if_unchanged(["lines.txt"]) is None
+    assert here.head_if_files_match(["lines.txt"]) is None
 
 
 def test_a_removed_file_is_the_same_as_none_in_the_commit(root: Path) -> None:
     here = checkout(root)
     (root / "README.md").unlink()
-    assert here.head_if_unchanged(["README.md"]) is None
+    assert here.head_if_files_match(["README.md"]) is None
     git(root, "commit", "--quiet", "--all", "--message=remove")
-    assert here.head_if_unchanged(["README.md"]) == here.head()
+    assert here.head_if_files_match(["README.md"]) == here.head()
     write(root, {"README.md": "untracked"})
-    assert here.head_if_unchanged(["README.md"]) is None
+    assert here.head_if_files_match(["README.md"]) is None
 
 
 def test_exactly_the_planned_files_are_committed(root: Path) -> None:
@@ -328,15 +328,15 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     write(root, dict.fromkeys(ODD, "2\n") | {"other.txt": "2\n", "staged.txt": "2\n", "new.txt": ""})
     git(root, "add", "staged.txt", "new.txt", "with space.txt")
     here = checkout(root)
-    assert not here.head_has_same_files(ODD)
-    assert here.head_if_unchanged(ODD) is None
+    assert not here.files_match_head(ODD)
+    assert here.head_if_files_match(ODD) is None
     changes.commit(here, "Release\n\n# no comment: a body", ODD)
     commit = git(root, "rev-parse", "HEAD")
-    assert here.head_if_unchanged(ODD) == here.head() == commit
+    assert here.head_if_files_match(ODD) == here.head() == commit
     assert git(root, "rev-parse", "HEAD~1") == before
     assert set(here.files_changed_between(before, commit) or ()) == set(ODD)
     assert git(root, "log", "-1", "--format=%B") == "Release\n\n# no comment: a body"
-    assert here.head_has_same_files(ODD)
+    assert here.files_match_head(ODD)
     assert here.index_matches_head(ODD)
     # Other staged or changed files are unchanged.
     assert git(root, "diff", "--cached", "--name-only").splitlines() == ["new.txt", "staged.txt"]
@@ -372,11 +372,11 @@ def test_a_commit_is_undone_and_other_files_stay_staged(root: Path) -> None:
     git(root, "add", "staged.txt")
     here = checkout(root)
     changes.commit(here, "Release", ["README.md"])
-    changes.reset_to(here, before, ["README.md"])
+    changes.soft_reset(here, before, ["README.md"])
     assert here.head() == before
     assert git(root, "diff", "--cached", "--name-only") == "staged.txt"
     assert git(root, "diff", "--name-only") == "README.md"
-    changes.reset_to(here, before, ["README.md"])  # nothing to undo is no error
+    changes.soft_reset(here, before, ["README.md"])  # nothing to undo is no error
     assert here.head() == before
 
 

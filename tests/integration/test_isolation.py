@@ -17,7 +17,7 @@ from relnox.building.known_backends import SHAREABLE_BACKENDS
 from relnox.cli import main
 from relnox.core.settings.config import Config
 from relnox.source.build_inputs import has_declarative_build
-from relnox.source.discovery import discover
+from relnox.source.discovery import discover_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,7 +109,7 @@ RUNS_CODE = {
 
 def of_one_package(root: Path, text: str, stated: str = STATED) -> tuple[Path, Package]:
     (root / "pyproject.toml").write_text(f'{text}[project]\nname = "it"\n{stated}', encoding="utf-8")
-    (found,) = discover(root, Config()).packages
+    (found,) = discover_packages(root, Config()).packages
     return root, found
 
 

@@ -9,7 +9,7 @@ from projects import repository, write
 from running import run
 
 from relnox.core.settings.config import Config
-from relnox.source.discovery import discover
+from relnox.source.discovery import discover_packages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def test_a_bump_changes_the_version_that_the_backend_reads(layout: str, tmp_path
     changed = [path for path in before if before[path] != after[path]]
     assert len(changed) == 1
     assert after[changed[0]] == before[changed[0]].replace(b"1.2.3", b"1.3.0")
-    assert str(discover(root, Config()).packages[0].version) == "1.3.0"
+    assert str(discover_packages(root, Config()).packages[0].version) == "1.3.0"
 
 
 @pytest.mark.parametrize(

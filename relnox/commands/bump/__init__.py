@@ -43,7 +43,7 @@ def time_of_plan(options: Options, project: Project) -> str:
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read what the plan depends on; for a new bump, also decide the versions and generate files in a copy."""
-    with project.reading_ahead():
+    with project.queries_in_background():
         from relnox.commands.bump import dev_numbers, development, pull_requests, undo
 
         pull_requests.check_options(options)

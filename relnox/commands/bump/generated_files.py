@@ -121,7 +121,7 @@ def _packages_by_commit(observation: Observation, project: Project) -> Mapping[s
         return {}
     from relnox.source import history
 
-    return history.commits_by_package(project.git, workspace, config.paths)
+    return history.packages_by_commit(project.git, workspace, config.paths)
 
 
 def _changelog_release(
@@ -148,7 +148,7 @@ def _changelog_release(
         version=", ".join(labels) if is_shared else version,
         tag=tag_format.render(first.after),
         tag_prefix=tag_format.prefix if len(groups) > 1 else None,
-        other_commits=tuple(commit for commit, names in commits.items() if released_packages.isdisjoint(names)),
+        excluded_commits=tuple(commit for commit, names in commits.items() if released_packages.isdisjoint(names)),
         changelog=(own or f"{first.package.directory}/{config.changelog_file}") if is_shared else None,
     )
 

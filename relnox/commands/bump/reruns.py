@@ -263,7 +263,7 @@ def _is_unchanged(record: bump_record.PendingBump, project: Project) -> bool:
         is_next = count == len(record.commits) and project.git.resolve_commit(f"HEAD~{count}") == record.head
     else:
         is_next = project.state.head != record.head and project.git.parent_commit() == record.head
-    return is_next and project.git.head_has_same_files(edit.file for edit in record.edits)
+    return is_next and project.git.files_match_head(edit.file for edit in record.edits)
 
 
 def _version_after_request(

@@ -96,7 +96,7 @@ def _made_commit_or_tags(interrupted: bump_record.PendingBump, project: Project)
         existing_tags = project.git.tags()
         commits_made = interrupted.existing_commits(project.git)
         return bool(commits_made) or any(tag.name in existing_tags for tag in interrupted.tags)
-    is_committed = file_edits.are_applied(project.root, interrupted.edits) and project.git.head_has_same_files(
+    is_committed = file_edits.are_applied(project.root, interrupted.edits) and project.git.files_match_head(
         edit.file for edit in interrupted.edits
     )
     return is_committed and (interrupted.commit is not None or bool(interrupted.tags))

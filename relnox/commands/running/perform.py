@@ -16,7 +16,7 @@ from relnox.commands.running.execution import run_prepared, unexecuted_outcome, 
 from relnox.commands.running.preparation import plan_task, resolve_options
 from relnox.core.records import replace
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, Failed, RelnoxError, environment_error
-from relnox.source.git import finding_repository
+from relnox.source.git import find_repository_in_background
 from relnox.system import exposure
 from relnox.system.secrets import mask_error
 
@@ -82,7 +82,7 @@ def run_task(
 
 def _open_project(directory: Path) -> Project:
     """Open the project that a directory is in, and import what that needs while git looks for the checkout."""
-    with finding_repository(directory) as git:
+    with find_repository_in_background(directory) as git:
         from relnox.commands.shared.opening import open_project
 
         return open_project(directory, git)

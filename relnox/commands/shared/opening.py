@@ -26,7 +26,7 @@ def open_project(start: Path, git: Git | None = None) -> Project:
 
     Args:
         start: The directory.
-        git: The result of `finding_repository` for the directory, or None if git was not asked before.
+        git: The result of `find_repository_in_background` for the directory, or None if git was not asked before.
 
     Raises:
         Blocked: The directory does not exist or is in no project, the settings are invalid, or Python does not

@@ -69,7 +69,7 @@ class Project(Record):
         from relnox.core.settings.setting_names import check_package_names
 
         filter_ignored = self.git.filter_ignored if self.git is not None else None
-        workspace = discovery.discover(self.root, self.config, filter_ignored)
+        workspace = discovery.discover_packages(self.root, self.config, filter_ignored)
         check_package_names(self.config, workspace)
         return workspace
 
@@ -86,13 +86,13 @@ class Project(Record):
         """The sorted paths of all tracked pyproject.toml and lock files of the checkout."""
         return self.git.tracked_files_named(*_LISTED_FILES) if self.git is not None else ()
 
-    def reading_ahead(self) -> AbstractContextManager[None]:
+    def queries_in_background(self) -> AbstractContextManager[None]:
         """Start reading `state` and `tracked_project_files`, which git does while modules are imported."""
         if self.git is None:
             return nullcontext()
         from relnox.source.git.repository import state_queries
 
-        return self.git.reading_ahead(*state_queries(*_LISTED_FILES))
+        return self.git.queries_in_background(*state_queries(*_LISTED_FILES))
 
     def searching_version_literals(self) -> AbstractContextManager[None]:
         """Let git search for version literals while the `with` block imports modules; see `literals`."""
@@ -100,7 +100,7 @@ class Project(Record):
             return nullcontext()
         from relnox.source.version_literals import search_queries
 
-        return self.git.reading_ahead(*search_queries(self.workspace))
+        return self.git.queries_in_background(*search_queries(self.workspace))
 
     @cached_property
     def known_tags(self) -> KnownTags:

@@ -45,7 +45,7 @@ class Commit(NamedTuple):
 
 
 class ReleaseHistory(NamedTuple):
-    """What happened to a package since its last release.
+    """The last release of a package, and the commits since then.
 
     Attributes:
         tag: The last reachable tag of the package, or None if it has none.

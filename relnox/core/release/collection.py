@@ -53,7 +53,7 @@ class BuildJobOutput(Record, kw_only=True):
 
 
 class FileConflict(Record, kw_only=True):
-    """Two files with the same name but different content, each with the directory of its job."""
+    """Two files with the same name but different content, each with the directory of the build job it is from."""
 
     first: Distribution | Attestation
     first_directory: str

@@ -1,6 +1,6 @@
 """The states of a release's files on the index, and the exit code that follows from them.
 
-The exit codes are a contract. 1 and 2 mean that no file of the release is public or may be, 3 that at least one is
+The exit codes are a contract. 1 and 2 mean that certainly no file of the release is public, 3 that at least one is
 public, and 0 that all are public and verified, whatever happened before. See the table in docs/publishing.md.
 """
 

@@ -35,7 +35,7 @@ _SDIST, _PURE = "sdist", "py3-none-any"
 
 
 class WheelJob(Record, kw_only=True):
-    """A CI job that builds the wheels of one package for one target; they have these build identifiers."""
+    """A CI job that builds the wheels of one package for one target; `identifiers` has one item for each wheel."""
 
     package: str
     target: WheelTarget
@@ -55,7 +55,7 @@ class CibuildwheelCommand(Record, kw_only=True):
 
 
 class FileComparison(Record, kw_only=True):
-    """The missing files (`sdist`, or the build identifier of a wheel) and the names of files not expected."""
+    """The missing files (`sdist`, or the build identifier of a wheel), and the names of unexpected files."""
 
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()

@@ -90,7 +90,7 @@ class Hook(Settings):
         return f"invoke {shlex.quote(self.task)}" if self.task is not None else shlex.join(self.run)
 
     def is_rehearsed(self, event: HookEvent) -> bool:
-        """Return whether the hook runs in rehearsals and for test indexes, if it is a hook of the given event."""
+        """Return whether the hook, configured for `event`, also runs in rehearsals and for test indexes."""
         return event in _PRIVATE if self.in_rehearsal is None else self.in_rehearsal
 
 

@@ -110,7 +110,7 @@ def branch_template_violation(text: str) -> RuleViolation | None:
 
 
 def remote_violation(text: str) -> RuleViolation | None:
-    """Check that a text is the name of a git remote; by a URL, remote-tracking branches cannot be looked up."""
+    """Check that a text is the name of a git remote, not a URL: only names have remote-tracking branches."""
     if ref_name_violation(text) is None:
         return None
     return RuleViolation(

@@ -33,14 +33,14 @@ class CommitTags(Record, kw_only=True):
     """The tags of the commit that is built, from the point of view of one package.
 
     Attributes:
-        package_tags: The package's own tag, or None if it has none at this commit.
+        package_tag: The package's own tag, or None if it has none at this commit.
         other_tags: The tags that do not belong to the package.
         is_version_derived: Whether the backend derives the package's version from tags.
         remedy: How to configure the backend to read only the package's own tags; empty if
             `is_version_derived` is false.
     """
 
-    package_tags: CommitTag | None
+    package_tag: CommitTag | None
     other_tags: tuple[CommitTag, ...] = ()
     is_version_derived: bool
     remedy: str = ""
@@ -67,7 +67,7 @@ def tags_of_commit(
             owner = next((name for name, tag_format in formats.items() if tag_format.parse(tag) is not None), "")
             version = formats[owner].parse(tag) if owner else _version_in(tag)
             others.append(CommitTag(name=tag, package=owner, version=version))
-    return CommitTags(package_tags=own, other_tags=tuple(others), is_version_derived=derives, remedy=remedy)
+    return CommitTags(package_tag=own, other_tags=tuple(others), is_version_derived=derives, remedy=remedy)
 
 
 def find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionMismatch | None:
@@ -75,13 +75,13 @@ def find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionMi
     other = next((tag for tag in tags.other_tags if tag.version == version), None)
     owner = f" of {other.package}" if other is not None and other.package else ""
     origin = "" if other is None else f" (as tag {other.name}{owner})"
-    if tags.package_tags is not None:
-        if tags.package_tags.version == version:
+    if tags.package_tag is not None:
+        if tags.package_tag.version == version:
             return None
         return VersionMismatch(
             "error",
-            f"its version is {version}{origin}, but tag {tags.package_tags.name} of this commit has "
-            f"{tags.package_tags.version}",
+            f"its version is {version}{origin}, but tag {tags.package_tag.name} of this commit has "
+            f"{tags.package_tag.version}",
             tags.remedy if other is not None and tags.remedy else _SET_VERSION_OR_TAG,
         )
     if not tags.is_version_derived or version.is_devrelease or version.local is not None:

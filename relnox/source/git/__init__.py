@@ -13,28 +13,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Git", "GitState", "find_repository", "finding_repository", "parse_tags"]
+__all__ = ["Git", "GitState", "find_repository", "find_repository_in_background", "parse_tags"]
 
 _INSIDE_WORK_TREE = "--is-inside-work-tree"
 _LOCATION = ("rev-parse", _INSIDE_WORK_TREE, "--is-shallow-repository", "--git-path", "relnox", "--show-prefix")
 
 
 @contextmanager
-def finding_repository(directory: Path) -> Iterator[Git | None]:
-    """Start the query of `find_repository`, which git answers while modules are imported in the `with` block.
+def find_repository_in_background(directory: Path) -> Iterator[Git | None]:
+    """Start the query of `find_repository`, which git answers while the `with` block is executed.
 
-    The block gets the second argument of `find_repository`.
+    The block gets the argument `started` for `find_repository`: None if the directory cannot be in a checkout.
     """
     try:
         git = Git(directory.resolve()) if _may_be_in_checkout(directory) else None
     except (OSError, RuntimeError):  # opening the project reports a missing working directory or a loop of links
         git = None
-    with git.reading_ahead(_LOCATION) if git is not None else nullcontext():
+    with git.queries_in_background(_LOCATION) if git is not None else nullcontext():
         yield git
 
 
-def find_repository(directory: Path, git: Git | None = None) -> Git | None:
+def find_repository(directory: Path, started: Git | None = None) -> Git | None:
     """Return the git checkout that contains `directory`, or None if it is not in a checkout.
+
+    Args:
+        directory: The directory, which becomes `Git.root`.
+        started: What `find_repository_in_background` yielded for the directory; None to start git now.
 
     Raises:
         Blocked: git refuses to work in the checkout because another user owns it.
@@ -42,7 +46,7 @@ def find_repository(directory: Path, git: Git | None = None) -> Git | None:
     if not _may_be_in_checkout(directory):
         return None
     # Warnings on standard error must not be parsed as the answer.
-    answer = (git or Git(directory)).run(*_LOCATION, stderr=False)
+    answer = (started or Git(directory)).run(*_LOCATION, stderr=False)
     if answer.returncode != 0:
         if "dubious ownership" in Git(directory).run("rev-parse", _INSIDE_WORK_TREE).output:
             raise Blocked(

@@ -1,4 +1,4 @@
-"""Changes to a repository: atomic creation and removal of commits and tags."""
+"""Create and remove commits and tags, so that an interruption leaves all of them or none."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
 
 
 def commit(git: Git, message: str, files: Iterable[str], time: int | None = None) -> None:
-    """Commit the current content of exactly these files.
+    """Commit the current content of exactly these files, whatever is staged.
 
     Args:
         git: The checkout.
         message: The commit message.
-        files: The files.
+        files: The files, relative to `git.root`; those that do not exist are removed.
         time: The time of the commit in seconds since 1970; None for the current time.
 
     Raises:
@@ -38,55 +38,45 @@ def commit(git: Git, message: str, files: Iterable[str], time: int | None = None
     names = list(files)
     if len(names) > _PACK_THRESHOLD:
         _write_pack(git, names)
-    command = ("commit", "--only", "--quiet", "--no-edit", f"--message={message}")
+    command = ("commit", "--only", "--quiet", "--no-edit", f"--message={message}", *_PATHSPECS_FROM_STDIN)
     date = {} if time is None else dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"@{time} +0000")
-    completed = run_modifying_command(
-        git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names), variables=date
-    )
+    pathspecs = _pathspecs(git, names)
+    completed = run_modifying_command(git, *command, stdin=pathspecs, variables=date)
     # git rejects untracked files before it runs hooks. Few commits have some, so look for them only then.
     if completed.returncode != 0 and (untracked_files := git.filter_untracked(set(names))):
-        pathspecs = _pathspecs(git, untracked_files)
-        run_modifying_command(git, "add", "--intent-to-add", *_PATHSPECS_FROM_STDIN, stdin=pathspecs).check(
-            "git add"
-        )
-        completed = run_modifying_command(
-            git, *command, *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, names), variables=date
-        )
+        add_command = ("add", "--intent-to-add", *_PATHSPECS_FROM_STDIN)
+        run_modifying_command(git, *add_command, stdin=_pathspecs(git, untracked_files)).check("git add")
+        completed = run_modifying_command(git, *command, stdin=pathspecs, variables=date)
     completed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
 
 
 def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: Iterable[str]) -> None:
-    """Remove the last commits from the branch and delete tags in one transaction, then unstage the files.
+    """Remove the last `count` commits from the branch and delete tags in one transaction, then unstage the files.
 
-    Args:
-        git: The checkout.
-        commit: The last of the commits; the branch is not changed unless it is the current commit.
-        count: The number of commits.
-        tags: The tags to delete.
-        files: The files to unstage.
+    The branch is not changed if `commit`, the last of the commits, is not the current commit.
     """
     refs = [f"delete refs/tags/{name}" for name in tags]
     if git.head() == commit:
         refs.append(f"update HEAD {git.read_output('rev-parse', f'{commit}~{count}')} {commit}")
     _update_refs(git, refs, "undoing the bump")
-    reset_index(git, files)
+    unstage(git, files)
 
 
-def reset_to(git: Git, commit: str | None, files: Iterable[str]) -> None:
-    """Move the branch to an earlier commit and unstage these files, without changing files in the checkout."""
+def soft_reset(git: Git, commit: str | None, files: Iterable[str]) -> None:
+    """Move the branch to an earlier commit and unstage these files, without changing files in the checkout.
+
+    Nothing is done if `commit` is the current commit or None.
+    """
     if commit is not None and git.head() != commit:
         run_modifying_command(git, "reset", "--quiet", "--soft", commit).check("git reset")
-        reset_index(git, files)
+        unstage(git, files)
 
 
-def reset_index(git: Git, files: Iterable[str]) -> None:
-    """Unstage these files."""
-    names = list(files)
-    if names:
-        pathspecs = _pathspecs(git, names)
-        run_modifying_command(git, "reset", "--quiet", *_PATHSPECS_FROM_STDIN, "HEAD", stdin=pathspecs).check(
-            "git reset"
-        )
+def unstage(git: Git, files: Iterable[str]) -> None:
+    """Reset these files in the index to the current commit, without changing them in the checkout."""
+    if pathspecs := _pathspecs(git, files):
+        command = ("reset", "--quiet", *_PATHSPECS_FROM_STDIN, "HEAD")
+        run_modifying_command(git, *command, stdin=pathspecs).check("git reset")
 
 
 def create_tag(git: Git, tag: NewTag, commit: str) -> None:
@@ -144,7 +134,7 @@ def delete_tags(git: Git, names: Iterable[str]) -> None:
 
 
 def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
-    """Run commands of `git update-ref --stdin` in one transaction; `action` describes them in an error message."""
+    """Run commands of `git update-ref --stdin` in one transaction; `action` starts the error message."""
     lines = "".join(f"{command}\n" for command in commands)
     if lines:
         run_modifying_command(git, "update-ref", "--stdin", stdin=lines).check(action)
@@ -188,7 +178,6 @@ def _write_pack(git: Git, files: Iterable[str]) -> None:
 
 
 def _quoted_path(name: str) -> bytes:
-    """Return a path, quoted for git fast-import."""
     inside = name.encode("utf-8", "surrogateescape")
     for old, new in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
         inside = inside.replace(old, new)

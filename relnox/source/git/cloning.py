@@ -1,4 +1,4 @@
-"""Temporary clones, used to rehearse a release and to run tools that write to the checkout."""
+"""Create temporary clones, to rehearse a release and to run tools that write to the checkout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CLONE_COMMAND = ("clone", "--quiet", "--no-hardlinks")
 
 
 def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_name: str) -> Path:
-    """Clone a repository into a bare repository, and clone that into a checkout with the bare one as its remote.
+    """Clone a repository into a bare one, and clone that into a checkout whose remote is the bare repository.
 
     All objects are copied, so that nothing that happens in the clones affects the original repository.
 
@@ -21,7 +21,7 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
         git: The repository to clone.
         into: An existing directory for both clones.
         commit: The commit to check out.
-        branch: The branch that points to the commit in both clones.
+        branch: The name of the branch that points to the commit in both clones.
         remote_name: The name of the remote in the new checkout.
 
     Returns:
@@ -30,9 +30,8 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
     remote, checkout = into / "remote.git", into / "checkout"
     git.run(*_CLONE_COMMAND, "--bare", "--", git.top_level(), str(remote), outlives=False).check("git clone")
     Git(remote).run("update-ref", f"refs/heads/{branch}", commit).check("git update-ref")
-    git.run(*_CLONE_COMMAND, "--branch", branch, "--", str(remote), str(checkout), outlives=False).check(
-        "git clone"
-    )
+    clone_command = (*_CLONE_COMMAND, "--branch", branch, "--", str(remote), str(checkout))
+    git.run(*clone_command, outlives=False).check("git clone")
     if remote_name != "origin":
         # Unchecked: a URL cannot be the name of a remote, and the bump says so.
         Git(checkout).run("remote", "rename", "origin", remote_name)
@@ -43,7 +42,7 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
 
 
 def create_shared_clone(git: Git, into: Path) -> Git:
-    """Clone the current commit into a temporary directory; the clone uses the original repository's objects."""
+    """Clone the current commit into a subdirectory of `into`; the clone shares the objects of the repository."""
     checkout = into / "checkout"
     options = ("--quiet", "--shared", "--no-checkout")
     git.run("clone", *options, "--", git.top_level(), str(checkout), outlives=False).check("git clone")

@@ -16,12 +16,12 @@ class GitState(Record, kw_only=True):
     Attributes:
         head: The full id of the current commit, or None before the first commit.
         branch: The name of the current branch, or None if the head is detached.
-        changed_files: Tracked files that differ from the commit, relative to the root of `Git`.
-        untracked_files: Files that are neither tracked nor ignored, relative to the root of `Git`.
+        changed_files: Tracked files below `Git.root` that differ from the commit, relative to it.
+        untracked_files: Files below `Git.root` that are neither tracked nor ignored, relative to it.
         tags: Maps each local tag to the commit that it points to.
         is_shallow: Whether the clone is shallow.
         upstream: The upstream branch, such as `origin/main`, or None if there is none.
-        commits_behind: The number of upstream commits that the branch does not have, as of the last fetch.
+        commits_behind: The number of commits of the upstream that the branch lacks, as of the last fetch.
     """
 
     head: str | None
@@ -34,58 +34,54 @@ class GitState(Record, kw_only=True):
     commits_behind: int = 0
 
 
-class Status(Record):
-    """The output of `git status`; files are relative to the top level.
+def parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:
+    """Parse the output of `git status --porcelain=v2 --branch -z`.
 
-    Attributes:
-        header: The values of the `--branch` header lines, by name.
-        changed_files: Tracked files that differ from the commit.
-        untracked_files: Files that are neither tracked nor ignored.
+    Returns:
+        The values of the header lines by name, such as `branch.head`, the tracked files that differ from the
+        commit, and the files that are neither tracked nor ignored; all paths are relative to the top level.
     """
-
-    header: dict[str, str]
-    changed_files: list[str]
-    untracked_files: list[str]
-
-
-def parse_status(output: str) -> Status:
-    """Parse the output of `git status --porcelain=v2 --branch -z`."""
-    status = Status({}, [], [])
+    header: dict[str, str] = {}
+    changed_files: list[str] = []
+    untracked_files: list[str] = []
     entries = iter(output.split("\0"))
     for entry in entries:
         match entry[:2]:
             case "# ":
                 name, _, value = entry[2:].partition(" ")
-                status.header[name] = value
+                header[name] = value
             case "1 ":
-                status.changed_files.append(entry.split(" ", 8)[8])
+                changed_files.append(entry.split(" ", 8)[8])
             case "2 ":
-                status.changed_files.append(entry.split(" ", 9)[9])
+                changed_files.append(entry.split(" ", 9)[9])
                 next(entries)  # the old name of a renamed file
             case "u ":
-                status.changed_files.append(entry.split(" ", 10)[10])
+                changed_files.append(entry.split(" ", 10)[10])
             case "? ":
-                status.untracked_files.append(entry[2:])
+                untracked_files.append(entry[2:])
             case _:
                 continue  # the empty string behind the last NUL, and kinds that no option asks for
-    return status
+    return header, changed_files, untracked_files
 
 
 def parse_refs(listing: str, separator: str) -> dict[str, str]:
-    """Return object ids by full ref name, from lines that each have an id, the separator and a name."""
+    """Parse lines that have an object id, the separator and a ref; return the ids by full name of the ref."""
     pairs = (line.split(separator, 1) for line in listing.split("\n") if separator in line)
     return {name: object_id for object_id, name in pairs}
 
 
 def parse_tags(refs: dict[str, str]) -> dict[str, str]:
-    """Return the commits of tags by short tag name; in `refs`, an annotated tag's commit is under `NAME^{}`."""
+    """Return the commit that each tag points to, by tag name, from object ids by ref name.
+
+    For an annotated tag, `refs` has the commit under the name of the ref with `^{}` at its end.
+    """
     names = [name for name in refs if name.startswith("refs/tags/") and not name.endswith("^{}")]
     return {name.removeprefix("refs/tags/"): refs.get(f"{name}^{{}}", refs[name]) for name in names}
 
 
-def parse_matches(output: str) -> Iterator[tuple[str, str]]:
-    """Yield the file and text of each line that `git grep -z` printed."""
-    # Each line has a file name before it, which ends in NUL and may contain line ends.
+def parse_grep_output(output: str) -> Iterator[tuple[str, str]]:
+    """Parse the output of `git grep -z`; yield the file and text of each matching line."""
+    # A file name is before each line; it ends in NUL, and may contain line ends.
     file, *rest = output.split("\0")
     for text in rest:
         line, _, following = text.partition("\n")

@@ -1,8 +1,8 @@
-"""Recovery from git processes and lock files that a killed run left behind.
+"""Recover from git processes and lock files that a killed run left behind.
 
-If relnox is killed, a git process that is changing the repository continues. If git is killed, its lock files
-remain. The id of each such process is recorded in a file, so that the next run can wait for it and remove its lock
-files.
+If relnox is killed, a git process that is changing the repository keeps running. If git is killed, its lock files
+remain. The id of each such process is recorded in a file, so that the next run can wait for the process and remove
+its lock files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from relnox.errors import Failed
 from relnox.system.files import make_private_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from relnox.source.git.repository import Git
     from relnox.system.process import Completed
@@ -39,15 +39,18 @@ def run_modifying_command(
 ) -> Completed:
     """Run a git command that changes the repository, and record its process until it has ended.
 
-    If relnox is killed, git continues and the next run waits for it. If git is killed, the record shows which lock
-    files are stale.
+    If relnox is killed, git keeps running, and the next run waits for it. If git is killed, the record tells which
+    lock files are stale. For the parameters, see `GitRunner.run`.
     """
     record = _record_file(git)
     make_private_directory(record.parent)
 
     def write_record(group: int) -> None:
         record.write_text(str(group), encoding="utf-8")
-        _import_while_git_runs()
+        # Slow to import, and needed next: to compare the files of a commit, and to sync them.
+        for module in ("hashlib", "ctypes"):
+            with contextlib.suppress(ImportError, MemoryError):
+                import_module(module)
 
     completed = git.run(*arguments, stdin=stdin, on_start=write_record, variables=variables)
     if completed.returncode < 0:
@@ -56,18 +59,11 @@ def run_modifying_command(
     return completed
 
 
-def _import_while_git_runs() -> None:
-    """Import what is slow to import and needed next: to compare the files of a commit and to sync them."""
-    for module in ("hashlib", "ctypes"):
-        with contextlib.suppress(ImportError, MemoryError):
-            import_module(module)
-
-
 def wait_for_leftover_process(git: Git) -> None:
-    """Wait until the git process that a killed run left behind has ended.
+    """Wait until the git process that a killed run left behind, if any, has ended.
 
     Raises:
-        Failed: The process does not end in time.
+        Failed: The process does not end within ten seconds.
     """
     record = _record_file(git)
     deadline = time.monotonic() + _TIMEOUT
@@ -82,10 +78,10 @@ def wait_for_leftover_process(git: Git) -> None:
 
 
 def recover_from_killed_run(git: Git) -> None:
-    """Wait for the git process that a killed run has left; if that was killed too, remove its lock files.
+    """Wait until the git process that a killed run left behind, if any, has ended, and remove its lock files.
 
     Raises:
-        Failed: The process does not end in time, or another git process is running in this checkout.
+        Failed: The process does not end within ten seconds, or another git process is running in this checkout.
     """
     wait_for_leftover_process(git)
     record = _record_file(git)
@@ -94,41 +90,34 @@ def recover_from_killed_run(git: Git) -> None:
     refs = git.git_path("refs")
     git_directories = {refs.parent, git.git_path("index").parent}  # they differ in a linked worktree
     checkout = git.top_level()
+    user = os.geteuid() if sys.platform != "win32" else 0
     # Lock files that are older than the process belong to another one; the record is a little younger than it.
     since = record.stat().st_mtime - 1
     names = (*_LOCK_FILES, f"next-index-{_recorded_group(record)}.lock")
     for lock in (*(directory / name for directory in git_directories for name in names), *refs.rglob("*.lock")):
         with contextlib.suppress(FileNotFoundError):  # of a git that is just ending
             status = lock.lstat()
-            if stat.S_ISREG(status.st_mode) and status.st_uid == _current_user() and status.st_mtime >= since:
+            if stat.S_ISREG(status.st_mode) and status.st_uid == user and status.st_mtime >= since:
                 _check_lock_is_unused(lock, (checkout, lock.parent))
                 lock.unlink()
     record.unlink()
 
 
 def _check_lock_is_unused(lock: Path, directories: Iterable[str | Path]) -> None:
-    """Check that no git process is running in these directories, on systems with /proc.
-
-    Raises:
-        Failed: A git process is running there, and may hold the lock.
-    """
+    """Raise `Failed` if a git process is running in these directories and may hold the lock (only with /proc)."""
     real_directories = [os.path.realpath(directory) for directory in directories]
-    for process, working_directory in _git_processes():
-        if any(working_directory.is_relative_to(directory) for directory in real_directories):
-            raise Failed(
-                "git-still-running",
-                f"another git process is running in this checkout (process {process}) and may hold {lock}",
-                fix="wait until it has finished, or kill it; then rerun the command",
-            )
-
-
-def _git_processes() -> Iterator[tuple[int, Path]]:
-    """Yield the id and working directory of each running git process, on systems with /proc."""
-    for directory in Path("/proc").glob("[0-9]*"):
+    for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            program, _, arguments = (directory / "cmdline").read_bytes().partition(b"\0")
-            if program.rpartition(b"/")[2] == b"git" and not any(word in arguments for word in _HARMLESS_COMMANDS):
-                yield int(directory.name), (directory / "cwd").readlink()
+            program, _, arguments = (entry / "cmdline").read_bytes().partition(b"\0")
+            if program.rpartition(b"/")[2] != b"git" or any(word in arguments for word in _HARMLESS_COMMANDS):
+                continue
+            working_directory, process = (entry / "cwd").readlink(), entry.name
+            if any(working_directory.is_relative_to(directory) for directory in real_directories):
+                raise Failed(
+                    "git-still-running",
+                    f"another git process is running in this checkout (process {process}) and may hold {lock}",
+                    fix="wait until it has finished, or kill it; then rerun the command",
+                )
 
 
 def _record_file(git: Git) -> Path:
@@ -154,7 +143,3 @@ def _is_running(group: int) -> bool:
     except OSError:  # a leader that ended before the others, or a system without /proc
         return True
     return state.split()[0] != "Z"
-
-
-def _current_user() -> int:
-    return os.geteuid() if sys.platform != "win32" else 0

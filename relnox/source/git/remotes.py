@@ -1,4 +1,4 @@
-"""Queries of a repository's remotes, and pushes to them."""
+"""Query the remotes of a repository, fetch from them, and push to them."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ if TYPE_CHECKING:
 
 NETWORK_TIMEOUT = 10.0
 """The time in seconds to wait for a remote whose response is useful but not required."""
-
 _MAX_REASON = 200
 
 
 def names(git: Git) -> frozenset[str]:
-    """Return the names of a repository's remotes."""
+    """Return the names of a repository's remotes, such as `origin`."""
     remote_keys = (name for name in git.config() if name.startswith("remote.") and name.count(".") > 1)
     return frozenset(name.removeprefix("remote.").rpartition(".")[0] for name in remote_keys)
 
 
 def url(git: Git, remote: str) -> str:
-    """Return the URL of a remote as written in git's configuration, or an empty string if there is none."""
+    """Return the URL of a remote as written in git's configuration, or an empty string if none is set."""
     return git.run("config", "--get", f"remote.{remote}.url", stderr=False).output.strip()
 
 
 def read_refs(git: Git, remote: str, timeout: float | None = None) -> dict[str, str]:
-    """Return the object ids of a remote's branches and tags by full name; `NAME^{}` is an annotated tag's commit.
+    """Ask a remote for its branches and tags, and return their object ids by full name, such as `refs/heads/main`.
+
+    The commit of an annotated tag is under the name of the tag with `^{}` at its end.
 
     Raises:
         Failed: The remote cannot be reached, or does not respond within `timeout` seconds.
@@ -42,12 +43,12 @@ def read_refs(git: Git, remote: str, timeout: float | None = None) -> dict[str, 
 
 
 def read_tags(git: Git, remote: str) -> dict[str, str]:
-    """Return a remote's tags, mapped to the commits that they point to."""
+    """Ask a remote for its tags, and return the commit that each tag points to; for errors, see `read_refs`."""
     return parse_tags(read_refs(git, remote))
 
 
 def default_branch(git: Git, remote: str) -> str | None:
-    """Return the default branch of a remote, or None if the remote does not report it.
+    """Ask a remote for its default branch, and return the branch's short name, or None if there is no answer.
 
     Raises:
         Failed: The remote cannot be reached.
@@ -57,8 +58,7 @@ def default_branch(git: Git, remote: str) -> str | None:
 
 
 def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout: float | None = None) -> str:
-    patterns = [pattern] if pattern else []
-    command = ("ls-remote", *options, "--", remote, *patterns)
+    command = ("ls-remote", *options, "--", remote, *filter(None, [pattern]))
     listing = git.run(*command, stderr=False, timeout=timeout, outlives=False)
     if listing.returncode != 0:
         # Not in the run above, where lines of standard error could split those of refs.
@@ -79,16 +79,16 @@ def _reason(completed: process.Completed) -> str:
 
 
 def try_to_fetch_objects(git: Git, remote: str, *refs: str, timeout: float = NETWORK_TIMEOUT) -> None:
-    """Fetch the objects of refs from a remote without changing local refs; failures are ignored."""
+    """Fetch commits and tags that refs of a remote name, without changing local refs; failures are ignored."""
     options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=")
     git.run("fetch", *options, "--", remote, *refs, timeout=timeout)
 
 
 def push(git: Git, remote: str, branch: str, tags: Iterable[str]) -> None:
-    """Push a branch (unless it is an empty string, for a detached head) and tags atomically.
+    """Push a branch and tags atomically; if the head is detached, `branch` is empty, and only tags are pushed.
 
-    If the remote does not support atomic pushes, the branch is pushed first, so that the remote never has tags for
-    commits that are not on the branch.
+    If the remote does not support atomic pushes, the branch is pushed first, so that the remote never has tags of
+    commits that are not on its branch.
 
     Raises:
         Failed: The remote cannot be reached or rejected the push.
@@ -103,7 +103,10 @@ def push(git: Git, remote: str, branch: str, tags: Iterable[str]) -> None:
 
 
 def push_new_tags(git: Git, remote: str, tags: Iterable[str]) -> process.Completed:
-    """Push tags that do not exist on the remote, atomically or, if it does not support that, one by one."""
+    """Push tags that do not exist on the remote, atomically or, if the remote does not support that, one by one.
+
+    The exit status is not checked: it is not 0 if one of the tags exists on the remote by now.
+    """
     refs = [f"refs/tags/{tag}" for tag in tags]
     return _push(git, remote, [([f"--force-with-lease={ref}:"], [f"{ref}:{ref}"]) for ref in refs])
 

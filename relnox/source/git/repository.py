@@ -1,4 +1,4 @@
-"""Queries of one checkout: its files, commits and refs."""
+"""Query one checkout: its files, commits and refs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.records import replace
 from relnox.errors import Failed
-from relnox.source.git.parsing import GitState, parse_matches, parse_refs, parse_status, parse_tags
+from relnox.source.git.parsing import GitState, parse_grep_output, parse_refs, parse_status, parse_tags
 from relnox.source.git.runner import GitRunner
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ _MANY_FILES = 100
 _STATUS: Query = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
 _REFS: Query = ("show-ref", "--head", "--tags", "--dereference")
 _CONFIG: Query = ("config", "-z", "--list")
+_REF_FORMAT = "--format=%(objectname) %(refname)"
 
 
 class Git(GitRunner):
-    """Queries of one checkout; paths are relative to `root`, a directory in the checkout.
+    """A checkout and its repository; paths are relative to `root`, a directory in the checkout.
 
     Args:
         root: The directory in which git is run.
@@ -48,7 +49,7 @@ class Git(GitRunner):
         return self._private
 
     def git_path(self, name: str) -> Path:
-        """Return the path of a file in the `.git` directory, which may be shared with linked worktrees."""
+        """Return the path of a file in the `.git` directory; linked worktrees share most of its files."""
         return self.root / self.read_output("rev-parse", "--git-path", name)
 
     def top_level(self) -> str:
@@ -56,10 +57,10 @@ class Git(GitRunner):
         return self.read_output("rev-parse", "--show-toplevel")
 
     def config(self) -> Mapping[str, str | None]:
-        """Return git's configuration: values by name, such as `remote.origin.url`; it is read once.
+        """Return git's configuration, which is read once: values by name, such as `remote.origin.url`.
 
-        Sections and keys are in lowercase, but not the part between them. The value of a setting without `=` is
-        None.
+        Sections and keys are in lowercase; subsections, such as the names of remotes, are as written. The value of
+        a setting without `=` is None.
         """
         if self._config is None:
             listing = self.run(*_CONFIG, stderr=False)
@@ -69,14 +70,14 @@ class Git(GitRunner):
         return self._config
 
     def read_state(self) -> GitState:
-        """Read the state of the checkout."""
-        header, dirty, untracked_files = self._status()
+        """Return the current commit and branch, the changed and untracked files, and the tags."""
+        header, changed_files, untracked_files = self._status()
         head = header.get("branch.oid", "(initial)")
         branch = header.get("branch.head", "(detached)")
         return GitState(
             head=None if head == "(initial)" else head,
             branch=None if branch == "(detached)" else branch,
-            changed_files=dirty,
+            changed_files=changed_files,
             untracked_files=untracked_files,
             tags=self.tags(),
             is_shallow=self.is_shallow(),
@@ -89,11 +90,11 @@ class Git(GitRunner):
         return tuple(sorted(self.read_entries("ls-files", "--recurse-submodules")))
 
     def tracked_files_named(self, *names: str) -> tuple[str, ...]:
-        """Return the tracked files in the whole checkout whose names match a glob, relative to the root."""
+        """Return the tracked files of the whole checkout whose file names match one of the globs."""
         return tuple(sorted(self.read_entries("ls-files", *_pathspecs(names))))
 
     def filter_untracked(self, files: set[str]) -> set[str]:
-        """Return those of the files that exist and are not in the index."""
+        """Return those of the files that exist but are not in the index."""
         return {name for name in files.difference(self.read_entries("ls-files")) if (self.root / name).exists()}
 
     def filter_ignored(self, files: Iterable[str]) -> set[str]:
@@ -102,19 +103,19 @@ class Git(GitRunner):
         return {name for name in completed.output.split("\0") if name}
 
     def changed_files(self) -> tuple[str, ...]:
-        """Return the files that differ from the current commit, including untracked files."""
-        _, dirty, untracked_files = self._status("--no-renames")
-        return tuple(sorted({*dirty, *untracked_files}))
+        """Return the files that differ from the current commit, including untracked files that are not ignored."""
+        _, changed_files, untracked_files = self._status("--no-renames")
+        return tuple(sorted({*changed_files, *untracked_files}))
 
     def grep(self, expressions: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
-        """Return the file and text of each line in tracked text files that matches a POSIX extended expression.
+        """Yield the file and text of each line in tracked text files that matches a POSIX extended expression.
 
         Files whose names match a glob in `exclude` are not searched.
         """
-        return parse_matches(self.run(*grep_query(expressions, exclude), stderr=False).output)
+        return parse_grep_output(self.run(*grep_query(expressions, exclude), stderr=False).output)
 
-    def head_has_same_files(self, files: Iterable[str]) -> bool:
-        """Return whether these files are the same in the checkout and in the current commit."""
+    def files_match_head(self, files: Iterable[str]) -> bool:
+        """Return whether these files have the same content in the checkout as in the current commit."""
         names = set(files)
         for sample in list(names)[:1]:  # if it differs, the others need not be read
             if self.run("diff", "--quiet", "HEAD", "--", f":(top,literal){self.prefix}{sample}").returncode == 1:
@@ -122,17 +123,17 @@ class Git(GitRunner):
         changed_files = self.read_entries("diff", "--relative", "--name-only", "--no-renames", "HEAD")
         return names.isdisjoint(changed_files) and not self.filter_untracked(names)
 
-    def head_if_unchanged(self, files: Iterable[str]) -> str | None:
-        """Return the id of the current commit if these files are the same in it and in the checkout, else None.
+    def head_if_files_match(self, files: Iterable[str]) -> str | None:
+        """Return the id of the current commit if `files_match_head`, else None.
 
-        This combines `head_has_same_files` and `head`, with one process for few files if none differs.
+        One process does both for few files, unless one of them differs.
 
         Raises:
             Failed: The repository has no commit.
         """
         names = list(files)
         compared_names = names if len(names) < _MANY_FILES else []  # git looks for each in the tree
-        ids = self.object_ids_of(["HEAD^{commit}", *(f"HEAD:{self.prefix}{name}" for name in compared_names)])
+        ids = self.resolve_all(["HEAD^{commit}", *(f"HEAD:{self.prefix}{name}" for name in compared_names)])
         head = ids.pop(0)
         if head is None:
             raise Failed(
@@ -142,21 +143,21 @@ class Git(GitRunner):
             )
         # If git stores another content than that of the file, as with filters, git has to compare them.
         is_same = bool(compared_names) and all(map(self._is_blob, names, ids))
-        return head if is_same or self.head_has_same_files(names) else None
+        return head if is_same or self.files_match_head(names) else None
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
-        """Return whether these files are the same in the index and in the current commit."""
-        changed_files = self.read_entries("diff", "--relative", "--cached", "--name-only", "--no-renames", "HEAD")
-        return set(files).isdisjoint(changed_files)
+        """Return whether these files have the same content in the index as in the current commit."""
+        staged_files = self.read_entries("diff", "--relative", "--cached", "--name-only", "--no-renames", "HEAD")
+        return set(files).isdisjoint(staged_files)
 
     def is_shallow(self) -> bool:
-        """Return whether the clone is shallow, that is, lacks a part of the history."""
+        """Return whether the clone is shallow, which means that it lacks a part of the history."""
         if self._shallow is None:
             self._shallow = self.read_output("rev-parse", "--is-shallow-repository") == "true"
         return self._shallow
 
     def identity_error(self) -> str | None:
-        """Return why git has no valid committer name and email address, or None if it has them."""
+        """Return git's error if the committer's name or email address is missing or invalid, else None."""
         identity = self.run("var", "GIT_COMMITTER_IDENT")
         if identity.returncode == 0:
             return None
@@ -164,63 +165,41 @@ class Git(GitRunner):
 
     def head(self) -> str | None:
         """Return the full id of the current commit, or None before the first commit."""
-        return self.object_id_of("HEAD^{commit}")
+        return self.resolve("HEAD^{commit}")
 
     def resolve_commit(self, revision: str) -> str | None:
         """Return the full id of the commit that a revision names, or None if this clone does not have it."""
-        return self.object_id_of(f"{revision}^{{commit}}")
+        return self.resolve(f"{revision}^{{commit}}")
 
     def head_and_branch(self) -> tuple[str | None, str | None]:
-        """Return the full id of the current commit and the full name of the current branch; either may be None."""
-        return self.head(), self.run("symbolic-ref", "--quiet", "HEAD", stderr=False).output.strip() or None
+        """Return the full id of the current commit and the full ref of the current branch.
 
-    def file_modes(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the modes of files in the current commit, such as `100755`, by path relative to the root."""
-        entries = (entry.partition("\t") for entry in self.read_entries("ls-tree", "HEAD", "--", *names))
-        return {name: words.partition(" ")[0] for words, _, name in entries}
+        The commit is None before the first commit; the branch is None if the head is detached.
+        """
+        return self.head(), self.run("symbolic-ref", "--quiet", "HEAD", stderr=False).output.strip() or None
 
     def parent_commit(self, commit: str = "HEAD") -> str | None:
         """Return the full id of a commit's first parent, or None if this clone has no such parent."""
-        return self.object_id_of(f"{commit}^^{{commit}}")
+        return self.resolve(f"{commit}^^{{commit}}")
 
     def read_file_at(self, commit: str, name: str) -> str | None:
-        """Return the text of a file in a commit, or None if the commit does not contain the file."""
+        """Return the text of a file in a commit, or None if there is no such file or commit."""
         content = self.run("cat-file", "blob", f"{commit}:{self.prefix}{name}", stderr=False)
         return content.output if content.returncode == 0 else None
-
-    def blobs(self, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Yield the object ids and texts of blobs, in their order.
-
-        Raises:
-            Failed: This clone lacks one of them.
-        """
-        contents = self.run("cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in ids), stderr=False)
-        text = contents.check("git cat-file").output
-        # Sizes in headers count bytes before decoding. A blob cannot contain its own id: the id finds its header.
-        for blob, following in zip(ids, [*ids[1:], None], strict=True):
-            _, header, text = text.partition(f"{blob} blob ")
-            if not header:
-                raise Failed(
-                    "object-missing", f"this clone lacks the object {blob}", fix="check the repository: git fsck"
-                )
-            _, _, text = text.partition("\n")
-            end = len(text) - 1 if following is None else text.find(f"\n{following} ")
-            yield blob, text[:end]
-            text = text[end:]
 
     def file_has_content(self, commit: str, name: str, content: bytes) -> bool:
         """Return whether a file in a commit is what git would store for this content, after applying filters."""
         path = f"--path={self.prefix}{name}"
         blob = self.run("hash-object", path, "--stdin", stdin=content, stderr=False).output.strip()
-        return self.object_ids(commit, [name])[name] == blob
+        return self.resolve_all([f"{commit}:{self.prefix}{name}"]) == [blob]
 
     def head_subject(self) -> str:
         """Return the first line of the current commit's message."""
         return self.read_output("log", "-1", "--no-show-signature", "--format=%s")
 
     def count_commits(self, since: str | None) -> int:
-        """Return the number of commits since a tag, or of all commits if `since` is None."""
-        exclusions = (f"^refs/tags/{since}",) if since is not None else ()
+        """Return the number of commits since the tag `since`, or of all commits if it is None."""
+        exclusions = () if since is None else (f"^refs/tags/{since}",)
         return int(self.read_output("rev-list", "--count", "HEAD", *exclusions, "--"))
 
     def head_time(self) -> int | None:
@@ -229,7 +208,7 @@ class Git(GitRunner):
         return int(time.output) if time.returncode == 0 else None
 
     def is_ancestor(self, commit: str, descendant: str = "HEAD") -> bool:
-        """Return whether a commit is an ancestor of another or the same; False if this clone lacks one of them."""
+        """Return whether `commit` is `descendant` or an ancestor of it; False if this clone lacks one of them."""
         return self.run("merge-base", "--is-ancestor", commit, descendant).returncode == 0
 
     def files_changed_between(self, commit: str, other: str) -> tuple[str, ...] | None:
@@ -239,31 +218,27 @@ class Git(GitRunner):
         return tuple(filter(None, completed.output.split("\0"))) if completed.returncode == 0 else None
 
     def object_ids(self, commit: str, names: Iterable[str]) -> dict[str, str | None]:
-        """Map files and directories to their object ids in a commit, or to None if they are not in the commit.
-
-        An empty name is the root.
-        """
+        """Map files and directories (an empty name is the root) to their object ids in a commit, or None."""
         names = list(names)
-        return dict(
-            zip(names, self.object_ids_of([f"{commit}:{self.prefix}{name}" for name in names]), strict=True)
-        )
+        ids = self.resolve_all([f"{commit}:{self.prefix}{name}" for name in names])
+        return dict(zip(names, ids, strict=True))
 
     def tags(self) -> dict[str, str]:
         """Return the local tags, mapped to the commits that they point to."""
         return self.head_and_tags()[1]
 
     def head_and_tags(self) -> tuple[str | None, dict[str, str]]:
-        """Return the results of `head` and `tags`, running git only once."""
+        """Return the results of `head` and `tags`, with one git process."""
         # Not for-each-ref: until git 2.45 it follows a tag of a tag one step only.
         refs = parse_refs(self.run(*_REFS, stderr=False).output, " ")
         return refs.get("HEAD"), parse_tags(refs)
 
-    def find_tags(self, names: Sequence[str]) -> dict[str, str | None]:
-        """Map tags to the objects that they point to, or to None if they do not exist.
+    def tag_targets(self, names: Sequence[str]) -> dict[str, str | None]:
+        """Map each tag to the id of the object that it points to, or to None if there is no such tag.
 
-        A tag that does not exist may be taken for another ref whose name ends with `refs/tags/` and its name.
+        For a missing tag NAME, git may find another ref whose name ends with `refs/tags/NAME`.
         """
-        return dict(zip(names, self.object_ids_of([f"refs/tags/{name}^{{}}" for name in names]), strict=True))
+        return dict(zip(names, self.resolve_all([f"refs/tags/{name}^{{}}" for name in names]), strict=True))
 
     def tag_subject(self, name: str) -> str:
         """Return the first line of a tag's message."""
@@ -274,59 +249,50 @@ class Git(GitRunner):
         return frozenset(self.read_lines("tag", "--merged", commit))
 
     def local_refs(self) -> dict[str, str]:
-        """Return the object ids of local branches and tags by full name; annotated tags have their own ids."""
-        lines = self.read_lines("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
-        return parse_refs("\n".join(lines), " ")
+        """Map the full names of local branches and tags to object ids; annotated tags have ids of their own."""
+        return parse_refs(self.read_output("for-each-ref", _REF_FORMAT, "refs/heads", "refs/tags"), " ")
 
     def remote_branches_containing(self, commit: str) -> tuple[str, ...]:
-        """Return the remote branches that contain a commit, as of the last fetch."""
+        """Return the remote branches that contain a commit, such as `origin/main`, as of the last fetch."""
         options = ("--format=%(refname)", f"--contains={commit}")  # a short name is longer if a tag has it, too
-        return tuple(
-            name.removeprefix("refs/remotes/")
-            for name in self.read_lines("for-each-ref", *options, "refs/remotes")
-        )
+        refs = self.read_lines("for-each-ref", *options, "refs/remotes")
+        return tuple(ref.removeprefix("refs/remotes/") for ref in refs)
 
     def _is_blob(self, name: str, object_id: str | None) -> bool:
-        """Return whether an object is the content of a regular file, or both do not exist."""
+        """Return whether an object has the content of a regular file, or neither of them exists."""
         path = self.root / name
         if object_id is None or path.is_symlink() or not path.is_file():
             return object_id is None and not os.path.lexists(path)
         return blob_id(path.read_bytes(), object_id) == object_id
 
     def _status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
-        """Run `git status`; return its header, and the changed and untracked files below the root."""
-        output = self.read_output(*_STATUS, *options)
-        status = parse_status(output)
-        return (
-            status.header,
-            self._filter_below_root(status.changed_files),
-            self._filter_below_root(status.untracked_files),
-        )
+        """Run `git status`; return its header, and the changed and untracked files below the root, sorted."""
+        header, changed_files, untracked_files = parse_status(self.read_output(*_STATUS, *options))
 
-    def _filter_below_root(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the files below the root, sorted and relative to the root; files outside it are dropped."""
-        return tuple(sorted(name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)))
+        def below_root(names: Iterable[str]) -> tuple[str, ...]:
+            return tuple(sorted(name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)))
+
+        return header, below_root(changed_files), below_root(untracked_files)
 
 
 def state_queries(*names: str) -> tuple[Query, ...]:
-    """Return the queries of `Git.read_state`, `Git.config`, and `Git.tracked_files_named` for these names."""
+    """Return the queries of `Git.read_state`, `Git.config`, and `Git.tracked_files_named(*names)`."""
     return _STATUS, _REFS, _CONFIG, ("ls-files", "-z", *_pathspecs(names))
 
 
 def grep_query(expressions: Iterable[str], exclude: Iterable[str] = ()) -> Query:
-    """Return the query of `Git.grep`."""
+    """Return the query of `Git.grep`, which has the same parameters."""
     patterns = [word for expression in expressions for word in ("-e", expression)]
     specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
     return ("grep", "--no-color", "-I", "-z", "-E", *patterns, "--", *specs)
 
 
 def _pathspecs(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the arguments that select the files in the whole checkout whose names match a glob."""
     return ("--", *(f":(top,glob)**/{name}" for name in names))
 
 
 def blob_id(content: bytes, like: str) -> str:
-    """Return the object id of a blob with this content, using the same hash function as the id `like`."""
+    """Return the object id of a blob with this content; `like` is an id with the same hash function."""
     import hashlib  # loads OpenSSL
 
     algorithm = "sha1" if len(like) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits of SHA-1

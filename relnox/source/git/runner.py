@@ -1,16 +1,19 @@
-"""Running git commands in one checkout."""
+"""Run git commands in one checkout, with the environment variables that they need."""
 
 from __future__ import annotations
 
+import os
+import threading
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from relnox.source.git.environment import git_variables
-from relnox.source.git.object_reader import ObjectReader
+from relnox.errors import Failed
+from relnox.system.environment_variables import without_upload_credentials
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -18,6 +21,27 @@ if TYPE_CHECKING:
 
 Query: TypeAlias = tuple[str, ...]
 """The arguments of a git command that changes nothing."""
+_REMOVED_VARIABLES = frozenset(
+    {
+        # Set by git for its hooks: they make git use a repository other than that of the working directory.
+        *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE"),
+        *("GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_WORK_TREE"),
+        # Set by users: they change how git interprets paths.
+        *("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_LITERAL_PATHSPECS", "GIT_NOGLOB_PATHSPECS"),
+    }
+)
+_POETRY_CREDENTIALS = "POETRY_HTTP_BASIC_"
+"""The prefix of variables with credentials of indexes, which git and its hooks do not need."""
+_SETTINGS = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_EDITOR": "true",
+    "GIT_OPTIONAL_LOCKS": "0",  # a killed `git status` would leave its lock
+    "LC_ALL": "C.UTF-8",
+    "LANGUAGE": "en",
+}
+"""Variables that make git run without prompts, editors and optional locks, and with English messages."""
+_BATCH = 100
+"""The number of queries to send before their answers are read: git must never wait for a full pipe."""
 
 
 class GitRunner:
@@ -30,11 +54,11 @@ class GitRunner:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._answers: dict[Query, Callable[[], process.Completed]] = {}
-        self._object_reader: ObjectReader | None = None
+        self._resolver: RevisionResolver | None = None
 
     @cached_property
     def _variables(self) -> Mapping[str, str]:
-        return git_variables()
+        return _git_variables()
 
     def run(  # noqa: PLR0913 - the parameters of `process.run`
         self,
@@ -47,10 +71,10 @@ class GitRunner:
         outlives: bool = True,
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> process.Completed:
-        """Run a git command in this checkout without checking its exit status; see `process.run`.
+        """Run a git command without checking its exit status; for the parameters, see `process.run`.
 
-        By default, git continues if relnox is killed, since it must not be stopped while it changes the
-        repository.
+        By default, git keeps running if relnox is killed, since it must not be stopped while it changes the
+        repository. `variables` are set in addition to the environment of relnox.
         """
         from relnox.system import process  # takes 2 ms, and a project outside git needs none
 
@@ -70,11 +94,11 @@ class GitRunner:
         )
 
     @contextmanager
-    def reading_ahead(self, *queries: Query) -> Iterator[None]:
-        """Run queries at the same time, while the `with` block is executed.
+    def queries_in_background(self, *queries: Query) -> Iterator[None]:
+        """Start all queries at once, and let git answer them while the `with` block is executed.
 
-        The first call of `run` in the block for a query gets the answer. The block must not change the repository
-        before that.
+        In the block, the first call of `run` with the arguments of a query and `stderr=False` returns its answer.
+        The block must not change the repository before that.
         """
         from relnox.system import process
 
@@ -99,9 +123,9 @@ class GitRunner:
         return self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output.strip()
 
     def read_lines(self, *arguments: str) -> list[str]:
-        """Run a git command that prints the names of refs or remotes, one per line, and return the names.
+        """Run a git command and return the lines of its standard output that are not empty.
 
-        Lines are split at line feeds only, since names may contain other Unicode white space.
+        Lines are split at line feeds only, since names of refs may contain other Unicode white space.
 
         Raises:
             Failed: The command failed.
@@ -110,7 +134,7 @@ class GitRunner:
         return [name for name in listing.split("\n") if name]
 
     def read_entries(self, command: str, *arguments: str) -> list[str]:
-        """Run a git command that lists files, with the option `-z`, and return the entries that it prints.
+        """Run a git command with the option `-z`, and return the NUL-separated entries that it prints.
 
         Raises:
             Failed: The command failed.
@@ -118,34 +142,112 @@ class GitRunner:
         listing = self.run(command, "-z", *arguments, stderr=False).check(f"git {command}").output
         return [entry for entry in listing.split("\0") if entry]
 
-    def open_object_reader(self) -> None:
-        """Answer all calls of `object_ids_of` with one process until `close_object_reader` is called."""
-        self._object_reader = self._object_reader or ObjectReader(self.root)
+    def start_resolver(self) -> None:
+        """Let one git process answer all calls of `resolve` and `resolve_all` until `close_resolver` is called."""
+        self._resolver = self._resolver or RevisionResolver(self.root)
 
-    def close_object_reader(self) -> None:
-        """End the process that answers calls of `object_ids_of`."""
-        reader, self._object_reader = self._object_reader, None
-        if reader is not None:
-            reader.close()
+    def close_resolver(self) -> None:
+        """End the process that answers since `start_resolver`, if there is one."""
+        resolver, self._resolver = self._resolver, None
+        if resolver is not None:
+            resolver.close()
 
-    def object_ids_of(self, revisions: Sequence[str]) -> list[str | None]:
-        """Return the full id of the object that each revision names, or None if this clone does not have it."""
+    def resolve_all(self, revisions: Sequence[str]) -> list[str | None]:
+        """Return the full id of the object that each revision names, or None if this clone has no such object."""
         lines = [revision for revision in revisions if "\n" not in revision]
-        reader = self._object_reader or ObjectReader(self.root)
+        resolver = self._resolver or RevisionResolver(self.root)
         try:
-            ids = dict(zip(lines, reader.object_ids(lines), strict=True))
+            ids = dict(zip(lines, resolver.resolve_all(lines), strict=True))
         finally:
-            if reader is not self._object_reader:
-                reader.close()
+            if resolver is not self._resolver:
+                resolver.close()
         return [ids[name] if name in ids else self._parse_revision(name) for name in revisions]
 
-    def object_id_of(self, revision: str) -> str | None:
-        """Return the full id of the object that a revision names, or None if there is no such object."""
-        if self._object_reader is not None:
-            return self.object_ids_of([revision])[0]
+    def resolve(self, revision: str) -> str | None:
+        """Return the full id of the object that a revision names, or None if this clone has no such object."""
+        if self._resolver is not None:
+            return self.resolve_all([revision])[0]
         return self._parse_revision(revision)
 
     def _parse_revision(self, revision: str) -> str | None:
-        """Return the result of `object_id_of` with a process of its own; the revision may contain line feeds."""
+        """Resolve a revision, which may contain line feeds, with a git process of its own."""
         answer = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, stderr=False)
         return answer.output.strip() or None if answer.returncode == 0 else None
+
+
+class RevisionResolver:
+    """Resolves many revisions with one `git cat-file`, which is faster than a process for each of them.
+
+    The process is started by the first query, and finds objects and refs that are created later too. It ends when
+    `close` is called, or when relnox is killed, since its standard input is closed then.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._process: subprocess.Popen[bytes] | None = None
+        self._querying = threading.Lock()
+
+    def resolve_all(self, revisions: Sequence[str]) -> list[str | None]:
+        """Return the full id of the object that each revision names, or None if this clone has no such object.
+
+        The revisions must not contain line feeds.
+
+        Raises:
+            Failed: git ended unexpectedly.
+        """
+        from relnox.system import process
+
+        with self._querying:
+            try:
+                if self._process is not None and self._process.poll() is not None:  # ended with an interrupted run
+                    self._end()
+                if self._process is None:
+                    command = ["git", "cat-file", "--batch-check=%(objectname)"]
+                    self._process = process.start(command, cwd=self._root, env=_git_variables(), has_input=True)
+                return [
+                    answer
+                    for start in range(0, len(revisions), _BATCH)
+                    for answer in _query(self._process, revisions[start : start + _BATCH])
+                ]
+            except BaseException:  # an interruption too: unread answers would be taken for those of later queries
+                self._end()
+                raise
+
+    def close(self) -> None:
+        """End the process."""
+        with self._querying:
+            self._end()
+
+    def _end(self) -> None:
+        from relnox.system import process
+
+        if self._process is not None:
+            process.kill(self._process)
+            self._process = None
+
+
+def _query(child: subprocess.Popen[bytes], revisions: Sequence[str]) -> list[str | None]:
+    assert child.stdin is not None  # noqa: S101 - it is a pipe
+    assert child.stdout is not None  # noqa: S101 - it is a pipe
+    try:
+        child.stdin.write("".join(f"{revision}\n" for revision in revisions).encode(errors="surrogateescape"))
+        child.stdin.flush()
+        answers = [child.stdout.readline() for _ in revisions]
+    except BrokenPipeError:
+        answers = [b""]
+    if not all(answers):
+        raise Failed(
+            "program-failed",
+            "git cat-file exited unexpectedly",
+            fix="rerun the command; if that does not help, check the repository: git fsck",
+        )
+    return [None if answer.endswith(b" missing\n") else answer.decode().rstrip("\n") for answer in answers]
+
+
+def _git_variables() -> dict[str, str]:
+    """Return the variables for git, without credentials and without variables that select another repository."""
+    return {
+        name: value
+        for name, value in without_upload_credentials(os.environ).items()
+        if not name.startswith(_POETRY_CREDENTIALS) and name not in _REMOVED_VARIABLES
+    } | _SETTINGS

@@ -1,22 +1,18 @@
-"""Computes the tree that a commit of edited files would have, without changing the checkout or its index."""
+"""Compute the tree that a commit of edited files would have, without changing the checkout or its index."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.source.git import remotes
-from relnox.source.git.environment import git_variables
-from relnox.source.git.repository import blob_id
-from relnox.system import process
+from relnox.source.git.repository import Git, blob_id
 from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from relnox.core.bump.changes import Edit
-    from relnox.source.git.repository import Git
 
 _FETCH_TIMEOUT = 300.0
 """The timeout for fetching a branch, in seconds."""
@@ -51,6 +47,7 @@ class PlannedTree(NamedTuple):
     """The tree of HEAD with edited files.
 
     Attributes:
+        id: The object id of the tree.
         files: The files that differ from HEAD, as git would store them (after filters and line-end conversion).
     """
 
@@ -75,55 +72,48 @@ def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
         Failed: A git command failed.
     """
     with TemporaryDirectory() as directory:
-        scratch = directory.path
-        files, objects = scratch / "files", scratch / "objects"
+        files, objects = directory.path / "files", directory.path / "objects"
         files.mkdir()
         objects.mkdir()
         variables = {
             "GIT_DIR": git.read_output("rev-parse", "--absolute-git-dir"),
             "GIT_WORK_TREE": str(files),
-            "GIT_INDEX_FILE": str(scratch / "index"),
+            "GIT_INDEX_FILE": str(directory.path / "index"),
             "GIT_OBJECT_DIRECTORY": str(objects),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(
-                git.root / git.read_output("rev-parse", "--git-path", "objects")
-            ),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(git.git_path("objects")),
         }
-        contents: dict[str, Edit] = {}
+        edits_by_path = {f"{git.prefix}{edit.file}": edit for edit in edits}
 
         def run(*words: str, stdin: str | None = None) -> str:
             settings = [word for setting in _SETTINGS for word in ("-c", setting)]
-            completed = process.run(
-                ["git", *settings, *words], cwd=files, env=git_variables() | variables, stdin=stdin, stderr=False
+            completed = Git(files).run(
+                *settings, *words, stdin=stdin, stderr=False, outlives=False, variables=variables
             )
             return completed.check(f"git {words[0]}").output
 
-        for edit in edits:
-            contents[f"{git.prefix}{edit.file}"] = edit
+        for name, edit in edits_by_path.items():
             if edit.after is not None:
-                path = files / git.prefix / edit.file
+                path = files / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(edit.after)
                 if os.access(git.root / edit.file, os.X_OK):
                     path.chmod(0o755)
         run("read-tree", "HEAD")
         add_options = ("--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
-        run("--literal-pathspecs", "add", *add_options, stdin="\0".join(contents))
+        run("--literal-pathspecs", "add", *add_options, stdin="\0".join(edits_by_path))
         tree = run("write-tree").strip()
         differences = run("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "HEAD", tree)
 
         def read(blob: str) -> bytes:
-            return Path(files / run("unpack-file", blob).strip()).read_bytes()
+            return (files / run("unpack-file", blob).strip()).read_bytes()
 
-        return PlannedTree(tree, tuple(_changed_files(differences, contents, read)))
+        return PlannedTree(tree, tuple(_changed_files(differences, edits_by_path, read)))
 
 
 def _changed_files(
     differences: str, edits: Mapping[str, Edit], read_blob: Callable[[str], bytes]
 ) -> Iterator[PlannedFile]:
-    """Yield the files in the output of `git diff-tree --raw`.
-
-    Contents are taken from the edits or, if a filter changed them, read from git.
-    """
+    """Yield the files in the output of `git diff-tree`; `read_blob` reads contents that a filter changed."""
     fields = differences.split("\0")
     for header, path in zip(fields[:-1:2], fields[1::2], strict=True):
         old_mode, mode, old, new, _ = header.removeprefix(":").split(" ")
@@ -141,12 +131,14 @@ def _changed_files(
 
 
 def read_branch_head(git: Git, commit: str, remote: str, branch: str) -> CommitContent | None:
-    """Return the content of the head of a remote's branch, or None if it is neither here nor can be fetched."""
-    content = _read_commit(git, commit)
-    if content is None:
-        remotes.try_to_fetch_objects(git, remote, f"refs/heads/{branch}", timeout=_FETCH_TIMEOUT)
-        content = _read_commit(git, commit)
-    return content
+    """Return the content of `commit`, the head of a remote's branch; the branch is fetched if this clone lacks it.
+
+    Return None if the commit cannot be fetched.
+    """
+    if (content := _read_commit(git, commit)) is not None:
+        return content
+    remotes.try_to_fetch_objects(git, remote, f"refs/heads/{branch}", timeout=_FETCH_TIMEOUT)
+    return _read_commit(git, commit)
 
 
 def _read_commit(git: Git, commit: str) -> CommitContent | None:
