@@ -87,7 +87,8 @@ class Transaction(RunExtension):
     def sync_to_disk(self) -> None:
         """Sync the results of the steps to disk: files, commit, tags and git's index.
 
-        Only the first call does it: before anything is pushed, and before the record is removed.
+        It is done before anything is pushed and before the record is removed; further calls do nothing, unless
+        steps were undone in between.
         """
         if self.pending is not None and not self._durable:
             from relnox.source import file_edits

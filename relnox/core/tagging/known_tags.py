@@ -252,10 +252,8 @@ def _tagged_origin(version: Version | None, tagged_versions: Collection[Version]
     """Return the version if it is tagged, or else the tagged version that a prerelease follows directly."""
     if version is None or version in tagged_versions:
         return version
-    if (
-        not version.is_prerelease
-        or (before := max((old for old in tagged_versions if old < version), default=None)) is None
-    ):
+    before = max((old for old in tagged_versions if old < version), default=None)
+    if not version.is_prerelease or before is None:
         return None
     length = max(len(version.release), len(before.release))
     new, old = ((*item.release, *[0] * (length - len(item.release))) for item in (version, before))
