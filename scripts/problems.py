@@ -431,7 +431,7 @@ def _template(node: ast.expr, variables: dict[str, ast.expr]) -> str:  # noqa: C
         ):
             return f"pip install {_template(first, variables)}"
         case ast.Call(
-            func=ast.Name(id="counted") | ast.Attribute(attr="counted"),
+            func=ast.Name(id="format_count") | ast.Attribute(attr="format_count"),
             args=[number, ast.Constant(value=str(noun))],
         ):
             return f"{_template(number, variables)} {noun}s"
@@ -464,6 +464,8 @@ def _name(node: ast.expr) -> str:  # noqa: C901, PLR0912 - a case for each form
             return _name(values)
         case ast.Call(func=ast.Attribute(attr="join"), args=[ast.GeneratorExp(generators=[values, *_])]):
             return _name(values.iter)
+        case ast.Call(func=ast.Name(id="join_names"), args=[ast.GeneratorExp(elt=element), *_]):
+            return _name(element)
         case ast.Call(func=ast.Attribute(value=value, attr=name)) if hasattr(str, name) and name != "join":
             return _name(value)
         case ast.Call(args=[first, *_]) if not isinstance(first, ast.Constant | ast.Lambda | ast.GeneratorExp):

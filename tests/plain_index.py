@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 from relnox.building import file_hashes
-from relnox.core.names import normalized
+from relnox.core.names import normalize_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ class PlainIndex:
             f'<a href="/files/{file}#sha256={self.hashes[file]}"{" data-yanked" * (file in self.yanked)}>'
             f"{escape(file)}</a>"
             for file in self.files
-            if normalized(file.partition("-")[0]) == name
+            if normalize_name(file.partition("-")[0]) == name
         ]
         if kind != "simple" or not links:
             return 404, b""
@@ -80,7 +80,7 @@ class PlainIndex:
                 "upload-time": self.times[file],
             }
             for file, path in self.files.items()
-            if normalized(file.partition("-")[0]) == name
+            if normalize_name(file.partition("-")[0]) == name
         ]
         return {"meta": {"api-version": "1.1"}, "name": name, "versions": [], "files": files}
 

@@ -22,7 +22,7 @@ from relnox.building import gzip_reader, tar_reader, zip_reader
 from relnox.building.archive_entries import REBUILD_FIX, ArchiveError
 from relnox.core.planning import fixes
 from relnox.core.settings.config_tables import ArchiveLimits
-from relnox.core.text import counted
+from relnox.core.text import format_count
 
 if TYPE_CHECKING:
     import hashlib
@@ -231,7 +231,7 @@ def _read_wheel_member(file: IO[bytes], entry: ArchiveEntry, limit: int) -> byte
     if entry.size > limit:
         raise ArchiveError(
             f"contains a file that is too large: {entry.name!r} "
-            f"({counted(entry.size, 'byte')}, the limit is {limit})"
+            f"({format_count(entry.size, 'byte')}, the limit is {limit})"
         )
     return b"".join(zip_reader.read_content(file, entry))
 

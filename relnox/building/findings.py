@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from relnox.building.archive_entries import REBUILD_FIX
 from relnox.core.records import Record, replace
-from relnox.core.text import listing
+from relnox.core.text import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,4 +55,4 @@ def set_file_and_level(finding: Finding, *, file: str, private: bool) -> Finding
 
 def format_names(names: Iterable[str]) -> str:
     """Join the first three names in sorted order, and count the others: `a, b, c and 7 more`."""
-    return listing(sorted(names), _MAX_NAMES)
+    return join_names(sorted(names), _MAX_NAMES)

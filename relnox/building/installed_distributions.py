@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from relnox.core.names import normalized
+from relnox.core.names import normalize_name
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _read_distribution(info: Path) -> InstalledDistribution:
     fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in head)}
     rows = csv.reader(_read_text(info / "RECORD").splitlines())
     return InstalledDistribution(
-        name=normalized(fields.get("name", "")),
+        name=normalize_name(fields.get("name", "")),
         version=fields.get("version", ""),
         dist_info_directory=info,
         direct_url=json.loads(_read_text(info / "direct_url.json") or "{}"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.core.release import missing_modules
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, outp
             return f"install {program}, or add it to PATH (the build of {name} runs it); {_SHOW_OUTPUT}"
         if "surrogates not allowed" in line and (files := _find_files_with_undecodable_names(source)):
             problem = f"archives of {name} cannot contain it"
-            return f"rename {listing(files)} to a name in UTF-8 ({problem}); {_SHOW_OUTPUT}"
+            return f"rename {join_names(files)} to a name in UTF-8 ({problem}); {_SHOW_OUTPUT}"
         if kind == "wheel" and (file := _FILE_NOT_FOUND.search(line)) is not None:
             return (
                 f"include {PurePath(file['path']).name} in the sdist of {name}, from which the wheel is built: "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.system import process
 from relnox.system.environment_variables import search_path
@@ -58,7 +58,7 @@ def repair_linux_wheel(
     if len(repaired_wheels) != 1:
         raise Failed(
             "wheel-repair-failed",
-            f"{wheel.name}: auditwheel wrote {counted(len(repaired_wheels), 'wheel')} instead of one",
+            f"{wheel.name}: auditwheel wrote {format_count(len(repaired_wheels), 'wheel')} instead of one",
             fix=f"inspect the wheel: auditwheel show {wheel.name}",
         )
     wheel.unlink()

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from relnox.building.archive_entries import ArchiveEntry, ArchiveError, too_large_error
-from relnox.core.text import counted
+from relnox.core.text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def read_entries(stream: TarStream, limits: ArchiveLimits) -> Iterator[ArchiveEn
         if kind in _EXTENDED_HEADER_KINDS:
             if size > _MAX_EXTENDED_HEADER_SIZE:
                 raise ArchiveError(
-                    f"has an extended tar header that is too large ({counted(size, 'byte')}, for {name!a})"
+                    f"has an extended tar header that is too large ({format_count(size, 'byte')}, for {name!a})"
                 )
             extended_headers.add(kind, stream.read(size))
         else:

@@ -15,7 +15,7 @@ from relnox.building import zip_directory
 from relnox.building.archive_entries import ArchiveEntry, ArchiveError, too_large_error, unpacked_size_limit
 from relnox.building.findings import error, rejected_by_index
 from relnox.building.zip_directory import REWRITE_FIX, find_zip64_field, quote_name, resolve_zip64
-from relnox.core.text import counted
+from relnox.core.text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,8 @@ def read_content(file: IO[bytes], entry: ArchiveEntry) -> Iterator[bytes]:
         size += len(piece)
         if size > entry.size:
             raise ArchiveError(
-                f"has a file {entry.name!r} that unpacks to more than its stated {counted(entry.size, 'byte')}"
+                f"has a file {entry.name!r} that unpacks to more than "
+                f"its stated {format_count(entry.size, 'byte')}"
             )
         crc = zlib.crc32(piece, crc)
         if piece:

@@ -14,7 +14,7 @@ _VALID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _REQUIREMENT = re.compile(rf"\s*({_VALID.pattern})\s*(?:\Z|[\[(<>=!~;@])")
 
 
-def normalized(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return a name in its normal form (PEP 503, "Normalized Names")."""
     return _SEPARATORS.sub("-", name).lower()
 
@@ -31,4 +31,4 @@ def requirement_name(text: str) -> str | None:
     Return None if the requirement is invalid (PEP 508) or contains a placeholder in braces.
     """
     match = _REQUIREMENT.match(text)
-    return normalized(match[1]) if match is not None and "{" not in text else None
+    return normalize_name(match[1]) if match is not None and "{" not in text else None

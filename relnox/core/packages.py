@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from relnox.core.names import normalized
+from relnox.core.names import normalize_name
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ class Dependency(Record, kw_only=True):
         if "[" not in requirement or self.is_poetry_syntax:
             return ()
         names = requirement.partition("[")[2].partition("]")[0]
-        return tuple(normalized(name.strip()) for name in names.split(","))
+        return tuple(normalize_name(name.strip()) for name in names.split(","))
 
     @property
     def extra(self) -> str:
         """The normalized name of the extra that declares the requirement, or "" if it is not in an extra."""
-        return normalized(str(self.key[2])) if self.table == "extra" and len(self.key) > 2 else ""  # noqa: PLR2004
+        return normalize_name(str(self.key[2])) if self.table == "extra" and len(self.key) > 2 else ""  # noqa: PLR2004
 
 
 class Package(Record, kw_only=True):

@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def counted(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """Format a number with its noun in singular or plural: `1 file`, `2 files`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def listing(names: Iterable[str], limit: int = 4) -> str:
+def join_names(names: Iterable[str], limit: int = 4) -> str:
     """Join names with commas; if there are more than `limit`, end with their number, as in `a, b and 7 more`."""
     names = list(names)
     text = ", ".join(names[:limit])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from relnox.core.names import normalized
+from relnox.core.names import normalize_name
 from relnox.core.records import Record
 from relnox.errors import Blocked
 
@@ -79,10 +79,10 @@ class Workspace(Record):
         names = {package.name for package in (self.packages if among is None else among)}
         return tuple(package for wave in self.waves for package in wave if package.name in names)
 
-    def dependents(self, of: str) -> tuple[Package, ...]:
-        """Return the packages that require the package named `of` in any table."""
+    def dependents(self, name: str) -> tuple[Package, ...]:
+        """Return the packages that require the package of this name in any table."""
         tables: tuple[DependencyTable, ...] = ("runtime", "extra", "group", "build")
-        return tuple(package for package in self.packages if of in package.required_names(*tables))
+        return tuple(package for package in self.packages if name in package.required_names(*tables))
 
     def needed_by(self, package: Package) -> frozenset[str]:
         """Return the names of the workspace packages that are installed along with `package`."""
@@ -101,7 +101,7 @@ class Workspace(Record):
 
     def _find_by_name_or_directory(self, name: str) -> Package:
         """Return the package whose distribution or directory has this name; raise `Blocked` if several do."""
-        if package := self.by_name.get(normalized(name)):
+        if package := self.by_name.get(normalize_name(name)):
             return package
         directory = name.rstrip("/")  # shell completion adds a slash
         in_directory = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from relnox.core.release.publication import FileCheck
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Failed, TryLater
 from relnox.indexes.listings import InvalidListing, Listing, from_html, from_json, reject_duplicate_keys
 from relnox.system import network
@@ -170,7 +170,7 @@ def compare_served(
         )
     except network.TooLarge:
         return ServedContent(
-            FileCheck.MISMATCH, f"larger than the built file ({counted(built_file.size, 'byte')})"
+            FileCheck.MISMATCH, f"larger than the built file ({format_count(built_file.size, 'byte')})"
         )
     if is_partial and path is not None and response.status_code == _PARTIAL:
         return _compare_end(response, built_file, path, start)
@@ -179,7 +179,7 @@ def compare_served(
         return ServedContent(FileCheck.ABSENT, detail)
     if body.sha256 != built_file.sha256:
         kind = response.headers.get("Content-Type", "")
-        size = f"{counted(body.size, 'byte')}, {kind}" if kind else f"{counted(body.size, 'byte')}"
+        size = f"{format_count(body.size, 'byte')}, {kind}" if kind else f"{format_count(body.size, 'byte')}"
         return ServedContent(FileCheck.MISMATCH, f"different bytes ({size}): sha256 {body.sha256}")
     return ServedContent(FileCheck.MATCH, "sha256 compared")
 
@@ -188,7 +188,7 @@ def _compare_end(response: Response, built_file: Distribution, path: Path, start
     """Compare the response to a request for the bytes from `start` to the end with the built file."""
     content_range = response.headers.get("Content-Range", "")
     if content_range.replace(" ", "") != f"bytes{start}-{built_file.size - 1}/{built_file.size}":
-        detail = f"size differs from {counted(built_file.size, 'byte')} (Content-Range: {content_range})"
+        detail = f"size differs from {format_count(built_file.size, 'byte')} (Content-Range: {content_range})"
         return ServedContent(FileCheck.MISMATCH, detail)
     with path.open("rb") as content:
         content.seek(start)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from relnox.core.planning import fixes
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
 from relnox.indexes.upload_fixes import (
     UPLOAD_WINDOW,
@@ -108,13 +108,13 @@ def _parse(response: requests.Response, file: Distribution, index: str) -> str:
     if status == _NO_SPACE:
         raise Failed(
             "index-full",
-            f"{index} cannot store {file.filename} ({counted(file.size, 'byte')}): {summary}",
+            f"{index} cannot store {file.filename} ({format_count(file.size, 'byte')}): {summary}",
             fix="free space on the index, or allow it to write to its storage; then rerun the command",
         )
     if status == _TOO_LARGE or _SIZE.search(text):
         raise Failed(
             "file-too-large",
-            f"{index} rejected {file.filename}: file too large ({counted(file.size, 'byte')}): {summary}",
+            f"{index} rejected {file.filename}: file too large ({format_count(file.size, 'byte')}): {summary}",
             fix="make the archive smaller, or request a higher limit from the index",
         )
     raise Failed(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.escaping import escape_line, split_lines
 from relnox.core.planning.events import Notice, RunFinished, Status, StepFinished
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def aligned_lines(table: Table) -> Iterator[str]:
 
 def aborted_lines(results: Sequence[StepFinished]) -> Iterator[str]:
     """Format many aborted steps as their number and the first step, with the reason it was aborted."""
-    yield f"{MARKS[Status.ABORTED]} {counted(len(results), 'step')}, the first is: {results[0].step.title}"
+    yield f"{MARKS[Status.ABORTED]} {format_count(len(results), 'step')}, the first is: {results[0].step.title}"
     yield from continuation_lines(results[0].detail, _INDENT)
 
 
@@ -94,7 +94,7 @@ def diff_lines(edit: Edit) -> Iterator[str]:
 
 def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[str]:
     """Format a plan that is not run: its steps, diffs, notes and problems; `convert` is not applied to diffs."""
-    yield f"Plan of {plan.task} ({plan.digest[:12]}): {counted(len(plan.steps), 'step')}"
+    yield f"Plan of {plan.task} ({plan.digest[:12]}): {format_count(len(plan.steps), 'step')}"
     for number, step in enumerate(plan.steps, 1):
         yield f"{number:>4}. {step.title}{'  [remote]' if step.remote else ''}"
     for step in plan.steps:
@@ -184,5 +184,5 @@ def ending_line(outcome: Outcome) -> str:
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         result = f"skipped; {outcome.plan.skipped}"
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""
-    warnings = f", {counted(outcome.warnings, 'warning')}" if outcome.warnings else ""
+    warnings = f", {format_count(outcome.warnings, 'warning')}" if outcome.warnings else ""
     return f"{outcome.plan.task}: {result}{until}{warnings} ({outcome.seconds:.1f} s)"

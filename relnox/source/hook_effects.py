@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.planning import fixes
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.errors import Failed
 from relnox.source import file_edits
 from relnox.source.hooks import hook_name, run_hook, settings_table
@@ -73,7 +73,7 @@ def check_no_nested_repositories(hook: Hook, event: Mapping[str, Any], directori
         raise Failed(
             "hook-created-repository",
             f"{hook_name(hook, event)} created or changed a git repository inside the checkout, which cannot be "
-            f"part of a release: {listing(names)}",
+            f"part of a release: {join_names(names)}",
             fix=f"change the hook in {settings_table(event)} so that it clones elsewhere, and copies the files",
         )
 
@@ -90,7 +90,7 @@ def check_writes_are_declared(hook: Hook, event: Mapping[str, Any], names: Itera
         raise Failed(
             "hook-wrote-undeclared-files",
             f"{hook_name(hook, event)} wrote files that its key `writes` does not name: "
-            f"{listing(undeclared_files)}",
+            f"{join_names(undeclared_files)}",
             fix=f"declare them in {settings_table(event)}, such as {globs}, or change the hook so "
             "that it writes elsewhere",
         )
@@ -124,7 +124,7 @@ def check_archives_are_unchanged(hook: Hook, event: Mapping[str, Any], changed_a
     if changed_archives:
         raise Failed(
             "archive-changed",
-            f"{hook_name(hook, event)} changed or removed {listing(changed_archives)}",
+            f"{hook_name(hook, event)} changed or removed {join_names(changed_archives)}",
             fix=f"change the hook in {settings_table(event)} so that it changes no archives, then rebuild: "
             f"{fixes.task_command('build-all', '--clean')}",
         )
@@ -168,7 +168,7 @@ def check_file_modes(hook: Hook, event: Mapping[str, Any], git: Git, names: Iter
     if unsupported_files:
         raise Failed(
             "hook-wrote-unsupported-files",
-            f"{hook_name(hook, event)} created links or changed file permissions: {listing(unsupported_files)}",
+            f"{hook_name(hook, event)} created links or changed file permissions: {join_names(unsupported_files)}",
             fix=f"change the hook in {settings_table(event)} so that it only writes regular files",
         )
 

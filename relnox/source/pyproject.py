@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.documents import parse_toml, strings_in, table_at
-from relnox.core.names import is_valid, normalized, requirement_name
+from relnox.core.names import is_valid, normalize_name, requirement_name
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.versions import versioning
 from relnox.errors import Blocked
@@ -88,7 +88,7 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
     requires_python = project.get("requires-python", table_at(poetry, "dependencies").get("python"))
     classifiers = strings_in(project.get("classifiers")) or strings_in(poetry.get("classifiers"))
     return Package(
-        name=normalized(name),
+        name=normalize_name(name),
         directory=directory,
         version=None if source.kind == "dynamic" else versioning.parse(source.text, where=file),
         source=source,
@@ -179,5 +179,5 @@ def _read_poetry_requirements(
                 case _:
                     text, entry_key = "", ()
             yield Dependency(
-                name=normalized(name), text=text, table=entry_table, key=entry_key, is_poetry_syntax=True
+                name=normalize_name(name), text=text, table=entry_table, key=entry_key, is_poetry_syntax=True
             )

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.documents import strings_in, table_at
-from relnox.core.names import normalized, requirement_name
+from relnox.core.names import normalize_name, requirement_name
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.source.pyproject import load
@@ -80,7 +80,7 @@ def _uv_settings(
             requirements=tuple(_valid_requirements(table.get("build-constraint-dependencies"))),
             exclude_newer="" if exclude_newer in (None, False) else str(exclude_newer),
             exclude_newer_package=tuple(
-                (normalized(name), "false" if value is False else str(value))
+                (normalize_name(name), "false" if value is False else str(value))
                 for name, value in sorted(table_at(table, "exclude-newer-package").items())
             ),
         ),
@@ -98,7 +98,7 @@ def _describe_ignored_settings(
     table: Mapping[str, Any], package: Package, document: Mapping[str, Any]
 ) -> Iterator[str]:
     isolation_note = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
-    if package.name in map(normalized, strings_in(table.get("no-build-isolation-package"))):
+    if package.name in map(normalize_name, strings_in(table.get("no-build-isolation-package"))):
         yield f"no-build-isolation-package: {isolation_note}"
     elif table.get("no-build-isolation") is True:
         yield f"no-build-isolation: {isolation_note}"
@@ -111,14 +111,14 @@ def _describe_ignored_settings(
             yield f"{key}: uv build ignores it for the package itself as well"
     sources = table_at(table, "sources").keys() | table_at(document, "tool", "uv", "sources").keys()
     build_requires = {dependency.name for dependency in package.dependencies if dependency.table == "build"}
-    for source in sorted(build_requires & set(map(normalized, sources))):
+    for source in sorted(build_requires & set(map(normalize_name, sources))):
         yield f"sources of {source}: relnox uses the index, or the wheel of the same run"
 
 
 def _value_for_package(key: str, table: Mapping[str, Any], package: Package) -> Any:
     """Return the value for a package in a table whose keys are package names, or None if there is none."""
     by_name = table_at(table, key).items()
-    return next((value for name, value in by_name if normalized(name) == package.name), None)
+    return next((value for name, value in by_name if normalize_name(name) == package.name), None)
 
 
 def read_installer_settings(root: Path) -> dict[str, Any]:

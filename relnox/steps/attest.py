@@ -14,7 +14,7 @@ from packaging.version import Version
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import ATTESTATION_SUFFIX, AttestationPolicy, Publisher
-from relnox.core.text import counted, listing
+from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
 from relnox.steps.action import Action
 
@@ -52,7 +52,7 @@ class Attest(Step, kw_only=True):
     @property
     def title(self) -> str:
         by = f" as {self.publisher.description}" if self.publisher is not None else ""
-        return f"sign {listing([file.filename for file in self.files])}{by} ({self.policy})"
+        return f"sign {join_names([file.filename for file in self.files])}{by} ({self.policy})"
 
 
 class AttestAction(Action[Attest]):
@@ -65,7 +65,7 @@ class AttestAction(Action[Attest]):
         ]
         if self._unsigned:
             return None
-        return f"{counted(len(self.step.files), 'file')} with valid attestations"
+        return f"{format_count(len(self.step.files), 'file')} with valid attestations"
 
     def apply(self) -> None:
         """Sign files, and verify each attestation immediately; an error ends the run if they are required."""
@@ -88,12 +88,12 @@ class AttestAction(Action[Attest]):
             if self.step.policy == "required":
                 raise
             self._error = error.message
-            without = counted(len(self._unsigned) - len(self._signed), "attestation")
+            without = format_count(len(self._unsigned) - len(self._signed), "attestation")
             self.on_line(f"continuing without {without}: {error.message}")
 
     def verify(self) -> str:
         without = len(self._unsigned) - len(self._signed)
-        summary = f"{counted(len(self.step.files) - without, 'file')} signed, and verified offline"
+        summary = f"{format_count(len(self.step.files) - without, 'file')} signed, and verified offline"
         return f"{summary}; {without} WITHOUT attestation: {self._error}" if without else summary
 
     def _sign(self, file: Distribution, signatory: Signatory, deadline: Deadline) -> None:
@@ -182,7 +182,7 @@ class CheckProvenanceAction(Action[CheckProvenance]):
     def verify(self) -> str:
         by = f", by {' and '.join(dict.fromkeys(self._publishers))}" if self._publishers else ""
         without = f"; WITHOUT provenance: {', '.join(self._without)}" if self._without else ""
-        return f"provenance of {counted(len(self._publishers), 'file')} verified{by}{without}"
+        return f"provenance of {format_count(len(self._publishers), 'file')} verified{by}{without}"
 
 
 def attestations_to_upload(step: Upload, run: Run) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Conflict, TryLater
 from relnox.steps.action import Action
 from relnox.steps.published_files import Publication
@@ -105,7 +105,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
         count = len(self.step.files)
         listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
         ends = sum("end" in comparison.detail for comparison in self._served.values())
-        text = f"{counted(count, 'file')} listed with the built hashes, and downloadable"
+        text = f"{format_count(count, 'file')} listed with the built hashes, and downloadable"
         if self.step.compare_limit is not None:
             text += ", with the built bytes"
         if ends:

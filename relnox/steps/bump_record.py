@@ -40,13 +40,13 @@ class PendingBump(Record, kw_only=True):
     Attributes:
         request: The options of the bump; only a command with the same options may resume it.
         head: The commit before the bump, or None outside git and before the first commit.
-        run: The number of the CI run, if it is part of the new versions.
+        ci_run: The number of the CI run, if it is part of the new versions.
     """
 
     request: tuple[str, ...]
     steps: tuple[Step, ...]
     head: str | None = None
-    run: int | None = None
+    ci_run: int | None = None
 
     @property
     def edits(self) -> tuple[Edit, ...]:

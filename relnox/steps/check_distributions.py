@@ -9,7 +9,7 @@ from relnox import building
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
 from relnox.core.records import Record, replace
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
@@ -129,7 +129,7 @@ class CheckDistributionsAction(Action[CheckDistributions]):
         )
 
     def verify(self) -> str:
-        return f"twine check passed ({counted(len(self._files_to_check), 'archive')})"
+        return f"twine check passed ({format_count(len(self._files_to_check), 'archive')})"
 
     @property
     def _files_to_check(self) -> list[Path]:

@@ -14,7 +14,7 @@ from packaging.version import Version
 from relnox import building
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
-from relnox.core.text import counted, listing
+from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.system.files import make_output_directory
@@ -50,8 +50,8 @@ class Collect(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        files = listing([file.filename for _, file in self.files])
-        attestations = f", and {counted(len(self.attestations), 'attestation')}" if self.attestations else ""
+        files = join_names([file.filename for _, file in self.files])
+        attestations = f", and {format_count(len(self.attestations), 'attestation')}" if self.attestations else ""
         return f"collect {self.package} {self.version} into {self.output}: {files}{attestations}"
 
 
@@ -85,7 +85,9 @@ class CollectAction(Action[Collect]):
     @property
     def _summary(self) -> str:
         signed = len(self.step.attestations)
-        return counted(len(self.step.files), "file") + (f" and {counted(signed, 'attestation')}" if signed else "")
+        return format_count(len(self.step.files), "file") + (
+            f" and {format_count(signed, 'attestation')}" if signed else ""
+        )
 
     def _missing_files(self) -> list[tuple[str, str, str]]:
         """Return the directory, name and SHA-256 of each file that is not copied yet."""

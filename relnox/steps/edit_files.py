@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.bump.changes import CombinedEdit, Edit
 from relnox.core.planning.step import Step
-from relnox.core.text import counted, listing
+from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.source import file_edits
 from relnox.steps.action import Action
@@ -29,7 +29,7 @@ class EditFiles(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"edit {listing([edit.file for edit in self.edits])}"
+        return f"edit {join_names([edit.file for edit in self.edits])}"
 
     @property
     def previewed_edits(self) -> tuple[Edit, ...]:
@@ -59,7 +59,7 @@ class EditFilesAction(Action[EditFiles]):
                 "files changed while they were edited",
                 fix="stop other programs that write them, then rerun the command",
             )
-        return counted(len(self.step.edits), "file")
+        return format_count(len(self.step.edits), "file")
 
 
 class EditDevelopmentFiles(EditFiles, kw_only=True):

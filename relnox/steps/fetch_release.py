@@ -11,7 +11,7 @@ from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.steps.action import Action
 from relnox.steps.built_archives import archive_limits
@@ -55,7 +55,7 @@ class Download(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"download {listing([file.filename for file in self.files])} from {self.index}, compare hashes"
+        return f"download {join_names([file.filename for file in self.files])} from {self.index}, compare hashes"
 
 
 class DownloadAction(Action[Download]):
@@ -123,7 +123,7 @@ class CopyFiles(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"copy {listing([file.filename for file in self.files])} from {self.directory}, compare hashes"
+        return f"copy {join_names([file.filename for file in self.files])} from {self.directory}, compare hashes"
 
 
 class CopyFilesAction(Action[CopyFiles]):

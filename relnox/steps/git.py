@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from relnox import core
 from relnox.core.bump.changes import NewTag
 from relnox.core.planning.step import Step
-from relnox.core.text import counted, listing
+from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source import file_edits
 from relnox.source.git import changes, remotes
@@ -96,7 +96,7 @@ class CommitAction(Action[Commit]):
             self._accept_formatting(None)
             changes.unstage(git, self.step.files)  # git keeps the files from before the hook there
             them = "it" if len(changed_files) == 1 else "them"
-            return f"{head[:10]}, {listing(changed_files)} as a commit hook reformatted {them}"
+            return f"{head[:10]}, {join_names(changed_files)} as a commit hook reformatted {them}"
         return head[:10]
 
     def _files_changed_by_hook(self) -> list[str]:
@@ -120,7 +120,7 @@ class CommitAction(Action[Commit]):
             output = f"{error.message}\n" if error is not None else ""
             raise Failed(
                 "hook-changed-files",
-                f"{output}a commit hook changed the content of {listing(different)}",
+                f"{output}a commit hook changed the content of {join_names(different)}",
                 fix="exclude the files from the hook, or configure it to leave them unchanged",
             )
         self.run.service(Transaction).amend(
@@ -139,7 +139,7 @@ class CreateTags(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"tag {listing([tag.name for tag in self.tags])}"
+        return f"tag {join_names([tag.name for tag in self.tags])}"
 
 
 class CreateTagsAction(Action[CreateTags]):
@@ -171,7 +171,7 @@ class CreateTagsAction(Action[CreateTags]):
                     fix="check that no hook or other program deletes tags, and rerun the command",
                 )
         first = self.step.tags[0].name
-        return first if len(self.step.tags) == 1 else counted(len(self.step.tags), "tag")
+        return first if len(self.step.tags) == 1 else format_count(len(self.step.tags), "tag")
 
     def _find_tags(self) -> dict[str, str | None]:
         """Return the commit of each tag of the step, or None for one that does not exist."""
@@ -207,13 +207,13 @@ class Push(Step, kw_only=True):
     remote = True
     atomic = True
     recorded = True
-    to: str
+    remote_name: str
     branch: str
     tags: tuple[str, ...]
 
     @property
     def title(self) -> str:
-        return f"push {listing([self.branch, *self.tags])} to {self.to} atomically"
+        return f"push {join_names([self.branch, *self.tags])} to {self.remote_name} atomically"
 
 
 class PushAction(Action[Push]):
@@ -225,7 +225,7 @@ class PushAction(Action[Push]):
 
     def check(self) -> str | None:
         self._find_missing_refs()
-        return None if self.missing else f"{self.step.to} is up to date"
+        return None if self.missing else f"{self.step.remote_name} is up to date"
 
     def apply(self) -> None:
         """Push what is missing; if that fails, check the remote, since an interrupted push may have arrived."""
@@ -233,7 +233,7 @@ class PushAction(Action[Push]):
         before = self.missing
         branch = self.step.branch if f"refs/heads/{self.step.branch}" in before else ""
         try:
-            remotes.push(self.run.checkout, self.step.to, branch, self.step.tags)
+            remotes.push(self.run.checkout, self.step.remote_name, branch, self.step.tags)
         except Failed as error:
             self._find_missing_refs()
             if self.missing and self.missing != before:
@@ -247,16 +247,16 @@ class PushAction(Action[Push]):
         if self.missing:
             raise Failed(
                 "push-incomplete",
-                f"{self.missing[0]} is missing on {self.step.to} after the push",
-                fix=f"check the remote: git ls-remote {self.step.to}; then rerun the command",
+                f"{self.missing[0]} is missing on {self.step.remote_name} after the push",
+                fix=f"check the remote: git ls-remote {self.step.remote_name}; then rerun the command",
             )
-        tags = f" and {counted(len(self.step.tags), 'tag')}" if self.step.tags else ""
-        return f"{self.step.to} has the branch{tags}"
+        tags = f" and {format_count(len(self.step.tags), 'tag')}" if self.step.tags else ""
+        return f"{self.step.remote_name} has the branch{tags}"
 
     def _find_missing_refs(self) -> None:
         """Find the refs that the remote lacks; its branch may have further commits that others pushed."""
         git = self.run.checkout
-        remote, local = remotes.read_refs(git, self.step.to), git.local_refs()
+        remote, local = remotes.read_refs(git, self.step.remote_name), git.local_refs()
         branch = f"refs/heads/{self.step.branch}"
         refs = [branch, *(f"refs/tags/{tag}" for tag in self.step.tags)]
         self.missing = [ref for ref in refs if remote.get(ref) != local.get(ref)]
@@ -269,5 +269,5 @@ class PushAction(Action[Push]):
             return False
         git = self.run.checkout
         if git.resolve_commit(remote) is None:
-            remotes.try_to_fetch_objects(git, self.step.to, f"refs/heads/{self.step.branch}")
+            remotes.try_to_fetch_objects(git, self.step.remote_name, f"refs/heads/{self.step.branch}")
         return git.is_ancestor(local, remote)

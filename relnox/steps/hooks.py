@@ -13,7 +13,7 @@ from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.core.settings.hook_settings import Hook, HookEvent
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.errors import ExitCode, Failed
 from relnox.steps.action import Action
 from relnox.steps.export_commit import GeneratedFiles, source_to_build
@@ -206,7 +206,7 @@ class RunHookAction(Action[RunHook]):
         if created_tags:
             raise Failed(
                 "hook-created-tag",
-                f"the before-bump hook ({self.step.hook.command}) created {listing(created_tags)}, which "
+                f"the before-bump hook ({self.step.hook.command}) created {join_names(created_tags)}, which "
                 "bump creates itself",
                 fix="change the hook so that it creates no tags, then delete them: git tag -d "
                 f"{' '.join(created_tags)}",
@@ -268,7 +268,7 @@ class RunHookAction(Action[RunHook]):
                 if (source.directory / name).is_file():
                     os.utime(source.directory / name, (time, time), follow_symlinks=False)
         if names and self.detail == "done":
-            self.detail = f"wrote {listing(sorted(names))}"
+            self.detail = f"wrote {join_names(sorted(names))}"
 
 
 class NewDueHook(Record, kw_only=True):

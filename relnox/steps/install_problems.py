@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from packaging.version import InvalidVersion, Version
 
 from relnox import building
-from relnox.core.names import normalized, requirement_name
+from relnox.core.names import normalize_name, requirement_name
 from relnox.core.planning import fixes
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.errors import Failed, TryLater
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _choose_fix(verifying: VerifyInstallAction, failures: Sequence[ProbeFailure]
             return f"if it needs longer: [tool.relnox.verify] time-limit = {{ {package} = … }}, in seconds"
         if extras := _find_extras_in_output(verifying, failures, result):
             setting = f"[tool.relnox.verify] extras = {{ {package} = {json.dumps(extras)} }}"
-            return f"if it needs {listing(extras)}: {setting}"
+            return f"if it needs {join_names(extras)}: {setting}"
         return f"list the content of {archive.path.name} (python -m zipfile -l, or tar -tf); see the output above"
     top = missing.partition(".")[0]
     if any(f"{missing}.".startswith(f"{name}.") for name in verifying.modules()):
@@ -129,9 +129,9 @@ def _find_extras_in_output(
     archive = verifying.files[verifying.step.package]
     text = "\n".join([*(failure.message for failure in failures), *result.output])
     names = re.findall(rf"\b{verifying.step.package}\[([^]\n]+)\]", text, re.IGNORECASE)
-    named = {normalized(name.strip()) for group in names for name in group.split(",")}
+    named = {normalize_name(name.strip()) for group in names for name in group.split(",")}
     extras = building.archives.parse_metadata(archive.metadata)[0].get("provides_extra", [])
-    return [extra for extra in extras if normalized(extra) in named]
+    return [extra for extra in extras if normalize_name(extra) in named]
 
 
 def _find_packages_with_module(verifying: VerifyInstallAction, module: str) -> list[str]:

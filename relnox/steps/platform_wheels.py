@@ -12,7 +12,7 @@ from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.release.wheels import WheelJob
 from relnox.core.settings.config_tables import Abi
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Blocked, Failed
 from relnox.steps.action import Action
 from relnox.steps.build import Build
@@ -82,7 +82,7 @@ class BuildWheels(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"build {counted(len(self.job.identifiers), 'wheel')} of {self.job.name} with cibuildwheel"
+        return f"build {format_count(len(self.job.identifiers), 'wheel')} of {self.job.name} with cibuildwheel"
 
 
 class BuildWheelsAction(Action[BuildWheels]):
@@ -101,7 +101,7 @@ class BuildWheelsAction(Action[BuildWheels]):
         if built.files != files:
             return None
         self.result = self._with_others(built)
-        return f"{counted(len(self.step.job.identifiers), 'wheel')} up to date"
+        return f"{format_count(len(self.step.job.identifiers), 'wheel')} up to date"
 
     def apply(self) -> None:
         build = self.step.build
@@ -130,9 +130,9 @@ class BuildWheelsAction(Action[BuildWheels]):
             )
             wheel_paths = sorted(staging.glob("*.whl"))
             comparison = self._compare_with_expected_files([sdist.filename, *(path.name for path in wheel_paths)])
-            if comparison.missing or comparison.extra:
+            if comparison.missing or comparison.unexpected:
                 differences = [f"{wheel} is missing" for wheel in comparison.missing]
-                differences += [f"{wheel} was not requested" for wheel in comparison.extra]
+                differences += [f"{wheel} was not requested" for wheel in comparison.unexpected]
                 raise Failed(
                     "wheels-differ-from-job",
                     f"cibuildwheel did not build the wheels of {self.step.job.name}: {'; '.join(differences)}",

@@ -9,7 +9,7 @@ from relnox.core.planning.events import Status
 from relnox.core.planning.plan import Table
 from relnox.core.planning.step import Step
 from relnox.core.records import replace
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Conflict, Failed
 from relnox.source.git.trees import read_branch_head
 from relnox.steps.action import Action
@@ -34,7 +34,7 @@ class CommitToBranch(Step, kw_only=True):
     key = "commit to branch"
     remote = True
     atomic = True
-    on: str
+    remote_name: str
     branch: str
     parent: str
     message: str
@@ -46,7 +46,7 @@ class CommitToBranch(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"commit {counted(len(self.edits), 'file')} to branch {self.branch} of {self.on}"
+        return f"commit {format_count(len(self.edits), 'file')} to branch {self.branch} of {self.remote_name}"
 
     @property
     def previewed_edits(self) -> tuple[Edit, ...]:
@@ -58,7 +58,7 @@ class CommitToBranchAction(Action[CommitToBranch]):
 
     def check(self) -> str | None:
         """Return a reason to skip the step if the branch points to a commit with this parent, tree and message."""
-        head = self.run.forge(self.step.on).branch_head(self.step.branch)
+        head = self.run.forge(self.step.remote_name).branch_head(self.step.branch)
         if head is None or not self._is_equal(head):
             return None
         return f"{self.step.branch} is up to date ({head[:10]})"
@@ -71,14 +71,14 @@ class CommitToBranchAction(Action[CommitToBranch]):
             forges.FileChange(f"{step.prefix}{edit.file}", edit.after, executable=edit.file in step.executable)
             for edit in step.edits
         ]
-        self.result = self.run.forge(step.on).commit(
+        self.result = self.run.forge(step.remote_name).commit(
             step.branch, step.parent, step.message, changes, replaces=step.replaces
         )
 
     def verify(self) -> str:
         """Check that the branch points to the commit, and that its tree is the planned one."""
         step, commit = self.step, self.result.id
-        head = self.run.forge(step.on).branch_head(self.step.branch)
+        head = self.run.forge(step.remote_name).branch_head(self.step.branch)
         if head != commit:
             raise Conflict(
                 "branch-changed",
@@ -89,14 +89,14 @@ class CommitToBranchAction(Action[CommitToBranch]):
             raise Failed(
                 "commit-differs",
                 f"commit {commit[:10]} on {step.branch} does not have the planned files, parent or message",
-                fix=f"inspect it: git fetch {step.on} {step.branch} && git show {commit[:10]}",
+                fix=f"inspect it: git fetch {step.remote_name} {step.branch} && git show {commit[:10]}",
             )
         signature_note = ", signed by the forge" if self.result.verified else ""
         return f"{commit[:10]}{signature_note}"
 
     def _is_equal(self, commit: str) -> bool:
         step = self.step
-        content = read_branch_head(self.run.checkout, commit, step.on, step.branch)
+        content = read_branch_head(self.run.checkout, commit, step.remote_name, step.branch)
         return content == (step.tree, (step.parent,), step.message.strip())
 
 
@@ -112,7 +112,7 @@ class OpenPullRequest(Step, kw_only=True):
     key = "pull request"
     remote = True
     atomic = True
-    on: str
+    remote_name: str
     head: str
     base: str
     name: str
@@ -151,7 +151,7 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
         return f"pull request {request.number} is up to date: {request.url}"
 
     def apply(self) -> None:
-        step, of_remote = self.step, self.run.forge(self.step.on)
+        step, of_remote = self.step, self.run.forge(self.step.remote_name)
         request = self._find_open_request() or of_remote.create_pull_request(
             step.head, step.base, step.name, step.body
         )
@@ -163,7 +163,7 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
         """Check that the pull request is open, has the planned text, and has no merge conflicts."""
         from relnox import forges
 
-        step, request = self.step, self.run.forge(self.step.on).pull_request(self.result.number)
+        step, request = self.step, self.run.forge(self.step.remote_name).pull_request(self.result.number)
         if request.state is not forges.PullRequestState.OPEN or not self._is_equal(request):
             raise Conflict(
                 "pull-request-changed",
@@ -175,7 +175,7 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
         return f"pull request {request.number}: {request.url}{conflicts}"
 
     def _find_open_request(self) -> forges.PullRequest | None:
-        requests = self.run.forge(self.step.on).pull_requests(self.step.head)
+        requests = self.run.forge(self.step.remote_name).pull_requests(self.step.head)
         return next((request for request in requests if request.base == self.step.base), None)
 
     def _is_equal(self, request: forges.PullRequest) -> bool:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.step import Step
-from relnox.core.text import listing
+from relnox.core.records import Record
+from relnox.core.text import join_names
 from relnox.errors import Conflict, ExitCode, Failed, RelnoxError
 from relnox.source.git import changes, parse_tags, remotes
 from relnox.steps.action import Action
@@ -37,7 +38,7 @@ class PushTags(Step, kw_only=True):
 
     remote = True
     atomic = True
-    to: str
+    remote_name: str
     tags: tuple[tuple[str, str], ...]
     created: tuple[str, ...] = ()
 
@@ -47,7 +48,7 @@ class PushTags(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"push {listing([tag for tag, _ in self.tags])} to {self.to}"
+        return f"push {join_names([tag for tag, _ in self.tags])} to {self.remote_name}"
 
 
 @contextmanager
@@ -56,15 +57,19 @@ def count_pushed_tags_in_exit_code(run: Run) -> Iterator[None]:
     try:
         yield
     except RelnoxError as error:
-        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED) and run.results(TagsOfOtherRuns):
+        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED) and run.results(PushedTags):
             error.exit_code = ExitCode.PARTLY_PUBLIC
         raise
 
 
-class TagsOfOtherRuns(frozenset[str]):
-    """Tags that another run pushed meanwhile."""
+class PushedTags(Record):
+    """The result of a push of tags.
 
-    __slots__ = ()
+    Attributes:
+        by_other_runs: Those tags that another run pushed meanwhile.
+    """
+
+    by_other_runs: frozenset[str]
 
 
 class PushTagsAction(Action[PushTags]):
@@ -79,14 +84,14 @@ class PushTagsAction(Action[PushTags]):
             self._find_missing_tags(frozenset(self.step.created))
         if self.missing:
             return None
-        return self._describe_foreign_tags() or f"{self.step.to} has the tags already"
+        return self._describe_foreign_tags() or f"{self.step.remote_name} has the tags already"
 
     def apply(self) -> None:
         """Push the missing tags; after a failure check the remote, where they may have arrived."""
         with count_pushed_tags_in_exit_code(self.run):
             while self.missing:
                 tried = self.missing
-                completed = remotes.push_new_tags(self.run.checkout, self.step.to, tried)
+                completed = remotes.push_new_tags(self.run.checkout, self.step.remote_name, tried)
                 # Equal tags of two runs in one second: for the second one they are up to date.
                 self._find_missing_tags({tag for tag in tried if f"\n=\trefs/tags/{tag}:" in completed.output})
                 if completed.returncode == 0:
@@ -99,12 +104,13 @@ class PushTagsAction(Action[PushTags]):
         if self.missing:
             raise Failed(
                 "push-incomplete",
-                f"tag {self.missing[0]} is missing on {self.step.to} after the push",
-                fix=f"check the remote: git ls-remote {self.step.to}; then rerun the command",
+                f"tag {self.missing[0]} is missing on {self.step.remote_name} after the push",
+                fix=f"check the remote: git ls-remote {self.step.remote_name}; then rerun the command",
             )
         count = len(self.step.tags)
         return (
-            self._describe_foreign_tags() or f"{self.step.to} has {'the tag' if count == 1 else f'{count} tags'}"
+            self._describe_foreign_tags()
+            or f"{self.step.remote_name} has {'the tag' if count == 1 else f'{count} tags'}"
         )
 
     def _find_missing_tags(self, not_pushed: AbstractSet[str]) -> None:
@@ -114,7 +120,7 @@ class PushTagsAction(Action[PushTags]):
             Conflict: The remote has a tag on a commit of another line of history.
         """
         git = self.run.checkout
-        remote_refs, local_refs = remotes.read_refs(git, self.step.to), git.local_refs()
+        remote_refs, local_refs = remotes.read_refs(git, self.step.remote_name), git.local_refs()
         remote = parse_tags(remote_refs)
         missing = []
         for tag, commit in self.step.tags:
@@ -126,7 +132,7 @@ class PushTagsAction(Action[PushTags]):
                 self.foreign.add(tag)
             elif tag in self.step.created and (tag in not_pushed or remote_refs[ref] != local_refs.get(ref)):
                 self.foreign.add(tag)
-        self.missing, self.result = tuple(missing), TagsOfOtherRuns(self.foreign)
+        self.missing, self.result = tuple(missing), PushedTags(by_other_runs=frozenset(self.foreign))
         # git would not fetch the remote's tag over another one of that name.
         refs = {tag: f"refs/tags/{tag}" for tag in sorted(self.foreign) if tag in self.step.created}
         outdated_tags = [tag for tag, ref in refs.items() if local_refs.get(ref, "") not in ("", remote_refs[ref])]
@@ -135,30 +141,30 @@ class PushTagsAction(Action[PushTags]):
     def _check_related(self, tag: str, commit: str, other: str, git: Git) -> None:
         """Raise an error unless the remote's tag is on an ancestor or a descendant of the commit."""
         if git.resolve_commit(other) is None:
-            remotes.try_to_fetch_objects(git, self.step.to, f"refs/tags/{tag}", timeout=60.0)
+            remotes.try_to_fetch_objects(git, self.step.remote_name, f"refs/tags/{tag}", timeout=60.0)
         is_related = git.is_ancestor(other, commit) or git.is_ancestor(commit, other)
         if not is_related and not git.is_shallow():
             raise Conflict(
                 "tag-exists",
-                f"tag {tag} must be on commit {commit[:10]}, but {self.step.to} has it on {other[:10]} "
+                f"tag {tag} must be on commit {commit[:10]}, but {self.step.remote_name} has it on {other[:10]} "
                 "(on another branch)",
-                fix=f"if it is wrong on {self.step.to}, delete it: git push {self.step.to} "
+                fix=f"if it is wrong on {self.step.remote_name}, delete it: git push {self.step.remote_name} "
                 f"--delete refs/tags/{tag}",
             )
 
     def _describe_foreign_tags(self) -> str:
         """Return which tags another run pushed, for display, or an empty string if none."""
-        return f"tagged by another run: {listing(sorted(self.result))}" if self.result else ""
+        return f"tagged by another run: {join_names(sorted(self.foreign))}" if self.foreign else ""
 
     def _rejection_error(self, completed: Completed, git: Git) -> Failed:
         """Delete the tags that were created for this push, and return the error with the remote's output."""
-        remote = remotes.read_refs(git, self.step.to)
+        remote = remotes.read_refs(git, self.step.remote_name)
         changes.delete_tags(git, [tag for tag in self.step.created if f"refs/tags/{tag}" not in remote])
         lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
         output = "\n".join(f"  | {line}" for line in lines[-_MAX_OUTPUT_LINES:])
         return Failed(
             "push-rejected",
-            f"{self.step.to} rejected {listing(self.missing)}:\n{output}",
+            f"{self.step.remote_name} rejected {join_names(self.missing)}:\n{output}",
             fix="allow this account or job to create tags (see docs/auto-tag.md for the permissions), then rerun "
             "the command",
         )
@@ -168,7 +174,7 @@ class StartRun(Step, kw_only=True):
     """Start a workflow on a tag, once.
 
     Attributes:
-        on: The remote that has the tag, and whose forge has the workflow.
+        remote_name: The remote that has the tag, and whose forge has the workflow.
     """
 
     remote = True
@@ -176,7 +182,7 @@ class StartRun(Step, kw_only=True):
     workflow: str
     tag: str
     commit: str
-    on: str
+    remote_name: str
 
     @property
     def key(self) -> str:
@@ -192,27 +198,28 @@ class StartRunAction(Action[StartRun]):
 
     def check(self) -> str | None:
         """Return a reason to skip the step if the tag has a run, or another relnox run starts one."""
-        if any(self.step.tag in tags for tags in self.run.results(TagsOfOtherRuns)):
+        if any(self.step.tag in pushed.by_other_runs for pushed in self.run.results(PushedTags)):
             return "left to the run that pushed the tag"
         with count_pushed_tags_in_exit_code(self.run):
-            runs = self.run.forge(self.step.on).runs(
+            runs = self.run.forge(self.step.remote_name).runs(
                 workflow=self.step.workflow, ref=self._ref, commit=self.step.commit
             )
         return f"run {runs[0].id} exists ({runs[0].status}): {runs[0].url}" if runs else None
 
     def apply(self) -> None:
         with count_pushed_tags_in_exit_code(self.run):
-            self.result = self.run.forge(self.step.on).start_run(self.step.workflow, self._ref)
+            self.result = self.run.forge(self.step.remote_name).start_run(self.step.workflow, self._ref)
 
     def verify(self) -> str:
         with count_pushed_tags_in_exit_code(self.run):
-            workflow_run = self.run.forge(self.step.on).run(self.result.id)
+            workflow_run = self.run.forge(self.step.remote_name).run(self.result.id)
         if workflow_run.commit != self.step.commit:
             raise Failed(
                 "run-on-another-commit",
                 f"run {workflow_run.id} of {self.step.workflow} is on commit {workflow_run.commit[:10]}, but tag "
                 f"{self.step.tag} was pushed on {self.step.commit[:10]}",
-                fix=f"cancel it ({workflow_run.url}), and check who moved the tag: git ls-remote {self.step.on}",
+                fix=f"cancel it ({workflow_run.url}), and check who moved the tag: "
+                f"git ls-remote {self.step.remote_name}",
             )
         return f"run {workflow_run.id} ({workflow_run.status}): {workflow_run.url}"
 

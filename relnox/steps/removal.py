@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
-from relnox.core.text import counted, listing
+from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build_environments import environment_cache
@@ -25,7 +25,7 @@ class CleanDirectory(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"remove {listing(self.files)} from {self.directory}"
+        return f"remove {join_names(self.files)} from {self.directory}"
 
 
 class CleanDirectoryAction(Action[CleanDirectory]):
@@ -43,7 +43,7 @@ class CleanDirectoryAction(Action[CleanDirectory]):
                 f"{remaining[0]} still exists after it was removed",
                 fix="stop other processes that write into that directory, then rerun the command",
             )
-        return f"{counted(len(self.step.files), 'file')} removed"
+        return f"{format_count(len(self.step.files), 'file')} removed"
 
     def _remaining_files(self) -> list[Path]:
         directory = self.run.root / self.step.directory

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from relnox import building
 from relnox.core.planning.step import Step
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build import Build, build
@@ -83,7 +83,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
             )
 
     def verify(self) -> str:
-        return f"{counted(len(self._first_build_files), 'archive')} identical in both builds"
+        return f"{format_count(len(self._first_build_files), 'archive')} identical in both builds"
 
     @property
     def _first_build_files(self) -> tuple[Distribution, ...]:

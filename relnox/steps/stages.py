@@ -8,7 +8,7 @@ from relnox.core.planning import fixes
 from relnox.core.planning.events import Status
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import ExitCode, Failed
 from relnox.source.git import find_repository
 from relnox.steps.action import Action
@@ -109,7 +109,7 @@ class StageAction(Action[Stage]):
         results = self.result.results
         succeeded_count = sum(result.status is Status.SUCCESS for result in results)
         skipped_count = sum(result.status is Status.SKIPPED for result in results)
-        return counted(succeeded_count, "step") + (f", {skipped_count} skipped" if skipped_count else "")
+        return format_count(succeeded_count, "step") + (f", {skipped_count} skipped" if skipped_count else "")
 
 
 def _deciding_error(task: str, outcome: Outcome) -> RelnoxError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relnox.core.bump.changes import CombinedEdit, Edit
 from relnox.core.planning.step import Step
-from relnox.core.text import counted, listing
+from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.source import file_edits
 from relnox.source.git import changes
@@ -36,7 +36,7 @@ class UndoBump(Step, kw_only=True):
     def title(self) -> str:
         tags = [f"tag {tag}" for tag in self.tags]
         commits = [f"commit {commit[:10]}" for commit in (self.parent, self.commit) if commit is not None]
-        return f"revert {listing([*tags, *commits, *(f'the edit of {edit.file}' for edit in self.edits)])}"
+        return f"revert {join_names([*tags, *commits, *(f'the edit of {edit.file}' for edit in self.edits)])}"
 
 
 class UndoBumpAction(Action[UndoBump]):
@@ -67,7 +67,7 @@ class UndoBumpAction(Action[UndoBump]):
                 f"{remainder} remains after the bump was undone",
                 fix="rerun the command; if it fails again, check: git status, git log -1, git tag --list",
             )
-        return f"{counted(len(self.step.edits), 'file')} restored"
+        return f"{format_count(len(self.step.edits), 'file')} restored"
 
     def _find_remaining(self) -> str | None:
         if not file_edits.are_applied(self.run.root, self.step.edits):

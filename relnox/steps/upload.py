@@ -15,7 +15,7 @@ from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import UploadStatus
 from relnox.core.release.publishers import AttestationPolicy, Publisher
-from relnox.core.text import counted, listing
+from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, RelnoxError, TryLater
 from relnox.steps.action import Action
 from relnox.steps.attest import attestations_to_upload
@@ -43,7 +43,7 @@ class LogIn(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"get upload tokens for {listing(self.packages)} from {self.index}"
+        return f"get upload tokens for {join_names(self.packages)} from {self.index}"
 
 
 class LogInAction(Action[LogIn]):
@@ -61,7 +61,7 @@ class LogInAction(Action[LogIn]):
             raise _combine_errors(errors)
 
     def verify(self) -> str:
-        return counted(len(self.step.packages), "token")
+        return format_count(len(self.step.packages), "token")
 
     def _log_in(self, package: str) -> RelnoxError | None:
         """Get the upload token of a package, with retries; return the error if there is none."""
@@ -112,7 +112,7 @@ class Upload(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"upload {self.file.filename} ({counted(self.file.size, 'byte')}) to {self.index}"
+        return f"upload {self.file.filename} ({format_count(self.file.size, 'byte')}) to {self.index}"
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:

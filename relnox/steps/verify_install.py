@@ -11,7 +11,7 @@ from packaging.version import Version
 from relnox import building
 from relnox.core.planning.step import Step
 from relnox.core.settings.config_tables import InstallChecks
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.steps import install_problems
 from relnox.steps.action import Action
 from relnox.steps.fetch_release import ReleaseFiles, best_archive
@@ -55,8 +55,8 @@ class VerifyInstall(Step, kw_only=True):
     @property
     def title(self) -> str:
         python = f"Python {self.python}" if self.python else "this Python"
-        siblings = f" (with {listing(self.siblings)} of this release)" if self.siblings else ""
-        smoke = f", run {listing(self.checks.smoke)}" if self.checks.smoke else ""
+        siblings = f" (with {join_names(self.siblings)} of this release)" if self.siblings else ""
+        smoke = f", run {join_names(self.checks.smoke)}" if self.checks.smoke else ""
         return (
             f"install {self.package} {self.version}{siblings} on {python} in a fresh environment, check it{smoke}"
         )

@@ -8,7 +8,7 @@ from relnox import core
 from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.built_archives import built_packages
@@ -105,7 +105,7 @@ class WriteMergedManifest(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"write the manifest of {counted(len(self.manifest.distributions), 'file')} into {self.output}"
+        return f"write the manifest of {format_count(len(self.manifest.distributions), 'file')} into {self.output}"
 
 
 class WriteMergedManifestAction(Action[WriteMergedManifest]):

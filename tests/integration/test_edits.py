@@ -211,7 +211,7 @@ PENDING = PendingBump(
         EditFiles(edits=(edit("p.toml", b"\xef\xbb\xbf1\r\n", b"\xff"), edit("new", None, b""))),
         Commit(message="Release", files=("p.toml", "gone")),
         CreateTags(tags=(NewTag(name="v1", message="m"),)),
-        Push(to="origin", branch="main", tags=("v1",)),
+        Push(remote_name="origin", branch="main", tags=("v1",)),
     ),
 )
 

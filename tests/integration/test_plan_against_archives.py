@@ -14,7 +14,7 @@ from running import run
 from warm import BACKENDS, settled
 
 from relnox.building import archives
-from relnox.core.names import normalized
+from relnox.core.names import normalize_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,12 +114,14 @@ def test_requirements_compare_equal_for_every_backend(tmp_path: Path, kept: Path
     assert [line for line in alarms if "warning: of_" in line and "requirements by URL" not in line] == []
     for requirement, name in names.items():
         wanted = {
-            normalized(Requirement(each).name) for each in REQUIREMENTS if each not in unknown.get(requirement, ())
+            normalize_name(Requirement(each).name)
+            for each in REQUIREMENTS
+            if each not in unknown.get(requirement, ())
         }
         module = name.replace("-", "_")
         for file in (f"{module}-1.2-py3-none-any.whl", f"{module}-1.2.tar.gz"):
             found = {
-                normalized(Requirement(each).name) for each in archives.read(tmp_path / "dist" / file).requires
+                normalize_name(Requirement(each).name) for each in archives.read(tmp_path / "dist" / file).requires
             }
             assert found >= wanted | {"plain", "pytest", "sphinx"}  # there was something to compare
 

@@ -28,7 +28,7 @@ WHEEL = Distribution(
 )
 EDIT = steps.EditFiles(edits=(Edit(file="pyproject.toml", before=b"1", after=b"2"),))
 TAGS = steps.CreateTags(tags=(NewTag(name="a-v1", message="a"), NewTag(name="b-v1", message="b")))
-PUSH = steps.Push(to="origin", branch="main", tags=("a-v1", "b-v1"))
+PUSH = steps.Push(remote_name="origin", branch="main", tags=("a-v1", "b-v1"))
 UPLOAD = steps.Upload(index="own", file=WHEEL, directory="dist")
 LOG_IN = steps.LogIn(index="own", packages=("demo", "more"))
 INPUTS = Inputs(options=(("part", "minor"),), commit="1" * 40, date=None)

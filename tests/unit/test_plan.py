@@ -22,7 +22,7 @@ def plan() -> Plan:
             EditFiles(edits=edits),
             Commit(message="Release 1.1\n\nWith a body", files=("pyproject.toml", "old")),
             CreateTags(tags=(NewTag(name="v1.1", message="Release 1.1"),)),
-            Push(to="origin", branch="main", tags=("v1.1",)),
+            Push(remote_name="origin", branch="main", tags=("v1.1",)),
         ),
         notes=("a note",),
         problems=(Problem(code="tag-exists", message="a problem", fix="a fix", exit_code=ExitCode.CONFLICT),),

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from relnox.reporters import Reporter
 
 EDIT = EditFiles(edits=(Edit(file="pyproject.toml", before=b'version = "1"\n', after=b'version = "2"\n'),))
-PUSH = Push(to="origin", branch="main", tags=("v2",))
+PUSH = Push(remote_name="origin", branch="main", tags=("v2",))
 PLAN = Plan(
     task="bump",
     steps=(EDIT, PUSH),

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from relnox.reporters import Reporter
 
 CANARY = "canary-0815"
-PUSH = Push(to="origin", branch="main", tags=("v2",))
+PUSH = Push(remote_name="origin", branch="main", tags=("v2",))
 
 
 @pytest.fixture(autouse=True)

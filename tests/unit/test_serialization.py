@@ -84,7 +84,7 @@ RECORDS = st.builds(
     request=st.lists(TEXT).map(tuple),
     steps=st.lists(RECORDED_STEPS, max_size=3).map(tuple),
     head=st.none() | TEXT,
-    run=st.none() | st.integers(),
+    ci_run=st.none() | st.integers(),
 )
 
 

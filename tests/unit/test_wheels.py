@@ -203,7 +203,7 @@ SDIST = "fastcalc-1.0.tar.gz"
 
 def compared(wanted: WheelsConfig, *files: str, python: str = ">=3.13") -> tuple[list[str], list[str]]:
     found = wheels.expected_files(package(python=python), wanted).compare(files)
-    return list(found.missing), list(found.extra)
+    return list(found.missing), list(found.unexpected)
 
 
 @pytest.mark.parametrize(
@@ -267,5 +267,5 @@ def test_a_pure_package_has_an_sdist_and_a_wheel() -> None:
     assert pure.compare(["plain-1.0.tar.gz", "plain-1.0-py3-none-any.whl"]) == wheels.FileComparison()
     assert pure.compare(["plain-1.0.tar.gz", "plain-1.0-py2.py3-none-any.whl"]) == wheels.FileComparison()
     assert pure.compare(["plain-1.0-py3-none-win32.whl"]) == wheels.FileComparison(
-        missing=("sdist", "py3-none-any"), extra=("plain-1.0-py3-none-win32.whl",)
+        missing=("sdist", "py3-none-any"), unexpected=("plain-1.0-py3-none-win32.whl",)
     )

@@ -19,7 +19,7 @@ from relnox.building.archives import find_dist_info_file, iter_files, read_file
 from relnox.building.checks import secrets
 from relnox.building.findings import error, format_names, rejected_by_index, warning
 from relnox.building.wheel_contents import RECORD_FILES, parse_entry_points
-from relnox.core.text import counted
+from relnox.core.text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -231,7 +231,7 @@ def _check_record_row(member: str, row: list[str], size: int, digest: hashlib._H
     elif row[1:2] not in ([], [""], [str(size)]):
         yield error(
             "record-differs",
-            f"{member} has {counted(size, 'byte')}, but its size in RECORD is {row[1]}",
+            f"{member} has {format_count(size, 'byte')}, but its size in RECORD is {row[1]}",
             _REBUILD_FIX,
         )
 

@@ -92,7 +92,7 @@ def _plan_steps(snapshot: Snapshot, package_decisions: Sequence[Decision], optio
     remote = snapshot.config.remote
     for start in range(0, len(refs_to_push), MAX_TAGS):
         batch = tuple(refs_to_push[start : start + MAX_TAGS])
-        push = steps.PushTags(to=remote, tags=batch, created=tuple(tags), needs=after(create))
+        push = steps.PushTags(remote_name=remote, tags=batch, created=tuple(tags), needs=after(create))
         push_of |= dict.fromkeys((tag for tag, _ in batch), push)
         yield push
     if options.dispatch:
@@ -102,7 +102,7 @@ def _plan_steps(snapshot: Snapshot, package_decisions: Sequence[Decision], optio
                 workflow=options.dispatch,
                 tag=tag,
                 commit=snapshot.head,
-                on=remote,
+                remote_name=remote,
                 needs=after(push_of.get(tag)),
             )
 

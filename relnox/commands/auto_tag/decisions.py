@@ -153,7 +153,7 @@ def _decide_existing_tag(package: Package, tag: str, snapshot: Snapshot) -> Deci
     else:
         unknown = " (not in this shallow clone)" if at.relation is Relation.UNKNOWN else ""
         count = snapshot.unreleased.get(package.name)
-        since = f", {core.text.counted(count, 'commit')} since" if count else ""
+        since = f", {core.text.format_count(count, 'commit')} since" if count else ""
         reason = f"tagged at {where}{unknown}{since}"
         return Decision(package, tag, State.TAGGED, reason, commit=commit, is_unpushed=is_unpushed)
     return Decision(

@@ -124,7 +124,7 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
             versions.setdefault(tag_format, {}).setdefault(str(package.version), package.name)
     for tag_format in dict.fromkeys(snapshot.observation.formats[decision.package.name] for decision in new):
         if len(by_version := versions[tag_format]) > 1:
-            packages_and_versions = core.text.listing(
+            packages_and_versions = core.text.join_names(
                 [f"{name} {version}" for version, name in by_version.items()]
             )
             yield core.plan.Problem(
@@ -146,7 +146,7 @@ def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Prob
         if others:
             yield core.plan.Problem(
                 code="tag-format-ambiguous",
-                message=f"tag {tag} of {name} could be a tag of {core.text.listing(others)} as well",
+                message=f"tag {tag} of {name} could be a tag of {core.text.join_names(others)} as well",
                 fix='separate name and version clearly, as in tag-format = "{name}-v{version}"',
             )
         if f"refs/tags/{tag}" in tags:  # `git push` would take it for the destination of refs/tags/TAG

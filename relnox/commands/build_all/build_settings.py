@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ def read_build_settings(
             raise Blocked(
                 "constraint-names-address",
                 "constraints name addresses, but builds may use only one index (build-index or trusted-index): "
-                f"{listing(addresses)}",
-                fix=f"remove the addresses from {listing(list(honored_settings))}",
+                f"{join_names(addresses)}",
+                fix=f"remove the addresses from {join_names(list(honored_settings))}",
             )
     notes = [f"builds follow {', '.join(honored_settings)}"] if honored_settings else []
-    notes += [f"not honored: {setting}, for {listing(names)}" for setting, names in not_honored.items()]
+    notes += [f"not honored: {setting}, for {join_names(names)}" for setting, names in not_honored.items()]
     notes += [f"not honored: {name} ({why})" for name, why in _IGNORED_VARIABLES.items() if os.environ.get(name)]
     return by_package, notes

@@ -144,7 +144,7 @@ def _removable_files(directory: Path, files: Sequence[str], packages: Collection
     for name in files:
         # The version follows the last dash in the name of an sdist, and the first one in the name of a wheel.
         project = name.partition("-")[0] if name.endswith(".whl") else name.rpartition("-")[0]
-        is_archive = name.endswith((".whl", ".tar.gz")) and core.names.normalized(project) in packages
+        is_archive = name.endswith((".whl", ".tar.gz")) and core.names.normalize_name(project) in packages
         if is_archive or name in built or name in (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT):
             yield name
 

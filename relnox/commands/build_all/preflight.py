@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.shared import consistency
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def notes(snapshot: Snapshot, options: Options) -> list[str]:
         lines += consistency.ignored_mismatch_notes(snapshot.mismatches)
     if changed_files := uncommitted_files(snapshot, options):
         if snapshot.commit is not None:
-            files = f"{listing(changed_files)} {'is' if len(changed_files) == 1 else 'are'}"
+            files = f"{join_names(changed_files)} {'is' if len(changed_files) == 1 else 'are'}"
             lines.append(f"{files} not committed, and not built (--from-tree includes uncommitted changes)")
         else:
             lines.append("archives include uncommitted changes, and the manifest records that")

@@ -186,7 +186,7 @@ def _steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options
         yield steps.CommitDevelopment(message=message, files=files)
     if options.push and observation.state is not None:
         branch, tag_names = observation.state.branch or "", tuple(tag.name for tag in tags)
-        yield steps.Push(to=observation.config.remote, branch=branch, tags=tag_names)
+        yield steps.Push(remote_name=observation.config.remote, branch=branch, tags=tag_names)
 
 
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.PendingBump | None:
@@ -214,5 +214,5 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.
         request=command_line_words(options),
         steps=bump_record.steps_to_record(planned.steps),
         head=head,
-        run=ci_run_number(options),
+        ci_run=ci_run_number(options),
     )

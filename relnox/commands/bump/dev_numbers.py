@@ -111,7 +111,7 @@ def _count_distances(project: Project, remote: RemoteState) -> DevNumbers:
         if tag not in counts:
             counts[tag] = git.count_commits(tag)
         numbers[package.name] = counts[tag]
-        commits = core.text.counted(counts[tag], "commit")
+        commits = core.text.format_count(counts[tag], "commit")
         origins[package.name] = f"{commits} since {tag}" if tag is not None else f"{commits}, no release yet"
     refs = {f"refs/heads/{name}": commit for name, commit in remote.branches.items()}
     return DevNumbers(
@@ -180,7 +180,7 @@ def find_distance_problems(
         if others:
             yield core.plan.Problem(
                 code="distance-ambiguous",
-                message=f"{line.branch} and {core.text.listing(others)} may release the same versions, so two "
+                message=f"{line.branch} and {core.text.join_names(others)} may release the same versions, so two "
                 "commits can have the same distance, and the same version",
                 fix=f"{instead}, or give the branches bounds ([tool.relnox] branch)",
             )
@@ -188,7 +188,7 @@ def find_distance_problems(
     if numbers.unfetched_tags:
         yield core.plan.Problem(
             code="tags-not-fetched",
-            message=f"this clone lacks {core.text.listing(numbers.unfetched_tags)}, "
+            message=f"this clone lacks {core.text.join_names(numbers.unfetched_tags)}, "
             "which the distance counts from",
             fix=f"git fetch --tags {remote}",
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.bump.snapshot import NO_FILES, GeneratedFiles
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run_edit_hooks(
             notes.append(f"{error.message}\nits edits are left out (on-failure = warn)")
         else:
             after |= edits
-            notes.append(f"edit-bump hook ({step.hook.command}) edits {listing(edits) if edits else 'nothing'}")
+            notes.append(f"edit-bump hook ({step.hook.command}) edits {join_names(edits) if edits else 'nothing'}")
     return GeneratedFiles(project.read_files(after), after), tuple(notes)
 
 

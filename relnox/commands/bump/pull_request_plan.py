@@ -78,7 +78,7 @@ def _file_problems(new: NewBump, target: Target, options: Options) -> Iterator[P
         yield core.plan.Problem(
             code="tree-dirty",
             message=f"files to edit have uncommitted changes, which would be in the pull request: "
-            f"{core.text.listing(changed_files)}",
+            f"{core.text.join_names(changed_files)}",
             fix="commit and push them, or run: git stash",
         )
     if not files and new.decision.bumps:
@@ -89,7 +89,7 @@ def _file_problems(new: NewBump, target: Target, options: Options) -> Iterator[P
     if links:
         yield core.plan.Problem(
             code="file-is-link",
-            message=f"{core.text.listing(links)}: a symbolic link cannot be edited in a pull request",
+            message=f"{core.text.join_names(links)}: a symbolic link cannot be edited in a pull request",
             fix="name the file that it points to in the settings, or replace it by that file",
         )
 
@@ -130,7 +130,7 @@ def plan_steps(new: NewBump) -> Iterator[Step]:
     prefix = len(target.prefix)
     files = target.tree.files
     commit = steps.CommitToBranch(
-        on=observation.config.remote,
+        remote_name=observation.config.remote,
         branch=target.head,
         parent=target.base_head,
         message=f"{message}\n\nRelnox-Tree: {target.tree.id}",
@@ -144,7 +144,7 @@ def plan_steps(new: NewBump) -> Iterator[Step]:
     )
     yield commit
     yield steps.OpenPullRequest(
-        on=observation.config.remote,
+        remote_name=observation.config.remote,
         head=target.head,
         base=target.base,
         name=core.pull_request.format_title(message),

@@ -10,7 +10,7 @@ from relnox.commands.bump.dev_numbers import ci_run_number
 from relnox.commands.bump.observation import observe_remote
 from relnox.commands.bump.options import command_line_words, requested_bump
 from relnox.commands.bump.snapshot import ExistingRelease, RepeatedBump
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def find_previous_bump(options: Options, project: Project) -> bump_record.Pendin
 
 def is_repeated(record: bump_record.PendingBump, options: Options) -> bool:
     """Return whether the options request the recorded bump again, possibly with `--push` added."""
-    if record.run != ci_run_number(options):
+    if record.ci_run != ci_run_number(options):
         return False
     request = command_line_words(options)
     return request == record.request or [word for word in request if word != "--push"] == list(record.request)
@@ -84,7 +84,10 @@ def repeated_bump_plan(repeated_bump: RepeatedBump, options: Options) -> Plan:
     note = f"finishing the last bump ({record.command})"
     if options.push and repeated_bump.branch is not None and not any(step.remote for step in record.steps):
         tags = tuple(tag.name for tag in record.tags)
-        planned = (*planned, steps.Push(to=repeated_bump.remote_name, branch=repeated_bump.branch, tags=tags))
+        planned = (
+            *planned,
+            steps.Push(remote_name=repeated_bump.remote_name, branch=repeated_bump.branch, tags=tags),
+        )
     elif repeated_bump.has_all_tags:
         note = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
         skipped = _SKIPPED
@@ -99,7 +102,7 @@ def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
     if options.push:
         planned_steps = (
             *planned_steps,
-            steps.Push(to=release.remote_name, branch=release.branch, tags=release.tags),
+            steps.Push(remote_name=release.remote_name, branch=release.branch, tags=release.tags),
         )
     needs_push = options.push and not release.is_on_remote
     return core.plan.Plan(
@@ -149,7 +152,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
         return None
     tags = tuple(dict.fromkeys(tag for tag, _ in tagged_packages))
     which = "HEAD" if head == state.head else "the release below HEAD"
-    reason = f"already done: {which} ({head[:10]}) is tagged {listing(tags)}, no commits since; {_AGAIN}"
+    reason = f"already done: {which} ({head[:10]}) is tagged {join_names(tags)}, no commits since; {_AGAIN}"
     return _existing_release(reason, tags, observation)
 
 
@@ -172,7 +175,7 @@ def find_release_after_head(
         remotes.try_to_fetch_objects(git, project.config.remote, f"refs/tags/{names[0]}")
     if commit == state.head or git.parent_commit(commit) != state.head:
         return None
-    where = f"{listing(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
+    where = f"{join_names(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
     return _existing_release(f"already done: {where}", names, observation)
 
 

@@ -9,7 +9,7 @@ from relnox.commands.bump.generated_files import outdated_locks
 from relnox.commands.bump.options import requested_bump
 from relnox.commands.bump.preflight import format_problems
 from relnox.commands.shared import tag_checks
-from relnox.core.text import counted, listing
+from relnox.core.text import format_count, join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
     if len(lines) <= _MAX_LINES:
         yield from lines
     else:
-        requirements, packages = counted(len(lines), "requirement"), counted(len(updates), "package")
+        requirements, packages = format_count(len(lines), "requirement"), format_count(len(updates), "package")
         yield f"updating {requirements} of {packages}; --dry-run shows them in its diff"
 
 
@@ -69,7 +69,7 @@ def _unchanged_version_notes(new: NewBump, options: Options) -> Iterator[str]:
     unchanged_packages = [f"{bump.package.name} {bump.after}" for bump in bumps if bump.before == bump.after]
     if unchanged_packages and options.part == "auto":
         yield (
-            f"{listing(unchanged_packages)}: released as it is, whatever the commits ask for; to bump further "
+            f"{join_names(unchanged_packages)}: released as it is, whatever the commits ask for; to bump further "
             "name the part, such as --part patch"
         )
         if not new.edits and not options.tag:
@@ -79,7 +79,7 @@ def _unchanged_version_notes(new: NewBump, options: Options) -> Iterator[str]:
 def _never_tagged_notes(packages: tuple[Package, ...]) -> Iterator[str]:
     """Yield a note on packages without tags that `--all` skips, with the command for their first release."""
     if packages:
-        names = listing([package.name for package in packages])
+        names = join_names([package.name for package in packages])
         first = core.fixes.task_command("bump", "--package", packages[0].name, "--to", "0.1.0", "--tag")
         yield f"{names}: skipped, no tag to derive a version from; for the first release: {first}"
 
@@ -112,7 +112,7 @@ def _context_notes(new: NewBump) -> Iterator[str]:
     ]
     if unreleased_files:
         are = "is" if len(unreleased_files) == 1 else "are"
-        yield f"{listing(unreleased_files)} {are} untracked and not part of the release"
+        yield f"{join_names(unreleased_files)} {are} untracked and not part of the release"
     packages = [bump.package for bump in bumps]
     yield from core.siblings.unbounded_sibling_warnings(packages, observation.workspace, observation.config)
     if observation.config.changelog in ("auto", "keep-a-changelog"):
@@ -141,7 +141,7 @@ def _literal_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> 
     if literals:
         verb, pronoun = ("changes", "it") if len(literals) == 1 else ("change", "them")
         setting = "[tool.relnox] version-literals = false"
-        yield f"{listing(literals)} {verb} as well; to leave {pronoun} unchanged: {setting}"
+        yield f"{join_names(literals)} {verb} as well; to leave {pronoun} unchanged: {setting}"
 
 
 def _mention_notes(new: NewBump) -> Iterator[str]:
@@ -152,7 +152,7 @@ def _mention_notes(new: NewBump) -> Iterator[str]:
     if files := [file for file in mentions if file not in new.generated]:
         is_single = len(files) == 1
         yield (
-            f"{listing(files, _MAX_LISTED)} {'contains' if is_single else 'contain'} the current version and "
+            f"{join_names(files, _MAX_LISTED)} {'contains' if is_single else 'contain'} the current version and "
             f"{'is' if is_single else 'are'} not changed; to change a file as well: [[tool.relnox.version-files]]"
         )
 

@@ -131,12 +131,14 @@ def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator
         yield from ignored_mismatch_notes(snapshot.versions.problems)
     for package in snapshot.packages:
         if options.partial and (missing := preflight.compare_with_expected(package, snapshot).missing):
-            yield f"INCOMPLETE (--partial): {package.name} lacks {core.text.listing(missing, limit=6)}"
+            yield f"INCOMPLETE (--partial): {package.name} lacks {core.text.join_names(missing, limit=6)}"
     if manifest.dirty:
         yield "the files were built with uncommitted changes and cannot be published to a production index"
     for job in snapshot.jobs:
-        attestations = f", {core.text.counted(len(job.attestations), 'attestation')}" if job.attestations else ""
-        yield f"{job.directory}: {core.text.counted(len(job.manifest.distributions), 'file')}{attestations}"
+        attestations = (
+            f", {core.text.format_count(len(job.attestations), 'attestation')}" if job.attestations else ""
+        )
+        yield f"{job.directory}: {core.text.format_count(len(job.manifest.distributions), 'file')}{attestations}"
     names = {file.filename for file in manifest.distributions}
     if others := [name for name in snapshot.old_archives if name not in names]:
         yield f"not part of this release, left in {options.output}: {', '.join(others)}"

@@ -98,8 +98,8 @@ def _damaged_file_problems(job: BuildJobOutput) -> Iterator[Problem]:
                 code="archive-changed",
                 message=(
                     f"{job.directory}/{file.filename} differs from the file that was built:\n"
-                    f"  found  {core.text.counted(size, 'byte')}, sha256 {sha256}\n"
-                    f"  built  {core.text.counted(file.size, 'byte')}, sha256 {file.sha256}"
+                    f"  found  {core.text.format_count(size, 'byte')}, sha256 {sha256}\n"
+                    f"  built  {core.text.format_count(file.size, 'byte')}, sha256 {file.sha256}"
                 ),
                 fix=f"{_DOWNLOAD}; if it still differs, rebuild: {core.fixes.task_command('build-all')}",
                 exit_code=ExitCode.CONFLICT,
@@ -179,14 +179,14 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
     if comparison.missing and not partial:
         yield core.plan.Problem(
             code="archives-incomplete",
-            message=f"{package.name} lacks {core.text.listing(comparison.missing, limit=6)}",
+            message=f"{package.name} lacks {core.text.join_names(comparison.missing, limit=6)}",
             fix="add --from with the missing job's directory, or collect what exists: --partial",
         )
-    if comparison.extra:
+    if comparison.unexpected:
         has_matrix = bool(core.wheels.plan_wheel_jobs(package, snapshot.wheels))
         yield core.plan.Problem(
             code="archive-unexpected",
-            message=f"{package.name} has files that are not expected: {', '.join(comparison.extra)}",
+            message=f"{package.name} has files that are not expected: {', '.join(comparison.unexpected)}",
             fix=(
                 "correct [tool.relnox.wheels], or leave out that job's directory (--from)"
                 if has_matrix

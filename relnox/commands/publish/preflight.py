@@ -49,7 +49,7 @@ def development_problems(snapshot: Snapshot, *, allowed: bool) -> Iterator[Probl
     index = snapshot.state.name
     yield core.plan.Problem(
         code="development-version",
-        message=f"{core.text.listing(versions)} {are}, and {index} is a production index "
+        message=f"{core.text.join_names(versions)} {are}, and {index} is a production index "
         "(files there cannot be replaced)",
         fix=f"publish to a test index: {core.fixes.task_command('publish-test')}; to publish anyway: "
         f'--allow-dev, or [tool.relnox.targets] dev = "{index}"',
@@ -166,11 +166,11 @@ def notes(snapshot: Snapshot, options: PublishingOptions) -> Iterator[str]:
         yield credentials.skip_reason
     if development := _development_versions(snapshot):
         verb = "is a development version" if len(development) == 1 else "are development versions"
-        yield f"{core.text.listing(development)} {verb}, published to the production index {index}"
+        yield f"{core.text.join_names(development)} {verb}, published to the production index {index}"
     yield from snapshot.warnings
     files = snapshot.state.manifest.distributions
     if count := len(snapshot.state.public):
-        yield f"skipping {count} of {core.text.counted(len(files), 'file')}: already on {index}"
+        yield f"skipping {count} of {core.text.format_count(len(files), 'file')}: already on {index}"
     for package, versions in snapshot.unowned_projects.items():
         latest = ", ".join(map(str, versions[-_MAX_LISTED:]))
         yield (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.core.names import normalized
+from relnox.core.names import normalize_name
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -117,4 +117,4 @@ def _requirements(package_archives: Iterable[Archive]) -> Iterator[tuple[str, st
                 continue
             always = can_apply(requirement, pythons, extras=False)
             if always or can_apply(requirement, pythons, extras=True):
-                yield normalized(requirement.name), text, str(requirement.specifier), not always
+                yield normalize_name(requirement.name), text, str(requirement.specifier), not always

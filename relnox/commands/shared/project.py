@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from relnox.core.records import Record, replace
 from relnox.core.settings.release_lines import allows_version, has_release_lines, release_lines_of_branch
@@ -32,12 +32,18 @@ if TYPE_CHECKING:
     from relnox.source.git import Git, GitState
     from relnox.source.version_literals import VersionLiterals
 
+_Value = TypeVar("_Value")
+
 _LISTED_FILES = ("pyproject.toml", "*.lock")
 """The names of the tracked files that are listed in the whole checkout, as globs."""
 
 
 def _do_nothing(*_: object) -> None:
     """The default of callbacks."""
+
+
+class _independent_of_tags(cached_property[_Value]):  # noqa: N801 - used like `cached_property`
+    """A cached property that does not depend on the tags of the remote; see `Project.with_remote_tags`."""
 
 
 class Project(Record):
@@ -63,7 +69,7 @@ class Project(Record):
     is_rehearsal: bool = False
     documents: tuple[str, ...] = ()
 
-    @cached_property
+    @_independent_of_tags
     def workspace(self) -> Workspace:
         """The packages; reading them also checks the package names in the settings."""
         from relnox.core.settings.setting_names import check_package_names
@@ -73,7 +79,7 @@ class Project(Record):
         check_package_names(self.config, workspace)
         return workspace
 
-    @cached_property
+    @_independent_of_tags
     def unlisted(self) -> tuple[Package, ...]:
         """Packages of the checkout that are neither in the project nor excluded."""
         if self.git is None:
@@ -81,7 +87,7 @@ class Project(Record):
         files = [name for name in self.tracked_project_files if not name.endswith(".lock")]
         return discovery.find_unlisted_packages(files, self.root, self.workspace, self.config)
 
-    @cached_property
+    @_independent_of_tags
     def tracked_project_files(self) -> tuple[str, ...]:
         """The sorted paths of all tracked pyproject.toml and lock files of the checkout."""
         return self.git.tracked_files_named(*_LISTED_FILES) if self.git is not None else ()
@@ -112,9 +118,9 @@ class Project(Record):
         reachable = self.git.merged_tags() if self.git is not None and knows_history else frozenset()
         if self.lines:  # the last tag counts, which is that of this line
             reachable = frozenset(filter(self._is_in_line, reachable)) or reachable
-        return read_known_tags(self.workspace, self.tags, reachable, is_alone=self._has_all_packages)
+        return read_known_tags(self.workspace, self.tags, reachable, covers_repository=self._has_all_packages)
 
-    @cached_property
+    @_independent_of_tags
     def lines(self) -> tuple[ReleaseLine, ...]:
         """The release lines that the current commit belongs to; none if it is on no release branch.
 
@@ -169,17 +175,12 @@ class Project(Record):
     def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
         """Return a copy of the project with these tags of its remote; cached values that ignore tags are kept."""
         project = replace(self, remote_tags=tags)
-        independent = (
-            "workspace",
-            "tracked_project_files",
-            "unlisted",
-            "literals",
-            "state",
-            "private_directory",
-            "now",
-            "lines",
-        )
-        vars(project).update({name: vars(self)[name] for name in independent if name in vars(self)})
+        values_to_keep = {
+            name: value
+            for name, value in vars(self).items()
+            if isinstance(vars(Project).get(name), _independent_of_tags)
+        }
+        vars(project).update(values_to_keep)
         return project
 
     @cached_property
@@ -187,7 +188,7 @@ class Project(Record):
         """The date in UTC, for calendar versions and changelogs."""
         return self.now.date()
 
-    @cached_property
+    @_independent_of_tags
     def now(self) -> datetime:
         """The time in UTC, to the millisecond; read once for the whole plan."""
         from datetime import UTC, datetime
@@ -227,7 +228,7 @@ class Project(Record):
             self.git, self.state.untracked_files, packages, self.root
         )
 
-    @cached_property
+    @_independent_of_tags
     def state(self) -> GitState | None:
         """The state of the checkout; None outside git."""
         if self.git is None:
@@ -249,13 +250,17 @@ class Project(Record):
     @cached_property
     def tag_formats(self) -> Mapping[str, TagFormat]:
         """The tag format of each package."""
-        return tag_formats(self.workspace, self.release_config, self.tags, is_alone=self._has_all_packages)
+        return tag_formats(
+            self.workspace, self.release_config, self.tags, covers_repository=self._has_all_packages
+        )
 
     def tag_formats_with(self, tag: str) -> Mapping[str, TagFormat]:
         """Return the tag format of each package, found from the existing tags and one that this clone may lack."""
         if tag in self.tags:
             return self.tag_formats
-        return tag_formats(self.workspace, self.release_config, (*self.tags, tag), is_alone=self._has_all_packages)
+        return tag_formats(
+            self.workspace, self.release_config, (*self.tags, tag), covers_repository=self._has_all_packages
+        )
 
     @cached_property
     def history(self) -> Mapping[str, ReleaseHistory]:
@@ -275,7 +280,7 @@ class Project(Record):
         """Return the contents of the files that exist, by path relative to the root."""
         return {name: read_file(f"{self.root}/{name}") for name in files if os.path.isfile(f"{self.root}/{name}")}  # noqa: PTH113 - hundreds of them
 
-    @cached_property
+    @_independent_of_tags
     def private_directory(self) -> Path:
         """The directory for files that must outlive a run: in the .git directory, or `.relnox` outside git."""
         return self.git.private_directory() if self.git is not None else self.root / ".relnox"

@@ -129,7 +129,7 @@ def _tag_problems(
     if not tag.versions:
         if is_published or options.release_tag:
             formats = project.tag_formats_with(tag.name)
-            samples = core.text.listing(dict.fromkeys(formats[name].sample for name in packages))
+            samples = core.text.join_names(dict.fromkeys(formats[name].sample for name in packages))
             yield core.plan.Problem(
                 code="tag-not-of-project",
                 message=f"{tag_text} is not a release tag of this project (its tags are like {samples})",
@@ -140,8 +140,8 @@ def _tag_problems(
     if others := [name for name in packages if name not in tag.versions]:
         yield core.plan.Problem(
             code="package-not-tagged",
-            message=f"{tag_text} does not include {core.text.listing(others)} "
-            f"(only {core.text.listing(tag.versions)})",
+            message=f"{tag_text} does not include {core.text.join_names(others)} "
+            f"(only {core.text.join_names(tag.versions)})",
             fix=f"remove --package; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
         )
     commit = project.tags.get(tag.name)

@@ -47,7 +47,7 @@ class NewerTags(Record):
             where = (
                 "not an ancestor of HEAD" if tag in local else f"only on {config.remote}; run: git fetch --tags"
             )
-            yield f"tag {tag} is newer than the current version of {core.text.listing(names)} ({where})"
+            yield f"tag {tag} is newer than the current version of {core.text.join_names(names)} ({where})"
         if len(by_tag) > _MAX_LISTED:
             yield f"{len(by_tag) - _MAX_LISTED} more tags are newer than the current versions of their packages"
 
@@ -159,7 +159,7 @@ def ambiguous_tag_problems(
         return
     from relnox.source import tag_versions
 
-    names = core.text.listing([package.name for package in readers])
+    names = core.text.join_names([package.name for package in readers])
     settings = "\n".join(
         tag_versions.settings_for_own_tags(package, _own_prefix(package, formats, known_tags))
         for package in readers
@@ -167,7 +167,7 @@ def ambiguous_tag_problems(
     yield core.plan.Problem(
         code="backend-reads-any-tag",
         message=f"{names}: {readers[0].source.text} takes the version from any tag, and this bump creates "
-        f"{core.text.listing(planned_tags)}",
+        f"{core.text.join_names(planned_tags)}",
         fix=f"configure each backend to read its own tags; add to the files:\n{settings}",
     )
 
@@ -189,7 +189,7 @@ def any_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Itera
     all_readers = core.known_tags.packages_that_read_any_tag(workspace.packages)
     readers = [package for package in all_readers if package.name not in bumped_packages]
     if readers and bumped_packages:
-        names = core.text.listing([package.name for package in readers])
+        names = core.text.join_names([package.name for package in readers])
         yield (
             f"{names}: {readers[0].source.text} takes the version from any tag, so the next build uses the "
             "tags of this bump; to avoid it, configure the backend to read its own tags"

@@ -279,7 +279,7 @@ def _row(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
     tag, change_count = "-", "-"
     if history is not None and history.tag is not None:
         tag, count = history.tag, len(history.commits)
-        change_count = "no" if not count else core.text.counted(count, "commit")
+        change_count = "no" if not count else core.text.format_count(count, "commit")
     next_version = (str(bump.after), bump.reason) if bump is not None else ("-", "-")
     on_indexes = [_on_index(package.version, versions, lines) for versions in row.index_versions]
     private = " (private)" if package.is_private else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.planning.plan import Problem
 from relnox.core.settings.release_lines import allows_version, describe_lines
-from relnox.core.text import counted, listing
+from relnox.core.text import format_count, join_names
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def check_branch_allows_releases(
         single = [line.branch for line in configured_lines if not line.is_glob]
         yield Problem(
             code="branch-not-allowed",
-            message=f"branch {branch} is not a release branch ([tool.relnox] branch: {listing(names)})",
+            message=f"branch {branch} is not a release branch ([tool.relnox] branch: {join_names(names)})",
             fix=f"git switch {single[0] if single else 'BRANCH'}",
         )
 
@@ -145,7 +145,7 @@ def check_not_behind_upstream(missing: int, upstream: str) -> Iterator[Problem]:
     if missing:
         yield Problem(
             code="branch-behind",
-            message=f"the branch is behind {upstream} by {counted(missing, 'commit')}",
+            message=f"the branch is behind {upstream} by {format_count(missing, 'commit')}",
             fix="git pull --rebase",
         )
 

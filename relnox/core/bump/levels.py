@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.bump.release_history import ReleaseHistory
 from relnox.core.bump.version_bumps import BumpRequest
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.core.versions import versioning
 from relnox.core.versions.requested_bump import Bump
 from relnox.errors import Blocked
@@ -155,12 +155,12 @@ def _request_from_changes(
             fragment.levels[package.name] for fragment in fragments if fragment.levels.get(package.name)
         ]
         level = max(fragment_levels, key=_LEVEL_ORDER.index, default=None)
-        reason = f"{level}: {counted(len(fragment_levels), 'change fragment')}"
+        reason = f"{level}: {format_count(len(fragment_levels), 'change fragment')}"
     else:
         levels = [level_of_commit(commit.message, config.commits) for commit in history.commits]
         level = max(levels, key=_LEVEL_ORDER.index, default=None)
         subject = history.commits[levels.index(level)].subject if level is not None else ""
-        more = f" (and {counted(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
+        more = f" (and {format_count(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
         reason = f"{level}: {subject}{more}"
     current = package.version if package.version is not None else history.version
     if level is None or current is None or history.tag is None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
 
-from relnox.core.names import normalized
+from relnox.core.names import normalize_name
 from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record
-from relnox.core.text import listing
+from relnox.core.text import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -72,7 +72,7 @@ def is_satisfied(requirement: RequiredProject, available: AvailableVersions) -> 
 
 def is_excluded_from_check(name: str, patterns: Iterable[str]) -> bool:
     """Return whether a project's name matches one of the patterns in `unchecked-requirements`."""
-    return any(fnmatchcase(name, normalized(pattern)) for pattern in patterns)
+    return any(fnmatchcase(name, normalize_name(pattern)) for pattern in patterns)
 
 
 def unsatisfied_problems(
@@ -130,7 +130,7 @@ def unreachable_index_warnings(
         for index, error in versions.errors if name not in satisfied_names else ():
             by_error.setdefault((index, error), []).append(name)
     for (index, error), names in by_error.items():
-        yield f"requirements not checked on {index}: {listing(sorted(names))} ({error})"
+        yield f"requirements not checked on {index}: {join_names(sorted(names))} ({error})"
 
 
 def _unsatisfied_with_reasons(
@@ -171,9 +171,9 @@ def _why_unsatisfied(requirement: RequiredProject, available: AvailableVersions,
     indexes = " and ".join(available.indexes)
     versions = sorted(available.versions, reverse=True)
     if versions:
-        reason = f"only {listing(map(str, versions))} on {indexes}"
+        reason = f"only {join_names(map(str, versions))} on {indexes}"
     elif available.yanked:
-        reason = f"only yanked versions on {indexes}: {listing(map(str, sorted(available.yanked)))}"
+        reason = f"only yanked versions on {indexes}: {join_names(map(str, sorted(available.yanked)))}"
     else:
         reason = f"{requirement.name} is not on {indexes}"
     return reason if release is None else f"{reason}, and this run publishes {release}"

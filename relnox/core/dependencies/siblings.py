@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.core.text import listing
+from relnox.core.text import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,6 +48,7 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
     ]
     if requirements:
         yield (
-            f"requirements on siblings without a version: {listing(requirements)}; to add one with the next bump: "
-            '[tool.relnox] sibling-bound = "at-least", "compatible" or "exact"; to keep them as they are: "keep"'
+            f"requirements on siblings without a version: {join_names(requirements)}; to add one with the next "
+            'bump: [tool.relnox] sibling-bound = "at-least", "compatible" or "exact"; to keep them as they are: '
+            '"keep"'
         )

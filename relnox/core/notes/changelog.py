@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.notes import changelog_versions
-from relnox.core.notes.changelog_document import LIST_ITEM, ChangelogDocument, parse_version
+from relnox.core.notes.changelog_document import LIST_ITEM, ChangelogDocument, parse_version_or_none
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _check_version_has_no_heading(document: ChangelogDocument, version: str) -> 
     Raises:
         Blocked: It has one.
     """
-    target, unreleased_section = parse_version(version), document.unreleased
+    target, unreleased_section = parse_version_or_none(version), document.unreleased
     for heading in document.headings:
         is_version = heading.level <= unreleased_section.level or heading.is_release
         if is_version and target is not None and heading.version == target:
@@ -97,7 +97,7 @@ def text_of_version(text: str, version: str) -> str | None:
         The text, or None if the version is invalid or has no heading.
     """
     document = ChangelogDocument(text)
-    target = parse_version(version)
+    target = parse_version_or_none(version)
     headings = [heading for heading in document.headings if target is not None and heading.version == target]
     if not headings:
         return None

@@ -97,7 +97,7 @@ class Heading(NamedTuple):
     def version(self) -> Version | None:
         """The version that the title begins with, or None."""
         match = VERSION_TITLE.fullmatch(self.title)
-        return None if match is None else parse_version(match["version"])
+        return None if match is None else parse_version_or_none(match["version"])
 
     @property
     def is_unreleased(self) -> bool:
@@ -272,7 +272,7 @@ def _without_closing_marks(title: str) -> str:
     return shorter.rstrip() if not shorter or shorter[-1] in " \t" else title
 
 
-def parse_version(version: str) -> Version | None:
+def parse_version_or_none(version: str) -> Version | None:
     """Parse a version; return None if it is invalid."""
     try:
         return Version(version)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
-from relnox.core.names import normalized
+from relnox.core.names import normalize_name
 from relnox.core.text import did_you_mean
 from relnox.core.versions.requested_bump import Level
 from relnox.errors import Blocked
@@ -58,7 +58,7 @@ def parse_fragment(file: str, content: bytes, packages: Iterable[str]) -> Fragme
     """
     lines = _LINE.findall(_decode_fragment(file, content).removeprefix(_BOM))
     end = _require_end_of_front_matter(file, lines)
-    names = sorted({normalized(name) for name in packages})
+    names = sorted({normalize_name(name) for name in packages})
     levels: dict[str, Level | None] = {}
     for number, line in _front_matter_lines(lines, end):
         name, level = _parse_package_line(f"{file}, line {number}", line.strip(), names)
@@ -96,12 +96,12 @@ def remove_released_packages(content: bytes, packages: Collection[str]) -> bytes
     end = _find_end_of_front_matter(lines)
     if end is None:
         return content
-    released_names = {normalized(name) for name in packages}
+    released_names = {normalize_name(name) for name in packages}
     removed_lines: set[int] = set()
     remaining = 0
     for number, line in _front_matter_lines(lines, end):
         entry = _PACKAGE_LINE.fullmatch(line.strip())
-        if entry and normalized(entry["name"]) in released_names:
+        if entry and normalize_name(entry["name"]) in released_names:
             removed_lines.add(number)
         else:
             remaining += 1
@@ -197,7 +197,7 @@ def _parse_package_line(where: str, line: str, packages: Sequence[str]) -> tuple
             f"{where}: {line!r} is not a package and a level",
             fix=f"write it like {_example_package_line(packages)}",
         )
-    name = normalized(entry["name"])
+    name = normalize_name(entry["name"])
     if name not in packages:
         raise Blocked(
             "package-unknown", f"{where}: unknown package {entry['name']!r}", fix=did_you_mean(name, packages)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core import escaping
 from relnox.core.records import Record
+from relnox.core.text import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -109,13 +110,13 @@ def _summary_lines(release: PullRequestContent) -> Iterator[str]:
     yield "### After the merge"
     yield ""
     tags = list(dict.fromkeys(package.tag for package in release.packages))
-    yield f"- `auto-tag` on {_escape_to_one_line(release.branch)} tags the merged commit: {_join_names(tags)}"
+    yield f"- `auto-tag` on {_escape_to_one_line(release.branch)} tags the merged commit: {_list_names(tags)}"
     lists = {
         "to publish": [package.name for package in release.packages if not package.private],
         "not published (private)": [package.name for package in release.packages if package.private],
         "unchanged": release.unchanged,
     }
-    yield from (f"- {what}: {_join_names(names)}" for what, names in lists.items() if names)
+    yield from (f"- {what}: {_list_names(names)}" for what, names in lists.items() if names)
     yield ""
     yield "### Files"
     yield ""
@@ -146,7 +147,7 @@ def _changelog_lines(packages: Iterable[PullRequestPackage]) -> Iterator[str]:
             yield f"> {neutralize_references(printable)}".rstrip()
     if without:
         yield ""
-        yield f"No changelog entries: {_join_names(without)}"
+        yield f"No changelog entries: {_list_names(without)}"
 
 
 def _join_within_limit(lines: Sequence[str], limit: int) -> str:
@@ -170,7 +171,6 @@ def _escape_to_one_line(text: str) -> str:
     return neutralize_references(_MARKUP.sub(r"\\\1", escaping.escape_line(text)))
 
 
-def _join_names(names: Sequence[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
     """Return names separated by commas; if there are too many, the number of the others at the end."""
-    text = ", ".join(map(_escape_to_one_line, names[:_MAX_LISTED]))
-    return f"{text} and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else text
+    return join_names(map(_escape_to_one_line, names), _MAX_LISTED)

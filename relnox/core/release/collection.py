@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 
 from relnox.core import graph
-from relnox.core.names import normalized
+from relnox.core.names import normalize_name
 from relnox.core.records import Record, replace
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def required_names(requires: Iterable[str]) -> frozenset[str]:
         with contextlib.suppress(InvalidRequirement, RecursionError):
             requirement = Requirement(text)
             if requirement.marker is None or "extra" not in str(requirement.marker):
-                names.add(normalized(requirement.name))
+                names.add(normalize_name(requirement.name))
     return frozenset(names)
 
 

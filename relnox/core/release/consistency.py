@@ -12,7 +12,7 @@ from relnox.core.bump.release_history import LOCK_FILES, owning_package
 from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record
-from relnox.core.text import counted, listing
+from relnox.core.text import format_count, join_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,8 +38,9 @@ class TaggedElsewhere(Record, kw_only=True):
     def message(self, commit: str) -> str:
         """Return a message with both commits and the changed files; `commit` is the one to release."""
         return (
-            f"{listing(self.packages)} {self.version} is tagged {self.tag} at {shorten_commit_id(self.commit)}, "
-            f"but differs at {shorten_commit_id(commit)}, the commit of this build: {listing(self.files)} changed"
+            f"{join_names(self.packages)} {self.version} is tagged {self.tag} at "
+            f"{shorten_commit_id(self.commit)}, but differs at {shorten_commit_id(commit)}, the commit of this "
+            f"build: {join_names(self.files)} changed"
         )
 
 
@@ -79,7 +80,9 @@ def tag_mismatch_problems(
         tagged = formats[packages[0]].latest_tag(names)
         assert tagged is not None  # noqa: S101 - they were parsed above
         subject = (
-            f"the version of {listing(packages)} there is" if from_files else f"the build made {listing(packages)}"
+            f"the version of {join_names(packages)} there is"
+            if from_files
+            else f"the build made {join_names(packages)}"
         )
         which = "" if len(packages) == len(formats) else f" --package {packages[0]}"
         yield Problem(
@@ -122,8 +125,8 @@ def outdated_manifest_problems(
         if name in by_name and (version := by_name[name].version) is not None and version != manifest.version(name)
     }
     if stale:
-        built_versions = listing(f"{name} {old}" for name, (old, _) in stale.items())
-        current_versions = listing(f"{name} {new}" for name, (_, new) in stale.items())
+        built_versions = join_names(f"{name} {old}" for name, (old, _) in stale.items())
+        current_versions = join_names(f"{name} {new}" for name, (_, new) in stale.items())
         switch = f"; to publish that build: git switch --detach {manifest.commit}" if manifest.commit else ""
         yield Problem(
             code="manifest-outdated",
@@ -143,7 +146,7 @@ def outdated_manifest_problems(
         if not changed_versions:
             return
         all_changed = [file for package_files in changed_versions.values() for file in package_files]
-        why = f"{listing(all_changed)} changed in {listing(changed_versions)}"
+        why = f"{join_names(all_changed)} changed in {join_names(changed_versions)}"
     yield Problem(
         code="manifest-outdated",
         message=f"{where} is a build of commit {shorten_commit_id(manifest.commit)}, but the checkout is at "
@@ -163,7 +166,7 @@ def missing_wheel_problems(manifest: Manifest, where: str, expected: Mapping[str
             yield Problem(
                 code="wheels-missing",
                 message=f"{where} has no wheels for {package} {manifest.version(package)} ([tool.relnox.wheels] "
-                f"requires {counted(number, 'wheel')})",
+                f"requires {format_count(number, 'wheel')})",
                 fix=f"merge the output of all build jobs: {fixes.task_command('collect', '--from', 'DIR')}; "
                 f"to publish without them: {ALLOW_MISMATCH_FLAG}",
             )

@@ -13,10 +13,10 @@ from typing import Any, Literal, get_args
 
 from packaging.version import Version
 
-from relnox.core.names import is_valid, normalized
+from relnox.core.names import is_valid, normalize_name
 from relnox.core.planning import fixes
 from relnox.core.records import Record, replace
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Blocked
 
 MANIFEST_JSON = "manifest.json"
@@ -153,7 +153,7 @@ class Manifest(Record, kw_only=True):
             lines += ["", f"{package} {self.version(package)}"]
             for file in self.files_of(package):
                 lines += [
-                    f"  {file.filename}  ({file.kind}, {counted(file.size, 'byte')})",
+                    f"  {file.filename}  ({file.kind}, {format_count(file.size, 'byte')})",
                     f"    sha256      {file.sha256}",
                     f"    blake2b-256 {file.blake2b_256}",
                 ]
@@ -223,7 +223,7 @@ def _check_time(value: object) -> str:
 
 
 def _check_package_name(name: str) -> str:
-    if not is_valid(name) or normalized(name) != name:
+    if not is_valid(name) or normalize_name(name) != name:
         raise ValueError(f"{name!a} is not a normalized package name")
     return name
 
@@ -259,7 +259,7 @@ def _parse_distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, .
         )
         checks = {
             "name": len(file.filename) <= _MAX_NAME_LENGTH and re.fullmatch(_SAFE_FILENAME, file.filename),
-            "package": is_valid(file.package) and normalized(file.package) == file.package,
+            "package": is_valid(file.package) and normalize_name(file.package) == file.package,
             "kind": file.kind in get_args(DistributionKind),
             "size": type(file.size) is int and 0 <= file.size <= _MAX_SIZE,
             "hashes": re.fullmatch(_DIGEST, file.sha256) and re.fullmatch(_DIGEST, file.blake2b_256),

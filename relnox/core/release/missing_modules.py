@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.core.names import normalized, requirement_name
+from relnox.core.names import normalize_name, requirement_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +53,8 @@ def guess_distribution(module: str) -> str:
     parts = module.split(".")
     names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
     return next(
-        (_DISTRIBUTION_BY_MODULE[name] for name in names if name in _DISTRIBUTION_BY_MODULE), normalized(parts[0])
+        (_DISTRIBUTION_BY_MODULE[name] for name in names if name in _DISTRIBUTION_BY_MODULE),
+        normalize_name(parts[0]),
     )
 
 
@@ -78,12 +79,12 @@ def missing_hatch_plugin(line: str) -> str | None:
     if (match := _UNKNOWN_HATCH_PLUGIN.search(line)) is None:
         return None
     name = match["name"].rstrip(".")
-    return _HATCH_PLUGINS.get(name, name if name.startswith("hatch") else f"hatch-{normalized(name)}")
+    return _HATCH_PLUGINS.get(name, name if name.startswith("hatch") else f"hatch-{normalize_name(name)}")
 
 
 def extra_providing(module: str, requires: Iterable[str]) -> str | None:
     """Return the extra that installs the distribution of a module, according to `Requires-Dist`, or None."""
-    names = {requirement_name(guess_distribution(module)), normalized(module.partition(".")[0])}
+    names = {requirement_name(guess_distribution(module)), normalize_name(module.partition(".")[0])}
     for requirement in requires:
         if requirement_name(requirement) in names:
             marker = requirement.partition(";")[2]

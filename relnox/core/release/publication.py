@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from relnox.core.records import Record
-from relnox.core.text import counted, listing
+from relnox.core.text import format_count, join_names
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def add_public_files(error: RelnoxError, index: str, names: Sequence[str], publi
     else:
         error.exit_code = exit_code_of_publishing(files, [error.exit_code])
     lines = "\n".join(summary_lines(files))
-    heading = f"already public from an earlier run ({len(public)} of {counted(len(names), 'file')}):"
+    heading = f"already public from an earlier run ({len(public)} of {format_count(len(names), 'file')}):"
     error.message = f"{error.message}\n{heading}\n{lines}"
 
 
@@ -159,4 +159,4 @@ def summary_lines(files: Sequence[PublishedFile]) -> Iterator[str]:
         for index in dict.fromkeys(file.index for file in files):
             if names := [file.filename for file in files if file.state is state and file.index == index]:
                 description = _STATE_DESCRIPTIONS[state].format(index=index)
-                yield f"{description} ({len(names)}): {listing(names, _MAX_LISTED)}"
+                yield f"{description} ({len(names)}): {join_names(names, _MAX_LISTED)}"

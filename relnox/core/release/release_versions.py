@@ -14,7 +14,7 @@ from relnox.core.planning import fixes
 from relnox.core.planning.plan import Problem
 from relnox.core.records import Record
 from relnox.core.release.consistency import ALLOW_MISMATCH_FLAG, is_floating_major_tag
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -120,10 +120,10 @@ def version_disagreement_problems(statements_by_package: Mapping[str, list[State
                 pairs.setdefault((first, other.kind, other.version), []).append((package, other))
     for (first, kind, version), of_packages in pairs.items():
         other_sources = dict.fromkeys(other.source for _, other in of_packages)
-        names = f" ({listing(package for package, _ in of_packages)})" if kind == "file" else ""
+        names = f" ({join_names(package for package, _ in of_packages)})" if kind == "file" else ""
         yield Problem(
             code="release-version-differs",
-            message=f"{first.source} is {first.text}, but {listing(other_sources)} "
+            message=f"{first.source} is {first.text}, but {join_names(other_sources)} "
             f"{'has' if len(other_sources) == 1 else 'have'} {of_packages[0][1].text}{names}",
             fix=f"{_fix_for_disagreement(first, kind, version)}; to ignore it: {ALLOW_MISMATCH_FLAG}",
         )
@@ -152,5 +152,5 @@ def describe_version_sources(statements_by_package: Mapping[str, list[StatedVers
         if sources:
             groups.setdefault((sources[0], tuple(sources[1:])), []).append(f"{package} {statements[0].version}")
     for (source, agreeing), releases in groups.items():
-        same_in = f", the same in {listing(agreeing)}" if agreeing else ""
-        yield f"version from {source}: {listing(releases)}{same_in}"
+        same_in = f", the same in {join_names(agreeing)}" if agreeing else ""
+        yield f"version from {source}: {join_names(releases)}{same_in}"

@@ -58,7 +58,7 @@ class FileComparison(Record, kw_only=True):
     """The missing files (`sdist`, or the build identifier of a wheel), and the names of unexpected files."""
 
     missing: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
 
 
 class ExpectedFiles(Record, kw_only=True):
@@ -73,14 +73,14 @@ class ExpectedFiles(Record, kw_only=True):
     def compare(self, files: Iterable[str]) -> FileComparison:
         """Compare file names with the expected files; wheels are recognized by their tags (PEP 425)."""
         missing = [_SDIST, *self.wheels]
-        extra = []
+        unexpected = []
         for file in sorted(files):
             match = next((identifier for identifier in missing if self._is_file_of(identifier, file)), None)
             if match is None:
-                extra.append(file)
+                unexpected.append(file)
             else:
                 missing.remove(match)
-        return FileComparison(missing=tuple(missing), extra=tuple(extra))
+        return FileComparison(missing=tuple(missing), unexpected=tuple(unexpected))
 
     def _is_file_of(self, identifier: str, file: str) -> bool:
         from packaging.utils import InvalidWheelFilename, parse_wheel_filename

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from relnox.core.names import normalized
+from relnox.core.names import normalize_name
 from relnox.core.settings import rules
 from relnox.core.settings.kinds import Text
 from relnox.core.settings.rules import RuleViolation
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 _FILE_PATTERN_FIX = 'write it like "proto/**", "!docs/" or "!*.md"'
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-DISTRIBUTION_NAME = Text(rule=rules.distribution_name_violation, convert=normalized)
+DISTRIBUTION_NAME = Text(rule=rules.distribution_name_violation, convert=normalize_name)
 """The kind of a setting that names a package, which need not be in the workspace."""
-PACKAGE_NAME = Text(rule=rules.distribution_name_violation, convert=normalized)
+PACKAGE_NAME = Text(rule=rules.distribution_name_violation, convert=normalize_name)
 """The kind of a setting that names a package of the workspace; `setting_names` checks that it exists."""
-PACKAGE_GLOB = Text(convert=normalized)
+PACKAGE_GLOB = Text(convert=normalize_name)
 """The kind of a setting that is the name of a package of the workspace, or a glob of names."""
 PACKAGE_PATTERN = Text()
 """The kind of a setting that is the name or directory of a package, or a glob of either; `!` excludes."""
@@ -66,7 +66,7 @@ def matches_any_glob(package: str, globs: Iterable[str]) -> bool:
 def matches_package(pattern: str, package: Package) -> bool:
     """Return whether a pattern without `!` matches the name or the directory of a package."""
     path = normalize_path(pattern) or "."
-    return fnmatchcase(package.name, normalized(path)) or fnmatchcase(package.directory, path)
+    return fnmatchcase(package.name, normalize_name(path)) or fnmatchcase(package.directory, path)
 
 
 def _file_pattern_violation(text: str) -> RuleViolation | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.core.records import Record
 from relnox.core.settings import rules
 from relnox.core.settings.kinds import Kind, ListOf, TableOf, Text
-from relnox.core.text import listing
+from relnox.core.text import join_names
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def release_lines_of_branch(branch: str, lines: Iterable[ReleaseLine]) -> tuple[
     if len({line.bounds for line in matches}) > 1:
         raise Blocked(
             "branch-ambiguous",
-            f"branch {branch} matches several release lines: {listing(map(str, matches))} ([tool.relnox] branch)",
+            f"branch {branch} matches several release lines: {join_names(map(str, matches))} "
+            "([tool.relnox] branch)",
             fix=f'name it in [tool.relnox] branch: "{branch}" = "{matches[0].bounds}"',
         )
     return tuple(ReleaseLine(branch, line.bounds) for line in matches[:1])
@@ -107,7 +108,7 @@ def allows_version(lines: Sequence[ReleaseLine], version: Version) -> bool:
 
 def describe_lines(lines: Sequence[ReleaseLine]) -> str:
     """Return branches with their bounds as text, such as `main (>=2)`."""
-    return listing(map(str, lines))
+    return join_names(map(str, lines))
 
 
 def _check_disjoint(lines: Sequence[ReleaseLine], key: str) -> None:

@@ -173,18 +173,18 @@ class KnownTags(Record):
         tags: All tags of this clone and, if it was queried, of the remote.
         prefixes: Maps each package that has tags to their prefix.
         latest_plain: The prefix and the version of the latest plain tag (one that names no package), or None.
-        is_alone: Whether the repository contains no other packages than those of the workspace.
+        covers_repository: Whether the repository contains no other packages than those of the workspace.
     """
 
     tags: tuple[str, ...]
     survey: TagSurvey
     prefixes: Mapping[str, str]
     latest_plain: tuple[str, Version] | None
-    is_alone: bool
+    covers_repository: bool
 
 
 def read_known_tags(
-    workspace: Workspace, tags: Iterable[str], reachable: Collection[str] = (), *, is_alone: bool = True
+    workspace: Workspace, tags: Iterable[str], reachable: Collection[str] = (), *, covers_repository: bool = True
 ) -> KnownTags:
     """Determine the prefix of each package's tags.
 
@@ -195,7 +195,7 @@ def read_known_tags(
     packages, all_tags = workspace.packages, tuple(sorted(tags))
     survey = survey_tags(packages, all_tags)
     plain = _latest_plain(survey, reachable)
-    is_single = len(packages) == 1 and is_alone
+    is_single = len(packages) == 1 and covers_repository
     packages_by_tag = _packages_sharing_tags(packages, survey, plain) if plain is not None else {}
     readers = {package.name for package in packages_that_read_any_tag(packages)}
     prefixes: dict[str, str] = {}
@@ -211,7 +211,7 @@ def read_known_tags(
         elif package.name in packages_by_tag:
             prefixes[package.name] = packages_by_tag[package.name]
         elif plain is not None and (
-            (package.directory == "." and is_alone) or is_single or package.name in readers
+            (package.directory == "." and covers_repository) or is_single or package.name in readers
         ):
             prefixes[package.name] = survey.plain_prefix_of(package.version) or plain[0]
         elif is_single and (
@@ -222,7 +222,7 @@ def read_known_tags(
             ]
         ):
             prefixes[package.name] = survey.best_prefix(matches, package.version) or matches[0]
-    return KnownTags(all_tags, survey, prefixes, plain, is_alone)
+    return KnownTags(all_tags, survey, prefixes, plain, covers_repository)
 
 
 def _packages_sharing_tags(

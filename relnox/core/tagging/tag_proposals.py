@@ -42,7 +42,7 @@ def format_problems(
     if not (survey.plain_prefixes or survey.package_prefixes or survey.unreadable or known_tags.prefixes):
         return  # there are no tags, or none of releases
     configured_by_package = configured_formats(workspace, config)
-    common = has_common_tags(workspace, config, tags, is_alone=known_tags.is_alone)
+    common = has_common_tags(workspace, config, tags, covers_repository=known_tags.covers_repository)
     usual = detect_format(workspace.packages, tags, common=common)
     different: dict[str, tuple[str, str]] = {}
     unknown: list[str] = []
@@ -113,7 +113,7 @@ def propose_settings(workspace: Workspace, config: Config, known_tags: KnownTags
     if config.versions == "lockstep" or lockstep_reason(workspace, config, known_tags) is not None:
         versions = {} if config.versions else {"versions": "lockstep"}
         return versions | _common_format(workspace, replace(config, versions="lockstep"), known_tags)
-    if has_common_tags(workspace, config, known_tags.tags, is_alone=known_tags.is_alone):
+    if has_common_tags(workspace, config, known_tags.tags, covers_repository=known_tags.covers_repository):
         return _common_format(workspace, config, known_tags)
     survey = known_tags.survey
     settings: dict[str, Any] = {}

@@ -82,20 +82,20 @@ class TagFormat(Record):
 
 
 def tag_formats(
-    workspace: Workspace, config: Config, existing_tags: Iterable[str] = (), *, is_alone: bool = True
+    workspace: Workspace, config: Config, existing_tags: Iterable[str] = (), *, covers_repository: bool = True
 ) -> Mapping[str, TagFormat]:
     """Return the tag format of each package, by name.
 
     It is, in order of precedence: the configured format, the prefix that the package's backend reads, the usual
     format that existing tags have, or the default. The default is `v{version}` in lockstep and for a single
     package, and `{name}-v{version}` for several packages. Packages whose backends read any tag share one format.
-    `is_alone` tells whether the repository contains no other packages than these.
+    `covers_repository` tells whether the repository contains no other packages than these.
 
     Raises:
         Blocked: A format is invalid, or does not distinguish the tags of two packages.
     """
     tags, packages = sorted(existing_tags), workspace.packages
-    common = has_common_tags(workspace, config, tags, is_alone=is_alone)
+    common = has_common_tags(workspace, config, tags, covers_repository=covers_repository)
     usual = None if config.tag_format else detect_format(packages, tags, common=common)
     text = config.tag_format or usual or ("v{version}" if common else "{name}-v{version}")
     texts = dict.fromkeys((package.name for package in packages), text)
@@ -195,18 +195,21 @@ def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
     return None
 
 
-def has_common_tags(workspace: Workspace, config: Config, tags: Sequence[str], *, is_alone: bool = True) -> bool:
+def has_common_tags(
+    workspace: Workspace, config: Config, tags: Sequence[str], *, covers_repository: bool = True
+) -> bool:
     """Return whether each release has one common tag, which need not name a package.
 
     That is so in lockstep and for a single package. If the repository contains packages that do not belong to the
-    project (`is_alone` is false), it is so for a single package only if its current version has a plain tag.
+    project (`covers_repository` is false), it is so for a single package only if its current version
+    has a plain tag.
     """
     if config.versions == "lockstep":
         return True
     if len(workspace.packages) != 1:
         return False
     (package,) = workspace.packages
-    return is_alone or (
+    return covers_repository or (
         package.version is not None
         and survey_tags(workspace.packages, tags).plain_prefix_of(package.version) is not None
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from relnox.core.records import Record
 
@@ -110,6 +110,6 @@ def _version_in(tag: str) -> Version | None:
     for match in re.finditer(r"(?<![\d.])\d", tag):
         try:
             return Version(tag[match.start() :])
-        except InvalidVersion:
+        except ValueError:  # InvalidVersion is one
             continue
     return None

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core import toml_spans
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.core.versions import semver_compat, versioning
 from relnox.errors import Blocked
 
@@ -59,7 +59,7 @@ def find_attribute(code: str, name: str) -> VersionSpan:
         raise ValueError(f"not valid Python (line {error.lineno})") from error
     values = list(_assigned_values(module, name))
     if len(values) != 1:
-        raise ValueError(f"{name} is assigned {counted(len(values), 'time')}")
+        raise ValueError(f"{name} is assigned {format_count(len(values), 'time')}")
     value = values[0]
     if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
         raise ValueError(f"{name} is not a plain string literal")  # noqa: TRY004 - an error in the file, not in the call
@@ -104,7 +104,7 @@ def find_pattern(text: str, expression: str, count: int = 1) -> tuple[VersionSpa
         raise ValueError("the pattern matches without a version")
     if len(spans) != count:
         expected = f", not {count}" if count != 1 else ""
-        raise ValueError(f"the pattern matches {counted(len(spans), 'time')}{expected}")
+        raise ValueError(f"the pattern matches {format_count(len(spans), 'time')}{expected}")
     return spans
 
 

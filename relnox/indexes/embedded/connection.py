@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Body:
         if not chunk:
             raise Blocked(
                 "upload-incomplete",
-                f"the upload ended {counted(self._left, 'byte')} early",
+                f"the upload ended {format_count(self._left, 'byte')} early",
                 fix="upload the file again",
             )
         self._left -= len(chunk)

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.source.git.recovery import run_modifying_command
 from relnox.system.files import make_private_directory, read_file
@@ -125,7 +125,7 @@ def create_tags(git: Git, tags: Sequence[NewTag], commit: str) -> None:
         objects = git.run("hash-object", *options, stdin="\n".join(map(str, paths)), stderr=False)
     ids = objects.check("git hash-object -t tag").output.split()
     refs = [f"create refs/tags/{tag.name} {object_id}" for tag, object_id in zip(tags, ids, strict=True)]
-    _update_refs(git, refs, f"creating {counted(len(tags), 'tag')}")
+    _update_refs(git, refs, f"creating {format_count(len(tags), 'tag')}")
 
 
 def delete_tags(git: Git, names: Iterable[str]) -> None:

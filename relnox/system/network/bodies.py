@@ -10,7 +10,7 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox.core.text import counted
+from relnox.core.text import format_count
 from relnox.errors import Failed, RelnoxError
 from relnox.system.network.failures import TransientError, network_errors
 
@@ -225,4 +225,4 @@ def _format_size(size: int) -> str:
     for unit, name in ((_GIB, "GiB"), (_MIB, "MiB"), (_KIB, "KiB")):
         if size >= unit and size % unit == 0:
             return f"{size // unit} {name}"
-    return counted(size, "byte")
+    return format_count(size, "byte")
